@@ -1,0 +1,40 @@
+package provider
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+const redacted = "[redacted]"
+
+// Secret holds a customer's credentials: a JSON object with "kind" and the members a person needs
+// (D21). However it is printed, logged or marshalled it reads [redacted]; the bytes leave through
+// Reveal alone. The zero value holds nothing.
+type Secret struct{ plain []byte }
+
+// NewSecret keeps a copy of plain.
+func NewSecret(plain []byte) Secret { return Secret{plain: append([]byte(nil), plain...)} }
+
+// Reveal returns a copy of the plaintext: to seal it or to put it into a mail, nothing else.
+func (s Secret) Reveal() []byte { return append([]byte(nil), s.plain...) }
+
+// IsZero tells whether nothing is held.
+func (s Secret) IsZero() bool { return len(s.plain) == 0 }
+
+// String prints [redacted].
+func (s Secret) String() string { return redacted }
+
+// GoString prints [redacted], for %#v.
+func (s Secret) GoString() string { return redacted }
+
+// Format prints [redacted] for every verb and flag.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalJSON writes "[redacted]".
+func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// MarshalText writes [redacted].
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue is [redacted].
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
