@@ -1,0 +1,147 @@
+// Package fulfil decides what happens next to a unit of work: given the unit and the result of one
+// call it says what the unit becomes and which move its item makes. It is pure: no clock, no network,
+// no randomness, no database. Doing the calls is app's matter, carrying the units is queue's.
+package fulfil
+
+import (
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// UnitID names a unit of work.
+type UnitID = id.Of[Unit]
+
+// Kind of work; the numbers are stored.
+type Kind uint8
+
+// The kinds.
+const (
+	Validate  Kind = 1 // one per order and payment
+	Provision Kind = 2 // one per item
+	Refund    Kind = 3 // one per payment and item
+	Deliver   Kind = 4 // one per item
+	Notify    Kind = 5 // one per event
+	Webhook   Kind = 6 // one per webhook delivery
+	Redo      Kind = 7 // one per dead letter of an event
+)
+
+var kindNames = map[Kind]string{Validate: "validate", Provision: "provision", Refund: "refund", Deliver: "deliver", Notify: "notify", Webhook: "webhook", Redo: "redrive"}
+
+// String is the kind's name in the saga record, and the name of its queue but for Provision, whose
+// queue is named after the provider.
+func (k Kind) String() string { return kindNames[k] }
+
+// UnitState of a unit; the numbers are stored.
+type UnitState uint8
+
+// The states of a unit.
+const (
+	Queued UnitState = 0 // waits for the feeder
+	Open   UnitState = 1 // has a job
+	Stuck  UnitState = 2 // stands on the fallout desk
+	Closed UnitState = 3 // over
+)
+
+// String is the name used in the saga record.
+func (s UnitState) String() string { return [...]string{"queued", "open", "stuck", "closed"}[s] }
+
+// Unit is a piece of work: the truth that a job of the queue merely points at.
+type Unit struct {
+	ID      UnitID
+	Tenant  tenant.ID
+	Order   order.ID
+	Item    order.ItemID    // of provision, refund, deliver
+	Payment order.PaymentID // of validate, refund
+	Subject id.Of[Subject]  // of notify, webhook, redrive: the event, delivery or dead letter
+	Kind    Kind
+	Queue   string // the provider's name for provision, else the kind's
+	State   UnitState
+	Step    int       // index into Parts
+	Try     int       // retries used up at this step, 0..5
+	Undoing bool      // going back
+	Sent    bool      // an intent was committed and has no result yet
+	Epoch   int64     // the fence: each move matches the epoch it was made from
+	NextAt  time.Time // when it is due; zero while held
+	// Deadline of the long operation (D6); zero before its first start.
+	Deadline time.Time
+	Waited   time.Duration // for capacity
+	UndoTop  int64
+	Cause    id.Of[order.Event] // the event that asked for the work: causation of what it records
+	Progress int
+	Detail   string
+
+	// What the adapter's plan and the catalogue say; not stored.
+	Parts         []string // in order of creation, then "credentials", the pivot
+	Limit         time.Duration
+	DeleteTimeout time.Duration
+	CapacityLimit time.Duration
+	Speed         int // the clock's scale: policy waits are divided by it; 1 outside dev and tests
+}
+
+// Subject only gives its ids a type.
+type Subject struct{}
+
+// Live tells whether the unit still has something to do by itself.
+func (u Unit) Live() bool { return u.State == Queued || u.State == Open }
+
+// Phase of a part in the journal; the numbers are stored.
+type Phase uint8
+
+// The phases.
+const (
+	Intent   Phase = 1 // the call may have happened
+	Created  Phase = 2 // the provider gave an id
+	PartDone Phase = 3 // read back as ready
+	Deleting Phase = 4 // a delete may have happened
+	Gone     Phase = 5 // confirmed absent
+)
+
+// String is the name used in the saga record.
+func (p Phase) String() string {
+	return [...]string{"", "intent", "created", "ready", "deleting", "gone"}[p]
+}
+
+// Part is a line of the journal: one resource under one key. It is written before the call.
+type Part struct {
+	Unit        UnitID
+	Part        string
+	Generation  int
+	Key         string
+	Phase       Phase
+	Refs        []string // ids the provider gave; the first is kept
+	CalledAt    time.Time
+	SettleUntil time.Time
+	AbsentSince time.Time // first sighting of nothing after an ambiguous create
+}
+
+// Result of one call, as app tells it to Next.
+type Result struct {
+	Class   fault.Class
+	At      time.Time // when the call ended
+	After   time.Duration
+	NotSent bool // nothing was done for certain: the next turn calls anew
+	Corpse  bool // a failed resource was removed and is confirmed absent
+	Ref     string
+	Note    string // our own words, for the saga record; never a provider's raw text
+	Code    string
+	// Phase is what the part's journal line becomes; 0 leaves it.
+	Phase    Phase
+	Progress int
+	Detail   string
+	Sealed   []byte // of the credentials step
+	Absent   bool   // seen absent, not yet for good
+}
+
+// Move is what Next and Intend decide: what the unit becomes, and what its item does.
+type Move struct {
+	Unit   Unit
+	Item   order.ItemTrigger // 0: the item stays as it is
+	Dead   bool              // a dead letter is written
+	Done   bool              // a single call's work is done
+	Corpse bool              // the item's generation rises
+	Result Result
+}

@@ -1,0 +1,79 @@
+package order
+
+import "errors"
+
+// ErrIllegalItemMove marks a move that ItemLifecycle does not list.
+var ErrIllegalItemMove = errors.New("illegal item move")
+
+// EventType is the name of a recorded fact (D17). The names are published and never change.
+type EventType string
+
+// Every event of D17.
+const (
+	EvCreated               EventType = "order.created"
+	EvUpdated               EventType = "order.updated"
+	EvSubmitted             EventType = "order.submitted"
+	EvPaymentConfirmed      EventType = "order.payment-confirmed"
+	EvPaymentReverted       EventType = "order.payment-reverted"
+	EvValidating            EventType = "order.validating"
+	EvProvisioningStarted   EventType = "order.provisioning-started"
+	EvPartiallyFulfilled    EventType = "order.partially-fulfilled"
+	EvFulfilled             EventType = "order.fulfilled"
+	EvCancelRequested       EventType = "order.cancel-requested"
+	EvCancelled             EventType = "order.cancelled"
+	EvFailed                EventType = "order.failed"
+	EvRestored              EventType = "order.restored"
+	EvHeld                  EventType = "order.held"
+	EvReleased              EventType = "order.released"
+	EvItemProvisioning      EventType = "order.item-provisioning"
+	EvItemRetrying          EventType = "order.item-retrying"
+	EvItemWaiting           EventType = "order.item-waiting"
+	EvItemActive            EventType = "order.item-active"
+	EvItemCompensating      EventType = "order.item-compensating"
+	EvItemRolledBack        EventType = "order.item-rolled-back"
+	EvItemCancelled         EventType = "order.item-cancelled"
+	EvItemStuck             EventType = "order.item-stuck"
+	EvServiceDelivered      EventType = "order.service-delivered"
+	EvRedeliveryRequested   EventType = "order.redelivery-requested"
+	EvRefundRequested       EventType = "billing.refund-requested"
+	EvRefundAccepted        EventType = "billing.refund-accepted"
+	EvRefundCompleted       EventType = "billing.refund-completed"
+	EvRefundFailed          EventType = "billing.refund-failed"
+)
+
+// EventTypes lists every type, in the order of D17.
+func EventTypes() []EventType {
+	return []EventType{EvCreated, EvUpdated, EvSubmitted, EvPaymentConfirmed, EvPaymentReverted, EvValidating, EvProvisioningStarted, EvPartiallyFulfilled,
+		EvFulfilled, EvCancelRequested, EvCancelled, EvFailed, EvRestored, EvHeld, EvReleased, EvItemProvisioning, EvItemRetrying, EvItemWaiting, EvItemActive,
+		EvItemCompensating, EvItemRolledBack, EvItemCancelled, EvItemStuck, EvServiceDelivered, EvRedeliveryRequested, EvRefundRequested, EvRefundAccepted, EvRefundCompleted, EvRefundFailed}
+}
+
+// Event is a fact that the aggregate recorded about itself; the package event turns it into bytes.
+// It holds the order's state as it was right after the fact, because one transaction may record several.
+type Event struct {
+	Type       EventType
+	Seq        int // gapless per order, from 1
+	Version    int // of the order, after the transaction
+	From, To   State
+	Outcome    Outcome
+	Settlement Settlement
+	Items      []ItemStatus // all live items, after the fact
+	Item       *ItemFact    // the item concerned, if one is
+	Payment    *Payment     // the payment concerned, if one is
+	Refund     *Refund      // the refund concerned, if one is
+	Reason     string       // free text of a person; it travels (D17)
+}
+
+// ItemStatus is one line of an event's picture of the items.
+type ItemStatus struct {
+	ID      ItemID
+	Product string
+	State   ItemState
+}
+
+// ItemFact is the item an event is about.
+type ItemFact struct {
+	Item     Item
+	From, To ItemState
+	Attempt  int // of item-retrying: which of the six calls failed
+}

@@ -1,0 +1,87 @@
+package order
+
+import (
+	"encoding/json"
+
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/money"
+)
+
+// ItemID names an item.
+type ItemID = id.Of[Item]
+
+// Item is the unit of atomicity: it ends with its resources and its payment, or with neither (D1).
+type Item struct {
+	ID         ItemID
+	Line       int // position in the order, from 1
+	State      ItemState
+	Label      string // the customer's own name for it, may be empty
+	Generation int    // part of every provider key; never resets (D8)
+	Snapshot   Snapshot
+	Price      money.Cents // first period, in the order's currency: what it adds to the amount due
+	Progress   int         // percent, monotone while provisioning
+	Detail     string      // what is being done, in words for the customer
+}
+
+// Snapshot is what was ordered and at which price, frozen from submit on (D10).
+type Snapshot struct {
+	Product        string          `json:"product"`
+	Plan           string          `json:"plan,omitempty"`
+	Region         string          `json:"region"`
+	BillingCycle   string          `json:"billing_cycle"` // monthly or annual
+	Configuration  json.RawMessage `json:"configuration"`
+	Title          string          `json:"title"` // the product's name when ordered
+	CatalogVersion int             `json:"catalog_version"`
+	FormulaVersion int             `json:"formula_version"`
+	Lines          []PriceLine     `json:"lines"`
+	CatalogMonthly money.Cents     `json:"catalog_monthly_cents"` // exact sum of the lines, in the catalogue's currency (EUR)
+	Monthly        money.Cents     `json:"monthly_cents"`         // in the order's currency
+	Due            money.Cents     `json:"due_cents"`             // first period, in the order's currency
+	QuotedAt       string          `json:"quoted_at"`             // RFC 3339; quote_valid_days counts from here (D8)
+}
+
+// PriceLine is one component of a monthly price, in the catalogue's currency.
+type PriceLine struct {
+	Component string      `json:"component"`
+	Quantity  int64       `json:"quantity"`
+	UnitPrice money.Cents `json:"unit_price_cents"`
+	Amount    money.Cents `json:"amount_cents"`
+}
+
+// CancelEffect says what cancelling the order now would do to an item (D7).
+type CancelEffect string
+
+// The effects.
+const (
+	CancelNothing   CancelEffect = "none"           // terminal already
+	CancelDrops     CancelEffect = "cancelled"      // nothing was built: dropped, refunded if paid
+	CancelRollsBack CancelEffect = "rolled_back"    // what was built is removed, its payment refunded
+	CancelKeeps     CancelEffect = "kept"           // delivered: it stays
+	CancelGoing     CancelEffect = "already_going"  // on its way back
+	CancelRefused   CancelEffect = "not_cancelable" // the order does not take a cancel now
+)
+
+// CancelEffect of one item, in its order's present state.
+func (o *Order) CancelEffect(it *Item) CancelEffect {
+	if t, ok := o.next(Cancel); !ok || t.How == NoOp && o.State == Cancelled {
+		if it.State == ItemDelivered {
+			return CancelKeeps
+		}
+		if it.State.Terminal() {
+			return CancelNothing
+		}
+		return CancelRefused
+	}
+	switch it.State {
+	case ItemDelivered:
+		return CancelKeeps
+	case ItemRolledBack, ItemCancelled:
+		return CancelNothing
+	case ItemCompensating, ItemStuck:
+		return CancelGoing
+	case ItemPending, ItemQueued:
+		return CancelDrops
+	default:
+		return CancelRollsBack
+	}
+}
