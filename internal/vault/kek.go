@@ -1,0 +1,132 @@
+package vault
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/tink"
+)
+
+// kekSize is the length of a KEK in bytes: AES-256.
+const kekSize = 32
+
+// ErrNoKEK is returned by a vault on the zero KEK.
+var ErrNoKEK = errors.New("no key encryption key")
+
+// KEK is a key encryption key. It prints as [redacted]; its bytes cannot be had back. The zero
+// value wraps nothing.
+type KEK struct {
+	aead        tink.AEAD
+	fingerprint string
+}
+
+// NewKEK makes a KEK of 32 random bytes.
+func NewKEK(key []byte) (KEK, error) {
+	if len(key) != kekSize {
+		return KEK{}, fmt.Errorf("key encryption key has %d bytes, not %d", len(key), kekSize)
+	}
+	cipher, err := subtle.NewAESGCM(key)
+	if err != nil {
+		return KEK{}, errors.New("key encryption key is not usable for AES-256-GCM")
+	}
+	sum := sha256.Sum256(append([]byte("platforma kek fingerprint\x00"), key...))
+	return KEK{aead: cipher, fingerprint: hex.EncodeToString(sum[:8])}, nil
+}
+
+// Fingerprint names the KEK without telling it: 16 hex digits, for logs and for seeing that the two
+// KEKs of an installation differ.
+func (k KEK) Fingerprint() string { return k.fingerprint }
+
+// Format prints [redacted] for every verb.
+func (k KEK) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[redacted]") }
+
+// MarshalText prints [redacted], so that JSON does.
+func (k KEK) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// LogValue prints [redacted].
+func (k KEK) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// OpenKEKFile reads a KEK from a regular file of 64 hexadecimal digits. A file that group or others
+// may read, write or run is refused: chmod 600.
+func OpenKEKFile(path string) (KEK, error) {
+	file, err := os.Open(path) // #nosec G304 -- the operator names the file
+	if err != nil {
+		return KEK{}, fmt.Errorf("open key file: %w", err)
+	}
+	defer func() { _ = file.Close() }() // read only: nothing to lose
+	info, err := file.Stat()
+	if err != nil {
+		return KEK{}, fmt.Errorf("open key file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return KEK{}, fmt.Errorf("key file %s is no regular file", path)
+	}
+	if wide := info.Mode().Perm() & 0o077; wide != 0 {
+		return KEK{}, fmt.Errorf("key file %s has mode %04o: make it 0600 (chmod 600), and replace the key if others may have read it", path, info.Mode().Perm())
+	}
+	const longest = 2*kekSize + 2 // the digits and a line end
+	text, err := io.ReadAll(io.LimitReader(file, longest+1))
+	if err != nil {
+		return KEK{}, fmt.Errorf("read key file: %w", err)
+	}
+	key, err := hex.DecodeString(strings.TrimRight(string(text), "\r\n"))
+	if err != nil || len(key) != kekSize {
+		// The decoder's own error would quote a character of the key.
+		return KEK{}, fmt.Errorf("key file %s does not hold %d hexadecimal digits", path, 2*kekSize)
+	}
+	return NewKEK(key)
+}
+
+// OpenOrMakeKEKFile is OpenKEKFile for development: where the file is absent it is made with mode
+// 0600 from random, and the log warns. Of several processes starting at once one makes the file and
+// all read the same. In production a KEK is given, never made: losing it loses every sealed value.
+func OpenOrMakeKEKFile(path string, random io.Reader, log *slog.Logger) (KEK, error) {
+	kek, err := OpenKEKFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return kek, err
+	}
+	made, err := makeKEKFile(path, random)
+	if err != nil {
+		return KEK{}, fmt.Errorf("make key file: %w", err)
+	}
+	if made {
+		log.Warn("DEVELOPMENT KEY MADE: this file opens every sealed credential; never use it in production, never commit it; without it sealed values are lost",
+			"file", path, "mode", "0600")
+	}
+	return OpenKEKFile(path)
+}
+
+// makeKEKFile writes a whole file under another name and links it to path, so that no reader ever
+// sees half a key and the first of several makers wins; made is false for the others.
+func makeKEKFile(path string, random io.Reader) (made bool, err error) {
+	key := make([]byte, kekSize)
+	if _, err := io.ReadFull(random, key); err != nil {
+		return false, err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".kek-*") // mode 0600
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, os.Remove(temp.Name())) }()
+	_, err = io.WriteString(temp, hex.EncodeToString(key)+"\n")
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err != nil {
+		return false, err
+	}
+	err = os.Link(temp.Name(), path)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
