@@ -1,0 +1,423 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/catalog"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// Clock tells the time. Speed divides every wait of policy (backoff, deadline, poll): 1 but in dev
+// and in tests, so that a demo takes seconds.
+type Clock interface {
+	Now() time.Time
+	Speed() int
+}
+
+// Store is a database login as the verbs see it. Writes go through InTenant alone.
+type Store interface {
+	// InTenant opens a transaction for one tenant and commits it when fn returns nil. fn's reads are
+	// the first round trip, its queued writes and the commit the second. fn may run twice
+	// (serialization failure): it has no side effect outside tx.
+	InTenant(ctx context.Context, t tenant.ID, with With, fn func(tx Tx) error) error
+
+	// Reads: one round trip each, no lock. Absent or another tenant's is fault.Absent().
+	Order(ctx context.Context, t tenant.ID, o order.ID) (*Dossier, error)
+	Orders(ctx context.Context, t tenant.ID, f OrderFilter) (Page[*Dossier], error)
+	Events(ctx context.Context, t tenant.ID, o order.ID, after, limit int) ([]event.Record, error)
+	Saga(ctx context.Context, t tenant.ID, o order.ID) (SagaRecord, error)
+	DeadLetters(ctx context.Context, t tenant.ID, f DeadLetterFilter) (Page[DeadLetter], error)
+	DeadLetter(ctx context.Context, t tenant.ID, d id.Of[DeadLetter]) (DeadLetter, error)
+	WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (Page[WorkItem], error)
+	OrderStats(ctx context.Context, t tenant.ID, now time.Time) (OrderStats, error)
+	Settings(ctx context.Context, t tenant.ID) (Settings, error)
+	Member(ctx context.Context, t tenant.ID, m tenant.MemberID) (Member, error)
+	Deliveries(ctx context.Context, t tenant.ID, o order.ID) ([]Delivery, error)
+}
+
+// With rides along with a transaction's first round trip.
+type With struct {
+	Key   *IdempotencyKey // looked up before anything is decided; a hit ends fn with *Replayed
+	Inbox *InboxMark      // a consumer's row, moved in the same transaction; a duplicate ends fn with ErrDuplicate
+}
+
+// InboxMark is how far a consumer has come with an order.
+type InboxMark struct {
+	Consumer string
+	Order    order.ID
+	Seq      int
+}
+
+// Tx is one transaction. Reads return at once; writes are queued and flushed with the commit, so they
+// return nothing: what needs an answer is read first.
+type Tx interface {
+	// Now is the transaction's one moment.
+	Now() time.Time
+	// LockOrder locks an order's row and reads everything that moves with it. fault.Absent() when it
+	// is not there.
+	LockOrder(ctx context.Context, o order.ID, also Also) (*Dossier, error)
+	// Prepare reads what creating an order needs.
+	Prepare(ctx context.Context, n NewOrder) (Prepared, error)
+	// Begin runs With's look-ups when a verb needs nothing else read.
+	Begin(ctx context.Context) error
+
+	// Insert queues a new order with its items and events.
+	Insert(d *Dossier)
+	// Save queues what changed in the dossier since LockOrder: the order row (guarded by its old
+	// version), items, payments, refunds, units, parts, and everything in Added.
+	Save(d *Dossier)
+	// AddUnit queues a unit outside a dossier's order lock (notify).
+	AddUnit(u fulfil.Unit)
+	// PutSettings queues the tenant's settings; PutDeliveryKey a member's OpenPGP key (nil removes it).
+	PutSettings(s Settings)
+	PutDeliveryKey(m tenant.MemberID, key []byte)
+	// Witness queues a row of the witness log.
+	Witness(w WitnessRow)
+	// Remember queues the answer of the idempotency key; Discard forgets all writes queued so far.
+	Remember(a Answer)
+	Discard()
+}
+
+// Dossier is an order with everything that moves with it: read together under the order's lock,
+// changed in memory by a verb, written back together.
+type Dossier struct {
+	Order    *order.Order
+	Units    []fulfil.Unit // all units of the order, closed ones too
+	Parts    []fulfil.Part // when asked for
+	Settings Settings
+	Customer Member
+	// KnownPayment is the payment that already carries the reference asked for in Also.
+	KnownPayment *KnownPayment
+	// Letters are the order's open dead letters.
+	Letters []DeadLetter
+	// Deliveries of the order's items, newest first, when asked for.
+	Deliveries []Delivery
+
+	Added Added
+}
+
+// Added is what a verb adds to an order besides changing it.
+type Added struct {
+	Events      []event.Record
+	Log         []LogEntry
+	DeadLetters []DeadLetter
+	Credentials []SealedCredential
+	Destroyed   []order.ItemID // whose sealed credentials are nulled (D9)
+	Deliveries  []Delivery
+	Replaced    bool // the draft's item list was replaced: items absent now are marked removed (D27)
+}
+
+// Also asks LockOrder for more.
+type Also struct {
+	Parts            bool
+	Deliveries       bool
+	PaymentProvider  string
+	PaymentReference string
+}
+
+// KnownPayment is where a reference was used before.
+type KnownPayment struct {
+	Order   order.ID
+	Payment order.PaymentID
+	State   order.PaymentState
+}
+
+// NewOrder says what is about to be created.
+type NewOrder struct {
+	Customer   tenant.MemberID
+	ExternalID string
+}
+
+// Prepared is what creating an order needs to know.
+type Prepared struct {
+	Settings        Settings
+	Customer        Member    // zero when there is no such member
+	ExternalIDTaken order.ID  // zero when free
+	Rate            *order.FX // from EUR to the tenant's currency; nil when none is set or needed
+}
+
+// Member of a tenant.
+type Member struct {
+	ID          tenant.MemberID
+	Role        tenant.Role
+	Subject     string
+	Email       string
+	DeliveryKey []byte // OpenPGP public key, binary
+}
+
+// Settings of a tenant, with their defaults filled in.
+type Settings struct {
+	Tenant         tenant.ID      `json:"-"`
+	Slug           string         `json:"-"`
+	Version        int            `json:"-"`
+	Name           string         `json:"name"`
+	Currency       money.Currency `json:"currency"`
+	TimeZone       string         `json:"time_zone"`
+	PaymentMethod  string         `json:"payment_method"`   // default of submit (D28)
+	SafetyWindow   int            `json:"safety_window"`    // seconds before validation begins (D12)
+	PaymentDueDays int            `json:"payment_due_days"` // default 14
+	QuoteValidDays int            `json:"quote_valid_days"` // default 30 (D8)
+	SingleCycle    bool           `json:"single_cycle"`     // D15
+	RequireKey     bool           `json:"require_idempotency_key"`
+	BrandColor     string         `json:"brand_color"`
+	BrandContrast  string         `json:"brand_contrast"`
+}
+
+// LogEntry is a line of the saga record.
+type LogEntry struct {
+	ID    int64 // set when read
+	Unit  fulfil.UnitID
+	At    time.Time
+	Part  string
+	What  LogWhat
+	Class fault.Class
+	Key   string
+	Note  string
+	Took  time.Duration
+	Next  time.Time // of a retry: when
+}
+
+// LogWhat is what a line tells; the numbers are stored.
+type LogWhat uint8
+
+// The kinds of line.
+const (
+	LogIntent   LogWhat = 1
+	LogAnswer   LogWhat = 2
+	LogTurned   LogWhat = 3 // turned back
+	LogDecision LogWhat = 4 // by a person or another unit
+)
+
+// String is the name used in the saga record.
+func (w LogWhat) String() string {
+	return [...]string{"", "intent", "answer", "turned-back", "decision"}[w]
+}
+
+// SagaRecord is all of an order's units with their lines.
+type SagaRecord struct {
+	Order *order.Order
+	Units []fulfil.Unit
+	Parts []fulfil.Part
+	Log   []LogEntry
+}
+
+// DeadLetter is work that needs a person; a failed step of an item that is going back is written too
+// and closed with it.
+type DeadLetter struct {
+	ID            id.Of[DeadLetter]
+	Order         order.ID
+	Item          order.ItemID
+	Unit          fulfil.UnitID
+	Source        string // event, step, refund, mail
+	Class         fault.Class
+	Code          string // cause: step-failed, undo-exhausted, refund-failed, delivery-failed, …
+	Detail        string // our own words
+	Step          string
+	Attempts      int
+	PayloadSHA256 [32]byte
+	State         DeadLetterState
+	FirstFailedAt time.Time
+	At            time.Time
+	ClosedAt      *time.Time
+	Reason        string
+}
+
+// DeadLetterState of a dead letter; the numbers are stored.
+type DeadLetterState uint8
+
+// The states.
+const (
+	LetterOpen      DeadLetterState = 0
+	LetterParked    DeadLetterState = 1
+	LetterRedriven  DeadLetterState = 2
+	LetterAbandoned DeadLetterState = 3
+	LetterClosed    DeadLetterState = 4
+)
+
+// String is the name used in the API.
+func (s DeadLetterState) String() string {
+	return [...]string{"open", "parked", "redriven", "abandoned", "closed"}[s]
+}
+
+// Suggested is what an operator should try first.
+func (d DeadLetter) Suggested() string {
+	switch {
+	case d.State != LetterOpen && d.State != LetterParked:
+		return "nothing"
+	case d.Class == fault.Protected || d.Class == fault.Forbidden:
+		return "remove-by-hand"
+	default:
+		return "redrive"
+	}
+}
+
+// DeadLetterFilter selects dead letters.
+type DeadLetterFilter struct {
+	State  *DeadLetterState
+	Order  order.ID
+	Cursor string
+	Limit  int
+}
+
+// WorkItem is a refund that a payment provider without an interface has accepted: an operator moves
+// the money by hand and marks it done.
+type WorkItem struct {
+	Refund    order.Refund
+	Order     order.ID
+	Number    string
+	Reference string // of the payment
+	Since     time.Time
+}
+
+// SealedCredential is an item's sealed access.
+type SealedCredential struct {
+	Item       order.ItemID
+	Generation int
+	Sealed     []byte
+}
+
+// Delivery is one mail with an item's credentials.
+type Delivery struct {
+	ID               id.Of[Delivery]
+	Item             order.ItemID
+	PassphraseSealed []byte // set when written; only the portal's login reads it
+	HasPassphrase    bool   // set when read: it was not shown yet
+	MessageID        string
+	Recipient        string
+	State            DeliveryState
+	At               time.Time
+}
+
+// DeliveryState of a delivery; the numbers are stored.
+type DeliveryState uint8
+
+// The states.
+const (
+	DeliveryAsked    DeliveryState = 1
+	DeliveryAccepted DeliveryState = 2
+	DeliveryFailed   DeliveryState = 3
+)
+
+// String is the name used on pages.
+func (s DeliveryState) String() string { return [...]string{"", "asked", "accepted", "failed"}[s] }
+
+// WitnessRow is what the Audit consumer saw on the topic.
+type WitnessRow struct {
+	Event     event.Event
+	Partition int32
+	Offset    int64
+	At        time.Time
+}
+
+// OrderFilter selects orders, newest first.
+type OrderFilter struct {
+	Customer      tenant.MemberID // zero: all of the tenant
+	State         order.State     // zero: any
+	Outcome       *order.Outcome
+	Settlement    *order.Settlement
+	Product       string
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
+	Reference     string // of a payment
+	Query         string // prefix of number, external id or label
+	Deleted       bool   // include deleted ones
+	Cursor        string // opaque, from Page.Next
+	Limit         int    // 1 to 100
+}
+
+// Page of a list; Next is "" on the last one.
+type Page[T any] struct {
+	Data []T
+	Next string
+}
+
+// OrderStats are a tenant's figures (D25).
+type OrderStats struct {
+	AsOf               time.Time
+	Today, Week, Month int
+	ByState            map[order.State]int
+	Average            money.Cents // of orders with a confirmed payment
+	Revenue            money.Cents // captured − refunded
+	Currency           money.Currency
+	Conversion         float64 // orders with a confirmed payment ÷ orders created, this month
+}
+
+// CatalogSource gives the catalogue as it is sold now.
+type CatalogSource interface {
+	Catalog(ctx context.Context) (*catalog.Catalog, error)
+}
+
+// Sealer seals and opens an item's credentials for a tenant; who may open is the database's wall.
+type Sealer interface {
+	Seal(ctx context.Context, s Sealing, plaintext []byte) ([]byte, error)
+}
+
+// Sealing names what is sealed: the associated data (security.md, 4).
+type Sealing struct {
+	Tenant     tenant.ID
+	Order      order.ID
+	Item       order.ItemID
+	Kind       string // credential or passphrase
+	Generation int
+}
+
+// CredentialReader opens an item's credentials, as the delivery login alone may, and logs the access.
+type CredentialReader interface {
+	Open(ctx context.Context, s Sealing, why, recipient string) (plaintext []byte, err error)
+}
+
+// Mailer sends mail. Its errors are classified by Class.
+type Mailer interface {
+	SendDelivery(ctx context.Context, m DeliveryMail) error
+	SendNotice(ctx context.Context, m Notice) error
+	// Class of an error of the two.
+	Class(err error) fault.Class
+	// NewPassphrase draws a one-time passphrase.
+	NewPassphrase() (string, error)
+	// CheckKey reads an OpenPGP public key for upload.
+	CheckKey(armored []byte, now time.Time) (KeyInfo, error)
+}
+
+// DeliveryMail is one item's encrypted credentials for its customer.
+type DeliveryMail struct {
+	To         string
+	MessageID  string // deterministic per delivery
+	At         time.Time
+	PublicKey  []byte // OpenPGP; empty: a password-encrypted attachment
+	Passphrase string // when there is no key
+	Secret     []byte // JSON document
+	Brand      string
+	Simulated  bool
+}
+
+// Notice is a plain mail without any credential.
+type Notice struct {
+	To, MessageID string
+	At            time.Time
+	Subject, Text string
+	Brand         string
+}
+
+// KeyInfo describes an OpenPGP public key.
+type KeyInfo struct {
+	Fingerprint string
+	UserIDs     []string
+	Expires     *time.Time
+	Binary      []byte
+}
+
+// Units is where workers find units: their own login's part of the store.
+type Units interface {
+	// Load reads a unit's order without locking it. fault.Absent() when there is no such unit.
+	Load(ctx context.Context, t tenant.ID, u fulfil.UnitID) (*Dossier, error)
+}
+
+// Kicker wakes the feeder and the relay of this process after a commit; losing a kick costs a poll.
+type Kicker interface{ Kick() }
