@@ -42,7 +42,9 @@ type Record struct {
 // Event is a Record as a consumer received it.
 type Event struct {
 	Record
-	Payload Data
+	Payload   Data
+	Partition int32 // where on the topic it was read
+	Offset    int64
 }
 
 // Data is the payload of every type: the order's state carried along, and the thing the event is
