@@ -1,0 +1,135 @@
+// Package catalog holds what is sold: products, their plans, regions and cycles, the JSON Schema of
+// their configuration and their prices, all of it data (D14). It checks a selection and reports
+// every fault at once (D13), and prices a selection to the cent (D11). It must not know an order, a
+// tenant, a provider's capacity or a clock: the moment a catalogue is read for comes as a parameter.
+package catalog
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Entry is one version of one part of the catalogue: a product, or a price that products share. A
+// row of the catalogue's table is an entry; entries are added and never changed.
+type Entry struct {
+	Name      string          `json:"entry"`      // a product's id, or the shared price's name
+	Version   int             `json:"version"`    // from 1 upwards
+	ValidFrom time.Time       `json:"valid_from"` // holds from this moment on
+	Body      json.RawMessage `json:"body"`
+}
+
+//go:embed catalog.json
+var embedded []byte
+
+// Default is the catalogue that is built in: version 1 of every entry, valid from the beginning of
+// 2026. A test lints it as an operator's file is linted.
+func Default() []Entry {
+	var entries []Entry
+	if err := json.Unmarshal(embedded, &entries); err != nil {
+		panic(fmt.Sprintf("catalog: embedded catalogue: %v", err))
+	}
+	return entries
+}
+
+// Catalog is what is sold at one moment, ready to check and price. It never changes after Load and
+// may be used by many goroutines at once.
+type Catalog struct {
+	products map[string]*offer
+	order    []string // ids as shown: by position, then by id
+}
+
+// offer is a product with all it takes to check and price it.
+type offer struct {
+	Product
+
+	components []component
+	rules      []ruleBody
+	fields     *node   // the configuration's schema as read by us: labels, bounds, defaults
+	compiled   *schema // the same as compiled for validation
+}
+
+// Load builds the catalogue of a moment from the newest version of each entry that is valid then.
+// Entries whose time has not come are passed over. The error names the entry and its fault; one
+// faulty entry refuses the whole, since selling half a catalogue is nobody's intention.
+func Load(entries []Entry, at time.Time) (*Catalog, error) {
+	current := newest(entries, at)
+	prices := map[string]sharedPrice{}
+	products := map[string]productBody{}
+	for _, e := range current {
+		body, err := parseBody(e.Body)
+		if err != nil {
+			return nil, entryError(e, err)
+		}
+		if body.price != nil {
+			prices[e.Name] = *body.price
+			continue
+		}
+		products[e.Name] = *body.product
+	}
+	c := &Catalog{products: map[string]*offer{}}
+	for _, e := range current {
+		body, ok := products[e.Name]
+		if !ok {
+			continue
+		}
+		o, err := newOffer(e, body, prices)
+		if err != nil {
+			return nil, entryError(e, err)
+		}
+		c.products[e.Name] = o
+		c.order = append(c.order, e.Name)
+	}
+	slices.SortFunc(c.order, func(a, b string) int {
+		if d := products[a].Position - products[b].Position; d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	return c, nil
+}
+
+// Products lists what is sold, in the order it is shown. The parts of a product are shared: read
+// them, never write them.
+func (c *Catalog) Products() []Product {
+	list := make([]Product, 0, len(c.order))
+	for _, id := range c.order {
+		list = append(list, c.products[id].Product)
+	}
+	return list
+}
+
+// Product finds a product by its id.
+func (c *Catalog) Product(id string) (Product, bool) {
+	o, ok := c.products[id]
+	if !ok {
+		return Product{}, false
+	}
+	return o.Product, true
+}
+
+// newest picks of each name the highest version that is valid at the moment, ordered by name.
+func newest(entries []Entry, at time.Time) []Entry {
+	best := map[string]Entry{}
+	for _, e := range entries {
+		if e.ValidFrom.After(at) {
+			continue
+		}
+		if known, ok := best[e.Name]; !ok || e.Version > known.Version {
+			best[e.Name] = e
+		}
+	}
+	picked := make([]Entry, 0, len(best))
+	for _, e := range best {
+		picked = append(picked, e)
+	}
+	slices.SortFunc(picked, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return picked
+}
+
+func entryError(e Entry, err error) error {
+	return fmt.Errorf("catalogue entry %s version %d: %w", e.Name, e.Version, err)
+}

@@ -1,0 +1,226 @@
+package catalog
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+)
+
+// Selection is what a customer chose for one item.
+type Selection struct {
+	Product       string
+	Plan          string // "" for a product without plans
+	Region        string
+	Cycle         Cycle
+	Label         string          // the customer's own name for the item; may be empty
+	Configuration json.RawMessage // a JSON object; empty counts as {}
+}
+
+// MaxLabel is the longest label in characters: it becomes part of host names, and a DNS label has
+// at most 63 octets.
+const MaxLabel = 63
+
+// checked is a selection's faults or, without any, its configuration with the defaults filled in.
+type checked struct {
+	faults        []fault.Violation
+	configuration any
+	canonical     json.RawMessage
+}
+
+// Check lists every fault of a selection at once (D13); none means that Price accepts it. at is the
+// pointer of the item in the request, such as "/items/0", and leads every fault's pointer; member
+// names are the API's (billing_cycle). The order of the faults is always the same.
+func (c *Catalog) Check(sel Selection, at string) []fault.Violation {
+	o, ok := c.products[sel.Product]
+	if !ok {
+		return append([]fault.Violation{c.productFault(sel, at)}, labelFaults(sel.Label, at)...)
+	}
+	return o.check(sel, at).faults
+}
+
+// productFault: without a product nothing else of a selection can be judged but its label.
+func (c *Catalog) productFault(sel Selection, at string) fault.Violation {
+	f := choiceFault(at+"/product", sel.Product, "Product", CodeProductUnknown, c.order)
+	return *f
+}
+
+func (o *offer) check(sel Selection, at string) checked {
+	var faults []fault.Violation
+	add := func(f *fault.Violation) {
+		if f != nil {
+			faults = append(faults, *f)
+		}
+	}
+	add(o.planFault(sel.Plan, at))
+	add(choiceFault(at+"/region", sel.Region, "Region", CodeRegionNotOffered, o.Regions))
+	cycles := make([]string, 0, len(o.Cycles))
+	for _, c := range o.Cycles {
+		cycles = append(cycles, string(c))
+	}
+	add(choiceFault(at+"/billing_cycle", string(sel.Cycle), "Billing cycle", CodeCycleNotOffered, cycles))
+	faults = append(faults, labelFaults(sel.Label, at)...)
+	result := o.checkConfiguration(sel.Configuration, at+"/configuration")
+	result.faults = append(faults, result.faults...)
+	return result
+}
+
+// planFault: a product with plans needs one of them, one without takes none.
+func (o *offer) planFault(plan, at string) *fault.Violation {
+	if len(o.Plans) == 0 {
+		if plan == "" {
+			return nil
+		}
+		return &fault.Violation{Pointer: at + "/plan", Code: CodePlanNotOffered, Message: "This product has no plans: leave the plan out."}
+	}
+	ids := make([]string, 0, len(o.Plans))
+	for _, p := range o.Plans {
+		ids = append(ids, p.ID)
+	}
+	return choiceFault(at+"/plan", plan, "Plan", CodePlanNotOffered, ids)
+}
+
+// choiceFault is the fault of a value that must be one of a list, or nil.
+func choiceFault(at, value, label, code string, allowed []string) *fault.Violation {
+	if value == "" {
+		return &fault.Violation{Pointer: at, Code: CodeRequired, Message: label + " is missing.", Allowed: anySlice(allowed)}
+	}
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	message := fmt.Sprintf("%s must be one of: %s.", label, strings.Join(allowed, ", "))
+	return &fault.Violation{Pointer: at, Code: code, Message: message, Allowed: anySlice(allowed)}
+}
+
+// labelFaults: at most MaxLabel characters, none of which is unseen. Control and direction
+// characters can make a label look like another one in a list, a mail or a log.
+func labelFaults(label, at string) []fault.Violation {
+	var faults []fault.Violation
+	if utf8.RuneCountInString(label) > MaxLabel {
+		faults = append(faults, fault.Violation{Pointer: at + "/label", Code: CodeTooLong, Message: fmt.Sprintf("Label must have at most %d characters.", MaxLabel)})
+	}
+	if !utf8.ValidString(label) || strings.ContainsFunc(label, unseen) {
+		faults = append(faults, fault.Violation{Pointer: at + "/label", Code: CodeForbiddenCharacters, Message: "Label must not contain control or text direction characters."})
+	}
+	return faults
+}
+
+// unseen tells a control, format, line or paragraph separator character. The two joiners are let
+// through: scripts and pictures are spelt with them.
+func unseen(r rune) bool {
+	const zeroWidthNonJoiner, zeroWidthJoiner = '\u200c', '\u200d'
+	if r == zeroWidthNonJoiner || r == zeroWidthJoiner {
+		return false
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+// checkConfiguration reads a configuration, fills in the schema's defaults and lists its faults.
+func (o *offer) checkConfiguration(raw json.RawMessage, at string) checked {
+	if len(raw) == 0 {
+		raw = json.RawMessage("{}")
+	}
+	document, err := decodeStrict(raw)
+	if err != nil {
+		return checked{faults: []fault.Violation{malformed(err, at)}}
+	}
+	var fractions [][]string
+	document = wholeNumbers(document, nil, &fractions)
+	if err := o.fields.fill(document); err != nil {
+		return checked{faults: []fault.Violation{malformed(err, at)}}
+	}
+	findings := withFractions(o.compiled.findings(document), fractions)
+	faults := make([]fault.Violation, 0, len(findings))
+	faulty := map[string]bool{}
+	for _, f := range findings {
+		v := o.violation(f, at)
+		faults = append(faults, v)
+		faulty[v.Pointer] = true
+	}
+	for _, r := range o.rules {
+		if faulty[at+r.Member] || faulty[at+r.Other] || faulty[at+r.When] {
+			continue
+		}
+		if v, broken := r.broken(o.fields, document, at); broken {
+			faults = append(faults, v)
+		}
+	}
+	slices.SortStableFunc(faults, func(a, b fault.Violation) int {
+		return cmp.Or(strings.Compare(a.Pointer, b.Pointer), strings.Compare(a.Code, b.Code))
+	})
+	if len(faults) > 0 {
+		return checked{faults: faults}
+	}
+	canonical, err := encode(document)
+	if err != nil {
+		return checked{faults: []fault.Violation{malformed(err, at)}}
+	}
+	return checked{configuration: document, canonical: canonical}
+}
+
+// malformed is the one fault of a configuration that cannot be read. decodeStrict's errors are our
+// own words and hold nothing of the input.
+func malformed(err error, at string) fault.Violation {
+	v := fault.Violation{Pointer: at, Code: CodeMalformed, Message: "The configuration cannot be read: " + err.Error() + "."}
+	if errors.Is(err, errDuplicate) {
+		v.Message = "The configuration cannot be read: " + errDuplicate.Error() + ", and which of the two is meant cannot be told."
+	}
+	return v
+}
+
+// whole is how an integer is written. JSON Schema would take 1.0 and 1e2 for integers as well; the
+// API does not (strict JSON), and an exponent could make a short text an endless number.
+var whole = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+
+// wholeNumbers replaces every number that is not written as an integer by 0 and notes its place.
+func wholeNumbers(v any, at []string, fractions *[][]string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			v[key] = wholeNumbers(v[key], append(slices.Clip(at), key), fractions)
+		}
+	case []any:
+		for i := range v {
+			v[i] = wholeNumbers(v[i], append(slices.Clip(at), strconv.Itoa(i)), fractions)
+		}
+	case json.Number:
+		if !whole.MatchString(v.String()) {
+			*fractions = append(*fractions, at)
+			return json.Number("0")
+		}
+	}
+	return v
+}
+
+// withFractions puts the fault of a fraction in the place of what the schema says about the 0 that
+// stands for it, except where no number belongs at all.
+func withFractions(findings []finding, fractions [][]string) []finding {
+	for _, at := range fractions {
+		same := func(f finding) bool { return slices.Equal(f.at, at) }
+		misplaced := slices.ContainsFunc(findings, func(f finding) bool {
+			inside := len(f.at) <= len(at) && slices.Equal(f.at, at[:len(f.at)])
+			return inside && (f.code == CodeWrongType || f.code == CodeUnknownMember)
+		})
+		if misplaced {
+			continue
+		}
+		findings = append(slices.DeleteFunc(findings, same), finding{at: at, code: CodeNotAnInteger})
+	}
+	return findings
+}
+
+// memberNames lists the members of an object, in the order a form shows them.
+func (n *node) memberNames() []string {
+	return slices.SortedFunc(maps.Keys(n.Properties), func(a, b string) int {
+		return cmp.Or(cmp.Compare(n.Properties[a].UI.Order, n.Properties[b].UI.Order), strings.Compare(a, b))
+	})
+}
