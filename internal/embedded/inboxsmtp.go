@@ -1,0 +1,239 @@
+package embedded
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// MailAnswer is how the inbox treats one message.
+type MailAnswer int
+
+// The answers a relay may give (testing.md, section 1).
+const (
+	MailAccepted     MailAnswer = iota + 1 // kept, 250
+	MailTryLater                           // 451 after the data, nothing kept
+	MailGreylisted                         // 450 to the recipient, nothing kept
+	MailRejected                           // 554 after the data, nothing kept
+	MailNoSuchUser                         // 550 to the recipient: a hard bounce
+	MailTLSRefused                         // the next connection is offered no STARTTLS
+	MailAnswerLost                         // kept, then the connection is cut before the 250
+	MailAnswerHeld                         // kept, then silence until the client gives up
+	MailDroppedFirst                       // the connection is cut after the data, nothing kept
+)
+
+// mailScript is the queue of answers to come.
+type mailScript struct {
+	mu        sync.Mutex
+	answers   []MailAnswer // guarded by mu
+	plaintext int          // guarded by mu
+}
+
+func (s *mailScript) add(answers []MailAnswer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers = append(s.answers, answers...)
+}
+
+// takeTLSRefusal uses up a refusal of TLS if that is what comes next.
+func (s *mailScript) takeTLSRefusal() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.answers) == 0 || s.answers[0] != MailTLSRefused {
+		return false
+	}
+	s.answers = s.answers[1:]
+	return true
+}
+
+// next is the answer for the next message. A refusal of TLS waits for the next connection.
+func (s *mailScript) next() MailAnswer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.answers) == 0 || s.answers[0] == MailTLSRefused {
+		return MailAccepted
+	}
+	a := s.answers[0]
+	s.answers = s.answers[1:]
+	return a
+}
+
+func (s *mailScript) sawPlaintext() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plaintext++
+}
+
+func (s *mailScript) plaintextAttempts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.plaintext
+}
+
+// smtpServer makes one of the two servers: with a certificate, or for refused TLS without.
+func (i *Inbox) smtpServer(cert *tls.Config, to io.Writer) *smtp.Server {
+	s := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
+		return &mailSession{inbox: i, conn: c}, nil
+	}))
+	if to == nil {
+		to = io.Discard
+	}
+	s.ErrorLog = log.New(to, "embedded: inbox: ", 0)
+	s.Domain = "localhost"
+	s.TLSConfig = cert
+	s.EnableSMTPUTF8 = true
+	s.MaxMessageBytes = 32 << 20
+	s.MaxRecipients = 100             // what RFC 5321, 4.5.3.1.8 asks for
+	s.ReadTimeout = 5 * time.Minute   // RFC 5321, 4.5.3.2.7
+	s.WriteTimeout = 30 * time.Second // the client is on this machine
+	return s
+}
+
+// mailSession is one SMTP connection, before or after STARTTLS.
+type mailSession struct {
+	inbox  *Inbox
+	conn   *smtp.Conn
+	answer MailAnswer
+	from   string
+	to     []string
+}
+
+var errTLSFirst = &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Must issue a STARTTLS command first"}
+
+// Mail names the sender. It takes the answer for this message from the script.
+func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
+	if _, ok := s.conn.TLSConnectionState(); !ok {
+		s.inbox.script.sawPlaintext()
+		return errTLSFirst
+	}
+	s.from, s.to, s.answer = from, nil, s.inbox.script.next()
+	return nil
+}
+
+// Rcpt names a recipient.
+func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	switch s.answer {
+	case MailNoSuchUser:
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "No such mailbox here"}
+	case MailGreylisted:
+		return &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 2, 0}, Message: "Greylisted, please try again"}
+	}
+	s.to = append(s.to, to)
+	return nil
+}
+
+// Data takes the message itself and answers as scripted.
+func (s *mailSession) Data(r io.Reader) error {
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	switch s.answer {
+	case MailTryLater:
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Local trouble, please try again"}
+	case MailRejected:
+		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Message refused"}
+	case MailDroppedFirst:
+		return s.conn.Conn().Close()
+	}
+	if err := s.inbox.store.add(s.from, s.to, raw); err != nil {
+		return &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 3, 1}, Message: fmt.Sprintf("The inbox cannot keep it: %v", err)}
+	}
+	switch s.answer {
+	case MailAnswerLost:
+		return s.conn.Conn().Close()
+	case MailAnswerHeld:
+		s.hold()
+	}
+	return nil
+}
+
+// hold says nothing until the client hangs up or the inbox is closed.
+func (s *mailSession) hold() {
+	c := s.conn.Conn()
+	hungUp := make(chan struct{})
+	go func() {
+		defer close(hungUp)
+		// A client has nothing to say until it is answered: a read ends with the connection.
+		_, _ = c.Read(make([]byte, 1))
+	}()
+	select {
+	case <-hungUp:
+	case <-s.inbox.ctx.Done():
+	}
+	_ = c.Close()
+	<-hungUp
+}
+
+// Reset forgets the message at hand.
+func (s *mailSession) Reset() { s.from, s.to, s.answer = "", nil, 0 }
+
+// Logout has nothing to give back.
+func (s *mailSession) Logout() error { return nil }
+
+// side is one of the two listeners that split makes of one.
+type side struct {
+	l      net.Listener
+	conns  chan net.Conn
+	ended  chan struct{} // closed when l has ended
+	closed chan struct{} // closed by Close
+	once   *sync.Once
+}
+
+// split hands the connections of l to the second listener when refuse says so, else to the first.
+// Closing both closes l.
+func split(l net.Listener, refuse func() bool) (first, second net.Listener) {
+	ended := make(chan struct{})
+	a := &side{l: l, conns: make(chan net.Conn), ended: ended, closed: make(chan struct{}), once: new(sync.Once)}
+	b := &side{l: l, conns: make(chan net.Conn), ended: ended, closed: make(chan struct{}), once: new(sync.Once)}
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to := a
+			if refuse() {
+				to = b
+			}
+			select {
+			case to.conns <- c:
+			case <-to.closed:
+				_ = c.Close()
+			}
+		}
+	}()
+	return a, b
+}
+
+// Accept waits for a connection meant for this side.
+func (s *side) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.conns:
+		return c, nil
+	case <-s.closed:
+	case <-s.ended:
+	}
+	return nil, net.ErrClosed
+}
+
+// Addr is the address of the one listener there is.
+func (s *side) Addr() net.Addr { return s.l.Addr() }
+
+// Close closes this side and, since neither is of use without the other, the listener.
+func (s *side) Close() error {
+	s.once.Do(func() { close(s.closed) })
+	err := s.l.Close()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,310 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// This file alone knows which broker is embedded (events.md, section 5). Outside it there is only
+// the Kafka protocol, and the same suite passes on Apache Kafka.
+
+// KafkaConfig says what broker StartKafka starts.
+type KafkaConfig struct {
+	// Dir keeps topics, offsets, transactions and the port over restarts and crashes of the process.
+	// It can be thrown away: topics are rebuilt from PostgreSQL, and its format is no promise. ""
+	// keeps everything in memory.
+	Dir string
+	// Port on 127.0.0.1. 0 takes the port of the last start in Dir, else any free one.
+	Port int
+	// Settings are broker settings by their Kafka names, such as
+	// "group.consumer.session.timeout.ms". nil leaves them as they are.
+	Settings map[string]string
+	// Log is told, in single lines, what a person should know. nil is silent.
+	Log io.Writer
+}
+
+// Kafka is the embedded development broker: one node, no replicas, no topics made by themselves. It
+// runs in this process and is safe for concurrent use.
+type Kafka struct {
+	cfg  KafkaConfig
+	lock *dirLock
+	addr string // set by the first open, then only read
+
+	mu      sync.Mutex
+	cluster *kfake.Cluster // guarded by mu; nil once closed
+	gate    *gate          // guarded by mu
+	fresh   bool           // guarded by mu
+}
+
+// StartKafka opens the broker of cfg.Dir. A directory that cannot be read any more is put aside and
+// the broker starts empty (StartedEmpty), which the log says.
+func StartKafka(cfg KafkaConfig) (*Kafka, error) {
+	k := &Kafka{cfg: cfg}
+	if cfg.Dir != "" {
+		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("prepare the broker's directory: %w", err)
+		}
+		// A predecessor that is just ending gets a moment to let go.
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		lock, err := lockDir(ctx, cfg.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("start the embedded broker: %w", err)
+		}
+		k.lock = lock
+	}
+	err := k.open(cfg.Port)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start the embedded broker: %w", err), k.lock.release())
+	}
+	return k, nil
+}
+
+// Addr is the broker's host:port.
+func (k *Kafka) Addr() string { return k.addr }
+
+// StartedEmpty tells that the last start (or Restart) found nothing on disk: topics have to be made,
+// and filled from PostgreSQL.
+func (k *Kafka) StartedEmpty() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.fresh
+}
+
+// Close writes what is in memory to disk and ends the broker. A second Close does nothing.
+func (k *Kafka) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cluster == nil {
+		return nil
+	}
+	k.shut()
+	return k.lock.release()
+}
+
+// Restart is what clients see of a broker that is stopped and started: same address, connections
+// gone, state as it is on disk. It needs a Dir.
+func (k *Kafka) Restart() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cfg.Dir == "" || k.cluster == nil {
+		return errors.New("restart the embedded broker: it keeps nothing on disk, or is closed")
+	}
+	k.shut()
+	_, port, err := net.SplitHostPort(k.addr)
+	if err != nil {
+		return err
+	}
+	p, err := strconv.Atoi(port)
+	if err != nil {
+		return err
+	}
+	if err := k.open(p); err != nil {
+		return fmt.Errorf("restart the embedded broker: %w", err)
+	}
+	return nil
+}
+
+// StopBroker makes the broker unreachable: connections are cut and new ones refused, as when its
+// machine drops off the network. It keeps its state and its timeouts go on.
+func (k *Kafka) StopBroker() error {
+	g, err := k.theGate()
+	if err != nil {
+		return err
+	}
+	return g.shut()
+}
+
+// StartBroker ends StopBroker, on the same port.
+func (k *Kafka) StartBroker() error {
+	g, err := k.theGate()
+	if err != nil {
+		return err
+	}
+	return g.open()
+}
+
+// KafkaFault answers requests with an error in place of doing them. Two codes are, as with a real
+// broker, given after the work was done: REQUEST_TIMED_OUT (7) where it can be, and
+// NOT_ENOUGH_REPLICAS_AFTER_APPEND (20) to Produce. Empty selectors mean any; a request without
+// what a selector names does not match.
+type KafkaFault struct {
+	Requests    []string // Kafka's names: "Produce", "EndTxn", "OffsetCommit" …
+	Topic       string
+	Group       string
+	Transaction string // the transactional id
+	Code        int16  // Kafka's error code, such as 51 for CONCURRENT_TRANSACTIONS
+	Times       int    // how many requests; 0 is one, -1 all until Remove
+}
+
+// InjectedFault is a fault that was put in place.
+type InjectedFault struct{ h *kfake.FaultHandle }
+
+// Hits is how many requests it has answered.
+func (f *InjectedFault) Hits() int { return f.h.Hits() }
+
+// Wait returns once it has answered n requests, or with the error of ctx.
+func (f *InjectedFault) Wait(ctx context.Context, n int) error { return f.h.Wait(ctx, n) }
+
+// Remove ends it.
+func (f *InjectedFault) Remove() { f.h.Remove() }
+
+// Fault puts a fault in place. It is gone after a Restart.
+func (k *Kafka) Fault(f KafkaFault) (*InjectedFault, error) {
+	code := kerr.TypedErrorForCode(f.Code)
+	if code == nil || (code == kerr.UnknownServerError && f.Code != kerr.UnknownServerError.Code) {
+		return nil, fmt.Errorf("Kafka has no error with code %d", f.Code)
+	}
+	fault := kfake.Fault{Topic: f.Topic, Group: f.Group, TxnID: f.Transaction, Err: code, Count: f.Times}
+	for _, name := range f.Requests {
+		key, err := requestKey(name)
+		if err != nil {
+			return nil, err
+		}
+		fault.Keys = append(fault.Keys, kmsg.Key(key))
+	}
+	c, err := k.theCluster()
+	if err != nil {
+		return nil, err
+	}
+	return &InjectedFault{h: c.Fault(fault)}, nil
+}
+
+// Before runs fn once, when the next request of that name has arrived and before the broker acts on
+// it. The broker stands still meanwhile: fn must not call it. fn is forgotten by a Restart.
+func (k *Kafka) Before(request string, fn func()) error {
+	key, err := requestKey(request)
+	if err != nil {
+		return err
+	}
+	c, err := k.theCluster()
+	if err != nil {
+		return err
+	}
+	c.ControlKey(key, func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.DropControl()
+		fn()
+		return nil, nil, false
+	})
+	return nil
+}
+
+// LoseAnswers lets the broker do the next n requests of that name and cuts the connection in place
+// of answering: the client cannot know whether they were done.
+func (k *Kafka) LoseAnswers(request string, n int) error {
+	return k.arm(request, n, func(g *gate) map[int16]int { return g.loseAnswers })
+}
+
+// LoseRequests cuts the connection when the next n requests of that name arrive, before the broker
+// sees them.
+func (k *Kafka) LoseRequests(request string, n int) error {
+	return k.arm(request, n, func(g *gate) map[int16]int { return g.loseRequests })
+}
+
+func (k *Kafka) arm(request string, n int, which func(*gate) map[int16]int) error {
+	key, err := requestKey(request)
+	if err != nil {
+		return err
+	}
+	g, err := k.theGate()
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	which(g)[key] = n
+	return nil
+}
+
+func (k *Kafka) theGate() (*gate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cluster == nil {
+		return nil, errBrokerClosed
+	}
+	return k.gate, nil
+}
+
+func (k *Kafka) theCluster() (*kfake.Cluster, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cluster == nil {
+		return nil, errBrokerClosed
+	}
+	return k.cluster, nil
+}
+
+var errBrokerClosed = errors.New("the embedded broker is closed")
+
+// open starts the cluster behind a gate on the port; k.mu is held, or k not yet shared.
+func (k *Kafka) open(port int) error {
+	l, err := listenRemembered(k.cfg.Dir, "kafka", port)
+	if err != nil {
+		return err
+	}
+	if k.addr == "" { // set once: Addr reads it without the mutex
+		k.addr = l.Addr().String()
+	}
+	k.gate = newGate(l, func(key int16) bool { return kmsg.RequestForKey(key) != nil })
+	k.fresh = true
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.ListenFn(func(string, string) (net.Listener, error) { return k.gate, nil }),
+		kfake.BrokerConfigs(k.cfg.Settings),
+	}
+	if k.cfg.Log != nil {
+		opts = append(opts, kfake.WithLogger(kfake.BasicLogger(k.cfg.Log, kfake.LogLevelError)))
+	}
+	if k.cfg.Dir == "" {
+		k.cluster, err = kfake.NewCluster(opts...)
+		return err
+	}
+
+	data := filepath.Join(k.cfg.Dir, "broker")
+	k.fresh = !exists(filepath.Join(data, "meta.json"))
+	opts = append(opts, kfake.DataDir(data))
+	k.cluster, err = kfake.NewCluster(opts...)
+	if err == nil || k.fresh {
+		return err
+	}
+	aside := data + ".unreadable"
+	logf(k.cfg.Log, "the broker's files in %s cannot be read (%v): put aside as %s, starting empty", data, err, aside)
+	if err := errors.Join(os.RemoveAll(aside), os.Rename(data, aside)); err != nil {
+		return err
+	}
+	if l, err = net.Listen("tcp", k.addr); err != nil {
+		return err
+	}
+	k.gate = newGate(l, k.gate.known)
+	k.fresh = true
+	k.cluster, err = kfake.NewCluster(opts...)
+	return err
+}
+
+// shut ends the cluster; k.mu is held.
+func (k *Kafka) shut() {
+	k.cluster.Close()
+	k.cluster = nil
+}
+
+// requestKey is the number of a request by Kafka's name for it.
+func requestKey(name string) (int16, error) {
+	for key := range int16(kmsg.MaxKey + 1) {
+		if kmsg.NameForKey(key) == name {
+			return key, nil
+		}
+	}
+	return 0, fmt.Errorf("Kafka has no request named %q", name)
+}

@@ -1,0 +1,58 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// dirLock keeps a second process out of a directory. The kernel lets go of it when the process
+// dies, however it dies.
+type dirLock struct{ f *os.File }
+
+// lockDir takes the lock of dir, waiting for another holder until ctx ends.
+func lockDir(ctx context.Context, dir string) (*dirLock, error) {
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock of %s: %w", dir, err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return &dirLock{f: f}, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			_ = f.Close()
+			return nil, fmt.Errorf("lock %s: %w", dir, err)
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			_ = f.Close()
+			return nil, fmt.Errorf("%s is in use by another process: %w", dir, err)
+		}
+	}
+}
+
+// release lets the next one in. A nil lock has nothing to release.
+func (l *dirLock) release() error {
+	if l == nil {
+		return nil
+	}
+	return l.f.Close()
+}
+
+// pause waits for d, or fails with the cause when ctx ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

