@@ -1,0 +1,153 @@
+package sim
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The operations of the log and of faults. OpLook is the read by key before a create, OpList the
+// reaper's walk.
+const (
+	OpCreate      = "create"
+	OpObserve     = "observe"
+	OpDelete      = "delete"
+	OpCredentials = "credentials"
+	OpLook        = "look"
+	OpList        = "list"
+)
+
+// Labels beside provider.Key's own: what people and tests read in the ledger.
+const (
+	labelInstallation = "installation"
+	labelTenant       = "tenant"
+	labelOrder        = "order"
+	labelItem         = "item"
+	labelPart         = "part"
+	labelGeneration   = "generation"
+	labelLabel        = "label" // the item's own label
+	labelProduct      = "product"
+)
+
+// Resource is one live thing, as API and ledger show it.
+type Resource struct {
+	ID        string            `json:"id"`
+	Name      string            `json:"name"` // provider.Key.Name of our own
+	Kind      string            `json:"kind"`
+	Region    string            `json:"region"`
+	Phase     string            `json:"phase"` // pending, ready, failed, deleting
+	Progress  uint8             `json:"progress"`
+	Detail    string            `json:"detail,omitempty"`
+	FaultCode string            `json:"fault_code,omitempty"`
+	SpecHash  string            `json:"spec_hash,omitempty"`
+	Labels    map[string]string `json:"labels"`
+	CreatedAt time.Time         `json:"created_at"`
+}
+
+// Call is one line of the log.
+type Call struct {
+	At         time.Time `json:"at"`
+	Operation  string    `json:"operation"`
+	Key        string    `json:"key,omitempty"` // the key's name; empty for what has none
+	Result     string    `json:"result"`        // "created", "exists", "accepted", "absent", a phase, "issued", an error's code, or how the reply was spoilt
+	Fault      string    `json:"fault,omitempty"`
+	Effect     bool      `json:"effect,omitempty"` // whether something was made or began to go
+	IDs        []string  `json:"ids,omitempty"`    // of what was made, or asked to go
+	Tenant     string    `json:"tenant,omitempty"`
+	Order      string    `json:"order,omitempty"`
+	Item       string    `json:"item,omitempty"`
+	Part       string    `json:"part,omitempty"`
+	Generation string    `json:"generation,omitempty"`
+	Product    string    `json:"product,omitempty"`
+	Label      string    `json:"label,omitempty"`
+}
+
+// Ledger is what GET /ledger answers.
+type Ledger struct {
+	Live []Resource `json:"live"`
+	Log  []Call     `json:"log"`
+}
+
+// Issued is what GET /secrets/{item} answers: each secret once, newest last.
+type Issued struct {
+	Item    string            `json:"item"`
+	Secrets []json.RawMessage `json:"secrets"`
+}
+
+// Foreign is a resource to be planted.
+type Foreign struct {
+	Name   string            `json:"name"`
+	Kind   string            `json:"kind"`
+	Region string            `json:"region"`
+	Labels map[string]string `json:"labels"`
+}
+
+type createRequest struct {
+	Name          string            `json:"name"`
+	Kind          string            `json:"kind"`
+	Region        string            `json:"region"`
+	Product       string            `json:"product"`
+	Plan          string            `json:"plan,omitempty"`
+	Configuration json.RawMessage   `json:"configuration,omitempty"`
+	SpecHash      string            `json:"spec_hash,omitempty"`
+	Needs         []string          `json:"needs,omitempty"`
+	Labels        map[string]string `json:"labels"`
+}
+
+type resourcePage struct {
+	Resources []Resource `json:"resources"`
+	Next      string     `json:"next,omitempty"` // the last id of a full page
+}
+
+type facts struct {
+	Regions map[string]regionFacts `json:"regions"`
+}
+
+type regionFacts struct {
+	Products []string `json:"products"`
+	Images   []string `json:"images"`
+	Free     Amounts  `json:"free"`
+}
+
+type quotas struct {
+	Regions map[string]regionQuota `json:"regions"`
+}
+
+type regionQuota struct {
+	Used  Amounts `json:"used"`
+	Limit Amounts `json:"limit"`
+}
+
+type errorBody struct {
+	Error wireError `json:"error"`
+}
+
+type wireError struct {
+	Code     string    `json:"code"`
+	Detail   string    `json:"detail,omitempty"`
+	Existing *Resource `json:"existing,omitempty"` // with codeNameTaken
+}
+
+// The codes of refusals and of failed resources.
+const (
+	codeInvalid       = "invalid_input"
+	codeReference     = "unknown_reference"
+	codeUnauthorized  = "unauthorized"
+	codeForbidden     = "forbidden"
+	codeQuota         = "quota_exceeded"
+	codeNotFound      = "not_found"
+	codeNameTaken     = "name_taken"
+	codeDeleting      = "being_deleted"
+	codeInUse         = "in_use"
+	codeNotReady      = "not_ready"
+	codeLocked        = "locked"
+	codeNoCapacity    = "no_capacity"
+	codeNoValidHost   = "no_valid_host"
+	codeBuildFailed   = "build_failed"
+	codeDeleteFailed  = "delete_failed"
+	codeMaintenance   = "maintenance"
+	codeProtected     = "protected"
+	codeRateLimited   = "rate_limited"
+	codeInternal      = "internal_error"
+	codeUnavailable   = "unavailable"
+	codePendingSecret = "credentials_pending"
+)
