@@ -1,0 +1,323 @@
+// Package providertest is the conformance suite of provider.Provider: one contract, run by every
+// adapter in the naming mode it declares, a rule per subtest. It knows no adapter; what differs comes in
+// through the Fixture. It is for tests only.
+package providertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/provider"
+)
+
+// Fixture is one fresh account at a cloud.
+type Fixture struct {
+	URL  string                             // of the cloud's API
+	Open func(url string) provider.Provider // an adapter that speaks to that address
+
+	Specs []provider.Spec // an orderable one per product
+	Other provider.Spec   // differs from Specs[0] in its configuration alone
+
+	Advance func(d time.Duration)                                    // lets the cloud's time pass
+	Live    func(k provider.Key) []provider.Ref                      // what carries the labels of the key's part, seen past the adapter; resources on their way out included
+	Plant   func(name string, labels map[string]string) provider.Ref // a resource that is not ours, of Specs[0]'s first kind
+	Exists  func(r provider.Ref) bool                                // seen past the adapter
+
+	Refusals []Refusal
+}
+
+// Refusal is one code of the API and the class it must become.
+type Refusal struct {
+	Name      string
+	Operation string // "create", "observe", "delete", "credentials"
+	Arrange   func() // makes the next such call be answered so
+	Want      fault.Class
+	After     time.Duration
+}
+
+// Run holds an adapter to the contract. fresh is called once per subtest.
+func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
+	t.Helper()
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, *suite)
+	}{
+		{"each product is made, entered and removed", lifeOfEachProduct},
+		{"nothing is observed where nothing is", nothingThere},
+		{"create twice with one key leaves one resource", createTwice},
+		{"creates at once with one key leave one resource", createAtOnce},
+		{"create whose answer is lost is found by key", answerLost},
+		{"create whose answer breaks off is found by key", answerHalf},
+		{"delete whose answer is lost is repeated safely", deleteAnswerLost},
+		{"a foreign resource is neither adopted nor deleted", foreignStays},
+		{"another generation is listed and not adopted", otherGeneration},
+		{"each code becomes its class", codes},
+		{"every part is found by its owner, half made too", owned},
+		{"the plan is equal on every call", planEqual},
+		{"create sends one mutating request", oneMutation},
+		{"nothing is sent after the context ended", contextEnded},
+		{"a secret leaves through Reveal alone", secretStays},
+		{"the spec's hash is told back", hashTold},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			f := fresh(t)
+			c.run(t, &suite{Fixture: f, p: f.Open(f.URL)})
+		})
+	}
+}
+
+type suite struct {
+	Fixture
+	p provider.Provider
+}
+
+// key is the first part's key of an item of its own.
+func (s *suite) key(item string, generation int) provider.Key {
+	return provider.Key{
+		Installation: "conformance", Tenant: "11111111-1111-7111-8111-111111111111",
+		Order: "22222222-2222-7222-8222-222222222222", Item: item, Generation: generation,
+	}
+}
+
+func (s *suite) plan(t *testing.T, spec provider.Spec, item string, generation int) []provider.Step {
+	t.Helper()
+	steps, err := s.p.Plan(spec, s.key(item, generation))
+	if err != nil || len(steps) == 0 {
+		t.Fatalf("Plan(%s) = %d steps, %v", spec.Product, len(steps), err)
+	}
+	return steps
+}
+
+// journal keeps what it learns.
+type journal struct {
+	mu   sync.Mutex
+	refs []provider.Ref
+}
+
+func (j *journal) Learnt(_ context.Context, r provider.Ref) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.refs = append(j.refs, r)
+	return nil
+}
+
+func (s *suite) create(t *testing.T, p provider.Provider, step provider.Step) provider.Ref {
+	t.Helper()
+	j := &journal{}
+	r, err := p.Create(t.Context(), step, j)
+	if err != nil {
+		t.Fatalf("Create(%s) = %v", step.Part, err)
+	}
+	if r == "" || !slices.Contains(j.refs, r) {
+		t.Fatalf("Create(%s) = %q, the journal learnt %q", step.Part, r, j.refs)
+	}
+	return r
+}
+
+// until observes until the phase is there, letting time pass.
+func (s *suite) until(t *testing.T, step provider.Step, r provider.Ref, want provider.Phase) provider.Observation {
+	t.Helper()
+	limit := s.p.Capabilities().CreateTimeout
+	var last provider.Observation
+	for passed := time.Duration(0); passed <= limit; passed += 10 * time.Second {
+		o, err := s.p.Observe(t.Context(), step, r)
+		if err != nil {
+			t.Fatalf("Observe(%s, %q) = %v", step.Part, r, err)
+		}
+		if (o.Phase == provider.Absent) != (len(o.Matches) == 0) {
+			t.Fatalf("Observe(%s, %q): phase %s with matches %q", step.Part, r, o.Phase, o.Matches)
+		}
+		if o.Phase == want {
+			return o
+		}
+		last = o
+		s.Advance(10 * time.Second)
+	}
+	t.Fatalf("Observe(%s, %q): phase %s after %s, want %s", step.Part, r, last.Phase, limit, want)
+	return last
+}
+
+// build makes all parts, each after the one before is ready.
+func (s *suite) build(t *testing.T, steps []provider.Step) []provider.Ref {
+	t.Helper()
+	var refs []provider.Ref
+	for i := range steps {
+		steps[i].Needs = slices.Clone(refs)
+		r := s.create(t, s.p, steps[i])
+		s.until(t, steps[i], r, provider.Ready)
+		refs = append(refs, r)
+	}
+	return refs
+}
+
+// clear removes all parts, last first, by key.
+func (s *suite) clear(t *testing.T, steps []provider.Step) {
+	t.Helper()
+	for _, step := range slices.Backward(steps) {
+		if err := s.p.Delete(t.Context(), step, ""); err != nil {
+			t.Fatalf("Delete(%s) by key = %v", step.Part, err)
+		}
+		s.until(t, step, "", provider.Absent)
+		if live := s.Live(step.Key); len(live) != 0 {
+			t.Errorf("after delete of %s by key there still live %q", step.Part, live)
+		}
+	}
+}
+
+func lifeOfEachProduct(t *testing.T, s *suite) {
+	for i, spec := range s.Specs {
+		steps := s.plan(t, spec, fmt.Sprintf("item-%d", i), 1)
+		refs := s.build(t, steps)
+		secret, err := s.p.Credentials(t.Context(), refs)
+		if err != nil || secret.IsZero() {
+			t.Fatalf("Credentials(%s) = %v, empty %t", spec.Product, err, secret.IsZero())
+		}
+		again, err := s.p.Credentials(t.Context(), refs)
+		if err != nil || again.IsZero() {
+			t.Errorf("Credentials(%s) again = %v, empty %t", spec.Product, err, again.IsZero())
+		}
+		for j, step := range slices.Backward(steps) {
+			for _, which := range []string{"first", "second"} {
+				if err := s.p.Delete(t.Context(), step, refs[j]); err != nil {
+					t.Fatalf("%s Delete(%s) = %v", which, step.Part, err)
+				}
+			}
+			s.until(t, step, refs[j], provider.Absent)
+			if err := s.p.Delete(t.Context(), step, refs[j]); err != nil {
+				t.Errorf("Delete(%s) of what is gone = %v", step.Part, err)
+			}
+			if live := s.Live(step.Key); len(live) != 0 {
+				t.Errorf("after delete of %s there still live %q", step.Part, live)
+			}
+		}
+	}
+}
+
+func nothingThere(t *testing.T, s *suite) {
+	for i, spec := range s.Specs {
+		for _, step := range s.plan(t, spec, fmt.Sprintf("item-%d", i), 1) {
+			s.until(t, step, "", provider.Absent)
+			if err := s.p.Delete(t.Context(), step, ""); err != nil {
+				t.Errorf("Delete(%s) of nothing = %v", step.Part, err)
+			}
+		}
+	}
+}
+
+func createTwice(t *testing.T, s *suite) {
+	steps := s.plan(t, s.Specs[0], "item", 1)
+	first := s.create(t, s.p, steps[0])
+	second := s.create(t, s.p, steps[0])
+	s.until(t, steps[0], first, provider.Ready)
+	third := s.create(t, s.Open(s.URL), steps[0])
+	if first != second || first != third {
+		t.Errorf("three creates with one key gave %q, %q, %q", first, second, third)
+	}
+	if diff := cmp.Diff([]provider.Ref{first}, s.Live(steps[0].Key)); diff != "" {
+		t.Errorf("live (-want +got):\n%s", diff)
+	}
+	s.clear(t, steps[:1])
+}
+
+// createAtOnce: where names are unique, eight callers end with one resource, which each of them got.
+// Where they are not, twins are possible: as many as there are callers (the engine's fence lets no more
+// than two call at once), and keeping one of them is left to the caller.
+func createAtOnce(t *testing.T, s *suite) {
+	callers := 8
+	if s.p.Capabilities().Naming == provider.NamingNone {
+		callers = 2
+	}
+	steps := s.plan(t, s.Specs[0], "item", 1)
+	refs := make([]provider.Ref, callers)
+	errs := make([]error, callers)
+	var all sync.WaitGroup
+	for i := range callers {
+		all.Go(func() { refs[i], errs[i] = s.p.Create(t.Context(), steps[0], &journal{}) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatalf("Create at once = %v", err)
+	}
+	live := s.Live(steps[0].Key)
+	if s.p.Capabilities().Naming != provider.NamingNone {
+		slices.Sort(refs)
+		if diff := cmp.Diff(live, slices.Compact(refs)); diff != "" || len(live) != 1 {
+			t.Errorf("live (-) and answered (+):\n%s", diff)
+		}
+	}
+	if len(live) > callers {
+		t.Errorf("%d live after %d creates", len(live), callers)
+	}
+	o := s.until(t, steps[0], "", provider.Ready)
+	for _, twin := range o.Matches[1:] {
+		if err := s.p.Delete(t.Context(), steps[0], twin); err != nil {
+			t.Fatalf("Delete(twin) = %v", err)
+		}
+		s.until(t, steps[0], twin, provider.Absent)
+	}
+	if diff := cmp.Diff(o.Matches[:1], s.Live(steps[0].Key)); diff != "" {
+		t.Errorf("live after the twins went (-want +got):\n%s", diff)
+	}
+	s.clear(t, steps[:1])
+}
+
+func planEqual(t *testing.T, s *suite) {
+	other := s.Open(s.URL)
+	for _, spec := range s.Specs {
+		first := s.plan(t, spec, "item", 3)
+		second, err := other.Plan(spec, s.key("item", 3))
+		if err != nil {
+			t.Fatalf("Plan(%s) = %v", spec.Product, err)
+		}
+		if diff := cmp.Diff(first, second); diff != "" {
+			t.Errorf("Plan(%s) differs (-first +second):\n%s", spec.Product, diff)
+		}
+		names := map[string]bool{}
+		weakest := provider.NamingUpsert
+		for _, step := range first {
+			if step.Key.Part != step.Part || step.Key.Generation != 3 || len(step.Needs) != 0 {
+				t.Errorf("Plan(%s): step %q has key %+v and needs %q", spec.Product, step.Part, step.Key, step.Needs)
+			}
+			names[step.Key.Name()] = true
+			weakest = min(weakest, step.Naming)
+		}
+		if len(names) != len(first) {
+			t.Errorf("Plan(%s): %d steps, %d names", spec.Product, len(first), len(names))
+		}
+		if declared := s.p.Capabilities().Naming; weakest < declared {
+			t.Errorf("Plan(%s): a part is %s, the adapter declares %s", spec.Product, weakest, declared)
+		}
+	}
+	if _, err := s.p.Plan(provider.Spec{Product: "no-such-product"}, s.key("item", 1)); provider.ClassOf(err) != fault.Invalid {
+		t.Errorf("Plan(no-such-product) = %v, want class invalid", err)
+	}
+}
+
+func hashTold(t *testing.T, s *suite) {
+	steps := s.plan(t, s.Specs[0], "item", 1)
+	r := s.create(t, s.p, steps[0])
+	want, err := s.Specs[0].Hash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.p.Observe(t.Context(), steps[0], r)
+	if err != nil {
+		t.Fatalf("Observe = %v", err)
+	}
+	if o.SpecHash != "" && o.SpecHash != want {
+		t.Errorf("Observe told hash %s, want %s or none", o.SpecHash, want)
+	}
+	other, err := s.Other.Hash()
+	if err != nil || other == want {
+		t.Errorf("the hash of another configuration = %s, %v", other, err)
+	}
+}
