@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 )
@@ -10,16 +11,31 @@ const redacted = "[redacted]"
 // Secret holds a customer's credentials: a JSON object with "kind" and the members a person needs
 // (D21). However it is printed, logged or marshalled it reads [redacted]; the bytes leave through
 // Reveal alone. The zero value holds nothing.
-type Secret struct{ plain []byte }
+type Secret struct {
+	// A function and not bytes: what prints by reflection (fmt does for an unexported field of another
+	// struct, and for a wrong verb) passes the methods below by, and cannot look into a function.
+	reveal func() []byte
+}
 
-// NewSecret keeps a copy of plain.
-func NewSecret(plain []byte) Secret { return Secret{plain: append([]byte(nil), plain...)} }
+// NewSecret keeps a copy of plain; no bytes make the zero value.
+func NewSecret(plain []byte) Secret {
+	if len(plain) == 0 {
+		return Secret{}
+	}
+	held := bytes.Clone(plain)
+	return Secret{reveal: func() []byte { return bytes.Clone(held) }}
+}
 
 // Reveal returns a copy of the plaintext: to seal it or to put it into a mail, nothing else.
-func (s Secret) Reveal() []byte { return append([]byte(nil), s.plain...) }
+func (s Secret) Reveal() []byte {
+	if s.reveal == nil {
+		return nil
+	}
+	return s.reveal()
+}
 
 // IsZero tells whether nothing is held.
-func (s Secret) IsZero() bool { return len(s.plain) == 0 }
+func (s Secret) IsZero() bool { return s.reveal == nil }
 
 // String prints [redacted].
 func (s Secret) String() string { return redacted }
