@@ -130,7 +130,20 @@ func (o *offer) defaultSelection(d defaultBody) (Selection, error) {
 		return Selection{}, fmt.Errorf("default selection is refused: %s %s: %s", f.Pointer, f.Code, f.Message)
 	}
 	sel.Configuration = checked.canonical
-	return sel, nil
+	return sel, o.tryDefaults(sel)
+}
+
+// tryDefaults checks the schema's own defaults, which the form's may have covered up.
+func (o *offer) tryDefaults(sel Selection) error {
+	least, err := json.Marshal(o.fields.leastDefault())
+	if err != nil {
+		return fmt.Errorf("schema defaults: %w", err)
+	}
+	sel.Configuration = least
+	if faults := o.check(sel, "").faults; len(faults) > 0 {
+		return fmt.Errorf("schema defaults are refused: %s %s: %s", faults[0].Pointer, faults[0].Code, faults[0].Message)
+	}
+	return nil
 }
 
 // plan finds a plan by its id.
