@@ -63,36 +63,29 @@ func byNameAndVersion(a, b Entry) int {
 
 // change compares an entry with the versions of its name there are.
 func change(known []Entry, e Entry) Change {
-	c := Change{Entry: e.Name, Kind: Added, To: e.Version, ValidFrom: e.ValidFrom}
-	var last Entry
+	var last, same Entry
 	for _, k := range known {
 		if k.Name != e.Name {
 			continue
 		}
 		if k.Version == e.Version {
-			return c.sameVersion(k, e)
+			same = k
 		}
 		if k.Version > last.Version {
 			last = k
 		}
 	}
-	c.From = last.Version
+	c := Change{Entry: e.Name, Kind: Added, From: last.Version, To: e.Version, ValidFrom: e.ValidFrom}
 	switch {
-	case last.Version == 0:
-		return c
+	case same.Name != "" && len(details(same, e)) == 0:
+		c.Kind = Unchanged
+	case same.Name != "":
+		// A version is written once: orders name it in their snapshots.
+		c.Kind, c.Problem = Refused, fmt.Sprintf("version %d is there already and says something else: make this one version %d", e.Version, last.Version+1)
 	case last.Version > e.Version:
 		c.Kind, c.Problem = Refused, fmt.Sprintf("version %d is there already: make this one version %d", last.Version, last.Version+1)
-		return c
-	}
-	c.Kind, c.Details = Changed, details(last, e)
-	return c
-}
-
-// sameVersion: a version is written once. The same again is nothing, anything else a mistake.
-func (c Change) sameVersion(known, e Entry) Change {
-	c.From, c.Kind = known.Version, Unchanged
-	if len(details(known, e)) > 0 {
-		c.Kind, c.Problem = Refused, fmt.Sprintf("version %d is there already and says something else: make this one version %d", e.Version, e.Version+1)
+	case last.Version > 0:
+		c.Kind, c.Details = Changed, details(last, e)
 	}
 	return c
 }

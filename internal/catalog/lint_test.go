@@ -1,0 +1,125 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/catalog"
+)
+
+func file(t testing.TB, entries ...catalog.Entry) *strings.Reader {
+	t.Helper()
+	b, err := json.Marshal(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReader(string(b))
+}
+
+func TestTheBuiltInCataloguePassesItsOwnLint(t *testing.T) {
+	t.Parallel()
+	f, err := os.Open("catalog.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	entries, err := catalog.ParseFile(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(catalog.Default(), entries); diff != "" {
+		t.Errorf("Default and the file differ:\n%s", diff)
+	}
+}
+
+func TestAFileMayNameThePricesThereAreAlready(t *testing.T) {
+	t.Parallel()
+	next := change(t, "gpu", 2, noon(), func(b map[string]any) { b["title"] = "GPU servers" })
+	if _, err := catalog.ParseFile(file(t, next)); err == nil || !strings.Contains(err.Error(), "no price entry block-storage") {
+		t.Errorf("alone: %v", err)
+	}
+	entries, err := catalog.ParseFile(file(t, next), catalog.Default()...)
+	if err != nil || len(entries) != 1 || entries[0].Version != 2 {
+		t.Errorf("beside the others: %v, %v", entries, err)
+	}
+}
+
+func TestAPriceAloneCanBeChanged(t *testing.T) {
+	t.Parallel()
+	// The products' own samples were priced when they were written; they are not the file's.
+	next := change(t, "block-storage", 2, noon(), func(b map[string]any) { b["unit_price"] = "0.60" })
+	if _, err := catalog.ParseFile(file(t, next), catalog.Default()...); err != nil {
+		t.Error(err)
+	}
+	dear := change(t, "block-storage", 2, noon(), func(b map[string]any) { b["unit_price"] = "9999.00" })
+	if _, err := catalog.ParseFile(file(t, dear), catalog.Default()...); err == nil || !strings.Contains(err.Error(), "above the bound") {
+		t.Errorf("a price that breaks the products naming it: %v", err)
+	}
+}
+
+func TestAFileIsRefusedWithEachFaultyEntryNamed(t *testing.T) {
+	t.Parallel()
+	sample := func(member, value string) func(map[string]any) {
+		return func(b map[string]any) { inside(b, "samples", 0)[member] = value }
+	}
+	nothing := func(map[string]any) {}
+	named := func(e catalog.Entry, name string) catalog.Entry { e.Name = name; return e }
+	for _, k := range []struct {
+		want    string
+		entries []catalog.Entry
+	}{
+		{"holds no entry", []catalog.Entry{}},
+		{"versions start at 1", []catalog.Entry{change(t, "vps", 0, noon(), nothing)}},
+		{"valid_from must be said", []catalog.Entry{{Name: "vps", Version: 2, Body: json.RawMessage(`{}`)}}},
+		{"stands twice in the file", []catalog.Entry{change(t, "vps", 2, noon(), nothing), change(t, "vps", 2, noon(), nothing)}},
+		{"the entry's name", []catalog.Entry{named(change(t, "vps", 2, noon(), nothing), "VPS 2")}},
+		{`kind "" is neither`, []catalog.Entry{{Name: "vps", Version: 2, ValidFrom: noon(), Body: json.RawMessage(`{}`)}}},
+		{`sample 0: costs 10.00 monthly, not "10.01"`, []catalog.Entry{change(t, "vps", 2, noon(), sample("monthly", "10.01"))}},
+		{`sample 0: costs 96.00 annual, not "120.00"`, []catalog.Entry{change(t, "vps", 2, noon(), sample("annual", "120.00"))}},
+		{"sample 0: is refused: /region region-not-offered", []catalog.Entry{change(t, "vps", 2, noon(), sample("region", "mars-1"))}},
+		{"sample 0: is refused: /plan plan-not-offered", []catalog.Entry{change(t, "vps", 2, noon(), sample("plan", "tiny"))}},
+		// Faulty although a newer version in the same file hides it from the day it would hold.
+		{"vps version 2: sample 0", []catalog.Entry{change(t, "vps", 2, noon(), sample("monthly", "1.00")), change(t, "vps", 3, noon(), nothing)}},
+	} {
+		entries, err := catalog.ParseFile(file(t, k.entries...), catalog.Default()...)
+		if err == nil || !strings.Contains(err.Error(), k.want) || entries != nil {
+			t.Errorf("ParseFile = %d entries, %v, want %q", len(entries), err, k.want)
+		}
+	}
+	_, err := catalog.ParseFile(file(t, change(t, "vps", 2, noon(), sample("monthly", "1.00")), change(t, "gpu", 2, noon(), sample("annual", "1.00"))), catalog.Default()...)
+	if err == nil || !strings.Contains(err.Error(), "entry vps version 2") || !strings.Contains(err.Error(), "entry gpu version 2") {
+		t.Errorf("two faulty entries: %v", err)
+	}
+}
+
+func TestAFileIsStrictJSON(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		``:                                "not valid JSON",
+		`{}`:                              "cannot unmarshal",
+		`[] []`:                           "not valid JSON",
+		`[{"entry":"vps","Version":1}]`:   "unknown member /0/Version",
+		`[{"entry":"vps","tenant":"x"}]`:  "unknown member /0/tenant",
+		`[{"entry":"a","entry":"b"}]`:     "stands twice in one object",
+		"[{\"entry\":\"\xff\"}]":          "not valid UTF-8",
+		`[{"entry":"vps","version":1.5}]`: "cannot unmarshal",
+		`[null]`:                          "the entry's name",
+		strings.Repeat("[", 100):          "not valid JSON",
+		strings.Repeat("[", 100) + strings.Repeat("]", 100): "nested deeper",
+		strings.Repeat(" ", 4<<20) + "[]":                   "larger than",
+	} {
+		if _, err := catalog.ParseFile(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseFile(%.40q) = %v, want %q", in, err, want)
+		}
+	}
+	broken := errors.New("disk on fire")
+	if _, err := catalog.ParseFile(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("ParseFile of an unreadable file = %v", err)
+	}
+}
