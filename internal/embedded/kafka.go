@@ -90,8 +90,7 @@ func (k *Kafka) Close() error {
 	if k.cluster == nil {
 		return nil
 	}
-	k.shut()
-	return k.lock.release()
+	return errors.Join(k.shut(), k.lock.release())
 }
 
 // Restart is what clients see of a broker that is stopped and started: same address, connections
@@ -102,7 +101,9 @@ func (k *Kafka) Restart() error {
 	if k.cfg.Dir == "" || k.cluster == nil {
 		return errors.New("restart the embedded broker: it keeps nothing on disk, or is closed")
 	}
-	k.shut()
+	if err := k.shut(); err != nil {
+		return fmt.Errorf("restart the embedded broker: %w", err)
+	}
 	_, port, err := net.SplitHostPort(k.addr)
 	if err != nil {
 		return err
@@ -208,7 +209,7 @@ func (k *Kafka) LoseAnswers(request string, n int) error {
 }
 
 // LoseRequests cuts the connection when the next n requests of that name arrive, before the broker
-// sees them.
+// sees them. (franz-go does not try again when that is the first request on its connection.)
 func (k *Kafka) LoseRequests(request string, n int) error {
 	return k.arm(request, n, func(g *gate) map[int16]int { return g.loseRequests })
 }
@@ -274,29 +275,54 @@ func (k *Kafka) open(port int) error {
 
 	data := filepath.Join(k.cfg.Dir, "broker")
 	k.fresh = !exists(filepath.Join(data, "meta.json"))
-	opts = append(opts, kfake.DataDir(data))
-	k.cluster, err = kfake.NewCluster(opts...)
-	if err == nil || k.fresh {
-		return err
+	if err := k.recover(data); err != nil {
+		aside := data + ".unreadable"
+		logf(k.cfg.Log, "the broker's files in %s cannot be read (%v): put aside as %s, starting empty", data, err, aside)
+		if err := errors.Join(os.RemoveAll(aside), os.Rename(data, aside)); err != nil {
+			return errors.Join(err, l.Close())
+		}
+		k.fresh = true
 	}
-	aside := data + ".unreadable"
-	logf(k.cfg.Log, "the broker's files in %s cannot be read (%v): put aside as %s, starting empty", data, err, aside)
-	if err := errors.Join(os.RemoveAll(aside), os.Rename(data, aside)); err != nil {
-		return err
+	// From here on the files are only clean again when shut has written them.
+	if err := os.RemoveAll(k.cleanMark()); err != nil {
+		return errors.Join(err, l.Close())
 	}
-	if l, err = net.Listen("tcp", k.addr); err != nil {
-		return err
-	}
-	k.gate = newGate(l, k.gate.known)
-	k.fresh = true
-	k.cluster, err = kfake.NewCluster(opts...)
+	k.cluster, err = kfake.NewCluster(append(opts, kfake.DataDir(data))...)
 	return err
 }
 
+// recover opens the files on a port that nobody knows, to see whether they can be used, which an
+// error denies, and to make those of a broker that was killed whole. It takes some 10 ms.
+func (k *Kafka) recover(data string) error {
+	if k.fresh {
+		return nil
+	}
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(data))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if exists(k.cleanMark()) {
+		return nil
+	}
+	n, err := endOpenTransactions(context.Background(), c.ListenAddrs()[0])
+	if n > 0 {
+		logf(k.cfg.Log, "the broker was killed: %d open transactions aborted", n)
+	}
+	return err
+}
+
+// cleanMark is the file that says that the broker's files were written by shut.
+func (k *Kafka) cleanMark() string { return filepath.Join(k.cfg.Dir, "clean") }
+
 // shut ends the cluster; k.mu is held.
-func (k *Kafka) shut() {
+func (k *Kafka) shut() error {
 	k.cluster.Close()
 	k.cluster = nil
+	if k.cfg.Dir == "" {
+		return nil
+	}
+	return writeDurably(k.cleanMark(), nil, 0o600)
 }
 
 // requestKey is the number of a request by Kafka's name for it.

@@ -31,7 +31,7 @@ type PostgresConfig struct {
 	// Port on 127.0.0.1. 0 takes the port of the last start in Dir, else any free one.
 	Port int
 	// Fsync keeps the promises of a COMMIT through a power cut. Without it the server is several
-	// times faster and a power cut may destroy Dir; a crash of the server or of us never does.
+	// times faster and a power cut may destroy Dir; a kill of the server or of us loses no COMMIT.
 	Fsync bool
 	// BinDir has the programs postgres and initdb. "" searches: see findPgBinaries.
 	BinDir string
