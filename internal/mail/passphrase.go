@@ -1,0 +1,39 @@
+package mail
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Letters of a syllable word. 16 consonants carry four bits each and 4 vowels two, so five letters
+// carry 16 bits, without a remainder. Letters that are mixed up when heard or read (c/k, q, w, x, y,
+// e) are absent.
+const (
+	consonants = "bdfghjklmnprstvz"
+	vowels     = "aiou"
+)
+
+// passphraseWords times 16 bits is the 128 bits of the delivery's design.
+const passphraseWords = 8
+
+// NewPassphrase draws 128 bits from random and writes them as eight pronounceable words of five
+// lower-case letters (consonant and vowel in turn) joined by '-', such as
+// "babad-lusab-gutih-tobog-mudof-sakat-nivin-zuzuz": 47 characters that can be read out and typed on
+// any keyboard, with nothing to guess about case or digits.
+func NewPassphrase(random io.Reader) (string, error) {
+	var bits [2 * passphraseWords]byte
+	if _, err := io.ReadFull(random, bits[:]); err != nil {
+		return "", fmt.Errorf("draw passphrase: %w", err)
+	}
+	words := make([]string, passphraseWords)
+	for i := range words {
+		words[i] = word(uint16(bits[2*i])<<8 | uint16(bits[2*i+1]))
+	}
+	return strings.Join(words, "-"), nil
+}
+
+// word spells 16 bits, the highest first: 4 + 2 + 4 + 2 + 4.
+func word(n uint16) string {
+	return string([]byte{consonants[n>>12], vowels[n>>10&3], consonants[n>>6&15], vowels[n>>4&3], consonants[n&15]})
+}

@@ -1,0 +1,592 @@
+package mail_test
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	ours "github.com/platforma-cloud/orders/internal/mail"
+)
+
+func TestDeliveryTellsNothingOutsideItsEncryption(t *testing.T) {
+	t.Parallel()
+	for kind, key := range map[string][]byte{"passphrase": nil, "public key": newTestKey(t).public} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			r := (&relay{}).start(t)
+			m := delivery()
+			m.PublicKey = key
+			if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
+				t.Fatalf("SendDelivery: %v", err)
+			}
+			got := r.only(t)
+			if !got.tls || got.from != sender || !cmp.Equal(got.to, []string{recipient}) {
+				t.Errorf("envelope: TLS %t, from %s, to %v", got.tls, got.from, got.to)
+			}
+			for _, secret := range []string{canary, "203.0.113.9", passphrase, "babad", "web-1", "Virtual machine"} {
+				if strings.Contains(got.raw, secret) {
+					t.Errorf("the raw mail holds %q", secret)
+				}
+			}
+			header, _, _ := strings.Cut(got.raw, "\r\n\r\n")
+			if strings.Contains(header, "ORD-") {
+				t.Errorf("the order number stands in a header:\n%s", header)
+			}
+			if key != nil && strings.Contains(got.raw, "ORD-") {
+				t.Error("the order number stands beside the encrypted part")
+			}
+		})
+	}
+}
+
+func TestHeadersOfADelivery(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	m := delivery()
+	m.At = time.Date(2026, 11, 20, 9, 30, 0, 0, time.FixedZone("CET", 3600))
+	if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
+		t.Fatalf("SendDelivery: %v", err)
+	}
+	got := map[string][]string(parse(t, r.only(t).raw).Header)
+	media, _, err := mime.ParseMediaType(got["Content-Type"][0])
+	if err != nil || media != "multipart/mixed" {
+		t.Errorf("content type %q: %v", media, err)
+	}
+	delete(got, "Content-Type")
+	want := map[string][]string{
+		"From":           {`"Platforma" <no-reply@platforma.test>`},
+		"To":             {"<ana.novak@customer.test>"},
+		"Subject":        {"Your service is ready"},
+		"Date":           {"Fri, 20 Nov 2026 08:30:00 +0000"},
+		"Message-Id":     {"<delivery.0198-1@platforma.test>"},
+		"Mime-Version":   {"1.0"},
+		"Auto-Submitted": {"auto-generated"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+}
+
+func TestRepeatOfADeliveryKeepsItsMessageIDAndHasNewCiphertext(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	s := r.sender(t)
+	for range 2 {
+		if err := s.SendDelivery(t.Context(), delivery()); err != nil {
+			t.Fatalf("SendDelivery: %v", err)
+		}
+	}
+	all := r.received()
+	if len(all) != 2 {
+		t.Fatalf("%d mails arrived, want 2", len(all))
+	}
+	if a, b := parse(t, all[0].raw).Header.Get("Message-Id"), parse(t, all[1].raw).Header.Get("Message-Id"); a != b || a == "" {
+		t.Errorf("Message-IDs %q and %q", a, b)
+	}
+	if a, b := attachment(t, all[0].raw), attachment(t, all[1].raw); a == b || a == "" {
+		t.Error("the repeat carries the same ciphertext")
+	}
+}
+
+// attachment gives the encrypted file of a multipart/mixed mail, in base64.
+func attachment(t *testing.T, raw string) string {
+	t.Helper()
+	parts := partsOf(t, raw)
+	if len(parts) != 2 {
+		t.Fatalf("%d parts, want 2", len(parts))
+	}
+	return parts[1].body
+}
+
+type mimePart struct {
+	header map[string][]string
+	body   string
+}
+
+func partsOf(t *testing.T, raw string) []mimePart {
+	t.Helper()
+	m := parse(t, raw)
+	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatalf("content type: %v", err)
+	}
+	reader := multipart.NewReader(m.Body, params["boundary"])
+	var parts []mimePart
+	for {
+		p, err := reader.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return parts
+		}
+		if err != nil {
+			t.Fatalf("part %d: %v", len(parts), err)
+		}
+		body, err := io.ReadAll(p)
+		if err != nil {
+			t.Fatalf("part %d: %v", len(parts), err)
+		}
+		parts = append(parts, mimePart{header: p.Header, body: string(body)})
+	}
+}
+
+func TestMailToAKeyIsRFC3156(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	m := delivery()
+	m.PublicKey = newTestKey(t).public
+	if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
+		t.Fatalf("SendDelivery: %v", err)
+	}
+	raw := r.only(t).raw
+	media, params, err := mime.ParseMediaType(parse(t, raw).Header.Get("Content-Type"))
+	if err != nil || media != "multipart/encrypted" || params["protocol"] != "application/pgp-encrypted" {
+		t.Errorf("content type %s, protocol %q, %v", media, params["protocol"], err)
+	}
+	parts := partsOf(t, raw)
+	if len(parts) != 2 {
+		t.Fatalf("%d parts, want 2", len(parts))
+	}
+	want := mimePart{header: map[string][]string{"Content-Type": {"application/pgp-encrypted"}, "Content-Description": {"PGP/MIME version identification"}}, body: "Version: 1\r\n"}
+	if diff := cmp.Diff(want, parts[0], cmp.AllowUnexported(mimePart{})); diff != "" {
+		t.Errorf("first part (-want +got):\n%s", diff)
+	}
+	if !strings.HasPrefix(parts[1].body, "-----BEGIN PGP MESSAGE-----\r\n\r\n") || parts[1].header["Content-Type"][0] != `application/octet-stream; name="encrypted.asc"` {
+		t.Errorf("second part: %v\n%.80s", parts[1].header, parts[1].body)
+	}
+	for line := range strings.SplitSeq(raw, "\r\n") {
+		if len(line) > 998 || strings.ContainsAny(line, "\r\n") {
+			t.Fatalf("line of %d bytes, or with a bare CR or LF: %.60q", len(line), line)
+		}
+	}
+	for i := range len(raw) {
+		if raw[i] > 126 {
+			t.Fatalf("byte %d of the mail is not ASCII", i)
+		}
+	}
+}
+
+func TestExplanationBesideTheAttachmentSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	m := delivery()
+	m.Simulated = true
+	if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
+		t.Fatalf("SendDelivery: %v", err)
+	}
+	body, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(partsOf(t, r.only(t).raw)[0].body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(body), "\r\n", "\n")
+	want := `Your service is ready.
+
+Order: ORD-7K3M9QWT
+Simulated region: this service exists in a simulation only. It runs on no real machine.
+
+How to reach it is in the attached file credentials.txt.gpg. The file is
+encrypted. Its passphrase is not in any mail: the portal shows it to you,
+once.
+
+1. Sign in to the portal, open the order and choose "Show passphrase".
+   Keep it: it is shown one time only.
+2. Save the attached file.
+3. Open it with any OpenPGP program, such as Kleopatra or GPG Suite, or with
+
+       gpg --decrypt credentials.txt.gpg
+
+If the passphrase is lost, ask for a new delivery in the portal. To get later
+deliveries without a passphrase, upload your OpenPGP public key there.
+
+Portal: https://portal.platforma.test/orders/ORD-7K3M9QWT
+
+-- 
+Platforma
+`
+	if diff := cmp.Diff(want, text); diff != "" {
+		t.Errorf("explanation (-want +got):\n%s", diff)
+	}
+}
+
+func TestNoticeArrivesAsWritten(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	text := "Plačilo je prejeto: 1.234,50 €.\n.\nA line that starts with a dot, and one of " + strings.Repeat("many ", 400) + "words.\n"
+	n := ours.Notice{To: recipient, MessageID: "receipt.1", At: sentAt, Subject: "Potrdilo o plačilu naročila ORD-7K3M9QWT z zelo dolgim naslovom, ki ga je treba prelomiti", Text: text, Brand: "Oblak Žabnica"}
+	if err := r.sender(t).SendNotice(t.Context(), n); err != nil {
+		t.Fatalf("SendNotice: %v", err)
+	}
+	m := parse(t, r.only(t).raw)
+	subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+	if err != nil || subject != n.Subject {
+		t.Errorf("subject %q, %v", subject, err)
+	}
+	if from, err := m.Header.AddressList("From"); err != nil || from[0].Name != n.Brand || from[0].Address != sender {
+		t.Errorf("from %v, %v", from, err)
+	}
+	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+	if want := text + "\n-- \nOblak Žabnica\n"; err != nil || strings.ReplaceAll(string(body), "\r\n", "\n") != want {
+		t.Errorf("text arrived changed (%v):\n%s", err, cmp.Diff(want, strings.ReplaceAll(string(body), "\r\n", "\n")))
+	}
+}
+
+func TestNothingInAMailCanStartAHeaderOrASecondRecipient(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	s := r.sender(t)
+	hostile := []string{"x\r\nBcc: eve@evil.test", "x\nBcc: eve@evil.test", "x\rBcc: eve@evil.test", "x\x00y", "x\u202egpj.exe", "x\u2066y", "x\u2028y", "x\x85y", "=?utf-8?q?=0D=0ABcc:_eve?=", "x\xff"}
+	for _, bad := range hostile {
+		for name, change := range map[string]func(*ours.DeliveryMail){
+			"/to":           func(m *ours.DeliveryMail) { m.To = bad + "@customer.test" },
+			"/message_id":   func(m *ours.DeliveryMail) { m.MessageID = bad },
+			"/brand":        func(m *ours.DeliveryMail) { m.Brand = bad },
+			"/order_number": func(m *ours.DeliveryMail) { m.OrderNumber = bad },
+			"/service":      func(m *ours.DeliveryMail) { m.Service = bad },
+			"/portal_url":   func(m *ours.DeliveryMail) { m.PortalURL = bad },
+		} {
+			m := delivery()
+			change(&m)
+			mustRefuse(t, s.SendDelivery(t.Context(), m), name)
+		}
+		for name, change := range map[string]func(*ours.Notice){
+			"/to":         func(n *ours.Notice) { n.To = "a@b.test, " + bad },
+			"/message_id": func(n *ours.Notice) { n.MessageID = bad },
+			"/brand":      func(n *ours.Notice) { n.Brand = bad },
+			"/subject":    func(n *ours.Notice) { n.Subject = bad },
+		} {
+			n := ours.Notice{To: recipient, MessageID: "notice.1", At: sentAt, Subject: "Subject", Text: "Text", Brand: "Platforma"}
+			change(&n)
+			mustRefuse(t, s.SendNotice(t.Context(), n), name)
+		}
+	}
+	n := ours.Notice{To: recipient, MessageID: "notice.1", At: sentAt, Subject: "Subject", Text: "a\r\n.\r\nMAIL FROM:<eve@evil.test>", Brand: "Platforma"}
+	mustRefuse(t, s.SendNotice(t.Context(), n), "/text")
+	if got := r.received(); len(got) != 0 {
+		t.Errorf("%d hostile mails arrived", len(got))
+	}
+}
+
+func mustRefuse(t *testing.T, err error, pointer string) {
+	t.Helper()
+	f := fault.Of(err)
+	if f == nil || len(f.Violations) != 1 || f.Violations[0].Pointer != pointer || ours.Classify(err) != fault.Invalid {
+		t.Errorf("hostile %s: %v, want one violation there and class invalid", pointer, err)
+	}
+}
+
+func TestIncompleteDeliveryNamesEveryFaultAtOnce(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	err := r.sender(t).SendDelivery(t.Context(), ours.DeliveryMail{})
+	f := fault.Of(err)
+	if f == nil {
+		t.Fatalf("SendDelivery of nothing: %v", err)
+	}
+	var got []string
+	for _, v := range f.Violations {
+		got = append(got, v.Pointer+" "+v.Code)
+	}
+	want := []string{"/to address-invalid", "/message_id message-id-invalid", "/at time-missing", "/secret secret-size", "/passphrase passphrase-short"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("violations (-want +got):\n%s", diff)
+	}
+}
+
+func TestAddressIsExactlyOneAddrSpec(t *testing.T) {
+	t.Parallel()
+	for _, good := range []string{"a@b", "ana.novak@customer.test", "o'brien+tag@sub.example.org", "-x@example.org", strings.Repeat("a", 64) + "@example.org"} {
+		if err := ours.CheckAddress(good); err != nil {
+			t.Errorf("CheckAddress(%q): %v", good, err)
+		}
+	}
+	for _, bad := range []string{
+		"", "@", "a@", "@b", "a", "a@b@c", "a b@c.test", "Ana <a@b.test>", "<a@b.test>", "a@b.test, c@d.test", "a@b.test;c@d.test", "a..b@c.test", ".a@c.test", "a.@c.test",
+		"a@c..test", "a@c.test.", `"a b"@c.test`, "a@[127.0.0.1]", "a@b.test(comment)", "a@b.test\r\nRCPT TO:<e@f.test>", "a@b.test\x00", "a@b\u202e.test", "ž@b.test", "a@ž.test", "a@b_c.test",
+		strings.Repeat("a", 65) + "@example.org", "a@" + strings.Repeat("b.", 130) + "test",
+	} {
+		err := ours.CheckAddress(bad)
+		if f := fault.Of(err); f == nil || f.Code != "address-invalid" {
+			t.Errorf("CheckAddress(%q): %v, want address-invalid", bad, err)
+		}
+	}
+}
+
+func TestRelayFaultsAreClassified(t *testing.T) {
+	t.Parallel()
+	says := func(code int, enhanced smtp.EnhancedCode) error {
+		return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: "<" + recipient + "> says " + canary}
+	}
+	cases := map[string]struct {
+		relay *relay
+		want  fault.Class
+		text  string
+		took  int
+	}{
+		"recipient unknown":      {&relay{rcptErr: says(550, smtp.EnhancedCode{5, 1, 1})}, fault.Invalid, "mail relay: name the recipient: answered 550 5.1.1 (invalid)", 0},
+		"recipient greylisted":   {&relay{rcptErr: says(451, smtp.EnhancedCode{4, 7, 1})}, fault.Retryable, "mail relay: name the recipient: answered 451 4.7.1 (retryable)", 0},
+		"sender refused":         {&relay{mailErr: says(553, smtp.EnhancedCode{5, 1, 8})}, fault.Invalid, "mail relay: name the sender: answered 553 5.1.8 (invalid)", 0},
+		"login wanted":           {&relay{mailErr: says(530, smtp.EnhancedCode{5, 7, 0})}, fault.Retryable, "mail relay: name the sender: answered 530 5.7.0 (retryable)", 0},
+		"relay busy":             {&relay{mailErr: says(421, smtp.EnhancedCode{4, 3, 2})}, fault.Retryable, "mail relay: name the sender: answered 421 4.3.2 (retryable)", 0},
+		"content refused":        {&relay{dataErr: says(554, smtp.EnhancedCode{5, 7, 1})}, fault.Invalid, "mail relay: end data: answered 554 5.7.1 (invalid)", 0},
+		"mailbox full just now":  {&relay{dataErr: says(452, smtp.EnhancedCode{4, 2, 2})}, fault.Retryable, "mail relay: end data: answered 452 4.2.2 (retryable)", 0},
+		"answer lost":            {&relay{loseAnswer: true}, fault.Ambiguous, "mail relay: end data: the connection was closed (ambiguous)", 1},
+		"TLS not offered":        {&relay{noTLS: true}, fault.Retryable, "mail relay: start TLS: the relay offers no TLS (retryable)", 0},
+		"cut in the middle":      {&relay{cutInData: true}, fault.Ambiguous, "", 0},
+		"answer never, time out": {&relay{hang: true}, fault.Ambiguous, "mail relay: end data: no answer in time, or given up (ambiguous)", 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := c.relay.start(t)
+			s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, Timeout: 3 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = s.SendDelivery(t.Context(), delivery())
+			if err == nil || ours.Classify(err) != c.want || c.text != "" && err.Error() != c.text {
+				t.Errorf("SendDelivery: %v, want %q, class %s", err, c.text, c.want)
+			}
+			mustTellNothing(t, err)
+			if got := len(r.received()); got != c.took {
+				t.Errorf("%d mails arrived, want %d", got, c.took)
+			}
+		})
+	}
+}
+
+// mustTellNothing requires an error chain without secret, passphrase and customer's address.
+func mustTellNothing(t *testing.T, err error) {
+	t.Helper()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		for _, word := range []string{canary, recipient, "customer.test", "203.0.113.9", "babad", "says"} {
+			if strings.Contains(fmt.Sprintf("%v %+v %#v", e, e, e), word) {
+				t.Errorf("the error tells %q: %v", word, e)
+			}
+		}
+	}
+}
+
+func TestCertificateNobodyVouchesForStopsTheMail(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: x509.NewCertPool(), Timeout: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.SendDelivery(t.Context(), delivery())
+	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "start TLS") || !strings.Contains(fmt.Sprint(err), "certificate") {
+		t.Errorf("SendDelivery: %v, want a retryable refusal of the certificate", err)
+	}
+	if n := len(r.received()); n != 0 {
+		t.Errorf("%d mails arrived", n)
+	}
+}
+
+func TestNothingIsSaidInPlaintextToARelayWithoutTLS(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan string, 1)
+	go func() { // a relay whose offer of STARTTLS was taken out on the way
+		conn, err := listener.Accept()
+		if err != nil {
+			heard <- ""
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "220 relay.test\r\n")
+		buffer := make([]byte, 512)
+		n, _ := conn.Read(buffer)
+		_, _ = io.WriteString(conn, "250-relay.test\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME\r\n")
+		rest, _ := io.ReadAll(conn)
+		heard <- string(buffer[:n]) + string(rest)
+	}()
+	t.Cleanup(func() { _ = listener.Close() })
+	s, err := ours.NewSender(ours.Config{Addr: listener.Addr().String(), From: sender, Timeout: 3 * time.Second, Username: "relay-user", Password: canary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SendDelivery(t.Context(), delivery()); ours.Classify(err) != fault.Retryable {
+		t.Errorf("SendDelivery: %v, want retryable", err)
+	}
+	if got := <-heard; got != "EHLO platforma.test\r\n" {
+		t.Errorf("said in plaintext: %q", got)
+	}
+}
+
+func TestRelayThatIsAwayOrSpeaksNonsenseIsRetryable(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := closed.Addr().String()
+	_ = closed.Close()
+	for name, greeting := range map[string]string{"away": "", "nonsense": "hello " + recipient + "\r\n", "refusing": "554 5.7.1 go away " + recipient + "\r\n", "silent end": "-"} {
+		addr := away
+		if greeting != "" {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = listener.Close() })
+			addr = listener.Addr().String()
+			go func() {
+				if conn, err := listener.Accept(); err == nil {
+					if greeting != "-" {
+						_, _ = io.WriteString(conn, greeting)
+					}
+					_ = conn.Close()
+				}
+			}()
+		}
+		s, err := ours.NewSender(ours.Config{Addr: addr, From: sender, Timeout: 3 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.SendDelivery(t.Context(), delivery())
+		if ours.Classify(err) != fault.Retryable {
+			t.Errorf("%s: %v, want retryable", name, err)
+		}
+		mustTellNothing(t, err)
+	}
+}
+
+func TestCancelledCallEndsAtOnceAndSaysSo(t *testing.T) {
+	t.Parallel()
+	r := (&relay{hang: true}).start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.sender(t).SendDelivery(ctx, delivery()) }()
+	await(t, func() bool { return len(r.received()) == 1 })
+	cancel()
+	err := <-done
+	if !errors.Is(err, context.Canceled) || ours.Classify(err) != fault.Ambiguous {
+		t.Errorf("cancelled after the data: %v, want context.Canceled and ambiguous", err)
+	}
+	err = r.sender(t).SendDelivery(ctx, delivery())
+	if !errors.Is(err, context.Canceled) || ours.Classify(err) != fault.Retryable {
+		t.Errorf("cancelled before the dial: %v, want context.Canceled and retryable", err)
+	}
+}
+
+// await polls until done holds, for at most five seconds.
+func await(t *testing.T, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(5 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatal("it did not happen within 5 s")
+		}
+	}
+}
+
+func TestLoginToTheRelay(t *testing.T) {
+	t.Parallel()
+	r := (&relay{user: "orders", password: "relay-" + canary}).start(t)
+	if err := r.sender(t).SendDelivery(t.Context(), delivery()); err != nil {
+		t.Fatalf("SendDelivery with the right password: %v", err)
+	}
+	config := ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, Username: "orders", Password: "wrong-" + canary}
+	s, err := ours.NewSender(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.SendDelivery(t.Context(), delivery())
+	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "log in: answered 535") {
+		t.Errorf("SendDelivery with a wrong password: %v", err)
+	}
+	mustTellNothing(t, err)
+	if text := fmt.Sprintf("%v %+v %#v", config, config, config); strings.Contains(text, canary) {
+		t.Errorf("the configuration prints its password: %s", text)
+	}
+}
+
+func TestManyMailsAtOnceEachReachTheirOwnRecipient(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	s := r.sender(t)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			m := delivery()
+			m.To, m.MessageID = fmt.Sprintf("c%d@customer.test", i), fmt.Sprintf("delivery.%d", i)
+			if err := s.SendDelivery(t.Context(), m); err != nil {
+				t.Errorf("delivery %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	got := map[string]string{}
+	for _, m := range r.received() {
+		if len(m.to) != 1 {
+			t.Fatalf("recipients of one mail: %v", m.to)
+		}
+		got[m.to[0]] = parse(t, m.raw).Header.Get("Message-Id")
+	}
+	for i := range 20 {
+		if want := fmt.Sprintf("<delivery.%d@platforma.test>", i); got[fmt.Sprintf("c%d@customer.test", i)] != want {
+			t.Errorf("c%d got %q, want %q", i, got[fmt.Sprintf("c%d@customer.test", i)], want)
+		}
+	}
+}
+
+func TestDeliveryPrintsRedacted(t *testing.T) {
+	t.Parallel()
+	m := delivery()
+	asJSON, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{fmt.Sprint(m), fmt.Sprintf("%+v", m), fmt.Sprintf("%#v", &m), m.LogValue().String(), string(asJSON)}
+	want := []string{"[redacted]", "[redacted]", "[redacted]", "[redacted]", `"[redacted]"`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("delivery printed (-want +got):\n%s", diff)
+	}
+}
+
+func TestWrongConfigurationIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]ours.Config{
+		"no port":            {Addr: "relay.test", From: sender},
+		"no host":            {Addr: ":25", From: sender},
+		"named sender":       {Addr: "relay.test:25", From: "Platforma <no-reply@platforma.test>"},
+		"user, no password":  {Addr: "relay.test:25", From: sender, Username: "u"},
+		"negative timeout":   {Addr: "relay.test:25", From: sender, Timeout: -1},
+		"nonsense for a key": {Addr: "relay.test:25", From: sender, SigningKey: []byte(canary)},
+		"public key to sign": {Addr: "relay.test:25", From: sender, SigningKey: newTestKey(t).public},
+	} {
+		if _, err := ours.NewSender(c); err == nil || strings.Contains(err.Error(), canary) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestErrorOfSomebodyElseIsAmbiguous(t *testing.T) {
+	t.Parallel()
+	if got := ours.Classify(errors.New("database away")); got != fault.Ambiguous {
+		t.Errorf("Classify: %s, want ambiguous", got)
+	}
+	if got := ours.Classify(nil); got != fault.None {
+		t.Errorf("Classify(nil): %s, want none", got)
+	}
+}
