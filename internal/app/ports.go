@@ -39,6 +39,8 @@ type Store interface {
 	OrderStats(ctx context.Context, t tenant.ID, now time.Time) (OrderStats, error)
 	Settings(ctx context.Context, t tenant.ID) (Settings, error)
 	Member(ctx context.Context, t tenant.ID, m tenant.MemberID) (Member, error)
+	// Rate is the newest exchange rate from EUR; nil when none is set. EUR itself has none.
+	Rate(ctx context.Context, cur money.Currency) (*order.FX, error)
 	Deliveries(ctx context.Context, t tenant.ID, o order.ID) ([]Delivery, error)
 }
 
@@ -71,7 +73,8 @@ type Tx interface {
 	// Insert queues a new order with its items and events.
 	Insert(d *Dossier)
 	// Save queues what changed in the dossier since LockOrder: the order row (guarded by its old
-	// version), items, payments, refunds, units, parts, and everything in Added.
+	// version, and left alone when nothing of it changed), items (one that is gone from the list is
+	// marked removed, D27), payments, refunds, units, parts, letters, and everything in Added.
 	Save(d *Dossier)
 	// AddUnit queues a unit outside a dossier's order lock (notify).
 	AddUnit(u fulfil.Unit)
@@ -99,6 +102,8 @@ type Dossier struct {
 	Letters []DeadLetter
 	// Deliveries of the order's items, newest first, when asked for.
 	Deliveries []Delivery
+	// LastLine is the highest line ever used, removed items included: a line is never given twice.
+	LastLine int
 
 	Added Added
 }
@@ -111,7 +116,6 @@ type Added struct {
 	Credentials []SealedCredential
 	Destroyed   []order.ItemID // whose sealed credentials are nulled (D9)
 	Deliveries  []Delivery
-	Replaced    bool // the draft's item list was replaced: items absent now are marked removed (D27)
 }
 
 // Also asks LockOrder for more.
@@ -311,6 +315,7 @@ func (s DeliveryState) String() string { return [...]string{"", "asked", "accept
 // WitnessRow is what the Audit consumer saw on the topic.
 type WitnessRow struct {
 	Event     event.Event
+	Topic     [16]byte
 	Partition int32
 	Offset    int64
 	At        time.Time
@@ -413,10 +418,49 @@ type KeyInfo struct {
 	Binary      []byte
 }
 
+// PassphraseReader takes a delivery's one-time passphrase, once: the second time it is gone. Only the
+// portal's login may.
+type PassphraseReader interface {
+	TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id.Of[Delivery]) (string, error)
+}
+
+// Accounts finds who presents a key, before a tenant is known.
+type Accounts interface {
+	// FindActor reads the member behind the SHA-256 of a key; fault of KindUnauthenticated when it is
+	// unknown, expired or revoked.
+	FindActor(ctx context.Context, hash [32]byte) (tenant.Actor, error)
+}
+
+// WebhookStore keeps payment webhooks raw, unique by event id for ever, until they are processed.
+type WebhookStore interface {
+	// KeepWebhook stores one; the same event id again changes nothing.
+	KeepWebhook(ctx context.Context, w PaymentWebhook) error
+	// OpenWebhooks lists those not processed, oldest first.
+	OpenWebhooks(ctx context.Context, limit int) ([]PaymentWebhook, error)
+	// FinishWebhook marks one processed.
+	FinishWebhook(ctx context.Context, provider, eventID string, at time.Time) error
+}
+
+// PaymentWebhook is one as it came.
+type PaymentWebhook struct {
+	Provider, EventID string
+	Headers           map[string][]string
+	Raw               []byte
+	ReceivedAt        time.Time
+}
+
 // Units is where workers find units: their own login's part of the store.
 type Units interface {
 	// Load reads a unit's order without locking it. fault.Absent() when there is no such unit.
 	Load(ctx context.Context, t tenant.ID, u fulfil.UnitID) (*Dossier, error)
+	// ExpiredOrders lists unpaid orders past their time, of all tenants.
+	ExpiredOrders(ctx context.Context, now time.Time, limit int) ([]OrderRef, error)
+}
+
+// OrderRef names an order of a tenant.
+type OrderRef struct {
+	Tenant tenant.ID
+	Order  order.ID
 }
 
 // Kicker wakes the feeder and the relay of this process after a commit; losing a kick costs a poll.

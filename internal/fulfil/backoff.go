@@ -9,8 +9,18 @@ import (
 // Backoff are the waits between the six calls of a step (D5): one call and at most five retries.
 var Backoff = []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second}
 
-// CapacityWaits are the waits of the capacity lane (fulfilment.md, clocks); the last repeats.
-var CapacityWaits = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute}
+// CapacityWait is the next wait of the capacity lane, after having waited for so long: 1, 5, then
+// 15 minutes again and again (fulfilment.md, clocks).
+func CapacityWait(waited time.Duration) time.Duration {
+	switch {
+	case waited < time.Minute:
+		return time.Minute
+	case waited < 6*time.Minute:
+		return 5 * time.Minute
+	default:
+		return 15 * time.Minute
+	}
+}
 
 // Jitter lengthens a wait by 0 to 10 %, never shortens it (D5). It is drawn from unit, step and try,
 // so a replay waits the same.

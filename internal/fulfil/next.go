@@ -73,7 +73,9 @@ func Next(u Unit, r Result) Move {
 // TurnBack makes a unit go back from the step it is at, with a fresh budget.
 func TurnBack(u Unit) Unit {
 	u.Undoing, u.Sent, u.Try, u.Deadline = true, false, 0, time.Time{}
-	u.Step = min(u.Step, max(0, len(u.Parts)-1))
+	if len(u.Parts) > 0 {
+		u.Step = min(u.Step, len(u.Parts)-1)
+	}
 	return u
 }
 

@@ -27,9 +27,10 @@ const (
 	Notify    Kind = 5 // one per event
 	Webhook   Kind = 6 // one per webhook delivery
 	Redo      Kind = 7 // one per dead letter of an event
+	Checkout  Kind = 8 // one per submit to a payment provider that confirms by itself (D28)
 )
 
-var kindNames = map[Kind]string{Validate: "validate", Provision: "provision", Refund: "refund", Deliver: "deliver", Notify: "notify", Webhook: "webhook", Redo: "redrive"}
+var kindNames = map[Kind]string{Validate: "validate", Provision: "provision", Refund: "refund", Deliver: "deliver", Notify: "notify", Webhook: "webhook", Redo: "redrive", Checkout: "checkout"}
 
 // String is the kind's name in the saga record, and the name of its queue but for Provision, whose
 // queue is named after the provider.
@@ -134,6 +135,7 @@ type Result struct {
 	Detail   string
 	Sealed   []byte // of the credentials step
 	Absent   bool   // seen absent, not yet for good
+	Took     time.Duration
 }
 
 // Move is what Next and Intend decide: what the unit becomes, and what its item does.

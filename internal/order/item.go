@@ -2,6 +2,7 @@ package order
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
@@ -38,7 +39,15 @@ type Snapshot struct {
 	Monthly        money.Cents     `json:"monthly_cents"`         // in the order's currency
 	Due            money.Cents     `json:"due_cents"`             // first period, in the order's currency
 	QuotedAt       string          `json:"quoted_at"`             // RFC 3339; quote_valid_days counts from here (D8)
+	DeadlineS      int             `json:"deadline_s"`            // of the long operation (D6)
+	CapacityWaitS  int             `json:"capacity_wait_s"`       // how long it may wait for room (D6)
 }
+
+// Deadline of the item's long operation (D6).
+func (s Snapshot) Deadline() time.Duration { return time.Duration(s.DeadlineS) * time.Second }
+
+// CapacityWait is how long the item may wait for room (D6).
+func (s Snapshot) CapacityWait() time.Duration { return time.Duration(s.CapacityWaitS) * time.Second }
 
 // PriceLine is one component of a monthly price, in the catalogue's currency.
 type PriceLine struct {

@@ -115,6 +115,38 @@ func (o *Order) Pay(p Payment) (*Payment, error) {
 	return &o.Payments[len(o.Payments)-1], nil
 }
 
+// Confirm moves the order by a payment that Pay recorded, and records the event with it.
+func (o *Order) Confirm(p *Payment) error {
+	t, err := Next(o, ConfirmPayment)
+	if err != nil {
+		return err
+	}
+	from := o.State
+	o.State = t.To
+	copied := *p
+	o.Record(Event{Type: t.Emits, From: from, Payment: &copied})
+	return nil
+}
+
+// Revert sets the live payment aside and records the event with it; the order waits for money again
+// (D12). What was recorded of the payment stays as it is but for its state.
+func (o *Order) Revert(reason string) error {
+	t, err := Next(o, RevertPayment)
+	if err != nil {
+		return err
+	}
+	from := o.State
+	o.State, o.HeldAt = t.To, nil
+	p := o.LivePayment()
+	if p == nil {
+		return fault.New(fault.KindConflict, "no-payment", "There is no payment to revert.")
+	}
+	p.State = PaymentReverted
+	copied := *p
+	o.Record(Event{Type: t.Emits, From: from, Payment: &copied, Reason: reason})
+	return nil
+}
+
 // LivePayment is the payment that stands for the order now, or nil.
 func (o *Order) LivePayment() *Payment {
 	for i := range o.Payments {

@@ -1,0 +1,179 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/catalog"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// Authenticate finds who presents an API key. Every way of being wrong has the same answer.
+func (a *App) Authenticate(ctx context.Context, bearer string) (tenant.Actor, error) {
+	if len(bearer) < 16 || len(bearer) > 256 {
+		return tenant.Actor{}, fault.New(fault.KindUnauthenticated, "unauthenticated", "Send a valid API key as: Authorization: Bearer KEY.")
+	}
+	return a.Accounts.FindActor(ctx, sha256.Sum256([]byte(bearer)))
+}
+
+// Me is the member who asks.
+func (a *App) Me(ctx context.Context, c Caller) (Member, error) {
+	return a.Store.Member(ctx, c.Tenant, c.Member)
+}
+
+// DeliveryKey describes the OpenPGP key on file of the member who asks; nil when there is none.
+func (a *App) DeliveryKey(ctx context.Context, c Caller) (*KeyInfo, error) {
+	if err := a.may(c.Actor, OwnDeliveryKey); err != nil {
+		return nil, err
+	}
+	m, err := a.Store.Member(ctx, c.Tenant, c.Member)
+	if err != nil || len(m.DeliveryKey) == 0 {
+		return nil, err
+	}
+	info, err := a.Mailer.CheckKey(m.DeliveryKey, a.Clock.Now())
+	if err != nil {
+		return &KeyInfo{Binary: m.DeliveryKey}, nil //nolint:nilerr // a key that has expired since is still the one on file
+	}
+	return &info, nil
+}
+
+// PutDeliveryKey puts an OpenPGP public key on file, or removes it (empty). Deliveries from now on are
+// encrypted to it.
+func (a *App) PutDeliveryKey(ctx context.Context, c Caller, armored []byte) (*KeyInfo, error) {
+	if err := a.may(c.Actor, OwnDeliveryKey); err != nil {
+		return nil, err
+	}
+	var info *KeyInfo
+	if len(armored) > 0 {
+		checked, err := a.Mailer.CheckKey(armored, a.Clock.Now())
+		if err != nil {
+			return nil, err
+		}
+		info = &checked
+	}
+	return write(ctx, a, c, func(tx Tx) (*KeyInfo, error) {
+		if err := tx.Begin(ctx); err != nil {
+			return nil, err
+		}
+		if info == nil {
+			tx.PutDeliveryKey(c.Member, nil)
+			return nil, nil
+		}
+		tx.PutDeliveryKey(c.Member, info.Binary)
+		return info, nil
+	})
+}
+
+// Settings of the tenant.
+func (a *App) Settings(ctx context.Context, c Caller) (Settings, error) {
+	if err := a.may(c.Actor, ReadSettings); err != nil {
+		return Settings{}, err
+	}
+	return a.Store.Settings(ctx, c.Tenant)
+}
+
+// Brand is what every member may see of the settings: name and colours.
+func (a *App) Brand(ctx context.Context, c Caller) (Settings, error) {
+	s, err := a.Store.Settings(ctx, c.Tenant)
+	return Settings{Slug: s.Slug, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast}, err
+}
+
+// PutSettings replaces the tenant's settings as a whole.
+func (a *App) PutSettings(ctx context.Context, c Caller, s Settings, pre Precondition) (Settings, error) {
+	if err := a.may(c.Actor, WriteSettings); err != nil {
+		return Settings{}, err
+	}
+	if faults := a.checkSettings(s); len(faults) > 0 {
+		return Settings{}, fault.Violated(faults)
+	}
+	return write(ctx, a, c, func(tx Tx) (Settings, error) {
+		known, err := tx.Prepare(ctx, NewOrder{Customer: c.Member})
+		if err != nil {
+			return Settings{}, err
+		}
+		if err := pre.check(&order.Order{Version: known.Settings.Version}); err != nil {
+			return Settings{}, err
+		}
+		s.Tenant, s.Slug, s.Version = known.Settings.Tenant, known.Settings.Slug, known.Settings.Version+1
+		tx.PutSettings(s)
+		return s, nil
+	})
+}
+
+func (a *App) checkSettings(s Settings) []fault.Violation {
+	var faults []fault.Violation
+	bound := func(pointer string, n, low, high int) {
+		if n < low || n > high {
+			faults = append(faults, fault.Violation{Pointer: pointer, Code: "out-of-range", Message: "Not between the bounds.", Allowed: []any{low, high}})
+		}
+	}
+	bound("/safety_window", s.SafetyWindow, 0, 7*24*3600)
+	bound("/payment_due_days", s.PaymentDueDays, 1, 365)
+	bound("/quote_valid_days", s.QuoteValidDays, 1, 365)
+	if _, err := money.ParseCurrency(string(s.Currency)); err != nil {
+		faults = append(faults, fault.Violation{Pointer: "/currency", Code: "unknown-currency", Message: "Use an ISO 4217 code such as EUR."})
+	}
+	if !validZone(s.TimeZone) {
+		faults = append(faults, fault.Violation{Pointer: "/time_zone", Code: "unknown-time-zone", Message: "Use a name of the time zone database such as Europe/Ljubljana."})
+	}
+	if _, ok := a.Payments[s.PaymentMethod]; !ok {
+		faults = append(faults, fault.Violation{Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.", Allowed: a.methods()})
+	}
+	for pointer, colour := range map[string]string{"/brand_color": s.BrandColor, "/brand_contrast": s.BrandContrast} {
+		if colour != "" && !isColour(colour) {
+			faults = append(faults, fault.Violation{Pointer: pointer, Code: "not-a-colour", Message: "Write it as #rrggbb."})
+		}
+	}
+	return append(faults, textFaults("/name", s.Name, 80)...)
+}
+
+func isColour(s string) bool {
+	if len(s) != 7 || s[0] != '#' {
+		return false
+	}
+	for _, r := range s[1:] {
+		if (r < '0' || r > '9') && (r < 'a' || r > 'f') && (r < 'A' || r > 'F') {
+			return false
+		}
+	}
+	return true
+}
+
+// ShowPassphrase takes a delivery's one-time passphrase for the order's own customer; the second time
+// it is gone (D21). Never by REST: the portal alone has the login for it.
+func (a *App) ShowPassphrase(ctx context.Context, c Caller, o order.ID, del id.Of[Delivery]) (string, error) {
+	d, err := a.Order(ctx, c, o)
+	if err != nil {
+		return "", err
+	}
+	if d.Order.Customer != c.Member || a.Passphrases == nil {
+		return "", fault.New(fault.KindForbidden, fault.CodeForbidden, "Only the customer of this order may see its passphrases.")
+	}
+	return a.Passphrases.TakePassphrase(ctx, c.Tenant, o, del)
+}
+
+// CatalogProduct is one product of what is sold now.
+func (a *App) CatalogProduct(ctx context.Context, name string) (catalog.Product, error) {
+	cat, err := a.Catalog(ctx)
+	if err != nil {
+		return catalog.Product{}, err
+	}
+	p, ok := cat.Product(name)
+	if !ok {
+		return catalog.Product{}, fault.Absent()
+	}
+	return p, nil
+}
+
+func validZone(name string) bool {
+	if name == "" || name == "Local" {
+		return false
+	}
+	_, err := time.LoadLocation(name)
+	return err == nil
+}

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// ConfirmPayment says that an order's money is in.
+type ConfirmPayment struct {
+	Order order.ID
+	Precondition
+	Reference string       // the payment's own, unique per tenant and payment provider
+	Amount    event.Amount // what was really paid
+	PaidAt    time.Time    // zero: now
+	Method    string       // bank_transfer, card, …
+}
+
+// ConfirmPayment commits payment, allocations, order, event, outbox row and the validation to come
+// together or not at all. The same reference a second time changes nothing; what happens next is the
+// event's matter: the Provision consumer hears it and pulls the validation to now (D20).
+func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Dossier, error) {
+	if err := a.may(c.Actor, ConfirmMoney); err != nil {
+		return nil, err
+	}
+	cents, faults := checkPayment(in)
+	if len(faults) > 0 {
+		return nil, fault.Violated(faults)
+	}
+	provider := "manual"
+	if c.Kind == tenant.KindProvider {
+		provider = c.Name
+	}
+	also := Also{PaymentProvider: provider, PaymentReference: in.Reference}
+	return a.onOrder(ctx, c, ConfirmMoney, in.Order, in.Precondition, also, func(tx Tx, d *Dossier) (bool, error) {
+		o := d.Order
+		if k := d.KnownPayment; k != nil {
+			return false, a.knownReference(o, *k)
+		}
+		if t, err := order.Next(o, order.ConfirmPayment); err != nil || t.How == order.NoOp {
+			if err == nil { // paid already, by another reference
+				err = o.Refuse(order.ConfirmPayment.String())
+			}
+			return false, err
+		}
+		paidAt := in.PaidAt
+		if paidAt.IsZero() {
+			paidAt = tx.Now()
+		}
+		if paidAt.After(tx.Now().Add(24 * time.Hour)) {
+			return false, fault.Violated([]fault.Violation{{Pointer: "/paid_at", Code: "in-the-future", Message: "A payment cannot have happened in the future."}})
+		}
+		pay, err := o.Pay(order.Payment{ID: newID[order.Payment](a), Provider: provider, Reference: in.Reference, Method: in.Method, Paid: cents, Currency: in.Amount.Currency, PaidAt: paidAt.UTC()})
+		if err != nil {
+			return false, err
+		}
+		o.ExpiresAt = nil
+		return true, o.Confirm(pay)
+	})
+}
+
+// knownReference answers for a reference that was recorded before.
+func (a *App) knownReference(o *order.Order, k KnownPayment) error {
+	if k.Order == o.ID && k.State == order.PaymentLive {
+		return nil
+	}
+	return fault.New(fault.KindConflict, "payment-reference-in-use", "This reference was recorded before, for another order or for a payment that was reverted. References are permanent; use the one of this payment.")
+}
+
+func checkPayment(in ConfirmPayment) (money.Cents, []fault.Violation) {
+	faults := append(textFaults("/reference", in.Reference, 128), textFaults("/method", in.Method, 40)...)
+	if in.Reference == "" {
+		faults = append(faults, fault.Violation{Pointer: "/reference", Code: "required", Message: "The payment's reference is needed: it is recorded permanently."})
+	}
+	cents, err := money.ParseDecimal(in.Amount.Amount, in.Amount.Currency)
+	if err != nil {
+		faults = append(faults, fault.Violation{Pointer: "/amount/amount", Code: "not-an-amount", Message: "Write the amount as a decimal with its currency, such as 20.10 EUR."})
+	}
+	return cents, faults
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

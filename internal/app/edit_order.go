@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// EditOrder changes a draft. A nil member is left as it is; Items replaces the list, and an item sent
+// with its id is kept and priced anew only when something about it changed (D27).
+type EditOrder struct {
+	Order order.ID
+	Precondition
+	ExternalID, Policy *string
+	Items              *[]ItemInput
+}
+
+// EditOrder asks for a version, because two people may have the cart open (D23).
+func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, error) {
+	if err := a.may(c.Actor, WriteOrders); err != nil {
+		return nil, err
+	}
+	if in.Version == nil && in.IfMatch == nil {
+		return nil, fault.New(fault.KindPreconditionMissing, "version-required", "Send the version you read, as the member version or as If-Match, so that nobody's change is lost.")
+	}
+	cat, err := a.Catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{}, func(tx Tx, d *Dossier) (bool, error) {
+		o := d.Order
+		if o.State != order.Draft {
+			return false, o.Refuse(string(order.ActEdit))
+		}
+		policy, external := o.Policy.String(), o.ExternalID
+		if in.Policy != nil {
+			policy = *in.Policy
+		}
+		if in.ExternalID != nil {
+			external = *in.ExternalID
+		}
+		p, faults := checkHead(external, policy)
+		if len(faults) > 0 {
+			return false, fault.Violated(faults)
+		}
+		o.Policy, o.ExternalID = p, external
+		if in.Items != nil {
+			if err := a.replaceItems(tx, d, *in.Items, func(items []ItemInput) ([]order.Snapshot, error) {
+				return priceAll(cat, items, inCurrency(d), d.Order.FX, tx.Now())
+			}); err != nil {
+				return false, err
+			}
+		}
+		o.Due = o.Totals().DueNow
+		o.Record(order.Event{Type: order.EvUpdated, From: order.Draft})
+		return true, nil
+	})
+}
+
+// inCurrency are the tenant's settings with the order's own currency: a draft keeps the currency and
+// the rate it was begun with.
+func inCurrency(d *Dossier) Settings {
+	s := d.Settings
+	s.Currency = d.Order.Currency
+	return s
+}
+
+func (a *App) replaceItems(tx Tx, d *Dossier, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error)) error {
+	snaps, err := priced(items)
+	if err != nil {
+		return err
+	}
+	line := 0
+	for _, it := range d.Order.Items {
+		line = max(line, it.Line)
+	}
+	line = max(line, d.LastLine)
+	var list []order.Item
+	var faults []fault.Violation
+	used := map[string]bool{}
+	for i, in := range items {
+		if in.ID == "" {
+			line++
+			list = append(list, a.newItem(in, snaps[i], line))
+			continue
+		}
+		kept := findByText(d.Order, in.ID)
+		if kept == nil || used[in.ID] {
+			faults = append(faults, fault.Violation{Pointer: fmt.Sprintf("/items/%d/id", i), Code: "unknown-item", Message: "The draft has no such item, or it is listed twice."})
+			continue
+		}
+		used[in.ID] = true
+		it := *kept
+		if !sameOffer(it, in.Label, snaps[i]) {
+			it.Label, it.Snapshot, it.Price = in.Label, snaps[i], snaps[i].Due
+		}
+		list = append(list, it)
+	}
+	if len(faults) > 0 {
+		return fault.Violated(faults)
+	}
+	d.Order.Items, d.LastLine = list, line
+	return nil
+}
+
+// sameOffer tells whether an item sent back is the one it was: then its quote stands as it is.
+func sameOffer(it order.Item, label string, s order.Snapshot) bool {
+	o := it.Snapshot
+	return it.Label == label && o.Product == s.Product && o.Plan == s.Plan && o.Region == s.Region && o.BillingCycle == s.BillingCycle && string(o.Configuration) == string(s.Configuration)
+}
+
+func findByText(o *order.Order, itemID string) *order.Item {
+	for i := range o.Items {
+		if o.Items[i].ID.String() == itemID {
+			return &o.Items[i]
+		}
+	}
+	return nil
+}

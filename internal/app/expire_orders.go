@@ -1,0 +1,32 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// ExpireOrders cancels unpaid orders past their time (payment_due_days). One that was paid or
+// cancelled meanwhile is left alone.
+func (a *App) ExpireOrders(ctx context.Context) (int, error) {
+	due, err := a.Units.ExpiredOrders(ctx, a.Clock.Now(), 100)
+	if err != nil {
+		return 0, err
+	}
+	for _, ref := range due {
+		c := Caller{Actor: tenant.System(ref.Tenant, "expiry")}
+		_, err := a.onOrder(ctx, c, WriteOrders, ref.Order, Precondition{}, Also{}, func(tx Tx, d *Dossier) (bool, error) {
+			if d.Order.ExpiresAt == nil || d.Order.ExpiresAt.After(tx.Now()) {
+				return false, nil
+			}
+			return a.cancel(tx, d, order.Expire, "not paid in time")
+		})
+		if f := fault.Of(err); err != nil && (f == nil || f.Kind != fault.KindConflict) {
+			return 0, errors.Join(errors.New("expire order "+ref.Order.String()), err)
+		}
+	}
+	return len(due), nil
+}

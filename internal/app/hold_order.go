@@ -1,0 +1,46 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// HoldOrder keeps a paid order from going on until it is released (D12): its validation loses its
+// due time. One that is being validated this moment loses its fence.
+func (a *App) HoldOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error) {
+	return a.reasoned(ctx, c, HoldOrders, in, func(tx Tx, d *Dossier) (bool, error) {
+		o := d.Order
+		if !o.MayHold() {
+			return false, o.Refuse(string(order.ActHold))
+		}
+		now := tx.Now()
+		o.HeldAt = &now
+		a.dueValidation(d, time.Time{})
+		o.Record(order.Event{Type: order.EvHeld, Reason: in.Reason})
+		return true, nil
+	})
+}
+
+// ReleaseOrder lets a held order go on now.
+func (a *App) ReleaseOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error) {
+	return a.reasoned(ctx, c, HoldOrders, in, func(tx Tx, d *Dossier) (bool, error) {
+		o := d.Order
+		if !o.MayRelease() {
+			return false, o.Refuse(string(order.ActRelease))
+		}
+		o.HeldAt = nil
+		a.dueValidation(d, tx.Now())
+		o.Record(order.Event{Type: order.EvReleased, Reason: in.Reason})
+		return true, nil
+	})
+}
+
+// dueValidation moves the order's validation to a time; zero means not before somebody says so.
+func (a *App) dueValidation(d *Dossier, at time.Time) {
+	if u := d.ValidateUnit(); u != nil {
+		u.NextAt, u.Epoch, u.Sent = at, u.Epoch+1, false
+		u.State = 0 // queued: the feeder finds it again when it is due
+	}
+}

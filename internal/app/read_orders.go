@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// Order reads one order with everything about it.
+func (a *App) Order(ctx context.Context, c Caller, o order.ID) (*Dossier, error) {
+	if err := a.may(c.Actor, ReadOrders); err != nil {
+		return nil, err
+	}
+	d, err := a.Store.Order(ctx, c.Tenant, o)
+	if err != nil {
+		return nil, err
+	}
+	if !a.sees(c.Actor, d.Order) {
+		return nil, fault.Absent()
+	}
+	return d, nil
+}
+
+// Orders lists orders, newest first; a customer sees only their own.
+func (a *App) Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Dossier], error) {
+	if err := a.may(c.Actor, ReadOrders); err != nil {
+		return Page[*Dossier]{}, err
+	}
+	if c.Kind == tenant.KindMember && c.Role == tenant.Customer {
+		f.Customer = c.Member
+	}
+	if f.State == order.Cancelled {
+		f.Deleted = true
+	}
+	return a.Store.Orders(ctx, c.Tenant, f)
+}
+
+// OrderEvents reads an order's audit timeline after a sequence number.
+func (a *App) OrderEvents(ctx context.Context, c Caller, o order.ID, after, limit int) ([]event.Record, error) {
+	if _, err := a.Order(ctx, c, o); err != nil {
+		return nil, err
+	}
+	return a.Store.Events(ctx, c.Tenant, o, after, limit)
+}
+
+// Saga reads every unit, part and line of an order's fulfilment.
+func (a *App) Saga(ctx context.Context, c Caller, o order.ID) (SagaRecord, error) {
+	if err := a.may(c.Actor, ReadSaga); err != nil {
+		return SagaRecord{}, err
+	}
+	rec, err := a.Store.Saga(ctx, c.Tenant, o)
+	if err != nil || rec.Order == nil {
+		return rec, err
+	}
+	d := &Dossier{Order: rec.Order, Units: rec.Units}
+	for i := range rec.Units {
+		if u := &rec.Units[i]; u.Kind == 2 {
+			u.Parts = a.partsOf(d, u.Item)
+		}
+	}
+	return rec, nil
+}
+
+// OrderStats are the tenant's figures (D25).
+func (a *App) OrderStats(ctx context.Context, c Caller) (OrderStats, error) {
+	if err := a.may(c.Actor, ReadAnalytics); err != nil {
+		return OrderStats{}, err
+	}
+	return a.Store.OrderStats(ctx, c.Tenant, a.Clock.Now())
+}
+
+// RoutedEvent is a row of the routing matrix.
+type RoutedEvent struct {
+	Type      event.Type
+	Consumers []event.Consumer
+}
+
+// Routing is who hears what, and how far each consumer of this process has come (D19).
+type Routing struct {
+	Events    []RoutedEvent
+	Consumers []ConsumerStatus
+}
+
+// Routing reads the matrix from the consumers' own subscriptions.
+func (a *App) Routing(ctx context.Context, c Caller) (Routing, error) {
+	if err := a.may(c.Actor, ReadRouting); err != nil {
+		return Routing{}, err
+	}
+	var r Routing
+	for _, t := range order.EventTypes() {
+		r.Events = append(r.Events, RoutedEvent{Type: t, Consumers: event.Routing[t]})
+	}
+	if a.Consumers == nil {
+		return r, nil
+	}
+	status, err := a.Consumers(ctx)
+	r.Consumers = status
+	return r, err
+}

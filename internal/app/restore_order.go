@@ -1,0 +1,31 @@
+package app
+
+import (
+	"context"
+
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// RestoreOrder makes a cancelled, settled order a draft again, with its number and its snapshots
+// (D8). Its items start over under a new generation, so that nothing of its past is adopted, and it
+// needs a new payment.
+func (a *App) RestoreOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error) {
+	return a.reasoned(ctx, c, WriteOrders, in, func(_ Tx, d *Dossier) (bool, error) {
+		o := d.Order
+		if _, err := order.Next(o, order.Restore); err != nil {
+			return false, err
+		}
+		for i := range o.Items {
+			if err := o.MoveItem(&o.Items[i], order.RestoreItem, order.ItemFact{}, in.Reason); err != nil {
+				return false, err
+			}
+		}
+		if p := o.LivePayment(); p != nil {
+			p.State = order.PaymentSpent
+		}
+		o.Closing, o.DeletedAt, o.Method, o.Faults = order.NotClosing, nil, "", nil
+		o.Outcome, o.Settlement, o.DeliveryStuck = order.OutcomeNone, order.SettlementOpen, false
+		_, err := o.Fire(order.Restore, in.Reason)
+		return true, err
+	})
+}

@@ -1,0 +1,40 @@
+package app
+
+import (
+	"context"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// Reasoned is a change that a person explains. The reason travels with the event: no secrets in it.
+type Reasoned struct {
+	Order order.ID
+	Precondition
+	Reason string
+}
+
+const maxReason = 500
+
+// RevertPayment takes a confirmation back, before provisioning starts and never after (D12). The
+// validation to come is closed in the same transaction: whoever is in the middle of it loses its fence.
+func (a *App) RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Dossier, error) {
+	if in.Reason == "" {
+		return nil, fault.Violated([]fault.Violation{{Pointer: "/reason", Code: "required", Message: "Say why: the reason is kept with the payment's history."}})
+	}
+	return a.reasoned(ctx, c, RevertMoney, in, func(tx Tx, d *Dossier) (bool, error) {
+		if err := d.Order.Revert(in.Reason); err != nil {
+			return false, err
+		}
+		expires := tx.Now().AddDate(0, 0, d.Settings.PaymentDueDays)
+		d.Order.ExpiresAt = &expires
+		return true, nil
+	})
+}
+
+func (a *App) reasoned(ctx context.Context, c Caller, p Permission, in Reasoned, change func(tx Tx, d *Dossier) (bool, error)) (*Dossier, error) {
+	if faults := textFaults("/reason", in.Reason, maxReason); len(faults) > 0 {
+		return nil, fault.Violated(faults)
+	}
+	return a.onOrder(ctx, c, p, in.Order, in.Precondition, Also{Parts: true}, change)
+}

@@ -1,0 +1,122 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// SubmitOrder freezes a draft and asks for its payment.
+type SubmitOrder struct {
+	Order order.ID
+	Precondition
+	ExpectedTotal *event.Amount // what the customer saw; up to one euro off is accepted (D11)
+	PaymentMethod string        // "" is the tenant's default (D28)
+}
+
+// SubmitOrder refuses an empty cart, a total the customer did not see, quotes that are too old, a
+// payment method that is not offered, and configurations the catalogue no longer takes (D13).
+func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Dossier, error) {
+	cat, err := a.Catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{}, func(tx Tx, d *Dossier) (bool, error) {
+		o := d.Order
+		if _, err := order.Next(o, order.Submit); err != nil {
+			return false, err
+		}
+		if len(o.Items) == 0 {
+			return false, fault.New(fault.KindInvalid, "order-empty", "The order has no items. Add at least one, then submit.")
+		}
+		method := in.PaymentMethod
+		if method == "" {
+			method = d.Settings.PaymentMethod
+		}
+		if _, ok := a.Payments[method]; !ok {
+			return false, fault.Violated([]fault.Violation{{Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.", Allowed: a.methods()}})
+		}
+		if err := expectTotal(o, in.ExpectedTotal); err != nil {
+			return false, err
+		}
+		if err := fresh(o, d.Settings, tx.Now()); err != nil {
+			return false, err
+		}
+		inputs := make([]ItemInput, len(o.Items))
+		var faults []fault.Violation
+		for i, it := range o.Items {
+			inputs[i] = inputOf(it)
+			faults = append(faults, cat.Check(inputs[i].selection(), "/items/"+itoa(i))...)
+		}
+		if faults = append(faults, cycleFaults(inputs, d.Settings)...); len(faults) > 0 {
+			return false, fault.Violated(faults)
+		}
+		o.Method = method
+		expires := tx.Now().AddDate(0, 0, d.Settings.PaymentDueDays)
+		o.ExpiresAt = &expires
+		_, err := o.Fire(order.Submit, "")
+		return true, err
+	})
+}
+
+func (a *App) methods() []any {
+	var names []string
+	for n := range a.Payments {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	allowed := make([]any, len(names))
+	for i, n := range names {
+		allowed[i] = n
+	}
+	return allowed
+}
+
+func inputOf(it order.Item) ItemInput {
+	s := it.Snapshot
+	return ItemInput{ID: it.ID.String(), Product: s.Product, Plan: s.Plan, Region: s.Region, BillingCycle: s.BillingCycle, Label: it.Label, Configuration: s.Configuration}
+}
+
+func expectTotal(o *order.Order, want *event.Amount) error {
+	if want == nil {
+		return nil
+	}
+	if want.Currency != o.Currency {
+		return fault.Violated([]fault.Violation{{Pointer: "/expected_total/currency", Code: "currency-mismatch", Message: "The order is in " + string(o.Currency) + ".", Allowed: []any{string(o.Currency)}}})
+	}
+	cents, err := money.ParseDecimal(want.Amount, want.Currency)
+	if err != nil {
+		return fault.Violated([]fault.Violation{{Pointer: "/expected_total/amount", Code: "not-an-amount", Message: "Write the amount as a decimal, such as 20.10."}})
+	}
+	if money.Within(cents, o.Due, o.Tolerance()) {
+		return nil
+	}
+	e := fault.New(fault.KindInvalid, "total-mismatch", "The order comes to %s %s, you expected %s. Check the items and submit again.", money.Format(o.Due, o.Currency), o.Currency, money.Format(cents, o.Currency))
+	e.Members = map[string]any{
+		"expected": event.Amount{Amount: money.Format(cents, o.Currency), Currency: o.Currency},
+		"actual":   event.Amount{Amount: money.Format(o.Due, o.Currency), Currency: o.Currency},
+	}
+	return e
+}
+
+// fresh refuses quotes older than the tenant's quote_valid_days (D8).
+func fresh(o *order.Order, s Settings, now time.Time) error {
+	var faults []fault.Violation
+	for i, it := range o.Items {
+		at, err := time.Parse(time.RFC3339, it.Snapshot.QuotedAt)
+		if err != nil || now.After(at.AddDate(0, 0, s.QuoteValidDays)) {
+			faults = append(faults, fault.Violation{Pointer: "/items/" + itoa(i), Code: "price-expired", Message: "This quote is too old. Edit the item to have it priced anew.", Allowed: []any{s.QuoteValidDays}})
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	e := fault.Violated(faults)
+	e.Code = "price-expired"
+	return e
+}

@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// DeadLetters lists what needs a person, newest first.
+func (a *App) DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Page[DeadLetter], error) {
+	if err := a.may(c.Actor, ReadDesk); err != nil {
+		return Page[DeadLetter]{}, err
+	}
+	return a.Store.DeadLetters(ctx, c.Tenant, f)
+}
+
+// DeadLetter reads one.
+func (a *App) DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetter, error) {
+	if err := a.may(c.Actor, ReadDesk); err != nil {
+		return DeadLetter{}, err
+	}
+	return a.Store.DeadLetter(ctx, c.Tenant, l)
+}
+
+// RedriveDeadLetter tries stuck work again: same step, fresh budget, a new epoch. It never provisions
+// anew: an item that was going back goes on going back (fulfilment.md, Stuck and dead letters).
+func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter], reason string) (DeadLetter, error) {
+	if err := a.may(c.Actor, WorkDesk); err != nil {
+		return DeadLetter{}, err
+	}
+	if faults := textFaults("/reason", reason, maxReason); len(faults) > 0 {
+		return DeadLetter{}, fault.Violated(faults)
+	}
+	letter, err := a.Store.DeadLetter(ctx, c.Tenant, l)
+	if err != nil {
+		return DeadLetter{}, err
+	}
+	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
+		d, err := tx.LockOrder(ctx, letter.Order, Also{Parts: true})
+		if err != nil {
+			return DeadLetter{}, err
+		}
+		open := d.openLetter(l)
+		u := d.Unit(letter.Unit)
+		if open == nil || u == nil || u.State != fulfil.Stuck {
+			e := fault.New(fault.KindConflict, "not-stuck", "Nothing is stuck behind this dead letter (any more), so there is nothing to try again.")
+			e.Members = map[string]any{"state": letter.State.String()}
+			return DeadLetter{}, e
+		}
+		if err := a.redrive(tx, d, u, reason); err != nil {
+			return DeadLetter{}, err
+		}
+		now := tx.Now()
+		open.State, open.Reason, open.ClosedAt = LetterRedriven, reason, &now
+		d.Added.Log = append(d.Added.Log, LogEntry{Unit: u.ID, At: now, Part: letter.Step, What: LogDecision, Note: "tried again by " + event.ActorText(c.Actor) + ": " + reason})
+		a.settle(d, now, reason)
+		return *open, a.save(tx, d, c.cause())
+	})
+}
+
+func (a *App) redrive(tx Tx, d *Dossier, u *fulfil.Unit, reason string) error {
+	u.State, u.Epoch, u.Sent, u.Try, u.NextAt = fulfil.Queued, u.Epoch+1, false, 0, tx.Now()
+	u.Deadline = u.Deadline.Add(-u.Deadline.Sub(tx.Now()))
+	if it := d.Order.Find(u.Item); it != nil && it.State == order.ItemStuck {
+		return d.Order.MoveItem(it, order.Redrive, order.ItemFact{}, reason)
+	}
+	if r := refundOf(d.Order, u); r != nil && r.State == order.RefundStuck {
+		d.Order.MoveRefund(r, order.RefundRequested, "", tx.Now(), reason)
+	}
+	if u.Kind == fulfil.Deliver {
+		d.Order.DeliveryStuck = false
+	}
+	return nil
+}
+
+func (d *Dossier) openLetter(l id.Of[DeadLetter]) *DeadLetter {
+	for i := range d.Letters {
+		if d.Letters[i].ID == l && (d.Letters[i].State == LetterOpen || d.Letters[i].State == LetterParked) {
+			return &d.Letters[i]
+		}
+	}
+	return nil
+}
+
+// WorkItems lists the refunds an operator moves by hand.
+func (a *App) WorkItems(ctx context.Context, c Caller, cursor string, limit int) (Page[WorkItem], error) {
+	if err := a.may(c.Actor, ReadDesk); err != nil {
+		return Page[WorkItem]{}, err
+	}
+	return a.Store.WorkItems(ctx, c.Tenant, cursor, limit)
+}
+
+// FinishWorkItem says that the money of a refund was moved by hand. A second time changes nothing.
+func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Dossier, error) {
+	if faults := textFaults("/reason", reason, maxReason); len(faults) > 0 {
+		return nil, fault.Violated(faults)
+	}
+	return a.onOrder(ctx, c, WorkDesk, o, Precondition{}, Also{}, func(tx Tx, d *Dossier) (bool, error) {
+		for i := range d.Order.Refunds {
+			ref := &d.Order.Refunds[i]
+			if ref.ID != r {
+				continue
+			}
+			if ref.State == order.RefundCompleted {
+				return false, nil
+			}
+			if ref.State != order.RefundAccepted {
+				return false, fault.New(fault.KindConflict, fault.CodeIllegalTransition, "This refund is %s; only an accepted one can be marked done.", ref.State)
+			}
+			d.Order.MoveRefund(ref, order.RefundCompleted, "", tx.Now(), reason)
+			return true, nil
+		}
+		return false, fault.Absent()
+	})
+}
