@@ -1,0 +1,277 @@
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// The envelope is CloudEvents 1.0 in the binary mode of its Kafka binding: attributes are headers
+// named ce_…, the value is the stored data untouched. The structured mode, one JSON document, is
+// accepted on reading. (https://github.com/cloudevents/spec, v1.0.2, kafka-protocol-binding.md)
+
+// Major is the version of every payload today. Members are only ever added to it; a break would be a
+// second version beside this one.
+const Major = 1
+
+// What stands in every envelope.
+const (
+	specVersion = "1.0"
+	source      = "/orders"
+	jsonType    = "application/json"
+	structured  = "application/cloudevents+json"
+)
+
+// Header is one header of a record.
+type Header struct {
+	Key   string
+	Value []byte
+}
+
+// Message is a record as a broker carries it.
+type Message struct {
+	Key     []byte // the order's id: all events of an order share a partition, which keeps their order
+	Headers []Header
+	Value   []byte
+}
+
+// RefusalCode says why a message is not believed. The codes are stored and never change.
+type RefusalCode string
+
+// The codes.
+const (
+	RefusedTenantMissing   RefusalCode = "tenant-missing"
+	RefusedTenantMalformed RefusalCode = "tenant-malformed"
+	RefusedTenantMismatch  RefusalCode = "tenant-mismatch" // header against data, or against the database
+	RefusedSubject         RefusalCode = "subject-mismatch"
+	RefusedSequence        RefusalCode = "sequence-mismatch"
+	RefusedUnknownType     RefusalCode = "unknown-type"
+	RefusedUnknownVersion  RefusalCode = "unknown-version"
+	RefusedUndecodable     RefusalCode = "undecodable"
+)
+
+// Refused is what Decode answers to a message that must not be applied.
+type Refused struct {
+	Code   RefusalCode
+	Detail string // our words; it quotes nothing of the message but names of attributes
+}
+
+// Error is the code and its detail.
+func (r *Refused) Error() string { return string(r.Code) + ": " + r.Detail }
+
+func refuse(code RefusalCode, format string, args ...any) error {
+	return &Refused{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// SchemaPath is where the JSON Schema of a type's data is served: the value of ce_dataschema.
+func SchemaPath(t Type) string {
+	return schemaPrefix + string(t) + "/" + strconv.Itoa(Major) + ".json"
+}
+
+const schemaPrefix = "/schemas/events/"
+
+// Encode makes the message of a record.
+func Encode(r Record) Message {
+	m := Message{Key: []byte(r.Order.String()), Value: r.Data}
+	add := func(key, value string) {
+		if value != "" {
+			m.Headers = append(m.Headers, Header{Key: key, Value: []byte(value)})
+		}
+	}
+	add("ce_specversion", specVersion)
+	add("ce_id", r.ID.String())
+	add("ce_source", source)
+	add("ce_type", string(r.Type))
+	add("ce_subject", r.Order.String())
+	add("ce_time", r.At.UTC().Format(time.RFC3339Nano))
+	add("ce_dataschema", SchemaPath(r.Type))
+	add("ce_tenantid", r.Tenant.String())
+	add("ce_partitionkey", r.Order.String())
+	add("ce_sequence", fmt.Sprintf("%010d", r.Seq)) // the extension asks for a text that sorts
+	add("ce_causationid", idText(r.Causation))
+	add("ce_correlationid", idText(r.Correlation))
+	add("traceparent", r.Traceparent)
+	add("content-type", jsonType)
+	return m
+}
+
+func idText(i ID) string {
+	if i.IsZero() {
+		return ""
+	}
+	return i.String()
+}
+
+// Decode reads a message and is the guard before every consumer: a message whose tenant is missing or
+// malformed, whose attributes and data contradict each other, or whose type is unknown is *Refused.
+// That the tenant really has this order only the database knows; the effect finds out.
+func Decode(headers []Header, value []byte) (Event, error) {
+	a, data, err := attributes(headers, value)
+	if err != nil {
+		return Event{}, err
+	}
+	ev, err := a.record()
+	if err != nil {
+		return Event{}, err
+	}
+	if err := json.Unmarshal(data, &ev.Payload); err != nil {
+		return Event{}, refuse(RefusedUndecodable, "the data is not what the type's schema says")
+	}
+	p := &ev.Payload
+	switch {
+	case p.TenantID != ev.Tenant:
+		return Event{}, refuse(RefusedTenantMismatch, "tenantid is not data.tenant_id")
+	case p.OrderID != ev.Order:
+		return Event{}, refuse(RefusedSubject, "subject is not data.order_id")
+	case p.Seq != ev.Seq:
+		return Event{}, refuse(RefusedSequence, "sequence is not data.seq")
+	}
+	ev.Actor, ev.Data = p.Actor, data
+	return ev, nil
+}
+
+// attrs are an envelope's attributes by their CloudEvents names.
+type attrs map[string]string
+
+// attributes reads the envelope of either mode and returns it with the data.
+func attributes(headers []Header, value []byte) (attrs, json.RawMessage, error) {
+	a := attrs{}
+	for _, h := range headers {
+		name, ours := strings.CutPrefix(strings.ToLower(h.Key), "ce_")
+		switch {
+		case ours:
+		case name == "content-type":
+			name = "datacontenttype"
+		case name == "traceparent":
+		default:
+			continue
+		}
+		if err := a.set(name, string(h.Value)); err != nil {
+			return nil, nil, err
+		}
+	}
+	if !strings.HasPrefix(strings.ToLower(a["datacontenttype"]), "application/cloudevents") {
+		return a, value, nil
+	}
+	media, _, _ := strings.Cut(strings.ToLower(a["datacontenttype"]), ";")
+	if strings.TrimSpace(media) != structured {
+		return nil, nil, refuse(RefusedUndecodable, "of the structured formats only JSON is read")
+	}
+	delete(a, "datacontenttype") // of the document, not of the data
+	return a.document(value)
+}
+
+// document adds the attributes of a structured message. Headers may repeat them, but not contradict.
+func (a attrs) document(value []byte) (attrs, json.RawMessage, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(value, &members); err != nil {
+		return nil, nil, refuse(RefusedUndecodable, "the structured message is not a JSON object")
+	}
+	data, ok := members["data"]
+	if !ok {
+		return nil, nil, refuse(RefusedUndecodable, "the structured message has no data member")
+	}
+	delete(members, "data")
+	for name, raw := range members {
+		var text string
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return nil, nil, refuse(RefusedUndecodable, "an attribute of the structured message is not a text")
+		}
+		if err := a.set(name, text); err != nil {
+			return nil, nil, err
+		}
+	}
+	return a, data, nil
+}
+
+// set refuses a second value: which of two tenants a message means is not ours to guess.
+func (a attrs) set(name, value string) error {
+	if old, ok := a[name]; ok && old != value {
+		return refuse(RefusedUndecodable, "an attribute has two values")
+	}
+	a[name] = value
+	return nil
+}
+
+// record reads all that stands in the envelope. The tenant comes first: it decides whose the rest is.
+func (a attrs) record() (Event, error) {
+	var (
+		ev  Event
+		err error
+	)
+	text, ok := a["tenantid"]
+	if !ok || text == "" {
+		return ev, refuse(RefusedTenantMissing, "there is no tenantid")
+	}
+	if ev.Tenant, err = id.Parse[tenant.Tenant](text); err != nil || ev.Tenant.IsZero() {
+		return ev, refuse(RefusedTenantMalformed, "tenantid is not a UUID")
+	}
+	if a["specversion"] != specVersion || a["source"] != source {
+		return ev, refuse(RefusedUndecodable, "specversion or source is not ours")
+	}
+	if ct, ok := a["datacontenttype"]; ok && !isJSON(ct) {
+		return ev, refuse(RefusedUndecodable, "the data is not JSON")
+	}
+	ev.Type = Type(a["type"])
+	if _, known := Routing[ev.Type]; !known {
+		return ev, refuse(RefusedUnknownType, "this type is not in the routing matrix")
+	}
+	if a["dataschema"] != SchemaPath(ev.Type) {
+		return ev, refuse(RefusedUnknownVersion, "dataschema is not that of version %d of the type", Major)
+	}
+	if ev.Order, err = id.Parse[order.Order](a["subject"]); err != nil {
+		return ev, refuse(RefusedSubject, "subject is not a UUID")
+	}
+	if key, ok := a["partitionkey"]; ok && key != a["subject"] {
+		return ev, refuse(RefusedSubject, "partitionkey is not the subject")
+	}
+	if ev.Seq, err = sequence(a["sequence"]); err != nil {
+		return ev, refuse(RefusedSequence, "sequence is not a positive number")
+	}
+	if ev.ID, err = id.Parse[order.Event](a["id"]); err != nil || ev.ID.IsZero() {
+		return ev, refuse(RefusedUndecodable, "id is not a UUID")
+	}
+	if ev.At, err = time.Parse(time.RFC3339Nano, a["time"]); err != nil {
+		return ev, refuse(RefusedUndecodable, "time is not RFC 3339")
+	}
+	if ev.Causation, err = optionalID(a["causationid"]); err != nil {
+		return ev, refuse(RefusedUndecodable, "causationid is not a UUID")
+	}
+	if ev.Correlation, err = optionalID(a["correlationid"]); err != nil {
+		return ev, refuse(RefusedUndecodable, "correlationid is not a UUID")
+	}
+	ev.At, ev.Traceparent = ev.At.UTC(), a["traceparent"]
+	return ev, nil
+}
+
+func isJSON(mediaType string) bool {
+	media, _, _ := strings.Cut(mediaType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), jsonType)
+}
+
+var errSequence = errors.New("not a sequence number")
+
+func sequence(s string) (int, error) {
+	if strings.Trim(s, "0123456789") != "" {
+		return 0, errSequence
+	}
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil || n < 1 {
+		return 0, errSequence
+	}
+	return int(n), nil
+}
+
+func optionalID(s string) (ID, error) {
+	if s == "" {
+		return ID{}, nil
+	}
+	return id.Parse[order.Event](s)
+}

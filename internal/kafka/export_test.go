@@ -1,0 +1,6 @@
+package kafka
+
+import "github.com/twmb/franz-go/pkg/kgo"
+
+// Hook adds a hook to the relay's producing client: how a test dies in the middle of a transaction.
+func (r *Relay) Hook(h kgo.Hook) { r.options = append(r.options, kgo.WithHooks(h)) }

@@ -1,0 +1,95 @@
+// Package kafkatest gives a test a broker with topics of its own: the embedded one, or the real Kafka
+// that PLATFORMA_TEST_KAFKA names (host:port; apache/kafka.sh starts one). Tests do not know which,
+// but those that inject faults need Embedded.
+package kafkatest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/embedded"
+	"github.com/platforma-cloud/orders/internal/kafka"
+)
+
+// Variable names a real Kafka.
+const Variable = "PLATFORMA_TEST_KAFKA"
+
+// Broker is a test's broker.
+type Broker struct {
+	kafka.Cluster
+	Embedded *embedded.Kafka // nil on a real Kafka
+}
+
+// Which says what New gives, for a test run to print.
+func Which() string {
+	if addr := os.Getenv(Variable); addr != "" {
+		return "Kafka at " + addr
+	}
+	return "embedded broker (" + Variable + " is not set)"
+}
+
+// New gives a broker with the topics applied under names of the test's own.
+func New(t testing.TB) *Broker {
+	t.Helper()
+	b := Bare(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := b.Apply(ctx, 1); err != nil {
+		t.Fatalf("Apply() = %v", err)
+	}
+	return b
+}
+
+// Bare is New without any topic.
+func Bare(t testing.TB) *Broker {
+	t.Helper()
+	suffix := strings.ToLower(rand.Text()[:10])
+	b := &Broker{Cluster: kafka.Cluster{Names: kafka.NamesFor("order-events-"+suffix, "orders-relay-"+suffix+"-")}}
+	if addr := os.Getenv(Variable); addr != "" {
+		b.Brokers = []string{addr}
+		return b
+	}
+	k, err := embedded.StartKafka(embedded.KafkaConfig{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatalf("StartKafka() = %v", err)
+	}
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Errorf("close the embedded broker: %v", err)
+		}
+	})
+	b.Brokers, b.Embedded = []string{k.Addr()}, k
+	return b
+}
+
+// NeedEmbedded skips a test of faults that only the embedded broker can be made to have.
+func (b *Broker) NeedEmbedded(t testing.TB) *embedded.Kafka {
+	t.Helper()
+	if b.Embedded == nil {
+		t.Skip("needs faults that a real broker cannot be asked for")
+	}
+	return b.Embedded
+}
+
+// Eventually polls until ok, and fails the test with what after a minute.
+func Eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("still not after a minute: %s", what)
+		case <-t.Context().Done():
+			t.Fatalf("%s: %v", what, fmt.Errorf("test ended: %w", t.Context().Err()))
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package kafka
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/platforma-cloud/orders/internal/event"
+)
+
+// Live reads every partition from its end, without a group: each process that serves streams hears
+// everything that happens from now on. What it tells is a wake-up only. The bytes that a viewer gets
+// come from the database, under the viewer's row-level security; so a record that does not pass the
+// guard is dropped here without more, and what is missed while Kafka is away is found by the streams'
+// own slow poll.
+type Live struct {
+	cluster Cluster
+	log     *slog.Logger
+}
+
+// NewLive makes a live reader.
+func NewLive(c Cluster, log *slog.Logger) *Live { return &Live{cluster: c, log: log} }
+
+// Run calls wake for each event, from one goroutine, until the context ends. wake must not block: one
+// slow stream would hold up all others.
+func (l *Live) Run(ctx context.Context, wake func(event.Event)) error {
+	cl, err := l.cluster.client(
+		kgo.ConsumeTopics(l.cluster.Names.Events),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for {
+		fetches := cl.PollFetches(ctx)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		failed := false
+		fetches.EachError(func(topic string, part int32, err error) {
+			failed = true
+			l.log.WarnContext(ctx, "live reader cannot read", "topic", topic, "partition", part, "error", err)
+		})
+		fetches.EachRecord(func(rec *kgo.Record) {
+			if ev, err := decode(rec); err == nil {
+				wake(ev)
+			}
+		})
+		if failed {
+			if err := Wait(ctx, pollPause); err != nil {
+				return err
+			}
+		}
+	}
+}
