@@ -30,6 +30,10 @@ type Selection struct {
 // at most 63 octets.
 const MaxLabel = 63
 
+// maxFaults bounds the faults reported of one configuration, the first by pointer. Nobody mends more
+// at once, and a small request must not be answered by megabytes.
+const maxFaults = 100
+
 // checked is a selection's faults or, without any, its configuration with the defaults filled in.
 type checked struct {
 	faults        []fault.Violation
@@ -138,7 +142,7 @@ func (o *offer) checkConfiguration(raw json.RawMessage, at string) checked {
 	if err := o.fields.fill(document); err != nil {
 		return checked{faults: []fault.Violation{malformed(err, at)}}
 	}
-	findings := withFractions(o.compiled.findings(document), fractions)
+	findings := withoutEntriesOfLongLists(withFractions(o.compiled.findings(document), fractions))
 	faults := make([]fault.Violation, 0, len(findings))
 	faulty := map[string]bool{}
 	for _, f := range findings {
@@ -158,7 +162,7 @@ func (o *offer) checkConfiguration(raw json.RawMessage, at string) checked {
 		return cmp.Or(strings.Compare(a.Pointer, b.Pointer), strings.Compare(a.Code, b.Code))
 	})
 	if len(faults) > 0 {
-		return checked{faults: faults}
+		return checked{faults: faults[:min(len(faults), maxFaults)]}
 	}
 	canonical, err := encode(document)
 	if err != nil {
@@ -202,20 +206,51 @@ func wholeNumbers(v any, at []string, fractions *[][]string) any {
 }
 
 // withFractions puts the fault of a fraction in the place of what the schema says about the 0 that
-// stands for it, except where no number belongs at all.
+// stands for it, except where no number belongs at all. A list of thousands must not cost the
+// square of its length, hence the sets.
 func withFractions(findings []finding, fractions [][]string) []finding {
-	for _, at := range fractions {
-		same := func(f finding) bool { return slices.Equal(f.at, at) }
-		misplaced := slices.ContainsFunc(findings, func(f finding) bool {
-			inside := len(f.at) <= len(at) && slices.Equal(f.at, at[:len(f.at)])
-			return inside && (f.code == CodeWrongType || f.code == CodeUnknownMember)
-		})
-		if misplaced {
-			continue
+	misplaced, fraction := map[string]bool{}, map[string]bool{}
+	for _, f := range findings {
+		if f.code == CodeWrongType || f.code == CodeUnknownMember {
+			misplaced[pointer(f.at)] = true
 		}
-		findings = append(slices.DeleteFunc(findings, same), finding{at: at, code: CodeNotAnInteger})
 	}
-	return findings
+	kept := make([]finding, 0, len(findings))
+	for _, at := range fractions {
+		if !within(at, misplaced) {
+			fraction[pointer(at)] = true
+			kept = append(kept, finding{at: at, code: CodeNotAnInteger})
+		}
+	}
+	for _, f := range findings {
+		if !fraction[pointer(f.at)] {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// within tells whether a place is one of a set or lies inside one of it.
+func within(at []string, places map[string]bool) bool {
+	for i := range len(at) + 1 {
+		if places[pointer(at[:i])] {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutEntriesOfLongLists leaves out what is wrong inside a list that is too long anyway.
+func withoutEntriesOfLongLists(findings []finding) []finding {
+	long := map[string]bool{}
+	for _, f := range findings {
+		if f.code == CodeTooMany {
+			long[pointer(f.at)] = true
+		}
+	}
+	return slices.DeleteFunc(findings, func(f finding) bool {
+		return len(f.at) > 0 && within(f.at[:len(f.at)-1], long)
+	})
 }
 
 // memberNames lists the members of an object, in the order a form shows them.

@@ -311,6 +311,24 @@ func TestPricingACanonicalConfigurationAgainGivesTheSame(t *testing.T) {
 	}
 }
 
+func TestAFloodOfFaultsIsAnsweredShortlyAndAtOnce(t *testing.T) {
+	t.Parallel()
+	c := load(t)
+	var members []string
+	for i := range 5000 {
+		members = append(members, fmt.Sprintf(`"m%04d":1.5`, i))
+	}
+	got := c.Check(configured(t, c, "vps", `{`+strings.Join(members, ",")+`}`), "")
+	if len(got) != 100 || got[0].Pointer != "/configuration/m0000" || got[99].Pointer != "/configuration/m0099" {
+		t.Errorf("%d faults, the first %s", len(got), got[0].Pointer)
+	}
+	list := `{"os_image":"debian-12","ssh_public_keys":[` + strings.Repeat("1.5,", 15000) + `1.5]}`
+	want := []string{"/configuration/ssh_public_keys too-many"}
+	if diff := cmp.Diff(want, codes(c.Check(configured(t, c, "vps", list), ""))); diff != "" {
+		t.Errorf("a long list (-want +got):\n%s", diff)
+	}
+}
+
 func TestCodesAreDistinctAndKebabCase(t *testing.T) {
 	t.Parallel()
 	all := catalog.Codes()
