@@ -457,6 +457,21 @@ type Units interface {
 	ExpiredOrders(ctx context.Context, now time.Time, limit int) ([]OrderRef, error)
 }
 
+// WorkSource is where the feeder finds work, of all tenants at once: ids only, a few per tenant, so
+// that no tenant's heap hides another's single unit.
+type WorkSource interface {
+	// DueUnits lists units of a queue in a state that are due, those going back first.
+	DueUnits(ctx context.Context, queue string, s fulfil.UnitState, now time.Time, perTenant int) ([]UnitRef, error)
+	// MarkOpen moves queued units to open, once their jobs are in; others are left alone.
+	MarkOpen(ctx context.Context, units []UnitRef) error
+}
+
+// UnitRef names a unit of a tenant.
+type UnitRef struct {
+	Tenant tenant.ID
+	Unit   fulfil.UnitID
+}
+
 // OrderRef names an order of a tenant.
 type OrderRef struct {
 	Tenant tenant.ID

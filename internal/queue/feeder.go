@@ -1,0 +1,97 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/platforma-cloud/orders/internal/fulfil"
+)
+
+// feedForEver turns due units into jobs: every second, and at once after a kick. Several processes may
+// do so at once: a job is unique by its unit.
+func (r *Runner) feedForEver(ctx context.Context) {
+	defer close(r.done)
+	tick := time.NewTicker(feedEvery) //nolint:forbidigo // polling a database is real time, whatever the product's clock says
+	defer tick.Stop()
+	var swept time.Time
+	for {
+		for _, q := range r.cfg.Queues {
+			if err := r.feed(ctx, q); err != nil && ctx.Err() == nil {
+				r.cfg.Log.ErrorContext(ctx, "feed the queue; trying again in a second", "queue", q.Name, "error", err)
+			}
+		}
+		if now := r.cfg.Now(); now.Sub(swept) >= sweepEvery {
+			swept = now
+			for _, q := range r.cfg.Queues {
+				if err := r.sweep(ctx, q); err != nil && ctx.Err() == nil {
+					r.cfg.Log.ErrorContext(ctx, "sweep the queue; trying again in 30 seconds", "queue", q.Name, "error", err)
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-r.kick:
+		}
+	}
+}
+
+// feed inserts first and marks open after: a crash between the two costs an insert that uniqueness
+// refuses. A unit that was queued anew while its old job still sleeps (a cancel during a wait) has that
+// job woken.
+func (r *Runner) feed(ctx context.Context, q Queue) error {
+	units, err := r.cfg.Source.DueUnits(ctx, q.Name, fulfil.Queued, r.cfg.Now(), perTenant)
+	if err != nil || len(units) == 0 {
+		return err
+	}
+	jobs := make([]river.InsertManyParams, len(units))
+	for i, u := range units {
+		jobs[i] = insertion(q.Name, u.Tenant.String(), u.Unit.String())
+	}
+	inserted, err := r.client.InsertMany(ctx, jobs)
+	if err != nil {
+		return fmt.Errorf("insert %d jobs: %w", len(jobs), err)
+	}
+	for _, in := range inserted {
+		if in.UniqueSkippedAsDuplicate {
+			if _, err := r.client.JobRetry(ctx, in.Job.ID); err != nil && !errors.Is(err, rivertype.ErrNotFound) {
+				return fmt.Errorf("wake job %d: %w", in.Job.ID, err)
+			}
+		}
+	}
+	if err := r.cfg.Source.MarkOpen(ctx, units); err != nil {
+		return fmt.Errorf("mark %d units open: %w", len(units), err)
+	}
+	return nil
+}
+
+// sweep gives every open unit that is due a job, unless it has one: it heals lost and discarded jobs.
+func (r *Runner) sweep(ctx context.Context, q Queue) error {
+	units, err := r.cfg.Source.DueUnits(ctx, q.Name, fulfil.Open, r.cfg.Now(), 1000)
+	if err != nil || len(units) == 0 {
+		return err
+	}
+	jobs := make([]river.InsertManyParams, len(units))
+	for i, u := range units {
+		jobs[i] = insertion(q.Name, u.Tenant.String(), u.Unit.String())
+	}
+	if _, err := r.client.InsertMany(ctx, jobs); err != nil {
+		return fmt.Errorf("insert %d lost jobs: %w", len(jobs), err)
+	}
+	return nil
+}
+
+func insertion(queue, tenant, unit string) river.InsertManyParams {
+	return river.InsertManyParams{Args: unitJob{Tenant: tenant, Unit: unit}, InsertOpts: &river.InsertOpts{
+		Queue: queue, MaxAttempts: maxAttempts,
+		UniqueOpts: river.UniqueOpts{ByArgs: true, ByQueue: true, ByState: []rivertype.JobState{
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+		}},
+	}}
+}

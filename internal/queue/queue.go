@@ -1,0 +1,222 @@
+// Package queue carries units of work: it turns due units into River jobs, runs the verb that belongs
+// to a job's queue, and translates what the verb answers into a snooze or an end. The unit's row is the
+// truth; a job merely points at it, so a lost, doubled or stale job does no harm. River and its types
+// stay in here.
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// Schema of River's tables, beside the product's own.
+const Schema = "river"
+
+// Work is a verb that carries a unit: it is due again after wait, or over when wait is negative.
+type Work func(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (wait time.Duration, err error)
+
+// Queue is one kind of work: all provisioning at one provider, or all units of a single call.
+type Queue struct {
+	Name    string
+	Workers int
+	Work    Work
+}
+
+// Config of a process's workers.
+type Config struct {
+	URL    string // of the database, as platforma_worker
+	Source app.WorkSource
+	Queues []Queue
+	Now    func() time.Time
+	Log    *slog.Logger
+	// MaxConns of River's own pool; the verbs have theirs.
+	MaxConns int32
+}
+
+// River's settings, each with its reason in fulfilment.md ("River: settings and traps").
+const (
+	fetchPoll    = 50 * time.Millisecond  // the default of 1 s would make a wait of 2 s one of 3
+	fetchCool    = 100 * time.Millisecond // also paces River's NOTIFY at inserts
+	jobTimeout   = 15 * time.Second       // an attempt is at most 4 s of turns and one call of 10 s
+	rescueAfter  = 20 * time.Second       // River has no heartbeat: a dead worker's job is back in 20 to 65 s
+	maxAttempts  = 1000                   // business tries are the unit's; the last attempt would be discarded without running
+	keepFinished = 5 * time.Minute
+	perTenant    = 20 // live jobs of a tenant per queue: open-source River has no fairness
+	feedEvery    = time.Second
+	sweepEvery   = 30 * time.Second
+	fencedWait   = time.Second
+)
+
+// Runner is a process's share of the work: its workers, its feeder, its sweeper.
+type Runner struct {
+	cfg    Config
+	pool   *pgxpool.Pool
+	client *river.Client[pgx.Tx]
+	kick   chan struct{}
+	done   chan struct{}
+	stop   context.CancelFunc
+}
+
+// Migrate creates or updates River's tables, as the database's owner, and lets the worker login use
+// them. Nothing of a tenant is in them but ids.
+func Migrate(ctx context.Context, adminURL string) error {
+	pool, err := pgxpool.New(ctx, adminURL)
+	if err != nil {
+		return fmt.Errorf("open database for the queue's migration: %w", err)
+	}
+	defer pool.Close()
+	if _, err := pool.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+Schema); err != nil {
+		return fmt.Errorf("create schema %s: %w", Schema, err)
+	}
+	m, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: Schema, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return fmt.Errorf("prepare the queue's migration: %w", err)
+	}
+	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("migrate the queue: %w", err)
+	}
+	for _, grant := range []string{
+		`GRANT USAGE ON SCHEMA ` + Schema + ` TO platforma_worker`,
+		`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ` + Schema + ` TO platforma_worker`,
+		`GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA ` + Schema + ` TO platforma_worker`,
+		`GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA ` + Schema + ` TO platforma_worker`,
+	} {
+		if _, err := pool.Exec(ctx, grant); err != nil {
+			return fmt.Errorf("grant the queue's tables: %w", err)
+		}
+	}
+	return nil
+}
+
+// unitJob is all a job carries: which unit. River's tables have no row-level security.
+type unitJob struct {
+	Tenant string `json:"tenant"`
+	Unit   string `json:"unit" river:"unique"`
+}
+
+// Kind is the one kind of job there is; its queue says which verb runs.
+func (unitJob) Kind() string { return "unit" }
+
+type worker struct {
+	river.WorkerDefaults[unitJob]
+	work map[string]Work
+	log  *slog.Logger
+}
+
+// Work runs the verb of the job's queue and translates its answer.
+func (w *worker) Work(ctx context.Context, job *river.Job[unitJob]) error {
+	t, err := id.Parse[tenant.Tenant](job.Args.Tenant)
+	if err != nil {
+		return river.JobCancel(fmt.Errorf("job %d: tenant: %w", job.ID, err))
+	}
+	u, err := id.Parse[fulfil.Unit](job.Args.Unit)
+	if err != nil {
+		return river.JobCancel(fmt.Errorf("job %d: unit: %w", job.ID, err))
+	}
+	wait, err := w.work[job.Queue](ctx, t, u)
+	switch {
+	case errors.Is(err, app.ErrFenced):
+		return river.JobSnooze(fencedWait) // somebody moved the unit: look at it again
+	case err != nil:
+		if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable {
+			w.log.ErrorContext(ctx, "work failed; it will be tried again", "queue", job.Queue, "tenant", job.Args.Tenant, "unit", job.Args.Unit, "error", err)
+		}
+		return err
+	case wait >= 0:
+		return river.JobSnooze(wait) // the whole wait is one snooze: exact waits (fulfilment.md)
+	}
+	return nil
+}
+
+type shortRetry struct{}
+
+// NextRetry is for faults of ours alone; a unit's own retries are its row's.
+func (shortRetry) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(2 * time.Second) } //nolint:forbidigo // River asks for a wall-clock time
+
+// Start begins to work.
+func Start(ctx context.Context, cfg Config) (*Runner, error) {
+	pc, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("queue database: %w", err)
+	}
+	pc.MaxConns = max(4, cfg.MaxConns)
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("open the queue's database: %w", err)
+	}
+	w := &worker{work: map[string]Work{}, log: cfg.Log}
+	queues := map[string]river.QueueConfig{}
+	for _, q := range cfg.Queues {
+		w.work[q.Name] = q.Work
+		queues[q.Name] = river.QueueConfig{MaxWorkers: q.Workers, FetchCooldown: 2 * time.Millisecond, FetchPollInterval: fetchPoll}
+	}
+	workers := river.NewWorkers()
+	river.AddWorker(workers, w)
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Schema: Schema, Queues: queues, Workers: workers, Logger: quiet(cfg.Log), RetryPolicy: shortRetry{},
+		FetchCooldown: fetchCool, FetchPollInterval: fetchPoll, FetchOnlyKnownKinds: true,
+		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, MaxAttempts: maxAttempts,
+		CompletedJobRetentionPeriod: keepFinished,
+	})
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("prepare the queue: %w", err)
+	}
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("start the queue: %w", err)
+	}
+	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r := &Runner{cfg: cfg, pool: pool, client: client, kick: make(chan struct{}, 1), done: make(chan struct{}), stop: stop}
+	go r.feedForEver(runCtx)
+	return r, nil
+}
+
+// quiet keeps River's chatter out of a person's log: its warnings and errors pass.
+func quiet(log *slog.Logger) *slog.Logger {
+	return slog.New(levelHandler{log.Handler()})
+}
+
+type levelHandler struct{ slog.Handler }
+
+func (h levelHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
+
+// Kick wakes the feeder; it never blocks.
+func (r *Runner) Kick() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Stop ends the feeder, lets running jobs finish until ctx ends, then cancels them.
+func (r *Runner) Stop(ctx context.Context) error {
+	r.stop()
+	<-r.done
+	err := r.client.Stop(ctx)
+	if err != nil {
+		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = r.client.StopAndCancel(hard)
+	}
+	r.pool.Close()
+	return err
+}
