@@ -8,7 +8,7 @@ import (
 
 // Letters of a syllable word. 16 consonants carry four bits each and 4 vowels two, so five letters
 // carry 16 bits, without a remainder. Letters that are mixed up when heard or read (c/k, q, w, x, y,
-// e) are absent.
+// e) are absent. The spelling is that of proquints (D. Wilkerson, arXiv:0901.4016).
 const (
 	consonants = "bdfghjklmnprstvz"
 	vowels     = "aiou"

@@ -73,7 +73,12 @@ func (r *relay) start(t *testing.T) *relay {
 	r.addr = listener.Addr().String()
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
-	t.Cleanup(func() { close(r.over); _ = server.Close(); <-done })
+	t.Cleanup(func() {
+		close(r.over)
+		_ = server.Close()
+		_ = listener.Close() // the server does not know it yet when it is closed at once
+		<-done
+	})
 	return r
 }
 
