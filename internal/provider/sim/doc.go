@@ -21,7 +21,7 @@
 // # The operator's API
 //
 //	GET    /healthz         200 when the ledger can be written
-//	GET    /ledger          {"live": […], "log": […]}: what is there now, and every call ever made
+//	GET    /ledger          {"live": […], "log": […]}: what is there now, and every call ever made (?only=live: no log)
 //	GET    /secrets/{item}  {"item", "secrets": […]}: what was issued for an item, newest last
 //	GET    /faults          {"faults": […]}
 //	POST   /faults          add a Fault; 201 {fault}

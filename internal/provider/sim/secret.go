@@ -50,14 +50,23 @@ func loadRoot(path string, random io.Reader) ([]byte, error) {
 	if _, err := io.ReadFull(random, root); err != nil {
 		return nil, fmt.Errorf("draw root key: %w", err)
 	}
-	fresh := path + ".new" // renamed when whole, so a crash leaves no half key behind
-	if err := os.WriteFile(fresh, root, 0o600); err != nil {
-		return nil, fmt.Errorf("write root key: %w", err)
-	}
-	if err := os.Rename(fresh, path); err != nil {
+	if err := writeWhole(path, root); err != nil {
 		return nil, fmt.Errorf("write root key: %w", err)
 	}
 	return root, nil
+}
+
+// writeWhole renames a file into place when it is on disk, so a crash leaves no half key behind.
+func writeWhole(path string, content []byte) error {
+	fresh, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fresh.Write(content)
+	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err != nil {
+		return err
+	}
+	return os.Rename(fresh.Name(), path)
 }
 
 // source derives the values of one secret.

@@ -143,7 +143,9 @@ func (s *Sim) Ledger() sim.Ledger {
 // Live is what exists now, resources on their way out included.
 func (s *Sim) Live() []sim.Resource {
 	s.t.Helper()
-	return s.Ledger().Live
+	var l sim.Ledger
+	s.do(http.MethodGet, "/ledger?only=live", nil, &l)
+	return l.Live
 }
 
 // Calls are the log's entries of one operation, of one item unless item is empty.
