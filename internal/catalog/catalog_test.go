@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/catalog"
+	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
@@ -184,6 +185,38 @@ func TestAProductWithOneCycleRefusesTheOther(t *testing.T) {
 	}
 }
 
+func TestShortTextsAndListsAreFaultsToo(t *testing.T) {
+	t.Parallel()
+	entries := append(catalog.Default(), change(t, "vps", 2, noon(), func(b map[string]any) {
+		properties := inside(b, "configuration", "properties")
+		properties["host_name"] = map[string]any{
+			"type": "string", "minLength": 2, "maxLength": 5, "pattern": "^[a-z]*$",
+			"x-ui": map[string]any{"label": "Host name", "order": 90, "widget": "select"},
+		}
+		properties["groups"] = map[string]any{
+			"type": "array", "minItems": 2, "maxItems": 3, "items": map[string]any{"type": "integer", "minimum": 1, "maximum": 9},
+			"x-ui": map[string]any{"label": "Groups", "order": 91, "widget": "keys"},
+		}
+	}))
+	c, err := catalog.Load(entries, noon())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := c.Check(configured(t, c, "vps", `{"os_image":"debian-12","host_name":"A","groups":[10]}`), "")
+	want := []fault.Violation{
+		{Pointer: "/configuration/groups", Code: "too-few", Message: "Groups must have at least 2 entries."},
+		{Pointer: "/configuration/groups/0", Code: "above-maximum", Message: "Groups, entry 1 must be at most 9.", Allowed: []any{int64(1), int64(9)}},
+		{Pointer: "/configuration/host_name", Code: "too-short", Message: "Host name must have at least 2 characters."},
+		{Pointer: "/configuration/host_name", Code: "wrong-format", Message: "Host name does not have the form it must have."},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Check (-want +got):\n%s", diff)
+	}
+	if got := codes(c.Check(configured(t, c, "vps", `{"os_image":"debian-12","host_name":"žžžžž","groups":[1,1.0,2,3]}`), "")); !cmp.Equal(got, []string{"/configuration/groups too-many", "/configuration/host_name wrong-format"}) {
+		t.Errorf("Check = %v", got)
+	}
+}
+
 func TestLoadNamesTheEntryAndItsFault(t *testing.T) {
 	t.Parallel()
 	configuration := func(edit func(schema map[string]any)) func(map[string]any) {
@@ -236,6 +269,8 @@ func TestLoadNamesTheEntryAndItsFault(t *testing.T) {
 		{"kubernetes", "rule 2: ", func(b map[string]any) { inside(b, "rules", 2)["other"] = "/storage_class" }},
 		{"kubernetes", "rule 2: ", func(b map[string]any) { inside(b, "rules", 2)["when"] = "/workers" }},
 		{"kubernetes", "rule 2: ", func(b map[string]any) { inside(b, "rules", 2)["member"] = "/nodes" }},
+		{"kubernetes", `rule 2: "workers" is not a JSON pointer`, func(b map[string]any) { inside(b, "rules", 2)["other"] = "workers" }},
+		{"kubernetes", "rule 0: ", func(b map[string]any) { delete(inside(b, "rules", 0), "member") }},
 		{"kubernetes", "rule 0: ", func(b map[string]any) { inside(b, "rules", 0)["other"] = "/workers" }},
 		{"kubernetes", "rule 0: ", func(b map[string]any) { delete(inside(b, "rules", 0), "when") }},
 		{"gpu", "exactly one price for each value", func(b map[string]any) { delete(inside(b, "components", 0, "unit_price_by", "prices"), "h100") }},

@@ -34,13 +34,18 @@ func checkRules(fields *node, rules []ruleBody) error {
 }
 
 func (r ruleBody) lint(fields *node) error {
+	for _, p := range []string{r.When, r.Member, r.Other} {
+		if p != "" && p[0] != '/' {
+			return fmt.Errorf("%q is not a JSON pointer to a member", p)
+		}
+	}
 	if r.When != "" {
 		if n, _ := fields.at(tokens(r.When)); n == nil || n.Type != "boolean" {
 			return fmt.Errorf("%q is not a switch of the configuration", r.When)
 		}
 	}
 	member, _ := fields.at(tokens(r.Member))
-	if member == nil {
+	if member == nil || r.Member == "" {
 		return fmt.Errorf("%q is not in the configuration", r.Member)
 	}
 	switch r.Rule {
