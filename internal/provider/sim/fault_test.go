@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -80,6 +81,31 @@ func TestFaultByRateReplaysExactly(t *testing.T) {
 	}
 	if n := strings.Count(first, "x"); n < 16 || n > 48 {
 		t.Errorf("%d of 64 calls failed at rate 0.5", n)
+	}
+}
+
+func TestReaperWalksAllPages(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, nil)
+	for i := range 503 { // a page holds 500
+		labels := map[string]string{"pf-inst": "inst", "pf-item": fmt.Sprint(i), "pf-part": "port", "pf-gen": "1"}
+		b.Plant(sim.Foreign{Name: fmt.Sprintf("port-of-%d", i), Kind: "port", Region: "lj-1", Labels: labels})
+	}
+	items := map[string]bool{}
+	for o, err := range b.p.ListOwned(t.Context(), provider.Scope{Installation: "inst"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		items[o.Key.Item] = true
+	}
+	if len(items) != 503 {
+		t.Errorf("ListOwned walked %d items, want 503", len(items))
+	}
+	b.Script(sim.Fault{Operation: sim.OpList, Kind: sim.Unauthorized})
+	for o, err := range b.p.ListOwned(t.Context(), provider.Scope{Installation: "inst"}) {
+		if provider.ClassOf(err) != fault.Parked {
+			t.Errorf("ListOwned with a refused login = %+v, %v", o, err)
+		}
 	}
 }
 

@@ -80,9 +80,6 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Naming is the mode the server was given.
-func (s *Server) Naming() provider.Naming { return s.cfg.Naming }
-
 func (s *Server) scaled(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / s.cfg.Speed)
 }
