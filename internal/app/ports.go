@@ -312,13 +312,10 @@ const (
 // String is the name used on pages.
 func (s DeliveryState) String() string { return [...]string{"", "asked", "accepted", "failed"}[s] }
 
-// WitnessRow is what the Audit consumer saw on the topic.
+// WitnessRow is what the Audit consumer saw on the topic, and where.
 type WitnessRow struct {
-	Event     event.Event
-	Topic     [16]byte
-	Partition int32
-	Offset    int64
-	At        time.Time
+	Event event.Event
+	At    time.Time
 }
 
 // OrderFilter selects orders, newest first.
