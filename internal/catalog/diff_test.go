@@ -87,6 +87,18 @@ func TestAnEntryThatOnlyLooksDifferentIsUnchanged(t *testing.T) {
 	}
 }
 
+func TestListsWhoseMembersShareANameAreComparedWhole(t *testing.T) {
+	t.Parallel()
+	at := func(version int, body string) []catalog.Entry {
+		return []catalog.Entry{{Name: "tape", Version: version, ValidFrom: noon(), Body: json.RawMessage(body)}}
+	}
+	got := catalog.Diff(at(1, `{"l":[{"id":"x","n":1},{"id":"x","n":2}]}`), at(2, `{"l":[{"id":"x","n":9},{"id":"x","n":2}]}`))
+	want := []catalog.Detail{{Pointer: "/l", Old: json.RawMessage(`[{"id":"x","n":1},{"id":"x","n":2}]`), New: json.RawMessage(`[{"id":"x","n":9},{"id":"x","n":2}]`)}}
+	if diff := cmp.Diff(want, got[0].Details); diff != "" {
+		t.Errorf("Diff (-want +got):\n%s", diff)
+	}
+}
+
 func TestADiffTravelsAsJSON(t *testing.T) {
 	t.Parallel()
 	changes := catalog.Diff(catalog.Default(), []catalog.Entry{change(t, "block-storage", 2, noon(), func(b map[string]any) { b["unit_price"] = "0.60" })})

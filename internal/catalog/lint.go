@@ -45,8 +45,8 @@ func ParseFile(r io.Reader, current ...Entry) ([]Entry, error) {
 	for _, e := range entries {
 		faults = append(faults, lintInPlace(e, slices.Concat(current, entries)))
 	}
-	for _, at := range moments(entries) {
-		// An entry can spoil another that is not in the file, such as a price its products name.
+	for _, at := range comingMoments(current, entries) {
+		// A price in the file can spoil a product that is there already and holds from later on.
 		_, err := Load(slices.Concat(current, entries), at)
 		faults = append(faults, err)
 	}
@@ -113,11 +113,15 @@ func (c *Catalog) priceSample(product string, s sampleBody, cycles []Cycle) erro
 	return nil
 }
 
-// moments are the different times from which the entries hold.
-func moments(entries []Entry) []time.Time {
-	times := make([]time.Time, 0, len(entries))
-	for _, e := range entries {
-		times = append(times, e.ValidFrom)
+// comingMoments are the times after the file's first entry holds from which another entry that is
+// there already does.
+func comingMoments(current, file []Entry) []time.Time {
+	first := slices.MinFunc(file, func(a, b Entry) int { return a.ValidFrom.Compare(b.ValidFrom) }).ValidFrom
+	var times []time.Time
+	for _, e := range current {
+		if e.ValidFrom.After(first) {
+			times = append(times, e.ValidFrom)
+		}
 	}
 	slices.SortFunc(times, time.Time.Compare)
 	return slices.CompactFunc(times, time.Time.Equal)

@@ -63,6 +63,19 @@ func TestAPriceAloneCanBeChanged(t *testing.T) {
 	}
 }
 
+func TestAPriceMayNotSpoilAProductThatComesLater(t *testing.T) {
+	t.Parallel()
+	august := noon().AddDate(0, 2, 0)
+	roomy := change(t, "gpu", 2, august, func(b map[string]any) {
+		inside(b, "configuration", "properties", "storage_gb")["maximum"] = 19_000_000 // 9.5 million euros at 0.50
+	})
+	current := append(catalog.Default(), roomy)
+	dearer := change(t, "block-storage", 2, noon(), func(b map[string]any) { b["unit_price"] = "0.60" })
+	if _, err := catalog.ParseFile(file(t, dearer), current...); err == nil || !strings.Contains(err.Error(), "entry gpu version 2: the largest configuration costs 11419200.00") {
+		t.Errorf("ParseFile = %v", err)
+	}
+}
+
 func TestAFileIsRefusedWithEachFaultyEntryNamed(t *testing.T) {
 	t.Parallel()
 	sample := func(member, value string) func(map[string]any) {

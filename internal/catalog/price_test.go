@@ -173,6 +173,19 @@ func TestOtherCurrenciesAreConvertedExactlyAndRoundedOnce(t *testing.T) {
 	}
 }
 
+func TestAYearIsNotRoundedBeforeItsConversion(t *testing.T) {
+	t.Parallel()
+	r, err := money.ParseRate("1.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cent := catalog.Priced{Monthly: 1}
+	// 9.6 cents at 1.5 are 14.4; rounded to 10 before, they would be 15.
+	if monthly, due := cent.FirstPeriod(catalog.Annual, &r, "USD"); monthly != 2 || due != 14 {
+		t.Errorf("FirstPeriod = %d, %d, want 2, 14", monthly, due)
+	}
+}
+
 func TestTheDearestItemAtTheHighestRateStillFits(t *testing.T) {
 	t.Parallel()
 	r, err := money.ParseRate("999999.999999")

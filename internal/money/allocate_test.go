@@ -41,6 +41,23 @@ func TestAllocateGivesTheCentsLeftToTheLargestRemainders(t *testing.T) {
 	}
 }
 
+func TestTiesOfManyAreServedFromTheLowestIndex(t *testing.T) {
+	t.Parallel()
+	weights := make([]money.Cents, 100)
+	for i := range weights {
+		weights[i] = 7
+	}
+	for i, share := range money.Allocate(142, weights) {
+		want := money.Cents(1)
+		if i < 42 {
+			want = 2
+		}
+		if share != want {
+			t.Errorf("share %d = %d, want %d", i, share, want)
+		}
+	}
+}
+
 func TestAllocateOfANegativeWeightPanics(t *testing.T) {
 	t.Parallel()
 	defer func() {
