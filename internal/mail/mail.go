@@ -146,7 +146,7 @@ func (s *Sender) SendDelivery(ctx context.Context, m DeliveryMail) error {
 		body, err = s.encryptedToPassphrase(m)
 	}
 	if err != nil {
-		return err
+		return uncomposed(err)
 	}
 	return s.send(ctx, h, body)
 }
@@ -159,7 +159,7 @@ func (s *Sender) SendNotice(ctx context.Context, n Notice) error {
 	h := headers{from: s.from, brand: n.Brand, to: n.To, messageID: n.MessageID + "@" + s.domain, at: n.At, subject: n.Subject}
 	body, err := textEntity(strings.TrimRight(n.Text, "\n") + "\n" + signature(n.Brand))
 	if err != nil {
-		return err
+		return uncomposed(err)
 	}
 	return s.send(ctx, h, body)
 }

@@ -2,7 +2,6 @@ package mail
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -172,7 +171,7 @@ func (s *Sender) encrypt(plaintext []byte, at time.Time, to recipient) (sealedMe
 	}
 	message, err := handle.Encrypt(plaintext)
 	if err != nil {
-		return sealedMessage{}, fmt.Errorf("encrypt a delivery mail (by passphrase: %t)", to.key == nil)
+		return sealedMessage{}, errors.New("encrypt or sign a delivery mail; the signing key may have expired")
 	}
 	return sealedMessage{message: message}, nil
 }

@@ -18,6 +18,7 @@ import (
 
 // Steps of a mail's way, as SendError names them.
 const (
+	stepCompose   = "compose"
 	stepConnect   = "connect"
 	stepTLS       = "start TLS"
 	stepLogin     = "log in"
@@ -45,13 +46,13 @@ type SendError struct {
 // Error tells step, answer and class.
 func (e *SendError) Error() string {
 	if e.Code == 0 {
-		return fmt.Sprintf("mail relay: %s: %s (%s)", e.Step, e.reason, e.Class)
+		return fmt.Sprintf("send mail: %s: %s (%s)", e.Step, e.reason, e.Class)
 	}
 	answer := fmt.Sprint(e.Code)
 	if e.Enhanced != "" {
 		answer += " " + e.Enhanced
 	}
-	return fmt.Sprintf("mail relay: %s: answered %s (%s)", e.Step, answer, e.Class)
+	return fmt.Sprintf("send mail: %s: answered %s (%s)", e.Step, answer, e.Class)
 }
 
 // Unwrap gives the context's error when the context ended the attempt.
@@ -60,7 +61,8 @@ func (e *SendError) Unwrap() error { return e.timing }
 // Classify tells what an error of SendDelivery or SendNotice means:
 //
 //   - None: no error, the relay took the mail.
-//   - Retryable: it did certainly not, and may later (connection, TLS, our login, a 4xx answer).
+//   - Retryable: it did certainly not, and may later (composing, connection, TLS, our login, a 4xx
+//     answer).
 //   - Invalid: it never will: a 5xx answer to this mail (hard bounce: stop and flag), or input that
 //     was refused before anything was sent.
 //   - Ambiguous: the content was on its way and no clear answer came. The recipient may have it; a
@@ -96,7 +98,9 @@ func classOf(step string, code int) fault.Class {
 	return fault.Retryable // the connection broke before any content
 }
 
-// relay is the one server all mails go to.
+// relay is the one server all mails go to. It stands on net/smtp: what an outcome means depends on
+// the step and on whether an answer came, and go-mail 0.8.1 tells neither without the recipient's
+// address (nor does it close the multipart/encrypted it writes, or a connection whose STARTTLS failed).
 type relay struct {
 	addr, host, helo   string
 	implicitTLS        bool
@@ -179,6 +183,15 @@ func (r relay) secure(client *smtp.Client) error {
 		return errNoTLS
 	}
 	return nil
+}
+
+// uncomposed is a mail that could not be made, through no fault of its input (which is a fault.Error
+// and stays one): nothing was sent.
+func uncomposed(err error) error {
+	if fault.Of(err) != nil {
+		return err
+	}
+	return &SendError{Step: stepCompose, Class: fault.Retryable, reason: err.Error()}
 }
 
 // failed turns an error of a step into what may be shown and acted upon.

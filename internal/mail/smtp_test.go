@@ -1,0 +1,243 @@
+package mail_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	ours "github.com/platforma-cloud/orders/internal/mail"
+)
+
+func TestRelayFaultsAreClassified(t *testing.T) {
+	t.Parallel()
+	says := func(code int, enhanced smtp.EnhancedCode) error {
+		return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: "<" + recipient + "> says " + canary}
+	}
+	cases := map[string]struct {
+		relay *relay
+		want  fault.Class
+		text  string
+		took  int
+	}{
+		"recipient unknown":      {&relay{rcptErr: says(550, smtp.EnhancedCode{5, 1, 1})}, fault.Invalid, "send mail: name the recipient: answered 550 5.1.1 (invalid)", 0},
+		"recipient greylisted":   {&relay{rcptErr: says(451, smtp.EnhancedCode{4, 7, 1})}, fault.Retryable, "send mail: name the recipient: answered 451 4.7.1 (retryable)", 0},
+		"sender refused":         {&relay{mailErr: says(553, smtp.EnhancedCode{5, 1, 8})}, fault.Invalid, "send mail: name the sender: answered 553 5.1.8 (invalid)", 0},
+		"login wanted":           {&relay{mailErr: says(530, smtp.EnhancedCode{5, 7, 0})}, fault.Retryable, "send mail: name the sender: answered 530 5.7.0 (retryable)", 0},
+		"relay busy":             {&relay{mailErr: says(421, smtp.EnhancedCode{4, 3, 2})}, fault.Retryable, "send mail: name the sender: answered 421 4.3.2 (retryable)", 0},
+		"content refused":        {&relay{dataErr: says(554, smtp.EnhancedCode{5, 7, 1})}, fault.Invalid, "send mail: end data: answered 554 5.7.1 (invalid)", 0},
+		"mailbox full just now":  {&relay{dataErr: says(452, smtp.EnhancedCode{4, 2, 2})}, fault.Retryable, "send mail: end data: answered 452 4.2.2 (retryable)", 0},
+		"answer lost":            {&relay{loseAnswer: true}, fault.Ambiguous, "send mail: end data: the connection was closed (ambiguous)", 1},
+		"TLS not offered":        {&relay{noTLS: true}, fault.Retryable, "send mail: start TLS: the relay offers no TLS (retryable)", 0},
+		"cut in the middle":      {&relay{cutInData: true}, fault.Ambiguous, "", 0},
+		"answer never, time out": {&relay{hang: true}, fault.Ambiguous, "send mail: end data: no answer in time, or given up (ambiguous)", 1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := c.relay.start(t)
+			s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, Timeout: 3 * time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = s.SendDelivery(t.Context(), delivery())
+			if err == nil || ours.Classify(err) != c.want || c.text != "" && err.Error() != c.text {
+				t.Errorf("SendDelivery: %v, want %q, class %s", err, c.text, c.want)
+			}
+			mustTellNothing(t, err)
+			if got := len(r.received()); got != c.took {
+				t.Errorf("%d mails arrived, want %d", got, c.took)
+			}
+		})
+	}
+}
+
+// mustTellNothing requires an error chain without secret, passphrase and customer's address.
+func mustTellNothing(t *testing.T, err error) {
+	t.Helper()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		for _, word := range []string{canary, recipient, "customer.test", "203.0.113.9", "babad", "says"} {
+			if strings.Contains(fmt.Sprintf("%v %+v %#v", e, e, e), word) {
+				t.Errorf("the error tells %q: %v", word, e)
+			}
+		}
+	}
+}
+
+func TestSigningKeyThatExpiredStopsTheMailBeforeItIsSent(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	old := newTestKeyWith(t, "Platforma deliveries", 60, sentAt.Add(-time.Hour))
+	s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, SigningKey: old.private})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.SendDelivery(t.Context(), delivery())
+	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "compose") {
+		t.Errorf("SendDelivery: %v, want a retryable failure to compose", err)
+	}
+	mustTellNothing(t, err)
+	if n := len(r.received()); n != 0 {
+		t.Errorf("%d unsigned mails arrived", n)
+	}
+}
+
+func TestCertificateNobodyVouchesForStopsTheMail(t *testing.T) {
+	t.Parallel()
+	r := (&relay{}).start(t)
+	s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: x509.NewCertPool(), Timeout: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.SendDelivery(t.Context(), delivery())
+	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "start TLS") || !strings.Contains(fmt.Sprint(err), "certificate") {
+		t.Errorf("SendDelivery: %v, want a retryable refusal of the certificate", err)
+	}
+	if n := len(r.received()); n != 0 {
+		t.Errorf("%d mails arrived", n)
+	}
+}
+
+func TestNothingIsSaidInPlaintextToARelayWithoutTLS(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan string, 1)
+	go func() { // a relay whose offer of STARTTLS was taken out on the way
+		conn, err := listener.Accept()
+		if err != nil {
+			heard <- ""
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "220 relay.test\r\n")
+		buffer := make([]byte, 512)
+		n, _ := conn.Read(buffer)
+		_, _ = io.WriteString(conn, "250-relay.test\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME\r\n")
+		rest, _ := io.ReadAll(conn)
+		heard <- string(buffer[:n]) + string(rest)
+	}()
+	t.Cleanup(func() { _ = listener.Close() })
+	s, err := ours.NewSender(ours.Config{Addr: listener.Addr().String(), From: sender, Timeout: 3 * time.Second, Username: "relay-user", Password: canary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SendDelivery(t.Context(), delivery()); ours.Classify(err) != fault.Retryable {
+		t.Errorf("SendDelivery: %v, want retryable", err)
+	}
+	if got := <-heard; got != "EHLO platforma.test\r\n" {
+		t.Errorf("said in plaintext: %q", got)
+	}
+}
+
+func TestRelayThatIsAwayOrSpeaksNonsenseIsRetryable(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := closed.Addr().String()
+	_ = closed.Close()
+	for name, greeting := range map[string]string{"away": "", "nonsense": "hello " + recipient + "\r\n", "refusing": "554 5.7.1 go away " + recipient + "\r\n", "silent end": "-"} {
+		addr := away
+		if greeting != "" {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = listener.Close() })
+			addr = listener.Addr().String()
+			go func() {
+				if conn, err := listener.Accept(); err == nil {
+					if greeting != "-" {
+						_, _ = io.WriteString(conn, greeting)
+					}
+					_ = conn.Close()
+				}
+			}()
+		}
+		s, err := ours.NewSender(ours.Config{Addr: addr, From: sender, Timeout: 3 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.SendDelivery(t.Context(), delivery())
+		if ours.Classify(err) != fault.Retryable {
+			t.Errorf("%s: %v, want retryable", name, err)
+		}
+		mustTellNothing(t, err)
+	}
+}
+
+func TestCancelledCallEndsAtOnceAndSaysSo(t *testing.T) {
+	t.Parallel()
+	r := (&relay{hang: true}).start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.sender(t).SendDelivery(ctx, delivery()) }()
+	await(t, func() bool { return len(r.received()) == 1 })
+	cancel()
+	err := <-done
+	if !errors.Is(err, context.Canceled) || ours.Classify(err) != fault.Ambiguous {
+		t.Errorf("cancelled after the data: %v, want context.Canceled and ambiguous", err)
+	}
+	err = r.sender(t).SendDelivery(ctx, delivery())
+	if !errors.Is(err, context.Canceled) || ours.Classify(err) != fault.Retryable {
+		t.Errorf("cancelled before the dial: %v, want context.Canceled and retryable", err)
+	}
+}
+
+// await polls until done holds, for at most five seconds.
+func await(t *testing.T, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(5 * time.Second)
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatal("it did not happen within 5 s")
+		}
+	}
+}
+
+func TestLoginToTheRelay(t *testing.T) {
+	t.Parallel()
+	r := (&relay{user: "orders", password: "relay-" + canary}).start(t)
+	if err := r.sender(t).SendDelivery(t.Context(), delivery()); err != nil {
+		t.Fatalf("SendDelivery with the right password: %v", err)
+	}
+	config := ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, Username: "orders", Password: "wrong-" + canary}
+	s, err := ours.NewSender(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.SendDelivery(t.Context(), delivery())
+	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "log in: answered 535") {
+		t.Errorf("SendDelivery with a wrong password: %v", err)
+	}
+	mustTellNothing(t, err)
+	if text := fmt.Sprintf("%v %+v %#v", config, config, config); strings.Contains(text, canary) {
+		t.Errorf("the configuration prints its password: %s", text)
+	}
+}
+
+func TestErrorOfSomebodyElseIsAmbiguous(t *testing.T) {
+	t.Parallel()
+	if got := ours.Classify(errors.New("database away")); got != fault.Ambiguous {
+		t.Errorf("Classify: %s, want ambiguous", got)
+	}
+	if got := ours.Classify(nil); got != fault.None {
+		t.Errorf("Classify(nil): %s, want none", got)
+	}
+}
