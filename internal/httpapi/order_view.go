@@ -1,0 +1,203 @@
+package httpapi
+
+import (
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// orderView is an order as the API shows it. It holds no credential: what gives access to a machine
+// stands in no answer of /v1 (D21).
+type orderView struct {
+	ID             string         `json:"id" format:"uuid"`
+	Number         string         `json:"number" example:"ORD-7K3M9QXZ"`
+	ExternalID     *string        `json:"external_id" doc:"Your own reference."`
+	CustomerID     string         `json:"customer_id" format:"uuid"`
+	State          string         `json:"state" enum:"draft,pending_payment,payment_confirmed,validating,provisioning,partially_fulfilled,fulfilled,cancelled,failed"`
+	Outcome        string         `json:"outcome" enum:"none,partial,full" doc:"How much was delivered."`
+	Settlement     string         `json:"settlement" enum:"open,compensating,settled,stuck" doc:"Whether machines and money are at rest."`
+	Closing        *string        `json:"closing" enum:"cancel,rejected" doc:"Why the order is on its way out, before it is out; null when it is not."`
+	Version        int            `json:"version"`
+	Policy         string         `json:"fulfillment_policy" enum:"per_item,all_or_nothing"`
+	PaymentMethod  *string        `json:"payment_method"`
+	Items          []itemView     `json:"items" nullable:"false"`
+	Totals         totalsView     `json:"totals"`
+	FX             *fxView        `json:"fx" doc:"The exchange rate the order was priced with; null when it is in EUR."`
+	Payments       []paymentView  `json:"payments" nullable:"false"`
+	Refunds        []refundView   `json:"refunds" nullable:"false"`
+	Faults         []problemFault `json:"faults" nullable:"false" doc:"What validation found, if it found something."`
+	AllowedActions []string       `json:"allowed_actions" nullable:"false" doc:"What you could do now."`
+	StartsAt       *time.Time     `json:"starts_at" doc:"When validation begins, while the safety window runs; null otherwise."`
+	HeldAt         *time.Time     `json:"held_at" doc:"Since when an operator holds the order back."`
+	ExpiresAt      *time.Time     `json:"expires_at" doc:"When the unpaid order is cancelled by itself."`
+	CreatedAt      time.Time      `json:"created_at"`
+	UpdatedAt      time.Time      `json:"updated_at"`
+	DeletedAt      *time.Time     `json:"deleted_at" doc:"Since when the order is hidden from lists; nothing is ever gone."`
+}
+
+// TransformSchema documents what may be null.
+func (*orderView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return nullable(s, "fx")
+}
+
+type itemView struct {
+	ID            string      `json:"id" format:"uuid"`
+	Product       string      `json:"product" example:"vps"`
+	Plan          *string     `json:"plan" example:"business"`
+	Region        string      `json:"region" example:"lj-1"`
+	Label         *string     `json:"label"`
+	BillingCycle  string      `json:"billing_cycle" enum:"monthly,annual"`
+	Configuration object      `json:"configuration"`
+	State         string      `json:"state" enum:"pending,queued,provisioning,active,delivered,retry_wait,waiting_capacity,compensating,rolled_back,cancelled,stuck"`
+	Progress      int         `json:"progress" minimum:"0" maximum:"100" doc:"Percent."`
+	Detail        *string     `json:"detail" doc:"What is being done, in words."`
+	Attempts      int         `json:"attempts" doc:"Calls made for the present step, of at most six."`
+	NextRetryAt   *time.Time  `json:"next_retry_at" doc:"When the next call is made, while the item waits for it."`
+	Price         priceView   `json:"price"`
+	Allocation    *amountView `json:"allocation" doc:"The item's share of the payment, which is exactly what a refund of it would be; null before payment."`
+	CancelEffect  string      `json:"cancel_effect" enum:"none,cancelled,rolled_back,kept,already_going,not_cancelable" doc:"What cancelling the order now would do to the item."`
+}
+
+// TransformSchema documents what may be null.
+func (*itemView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return nullable(s, "allocation")
+}
+
+type paymentView struct {
+	ID        string     `json:"id" format:"uuid"`
+	State     string     `json:"state" enum:"confirmed,reverted,refunded"`
+	Provider  string     `json:"provider" example:"manual"`
+	Method    *string    `json:"method" example:"bank_transfer"`
+	Reference string     `json:"reference"`
+	Amount    amountView `json:"amount" doc:"What was really paid."`
+	Due       amountView `json:"due" doc:"What was due."`
+	PaidAt    time.Time  `json:"paid_at"`
+}
+
+type refundView struct {
+	ID         string     `json:"id" format:"uuid"`
+	PaymentID  string     `json:"payment_id" format:"uuid"`
+	ItemID     string     `json:"item_id" format:"uuid"`
+	State      string     `json:"state" enum:"requested,accepted,completed,stuck"`
+	Amount     amountView `json:"amount"`
+	Reference  *string    `json:"reference" doc:"The payment provider's, once it has accepted."`
+	AcceptedAt *time.Time `json:"accepted_at"`
+}
+
+// showOrder renders an order for its caller; showCreated as a new one.
+func (s *server) showOrder(c app.Caller, d *app.Dossier) reply[orderView] {
+	return reply[orderView]{Body: s.viewOrder(c, d), ETag: etag(d.Order.Version)}
+}
+
+func (s *server) showCreated(c app.Caller, d *app.Dossier) reply[orderView] {
+	r := s.showOrder(c, d)
+	r.Location = "/v1/orders/" + d.Order.ID.String()
+	return r
+}
+
+func (s *server) viewOrder(c app.Caller, d *app.Dossier) orderView {
+	o := d.Order
+	v := orderView{
+		ID: o.ID.String(), Number: o.Number, ExternalID: orNull(o.ExternalID), CustomerID: o.Customer.String(),
+		State: o.State.String(), Outcome: o.Outcome.String(), Settlement: o.Settlement.String(), Closing: closingOf(o), Version: o.Version,
+		Policy: o.Policy.String(), PaymentMethod: orNull(o.Method), Totals: totalsOf(o.Totals(), o.Currency), FX: fxOf(o.FX),
+		StartsAt: startsAt(d), HeldAt: stampOr(o.HeldAt), ExpiresAt: stampOr(o.ExpiresAt),
+		CreatedAt: stamp(o.CreatedAt), UpdatedAt: stamp(o.UpdatedAt), DeletedAt: stampOr(o.DeletedAt),
+		Items: make([]itemView, len(o.Items)), Payments: make([]paymentView, len(o.Payments)), Refunds: make([]refundView, len(o.Refunds)),
+		Faults: faultsOf(o.Faults), AllowedActions: []string{},
+	}
+	for i := range o.Items {
+		v.Items[i] = viewItem(d, &o.Items[i])
+	}
+	for i, p := range o.Payments {
+		v.Payments[i] = paymentView{
+			ID: p.ID.String(), State: p.State.String(), Provider: p.Provider, Method: orNull(p.Method), Reference: p.Reference,
+			Amount: amountOf(p.Paid, p.Currency), Due: amountOf(p.Due, p.Currency), PaidAt: stamp(p.PaidAt),
+		}
+	}
+	for i, r := range o.Refunds {
+		v.Refunds[i] = refundView{
+			ID: r.ID.String(), PaymentID: r.Payment.String(), ItemID: r.Item.String(), State: r.State.String(),
+			Amount: amountOf(r.Cents, r.Currency), Reference: orNull(r.Reference), AcceptedAt: stampOr(r.AcceptedAt),
+		}
+	}
+	for _, a := range s.verbs.AllowedActions(c, d) {
+		v.AllowedActions = append(v.AllowedActions, string(a))
+	}
+	return v
+}
+
+func closingOf(o *order.Order) *string {
+	if o.State.Terminal() {
+		return nil
+	}
+	switch o.Closing {
+	case order.ClosingCancel:
+		return orNull("cancel")
+	case order.ClosingRejected:
+		return orNull("rejected")
+	}
+	return nil
+}
+
+func faultsOf(found []fault.Violation) []problemFault {
+	out := make([]problemFault, len(found))
+	for i, f := range found {
+		out[i] = faultOf(f)
+	}
+	return out
+}
+
+// startsAt is when validation begins while the tenant's safety window delays it (D12). Without a
+// window it begins as soon as the payment is heard of, and there is nothing to announce.
+func startsAt(d *app.Dossier) *time.Time {
+	u := d.ValidateUnit()
+	if u == nil || d.Order.State != order.PaymentConfirmed || d.Order.HeldAt != nil || d.Settings.SafetyWindow == 0 {
+		return nil
+	}
+	return stampOr(&u.NextAt)
+}
+
+func viewItem(d *app.Dossier, it *order.Item) itemView {
+	s := it.Snapshot
+	v := itemView{
+		ID: it.ID.String(), Product: s.Product, Plan: orNull(s.Plan), Region: s.Region, Label: orNull(it.Label), BillingCycle: s.BillingCycle,
+		Configuration: object(s.Configuration), State: it.State.String(), Progress: it.Progress, Detail: orNull(it.Detail),
+		Price: priceOf(s.Lines, s.Monthly, it.Price, d.Order.Currency), CancelEffect: string(d.Order.CancelEffect(it)),
+	}
+	if p := d.Order.LivePayment(); p != nil {
+		share := amountOf(p.Of(it.ID), p.Currency)
+		v.Allocation = &share
+	}
+	if u := d.ProvisionUnit(it.ID); u != nil {
+		v.Attempts = attempts(u)
+		if waits(it, u) {
+			v.NextRetryAt = stampOr(&u.NextAt)
+		}
+	}
+	return v
+}
+
+// attempts are the calls made for the unit's present step: none before the first.
+func attempts(u *fulfil.Unit) int {
+	if u.Epoch == 0 {
+		return 0
+	}
+	return u.Try + 1
+}
+
+// waits tells whether the item's next call has its time.
+func waits(it *order.Item, u *fulfil.Unit) bool {
+	switch it.State {
+	case order.ItemRetryWait, order.ItemWaitingCapacity:
+		return u.Live()
+	case order.ItemCompensating:
+		return u.Live() && u.Try > 0
+	}
+	return false
+}

@@ -1,0 +1,126 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"io"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+)
+
+//go:embed static/docs.html static/docs.js static/swagger-ui.css static/swagger-ui-bundle.js
+var static embed.FS
+
+// docsPolicy lets the page show the little pictures that its style sheet carries.
+const docsPolicy = contentPolicy + "; img-src 'self' data:"
+
+// publicRoutes are all that answers without a key: health, the documents about the API, and the payment
+// providers' signed webhook (security.md §1).
+func (s *server) publicRoutes() {
+	s.public(http.MethodGet, "/healthz", "healthz", "Is the process alive?", "Asks nobody else.", func(w http.ResponseWriter, _ *http.Request) error {
+		return writeJSON(w, map[string]string{"status": "ok"})
+	})
+	s.public(http.MethodGet, "/readyz", "readyz", "Can it serve?", "The database answers with the schema we know. Kafka may be away.", func(w http.ResponseWriter, r *http.Request) error {
+		if s.cfg.Ready != nil {
+			if err := s.cfg.Ready(r.Context()); err != nil {
+				s.cfg.Log.WarnContext(r.Context(), "not ready", "error", err)
+				return fault.New(fault.KindUnavailable, "not-ready", "The database is away, or has another schema than this version knows.")
+			}
+		}
+		return writeJSON(w, map[string]string{"status": "ready"})
+	})
+	s.public(http.MethodGet, "/openapi.json", "openapi", "This document", "OpenAPI 3.1.", func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Content-Type", applicationJSON)
+		return s.serveFile(w, r, s.openapi)
+	})
+	s.public(http.MethodGet, "/docs", "docs", "This document, to read and try", "Works offline.", s.docs("docs.html", "text/html; charset=utf-8"))
+	for name, media := range map[string]string{"docs.js": "text/javascript; charset=utf-8", "swagger-ui.css": "text/css; charset=utf-8", "swagger-ui-bundle.js": "text/javascript; charset=utf-8"} {
+		s.bare(http.MethodGet, "/docs/"+name, s.docs(name, media))
+	}
+	s.webhookRoute()
+}
+
+func (s *server) docs(name, media string) func(http.ResponseWriter, *http.Request) error {
+	content, err := static.ReadFile("static/" + name)
+	if err != nil {
+		panic(err) // a file of the binary
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Content-Type", media)
+		w.Header().Set("Content-Security-Policy", docsPolicy)
+		return s.serveFile(w, r, content)
+	}
+}
+
+// serveFile answers with what is the same for everyone, and may be kept for an hour.
+func (s *server) serveFile(w http.ResponseWriter, r *http.Request, content []byte) error {
+	sum := sha256.Sum256(content)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	w.Header().Set("ETag", tag)
+	if r.Header.Get("If-None-Match") == tag {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	_, _ = w.Write(content) // the client may be gone
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	b, err := encodeJSON(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", applicationJSON)
+	_, _ = w.Write(b) // the client may be gone
+	return nil
+}
+
+// public mounts a route that needs no key, and documents it.
+func (s *server) public(method, path, id, summary, doc string, h func(http.ResponseWriter, *http.Request) error) {
+	s.bare(method, path, h)
+	s.api.OpenAPI().AddOperation(&huma.Operation{
+		Method: method, Path: path, OperationID: id, Summary: summary, Description: doc, Tags: []string{"public"}, Security: []map[string][]string{},
+		Responses: map[string]*huma.Response{"200": {Description: "OK"}, "503": {Description: "Not at the moment"}},
+	})
+}
+
+// bare mounts a route outside huma.
+func (s *server) bare(method, path string, h func(http.ResponseWriter, *http.Request) error) {
+	rt := &route{Method: method, Path: path}
+	s.mux.HandleFunc(method+" "+path, func(w http.ResponseWriter, r *http.Request) {
+		req := requestFrom(r.Context())
+		req.route = rt
+		if err := h(w, r); err != nil {
+			s.fail(w, req, err)
+		}
+	})
+}
+
+// webhookRoute takes a payment provider's message as it came: its signature is over the raw bytes, so
+// nothing decodes it here (security.md §6).
+func (s *server) webhookRoute() {
+	const path = "/v1/payments/webhook/{provider}"
+	s.bare(http.MethodPost, path, func(w http.ResponseWriter, r *http.Request) error {
+		raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+		if err != nil {
+			return bodyFault(err)
+		}
+		if err := s.verbs.ReceivePaymentWebhook(r.Context(), r.PathValue("provider"), r.Header, raw); err != nil {
+			return err
+		}
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
+	s.api.OpenAPI().AddOperation(&huma.Operation{
+		Method: http.MethodPost, Path: path, OperationID: "receive-payment-webhook", Tags: []string{"payments"}, Summary: "A payment provider's message", Security: []map[string][]string{},
+		Description: "Signed in the provider's own scheme over the raw body, at most five minutes old. Stored once by its event id and processed afterwards; repeat it until it is answered with 204.",
+		Parameters:  []*huma.Param{{Name: "provider", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}, Example: "demo"}},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{applicationJSON: {Schema: &huma.Schema{Description: "As the provider defines it."}, Example: s.examples["receive-payment-webhook"].Request}}},
+		Responses:   map[string]*huma.Response{"204": {Description: "Stored"}, "401": {Description: "The signature does not hold"}, "404": {Description: "No such provider"}, "413": {Description: "Too large"}, "503": {Description: "Repeat it later"}},
+	})
+}

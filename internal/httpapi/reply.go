@@ -1,0 +1,238 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+)
+
+// route describes one operation beyond what its types say.
+type route struct {
+	Method, Path string
+	ID           string // operationId; names its examples too
+	Tag          string
+	Summary      string
+	Description  string
+	Who          string // the least role, as api.md's table has it
+	Status       int    // of success; 0 is 200
+	Key          bool   // takes an Idempotency-Key
+	Versioned    bool   // takes If-Match
+	Stream       bool
+	Errors       []int // beyond 401, 403, 429, 500 and 503, which all have
+}
+
+// Write tells whether the route may change something; a quote is asked like a write and changes nothing.
+func (rt *route) Write() bool { return rt.Method != http.MethodGet }
+
+// reply is what a view makes of a verb's result.
+type reply[T any] struct {
+	Body     T
+	ETag     string
+	Location string
+	Next     string // cursor of the next page
+}
+
+func plain[T any](body T) reply[T] { return reply[T]{Body: body} }
+
+// sent is an answer on its way out. Bodies are bytes already, because what an idempotency key keeps
+// must be what was sent.
+type sent struct {
+	Status      int
+	ContentType string `header:"Content-Type" hidden:"true"`
+	ETag        string `header:"ETag" hidden:"true"`
+	Location    string `header:"Location" hidden:"true"`
+	Link        string `header:"Link" hidden:"true"`
+	RetryAfter  string `header:"Retry-After" hidden:"true"`
+	Challenge   string `header:"WWW-Authenticate" hidden:"true"`
+	Replayed    string `header:"Idempotent-Replayed" hidden:"true"`
+	Body        []byte
+}
+
+func sendAnswer(a app.Answer) *sent {
+	return &sent{
+		Status: a.Status, ContentType: a.Header["Content-Type"], ETag: a.Header["ETag"], Location: a.Header["Location"], Link: a.Header["Link"],
+		RetryAfter: a.Header["Retry-After"], Challenge: a.Header["WWW-Authenticate"], Body: a.Body,
+	}
+}
+
+// serve registers a route: decode I, call one verb, show its result as T.
+func serve[I, R, T any](s *server, rt route, call func(ctx context.Context, c app.Caller, in *I) (R, error), show func(c app.Caller, result R) reply[T]) {
+	if rt.Status == 0 {
+		rt.Status = http.StatusOK
+	}
+	op := s.operation(&rt, reflect.TypeFor[T]())
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*sent, error) {
+		req := requestFrom(ctx)
+		c := req.caller
+		if c.Key != nil {
+			c.Key.Encode = func(result any, verdict error) (app.Answer, error) {
+				if verdict != nil {
+					return s.problem(req, verdict)
+				}
+				r, ok := result.(R)
+				if !ok {
+					return app.Answer{}, fmt.Errorf("%s: result is a %T", rt.ID, result)
+				}
+				return render(req, &rt, show(c, r))
+			}
+		}
+		result, err := call(ctx, c, in)
+		var replayed *app.Replayed
+		if errors.As(err, &replayed) {
+			out := sendAnswer(replayed.Answer)
+			out.Replayed = "true"
+			return out, nil
+		}
+		var a app.Answer
+		if err != nil {
+			a, err = s.problem(req, err)
+		} else {
+			a, err = render(req, &rt, show(c, result))
+		}
+		if err != nil {
+			a, err = s.problem(req, err)
+		}
+		return sendAnswer(a), err
+	})
+}
+
+// render writes an answer as it is sent, and as an idempotency key keeps it.
+func render[T any](req *request, rt *route, r reply[T]) (app.Answer, error) {
+	body, err := encodeJSON(r.Body)
+	if err != nil {
+		return app.Answer{}, fmt.Errorf("encode the answer of %s: %w", rt.ID, err)
+	}
+	h := map[string]string{"Content-Type": applicationJSON}
+	if r.ETag != "" {
+		h["ETag"] = r.ETag
+	}
+	if r.Location != "" {
+		h["Location"] = r.Location
+	}
+	if r.Next != "" {
+		h["Link"] = "<" + nextPage(req.http.URL, r.Next) + `>; rel="next"`
+	}
+	return app.Answer{Status: rt.Status, Header: h, Body: body}, nil
+}
+
+// nextPage is the same list, further on.
+func nextPage(u *url.URL, cursor string) string {
+	q := u.Query()
+	q.Set("cursor", cursor)
+	return u.EscapedPath() + "?" + q.Encode()
+}
+
+// problem renders an error of a verb; what must not be shown is logged here, once.
+func (s *server) problem(req *request, err error) (app.Answer, error) {
+	p, hidden := problemOf(err, req.id)
+	if hidden {
+		s.cfg.Log.LogAttrs(req.http.Context(), slog.LevelError, "request failed", req.attrs(slog.Any("error", err))...)
+	}
+	return p.answer()
+}
+
+// operation is the OpenAPI side of a route.
+func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
+	schemas := s.api.OpenAPI().Components.Schemas
+	op := huma.Operation{
+		Method: rt.Method, Path: rt.Path, OperationID: rt.ID, Summary: rt.Summary, Description: rt.describe(), Tags: []string{rt.Tag},
+		DefaultStatus: rt.Status, MaxBodyBytes: MaxBody, SkipValidateBody: true, Metadata: map[string]any{"route": rt},
+		Security: []map[string][]string{{"apiKey": {}}}, Responses: map[string]*huma.Response{},
+	}
+	ok := &huma.Response{Description: http.StatusText(rt.Status), Headers: map[string]*huma.Param{}}
+	if answer != nil {
+		media := &huma.MediaType{Schema: schemas.Schema(answer, true, rt.ID+"-response")}
+		if e := s.examples[rt.ID]; e.Response != nil {
+			media.Example = e.Response
+		}
+		ok.Content = map[string]*huma.MediaType{applicationJSON: media}
+	}
+	op.Responses[strconv.Itoa(rt.Status)] = ok
+	if rt.Key {
+		op.Parameters = append(op.Parameters, header("Idempotency-Key", "1 to 255 visible ASCII characters, bare or quoted. The same key with the same request returns the first answer, for 24 hours at least.", `"6b1c7a52-order-4711"`))
+		ok.Headers["Idempotent-Replayed"] = &huma.Param{Description: "true when this is the stored answer of the key.", Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	if rt.Versioned {
+		op.Parameters = append(op.Parameters, header("If-Match", "The ETag you read. A mismatch is 412; the member version of the body says the same and answers 409.", `"7"`))
+	}
+	if rt.Stream {
+		op.Parameters = append(op.Parameters, header("Last-Event-ID", "The seq of the last event you have; the stream goes on after it.", "12"))
+	}
+	fault := schemas.Schema(reflect.TypeFor[problem](), true, "")
+	for _, status := range rt.statuses() {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemJSON: {Schema: fault}}}
+	}
+	return op
+}
+
+// statuses are those of the problems a route may answer with.
+func (rt *route) statuses() []int {
+	all := append([]int{400, 401, 403, 422, 429, 500, 503}, rt.Errors...)
+	if rt.Key {
+		all = append(all, 409, 413, 415)
+	}
+	if rt.Versioned {
+		all = append(all, 412)
+	}
+	return all
+}
+
+func (rt *route) describe() string {
+	if rt.Who == "" {
+		return rt.Description
+	}
+	return rt.Description + "\n\n**Who:** " + rt.Who + "."
+}
+
+func header(name, doc, sample string) *huma.Param {
+	return &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: huma.TypeString}, Example: sample}
+}
+
+// list is a page of a list.
+type list[T any] struct {
+	Data       []T     `json:"data" nullable:"false"`
+	NextCursor *string `json:"next_cursor" doc:"Ask for the next page with it; null on the last one."`
+}
+
+func page[R, T any](p app.Page[R], view func(R) T) reply[list[T]] {
+	out := list[T]{Data: make([]T, len(p.Data))}
+	for i, r := range p.Data {
+		out.Data[i] = view(r)
+	}
+	if p.Next != "" {
+		out.NextCursor = &p.Next
+	}
+	return reply[list[T]]{Body: out, Next: p.Next}
+}
+
+// limitOf is a page's size: 50 when none was asked for.
+func limitOf(asked int) int {
+	if asked == 0 {
+		return 50
+	}
+	return asked
+}
+
+// badParameter is a fault of a query parameter.
+func badParameter(name, code, message string, allowed ...any) error {
+	return &parameterError{name, fault.Violation{Code: code, Message: message, Allowed: allowed}}
+}
+
+// parameterError carries a fault that has no pointer, because it is not in the body.
+type parameterError struct {
+	name string
+	v    fault.Violation
+}
+
+// Error is the fault's message.
+func (e *parameterError) Error() string { return e.name + ": " + e.v.Message }

@@ -1,0 +1,235 @@
+package httpapi
+
+import (
+	"context"
+	stdjson "encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+)
+
+// eventView is an event of an order's timeline, in lists and in streams alike.
+type eventView struct {
+	ID     string    `json:"id" format:"uuid"`
+	Seq    int       `json:"seq" doc:"Gapless per order, from 1."`
+	Type   string    `json:"type" example:"order.payment-confirmed"`
+	At     time.Time `json:"at"`
+	Actor  actorView `json:"actor"`
+	From   *string   `json:"from" doc:"The order's state before."`
+	To     *string   `json:"to" doc:"The order's state after."`
+	Reason *string   `json:"reason" doc:"What the person who did it said."`
+	Data   object    `json:"data" doc:"What was published, byte for byte."`
+}
+
+type actorView struct {
+	Kind string `json:"kind" enum:"member,provider,system"`
+	ID   string `json:"id" doc:"A member's id, or the name of a payment provider or of the module's part."`
+}
+
+// viewEvent renders a stored record. What stands in its data is the record's own.
+func viewEvent(r event.Record) eventView {
+	kind, who, _ := strings.Cut(r.Actor, ":")
+	v := eventView{ID: r.ID.String(), Seq: r.Seq, Type: string(r.Type), At: stamp(r.At), Actor: actorView{Kind: kind, ID: who}, Data: object(r.Data)}
+	var d event.Data
+	if stdjson.Unmarshal(r.Data, &d) == nil {
+		v.From, v.To, v.Reason = orNull(d.From), orNull(d.To), orNull(d.Reason)
+	}
+	return v
+}
+
+// sagaView is the record of how an order was built, or taken down: what a Gantt chart is drawn from.
+type sagaView struct {
+	Units []unitRunView `json:"units" nullable:"false"`
+}
+
+type unitRunView struct {
+	ID         string         `json:"id" format:"uuid"`
+	Item       *string        `json:"item" format:"uuid" doc:"Null when the work is the whole order's."`
+	Kind       string         `json:"kind" enum:"validate,provision,refund,deliver,notify,webhook,redrive,checkout"`
+	State      string         `json:"state" enum:"queued,open,stuck,closed"`
+	Direction  string         `json:"direction" enum:"do,undo" doc:"Which way it is going now."`
+	Generation int            `json:"generation" doc:"Of the item: part of every name at the provider."`
+	NextAt     *time.Time     `json:"next_at"`
+	Deadline   *time.Time     `json:"deadline"`
+	Steps      []stepView     `json:"steps" nullable:"false"`
+	Decisions  []decisionView `json:"decisions" nullable:"false" doc:"By a person, or by what became of another item."`
+}
+
+type stepView struct {
+	Part      string        `json:"part" example:"server"`
+	Direction string        `json:"direction" enum:"do,undo"`
+	Phase     *string       `json:"phase" doc:"How the resource stands: intent, created, ready, deleting or gone."`
+	Attempts  []attemptView `json:"attempts" nullable:"false"`
+}
+
+type attemptView struct {
+	At      time.Time  `json:"at"`
+	TookMS  *int64     `json:"took_ms" doc:"Null while it runs, and when its answer was lost."`
+	Class   *string    `json:"class" doc:"What the answer meant; null without one."`
+	Message *string    `json:"message" doc:"In our words, never the provider's."`
+	NextAt  *time.Time `json:"next_at" doc:"When the next call was set for."`
+}
+
+type decisionView struct {
+	At      time.Time `json:"at"`
+	Message string    `json:"message"`
+}
+
+func viewSaga(rec app.SagaRecord) sagaView {
+	v := sagaView{Units: make([]unitRunView, len(rec.Units))}
+	for i, u := range rec.Units {
+		v.Units[i] = viewRun(rec, u)
+	}
+	return v
+}
+
+func viewRun(rec app.SagaRecord, u fulfil.Unit) unitRunView {
+	v := unitRunView{ID: u.ID.String(), Kind: u.Kind.String(), State: u.State.String(), Direction: direction(u.Undoing), Generation: 1, Steps: []stepView{}, Decisions: []decisionView{}}
+	if !u.Item.IsZero() {
+		v.Item = orNull(u.Item.String())
+	}
+	if rec.Order != nil {
+		if it := rec.Order.Find(u.Item); it != nil {
+			v.Generation = it.Generation
+		}
+	}
+	if u.Live() {
+		v.NextAt, v.Deadline = stampOr(&u.NextAt), stampOr(&u.Deadline)
+	}
+	v.addLog(rec.Log, u.ID)
+	v.addPhases(rec.Parts, u.ID)
+	return v
+}
+
+func direction(undoing bool) string {
+	if undoing {
+		return "undo"
+	}
+	return "do"
+}
+
+// addLog lays a unit's lines out as steps with their attempts. An intent begins an attempt and the next
+// answer of its part ends it; an intent whose answer never came stays without one. Once the unit has
+// turned back, what follows is undo.
+func (v *unitRunView) addLog(log []app.LogEntry, u fulfil.UnitID) {
+	undoing, open := false, map[int]bool{}
+	for _, l := range log {
+		if l.Unit != u {
+			continue
+		}
+		switch l.What {
+		case app.LogTurned:
+			undoing = true
+			v.Decisions = append(v.Decisions, decisionView{At: stamp(l.At), Message: l.Note})
+		case app.LogDecision:
+			v.Decisions = append(v.Decisions, decisionView{At: stamp(l.At), Message: l.Note})
+		case app.LogIntent:
+			i := v.step(l.Part, direction(undoing))
+			v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{At: stamp(l.At)})
+			open[i] = true
+		case app.LogAnswer:
+			i := v.step(l.Part, direction(undoing))
+			at := l.At.Add(-l.Took)
+			if open[i] {
+				at = v.Steps[i].Attempts[len(v.Steps[i].Attempts)-1].At
+				v.Steps[i].Attempts = v.Steps[i].Attempts[:len(v.Steps[i].Attempts)-1]
+			}
+			open[i] = false
+			took := l.Took.Milliseconds()
+			v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{At: stamp(at), TookMS: &took, Class: orNull(l.Class.String()), Message: orNull(l.Note), NextAt: stampOr(&l.Next)})
+		}
+	}
+}
+
+// step finds the step of a part in a direction, or begins it.
+func (v *unitRunView) step(part, dir string) int {
+	for i, s := range v.Steps {
+		if s.Part == part && s.Direction == dir {
+			return i
+		}
+	}
+	v.Steps = append(v.Steps, stepView{Part: part, Direction: dir, Attempts: []attemptView{}})
+	return len(v.Steps) - 1
+}
+
+// addPhases says how each resource stands; the newest generation's line is the one that counts.
+func (v *unitRunView) addPhases(parts []fulfil.Part, u fulfil.UnitID) {
+	for i := range v.Steps {
+		newest := 0
+		for _, p := range parts {
+			if p.Unit == u && p.Part == v.Steps[i].Part && p.Generation >= newest {
+				newest = p.Generation
+				v.Steps[i].Phase = orNull(p.Phase.String())
+			}
+		}
+	}
+}
+
+type eventsInput struct {
+	ID     string `path:"id"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
+	Cursor string `query:"cursor" maxLength:"20" doc:"The seq of the last event you have, as next_cursor says it."`
+}
+
+// timelinePage is a page of events; it is full when another may follow.
+type timelinePage struct {
+	records []event.Record
+	limit   int
+}
+
+func (s *server) timelineRoutes() {
+	const tag = "timeline"
+	serve(s, route{
+		Method: http.MethodGet, Path: "/v1/orders/{id}/events", ID: "list-events", Tag: tag, Summary: "What happened to an order", Who: "customer (own orders), auditor", Errors: []int{404},
+		Description: "The audit timeline, oldest first: every change with who, when, from, to and why.",
+	}, s.events, func(_ app.Caller, p timelinePage) reply[list[eventView]] {
+		next := app.Page[event.Record]{Data: p.records}
+		if n := len(p.records); n == p.limit {
+			next.Next = strconv.Itoa(p.records[n-1].Seq)
+		}
+		return page(next, viewEvent)
+	})
+	serve(s, route{
+		Method: http.MethodGet, Path: "/v1/orders/{id}/saga", ID: "get-saga", Tag: tag, Summary: "How an order was built", Who: "operator, auditor", Errors: []int{404},
+		Description: "Every unit of work with its steps, attempts and compensations.",
+	}, func(ctx context.Context, c app.Caller, in *orderInput) (app.SagaRecord, error) {
+		o, err := orderID(in.ID)
+		if err != nil {
+			return app.SagaRecord{}, err
+		}
+		return s.verbs.Saga(ctx, c, o)
+	}, func(_ app.Caller, rec app.SagaRecord) reply[sagaView] { return plain(viewSaga(rec)) })
+	s.streamRoute()
+}
+
+func (s *server) events(ctx context.Context, c app.Caller, in *eventsInput) (timelinePage, error) {
+	o, err := orderID(in.ID)
+	if err != nil {
+		return timelinePage{}, err
+	}
+	after, ok := parseSeq(in.Cursor)
+	if !ok {
+		return timelinePage{}, badParameter("cursor", "wrong-format", "This is not a cursor of this list.")
+	}
+	p := timelinePage{limit: limitOf(in.Limit)}
+	p.records, err = s.verbs.OrderEvents(ctx, c, o, after, p.limit)
+	return p, err
+}
+
+// parseSeq reads an event's sequence number as a cursor or a Last-Event-ID: digits alone, without
+// leading zeros; "" is the beginning.
+func parseSeq(s string) (int, bool) {
+	if s == "" {
+		return 0, true
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > 1<<31-1 || strconv.Itoa(n) != s {
+		return 0, false
+	}
+	return n, true
+}
