@@ -43,6 +43,7 @@ type Deps struct {
 	Passphrases PassphraseReader // of the portal's login alone
 	Credentials CredentialReader // of the delivery login alone
 	Mailer      Mailer
+	PortalURL   string // where passphrases are shown; told in delivery mails
 	Consumers   func(context.Context) ([]ConsumerStatus, error)
 
 	// Fallback is how long work waits for its event before it starts by itself (D20): 30 s.

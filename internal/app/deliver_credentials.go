@@ -52,8 +52,8 @@ func (a *App) deliveryMail(ctx context.Context, d *Dossier, u *fulfil.Unit, it *
 	}
 	caps, _ := a.capabilities(d.queueOf(it.ID))
 	// One address per attempt of one unit: a mail sent twice after a lost answer can be recognised.
-	del.MessageID = fmt.Sprintf("%s.%d@%s.delivery", u.ID, u.Try, d.Settings.Slug)
-	m := DeliveryMail{To: del.Recipient, MessageID: del.MessageID, At: a.Clock.Now(), PublicKey: d.Customer.DeliveryKey, Secret: secret, Brand: d.Settings.Name, Simulated: caps.Sim}
+	del.MessageID = fmt.Sprintf("delivery.%s.%d", u.ID, u.Try)
+	m := DeliveryMail{To: del.Recipient, MessageID: del.MessageID, At: a.Clock.Now(), PublicKey: d.Customer.DeliveryKey, Secret: secret, Brand: d.Settings.Name, OrderNumber: o.Number, Service: serviceName(it), PortalURL: a.PortalURL, Simulated: caps.Sim}
 	if len(m.PublicKey) > 0 {
 		return m, del, nil
 	}
@@ -63,6 +63,13 @@ func (a *App) deliveryMail(ctx context.Context, d *Dossier, u *fulfil.Unit, it *
 	sealing := Sealing{Tenant: o.Tenant, Order: o.ID, Item: it.ID, Kind: "passphrase:" + del.ID.String(), Generation: it.Generation}
 	del.PassphraseSealed, err = a.Sealer.Seal(ctx, sealing, []byte(m.Passphrase))
 	return m, del, err
+}
+
+func serviceName(it *order.Item) string {
+	if it.Label != "" {
+		return it.Label + " (" + it.Snapshot.Title + ")"
+	}
+	return it.Snapshot.Title
 }
 
 func (d *Dossier) queueOf(it order.ItemID) string {

@@ -25,7 +25,7 @@ func (a *App) notify(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Re
 		return fulfil.Result{Class: fault.None, Note: "no news for the customer"}, nothing
 	}
 	err := a.Mailer.SendNotice(ctx, Notice{
-		To: d.Customer.Email, MessageID: u.Subject.String() + "@" + d.Settings.Slug + ".notice", At: a.Clock.Now(),
+		To: d.Customer.Email, MessageID: "notice." + u.Subject.String(), At: a.Clock.Now(),
 		Subject: subject, Text: text, Brand: d.Settings.Name,
 	})
 	res := fulfil.Result{Class: fault.None, Note: "accepted by the mail server"}

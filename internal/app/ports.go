@@ -390,13 +390,16 @@ type Mailer interface {
 // DeliveryMail is one item's encrypted credentials for its customer.
 type DeliveryMail struct {
 	To         string
-	MessageID  string // deterministic per delivery
+	MessageID  string // left side only; deterministic per delivery and attempt
 	At         time.Time
 	PublicKey  []byte // OpenPGP; empty: a password-encrypted attachment
 	Passphrase string // when there is no key
 	Secret     []byte // JSON document
 	Brand      string
-	Simulated  bool
+
+	OrderNumber, Service, PortalURL string // stand inside the encryption or in the plain instructions
+
+	Simulated bool
 }
 
 // Notice is a plain mail without any credential.

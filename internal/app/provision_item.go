@@ -258,11 +258,13 @@ func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Ste
 		return fulfil.Result{Class: fault.None, Ref: string(obs.Matches[0]), Phase: fulfil.PartDone, Note: "ready"}
 	case provider.Failed:
 		r.Phase, r.Note = fulfil.Deleting, "a failed resource is being removed"
-		if obs.Fault != nil && obs.Fault.Class == fault.Capacity {
-			r.Note = "no room; the failed resource is being removed"
-		}
-		if err := p.Delete(ctx, s, ""); err != nil && provider.ClassOf(err) != fault.NotFound {
+		err := p.Delete(ctx, s, "")
+		if err != nil && provider.ClassOf(err) != fault.NotFound {
 			r.Note = "removing a failed resource: " + provider.ClassOf(err).String()
+		} else if obs.Fault != nil && obs.Fault.Class == fault.Capacity {
+			// No room is a wait of its own. The next try has a new generation; should the corpse outlive
+			// its delete, it is found beside the new one and removed as a twin.
+			r.Class, r.Corpse, r.Note = fault.Capacity, true, "no room; the failed resource is being removed"
 		}
 		return r
 	case provider.Absent:

@@ -56,6 +56,7 @@ func Next(u Unit, r Result) Move {
 		n.NextAt = r.At.Add(u.scaled(r.After))
 	case r.Class == fault.Capacity && !u.Undoing && u.Waited < u.CapacityLimit:
 		m.Item, n.Sent, n.Waited, n.NextAt = order.NoCapacity, false, u.Waited+r.After, r.At.Add(u.scaled(r.After))
+		m.Corpse = r.Corpse
 	case r.Class == fault.Retryable && u.Try < len(Backoff) && !late:
 		m.Item, n.Try, n.Sent = order.CallFailed, u.Try+1, false
 		n.NextAt = r.At.Add(u.scaled(Jitter(u, Backoff[u.Try])))
