@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // EventPartitions is how many partitions the events have, for ever: another number would send an
@@ -18,6 +19,12 @@ const EventPartitions = 12
 
 // retention of events and dead letters: longer than a consumer may stand still unnoticed.
 const retention = 30 * 24 * time.Hour
+
+// How long new topics may take to be known everywhere, and how often to look.
+const (
+	spreadTime  = 15 * time.Second
+	spreadPause = 50 * time.Millisecond
+)
 
 // ErrTopic is a topic that exists and is not as it must be. Nothing is changed about it.
 var ErrTopic = errors.New("topic is not as it must be")
@@ -43,7 +50,8 @@ func (n Names) topics() []topic {
 // which also asks for two in-sync replicas per write), and compares those that exist: one with the
 // wrong number of partitions, cleanup policy or timestamp type is ErrTopic.
 func (c Cluster) Apply(ctx context.Context, replicas int) error {
-	cl, err := c.client()
+	cl, err := c.client(kgo.MetadataMinAge(spreadPause)) // else an unknown topic stays unknown for 5 s
+
 	if err != nil {
 		return err
 	}
@@ -67,7 +75,19 @@ func (c Cluster) Apply(ctx context.Context, replicas int) error {
 			return fmt.Errorf("create topic %s: %w", t.name, err)
 		}
 	}
-	return c.check(ctx, adm)
+	return c.settled(ctx, adm)
+}
+
+// settled checks once the brokers have heard of the topics: the answer to their creation comes earlier.
+func (c Cluster) settled(ctx context.Context, adm *kadm.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, spreadTime)
+	defer cancel()
+	for {
+		err := c.check(ctx, adm)
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || Wait(ctx, spreadPause) != nil {
+			return err
+		}
+	}
 }
 
 // Check compares the topics as Apply does, and creates none: a missing one is ErrTopic too.

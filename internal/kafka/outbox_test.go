@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -24,10 +25,15 @@ type memory struct {
 	rows   map[int64]app.OutboxRow // committed and not deleted
 	noted  app.RelayPosition       // what the table relays holds
 	leased bool
-	open   bool // no lock: every relay gets a lease
+	open   bool       // no lock: every relay gets a lease
+	gone   *sync.Cond // rows were deleted
 }
 
-func newMemory() *memory { return &memory{rows: map[int64]app.OutboxRow{}} }
+func newMemory() *memory {
+	m := &memory{rows: map[int64]app.OutboxRow{}}
+	m.gone = sync.NewCond(&m.mu)
+	return m
+}
 
 func (m *memory) draw() int64 {
 	m.mu.Lock()
@@ -41,6 +47,24 @@ func (m *memory) commit(rows ...app.OutboxRow) {
 	defer m.mu.Unlock()
 	for _, r := range rows {
 		m.rows[r.ID] = r
+	}
+}
+
+// room waits until at most that many rows are left.
+func (m *memory) room(most int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.rows) > most {
+		m.gone.Wait()
+	}
+}
+
+// published waits until a row has been deleted.
+func (m *memory) published(id int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.rows[id].ID == id {
+		m.gone.Wait()
 	}
 }
 
@@ -102,6 +126,7 @@ func (l *memoryLease) Done(ctx context.Context, p app.RelayPosition) error {
 		delete(l.rows, i)
 	}
 	l.noted.Batch = p.Batch
+	l.gone.Broadcast()
 	return ctx.Err()
 }
 
@@ -141,39 +166,52 @@ func record(t testing.TB, o order.ID, seq int, typ event.Type) event.Record {
 	return event.Record{ID: ev, Type: typ, Tenant: tenantA, Order: o, Seq: seq, At: at.Add(time.Duration(seq) * time.Second), Actor: "system:worker", Data: raw}
 }
 
-// load writes events as many writers do that fight for few orders: the id is drawn under the order's
-// lock, the commit comes later, and one in twenty rolls back.
-func load(t testing.TB, m *memory, orders, writers, each int) (want int) {
-	t.Helper()
-	return loadFrom(t, m, 0, orders, writers, each)
+// writers write events as many processes do that fight for few orders: the id is drawn under the
+// order's lock, the commit comes later, and one in twenty rolls back.
+type writers struct {
+	first, orders, writers, each int
+	most                         int // rows that may be left while writing; 0 is no bound
+	slow                         int // transactions that commit when a later one has been published
 }
 
-// loadFrom is load on orders that were not used before.
-func loadFrom(t testing.TB, m *memory, first, orders, writers, each int) (want int) {
+func (l writers) run(t testing.TB, m *memory) (want int) {
 	t.Helper()
 	type hot struct {
 		sync.Mutex
 		seq int
 	}
-	hots := make([]hot, orders)
+	hots := make([]hot, l.orders)
 	var all sync.WaitGroup
-	for w := range writers {
+	for w := range l.writers {
 		all.Go(func() {
-			for i := range each {
-				h := &hots[(w*7+i)%orders]
+			for i := range l.each {
+				n := (w*7 + i) % l.orders
+				h := &hots[n]
 				h.Lock()
-				row := app.OutboxRow{ID: m.draw(), Record: record(t, orderID(first+(w*7+i)%orders), h.seq+1, order.EvItemProvisioning)}
-				if (w+i)%20 == 0 { // rolled back: neither the number nor the row was ever there
-					h.Unlock()
-					continue
+				id := m.draw()
+				rec := record(t, orderID(l.first+n), h.seq+1, order.EvItemProvisioning)
+				runtime.Gosched()  // others draw larger ids and commit them
+				if (w+i)%20 != 0 { // else rolled back: neither the number nor the row was ever there
+					h.seq++
+					m.commit(app.OutboxRow{ID: id, Record: rec})
 				}
-				h.seq++
-				m.commit(row)
 				h.Unlock()
+				if l.most > 0 {
+					m.room(l.most)
+				}
 			}
 		})
 	}
+	all.Go(func() {
+		for seq := 1; seq <= l.slow; seq++ {
+			early, late := m.draw(), m.draw()
+			m.commit(app.OutboxRow{ID: late, Record: record(t, orderID(l.first+l.orders), seq, order.EvItemProvisioning)})
+			m.published(late)
+			m.commit(app.OutboxRow{ID: early, Record: record(t, orderID(l.first+l.orders+1), seq, order.EvItemProvisioning)})
+		}
+	})
 	all.Wait()
+	want = 2 * l.slow
 	for i := range hots {
 		want += hots[i].seq
 	}

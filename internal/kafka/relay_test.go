@@ -36,7 +36,7 @@ func TestEachCommittedEventStandsOnceAndInOrder(t *testing.T) {
 	b, m := kafkatest.New(t), newMemory()
 	r := kafka.NewRelay(b.Cluster, 0, "test", m, logger(t))
 	stop := start(t, r.RunForever)
-	want := load(t, m, 20, 16, 150)
+	want := writers{orders: 20, writers: 16, each: 150, most: 40, slow: 20}.run(t, m)
 	r.Kick()
 	kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
 	stop()
@@ -147,7 +147,7 @@ func TestKilledRelayLosesDoublesAndInvertsNothing(t *testing.T) {
 			})
 			want := 0
 			for round := 0; left.Load() > 0 || round == 0; round++ { // new events until all deaths were died
-				want += loadFrom(t, m, 20*round, 20, 16, 20)
+				want += writers{first: 22 * round, orders: 20, writers: 16, each: 50, most: 25, slow: 5}.run(t, m)
 				kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
 			}
 			stop()
@@ -186,7 +186,7 @@ func TestTwoRelaysWithoutALockPublishOnce(t *testing.T) {
 	m.open = true
 	one, two := kafka.NewRelay(b.Cluster, 0, "one", m, logger(t)), kafka.NewRelay(b.Cluster, 0, "two", m, logger(t))
 	stopOne, stopTwo := start(t, one.RunForever), start(t, two.RunForever)
-	want := load(t, m, 20, 16, 60)
+	want := writers{orders: 20, writers: 16, each: 100, most: 30, slow: 10}.run(t, m)
 	kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
 	stopOne()
 	stopTwo()
@@ -268,7 +268,7 @@ func TestCommitWhoseAnswerIsLostStandsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := start(t, kafka.NewRelay(b.Cluster, 0, "test", m, logger(t)).RunForever)
-	want := load(t, m, 5, 4, 20)
+	want := writers{orders: 5, writers: 4, each: 20, most: 3}.run(t, m)
 	kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
 	stop()
 	wantOnceInOrder(t, events(t, b), want)
@@ -285,7 +285,7 @@ func TestCoordinatorThatIsBusyOrMovedCostsNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			stop := start(t, kafka.NewRelay(b.Cluster, 0, "test", m, logger(t)).RunForever)
-			want := load(t, m, 5, 4, 20)
+			want := writers{orders: 5, writers: 4, each: 20, most: 3}.run(t, m)
 			kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
 			stop()
 			wantOnceInOrder(t, events(t, b), want)
@@ -298,11 +298,11 @@ func TestRelayCatchesUpAfterTheBrokerWasAway(t *testing.T) {
 	b, m := kafkatest.New(t), newMemory()
 	k := b.NeedEmbedded(t)
 	stop := start(t, kafka.NewRelay(b.Cluster, 0, "test", m, logger(t)).RunForever)
-	want := load(t, m, 20, 4, 20)
+	want := writers{orders: 20, writers: 4, each: 20}.run(t, m)
 	if err := k.StopBroker(); err != nil {
 		t.Fatal(err)
 	}
-	want += loadFrom(t, m, 20, 20, 16, 50)
+	want += writers{first: 20, orders: 20, writers: 16, each: 50}.run(t, m)
 	if err := k.StartBroker(); err != nil {
 		t.Fatal(err)
 	}
@@ -316,12 +316,12 @@ func TestRelayEndsPromptlyWhileTheBrokerIsAway(t *testing.T) {
 	b, m := kafkatest.New(t), newMemory()
 	k := b.NeedEmbedded(t)
 	stop := start(t, kafka.NewRelay(b.Cluster, 0, "test", m, logger(t)).RunForever)
-	load(t, m, 1, 1, 5)
+	writers{orders: 1, writers: 1, each: 5}.run(t, m)
 	kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
 	if err := k.StopBroker(); err != nil {
 		t.Fatal(err)
 	}
-	loadFrom(t, m, 1, 1, 1, 5)
+	writers{first: 1, orders: 1, writers: 1, each: 5}.run(t, m)
 	ended := make(chan struct{})
 	go func() { stop(); close(ended) }()
 	kafkatest.Eventually(t, "relay ended", func() bool {
