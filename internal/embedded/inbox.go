@@ -162,7 +162,7 @@ func (i *Inbox) PlaintextAttempts() int { return i.script.plaintextAttempts() }
 // nothing.
 func (i *Inbox) Close() error {
 	if i.ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the context's end says that it is closed already
 	}
 	i.cancel()
 	var errs []error

@@ -56,8 +56,10 @@ func initData(ctx context.Context, bin pgBinaries, dir string, as *account, cfg 
 	if err := as.own(half); err != nil {
 		return err
 	}
-	args := []string{"-D", half, "-U", pgSuperuser, "--encoding=UTF8", "--locale=C",
-		"--auth-host=trust", "--auth-local=trust", "--no-instructions"}
+	args := []string{
+		"-D", half, "-U", pgSuperuser, "--encoding=UTF8", "--locale=C",
+		"--auth-host=trust", "--auth-local=trust", "--no-instructions",
+	}
 	if cfg.Fsync {
 		args = append(args, "--data-checksums")
 	} else {

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -42,7 +43,7 @@ func StartTemporaryPostgres(ctx context.Context, log io.Writer) (*Postgres, erro
 	}
 	p, err := StartPostgres(ctx, PostgresConfig{Dir: dir, Log: log})
 	if err != nil {
-		return nil, fmt.Errorf("%w (cleared away: %v)", err, dog.dismiss())
+		return nil, errors.Join(err, dog.dismiss())
 	}
 	p.cleanup = dog.dismiss
 	return p, nil

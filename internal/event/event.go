@@ -202,8 +202,10 @@ func Of(o *order.Order, e order.Event, by Cause, ev ID, now time.Time) (Record, 
 
 func billing(it order.Item, cur money.Currency, now time.Time) *BillingTerms {
 	s := it.Snapshot
-	b := &BillingTerms{Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: s.Configuration, BillingCycle: s.BillingCycle, FormulaVersion: s.FormulaVersion,
-		Monthly: amount(s.Monthly, cur), Due: amount(s.Due, cur), PeriodStart: now}
+	b := &BillingTerms{
+		Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: s.Configuration, BillingCycle: s.BillingCycle, FormulaVersion: s.FormulaVersion,
+		Monthly: amount(s.Monthly, cur), Due: amount(s.Due, cur), PeriodStart: now,
+	}
 	for _, l := range s.Lines {
 		b.Lines = append(b.Lines, Line{Component: l.Component, Quantity: l.Quantity, UnitPrice: money.Format(l.UnitPrice, "EUR"), Amount: money.Format(l.Amount, "EUR")})
 	}

@@ -16,10 +16,19 @@ func TestFormatShowsAllDecimalsOfTheCurrency(t *testing.T) {
 		cur    money.Currency
 		want   string
 	}{
-		{20_10, "EUR", "20.10"}, {0, "EUR", "0.00"}, {5, "EUR", "0.05"}, {-5, "EUR", "-0.05"}, {-20_10, "EUR", "-20.10"},
-		{2010, "JPY", "2010"}, {0, "JPY", "0"}, {-7, "JPY", "-7"}, {1, "KWD", "0.001"}, {1234567, "KWD", "1234.567"},
+		{20_10, "EUR", "20.10"},
+		{0, "EUR", "0.00"},
+		{5, "EUR", "0.05"},
+		{-5, "EUR", "-0.05"},
+		{-20_10, "EUR", "-20.10"},
+		{2010, "JPY", "2010"},
+		{0, "JPY", "0"},
+		{-7, "JPY", "-7"},
+		{1, "KWD", "0.001"},
+		{1234567, "KWD", "1234.567"},
 		{12_34, "XXX", "12.34"},
-		{math.MaxInt64, "EUR", "92233720368547758.07"}, {math.MinInt64, "EUR", "-92233720368547758.08"},
+		{math.MaxInt64, "EUR", "92233720368547758.07"},
+		{math.MinInt64, "EUR", "-92233720368547758.08"},
 	} {
 		if got := money.Format(c.amount, c.cur); got != c.want {
 			t.Errorf("Format(%d, %s) = %q, want %q", c.amount, c.cur, got, c.want)
@@ -34,9 +43,19 @@ func TestParseDecimalReadsPlainAmounts(t *testing.T) {
 		cur  money.Currency
 		want money.Cents
 	}{
-		{"20.10", "EUR", 20_10}, {"20.1", "EUR", 20_10}, {"20", "EUR", 20_00}, {"0", "EUR", 0}, {"0.00", "EUR", 0}, {"0.05", "EUR", 5},
-		{"-0.05", "EUR", -5}, {"2010", "JPY", 2010}, {"0.001", "KWD", 1}, {"1.5", "KWD", 1500},
-		{"10000000000000.00", "EUR", money.Max}, {"-10000000000000.00", "EUR", -money.Max}, {"1000000000000000", "JPY", money.Max},
+		{"20.10", "EUR", 20_10},
+		{"20.1", "EUR", 20_10},
+		{"20", "EUR", 20_00},
+		{"0", "EUR", 0},
+		{"0.00", "EUR", 0},
+		{"0.05", "EUR", 5},
+		{"-0.05", "EUR", -5},
+		{"2010", "JPY", 2010},
+		{"0.001", "KWD", 1},
+		{"1.5", "KWD", 1500},
+		{"10000000000000.00", "EUR", money.Max},
+		{"-10000000000000.00", "EUR", -money.Max},
+		{"1000000000000000", "JPY", money.Max},
 	} {
 		got, err := money.ParseDecimal(c.text, c.cur)
 		if err != nil || got != c.want {
@@ -52,15 +71,40 @@ func TestParseDecimalRefusesEverythingElse(t *testing.T) {
 		cur  money.Currency
 		want error
 	}{
-		{"", "EUR", money.ErrDecimal}, {"-", "EUR", money.ErrDecimal}, {".", "EUR", money.ErrDecimal}, {".5", "EUR", money.ErrDecimal},
-		{"5.", "EUR", money.ErrDecimal}, {"+5", "EUR", money.ErrDecimal}, {"--5", "EUR", money.ErrDecimal}, {"-0", "EUR", money.ErrDecimal},
-		{"-0.00", "EUR", money.ErrDecimal}, {"1e2", "EUR", money.ErrDecimal}, {"1E2", "EUR", money.ErrDecimal}, {"0x10", "EUR", money.ErrDecimal},
-		{"1_000", "EUR", money.ErrDecimal}, {"1,00", "EUR", money.ErrDecimal}, {"1.234.5", "EUR", money.ErrDecimal}, {" 1", "EUR", money.ErrDecimal},
-		{"1 ", "EUR", money.ErrDecimal}, {"1\n", "EUR", money.ErrDecimal}, {"01", "EUR", money.ErrDecimal}, {"00.10", "EUR", money.ErrDecimal},
-		{"20.100", "EUR", money.ErrDecimal}, {"1.0", "JPY", money.ErrDecimal}, {"1.-5", "EUR", money.ErrDecimal}, {"NaN", "EUR", money.ErrDecimal},
-		{"Inf", "EUR", money.ErrDecimal}, {"١", "EUR", money.ErrDecimal}, {"1", "XXX", money.ErrDecimal}, {"1", "eur", money.ErrDecimal}, {"1", "", money.ErrDecimal},
-		{"10000000000000.01", "EUR", money.ErrRange}, {"-10000000000000.01", "EUR", money.ErrRange}, {"99999999999999.99", "EUR", money.ErrRange},
-		{"92233720368547758.08", "EUR", money.ErrRange}, {strings.Repeat("9", 400), "JPY", money.ErrRange},
+		{"", "EUR", money.ErrDecimal},
+		{"-", "EUR", money.ErrDecimal},
+		{".", "EUR", money.ErrDecimal},
+		{".5", "EUR", money.ErrDecimal},
+		{"5.", "EUR", money.ErrDecimal},
+		{"+5", "EUR", money.ErrDecimal},
+		{"--5", "EUR", money.ErrDecimal},
+		{"-0", "EUR", money.ErrDecimal},
+		{"-0.00", "EUR", money.ErrDecimal},
+		{"1e2", "EUR", money.ErrDecimal},
+		{"1E2", "EUR", money.ErrDecimal},
+		{"0x10", "EUR", money.ErrDecimal},
+		{"1_000", "EUR", money.ErrDecimal},
+		{"1,00", "EUR", money.ErrDecimal},
+		{"1.234.5", "EUR", money.ErrDecimal},
+		{" 1", "EUR", money.ErrDecimal},
+		{"1 ", "EUR", money.ErrDecimal},
+		{"1\n", "EUR", money.ErrDecimal},
+		{"01", "EUR", money.ErrDecimal},
+		{"00.10", "EUR", money.ErrDecimal},
+		{"20.100", "EUR", money.ErrDecimal},
+		{"1.0", "JPY", money.ErrDecimal},
+		{"1.-5", "EUR", money.ErrDecimal},
+		{"NaN", "EUR", money.ErrDecimal},
+		{"Inf", "EUR", money.ErrDecimal},
+		{"١", "EUR", money.ErrDecimal},
+		{"1", "XXX", money.ErrDecimal},
+		{"1", "eur", money.ErrDecimal},
+		{"1", "", money.ErrDecimal},
+		{"10000000000000.01", "EUR", money.ErrRange},
+		{"-10000000000000.01", "EUR", money.ErrRange},
+		{"99999999999999.99", "EUR", money.ErrRange},
+		{"92233720368547758.08", "EUR", money.ErrRange},
+		{strings.Repeat("9", 400), "JPY", money.ErrRange},
 	} {
 		if got, err := money.ParseDecimal(c.text, c.cur); !errors.Is(err, c.want) || got != 0 {
 			t.Errorf("ParseDecimal(%.30q, %s) = %d, %v, want %v", c.text, c.cur, got, err, c.want)

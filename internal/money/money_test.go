@@ -48,9 +48,25 @@ func TestRoundHalfEvenGoesToTheEvenNeighbour(t *testing.T) {
 		exact string
 		want  int64
 	}{
-		{"0", 0}, {"1/2", 0}, {"3/2", 2}, {"5/2", 2}, {"7/2", 4}, {"-1/2", 0}, {"-3/2", -2}, {"-5/2", -2},
-		{"49/100", 0}, {"51/100", 1}, {"-51/100", -1}, {"149/100", 1}, {"2/3", 1}, {"-2/3", -1}, {"1/3", 0}, {"7", 7}, {"-7", -7},
-		{"250000000000000001/100000000000000000", 3}, {"249999999999999999/100000000000000000", 2},
+		{"0", 0},
+		{"1/2", 0},
+		{"3/2", 2},
+		{"5/2", 2},
+		{"7/2", 4},
+		{"-1/2", 0},
+		{"-3/2", -2},
+		{"-5/2", -2},
+		{"49/100", 0},
+		{"51/100", 1},
+		{"-51/100", -1},
+		{"149/100", 1},
+		{"2/3", 1},
+		{"-2/3", -1},
+		{"1/3", 0},
+		{"7", 7},
+		{"-7", -7},
+		{"250000000000000001/100000000000000000", 3},
+		{"249999999999999999/100000000000000000", 2},
 	} {
 		exact, ok := new(big.Rat).SetString(c.exact)
 		if !ok {
@@ -124,12 +140,20 @@ func TestWithinHoldsAtTheBoundAndNotBeyond(t *testing.T) {
 		a, b, tolerance money.Cents
 		want            bool
 	}{
-		{100_00, 100_99, 1_00, true}, {100_00, 101_00, 1_00, true}, {100_00, 101_01, 1_00, false},
-		{101_00, 100_00, 1_00, true}, {101_01, 100_00, 1_00, false},
-		{5, 5, 0, true}, {5, 6, 0, false}, {5, 5, -1, false},
-		{-50, 50, 1_00, true}, {-51, 50, 1_00, false},
-		{math.MinInt64, math.MaxInt64, math.MaxInt64, false}, {math.MinInt64, math.MinInt64, 0, true},
-		{math.MinInt64, -1, math.MaxInt64, true}, {math.MinInt64, 0, math.MaxInt64, false},
+		{100_00, 100_99, 1_00, true},
+		{100_00, 101_00, 1_00, true},
+		{100_00, 101_01, 1_00, false},
+		{101_00, 100_00, 1_00, true},
+		{101_01, 100_00, 1_00, false},
+		{5, 5, 0, true},
+		{5, 6, 0, false},
+		{5, 5, -1, false},
+		{-50, 50, 1_00, true},
+		{-51, 50, 1_00, false},
+		{math.MinInt64, math.MaxInt64, math.MaxInt64, false},
+		{math.MinInt64, math.MinInt64, 0, true},
+		{math.MinInt64, -1, math.MaxInt64, true},
+		{math.MinInt64, 0, math.MaxInt64, false},
 	} {
 		if got := money.Within(c.a, c.b, c.tolerance); got != c.want {
 			t.Errorf("Within(%d, %d, %d) = %t, want %t", c.a, c.b, c.tolerance, got, c.want)

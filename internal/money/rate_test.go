@@ -105,8 +105,13 @@ func TestToleranceIsOneEuroAtTheStoredRate(t *testing.T) {
 		rate string
 		want money.Cents
 	}{
-		{"CHF", "0.9321", 93}, {"CHF", "0.9399", 93}, {"HUF", "391.55", 391_55}, {"JPY", "162.55", 162}, {"KWD", "0.3345", 334},
-		{"USD", "1.125", 1_12}, {"KWD", "999999.999999", 999_999_999},
+		{"CHF", "0.9321", 93},
+		{"CHF", "0.9399", 93},
+		{"HUF", "391.55", 391_55},
+		{"JPY", "162.55", 162},
+		{"KWD", "0.3345", 334},
+		{"USD", "1.125", 1_12},
+		{"KWD", "999999.999999", 999_999_999},
 	} {
 		r := rate(t, c.rate)
 		if got := money.Tolerance(c.cur, &r); got != c.want {

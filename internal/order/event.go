@@ -10,42 +10,44 @@ type EventType string
 
 // Every event of D17.
 const (
-	EvCreated               EventType = "order.created"
-	EvUpdated               EventType = "order.updated"
-	EvSubmitted             EventType = "order.submitted"
-	EvPaymentConfirmed      EventType = "order.payment-confirmed"
-	EvPaymentReverted       EventType = "order.payment-reverted"
-	EvValidating            EventType = "order.validating"
-	EvProvisioningStarted   EventType = "order.provisioning-started"
-	EvPartiallyFulfilled    EventType = "order.partially-fulfilled"
-	EvFulfilled             EventType = "order.fulfilled"
-	EvCancelRequested       EventType = "order.cancel-requested"
-	EvCancelled             EventType = "order.cancelled"
-	EvFailed                EventType = "order.failed"
-	EvRestored              EventType = "order.restored"
-	EvHeld                  EventType = "order.held"
-	EvReleased              EventType = "order.released"
-	EvItemProvisioning      EventType = "order.item-provisioning"
-	EvItemRetrying          EventType = "order.item-retrying"
-	EvItemWaiting           EventType = "order.item-waiting"
-	EvItemActive            EventType = "order.item-active"
-	EvItemCompensating      EventType = "order.item-compensating"
-	EvItemRolledBack        EventType = "order.item-rolled-back"
-	EvItemCancelled         EventType = "order.item-cancelled"
-	EvItemStuck             EventType = "order.item-stuck"
-	EvServiceDelivered      EventType = "order.service-delivered"
-	EvRedeliveryRequested   EventType = "order.redelivery-requested"
-	EvRefundRequested       EventType = "billing.refund-requested"
-	EvRefundAccepted        EventType = "billing.refund-accepted"
-	EvRefundCompleted       EventType = "billing.refund-completed"
-	EvRefundFailed          EventType = "billing.refund-failed"
+	EvCreated             EventType = "order.created"
+	EvUpdated             EventType = "order.updated"
+	EvSubmitted           EventType = "order.submitted"
+	EvPaymentConfirmed    EventType = "order.payment-confirmed"
+	EvPaymentReverted     EventType = "order.payment-reverted"
+	EvValidating          EventType = "order.validating"
+	EvProvisioningStarted EventType = "order.provisioning-started"
+	EvPartiallyFulfilled  EventType = "order.partially-fulfilled"
+	EvFulfilled           EventType = "order.fulfilled"
+	EvCancelRequested     EventType = "order.cancel-requested"
+	EvCancelled           EventType = "order.cancelled"
+	EvFailed              EventType = "order.failed"
+	EvRestored            EventType = "order.restored"
+	EvHeld                EventType = "order.held"
+	EvReleased            EventType = "order.released"
+	EvItemProvisioning    EventType = "order.item-provisioning"
+	EvItemRetrying        EventType = "order.item-retrying"
+	EvItemWaiting         EventType = "order.item-waiting"
+	EvItemActive          EventType = "order.item-active"
+	EvItemCompensating    EventType = "order.item-compensating"
+	EvItemRolledBack      EventType = "order.item-rolled-back"
+	EvItemCancelled       EventType = "order.item-cancelled"
+	EvItemStuck           EventType = "order.item-stuck"
+	EvServiceDelivered    EventType = "order.service-delivered"
+	EvRedeliveryRequested EventType = "order.redelivery-requested"
+	EvRefundRequested     EventType = "billing.refund-requested"
+	EvRefundAccepted      EventType = "billing.refund-accepted"
+	EvRefundCompleted     EventType = "billing.refund-completed"
+	EvRefundFailed        EventType = "billing.refund-failed"
 )
 
 // EventTypes lists every type, in the order of D17.
 func EventTypes() []EventType {
-	return []EventType{EvCreated, EvUpdated, EvSubmitted, EvPaymentConfirmed, EvPaymentReverted, EvValidating, EvProvisioningStarted, EvPartiallyFulfilled,
+	return []EventType{
+		EvCreated, EvUpdated, EvSubmitted, EvPaymentConfirmed, EvPaymentReverted, EvValidating, EvProvisioningStarted, EvPartiallyFulfilled,
 		EvFulfilled, EvCancelRequested, EvCancelled, EvFailed, EvRestored, EvHeld, EvReleased, EvItemProvisioning, EvItemRetrying, EvItemWaiting, EvItemActive,
-		EvItemCompensating, EvItemRolledBack, EvItemCancelled, EvItemStuck, EvServiceDelivered, EvRedeliveryRequested, EvRefundRequested, EvRefundAccepted, EvRefundCompleted, EvRefundFailed}
+		EvItemCompensating, EvItemRolledBack, EvItemCancelled, EvItemStuck, EvServiceDelivered, EvRedeliveryRequested, EvRefundRequested, EvRefundAccepted, EvRefundCompleted, EvRefundFailed,
+	}
 }
 
 // Event is a fact that the aggregate recorded about itself; the package event turns it into bytes.

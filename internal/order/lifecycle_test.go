@@ -168,8 +168,10 @@ func TestEveryRowOfTheTableIsReachableAndSaysWhy(t *testing.T) {
 
 func TestRestoredItemsStartUnderANewGenerationAndSequencesHaveNoGap(t *testing.T) {
 	t.Parallel()
-	o := &Order{ID: id.MustParse[Order]("01890000-0000-7000-8000-000000000001"), State: Cancelled, Closing: ClosingCancel, Settlement: SettlementSettled,
-		LastSeq: 7, Items: []Item{{State: ItemRolledBack, Generation: 3, Progress: 60}}}
+	o := &Order{
+		ID: id.MustParse[Order]("01890000-0000-7000-8000-000000000001"), State: Cancelled, Closing: ClosingCancel, Settlement: SettlementSettled,
+		LastSeq: 7, Items: []Item{{State: ItemRolledBack, Generation: 3, Progress: 60}},
+	}
 	if err := o.MoveItem(&o.Items[0], RestoreItem, ItemFact{}, ""); err != nil {
 		t.Fatalf("MoveItem: %v", err)
 	}

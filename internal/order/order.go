@@ -136,6 +136,7 @@ func (o *Order) moveItem(it *Item, t ItemTransition, fact ItemFact, reason strin
 	case ItemPending:
 		it.Progress, it.Detail = 0, ""
 		it.Generation++ // rises with each restore and never resets (D8)
+	default: // the rest keep the progress they had
 	}
 	if t.Emits == "" {
 		return

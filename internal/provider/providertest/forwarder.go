@@ -100,7 +100,7 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target := *r.URL
 	target.Scheme, target.Host = f.target.Scheme, f.target.Host
 	// The cloud acts even when the caller has gone meanwhile: hence not the caller's context.
-	out, err := http.NewRequest(r.Method, target.String(), bytes.NewReader(body)) //nolint:noctx // see above
+	out, err := http.NewRequest(r.Method, target.String(), bytes.NewReader(body))
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}

@@ -49,7 +49,7 @@ func Main(ctx context.Context, cfg Config) (err error) {
 		return fmt.Errorf("serve the sim: %w", err)
 	case <-ctx.Done():
 	}
-	return stop(hs)
+	return stop(hs) //nolint:contextcheck // ctx is over, which is why we stop
 }
 
 // stop gives running requests two seconds, then ends them: their callers find out by looking.

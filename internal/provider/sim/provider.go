@@ -92,7 +92,7 @@ func (p *Provider) Validate(ctx context.Context, s provider.Spec) ([]provider.Vi
 	}
 	c, err := readConfiguration(s.Configuration)
 	if err != nil {
-		return []provider.Violation{{Pointer: "/configuration", Code: "unreadable", Message: "The configuration cannot be read."}}, nil
+		return []provider.Violation{{Pointer: "/configuration", Code: "unreadable", Message: "The configuration cannot be read."}}, nil //nolint:nilerr // it is told as a violation
 	}
 	region, known := f.Regions[s.Region]
 	if !known || !slices.Contains(region.Products, s.Product) {

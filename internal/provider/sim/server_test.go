@@ -416,8 +416,14 @@ func TestOnlyLocalProgramsMayAsk(t *testing.T) {
 		host, origin string
 		want         int
 	}{
-		{"", "", 200}, {"localhost:8091", "", 200}, {"[::1]:8091", "", 200}, {"localhost", "", 200},
-		{"evil.example", "", 403}, {"127.0.0.1.evil.example:80", "", 403}, {"10.0.0.1:8091", "", 403}, {"", "https://evil.example", 403},
+		{"", "", 200},
+		{"localhost:8091", "", 200},
+		{"[::1]:8091", "", 200},
+		{"localhost", "", 200},
+		{"evil.example", "", 403},
+		{"127.0.0.1.evil.example:80", "", 403},
+		{"10.0.0.1:8091", "", 403},
+		{"", "https://evil.example", 403},
 	} {
 		if got := ask(c.host, c.origin); got != c.want {
 			t.Errorf("Host %q, Origin %q: status %d, want %d", c.host, c.origin, got, c.want)
