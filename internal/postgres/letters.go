@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/id"
+)
+
+type letterID = id.Of[app.DeadLetter]
+
+const (
+	letterColumns  = `id, order_id, item_id, unit_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, closed_at, reason`
+	sqlOpenLetters = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND state IN (0, 1) ORDER BY id`
+	sqlLetter      = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND id = $2`
+	sqlLetterList  = `
+		SELECT ` + letterColumns + ` FROM dead_letters
+		WHERE tenant_id = $1 AND ($2::smallint IS NULL OR state = $2) AND ($3::uuid IS NULL OR order_id = $3) AND ($4::uuid IS NULL OR id < $4)
+		ORDER BY id DESC LIMIT $5`
+	sqlLetterInsert = `INSERT INTO dead_letters (tenant_id, ` + letterColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+	sqlLetterUpdate = `UPDATE dead_letters SET state = $3, attempts = $4, at = $5, closed_at = $6, reason = $7 WHERE tenant_id = $1 AND id = $2`
+	sqlLetterOutbox = `INSERT INTO outbox (tenant_id, order_id, dead_letter_id) VALUES ($1, $2, $3)`
+)
+
+// letterRow is what of a dead letter may change, comparable.
+type letterRow struct {
+	state    int16
+	attempts int
+	at       pgtype.Timestamptz
+	closed   pgtype.Timestamptz
+	reason   string
+}
+
+func letterRowOf(d *app.DeadLetter) letterRow {
+	return letterRow{state: int16(d.State), attempts: d.Attempts, at: stamp(d.At), closed: stampOf(d.ClosedAt), reason: d.Reason}
+}
+
+func scanLetter(r pgx.Row) (app.DeadLetter, error) {
+	var d app.DeadLetter
+	var class string
+	var hash []byte
+	err := r.Scan(intoID(&d.ID), intoID(&d.Order), intoID(&d.Item), intoID(&d.Unit), &d.Source, &class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &hash, &d.State,
+		intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &d.Reason)
+	if err != nil {
+		return d, fmt.Errorf("read dead letter: %w", err)
+	}
+	d.Class = classOf(class)
+	copy(d.PayloadSHA256[:], hash)
+	return d, nil
+}
+
+func (l *loader) scanLetter(r pgx.Rows) error {
+	letter, err := scanLetter(r)
+	if err != nil {
+		return err
+	}
+	if d := l.byOrder[letter.Order]; d != nil {
+		d.Letters = append(d.Letters, letter)
+		l.loaded[d].letters[letter.ID] = letterRowOf(&letter)
+	}
+	return nil
+}
+
+// saveLetters writes what became of the open letters, and the new ones with their way to the topic.
+func (x *tx) saveLetters(d *app.Dossier) {
+	was := x.loaded[d].letters
+	for i := range d.Letters {
+		letter := &d.Letters[i]
+		if row := letterRowOf(letter); was[letter.ID] != row {
+			x.queue(sqlLetterUpdate, uid(x.tenant), uid(letter.ID), row.state, row.attempts, row.at, row.closed, row.reason)
+		}
+	}
+	for i := range d.Added.DeadLetters {
+		letter := &d.Added.DeadLetters[i]
+		row := letterRowOf(letter)
+		x.queue(sqlLetterInsert, uid(x.tenant), uid(letter.ID), uid(d.Order.ID), uid(letter.Item), uid(letter.Unit), letter.Source, letter.Class.String(), letter.Code,
+			letter.Detail, letter.Step, letter.Attempts, letter.PayloadSHA256[:], row.state, stamp(letter.FirstFailedAt), row.at, row.closed, row.reason)
+		x.queue(sqlLetterOutbox, uid(x.tenant), uid(d.Order.ID), uid(letter.ID))
+	}
+}

@@ -1,0 +1,84 @@
+-- The sanctioned functions, the only statements that cross tenants: at most five (a test counts).
+-- They return ids alone; who calls them enters the tenant after. Their owner is platforma_system:
+-- under FORCE the same function owned by the tables' owner would see nothing.
+-- +goose Up
+SET ROLE platforma_owner;
+SET search_path = platforma, pg_temp;
+
+-- +goose StatementBegin
+CREATE FUNCTION find_actor(h bytea, now timestamptz) RETURNS TABLE (tenant_id uuid, member_id uuid, key_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
+  SELECT k.tenant_id, k.member_id, k.id
+  FROM api_keys k JOIN members m ON m.tenant_id = k.tenant_id AND m.id = k.member_id
+  WHERE k.hash = h AND k.revoked_at IS NULL AND k.expires_at > now AND m.revoked_at IS NULL
+$$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE FUNCTION expired_orders(now timestamptz, n int) RETURNS TABLE (tenant_id uuid, id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
+  SELECT o.tenant_id, o.id FROM orders o WHERE o.expires_at <= now ORDER BY o.expires_at LIMIT n
+$$;
+-- +goose StatementEnd
+-- s: 0 for the feeder, 1 for the sweeper; at most per_tenant of each tenant, what goes back first.
+-- +goose StatementBegin
+CREATE FUNCTION due_units(queue text, s smallint, now timestamptz, per_tenant int) RETURNS TABLE (tenant_id uuid, id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
+  SELECT u.tenant_id, u.id
+  FROM tenants t
+  CROSS JOIN LATERAL (
+    SELECT x.tenant_id, x.id FROM saga_units x
+    WHERE x.provider = queue AND x.tenant_id = t.id AND x.state = s AND x.state IN (0, 1) AND x.next_at <= now
+    ORDER BY x.undoing DESC, x.id LIMIT per_tenant
+  ) u
+$$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE FUNCTION purge_expired(before timestamptz, n int) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
+  DELETE FROM idempotency i
+  USING (SELECT d.tenant_id, d.key FROM idempotency d WHERE d.created_at < before LIMIT n) x
+  WHERE i.tenant_id = x.tenant_id AND i.key = x.key
+$$;
+-- +goose StatementEnd
+
+-- must aborts a pipelined transaction whose commit is already on its way, when a guarded update did
+-- not hit the rows it was meant for. PF001 is this module's own class.
+-- +goose StatementBegin
+CREATE FUNCTION must(ok boolean, what text) RETURNS void
+LANGUAGE plpgsql SET search_path = platforma, pg_temp AS $$
+BEGIN
+  IF ok IS NOT TRUE THEN
+    RAISE EXCEPTION '%', what USING ERRCODE = 'PF001';
+  END IF;
+END $$;
+-- +goose StatementEnd
+-- The lists of moves are written into these two from order.Moves and order.ItemMoves after every
+-- migration (migrate.go), and compared with them by a test. Until then nothing moves.
+-- +goose StatementBegin
+CREATE FUNCTION order_move() RETURNS trigger LANGUAGE plpgsql SET search_path = platforma, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'order moves are not installed' USING ERRCODE = '23514';
+END $$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE FUNCTION item_move() RETURNS trigger LANGUAGE plpgsql SET search_path = platforma, pg_temp AS $$
+BEGIN
+  RAISE EXCEPTION 'item moves are not installed' USING ERRCODE = '23514';
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER order_move BEFORE UPDATE OF state ON orders FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION order_move();
+CREATE TRIGGER item_move BEFORE UPDATE OF state ON order_items FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION item_move();
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA platforma FROM PUBLIC; -- else every login may call them
+GRANT EXECUTE ON FUNCTION find_actor TO platforma_api, platforma_portal;
+GRANT EXECUTE ON FUNCTION expired_orders, due_units, purge_expired TO platforma_worker;
+GRANT EXECUTE ON FUNCTION must TO platforma_api, platforma_portal, platforma_worker, platforma_relay;
+RESET search_path;
+RESET ROLE;
+
+GRANT CREATE ON SCHEMA platforma TO platforma_system; -- to own a function in it
+ALTER FUNCTION platforma.find_actor OWNER TO platforma_system;
+ALTER FUNCTION platforma.expired_orders OWNER TO platforma_system;
+ALTER FUNCTION platforma.due_units OWNER TO platforma_system;
+ALTER FUNCTION platforma.purge_expired OWNER TO platforma_system;
+REVOKE CREATE ON SCHEMA platforma FROM platforma_system;

@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// Order reads one order with all that hangs on it, without a lock.
+func (db *DB) Order(ctx context.Context, t tenant.ID, o order.ID) (*app.Dossier, error) {
+	return db.dossier(ctx, t, o, app.Also{})
+}
+
+func (db *DB) dossier(ctx context.Context, t tenant.ID, o order.ID, also app.Also) (*app.Dossier, error) {
+	l := newLoader(t, false, also)
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) { l.queue(b, []order.ID{o}) })
+	if err != nil {
+		return nil, faultOr(err, "read order %s", o)
+	}
+	if len(l.dossiers) == 0 {
+		return nil, fault.Absent()
+	}
+	return l.dossiers[0], nil
+}
+
+// Saga reads the record of all work on an order.
+func (db *DB) Saga(ctx context.Context, t tenant.ID, o order.ID) (app.SagaRecord, error) {
+	l := newLoader(t, false, app.Also{Parts: true})
+	var log []app.LogEntry
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
+		l.queue(b, []order.ID{o})
+		each(b.Queue(sqlLog, uid(t), uid(o)), func(r pgx.Rows) error {
+			e, err := scanLog(r)
+			log = append(log, e)
+			return err
+		})
+	})
+	if err != nil {
+		return app.SagaRecord{}, faultOr(err, "read the saga of order %s", o)
+	}
+	if len(l.dossiers) == 0 {
+		return app.SagaRecord{}, fault.Absent()
+	}
+	d := l.dossiers[0]
+	return app.SagaRecord{Order: d.Order, Units: d.Units, Parts: d.Parts, Log: log}, nil
+}
+
+func scanLog(r pgx.Rows) (app.LogEntry, error) {
+	var e app.LogEntry
+	var class string
+	var took int64
+	if err := r.Scan(&e.ID, intoID(&e.Unit), intoTime(&e.At), &e.Part, &e.What, &class, &e.Key, &e.Note, &took, intoTime(&e.Next)); err != nil {
+		return e, fmt.Errorf("read saga log: %w", err)
+	}
+	e.Class, e.Took = classOf(class), time.Duration(took)*time.Millisecond
+	return e, nil
+}
+
+const sqlUnitOrder = `SELECT order_id FROM saga_units WHERE tenant_id = $1 AND id = $2`
+
+// Load reads the order of a unit, its journal too, without locking it.
+func (db *DB) Load(ctx context.Context, t tenant.ID, u fulfil.UnitID) (*app.Dossier, error) {
+	// The order's id is needed before its rows can be asked for; a worker is no API call, so it may
+	// take a second trip.
+	var o order.ID
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
+		b.Queue(sqlUnitOrder, uid(t), uid(u)).QueryRow(func(r pgx.Row) error {
+			if err := r.Scan(intoID(&o)); !absent(err) {
+				return err
+			}
+			return fault.Absent()
+		})
+	})
+	if err != nil {
+		return nil, faultOr(err, "find unit %s", u)
+	}
+	return db.dossier(ctx, t, o, app.Also{Parts: true})
+}

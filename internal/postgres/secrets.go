@@ -1,0 +1,63 @@
+package postgres
+
+import (
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+const (
+	// Sealed again under the same generation: the later one counts. $4 and not excluded.sealed: that would
+	// be reading the column, which this login may not.
+	sqlCredentialPut = `
+		INSERT INTO credentials (tenant_id, item_id, generation, sealed, created_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (tenant_id, item_id, generation) DO UPDATE SET sealed = $4, destroyed_at = NULL`
+	sqlCredentialsDestroy = `
+		UPDATE credentials SET sealed = NULL, destroyed_at = $3 WHERE tenant_id = $1 AND item_id = ANY ($2::uuid[]) AND destroyed_at IS NULL`
+
+	deliveryColumns = `d.id, d.item_id, d.has_passphrase, d.message_id, d.recipient, d.state, d.at`
+	sqlDeliveries   = `
+		SELECT i.order_id, ` + deliveryColumns + `
+		FROM order_items i JOIN deliveries d ON d.tenant_id = i.tenant_id AND d.item_id = i.id
+		WHERE i.tenant_id = $1 AND i.order_id = ANY ($2::uuid[]) ORDER BY d.at DESC, d.id DESC`
+	sqlDeliveryInsert = `INSERT INTO deliveries (tenant_id, id, item_id, passphrase_sealed, message_id, recipient, state, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+)
+
+func (x *tx) saveCredentials(d *app.Dossier) {
+	for _, c := range d.Added.Credentials {
+		x.queue(sqlCredentialPut, uid(x.tenant), uid(c.Item), c.Generation, c.Sealed, stamp(x.now))
+	}
+	if len(d.Added.Destroyed) > 0 {
+		x.queue(sqlCredentialsDestroy, uid(x.tenant), uids(d.Added.Destroyed), stamp(x.now))
+	}
+}
+
+func scanDelivery(r pgx.Rows, o *order.ID) (app.Delivery, error) {
+	var d app.Delivery
+	if err := r.Scan(intoID(o), intoID(&d.ID), intoID(&d.Item), &d.HasPassphrase, &d.MessageID, &d.Recipient, &d.State, intoTime(&d.At)); err != nil {
+		return d, fmt.Errorf("read delivery: %w", err)
+	}
+	return d, nil
+}
+
+func (l *loader) scanDelivery(r pgx.Rows) error {
+	var o order.ID
+	delivery, err := scanDelivery(r, &o)
+	if err != nil {
+		return err
+	}
+	if d := l.byOrder[o]; d != nil {
+		d.Deliveries = append(d.Deliveries, delivery)
+	}
+	return nil
+}
+
+// insertDeliveries writes each mail that went out, or may have; a delivery never changes after.
+func (x *tx) insertDeliveries(d *app.Dossier) {
+	for _, v := range d.Added.Deliveries {
+		x.queue(sqlDeliveryInsert, uid(x.tenant), uid(v.ID), uid(v.Item), v.PassphraseSealed, v.MessageID, v.Recipient, int16(v.State), stamp(v.At))
+	}
+}
