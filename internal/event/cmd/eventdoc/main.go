@@ -1,0 +1,69 @@
+// Command eventdoc writes what is derived from the event types: their JSON Schemas
+// (internal/event/schema) and docs/events.md. It reads Go types, the routing matrix and the golden
+// examples, and knows nothing else of the product. A test fails when its output is not committed.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	log.SetFlags(0)
+	root, err := moduleRoot()
+	if err != nil {
+		log.Fatal(err)
+	}
+	files, err := generate(root)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for name, body := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			log.Fatal(err)
+		}
+		if err := os.WriteFile(path, body, 0o644); err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// generate makes all files, by their path below the module's root.
+func generate(root string) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, k := range kinds {
+		s, err := schemaOf(k)
+		if err != nil {
+			return nil, err
+		}
+		files[fmt.Sprintf("internal/event/schema/%s/%d.json", k.Type, major)] = s
+	}
+	page, err := document(filepath.Join(root, "internal/event/testdata"))
+	if err != nil {
+		return nil, err
+	}
+	files["docs/events.md"] = page
+	return files, nil
+}
+
+// moduleRoot is the nearest directory upwards that has a go.mod.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("not inside the module")
+		}
+		dir = up
+	}
+}

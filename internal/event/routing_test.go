@@ -1,0 +1,48 @@
+package event_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// The eight rows of D19, copied by hand.
+func TestRoutingMatrixIsTheSpecifications(t *testing.T) {
+	t.Parallel()
+	const n, b, a, p, o = event.Notify, event.Billing, event.Audit, event.Provision, event.Portal
+	for typ, want := range map[event.Type][]event.Consumer{
+		"order.created":              {a, o},
+		"order.payment-confirmed":    {n, b, a, p, o},
+		"order.provisioning-started": {n, a, o},
+		"order.fulfilled":            {n, b, a, o},
+		"order.cancelled":            {n, b, a, p, o},
+		"order.failed":               {n, b, a, o},
+		"order.service-delivered":    {b, a, o},
+		"billing.refund-requested":   {n, b, a, o},
+	} {
+		var got []event.Consumer
+		for _, c := range event.Consumers() {
+			if c.Hears(typ) {
+				got = append(got, c)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s is heard by (-specified +routed):\n%s", typ, diff)
+		}
+	}
+}
+
+func TestEveryTypeIsRoutedToAuditAndPortalAtLeast(t *testing.T) {
+	t.Parallel()
+	for _, typ := range order.EventTypes() {
+		if !event.Audit.Hears(typ) || !event.Portal.Hears(typ) {
+			t.Errorf("%s is not heard by both Audit and Portal", typ)
+		}
+	}
+	if got, want := len(event.Routing), len(order.EventTypes()); got != want {
+		t.Errorf("%d types are routed, %d exist", got, want)
+	}
+}
