@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/kafka"
 )
@@ -45,6 +48,21 @@ func New(t testing.TB) *Broker {
 	return b
 }
 
+// drop deletes the topics: a real Kafka outlives the test.
+func (b *Broker) drop(t testing.TB) {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...))
+	if err != nil {
+		t.Errorf("drop topics: %v", err)
+		return
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := kadm.NewClient(cl).DeleteTopics(ctx, b.Names.Events, b.Names.Positions, b.Names.Letters); err != nil {
+		t.Errorf("drop topics: %v", err)
+	}
+}
+
 // Bare is New without any topic.
 func Bare(t testing.TB) *Broker {
 	t.Helper()
@@ -52,6 +70,7 @@ func Bare(t testing.TB) *Broker {
 	b := &Broker{Cluster: kafka.Cluster{Names: kafka.NamesFor("order-events-"+suffix, "orders-relay-"+suffix+"-")}}
 	if addr := os.Getenv(Variable); addr != "" {
 		b.Brokers = []string{addr}
+		t.Cleanup(func() { b.drop(t) })
 		return b
 	}
 	k, err := embedded.StartKafka(embedded.KafkaConfig{Dir: t.TempDir()})

@@ -91,7 +91,7 @@ consume() {
 	kafka org.apache.kafka.tools.consumer.ConsoleConsumer --bootstrap-server "$address" \
 		--topic "${TOPIC:-order-events}" --from-beginning --isolation-level read_committed \
 		--property print.key=true --property print.headers=true --property print.partition=true \
-		--timeout-ms 20000 --max-messages "$1"
+		--timeout-ms "${PATIENCE_MS:-10000}" --max-messages "$1"
 }
 
 case ${1:-} in
