@@ -2,8 +2,8 @@ package httpapi
 
 import (
 	"crypto/sha256"
-	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -168,11 +168,20 @@ func (f *failures) count(addr string, now time.Time) {
 	}
 }
 
-// addressOf is the address a request came from, without its port.
+// addressOf is the address a request came from, without its port. A host of IPv6 has a network of
+// addresses to come from, so there it is the /64.
 func addressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
 	}
-	return host
+	addr := from.Addr().Unmap()
+	if addr.Is4() {
+		return addr.String()
+	}
+	network, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return addr.String()
+	}
+	return network.String()
 }

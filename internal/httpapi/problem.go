@@ -92,7 +92,7 @@ type problem struct {
 
 // problemFault is one fault of a request: of its body at Pointer, or of a parameter.
 type problemFault struct {
-	Pointer   *string `json:"pointer,omitempty" doc:"JSON pointer into the body; empty for the whole." example:"/items/0/plan"`
+	Pointer   *string `json:"pointer,omitzero" doc:"JSON pointer into the body; empty for the whole." example:"/items/0/plan"`
 	Parameter string  `json:"parameter,omitempty" doc:"Name of a query or header parameter."`
 	Code      string  `json:"code" doc:"Stable, kebab-case."`
 	Message   string  `json:"message" doc:"For a person."`
@@ -137,7 +137,9 @@ func problemOf(err error, requestID string) (p *problem, hidden bool) {
 		p = newProblem(http.StatusUnprocessableEntity, fault.CodeValidation, "1 fault(s) in the request; see errors", requestID)
 		p.Errors = []problemFault{{Parameter: parameter.name, Code: parameter.v.Code, Message: parameter.v.Message, Allowed: parameter.v.Allowed}}
 		return p, false
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case errors.Is(err, context.DeadlineExceeded):
+		f, hidden = unavailable(), true
+	case errors.Is(err, context.Canceled): // the client has gone
 		f = unavailable()
 	default:
 		f, hidden = internalFault(), true

@@ -144,10 +144,15 @@ func (s *server) problem(req *request, err error) (app.Answer, error) {
 // operation is the OpenAPI side of a route.
 func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 	schemas := s.api.OpenAPI().Components.Schemas
+	// The body was read, and bounded, before the library sees it: -1 is no second bound.
 	op := huma.Operation{
 		Method: rt.Method, Path: rt.Path, OperationID: rt.ID, Summary: rt.Summary, Description: rt.describe(), Tags: []string{rt.Tag},
-		DefaultStatus: rt.Status, MaxBodyBytes: MaxBody, SkipValidateBody: true, Metadata: map[string]any{"route": rt},
+		DefaultStatus: rt.Status, MaxBodyBytes: -1, SkipValidateBody: true, Metadata: map[string]any{"route": rt},
 		Security: []map[string][]string{{"apiKey": {}}}, Responses: map[string]*huma.Response{},
+	}
+	if e := s.examples[rt.ID]; e.Request != nil {
+		// The library adds the schema of the body to it.
+		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{applicationJSON: {Example: e.Request}}}
 	}
 	ok := &huma.Response{Description: http.StatusText(rt.Status), Headers: map[string]*huma.Param{}}
 	if answer != nil {

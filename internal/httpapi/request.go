@@ -104,6 +104,7 @@ func (s *server) admit(req *request, w http.ResponseWriter, r *http.Request, op 
 	if key != "" && req.route.Key {
 		req.caller.Key = &app.IdempotencyKey{Key: key, Fingerprint: fingerprint(r, req.caller.Actor, raw)}
 	}
+	r.Header.Set("Content-Type", applicationJSON) // however it was spelt: the library knows one spelling
 	return nil
 }
 

@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+)
+
+// hands is a clock that a test moves.
+type hands struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (h *hands) now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at
+}
+
+func (h *hands) forward(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at = h.at.Add(d)
+}
+
+func limited(t *testing.T, l Limits) (*kit, *hands) {
+	t.Helper()
+	clock := &hands{at: now}
+	return newKit(t, func(c *Config) { c.Limits, c.Now = l, clock.now }), clock
+}
+
+func TestBucketIsEmptiedByItsBurstAndFillsWithTime(t *testing.T) {
+	t.Parallel()
+	k, clock := limited(t, Limits{Requests: Rate{PerSecond: 2, Burst: 3}})
+	for i := range 3 {
+		if w := k.do("GET", "/v1/me", ""); w.Code != 200 {
+			t.Fatalf("request %d answered %d", i, w.Code)
+		}
+	}
+	w := k.do("GET", "/v1/me", "")
+	k.wantProblem(w, 429, "rate-limited")
+	if w.Header().Get("Retry-After") != "1" {
+		t.Errorf("Retry-After = %q", w.Header().Get("Retry-After"))
+	}
+	calls := len(k.fake.called())
+	if calls != 3 {
+		t.Errorf("%d verbs were called, want 3: a refused request does no work", calls)
+	}
+	clock.forward(500 * time.Millisecond)
+	if w := k.do("GET", "/v1/me", ""); w.Code != 200 {
+		t.Errorf("half a second later: %d", w.Code)
+	}
+	k.wantProblem(k.do("GET", "/v1/me", ""), 429, "rate-limited")
+	// Another key of the same tenant shares the tenant's bucket.
+	k.wantProblem(k.do("GET", "/v1/me", "", "Authorization", "Bearer "+secondKey), 429, "rate-limited")
+}
+
+func TestWritesHaveABucketOfTheirOwnAndQuotesAreReads(t *testing.T) {
+	t.Parallel()
+	k, _ := limited(t, Limits{Requests: Rate{100, 200}, Writes: Rate{1, 2}})
+	for range 2 {
+		k.do("POST", "/v1/orders", "{}")
+	}
+	k.wantProblem(k.do("POST", "/v1/orders", "{}"), 429, "rate-limited")
+	if w := k.do("POST", "/v1/quotes", `{"items":[]}`); w.Code != 200 {
+		t.Errorf("a quote answered %d", w.Code)
+	}
+	if w := k.do("GET", orderPath, ""); w.Code != 200 {
+		t.Errorf("a read answered %d", w.Code)
+	}
+}
+
+func TestTenWrongKeysAMinuteBlockTheirAddressAndNoOther(t *testing.T) {
+	t.Parallel()
+	k, clock := limited(t, DefaultLimits())
+	from := func(addr, key string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", "/v1/me", nil)
+		r.RemoteAddr = addr
+		r.Header.Set("Authorization", "Bearer "+key)
+		w := httptest.NewRecorder()
+		k.api.ServeHTTP(w, r)
+		return w
+	}
+	for i := range 10 {
+		k.wantProblem(from("192.0.2.7:"+strconv.Itoa(4000+i), "wrong"+strconv.Itoa(i)), 401, "unauthenticated")
+	}
+	k.wantProblem(from("192.0.2.7:5000", "wrong"), 429, "rate-limited")
+	w := from("192.0.2.7:5001", rightKey)
+	k.wantProblem(w, 429, "rate-limited")
+	if w.Header().Get("Retry-After") != "60" {
+		t.Errorf("Retry-After = %q", w.Header().Get("Retry-After"))
+	}
+	if w := from("192.0.2.8:5000", rightKey); w.Code != 200 {
+		t.Errorf("another address answered %d", w.Code)
+	}
+	clock.forward(time.Minute)
+	if w := from("192.0.2.7:5002", rightKey); w.Code != 200 {
+		t.Errorf("a minute later: %d", w.Code)
+	}
+}
+
+func TestAddressOfAHostIsItsNetworkInIPv6(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]string{
+		"192.0.2.7:80": "192.0.2.7", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64", "[2001:db8:1:2:ffff::1]:81": "2001:db8:1:2::/64", "[::ffff:192.0.2.7]:80": "192.0.2.7", "odd": "odd",
+	} {
+		if got := addressOf(&http.Request{RemoteAddr: sent}); got != want {
+			t.Errorf("addressOf(%s) = %s, want %s", sent, got, want)
+		}
+	}
+}
+
+func TestDatabaseAwayWhileAuthenticatingIs503AndNoWrongKey(t *testing.T) {
+	t.Parallel()
+	k, _ := limited(t, Limits{FailedKeys: 1})
+	away := fault.New(fault.KindUnavailable, "database-away", "Try again.")
+	k.fake.fail["Authenticate"] = away
+	k.wantProblem(k.do("GET", "/v1/me", ""), 503, "database-away")
+	k.fake.fail["Authenticate"] = errors.New("boom")
+	k.wantProblem(k.do("GET", "/v1/me", ""), 500, "internal")
+	delete(k.fake.fail, "Authenticate")
+	if w := k.do("GET", "/v1/me", ""); w.Code != 200 {
+		t.Errorf("answered %d: our own failure was counted as a wrong key", w.Code)
+	}
+}
+
+func TestLimiterForgetsWhoHasRecovered(t *testing.T) {
+	t.Parallel()
+	b := newBuckets[int](Rate{1, 1})
+	for i := range maxTracked {
+		b.take(i, now)
+	}
+	b.take(maxTracked, now.Add(time.Minute))
+	if len(b.held) != 1 {
+		t.Errorf("%d are remembered, want 1", len(b.held))
+	}
+}
+
+func TestLimitsHoldUnderConcurrency(t *testing.T) {
+	t.Parallel()
+	b := newBuckets[string](Rate{1, 50})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	granted := 0
+	for range 10 {
+		wg.Go(func() {
+			for range 20 {
+				if _, ok := b.take("k", now); ok {
+					mu.Lock()
+					granted++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if granted != 50 {
+		t.Errorf("%d were let through, want 50", granted)
+	}
+}
