@@ -119,6 +119,15 @@ func (p producing) OnProduceBatchWritten(_ kgo.BrokerMetadata, topic string, _ i
 	p(topic)
 }
 
+// acknowledged is told when the broker has taken a record of a transaction.
+type acknowledged func(topic string)
+
+func (a acknowledged) OnProduceRecordUnbuffered(r *kgo.Record, err error) {
+	if err == nil {
+		a(r.Topic)
+	}
+}
+
 func TestKilledRelayLosesDoublesAndInvertsNothing(t *testing.T) {
 	t.Parallel()
 	const kills = 10
@@ -162,7 +171,7 @@ func TestBatchOfADeadRelayIsInvisibleToCommittedReaders(t *testing.T) {
 	m.commit(app.OutboxRow{ID: m.draw(), Record: record(t, orderID(1), 1, order.EvCreated)})
 	life, die := context.WithCancel(t.Context())
 	r := kafka.NewRelay(b.Cluster, 0, "dies", m, logger(t))
-	r.Hook(producing(func(topic string) {
+	r.Hook(acknowledged(func(topic string) {
 		if topic == b.Names.Events {
 			die()
 		}

@@ -52,7 +52,7 @@ func published(t *testing.T, b *kafkatest.Broker) (want []string) {
 	}
 	life, die := context.WithCancel(t.Context())
 	r := kafka.NewRelay(b.Cluster, 0, "dies", m, logger(t))
-	r.Hook(producing(func(topic string) {
+	r.Hook(acknowledged(func(topic string) {
 		if topic == b.Names.Events {
 			die()
 		}
