@@ -8,6 +8,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
+//go:generate go run ./cmd/lifecycledoc -o ../../docs/order-lifecycle.md
+
 // Trigger is what moves an order.
 type Trigger uint8
 

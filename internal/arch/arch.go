@@ -1,0 +1,4 @@
+// Package arch holds no code: its tests hold the rules that the compiler does not know. Which package
+// may import which, where a library's types may appear, what a test has to do, which words may stand
+// in a file, and whether the documents speak of what is there.
+package arch

@@ -1,0 +1,242 @@
+package arch
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// row says what a package may import: ours by the folder below internal/, others by module or by a
+// part of it. Its own test files may import that too, besides what every test may.
+type row struct {
+	ours []string
+	libs []string
+	kit  bool     // for tests only: must not reach the binary
+	test []string // modules that its tests need besides
+}
+
+// The layers, from the ground up (architecture.md, "Who may import whom").
+var (
+	ground    = []string{"id", "tenant", "fault", "money"}
+	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event")
+	contracts = append(slices.Clone(domain), "provider", "payment")
+	verbs     = append(slices.Clone(contracts), "app")
+	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "provider/sim", "payment/manual", "payment/demo"}
+	wired     = slices.Concat(verbs, adapters, []string{"invariant"})
+)
+
+// Modules that more than one row names.
+const (
+	pgx      = "github.com/jackc/pgx/v5"
+	franz    = "github.com/twmb/franz-go"
+	smtpKit  = "github.com/emersion/go-smtp"
+	chromedp = "github.com/chromedp"
+)
+
+// table has a row for every package. A library stands in the rows of the packages that own it and
+// nowhere else: no adapter imports another, and a library's types do not leave its package.
+var table = map[string]row{
+	// The ground: the standard library only.
+	"id":     {},
+	"fault":  {},
+	"money":  {},
+	"tenant": {ours: []string{"id"}},
+
+	// The domain: downward only. The JSON Schema module is its one outside module.
+	"order":   {ours: ground},
+	"catalog": {ours: ground, libs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
+	"fulfil":  {ours: append(slices.Clone(ground), "order")},
+	"event":   {ours: append(slices.Clone(ground), "order"), libs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
+
+	// The contracts with outside systems, and the verbs.
+	"provider": {ours: ground},
+	"payment":  {ours: ground},
+	"app":      {ours: contracts},
+
+	// The adapters: app and the domain, never each other.
+	"postgres":            {ours: append(slices.Clone(verbs), "postgres/migrations"), libs: []string{pgx, "github.com/pressly/goose/v3"}},
+	"postgres/migrations": {},
+	"queue":               {ours: verbs, libs: []string{pgx, "github.com/riverqueue/river"}},
+	"kafka":               {ours: verbs, libs: []string{franz}},
+	"httpapi":             {ours: verbs, libs: []string{"github.com/danielgtaylor/huma/v2", "github.com/go-json-experiment/json"}},
+	"portal":              {ours: verbs, libs: []string{"github.com/a-h/templ", "github.com/alexedwards/scs/v2"}, test: []string{chromedp}},
+	"mail":                {ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"}, test: []string{smtpKit, "github.com/emersion/go-sasl"}},
+	"vault":               {ours: verbs, libs: []string{"github.com/tink-crypto/tink-go/v2"}},
+	"provider/sim":        {ours: []string{"fault", "provider"}},
+	"payment/manual":      {ours: []string{"fault", "money", "payment"}},
+	"payment/demo":        {ours: []string{"fault", "money", "payment"}},
+
+	// Outside systems for development and tests, which know nothing of the product.
+	"embedded": {libs: []string{pgx, franz, smtpKit}, test: []string{"github.com/wneessen/go-mail"}},
+
+	// The checker from outside: the domain and its own plain rows. What it reads, it reads itself.
+	"invariant": {ours: domain, libs: []string{pgx}},
+
+	// Wiring: the one place besides cmd that knows everybody (ADR 0009).
+	"process":       {ours: wired, libs: []string{"github.com/google/uuid"}},
+	"cmd/platforma": {ours: append(slices.Clone(wired), "process", "embedded"), libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+
+	// Programs of the build.
+	"embedded/cmd/withpostgres": {ours: []string{"embedded"}},
+	"event/cmd/eventdoc":        {ours: append(slices.Clone(ground), "order", "event")},
+	"order/cmd/lifecycledoc":    {ours: []string{"order"}},
+
+	// Test kits.
+	"postgres/pgtest":       {kit: true, ours: append(slices.Clone(verbs), "postgres", "postgres/migrations", "embedded"), libs: []string{pgx}},
+	"kafka/kafkatest":       {kit: true, ours: []string{"kafka", "embedded"}, libs: []string{franz}},
+	"provider/providertest": {kit: true, ours: contracts},
+	"provider/sim/simtest":  {kit: true, ours: []string{"provider", "provider/sim"}},
+	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "portal"), libs: []string{chromedp}},
+	"world":                 {kit: true, ours: append(slices.Clone(wired), "process", "embedded", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest"), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
+	"arch":                  {},
+}
+
+// everyTest may import these, whatever its package.
+var everyTest = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak"}
+
+// kits lists the test-only packages.
+func kits() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		if table[name].kit {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// imports of a file, without quotes.
+func imports(f file) []string {
+	paths := make([]string, len(f.ast.Imports))
+	for i, s := range f.ast.Imports {
+		paths[i], _ = strconv.Unquote(s.Path.Value)
+	}
+	return paths
+}
+
+// ours turns an import path into the name the table uses, when it is one of the product's own.
+func ours(path string) (string, bool) {
+	rel, ok := strings.CutPrefix(path, module+"/")
+	return strings.TrimPrefix(rel, "internal/"), ok
+}
+
+// standard tells whether a path is of the standard library: its first part has no dot.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+// below tells whether a path lies in one of the modules, or in a module whose path begins with one.
+func below(path string, modules []string) bool {
+	return slices.ContainsFunc(modules, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") })
+}
+
+func TestEveryPackageHasItsPlaceAndImportsOnlyWhatItMay(t *testing.T) {
+	t.Parallel()
+	_, files := goFiles(t)
+	for _, f := range files {
+		r, placed := table[f.dir]
+		if !placed {
+			t.Errorf("%s: package %s has no row in the import table: give it one (architecture.md)", f.path, f.dir)
+			continue
+		}
+		allowedOurs, allowedLibs := r.ours, r.libs
+		if f.test {
+			// A test sees its own package from outside, the kits, and the outside systems.
+			allowedOurs = slices.Concat(r.ours, []string{f.dir, "embedded"}, kits())
+			allowedLibs = slices.Concat(r.libs, r.test, everyTest)
+		}
+		if r.kit {
+			allowedLibs = slices.Concat(allowedLibs, everyTest)
+		}
+		for _, path := range imports(f) {
+			if name, own := ours(path); own {
+				if !slices.Contains(allowedOurs, name) {
+					t.Errorf("%s: %s may not import %s", f.path, f.dir, name)
+				}
+				continue
+			}
+			if !standard(path) && !below(path, allowedLibs) {
+				t.Errorf("%s: %s is not of the modules that %s may use", f.path, path, f.dir)
+			}
+		}
+	}
+}
+
+func TestNoRowOfTheTableIsWithoutAPackage(t *testing.T) {
+	t.Parallel()
+	_, files := goFiles(t)
+	seen := map[string]bool{}
+	for _, f := range files {
+		seen[f.dir] = true
+	}
+	for name := range table {
+		if !seen[name] {
+			t.Errorf("the import table has a row for %s, which is not there", name)
+		}
+	}
+}
+
+func TestNoAdapterMayImportAnother(t *testing.T) {
+	t.Parallel()
+	for _, a := range adapters {
+		for _, other := range adapters {
+			if slices.Contains(table[a].ours, other) {
+				t.Errorf("the row of %s allows %s: adapters meet in process and cmd only", a, other)
+			}
+		}
+	}
+}
+
+func TestTheDomainKnowsNoTechnology(t *testing.T) {
+	t.Parallel()
+	above := slices.Concat(adapters, []string{"app", "embedded", "invariant", "process", "world"})
+	for _, d := range domain {
+		for _, other := range table[d].ours {
+			if slices.Contains(above, other) {
+				t.Errorf("the row of %s allows %s, which lies above the domain", d, other)
+			}
+		}
+	}
+	if len(table["app"].libs) > 0 {
+		t.Errorf("the row of app allows %v: verbs use ports", table["app"].libs)
+	}
+}
+
+func TestNoTestKitReachesTheBinary(t *testing.T) {
+	t.Parallel()
+	_, files := goFiles(t)
+	for _, f := range files {
+		if f.test || table[f.dir].kit {
+			continue
+		}
+		for _, path := range imports(f) {
+			name, own := ours(path)
+			if own && table[name].kit || path == "testing" || strings.HasPrefix(path, "testing/") && path != "testing/fstest" {
+				t.Errorf("%s imports %s, which is for tests only", f.path, path)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	t.Parallel()
+	_, files := goFiles(t)
+	said, path := map[string]int{}, map[string]string{}
+	for _, f := range files {
+		if f.test {
+			continue
+		}
+		path[f.dir] = f.path
+		if f.ast.Doc != nil && len(f.ast.Doc.Text()) > 60 {
+			said[f.dir]++
+		}
+	}
+	for dir, p := range path {
+		if said[dir] != 1 {
+			t.Errorf("package %s (%s) has %d package comments: it needs one that says what it is for", dir, p, said[dir])
+		}
+	}
+}
