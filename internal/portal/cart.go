@@ -1,0 +1,189 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// errNoCart says that a person has no draft.
+var errNoCart = errors.New("no draft")
+
+// findCart is the draft that the person filled last, else their newest one.
+func (p *Portal) findCart(r *http.Request, v *visit) (*app.Dossier, error) {
+	ctx := r.Context()
+	if known, err := id.Parse[order.Order](p.sessions.GetString(ctx, keyCart)); err == nil {
+		d, err := p.verbs.Order(ctx, v.Caller, known)
+		if err == nil && d.Order.State == order.Draft {
+			return d, nil
+		}
+		if f := fault.Of(err); err != nil && (f == nil || f.Kind != fault.KindNotFound) {
+			return nil, err
+		}
+	}
+	drafts, err := p.verbs.Orders(ctx, v.Caller, app.OrderFilter{Customer: v.Member, State: order.Draft, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(drafts.Data) == 0 {
+		return nil, errNoCart
+	}
+	return drafts.Data[0], nil
+}
+
+// rememberCart keeps which draft is the cart and how many items its badge shows.
+func (p *Portal) rememberCart(r *http.Request, o *order.Order) {
+	ctx := r.Context()
+	if o.State != order.Draft {
+		p.sessions.Remove(ctx, keyCart)
+		p.sessions.Remove(ctx, keyCount)
+		return
+	}
+	p.sessions.Put(ctx, keyCart, o.ID.String())
+	p.sessions.Put(ctx, keyCount, len(o.Items))
+}
+
+// cartView is a draft as its owner sees it before paying.
+type cartView struct {
+	Order   *order.Order
+	Items   []itemView
+	Totals  totalsView
+	Methods []string
+	Method  string
+	Due     int // days an unpaid order is kept
+	Faults  []string
+	MayEdit bool
+}
+
+type totalsView struct{ Monthly, Annual, Due, Exact, Rate string }
+
+func totalsOf(o *order.Order) totalsView {
+	t := o.Totals()
+	view := totalsView{Due: amount(t.DueNow, o.Currency), Exact: money.Format(t.DueNow, o.Currency), Rate: rateText(o.FX, o.Currency)}
+	if t.Monthly != 0 {
+		view.Monthly = amount(t.Monthly, o.Currency)
+	}
+	if t.Annual != 0 {
+		view.Annual = amount(t.Annual, o.Currency)
+	}
+	return view
+}
+
+func (p *Portal) currentCart(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d, err := p.findCart(r, v)
+	if errors.Is(err, errNoCart) {
+		p.sessions.Remove(r.Context(), keyCount)
+		return p.show(w, r, http.StatusOK, emptyCartPage(p.chrome(r, v, "cart", "Cart")))
+	}
+	if err != nil {
+		return err
+	}
+	return see(w, r, "/orders/"+d.Order.ID.String()+"/cart")
+}
+
+func (p *Portal) cartPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d, err := p.dossier(r, v)
+	if err != nil {
+		return err
+	}
+	if d.Order.State != order.Draft {
+		return see(w, r, "/orders/"+d.Order.ID.String())
+	}
+	if d.Order.Customer == v.Member {
+		p.rememberCart(r, d.Order)
+	}
+	return p.showCart(w, r, v, d, http.StatusOK, nil)
+}
+
+func (p *Portal) showCart(w http.ResponseWriter, r *http.Request, v *visit, d *app.Dossier, status int, faults []string) error {
+	items, err := p.itemViews(r, v, d)
+	if err != nil {
+		return err
+	}
+	view := cartView{Order: d.Order, Items: items, Totals: totalsOf(d.Order), Methods: p.cfg.Methods, Method: d.Settings.PaymentMethod, Due: d.Settings.PaymentDueDays, Faults: faults,
+		MayEdit: slices.Contains(p.verbs.AllowedActions(v.Caller, d), order.ActEdit)}
+	if !slices.Contains(view.Methods, view.Method) {
+		view.Method = view.Methods[0]
+	}
+	return p.show(w, r, status, cartPage(p.chrome(r, v, "cart", "Cart"), v, view))
+}
+
+// changeCart takes the cart's one form: remove an item, keep policy and reference, or submit. Policy
+// and reference are kept first, so that what is submitted is what the form showed.
+func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	d, err := p.dossier(r, v)
+	if err != nil {
+		return err
+	}
+	pre, err := sentVersion(r)
+	if err != nil {
+		return err
+	}
+	here := "/orders/" + d.Order.ID.String() + "/cart"
+	edit := app.EditOrder{Order: d.Order.ID, Precondition: pre}
+	remove := r.PostForm.Get("remove")
+	if remove != "" {
+		items := slices.DeleteFunc(inputsOf(d.Order), func(in app.ItemInput) bool { return in.ID == remove })
+		edit.Items = &items
+	}
+	policy, reference := r.PostForm.Get("policy"), r.PostForm.Get("external_id")
+	if policy != d.Order.Policy.String() || reference != d.Order.ExternalID || edit.Items != nil {
+		edit.Policy, edit.ExternalID = &policy, &reference
+		changed, err := p.verbs.EditOrder(r.Context(), v.Caller, edit)
+		if err != nil {
+			return p.cartRefused(w, r, v, d, err)
+		}
+		d, pre.Version = changed, &changed.Order.Version
+	}
+	p.rememberCart(r, d.Order)
+	if r.PostForm.Get("do") != "submit" || remove != "" {
+		if remove != "" {
+			p.flash(r, "The item was removed from your cart.")
+		}
+		return see(w, r, here)
+	}
+	in := app.SubmitOrder{Order: d.Order.ID, Precondition: pre, PaymentMethod: r.PostForm.Get("payment_method")}
+	if total := r.PostForm.Get("expected_total"); total != "" {
+		in.ExpectedTotal = &event.Amount{Amount: total, Currency: d.Order.Currency}
+	}
+	submitted, err := p.verbs.SubmitOrder(r.Context(), v.Caller, in)
+	if err != nil {
+		return p.cartRefused(w, r, v, d, err)
+	}
+	p.rememberCart(r, submitted.Order)
+	return see(w, r, "/orders/"+d.Order.ID.String())
+}
+
+// cartRefused shows the cart again with what is wrong; a fault of another kind goes to its own page.
+func (p *Portal) cartRefused(w http.ResponseWriter, r *http.Request, v *visit, d *app.Dossier, err error) error {
+	f := fault.Of(err)
+	if f == nil || f.Kind != fault.KindInvalid {
+		return err
+	}
+	faults := messages(f.Violations)
+	if len(faults) == 0 {
+		faults = []string{f.Detail}
+	}
+	return p.showCart(w, r, v, d, http.StatusUnprocessableEntity, faults)
+}
+
+// methodText words a payment method (D28).
+func methodText(method string) string {
+	switch method {
+	case "manual":
+		return "Bank transfer, confirmed by an operator"
+	case "demo":
+		return "Demo payment, confirms by itself"
+	}
+	return words(method)
+}

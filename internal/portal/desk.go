@@ -1,0 +1,220 @@
+package portal
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// deskTabs are the pages of the desk that a visitor may open.
+func (p *Portal) deskTabs(v *visit, here string) []tab {
+	all := []struct {
+		text, path string
+		need       app.Permission
+	}{
+		{"Payments", "/desk/payments", app.ConfirmMoney}, {"Refunds by hand", "/desk/refunds", app.ReadDesk}, {"Dead letters", "/desk/letters", app.ReadDesk},
+		{"Figures", "/desk/figures", app.ReadAnalytics}, {"Routing", "/desk/routing", app.ReadRouting},
+	}
+	var tabs []tab
+	for _, t := range all {
+		if p.verbs.May(v.Actor, t.need) {
+			tabs = append(tabs, tab{t.text, t.path, t.path == here})
+		}
+	}
+	return tabs
+}
+
+func (p *Portal) deskPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if p.verbs.May(v.Actor, app.ConfirmMoney) {
+		return see(w, r, "/desk/payments")
+	}
+	return see(w, r, "/desk/letters")
+}
+
+func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	page, err := p.verbs.Orders(r.Context(), v.Caller, app.OrderFilter{State: order.PendingPayment, Query: r.URL.Query().Get("q"), Cursor: r.URL.Query().Get("cursor"), Limit: pageSize})
+	if err != nil {
+		return err
+	}
+	view := listView{Query: r.URL.Query().Get("q"), First: r.URL.Query().Get("cursor") == ""}
+	for _, d := range page.Data {
+		view.Rows = append(view.Rows, rowOf(d))
+	}
+	if page.Next != "" {
+		view.Older = "/desk/payments?cursor=" + page.Next
+	}
+	return p.show(w, r, http.StatusOK, paymentsPage(p.chrome(r, v, "desk", "Payments to confirm"), v, p.deskTabs(v, "/desk/payments"), view))
+}
+
+// refundsView lists refunds that a person has to move.
+type refundsView struct {
+	Items    []app.WorkItem
+	Older    string
+	MayWrite bool
+}
+
+func (p *Portal) refundsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	page, err := p.verbs.WorkItems(r.Context(), v.Caller, r.URL.Query().Get("cursor"), pageSize)
+	if err != nil {
+		return err
+	}
+	view := refundsView{Items: page.Data, MayWrite: p.verbs.May(v.Actor, app.WorkDesk)}
+	if page.Next != "" {
+		view.Older = "/desk/refunds?cursor=" + page.Next
+	}
+	return p.show(w, r, http.StatusOK, refundsPage(p.chrome(r, v, "desk", "Refunds by hand"), v, p.deskTabs(v, "/desk/refunds"), view))
+}
+
+func (p *Portal) finishRefund(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	refund, err := id.Parse[order.Refund](r.PathValue("refund"))
+	if err != nil {
+		return errNoPage
+	}
+	o, err := id.Parse[order.Order](r.PostForm.Get("order"))
+	if err != nil {
+		return errNoPage
+	}
+	reason := oneLine(r.PostForm.Get("reason"))
+	if err := checkReason(reason); err != nil {
+		return err
+	}
+	if _, err := p.verbs.FinishWorkItem(r.Context(), v.Caller, refund, o, reason); err != nil {
+		return err
+	}
+	p.flash(r, "The refund is marked as done.")
+	return see(w, r, "/desk/refunds")
+}
+
+// checkReason is for forms whose controls ask for a reason already: a browser sends one.
+func checkReason(reason string) error {
+	if n := len([]rune(reason)); n == 0 || n > maxReason {
+		return fault.Violated([]fault.Violation{{Pointer: "/reason", Code: "required", Message: fmt.Sprintf("Give a reason of one to %d characters. It stands in the record.", maxReason)}})
+	}
+	return nil
+}
+
+// lettersView lists what needs a person.
+type lettersView struct {
+	Letters  []app.DeadLetter
+	All      bool
+	Older    string
+	MayWrite bool
+}
+
+func (p *Portal) lettersPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	open := app.LetterOpen
+	f := app.DeadLetterFilter{State: &open, Cursor: r.URL.Query().Get("cursor"), Limit: pageSize}
+	view := lettersView{All: r.URL.Query().Get("state") == "all", MayWrite: p.verbs.May(v.Actor, app.WorkDesk)}
+	if view.All {
+		f.State = nil
+	}
+	page, err := p.verbs.DeadLetters(r.Context(), v.Caller, f)
+	if err != nil {
+		return err
+	}
+	view.Letters = page.Data
+	if page.Next != "" {
+		view.Older = "/desk/letters?cursor=" + page.Next
+		if view.All {
+			view.Older += "&state=all"
+		}
+	}
+	return p.show(w, r, http.StatusOK, lettersPage(p.chrome(r, v, "desk", "Dead letters"), v, p.deskTabs(v, "/desk/letters"), view))
+}
+
+func (p *Portal) redrive(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	letter, err := id.Parse[app.DeadLetter](r.PathValue("letter"))
+	if err != nil {
+		return errNoPage
+	}
+	reason := oneLine(r.PostForm.Get("reason"))
+	if err := checkReason(reason); err != nil {
+		return err
+	}
+	if _, err := p.verbs.RedriveDeadLetter(r.Context(), v.Caller, letter, reason); err != nil {
+		return err
+	}
+	p.flash(r, "It is tried again. The order's page shows how it goes.")
+	return see(w, r, "/desk/letters")
+}
+
+// suggestions word what an operator should try first.
+var suggestions = map[string]string{
+	"redrive":        "Try again: the fault may be over.",
+	"remove-by-hand": "Remove it at the provider by hand, then try again.",
+	"nothing":        "Nothing to do.",
+}
+
+// bar is one bar of the figures' chart.
+type bar struct {
+	State order.State
+	Text  string
+	Tone  string
+	Count int
+	Width int // of 100
+	Y     int
+}
+
+type figuresView struct {
+	Stats      app.OrderStats
+	Bars       []bar
+	Height     int
+	Average    string
+	Revenue    string
+	Conversion string
+}
+
+func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	s, err := p.verbs.OrderStats(r.Context(), v.Caller)
+	if err != nil {
+		return err
+	}
+	view := figuresView{Stats: s, Average: amount(s.Average, s.Currency), Revenue: amount(s.Revenue, s.Currency), Conversion: fmt.Sprintf("%.0f %%", s.Conversion*100)}
+	most := 1
+	for _, n := range s.ByState {
+		most = max(most, n)
+	}
+	const rowHeight = 28
+	for i, st := range order.States() {
+		n := s.ByState[st]
+		view.Bars = append(view.Bars, bar{State: st, Text: stateText(st), Tone: stateTone(&order.Order{State: st}).Class, Count: n, Width: n * 100 / most, Y: i * rowHeight})
+	}
+	view.Height = len(view.Bars) * rowHeight
+	return p.show(w, r, http.StatusOK, figuresPage(p.chrome(r, v, "desk", "Figures"), v, p.deskTabs(v, "/desk/figures"), view))
+}
+
+func (p *Portal) routingPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	routing, err := p.verbs.Routing(r.Context(), v.Caller)
+	if err != nil {
+		return err
+	}
+	return p.show(w, r, http.StatusOK, routingPage(p.chrome(r, v, "desk", "Routing"), p.deskTabs(v, "/desk/routing"), routing))
+}
+
+// hears tells whether a consumer is among those an event is routed to.
+func hears(e app.RoutedEvent, c event.Consumer) bool {
+	for _, h := range e.Consumers {
+		if h == c {
+			return true
+		}
+	}
+	return false
+}
+
+func letterTone(l app.DeadLetter) tone {
+	if l.State == app.LetterOpen || l.State == app.LetterParked {
+		return tone{"bad", "alert"}
+	}
+	return tone{"calm", "check"}
+}

@@ -1,0 +1,95 @@
+package portal_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/portal"
+	"github.com/platforma-cloud/orders/internal/portal/portaltest"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+func serve(t testing.TB, s *portaltest.Story, change func(*portal.Config)) *httptest.Server {
+	t.Helper()
+	cfg := portal.Config{Dev: true, Methods: []string{"manual", "demo"}, Now: s.Fake.Now, Refresh: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
+		Simulated: func(_, region string) bool { return region == "mb-1" }, MailURL: "http://127.0.0.1:1080/"}
+	for _, a := range []tenant.Actor{s.Ana, s.Olga, s.Adam, s.Vera, s.Bor} {
+		name := "Acme Hosting"
+		if a.Tenant == s.Beta {
+			name = "Beta d.o.o."
+		}
+		cfg.Users = append(cfg.Users, portal.DemoUser{Tenant: a.Tenant, TenantName: name, Member: a.Member, Role: a.Role, Email: email(s, a)})
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	server := httptest.NewServer(portal.New(s.Fake, cfg))
+	t.Cleanup(server.Close)
+	return server
+}
+
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(b []byte) (int, error) {
+	l.t.Logf("%s", b)
+	return len(b), nil
+}
+
+func email(s *portaltest.Story, a tenant.Actor) string {
+	for who, name := range map[tenant.MemberID]string{s.Ana.Member: "ana@acme.example", s.Olga.Member: "olga@acme.example", s.Adam.Member: "adam@acme.example", s.Vera.Member: "vera@acme.example", s.Bor.Member: "bor@beta.example"} {
+		if who == a.Member {
+			return name
+		}
+	}
+	return ""
+}
+
+// TestCustomerWalksFromSignInToDelivery drives a browser.
+func TestCustomerWalksFromSignInToDelivery(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser is started")
+	}
+	s := portaltest.NewStory(time.Now)
+	s.Fake.Pace = 300 * time.Millisecond
+	server := serve(t, s, nil)
+	portaltest.Walk(t, server.URL, portaltest.User{Email: "bor@beta.example"})
+}
+
+// TestEveryPageOfTheStorybook looks at each page in each state, at both widths and in both themes.
+func TestEveryPageOfTheStorybook(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser is started")
+	}
+	s := portaltest.NewStory(time.Now)
+	server := serve(t, s, nil)
+	b := portaltest.Open(t, server.URL)
+	b.Size(1280)
+	only := os.Getenv("PORTAL_PAGE")
+	now := tenant.Actor{}
+	for _, page := range s.Pages {
+		if only != "" && !strings.Contains(page.Name, only) {
+			continue
+		}
+		if page.As.Member != now.Member {
+			if !now.Member.IsZero() {
+				b.SignOut()
+			}
+			if now = page.As; !now.Member.IsZero() {
+				b.SignIn(portaltest.User{Email: email(s, now)})
+			}
+		}
+		b.Go(page.Path)
+		b.Look(page.Name)
+		b.Size(1280)
+		if page.Status == http.StatusOK {
+			b.Quiet()
+			continue
+		}
+		b.Quiet("Failed to load resource") // the browser itself notes an answer of 400 and above
+	}
+}

@@ -1,0 +1,236 @@
+// Package portal is what people see: pages for customers and operators, rendered on the server and
+// whole without any script. It decodes a form, asks one verb and draws the answer; prices, rules and
+// permissions are the verbs' matter. It must not know SQL, brokers or providers, and it calls no
+// other adapter.
+package portal
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/catalog"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// Verbs is the part of the application that pages need. *app.App is one.
+type Verbs interface {
+	Authenticate(ctx context.Context, key string) (tenant.Actor, error)
+	Me(ctx context.Context, c app.Caller) (app.Member, error)
+	May(actor tenant.Actor, p app.Permission) bool
+	Settings(ctx context.Context, c app.Caller) (app.Settings, error)
+
+	Catalog(ctx context.Context) (*catalog.Catalog, error)
+	Quote(ctx context.Context, c app.Caller, items []app.ItemInput, cur money.Currency) (app.Quote, error)
+	CreateOrder(ctx context.Context, c app.Caller, in app.CreateOrder) (*app.Dossier, error)
+	EditOrder(ctx context.Context, c app.Caller, in app.EditOrder) (*app.Dossier, error)
+	SubmitOrder(ctx context.Context, c app.Caller, in app.SubmitOrder) (*app.Dossier, error)
+	ConfirmPayment(ctx context.Context, c app.Caller, in app.ConfirmPayment) (*app.Dossier, error)
+	RevertPayment(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
+	CancelOrder(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
+	RestoreOrder(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
+	HoldOrder(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
+	ReleaseOrder(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
+	Redeliver(ctx context.Context, c app.Caller, in app.Redeliver) (*app.Dossier, error)
+	ShowPassphrase(ctx context.Context, c app.Caller, o order.ID, d id.Of[app.Delivery]) (string, error)
+
+	Order(ctx context.Context, c app.Caller, o order.ID) (*app.Dossier, error)
+	Orders(ctx context.Context, c app.Caller, f app.OrderFilter) (app.Page[*app.Dossier], error)
+	OrderEvents(ctx context.Context, c app.Caller, o order.ID, after, limit int) ([]event.Record, error)
+	AllowedActions(c app.Caller, d *app.Dossier) []order.Action
+
+	DeadLetters(ctx context.Context, c app.Caller, f app.DeadLetterFilter) (app.Page[app.DeadLetter], error)
+	RedriveDeadLetter(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter], reason string) (app.DeadLetter, error)
+	WorkItems(ctx context.Context, c app.Caller, cursor string, limit int) (app.Page[app.WorkItem], error)
+	FinishWorkItem(ctx context.Context, c app.Caller, r order.RefundID, o order.ID, reason string) (*app.Dossier, error)
+	OrderStats(ctx context.Context, c app.Caller) (app.OrderStats, error)
+	Routing(ctx context.Context, c app.Caller) (app.Routing, error)
+
+	DeliveryKey(ctx context.Context, c app.Caller) (*app.KeyInfo, error)
+	PutDeliveryKey(ctx context.Context, c app.Caller, armored []byte) (*app.KeyInfo, error)
+}
+
+// Wakes tells a stream that something about an order changed. Missing a wake-up costs a poll.
+type Wakes interface {
+	Subscribe(t tenant.ID, o order.ID) (<-chan struct{}, func())
+}
+
+// DemoUser is a member whom the sign-in page offers in dev, without any key.
+type DemoUser struct {
+	Tenant     tenant.ID
+	TenantName string
+	Member     tenant.MemberID
+	Role       tenant.Role
+	Email      string
+}
+
+// Config of the pages. Now is required; everything else may be left zero.
+type Config struct {
+	Dev   bool       // the sign-in page lists Users; else it asks for an API key
+	Users []DemoUser // of dev
+	// Secure says that browsers come over https: cookies get the prefix __Host- and HSTS is sent.
+	Secure bool
+	// Methods are the payment methods offered at submit, the first by default; none: manual (D28).
+	Methods []string
+	// Simulated tells whether a product in a region is built by the simulator; nil: none is.
+	Simulated func(product, region string) bool
+	Wakes     Wakes         // nil: streams poll alone
+	Refresh   time.Duration // the longest time a stream goes without reading; 0: one second
+	Sessions  SessionStore  // nil: in memory, gone with the process
+	MailURL   string        // of dev: where mails can be read
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Portal serves the pages. Make one with New.
+type Portal struct {
+	verbs    Verbs
+	cfg      Config
+	sessions *scs.SessionManager
+	assets   *assets
+	gate     *gate
+
+	mu     sync.Mutex // guards brands
+	brands map[tenant.ID]cachedBrand
+}
+
+// New makes the handler of all pages, to be mounted at "/". It panics when Now is missing: a fault
+// of the wiring, seen at start.
+func New(verbs Verbs, cfg Config) http.Handler {
+	if cfg.Now == nil {
+		panic("portal: Config.Now is required")
+	}
+	if cfg.Refresh <= 0 {
+		cfg.Refresh = time.Second
+	}
+	if len(cfg.Methods) == 0 {
+		cfg.Methods = []string{"manual"}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Simulated == nil {
+		cfg.Simulated = func(string, string) bool { return false }
+	}
+	if cfg.Sessions == nil {
+		cfg.Sessions = NewMemorySessions(cfg.Now)
+	}
+	p := &Portal{verbs: verbs, cfg: cfg, assets: loadAssets(), gate: newGate(cfg.Now), brands: map[tenant.ID]cachedBrand{}}
+	p.sessions = newSessions(cfg)
+	p.sessions.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) { p.fail(w, r, nil, err) }
+	return p.handler()
+}
+
+func (p *Portal) handler() http.Handler {
+	pages, quiet := http.NewServeMux(), http.NewServeMux()
+	p.routes(pages, quiet)
+	forgery := http.NewCrossOriginProtection()
+	forgery.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, nil, errForeignForm) }))
+
+	all := http.NewServeMux()
+	all.Handle("GET /static/", p.assets)
+	for _, pattern := range quietRoutes {
+		all.Handle(pattern, forgery.Handler(p.loadSession(quiet)))
+	}
+	all.Handle("/", forgery.Handler(p.sessions.LoadAndSave(pages)))
+	return p.headers(all)
+}
+
+// quietRoutes read the session and never write it: they run beside a page's own requests, and saving
+// would undo what those have just put there.
+var quietRoutes = []string{"GET /brand.css", "POST /catalog/{product}/quote", "GET /orders/{order}/stream"}
+
+func (p *Portal) loadSession(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := ""
+		if c, err := r.Cookie(p.sessions.Cookie.Name); err == nil {
+			token = c.Value
+		}
+		ctx, err := p.sessions.Load(r.Context(), token)
+		if err != nil {
+			p.fail(w, r, nil, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+func (p *Portal) routes(mux, quiet *http.ServeMux) {
+	open := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+		mux.Handle(pattern, p.open(h))
+	}
+	page := func(pattern string, need app.Permission, h pageFunc) { mux.Handle(pattern, p.signedIn(need, h)) }
+
+	quiet.Handle("GET /brand.css", p.open(p.brandSheet))
+	quiet.Handle("POST /catalog/{product}/quote", p.signedIn(app.AskQuote, p.quote))
+	quiet.Handle("GET /orders/{order}/stream", p.signedIn(app.ReadOrders, p.stream))
+
+	open("GET /sign-in", p.signInPage)
+	open("POST /sign-in", p.signIn)
+	open("POST /sign-out", p.signOut)
+	page("GET /sign-in/again", "", p.signInAgainPage)
+	page("POST /sign-in/again", "", p.signInAgain)
+
+	page("GET /{$}", "", p.home)
+	page("GET /catalog", app.SeeCatalog, p.catalogPage)
+	page("GET /catalog/{product}", app.SeeCatalog, p.configurator)
+	page("POST /catalog/{product}", app.WriteOrders, p.addToCart)
+
+	page("GET /cart", app.WriteOrders, p.currentCart)
+	page("GET /orders/{order}/cart", app.WriteOrders, p.cartPage)
+	page("POST /orders/{order}/cart", app.WriteOrders, p.changeCart)
+
+	page("GET /orders", app.ReadOrders, p.ordersPage)
+	page("GET /orders/{order}", app.ReadOrders, p.orderPage)
+	page("GET /orders/{order}/do/{action}", app.ReadOrders, p.actionPage)
+	page("POST /orders/{order}/do/{action}", app.ReadOrders, p.act)
+	page("GET /orders/{order}/payment", app.ConfirmMoney, p.paymentPage)
+	page("POST /orders/{order}/payment", app.ConfirmMoney, p.confirmPayment)
+	page("POST /orders/{order}/items/{item}/redeliver", app.WriteOrders, p.redeliver)
+	page("POST /orders/{order}/deliveries/{delivery}/passphrase", app.WriteOrders, p.passphrase)
+
+	page("GET /desk", app.ReadDesk, p.deskPage)
+	page("GET /desk/payments", app.ConfirmMoney, p.paymentsPage)
+	page("GET /desk/refunds", app.ReadDesk, p.refundsPage)
+	page("POST /desk/refunds/{refund}", app.WorkDesk, p.finishRefund)
+	page("GET /desk/letters", app.ReadDesk, p.lettersPage)
+	page("POST /desk/letters/{letter}", app.WorkDesk, p.redrive)
+	page("GET /desk/figures", app.ReadAnalytics, p.figuresPage)
+	page("GET /desk/routing", app.ReadRouting, p.routingPage)
+
+	page("GET /account", "", p.accountPage)
+	page("POST /account/key", app.OwnDeliveryKey, p.putKey)
+
+	page("/", "", func(http.ResponseWriter, *http.Request, *visit) error { return errNoPage })
+}
+
+// policy allows what this origin serves and nothing else: no inline script or style, no frame, no
+// other origin (security.md, 3).
+const policy = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+
+func (p *Portal) headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		if p.cfg.Secure {
+			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// maxForm is the largest form taken: as a body of the API (security.md, 3).
+const maxForm = 64 << 10

@@ -1,0 +1,234 @@
+package portal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/a-h/templ"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// pageFunc serves a signed-in person.
+type pageFunc func(w http.ResponseWriter, r *http.Request, v *visit) error
+
+// open serves anybody.
+func (p *Portal) open(h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			p.fail(w, r, nil, err)
+		}
+	})
+}
+
+// signedIn serves a person who may do what the page is for; "" asks for a sign-in alone.
+func (p *Portal) signedIn(need app.Permission, h pageFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v, err := p.visitor(r)
+		if err != nil {
+			p.fail(w, r, nil, err)
+			return
+		}
+		if v == nil {
+			p.askToSignIn(w, r)
+			return
+		}
+		if need != "" && !p.verbs.May(v.Actor, need) {
+			p.fail(w, r, v, errNotAllowed)
+			return
+		}
+		if err := h(w, r, v); err != nil {
+			p.fail(w, r, v, err)
+		}
+	})
+}
+
+func (p *Portal) askToSignIn(w http.ResponseWriter, r *http.Request) {
+	to := "/sign-in"
+	if r.Method == http.MethodGet && r.URL.Path != "/" {
+		to += "?next=" + url.QueryEscape(r.URL.RequestURI())
+	}
+	if r.Header.Get("Hx-Request") == "true" { // a fragment cannot sign in: the whole page goes there
+		w.Header().Set("Hx-Redirect", "/sign-in")
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// chrome is what surrounds every page.
+type chrome struct {
+	Title string
+	Here  string // which entry of the navigation is this
+	Visit *visit // nil: nobody is signed in
+	Name  string // the tenant's, or ours
+	Flash string
+	Cart  int
+	Dev   bool
+	Mail  string
+	Nav   []navEntry
+	Files fileNames
+}
+
+type navEntry struct{ ID, Text, Href string }
+
+func (p *Portal) chrome(r *http.Request, v *visit, here, title string) chrome {
+	c := chrome{Title: title, Here: here, Visit: v, Name: "Platforma", Dev: p.cfg.Dev, Files: p.assets.names}
+	if v == nil {
+		return c
+	}
+	ctx := r.Context()
+	c.Flash = p.sessions.PopString(ctx, keyFlash)
+	c.Cart = p.sessions.GetInt(ctx, keyCount)
+	if v.brand.Name != "" {
+		c.Name = v.brand.Name
+	}
+	if p.cfg.Dev {
+		c.Mail = p.cfg.MailURL
+	}
+	may := func(need app.Permission) bool { return p.verbs.May(v.Actor, need) }
+	if may(app.SeeCatalog) {
+		c.Nav = append(c.Nav, navEntry{"catalog", "Catalogue", "/catalog"})
+	}
+	if may(app.WriteOrders) {
+		c.Nav = append(c.Nav, navEntry{"cart", "Cart", "/cart"})
+	}
+	if may(app.ReadOrders) {
+		c.Nav = append(c.Nav, navEntry{"orders", "Orders", "/orders"})
+	}
+	if may(app.ReadDesk) {
+		c.Nav = append(c.Nav, navEntry{"desk", "Desk", "/desk"})
+	}
+	return c
+}
+
+// show renders a whole page. The type is said, because a sniffing server has called a page that
+// starts with <progress> text/plain.
+func (p *Portal) show(w http.ResponseWriter, r *http.Request, status int, page templ.Component) error {
+	var b bytes.Buffer
+	if err := page.Render(r.Context(), &b); err != nil {
+		return fmt.Errorf("render %s: %w", r.URL.Path, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Faults of the portal's own.
+var (
+	errForeignForm = fault.New(fault.KindForbidden, "foreign-form", "This form was sent from another site. Nothing was changed. Open the page here and send it again.")
+	errNotAllowed  = fault.New(fault.KindForbidden, fault.CodeForbidden, "Your role does not include this. Nothing was changed. Ask an admin of your organisation if you need it.")
+	errNoPage      = fault.New(fault.KindNotFound, fault.CodeNotFound, "There is no such page, or it belongs to somebody else.")
+)
+
+// trouble is a fault as a page says it.
+type trouble struct {
+	Status  int
+	Title   string
+	Detail  string
+	Next    string
+	Back    string // where to go on
+	BackTo  string // what that place is called
+	Faults  []fault.Violation
+	Request string
+}
+
+// statuses is how a fault's kind is answered.
+var statuses = map[fault.Kind]int{
+	fault.KindInvalid: 422, fault.KindMalformed: 400, fault.KindUnauthenticated: 401, fault.KindForbidden: 403, fault.KindNotFound: 404,
+	fault.KindConflict: 409, fault.KindPrecondition: 412, fault.KindPreconditionMissing: 428, fault.KindTooMany: 429, fault.KindUnavailable: 503,
+}
+
+var troubleTitles = map[int]string{
+	400: "That could not be read", 401: "Please sign in", 403: "This is not yours to do", 404: "Nothing here", 409: "The order has moved on",
+	412: "The order has moved on", 413: "That is too large", 422: "That cannot be done as asked", 428: "That could not be read", 429: "Too often", 500: "Our fault", 503: "Not right now",
+}
+
+var troubleNext = map[int]string{
+	400: "Nothing was changed. Go back and try again.",
+	401: "Your session has ended or the key is not known.",
+	403: "",
+	404: "Check the address, or start from your orders.",
+	409: "Nothing was changed by this request. Look at the order as it is now, then decide.",
+	412: "Nothing was changed by this request. Look at the order as it is now, then decide.",
+	413: "Nothing was changed. Send less.",
+	422: "Nothing was changed. Correct it and send it again.",
+	428: "Nothing was changed. Go back and try again.",
+	429: "Nothing was changed. Wait a little, then try again.",
+	500: "We do not know whether your change was made: look at the order before you repeat it. The fault was logged with the number below.",
+	503: "Nothing was changed as far as we know. Try again in a few seconds.",
+}
+
+// fail answers an error with a designed page; of an internal one it shows nothing but its number.
+func (p *Portal) fail(w http.ResponseWriter, r *http.Request, v *visit, err error) {
+	t := p.troubleOf(r, err)
+	if t.Status >= http.StatusInternalServerError {
+		p.cfg.Log.ErrorContext(r.Context(), "portal page failed", "path", r.URL.Path, "request_id", t.Request, "error", err)
+	}
+	if f := fault.Of(err); f != nil && f.After > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(int(f.After.Seconds())+1))
+	}
+	if err := p.show(w, r, t.Status, problemPage(p.chromeOfTrouble(r, v, t), t)); err != nil {
+		p.cfg.Log.ErrorContext(r.Context(), "portal could not answer", "path", r.URL.Path, "error", err)
+	}
+}
+
+func (p *Portal) chromeOfTrouble(r *http.Request, v *visit, t trouble) chrome {
+	if v == nil { // no session may be at hand here
+		return chrome{Title: t.Title, Name: "Platforma", Dev: p.cfg.Dev, Files: p.assets.names}
+	}
+	return p.chrome(r, v, "", t.Title)
+}
+
+func (p *Portal) troubleOf(r *http.Request, err error) trouble {
+	t := trouble{Status: http.StatusInternalServerError, Request: r.Header.Get("X-Request-Id"), Back: "/", BackTo: "Start page"}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		t.Status = http.StatusRequestEntityTooLarge
+	}
+	if f := fault.Of(err); f != nil {
+		t.Status, t.Detail, t.Faults = statuses[f.Kind], f.Detail, f.Violations
+		if len(f.Violations) > 0 {
+			t.Detail = ""
+		}
+	}
+	t.Title, t.Next = troubleTitles[t.Status], troubleNext[t.Status]
+	if o := r.PathValue("order"); o != "" && t.Status != http.StatusNotFound {
+		t.Back, t.BackTo = "/orders/"+o, "To the order"
+	}
+	return t
+}
+
+// local keeps a redirect on this site: a path of ours, or the start page.
+func local(to string) string {
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
+		return "/"
+	}
+	return to
+}
+
+// see sends the browser on after a form was taken.
+func see(w http.ResponseWriter, r *http.Request, to string) error {
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+func (v *visit) isCustomer() bool { return v.Role == tenant.Customer }
+
+// htmxConfig forbids what the content security policy would refuse anyway, and keeps no copy of a
+// page in the browser's storage.
+const htmxConfig = `{"allowEval":false,"includeIndicatorStyles":false,"allowScriptTags":false,"historyCacheSize":0,"refreshOnHistoryMiss":true,"selfRequestsOnly":true,"timeout":10000}`
+
+func signInAction(v signInView) string {
+	if v.Again {
+		return "/sign-in/again"
+	}
+	return "/sign-in"
+}

@@ -1,0 +1,223 @@
+package portal
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// How long a session lives (security.md, 1).
+const (
+	idleFor  = 30 * time.Minute
+	liveFor  = 12 * time.Hour
+	freshFor = 5 * time.Minute // for payments, keys and passphrases
+)
+
+// SessionStore keeps sessions by the SHA-256 of their token. Find answers false for an unknown or
+// expired one.
+type SessionStore interface {
+	Find(token string) (data []byte, found bool, err error)
+	Commit(token string, data []byte, expiry time.Time) error
+	Delete(token string) error
+}
+
+// memorySessions is the store of a single process. Expired rows go with the next commit.
+type memorySessions struct {
+	now func() time.Time
+
+	mu   sync.Mutex // guards rows
+	rows map[string]sessionRow
+}
+
+type sessionRow struct {
+	data   []byte
+	expiry time.Time
+}
+
+// NewMemorySessions keeps sessions in memory: they end with the process.
+func NewMemorySessions(now func() time.Time) SessionStore {
+	return &memorySessions{now: now, rows: map[string]sessionRow{}}
+}
+
+// Find a session that has not expired.
+func (m *memorySessions) Find(token string) ([]byte, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	row, ok := m.rows[token]
+	if !ok || m.now().After(row.expiry) {
+		return nil, false, nil
+	}
+	return row.data, true, nil
+}
+
+// Commit stores a session and forgets those that expired.
+func (m *memorySessions) Commit(token string, data []byte, expiry time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for t, row := range m.rows {
+		if m.now().After(row.expiry) {
+			delete(m.rows, t)
+		}
+	}
+	m.rows[token] = sessionRow{data: data, expiry: expiry}
+	return nil
+}
+
+// Delete ends a session.
+func (m *memorySessions) Delete(token string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.rows, token)
+	return nil
+}
+
+func newSessions(cfg Config) *scs.SessionManager {
+	s := scs.New()
+	s.Store = cfg.Sessions
+	s.HashTokenInStore = true
+	s.IdleTimeout, s.Lifetime = idleFor, liveFor
+	s.Cookie.Name = "platforma"
+	s.Cookie.Persist = false
+	s.Cookie.HttpOnly, s.Cookie.SameSite = true, http.SameSiteLaxMode
+	if cfg.Secure {
+		s.Cookie.Name, s.Cookie.Secure = "__Host-platforma", true
+	}
+	return s
+}
+
+// The members of a session.
+const (
+	keyTenant = "tenant"
+	keyMember = "member"
+	keyRole   = "role"
+	keyScopes = "scopes"
+	keySince  = "since" // of the last sign-in, in Unix seconds
+	keyFlash  = "flash" // a sentence for the next page
+	keyCart   = "cart"  // the draft that "add to cart" fills
+	keyCount  = "count" // of its items, for the badge
+)
+
+// visit is one request of a signed-in person.
+type visit struct {
+	app.Caller
+	me    app.Member
+	brand app.Settings
+	since time.Time
+	now   time.Time
+}
+
+// begin opens a session for an actor under a new token, so that a token planted before is worth
+// nothing.
+func (p *Portal) begin(r *http.Request, a tenant.Actor) error {
+	ctx := r.Context()
+	if err := p.sessions.RenewToken(ctx); err != nil {
+		return err
+	}
+	p.sessions.Put(ctx, keyTenant, a.Tenant.String())
+	p.sessions.Put(ctx, keyMember, a.Member.String())
+	p.sessions.Put(ctx, keyRole, int(a.Role))
+	p.sessions.Put(ctx, keyScopes, strings.Join(a.Scopes, " "))
+	p.sessions.Put(ctx, keySince, p.cfg.Now().Unix())
+	return nil
+}
+
+// visitor reads who is asking from the session; nil when nobody is signed in. The member row is read
+// anew each time, so that a revoked member or a changed role counts at once.
+func (p *Portal) visitor(r *http.Request) (*visit, error) {
+	ctx := r.Context()
+	t, err := id.Parse[tenant.Tenant](p.sessions.GetString(ctx, keyTenant))
+	if err != nil {
+		return nil, nil //nolint:nilerr // no tenant in the session means nobody is signed in
+	}
+	m, err := id.Parse[tenant.Member](p.sessions.GetString(ctx, keyMember))
+	if err != nil {
+		return nil, nil //nolint:nilerr // as above
+	}
+	a := tenant.Actor{Tenant: t, Kind: tenant.KindMember, Member: m, Role: tenant.Role(p.sessions.GetInt(ctx, keyRole)),
+		Scopes: strings.Fields(p.sessions.GetString(ctx, keyScopes))}
+	v := &visit{Caller: app.Caller{Actor: a, RequestID: r.Header.Get("X-Request-Id")}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
+	v.me, err = p.verbs.Me(ctx, v.Caller)
+	if f := fault.Of(err); f != nil && (f.Kind == fault.KindNotFound || f.Kind == fault.KindUnauthenticated) {
+		return nil, p.sessions.Destroy(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	v.Role = v.me.Role
+	v.brand, err = p.brandOf(ctx, t)
+	return v, err
+}
+
+// fresh tells whether the person signed in within the last five minutes.
+func (v *visit) fresh() bool { return v.now.Sub(v.since) <= freshFor }
+
+// flash says a sentence on the next page.
+func (p *Portal) flash(r *http.Request, sentence string) {
+	p.sessions.Put(r.Context(), keyFlash, sentence)
+}
+
+// gate counts failed sign-ins by address: ten a minute (security.md, 1).
+type gate struct {
+	now func() time.Time
+
+	mu     sync.Mutex // guards failed
+	failed map[string][]time.Time
+}
+
+const (
+	maxFailed    = 10
+	failedWindow = time.Minute
+)
+
+func newGate(now func() time.Time) *gate { return &gate{now: now, failed: map[string][]time.Time{}} }
+
+// shut tells how long an address has to wait; 0 when it may try.
+func (g *gate) shut(r *http.Request) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	recent := g.recent(address(r))
+	if len(recent) < maxFailed {
+		return 0
+	}
+	return failedWindow - g.now().Sub(recent[0])
+}
+
+// note a failed attempt.
+func (g *gate) note(r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for a := range g.failed {
+		if g.recent(a) == nil {
+			delete(g.failed, a)
+		}
+	}
+	a := address(r)
+	g.failed[a] = append(g.recent(a), g.now())
+}
+
+func (g *gate) recent(a string) []time.Time {
+	var recent []time.Time
+	for _, t := range g.failed[a] {
+		if g.now().Sub(t) < failedWindow {
+			recent = append(recent, t)
+		}
+	}
+	return recent
+}
+
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

@@ -1,0 +1,188 @@
+package portal
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+func (p *Portal) home(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if v.isCustomer() {
+		return see(w, r, "/catalog")
+	}
+	return see(w, r, "/desk")
+}
+
+// signInView is the sign-in page: Users in dev, else a form for a key.
+type signInView struct {
+	Next    string
+	Tenants []demoTenant
+	Fault   string
+	Again   bool // somebody is signed in and shows once more that it is them
+}
+
+type demoTenant struct {
+	Name  string
+	Users []DemoUser
+}
+
+func (p *Portal) signInView(next string) signInView {
+	view := signInView{Next: local(next)}
+	if !p.cfg.Dev {
+		return view
+	}
+	for _, u := range p.cfg.Users {
+		last := len(view.Tenants) - 1
+		if last < 0 || view.Tenants[last].Name != u.TenantName {
+			view.Tenants = append(view.Tenants, demoTenant{Name: u.TenantName})
+			last++
+		}
+		view.Tenants[last].Users = append(view.Tenants[last].Users, u)
+	}
+	return view
+}
+
+func (p *Portal) signInPage(w http.ResponseWriter, r *http.Request) error {
+	v, err := p.visitor(r)
+	if err != nil {
+		return err
+	}
+	return p.show(w, r, http.StatusOK, signInPage(p.chrome(r, v, "", "Sign in"), p.signInView(r.FormValue("next"))))
+}
+
+// signIn opens a session for a demo user, in dev alone, or for the holder of an API key.
+func (p *Portal) signIn(w http.ResponseWriter, r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	actor, err := p.identify(r)
+	if err != nil {
+		return p.signInRefused(w, r, nil, err)
+	}
+	if err := p.sessions.Destroy(r.Context()); err != nil { // nothing of who sat here before stays
+		return err
+	}
+	if err := p.begin(r, actor); err != nil {
+		return err
+	}
+	return see(w, r, local(r.PostForm.Get("next")))
+}
+
+// identify finds out who sent the form. A wrong key counts against its address.
+func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
+	if wait := p.gate.shut(r); wait > 0 {
+		e := fault.New(fault.KindTooMany, "too-many-sign-ins", "Ten attempts failed within a minute. Wait a minute, then try again.")
+		e.After = wait
+		return tenant.Actor{}, e
+	}
+	if named := r.PostForm.Get("user"); p.cfg.Dev && named != "" {
+		for _, u := range p.cfg.Users {
+			if u.Member.String() == named {
+				return tenant.Actor{Tenant: u.Tenant, Kind: tenant.KindMember, Member: u.Member, Role: u.Role}, nil
+			}
+		}
+	}
+	key := strings.TrimSpace(r.PostForm.Get("key"))
+	if key == "" {
+		p.gate.note(r)
+		return tenant.Actor{}, errUnknownKey
+	}
+	actor, err := p.verbs.Authenticate(r.Context(), key)
+	if f := fault.Of(err); f != nil && f.Kind == fault.KindUnauthenticated {
+		p.gate.note(r)
+		return tenant.Actor{}, errUnknownKey
+	}
+	return actor, err
+}
+
+// errUnknownKey is the one answer for every key that opens nothing.
+var errUnknownKey = fault.New(fault.KindUnauthenticated, "unknown-key", "This key opens nothing here: it is mistyped, expired or revoked.")
+
+func (p *Portal) signInRefused(w http.ResponseWriter, r *http.Request, v *visit, err error) error {
+	f := fault.Of(err)
+	if f == nil || f.Kind != fault.KindUnauthenticated {
+		return err
+	}
+	view := p.signInView(r.PostForm.Get("next"))
+	view.Fault, view.Again = f.Detail, v != nil
+	if v != nil {
+		view.Tenants = nil
+	}
+	return p.show(w, r, http.StatusUnauthorized, signInPage(p.chrome(r, v, "", "Sign in"), view))
+}
+
+func (p *Portal) signOut(w http.ResponseWriter, r *http.Request) error {
+	if err := p.sessions.Destroy(r.Context()); err != nil {
+		return err
+	}
+	return see(w, r, "/sign-in")
+}
+
+// requireFresh sends a person whose sign-in is older than five minutes to show again that it is
+// them (security.md, 1). It tells whether it did.
+func (p *Portal) requireFresh(w http.ResponseWriter, r *http.Request, v *visit, back string) bool {
+	if v.fresh() {
+		return false
+	}
+	http.Redirect(w, r, "/sign-in/again?next="+url.QueryEscape(back), http.StatusSeeOther)
+	return true
+}
+
+func (p *Portal) signInAgainPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	view := p.againView(v, r.FormValue("next"))
+	return p.show(w, r, http.StatusOK, signInPage(p.chrome(r, v, "", "Is it still you?"), view))
+}
+
+// againView offers a demo user himself alone.
+func (p *Portal) againView(v *visit, next string) signInView {
+	view := signInView{Next: local(next), Again: true}
+	if !p.cfg.Dev {
+		return view
+	}
+	for _, u := range p.cfg.Users {
+		if u.Member == v.Member {
+			view.Tenants = []demoTenant{{Name: u.TenantName, Users: []DemoUser{u}}}
+		}
+	}
+	return view
+}
+
+func (p *Portal) signInAgain(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	actor, err := p.identify(r)
+	if err == nil && (actor.Member != v.Member || actor.Tenant != v.Tenant) {
+		err = errUnknownKey
+	}
+	if err != nil {
+		return p.signInRefused(w, r, v, err)
+	}
+	if err := p.begin(r, actor); err != nil {
+		return err
+	}
+	return see(w, r, local(r.PostForm.Get("next")))
+}
+
+// unreadable is a form that could not be parsed; one that is too large says so.
+func unreadable(err error) error {
+	return &wrapped{fault.New(fault.KindMalformed, "unreadable-form", "The form could not be read."), err}
+}
+
+// wrapped keeps both the fault a person sees and the error behind it.
+type wrapped struct {
+	seen  *fault.Error
+	cause error
+}
+
+// Error is the error behind it.
+func (w *wrapped) Error() string { return w.cause.Error() }
+
+// Unwrap gives both.
+func (w *wrapped) Unwrap() []error { return []error{w.cause, w.seen} }
+
+func (p *Portal) mayDesk(v *visit) bool { return p.verbs.May(v.Actor, app.ReadDesk) }

@@ -1,0 +1,181 @@
+package portal
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+const (
+	// reauthorise is how often a stream asks again who is listening (security.md, 2).
+	reauthorise = time.Minute
+	// heartbeat keeps proxies from closing a quiet stream.
+	heartbeat = 15 * time.Second
+	// sendWithin bounds one write: a reader that takes nothing is let go (security.md, 3).
+	sendWithin = 10 * time.Second
+)
+
+// stream sends an order's page in fragments, each only when it changed: the first reading sends all
+// of them, so that nothing between paint and connection is missed. It reads the database on every
+// wake-up, or at least once per Refresh, and holds no connection in between. It ends with the
+// event "end" when nothing can move any more.
+func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error {
+	d, err := p.dossier(r, v)
+	if err != nil {
+		return err
+	}
+	wake, stop := p.subscribe(v, d.Order.ID)
+	defer stop()
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no")
+	s := &sender{w: w, control: http.NewResponseController(w), now: p.cfg.Now, sent: map[string]string{}}
+	s.raw("retry: 2000\n\n")
+
+	tick := time.NewTicker(p.cfg.Refresh)
+	defer tick.Stop()
+	checked, quiet := time.Duration(0), time.Duration(0)
+	for {
+		v.now = p.cfg.Now()
+		view, err := p.orderView(r, v, d)
+		if err != nil {
+			return p.ended(r, err)
+		}
+		if s.page(r.Context(), view) {
+			quiet = 0
+		} else if quiet >= heartbeat {
+			s.raw(": still here\n\n")
+			quiet = 0
+		}
+		if !view.Live {
+			s.raw("event: end\ndata: end\n\n")
+		}
+		if s.err != nil || !view.Live {
+			return nil
+		}
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-wake:
+		case <-tick.C:
+			checked, quiet = checked+p.cfg.Refresh, quiet+p.cfg.Refresh
+		}
+		if checked >= reauthorise {
+			checked = 0
+			if again, err := p.visitor(r); err != nil || again == nil {
+				return nil //nolint:nilerr // whoever lost the right to listen is told nothing; the page asks anew
+			}
+		}
+		if d, err = p.verbs.Order(r.Context(), v.Caller, d.Order.ID); err != nil {
+			return p.ended(r, err)
+		}
+	}
+}
+
+// ended closes a stream whose headers are sent: there is no page left to say why.
+func (p *Portal) ended(r *http.Request, err error) error {
+	if r.Context().Err() == nil {
+		p.cfg.Log.WarnContext(r.Context(), "order stream ended", "path", r.URL.Path, "error", err)
+	}
+	return nil
+}
+
+func (p *Portal) subscribe(v *visit, o order.ID) (<-chan struct{}, func()) {
+	if p.cfg.Wakes == nil {
+		return nil, func() {}
+	}
+	return p.cfg.Wakes.Subscribe(v.Tenant, o)
+}
+
+// sender writes server-sent events and remembers what each fragment looked like. It is used by one
+// goroutine; after the first failed write it does nothing.
+type sender struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	now     func() time.Time
+	sent    map[string]string
+	states  map[order.ItemID]order.ItemState
+	state   order.State
+	err     error
+}
+
+// page sends the fragments that changed and tells whether there was one.
+func (s *sender) page(ctx context.Context, view orderView) bool {
+	changed := s.fragment(ctx, "status", statusPart(view))
+	for _, it := range view.Items {
+		changed = s.fragment(ctx, "item-"+it.Item.ID.String(), itemPart(view, it)) || changed
+	}
+	changed = s.fragment(ctx, "money", moneyPart(view.Money)) || changed
+	changed = s.fragment(ctx, "timeline", timelinePart(view)) || changed
+	if news := s.news(view.D); news != "" {
+		s.event("announce", news)
+		changed = true
+	}
+	return changed
+}
+
+func (s *sender) fragment(ctx context.Context, name string, part templ.Component) bool {
+	var b bytes.Buffer
+	if err := part.Render(ctx, &b); err != nil {
+		s.err = fmt.Errorf("render %s: %w", name, err)
+		return false
+	}
+	if s.sent[name] == b.String() {
+		return false
+	}
+	s.sent[name] = b.String()
+	s.event(name, b.String())
+	return true
+}
+
+// news is what a screen reader says: each new state of the order and of an item once, and nothing at
+// the first reading, for that is the page itself.
+func (s *sender) news(d *app.Dossier) string {
+	first := s.states == nil
+	if first {
+		s.states = map[order.ItemID]order.ItemState{}
+	}
+	news := ""
+	if !first && d.Order.State != s.state {
+		news = "Order: " + stateText(d.Order.State) + ". "
+	}
+	s.state = d.Order.State
+	for _, it := range d.Order.Items {
+		if !first && s.states[it.ID] != it.State {
+			news += templ.EscapeString(nameOf(it)) + ": " + itemTexts[it.State] + ". "
+		}
+		s.states[it.ID] = it.State
+	}
+	return news
+}
+
+func (s *sender) event(name, data string) {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "event: %s\n", name)
+	for line := range strings.Lines(strings.ReplaceAll(data, "\r", " ")) { // a bare CR would end the line too
+		fmt.Fprintf(&b, "data: %s\n", strings.TrimRight(line, "\n"))
+	}
+	b.WriteByte('\n')
+	s.raw(b.String())
+}
+
+func (s *sender) raw(text string) {
+	if s.err != nil {
+		return
+	}
+	// A writer without deadlines, as under HTTP/1.0 proxies of tests, is written without one.
+	_ = s.control.SetWriteDeadline(s.now().Add(sendWithin))
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		s.err = err
+		return
+	}
+	s.err = s.control.Flush()
+}

@@ -1,0 +1,164 @@
+package portal
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// record is an event with its payload read.
+type record struct {
+	event.Record
+	Payload event.Data
+}
+
+// maxEvents is what a page shows of a timeline: an order with a hundred items and every retry of D5
+// stays far below it.
+const maxEvents = 2000
+
+func (p *Portal) allEvents(r *http.Request, v *visit, o order.ID) ([]record, error) {
+	const batch = 100
+	var all []record
+	for after := 0; len(all) < maxEvents; {
+		page, err := p.verbs.OrderEvents(r.Context(), v.Caller, o, after, batch)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range page {
+			rec := record{Record: e}
+			if err := json.Unmarshal(e.Data, &rec.Payload); err != nil {
+				return nil, fmt.Errorf("read event %s: %w", e.ID, err)
+			}
+			all = append(all, rec)
+			after = e.Seq
+		}
+		if len(page) < batch {
+			break
+		}
+	}
+	return all, nil
+}
+
+// entry is one line of the timeline.
+type entry struct {
+	Seq    int
+	At     time.Time
+	Title  string
+	Text   string // the item, money or reason concerned
+	Who    string
+	Reason string
+	ID     string
+	Tone   tone
+	Type   string
+}
+
+// entries words the events, newest first.
+func (p *Portal) entries(v *visit, d *app.Dossier, events []record) []entry {
+	list := make([]entry, 0, len(events))
+	for _, e := range slices.Backward(events) {
+		what := eventTexts[e.Type]
+		list = append(list, entry{Seq: e.Seq, At: e.At, Title: eventTitle(e), Text: eventDetail(d, e), Who: whoText(v, d, e.Actor), Reason: e.Payload.Reason, ID: e.ID.String(), Tone: what.Tone, Type: string(e.Type)})
+	}
+	return list
+}
+
+type eventText struct {
+	Title string
+	Tone  tone
+}
+
+var eventTexts = map[order.EventType]eventText{
+	order.EvCreated:             {"Draft begun", tone{"calm", "pen"}},
+	order.EvUpdated:             {"Draft changed", tone{"calm", "pen"}},
+	order.EvSubmitted:           {"Ordered; prices are frozen", tone{"busy", "dot"}},
+	order.EvPaymentConfirmed:    {"Payment confirmed", tone{"good", "coin"}},
+	order.EvPaymentReverted:     {"Payment set aside", tone{"warn", "undo"}},
+	order.EvValidating:          {"Checks begun", tone{"busy", "gear"}},
+	order.EvProvisioningStarted: {"Checks passed, building begins", tone{"busy", "gear"}},
+	order.EvPartiallyFulfilled:  {"Part of the order is ready", tone{"busy", "check"}},
+	order.EvFulfilled:           {"Order fulfilled", tone{"good", "check"}},
+	order.EvCancelRequested:     {"Cancellation asked for", tone{"warn", "undo"}},
+	order.EvCancelled:           {"Order cancelled", tone{"calm", "cross"}},
+	order.EvFailed:              {"Order failed", tone{"bad", "cross"}},
+	order.EvRestored:            {"Restored as a draft", tone{"calm", "pen"}},
+	order.EvHeld:                {"Held by an operator", tone{"warn", "pause"}},
+	order.EvReleased:            {"Hold released", tone{"busy", "dot"}},
+	order.EvItemProvisioning:    {"Building", tone{"busy", "gear"}},
+	order.EvItemRetrying:        {"A call failed, it will be tried again", tone{"warn", "clock"}},
+	order.EvItemWaiting:         {"No capacity now, waiting", tone{"warn", "pause"}},
+	order.EvItemActive:          {"Ready", tone{"good", "check"}},
+	order.EvItemCompensating:    {"Going back", tone{"warn", "undo"}},
+	order.EvItemRolledBack:      {"Removed and refunded", tone{"calm", "undo"}},
+	order.EvItemCancelled:       {"Item cancelled before it was built", tone{"calm", "cross"}},
+	order.EvItemStuck:           {"Removal needs a person", tone{"bad", "alert"}},
+	order.EvServiceDelivered:    {"Delivered, encrypted", tone{"good", "mail"}},
+	order.EvRedeliveryRequested: {"New delivery asked for", tone{"busy", "mail"}},
+	order.EvRefundRequested:     {"Refund asked for", tone{"warn", "coin"}},
+	order.EvRefundAccepted:      {"Refund accepted", tone{"good", "coin"}},
+	order.EvRefundCompleted:     {"Refund completed", tone{"good", "coin"}},
+	order.EvRefundFailed:        {"Refund needs a person", tone{"bad", "alert"}},
+}
+
+func eventTitle(e record) string {
+	if t, ok := eventTexts[e.Type]; ok {
+		return t.Title
+	}
+	return words(strings.TrimPrefix(string(e.Type), "order."))
+}
+
+// eventDetail says which item or which money an event is about.
+func eventDetail(d *app.Dossier, e record) string {
+	var parts []string
+	if it := e.Payload.Item; it != nil {
+		name := words(it.Product)
+		if known := d.Order.Find(it.ID); known != nil {
+			name = nameOf(*known)
+		}
+		parts = append(parts, name)
+		if it.Attempt > 0 {
+			parts = append(parts, fmt.Sprintf("call %d of %d", it.Attempt, maxCalls))
+		}
+	}
+	switch {
+	case e.Payload.Refund != nil:
+		parts = append(parts, sent(e.Payload.Refund.Amount))
+	case e.Payload.Payment != nil && e.Payload.Item == nil:
+		parts = append(parts, sent(e.Payload.Payment.Amount), "reference "+e.Payload.Payment.Reference)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// sent formats an amount as events carry it; one that cannot be read is shown as it is.
+func sent(a event.Amount) string {
+	c, err := money.ParseDecimal(a.Amount, a.Currency)
+	if err != nil {
+		return a.Amount + " " + string(a.Currency)
+	}
+	return amount(c, a.Currency)
+}
+
+// whoText says who did something, in the reader's terms.
+func whoText(v *visit, d *app.Dossier, actor string) string {
+	kind, name, _ := strings.Cut(actor, ":")
+	switch kind {
+	case "member":
+		switch name {
+		case v.Member.String():
+			return "you"
+		case d.Customer.ID.String():
+			return d.Customer.Email
+		}
+		return "member " + short(name)
+	case "provider":
+		return "payment provider " + name
+	}
+	return "the system (" + name + ")"
+}
