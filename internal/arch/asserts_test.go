@@ -20,14 +20,18 @@ func TestEveryTestAsserts(t *testing.T) {
 	t.Parallel()
 	_, files := goFiles(t)
 	byDir := map[string][]file{}
+	var kitFiles []file
 	for _, f := range files {
 		if f.test {
 			byDir[f.dir] = append(byDir[f.dir], f)
+		} else if table[f.dir].kit {
+			kitFiles = append(kitFiles, f)
 		}
 	}
+	fromKits := helpersThatAssert(kitFiles, nil)
 	tests := 0
 	for _, pkg := range byDir {
-		helpers := helpersThatAssert(pkg)
+		helpers := helpersThatAssert(pkg, fromKits)
 		for _, f := range pkg {
 			for _, d := range f.ast.Decls {
 				fn, ok := d.(*ast.FuncDecl)
@@ -47,9 +51,9 @@ func TestEveryTestAsserts(t *testing.T) {
 }
 
 // helpersThatAssert are the functions and methods of a package's tests that assert, by themselves or
-// through one another.
-func helpersThatAssert(pkg []file) []string {
-	var known []string
+// through one another, besides those known already.
+func helpersThatAssert(pkg []file, known []string) []string {
+	known = slices.Clone(known)
 	for grew := true; grew; {
 		grew = false
 		for _, f := range pkg {
