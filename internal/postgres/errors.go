@@ -82,6 +82,8 @@ func explainUnique(pg *pgconn.PgError, err error) error {
 		return because(fault.New(fault.KindConflict, "already-paid", "The order has a confirmed payment already."), err)
 	case "idempotency_pkey":
 		return because(keyInUse(), err)
+	case "catalog_pkey":
+		return because(fault.New(fault.KindConflict, "catalog-version-exists", "This version of a catalogue entry exists. Entries are never changed: add a version."), err)
 	case "members_subject":
 		return because(fault.New(fault.KindConflict, "subject-in-use", "This login subject belongs to another member."), err)
 	}

@@ -13,13 +13,9 @@ import (
 type letterID = id.Of[app.DeadLetter]
 
 const (
-	letterColumns  = `id, order_id, item_id, unit_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, closed_at, reason`
-	sqlOpenLetters = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND state IN (0, 1) ORDER BY id`
-	sqlLetter      = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND id = $2`
-	sqlLetterList  = `
-		SELECT ` + letterColumns + ` FROM dead_letters
-		WHERE tenant_id = $1 AND ($2::smallint IS NULL OR state = $2) AND ($3::uuid IS NULL OR order_id = $3) AND ($4::uuid IS NULL OR id < $4)
-		ORDER BY id DESC LIMIT $5`
+	letterColumns   = `id, order_id, item_id, unit_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, closed_at, reason`
+	sqlOpenLetters  = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND state IN (0, 1) ORDER BY id`
+	sqlLetter       = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND id = $2`
 	sqlLetterInsert = `INSERT INTO dead_letters (tenant_id, ` + letterColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 	sqlLetterUpdate = `UPDATE dead_letters SET state = $3, attempts = $4, at = $5, closed_at = $6, reason = $7 WHERE tenant_id = $1 AND id = $2`
 	sqlLetterOutbox = `INSERT INTO outbox (tenant_id, order_id, dead_letter_id) VALUES ($1, $2, $3)`

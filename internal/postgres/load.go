@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"strings"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/platforma-cloud/orders/internal/app"
@@ -62,30 +64,40 @@ func (l *loader) add(o *order.Order) error {
 
 // queue puts the statements for these orders into a batch; the dossiers are whole once it is closed.
 func (l *loader) queue(b *pgx.Batch, ids []order.ID) {
-	sql := sqlOrders
-	if l.lock {
-		sql = sqlOrders + ` FOR NO KEY UPDATE`
-	}
 	t, these := uid(l.tenant), uids(ids)
-	each(b.Queue(sql, t, these), l.scanOrder)
-	each(b.Queue(sqlItems, t, these), l.scanItem)
-	each(b.Queue(sqlPayments, t, these), l.scanPayment)
-	b.Queue(sqlAllocations, t, these).Query(func(rows pgx.Rows) error {
+	l.queueBy(b, func(sql string) *pgx.QueuedQuery { return b.Queue(sql, t, these) })
+}
+
+// queuePage does the same for the orders that an earlier statement of the batch has put on the page.
+func (l *loader) queuePage(b *pgx.Batch) {
+	t := uid(l.tenant)
+	l.queueBy(b, func(sql string) *pgx.QueuedQuery { return b.Queue(strings.ReplaceAll(sql, "$2::uuid[]", pageIDs), t) })
+}
+
+func (l *loader) queueBy(b *pgx.Batch, queue func(sql string) *pgx.QueuedQuery) {
+	orders := sqlOrders
+	if l.lock {
+		orders += ` FOR NO KEY UPDATE`
+	}
+	each(queue(orders), l.scanOrder)
+	each(queue(sqlItems), l.scanItem)
+	each(queue(sqlPayments), l.scanPayment)
+	queue(sqlAllocations).Query(func(rows pgx.Rows) error {
 		l.indexPayments()
 		return eachOf(rows, l.scanAllocation)
 	})
-	each(b.Queue(sqlRefunds, t, these), l.scanRefund)
-	each(b.Queue(sqlUnits, t, these), l.scanUnit)
-	each(b.Queue(sqlOpenLetters, t, these), l.scanLetter)
-	each(b.Queue(sqlCustomers, t, these), l.scanCustomer)
+	each(queue(sqlRefunds), l.scanRefund)
+	each(queue(sqlUnits), l.scanUnit)
+	each(queue(sqlOpenLetters), l.scanLetter)
+	each(queue(sqlCustomers), l.scanCustomer)
 	if l.also.Parts {
-		each(b.Queue(sqlParts, t, these), l.scanPart)
+		each(queue(sqlParts), l.scanPart)
 	}
 	if l.also.Deliveries {
-		each(b.Queue(sqlDeliveries, t, these), l.scanDelivery)
+		each(queue(sqlDeliveries), l.scanDelivery)
 	}
 	if l.also.PaymentReference != "" {
-		each(b.Queue(sqlKnownPayment, t, l.also.PaymentProvider, l.also.PaymentReference), l.scanKnownPayment)
+		each(b.Queue(sqlKnownPayment, uid(l.tenant), l.also.PaymentProvider, l.also.PaymentReference), l.scanKnownPayment)
 	}
 	queueSettings(b, l.tenant, func(s app.Settings) {
 		for _, d := range l.dossiers {

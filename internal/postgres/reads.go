@@ -16,11 +16,7 @@ import (
 
 // Order reads one order with all that hangs on it, without a lock.
 func (db *DB) Order(ctx context.Context, t tenant.ID, o order.ID) (*app.Dossier, error) {
-	return db.dossier(ctx, t, o, app.Also{})
-}
-
-func (db *DB) dossier(ctx context.Context, t tenant.ID, o order.ID, also app.Also) (*app.Dossier, error) {
-	l := newLoader(t, false, also)
+	l := newLoader(t, false, app.Also{})
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) { l.queue(b, []order.ID{o}) })
 	if err != nil {
 		return nil, faultOr(err, "read order %s", o)
@@ -64,23 +60,21 @@ func scanLog(r pgx.Rows) (app.LogEntry, error) {
 	return e, nil
 }
 
-const sqlUnitOrder = `SELECT order_id FROM saga_units WHERE tenant_id = $1 AND id = $2`
+// The page is the unit's order, or nothing.
+const sqlUnitPage = `SELECT set_config('app.page', coalesce(array_agg(order_id)::text, '{}'), true) FROM saga_units WHERE tenant_id = $1 AND id = $2`
 
 // Load reads the order of a unit, its journal too, without locking it.
 func (db *DB) Load(ctx context.Context, t tenant.ID, u fulfil.UnitID) (*app.Dossier, error) {
-	// The order's id is needed before its rows can be asked for; a worker is no API call, so it may
-	// take a second trip.
-	var o order.ID
+	l := newLoader(t, false, app.Also{Parts: true})
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
-		b.Queue(sqlUnitOrder, uid(t), uid(u)).QueryRow(func(r pgx.Row) error {
-			if err := r.Scan(intoID(&o)); !absent(err) {
-				return err
-			}
-			return fault.Absent()
-		})
+		b.Queue(sqlUnitPage, uid(t), uid(u))
+		l.queuePage(b)
 	})
 	if err != nil {
-		return nil, faultOr(err, "find unit %s", u)
+		return nil, faultOr(err, "load unit %s", u)
 	}
-	return db.dossier(ctx, t, o, app.Also{Parts: true})
+	if len(l.dossiers) == 0 {
+		return nil, fault.Absent()
+	}
+	return l.dossiers[0], nil
 }

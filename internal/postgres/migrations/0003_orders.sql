@@ -74,7 +74,7 @@ CREATE TABLE payments (
   currency   char(3) NOT NULL,
   paid_at    timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, id),
-  CONSTRAINT payments_reference UNIQUE (tenant_id, provider, reference),
+  CONSTRAINT payments_reference UNIQUE (tenant_id, reference, provider), -- in this order: orders are found by the reference alone
   FOREIGN KEY (tenant_id, order_id) REFERENCES orders
 );
 CREATE INDEX payments_order ON payments (tenant_id, order_id);

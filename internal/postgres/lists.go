@@ -1,0 +1,313 @@
+package postgres
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// Cursors name the last row of a page and which list it was of. They carry nothing secret and give no
+// right: row-level security stands behind them, so a forged one only moves within one's own rows.
+const (
+	cursorOrders  = 'o'
+	cursorLetters = 'd'
+	cursorWork    = 'w'
+)
+
+func cursorOf[T any](list byte, last id.Of[T]) string {
+	return base64.RawURLEncoding.EncodeToString(append([]byte{list}, last[:]...))
+}
+
+// parseCursor reads one; "" is the beginning.
+func parseCursor[T any](list byte, cursor string) (id.Of[T], error) {
+	var at id.Of[T]
+	if cursor == "" {
+		return at, nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(raw) != 1+len(at) || raw[0] != list {
+		return at, fault.New(fault.KindMalformed, "bad-cursor", "This cursor is not from this list. Begin without one.")
+	}
+	copy(at[:], raw[1:])
+	return at, nil
+}
+
+// maxPage bounds a page whatever the caller says.
+const maxPage = 100
+
+func pageSize(limit int) int { return min(max(limit, 1), maxPage) }
+
+// conditions builds a WHERE clause whose parts are constants of this package; values travel as
+// parameters alone.
+type conditions struct {
+	parts []string
+	args  []any
+}
+
+// add takes a condition with ? for each of its values.
+func (c *conditions) add(sql string, values ...any) {
+	for _, v := range values {
+		c.args = append(c.args, v)
+		sql = strings.Replace(sql, "?", "$"+strconv.Itoa(len(c.args)), 1)
+	}
+	c.parts = append(c.parts, sql)
+}
+
+func (c *conditions) where() string { return " WHERE " + strings.Join(c.parts, " AND ") }
+
+// The page's ids stay on the server, in a setting of the transaction, so that the page and its rows
+// are one round trip. n more than the page tells whether there is another.
+const (
+	pageIDs     = `current_setting('app.page')::uuid[]`
+	sqlPageHead = `SELECT set_config('app.page', coalesce((array_agg(p.id ORDER BY p.id DESC))[1:%[1]d]::text, '{}'), true), count(*) FROM (SELECT id FROM orders`
+	sqlPageTail = ` ORDER BY id DESC LIMIT %[1]d + 1) p`
+)
+
+// Orders reads a page of orders, newest first, by the key alone: any page costs what the first does.
+func (db *DB) Orders(ctx context.Context, t tenant.ID, f app.OrderFilter) (app.Page[*app.Dossier], error) {
+	after, err := parseCursor[order.Order](cursorOrders, f.Cursor)
+	if err != nil {
+		return app.Page[*app.Dossier]{}, err
+	}
+	c := orderConditions(t, f, after)
+	n := pageSize(f.Limit)
+	page := fmt.Sprintf(sqlPageHead, n) + c.where() + fmt.Sprintf(sqlPageTail, n)
+	var found int
+	l := newLoader(t, false, app.Also{})
+	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
+		b.Queue(page, c.args...).QueryRow(func(r pgx.Row) error {
+			var ids string
+			return r.Scan(&ids, &found)
+		})
+		l.queuePage(b)
+	})
+	if err != nil {
+		return app.Page[*app.Dossier]{}, faultOr(err, "list orders")
+	}
+	slices.Reverse(l.dossiers) // read in the key's order
+	p := app.Page[*app.Dossier]{Data: l.dossiers}
+	if found > n {
+		p.Next = cursorOf(cursorOrders, l.dossiers[n-1].Order.ID)
+	}
+	return p, nil
+}
+
+func orderConditions(t tenant.ID, f app.OrderFilter, after order.ID) *conditions {
+	c := &conditions{}
+	c.add(`tenant_id = ?`, uid(t))
+	if !after.IsZero() {
+		c.add(`id < ?`, uid(after))
+	}
+	if !f.Deleted && f.State != order.Cancelled {
+		c.parts = append(c.parts, `deleted_at IS NULL`)
+	}
+	if !f.Customer.IsZero() {
+		c.add(`customer_id = ?`, uid(f.Customer))
+	}
+	if f.State != 0 {
+		c.add(`state = ?::smallint`, int16(f.State))
+	}
+	if f.Outcome != nil {
+		c.add(`outcome = ?::smallint`, int16(*f.Outcome))
+	}
+	if f.Settlement != nil {
+		c.add(`settlement = ?::smallint`, int16(*f.Settlement))
+	}
+	if !f.CreatedAfter.IsZero() {
+		c.add(`id >= ?`, uid(id.AtOrAfter[order.Order](f.CreatedAfter))) // the id's time is created_at
+	}
+	if !f.CreatedBefore.IsZero() {
+		c.add(`id < ?`, uid(id.AtOrAfter[order.Order](f.CreatedBefore)))
+	}
+	if f.Product != "" {
+		c.add(`EXISTS (SELECT FROM order_items i WHERE i.tenant_id = ? AND i.order_id = orders.id AND i.product = ? AND i.removed_at IS NULL)`, uid(t), storable(f.Product))
+	}
+	if f.Reference != "" {
+		c.add(`id IN (SELECT p.order_id FROM payments p WHERE p.tenant_id = ? AND p.reference = ?)`, uid(t), storable(f.Reference))
+	}
+	if f.Query != "" {
+		// Both bounds of a prefix, because ^@ and LIKE lose their index behind row-level security.
+		q := storable(f.Query)
+		number := strings.ToUpper(q)
+		c.add(`id IN (
+			SELECT n.id FROM orders n WHERE n.tenant_id = ? AND n.number >= ? AND n.number < ?
+			UNION ALL SELECT e.id FROM orders e WHERE e.tenant_id = ? AND e.external_id >= ? AND e.external_id < ?
+			UNION ALL SELECT i.order_id FROM order_items i WHERE i.tenant_id = ? AND i.label_key >= lower(?) AND i.label_key < lower(?) || chr(1114111) AND i.removed_at IS NULL)`,
+			uid(t), number, number+lastRune, uid(t), q, q+lastRune, uid(t), q, q)
+	}
+	return c
+}
+
+// lastRune is the highest there is: nothing that begins with a prefix sorts behind it in "C".
+const lastRune = "\U0010FFFF"
+
+// storable makes a text one that the server takes; what was not one matches nothing stored.
+func storable(s string) string {
+	if utf8.ValidString(s) && !strings.ContainsRune(s, 0) {
+		return s
+	}
+	return lastRune + strings.ReplaceAll(strings.ToValidUTF8(s, lastRune), "\x00", lastRune)
+}
+
+// DeadLetters reads a page of the fallout desk, newest first.
+func (db *DB) DeadLetters(ctx context.Context, t tenant.ID, f app.DeadLetterFilter) (app.Page[app.DeadLetter], error) {
+	after, err := parseCursor[app.DeadLetter](cursorLetters, f.Cursor)
+	if err != nil {
+		return app.Page[app.DeadLetter]{}, err
+	}
+	c := &conditions{}
+	c.add(`tenant_id = ?`, uid(t))
+	if !after.IsZero() {
+		c.add(`id < ?`, uid(after))
+	}
+	if f.State != nil {
+		c.add(`state = ?::smallint`, int16(*f.State))
+	}
+	if !f.Order.IsZero() {
+		c.add(`order_id = ?`, uid(f.Order))
+	}
+	n := pageSize(f.Limit)
+	var p app.Page[app.DeadLetter]
+	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
+		each(b.Queue(`SELECT `+letterColumns+` FROM dead_letters`+c.where()+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1), c.args...), func(r pgx.Rows) error {
+			d, err := scanLetter(r)
+			p.Data = append(p.Data, d)
+			return err
+		})
+	})
+	if err != nil {
+		return app.Page[app.DeadLetter]{}, faultOr(err, "list dead letters")
+	}
+	if len(p.Data) > n {
+		p.Data = p.Data[:n]
+		p.Next = cursorOf(cursorLetters, p.Data[n-1].ID)
+	}
+	return p, nil
+}
+
+// DeadLetter reads one.
+func (db *DB) DeadLetter(ctx context.Context, t tenant.ID, d id.Of[app.DeadLetter]) (app.DeadLetter, error) {
+	var got *app.DeadLetter
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
+		each(b.Queue(sqlLetter, uid(t), uid(d)), func(r pgx.Rows) error {
+			found, err := scanLetter(r)
+			got = &found
+			return err
+		})
+	})
+	if err != nil {
+		return app.DeadLetter{}, faultOr(err, "read dead letter %s", d)
+	}
+	if got == nil {
+		return app.DeadLetter{}, fault.Absent()
+	}
+	return *got, nil
+}
+
+// Refunds that the manual provider has accepted: an operator moves the money, oldest first.
+const sqlWorkItems = `
+	SELECT r.id, r.payment_id, r.item_id, r.state, r.reference, r.cents, r.currency, r.accepted_at, o.id, o.number, p.reference
+	FROM refunds r
+	JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id
+	JOIN orders o ON o.tenant_id = r.tenant_id AND o.id = r.order_id
+	WHERE r.tenant_id = $1 AND r.state = 2 AND p.provider = 'manual' AND ($2::uuid IS NULL OR r.id > $2)
+	ORDER BY r.id LIMIT $3`
+
+// WorkItems reads a page of the refunds that wait for an operator's hand.
+func (db *DB) WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (app.Page[app.WorkItem], error) {
+	after, err := parseCursor[order.Refund](cursorWork, cursor)
+	if err != nil {
+		return app.Page[app.WorkItem]{}, err
+	}
+	n := pageSize(limit)
+	var p app.Page[app.WorkItem]
+	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
+		each(b.Queue(sqlWorkItems, uid(t), uid(after), n+1), func(r pgx.Rows) error {
+			var w app.WorkItem
+			f := &w.Refund
+			err := r.Scan(intoID(&f.ID), intoID(&f.Payment), intoID(&f.Item), &f.State, &f.Reference, &f.Cents, &f.Currency, intoTimePtr(&f.AcceptedAt),
+				intoID(&w.Order), &w.Number, &w.Reference)
+			if f.AcceptedAt != nil {
+				w.Since = *f.AcceptedAt
+			}
+			p.Data = append(p.Data, w)
+			return err
+		})
+	})
+	if err != nil {
+		return app.Page[app.WorkItem]{}, faultOr(err, "list work items")
+	}
+	if len(p.Data) > n {
+		p.Data = p.Data[:n]
+		p.Next = cursorOf(cursorWork, p.Data[n-1].Refund.ID)
+	}
+	return p, nil
+}
+
+// Deliveries reads the mails of an order's items, newest first.
+func (db *DB) Deliveries(ctx context.Context, t tenant.ID, o order.ID) ([]app.Delivery, error) {
+	var known bool
+	var list []app.Delivery
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
+		b.Queue(sqlOrderExists, uid(t), uid(o)).QueryRow(func(r pgx.Row) error { return r.Scan(&known) })
+		each(b.Queue(sqlDeliveries, uid(t), []pgtype.UUID{uid(o)}), func(r pgx.Rows) error {
+			var of order.ID
+			d, err := scanDelivery(r, &of)
+			list = append(list, d)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, faultOr(err, "read the deliveries of order %s", o)
+	}
+	if !known {
+		return nil, fault.Absent()
+	}
+	return list, nil
+}
+
+const (
+	sqlRate    = `SELECT rate, source, at FROM exchange_rates WHERE currency = $1 ORDER BY at DESC LIMIT 1`
+	sqlRateAdd = `INSERT INTO exchange_rates (currency, at, rate, source) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+)
+
+// Rate is the newest exchange rate from EUR; nil when none is set. EUR itself has none.
+func (db *DB) Rate(ctx context.Context, cur money.Currency) (*order.FX, error) {
+	if cur == money.EUR {
+		return nil, nil
+	}
+	var fx *order.FX
+	err := db.inSystem(ctx, func(b *pgx.Batch) {
+		b.Queue(sqlRate, string(cur)).QueryRow(func(r pgx.Row) (err error) {
+			if fx, err = scanRate(r); absent(err) {
+				return nil
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return nil, faultOr(err, "read the rate of %s", cur)
+	}
+	return fx, nil
+}
+
+// AddRate sets a currency's rate from a moment on; the earlier ones stay.
+func (db *DB) AddRate(ctx context.Context, cur money.Currency, fx order.FX) error {
+	return db.inSystem(ctx, func(b *pgx.Batch) {
+		b.Queue(sqlRateAdd, string(cur), stamp(fx.At), fx.Rate.String(), fx.Source)
+	})
+}

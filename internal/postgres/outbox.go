@@ -1,0 +1,176 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// relayLock is the first half of the advisory lock of a shard's relay; the shard is the second.
+const relayLock = 0x0e1a
+
+const (
+	sqlLeaseTry = `SELECT pg_try_advisory_lock($1, $2)`
+	// Always from the smallest id: what is present is unpublished. A condition on the id would skip
+	// rows that were drawn early and commit late (22 % of events, measured).
+	sqlPending = `
+		SELECT o.id, o.tenant_id, o.order_id, o.dead_letter_id,
+			e.seq, e.event_id, e.type, e.actor, e.at, e.causation_id, e.correlation_id, e.traceparent, e.data,
+			d.item_id, d.unit_id, d.source, d.class, d.error_code, d.detail, d.step, d.attempts, d.payload_sha256, d.state, d.first_failed_at, d.at, d.closed_at, d.reason
+		FROM (SELECT id, tenant_id, order_id, seq, dead_letter_id FROM outbox ORDER BY id LIMIT $1) o
+		LEFT JOIN order_event e ON e.tenant_id = o.tenant_id AND e.order_id = o.order_id AND e.seq = o.seq
+		LEFT JOIN dead_letters d ON d.tenant_id = o.tenant_id AND d.id = o.dead_letter_id
+		ORDER BY o.id`
+	sqlDurable      = `SET LOCAL synchronous_commit = on`
+	sqlRelayRow     = `INSERT INTO relays (shard, epoch, batch) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING`
+	sqlRelayLock    = `SELECT epoch, batch, rebuilding FROM relays WHERE shard = $1 FOR UPDATE`
+	sqlOutboxDelete = `DELETE FROM outbox WHERE id = ANY ($1::bigint[])`
+	sqlRelayBatch   = `UPDATE relays SET batch = $2 WHERE shard = $1`
+)
+
+// TryLease takes a shard's lock on a connection of its own; see app.Outbox. For the relay's login.
+func (db *DB) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, error) {
+	c, err := db.conn(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	var ok bool
+	if err := c.QueryRow(ctx, sqlLeaseTry, int32(relayLock), int32(shard)).Scan(&ok); err != nil {
+		c.Release()
+		return nil, false, faultOr(explain(ctx, err), "lock the outbox of shard %d", shard)
+	}
+	if !ok {
+		c.Release()
+		return nil, false, nil
+	}
+	// Out of the pool: the lock is the session's, and ends with it.
+	return &lease{conn: c.Hijack(), db: db, shard: shard}, true, nil
+}
+
+// lease is app.OutboxLease. It is used by one goroutine.
+type lease struct {
+	conn  *pgx.Conn
+	db    *DB
+	shard int
+}
+
+// Release closes the connection, and so gives the lock back.
+func (l *lease) Release() {
+	ctx, cancel := context.WithTimeout(context.Background(), retryAfter)
+	defer cancel()
+	_ = l.conn.Close(ctx) // a connection that cannot say goodbye is lost, and its lock with it
+}
+
+// Pending reads the unpublished rows, oldest first.
+func (l *lease) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error) {
+	rows, _ := l.conn.Query(ctx, sqlPending, limit) // its error comes out of CollectRows
+	list, err := pgx.CollectRows(rows, scanOutbox)
+	if err != nil {
+		return nil, faultOr(explain(ctx, err), "read the outbox")
+	}
+	return list, nil
+}
+
+func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
+	var o app.OutboxRow
+	e := &o.Record
+	var letter id.Of[app.DeadLetter]
+	var seq, attempts, state pgtype.Int4
+	var eventType, actor, trace, data, source, class, code, detail, step, reason pgtype.Text
+	var hash []byte
+	var d app.DeadLetter
+	err := r.Scan(&o.ID, intoID(&e.Tenant), intoID(&e.Order), intoID(&letter),
+		&seq, intoID(&e.ID), &eventType, &actor, intoTime(&e.At), intoID(&e.Causation), intoID(&e.Correlation), &trace, &data,
+		intoID(&d.Item), intoID(&d.Unit), &source, &class, &code, &detail, &step, &attempts, &hash, &state, intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &reason)
+	if err != nil {
+		return o, fmt.Errorf("read outbox row: %w", err)
+	}
+	if letter.IsZero() {
+		if !seq.Valid {
+			return o, fmt.Errorf("outbox row %d has no event", o.ID)
+		}
+		e.Seq, e.Type, e.Actor, e.Traceparent, e.Data = int(seq.Int32), event.Type(eventType.String), actor.String, trace.String, []byte(data.String)
+		return o, nil
+	}
+	if !source.Valid {
+		return o, fmt.Errorf("outbox row %d has no dead letter", o.ID)
+	}
+	d.ID, d.Order, d.Source, d.Class, d.Code, d.Detail, d.Step = letter, order.ID(e.Order), source.String, classOf(class.String), code.String, detail.String, step.String
+	d.Attempts, d.State, d.Reason = int(attempts.Int32), app.DeadLetterState(state.Int32), reason.String //nolint:gosec // 0 to 4, by the table's own check
+	copy(d.PayloadSHA256[:], hash)
+	o.Letter = &d
+	return o, nil
+}
+
+// Done deletes the rows of a published batch and notes its number; see app.OutboxLease.
+func (l *lease) Done(ctx context.Context, p app.RelayPosition) error {
+	err := l.done(ctx, p)
+	if err == nil {
+		return nil
+	}
+	if rollback := l.end(ctx, sqlRollback); rollback != nil {
+		err = errors.Join(err, rollback)
+	}
+	if errors.Is(err, app.ErrRelayPosition) {
+		return err
+	}
+	return faultOr(explain(ctx, err), "note batch %d of shard %d", p.Batch, l.shard)
+}
+
+func (l *lease) done(ctx context.Context, p app.RelayPosition) error {
+	var epoch, batch, gone int64
+	var rebuilding bool
+	b := &pgx.Batch{}
+	b.Queue(sqlBegin)
+	b.Queue(sqlDurable)
+	b.Queue(sqlRelayRow, l.shard)
+	b.Queue(sqlRelayLock, l.shard).QueryRow(func(r pgx.Row) error { return r.Scan(&epoch, &batch, &rebuilding) })
+	b.Queue(sqlOutboxDelete, p.IDs).Exec(func(tag pgconn.CommandTag) error { gone = tag.RowsAffected(); return nil })
+	if err := l.conn.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	if err := reconcile(p, epoch, batch, gone, rebuilding); err != nil {
+		return err
+	}
+	b = &pgx.Batch{}
+	b.Queue(sqlRelayBatch, l.shard, p.Batch)
+	b.Queue(sqlCommit)
+	return l.conn.SendBatch(ctx, b).Close()
+}
+
+// reconcile compares what the topic and the database say was published (events.md §3).
+func reconcile(p app.RelayPosition, epoch, batch, gone int64, rebuilding bool) error {
+	switch {
+	case rebuilding:
+		return fmt.Errorf("%w: the topic is being rebuilt", app.ErrRelayPosition)
+	case p.Epoch != epoch:
+		return fmt.Errorf("%w: epoch %d on the topic, %d in the database", app.ErrRelayPosition, p.Epoch, epoch)
+	case p.Batch == batch && gone == 0:
+		return nil
+	case p.Batch == batch+1 && gone == int64(len(p.IDs)):
+		return nil
+	case p.Batch == batch || p.Batch == batch+1:
+		return fmt.Errorf("%w: batch %d on the topic, %d in the database, and %d of its %d rows were still there", app.ErrRelayPosition, p.Batch, batch, gone, len(p.IDs))
+	default:
+		return fmt.Errorf("%w: batch %d on the topic, %d in the database", app.ErrRelayPosition, p.Batch, batch)
+	}
+}
+
+func (l *lease) end(ctx context.Context, sql string) error {
+	if l.conn.IsClosed() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryAfter)
+	defer cancel()
+	_, err := l.conn.Exec(ctx, sql)
+	return err
+}

@@ -1,0 +1,15 @@
+package postgres
+
+import "github.com/platforma-cloud/orders/internal/app"
+
+// The ports that a DB is, each under the login that may.
+var (
+	_ app.Store         = (*DB)(nil)
+	_ app.Accounts      = (*DB)(nil) // api, portal
+	_ app.WebhookStore  = (*DB)(nil) // api keeps, worker finishes
+	_ app.Units         = (*DB)(nil) // worker
+	_ app.WorkSource    = (*DB)(nil) // worker
+	_ app.Outbox        = (*DB)(nil) // relay
+	_ app.Refusals      = (*DB)(nil) // worker
+	_ app.CatalogSource = (*Catalogue)(nil)
+)
