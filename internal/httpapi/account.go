@@ -82,7 +82,7 @@ type keyInput struct{ Body keyBody }
 func (s *server) accountRoutes() {
 	const tag = "account"
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/me", ID: "get-me", Tag: tag, Summary: "Who you are", Who: "customer",
+		Method: http.MethodGet, Path: "/v1/me", ID: "get-me", Tag: tag, Summary: "Who you are", Who: "anyone with a key",
 		Description: "The member behind the API key.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Member, error) { return s.verbs.Me(ctx, c) },
 		func(c app.Caller, m app.Member) reply[memberView] {

@@ -24,6 +24,8 @@ type Verbs interface {
 	Account
 }
 
+var _ Verbs = (*app.App)(nil)
+
 // Access says who is asking.
 type Access interface {
 	// Authenticate finds the actor behind an API key; a fault of KindUnauthenticated otherwise.
