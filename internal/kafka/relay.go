@@ -47,6 +47,8 @@ type Relay struct {
 	options  []kgo.Opt     // of the producing client, besides the cluster's
 }
 
+var _ app.Kicker = (*Relay)(nil)
+
 // NewRelay makes a shard's relay. The instance tells people which process it was; it decides nothing.
 func NewRelay(c Cluster, shard int, instance string, outbox app.Outbox, log *slog.Logger) *Relay {
 	return &Relay{

@@ -16,7 +16,7 @@ import (
 
 // faultOf answers transaction requests with a code, a few times.
 func faultOf(code int16) embedded.KafkaFault {
-	return embedded.KafkaFault{Requests: []string{"InitProducerID", "AddPartitionsToTxn", "EndTxn"}, Code: code, Times: 5}
+	return embedded.KafkaFault{Requests: []string{"InitProducerID", "AddPartitionsToTxn", "EndTxn"}, Code: code, Times: 2}
 }
 
 const endKey = "end-of-test"

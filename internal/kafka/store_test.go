@@ -1,0 +1,345 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/kafka"
+	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// store is the real database with a few orders that many writers fight for.
+type store struct {
+	*pgtest.DB
+	api    *postgres.DB
+	org    pgtest.Org
+	orders []order.ID
+}
+
+var errRolledBack = errors.New("rolled back by the test")
+
+func newStore(t testing.TB, orders int) *store {
+	t.Helper()
+	s := &store{DB: pgtest.New(t)}
+	s.api = s.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 8})
+	s.org = s.Seed(t, s.api, "alpha")
+	for n := range orders {
+		o := &order.Order{ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%08d", n), Customer: s.org.Members[tenant.Customer].ID,
+			State: order.PaymentConfirmed, Version: 1, Currency: "EUR", CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now()}
+		err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
+			d := &app.Dossier{Order: o}
+			s.record(d, order.EvCreated, tx.Now())
+			tx.Insert(d)
+			return nil
+		})
+		if err != nil {
+			t.Fatalf("insert order %d: %v", n, err)
+		}
+		s.orders = append(s.orders, o.ID)
+	}
+	return s
+}
+
+// record adds an event to what a transaction writes, as every verb does.
+func (s *store) record(d *app.Dossier, typ event.Type, now time.Time) {
+	d.Order.Record(order.Event{Type: typ, From: d.Order.State})
+	for _, e := range d.Order.TakeEvents() {
+		r, err := event.Of(d.Order, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")}, event.ID(s.Clock.NewID()), now)
+		if err != nil {
+			panic(err)
+		}
+		d.Added.Events = append(d.Added.Events, r)
+	}
+}
+
+// change writes one event of an order in a transaction of its own; end decides whether it commits.
+func (s *store) change(ctx context.Context, o order.ID, end error) error {
+	return s.api.InTenant(ctx, s.org.ID, app.With{}, func(tx app.Tx) error {
+		d, err := tx.LockOrder(ctx, o, app.Also{})
+		if err != nil {
+			return err
+		}
+		d.Order.Version++
+		s.record(d, order.EvItemProvisioning, tx.Now())
+		tx.Save(d)
+		return end
+	})
+}
+
+// write lets writers change the orders; one change in twenty is rolled back.
+func (s *store) write(t testing.TB, writers, each int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for i := range each {
+				end := error(nil)
+				if (w+i)%20 == 0 {
+					end = errRolledBack
+				}
+				if err := s.change(t.Context(), s.orders[(w*7+i)%len(s.orders)], end); !errors.Is(err, end) {
+					t.Errorf("change order: %v", err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// slow is a transaction that has drawn its outbox ids and commits when told: what a cursor over ids
+// does not see coming. The order is its own.
+func (s *store) slow(t testing.TB) (commit func()) {
+	t.Helper()
+	c := s.Conn(t, postgres.LoginAPI)
+	o := id.Of[order.Order](s.Clock.NewID())
+	r := record(t, o, 1, order.EvCreated)
+	for _, q := range []struct {
+		sql  string
+		args []any
+	}{
+		{`BEGIN`, nil},
+		{`SELECT set_config('app.tenant_id', $1, true)`, []any{s.org.ID.String()}},
+		{`INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
+			SELECT $1::uuid, $2::uuid, 1, $3::uuid, $4, 'system:worker', $5, '', replace($6, $7, $1::text)::json`,
+			[]any{s.org.ID.String(), o.String(), r.ID.String(), string(r.Type), r.At, string(r.Data), tenantA.String()}},
+		{`INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1::uuid, $2::uuid, 1)`, []any{s.org.ID.String(), o.String()}},
+	} {
+		if _, err := c.Exec(t.Context(), q.sql, q.args...); err != nil {
+			t.Fatalf("%s: %v", q.sql, err)
+		}
+	}
+	return func() {
+		if _, err := c.Exec(t.Context(), `COMMIT`); err != nil {
+			t.Errorf("commit the slow transaction: %v", err)
+		}
+	}
+}
+
+// count asks the superuser.
+func (s *store) count(t testing.TB, sql string) int {
+	t.Helper()
+	c := s.Super(t)
+	defer func() { _ = c.Close(context.Background()) }()
+	var n int
+	if err := c.QueryRow(t.Context(), sql).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}
+
+func (s *store) events(t testing.TB) int { return s.count(t, `SELECT count(*) FROM order_event`) }
+
+func (s *store) drained(t testing.TB) {
+	t.Helper()
+	c := s.Super(t)
+	defer func() { _ = c.Close(context.Background()) }()
+	kafkatest.Eventually(t, "outbox drained", func() bool {
+		var n int
+		return c.QueryRow(t.Context(), `SELECT count(*) FROM outbox`).Scan(&n) == nil && n == 0
+	})
+}
+
+func TestTopicIsTheTableThoughWritersFightRollBackAndCommitLate(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 20)
+	stop := start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	commit := s.slow(t)
+	s.write(t, 16, 40)
+	commit()
+	s.drained(t)
+	stop()
+	got := events(t, b)
+	wantOnceInOrder(t, got, s.events(t))
+	stored, err := s.api.Events(t.Context(), s.org.ID, s.orders[0], 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var published []event.Record
+	for _, ev := range got {
+		if ev.Order == s.orders[0] {
+			published = append(published, ev.Record)
+		}
+	}
+	if diff := cmp.Diff(stored, published); diff != "" {
+		t.Errorf("records of an order (-table +topic):\n%s", diff)
+	}
+}
+
+func TestSlowTransactionDelaysNobodyElse(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 3)
+	commit := s.slow(t)
+	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	s.write(t, 3, 10)
+	s.drained(t) // of all that is committed
+	if got, want := len(events(t, b)), s.events(t); got != want {
+		t.Errorf("%d events on the topic while a transaction is open, want %d", got, want)
+	}
+	commit()
+	s.drained(t)
+	wantOnceInOrder(t, events(t, b), s.events(t))
+}
+
+func TestCursorOverIDsWouldLoseEventsOfTheRealTable(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 20)
+	empty := make(chan struct{})
+	mutant := faulty{s.Relay(t), func(l app.OutboxLease) app.OutboxLease { return &cursor{OutboxLease: l, empty: empty} }}
+	stop := start(t, kafka.NewRelay(b.Cluster, 0, "mutant", mutant, logger(t)).RunForever)
+	commit := s.slow(t)
+	wrote := make(chan struct{})
+	go func() { defer close(wrote); s.write(t, 16, 40) }()
+	for writing := true; writing; {
+		select {
+		case <-wrote:
+			writing = false
+		case <-empty:
+		}
+	}
+	<-empty // a read that may have begun before the last commit
+	<-empty // one that began after it
+	commit()
+	<-empty
+	<-empty
+	stop()
+	lost := s.count(t, `SELECT count(*) FROM outbox`)
+	if lost == 0 {
+		t.Fatal("the cursor lost nothing: the load has gone blunt")
+	}
+	t.Logf("the cursor lost %d of %d events", lost, s.events(t))
+}
+
+// The ids of the outbox are drawn one by one: drawn in advance by each connection, they would no
+// longer stand in the order of the changes.
+func TestIDsDrawnInAdvanceWouldInvertEvents(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 4)
+	if n := s.count(t, `SELECT cache_size::int FROM pg_sequences WHERE schemaname = 'platforma' AND sequencename = 'outbox_id_seq'`); n != 1 {
+		t.Fatalf("outbox ids have a cache of %d, want 1", n)
+	}
+	if _, err := s.Super(t).Exec(t.Context(), `ALTER TABLE platforma.outbox ALTER COLUMN id SET CACHE 50`); err != nil {
+		t.Fatal(err)
+	}
+	mutated := s.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 8})
+	s.api = mutated
+	s.write(t, 16, 20)
+	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	s.drained(t)
+	last, inverted := map[order.ID]int{}, 0
+	for _, ev := range events(t, b) {
+		if ev.Seq < last[ev.Order] {
+			inverted++
+		}
+		last[ev.Order] = ev.Seq
+	}
+	if inverted == 0 {
+		t.Fatal("nothing was inverted: the load has gone blunt")
+	}
+	t.Logf("%d of %d events inverted", inverted, s.events(t))
+}
+
+func TestSecondRelayWaitsForTheLockAndTakesOver(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 2)
+	stopFirst := start(t, kafka.NewRelay(b.Cluster, 0, "first", s.Relay(t), logger(t)).RunForever)
+	s.drained(t)
+	if _, ok, err := s.Relay(t).TryLease(t.Context(), 0); ok || err != nil {
+		t.Errorf("TryLease() while a relay works = %v, %v, want false", ok, err)
+	}
+	start(t, kafka.NewRelay(b.Cluster, 0, "second", s.Relay(t), logger(t)).RunForever)
+	s.write(t, 2, 5)
+	stopFirst()
+	s.write(t, 2, 5)
+	s.drained(t)
+	wantOnceInOrder(t, events(t, b), s.events(t))
+}
+
+func TestRelayStopsWhenTheDatabaseWasSetBack(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 2)
+	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
+	stop := start(t, r.RunForever)
+	s.drained(t)
+	for range 3 { // a batch each
+		s.write(t, 1, 3)
+		s.drained(t)
+	}
+	stop()
+	if _, err := s.Super(t).Exec(t.Context(), `UPDATE platforma.relays SET batch = batch - 2`); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(t.Context()); !errors.Is(err, app.ErrRelayPosition) {
+		t.Errorf("Run() = %v, want ErrRelayPosition", err)
+	}
+}
+
+// A consumer on the real inbox: the same events from the start a second time change nothing.
+func TestInboxOfTheDatabaseAbsorbsTheWholeTopicReadTwice(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 5)
+	worker := s.Worker(t)
+	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	s.write(t, 4, 10)
+	s.drained(t)
+	apply := func(ctx context.Context, ev event.Event) error {
+		mark := &app.InboxMark{Consumer: "portal", Order: ev.Order, Seq: ev.Seq}
+		return worker.InTenant(ctx, ev.Tenant, app.With{Inbox: mark}, func(tx app.Tx) error {
+			_, err := tx.LockOrder(ctx, ev.Order, app.Also{})
+			return err
+		})
+	}
+	foreign := message(b, record(t, s.orders[0], 99, order.EvUpdated)) // of a tenant that has no such order
+	produce(t, b, nil, foreign)
+	want := int64(s.events(t))
+	for round, group := range []string{"first", "second"} {
+		c := kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
+			kafka.Subscription{Consumer: event.Portal, Group: group + b.Names.Events, Apply: apply})
+		stop := start(t, run(c))
+		kafkatest.Eventually(t, "topic read", func() bool { s := c.Status(); return s.Applied+s.Duplicates == want && s.Refused == 1 })
+		stop()
+		if got := c.Status(); round == 0 && got.Applied != want || round == 1 && got.Duplicates != want {
+			t.Errorf("round %d: %+v, want %d events", round, got, want)
+		}
+	}
+	if n := s.count(t, `SELECT count(*) FROM refused_record WHERE code = 'tenant-mismatch'`); n != 2 {
+		t.Errorf("%d refused records, want one per group", n)
+	}
+	if n := s.count(t, `SELECT count(*) FROM inbox`); n != len(s.orders) {
+		t.Errorf("%d inbox rows, want one per order", n)
+	}
+}
+
+func TestChangeThatRollsBackIsNeverSent(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 1)
+	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	s.drained(t)
+	for range 20 {
+		if err := s.change(t.Context(), s.orders[0], errRolledBack); !errors.Is(err, errRolledBack) {
+			t.Fatalf("change() = %v", err)
+		}
+	}
+	if err := s.change(t.Context(), s.orders[0], nil); err != nil {
+		t.Fatal(err)
+	}
+	s.drained(t)
+	wantOnceInOrder(t, events(t, b), 2)
+	if n := len(readAll(t, b, b.Names.Events, kafka.EventPartitions, kgo.ReadUncommitted())); n != 2 {
+		t.Errorf("%d records on the topic, want 2: what rolls back is never sent", n)
+	}
+}
