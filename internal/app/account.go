@@ -96,7 +96,7 @@ func (a *App) PutSettings(ctx context.Context, c Caller, s Settings, pre Precond
 		if err != nil {
 			return Settings{}, err
 		}
-		if err := pre.check(&order.Order{Version: known.Settings.Version}); err != nil {
+		if err := pre.check(known.Settings.Version); err != nil {
 			return Settings{}, err
 		}
 		s.Tenant, s.Slug, s.Version = known.Settings.Tenant, known.Settings.Slug, known.Settings.Version+1

@@ -128,16 +128,17 @@ type Precondition struct {
 	IfMatch *int // of the header: a mismatch is 412
 }
 
-func (p Precondition) check(o *order.Order) error {
-	if p.IfMatch != nil && *p.IfMatch != o.Version {
-		e := fault.New(fault.KindPrecondition, "precondition-failed", "The order is at version %d, not %d. Read it again, then decide.", o.Version, *p.IfMatch)
-		e.Members = map[string]any{"current_version": o.Version}
+func (p Precondition) check(current int) error {
+	changed := func(k fault.Kind, code string, believed int) error {
+		e := fault.New(k, code, "It is at version %d, not %d. Read it again, then decide.", current, believed)
+		e.Members = map[string]any{"current_version": current}
 		return e
 	}
-	if p.Version != nil && *p.Version != o.Version {
-		e := fault.New(fault.KindConflict, fault.CodeVersionConflict, "The order is at version %d, not %d. Read it again, then decide.", o.Version, *p.Version)
-		e.Members = map[string]any{"current_version": o.Version}
-		return e
+	if p.IfMatch != nil && *p.IfMatch != current {
+		return changed(fault.KindPrecondition, "precondition-failed", *p.IfMatch)
+	}
+	if p.Version != nil && *p.Version != current {
+		return changed(fault.KindConflict, fault.CodeVersionConflict, *p.Version)
 	}
 	return nil
 }
@@ -156,7 +157,7 @@ func (a *App) onOrder(ctx context.Context, c Caller, p Permission, o order.ID, p
 		if !a.sees(c.Actor, d.Order) {
 			return nil, fault.Absent()
 		}
-		if err := pre.check(d.Order); err != nil {
+		if err := pre.check(d.Order.Version); err != nil {
 			return nil, err
 		}
 		changed, err := change(tx, d)

@@ -79,7 +79,7 @@ func checkPayment(in ConfirmPayment) (money.Cents, []fault.Violation) {
 		faults = append(faults, fault.Violation{Pointer: "/reference", Code: "required", Message: "The payment's reference is needed: it is recorded permanently."})
 	}
 	cents, err := money.ParseDecimal(in.Amount.Amount, in.Amount.Currency)
-	if err != nil {
+	if err != nil || cents < 0 {
 		faults = append(faults, fault.Violation{Pointer: "/amount/amount", Code: "not-an-amount", Message: "Write the amount as a decimal with its currency, such as 20.10 EUR."})
 	}
 	return cents, faults

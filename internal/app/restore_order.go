@@ -23,8 +23,6 @@ func (a *App) RestoreOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier
 		if p := o.LivePayment(); p != nil {
 			p.State = order.PaymentSpent
 		}
-		o.Closing, o.DeletedAt, o.Method, o.Faults = order.NotClosing, nil, "", nil
-		o.Outcome, o.Settlement, o.DeliveryStuck = order.OutcomeNone, order.SettlementOpen, false
 		_, err := o.Fire(order.Restore, in.Reason)
 		return true, err
 	})

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
@@ -64,7 +65,7 @@ func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLette
 
 func (a *App) redrive(tx Tx, d *Dossier, u *fulfil.Unit, reason string) error {
 	u.State, u.Epoch, u.Sent, u.Try, u.NextAt = fulfil.Queued, u.Epoch+1, false, 0, tx.Now()
-	u.Deadline = u.Deadline.Add(-u.Deadline.Sub(tx.Now()))
+	u.Deadline = time.Time{} // its next call starts a new one
 	if it := d.Order.Find(u.Item); it != nil && it.State == order.ItemStuck {
 		return d.Order.MoveItem(it, order.Redrive, order.ItemFact{}, reason)
 	}

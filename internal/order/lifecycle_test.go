@@ -178,7 +178,6 @@ func TestRestoredItemsStartUnderANewGenerationAndSequencesHaveNoGap(t *testing.T
 	if o.Items[0].Generation != 4 || o.Items[0].State != ItemPending || o.Items[0].Progress != 0 {
 		t.Errorf("restored item = %+v, want pending, generation 4, progress 0", o.Items[0])
 	}
-	o.Closing = NotClosing
 	if _, err := o.Fire(Restore, "changed my mind"); err != nil {
 		t.Fatalf("Fire(restore): %v", err)
 	}

@@ -100,8 +100,12 @@ func (o *Order) Fire(on Trigger, reason string) (Transition, error) {
 		return t, nil
 	case AtOnce:
 		o.State = t.To
-		if on == Cancel || on == Expire {
+		switch on {
+		case Cancel, Expire:
 			o.Settlement = SettlementSettled
+		case Restore:
+			o.Closing, o.DeletedAt, o.Method, o.Faults = NotClosing, nil, "", nil
+			o.Outcome, o.Settlement, o.DeliveryStuck = OutcomeNone, SettlementOpen, false
 		}
 	case Closes, Request:
 		if o.Closing == NotClosing {

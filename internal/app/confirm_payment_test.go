@@ -1,0 +1,139 @@
+package app_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/world"
+)
+
+func paid(o order.ID, reference, amount string) app.ConfirmPayment {
+	return app.ConfirmPayment{Order: o, Reference: reference, Method: "bank_transfer", Amount: event.Amount{Amount: amount, Currency: "EUR"}}
+}
+
+func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	for _, c := range []struct {
+		amount, code string
+	}{
+		{"84.11", ""}, {"85.10", ""}, {"86.09", ""}, {"86.10", ""}, {"84.10", ""}, {"86.11", "payment-amount-mismatch"}, {"84.09", "payment-amount-mismatch"}, {"-85.10", "validation-failed"}, {"85.101", "validation-failed"},
+	} {
+		d := w.Submitted("per_item", world.VPS(), world.Database()) // 20.10 + 65.00
+		got, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "ref-"+d.Order.Number, c.amount))
+		if c.code != "" {
+			if f := fault.Of(err); f == nil || f.Kind != fault.KindInvalid || f.Code != c.code {
+				t.Errorf("ConfirmPayment(%s of 85.10) = %v, want %s", c.amount, err, c.code)
+			}
+			w.WantPicture(d.Order.ID, "pending_payment none open; vps pending; database pending")
+			continue
+		}
+		if err != nil {
+			t.Errorf("ConfirmPayment(%s of 85.10): %v", c.amount, err)
+			continue
+		}
+		p := got.Order.LivePayment()
+		if sum := p.Allocations[0].Cents + p.Allocations[1].Cents; p.Paid != w.Cents(c.amount) || sum != p.Paid || p.Due != w.Cents("85.10") {
+			t.Errorf("paid %d, allocated %d of due %d; want %s twice, 8510", p.Paid, sum, p.Due, c.amount)
+		}
+	}
+}
+
+func TestSecondConfirmationWithSameReferenceChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	d := w.Submitted("per_item", world.VPS())
+	first, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "bank-1", "20.10"))
+	if err != nil {
+		t.Fatalf("ConfirmPayment: %v", err)
+	}
+	second, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "bank-1", "20.10"))
+	if err != nil || second.Order.Version != first.Order.Version || len(second.Order.Payments) != 1 {
+		t.Errorf("second confirmation: version %d, %d payments, %v; want version %d, 1", second.Order.Version, len(second.Order.Payments), err, first.Order.Version)
+	}
+	if _, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "bank-2", "20.10")); fault.Of(err) == nil || fault.Of(err).Code != fault.CodeIllegalTransition {
+		t.Errorf("another reference for a paid order = %v, want illegal-transition", err)
+	}
+	other := w.Submitted("per_item", world.VPS())
+	if _, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(other.Order.ID, "bank-1", "20.10")); fault.Of(err) == nil || fault.Of(err).Code != "payment-reference-in-use" {
+		t.Errorf("the same reference for another order = %v, want payment-reference-in-use", err)
+	}
+	w.WantEvents(d.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
+}
+
+func TestConfirmingIsAnOperatorsAndNobodyElsesTenant(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	d := w.Submitted("per_item", world.VPS())
+	in := paid(d.Order.ID, "bank-1", "20.10")
+	if _, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Customer), in); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindForbidden {
+		t.Errorf("ConfirmPayment by a customer = %v, want forbidden", err)
+	}
+	stranger := app.Caller{Actor: w.Other.Actor(tenant.Operator)}
+	if _, err := w.Verbs.API.ConfirmPayment(t.Context(), stranger, in); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
+		t.Errorf("ConfirmPayment by another tenant's operator = %v, want not found", err)
+	}
+	w.WantPicture(d.Order.ID, "pending_payment none open; vps pending")
+}
+
+func TestTwoConfirmationsAtOnceRecordOnePayment(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	d := w.Submitted("per_item", world.VPS())
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			_, _ = w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "bank-1", "20.10"))
+		})
+	}
+	wg.Wait()
+	if got := w.Get(d.Order.ID); len(got.Order.Payments) != 1 || got.Order.State != order.PaymentConfirmed {
+		t.Errorf("%d payments, %s; want 1, payment_confirmed", len(got.Order.Payments), got.Order.State)
+	}
+	w.WantEvents(d.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
+}
+
+func TestProvisioningIsCausedByThePaymentsEventAndPulledByIt(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	o := w.PaidOrder(world.VPS())
+	d := w.Get(o)
+	if due := d.ValidateUnit().NextAt.Sub(w.Clock.Now()); due != 30*time.Second {
+		t.Errorf("before its event is heard the validation is due in %s, want 30 s (D20)", due)
+	}
+	w.Publish()
+	d = w.Get(o)
+	if due := d.ValidateUnit().NextAt; due.After(w.Clock.Now()) {
+		t.Errorf("after its event was heard the validation is due %s later, want now", due.Sub(w.Clock.Now()))
+	}
+	w.Settle(o)
+	var payment event.ID
+	for _, ev := range w.Events {
+		switch ev.Type {
+		case order.EvPaymentConfirmed:
+			payment = ev.ID
+		case order.EvValidating, order.EvProvisioningStarted:
+			if ev.Causation != payment {
+				t.Errorf("%s was caused by %s, want the payment's event %s", ev.Type, ev.Causation, payment)
+			}
+		}
+	}
+}
+
+func TestABrokerThatIsAwayDelaysProvisioningAndStopsNothing(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	o := w.PaidOrder(world.VPS())
+	paidAt := w.Clock.Now()
+	w.SettleWithoutBroker(o)
+	w.WantPicture(o, "fulfilled full settled; vps delivered")
+	if waited := w.Clock.Now().Sub(paidAt); waited < 30*time.Second {
+		t.Errorf("without a broker the order was done after %s, want not before the 30 s of D20", waited)
+	}
+}

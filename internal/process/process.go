@@ -1,0 +1,368 @@
+// Package process wires one process of an installation: which logins it opens, which verbs it gets,
+// which loops it runs. The binary and the test kit share it, so that a test runs what is shipped
+// (ADR 0009). It decides nothing about orders.
+package process
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"math/big"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/kafka"
+	"github.com/platforma-cloud/orders/internal/mail"
+	"github.com/platforma-cloud/orders/internal/payment"
+	"github.com/platforma-cloud/orders/internal/portal"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/queue"
+	"github.com/platforma-cloud/orders/internal/vault"
+)
+
+// Role is a part of the work that a process may take on.
+type Role string
+
+// The roles (architecture.md, Processes and scaling).
+const (
+	API       Role = "api"
+	Portal    Role = "portal"
+	Worker    Role = "worker"
+	Relay     Role = "relay"
+	Provision Role = "provision"
+	Billing   Role = "billing"
+	Notify    Role = "notify"
+	Audit     Role = "audit"
+	Live      Role = "live"
+)
+
+// Roles lists all of them: a process without a choice takes every one.
+func Roles() []Role {
+	return []Role{API, Portal, Worker, Relay, Provision, Billing, Notify, Audit, Live}
+}
+
+// Known tells whether there is such a role.
+func Known(r Role) bool { return slices.Contains(Roles(), r) }
+
+// Config of a process. Everything is required but where it says so.
+type Config struct {
+	Roles        []Role // none: all
+	DatabaseURL  string // its user is replaced by each login's
+	Kafka        kafka.Cluster
+	Installation string // part of every provider key: never change it
+	Clock        app.Clock
+	Log          *slog.Logger
+
+	Placement app.Placement
+	Providers map[string]provider.Provider
+	Payments  map[string]payment.Provider
+
+	Mail          mail.Config
+	CredentialKEK vault.KEK // not given to a process that only serves the API
+	PassphraseKEK vault.KEK
+
+	PublicURL string // where customers reach the portal
+	Dev       bool
+	DemoUsers []portal.DemoUser // of dev
+	MailURL   string            // of dev: the inbox
+	Limits    httpapi.Limits
+
+	// Fallback is how long work waits for its event (D20); 0 is 30 s.
+	Fallback time.Duration
+	Conns    int // of each login's pool; 0 is the store's default
+	// NewID makes UUIDv7s; nil is this package's, by real time. Tests give their clock's.
+	NewID func() [16]byte
+}
+
+// Process is running work. Handler serves API and pages; it listens nowhere by itself.
+type Process struct {
+	Handler http.Handler
+
+	cfg      Config
+	verbs    Verbs
+	logins   map[string]*postgres.DB
+	runner   *queue.Runner
+	relay    *kafka.Relay
+	hub      *app.Hub
+	readers  []*kafka.Consumer
+	chores   []*chore
+	webhooks *chore
+	closing  chan struct{}
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+}
+
+// Start opens the logins, refuses an unsafe database, and begins to work.
+func Start(ctx context.Context, cfg Config) (*Process, error) {
+	if len(cfg.Roles) == 0 {
+		cfg.Roles = Roles()
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p := &Process{cfg: cfg, logins: map[string]*postgres.DB{}, hub: app.NewHub(), closing: make(chan struct{}), cancel: cancel}
+	if err := p.start(ctx, run); err != nil {
+		stop, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer done()
+		return nil, errors.Join(err, p.Stop(stop))
+	}
+	return p, nil
+}
+
+func (p *Process) start(ctx, run context.Context) error {
+	needs := map[string][]Role{
+		postgres.LoginAPI: {API}, postgres.LoginPortal: {Portal}, postgres.LoginWorker: {Worker, Provision, Billing, Notify, Live},
+		postgres.LoginDelivery: {Worker}, postgres.LoginRelay: {Relay}, postgres.LoginAudit: {Audit},
+	}
+	for _, login := range postgres.Logins() {
+		if !slices.ContainsFunc(needs[login], p.has) {
+			continue
+		}
+		db, err := postgres.Open(ctx, LoginURL(p.cfg.DatabaseURL, login), login, postgres.Options{Clock: p.cfg.Clock, NewID: p.cfg.newID(), MaxConns: p.cfg.Conns})
+		if err != nil {
+			return err
+		}
+		p.logins[login] = db
+	}
+	var err error
+	if p.verbs, err = Wire(p.cfg, p.logins, p.status); err != nil {
+		return err
+	}
+	if err := p.startWorker(ctx); err != nil {
+		return err
+	}
+	if p.has(Relay) {
+		p.relay = kafka.NewRelay(p.cfg.Kafka, 0, p.cfg.Installation, p.logins[postgres.LoginRelay], p.cfg.Log)
+		p.loop(run, p.relay.RunForever)
+	}
+	if err := p.startConsumers(run); err != nil {
+		return err
+	}
+	p.kickAfterCommits()
+	p.serve()
+	for _, c := range p.chores {
+		p.loop(run, c.run)
+	}
+	return nil
+}
+
+// LoginURL is a database's address with another user. Passwords of the logins come from PostgreSQL's
+// own password file or certificates, never from an address.
+func LoginURL(address, login string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "" {
+		return address // a list of key=value pairs: whoever wrote it names the user
+	}
+	u.User = url.User(login)
+	return u.String()
+}
+
+func (p *Process) has(r Role) bool { return slices.Contains(p.cfg.Roles, r) }
+
+// loop runs fn until the process stops; Stop waits for it.
+func (p *Process) loop(run context.Context, fn func(context.Context)) {
+	p.running.Go(func() { fn(run) })
+}
+
+// startWorker gives the units their verbs.
+func (p *Process) startWorker(ctx context.Context) error {
+	if !p.has(Worker) {
+		return nil
+	}
+	w, db := p.verbs.Worker, p.logins[postgres.LoginWorker]
+	queues := []queue.Queue{
+		{Name: fulfil.Validate.String(), Workers: 8, Work: w.ValidateOrder},
+		{Name: fulfil.Refund.String(), Workers: 4, Work: w.RefundItem},
+		{Name: fulfil.Deliver.String(), Workers: 4, Work: w.DeliverCredentials},
+		{Name: fulfil.Notify.String(), Workers: 4, Work: w.NotifyCustomer},
+		{Name: fulfil.Checkout.String(), Workers: 4, Work: w.CheckoutOrder},
+	}
+	for name := range p.cfg.Providers {
+		queues = append(queues, queue.Queue{Name: name, Workers: 16, Work: w.ProvisionItem})
+	}
+	var err error
+	p.runner, err = queue.Start(ctx, queue.Config{URL: LoginURL(p.cfg.DatabaseURL, postgres.LoginWorker), Source: db, Queues: queues, Now: p.cfg.Clock.Now, Log: p.cfg.Log})
+	if err != nil {
+		return err
+	}
+	p.webhooks = newChore("payment webhooks", time.Second, p.cfg.Log, w.ProcessPaymentWebhooks)
+	p.chores = append(p.chores, p.webhooks,
+		newChore("expire unpaid orders", time.Minute, p.cfg.Log, w.ExpireOrders),
+		newChore("purge idempotency keys", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
+			return 0, db.PurgeKeys(ctx, p.cfg.Clock.Now().Add(-72*time.Hour), 5000) // promised 24 h, kept 72 (api.md)
+		}))
+	return nil
+}
+
+// startConsumers subscribes the five consumers that the process is to run.
+func (p *Process) startConsumers(run context.Context) error {
+	type subscription struct {
+		role Role
+		who  event.Consumer
+		use  func(*app.App) app.Effect
+	}
+	for _, s := range []subscription{
+		{Provision, event.Provision, func(a *app.App) app.Effect { return a.BeginFulfilment }},
+		{Billing, event.Billing, func(a *app.App) app.Effect { return a.StartRefund }},
+		{Notify, event.Notify, func(a *app.App) app.Effect { return a.AskNotice }},
+		{Live, event.Portal, func(a *app.App) app.Effect { return a.FollowOrder }},
+		{Audit, event.Audit, func(a *app.App) app.Effect { return a.WitnessEvent }},
+	} {
+		if !p.has(s.role) {
+			continue
+		}
+		verbs := p.verbs.Worker
+		if s.role == Audit {
+			verbs = p.verbs.Audit
+		}
+		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: p.refusals(), Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}
+		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.who, Group: groupOf(p.cfg.Kafka.Names, s.who), Apply: s.use(verbs)})
+		p.readers = append(p.readers, c)
+		p.loop(run, func(ctx context.Context) {
+			for ctx.Err() == nil {
+				if err := c.Run(ctx); err != nil && ctx.Err() == nil {
+					p.cfg.Log.ErrorContext(ctx, "consumer stopped; starting it again", "consumer", string(s.who), "error", err)
+					_ = kafka.Wait(ctx, time.Second)
+				}
+			}
+		})
+	}
+	if p.has(API) || p.has(Portal) {
+		live := kafka.NewLive(p.cfg.Kafka, p.cfg.Log)
+		p.loop(run, func(ctx context.Context) {
+			for ctx.Err() == nil {
+				if err := live.Run(ctx, func(ev event.Event) { p.hub.Wake(ev.Tenant, ev.Order) }); err != nil && ctx.Err() == nil {
+					_ = kafka.Wait(ctx, time.Second) // streams poll meanwhile
+				}
+			}
+		})
+	}
+	return nil
+}
+
+// groupOf names a consumer's group: its own name, and the topic's where an installation has its own.
+func groupOf(n kafka.Names, who event.Consumer) string {
+	if n == kafka.StandardNames() {
+		return string(who)
+	}
+	return n.Events + "." + string(who)
+}
+
+// refusals go through the worker's login; a process that only audits has its own pool for it.
+func (p *Process) refusals() app.Refusals {
+	if db := p.logins[postgres.LoginWorker]; db != nil {
+		return db
+	}
+	return p.logins[postgres.LoginAudit]
+}
+
+func (p *Process) status(context.Context) ([]app.ConsumerStatus, error) {
+	all := make([]app.ConsumerStatus, len(p.readers))
+	for i, c := range p.readers {
+		all[i] = c.Status()
+	}
+	return all, nil
+}
+
+// kickAfterCommits wakes what a commit may have given work to; a lost kick costs a poll.
+func (p *Process) kickAfterCommits() {
+	for _, db := range p.logins {
+		if p.runner != nil {
+			db.OnCommit(p.runner)
+		}
+		if p.relay != nil {
+			db.OnCommit(p.relay)
+		}
+		if p.webhooks != nil {
+			db.OnCommit(p.webhooks)
+		}
+	}
+}
+
+// serve puts the API and the pages behind one handler.
+func (p *Process) serve() {
+	mux := http.NewServeMux()
+	if db := p.logins[postgres.LoginAPI]; db != nil {
+		api := httpapi.New(p.verbs.API, httpapi.Config{Now: p.cfg.Clock.Now, NewRequestID: requestID, Hub: p.hub, Log: p.cfg.Log, Ready: db.Ping, Closing: p.closing, Limits: p.cfg.Limits})
+		for _, at := range []string{"/v1/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/problems/"} {
+			mux.Handle(at, api)
+		}
+	}
+	if p.verbs.Portal != nil {
+		mux.Handle("/", portal.New(p.verbs.Portal, portal.Config{
+			Dev: p.cfg.Dev, Users: p.cfg.DemoUsers, Methods: methods(p.cfg.Payments), Simulated: p.simulated, Wakes: p.hub,
+			MailURL: p.cfg.MailURL, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Secure: len(p.cfg.PublicURL) > 8 && p.cfg.PublicURL[:8] == "https://",
+		}))
+	}
+	p.Handler = mux
+}
+
+func (p *Process) simulated(product, region string) bool {
+	name, ok := p.cfg.Placement(product, region)
+	if !ok {
+		return false
+	}
+	prov, ok := p.cfg.Providers[name]
+	return ok && prov.Capabilities().Sim
+}
+
+// methods lists the payment methods, the one that needs no hand first.
+func methods(all map[string]payment.Provider) []string {
+	var names []string
+	for n := range all {
+		names = append(names, n)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if x, y := all[a].ConfirmsItself(), all[b].ConfirmsItself(); x != y {
+			if x {
+				return -1
+			}
+			return 1
+		}
+		if a < b {
+			return -1
+		}
+		return 1
+	})
+	return names
+}
+
+func requestID() string {
+	u := NewID()
+	return event.ID(u).String()
+}
+
+// random draws for jitter.
+func random() float64 {
+	n, err := rand.Int(rand.Reader, big.NewInt(1<<30))
+	if err != nil {
+		return 0
+	}
+	return float64(n.Int64()) / (1 << 30)
+}
+
+// Stop ends the loops, lets running work finish until ctx ends, and closes the logins.
+func (p *Process) Stop(ctx context.Context) error {
+	select {
+	case <-p.closing:
+	default:
+		close(p.closing)
+	}
+	var err error
+	if p.runner != nil {
+		err = p.runner.Stop(ctx)
+	}
+	p.cancel()
+	p.running.Wait()
+	for _, db := range p.logins {
+		db.Close()
+	}
+	return err
+}

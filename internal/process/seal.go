@@ -1,0 +1,88 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/vault"
+)
+
+// place is the associated data of what is sealed (security.md, 4): a row that is copied elsewhere does
+// not open there.
+func place(s app.Sealing) vault.AD {
+	return vault.AD{Tenant: s.Tenant.String(), Order: s.Order.String(), Item: s.Item.String(), Kind: s.Kind, Generation: s.Generation}
+}
+
+// passphraseKind is the kind of a delivery's passphrase; it names the delivery, so that one delivery's
+// passphrase does not open in another's place.
+const passphraseKind = "passphrase:"
+
+// sealer seals for the worker: credentials under one key, passphrases under another, so that who reads
+// the one cannot read the other.
+type sealer struct {
+	db                       *postgres.DB
+	credentials, passphrases *vault.Vault
+}
+
+func (s sealer) Seal(ctx context.Context, at app.Sealing, plaintext []byte) ([]byte, error) {
+	v, purpose := s.credentials, postgres.ForCredentials
+	if strings.HasPrefix(at.Kind, passphraseKind) {
+		v, purpose = s.passphrases, postgres.ForPassphrases
+	}
+	keys, err := s.db.Keyset(ctx, at.Tenant, purpose, func() (postgres.Keyset, error) {
+		wrapped, err := v.NewKeyset(at.Tenant.String())
+		return postgres.Keyset{Wrapped: wrapped, KEK: string(purpose)}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := v.Seal(keys.Wrapped, place(at), plaintext)
+	if err != nil {
+		return nil, fmt.Errorf("seal the %s of item %s: %w", purpose, at.Item, err)
+	}
+	return sealed, nil
+}
+
+// opener opens credentials for delivery, through the one login that may read them; every opening is
+// written down in the transaction that reads.
+type opener struct {
+	db    *postgres.DB
+	vault *vault.Vault
+}
+
+func (o opener) Open(ctx context.Context, at app.Sealing, why, recipient string) ([]byte, error) {
+	s, err := o.db.SealedCredential(ctx, at.Tenant, at.Item, at.Generation, postgres.Access{Actor: "system:worker", Why: why, Recipient: recipient})
+	if err != nil {
+		return nil, err
+	}
+	plain, err := o.vault.Open(s.Keyset.Wrapped, place(at), s.Value)
+	if err != nil {
+		return nil, fmt.Errorf("open the credentials of item %s: %w", at.Item, err)
+	}
+	return plain, nil
+}
+
+// taker takes one-time passphrases for the portal.
+type taker struct {
+	db    *postgres.DB
+	vault *vault.Vault
+}
+
+func (p taker) TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id.Of[app.Delivery]) (string, error) {
+	s, err := p.db.TakePassphrase(ctx, t, o, d)
+	if err != nil {
+		return "", err
+	}
+	at := app.Sealing{Tenant: t, Order: o, Item: s.Item, Kind: passphraseKind + d.String(), Generation: s.Generation}
+	plain, err := p.vault.Open(s.Keyset.Wrapped, place(at), s.Value)
+	if err != nil {
+		return "", fmt.Errorf("open the passphrase of delivery %s: %w", d, err)
+	}
+	return string(plain), nil
+}

@@ -1,0 +1,56 @@
+package process
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/mail"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/vault"
+)
+
+// Verbs are the verbs of a process, one set per login: whose work it is decides what the database
+// lets it see. One that the process has no login for is nil.
+type Verbs struct {
+	API, Portal, Worker, Audit *app.App
+}
+
+// Wire gives each login its verbs. Providers, mail and the key of credentials are known to workers
+// alone: an API write reaches nothing but the database.
+func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Context) ([]app.ConsumerStatus, error)) (Verbs, error) {
+	verbs := func(login string) *app.App {
+		db := logins[login]
+		if db == nil {
+			return nil
+		}
+		return app.New(app.Deps{
+			Store: db, Accounts: db, Catalog: postgres.NewCatalogue(db), Webhooks: db, Units: db,
+			Clock: cfg.Clock, NewID: cfg.newID(), Log: cfg.Log,
+			Installation: cfg.Installation, Placement: cfg.Placement, Payments: cfg.Payments,
+			Mailer: mailer{}, PortalURL: cfg.PublicURL, Consumers: status, Fallback: cfg.Fallback,
+		})
+	}
+	v := Verbs{API: verbs(postgres.LoginAPI), Portal: verbs(postgres.LoginPortal), Worker: verbs(postgres.LoginWorker), Audit: verbs(postgres.LoginAudit)}
+	if v.Portal != nil {
+		v.Portal.Passphrases = taker{db: logins[postgres.LoginPortal], vault: vault.New(cfg.PassphraseKEK)}
+	}
+	if v.Worker == nil || logins[postgres.LoginDelivery] == nil {
+		return v, nil
+	}
+	sender, err := mail.NewSender(cfg.Mail)
+	if err != nil {
+		return v, fmt.Errorf("mail: %w", err)
+	}
+	v.Worker.Providers, v.Worker.Mailer = cfg.Providers, mailer{sender}
+	v.Worker.Sealer = sealer{db: logins[postgres.LoginWorker], credentials: vault.New(cfg.CredentialKEK), passphrases: vault.New(cfg.PassphraseKEK)}
+	v.Worker.Credentials = opener{db: logins[postgres.LoginDelivery], vault: vault.New(cfg.CredentialKEK)}
+	return v, nil
+}
+
+func (c Config) newID() func() [16]byte {
+	if c.NewID != nil {
+		return c.NewID
+	}
+	return NewID
+}

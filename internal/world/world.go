@@ -1,0 +1,384 @@
+// Package world wires everything for one test: a real PostgreSQL with the product's logins, the
+// verbs as the binary wires them, a simulated cloud with its own ledger, a mail server with TLS, and
+// one clock for all of them that moves only when told. Events travel through the real outbox and the
+// real envelope, and reach the consumers in the test's own goroutine, so that a test is the same every
+// time; broker and job engine run for real in the tests of package process. It never reaches the
+// binary.
+package world
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/catalog"
+	"github.com/platforma-cloud/orders/internal/embedded"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/mail"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment"
+	"github.com/platforma-cloud/orders/internal/payment/manual"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+	"github.com/platforma-cloud/orders/internal/process"
+	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/provider/sim/simtest"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/vault"
+)
+
+// World is a whole installation for one test, with one tenant to act in and another to be kept out.
+type World struct {
+	DB     *pgtest.DB
+	Clock  *pgtest.Clock
+	Sim    *simtest.Sim
+	Inbox  *embedded.Inbox
+	Verbs  process.Verbs
+	Tenant pgtest.Org
+	Other  pgtest.Org
+	Config process.Config
+	Events []event.Event // all that were published, in order
+
+	t      testing.TB
+	outbox app.OutboxLease
+	batch  int64
+	epoch  int64
+	logins map[string]*postgres.DB
+	asleep map[fulfil.UnitID]time.Time // units whose verb asked to be called later, as a job's snooze
+}
+
+// Option changes how a world is built.
+type Option func(*options)
+
+type options struct {
+	sim      func(*sim.ServerConfig)
+	payments map[string]payment.Provider
+	provider func(provider.Provider) provider.Provider
+}
+
+// WithSim changes the simulated cloud, such as its naming mode or its capacity.
+func WithSim(f func(*sim.ServerConfig)) Option { return func(o *options) { o.sim = f } }
+
+// WithPayment adds a payment provider, or replaces one.
+func WithPayment(p payment.Provider) Option {
+	return func(o *options) { o.payments[p.Name()] = p }
+}
+
+// WithProvider wraps the adapter of the simulated cloud, for a test that wants to stand in between.
+func WithProvider(f func(provider.Provider) provider.Provider) Option {
+	return func(o *options) { o.provider = f }
+}
+
+// New builds a world. When the test ends, CheckWorld looks at what it left.
+func New(t testing.TB, opts ...Option) *World {
+	t.Helper()
+	o := options{payments: map[string]payment.Provider{manual.Name: manual.Provider{}}, provider: func(p provider.Provider) provider.Provider { return p }}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	db := pgtest.New(t)
+	w := &World{DB: db, Clock: db.Clock, t: t, asleep: map[fulfil.UnitID]time.Time{}}
+	w.Tenant, w.Other = db.Two(t)
+	if err := db.API(t).AddCatalogEntries(t.Context(), catalog.Default(), "test", "the catalogue as shipped"); err != nil {
+		t.Fatalf("fill the catalogue: %v", err)
+	}
+	naming := provider.NamingUnique409
+	w.Sim = simtest.Start(t, simtest.Options{Modify: func(c *sim.ServerConfig) {
+		c.Now = w.Clock.Now
+		if o.sim != nil {
+			o.sim(c)
+		}
+		naming = c.Naming
+	}})
+	inbox, err := embedded.StartInbox(embedded.InboxConfig{Dir: t.TempDir(), Now: w.Clock.Now})
+	if err != nil {
+		t.Fatalf("start the mail server: %v", err)
+	}
+	t.Cleanup(func() { _ = inbox.Close() })
+	w.Inbox = inbox
+	adapter, err := sim.New(sim.ProviderConfig{URL: w.Sim.URL, Naming: naming})
+	if err != nil {
+		t.Fatalf("open the simulated cloud: %v", err)
+	}
+	t.Cleanup(adapter.Close)
+	w.Config = process.Config{
+		Clock: w.Clock, NewID: w.Clock.NewID, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Installation: "test",
+		Placement: func(string, string) (string, bool) { return "sim", true },
+		Providers: map[string]provider.Provider{"sim": o.provider(adapter)}, Payments: o.payments,
+		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
+		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), PublicURL: "https://portal.example",
+	}
+	w.logins = map[string]*postgres.DB{
+		postgres.LoginAPI: db.API(t), postgres.LoginPortal: db.Portal(t), postgres.LoginWorker: db.Worker(t),
+		postgres.LoginDelivery: db.Delivery(t), postgres.LoginAudit: db.Audit(t),
+	}
+	lease, ok, err := db.Relay(t).TryLease(context.WithoutCancel(t.Context()), 0)
+	if err != nil || !ok {
+		t.Fatalf("take the outbox: %t, %v", ok, err)
+	}
+	t.Cleanup(lease.Release)
+	w.outbox = lease
+	w.Restart()
+	return w
+}
+
+func kek(t testing.TB, n byte) vault.KEK {
+	t.Helper()
+	key := make([]byte, 32)
+	key[0] = n
+	k, err := vault.NewKEK(key)
+	if err != nil {
+		t.Fatalf("make a key: %v", err)
+	}
+	return k
+}
+
+// Restart throws the process's verbs away and wires new ones over the same database, as after a crash.
+func (w *World) Restart() {
+	w.t.Helper()
+	verbs, err := process.Wire(w.Config, w.logins, nil)
+	if err != nil {
+		w.t.Fatalf("wire the verbs: %v", err)
+	}
+	w.Verbs = verbs
+}
+
+// As is a caller of the tenant in a role.
+func (w *World) As(r tenant.Role) app.Caller { return app.Caller{Actor: w.Tenant.Actor(r)} }
+
+// Publish carries every committed event through the envelope to the consumers that hear it.
+func (w *World) Publish() int {
+	w.t.Helper()
+	ctx := w.t.Context()
+	n := 0
+	for {
+		rows, err := w.outbox.Pending(ctx, 500)
+		if err != nil {
+			w.t.Fatalf("read the outbox: %v", err)
+		}
+		if len(rows) == 0 {
+			return n
+		}
+		pos := app.RelayPosition{Epoch: w.epoch, Batch: w.batch + 1}
+		for _, r := range rows {
+			pos.IDs = append(pos.IDs, r.ID)
+			if r.Letter != nil {
+				continue
+			}
+			msg := event.Encode(r.Record)
+			ev, err := event.Decode(msg.Headers, msg.Value)
+			if err != nil {
+				w.t.Fatalf("decode %s: %v", r.Record.Type, err)
+			}
+			ev.Offset = int64(len(w.Events))
+			w.Events = append(w.Events, ev)
+			w.hear(ctx, ev)
+			n++
+		}
+		if err := w.outbox.Done(ctx, pos); err != nil {
+			w.t.Fatalf("finish a batch: %v", err)
+		}
+		w.batch++
+	}
+}
+
+// hear gives an event to the consumers of the routing matrix, twice: the second must change nothing.
+func (w *World) hear(ctx context.Context, ev event.Event) {
+	w.t.Helper()
+	for who, apply := range map[event.Consumer]app.Effect{
+		event.Provision: w.Verbs.Worker.BeginFulfilment, event.Billing: w.Verbs.Worker.StartRefund, event.Notify: w.Verbs.Worker.AskNotice,
+		event.Portal: w.Verbs.Worker.FollowOrder, event.Audit: w.Verbs.Audit.WitnessEvent,
+	} {
+		if !who.Hears(ev.Type) {
+			continue
+		}
+		if err := apply(ctx, ev); err != nil {
+			w.t.Fatalf("%s hears %s: %v", who, ev.Type, err)
+		}
+		if err := apply(ctx, ev); err != nil && !errors.Is(err, app.ErrDuplicate) {
+			w.t.Fatalf("%s hears %s again: %v", who, ev.Type, err)
+		}
+	}
+}
+
+// Settle publishes, works and moves the clock to the next due thing until nothing is due any more.
+func (w *World) Settle(orders ...order.ID) {
+	w.t.Helper()
+	for range 3000 {
+		w.Publish()
+		if w.workOnce() {
+			continue
+		}
+		if w.Publish() > 0 {
+			continue
+		}
+		next, ok := w.nextDue()
+		if !ok {
+			return
+		}
+		w.Clock.Set(next)
+	}
+	for _, o := range orders {
+		w.t.Logf("%s", w.Picture(o))
+	}
+	w.t.Fatalf("nothing settles after 3000 rounds")
+}
+
+// queues are where units wait.
+func (w *World) queues() map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+	v := w.Verbs.Worker
+	return map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error){
+		"validate": v.ValidateOrder, "sim": v.ProvisionItem, "refund": v.RefundItem, "deliver": v.DeliverCredentials, "notify": v.NotifyCustomer, "checkout": v.CheckoutOrder,
+	}
+}
+
+// workOnce gives every due unit to its verb, as the queue would; false when none was due.
+func (w *World) workOnce() bool {
+	w.t.Helper()
+	worked := false
+	for name, verb := range w.queues() {
+		for _, s := range []fulfil.UnitState{fulfil.Queued, fulfil.Open} {
+			due, err := w.logins[postgres.LoginWorker].DueUnits(w.t.Context(), name, s, w.Clock.Now(), 100)
+			if err != nil {
+				w.t.Fatalf("look for work in %s: %v", name, err)
+			}
+			for _, u := range due {
+				if w.asleep[u.Unit].After(w.Clock.Now()) {
+					continue
+				}
+				worked = true
+				wait, err := verb(w.t.Context(), u.Tenant, u.Unit)
+				if err != nil && !errors.Is(err, app.ErrFenced) {
+					w.t.Fatalf("work on %s %s: %v", name, u.Unit, err)
+				}
+				if delete(w.asleep, u.Unit); wait > 0 {
+					w.asleep[u.Unit] = w.Clock.Now().Add(wait)
+				}
+			}
+		}
+	}
+	if n, err := w.Verbs.Worker.ProcessPaymentWebhooks(w.t.Context()); err != nil {
+		w.t.Fatalf("process payment webhooks: %v", err)
+	} else if n > 0 {
+		worked = true
+	}
+	return worked
+}
+
+// nextDue is when the next live unit is due.
+func (w *World) nextDue() (time.Time, bool) {
+	w.t.Helper()
+	conn := w.DB.Super(w.t)
+	defer func() { _ = conn.Close(context.Background()) }()
+	var at *time.Time
+	if err := conn.QueryRow(w.t.Context(), `SELECT min(next_at) FROM platforma.saga_units WHERE state IN (0, 1)`).Scan(&at); err != nil {
+		w.t.Fatalf("look for what is due next: %v", err)
+	}
+	if at == nil {
+		return time.Time{}, false
+	}
+	next := at.UTC()
+	if !next.After(w.Clock.Now()) { // due, but asleep: wait for the first to wake
+		next = time.Time{}
+		for _, wakes := range w.asleep {
+			if wakes.After(w.Clock.Now()) && (next.IsZero() || wakes.Before(next)) {
+				next = wakes
+			}
+		}
+	}
+	return next, !next.IsZero()
+}
+
+// Cents is a decimal amount of the tenant's currency.
+func (w *World) Cents(s string) money.Cents {
+	w.t.Helper()
+	c, err := money.ParseDecimal(s, money.EUR)
+	if err != nil {
+		w.t.Fatalf("amount %q: %v", s, err)
+	}
+	return c
+}
+
+// SettleWithoutBroker is Settle while nothing is published: the broker is away.
+func (w *World) SettleWithoutBroker(o order.ID) {
+	w.t.Helper()
+	for range 3000 {
+		if w.workOnce() {
+			continue
+		}
+		next, ok := w.nextDue()
+		if !ok {
+			return
+		}
+		w.Clock.Set(next)
+	}
+	w.t.Fatalf("order %s does not settle: %s", o, w.Picture(o))
+}
+
+// SettleUntil is Settle up to the moment when an order's picture is as the test wants it.
+func (w *World) SettleUntil(o order.ID, reached func(picture string) bool) {
+	w.t.Helper()
+	for range 3000 {
+		if reached(w.Picture(o)) {
+			return
+		}
+		if w.Publish() > 0 || w.workOnce() {
+			continue
+		}
+		next, ok := w.nextDue()
+		if !ok {
+			break
+		}
+		w.Clock.Set(next)
+	}
+	w.t.Fatalf("order %s never came to be as wanted: %s", o, w.Picture(o))
+}
+
+// WantNoCanary looks for an issued secret in every row and every mail of the world: sealed columns and
+// ciphertext are the only places where one may be.
+func (w *World) WantNoCanary() {
+	w.t.Helper()
+	conn := w.DB.Super(w.t)
+	defer func() { _ = conn.Close(context.Background()) }()
+	rows, err := conn.Query(w.t.Context(), `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('platforma', 'river')`)
+	if err != nil {
+		w.t.Fatalf("list tables: %v", err)
+	}
+	var tables []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			w.t.Fatalf("list tables: %v", err)
+		}
+		tables = append(tables, name)
+	}
+	if rows.Err() != nil || len(tables) < 15 {
+		w.t.Fatalf("list tables: %d, %v", len(tables), rows.Err())
+	}
+	for _, name := range tables {
+		var n int
+		if err := conn.QueryRow(w.t.Context(), `SELECT count(*) FROM `+name+` AS r WHERE strpos(r::text, $1) > 0 OR strpos(r::text, encode($1::bytea, 'hex')) > 0`, sim.Canary).Scan(&n); err != nil {
+			w.t.Fatalf("search %s: %v", name, err)
+		}
+		if n > 0 {
+			w.t.Errorf("%d rows of %s hold an issued secret", n, name)
+		}
+	}
+	for _, m := range w.Inbox.Messages() {
+		raw, err := w.Inbox.Raw(m.ID)
+		if err != nil {
+			w.t.Fatalf("read mail %d: %v", m.ID, err)
+		}
+		if bytes.Contains(raw, []byte(sim.Canary)) {
+			w.t.Errorf("mail %d holds an issued secret in plain text", m.ID)
+		}
+	}
+}
