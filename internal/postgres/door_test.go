@@ -1,0 +1,518 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+)
+
+// trips counts round trips: a write after a read begins one.
+type trips struct {
+	n       atomic.Int64
+	written atomic.Bool
+}
+
+func (c *trips) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &countingConn{conn, c}, nil
+}
+
+func (c *trips) during(fn func()) int64 {
+	c.n.Store(0)
+	c.written.Store(false)
+	fn()
+	return c.n.Load()
+}
+
+type countingConn struct {
+	net.Conn
+	count *trips
+}
+
+func (c *countingConn) Write(b []byte) (int, error) {
+	if !c.count.written.Swap(true) {
+		c.count.n.Add(1)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.count.written.Store(false)
+	}
+	return n, err
+}
+
+func TestRoundTripsPerTransaction(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	ctx := t.Context()
+	var c trips
+	s := db.Open(t, postgres.LoginWorker, postgres.Options{MaxConns: 1, DialFunc: c.dial})
+	n := 0
+	inTenant := func(with app.With, fn func(tx app.Tx) error) {
+		t.Helper()
+		if err := s.InTenant(ctx, org.ID, with, fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := draft(db, org, 3)
+	insert(t, db.API(t), d)
+	o := d.Order.ID
+	unit := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: o, Item: d.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
+	change(t, db.API(t), db, org, o, app.Also{}, func(d *app.Dossier) { d.Units = append(d.Units, unit) })
+	cases := []struct {
+		name string
+		most int64
+		do   func()
+	}{
+		{"create with a key", 2, func() {
+			n++
+			d := draft(db, org, 3)
+			d.Order.Number = fmt.Sprintf("ORD-%08d", n)
+			inTenant(app.With{Key: key(fmt.Sprint("c", n))}, func(tx app.Tx) error {
+				if _, err := tx.Prepare(ctx, app.NewOrder{Customer: member(org), ExternalID: "x"}); err != nil {
+					return err
+				}
+				tx.Insert(d)
+				tx.Remember(app.Answer{Status: 201, Body: []byte("{}")})
+				return nil
+			})
+		}},
+		{"change with a key", 2, func() {
+			n++
+			inTenant(app.With{Key: key(fmt.Sprint("k", n))}, func(tx app.Tx) error {
+				d, err := tx.LockOrder(ctx, o, app.Also{Parts: true, Deliveries: true, PaymentProvider: "manual", PaymentReference: "r"})
+				if err != nil {
+					return err
+				}
+				d.Order.Version++
+				d.Order.Items[0].Progress = n % 90
+				d.Order.Record(order.Event{Type: order.EvUpdated})
+				take(db, d)
+				tx.Save(d)
+				tx.Remember(app.Answer{Status: 200, Body: []byte("{}")})
+				return nil
+			})
+		}},
+		{"consumer's effect", 2, func() {
+			n++
+			inTenant(app.With{Inbox: &app.InboxMark{Consumer: "c", Order: o, Seq: n}}, func(tx app.Tx) error {
+				d, err := tx.LockOrder(ctx, o, app.Also{})
+				if err != nil {
+					return err
+				}
+				d.Units[0].NextAt = d.Units[0].NextAt.Add(1000)
+				tx.Save(d)
+				return nil
+			})
+		}},
+		{"write that reads nothing", 1, func() {
+			inTenant(app.With{}, func(tx app.Tx) error {
+				tx.AddUnit(fulfil.Unit{ID: newID[fulfil.Unit](db), Order: o, Kind: fulfil.Notify, Subject: newID[fulfil.Subject](db), Queue: "notify"})
+				return nil
+			})
+		}},
+		{"read an order", 1, func() { must(s.Order(ctx, org.ID, o)) }},
+		{"list orders", 1, func() { must(s.Orders(ctx, org.ID, app.OrderFilter{Limit: 100})) }},
+		{"load a unit", 1, func() { must(s.Load(ctx, org.ID, unit.ID)) }},
+		{"read events", 1, func() { must(s.Events(ctx, org.ID, o, 0, 100)) }},
+		{"read the saga", 1, func() { must(s.Saga(ctx, org.ID, o)) }},
+		{"count orders", 1, func() { must(s.OrderStats(ctx, org.ID, db.Clock.Now())) }},
+		{"find due units", 1, func() { must(s.DueUnits(ctx, "sim", fulfil.Queued, db.Clock.Now(), 20)) }},
+	}
+	for _, tc := range cases {
+		tc.do() // a cold connection pays for preparing
+		tc.do()
+		if got := c.during(tc.do); got != tc.most {
+			t.Errorf("%s: %d round trips, want %d", tc.name, got, tc.most)
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestSameKeyAnswersTheSameAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.API(t)
+	d := draft(db, org, 1)
+	insert(t, api, d)
+	answer := app.Answer{Status: 200, Header: map[string]string{"ETag": `"2"`}, Body: []byte(`{"version": 2}`)}
+	attempt := func(with *app.IdempotencyKey, o order.ID) error {
+		return api.InTenant(t.Context(), org.ID, app.With{Key: with}, func(tx app.Tx) error {
+			d, err := tx.LockOrder(t.Context(), o, app.Also{})
+			if err != nil {
+				return err
+			}
+			d.Order.Version++
+			tx.Save(d)
+			tx.Remember(answer)
+			return nil
+		})
+	}
+	if err := attempt(key("one"), d.Order.ID); err != nil {
+		t.Fatal(err)
+	}
+	var replayed *app.Replayed
+	if err := attempt(key("one"), d.Order.ID); !errors.As(err, &replayed) {
+		t.Fatalf("the second time: %v, want a replay", err)
+	}
+	if diff := cmp.Diff(answer, replayed.Answer); diff != "" {
+		t.Errorf("replayed answer (-first +second):\n%s", diff)
+	}
+	reused := key("one")
+	reused.Fingerprint[0]++
+	if f := fault.Of(attempt(reused, d.Order.ID)); f == nil || f.Kind != fault.KindInvalid || f.Code != fault.CodeKeyReused {
+		t.Errorf("another request under the key: %v", f)
+	}
+	if f := fault.Of(attempt(key("one"), newID[order.Order](db))); f == nil || f.Kind != fault.KindNotFound {
+		t.Errorf("absence comes before the look-up (api.md, rule 3): %v", f)
+	}
+	got := must(api.Order(t.Context(), org.ID, d.Order.ID))
+	if got.Order.Version != 2 {
+		t.Errorf("version %d, want 2: one effect", got.Order.Version)
+	}
+}
+
+func TestKeyOfATransactionThatFailedIsFree(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.API(t)
+	boom := errors.New("boom")
+	err := api.InTenant(t.Context(), org.ID, app.With{Key: key("k")}, func(tx app.Tx) error {
+		if err := tx.Begin(t.Context()); err != nil {
+			return err
+		}
+		tx.Remember(app.Answer{Status: 200})
+		return boom
+	})
+	if !errors.Is(err, boom) {
+		t.Fatal(err)
+	}
+	ran := false
+	err = api.InTenant(t.Context(), org.ID, app.With{Key: key("k")}, func(tx app.Tx) error {
+		ran = true
+		return tx.Begin(t.Context())
+	})
+	if err != nil || !ran {
+		t.Errorf("after a failure the key must be free: ran %t, %v", ran, err)
+	}
+}
+
+func TestManyWithOneKeyMakeOneOrder(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 8})
+	var made, replayed, inUse atomic.Int64
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			err := api.InTenant(t.Context(), org.ID, app.With{Key: key("same")}, func(tx app.Tx) error {
+				if _, err := tx.Prepare(t.Context(), app.NewOrder{Customer: member(org)}); err != nil {
+					return err
+				}
+				tx.Insert(draft(db, org, 2))
+				tx.Remember(app.Answer{Status: 201, Body: []byte("made")})
+				return nil
+			})
+			var replay *app.Replayed
+			switch f := fault.Of(err); {
+			case err == nil:
+				made.Add(1)
+			case errors.As(err, &replay) && string(replay.Answer.Body) == "made":
+				replayed.Add(1)
+			case f != nil && f.Code == fault.CodeKeyInUse && f.After > 0:
+				inUse.Add(1)
+			default:
+				t.Errorf("unexpected: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	page := must(api.Orders(t.Context(), org.ID, app.OrderFilter{Limit: 100}))
+	if made.Load() != 1 || len(page.Data) != 1 {
+		t.Errorf("%d made, %d orders; want 1 and 1 (%d replayed, %d told to wait)", made.Load(), len(page.Data), replayed.Load(), inUse.Load())
+	}
+}
+
+func TestWaiterForTheOrderFindsTheAnswerOfTheFirst(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.API(t)
+	d := draft(db, org, 1)
+	insert(t, api, d)
+	locked, second := make(chan struct{}), make(chan error, 1)
+	verb := func(inside func()) error {
+		return api.InTenant(t.Context(), org.ID, app.With{Key: key("k")}, func(tx app.Tx) error {
+			d, err := tx.LockOrder(t.Context(), d.Order.ID, app.Also{})
+			if err != nil {
+				return err
+			}
+			inside()
+			d.Order.Version++
+			tx.Save(d)
+			tx.Remember(app.Answer{Status: 200, Body: []byte("first")})
+			return nil
+		})
+	}
+	super := db.Super(t)
+	err := verb(func() {
+		close(locked)
+		go func() { second <- verb(func() { t.Error("the second ran its effect") }) }()
+		waitFor(t, func() bool {
+			var waiting int
+			if err := super.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+				t.Fatal(err)
+			}
+			return waiting == 1
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var replay *app.Replayed
+	if err := <-second; !errors.As(err, &replay) || string(replay.Answer.Body) != "first" {
+		t.Errorf("the second got %v, want the first one's answer", err)
+	}
+}
+
+func TestEventIsAppliedOncePerConsumer(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	worker := db.Worker(t)
+	d := draft(db, a, 1)
+	insert(t, worker, d)
+	if err := consume(t, worker, a, d.Order.ID, 2); err != nil {
+		t.Fatal(err)
+	}
+	for _, seq := range []int{1, 2} {
+		if err := consume(t, worker, a, d.Order.ID, seq); !errors.Is(err, app.ErrDuplicate) {
+			t.Errorf("seq %d after 2: %v, want ErrDuplicate", seq, err)
+		}
+	}
+	if err := consume(t, worker, a, d.Order.ID, 3); err != nil {
+		t.Errorf("seq 3 after 2: %v", err)
+	}
+	if f := fault.Of(consume(t, worker, b, d.Order.ID, 9)); f == nil || f.Kind != fault.KindNotFound {
+		t.Errorf("a forged tenant: %v, want absent", f)
+	}
+}
+
+func TestEffectThatFailsLeavesItsMark(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	worker := db.Worker(t)
+	d := draft(db, org, 1)
+	insert(t, worker, d)
+	boom := errors.New("boom")
+	err := worker.InTenant(t.Context(), org.ID, app.With{Inbox: &app.InboxMark{Consumer: "test", Order: d.Order.ID, Seq: 1}}, func(tx app.Tx) error {
+		if err := tx.Begin(t.Context()); err != nil {
+			return err
+		}
+		return boom
+	})
+	if !errors.Is(err, boom) {
+		t.Fatal(err)
+	}
+	if err := consume(t, worker, org, d.Order.ID, 1); err != nil {
+		t.Errorf("the mark moved without its effect: %v", err)
+	}
+}
+
+func TestTwoAtOnceQueueOnTheOrder(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 8})
+	var orders []order.ID
+	for range 4 {
+		d := draft(db, org, 2)
+		insert(t, api, d)
+		orders = append(orders, d.Order.ID)
+	}
+	const writers, rounds = 8, 10
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for r := range rounds {
+				o := orders[(w+r)%len(orders)]
+				_, err := tryChange(t, api, db, org, o, app.Also{}, func(d *app.Dossier) {
+					d.Order.Items[0].Progress = (d.Order.Items[0].Progress + 1) % 100
+					d.Order.Record(order.Event{Type: order.EvUpdated})
+				})
+				if err != nil {
+					t.Errorf("writer %d: %v", w, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	changes := 0
+	for _, o := range orders {
+		d := must(api.Order(t.Context(), org.ID, o))
+		events := must(api.Events(t.Context(), org.ID, o, 0, 1000))
+		changes += d.Order.Version - 1
+		if len(events) != d.Order.LastSeq || d.Order.LastSeq != d.Order.Version || d.Order.Items[0].Progress != d.Order.Version-1 {
+			t.Errorf("order %s: %d events, last seq %d, version %d, progress %d", o, len(events), d.Order.LastSeq, d.Order.Version, d.Order.Items[0].Progress)
+		}
+		for i, e := range events {
+			if e.Seq != i+1 {
+				t.Errorf("order %s: event %d has seq %d", o, i+1, e.Seq)
+			}
+		}
+	}
+	if changes != writers*rounds {
+		t.Errorf("%d changes survived of %d", changes, writers*rounds)
+	}
+}
+
+func TestLockedOrderAnswersBusyAfterTheLockTimeout(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.API(t)
+	d := draft(db, org, 1)
+	insert(t, api, d)
+	super := db.Super(t)
+	tx, err := super.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `SELECT FROM orders FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = tryChange(t, api, db, org, d.Order.ID, app.Also{}, func(*app.Dossier) { t.Error("it was locked twice") })
+	if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable || f.After <= 0 {
+		t.Errorf("got %v, want unavailable with a wait", err)
+	}
+	if _, err := api.Order(t.Context(), org.ID, d.Order.ID); err != nil {
+		t.Errorf("a reader waited for the lock: %v", err)
+	}
+}
+
+func TestGuardAbortsWhatTheLockShouldHavePrevented(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.API(t)
+	d := draft(db, org, 1)
+	insert(t, api, d)
+	super := db.Super(t)
+	// Whoever writes past the lock (here: a trigger that moves the version at the last moment) must
+	// stop the commit, though it is on its way already.
+	if _, err := super.Exec(t.Context(), `
+		CREATE FUNCTION hide() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+		CREATE TRIGGER hide BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION hide()`); err != nil {
+		t.Fatal(err)
+	}
+	_, err := tryChange(t, api, db, org, d.Order.ID, app.Also{}, func(d *app.Dossier) {
+		d.Order.Items[0].Progress = 50
+		d.Order.Record(order.Event{Type: order.EvUpdated})
+	})
+	if sqlState(err) != "PF001" {
+		t.Errorf("got %v, want the guard", err)
+	}
+	got := must(api.Order(t.Context(), org.ID, d.Order.ID))
+	if got.Order.Items[0].Progress != 0 || len(must(api.Events(t.Context(), org.ID, d.Order.ID, 0, 10))) != 1 {
+		t.Error("part of the transaction was committed")
+	}
+}
+
+func TestCommitKicksAndAFailureDoesNot(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.API(t)
+	var k kicks
+	api.OnCommit(&k)
+	_ = api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
+		tx.Insert(draft(db, org, 1))
+		return errors.New("no")
+	})
+	if k.n.Load() != 0 {
+		t.Error("a rolled-back transaction kicked")
+	}
+	insert(t, api, draft(db, org, 1))
+	if k.n.Load() != 1 {
+		t.Errorf("%d kicks after one commit", k.n.Load())
+	}
+}
+
+type kicks struct{ n atomic.Int64 }
+
+func (k *kicks) Kick() { k.n.Add(1) }
+
+func TestTakenNamesAreToldApart(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	api := db.API(t)
+	first := draft(db, a, 1)
+	first.Order.ExternalID = "po-1"
+	insert(t, api, first)
+	try := func(org pgtest.Org, with func(o *order.Order)) error {
+		d := draft(db, org, 1)
+		with(d.Order)
+		return api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error { tx.Insert(d); return nil })
+	}
+	if err := try(a, func(o *order.Order) { o.Number = first.Order.Number }); !errors.Is(err, app.ErrNumberTaken) {
+		t.Errorf("same number: %v", err)
+	}
+	if f := fault.Of(try(a, func(o *order.Order) { o.ExternalID = "po-1" })); f == nil || f.Code != "external-id-in-use" || f.Kind != fault.KindConflict {
+		t.Errorf("same external id: %v", f)
+	}
+	if err := try(b, func(o *order.Order) { o.ExternalID, o.Number = "po-1", first.Order.Number }); err != nil {
+		t.Errorf("another tenant may use both: %v", err)
+	}
+}
+
+func TestLostConnectionAnswersUnavailable(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 1})
+	d := draft(db, org, 1)
+	insert(t, api, d)
+	_, err := tryChange(t, api, db, org, d.Order.ID, app.Also{}, func(*app.Dossier) {
+		if _, err := db.Super(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'platforma_api'`); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable {
+		t.Errorf("got %v, want unavailable", err)
+	}
+	if _, err := tryChange(t, api, db, org, d.Order.ID, app.Also{}, func(*app.Dossier) {}); err != nil {
+		t.Errorf("the pool did not recover: %v", err)
+	}
+}

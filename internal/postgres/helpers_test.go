@@ -1,0 +1,47 @@
+package postgres_test
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+)
+
+// key is an idempotency key whose fingerprint is made of its own text.
+func key(k string) *app.IdempotencyKey {
+	return &app.IdempotencyKey{Key: k, Fingerprint: sha256.Sum256([]byte(k))}
+}
+
+// consume moves a consumer's mark on an order, with no other effect.
+func consume(t testing.TB, s *postgres.DB, org pgtest.Org, o order.ID, seq int) error {
+	t.Helper()
+	return s.InTenant(t.Context(), org.ID, app.With{Inbox: &app.InboxMark{Consumer: "test", Order: o, Seq: seq}}, func(app.Tx) error { return nil })
+}
+
+// eventOf is a stored event as a consumer receives it.
+func eventOf(r event.Record) event.Event {
+	e := event.Event{Record: r, Partition: 3, Offset: 42}
+	if err := json.Unmarshal(r.Data, &e.Payload); err != nil {
+		panic(err)
+	}
+	return e
+}
+
+// waitFor polls until it holds, for at most 10 s.
+func waitFor(t testing.TB, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatal("it never came true")
+		}
+		runtime.Gosched()
+	}
+}

@@ -1,0 +1,425 @@
+package postgres_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// tenantless are the tables that may have no tenant, by name (database.md, rule 1).
+var tenantless = []string{"catalog", "catalog_change", "consumer_status", "exchange_rates", "payment_webhooks", "refused_record", "relays", "tenants"}
+
+// strings1 runs a query of one text column.
+func strings1(t *testing.T, c *pgx.Conn, sql string, args ...any) []string {
+	t.Helper()
+	rows, _ := c.Query(t.Context(), sql, args...)
+	list, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// sqlState is the server's code of an error, "" for none.
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// fill puts a row into every table that has a tenant, for an organisation.
+func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
+	t.Helper()
+	ctx := t.Context()
+	worker := db.Worker(t)
+	d := draft(db, org, 1)
+	insert(t, worker, d)
+	o := d.Order.ID
+	change(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
+		if _, err := d.Order.Fire(order.Submit, ""); err != nil {
+			t.Fatal(err)
+		}
+	})
+	pay(t, db, worker, org, o, "ref-"+org.Slug)
+	var delivery app.Delivery
+	saved := change(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
+		now, it := db.Clock.Now(), d.Order.Items[0].ID
+		d.Order.RequestRefund(newID[order.Refund](db), &d.Order.Items[0], "test")
+		u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: o, Item: it, Kind: fulfil.Provision, Queue: "sim", NextAt: now}
+		d.Units = append(d.Units, u)
+		d.Parts = append(d.Parts, fulfil.Part{Unit: u.ID, Part: "server", Generation: 1, Key: "k", Phase: fulfil.Intent, CalledAt: now})
+		d.Added.Log = []app.LogEntry{{Unit: u.ID, At: now, What: app.LogIntent}}
+		d.Added.DeadLetters = []app.DeadLetter{{ID: newID[app.DeadLetter](db), Item: it, Unit: u.ID, Source: "step", FirstFailedAt: now, At: now}}
+		d.Added.Credentials = []app.SealedCredential{{Item: it, Generation: 1, Sealed: []byte("sealed for " + org.Slug)}}
+		delivery = app.Delivery{ID: newID[app.Delivery](db), Item: it, PassphraseSealed: []byte("passphrase for " + org.Slug), State: app.DeliveryAccepted, At: now}
+		d.Added.Deliveries = []app.Delivery{delivery}
+	})
+	for _, p := range []postgres.Purpose{postgres.ForCredentials, postgres.ForPassphrases} {
+		if _, err := worker.Keyset(ctx, org.ID, p, func() (postgres.Keyset, error) { return postgres.Keyset{Wrapped: []byte(p), KEK: "k1"}, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.Delivery(t).SealedCredential(ctx, org.ID, saved.Order.Items[0].ID, 1, postgres.Access{Actor: "test", Why: "test", Recipient: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := consume(t, worker, org, o, 1); err != nil {
+		t.Fatal(err)
+	}
+	err := db.Audit(t).InTenant(ctx, org.ID, app.With{}, func(tx app.Tx) error {
+		tx.Witness(app.WitnessRow{Event: eventOf(saved.Added.Events[0]), At: tx.Now()})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.API(t).InTenant(ctx, org.ID, app.With{Key: key("k-" + org.Slug)}, func(tx app.Tx) error {
+		tx.Remember(app.Answer{Status: 200})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func pay(t *testing.T, db *pgtest.DB, s *postgres.DB, org pgtest.Org, o order.ID, reference string) *app.Dossier {
+	t.Helper()
+	return change(t, s, db, org, o, app.Also{}, func(d *app.Dossier) {
+		p, err := d.Order.Pay(order.Payment{ID: newID[order.Payment](db), Provider: "manual", Reference: reference, Method: "bank_transfer", Paid: d.Order.Due, Currency: d.Order.Currency, PaidAt: db.Clock.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Order.Confirm(p); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestTenantSeesNoRowOfAnotherInAnyTable(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	fill(t, db, a)
+	super := db.Super(t)
+	tables := strings1(t, super, `SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+		WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')`)
+	for _, table := range tables {
+		var n int
+		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM `+table+` WHERE tenant_id = $1`, a.ID.String()).Scan(&n); err != nil || n == 0 {
+			t.Errorf("table %s has %d rows of tenant a (%v): the test must look at every table", table, n, err)
+		}
+	}
+	for _, login := range []string{postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginAudit} {
+		c := db.Conn(t, login)
+		looked := 0
+		for _, table := range tables {
+			var may bool
+			if err := c.QueryRow(t.Context(), `SELECT has_any_column_privilege(current_user, $1::regclass, 'SELECT')`, table).Scan(&may); err != nil {
+				t.Fatal(err)
+			}
+			if !may {
+				continue
+			}
+			looked++
+			if own, foreign := countAs(t, c, table, a.ID); own == 0 || foreign != 0 {
+				t.Errorf("%s as tenant a sees %d rows of its own and %d of others in %s", login, own, foreign, table)
+			}
+			if _, foreign := countAs(t, c, table, b.ID); foreign != 0 {
+				t.Errorf("%s as tenant b sees %d rows of others in %s", login, foreign, table)
+			}
+			// The connection was tenant a's and b's: now it is nobody's.
+			var n int
+			if err := c.QueryRow(t.Context(), `SELECT count(tenant_id) FROM `+table).Scan(&n); err != nil || n != 0 {
+				t.Errorf("%s sees %d rows in %s with no tenant set (%v)", login, n, table, err)
+			}
+		}
+		if looked == 0 {
+			t.Errorf("%s may read no table at all: the test is blunt", login)
+		}
+	}
+}
+
+func countAs(t *testing.T, c *pgx.Conn, table string, as tenant.ID) (own, foreign int) {
+	t.Helper()
+	tx, err := c.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	enterAs(t, tx, as)
+	err = tx.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE tenant_id = $1), count(*) FILTER (WHERE tenant_id <> $1) FROM `+table, as.String()).Scan(&own, &foreign)
+	if err != nil {
+		t.Fatalf("count %s: %v", table, err)
+	}
+	return own, foreign
+}
+
+func enterAs(t *testing.T, tx pgx.Tx, as tenant.ID) {
+	t.Helper()
+	if _, err := tx.Exec(t.Context(), `SELECT set_config('app.tenant_id', $1, true), set_config('app.tenant_ids', '{' || $1 || '}', true)`, as.String()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFreshConnectionSeesNothing(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, _ := db.Two(t)
+	fill(t, db, a)
+	for _, login := range []string{postgres.LoginAPI, postgres.LoginWorker} {
+		var n int
+		if err := db.Conn(t, login).QueryRow(t.Context(), `SELECT count(id) FROM orders`).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%s: a fresh connection counts %d orders (%v), want 0 and no error", login, n, err)
+		}
+	}
+}
+
+func TestWritingIntoAnotherTenantIsRefused(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	o := fill(t, db, a)
+	c := db.Conn(t, postgres.LoginWorker)
+	attempt := func(sql string, args ...any) (pgconn.CommandTag, error) {
+		tx, err := c.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = tx.Rollback(t.Context()) }()
+		enterAs(t, tx, b.ID)
+		return tx.Exec(t.Context(), sql, args...)
+	}
+	if _, err := attempt(`INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, 'x', 1)`, a.ID.String(), o.String()); sqlState(err) != "42501" {
+		t.Errorf("insert for tenant a as b: %v, want 42501", err)
+	}
+	if tag, err := attempt(`UPDATE orders SET method = 'x' WHERE id = $1`, o.String()); err != nil || tag.RowsAffected() != 0 {
+		t.Errorf("update of tenant a's order as b: %d rows, %v; want none", tag.RowsAffected(), err)
+	}
+	// A foreign row in a foreign key: the key leads with the tenant, so it is not there.
+	if _, err := attempt(`INSERT INTO saga_units (tenant_id, id, order_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, undo_top, progress, detail)
+		VALUES ($1, gen_random_uuid(), $2, 1, 'x', 0, 0, 0, false, false, 0, 0, 0, 0, '')`, b.ID.String(), o.String()); sqlState(err) != "23503" {
+		t.Errorf("unit of b on the order of a: %v, want 23503", err)
+	}
+	api := db.API(t)
+	d := draft(db, a, 1)
+	err := api.InTenant(t.Context(), b.ID, app.With{}, func(tx app.Tx) error { tx.Insert(d); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := api.Order(t.Context(), b.ID, d.Order.ID); err != nil || got.Order.Tenant != b.ID {
+		t.Errorf("an order lands in the transaction's tenant, whatever it says: %v, %v", got, err)
+	}
+}
+
+func TestListOfTenantsSeesExactlyThose(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	c := db.Seed(t, db.API(t), "gamma")
+	worker := db.Worker(t)
+	units := map[tenant.ID]app.UnitRef{}
+	for _, org := range []pgtest.Org{a, b, c} {
+		d := draft(db, org, 1)
+		u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: d.Order.ID, Item: d.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
+		d.Units = []fulfil.Unit{u}
+		insert(t, worker, d)
+		units[org.ID] = app.UnitRef{Tenant: org.ID, Unit: u.ID}
+	}
+	foreign := app.UnitRef{Tenant: b.ID, Unit: units[c.ID].Unit} // c's unit under b's name
+	if err := worker.MarkOpen(t.Context(), []app.UnitRef{units[a.ID], units[b.ID], foreign}); err != nil {
+		t.Fatal(err)
+	}
+	open, err := worker.DueUnits(t.Context(), "sim", fulfil.Open, db.Clock.Now(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[tenant.ID]bool{}
+	for _, u := range open {
+		got[u.Tenant] = true
+	}
+	if diff := cmp.Diff(map[tenant.ID]bool{a.ID: true, b.ID: true}, got); diff != "" {
+		t.Errorf("open units (-want +got):\n%s", diff)
+	}
+}
+
+// TestEveryTableWithATenantStandsBehindItsWalls is a lint over the catalogue: a new table is checked
+// without anyone remembering it.
+func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
+	t.Parallel()
+	c := pgtest.New(t).Super(t)
+	none := func(what, sql string) {
+		t.Helper()
+		if found := strings1(t, c, sql); len(found) > 0 {
+			t.Errorf("%s: %s", what, strings.Join(found, ", "))
+		}
+	}
+	tenanted := `pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')`
+	none("tenant_id may be null", `SELECT c.relname::text FROM `+tenanted+` WHERE NOT a.attnotnull`)
+	none("no ENABLE or no FORCE", `SELECT c.relname::text FROM `+tenanted+` WHERE NOT (c.relrowsecurity AND c.relforcerowsecurity)`)
+	none("no index led by tenant_id", `SELECT c.relname::text FROM `+tenanted+` WHERE c.relname <> 'outbox'
+		AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum)`)
+	none("unique index not led by tenant_id", `SELECT i.indexrelid::regclass::text FROM `+tenanted+` JOIN pg_index i ON i.indrelid = c.oid
+		WHERE i.indisunique AND i.indkey[0] <> a.attnum AND i.indexrelid::regclass::text NOT LIKE '%outbox_pkey'`)
+	none("policy without WITH CHECK", `SELECT tablename || '.' || policyname FROM pg_policies WHERE schemaname = 'platforma' AND policyname IN ('one', 'few') AND (qual IS NULL OR with_check IS NULL)`)
+	none("policy casts the column", `SELECT tablename || '.' || policyname FROM pg_policies WHERE schemaname = 'platforma' AND (qual LIKE '%(tenant_id)::%' OR with_check LIKE '%(tenant_id)::%')`)
+	none("grantee without a policy", `SELECT DISTINCT c.relname || ' to ' || g.grantee::regrole FROM `+tenanted+`
+		CROSS JOIN LATERAL (SELECT x.grantee FROM aclexplode(c.relacl) x UNION SELECT x.grantee FROM pg_attribute k CROSS JOIN LATERAL aclexplode(k.attacl) x WHERE k.attrelid = c.oid) g
+		WHERE g.grantee <> c.relowner AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND g.grantee = ANY (p.polroles))`)
+	none("foreign key between tenant tables not led by tenant_id", `SELECT k.conname::text FROM pg_constraint k JOIN `+tenanted+` ON k.conrelid = c.oid
+		WHERE k.contype = 'f' AND k.confrelid <> 'platforma.tenants'::regclass AND k.conkey[1] <> a.attnum`)
+	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox and idempotency", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+		WHERE c.relnamespace = 'platforma'::regnamespace AND x.grantee <> c.relowner AND (x.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
+			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole OR c.relname = 'idempotency' AND x.grantee = 'platforma_system'::regrole))`)
+	none("view or materialized view", `SELECT relname::text FROM pg_class WHERE relnamespace = 'platforma'::regnamespace AND relkind IN ('v', 'm')`)
+	none("function that PUBLIC may call", `SELECT p.proname::text FROM pg_proc p CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE p.pronamespace = 'platforma'::regnamespace AND x.grantee = 0`)
+	none("function without a fixed search_path", `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND NOT coalesce(p.proconfig::text LIKE '%search_path=platforma, pg_temp%', false)`)
+	none("login that passes row-level security", `SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'platforma\_%' AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)`)
+	none("event or witness log that may be updated", `SELECT c.relname || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+		WHERE c.relname IN ('order_event', 'audit_log') AND x.grantee <> c.relowner AND x.privilege_type = 'UPDATE'`)
+
+	got := strings1(t, c, `SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')
+		AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')`)
+	if diff := cmp.Diff(tenantless, got); diff != "" {
+		t.Errorf("tables without a tenant (-allowed +found):\n%s", diff)
+	}
+	sanctioned := strings1(t, c, `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND p.prosecdef`)
+	if diff := cmp.Diff([]string{"due_units", "expired_orders", "find_actor", "purge_expired"}, sanctioned); diff != "" {
+		t.Errorf("functions with their owner's rights, at most 5 (-want +got):\n%s", diff)
+	}
+	if got := strings1(t, c, `SELECT cache_size::text FROM pg_sequences WHERE schemaname = 'platforma' AND sequencename LIKE 'outbox%'`); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("outbox ids are drawn with CACHE %v, want 1: else they are not in the order of the changes", got)
+	}
+}
+
+func TestColumnsThatALoginMayNotTouch(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, _ := db.Two(t)
+	fill(t, db, a)
+	refused := map[string][]string{
+		`SELECT sealed FROM credentials`:                             {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT * FROM credentials`:                                  {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
+		`SELECT passphrase_sealed FROM deliveries`:                   {postgres.LoginAPI, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT wrapped FROM keysets`:                                {postgres.LoginAPI, postgres.LoginRelay, postgres.LoginAudit},
+		`UPDATE payments SET paid_cents = 1`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
+		`UPDATE payments SET reference = 'x'`:                        {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
+		`UPDATE allocations SET cents = 1`:                           {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
+		`UPDATE order_event SET data = '{}'`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginRelay},
+		`DELETE FROM orders`:                                         postgres.Logins(),
+		`DELETE FROM idempotency`:                                    postgres.Logins(),
+		`TRUNCATE orders`:                                            postgres.Logins(),
+		`SELECT id FROM orders`:                                      {postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT * FROM expired_orders(now(), 1)`:                     {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT * FROM find_actor('x', now())`:                       {postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`COPY outbox (tenant_id, order_id, seq) FROM '/dev/null'`:    postgres.Logins(),
+		`SET ROLE platforma_owner`:                                   postgres.Logins(),
+		`INSERT INTO tenants VALUES (gen_random_uuid(), 'x', now())`: postgres.Logins(),
+	}
+	for _, login := range postgres.Logins() {
+		c := db.Conn(t, login)
+		for _, sql := range slices.Sorted(maps.Keys(refused)) {
+			if !slices.Contains(refused[sql], login) {
+				continue
+			}
+			if _, err := c.Exec(t.Context(), sql); sqlState(err) != "42501" {
+				t.Errorf("%s: %s: %v, want 42501", login, sql, err)
+			}
+		}
+	}
+	tx, err := db.Conn(t, postgres.LoginDelivery).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	enterAs(t, tx, a.ID)
+	var sealed string
+	if err := tx.QueryRow(t.Context(), `SELECT convert_from(sealed, 'UTF8') FROM credentials`).Scan(&sealed); err != nil || sealed != "sealed for alpha" {
+		t.Errorf("the delivery login reads %q (%v)", sealed, err)
+	}
+}
+
+func TestStartUpRefusesWallsThatDoNotStand(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct{ sql, want string }{
+		"no force":   {`ALTER TABLE orders NO FORCE ROW LEVEL SECURITY`, "tables without ENABLE and FORCE ROW LEVEL SECURITY: [orders]"},
+		"truncate":   {`GRANT TRUNCATE ON orders TO platforma_api`, "platforma_api holds TRUNCATE, REFERENCES or TRIGGER (or a materialized view): revoke it on [orders]"},
+		"references": {`GRANT REFERENCES ON order_items TO platforma_api`, "platforma_api holds TRUNCATE, REFERENCES or TRIGGER (or a materialized view): revoke it on [order_items]"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			if _, err := db.Super(t).Exec(t.Context(), c.sql); err != nil {
+				t.Fatal(err)
+			}
+			opened, err := postgres.Open(t.Context(), db.URL(postgres.LoginAPI), postgres.LoginAPI, postgres.Options{Clock: db.Clock, NewID: db.Clock.NewID})
+			if err == nil {
+				opened.Close()
+				t.Fatal("it opened")
+			}
+			if err.Error() != c.want {
+				t.Errorf("got %q, want %q", err, c.want)
+			}
+		})
+	}
+	t.Run("superuser", func(t *testing.T) {
+		t.Parallel()
+		db := pgtest.New(t)
+		opened, err := postgres.Open(t.Context(), db.OwnerURL(), postgres.LoginAPI, postgres.Options{Clock: db.Clock, NewID: db.Clock.NewID})
+		if err == nil {
+			opened.Close()
+			t.Fatal("it opened as a superuser")
+		}
+		if want := fmt.Sprintf("where %s is needed", postgres.LoginAPI); !strings.Contains(err.Error(), want) {
+			t.Errorf("got %q, want it to say %q", err, want)
+		}
+	})
+}
+
+func TestSettingThatOutlivesItsTransactionEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	api := db.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 1})
+	o := fill(t, db, a)
+	pid := func() (pid int) {
+		t.Helper()
+		if err := db.Super(t).QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = 'platforma_api' ORDER BY backend_start DESC LIMIT 1`).Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	before := pid()
+	// A trigger of the worst kind: it sets the tenant for the whole session.
+	if _, err := db.Super(t).Exec(t.Context(), `
+		CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant_id', NEW.tenant_id::text, false); RETURN NEW; END $$;
+		GRANT EXECUTE ON FUNCTION spoil TO platforma_api;
+		CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()`); err != nil {
+		t.Fatal(err)
+	}
+	change(t, api, db, a, o, app.Also{}, func(d *app.Dossier) { d.Order.Method = "x" })
+	p, err := api.Orders(t.Context(), b.ID, app.OrderFilter{Limit: 10})
+	if err != nil || len(p.Data) != 0 {
+		t.Errorf("tenant b lists %d orders, %v", len(p.Data), err)
+	}
+	if after := pid(); after == before {
+		t.Error("the connection that kept a tenant went on serving")
+	}
+}
