@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
-	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
 // brandAge is how old a tenant's name and colours may be on a page (security.md: caches ≤ 5 s).
@@ -20,9 +19,9 @@ type cachedBrand struct {
 	until    time.Time
 }
 
-// brandOf reads a tenant's settings for its name, colours and time zone. The module itself asks: a
-// customer may not read settings, and sees no more of them than this.
-func (p *Portal) brandOf(ctx context.Context, t tenant.ID) (app.Settings, error) {
+// brandOf reads what every member may see of a tenant's settings: its name and colours.
+func (p *Portal) brandOf(ctx context.Context, c app.Caller) (app.Settings, error) {
+	t := c.Tenant
 	now := p.cfg.Now()
 	p.mu.Lock()
 	known, ok := p.brands[t]
@@ -30,7 +29,7 @@ func (p *Portal) brandOf(ctx context.Context, t tenant.ID) (app.Settings, error)
 	if ok && now.Before(known.until) {
 		return known.settings, nil
 	}
-	s, err := p.verbs.Settings(ctx, app.Caller{Actor: tenant.System(t, "portal")})
+	s, err := p.verbs.Brand(ctx, c)
 	if err != nil {
 		return app.Settings{}, fmt.Errorf("read brand of tenant %s: %w", t, err)
 	}

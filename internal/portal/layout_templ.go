@@ -484,7 +484,7 @@ func icon(name string) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		case "coin":
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "<circle cx=\"8\" cy=\"8\" r=\"6\"></circle> <path d=\"M10.2 5.6A3 3 0 105.9 9.6M4.5 7.2h4M4.5 9h3.4\"></path>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "<circle cx=\"8\" cy=\"8\" r=\"6\"></circle> <path d=\"M8 5v6M6.3 6.5h3.4M6.3 9.5h3.4\"></path>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -81,9 +81,8 @@ func isLive(d *app.Dossier) bool {
 	if o.State == order.Draft {
 		return false
 	}
-	asked := slices.ContainsFunc(d.Deliveries, func(x app.Delivery) bool { return x.State == app.DeliveryAsked })
-	moving := slices.ContainsFunc(o.Refunds, func(x order.Refund) bool { return x.State == order.RefundRequested })
-	return !o.State.Terminal() || asked || moving
+	working := slices.ContainsFunc(d.Units, func(u fulfil.Unit) bool { return u.Live() && u.Kind != fulfil.Notify && u.Kind != fulfil.Webhook })
+	return !o.State.Terminal() || working
 }
 
 func (p *Portal) itemViews(r *http.Request, v *visit, d *app.Dossier) ([]itemView, error) {
@@ -385,4 +384,12 @@ func deliveryText(it itemView) string {
 		return "Delivery did not get through"
 	}
 	return "Sent to " + it.Delivery.Recipient
+}
+
+// callText says which of the six calls comes next; nothing before the second.
+func callText(attempt int) string {
+	if attempt == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", call %d of %d", attempt, maxCalls)
 }

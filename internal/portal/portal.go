@@ -27,7 +27,7 @@ type Verbs interface {
 	Authenticate(ctx context.Context, key string) (tenant.Actor, error)
 	Me(ctx context.Context, c app.Caller) (app.Member, error)
 	May(actor tenant.Actor, p app.Permission) bool
-	Settings(ctx context.Context, c app.Caller) (app.Settings, error)
+	Brand(ctx context.Context, c app.Caller) (app.Settings, error)
 
 	Catalog(ctx context.Context) (*catalog.Catalog, error)
 	Quote(ctx context.Context, c app.Caller, items []app.ItemInput, cur money.Currency) (app.Quote, error)

@@ -153,7 +153,7 @@ func (p *Portal) visitor(r *http.Request) (*visit, error) {
 		return nil, err
 	}
 	v.Role = v.me.Role
-	v.brand, err = p.brandOf(ctx, t)
+	v.brand, err = p.brandOf(ctx, v.Caller)
 	return v, err
 }
 

@@ -63,7 +63,9 @@ func Open(t testing.TB, base string) *Browser {
 	if b.shots == "" {
 		b.shots = t.TempDir()
 	}
-	b.do(chromedp.Navigate("about:blank"))
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the browser lives as long as this first context
+		t.Fatalf("start %s: %v", path, err)
+	}
 	said := chromedp.Console(ctx)
 	go func() {
 		for m, err := range said {

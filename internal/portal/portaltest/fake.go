@@ -265,8 +265,8 @@ func (f *Fake) Me(_ context.Context, c app.Caller) (app.Member, error) {
 // May asks the application's own table of rights.
 func (f *Fake) May(a tenant.Actor, p app.Permission) bool { return f.rights.May(a, p) }
 
-// Settings of a tenant.
-func (f *Fake) Settings(_ context.Context, c app.Caller) (app.Settings, error) {
+// Brand of a tenant.
+func (f *Fake) Brand(_ context.Context, c app.Caller) (app.Settings, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.settings[c.Tenant], nil
