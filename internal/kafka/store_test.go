@@ -13,6 +13,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
@@ -342,4 +343,30 @@ func TestChangeThatRollsBackIsNeverSent(t *testing.T) {
 	if n := len(readAll(t, b, b.Names.Events, kafka.EventPartitions, kgo.ReadUncommitted())); n != 2 {
 		t.Errorf("%d records on the topic, want 2: what rolls back is never sent", n)
 	}
+}
+
+func TestDeadLetterOfTheStoreReachesItsTopicOnce(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 1)
+	now := s.Clock.Now()
+	letter := app.DeadLetter{ID: s.Clock.NewID(), Order: s.orders[0], Source: "mail", Class: fault.Retryable, Code: "delivery-failed", Attempts: 6, FirstFailedAt: now, At: now}
+	err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
+		d, err := tx.LockOrder(t.Context(), s.orders[0], app.Also{})
+		if err != nil {
+			return err
+		}
+		d.Added.DeadLetters = append(d.Added.DeadLetters, letter)
+		tx.Save(d)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	s.drained(t)
+	got := readAll(t, b, b.Names.Letters, 1, kgo.ReadCommitted())
+	if len(got) != 1 || string(got[0].Key) != s.orders[0].String() {
+		t.Fatalf("dead letters on the topic: %v, want one of order %s", got, s.orders[0])
+	}
+	wantOnceInOrder(t, events(t, b), 1)
 }
