@@ -137,8 +137,9 @@ func (o *Order) moveItem(it *Item, t ItemTransition, fact ItemFact, reason strin
 	switch t.To {
 	case ItemActive, ItemDelivered:
 		it.Progress = 100
-	case ItemPending:
+	case ItemRolledBack, ItemCancelled:
 		it.Progress, it.Detail = 0, ""
+	case ItemPending:
 		it.Generation++ // rises with each restore and never resets (D8)
 	default: // the rest keep the progress they had
 	}

@@ -170,7 +170,7 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 	river.AddWorker(workers, w)
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: Schema, Queues: queues, Workers: workers, Logger: quiet(cfg.Log), RetryPolicy: shortRetry{},
-		FetchCooldown: fetchCool, FetchPollInterval: fetchPoll, FetchOnlyKnownKinds: true,
+		FetchCooldown: fetchCool, FetchPollInterval: fetchCool, FetchOnlyKnownKinds: true, // each queue has its own poll; the client's may not be shorter than its cooldown
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, MaxAttempts: maxAttempts,
 		CompletedJobRetentionPeriod: keepFinished,
 	})

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/embedded"
+	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/kafka"
+	"github.com/platforma-cloud/orders/internal/mail"
+	"github.com/platforma-cloud/orders/internal/payment"
+	"github.com/platforma-cloud/orders/internal/payment/demo"
+	"github.com/platforma-cloud/orders/internal/payment/manual"
+	"github.com/platforma-cloud/orders/internal/portal"
+	"github.com/platforma-cloud/orders/internal/process"
+	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/vault"
+)
+
+// place is where a development installation lives; dev and demo share it.
+type place struct {
+	Data         string   `default:".data" type:"path" help:"Folder of everything the installation keeps. Delete it to start over."`
+	Listen       string   `default:"127.0.0.1:8080" help:"Loopback address of API and portal; port 0 takes a free one."`
+	Speed        int      `default:"60" help:"How much faster than life the simulated cloud and the waits of policy run."`
+	DatabaseURL  string   `env:"DATABASE_URL" help:"Use this PostgreSQL (as a user who may create roles) instead of the embedded one."`
+	KafkaBrokers []string `env:"KAFKA_BROKERS" help:"Use these brokers instead of the embedded one."`
+	Naming       string   `default:"unique-409" enum:"none,unique-409,upsert" help:"What the simulated cloud does with a second create under one name."`
+	Verbose      bool     `short:"v" help:"Log the details too."`
+}
+
+type devCmd struct {
+	place
+	NoDemo bool `help:"Do not play the demo orders."`
+}
+
+// Run starts everything and stays up until Ctrl-C; unless told not to it plays the demo first.
+func (c *devCmd) Run(g *globals) error {
+	if !c.NoDemo {
+		return (&demoCmd{place: c.place}).Run(g)
+	}
+	return c.up(g, func(ctx context.Context, d *installation) error {
+		d.print(g.out)
+		<-ctx.Done()
+		return nil
+	})
+}
+
+// Addresses is dev.json: where everything of a running development installation is, for scripts. It
+// holds keys, so only its owner may read it.
+type Addresses struct {
+	API         string       `json:"api"`
+	Portal      string       `json:"portal"`
+	Kafka       string       `json:"kafka"`
+	SMTP        string       `json:"smtp"`
+	Inbox       string       `json:"inbox"`
+	Sim         string       `json:"sim"`
+	DatabaseURL string       `json:"database_url"`
+	Tenants     []seedTenant `json:"tenants"`
+}
+
+// installation is a running development installation.
+type installation struct {
+	Addresses
+	admin   string // the database as its superuser
+	brokers []string
+	inbox   *embedded.Inbox
+	proc    *process.Process
+}
+
+// up starts everything in the order it depends on each other, writes dev.json, runs fn, and stops
+// everything in reverse. What a kill of this process leaves running is taken over by the next start.
+func (p *place) up(g *globals, fn func(context.Context, *installation) error) (err error) {
+	log := logTo(g.err, p.Verbose)
+	if !p.Verbose {
+		log = slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	if err := os.MkdirAll(p.Data, 0o711); err != nil { // PostgreSQL, which may be another user, passes through
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	var stops []func(context.Context) error
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(g.ctx), 30*time.Second)
+		defer cancel()
+		for i := len(stops) - 1; i >= 0; i-- {
+			err = errors.Join(err, stops[i](ctx))
+		}
+	}()
+	d := &installation{}
+
+	if d.admin = p.DatabaseURL; d.admin == "" {
+		pg, err := embedded.StartPostgres(g.ctx, embedded.PostgresConfig{Dir: filepath.Join(p.Data, "postgres"), Fsync: true, Log: g.err})
+		if err != nil {
+			return err
+		}
+		stops = append(stops, pg.Stop)
+		d.admin = pg.SuperuserURL("postgres")
+	}
+	rebuilt := false
+	if d.brokers = p.KafkaBrokers; len(d.brokers) == 0 {
+		k, err := embedded.StartKafka(embedded.KafkaConfig{Dir: filepath.Join(p.Data, "kafka"), Log: g.err})
+		if err != nil {
+			return err
+		}
+		stops = append(stops, func(context.Context) error { return k.Close() })
+		d.brokers, rebuilt = []string{k.Addr()}, k.StartedEmpty()
+	}
+	if d.inbox, err = embedded.StartInbox(embedded.InboxConfig{Dir: filepath.Join(p.Data, "mail"), Log: g.err}); err != nil {
+		return err
+	}
+	stops = append(stops, func(context.Context) error { return d.inbox.Close() })
+	cloud, err := startSim(g.ctx, simPlace{Dir: filepath.Join(p.Data, "sim"), Speed: p.Speed, Naming: p.Naming})
+	if err != nil {
+		return err
+	}
+	stops = append(stops, cloud.stop)
+
+	if err := process.Prepare(g.ctx, d.admin); err != nil {
+		return err
+	}
+	cluster := kafka.Cluster{Brokers: d.brokers, Names: kafka.StandardNames()}
+	if err := cluster.Apply(g.ctx, 1); err != nil {
+		return err
+	}
+	if rebuilt {
+		log.Debug("the embedded broker began empty")
+	}
+	ids, err := seed(g.ctx, p.Data, d.admin)
+	if err != nil {
+		return err
+	}
+	lis, err := net.Listen("tcp", p.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for API and portal (choose another --listen?): %w", err)
+	}
+	base := "http://" + lis.Addr().String()
+	if d.proc, err = p.process(g.ctx, d, cluster, cloud, ids, base, log); err != nil {
+		return errors.Join(err, lis.Close())
+	}
+	srv := &http.Server{Handler: d.proc.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
+		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes}
+	stops = append(stops, d.proc.Stop, func(ctx context.Context) error {
+		soon, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		if srv.Shutdown(soon) != nil {
+			return srv.Close() // open streams: their clients reconnect
+		}
+		return nil
+	})
+	go func() { _ = srv.Serve(lis) }()
+
+	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.url, DatabaseURL: d.admin, Tenants: ids.Tenants}
+	if err := writePrivate(filepath.Join(p.Data, "dev.json"), d.Addresses); err != nil {
+		return err
+	}
+	return fn(g.ctx, d)
+}
+
+// process wires the one process of the installation, with every role.
+func (p *place) process(ctx context.Context, d *installation, cluster kafka.Cluster, cloud *simProcess, ids seeded, base string, log *slog.Logger) (*process.Process, error) {
+	naming, _ := provider.ParseNaming(p.Naming)
+	clouds, err := sim.New(sim.ProviderConfig{URL: cloud.url, Naming: naming})
+	if err != nil {
+		return nil, err
+	}
+	keys := filepath.Join(p.Data, "keys")
+	if err := os.MkdirAll(keys, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of keys: %w", err)
+	}
+	credentials, err := vault.OpenOrMakeKEKFile(filepath.Join(keys, "credentials.kek"), randomBytes, log)
+	if err != nil {
+		return nil, err
+	}
+	passphrases, err := vault.OpenOrMakeKEKFile(filepath.Join(keys, "passphrases.kek"), randomBytes, log)
+	if err != nil {
+		return nil, err
+	}
+	clock := process.WallClock(p.Speed)
+	return process.Start(ctx, process.Config{
+		DatabaseURL: d.admin, Kafka: cluster, Installation: ids.Installation, Clock: clock, Log: log,
+		Placement: func(string, string) (string, bool) { return "sim", true },
+		Providers: map[string]provider.Provider{"sim": clouds},
+		Payments: map[string]payment.Provider{
+			manual.Name: manual.Provider{},
+			demo.Name:   &demo.Provider{Webhook: base + "/v1/payments/webhook/demo", Secret: ids.WebhookSecret, Now: clock.Now, Client: &http.Client{Timeout: 5 * time.Second}},
+		},
+		Mail:          mail.Config{Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool()},
+		CredentialKEK: credentials, PassphraseKEK: passphrases,
+		PublicURL: base, Dev: true, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
+		Limits: httpapi.Limits{Requests: httpapi.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpapi.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
+	})
+}
+
+func demoUsers(ids seeded) []portal.DemoUser {
+	var users []portal.DemoUser
+	for _, t := range ids.Tenants {
+		for _, u := range t.Users {
+			role, _ := tenant.ParseRole(u.Role)
+			users = append(users, portal.DemoUser{Tenant: t.ID, TenantName: t.name, Member: u.id, Role: role, Email: u.Email})
+		}
+	}
+	return users
+}
+
+// writePrivate writes JSON that only its owner may read, whole or not at all.
+func writePrivate(path string, v any) error {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", filepath.Base(path), err)
+	}
+	next := path + ".next"
+	if err := os.WriteFile(next, append(raw, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(next, path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+// Command platforma is the order-to-delivery module of a cloud platform: one binary that serves the
+// API and the portal, carries the work, relays the events, and brings a whole development
+// installation with it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the linker for releases.
+var version = "development"
+
+type cli struct {
+	Demo    demoCmd    `cmd:"" help:"Start everything embedded, play the demo orders, and stay up."`
+	Dev     devCmd     `cmd:"" help:"Start everything embedded for development: PostgreSQL, broker, mail inbox, simulated cloud, API and portal."`
+	Serve   serveCmd   `cmd:"" help:"Serve a part or all of an installation on your own PostgreSQL and Kafka."`
+	Sim     simCmd     `cmd:"" help:"Run the simulated cloud as a program of its own."`
+	Migrate migrateCmd `cmd:"" help:"Create or update the database's tables, as its owner."`
+	Kafka   struct {
+		Apply kafkaApplyCmd `cmd:"" help:"Create the topics that are missing and refuse those that are wrong."`
+	} `cmd:"" help:"Topics."`
+	Catalog struct {
+		Diff  catalogDiffCmd  `cmd:"" help:"Show what a catalogue file would change."`
+		Apply catalogApplyCmd `cmd:"" help:"Add a catalogue file's versions."`
+		Show  catalogShowCmd  `cmd:"" help:"Print the catalogue that is sold now, as a file that diff and apply take."`
+	} `cmd:"" help:"Products and prices."`
+	Rates struct {
+		Set  ratesSetCmd  `cmd:"" help:"Record an exchange rate, such as: rates set EUR/CHF 0.9345"`
+		List ratesListCmd `cmd:"" help:"List the rates in force."`
+	} `cmd:"" help:"Exchange rates."`
+	Doctor  doctorCmd  `cmd:"" help:"Check a running installation from outside."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// globals reach every command.
+type globals struct {
+	ctx context.Context
+	out io.Writer
+	err io.Writer
+}
+
+// errReported ends a command that has told its trouble already: only the exit status is left to say.
+var errReported = errors.New("reported")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c cli
+	k := kong.Parse(&c, kong.Name("platforma"), kong.UsageOnError(),
+		kong.Description("Platforma Orders: from shopping cart to running infrastructure. Start with: platforma demo"))
+	err := k.Run(&globals{ctx: ctx, out: os.Stdout, err: os.Stderr})
+	switch {
+	case err == nil:
+	case errors.Is(err, errReported):
+		os.Exit(1)
+	case errors.Is(err, context.Canceled):
+		os.Exit(130)
+	default:
+		fmt.Fprintln(os.Stderr, "platforma:", err)
+		os.Exit(1)
+	}
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(g *globals) error {
+	_, err := fmt.Fprintln(g.out, "platforma", version)
+	return err
+}
+
+// logTo writes what operators read; verbose adds the details.
+func logTo(w io.Writer, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/mail"
+	"github.com/platforma-cloud/orders/internal/payment"
+	"github.com/platforma-cloud/orders/internal/payment/manual"
+	"github.com/platforma-cloud/orders/internal/process"
+	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/vault"
+)
+
+type serveCmd struct {
+	database
+	brokers
+	Listen        string   `default:"127.0.0.1:8080" env:"PLATFORMA_LISTEN" help:"Address of API and portal; TLS ends in front of it."`
+	PublicURL     string   `required:"" env:"PLATFORMA_PUBLIC_URL" help:"Where customers reach the portal, such as https://orders.example."`
+	Roles         []string `env:"PLATFORMA_ROLES" help:"Which work this process takes: api, portal, worker, relay, provision, billing, notify, audit, live. Default: all."`
+	Installation  string   `required:"" env:"PLATFORMA_INSTALLATION" help:"Name of the installation; part of every resource's key, so never change it."`
+	SimURL        string   `env:"PLATFORMA_SIM_URL" required:"" help:"Address of the simulated cloud, the one provider there is so far."`
+	SMTP          string   `required:"" env:"PLATFORMA_SMTP" help:"host:port of the mail relay; it must speak TLS."`
+	SMTPUser      string   `env:"PLATFORMA_SMTP_USER" help:"Login at the mail relay."`
+	SMTPPassword  string   `env:"PLATFORMA_SMTP_PASSWORD_FILE" type:"existingfile" help:"File with the password at the mail relay."`
+	SMTPCA        string   `env:"PLATFORMA_SMTP_CA" type:"existingfile" help:"PEM file of the mail relay's authority, when it is not a public one."`
+	MailFrom      string   `required:"" env:"PLATFORMA_MAIL_FROM" help:"Sender of all mail."`
+	CredentialKEK string   `required:"" env:"PLATFORMA_CREDENTIAL_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' credential keysets."`
+	PassphraseKEK string   `required:"" env:"PLATFORMA_PASSPHRASE_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' passphrase keysets."`
+	Verbose       bool     `short:"v" help:"Log the details too."`
+}
+
+// Run serves until it is told to stop: it stops accepting, lets work finish for up to 25 s, and ends.
+func (c *serveCmd) Run(g *globals) error {
+	cfg, err := c.config(g)
+	if err != nil {
+		return err
+	}
+	p, err := process.Start(g.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Addr: c.Listen, Handler: p.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
+		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.ListenAndServe() }()
+	cfg.Log.Info("serving", "address", c.Listen, "roles", strings.Join(c.Roles, ","))
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serve: %w", err)
+	case <-g.ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.ctx), 25*time.Second)
+	defer cancel()
+	soon, done := context.WithTimeout(ctx, 5*time.Second)
+	defer done()
+	if srv.Shutdown(soon) != nil {
+		_ = srv.Close()
+	}
+	return errors.Join(err, p.Stop(ctx))
+}
+
+func (c *serveCmd) config(g *globals) (process.Config, error) {
+	cfg := process.Config{
+		DatabaseURL: c.DatabaseURL, Kafka: c.cluster(), Installation: c.Installation, Clock: process.WallClock(1), Log: logTo(g.err, c.Verbose),
+		Placement: func(string, string) (string, bool) { return "sim", true },
+		Payments:  map[string]payment.Provider{manual.Name: manual.Provider{}},
+		PublicURL: c.PublicURL,
+		Limits:    httpapi.Limits{Requests: httpapi.Rate{PerSecond: 100, Burst: 200}, Writes: httpapi.Rate{PerSecond: 20, Burst: 40}, FailedKeys: 10},
+	}
+	for _, r := range c.Roles {
+		role := process.Role(r)
+		if !process.Known(role) {
+			return cfg, fmt.Errorf("there is no role %q; the roles are %v", r, process.Roles())
+		}
+		cfg.Roles = append(cfg.Roles, role)
+	}
+	cloud, err := sim.New(sim.ProviderConfig{URL: c.SimURL, Naming: provider.NamingUnique409})
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Providers = map[string]provider.Provider{"sim": cloud}
+	if cfg.CredentialKEK, err = vault.OpenKEKFile(c.CredentialKEK); err != nil {
+		return cfg, err
+	}
+	if cfg.PassphraseKEK, err = vault.OpenKEKFile(c.PassphraseKEK); err != nil {
+		return cfg, err
+	}
+	if cfg.CredentialKEK.Fingerprint() == cfg.PassphraseKEK.Fingerprint() {
+		return cfg, errors.New("credentials and passphrases need keys of their own: the two files hold the same one")
+	}
+	cfg.Mail, err = c.mail()
+	return cfg, err
+}
+
+func (c *serveCmd) mail() (mail.Config, error) {
+	m := mail.Config{Addr: c.SMTP, From: c.MailFrom, Username: c.SMTPUser}
+	if c.SMTPPassword != "" {
+		raw, err := os.ReadFile(c.SMTPPassword)
+		if err != nil {
+			return m, fmt.Errorf("read the mail relay's password: %w", err)
+		}
+		m.Password = strings.TrimSpace(string(raw))
+	}
+	if c.SMTPCA != "" {
+		pem, err := os.ReadFile(c.SMTPCA)
+		if err != nil {
+			return m, fmt.Errorf("read the mail relay's authority: %w", err)
+		}
+		m.RootCAs = x509.NewCertPool()
+		if !m.RootCAs.AppendCertsFromPEM(pem) {
+			return m, fmt.Errorf("%s holds no certificate", c.SMTPCA)
+		}
+	}
+	return m, nil
+}
