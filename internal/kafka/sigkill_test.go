@@ -14,7 +14,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
-	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
@@ -34,8 +33,7 @@ func runChild(spec string) {
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		panic(err)
 	}
-	clock := pgtest.NewClock()
-	db, err := postgres.Open(context.Background(), c.Database, postgres.LoginRelay, postgres.Options{Clock: clock, NewID: clock.NewID})
+	db, err := pgtest.Attach(context.Background(), c.Database, loginRelay)
 	if err != nil {
 		panic(err)
 	}
@@ -116,7 +114,7 @@ func TestRelayProcessKilledAtAnyPointLosesDoublesAndInvertsNothing(t *testing.T)
 	killed := 0
 	for i := range kills {
 		for _, point := range []string{afterRead, openTx, afterCommit, afterDelete} {
-			cmd := spawn(t, child{Cluster: b.Cluster, Database: s.URL(postgres.LoginRelay), Point: point, After: int32(i % 3)})
+			cmd := spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point, After: int32(i % 3)})
 			err := cmd.Wait()
 			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 				t.Fatalf("relay process %s ended with %v, want to be killed", point, err)
@@ -126,7 +124,7 @@ func TestRelayProcessKilledAtAnyPointLosesDoublesAndInvertsNothing(t *testing.T)
 	}
 	stopWriting()
 	<-wrote
-	last := spawn(t, child{Cluster: b.Cluster, Database: s.URL(postgres.LoginRelay)})
+	last := spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay)})
 	s.drained(t)
 	if err := last.Process.Kill(); err != nil {
 		t.Error(err)

@@ -18,7 +18,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
 	"github.com/platforma-cloud/orders/internal/order"
-	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
@@ -26,18 +25,24 @@ import (
 // store is the real database with a few orders that many writers fight for.
 type store struct {
 	*pgtest.DB
-	api    *postgres.DB
+	api    app.Store
 	org    pgtest.Org
 	orders []order.ID
 }
+
+// The logins' names are part of the contract between a cluster and its processes.
+const (
+	loginAPI   = "platforma_api"
+	loginRelay = "platforma_relay"
+)
 
 var errRolledBack = errors.New("rolled back by the test")
 
 func newStore(t testing.TB, orders int) *store {
 	t.Helper()
 	s := &store{DB: pgtest.New(t)}
-	s.api = s.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 8})
-	s.org = s.Seed(t, s.api, "alpha")
+	api := s.API(t)
+	s.api, s.org = api, s.Seed(t, api, "alpha")
 	for n := range orders {
 		o := &order.Order{ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%08d", n), Customer: s.org.Members[tenant.Customer].ID,
 			State: order.PaymentConfirmed, Version: 1, Currency: "EUR", CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now()}
@@ -106,7 +111,7 @@ func (s *store) write(t testing.TB, writers, each int) {
 // does not see coming. The order is its own.
 func (s *store) slow(t testing.TB) (commit func()) {
 	t.Helper()
-	c := s.Conn(t, postgres.LoginAPI)
+	c := s.Conn(t, loginAPI)
 	o := id.Of[order.Order](s.Clock.NewID())
 	r := record(t, o, 1, order.EvCreated)
 	for _, q := range []struct {
@@ -236,8 +241,7 @@ func TestIDsDrawnInAdvanceWouldInvertEvents(t *testing.T) {
 	if _, err := s.Super(t).Exec(t.Context(), `ALTER TABLE platforma.outbox ALTER COLUMN id SET CACHE 50`); err != nil {
 		t.Fatal(err)
 	}
-	mutated := s.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 8})
-	s.api = mutated
+	s.api = s.API(t) // new sessions
 	s.write(t, 16, 20)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	s.drained(t)
