@@ -64,7 +64,7 @@ func Wait(ctx context.Context, d time.Duration) error { return waitFor(ctx, d, n
 
 // waitFor waits, until the context ends or something arrives on wake (which may be nil).
 func waitFor(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
-	t := time.NewTimer(d)
+	t := time.NewTimer(d) //nolint:forbidigo // the one timer of the package; what is policy comes in as a Pause
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
