@@ -82,6 +82,8 @@ var table = map[string]row{
 	"embedded/cmd/withpostgres": {ours: []string{"embedded"}},
 	"event/cmd/eventdoc":        {ours: append(slices.Clone(ground), "order", "event")},
 	"order/cmd/lifecycledoc":    {ours: []string{"order"}},
+	"arch/commandline":          {},
+	"arch/cmd/configdoc":        {ours: []string{"arch/commandline"}},
 
 	// Test kits.
 	"postgres/pgtest":       {kit: true, ours: append(slices.Clone(verbs), "postgres", "postgres/migrations", "embedded"), libs: []string{pgx}},
@@ -90,7 +92,7 @@ var table = map[string]row{
 	"provider/sim/simtest":  {kit: true, ours: []string{"provider", "provider/sim"}},
 	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "portal"), libs: []string{chromedp}},
 	"world":                 {kit: true, ours: append(slices.Clone(wired), "process", "embedded", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest"), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
-	"arch":                  {},
+	"arch":                  {ours: []string{"arch/commandline"}},
 }
 
 // everyTest may import these, whatever its package.
