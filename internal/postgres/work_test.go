@@ -1,0 +1,284 @@
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+)
+
+// addUnit puts a new order with one provision unit in place.
+func addUnit(t testing.TB, db *pgtest.DB, s *postgres.DB, org pgtest.Org, with func(u *fulfil.Unit)) app.UnitRef {
+	t.Helper()
+	d := draft(db, org, 1)
+	u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: d.Order.ID, Item: d.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
+	with(&u)
+	d.Units = []fulfil.Unit{u}
+	insert(t, s, d)
+	return app.UnitRef{Tenant: org.ID, Unit: u.ID}
+}
+
+func TestDueUnitsComeFairlyAndThoseGoingBackFirst(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	worker := db.Worker(t)
+	now := db.Clock.Now()
+	plain := func(*fulfil.Unit) {}
+	first := addUnit(t, db, worker, a, plain)
+	addUnit(t, db, worker, a, plain)
+	back := addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.Undoing = true })
+	addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.NextAt = now.Add(time.Second) })
+	addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.NextAt = time.Time{} }) // held
+	addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.Queue = "other" })
+	addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.State = fulfil.Closed })
+	only := addUnit(t, db, worker, b, plain)
+	open := addUnit(t, db, worker, b, func(u *fulfil.Unit) { u.State = fulfil.Open })
+
+	got := must(worker.DueUnits(t.Context(), "sim", fulfil.Queued, now, 2))
+	if diff := cmp.Diff([]app.UnitRef{back, first, only}, got); diff != "" {
+		t.Errorf("two of each tenant (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]app.UnitRef{open}, must(worker.DueUnits(t.Context(), "sim", fulfil.Open, now, 2))); diff != "" {
+		t.Errorf("the sweeper's (-want +got):\n%s", diff)
+	}
+	if err := worker.MarkOpen(t.Context(), got); err != nil {
+		t.Fatal(err)
+	}
+	if left := must(worker.DueUnits(t.Context(), "sim", fulfil.Queued, now, 10)); len(left) != 1 {
+		t.Errorf("%d still queued, want the one of tenant a that was not taken", len(left))
+	}
+}
+
+func TestMarkOpenWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	worker := db.Worker(t)
+	held := addUnit(t, db, worker, org, func(*fulfil.Unit) {})
+	free := addUnit(t, db, worker, org, func(*fulfil.Unit) {})
+	super := db.Super(t)
+	tx, err := super.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `SELECT FROM saga_units WHERE id = $1 FOR UPDATE`, held.Unit.String()); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.MarkOpen(t.Context(), []app.UnitRef{held, free}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]app.UnitRef{held}, must(worker.DueUnits(t.Context(), "sim", fulfil.Queued, db.Clock.Now(), 10))); diff != "" {
+		t.Errorf("still queued (-want +got):\n%s", diff)
+	}
+}
+
+func TestManyTenantsAreMarkedInBatches(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	api, worker := db.API(t), db.Worker(t)
+	var units []app.UnitRef
+	for i := range 40 { // more than the 32 that one transaction may see
+		units = append(units, addUnit(t, db, worker, db.Seed(t, api, "t"+string(rune('a'+i/26))+string(rune('a'+i%26))), func(*fulfil.Unit) {}))
+	}
+	if err := worker.MarkOpen(t.Context(), units); err != nil {
+		t.Fatal(err)
+	}
+	if got := must(worker.DueUnits(t.Context(), "sim", fulfil.Open, db.Clock.Now(), 1)); len(got) != 40 {
+		t.Errorf("%d open, want 40", len(got))
+	}
+}
+
+func TestUnitIsLoadedWithItsOrder(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	worker := db.Worker(t)
+	u := addUnit(t, db, worker, a, func(*fulfil.Unit) {})
+	d := must(worker.Load(t.Context(), a.ID, u.Unit))
+	if d.Unit(u.Unit) == nil || len(d.Order.Items) != 1 || d.Customer.ID != member(a) {
+		t.Errorf("loaded %+v", d)
+	}
+	if _, err := worker.Load(t.Context(), b.ID, u.Unit); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
+		t.Errorf("another tenant's unit: %v", err)
+	}
+}
+
+func TestSuccessorOfAClosedUnitTakesItsPlace(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	worker := db.Worker(t)
+	u := addUnit(t, db, worker, org, func(*fulfil.Unit) {})
+	o := must(worker.Load(t.Context(), org.ID, u.Unit)).Order.ID
+	next := newID[fulfil.Unit](db)
+	change(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
+		again := d.Units[0]
+		d.Units[0].State, d.Units[0].Epoch = fulfil.Closed, d.Units[0].Epoch+1
+		again.ID = next
+		d.Units = append(d.Units, again)
+	})
+	d := must(worker.Load(t.Context(), org.ID, next))
+	if len(d.Units) != 2 || d.Unit(u.Unit).State != fulfil.Closed || d.Unit(next).State != fulfil.Queued {
+		t.Errorf("units %+v", d.Units)
+	}
+}
+
+func TestExpiredOrdersOfAllTenants(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	worker := db.Worker(t)
+	var want []app.OrderRef
+	for i, org := range []pgtest.Org{a, b, a} {
+		d := draft(db, org, 1)
+		at := db.Clock.Now().Add(time.Duration(i-2) * time.Hour)
+		d.Order.ExpiresAt = &at
+		insert(t, worker, d)
+		want = append(want, app.OrderRef{Tenant: org.ID, Order: d.Order.ID})
+	}
+	insert(t, worker, draft(db, a, 1)) // no time at all
+	later := draft(db, a, 1)
+	at := db.Clock.Now().Add(time.Microsecond)
+	later.Order.ExpiresAt = &at
+	insert(t, worker, later)
+	if diff := cmp.Diff(want, must(worker.ExpiredOrders(t.Context(), db.Clock.Now(), 10))); diff != "" {
+		t.Errorf("longest overdue first (-want +got):\n%s", diff)
+	}
+	if got := must(worker.ExpiredOrders(t.Context(), db.Clock.Now(), 2)); len(got) != 2 {
+		t.Errorf("%d of a limit of 2", len(got))
+	}
+}
+
+func TestOldKeysArePurgedAndYoungOnesStay(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.API(t)
+	use := func(k string) (ran bool) {
+		t.Helper()
+		_ = api.InTenant(t.Context(), org.ID, app.With{Key: key(k)}, func(tx app.Tx) error {
+			if err := tx.Begin(t.Context()); err != nil {
+				return err
+			}
+			ran = true
+			tx.Remember(app.Answer{Status: 200})
+			return nil
+		})
+		return ran
+	}
+	use("old")
+	db.Clock.Advance(72 * time.Hour)
+	use("young")
+	if err := db.Worker(t).PurgeKeys(t.Context(), db.Clock.Now().Add(-72*time.Hour).Add(time.Second), 5000); err != nil {
+		t.Fatal(err)
+	}
+	if !use("old") || use("young") {
+		t.Error("the purge took the wrong ones")
+	}
+}
+
+func TestWebhookIsKeptOnceForEver(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	api, worker := db.API(t), db.Worker(t)
+	w := app.PaymentWebhook{Provider: "demo", EventID: "e-1", Headers: map[string][]string{"X-Signature": {"a", "b"}}, Raw: []byte{0, 255, '{'}, ReceivedAt: db.Clock.Now()}
+	again := w
+	again.Raw = []byte("other")
+	for _, call := range []app.PaymentWebhook{w, again} {
+		if err := api.KeepWebhook(t.Context(), call); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]app.PaymentWebhook{w}, must(worker.OpenWebhooks(t.Context(), 10))); diff != "" {
+		t.Errorf("open (-want +got):\n%s", diff)
+	}
+	if err := worker.FinishWebhook(t.Context(), "demo", "e-1", db.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.KeepWebhook(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if open := must(worker.OpenWebhooks(t.Context(), 10)); len(open) != 0 {
+		t.Errorf("processed and open again: %+v", open)
+	}
+}
+
+func TestConsumersLeaveTheirFiguresAndRefusals(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	worker := db.Worker(t)
+	r := app.Refusal{Consumer: "billing", TopicID: db.Clock.NewID(), Partition: 3, Offset: 42, Code: "tenant-mismatch", Headers: map[string]string{"ce_id": "x"}, At: db.Clock.Now()}
+	for range 2 {
+		if err := worker.Refuse(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings1(t, db.Super(t), `SELECT consumer || ' ' || part || ' ' || off || ' ' || code || ' ' || (headers ->> 'ce_id') FROM refused_record`); cmp.Diff([]string{"billing 3 42 tenant-mismatch x"}, got) != "" {
+		t.Errorf("refused: %v", got)
+	}
+	want := []app.ConsumerStatus{{Consumer: "audit", Age: 1500 * time.Millisecond, Applied: 7}, {Consumer: "billing", Duplicates: 1, Retried: 2, Refused: 3, Stopped: 4}}
+	for range 2 {
+		if err := worker.PutConsumerStatus(t.Context(), want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, must(db.API(t).ConsumerStatus(t.Context()))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWitnessWritesAnEventOnce(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	d := draft(db, org, 1)
+	insert(t, db.API(t), d)
+	audit := db.Audit(t)
+	for range 2 {
+		err := audit.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
+			tx.Witness(app.WitnessRow{Event: eventOf(d.Added.Events[0]), At: tx.Now()})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := strings1(t, db.Super(t), `SELECT type || ' ' || part || ' ' || off || ' ' || (a.data_sha256 = sha256(convert_to(e.data::text, 'UTF8')))
+		FROM audit_log a JOIN order_event e USING (tenant_id, order_id, seq, event_id, type)`)
+	if diff := cmp.Diff([]string{"order.created 3 42 true"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestUnitThatMovedMeanwhileStopsTheCommit(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	worker := db.Worker(t)
+	u := addUnit(t, db, worker, org, func(u *fulfil.Unit) { u.Epoch = 3 })
+	o := must(worker.Load(t.Context(), org.ID, u.Unit)).Order.ID
+	super := db.Super(t)
+	_, err := tryChange(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
+		// Somebody who does not know the lock moves the unit on in between.
+		if _, err := super.Exec(t.Context(), `UPDATE saga_units SET epoch = epoch + 1`); err != nil {
+			t.Fatal(err)
+		}
+		d.Units[0].Epoch++
+		d.Order.Record(order.Event{Type: order.EvUpdated})
+	})
+	if sqlState(err) != "PF001" {
+		t.Errorf("got %v, want the fence", err)
+	}
+	if d := must(worker.Load(t.Context(), org.ID, u.Unit)); d.Units[0].Epoch != 4 || d.Order.LastSeq != 1 {
+		t.Errorf("epoch %d, last seq %d: part was committed", d.Units[0].Epoch, d.Order.LastSeq)
+	}
+}
