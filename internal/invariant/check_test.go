@@ -1,0 +1,445 @@
+package invariant_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/invariant"
+)
+
+func TestAWorldInWhichAllIsWellHasNoViolation(t *testing.T) {
+	t.Parallel()
+	for _, v := range invariant.Check(goodWorld(t)) {
+		t.Error(v)
+	}
+	for _, r := range invariant.Examine(goodWorld(t)) {
+		if r.Checked && r.Seen == 0 {
+			t.Errorf("%s was asked of nothing: the good world does not show it", r.Invariant)
+		}
+	}
+}
+
+func row[T any](t *testing.T, all []T, is func(T) bool) *T {
+	t.Helper()
+	i := slices.IndexFunc(all, is)
+	if i < 0 {
+		t.Fatal("the good world has no such row")
+	}
+	return &all[i]
+}
+
+func orderOf(t *testing.T, f *invariant.Facts, id string) *invariant.Order {
+	t.Helper()
+	return row(t, f.Orders, func(o invariant.Order) bool { return o.ID == id })
+}
+
+func itemOf(t *testing.T, f *invariant.Facts, id string) *invariant.Item {
+	t.Helper()
+	return row(t, f.Items, func(i invariant.Item) bool { return i.ID == id })
+}
+
+func unitOf(t *testing.T, f *invariant.Facts, kind, item string) *invariant.Unit {
+	t.Helper()
+	return row(t, f.Units, func(u invariant.Unit) bool { return u.Kind == kind && u.Item == item })
+}
+
+func callOf(t *testing.T, f *invariant.Facts, item, operation, part string) *invariant.Call {
+	t.Helper()
+	return row(t, f.Cloud.Log, func(c invariant.Call) bool { return c.Item == item && c.Operation == operation && c.Part == part })
+}
+
+// damage makes the good world break one promise.
+type damage struct {
+	invariant, what string
+	do              func(t *testing.T, f *invariant.Facts)
+}
+
+func damages() []damage {
+	return []damage{
+		{"I1", "an order's row says another state than its events", func(t *testing.T, f *invariant.Facts) {
+			orderOf(t, f, "order-D").State = "pending_payment"
+			orderOf(t, f, "order-D").Expires = true
+		}},
+		{"I3", "a record on the topic has other bytes", func(_ *testing.T, f *invariant.Facts) {
+			f.Topic.Records[5].Value = append([]byte(" "), f.Topic.Records[5].Value...)
+		}},
+		{"I3", "an event never got to the topic", func(_ *testing.T, f *invariant.Facts) {
+			f.Topic.Records = f.Topic.Records[:len(f.Topic.Records)-1]
+		}},
+		{"I3", "the witness missed the last event", func(_ *testing.T, f *invariant.Facts) {
+			f.Witness = f.Witness[:len(f.Witness)-1]
+		}},
+		{"I3", "something that is no event of ours is on the topic", func(_ *testing.T, f *invariant.Facts) {
+			f.Topic.Records = append(f.Topic.Records, invariant.Record{Partition: 1, Key: "x", Headers: []invariant.Header{{Key: "ce_id", Value: "forged"}, {Key: "ce_subject", Value: "order-Z"}}})
+		}},
+		{"I4", "two events of an order changed places on the topic", func(_ *testing.T, f *invariant.Facts) {
+			r := f.Topic.Records
+			r[1].Offset, r[2].Offset = r[2].Offset, r[1].Offset
+		}},
+		{"I4", "a record carries another tenant", func(_ *testing.T, f *invariant.Facts) {
+			for i, h := range f.Topic.Records[4].Headers {
+				if h.Key == "ce_tenantid" {
+					f.Topic.Records[4].Headers[i].Value = "tenant-other"
+				}
+			}
+		}},
+		{"I5", "an event stands twice on the topic", func(_ *testing.T, f *invariant.Facts) {
+			again := f.Topic.Records[len(f.Topic.Records)-1]
+			again.Offset++
+			f.Topic.Records = append(f.Topic.Records, again)
+		}},
+		{"I6", "a consumer passed over the last event routed to it", func(t *testing.T, f *invariant.Facts) {
+			row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "portal" }).Seq--
+		}},
+		{"I6", "a consumer stands at an event that was not routed to it", func(t *testing.T, f *invariant.Facts) {
+			row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "provision" }).Seq = 1
+		}},
+		{"I6", "Notify applied an event twice", func(t *testing.T, f *invariant.Facts) {
+			again := *row(t, f.Units, func(u invariant.Unit) bool { return u.Kind == "notify" })
+			again.ID = "unit-again"
+			f.Units = append(f.Units, again)
+		}},
+		{"I7", "a payment is a cent more than its allocations", func(_ *testing.T, f *invariant.Facts) { f.Payments[0].PaidCents++ }},
+		{"I7", "an order went on without a payment", func(t *testing.T, f *invariant.Facts) {
+			row(t, f.Payments, func(p invariant.Payment) bool { return p.Order == "order-H" }).State = "reverted"
+		}},
+		{"I9", "one reference is captured twice", func(_ *testing.T, f *invariant.Facts) { f.Payments[1].Reference = f.Payments[0].Reference }},
+		{"I9", "a refund that is not accepted yet is not its allocation", func(t *testing.T, f *invariant.Facts) {
+			r := row(t, f.Refunds, func(r invariant.Refund) bool { return r.Order == "order-F" })
+			r.State, r.Cents = "requested", 2011
+			row(t, f.Units, func(u invariant.Unit) bool { return u.Kind == "refund" && u.Order == "order-F" }).State = "queued"
+		}},
+		{"I10", "something with our label lives that belongs to no item", func(_ *testing.T, f *invariant.Facts) {
+			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "server-999", Name: "pf-planted", Kind: "server", Phase: "ready", Labels: map[string]string{"pf-inst": "test", "pf-item": "item-nobody"}})
+		}},
+		{"I10", "something without a label lives", func(_ *testing.T, f *invariant.Facts) {
+			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "server-998", Name: "by-hand", Kind: "server", Phase: "ready"})
+		}},
+		{"I10", "a leftover of an item that was rolled back", func(_ *testing.T, f *invariant.Facts) {
+			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "child-volume-7", Name: "pf-item-B2-volume-1-7", Kind: "child-volume", Phase: "ready", Labels: map[string]string{"pf-item": "item-B2"}})
+		}},
+		{"I10", "a twin of what was delivered", func(_ *testing.T, f *invariant.Facts) {
+			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "server-997", Name: "another-name", Kind: "server", Phase: "ready", Labels: map[string]string{"pf-item": "item-A1"}})
+		}},
+		{"I10", "what was delivered is gone", func(_ *testing.T, f *invariant.Facts) {
+			f.Cloud.Live = slices.DeleteFunc(f.Cloud.Live, func(r invariant.Resource) bool { return r.Labels["pf-item"] == "item-A2" && r.Kind == "port" })
+		}},
+		{"I11", "one key stands for two items", func(t *testing.T, f *invariant.Facts) {
+			callOf(t, f, "item-A2", "create", "port").Key = callOf(t, f, "item-A1", "create", "port").Key
+		}},
+		{"I11", "a generation fell", func(t *testing.T, f *invariant.Facts) {
+			c := callOf(t, f, "item-H1", "create", "port")
+			c.Generation = "2"
+			again := *c
+			again.Generation, again.Key, again.At = "1", "pf-older", c.At.Add(3*time.Second)
+			itemOf(t, f, "item-H1").Generation = 2
+			f.Cloud.Log = append(f.Cloud.Log, again)
+		}},
+		{"I12", "a failed order owes a refund", func(t *testing.T, f *invariant.Facts) {
+			r := row(t, f.Refunds, func(r invariant.Refund) bool { return r.Item == "item-E1" })
+			r.State, r.AcceptedAt = "requested", time.Time{}
+			unitOf(t, f, "refund", "item-E1").State = "queued"
+			orderOf(t, f, "order-E").Settlement = "compensating"
+		}},
+		{"I13", "the outcome says more than was delivered", func(t *testing.T, f *invariant.Facts) { orderOf(t, f, "order-B").Outcome = "full" }},
+		{"I13", "the settlement hides what is stuck", func(t *testing.T, f *invariant.Facts) { orderOf(t, f, "order-F").Settlement = "settled" }},
+		{"I13", "an item counts as delivered and no mail server took its mail", func(_ *testing.T, f *invariant.Facts) { f.Deliveries[0].State = "asked" }},
+		{"I14", "the work of an order under way is over", func(t *testing.T, f *invariant.Facts) {
+			unitOf(t, f, "provision", "item-H1").State = "stuck"
+		}},
+		{"I15", "an item that was delivered is worked on", func(t *testing.T, f *invariant.Facts) { unitOf(t, f, "provision", "item-A1").State = "queued" }},
+		{"I16", "a seventh call", func(t *testing.T, f *invariant.Facts) {
+			c := *callOf(t, f, "item-B2", "create", "instance")
+			at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-B2" && c.Operation == "delete" })
+			c.At = f.Cloud.Log[at].At
+			f.Cloud.Log = slices.Insert(f.Cloud.Log, at, c)
+		}},
+		{"I16", "a retry came early", func(t *testing.T, f *invariant.Facts) {
+			c := callOf(t, f, "item-A1", "look", "server")
+			c.At = c.At.Add(50 * time.Millisecond)
+			create := callOf(t, f, "item-A1", "create", "server")
+			create.At = create.At.Add(50 * time.Millisecond)
+			next := row(t, f.Cloud.Log, func(o invariant.Call) bool { return o.Item == "item-A1" && o.Operation == "look" && o.At.After(create.At) })
+			next.At = c.At.Add(1990 * time.Millisecond)
+		}},
+		{"I16", "a retry came late", func(_ *testing.T, f *invariant.Facts) {
+			f.Slack = time.Millisecond // the good world's take 50 ms more for their calls
+			f.Cloud.Log = slices.DeleteFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-B2" })
+			for i := range f.Cloud.Log {
+				if c := &f.Cloud.Log[i]; c.Item == "item-A1" && c.Part == "server" && c.Result == "created" {
+					f.Cloud.Log[i-1].At = c.At.Add(5 * time.Second)
+				}
+			}
+		}},
+		{"I16", "a hard refusal was tried again", func(t *testing.T, f *invariant.Facts) {
+			c := *callOf(t, f, "item-E2", "create", "server")
+			c.At, c.Result = c.At.Add(3*time.Second), "maintenance"
+			at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-E2" && c.Operation == "delete" })
+			f.Cloud.Log = slices.Insert(f.Cloud.Log, at, c)
+		}},
+		{"I16", "a delete was refused a seventh time", func(t *testing.T, f *invariant.Facts) {
+			f.Cloud.Log = append(f.Cloud.Log, *callOf(t, f, "item-F1", "delete", "port"))
+		}},
+		{"I17", "a dead letter has no hash", func(_ *testing.T, f *invariant.Facts) { f.Letters[0].Hash = nil }},
+		{"I17", "a dead letter never got to its topic", func(_ *testing.T, f *invariant.Facts) { f.Topic.Letters = f.Topic.Letters[1:] }},
+		{"I17", "a dead letter was settled without a reason", func(_ *testing.T, f *invariant.Facts) { f.Letters[0].Reason = "" }},
+		{"I18", "a volume was removed before what stands on it", func(t *testing.T, f *invariant.Facts) {
+			a, b := callOf(t, f, "item-B2", "delete", "volume"), callOf(t, f, "item-B2", "delete", "instance")
+			a.Part, b.Part = b.Part, a.Part
+		}},
+		{"I18", "all or nothing, and the item made first went first", func(t *testing.T, f *invariant.Facts) {
+			one, two := callOf(t, f, "item-E1", "delete", "port"), callOf(t, f, "item-E2", "delete", "port")
+			*one, *two = *two, *one
+		}},
+		{"I19", "a snapshot's price changed after delivery", func(t *testing.T, f *invariant.Facts) {
+			it := itemOf(t, f, "item-A1")
+			it.Snapshot = bytes.ReplaceAll(it.Snapshot, []byte(`"monthly_cents":2010`), []byte(`"monthly_cents":2000`))
+		}},
+		{"I19", "the total is not what was submitted", func(t *testing.T, f *invariant.Facts) {
+			orderOf(t, f, "order-C").DueCents = 2000
+		}},
+		{"I20", "two keys made one order", func(_ *testing.T, f *invariant.Facts) {
+			again := f.Answers[0]
+			again.Key = "key-2"
+			f.Answers = append(f.Answers, again)
+		}},
+		{"I20", "a replay had other bytes", func(_ *testing.T, f *invariant.Facts) { f.Replays[0].Again = []byte("two") }},
+		{"I22", "a login may rewrite the log", func(_ *testing.T, f *invariant.Facts) {
+			f.Grants = append(f.Grants, invariant.Grant{Login: "platforma_api", Table: "order_event", Verb: "UPDATE"})
+		}},
+		{"I22", "there were more orders before", func(_ *testing.T, f *invariant.Facts) { f.Earlier["orders"] = 9 }},
+		{"I23", "a password stands in the saga record", func(_ *testing.T, f *invariant.Facts) {
+			f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: "order-A", Note: "login with CANARY-item-A1-ABCDEFGH"})
+		}},
+		{"I23", "an address of an item stands in a log line", func(_ *testing.T, f *invariant.Facts) {
+			var doc struct {
+				Address string `json:"ip_address"`
+			}
+			_ = json.Unmarshal(f.Cloud.Secrets[0].Document, &doc)
+			f.Texts = []invariant.Text{{Where: "the log", Text: "connected to " + doc.Address}}
+		}},
+		{"I23", "a mail carries a password in base64", func(_ *testing.T, f *invariant.Facts) {
+			leak := base64.StdEncoding.EncodeToString([]byte("Your password is CANARY-item-A1-ABCDEFGH."))
+			f.Mailbox.Mails[0].Raw = bytes.ReplaceAll(f.Mailbox.Mails[0].Raw, []byte("aGVsbG8="), []byte(leak))
+		}},
+		{"I23", "a delivery counts as accepted and its mail is not there", func(_ *testing.T, f *invariant.Facts) { f.Mailbox.Mails = f.Mailbox.Mails[1:] }},
+	}
+}
+
+// The checker sees it: each row damages the good world in one way, and exactly one promise is broken.
+func TestEachPromiseIsSeenToBeBrokenAndNoOtherWithIt(t *testing.T) {
+	t.Parallel()
+	for _, c := range damages() {
+		t.Run(c.invariant+" "+c.what, func(t *testing.T) {
+			t.Parallel()
+			f := goodWorld(t)
+			c.do(t, &f)
+			found := invariant.Check(f)
+			if len(found) == 0 {
+				t.Fatalf("nothing was found: %s", c.what)
+			}
+			for _, v := range found {
+				if v.Invariant != c.invariant {
+					t.Errorf("also found %s", v)
+				}
+			}
+		})
+	}
+}
+
+func TestEveryPromiseThatIsCheckedHasADamageThatShowsIt(t *testing.T) {
+	t.Parallel()
+	want := strings.Fields("I1 I3 I4 I5 I6 I7 I9 I10 I11 I12 I13 I14 I15 I16 I17 I18 I19 I20 I22 I23")
+	if diff := cmp.Diff(want, invariant.Names()); diff != "" {
+		t.Errorf("Names() (-want +got):\n%s", diff)
+	}
+	var shown []string
+	for _, d := range damages() {
+		if !slices.Contains(shown, d.invariant) {
+			shown = append(shown, d.invariant)
+		}
+	}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Errorf("promises with a damage (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheLifecycleIsReadFromTheEventsMoveByMove(t *testing.T) {
+	t.Parallel()
+	// Each replaces texts in the data of one of order A's events, in the row, on the topic and for the
+	// witness's hash alike, so that only the chain is wrong.
+	for name, c := range map[string]struct {
+		kind, old, new string
+	}{
+		"a state is left out":          {"order.validating", `"from":"payment_confirmed"`, `"from":"pending_payment"`},
+		"a move that does not exist":   {"order.fulfilled", `"to":"fulfilled"`, `"to":"draft"`},
+		"an item jumps to active":      {"order.provisioning-started", `"state":"queued"`, `"state":"active"`},
+		"an item's fact contradicts":   {"order.item-retrying", `"from":"provisioning"`, `"from":"queued"`},
+		"an item vanishes":             {"order.validating", `"id":"item-A1"`, `"id":"item-other"`},
+		"the first event is elsewhere": {"order.created", `"from":"draft"`, `"from":"cancelled"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := goodWorld(t)
+			f.Topic, f.Witness = nil, nil
+			e := row(t, f.Events, func(e invariant.Event) bool { return e.Order == "order-A" && e.Type == c.kind })
+			changed := bytes.ReplaceAll(e.Data, []byte(c.old), []byte(c.new))
+			if bytes.Equal(changed, e.Data) {
+				t.Fatalf("the data of %s does not hold %s", c.kind, c.old)
+			}
+			e.Data = changed
+			var found []string
+			for _, r := range invariant.Examine(f) {
+				if len(r.Violations) > 0 {
+					found = append(found, r.Invariant)
+				}
+			}
+			if !slices.Contains(found, "I1") {
+				t.Errorf("Examine() found %v broken, want I1", found)
+			}
+		})
+	}
+}
+
+func TestAnOrderOnItsWayOutMustNotMoveOn(t *testing.T) {
+	t.Parallel()
+	f := goodWorld(t)
+	f.Topic, f.Witness = nil, nil
+	e := row(t, f.Events, func(e invariant.Event) bool { return e.Order == "order-H" && e.Type == "order.validating" })
+	e.Type = "order.validating"
+	paid := row(t, f.Events, func(e invariant.Event) bool { return e.Order == "order-H" && e.Type == "order.payment-confirmed" })
+	asked := *paid
+	asked.Type, asked.ID = "order.cancel-requested", "event-asked"
+	asked.Data = bytes.ReplaceAll(asked.Data, []byte(`"from":"pending_payment"`), []byte(`"from":"payment_confirmed"`))
+	asked.Seq = paid.Seq + 1
+	for i := range f.Events {
+		if f.Events[i].Order == "order-H" && f.Events[i].Seq > paid.Seq {
+			f.Events[i].Seq++
+		}
+	}
+	f.Events = append(f.Events, asked)
+	found := false
+	for _, v := range invariant.Check(f) {
+		found = found || v.Invariant == "I1" && strings.Contains(v.Detail, "on its way out")
+	}
+	if !found {
+		t.Errorf("Check() does not see that a closing order was validated: %v", invariant.Check(f))
+	}
+}
+
+func TestWhatIsNotAtRestMayStillBeOnItsWay(t *testing.T) {
+	t.Parallel()
+	f := goodWorld(t)
+	f.AtRest = false
+	last := len(f.Events) - 1
+	e := f.Events[last]
+	f.Outbox = []invariant.Outbox{{Tenant: acme, Order: e.Order, Seq: e.Seq}}
+	f.Topic.Records = f.Topic.Records[:last]
+	f.Witness = f.Witness[:last]
+	for i := range f.Marks {
+		if f.Marks[i].Order == e.Order && f.Marks[i].Seq == e.Seq {
+			f.Marks[i].Seq-- // order.provisioning-started, heard by the portal
+		}
+	}
+	for _, v := range invariant.Check(f) {
+		t.Errorf("under way: %s", v)
+	}
+	f.AtRest = true
+	if len(invariant.Check(f)) == 0 {
+		t.Error("at rest: nothing was found, want I3 and I6")
+	}
+}
+
+func TestWhatRetentionTookFromTheTopicIsNotMissed(t *testing.T) {
+	t.Parallel()
+	f := goodWorld(t)
+	f.Topic.Records = f.Topic.Records[20:]
+	f.Topic.Horizon = f.Events[20].At
+	f.Topic.Letters = nil
+	f.Letters = nil
+	for _, v := range invariant.Check(f) {
+		if v.Invariant == "I3" || v.Invariant == "I4" {
+			t.Errorf("older than the horizon: %s", v)
+		}
+	}
+	f.Topic.Horizon = time.Time{}
+	if found := invariant.Check(f); !slices.ContainsFunc(found, func(v invariant.Violation) bool { return v.Invariant == "I3" }) {
+		t.Error("without a horizon the missing events are not missed")
+	}
+}
+
+func TestAFreeAnswerUsesUpNoCall(t *testing.T) {
+	t.Parallel()
+	f := goodWorld(t)
+	at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-B2" && c.Operation == "look" && c.Part == "instance" })
+	limited := f.Cloud.Log[at]
+	limited.Result = "rate_limited"
+	f.Cloud.Log = slices.Insert(f.Cloud.Log, at, limited, limited, limited)
+	for _, v := range invariant.Check(f) {
+		t.Errorf("after three answers 429: %s", v)
+	}
+}
+
+func TestAStuckItemMustBeNamedOnTheDesk(t *testing.T) {
+	t.Parallel()
+	f := goodWorld(t)
+	for i := range f.Letters {
+		if d := &f.Letters[i]; d.Order == "order-F" {
+			d.State, d.Reason, d.ClosedAt = "closed", "no reason at all", f.At
+		}
+	}
+	var found []string
+	for _, r := range invariant.Examine(f) {
+		if len(r.Violations) > 0 {
+			found = append(found, r.Invariant)
+		}
+	}
+	if diff := cmp.Diff([]string{"I10", "I14"}, found); diff != "" {
+		t.Errorf("broken promises (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheReportSaysWhatWasNotCheckedAndWhy(t *testing.T) {
+	t.Parallel()
+	f := goodWorld(t)
+	f.Topic, f.Cloud, f.Mailbox = nil, nil, nil
+	f.Payments[0].PaidCents++
+	results := invariant.Examine(f)
+	var out bytes.Buffer
+	if err := invariant.Report(&out, results); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"I5   not checked          0  a read_committed reader sees each event once\n",
+		"(no topic was read)",
+		"I7   BROKEN",
+		"I9   holds",
+		"14 of 24 promises checked, 1 violations\n",
+		"  I7: order order-A: payment ",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the report does not say %q:\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	if err := invariant.ReportJSON(&out, results); err != nil {
+		t.Fatal(err)
+	}
+	var read []invariant.Result
+	if err := json.Unmarshal(out.Bytes(), &read); err != nil {
+		t.Fatalf("the JSON cannot be read: %v", err)
+	}
+	if diff := cmp.Diff(results, read); diff != "" {
+		t.Errorf("results read back (-want +got):\n%s", diff)
+	}
+	if !invariant.Broken(results) {
+		t.Error("Broken() = false with a violation")
+	}
+}

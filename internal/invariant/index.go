@@ -1,0 +1,267 @@
+package invariant
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// index is the facts by what the rules ask for. Every list keeps a fixed order, so that the same
+// facts give the same violations.
+type index struct {
+	*Facts
+	orders      map[string]*Order
+	items       map[string]*Item
+	itemsOf     map[string][]*Item // of an order, removed ones left out
+	events      map[string][]happened
+	eventByID   map[string]*Event
+	outbox      map[string]bool // order + seq, or a letter's id
+	paymentsOf  map[string][]*Payment
+	allocations map[string][]*Allocation // of a payment
+	refundsOf   map[string][]*Refund     // of an order
+	unitsOf     map[string][]*Unit       // of an order
+	units       map[string]*Unit
+	partsOf     map[string][]*Part // of a unit
+	lettersOf   map[string][]*Letter
+	recordsOf   map[string][]*Record // of an order, by partition and offset
+	liveOf      map[string][]*Resource
+	calls       map[string][]*Call // of an item, in order
+}
+
+// happened is an event with its data read; unread says why it could not be.
+type happened struct {
+	*Event
+	payload
+	unread error
+}
+
+// payload is what the rules read of an event's data: our own reading of the published schema.
+type payload struct {
+	TenantID string     `json:"tenant_id"`
+	OrderID  string     `json:"order_id"`
+	Number   int        `json:"seq"`
+	From     string     `json:"from"`
+	To       string     `json:"to"`
+	Due      amount     `json:"due_now"`
+	Items    []itemLine `json:"items"`
+	Item     *itemFact  `json:"item"`
+	Refund   *struct {
+		Item  string `json:"item_id"`
+		State string `json:"state"`
+	} `json:"refund"`
+}
+
+type amount struct {
+	Amount   string `json:"amount"`
+	Currency string `json:"currency"`
+}
+
+// minor are the amount's minor units, whatever the currency's decimals: "20.10" is 2010.
+func (a amount) minor() (int64, bool) {
+	n, err := strconv.ParseInt(strings.Replace(a.Amount, ".", "", 1), 10, 64)
+	return n, err == nil
+}
+
+type itemLine struct {
+	ID    string `json:"id"`
+	State string `json:"state"`
+}
+
+type itemFact struct {
+	ID      string   `json:"id"`
+	From    string   `json:"from"`
+	To      string   `json:"to"`
+	Billing *billing `json:"billing"`
+}
+
+func newIndex(f *Facts) *index {
+	x := &index{
+		Facts: f, orders: map[string]*Order{}, items: map[string]*Item{}, itemsOf: map[string][]*Item{}, events: map[string][]happened{},
+		eventByID: map[string]*Event{}, outbox: map[string]bool{}, paymentsOf: map[string][]*Payment{}, allocations: map[string][]*Allocation{},
+		refundsOf: map[string][]*Refund{}, unitsOf: map[string][]*Unit{}, units: map[string]*Unit{}, partsOf: map[string][]*Part{},
+		lettersOf: map[string][]*Letter{}, recordsOf: map[string][]*Record{}, liveOf: map[string][]*Resource{}, calls: map[string][]*Call{},
+	}
+	for i := range f.Orders {
+		x.orders[f.Orders[i].ID] = &f.Orders[i]
+	}
+	for i := range f.Items {
+		it := &f.Items[i]
+		x.items[it.ID] = it
+		if !it.Removed {
+			x.itemsOf[it.Order] = append(x.itemsOf[it.Order], it)
+		}
+	}
+	x.indexEvents()
+	x.indexMoney()
+	x.indexWork()
+	if f.Topic != nil {
+		for i := range f.Topic.Records {
+			r := &f.Topic.Records[i]
+			x.recordsOf[r.header("ce_subject")] = append(x.recordsOf[r.header("ce_subject")], r)
+		}
+		for _, rs := range x.recordsOf {
+			slices.SortFunc(rs, func(a, b *Record) int {
+				return cmp.Or(cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+			})
+		}
+	}
+	if f.Cloud != nil {
+		for i := range f.Cloud.Live {
+			r := &f.Cloud.Live[i]
+			x.liveOf[r.item()] = append(x.liveOf[r.item()], r)
+		}
+		for i := range f.Cloud.Log {
+			c := &f.Cloud.Log[i]
+			x.calls[c.Item] = append(x.calls[c.Item], c)
+		}
+	}
+	return x
+}
+
+func (x *index) indexEvents() {
+	for i := range x.Events {
+		e := &x.Events[i]
+		h := happened{Event: e}
+		h.unread = json.Unmarshal(e.Data, &h.payload)
+		x.events[e.Order] = append(x.events[e.Order], h)
+		x.eventByID[e.ID] = e
+	}
+	for _, es := range x.events {
+		slices.SortFunc(es, func(a, b happened) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
+	for _, o := range x.Outbox {
+		if o.Letter != "" {
+			x.outbox[o.Letter] = true
+			continue
+		}
+		x.outbox[place(o.Order, o.Seq)] = true
+	}
+}
+
+func (x *index) indexMoney() {
+	for i := range x.Payments {
+		p := &x.Payments[i]
+		x.paymentsOf[p.Order] = append(x.paymentsOf[p.Order], p)
+	}
+	for i := range x.Allocations {
+		a := &x.Allocations[i]
+		x.allocations[a.Payment] = append(x.allocations[a.Payment], a)
+	}
+	for i := range x.Refunds {
+		r := &x.Refunds[i]
+		x.refundsOf[r.Order] = append(x.refundsOf[r.Order], r)
+	}
+}
+
+func (x *index) indexWork() {
+	for i := range x.Units {
+		u := &x.Units[i]
+		x.units[u.ID] = u
+		x.unitsOf[u.Order] = append(x.unitsOf[u.Order], u)
+	}
+	for i := range x.Parts {
+		p := &x.Parts[i]
+		x.partsOf[p.Unit] = append(x.partsOf[p.Unit], p)
+	}
+	for i := range x.Letters {
+		d := &x.Letters[i]
+		x.lettersOf[d.Order] = append(x.lettersOf[d.Order], d)
+	}
+}
+
+// place names an event by its order and number.
+func place(order string, seq int) string { return order + "/" + strconv.Itoa(seq) }
+
+// rest tells whether an order has come to rest.
+func (x *index) rest(o *Order) bool { return x.AtRest || o.AtRest }
+
+// restOf is rest by id; an order we do not know is at rest when everything is.
+func (x *index) restOf(order string) bool {
+	if o := x.orders[order]; o != nil {
+		return x.rest(o)
+	}
+	return x.AtRest
+}
+
+// newest is the item's newest unit of a kind, or nil: unit ids rise with time.
+func (x *index) newest(it *Item, kind string) *Unit {
+	var found *Unit
+	for _, u := range x.unitsOf[it.Order] {
+		if u.Kind == kind && u.Item == it.ID && (found == nil || u.ID > found.ID) {
+			found = u
+		}
+	}
+	return found
+}
+
+// working tells whether the item has live work of a kind.
+func (x *index) working(it *Item, kind string) bool {
+	return slices.ContainsFunc(x.unitsOf[it.Order], func(u *Unit) bool { return u.Kind == kind && u.Item == it.ID && u.live() })
+}
+
+// live is the payment that stands for the order: confirmed, or, of an order that went back to a
+// draft, refunded. Nil when nothing was paid, or the payment was reverted.
+func (x *index) live(order string) *Payment {
+	var found *Payment
+	for _, p := range x.paymentsOf[order] {
+		if p.State == "confirmed" {
+			found = p
+		}
+	}
+	return found
+}
+
+// refund of an item under a payment, or nil.
+func (x *index) refund(p *Payment, item string) *Refund {
+	for _, r := range x.refundsOf[p.Order] {
+		if r.Payment == p.ID && r.Item == item {
+			return r
+		}
+	}
+	return nil
+}
+
+// lives are the moments at which the order was restored: each begins a fulfilment of its own.
+func (x *index) lives(order string) []time.Time {
+	var at []time.Time
+	for _, e := range x.events[order] {
+		if e.Type == "order.restored" {
+			at = append(at, e.At)
+		}
+	}
+	return at
+}
+
+// lifeOf says in which of them a moment falls, from 0.
+func lifeOf(lives []time.Time, at time.Time) int {
+	n := 0
+	for _, l := range lives {
+		if !l.After(at) {
+			n++
+		}
+	}
+	return n
+}
+
+// item is the id that a resource's labels name.
+func (r *Resource) item() string {
+	if id := r.Labels["pf-item"]; id != "" {
+		return id
+	}
+	return r.Labels["item"]
+}
+
+// sameJSON compares two documents whatever their white space and the order of their members.
+func sameJSON(a, b []byte) bool {
+	var x, y any
+	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+		return bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b))
+	}
+	m, errM := json.Marshal(x)
+	n, errN := json.Marshal(y)
+	return errM == nil && errN == nil && bytes.Equal(m, n)
+}

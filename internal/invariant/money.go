@@ -1,0 +1,118 @@
+package invariant
+
+// balancedBooks is I7, in D11's words: what was captured less what was refunded is what is allocated
+// to the live items, those without an accepted refund; a reverted payment counts on neither side. The
+// allocations of a payment are its amount, to the cent, over exactly the order's items.
+func balancedBooks(l *look) {
+	for i := range l.Payments {
+		p := &l.Payments[i]
+		l.seen++
+		var allocated, refunded, live int64
+		shares := map[string]bool{}
+		for _, a := range l.allocations[p.ID] {
+			allocated += a.Cents
+			shares[a.Item] = true
+			if r := l.refund(p, a.Item); r != nil && r.accepted() {
+				refunded += r.Cents
+			} else {
+				live += a.Cents
+			}
+		}
+		if allocated != p.PaidCents {
+			l.broken(p.Order, "payment %s is %d, its allocations come to %d", p.ID, p.PaidCents, allocated)
+		} else if p.State != "reverted" && p.PaidCents-refunded != live {
+			l.broken(p.Order, "payment %s: captured %d - refunded %d is not the %d of the live items", p.ID, p.PaidCents, refunded, live)
+		}
+		if p.State == "refunded" && refunded != p.PaidCents {
+			l.broken(p.Order, "payment %s counts as refunded: %d of %d are", p.ID, refunded, p.PaidCents)
+		}
+		l.sharesOfItems(p, shares)
+	}
+	for i := range l.Orders {
+		o := &l.Orders[i]
+		if paid, p := needsMoney(o.State), l.live(o.ID); paid && p == nil {
+			l.broken(o.ID, "is %s without a payment", o.State)
+		} else if p != nil && p.Currency != o.Currency {
+			l.broken(o.ID, "is in %s, its payment in %s", o.Currency, p.Currency)
+		}
+	}
+}
+
+func (l *look) sharesOfItems(p *Payment, shares map[string]bool) {
+	if p.State != "confirmed" {
+		return // the draft may have been edited since
+	}
+	for _, it := range l.itemsOf[p.Order] {
+		if !shares[it.ID] {
+			l.broken(p.Order, "item %s has no share of payment %s", it.ID, p.ID)
+		}
+		delete(shares, it.ID)
+	}
+	if len(shares) > 0 {
+		l.broken(p.Order, "payment %s is allocated to %d items that the order does not have", p.ID, len(shares))
+	}
+}
+
+// needsMoney tells whether an order in this state must have been paid.
+func needsMoney(state string) bool {
+	switch state {
+	case "payment_confirmed", "validating", "provisioning", "partially_fulfilled", "fulfilled", "failed":
+		return true
+	}
+	return false
+}
+
+// refundsBounded is I9: a payment gives back no more than it is; a reference is captured once; an item
+// is refunded once per payment, exactly by its allocation and in the payment's currency.
+func refundsBounded(l *look) {
+	references := map[string]string{}
+	for i := range l.Payments {
+		p := &l.Payments[i]
+		l.seen++
+		name := p.Tenant + " " + p.Provider + " " + p.Reference
+		if other, used := references[name]; used {
+			l.broken(p.Order, "payment %s has the reference %q of payment %s", p.ID, p.Reference, other)
+		}
+		references[name] = p.ID
+		var sum int64
+		accepted := map[string]int{}
+		for _, r := range l.refundsOf[p.Order] {
+			if r.Payment != p.ID {
+				continue
+			}
+			if share, ok := l.share(p, r.Item); !ok || share != r.Cents || r.Currency != p.Currency {
+				l.broken(p.Order, "refund %s of item %s is %d %s, its allocation %d %s", r.ID, r.Item, r.Cents, r.Currency, share, p.Currency)
+			}
+			if r.accepted() {
+				sum += r.Cents
+				accepted[r.Item]++
+			}
+			if accepted[r.Item] > 1 {
+				l.broken(p.Order, "item %s was refunded %d times of payment %s", r.Item, accepted[r.Item], p.ID)
+			}
+		}
+		if sum > p.PaidCents {
+			l.broken(p.Order, "payment %s of %d gave back %d", p.ID, p.PaidCents, sum)
+		}
+	}
+	for i := range l.Refunds {
+		r := &l.Refunds[i]
+		known := false
+		for _, p := range l.paymentsOf[r.Order] {
+			known = known || p.ID == r.Payment
+		}
+		if !known {
+			l.broken(r.Order, "refund %s is of no payment of its order", r.ID)
+		}
+	}
+}
+
+// share of an item in a payment; false when it has none.
+func (x *index) share(p *Payment, item string) (int64, bool) {
+	for _, a := range x.allocations[p.ID] {
+		if a.Item == item {
+			return a.Cents, true
+		}
+	}
+	return 0, false
+}

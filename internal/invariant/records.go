@@ -1,0 +1,255 @@
+package invariant
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+)
+
+// wholeLetters is I17: a dead letter has its class, a payload's hash, tenant, order, step and number
+// of tries, and a failed step its item; one that was settled says why and when. At rest each stands
+// on the topic of dead letters exactly once. That it holds no secret is I23's.
+func wholeLetters(l *look) {
+	published := map[string]int{}
+	if l.Topic == nil {
+		l.without("no topic was read: not compared with it")
+	} else {
+		for i := range l.Topic.Letters {
+			var v struct {
+				ID string `json:"id"`
+			}
+			if json.Unmarshal(l.Topic.Letters[i].Value, &v) == nil {
+				published[v.ID]++
+			}
+		}
+	}
+	for i := range l.Letters {
+		d := &l.Letters[i]
+		l.seen++
+		missing := func(what string) { l.broken(d.Order, "dead letter %s (%s) has no %s", d.ID, d.Source, what) }
+		if d.Class == "" || d.Class == "none" || d.Class == "unknown" {
+			missing("cause class")
+		}
+		if len(d.Hash) != 32 || bytes.Equal(d.Hash, make([]byte, 32)) {
+			missing("payload hash")
+		}
+		if d.Code == "" {
+			missing("error code")
+		}
+		if d.Attempts < 1 {
+			missing("number of tries")
+		}
+		if o := l.orders[d.Order]; o == nil || o.Tenant != d.Tenant {
+			missing("order of its tenant")
+		}
+		if d.Source == "step" && l.items[d.Item] == nil {
+			missing("item")
+		}
+		if d.Source != "event" && (d.Step == "" || l.units[d.Unit] == nil) {
+			missing("step and unit of work")
+		}
+		if settled := d.State == "redriven" || d.State == "abandoned" || d.State == "closed"; settled && (d.Reason == "" || d.ClosedAt.IsZero()) {
+			missing("reason and time of its end, though it is " + d.State)
+		}
+		l.letterPublished(d, published[d.ID])
+	}
+}
+
+func (l *look) letterPublished(d *Letter, times int) {
+	if l.Topic == nil {
+		return
+	}
+	waits := l.outbox[d.ID]
+	switch {
+	case times > 1:
+		l.broken(d.Order, "dead letter %s stands on its topic %d times", d.ID, times)
+	case times == 0 && !waits && !d.At.Before(l.Topic.Horizon):
+		l.broken(d.Order, "dead letter %s is neither on its topic nor in the outbox", d.ID)
+	case waits && l.restOf(d.Order):
+		l.broken(d.Order, "dead letter %s waits in the outbox", d.ID)
+	}
+}
+
+// snapshot is what of an item's snapshot the rules read.
+type snapshot struct {
+	Product       string          `json:"product"`
+	Plan          string          `json:"plan"`
+	Region        string          `json:"region"`
+	Cycle         string          `json:"billing_cycle"`
+	Configuration json.RawMessage `json:"configuration"`
+	Formula       int             `json:"formula_version"`
+	Monthly       int64           `json:"monthly_cents"`
+	Due           int64           `json:"due_cents"`
+	Lines         []struct {
+		Component string `json:"component"`
+		Quantity  int64  `json:"quantity"`
+		Amount    int64  `json:"amount_cents"`
+	} `json:"lines"`
+}
+
+// billing is what an event of delivery tells whoever bills (D26).
+type billing struct {
+	Product       string          `json:"product"`
+	Plan          string          `json:"plan"`
+	Region        string          `json:"region"`
+	Cycle         string          `json:"billing_cycle"`
+	Configuration json.RawMessage `json:"configuration"`
+	Formula       int             `json:"formula_version"`
+	Monthly       amount          `json:"monthly"`
+	Due           amount          `json:"due"`
+	Lines         []struct {
+		Component string `json:"component"`
+		Quantity  int64  `json:"quantity"`
+		Amount    string `json:"amount"`
+	} `json:"lines"`
+}
+
+// frozenSnapshots is I19, as far as rows and events show it: an item's price is its snapshot's, the
+// order's total the sum of its items, the total told by every event since submit the row's, and what
+// was told at delivery what the snapshot says now (D10).
+func frozenSnapshots(l *look) {
+	for i := range l.Orders {
+		o := &l.Orders[i]
+		var sum int64
+		for _, it := range l.itemsOf[o.ID] {
+			l.seen++
+			var s snapshot
+			if err := json.Unmarshal(it.Snapshot, &s); err != nil {
+				l.broken(o.ID, "the snapshot of item %s cannot be read: %v", it.ID, err)
+				continue
+			}
+			if s.Due != it.PriceCents {
+				l.broken(o.ID, "item %s costs %d, its snapshot says %d", it.ID, it.PriceCents, s.Due)
+			}
+			sum += it.PriceCents
+			l.toldAtDelivery(o, it, s)
+		}
+		if sum != o.DueCents {
+			l.broken(o.ID, "asks for %d, its items come to %d", o.DueCents, sum)
+		}
+		l.toldSinceSubmit(o)
+	}
+}
+
+func (l *look) toldSinceSubmit(o *Order) {
+	frozen := false
+	for i := len(l.events[o.ID]) - 1; i >= 0 && o.State != "draft"; i-- {
+		e := l.events[o.ID][i]
+		frozen = frozen || e.Type == "order.submitted"
+		if due, ok := e.Due.minor(); !ok || due != o.DueCents || e.Due.Currency != o.Currency {
+			l.broken(o.ID, "event %d %s says %s %s are due, the row says %d %s", e.Seq, e.Type, e.Due.Amount, e.Due.Currency, o.DueCents, o.Currency)
+		}
+		if frozen {
+			return // before it, the cart could be edited
+		}
+	}
+}
+
+func (l *look) toldAtDelivery(o *Order, it *Item, s snapshot) {
+	for _, e := range l.events[o.ID] {
+		if e.Type != "order.service-delivered" || e.Item == nil || e.Item.ID != it.ID {
+			continue
+		}
+		b := e.Item.Billing
+		if b == nil {
+			l.broken(o.ID, "event %d tells the delivery of item %s without what bills it", e.Seq, it.ID)
+			continue
+		}
+		monthly, ok := b.Monthly.minor()
+		due, okDue := b.Due.minor()
+		same := ok && okDue && monthly == s.Monthly && due == s.Due && b.Product == s.Product && b.Plan == s.Plan && b.Region == s.Region &&
+			b.Cycle == s.Cycle && b.Formula == s.Formula && sameJSON(b.Configuration, s.Configuration) && len(b.Lines) == len(s.Lines)
+		for n := 0; same && n < len(s.Lines); n++ {
+			cents, ok := amount{Amount: b.Lines[n].Amount}.minor()
+			same = ok && cents == s.Lines[n].Amount && b.Lines[n].Component == s.Lines[n].Component && b.Lines[n].Quantity == s.Lines[n].Quantity
+		}
+		if !same {
+			l.broken(o.ID, "item %s was delivered as something else than its snapshot says now (event %d)", it.ID, e.Seq)
+		}
+	}
+}
+
+// oneEffectPerKey is I20, where it is seen: an idempotency key that answered with a new order made
+// that one, no two keys made the same, and a replay that a client recorded is the first answer.
+func oneEffectPerKey(l *look) {
+	if len(l.Replays) == 0 {
+		l.without("no client recorded its replays: their bytes are not compared")
+	}
+	keys, made := map[string]bool{}, map[string]string{}
+	for _, a := range l.Answers {
+		l.seen++
+		name := a.Tenant + " " + a.Key
+		if keys[name] {
+			l.broken("", "idempotency key %q has two answers", a.Key)
+		}
+		keys[name] = true
+		var v struct {
+			ID     string `json:"id"`
+			Number string `json:"number"`
+		}
+		if a.Status != 201 || json.Unmarshal(a.Body, &v) != nil || v.Number == "" {
+			continue
+		}
+		o := l.orders[v.ID]
+		if o == nil || o.Tenant != a.Tenant || o.Number != v.Number {
+			l.broken(v.ID, "idempotency key %q was answered with an order that is not there", a.Key)
+		}
+		if other, twice := made[v.ID]; twice {
+			l.broken(v.ID, "idempotency keys %q and %q made the same order", other, a.Key)
+		}
+		made[v.ID] = a.Key
+	}
+	for _, r := range l.Replays {
+		l.seen++
+		if !bytes.Equal(r.First, r.Again) {
+			l.broken("", "key %q was answered with other bytes the second time", r.Key)
+		}
+	}
+}
+
+// kept are the tables of which no login may delete a row; rewritten none may either in the logs (D9).
+func kept() []string {
+	return []string{"orders", "order_items", "order_event", "payments", "allocations", "refunds", "audit_log", "saga_log", "dead_letters", "catalog", "catalog_change"}
+}
+
+func logs() []string { return []string{"order_event", "audit_log", "saga_log", "catalog_change"} }
+
+// nothingLost is I22: no login may delete from the tables of record or change a row of the logs, the
+// witness's numbers have no hole, and no table of record has fewer rows than an earlier look found.
+func nothingLost(l *look) {
+	if l.Earlier == nil {
+		l.without("no earlier look to compare the numbers of rows with")
+	}
+	if l.Grants == nil {
+		l.without("no grants were read")
+	}
+	l.without("the witness has no hash chain yet")
+	for _, g := range l.Grants {
+		l.seen++
+		deletes := (g.Verb == "DELETE" || g.Verb == "TRUNCATE") && slices.Contains(kept(), g.Table)
+		if deletes || g.Verb == "UPDATE" && slices.Contains(logs(), g.Table) {
+			l.broken("", "login %s may %s %s", g.Login, g.Verb, g.Table)
+		}
+	}
+	now := l.Counts()
+	for _, table := range slices.Sorted(maps.Keys(l.Earlier)) {
+		l.seen++
+		if now[table] < l.Earlier[table] {
+			l.broken("", "%s has %d rows, there were %d", table, now[table], l.Earlier[table])
+		}
+	}
+	seqs := map[string][]int{}
+	for _, w := range l.Witness {
+		seqs[w.Order] = append(seqs[w.Order], w.Seq)
+	}
+	for _, order := range slices.Sorted(maps.Keys(seqs)) {
+		l.seen++
+		slices.Sort(seqs[order])
+		for n, seq := range seqs[order] {
+			if n > 0 && seq != seqs[order][n-1]+1 {
+				l.broken(order, "the witness has number %d after %d", seq, seqs[order][n-1])
+			}
+		}
+	}
+}

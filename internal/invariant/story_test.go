@@ -1,0 +1,424 @@
+package invariant_test
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/invariant"
+)
+
+const acme = "tenant-acme"
+
+// story tells a world step by step, as it would come to be, and keeps all its rows in step.
+type story struct {
+	t   testing.TB
+	f   invariant.Facts
+	now time.Time
+	n   int // of everything numbered
+}
+
+func newStory(t testing.TB) *story {
+	return &story{t: t, now: time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC), f: invariant.Facts{
+		AtRest: true, Topic: &invariant.Topic{}, Mailbox: &invariant.Mailbox{},
+		Cloud: &invariant.Cloud{Canaries: []string{"CANARY-"}},
+	}}
+}
+
+func (s *story) id(kind string) string {
+	s.n++
+	return fmt.Sprintf("%s-%04d", kind, s.n)
+}
+
+func (s *story) pass(d time.Duration) { s.now = s.now.Add(d) }
+
+// saga is one order of the story.
+type saga struct {
+	*story
+	order int // in f.Orders
+}
+
+func (s *story) begin(number, policy string, products ...string) *saga {
+	g := &saga{story: s, order: len(s.f.Orders)}
+	s.f.Orders = append(s.f.Orders, invariant.Order{
+		Tenant: acme, ID: "order-" + number, Number: "ORD-" + number, State: "draft", Outcome: "none", Settlement: "open",
+		Policy: policy, Version: 1, Currency: "EUR", CreatedAt: s.now, UpdatedAt: s.now,
+	})
+	for n, p := range products {
+		snapshot := fmt.Sprintf(`{"product":%q,"region":"lj-1","billing_cycle":"monthly","configuration":{"b":1,"a":2},"formula_version":1,"lines":[{"component":"plan","quantity":1,"unit_price_cents":2010,"amount_cents":2010}],"monthly_cents":2010,"due_cents":2010}`, p)
+		s.f.Items = append(s.f.Items, invariant.Item{
+			Tenant: acme, Order: "order-" + number, ID: fmt.Sprintf("item-%s%d", number, n+1), State: "pending", Product: p, Generation: 1,
+			Snapshot: []byte(snapshot), PriceCents: 2010,
+		})
+		g.row().DueCents += 2010
+	}
+	g.tell("order.created", nil)
+	return g
+}
+
+func (g *saga) row() *invariant.Order { return &g.f.Orders[g.order] }
+
+func (g *saga) items() []*invariant.Item {
+	var all []*invariant.Item
+	for i := range g.f.Items {
+		if g.f.Items[i].Order == g.row().ID {
+			all = append(all, &g.f.Items[i])
+		}
+	}
+	return all
+}
+
+func (g *saga) item(n int) *invariant.Item { return g.items()[n-1] }
+
+// whoHears is D19 by hand, without Audit and Portal, which hear everything.
+var whoHears = map[string]string{
+	"order.submitted": "billing", "order.payment-confirmed": "notify billing provision", "order.provisioning-started": "notify",
+	"order.fulfilled": "notify billing", "order.cancelled": "notify billing provision", "order.failed": "notify billing",
+	"order.service-delivered": "billing", "billing.refund-requested": "notify billing",
+}
+
+// tell records an event about the order as it is now, publishes it, and lets everybody hear it.
+func (g *saga) tell(kind string, extra map[string]any) {
+	g.t.Helper()
+	g.pass(10 * time.Millisecond)
+	o := g.row()
+	o.LastSeq++
+	lines := []map[string]any{}
+	for _, it := range g.items() {
+		lines = append(lines, map[string]any{"id": it.ID, "product": it.Product, "state": it.State})
+	}
+	data := map[string]any{
+		"tenant_id": acme, "order_id": o.ID, "seq": o.LastSeq, "from": o.State, "to": o.State, "outcome": o.Outcome, "settlement": o.Settlement,
+		"due_now": map[string]any{"amount": fmt.Sprintf("%d.%02d", o.DueCents/100, o.DueCents%100), "currency": "EUR"}, "items": lines,
+	}
+	maps.Copy(data, extra)
+	raw, err := json.Marshal(data)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	e := invariant.Event{Tenant: acme, Order: o.ID, Seq: o.LastSeq, ID: g.id("event"), Type: kind, Actor: "system:worker", At: g.now, Correlation: o.ID, Data: raw}
+	g.f.Events = append(g.f.Events, e)
+	at := len(g.f.Topic.Records)
+	g.f.Topic.Records = append(g.f.Topic.Records, invariant.Record{Partition: 3, Offset: int64(at), Key: o.ID, Value: raw, Headers: []invariant.Header{
+		{Key: "ce_specversion", Value: "1.0"}, {Key: "ce_id", Value: e.ID}, {Key: "ce_source", Value: "/orders"}, {Key: "ce_type", Value: kind},
+		{Key: "ce_subject", Value: o.ID}, {Key: "ce_time", Value: g.now.Format(time.RFC3339Nano)}, {Key: "ce_dataschema", Value: "/schemas/events/" + kind + "/1.json"},
+		{Key: "ce_tenantid", Value: acme}, {Key: "ce_partitionkey", Value: o.ID}, {Key: "ce_sequence", Value: fmt.Sprintf("%010d", o.LastSeq)},
+		{Key: "ce_correlationid", Value: o.ID}, {Key: "content-type", Value: "application/json"},
+	}})
+	hash := sha256.Sum256(raw)
+	g.f.Witness = append(g.f.Witness, invariant.Witness{Tenant: acme, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, Hash: hash[:], Partition: 3, Offset: int64(at)})
+	for _, consumer := range append(strings.Fields(whoHears[kind]), "portal") {
+		g.hear(consumer, o.LastSeq)
+		if consumer == "notify" {
+			g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: o.ID, Subject: e.ID, Kind: "notify", State: "closed"})
+		}
+	}
+}
+
+func (g *saga) hear(consumer string, seq int) {
+	for i := range g.f.Marks {
+		if m := &g.f.Marks[i]; m.Order == g.row().ID && m.Consumer == consumer {
+			m.Seq = seq
+			return
+		}
+	}
+	g.f.Marks = append(g.f.Marks, invariant.Mark{Tenant: acme, Order: g.row().ID, Consumer: consumer, Seq: seq})
+}
+
+// move takes the order to a state.
+func (g *saga) move(kind, to string) {
+	from := g.row().State
+	g.row().State = to
+	g.tell(kind, map[string]any{"from": from})
+}
+
+// moveItem takes an item to a state.
+func (g *saga) moveItem(it *invariant.Item, kind, to string) {
+	from := it.State
+	it.State = to
+	fact := map[string]any{"id": it.ID, "product": it.Product, "from": from, "to": to}
+	if kind == "order.service-delivered" {
+		fact["billing"] = map[string]any{
+			"product": it.Product, "region": "lj-1", "billing_cycle": "monthly", "configuration": map[string]int{"a": 2, "b": 1}, "formula_version": 1,
+			"lines":   []map[string]any{{"component": "plan", "quantity": 1, "unit_price": "20.10", "amount": "20.10"}},
+			"monthly": map[string]string{"amount": "20.10", "currency": "EUR"}, "due": map[string]string{"amount": "20.10", "currency": "EUR"},
+		}
+	}
+	g.tell(kind, map[string]any{"item": fact})
+}
+
+// pay takes a draft to payment_confirmed; each item's share is its price.
+func (g *saga) pay() {
+	o := g.row()
+	g.move("order.submitted", "pending_payment")
+	p := invariant.Payment{Tenant: acme, ID: g.id("payment"), Order: o.ID, State: "confirmed", Provider: "manual", Reference: g.id("bank"), DueCents: o.DueCents, PaidCents: o.DueCents, Currency: "EUR"}
+	g.f.Payments = append(g.f.Payments, p)
+	for _, it := range g.items() {
+		g.f.Allocations = append(g.f.Allocations, invariant.Allocation{Tenant: acme, Payment: p.ID, Item: it.ID, Cents: 2010})
+	}
+	g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: o.ID, Payment: p.ID, Kind: "validate", State: "closed"})
+	g.move("order.payment-confirmed", "payment_confirmed")
+}
+
+// start takes a paid order into provisioning.
+func (g *saga) start() {
+	g.move("order.validating", "validating")
+	for _, it := range g.items() {
+		it.State = "queued"
+		g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: it.Order, Item: it.ID, Kind: "provision", State: "open", NextAt: g.now})
+	}
+	g.move("order.provisioning-started", "provisioning")
+}
+
+func (g *saga) unit(it *invariant.Item, kind string) *invariant.Unit {
+	for i := len(g.f.Units) - 1; i >= 0; i-- {
+		if u := &g.f.Units[i]; u.Kind == kind && u.Item == it.ID {
+			return u
+		}
+	}
+	g.t.Fatalf("no unit %s of %s", kind, it.ID)
+	return nil
+}
+
+func (g *saga) call(it *invariant.Item, operation, part, result string, ids ...string) {
+	g.pass(20 * time.Millisecond)
+	g.f.Cloud.Log = append(g.f.Cloud.Log, invariant.Call{
+		At: g.now, Operation: operation, Key: keyOf(it, part), Result: result, Effect: len(ids) > 0, IDs: ids,
+		Tenant: acme, Order: it.Order, Item: it.ID, Part: part, Generation: fmt.Sprint(it.Generation),
+	})
+}
+
+func keyOf(it *invariant.Item, part string) string {
+	return fmt.Sprintf("pf-%s-%s-%d", it.ID, part, it.Generation)
+}
+
+// make builds one part.
+func (g *saga) make(it *invariant.Item, part string) {
+	if it.State != "provisioning" {
+		g.moveItem(it, "order.item-provisioning", "provisioning")
+	}
+	id := g.id(part)
+	g.call(it, "look", part, "absent")
+	g.call(it, "create", part, "created", id)
+	g.f.Parts = append(g.f.Parts, invariant.Part{Tenant: acme, Unit: g.unit(it, "provision").ID, Part: part, Generation: it.Generation, Key: keyOf(it, part), Phase: "ready", Refs: []string{id}})
+	g.f.Cloud.Live = append(g.f.Cloud.Live, invariant.Resource{ID: id, Name: keyOf(it, part), Kind: part, Phase: "ready", Labels: map[string]string{
+		"pf-inst": "test", "pf-item": it.ID, "pf-part": part, "pf-gen": fmt.Sprint(it.Generation), "item": it.ID, "order": it.Order, "tenant": acme,
+	}})
+}
+
+// refuse fails one call of a part; the retry comes after its wait.
+func (g *saga) refuse(it *invariant.Item, part string, retry int) {
+	if it.State != "provisioning" {
+		g.moveItem(it, "order.item-provisioning", "provisioning")
+	}
+	g.call(it, "look", part, "absent")
+	g.call(it, "create", part, "maintenance")
+	if retry > 5 {
+		return
+	}
+	g.moveItem(it, "order.item-retrying", "retry_wait")
+	g.pass([]time.Duration{2, 4, 8, 16, 30}[retry-1] * time.Second)
+}
+
+// up makes the item active and delivered.
+func (g *saga) up(it *invariant.Item) {
+	g.f.Cloud.Secrets = append(g.f.Cloud.Secrets, invariant.Secret{Item: it.ID, Document: []byte(`{"kind":"vps","region":"lj-1","username":"root","password":"CANARY-` + it.ID + `-ABCDEFGH","ip_address":"198.18.7.` + fmt.Sprint(g.n%200) + `"}`)})
+	g.f.Credentials = append(g.f.Credentials, invariant.Credential{Tenant: acme, Item: it.ID, Generation: it.Generation, Sealed: true})
+	g.unit(it, "provision").State = "closed"
+	g.moveItem(it, "order.item-active", "active")
+	d := invariant.Delivery{Tenant: acme, ID: g.id("delivery"), Item: it.ID, MessageID: "delivery." + g.id("mail"), State: "accepted"}
+	g.f.Deliveries = append(g.f.Deliveries, d)
+	g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: it.Order, Item: it.ID, Kind: "deliver", State: "closed"})
+	raw := "Message-ID: <" + d.MessageID + "@platforma.test>\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n"
+	g.f.Mailbox.Mails = append(g.f.Mailbox.Mails, invariant.Mail{MessageID: "<" + d.MessageID + "@platforma.test>", Raw: []byte(raw)})
+	if g.row().Policy == "per_item" && g.row().State == "provisioning" && len(g.items()) > 1 {
+		g.move("order.partially-fulfilled", "partially_fulfilled")
+	}
+	g.moveItem(it, "order.service-delivered", "delivered")
+}
+
+// askRefund requests the refund of an item, takeRefund has it accepted.
+func (g *saga) askRefund(it *invariant.Item) {
+	var p invariant.Payment
+	for _, each := range g.f.Payments {
+		if each.Order == it.Order && each.State == "confirmed" {
+			p = each
+		}
+	}
+	r := invariant.Refund{Tenant: acme, ID: g.id("refund"), Order: it.Order, Payment: p.ID, Item: it.ID, State: "requested", Cents: 2010, Currency: "EUR"}
+	g.f.Refunds = append(g.f.Refunds, r)
+	g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: it.Order, Item: it.ID, Payment: p.ID, Kind: "refund", State: "closed"})
+	g.row().Settlement = "compensating"
+	g.tell("billing.refund-requested", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "requested"}})
+}
+
+func (g *saga) takeRefund(it *invariant.Item) {
+	for i := range g.f.Refunds {
+		if r := &g.f.Refunds[i]; r.Item == it.ID && r.State == "requested" {
+			r.State, r.AcceptedAt = "accepted", g.now
+		}
+	}
+	g.tell("billing.refund-accepted", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "accepted"}})
+}
+
+// turnBack begins an item's way back, with its dead letter when a step of it failed.
+func (g *saga) turnBack(it *invariant.Item, failed string) {
+	g.moveItem(it, "order.item-compensating", "compensating")
+	if failed != "" {
+		g.letter(it, failed, "step-failed")
+	}
+	g.askRefund(it)
+}
+
+func (g *saga) letter(it *invariant.Item, step, code string) {
+	hash := sha256.Sum256([]byte("configuration"))
+	d := invariant.Letter{Tenant: acme, ID: g.id("letter"), Order: it.Order, Item: it.ID, Unit: g.unit(it, "provision").ID, Source: "step", Class: "retryable", Code: code, Step: step, Attempts: 6, Hash: hash[:], State: "open", At: g.now}
+	g.f.Letters = append(g.f.Letters, d)
+	g.f.Topic.Letters = append(g.f.Topic.Letters, invariant.Record{Key: it.Order, Value: []byte(`{"id":"` + d.ID + `"}`)})
+}
+
+// takeDown removes the item's parts, last made first.
+func (g *saga) takeDown(it *invariant.Item) {
+	var parts []string
+	for i := range g.f.Parts {
+		if p := &g.f.Parts[i]; p.Unit == g.unit(it, "provision").ID {
+			p.Phase = "gone"
+			parts = append(parts, p.Part)
+		}
+	}
+	for _, part := range slices.Backward(parts) {
+		g.call(it, "delete", part, "accepted", "gone")
+	}
+	g.f.Cloud.Live = slices.DeleteFunc(g.f.Cloud.Live, func(r invariant.Resource) bool { return r.Labels["pf-item"] == it.ID })
+	g.unit(it, "provision").State = "closed"
+}
+
+func (g *saga) rolledBack(it *invariant.Item) {
+	g.moveItem(it, "order.item-rolled-back", "rolled_back")
+	for i := range g.f.Letters {
+		if d := &g.f.Letters[i]; d.Item == it.ID {
+			d.State, d.ClosedAt, d.Reason = "closed", g.now, "rolled back and refunded"
+		}
+	}
+}
+
+func (g *saga) end(kind, state, outcome string) {
+	g.row().Outcome, g.row().Settlement = outcome, "settled"
+	g.move(kind, state)
+}
+
+// goodWorld is a world in which all is well, with one order of each kind of end:
+// A fulfilled, after a retry; B fulfilled in part; C cancelled before anything was built; D a draft;
+// E failed, all or nothing; F stuck; G restored; H under way.
+func goodWorld(t testing.TB) invariant.Facts {
+	t.Helper()
+	s := newStory(t)
+
+	a := s.begin("A", "per_item", "vps", "vps")
+	a.pay()
+	a.start()
+	a.make(a.item(1), "port")
+	a.refuse(a.item(1), "server", 1)
+	a.make(a.item(1), "server")
+	a.make(a.item(2), "port")
+	a.make(a.item(2), "server")
+	a.up(a.item(1))
+	a.up(a.item(2))
+	a.end("order.fulfilled", "fulfilled", "full")
+
+	b := s.begin("B", "per_item", "vps", "database")
+	b.pay()
+	b.start()
+	b.make(b.item(1), "port")
+	b.make(b.item(1), "server")
+	b.up(b.item(1))
+	b.make(b.item(2), "volume")
+	for retry := 1; retry <= 6; retry++ {
+		b.refuse(b.item(2), "instance", retry)
+	}
+	b.turnBack(b.item(2), "instance")
+	b.call(b.item(2), "delete", "instance", "absent")
+	b.takeDown(b.item(2))
+	b.takeRefund(b.item(2))
+	b.rolledBack(b.item(2))
+	b.end("order.fulfilled", "fulfilled", "partial")
+
+	c := s.begin("C", "per_item", "vps")
+	c.pay()
+	c.row().Closing = "cancel"
+	c.tell("order.cancel-requested", nil)
+	c.moveItem(c.item(1), "order.item-cancelled", "cancelled")
+	c.askRefund(c.item(1))
+	c.takeRefund(c.item(1))
+	c.end("order.cancelled", "cancelled", "none")
+
+	s.begin("D", "per_item", "vps")
+
+	e := s.begin("E", "all_or_nothing", "vps", "vps")
+	e.pay()
+	e.start()
+	e.make(e.item(1), "port")
+	e.make(e.item(2), "port")
+	e.make(e.item(1), "server")
+	e.call(e.item(2), "look", "server", "absent")
+	e.call(e.item(2), "create", "server", "quota_exceeded")
+	e.turnBack(e.item(2), "server")
+	e.turnBack(e.item(1), "")
+	e.call(e.item(2), "delete", "server", "absent")
+	e.call(e.item(1), "delete", "server", "accepted", "gone")
+	e.takeDown(e.item(2))
+	e.takeDown(e.item(1))
+	e.takeRefund(e.item(1))
+	e.takeRefund(e.item(2))
+	e.rolledBack(e.item(1))
+	e.rolledBack(e.item(2))
+	e.end("order.failed", "failed", "none")
+
+	f := s.begin("F", "per_item", "vps")
+	f.pay()
+	f.start()
+	f.make(f.item(1), "port")
+	f.turnBack(f.item(1), "server")
+	for range 6 {
+		f.call(f.item(1), "delete", "port", "locked")
+		f.pass(30 * time.Second)
+	}
+	f.takeRefund(f.item(1))
+	f.moveItem(f.item(1), "order.item-stuck", "stuck")
+	f.letter(f.item(1), "port", "undo-exhausted")
+	f.unit(f.item(1), "provision").State = "stuck"
+	f.row().Settlement = "stuck"
+
+	g := s.begin("G", "per_item", "vps")
+	g.pay()
+	g.tell("order.cancel-requested", nil)
+	g.moveItem(g.item(1), "order.item-cancelled", "cancelled")
+	g.askRefund(g.item(1))
+	g.takeRefund(g.item(1))
+	g.end("order.cancelled", "cancelled", "none")
+	g.item(1).State, g.item(1).Generation = "pending", 2
+	g.row().Settlement = "open"
+	for i := range s.f.Payments {
+		if s.f.Payments[i].Order == "order-G" {
+			s.f.Payments[i].State = "refunded"
+		}
+	}
+	g.move("order.restored", "draft")
+
+	h := s.begin("H", "per_item", "vps")
+	h.pay()
+	h.start()
+	h.make(h.item(1), "port")
+
+	s.f.At = s.now.Add(time.Hour)
+	s.f.Answers = []invariant.Answer{{Tenant: acme, Key: "key-1", Status: 201, Body: []byte(`{"id":"order-A","number":"ORD-A"}`)}}
+	s.f.Replays = []invariant.Replay{{Key: "key-1", First: []byte("one"), Again: []byte("one")}}
+	s.f.Grants = []invariant.Grant{{Login: "platforma_relay", Table: "outbox", Verb: "DELETE"}, {Login: "platforma_api", Table: "orders", Verb: "UPDATE"}}
+	s.f.Earlier = map[string]int{"orders": 7}
+	return s.f
+}
