@@ -73,7 +73,8 @@ type DemoUser struct {
 	Email      string
 }
 
-// Config of the pages. Now is required; everything else may be left zero.
+// Config of the pages. Now is required, and is the wall clock: deadlines of connections are set by it.
+// Everything else may be left zero.
 type Config struct {
 	Dev   bool       // the sign-in page lists Users; else it asks for an API key
 	Users []DemoUser // of dev

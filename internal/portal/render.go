@@ -189,15 +189,15 @@ func (p *Portal) chromeOfTrouble(r *http.Request, v *visit, t trouble) chrome {
 
 func (p *Portal) troubleOf(r *http.Request, err error) trouble {
 	t := trouble{Status: http.StatusInternalServerError, Request: r.Header.Get("X-Request-Id"), Back: "/", BackTo: "Start page"}
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		t.Status = http.StatusRequestEntityTooLarge
-	}
 	if f := fault.Of(err); f != nil {
 		t.Status, t.Detail, t.Faults = statuses[f.Kind], f.Detail, f.Violations
 		if len(f.Violations) > 0 {
 			t.Detail = ""
 		}
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		t.Status, t.Detail = http.StatusRequestEntityTooLarge, fmt.Sprintf("At most %d KiB are taken.", large.Limit>>10)
 	}
 	t.Title, t.Next = troubleTitles[t.Status], troubleNext[t.Status]
 	if o := r.PathValue("order"); o != "" && t.Status != http.StatusNotFound {

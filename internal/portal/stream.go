@@ -171,7 +171,7 @@ func (s *sender) raw(text string) {
 	if s.err != nil {
 		return
 	}
-	// A writer without deadlines, as under HTTP/1.0 proxies of tests, is written without one.
+	// Where a writer takes no deadline, the server's own bounds it.
 	_ = s.control.SetWriteDeadline(s.now().Add(sendWithin))
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		s.err = err

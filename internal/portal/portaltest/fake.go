@@ -342,10 +342,13 @@ func (f *Fake) fill(o *order.Order, items []app.ItemInput) error {
 	return nil
 }
 
-// on runs a change on an order whose version is as expected.
-func (f *Fake) on(c app.Caller, o order.ID, pre app.Precondition, change func(h *held) error) (*app.Dossier, error) {
+// on runs a change on an order whose version is as expected, for who may ask for it.
+func (f *Fake) on(c app.Caller, need app.Permission, o order.ID, pre app.Precondition, change func(h *held) error) (*app.Dossier, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !f.rights.May(c.Actor, need) {
+		return nil, fault.New(fault.KindForbidden, fault.CodeForbidden, "This needs the permission %s.", need)
+	}
 	h, err := f.find(c, o)
 	if err != nil {
 		return nil, err
@@ -362,7 +365,7 @@ func (f *Fake) on(c app.Caller, o order.ID, pre app.Precondition, change func(h 
 
 // EditOrder changes a draft.
 func (f *Fake) EditOrder(_ context.Context, c app.Caller, in app.EditOrder) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		o := h.d.Order
 		if in.Policy != nil {
 			o.Policy, _ = order.ParsePolicy(*in.Policy)
@@ -382,7 +385,7 @@ func (f *Fake) EditOrder(_ context.Context, c app.Caller, in app.EditOrder) (*ap
 
 // SubmitOrder freezes a draft.
 func (f *Fake) SubmitOrder(_ context.Context, c app.Caller, in app.SubmitOrder) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		o := h.d.Order
 		if len(o.Items) == 0 {
 			return fault.New(fault.KindInvalid, "order-empty", "The order has no items. Add at least one, then submit.")
@@ -396,7 +399,7 @@ func (f *Fake) SubmitOrder(_ context.Context, c app.Caller, in app.SubmitOrder) 
 
 // ConfirmPayment records a payment.
 func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPayment) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.ConfirmMoney, in.Order, in.Precondition, func(h *held) error {
 		cents, err := money.ParseDecimal(in.Amount.Amount, in.Amount.Currency)
 		if err != nil {
 			return fault.Violated([]fault.Violation{{Pointer: "/amount/amount", Code: "not-an-amount", Message: "Write the amount as a decimal, such as 20.10."}})
@@ -411,7 +414,7 @@ func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPay
 
 // RevertPayment sets the payment aside.
 func (f *Fake) RevertPayment(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.RevertMoney, in.Order, in.Precondition, func(h *held) error {
 		if p := h.d.Order.LivePayment(); p != nil {
 			p.State = order.PaymentReverted
 		}
@@ -422,7 +425,7 @@ func (f *Fake) RevertPayment(_ context.Context, c app.Caller, in app.Reasoned) (
 
 // CancelOrder sends back what can go.
 func (f *Fake) CancelOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		o := h.d.Order
 		if _, err := o.Fire(order.Cancel, in.Reason); err != nil {
 			return err
@@ -442,7 +445,7 @@ func (f *Fake) CancelOrder(_ context.Context, c app.Caller, in app.Reasoned) (*a
 
 // RestoreOrder makes a draft of a cancelled order.
 func (f *Fake) RestoreOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		o := h.d.Order
 		for i := range o.Items {
 			if err := o.MoveItem(&o.Items[i], order.RestoreItem, order.ItemFact{}, in.Reason); err != nil {
@@ -458,7 +461,7 @@ func (f *Fake) RestoreOrder(_ context.Context, c app.Caller, in app.Reasoned) (*
 
 // HoldOrder and ReleaseOrder stop and start the checks.
 func (f *Fake) HoldOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.HoldOrders, in.Order, in.Precondition, func(h *held) error {
 		now := f.Now()
 		h.d.Order.HeldAt = &now
 		h.d.Order.Record(order.Event{Type: order.EvHeld, Reason: in.Reason})
@@ -468,7 +471,7 @@ func (f *Fake) HoldOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app
 
 // ReleaseOrder lets a held order go on.
 func (f *Fake) ReleaseOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.HoldOrders, in.Order, in.Precondition, func(h *held) error {
 		h.d.Order.HeldAt = nil
 		h.d.Order.Record(order.Event{Type: order.EvReleased, Reason: in.Reason})
 		return nil
@@ -477,7 +480,7 @@ func (f *Fake) ReleaseOrder(_ context.Context, c app.Caller, in app.Reasoned) (*
 
 // Redeliver sends a new delivery at once.
 func (f *Fake) Redeliver(_ context.Context, c app.Caller, in app.Redeliver) (*app.Dossier, error) {
-	return f.on(c, in.Order, in.Precondition, func(h *held) error {
+	return f.on(c, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		sent := 0
 		for _, x := range h.d.Deliveries {
 			if x.Item == in.Item {

@@ -1,0 +1,178 @@
+package portal_test
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/portal"
+	"github.com/platforma-cloud/orders/internal/portal/portaltest"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// listener reads server-sent events one by one.
+type listener struct {
+	t      testing.TB
+	events chan [2]string
+}
+
+func listen(t testing.TB, p *person, path string) *listener {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(stop)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := p.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	if got := resp.Header.Get("Content-Type"); got != "text/event-stream; charset=utf-8" {
+		t.Fatalf("the stream is %q (status %d)", got, resp.StatusCode)
+	}
+	l := &listener{t, make(chan [2]string)}
+	go func() {
+		defer close(l.events)
+		lines := bufio.NewScanner(resp.Body)
+		lines.Buffer(nil, 1<<20)
+		var name, data string
+		for lines.Scan() {
+			line := lines.Text()
+			switch {
+			case strings.HasPrefix(line, "event: "):
+				name = line[len("event: "):]
+			case strings.HasPrefix(line, "data: "):
+				data += line[len("data: "):] + "\n"
+			case line == "" && name != "":
+				select {
+				case l.events <- [2]string{name, data}:
+				case <-ctx.Done():
+					return
+				}
+				name, data = "", ""
+			}
+		}
+	}()
+	return l
+}
+
+// next is the next event; the name is "" when the stream has ended.
+func (l *listener) next() (name, data string) {
+	l.t.Helper()
+	select {
+	case e := <-l.events:
+		return e[0], e[1]
+	case <-time.After(10 * time.Second):
+		l.t.Fatal("the stream said nothing for ten seconds")
+	}
+	return "", ""
+}
+
+// until reads on to an event of a name.
+func (l *listener) until(name string) string {
+	l.t.Helper()
+	for {
+		got, data := l.next()
+		if got == name {
+			return data
+		}
+		if got == "" {
+			l.t.Fatalf("the stream ended before %s", name)
+		}
+	}
+}
+
+// hub is a Wakes that tests ring by hand.
+type hub struct {
+	mu   sync.Mutex
+	ears []chan struct{}
+}
+
+func (h *hub) Subscribe(tenant.ID, order.ID) (<-chan struct{}, func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ear := make(chan struct{}, 1)
+	h.ears = append(h.ears, ear)
+	return ear, func() {}
+}
+
+func (h *hub) ring() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, ear := range h.ears {
+		select {
+		case ear <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func TestWakeUpSendsOnlyTheFragmentsThatChanged(t *testing.T) {
+	t.Parallel()
+	s := portaltest.NewStory(time.Now)
+	bell := &hub{}
+	server := serve(t, s, func(c *portal.Config) { c.Wakes, c.Refresh = bell, time.Hour })
+	ana := signedIn(t, server, s.Ana)
+	at := s.Orders["building"]
+	l := listen(t, ana, "/orders/"+at.String()+"/stream")
+	l.until("timeline") // the last fragment of the first reading
+
+	var item order.ItemID
+	s.Fake.Change(at, func(d *app.Dossier) {
+		item = d.Order.Items[1].ID
+		d.Order.Items[1].Progress, d.Order.Items[1].Detail = 70, "Joining the worker nodes"
+	})
+	bell.ring()
+	name, data := l.next()
+	if name != "item-"+item.String() || !strings.Contains(data, "Joining the worker nodes") {
+		t.Errorf("after a change of one item came %s: %s", name, data)
+	}
+
+	s.Fake.Change(at, func(d *app.Dossier) {
+		if err := d.Order.MoveItem(&d.Order.Items[1], order.Ready, order.ItemFact{}, ""); err != nil {
+			t.Error(err)
+		}
+	})
+	bell.ring()
+	if got := l.until("announce"); got != "apps-2: Ready, delivery under way. \n" {
+		t.Errorf("announced %q", got)
+	}
+}
+
+func TestStreamOfAnOrderThatIsOverEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := portaltest.NewStory(time.Now)
+	ana := signedIn(t, serve(t, s, nil), s.Ana)
+	l := listen(t, ana, "/orders/"+s.Orders["fulfilled"].String()+"/stream")
+	l.until("end")
+	if name, _ := l.next(); name != "" {
+		t.Errorf("after the end came %s", name)
+	}
+	if page := ana.get("/orders/" + s.Orders["fulfilled"].String()); strings.Contains(page.body, "sse-connect") {
+		t.Error("the page of an order that is over listens to a stream")
+	}
+}
+
+func TestStreamPollsWithoutAnyWakeUp(t *testing.T) {
+	t.Parallel()
+	s := portaltest.NewStory(time.Now)
+	ana := signedIn(t, serve(t, s, nil), s.Ana)
+	at := s.Orders["pending"]
+	l := listen(t, ana, "/orders/"+at.String()+"/stream")
+	l.until("timeline")
+	if _, err := s.Fake.CancelOrder(t.Context(), app.Caller{Actor: s.Ana}, app.Reasoned{Order: at, Reason: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.until("status"); !strings.Contains(got, "This order was cancelled.") {
+		t.Errorf("after a cancel came %s", got)
+	}
+	l.until("end")
+}
