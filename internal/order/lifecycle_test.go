@@ -175,7 +175,7 @@ func TestRestoredItemsStartUnderANewGenerationAndSequencesHaveNoGap(t *testing.T
 	if err := o.MoveItem(&o.Items[0], RestoreItem, ItemFact{}, ""); err != nil {
 		t.Fatalf("MoveItem: %v", err)
 	}
-	if o.Items[0].Generation != 4 || o.Items[0].State != ItemPending{
+	if o.Items[0].Generation != 4 || o.Items[0].State != ItemPending {
 		t.Errorf("restored item = %+v, want pending, generation 4", o.Items[0])
 	}
 	if _, err := o.Fire(Restore, "changed my mind"); err != nil {

@@ -106,6 +106,7 @@ func (o *Order) Fire(on Trigger, reason string) (Transition, error) {
 		case Restore:
 			o.Closing, o.DeletedAt, o.Method, o.Faults = NotClosing, nil, "", nil
 			o.Outcome, o.Settlement, o.DeliveryStuck = OutcomeNone, SettlementOpen, false
+		default: // the rest move the state alone
 		}
 	case Closes, Request:
 		if o.Closing == NotClosing {
