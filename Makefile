@@ -74,7 +74,7 @@ fmt: ## format the code
 	@$(TOOL) gofumpt -w cmd internal
 
 generate: ## make what is generated: pages, lifecycle document and the rest
-	@$(TOOL) templ generate -log-level error
+	@cd internal/portal && go tool -modfile=../../tools/go.mod templ generate -log-level error
 	@go generate ./...
 
 verify: ## generate again: nothing may change
