@@ -195,7 +195,7 @@ func (p *place) process(ctx context.Context, d *installation, cluster kafka.Clus
 		},
 		Mail:          mail.Config{Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool()},
 		CredentialKEK: credentials, PassphraseKEK: passphrases,
-		PublicURL: base, Dev: true, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
+		PublicURL: base, Dev: true, Alone: true, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
 		Limits: httpapi.Limits{Requests: httpapi.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpapi.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
 	})
 }

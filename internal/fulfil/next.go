@@ -10,9 +10,9 @@ import (
 // Intend is the write-ahead of a call: no mutating call happens before it has committed. The undo of
 // a step is registered by it too, because going back starts at the step whose intent stands here.
 func Intend(u Unit, now time.Time) Move {
-	limit := u.scaled(u.Limit) // the product's deadline (D6), from the first start
+	limit := u.deadline(u.Limit) // the product's (D6), from the first start
 	if u.Undoing {
-		limit = u.scaled(u.DeleteTimeout) // the adapter's, per part, from the part's first delete
+		limit = u.deadline(u.DeleteTimeout) // the adapter's, per part, from the part's first delete
 	}
 	if u.Deadline.IsZero() {
 		u.Deadline = now.Add(limit)
@@ -97,6 +97,14 @@ func Once(u Unit, r Result) Move {
 	}
 	m.Unit = n
 	return m
+}
+
+// shortestDeadline is what a hurried clock leaves of a deadline: a restart of the process, which takes
+// real time, must not look like a cloud that hangs.
+const shortestDeadline = 2 * time.Minute
+
+func (u Unit) deadline(d time.Duration) time.Duration {
+	return max(u.scaled(d), min(d, shortestDeadline))
 }
 
 func (u Unit) scaled(d time.Duration) time.Duration {

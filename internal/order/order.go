@@ -213,6 +213,9 @@ func (o *Order) Resettle(reason string) {
 	s := Settle(f)
 	from := o.State
 	o.State, o.Outcome, o.Settlement = s.State, s.Outcome, s.Settlement
+	for i := range o.recorded { // what is recorded together is committed together: it tells of one settlement
+		o.recorded[i].Settlement = s.Settlement
+	}
 	if s.State == from {
 		return
 	}

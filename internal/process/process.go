@@ -78,7 +78,10 @@ type Config struct {
 
 	// Fallback is how long work waits for its event (D20); 0 is 30 s.
 	Fallback time.Duration
-	Conns    int // of each login's pool; 0 is the store's default
+	// Alone says that this is the installation's only process, as in dev: what a kill of its predecessor
+	// left behind is taken up at once.
+	Alone bool
+	Conns int // of each login's pool; 0 is the store's default
 	// NewID makes UUIDv7s; nil is this package's, by real time. Tests give their clock's.
 	NewID func() [16]byte
 }
@@ -188,7 +191,7 @@ func (p *Process) startWorker(ctx context.Context) error {
 		queues = append(queues, queue.Queue{Name: name, Workers: 16, Work: w.ProvisionItem})
 	}
 	var err error
-	p.runner, err = queue.Start(ctx, queue.Config{URL: LoginURL(p.cfg.DatabaseURL, postgres.LoginWorker), Source: db, Queues: queues, Now: p.cfg.Clock.Now, Log: p.cfg.Log})
+	p.runner, err = queue.Start(ctx, queue.Config{URL: LoginURL(p.cfg.DatabaseURL, postgres.LoginWorker), Source: db, Queues: queues, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Alone: p.cfg.Alone})
 	if err != nil {
 		return err
 	}

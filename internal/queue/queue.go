@@ -45,6 +45,9 @@ type Config struct {
 	Queues []Queue
 	Now    func() time.Time
 	Log    *slog.Logger
+	// Alone says that no other process works on this database: jobs that a kill left running are taken
+	// at once, instead of when River's rescuer finds them.
+	Alone bool
 	// MaxConns of River's own pool; the verbs have theirs.
 	MaxConns int32
 }
@@ -159,6 +162,12 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("open the queue's database: %w", err)
+	}
+	if cfg.Alone {
+		if _, err := pool.Exec(ctx, `UPDATE `+Schema+`.river_job SET state = 'available', scheduled_at = now() WHERE state = 'running'`); err != nil {
+			pool.Close()
+			return nil, fmt.Errorf("take over the jobs of a process that was killed: %w", err)
+		}
 	}
 	w := &worker{work: map[string]Work{}, log: cfg.Log}
 	queues := map[string]river.QueueConfig{}
