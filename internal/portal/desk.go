@@ -3,6 +3,7 @@ package portal
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
@@ -46,7 +47,7 @@ func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *visit) 
 		view.Rows = append(view.Rows, rowOf(d))
 	}
 	if page.Next != "" {
-		view.Older = "/desk/payments?cursor=" + page.Next
+		view.Older = "/desk/payments?" + url.Values{"q": {view.Query}, "cursor": {page.Next}}.Encode()
 	}
 	return p.show(w, r, http.StatusOK, paymentsPage(p.chrome(r, v, "desk", "Payments to confirm"), v, p.deskTabs(v, "/desk/payments"), view))
 }
@@ -65,7 +66,7 @@ func (p *Portal) refundsPage(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	view := refundsView{Items: page.Data, MayWrite: p.verbs.May(v.Actor, app.WorkDesk)}
 	if page.Next != "" {
-		view.Older = "/desk/refunds?cursor=" + page.Next
+		view.Older = "/desk/refunds?" + url.Values{"cursor": {page.Next}}.Encode()
 	}
 	return p.show(w, r, http.StatusOK, refundsPage(p.chrome(r, v, "desk", "Refunds by hand"), v, p.deskTabs(v, "/desk/refunds"), view))
 }
@@ -122,10 +123,7 @@ func (p *Portal) lettersPage(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	view.Letters = page.Data
 	if page.Next != "" {
-		view.Older = "/desk/letters?cursor=" + page.Next
-		if view.All {
-			view.Older += "&state=all"
-		}
+		view.Older = "/desk/letters?" + url.Values{"cursor": {page.Next}, "state": {r.URL.Query().Get("state")}}.Encode()
 	}
 	return p.show(w, r, http.StatusOK, lettersPage(p.chrome(r, v, "desk", "Dead letters"), v, p.deskTabs(v, "/desk/letters"), view))
 }

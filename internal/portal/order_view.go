@@ -24,11 +24,12 @@ type orderView struct {
 	Exits   []station
 	Items   []itemView
 	Money   moneyView
+	Events  []record
 	Entries []entry
 	Actions []actionView
 	Faults  []string
 	Live    bool // something may still move by itself: the page listens
-	Desk    bool // the visitor works at the desk
+	Steps   bool // the visitor may see the work behind the order
 }
 
 // itemView is one item as its customer sees it.
@@ -57,8 +58,9 @@ type itemView struct {
 // maxCalls is one call and five retries (D5).
 const maxCalls = 6
 
-func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier) (orderView, error) {
-	events, err := p.allEvents(r, v, d.Order.ID)
+// orderView draws an order. events are those read before, nil at first; what came since is read too.
+func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier, events []record) (orderView, error) {
+	events, err := p.eventsSince(r, v, d.Order, events)
 	if err != nil {
 		return orderView{}, err
 	}
@@ -66,12 +68,12 @@ func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier) (orderView
 	if err != nil {
 		return orderView{}, err
 	}
-	view := orderView{Visit: v, D: d, O: d.Order, Items: items, Money: moneyOf(d.Order), Faults: messages(d.Order.Faults), Desk: p.mayDesk(v)}
+	view := orderView{Visit: v, D: d, O: d.Order, Items: items, Money: moneyOf(d.Order), Faults: messages(d.Order.Faults)}
 	view.Story = storyOf(v, d)
 	view.Path, view.Exits = pathOf(d.Order, events)
-	view.Entries = p.entries(v, d, events)
+	view.Events, view.Entries = events, entriesOf(v, d, events)
 	view.Actions = p.actionsOf(v, d)
-	view.Live = isLive(d)
+	view.Live, view.Steps = isLive(d), p.verbs.May(v.Actor, app.ReadSaga)
 	return view, nil
 }
 
@@ -357,7 +359,7 @@ func (p *Portal) orderPage(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err != nil {
 		return err
 	}
-	view, err := p.orderView(r, v, d)
+	view, err := p.orderView(r, v, d, nil)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/portal"
 	"github.com/platforma-cloud/orders/internal/portal/portaltest"
 	"github.com/platforma-cloud/orders/internal/tenant"
@@ -32,6 +33,12 @@ func serve(t testing.TB, s *portaltest.Story, change func(*portal.Config)) *http
 	t.Cleanup(server.Close)
 	return server
 }
+
+// The application is what the pages are drawn from, and its hub what wakes them.
+var (
+	_ portal.Verbs = (*app.App)(nil)
+	_ portal.Wakes = (*app.Hub)(nil)
+)
 
 type testLog struct{ t testing.TB }
 

@@ -46,6 +46,7 @@ type Verbs interface {
 	Order(ctx context.Context, c app.Caller, o order.ID) (*app.Dossier, error)
 	Orders(ctx context.Context, c app.Caller, f app.OrderFilter) (app.Page[*app.Dossier], error)
 	OrderEvents(ctx context.Context, c app.Caller, o order.ID, after, limit int) ([]event.Record, error)
+	Saga(ctx context.Context, c app.Caller, o order.ID) (app.SagaRecord, error)
 	AllowedActions(c app.Caller, d *app.Dossier) []order.Action
 
 	DeadLetters(ctx context.Context, c app.Caller, f app.DeadLetterFilter) (app.Page[app.DeadLetter], error)
@@ -192,6 +193,7 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 
 	page("GET /orders", app.ReadOrders, p.ordersPage)
 	page("GET /orders/{order}", app.ReadOrders, p.orderPage)
+	page("GET /orders/{order}/saga", app.ReadSaga, p.sagaPage)
 	page("GET /orders/{order}/do/{action}", app.ReadOrders, p.actionPage)
 	page("POST /orders/{order}/do/{action}", app.ReadOrders, p.act)
 	page("GET /orders/{order}/payment", app.ConfirmMoney, p.paymentPage)

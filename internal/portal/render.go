@@ -226,6 +226,14 @@ func (v *visit) isCustomer() bool { return v.Role == tenant.Customer }
 // page in the browser's storage.
 const htmxConfig = `{"allowEval":false,"includeIndicatorStyles":false,"allowScriptTags":false,"historyCacheSize":0,"refreshOnHistoryMiss":true,"selfRequestsOnly":true,"timeout":10000}`
 
+// current marks the one of several links, or steps, that the page is about.
+func current(here bool, what string) templ.Attributes {
+	if !here {
+		return nil
+	}
+	return templ.Attributes{"aria-current": what}
+}
+
 func signInAction(v signInView) string {
 	if v.Again {
 		return "/sign-in/again"

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
@@ -184,5 +183,3 @@ func (w *wrapped) Error() string { return w.cause.Error() }
 
 // Unwrap gives both.
 func (w *wrapped) Unwrap() []error { return []error{w.cause, w.seen} }
-
-func (p *Portal) mayDesk(v *visit) bool { return p.verbs.May(v.Actor, app.ReadDesk) }

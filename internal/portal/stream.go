@@ -43,12 +43,14 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error 
 	tick := time.NewTicker(p.cfg.Refresh)
 	defer tick.Stop()
 	checked, quiet := time.Duration(0), time.Duration(0)
+	var events []record
 	for {
 		v.now = p.cfg.Now()
-		view, err := p.orderView(r, v, d)
+		view, err := p.orderView(r, v, d, events)
 		if err != nil {
 			return p.ended(r, err)
 		}
+		events = view.Events
 		if s.page(r.Context(), view) {
 			quiet = 0
 		} else if quiet >= heartbeat {

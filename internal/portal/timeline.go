@@ -24,11 +24,15 @@ type record struct {
 // stays far below it.
 const maxEvents = 2000
 
-func (p *Portal) allEvents(r *http.Request, v *visit, o order.ID) ([]record, error) {
+// eventsSince adds to known what the order has recorded since; it reads nothing when that is nothing.
+func (p *Portal) eventsSince(r *http.Request, v *visit, o *order.Order, known []record) ([]record, error) {
 	const batch = 100
-	var all []record
-	for after := 0; len(all) < maxEvents; {
-		page, err := p.verbs.OrderEvents(r.Context(), v.Caller, o, after, batch)
+	all, after := known, 0
+	if len(known) > 0 {
+		after = known[len(known)-1].Seq
+	}
+	for after < o.LastSeq && len(all) < maxEvents {
+		page, err := p.verbs.OrderEvents(r.Context(), v.Caller, o.ID, after, batch)
 		if err != nil {
 			return nil, err
 		}
@@ -60,8 +64,8 @@ type entry struct {
 	Type   string
 }
 
-// entries words the events, newest first.
-func (p *Portal) entries(v *visit, d *app.Dossier, events []record) []entry {
+// entriesOf words the events, newest first.
+func entriesOf(v *visit, d *app.Dossier, events []record) []entry {
 	list := make([]entry, 0, len(events))
 	for _, e := range slices.Backward(events) {
 		what := eventTexts[e.Type]

@@ -28,7 +28,7 @@ type Browser struct {
 }
 
 // patience is how long a page may take to show what it should.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // Widths are the two that every page is looked at (style.md, 5).
 var Widths = []int64{360, 1280}

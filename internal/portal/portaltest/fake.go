@@ -48,6 +48,7 @@ type Fake struct {
 type held struct {
 	d      *app.Dossier
 	events []event.Record
+	log    []app.LogEntry
 	moved  time.Time
 }
 
@@ -587,6 +588,18 @@ func (f *Fake) OrderEvents(_ context.Context, c app.Caller, o order.ID, after, l
 		}
 	}
 	return page, nil
+}
+
+// Saga tells what was called for an order, as far as the story wrote it down.
+func (f *Fake) Saga(_ context.Context, c app.Caller, o order.ID) (app.SagaRecord, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h, err := f.find(c, o)
+	if err != nil {
+		return app.SagaRecord{}, err
+	}
+	d := copied(h)
+	return app.SagaRecord{Order: d.Order, Units: d.Units, Log: h.log}, nil
 }
 
 // AllowedActions asks the application's own table.

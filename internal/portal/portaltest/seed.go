@@ -144,8 +144,32 @@ func (s *Story) building() {
 		items[4].Progress, items[4].Detail = 40, "Removing the machine"
 		mustMove(d.Order, &items[4], order.Unrecoverable)
 		d.Order.RequestRefund(s.Fake.id(), &items[4], "")
+		d.Units = append(d.Units, fulfil.Unit{ID: fulfil.UnitID(items[4].ID), Item: items[4].ID, Kind: fulfil.Provision, State: fulfil.Open, Undoing: true, NextAt: s.Fake.Now().Add(4 * time.Second)})
 		d.Order.Resettle("")
+		for _, h := range s.Fake.orders {
+			if h.d == d {
+				h.log = sagaLog(items[2].ID, items[4].ID, s.Fake.Now())
+			}
+		}
 	})
+}
+
+// sagaLog is a unit that retries and one that goes back.
+func sagaLog(retrying, back order.ItemID, now time.Time) []app.LogEntry {
+	at := func(s float64) time.Time { return now.Add(time.Duration((s - 20) * float64(time.Second))) }
+	a, b := fulfil.UnitID(retrying), fulfil.UnitID(back)
+	return []app.LogEntry{
+		{Unit: a, At: at(0.1), Part: "network", What: app.LogIntent},
+		{Unit: a, At: at(1.2), Part: "network", What: app.LogAnswer, Took: 1100 * time.Millisecond},
+		{Unit: b, At: at(1.3), Part: "server", What: app.LogIntent},
+		{Unit: b, At: at(3.9), Part: "server", What: app.LogAnswer, Class: fault.Pending, Took: 2600 * time.Millisecond, Note: "accepted, being created"},
+		{Unit: a, At: at(4.2), Part: "cluster", What: app.LogAnswer, Class: fault.Retryable, Took: 2900 * time.Millisecond, Note: "the provider was not reachable", Next: at(6.2)},
+		{Unit: a, At: at(8.8), Part: "cluster", What: app.LogAnswer, Class: fault.Ambiguous, Took: 2500 * time.Millisecond, Note: "no clear answer came", Next: at(12.8)},
+		{Unit: b, At: at(10.1), Part: "server", What: app.LogAnswer, Class: fault.Quota, Took: 400 * time.Millisecond, Note: "over quota"},
+		{Unit: b, At: at(10.2), Part: "server", What: app.LogTurned, Note: "unrecoverable"},
+		{Unit: b, At: at(14.5), Part: "server", What: app.LogAnswer, Took: 4100 * time.Millisecond, Note: "removed"},
+		{Unit: a, At: at(15.5), Part: "cluster", What: app.LogAnswer, Class: fault.Retryable, Took: 2700 * time.Millisecond, Note: "the provider was not reachable", Next: at(28)},
+	}
 }
 
 func (s *Story) fulfilled(name string, partly bool) {
@@ -238,6 +262,8 @@ func (s *Story) pages() {
 		{"order-partial", at("partial", ""), s.Ana, 200},
 		{"order-cancelled", at("cancelled", ""), s.Ana, 200},
 		{"order-failed", at("failed", ""), s.Ana, 200},
+		{"saga", at("building", "/saga"), s.Olga, 200},
+		{"saga-empty", at("draft", "/saga"), s.Olga, 200},
 		{"order-stuck", at("stuck", ""), s.Olga, 200},
 		{"cancel", at("building", "/do/cancel"), s.Ana, 200},
 		{"cancel-unpaid", at("pending", "/do/cancel"), s.Ana, 200},
