@@ -57,13 +57,12 @@ test-kafka: ## the tests of topic and relay on a real Apache Kafka (needs Java 1
 	$(KAFKA) start; \
 	PLATFORMA_TEST_KAFKA=127.0.0.1:19092 go test -count=1 -timeout 10m ./internal/kafka/...
 
-test-browser: ## the pages in a real Chromium
-	@[ -n "$$(find internal -name '*browser*_test.go')" ] || { echo "test-browser: there is no test to run" >&2; exit 1; }; \
-	if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
+test-browser: ## the portal's pages in a real Chromium (make test runs them too, where there is one)
+	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
 		[ -z "$${CI:-}" ] || { echo "test-browser: chromium is missing, and CI must have it" >&2; exit 1; }; \
 		echo "test-browser: NOT RUN, chromium is missing"; exit 0; \
 	fi; \
-	$(WITH_POSTGRES) go test -count=1 -timeout 10m -run Browser -v ./internal/portal/...
+	go test -count=1 -timeout 10m ./internal/portal/...
 
 lint: ## formatting and linters
 	@unformatted=$$($(TOOL) gofumpt -l cmd internal); \

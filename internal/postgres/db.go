@@ -3,11 +3,11 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/platforma-cloud/orders/internal/app"
@@ -38,7 +38,7 @@ type Options struct {
 	// service is busy; 0 is 1 s.
 	AcquireTimeout time.Duration
 	// DialFunc replaces how a connection is made; nil is the network. Tests count round trips here.
-	DialFunc pgconn.DialFunc
+	DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // DB is one login's pool. It may be used by many goroutines.
