@@ -76,7 +76,7 @@ func (a *App) commitProvision(ctx context.Context, from fulfil.Unit, m fulfil.Mo
 			it.Generation++
 		}
 		if m.Dead {
-			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, from, m, tx.Now(), "step"))
+			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, from, m, tx.Now()))
 		}
 		return a.moveItem(tx, d, it, u, m)
 	})
@@ -176,11 +176,17 @@ func (d *Dossier) newestPart(u fulfil.UnitID, name string) *fulfil.Part {
 	return newest
 }
 
+// causes name what failed, by the kind of unit: the source of its dead letter (database.md) and the
+// code by which the desk groups.
+var causes = map[fulfil.Kind]struct{ source, code string }{
+	fulfil.Provision: {"step", "step-failed"}, fulfil.Validate: {"step", "validation-failed"}, fulfil.Refund: {"refund", "refund-failed"},
+	fulfil.Checkout: {"refund", "checkout-failed"}, fulfil.Deliver: {"mail", "delivery-failed"}, fulfil.Notify: {"mail", "notice-failed"},
+}
+
 // letter is the dead letter of a failed unit: cause, class, tries and a hash of what was asked; never
 // a body or a secret.
-func (a *App) letter(d *Dossier, from fulfil.Unit, m fulfil.Move, now time.Time, source string) DeadLetter {
-	codes := map[string]string{"step": "step-failed", "refund": "refund-failed", "mail": "delivery-failed"}
-	code := codes[source]
+func (a *App) letter(d *Dossier, from fulfil.Unit, m fulfil.Move, now time.Time) DeadLetter {
+	source, code := causes[from.Kind].source, causes[from.Kind].code
 	if m.Item == order.UndoExhausted {
 		code = "undo-exhausted"
 	}

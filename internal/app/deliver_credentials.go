@@ -108,7 +108,7 @@ func (a *App) delivered(del Delivery) apply {
 			a.turnBack(d, it, tx.Now(), "cancelled before it was delivered")
 		case m.Dead:
 			d.Order.DeliveryStuck = true
-			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, *u, m, tx.Now(), "mail"))
+			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, *u, m, tx.Now()))
 		}
 		return nil
 	}

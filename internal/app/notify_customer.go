@@ -35,7 +35,7 @@ func (a *App) notify(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Re
 	}
 	return res, func(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
 		if m.Dead {
-			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, *u, m, tx.Now(), "mail"))
+			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, *u, m, tx.Now()))
 		}
 		return nil
 	}

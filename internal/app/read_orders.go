@@ -5,6 +5,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
@@ -57,7 +58,7 @@ func (a *App) Saga(ctx context.Context, c Caller, o order.ID) (SagaRecord, error
 	}
 	d := &Dossier{Order: rec.Order, Units: rec.Units}
 	for i := range rec.Units {
-		if u := &rec.Units[i]; u.Kind == 2 {
+		if u := &rec.Units[i]; u.Kind == fulfil.Provision {
 			u.Parts = a.partsOf(d, u.Item)
 		}
 	}

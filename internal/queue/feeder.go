@@ -38,7 +38,20 @@ func (r *Runner) feedForEver(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-r.kick:
+			pause(ctx, kickPause)
 		}
+	}
+}
+
+// kickPause lets the commits of a busy moment share one look at the database.
+const kickPause = 5 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d) //nolint:forbidigo // as above
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 
