@@ -201,7 +201,7 @@ func goesBack(pay *order.Payment, share money.Cents) string {
 	if pay == nil {
 		return "Nothing was paid for it."
 	}
-	return amount(share, pay.Currency) + " goes back to you."
+	return amount(share, pay.Currency) + " goes back."
 }
 
 // maxReason bounds a reason: a few sentences.

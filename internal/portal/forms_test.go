@@ -160,7 +160,7 @@ func TestEveryFormWorksWithoutScriptsFromConfiguratorToOrder(t *testing.T) {
 		t.Fatalf("submit: status %d", submitted.status)
 	}
 	page := bor.get(submitted.to)
-	mustContain(t, page, "We are waiting for your payment of €106.00.", "all or nothing", "po-1", "Nothing is built before the money is confirmed.")
+	mustContain(t, page, "Waiting for the payment of €106.00.", "all or nothing", "po-1", "Nothing is built before the money is confirmed.")
 }
 
 func TestFaultyFormNamesEveryFaultAndChangesNothing(t *testing.T) {
@@ -241,7 +241,7 @@ func TestCancelSaysPerItemWhatHappensInMachinesAndMoney(t *testing.T) {
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
 	at := "/orders/" + s.Orders["building"].String() + "/do/cancel"
 	page := ana.get(at)
-	mustContain(t, page, "It was delivered: it stays and keeps running.", "€56.60 stays paid.", "What was built of it is removed.", "€9,600.00 goes back to you.", "It is being removed already.", "€9,950.00")
+	mustContain(t, page, "It was delivered: it stays and keeps running.", "€56.60 stays paid.", "What was built of it is removed.", "€9,600.00 goes back.", "It is being removed already.", "€9,950.00")
 
 	version := hidden(t, page, "version")
 	if got := ana.post(at, url.Values{"version": {version}, "reason": {"  "}}); got.status != http.StatusUnprocessableEntity {
@@ -298,7 +298,7 @@ func TestOperatorConfirmsAPaymentAndHearsOfAWrongAmount(t *testing.T) {
 	if got := olga.post(at, form); got.status != http.StatusSeeOther {
 		t.Fatalf("€1.00 short: status %d, want 303", got.status)
 	}
-	mustContain(t, olga.get("/orders/"+s.Orders["pending"].String()), "Your payment is in.", "differs by −€1.00", "€0.00 unexplained")
+	mustContain(t, olga.get("/orders/"+s.Orders["pending"].String()), "The payment is in.", "differs by −€1.00", "€0.00 unexplained")
 }
 
 func TestDeskMovesRefundsAndLettersWithAReason(t *testing.T) {

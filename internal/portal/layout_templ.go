@@ -893,7 +893,7 @@ func problemPage(c chrome, t trouble) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if t.Request != "" {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 81, "<p class=\"fine\">Request")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 81, "<p class=\"fine\">Its number in the log is")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

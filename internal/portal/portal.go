@@ -6,8 +6,11 @@ package portal
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -89,6 +92,7 @@ type Config struct {
 	Refresh   time.Duration // the longest time a stream goes without reading; 0: one second
 	Sessions  SessionStore  // nil: in memory, gone with the process
 	MailURL   string        // of dev: where mails can be read
+	RequestID func() string // numbers a request, for its log lines and its error page; nil: none
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -230,10 +234,34 @@ func (p *Portal) headers(next http.Handler) http.Handler {
 		if p.cfg.Secure {
 			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 		}
+		r.Header.Del(requestID) // what a client calls itself is not what we log
+		if p.cfg.RequestID != nil {
+			r.Header.Set(requestID, p.cfg.RequestID())
+			h.Set(requestID, r.Header.Get(requestID))
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		defer p.recovered(w, r)
 		next.ServeHTTP(w, r)
 	})
 }
+
+const requestID = "X-Request-Id"
+
+// recovered answers a panic like any internal error: its value may hold anything, so only its type
+// and the stack are logged.
+func (p *Portal) recovered(w http.ResponseWriter, r *http.Request) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	if value == http.ErrAbortHandler { //nolint:errorlint // the value itself is the signal
+		panic(value)
+	}
+	p.cfg.Log.ErrorContext(r.Context(), "portal panicked", "path", r.URL.Path, "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
+	p.fail(w, r, nil, errPanic)
+}
+
+var errPanic = errors.New("panic in a page")
 
 // maxForm is the largest form taken: as a body of the API (security.md, 3).
 const maxForm = 64 << 10

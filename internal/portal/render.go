@@ -162,7 +162,7 @@ var troubleNext = map[int]string{
 	422: "Nothing was changed. Correct it and send it again.",
 	428: "Nothing was changed. Go back and try again.",
 	429: "Nothing was changed. Wait a little, then try again.",
-	500: "We do not know whether your change was made: look at the order before you repeat it. The fault was logged with the number below.",
+	500: "We do not know whether your change was made: look at the order before you repeat it. The fault was logged.",
 	503: "Nothing was changed as far as we know. Try again in a few seconds.",
 }
 
@@ -188,7 +188,7 @@ func (p *Portal) chromeOfTrouble(r *http.Request, v *visit, t trouble) chrome {
 }
 
 func (p *Portal) troubleOf(r *http.Request, err error) trouble {
-	t := trouble{Status: http.StatusInternalServerError, Request: r.Header.Get("X-Request-Id"), Back: "/", BackTo: "Start page"}
+	t := trouble{Status: http.StatusInternalServerError, Request: r.Header.Get(requestID), Back: "/", BackTo: "Start page"}
 	if f := fault.Of(err); f != nil {
 		t.Status, t.Detail, t.Faults = statuses[f.Kind], f.Detail, f.Violations
 		if len(f.Violations) > 0 {

@@ -1,6 +1,8 @@
 package portal_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/portal"
 	"github.com/platforma-cloud/orders/internal/portal/portaltest"
 	"github.com/platforma-cloud/orders/internal/tenant"
@@ -264,5 +268,34 @@ func TestLargeFormIsRefused(t *testing.T) {
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
 	if got := ana.post("/account/key", url.Values{"key": {strings.Repeat("x", 70<<10)}}); got.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("70 KiB: status %d, want 413", got.status)
+	}
+}
+
+// broken is an application whose database is away and whose catalogue panics.
+type broken struct{ *portaltest.Fake }
+
+func (broken) Orders(context.Context, app.Caller, app.OrderFilter) (app.Page[*app.Dossier], error) {
+	return app.Page[*app.Dossier]{}, errors.New("dial tcp 10.0.0.5: password=hunter2")
+}
+
+func (broken) Catalog(context.Context) (*catalog.Catalog, error) { panic("hunter2") }
+
+func TestInternalFaultShowsItsNumberAndNothingElse(t *testing.T) {
+	t.Parallel()
+	s := portaltest.NewStory(newClock().Now)
+	handler := portal.New(broken{s.Fake}, portal.Config{Dev: true, Now: s.Fake.Now, RequestID: func() string { return "req-42" },
+		Users: []portal.DemoUser{{Tenant: s.Acme, TenantName: "Acme", Member: s.Ana.Member, Role: tenant.Customer, Email: "ana@acme.example"}}})
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	ana := signedIn(t, server, s.Ana)
+	for _, path := range []string{"/orders", "/catalog"} {
+		got := ana.get(path)
+		if got.status != http.StatusInternalServerError {
+			t.Errorf("%s: status %d, want 500", path, got.status)
+		}
+		mustContain(t, got, "Our fault", "req-42")
+		if strings.Contains(got.body, "hunter2") || strings.Contains(got.body, "10.0.0.5") {
+			t.Errorf("%s shows what went wrong inside", path)
+		}
 	}
 }

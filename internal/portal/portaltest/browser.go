@@ -116,6 +116,12 @@ func Must[T any](b *Browser, expression string) T {
 // Until waits until an expression is true.
 func (b *Browser) Until(what, expression string) {
 	b.t.Helper()
+	b.UntilWithin(patience, what, expression)
+}
+
+// UntilWithin waits as long as it is told.
+func (b *Browser) UntilWithin(patience time.Duration, what, expression string) {
+	b.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.NewTimer(patience)

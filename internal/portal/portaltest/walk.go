@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // User is who walks: a demo user of the sign-in page by address, or the holder of an API key.
@@ -11,6 +12,9 @@ type User struct {
 	Email string
 	Key   string
 }
+
+// delivery is how long a server may take from order to mail: beyond the 90 s that are the goal (D6).
+const delivery = 2 * time.Minute
 
 // SignIn opens a session.
 func (b *Browser) SignIn(u User) {
@@ -72,7 +76,7 @@ func Walk(t testing.TB, base string, u User) string {
 
 	Must[bool](b, `window.walked = true`)
 	b.Until("a first move without navigation", `window.walked && !document.querySelector('.stop-here .stop-text').textContent.startsWith('Awaiting')`)
-	b.Until("delivery without navigation", `window.walked && document.querySelector('.stop-here .stop-text').textContent.startsWith('Fulfilled')`)
+	b.UntilWithin(delivery, "delivery without navigation", `window.walked && document.querySelector('.stop-here .stop-text').textContent.startsWith('Fulfilled')`)
 	b.Until("the timeline", `[...document.querySelectorAll('.timeline strong')].some(e => e.textContent === 'Order fulfilled')`)
 	b.Look("order-fulfilled")
 	if got := b.Text(".balance"); !strings.HasSuffix(got, "0.00 unexplained") {
