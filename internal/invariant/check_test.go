@@ -166,7 +166,9 @@ func damages() []damage {
 			c.At = c.At.Add(50 * time.Millisecond)
 			create := callOf(t, f, "item-A1", "create", "server")
 			create.At = create.At.Add(50 * time.Millisecond)
-			next := row(t, f.Cloud.Log, func(o invariant.Call) bool { return o.Item == "item-A1" && o.Operation == "look" && o.At.After(create.At) })
+			next := row(t, f.Cloud.Log, func(o invariant.Call) bool {
+				return o.Item == "item-A1" && o.Operation == "look" && o.At.After(create.At)
+			})
 			next.At = c.At.Add(1990 * time.Millisecond)
 		}},
 		{"I16", "a retry came late", func(_ *testing.T, f *invariant.Facts) {
@@ -378,7 +380,9 @@ func TestWhatRetentionTookFromTheTopicIsNotMissed(t *testing.T) {
 func TestAFreeAnswerUsesUpNoCall(t *testing.T) {
 	t.Parallel()
 	f := goodWorld(t)
-	at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-B2" && c.Operation == "look" && c.Part == "instance" })
+	at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool {
+		return c.Item == "item-B2" && c.Operation == "look" && c.Part == "instance"
+	})
 	limited := f.Cloud.Log[at]
 	limited.Result = "rate_limited"
 	f.Cloud.Log = slices.Insert(f.Cloud.Log, at, limited, limited, limited)

@@ -176,6 +176,9 @@ func routes() map[string][]string {
 	}
 }
 
+// consumers are those that keep a mark of every order.
+func consumers() []string { return []string{"notify", "billing", "provision", "portal"} }
+
 func hears(consumer, eventType string) bool {
 	return consumer == "portal" || slices.Contains(routes()[eventType], consumer)
 }
@@ -193,7 +196,7 @@ func routedOnce(l *look) {
 	}
 	for i := range l.Orders {
 		o := &l.Orders[i]
-		for _, consumer := range []string{"notify", "billing", "provision", "portal"} {
+		for _, consumer := range consumers() {
 			l.seen++
 			mark, marked := marks[o.ID+" "+consumer]
 			last, hit := 0, false

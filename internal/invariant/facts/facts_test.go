@@ -1,0 +1,195 @@
+package facts_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/invariant"
+	"github.com/platforma-cloud/orders/internal/invariant/facts"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/world"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(pgtest.M{M: m}, goleak.Cleanup(func(code int) {
+		http.DefaultClient.CloseIdleConnections()
+	}))
+}
+
+func sources(w *world.World) facts.Sources {
+	return facts.Sources{AdminURL: w.DB.OwnerURL(), SimURL: w.Sim.URL, InboxURL: w.Inbox.HTTPURL()}
+}
+
+func collect(t *testing.T, s facts.Sources) invariant.Facts {
+	t.Helper()
+	f, err := facts.Collect(t.Context(), s)
+	if err != nil {
+		t.Fatalf("Collect() = %v", err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	return f
+}
+
+// ends plays one order of each kind of end.
+func ends(t *testing.T) *world.World {
+	w := world.New(t)
+	w.Sim.Script(sim.Fault{Label: "refused", Operation: sim.OpCreate, Kind: sim.Refused})
+	w.Sim.Script(sim.Fault{Label: "slow", Part: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 2})
+	full := w.PaidOrder(world.Labelled(world.VPS(), "slow"), world.Storage())
+	partial := w.PaidOrder(world.VPS(), world.Labelled(world.Database(), "refused"))
+	none := w.AllOrNothing(world.VPS(), world.Labelled(world.Database(), "refused"))
+	cancelled := w.PaidOrder(world.VPS())
+	if _, err := w.Verbs.API.CancelOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: cancelled}); err != nil {
+		t.Fatal(err)
+	}
+	w.Draft("per_item", world.VPS())
+	w.Settle(full, partial, none, cancelled)
+	w.WantPicture(cancelled, "cancelled none settled; vps cancelled refund 20.10 accepted")
+	if _, err := w.Verbs.API.RestoreOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: cancelled}); err != nil {
+		t.Fatal(err)
+	}
+	w.Settle(cancelled)
+	return w
+}
+
+func TestAWorldThatThePlatformMadeHasNoViolation(t *testing.T) {
+	t.Parallel()
+	w := ends(t)
+	s := sources(w)
+	s.Slack = time.Second // everybody shares a clock that moves only when told
+	f := collect(t, s)
+	if !invariant.Resting(f) {
+		t.Error("Resting() = false after everything has settled")
+	}
+	results := invariant.Examine(f)
+	for _, r := range results {
+		for _, v := range r.Violations {
+			t.Error(v)
+		}
+		if asked := r.Checked && r.Seen == 0; asked && r.Invariant != "I20" {
+			t.Errorf("%s was asked of nothing", r.Invariant)
+		}
+	}
+	if t.Failed() {
+		var b strings.Builder
+		if err := invariant.Report(&b, results); err != nil {
+			t.Fatal(err)
+		}
+		t.Log(b.String())
+	}
+}
+
+func TestAPlantedOrphanIsFound(t *testing.T) {
+	t.Parallel()
+	w := ends(t)
+	gone := ""
+	for _, c := range w.Sim.Calls(sim.OpDelete, "") {
+		if c.Effect {
+			gone = c.Item
+		}
+	}
+	for name, planted := range map[string]sim.Foreign{
+		"with our label and no item": {Name: "pf-planted", Kind: "server", Region: "lj-1", Labels: map[string]string{"pf-inst": "test", "pf-item": "nobody", "pf-part": "server", "pf-gen": "1"}},
+		"left of an item of ours":    {Name: "pf-left", Kind: "volume", Region: "lj-1", Labels: map[string]string{"pf-inst": "test", "pf-item": gone, "pf-part": "volume", "pf-gen": "1"}},
+		"without any label":          {Name: "by-hand", Kind: "server", Region: "lj-1"},
+	} {
+		id := w.Sim.Plant(planted).ID
+		var found []string
+		for _, v := range invariant.Check(collect(t, sources(w))) {
+			if v.Invariant == "I10" && strings.Contains(v.Detail, " "+id+" ") {
+				found = append(found, v.Invariant)
+			}
+		}
+		if len(found) != 1 {
+			t.Errorf("an orphan %s was found by %v, want I10", name, found)
+		}
+	}
+}
+
+func TestWhatAnotherInstallationOwnsIsLeftOut(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	w.Sim.Plant(sim.Foreign{Name: "theirs", Kind: "server", Region: "lj-1", Labels: map[string]string{"pf-inst": "other", "pf-item": "theirs"}})
+	s := sources(w)
+	if n := len(invariant.Check(collect(t, s))); n != 1 {
+		t.Errorf("without a name all is ours to explain: %d violations, want 1", n)
+	}
+	s.Installation = "test"
+	if found := invariant.Check(collect(t, s)); len(found) > 0 {
+		t.Errorf("another installation's resource counts as ours: %v", found)
+	}
+}
+
+func TestAnOrderIsAtRestOnceItHasBeenQuietForLongEnough(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	w.PaidOrder(world.VPS()) // its events wait in the outbox
+	s := sources(w)
+	if found := invariant.Check(collect(t, s)); !slices.ContainsFunc(found, func(v invariant.Violation) bool { return v.Invariant == "I3" }) {
+		t.Errorf("at rest, what waits in the outbox is not seen: %v", found)
+	}
+	s.Quiet = 1000000 * time.Hour
+	if found := invariant.Check(collect(t, s)); len(found) > 0 {
+		t.Errorf("under way: %v", found)
+	}
+}
+
+func TestAwaitLooksAgainUntilNothingIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	o := w.PaidOrder(world.VPS())
+	looks := 0
+	f, err := facts.Await(t.Context(), sources(w), func(context.Context) error {
+		if looks++; looks == 2 {
+			w.Settle(o)
+		}
+		return nil
+	})
+	http.DefaultClient.CloseIdleConnections()
+	if err != nil || looks != 2 || !f.AtRest {
+		t.Errorf("Await() = %v after %d pauses, at rest %t; want nil, 2, true", err, looks, f.AtRest)
+	}
+	w.PaidOrder(world.VPS())
+	f, err = facts.Await(t.Context(), sources(w), func(context.Context) error { return context.DeadlineExceeded })
+	http.DefaultClient.CloseIdleConnections()
+	if !errors.Is(err, facts.ErrRestless) || f.AtRest {
+		t.Errorf("Await() without patience = %v, at rest %t; want ErrRestless, false", err, f.AtRest)
+	}
+	if found := invariant.Check(f); len(found) > 0 {
+		t.Errorf("what is on its way counts as broken: %v", found)
+	}
+}
+
+func TestASourceThatDoesNotAnswerIsAnErrorAndNoCleanBill(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	for name, s := range map[string]facts.Sources{
+		"no database":     {},
+		"no such address": {AdminURL: "postgres://nobody:hunter22@127.0.0.1:1/none"},
+		"a bounded login": {AdminURL: w.DB.URL("platforma_api")},
+		"no cloud":        {AdminURL: w.DB.OwnerURL(), SimURL: "http://127.0.0.1:1"},
+		"no inbox":        {AdminURL: w.DB.OwnerURL(), InboxURL: "http://127.0.0.1:1"},
+	} {
+		_, err := facts.Collect(t.Context(), s)
+		if err == nil {
+			t.Errorf("%s: Collect() = nil", name)
+		} else if strings.Contains(err.Error(), "hunter22") {
+			t.Errorf("%s: the error holds the password: %v", name, err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := facts.Collect(ended, sources(w)); err == nil {
+		t.Error("Collect() with an ended context = nil")
+	}
+}

@@ -1,0 +1,156 @@
+package pgfacts
+
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/platforma-cloud/orders/internal/invariant"
+)
+
+// readers are one query a table. Nothing is joined that the checker could join: a row that hangs in
+// the air must be seen.
+func readers() []reader {
+	return []reader{
+		rows("orders", `
+			SELECT tenant_id::text, id::text, number, state, outcome, settlement, policy, closing, version, last_seq, currency::text, due_cents,
+			       held_at IS NOT NULL, expires_at IS NOT NULL, delivery_stuck, created_at, updated_at
+			FROM orders ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.Order { return &f.Orders }, scanOrder),
+		rows("items", `
+			SELECT tenant_id::text, order_id::text, id::text, state, product, generation, snapshot::text, price_cents, removed_at IS NOT NULL
+			FROM order_items ORDER BY order_id, line`,
+			func(f *invariant.Facts) *[]invariant.Item { return &f.Items },
+			func(r pgx.Rows, i *invariant.Item) error {
+				var state int
+				var snapshot string
+				err := r.Scan(&i.Tenant, &i.Order, &i.ID, &state, &i.Product, &i.Generation, &snapshot, &i.PriceCents, &i.Removed)
+				i.State, i.Snapshot = itemState(state), []byte(snapshot)
+				return err
+			}),
+		rows("events", `
+			SELECT tenant_id::text, order_id::text, seq, event_id::text, type, actor, at, coalesce(causation_id::text, ''), coalesce(correlation_id::text, ''), traceparent, data::text
+			FROM order_event ORDER BY order_id, seq`,
+			func(f *invariant.Facts) *[]invariant.Event { return &f.Events },
+			func(r pgx.Rows, e *invariant.Event) error {
+				var data string
+				err := r.Scan(&e.Tenant, &e.Order, &e.Seq, &e.ID, &e.Type, &e.Actor, &e.At, &e.Causation, &e.Correlation, &e.Traceparent, &data)
+				e.At, e.Data = e.At.UTC(), []byte(data)
+				return err
+			}),
+		rows("outbox", `SELECT tenant_id::text, order_id::text, coalesce(seq, 0), coalesce(dead_letter_id::text, '') FROM outbox ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.Outbox { return &f.Outbox },
+			func(r pgx.Rows, o *invariant.Outbox) error { return r.Scan(&o.Tenant, &o.Order, &o.Seq, &o.Letter) }),
+		rows("payments", `SELECT tenant_id::text, id::text, order_id::text, state, provider, reference, due_cents, paid_cents, currency::text FROM payments ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.Payment { return &f.Payments },
+			func(r pgx.Rows, p *invariant.Payment) error {
+				var state int
+				err := r.Scan(&p.Tenant, &p.ID, &p.Order, &state, &p.Provider, &p.Reference, &p.DueCents, &p.PaidCents, &p.Currency)
+				p.State = named(state, "-", "confirmed", "reverted", "refunded")
+				return err
+			}),
+		rows("allocations", `SELECT tenant_id::text, payment_id::text, item_id::text, cents FROM allocations ORDER BY payment_id, item_id`,
+			func(f *invariant.Facts) *[]invariant.Allocation { return &f.Allocations },
+			func(r pgx.Rows, a *invariant.Allocation) error {
+				return r.Scan(&a.Tenant, &a.Payment, &a.Item, &a.Cents)
+			}),
+		rows("refunds", `SELECT tenant_id::text, id::text, order_id::text, payment_id::text, item_id::text, state, cents, currency::text, accepted_at FROM refunds ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.Refund { return &f.Refunds },
+			func(r pgx.Rows, x *invariant.Refund) error {
+				var state int
+				var accepted *time.Time
+				err := r.Scan(&x.Tenant, &x.ID, &x.Order, &x.Payment, &x.Item, &state, &x.Cents, &x.Currency, &accepted)
+				x.State, x.AcceptedAt = named(state, "-", "requested", "accepted", "completed", "stuck"), moment(accepted)
+				return err
+			}),
+		rows("units of work", `
+			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(payment_id::text, ''), coalesce(subject_id::text, ''), kind, state, undoing, epoch, next_at
+			FROM saga_units ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.Unit { return &f.Units }, scanUnit),
+		rows("the journal", `SELECT tenant_id::text, unit_id::text, part, generation, key, phase, refs FROM saga_parts ORDER BY unit_id, generation, part`,
+			func(f *invariant.Facts) *[]invariant.Part { return &f.Parts },
+			func(r pgx.Rows, p *invariant.Part) error {
+				var phase int
+				err := r.Scan(&p.Tenant, &p.Unit, &p.Part, &p.Generation, &p.Key, &phase, &p.Refs)
+				p.Phase = named(phase, "-", "intent", "created", "ready", "deleting", "gone")
+				return err
+			}),
+		rows("the saga record", `SELECT tenant_id::text, order_id::text, unit_id::text, at, part, what, class, key, note FROM saga_log ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.LogLine { return &f.Log },
+			func(r pgx.Rows, l *invariant.LogLine) error {
+				var what int
+				err := r.Scan(&l.Tenant, &l.Order, &l.Unit, &l.At, &l.Part, &what, &l.Class, &l.Key, &l.Note)
+				l.At, l.What = l.At.UTC(), named(what, "-", "intent", "answer", "turned-back", "decision")
+				return err
+			}),
+		rows("dead letters", `
+			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(unit_id::text, ''), source, class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason
+			FROM dead_letters ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.Letter { return &f.Letters }, scanLetter),
+		rows("deliveries", `SELECT tenant_id::text, id::text, item_id::text, message_id, state FROM deliveries ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.Delivery { return &f.Deliveries },
+			func(r pgx.Rows, d *invariant.Delivery) error {
+				var state int
+				err := r.Scan(&d.Tenant, &d.ID, &d.Item, &d.MessageID, &state)
+				d.State = named(state, "-", "asked", "accepted", "failed")
+				return err
+			}),
+		rows("consumers' marks", `SELECT tenant_id::text, order_id::text, consumer, seq FROM inbox ORDER BY order_id, consumer`,
+			func(f *invariant.Facts) *[]invariant.Mark { return &f.Marks },
+			func(r pgx.Rows, m *invariant.Mark) error { return r.Scan(&m.Tenant, &m.Order, &m.Consumer, &m.Seq) }),
+		rows("the witness", `SELECT tenant_id::text, order_id::text, seq, event_id::text, type, data_sha256, part, off FROM audit_log ORDER BY order_id, seq`,
+			func(f *invariant.Facts) *[]invariant.Witness { return &f.Witness },
+			func(r pgx.Rows, w *invariant.Witness) error {
+				return r.Scan(&w.Tenant, &w.Order, &w.Seq, &w.Event, &w.Type, &w.Hash, &w.Partition, &w.Offset)
+			}),
+		rows("credentials", `SELECT tenant_id::text, item_id::text, generation, sealed IS NOT NULL FROM credentials ORDER BY item_id, generation`,
+			func(f *invariant.Facts) *[]invariant.Credential { return &f.Credentials },
+			func(r pgx.Rows, c *invariant.Credential) error {
+				return r.Scan(&c.Tenant, &c.Item, &c.Generation, &c.Sealed)
+			}),
+		rows("idempotency keys", `SELECT tenant_id::text, key, status, body FROM idempotency ORDER BY tenant_id, key`,
+			func(f *invariant.Facts) *[]invariant.Answer { return &f.Answers },
+			func(r pgx.Rows, a *invariant.Answer) error { return r.Scan(&a.Tenant, &a.Key, &a.Status, &a.Body) }),
+		rows("grants", sqlGrants,
+			func(f *invariant.Facts) *[]invariant.Grant { return &f.Grants },
+			func(r pgx.Rows, g *invariant.Grant) error { return r.Scan(&g.Login, &g.Table, &g.Verb) }),
+	}
+}
+
+// What each login may really do, through its roles and PUBLIC too; to change one column is to change.
+const sqlGrants = `
+	SELECT r.rolname::text, c.relname::text, v.verb
+	FROM pg_roles r
+	CROSS JOIN pg_class c
+	CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS v(verb)
+	WHERE r.rolname LIKE 'platforma\_%' AND r.rolcanlogin AND c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')
+	  AND (has_table_privilege(r.oid, c.oid, v.verb) OR v.verb = 'UPDATE' AND has_any_column_privilege(r.oid, c.oid, 'UPDATE'))
+	ORDER BY 1, 2, 3`
+
+func scanOrder(r pgx.Rows, o *invariant.Order) error {
+	var state, outcome, settlement, policy, closing int
+	err := r.Scan(&o.Tenant, &o.ID, &o.Number, &state, &outcome, &settlement, &policy, &closing, &o.Version, &o.LastSeq, &o.Currency, &o.DueCents,
+		&o.Held, &o.Expires, &o.DeliveryStuck, &o.CreatedAt, &o.UpdatedAt)
+	o.State, o.Outcome = orderState(state), named(outcome, "none", "partial", "full")
+	o.Settlement = named(settlement, "open", "compensating", "settled", "stuck")
+	o.Policy, o.Closing = named(policy, "per_item", "all_or_nothing"), named(closing, "", "cancel", "rejected")
+	o.CreatedAt, o.UpdatedAt = o.CreatedAt.UTC(), o.UpdatedAt.UTC()
+	return err
+}
+
+func scanUnit(r pgx.Rows, u *invariant.Unit) error {
+	var kind, state int
+	var next *time.Time
+	err := r.Scan(&u.Tenant, &u.ID, &u.Order, &u.Item, &u.Payment, &u.Subject, &kind, &state, &u.Undoing, &u.Epoch, &next)
+	u.Kind = named(kind, "-", "validate", "provision", "refund", "deliver", "notify", "webhook", "redrive", "checkout")
+	u.State, u.NextAt = named(state, "queued", "open", "stuck", "closed"), moment(next)
+	return err
+}
+
+func scanLetter(r pgx.Rows, d *invariant.Letter) error {
+	var state int
+	var closed *time.Time
+	err := r.Scan(&d.Tenant, &d.ID, &d.Order, &d.Item, &d.Unit, &d.Source, &d.Class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &d.Hash, &state, &d.At, &closed, &d.Reason)
+	d.State, d.At, d.ClosedAt = named(state, "open", "parked", "redriven", "abandoned", "closed"), d.At.UTC(), moment(closed)
+	return err
+}
