@@ -75,6 +75,7 @@ type installation struct {
 	brokers []string
 	inbox   *embedded.Inbox
 	proc    *process.Process
+	speed   int
 }
 
 // up starts everything in the order it depends on each other, writes dev.json, runs fn, and stops
@@ -95,7 +96,7 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 			err = errors.Join(err, stops[i](ctx))
 		}
 	}()
-	d := &installation{}
+	d := &installation{speed: p.Speed}
 
 	if d.admin = p.DatabaseURL; d.admin == "" {
 		pg, err := embedded.StartPostgres(g.ctx, embedded.PostgresConfig{Dir: filepath.Join(p.Data, "postgres"), Fsync: true, Log: g.err})
