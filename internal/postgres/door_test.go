@@ -225,6 +225,60 @@ func TestKeyOfATransactionThatFailedIsFree(t *testing.T) {
 	}
 }
 
+func TestKeyInUseIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	a, b := db.Two(t)
+	api := db.API(t)
+	begin := func(org pgtest.Org, inside func() error) error {
+		return api.InTenant(t.Context(), org.ID, app.With{Key: key("k")}, func(tx app.Tx) error {
+			if err := tx.Begin(t.Context()); err != nil {
+				return err
+			}
+			tx.Remember(app.Answer{Status: 200})
+			return inside()
+		})
+	}
+	err := begin(a, func() error {
+		f := fault.Of(begin(a, func() error { t.Error("the second ran beside the first"); return nil }))
+		if f == nil || f.Kind != fault.KindConflict || f.Code != fault.CodeKeyInUse || f.After <= 0 {
+			t.Errorf("got %v, want in use, with a wait", f)
+		}
+		return begin(b, func() error { return nil }) // another tenant's key of the same text is another key
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFaultIsRememberedWithoutItsWrites(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api := db.API(t)
+	attempt := func() error {
+		return api.InTenant(t.Context(), org.ID, app.With{Key: key("k")}, func(tx app.Tx) error {
+			if _, err := tx.Prepare(t.Context(), app.NewOrder{Customer: member(org)}); err != nil {
+				return err
+			}
+			tx.Insert(draft(db, org, 1))
+			tx.Discard()
+			tx.Remember(app.Answer{Status: 422, Body: []byte("no")})
+			return nil
+		})
+	}
+	if err := attempt(); err != nil {
+		t.Fatal(err)
+	}
+	var replay *app.Replayed
+	if err := attempt(); !errors.As(err, &replay) || replay.Answer.Status != 422 {
+		t.Errorf("got %v, want the fault again", err)
+	}
+	if page := must(api.Orders(t.Context(), org.ID, app.OrderFilter{Limit: 10})); len(page.Data) != 0 {
+		t.Errorf("%d orders were written", len(page.Data))
+	}
+}
+
 func TestManyWithOneKeyMakeOneOrder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

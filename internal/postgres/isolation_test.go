@@ -198,6 +198,7 @@ func TestWritingIntoAnotherTenantIsRefused(t *testing.T) {
 	o := fill(t, db, a)
 	c := db.Conn(t, postgres.LoginWorker)
 	attempt := func(sql string, args ...any) (pgconn.CommandTag, error) {
+		t.Helper()
 		tx, err := c.Begin(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -209,6 +210,13 @@ func TestWritingIntoAnotherTenantIsRefused(t *testing.T) {
 	if _, err := attempt(`INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, 'x', 1)`, a.ID.String(), o.String()); sqlState(err) != "42501" {
 		t.Errorf("insert for tenant a as b: %v, want 42501", err)
 	}
+	for _, login := range []string{postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker} {
+		c = db.Conn(t, login)
+		if _, err := attempt(`INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1, $2, 9)`, a.ID.String(), o.String()); sqlState(err) != "42501" {
+			t.Errorf("%s inserts for tenant a as b: %v, want 42501", login, err)
+		}
+	}
+	c = db.Conn(t, postgres.LoginWorker)
 	if tag, err := attempt(`UPDATE orders SET method = 'x' WHERE id = $1`, o.String()); err != nil || tag.RowsAffected() != 0 {
 		t.Errorf("update of tenant a's order as b: %d rows, %v; want none", tag.RowsAffected(), err)
 	}

@@ -81,6 +81,22 @@ func TestMarkOpenWaitsForNobody(t *testing.T) {
 	}
 }
 
+func TestOnlyQueuedUnitsAreMarkedOpen(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	worker := db.Worker(t)
+	for _, s := range []fulfil.UnitState{fulfil.Stuck, fulfil.Closed} {
+		u := addUnit(t, db, worker, org, func(u *fulfil.Unit) { u.State = s })
+		if err := worker.MarkOpen(t.Context(), []app.UnitRef{u}); err != nil {
+			t.Fatal(err)
+		}
+		if got := must(worker.Load(t.Context(), org.ID, u.Unit)).Unit(u.Unit).State; got != s {
+			t.Errorf("a unit that was %s is %s", s, got)
+		}
+	}
+}
+
 func TestManyTenantsAreMarkedInBatches(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
