@@ -64,6 +64,11 @@ func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier, events []r
 	if err != nil {
 		return orderView{}, err
 	}
+	if slices.ContainsFunc(d.Order.Items, sentOnce) {
+		if d.Deliveries, err = p.verbs.Deliveries(r.Context(), v.Caller, d.Order.ID); err != nil {
+			return orderView{}, err
+		}
+	}
 	items, err := p.itemViews(r, v, d)
 	if err != nil {
 		return orderView{}, err
@@ -75,6 +80,11 @@ func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier, events []r
 	view.Actions = p.actionsOf(v, d)
 	view.Live, view.Steps = isLive(d), p.verbs.May(v.Actor, app.ReadSaga)
 	return view, nil
+}
+
+// sentOnce tells whether a mail with the item's credentials may have been sent.
+func sentOnce(it order.Item) bool {
+	return it.State == order.ItemActive || it.State == order.ItemDelivered
 }
 
 // isLive tells whether anything about the order may still move by itself.
@@ -131,7 +141,7 @@ func itemOf(cat *catalog.Catalog, d *app.Dossier, it order.Item) itemView {
 		if view.Delivery == nil || x.At.After(view.Delivery.At) {
 			view.Delivery = x
 		}
-		if x.HasPassphrase && x.State == app.DeliveryAccepted && view.Passphrase == nil {
+		if x.HasPassphrase && x.State != app.DeliveryFailed && view.Passphrase == nil {
 			view.Passphrase = x
 		}
 	}
@@ -254,11 +264,11 @@ func policyText(p order.Policy) string {
 func deliveryText(it itemView) string {
 	switch it.Delivery.State {
 	case app.DeliveryAsked:
-		return "Delivery is being sent, asked"
+		return "A mail was sent; whether it arrived is not known,"
 	case app.DeliveryFailed:
 		return "Delivery did not get through"
 	}
-	return "Sent to " + it.Delivery.Recipient
+	return "Mailed to " + it.Delivery.Recipient
 }
 
 // callText says which of the six calls comes next; nothing before the second.

@@ -100,3 +100,13 @@ func TestEveryPageOfTheStorybook(t *testing.T) {
 		b.Quiet("Failed to load resource") // the browser itself notes an answer of 400 and above
 	}
 }
+
+// TestCustomerWalksThroughARunningInstallation takes the same walk through the real thing:
+// PORTAL_URL=http://127.0.0.1:8080 PORTAL_USER=customer@aurora.example, with platforma dev running.
+func TestCustomerWalksThroughARunningInstallation(t *testing.T) {
+	base := os.Getenv("PORTAL_URL")
+	if base == "" {
+		t.Skip("PORTAL_URL is not set: no running installation was walked")
+	}
+	portaltest.Walk(t, base, portaltest.User{Email: os.Getenv("PORTAL_USER")})
+}

@@ -50,6 +50,7 @@ type Verbs interface {
 	Orders(ctx context.Context, c app.Caller, f app.OrderFilter) (app.Page[*app.Dossier], error)
 	OrderEvents(ctx context.Context, c app.Caller, o order.ID, after, limit int) ([]event.Record, error)
 	Saga(ctx context.Context, c app.Caller, o order.ID) (app.SagaRecord, error)
+	Deliveries(ctx context.Context, c app.Caller, o order.ID) ([]app.Delivery, error)
 	AllowedActions(c app.Caller, d *app.Dossier) []order.Action
 
 	DeadLetters(ctx context.Context, c app.Caller, f app.DeadLetterFilter) (app.Page[app.DeadLetter], error)

@@ -42,25 +42,27 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error 
 
 	tick := time.NewTicker(p.cfg.Refresh)
 	defer tick.Stop()
-	checked, quiet := time.Duration(0), time.Duration(0)
 	var events []record
+	live, drawn := true, -1 // the version that was drawn last
+	checked, quiet := time.Duration(0), time.Duration(0)
 	for {
-		v.now = p.cfg.Now()
-		view, err := p.orderView(r, v, d, events)
-		if err != nil {
-			return p.ended(r, err)
+		// A version stands for everything an order's transactions change; what only grows old, such as
+		// "1 minute ago", is drawn anew with the heartbeat.
+		if d.Order.Version != drawn || quiet >= heartbeat {
+			v.now, drawn, quiet = p.cfg.Now(), d.Order.Version, 0
+			view, err := p.orderView(r, v, d, events)
+			if err != nil {
+				return p.ended(r, err)
+			}
+			events, live = view.Events, view.Live
+			if !s.page(r.Context(), view) {
+				s.raw(": still here\n\n")
+			}
 		}
-		events = view.Events
-		if s.page(r.Context(), view) {
-			quiet = 0
-		} else if quiet >= heartbeat {
-			s.raw(": still here\n\n")
-			quiet = 0
-		}
-		if !view.Live {
+		if !live {
 			s.raw("event: end\ndata: end\n\n")
 		}
-		if s.err != nil || !view.Live {
+		if s.err != nil || !live {
 			return nil
 		}
 		select {

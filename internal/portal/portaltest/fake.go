@@ -534,8 +534,9 @@ func (f *Fake) Order(_ context.Context, c app.Caller, o order.ID) (*app.Dossier,
 // copied is a dossier that a page can read while others change the original.
 func copied(h *held) *app.Dossier {
 	d, o := *h.d, *h.d.Order
+	d.Deliveries = nil // read by a verb of their own
 	o.Items, o.Payments, o.Refunds = slices.Clone(o.Items), slices.Clone(o.Payments), slices.Clone(o.Refunds)
-	d.Order, d.Units, d.Deliveries = &o, slices.Clone(d.Units), slices.Clone(d.Deliveries)
+	d.Order, d.Units = &o, slices.Clone(d.Units)
 	return &d
 }
 
@@ -588,6 +589,17 @@ func (f *Fake) OrderEvents(_ context.Context, c app.Caller, o order.ID, after, l
 		}
 	}
 	return page, nil
+}
+
+// Deliveries of an order, newest first.
+func (f *Fake) Deliveries(_ context.Context, c app.Caller, o order.ID) ([]app.Delivery, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h, err := f.find(c, o)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(h.d.Deliveries), nil
 }
 
 // Saga tells what was called for an order, as far as the story wrote it down.
