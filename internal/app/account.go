@@ -57,7 +57,11 @@ func (a *App) PutDeliveryKey(ctx context.Context, c Caller, armored []byte) (*Ke
 		info = &checked
 	}
 	return write(ctx, a, c, func(tx Tx) (*KeyInfo, error) {
-		if err := tx.Begin(ctx); err != nil {
+		known, err := tx.Prepare(ctx, NewOrder{Customer: c.Member})
+		if err != nil {
+			return nil, err
+		}
+		if err := c.keyDemanded(known.Settings); err != nil {
 			return nil, err
 		}
 		if info == nil {
@@ -94,6 +98,9 @@ func (a *App) PutSettings(ctx context.Context, c Caller, s Settings, pre Precond
 	return write(ctx, a, c, func(tx Tx) (Settings, error) {
 		known, err := tx.Prepare(ctx, NewOrder{Customer: c.Member})
 		if err != nil {
+			return Settings{}, err
+		}
+		if err := c.keyDemanded(known.Settings); err != nil {
 			return Settings{}, err
 		}
 		if err := pre.check(known.Settings.Version); err != nil {

@@ -157,6 +157,9 @@ func (a *App) onOrder(ctx context.Context, c Caller, p Permission, o order.ID, p
 		if !a.sees(c.Actor, d.Order) {
 			return nil, fault.Absent()
 		}
+		if err := c.keyDemanded(d.Settings); err != nil {
+			return nil, err
+		}
 		if err := pre.check(d.Order.Version); err != nil {
 			return nil, err
 		}

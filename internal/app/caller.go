@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -11,6 +12,7 @@ import (
 type Caller struct {
 	tenant.Actor
 	Key         *IdempotencyKey // of writes; nil when none was sent
+	NeedsKey    bool            // a write by API: the tenant may demand a key
 	Traceparent string
 	RequestID   string
 }
@@ -41,6 +43,15 @@ var ErrDuplicate = errors.New("event was applied before")
 
 // ErrFenced ends a worker's move that was made from an epoch that is over.
 var ErrFenced = errors.New("unit has moved on")
+
+// keyDemanded refuses a write by API without an Idempotency-Key where the tenant's settings demand one
+// (api.md, Idempotency-Key).
+func (c Caller) keyDemanded(s Settings) error {
+	if !c.NeedsKey || c.Key != nil || !s.RequireKey {
+		return nil
+	}
+	return fault.New(fault.KindMalformed, "idempotency-key-required", "Your organisation demands an Idempotency-Key with every write. Send one of your own making, and the same one when you repeat the request.")
+}
 
 func (c Caller) cause() event.Cause {
 	return event.Cause{Actor: c.Actor, Traceparent: c.Traceparent}

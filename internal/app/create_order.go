@@ -47,6 +47,9 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Dossi
 			if err != nil {
 				return nil, err
 			}
+			if err := c.keyDemanded(known.Settings); err != nil {
+				return nil, err
+			}
 			policy, faults := checkHead(in.ExternalID, in.Policy)
 			if known.Customer.ID.IsZero() {
 				faults = append(faults, fault.Violation{Pointer: "/customer_id", Code: "unknown-customer", Message: "There is no such member in your organisation."})

@@ -100,6 +100,8 @@ type Dossier struct {
 	KnownPayment *KnownPayment
 	// Letters are the order's open dead letters.
 	Letters []DeadLetter
+	// Letter is the dead letter asked for in Also, open or not.
+	Letter DeadLetter
 	// Deliveries of the order's items, newest first, when asked for.
 	Deliveries []Delivery
 	// LastLine is the highest line ever used, removed items included: a line is never given twice.
@@ -124,6 +126,7 @@ type Also struct {
 	Deliveries       bool
 	PaymentProvider  string
 	PaymentReference string
+	Letter           id.Of[DeadLetter] // find the order by a dead letter of it; the order's id is not needed then
 }
 
 // KnownPayment is where a reference was used before.

@@ -44,13 +44,18 @@ func (a *App) Redeliver(ctx context.Context, c Caller, in Redeliver) (*Dossier, 
 		d.close(fulfil.Deliver, it.ID)
 		from := order.ItemFact{Item: *it, From: it.State, To: it.State}
 		d.Order.Record(order.Event{Type: order.EvRedeliveryRequested, Item: &from})
-		d.Order.DeliveryStuck = false
+		d.Order.DeliveryStuck = d.deliveryStuck()
 		u := fulfil.Unit{Kind: fulfil.Deliver, Item: it.ID, NextAt: tx.Now()}
 		u.Subject = newID[fulfil.Subject](a)
 		a.addUnit(d, u, [16]byte{})
 		d.Order.Resettle("")
 		return true, nil
 	})
+}
+
+// deliveryStuck tells whether a delivery of any of the order's items stands on the fallout desk.
+func (d *Dossier) deliveryStuck() bool {
+	return d.last(func(u fulfil.Unit) bool { return u.Kind == fulfil.Deliver && u.State == fulfil.Stuck }) != nil
 }
 
 // tooOften counts the re-deliveries asked for: units of the kind with a subject of their own, whose

@@ -19,6 +19,9 @@ const maxReason = 500
 // RevertPayment takes a confirmation back, before provisioning starts and never after (D12). The
 // validation to come is closed in the same transaction: whoever is in the middle of it loses its fence.
 func (a *App) RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Dossier, error) {
+	if err := a.may(c.Actor, RevertMoney); err != nil {
+		return nil, err
+	}
 	if in.Reason == "" {
 		return nil, fault.Violated([]fault.Violation{{Pointer: "/reason", Code: "required", Message: "Say why: the reason is kept with the payment's history."}})
 	}
@@ -33,6 +36,9 @@ func (a *App) RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Dossie
 }
 
 func (a *App) reasoned(ctx context.Context, c Caller, p Permission, in Reasoned, change func(tx Tx, d *Dossier) (bool, error)) (*Dossier, error) {
+	if err := a.may(c.Actor, p); err != nil {
+		return nil, err
+	}
 	if faults := textFaults("/reason", in.Reason, maxReason); len(faults) > 0 {
 		return nil, fault.Violated(faults)
 	}

@@ -36,16 +36,15 @@ func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLette
 	if faults := textFaults("/reason", reason, maxReason); len(faults) > 0 {
 		return DeadLetter{}, fault.Violated(faults)
 	}
-	letter, err := a.Store.DeadLetter(ctx, c.Tenant, l)
-	if err != nil {
-		return DeadLetter{}, err
-	}
 	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
-		d, err := tx.LockOrder(ctx, letter.Order, Also{Parts: true})
+		d, err := tx.LockOrder(ctx, order.ID{}, Also{Parts: true, Letter: l})
 		if err != nil {
 			return DeadLetter{}, err
 		}
-		open := d.openLetter(l)
+		if err := c.keyDemanded(d.Settings); err != nil {
+			return DeadLetter{}, err
+		}
+		letter, open := d.Letter, d.openLetter(l)
 		u := d.Unit(letter.Unit)
 		if open == nil || u == nil || u.State != fulfil.Stuck {
 			e := fault.New(fault.KindConflict, "not-stuck", "Nothing is stuck behind this dead letter (any more), so there is nothing to try again.")
@@ -73,7 +72,7 @@ func (a *App) redrive(tx Tx, d *Dossier, u *fulfil.Unit, reason string) error {
 		d.Order.MoveRefund(r, order.RefundRequested, "", tx.Now(), reason)
 	}
 	if u.Kind == fulfil.Deliver {
-		d.Order.DeliveryStuck = false
+		d.Order.DeliveryStuck = d.deliveryStuck()
 	}
 	return nil
 }
@@ -97,6 +96,9 @@ func (a *App) WorkItems(ctx context.Context, c Caller, cursor string, limit int)
 
 // FinishWorkItem says that the money of a refund was moved by hand. A second time changes nothing.
 func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Dossier, error) {
+	if err := a.may(c.Actor, WorkDesk); err != nil {
+		return nil, err
+	}
 	if faults := textFaults("/reason", reason, maxReason); len(faults) > 0 {
 		return nil, fault.Violated(faults)
 	}

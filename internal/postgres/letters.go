@@ -16,6 +16,7 @@ const (
 	letterColumns   = `id, order_id, item_id, unit_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, closed_at, reason`
 	sqlOpenLetters  = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND state IN (0, 1) ORDER BY id`
 	sqlLetter       = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND id = $2`
+	sqlLetterPage   = `SELECT set_config('app.page', coalesce((SELECT array_agg(order_id)::text FROM dead_letters WHERE tenant_id = $1 AND id = $2 AND order_id IS NOT NULL), '{}'), true)`
 	sqlLetterInsert = `INSERT INTO dead_letters (tenant_id, ` + letterColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 	sqlLetterUpdate = `UPDATE dead_letters SET state = $3, attempts = $4, at = $5, closed_at = $6, reason = $7 WHERE tenant_id = $1 AND id = $2`
 	sqlLetterOutbox = `INSERT INTO outbox (tenant_id, order_id, dead_letter_id) VALUES ($1, $2, $3)`
@@ -58,6 +59,20 @@ func (l *loader) scanLetter(r pgx.Rows) error {
 		l.loaded[d].letters[letter.ID] = letterRowOf(&letter)
 	}
 	return nil
+}
+
+// queueLetter puts the order of the dead letter asked for on the page, and the statements for it into
+// the batch.
+func (l *loader) queueLetter(b *pgx.Batch) {
+	b.Queue(sqlLetterPage, uid(l.tenant), uid(l.also.Letter))
+	l.queuePage(b)
+	each(b.Queue(sqlLetter, uid(l.tenant), uid(l.also.Letter)), func(r pgx.Rows) error {
+		letter, err := scanLetter(r)
+		if d := l.byOrder[letter.Order]; d != nil {
+			d.Letter = letter
+		}
+		return err
+	})
 }
 
 // saveLetters writes what became of the open letters, and the new ones with their way to the topic.

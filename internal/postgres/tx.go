@@ -60,7 +60,13 @@ func (x *tx) Begin(ctx context.Context) error {
 // LockOrder locks an order and reads what moves with it; see app.Tx.
 func (x *tx) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Dossier, error) {
 	l := newLoader(x.tenant, true, also)
-	err := x.read(ctx, func(b *pgx.Batch) { l.queue(b, []order.ID{o}) }, func() error {
+	err := x.read(ctx, func(b *pgx.Batch) {
+		if also.Letter.IsZero() {
+			l.queue(b, []order.ID{o})
+		} else {
+			l.queueLetter(b)
+		}
+	}, func() error {
 		if len(l.dossiers) == 0 {
 			return fault.Absent()
 		}
