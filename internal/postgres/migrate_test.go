@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"regexp"
@@ -15,7 +16,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/postgres/migrations"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
 // envMigrate makes this test binary migrate the database it names, and do nothing else.
@@ -42,9 +45,18 @@ func TestMigrationsFromFourProcessesAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	c := db.Super(t)
-	applied := strings1(t, c, `SELECT version_id::text FROM public.goose_db_version WHERE is_applied AND version_id > 0`)
-	if want := []string{"1", "2", "3", "4", "5", "6", "7", "8"}; cmp.Diff(want, applied) != "" {
-		t.Errorf("applied %v, want each once: %v", applied, want)
+	files, err := fs.Glob(migrations.Files, "*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations: %v", err)
+	}
+	applied := strings1(t, c, `SELECT lpad(version_id::text, 4, '0') FROM public.goose_db_version WHERE is_applied AND version_id > 0`)
+	for i, f := range files {
+		if files[i], _, _ = strings.Cut(f, "_"); i > 0 && files[i] == files[i-1] {
+			t.Errorf("two migrations have the number %s", files[i])
+		}
+	}
+	if diff := cmp.Diff(files, applied); diff != "" {
+		t.Errorf("each migration once (-want +applied):\n%s", diff)
 	}
 	if err := postgres.Migrate(t.Context(), db.OwnerURL()); err != nil {
 		t.Errorf("migrating again: %v", err)
@@ -130,5 +142,60 @@ func TestIllegalMoveEndsTheWholeTransaction(t *testing.T) {
 	}
 	if got := must(api.Order(t.Context(), org.ID, d.Order.ID)); got.Order.State != order.Draft || got.Order.Version != 1 {
 		t.Errorf("state %s, version %d after a refused move", got.Order.State, got.Order.Version)
+	}
+}
+
+// TestAnOrdinaryLoginMigrates shows that production needs no superuser: a login that may make roles and
+// owns the database is enough, and it makes tenants through row-level security as well.
+func TestAnOrdinaryLoginMigrates(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Empty(t)
+	super := db.Super(t)
+	pgtest.New(t) // the cluster has its roles
+	login := "migrator_" + db.Name
+	for _, sql := range []string{
+		`CREATE ROLE ` + login + ` LOGIN CREATEROLE NOSUPERUSER`,
+		`GRANT platforma_owner, platforma_system TO ` + login + ` WITH ADMIN OPTION`,
+		`ALTER DATABASE ` + db.Name + ` OWNER TO ` + login,
+		`ALTER SCHEMA public OWNER TO ` + login,
+	} {
+		if _, err := super.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() {
+		for _, sql := range []string{`ALTER DATABASE ` + db.Name + ` OWNER TO postgres`, `REASSIGN OWNED BY ` + login + ` TO postgres`, `DROP OWNED BY ` + login, `DROP ROLE ` + login} {
+			if _, err := super.Exec(t.Context(), sql); err != nil {
+				t.Errorf("%s: %v", sql, err)
+			}
+		}
+	}()
+	for range 2 {
+		if err := postgres.Migrate(t.Context(), db.URL(login)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admin, err := postgres.OpenAdmin(t.Context(), db.URL(login))
+	if err != nil {
+		t.Fatal(err)
+	}
+	org := newID[tenant.Tenant](db)
+	for range 2 {
+		if err := admin.AddTenant(t.Context(), org, "alpha", db.Clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := admin.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	api := db.API(t)
+	defer api.Close() // before the role goes
+	if got := must(api.Tenants(t.Context())); len(got) != 1 || got[0].ID != org || got[0].Slug != "alpha" {
+		t.Errorf("tenants %+v", got)
+	}
+	s := must(api.Settings(t.Context(), org))
+	want := app.Settings{Tenant: org, Slug: "alpha", Name: "alpha", Currency: "EUR", TimeZone: "UTC", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("settings before any were put (-want +got):\n%s", diff)
 	}
 }

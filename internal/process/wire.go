@@ -7,6 +7,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/vault"
 )
 
@@ -42,7 +43,12 @@ func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Contex
 	if err != nil {
 		return v, fmt.Errorf("mail: %w", err)
 	}
-	v.Worker.Providers, v.Worker.Mailer = cfg.Providers, mailer{sender}
+	gate := app.NewGate(logins[postgres.LoginWorker], cfg.Clock)
+	v.Worker.Providers = map[string]provider.Provider{}
+	for name, p := range cfg.Providers {
+		v.Worker.Providers[name] = gate.Gated(name, p)
+	}
+	v.Worker.Mailer = mailer{sender}
 	v.Worker.Sealer = sealer{db: logins[postgres.LoginWorker], credentials: vault.New(cfg.CredentialKEK), passphrases: vault.New(cfg.PassphraseKEK)}
 	v.Worker.Credentials = opener{db: logins[postgres.LoginDelivery], vault: vault.New(cfg.CredentialKEK)}
 	return v, nil

@@ -19,17 +19,24 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
   SELECT o.tenant_id, o.id FROM orders o WHERE o.expires_at <= now ORDER BY o.expires_at LIMIT n
 $$;
 -- +goose StatementEnd
--- s: 0 for the feeder, 1 for the sweeper; at most per_tenant of each tenant, what goes back first.
+-- s: 0 for the feeder, 1 for the sweeper. The feeder gets of each tenant what goes back, and of the rest
+-- as many as keep the tenant at most at per_tenant open ones in the queue: no heap hides another's
+-- single unit.
 -- +goose StatementBegin
 CREATE FUNCTION due_units(queue text, s smallint, now timestamptz, per_tenant int) RETURNS TABLE (tenant_id uuid, id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
   SELECT u.tenant_id, u.id
   FROM tenants t
-  CROSS JOIN LATERAL (
-    SELECT x.tenant_id, x.id FROM saga_units x
-    WHERE x.provider = queue AND x.tenant_id = t.id AND x.state = s AND x.state IN (0, 1) AND x.next_at <= now
-    ORDER BY x.undoing DESC, x.id LIMIT per_tenant
-  ) u
+  CROSS JOIN LATERAL (SELECT * FROM (
+    (SELECT x.tenant_id, x.id, true AS back FROM saga_units x
+     WHERE x.provider = queue AND x.tenant_id = t.id AND x.state = s AND x.state IN (0, 1) AND x.next_at <= now AND x.undoing
+     ORDER BY x.id LIMIT per_tenant)
+    UNION ALL
+    (SELECT x.tenant_id, x.id, false FROM saga_units x
+     WHERE x.provider = queue AND x.tenant_id = t.id AND x.state = s AND x.state IN (0, 1) AND x.next_at <= now AND NOT x.undoing
+     ORDER BY x.id LIMIT CASE WHEN s = 1 THEN per_tenant ELSE greatest(0, per_tenant - (
+       SELECT count(*) FROM saga_units o WHERE o.provider = queue AND o.tenant_id = t.id AND o.state = 1 AND o.state IN (0, 1) AND NOT o.undoing)) END)
+  ) v ORDER BY v.back DESC, v.id LIMIT per_tenant) u
 $$;
 -- +goose StatementEnd
 -- +goose StatementBegin
