@@ -205,7 +205,7 @@ type Grant struct {
 // Topic is what a read_committed reader sees from the first offset to the end.
 type Topic struct {
 	Records []Record // events
-	Letters []Record // dead letters
+	Letters []Record // dead letters; nil: their topic was not read
 	// Horizon is the time of the oldest record where the topic no longer begins at its beginning:
 	// events before it may have gone by retention. Zero: all is there.
 	Horizon time.Time

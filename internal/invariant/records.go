@@ -12,8 +12,8 @@ import (
 // on the topic of dead letters exactly once. That it holds no secret is I23's.
 func wholeLetters(l *look) {
 	published := map[string]int{}
-	if l.Topic == nil {
-		l.without("no topic was read: not compared with it")
+	if l.Topic == nil || l.Topic.Letters == nil {
+		l.without("the topic of dead letters was not read: not compared with it")
 	} else {
 		for i := range l.Topic.Letters {
 			var v struct {
@@ -57,7 +57,7 @@ func wholeLetters(l *look) {
 }
 
 func (l *look) letterPublished(d *Letter, times int) {
-	if l.Topic == nil {
+	if l.Topic == nil || l.Topic.Letters == nil {
 		return
 	}
 	waits := l.outbox[d.ID]

@@ -33,6 +33,9 @@ func Read(ctx context.Context, brokers []string, topic string) (*invariant.Topic
 	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return nil, fmt.Errorf("read topic %s: %w", topic+lettersSuffix, err)
 	}
+	if letters == nil {
+		letters = []invariant.Record{} // none, as opposed to not read
+	}
 	return &invariant.Topic{Records: events, Letters: letters, Horizon: horizon}, nil
 }
 
