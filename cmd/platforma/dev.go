@@ -96,6 +96,13 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 			err = errors.Join(err, stops[i](ctx))
 		}
 	}()
+	wait, enough := context.WithTimeout(g.ctx, 3*time.Second)
+	release, err := holdFolder(wait, p.Data)
+	enough()
+	if err != nil {
+		return err
+	}
+	stops = append(stops, func(context.Context) error { return release() })
 	d := &installation{speed: p.Speed}
 
 	if d.admin = p.DatabaseURL; d.admin == "" {

@@ -39,7 +39,7 @@ func startSim(ctx context.Context, at simPlace) (*simProcess, error) {
 		return nil, fmt.Errorf("make the simulated cloud's folder: %w", err)
 	}
 	note := filepath.Join(at.Dir, "sim.json")
-	if p, ok := runningSim(ctx, note); ok {
+	if p, ok := runningSim(ctx, note); ok && held(filepath.Join(at.Dir, "ledger")) { // else somebody else's answers at that address
 		if p.Speed == at.Speed && p.Naming == at.Naming {
 			return p, nil
 		}
