@@ -101,6 +101,7 @@ func (s *server) admit(req *request, w http.ResponseWriter, r *http.Request, op 
 	if err := s.checkForm(r, op, raw); err != nil {
 		return err
 	}
+	req.caller.NeedsKey = req.route.Key
 	if key != "" && req.route.Key {
 		req.caller.Key = &app.IdempotencyKey{Key: key, Fingerprint: fingerprint(r, req.caller.Actor, raw)}
 	}
