@@ -453,3 +453,24 @@ func TestForeignOrderAnswersLikeAnAbsentOne(t *testing.T) {
 		}
 	}
 }
+
+func TestAdminSavesSettingsAndABrandThatCanBeRead(t *testing.T) {
+	t.Parallel()
+	s := portaltest.NewStory(newClock().Now)
+	adam := signedIn(t, serve(t, s, nil), s.Adam)
+	page := adam.get("/settings")
+	form := url.Values{"version": {hidden(t, page, "version")}, "name": {"Acme Cloud"}, "currency": {"EUR"}, "time_zone": {"Europe/Vienna"}, "payment_method": {"manual"},
+		"safety_window": {"10"}, "payment_due_days": {"14"}, "quote_valid_days": {"soon"}, "brand_color": {"#ff8800"}, "brand_contrast": {"#ffffff"}}
+	wrong := adam.post("/settings", form)
+	if wrong.status != http.StatusUnprocessableEntity {
+		t.Errorf("an unreadable brand: status %d, want 422", wrong.status)
+	}
+	mustContain(t, wrong, "The days a quote holds must be a whole number.", "contrast of 2.4 to 1", "The nearest brand colour that passes is #b56000.")
+	form.Set("quote_valid_days", "30")
+	form.Set("brand_color", "#b56000")
+	if got := adam.post("/settings", form); got.status != http.StatusSeeOther {
+		t.Fatalf("save: status %d, want 303", got.status)
+	}
+	mustContain(t, adam.get("/settings"), "Acme Cloud", "The settings were saved.", `value="10"`)
+	mustContain(t, adam.get("/brand.css"), "--brand: #b56000;")
+}

@@ -31,6 +31,8 @@ type Verbs interface {
 	Me(ctx context.Context, c app.Caller) (app.Member, error)
 	May(actor tenant.Actor, p app.Permission) bool
 	Brand(ctx context.Context, c app.Caller) (app.Settings, error)
+	Settings(ctx context.Context, c app.Caller) (app.Settings, error)
+	PutSettings(ctx context.Context, c app.Caller, s app.Settings, pre app.Precondition) (app.Settings, error)
 
 	Catalog(ctx context.Context) (*catalog.Catalog, error)
 	Quote(ctx context.Context, c app.Caller, items []app.ItemInput, cur money.Currency) (app.Quote, error)
@@ -217,6 +219,9 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 
 	page("GET /account", "", p.accountPage)
 	page("POST /account/key", app.OwnDeliveryKey, p.putKey)
+
+	page("GET /settings", app.ReadSettings, p.settingsPage)
+	page("POST /settings", app.WriteSettings, p.putSettings)
 
 	page("/", "", func(http.ResponseWriter, *http.Request, *visit) error { return errNoPage })
 }

@@ -105,6 +105,9 @@ func (p *Portal) chrome(r *http.Request, v *visit, here, title string) chrome {
 	if may(app.ReadDesk) {
 		c.Nav = append(c.Nav, navEntry{"desk", "Desk", "/desk"})
 	}
+	if may(app.ReadSettings) {
+		c.Nav = append(c.Nav, navEntry{"settings", "Settings", "/settings"})
+	}
 	return c
 }
 

@@ -60,8 +60,8 @@ type sagaUnit struct {
 
 // The drawing: names to the left, bars to the right of them.
 const (
-	sagaLeft  = 190
-	sagaWidth = 520
+	sagaLeft  = 220
+	sagaWidth = 490
 	sagaRowOf = 26
 )
 
@@ -112,7 +112,7 @@ func sagaOf(v *visit, o *order.Order, record app.SagaRecord) sagaView {
 		if !known {
 			i = len(view.Rows)
 			at[key] = i
-			view.Rows = append(view.Rows, sagaRow{Text: strings.TrimSpace(names[l.Unit] + " " + l.Part), Y: i * sagaRowOf})
+			view.Rows = append(view.Rows, sagaRow{Text: rowText(names[l.Unit], l.Part), Y: i * sagaRowOf})
 		}
 		begun := l.At.Add(-l.Took)
 		view.Rows[i].Bars = append(view.Rows[i].Bars, sagaBar{X: sagaLeft + scaled(begun.Sub(first), length), Width: max(4, scaled(l.Took, length)), Tone: classTone(l.Class).Class, Back: back[l.Unit],
@@ -121,6 +121,22 @@ func sagaOf(v *visit, o *order.Order, record app.SagaRecord) sagaView {
 	slices.Reverse(view.Lines)
 	view.Height = len(view.Rows)*sagaRowOf + 8
 	return view
+}
+
+// maxRowText is how many characters of a row's name the drawing has room for; the bars' titles and the
+// table have all of it.
+const maxRowText = 32
+
+// rowText names a row: the work and its step, where the two differ. The step is kept, the item's name
+// gives way.
+func rowText(unit, part string) string {
+	if strings.EqualFold(unit, part) || strings.HasPrefix(strings.ToLower(unit), strings.ToLower(part)+" ") {
+		part = ""
+	}
+	if room := maxRowText - len([]rune(part)) - 1; len([]rune(unit)) > room {
+		unit = string([]rune(unit)[:room-1]) + "…"
+	}
+	return strings.TrimSpace(unit + " " + part)
 }
 
 // stretch is when the first call began and how long it was to the end of the last.

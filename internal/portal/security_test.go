@@ -64,7 +64,7 @@ func TestAuditorSeesEveryDeskPageAndNoFormThatWrites(t *testing.T) {
 	s := portaltest.NewStory(newClock().Now)
 	vera := signedIn(t, serve(t, s, nil), s.Vera)
 	writes := regexp.MustCompile(`<form method="post" action="([^"]*)"`)
-	for _, path := range []string{"/catalog", "/orders", "/orders/" + s.Orders["fulfilled"].String(), "/desk/refunds", "/desk/letters", "/desk/figures", "/desk/routing", "/account"} {
+	for _, path := range []string{"/catalog", "/orders", "/orders/" + s.Orders["fulfilled"].String(), "/desk/refunds", "/desk/letters", "/desk/figures", "/desk/routing", "/settings", "/account"} {
 		page := vera.get(path)
 		if page.status != http.StatusOK {
 			t.Errorf("%s: status %d, want 200", path, page.status)

@@ -273,6 +273,23 @@ func (f *Fake) Brand(_ context.Context, c app.Caller) (app.Settings, error) {
 	return f.settings[c.Tenant], nil
 }
 
+// Settings of a tenant.
+func (f *Fake) Settings(ctx context.Context, c app.Caller) (app.Settings, error) {
+	return f.Brand(ctx, c)
+}
+
+// PutSettings replaces them.
+func (f *Fake) PutSettings(_ context.Context, c app.Caller, s app.Settings, pre app.Precondition) (app.Settings, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if pre.Version == nil || *pre.Version != f.settings[c.Tenant].Version {
+		return s, fault.New(fault.KindConflict, fault.CodeVersionConflict, "The settings have changed since.")
+	}
+	s.Version++
+	f.settings[c.Tenant] = s
+	return s, nil
+}
+
 // Catalog is the built-in one.
 func (f *Fake) Catalog(context.Context) (*catalog.Catalog, error) { return f.cat, nil }
 

@@ -276,6 +276,8 @@ func (s *Story) pages() {
 		{"desk-letters-auditor", "/desk/letters", s.Vera, 200},
 		{"desk-figures", "/desk/figures", s.Olga, 200},
 		{"desk-routing", "/desk/routing", s.Olga, 200},
+		{"settings", "/settings", s.Adam, 200},
+		{"settings-auditor", "/settings", s.Vera, 200},
 		{"account", "/account", s.Ana, 200},
 		{"account-auditor", "/account", s.Vera, 200},
 		{"brand", "/catalog/vps", s.Bor, 200},

@@ -1,0 +1,99 @@
+package portal
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/money"
+)
+
+// settingsView is the tenant's settings as a form.
+type settingsView struct {
+	S        app.Settings
+	Methods  []string
+	MayWrite bool
+	Faults   []string
+}
+
+func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	s, err := p.verbs.Settings(r.Context(), v.Caller)
+	if err != nil {
+		return err
+	}
+	return p.showSettings(w, r, v, http.StatusOK, s, nil)
+}
+
+func (p *Portal) showSettings(w http.ResponseWriter, r *http.Request, v *visit, status int, s app.Settings, faults []string) error {
+	view := settingsView{S: s, Methods: p.cfg.Methods, MayWrite: p.verbs.May(v.Actor, app.WriteSettings), Faults: faults}
+	return p.show(w, r, status, settingsPage(p.chrome(r, v, "settings", "Settings"), view))
+}
+
+// putSettings replaces the settings as the form shows them. Numbers that are none, and a brand that
+// could not be read, are refused here; everything else is the verb's matter.
+func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	pre, err := sentVersion(r)
+	if err != nil {
+		return err
+	}
+	s, err := p.verbs.Settings(r.Context(), v.Caller)
+	if err != nil {
+		return err
+	}
+	form := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
+	var faults []string
+	number := func(name, label string, into *int) {
+		n, err := strconv.Atoi(form(name))
+		if err != nil {
+			faults = append(faults, label+" must be a whole number.")
+			return
+		}
+		*into = n
+	}
+	s.Name, s.Currency, s.TimeZone, s.PaymentMethod = form("name"), money.Currency(form("currency")), form("time_zone"), form("payment_method")
+	number("safety_window", "The safety window", &s.SafetyWindow)
+	number("payment_due_days", "The days to pay", &s.PaymentDueDays)
+	number("quote_valid_days", "The days a quote holds", &s.QuoteValidDays)
+	s.SingleCycle, s.RequireKey = form("single_cycle") == "on", form("require_key") == "on"
+	s.BrandColor, s.BrandContrast = form("brand_color"), form("brand_contrast")
+	if fault := brandFault(s.BrandColor, s.BrandContrast); fault != "" {
+		faults = append(faults, fault)
+	}
+	if len(faults) > 0 {
+		return p.showSettings(w, r, v, http.StatusUnprocessableEntity, s, faults)
+	}
+	if _, err := p.verbs.PutSettings(r.Context(), v.Caller, s, pre); err != nil {
+		if f := fault.Of(err); f != nil && len(f.Violations) > 0 {
+			return p.showSettings(w, r, v, http.StatusUnprocessableEntity, s, messages(f.Violations))
+		}
+		return err
+	}
+	p.mu.Lock()
+	delete(p.brands, v.Tenant)
+	p.mu.Unlock()
+	p.flash(r, "The settings were saved. They hold from now on; orders keep the prices they were placed with.")
+	return see(w, r, "/settings")
+}
+
+// brandFault says why two colours cannot be a brand, and the nearest that could; "" when they can, or
+// when none is set.
+func brandFault(brand, contrast string) string {
+	if brand == "" && contrast == "" {
+		return ""
+	}
+	b, ok := parseColour(brand)
+	c, ok2 := parseColour(contrast)
+	if !ok || !ok2 {
+		return "Write both brand colours as #rrggbb, or leave both empty."
+	}
+	if ratio := contrastOf(b, c); ratio < minContrast {
+		return fmt.Sprintf("Text in %s on %s has a contrast of %.1f to 1 and could not be read by everybody; 4.5 is the least. The nearest brand colour that passes is %s.", c, b, ratio, nearestReadable(b, c))
+	}
+	return ""
+}
