@@ -18,6 +18,8 @@ import (
 type doctorCmd struct {
 	Data       string        `default:".data" type:"path" help:"Data folder of a running development installation."`
 	Invariants bool          `default:"true" negatable:"" help:"Check the promises from outside: database, topic, the cloud's own ledger, the inbox."`
+	Orphans    bool          `help:"Compare the providers' inventory with our books, both ways, instead."`
+	Delete     bool          `help:"With --orphans: remove what is not in our books now. Only resources with this installation's label are ever touched."`
 	Patience   time.Duration `default:"20s" help:"How long to wait for everything to come to rest before looking."`
 	JSON       bool          `help:"Print as JSON."`
 }
@@ -36,11 +38,14 @@ func (c *doctorCmd) Run(g *globals) error {
 	if !answers(g.ctx, d.API+"/healthz") {
 		return fmt.Errorf("nothing answers at %s: start it with platforma dev --data %s", d.API, c.Data)
 	}
-	if !c.Invariants {
+	if !c.Invariants && !c.Orphans {
 		_, err := fmt.Fprintf(g.out, "%s answers.\n", d.API)
 		return err
 	}
 	d.admin, d.brokers = d.DatabaseURL, []string{d.Addresses.Kafka}
+	if c.Orphans {
+		return c.orphans(g, &d)
+	}
 	results, err := d.examine(g.ctx, c.Patience)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 )
 
 // tenantless are the tables that may have no tenant, by name (database.md, rule 1).
-var tenantless = []string{"catalog", "catalog_change", "consumer_status", "exchange_rates", "payment_webhooks", "provider_accounts", "refused_record", "relays", "tenants"}
+var tenantless = []string{"catalog", "catalog_change", "consumer_status", "exchange_rates", "payment_webhooks", "provider_accounts", "reaper_findings", "refused_record", "relays", "tenants"}
 
 // strings1 runs a query of one text column.
 func strings1(t *testing.T, c *pgx.Conn, sql string, args ...any) []string {

@@ -198,6 +198,13 @@ func (p *Process) startWorker(ctx context.Context) error {
 	p.webhooks = newChore("payment webhooks", time.Second, p.cfg.Log, w.ProcessPaymentWebhooks)
 	p.chores = append(p.chores, p.webhooks,
 		newChore("expire unpaid orders", time.Minute, p.cfg.Log, w.ExpireOrders),
+		newChore("compare inventories with the books", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
+			found, err := w.Reap(ctx, db, app.Leftovers)
+			for _, f := range found {
+				p.cfg.Log.WarnContext(ctx, "inventory and books differ: see platforma doctor --orphans", "kind", f.Kind.String(), "provider", f.Provider, "ref", f.Ref, "item", f.Item.String())
+			}
+			return len(found), err
+		}),
 		newChore("purge idempotency keys", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
 			return 0, db.PurgeKeys(ctx, p.cfg.Clock.Now().Add(-72*time.Hour), 5000) // promised 24 h, kept 72 (api.md)
 		}))

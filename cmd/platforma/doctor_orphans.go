@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/process"
+	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+)
+
+// orphans compares the simulated cloud's inventory with the books of a running development
+// installation. It ends with status 1 when they differ and nothing was removed.
+func (c *doctorCmd) orphans(g *globals, d *installation) error {
+	ids, err := keptSeed(filepath.Join(c.Data, "seed.json"))
+	if err != nil {
+		return err
+	}
+	cloud, err := sim.New(sim.ProviderConfig{URL: d.Sim, Naming: provider.NamingUnique409})
+	if err != nil {
+		return err
+	}
+	defer cloud.Close()
+	clock := process.WallClock(1)
+	db, err := postgres.Open(g.ctx, process.LoginURL(d.DatabaseURL, postgres.LoginWorker), postgres.LoginWorker, postgres.Options{Clock: clock, NewID: process.NewID, MaxConns: 2})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	verbs, err := process.Wire(process.Config{Clock: clock, Log: logTo(g.err, false), Installation: ids.Installation,
+		Placement: func(string, string) (string, bool) { return "sim", true }}, map[string]*postgres.DB{postgres.LoginWorker: db}, nil)
+	if err != nil {
+		return err
+	}
+	verbs.Worker.Providers = map[string]provider.Provider{"sim": cloud}
+	remove := app.Nothing
+	if c.Delete {
+		remove = app.Everything
+	}
+	found, err := verbs.Worker.Reap(g.ctx, db, remove)
+	if err != nil {
+		return err
+	}
+	if err := c.printFindings(g, found); err != nil {
+		return err
+	}
+	for _, f := range found {
+		if !f.Deleted {
+			return errReported
+		}
+	}
+	return nil
+}
+
+func (c *doctorCmd) printFindings(g *globals, found []app.Finding) error {
+	if c.JSON {
+		type line struct {
+			app.Finding
+			Kind string `json:"kind"`
+		}
+		lines := []line{}
+		for _, f := range found {
+			lines = append(lines, line{f, f.Kind.String()})
+		}
+		enc := json.NewEncoder(g.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(lines)
+	}
+	if len(found) == 0 {
+		_, err := fmt.Fprintln(g.out, "Books and inventory agree: no orphan, nothing missing.")
+		return err
+	}
+	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "WHAT\tPROVIDER\tREGION\tRESOURCE\tID\tITEM\tMADE\t")
+	for _, f := range found {
+		what := f.Kind.String()
+		if f.Deleted {
+			what += ", being removed"
+		}
+		item := f.Item.String()
+		if f.Item.IsZero() {
+			item = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", what, f.Provider, f.Region, f.Resource, f.Ref, item, f.Made.Format(time.RFC3339))
+	}
+	return w.Flush()
+}

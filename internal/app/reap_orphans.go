@@ -1,0 +1,195 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// FindingKind says how a provider's inventory and our books differ; the numbers are stored.
+type FindingKind uint8
+
+// The kinds.
+const (
+	Leftover FindingKind = 1 // of an item of ours that keeps nothing there, or of another generation or twin
+	Unknown  FindingKind = 2 // our label, but no item of ours
+	Vanished FindingKind = 3 // a live item's resource is not there any more
+)
+
+// String is the kind's name in reports.
+func (k FindingKind) String() string { return [...]string{"", "leftover", "unknown", "vanished"}[k] }
+
+// Finding is one difference, by the provider's own id.
+type Finding struct {
+	Provider   string       `json:"provider"`
+	Region     string       `json:"region"`
+	Ref        string       `json:"ref"`
+	Resource   string       `json:"resource"` // the provider's kind, such as server
+	Item       order.ItemID `json:"item"`
+	Part       string       `json:"part"`
+	Generation int          `json:"generation"`
+	Kind       FindingKind  `json:"-"`
+	Made       time.Time    `json:"made"`
+	FirstSeen  time.Time    `json:"first_seen"`
+	Deleted    bool         `json:"deleted"` // asked to be removed by this run
+}
+
+// Booked is what our books say of an item that a provider names, or that should be there.
+type Booked struct {
+	Tenant tenant.ID
+	Order  order.ID
+	Item   order.ItemID
+	State  order.ItemState
+	Unit   fulfil.UnitID // of its provisioning; zero before
+	Live   bool          // its unit is still at work: what is there is its matter
+	Queue  string
+	Parts  []fulfil.Part
+}
+
+// Books are read over all tenants, and keep what was found.
+type Books interface {
+	// ItemsOf reads the items with these ids, whoever's they are; unknown ids are left out.
+	ItemsOf(ctx context.Context, items []order.ItemID) ([]Booked, error)
+	// Standing reads every item that should have resources now.
+	Standing(ctx context.Context) ([]Booked, error)
+	// Sight notes a finding and returns when it was seen first; Forget marks one as settled.
+	Sight(ctx context.Context, f Finding, now time.Time) (first time.Time, err error)
+	Forget(ctx context.Context, f Finding, now time.Time) error
+}
+
+// reapTwice is how far apart two sightings must be before anything is removed (fulfilment.md, Reaper).
+const reapTwice = 10 * time.Minute
+
+// Reap compares every provider's inventory with our books, both ways. It only ever looks at what
+// carries our installation's label. A run by itself leaves alone what is younger than twice the time a
+// create may take. A leftover seen
+// twice is removed; what names no item of ours is reported, and removed when remove is Everything; a
+// vanished resource is an alarm that a person answers.
+func (a *App) Reap(ctx context.Context, books Books, remove Removal) ([]Finding, error) {
+	var all []Finding
+	for name, p := range a.Providers {
+		found, err := a.reapOne(ctx, books, name, p, remove)
+		if err != nil {
+			return all, fmt.Errorf("compare the inventory of %s: %w", name, err)
+		}
+		all = append(all, found...)
+	}
+	slices.SortFunc(all, func(x, y Finding) int { return x.Made.Compare(y.Made) })
+	return all, nil
+}
+
+// Removal is what a run may remove.
+type Removal uint8
+
+// The removals.
+const (
+	Nothing    Removal = iota // report alone
+	Leftovers                 // what was seen twice and belongs to an item that has gone back
+	Everything                // at once, unknown ones too: a person asked
+)
+
+func (a *App) reapOne(ctx context.Context, books Books, name string, p provider.Provider, remove Removal) ([]Finding, error) {
+	now, caps := a.Clock.Now(), p.Capabilities()
+	var owned []provider.Owned
+	var ids []order.ItemID
+	for o, err := range p.ListOwned(ctx, provider.Scope{Installation: a.Installation}) {
+		if err != nil {
+			return nil, err
+		}
+		owned = append(owned, o)
+		if it, err := id.Parse[order.Item](o.Key.Item); err == nil {
+			ids = append(ids, it)
+		}
+	}
+	known, err := books.ItemsOf(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	byItem := map[string]Booked{}
+	for _, b := range known {
+		byItem[b.Item.String()] = b
+	}
+	var found []Finding
+	there := map[string]bool{}
+	for _, o := range owned {
+		there[string(o.Ref)] = true
+		b, ours := byItem[o.Key.Item]
+		if remove == Leftovers && now.Sub(o.CreatedAt) < a.wait(2*caps.CreateTimeout) || ours && (b.Live || b.keeps(o.Ref)) || o.Phase == provider.Deleting {
+			continue
+		}
+		f := Finding{Provider: name, Region: o.Region, Ref: string(o.Ref), Resource: o.Kind, Item: b.Item, Part: o.Key.Part, Generation: o.Key.Generation, Kind: Leftover, Made: o.CreatedAt}
+		if !ours {
+			f.Kind = Unknown
+		}
+		if f, err = a.handle(ctx, books, p, o, f, remove, now); err != nil {
+			return found, err
+		}
+		found = append(found, f)
+	}
+	gone, err := a.vanished(ctx, books, name, there, now)
+	return append(found, gone...), err
+}
+
+// keeps tells whether a resource is the one the item's journal stands by.
+func (b Booked) keeps(ref provider.Ref) bool {
+	if b.State != order.ItemActive && b.State != order.ItemDelivered && b.State != order.ItemStuck {
+		return false
+	}
+	for _, p := range b.Parts {
+		if len(p.Refs) > 0 && p.Refs[0] == string(ref) && p.Phase != fulfil.Gone {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *App) handle(ctx context.Context, books Books, p provider.Provider, o provider.Owned, f Finding, remove Removal, now time.Time) (Finding, error) {
+	first, err := books.Sight(ctx, f, now)
+	if err != nil {
+		return f, err
+	}
+	f.FirstSeen = first
+	due := remove == Everything || remove == Leftovers && f.Kind == Leftover && now.Sub(first) >= a.wait(reapTwice)
+	if !due {
+		return f, nil
+	}
+	step := provider.Step{Part: o.Key.Part, Key: o.Key, Spec: provider.Spec{Region: o.Region}}
+	if err := p.Delete(ctx, step, o.Ref); err != nil && provider.ClassOf(err) != fault.NotFound {
+		a.Log.WarnContext(ctx, "a leftover could not be removed; the next run tries again", "provider", f.Provider, "ref", f.Ref, "class", provider.ClassOf(err).String())
+		return f, nil
+	}
+	f.Deleted = true
+	a.Log.WarnContext(ctx, "a leftover was removed", "provider", f.Provider, "ref", f.Ref, "item", f.Item.String(), "kind", f.Kind.String())
+	return f, books.Forget(ctx, f, now)
+}
+
+// vanished finds live items whose resources are not in the inventory: never healed by itself.
+func (a *App) vanished(ctx context.Context, books Books, name string, there map[string]bool, now time.Time) ([]Finding, error) {
+	standing, err := books.Standing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []Finding
+	for _, b := range standing {
+		for _, part := range b.Parts {
+			if b.Queue != name || part.Phase != fulfil.PartDone || len(part.Refs) == 0 || there[part.Refs[0]] {
+				continue
+			}
+			f := Finding{Provider: name, Ref: part.Refs[0], Item: b.Item, Part: part.Part, Generation: part.Generation, Kind: Vanished, Made: part.CalledAt}
+			if f.FirstSeen, err = books.Sight(ctx, f, now); err != nil {
+				return found, err
+			}
+			a.Log.ErrorContext(ctx, "a live resource has vanished at the provider: look at it with its customer", "provider", name, "ref", f.Ref, "item", f.Item.String())
+			found = append(found, f)
+		}
+	}
+	return found, nil
+}
