@@ -308,7 +308,7 @@ func (p *Process) serve() {
 	if p.verbs.Portal != nil {
 		mux.Handle("/", portal.New(p.verbs.Portal, portal.Config{
 			Dev: p.cfg.Dev, Users: p.cfg.DemoUsers, Methods: methods(p.cfg.Payments), Simulated: p.simulated, Wakes: p.hub,
-			MailURL: p.cfg.MailURL, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Secure: len(p.cfg.PublicURL) > 8 && p.cfg.PublicURL[:8] == "https://",
+			MailURL: p.cfg.MailURL, RequestID: requestID, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Secure: len(p.cfg.PublicURL) > 8 && p.cfg.PublicURL[:8] == "https://",
 		}))
 	}
 	p.Handler = mux
