@@ -31,6 +31,26 @@ func Storage() app.ItemInput {
 		Configuration: json.RawMessage(`{"capacity_tb":1,"replication":"single"}`)}
 }
 
+// Kubernetes is an item that is configured right.
+func Kubernetes() app.ItemInput {
+	return app.ItemInput{Product: "kubernetes", Region: "lj-1", BillingCycle: "monthly", Label: "kubernetes", Configuration: json.RawMessage(`{"workers":3,"storage_gb":100}`)}
+}
+
+// GPU is an item that is configured right.
+func GPU() app.ItemInput {
+	return app.ItemInput{Product: "gpu", Region: "lj-1", BillingCycle: "monthly", Label: "gpu", Configuration: json.RawMessage(`{"gpu_type":"a100","nodes":1,"storage_gb":100}`)}
+}
+
+// PrivateCloud is an item that is configured right.
+func PrivateCloud() app.ItemInput {
+	return app.ItemInput{Product: "private_cloud", Region: "lj-1", BillingCycle: "monthly", Label: "private_cloud", Configuration: json.RawMessage(`{"cluster_size":"small","nodes":3,"storage_tb":5}`)}
+}
+
+// Products are one item of each product, configured right.
+func Products() []app.ItemInput {
+	return []app.ItemInput{VPS(), Kubernetes(), Database(), GPU(), PrivateCloud(), Storage()}
+}
+
 // Labelled is an item under another label.
 func Labelled(in app.ItemInput, label string) app.ItemInput {
 	in.Label = label

@@ -15,11 +15,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/invariant"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
@@ -53,6 +56,8 @@ type World struct {
 	epoch  int64
 	logins map[string]*postgres.DB
 	asleep map[fulfil.UnitID]time.Time // units whose verb asked to be called later, as a job's snooze
+	topic  []invariant.Record          // the events as they were published
+	super  *pgx.Conn                   // for looking at what no login may see
 }
 
 // Option changes how a world is built.
@@ -77,7 +82,7 @@ func WithProvider(f func(provider.Provider) provider.Provider) Option {
 	return func(o *options) { o.provider = f }
 }
 
-// New builds a world. When the test ends, CheckWorld looks at what it left.
+// New builds a world. A test ends with CheckWorld, which looks at what it left.
 func New(t testing.TB, opts ...Option) *World {
 	t.Helper()
 	o := options{payments: map[string]payment.Provider{manual.Name: manual.Provider{}}, provider: func(p provider.Provider) provider.Provider { return p }}
@@ -126,6 +131,7 @@ func New(t testing.TB, opts ...Option) *World {
 	}
 	t.Cleanup(lease.Release)
 	w.outbox = lease
+	w.super = db.Super(t)
 	w.Restart()
 	return w
 }
@@ -179,7 +185,7 @@ func (w *World) Publish() int {
 				w.t.Fatalf("decode %s: %v", r.Record.Type, err)
 			}
 			ev.Offset = int64(len(w.Events))
-			w.Events = append(w.Events, ev)
+			w.Events, w.topic = append(w.Events, ev), append(w.topic, recordOf(len(w.topic), msg))
 			w.hear(ctx, ev)
 			n++
 		}
@@ -240,30 +246,17 @@ func (w *World) queues() map[string]func(context.Context, tenant.ID, fulfil.Unit
 	}
 }
 
+// Crash is what a test's provider panics with to end the process in the middle of a call: the world
+// throws its verbs away and wires new ones, as after a kill.
+type Crash struct{}
+
 // workOnce gives every due unit to its verb, as the queue would; false when none was due.
 func (w *World) workOnce() bool {
 	w.t.Helper()
 	worked := false
-	for name, verb := range w.queues() {
-		for _, s := range []fulfil.UnitState{fulfil.Queued, fulfil.Open} {
-			due, err := w.logins[postgres.LoginWorker].DueUnits(w.t.Context(), name, s, w.Clock.Now(), 100)
-			if err != nil {
-				w.t.Fatalf("look for work in %s: %v", name, err)
-			}
-			for _, u := range due {
-				if w.asleep[u.Unit].After(w.Clock.Now()) {
-					continue
-				}
-				worked = true
-				wait, err := verb(w.t.Context(), u.Tenant, u.Unit)
-				if err != nil && !errors.Is(err, app.ErrFenced) {
-					w.t.Fatalf("work on %s %s: %v", name, u.Unit, err)
-				}
-				if delete(w.asleep, u.Unit); wait > 0 {
-					w.asleep[u.Unit] = w.Clock.Now().Add(wait)
-				}
-			}
-		}
+	for _, u := range w.due() {
+		worked = true
+		w.work(u)
 	}
 	if n, err := w.Verbs.Worker.ProcessPaymentWebhooks(w.t.Context()); err != nil {
 		w.t.Fatalf("process payment webhooks: %v", err)
@@ -273,13 +266,82 @@ func (w *World) workOnce() bool {
 	return worked
 }
 
+// WorkOne gives one due unit to its verb; false when none is due.
+func (w *World) WorkOne() bool {
+	w.t.Helper()
+	due := w.due()
+	if len(due) == 0 {
+		return false
+	}
+	w.work(due[0])
+	return true
+}
+
+// dueUnit is a unit and the queue it waits in.
+type dueUnit struct {
+	app.UnitRef
+	queue string
+}
+
+// due are the units that the queues would hand out now, in the order of the queues' names.
+func (w *World) due() []dueUnit {
+	w.t.Helper()
+	var all []dueUnit
+	for _, name := range w.busyQueues() {
+		for _, s := range []fulfil.UnitState{fulfil.Queued, fulfil.Open} {
+			due, err := w.logins[postgres.LoginWorker].DueUnits(w.t.Context(), name, s, w.Clock.Now(), 100)
+			if err != nil {
+				w.t.Fatalf("look for work in %s: %v", name, err)
+			}
+			for _, u := range due {
+				if !w.asleep[u.Unit].After(w.Clock.Now()) {
+					all = append(all, dueUnit{u, name})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// busyQueues spares the logins asking every queue again and again for nothing.
+func (w *World) busyQueues() []string {
+	w.t.Helper()
+	rows, err := w.super.Query(w.t.Context(), `SELECT DISTINCT provider FROM platforma.saga_units WHERE state IN (0, 1) AND next_at <= $1 ORDER BY provider`, w.Clock.Now())
+	if err != nil {
+		w.t.Fatalf("look for busy queues: %v", err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		w.t.Fatalf("look for busy queues: %v", err)
+	}
+	return names
+}
+
+func (w *World) work(u dueUnit) {
+	w.t.Helper()
+	defer func() {
+		switch p := recover(); p.(type) {
+		case nil:
+		case Crash:
+			w.Restart()
+		default:
+			panic(p)
+		}
+	}()
+	wait, err := w.queues()[u.queue](w.t.Context(), u.Tenant, u.Unit)
+	if err != nil && !errors.Is(err, app.ErrFenced) {
+		w.t.Fatalf("work on %s %s: %v", u.queue, u.Unit, err)
+	}
+	if delete(w.asleep, u.Unit); wait > 0 {
+		w.asleep[u.Unit] = w.Clock.Now().Add(wait)
+	}
+}
+
 // nextDue is when the next live unit is due.
 func (w *World) nextDue() (time.Time, bool) {
 	w.t.Helper()
-	conn := w.DB.Super(w.t)
-	defer func() { _ = conn.Close(context.Background()) }()
 	var at *time.Time
-	if err := conn.QueryRow(w.t.Context(), `SELECT min(next_at) FROM platforma.saga_units WHERE state IN (0, 1)`).Scan(&at); err != nil {
+	if err := w.super.QueryRow(w.t.Context(), `SELECT min(next_at) FROM platforma.saga_units WHERE state IN (0, 1)`).Scan(&at); err != nil {
 		w.t.Fatalf("look for what is due next: %v", err)
 	}
 	if at == nil {
@@ -346,9 +408,7 @@ func (w *World) SettleUntil(o order.ID, reached func(picture string) bool) {
 // ciphertext are the only places where one may be.
 func (w *World) WantNoCanary() {
 	w.t.Helper()
-	conn := w.DB.Super(w.t)
-	defer func() { _ = conn.Close(context.Background()) }()
-	rows, err := conn.Query(w.t.Context(), `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('platforma', 'river')`)
+	rows, err := w.super.Query(w.t.Context(), `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('platforma', 'river')`)
 	if err != nil {
 		w.t.Fatalf("list tables: %v", err)
 	}
@@ -365,7 +425,7 @@ func (w *World) WantNoCanary() {
 	}
 	for _, name := range tables {
 		var n int
-		if err := conn.QueryRow(w.t.Context(), `SELECT count(*) FROM `+name+` AS r WHERE strpos(r::text, $1) > 0 OR strpos(r::text, encode($1::bytea, 'hex')) > 0`, sim.Canary).Scan(&n); err != nil {
+		if err := w.super.QueryRow(w.t.Context(), `SELECT count(*) FROM `+name+` AS r WHERE strpos(r::text, $1) > 0 OR strpos(r::text, encode($1::bytea, 'hex')) > 0`, sim.Canary).Scan(&n); err != nil {
 			w.t.Fatalf("search %s: %v", name, err)
 		}
 		if n > 0 {
