@@ -83,19 +83,22 @@ func Collect(ctx context.Context, s Sources) (invariant.Facts, error) {
 // way in it counts as on its way.
 func Await(ctx context.Context, s Sources, pause func(context.Context) error) (invariant.Facts, error) {
 	s.Quiet = 0
+	var last *invariant.Facts
 	for {
 		f, err := Collect(ctx, s)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil && last != nil: // its patience ended in the middle of a look
+			return *last, ErrRestless
+		case err != nil:
 			return f, err
-		}
-		if invariant.Resting(f) {
+		case invariant.Resting(f):
 			return f, nil
 		}
-		if err := pause(ctx); err != nil {
-			f.AtRest = false
-			for i := range f.Orders {
-				f.Orders[i].AtRest = false
-			}
+		f.AtRest = false
+		for i := range f.Orders {
+			f.Orders[i].AtRest = false
+		}
+		if last = &f; pause(ctx) != nil {
 			return f, ErrRestless
 		}
 	}
