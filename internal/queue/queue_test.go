@@ -1,0 +1,215 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+	"github.com/platforma-cloud/orders/internal/queue"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// heap is a store's due units in memory; the jobs that point at them are River's own.
+type heap struct {
+	mu    sync.Mutex
+	state map[fulfil.UnitID]fulfil.UnitState // guarded by mu
+}
+
+var org = id.MustParse[tenant.Tenant]("01890000-0000-7000-8000-000000000001")
+
+func (h *heap) put(u fulfil.UnitID, s fulfil.UnitState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state[u] = s
+}
+
+func (h *heap) DueUnits(_ context.Context, name string, s fulfil.UnitState, _ time.Time, _ int) ([]app.UnitRef, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var due []app.UnitRef
+	for u, state := range h.state {
+		if name == "work" && state == s {
+			due = append(due, app.UnitRef{Tenant: org, Unit: u})
+		}
+	}
+	return due, nil
+}
+
+func (h *heap) MarkOpen(_ context.Context, units []app.UnitRef) error {
+	for _, u := range units {
+		h.put(u.Unit, fulfil.Open)
+	}
+	return nil
+}
+
+// bench runs a queue whose verb is the test's.
+func bench(t *testing.T, work queue.Work) (*heap, *queue.Runner, *pgtest.DB) {
+	t.Helper()
+	db := pgtest.New(t)
+	if err := queue.Migrate(t.Context(), db.OwnerURL()); err != nil {
+		t.Fatalf("Migrate: %v", err)
+	}
+	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{}}
+	return h, start(t, db, h, work), db
+}
+
+func start(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner {
+	t.Helper()
+	r, err := queue.Start(t.Context(), queue.Config{URL: db.URL("platforma_worker"), Source: h, Queues: []queue.Queue{{Name: "work", Workers: 4, Work: work}},
+		Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Alone: true})
+	if err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	t.Cleanup(func() { stop(t, r) })
+	return r
+}
+
+func stop(t *testing.T, r *queue.Runner) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := r.Stop(ctx); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+}
+
+func next[T any](t *testing.T, from <-chan T, within time.Duration, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(within):
+		t.Fatalf("%s did not happen within %s", what, within)
+		panic("unreachable")
+	}
+}
+
+// asleep waits until River has put a job to sleep.
+func asleep(t *testing.T, db *pgtest.DB) {
+	t.Helper()
+	conn := db.Super(t)
+	deadline, tick := time.After(10*time.Second), time.NewTicker(20*time.Millisecond)
+	defer tick.Stop()
+	for {
+		var n int
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job WHERE state = 'scheduled'`).Scan(&n); err != nil || n > 0 {
+			if err != nil {
+				t.Fatalf("look for a sleeping job: %v", err)
+			}
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("no job sleeps after 10 s")
+		}
+	}
+}
+
+func unit(n byte) fulfil.UnitID { return fulfil.UnitID{0x01, 0x89, 15: n} }
+
+func TestAUnitIsWorkedSoonAfterAKickAndItsWholeWaitIsOneSnooze(t *testing.T) {
+	t.Parallel()
+	calls := make(chan time.Time, 10)
+	n := 0
+	h, r, _ := bench(t, func(_ context.Context, _ tenant.ID, _ fulfil.UnitID) (time.Duration, error) {
+		calls <- time.Now()
+		if n++; n == 1 {
+			return 2 * time.Second, nil
+		}
+		return -1, nil
+	})
+	h.put(unit(1), fulfil.Queued)
+	r.Kick()
+	first := next(t, calls, 10*time.Second, "the first call")
+	second := next(t, calls, 30*time.Second, "the call after the snooze")
+	if gap := second.Sub(first); gap < 2*time.Second {
+		t.Errorf("the second call came %s after the first, want not before 2 s", gap)
+	}
+}
+
+func TestAFencedMoveIsLookedAtAgainAndAFaultOfOursIsRetried(t *testing.T) {
+	t.Parallel()
+	calls := make(chan struct{}, 10)
+	answers := []error{app.ErrFenced, errors.New("the database is away"), nil}
+	n := 0
+	h, r, _ := bench(t, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+		calls <- struct{}{}
+		err := answers[min(n, 2)]
+		n++
+		return -1, err
+	})
+	h.put(unit(1), fulfil.Queued)
+	r.Kick()
+	for i := range answers {
+		next(t, calls, 30*time.Second, "call "+string(rune('1'+i)))
+	}
+}
+
+func TestAUnitQueuedAnewWhileItsJobSleepsIsWoken(t *testing.T) {
+	t.Parallel()
+	calls := make(chan struct{}, 10)
+	n := 0
+	h, r, db := bench(t, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+		calls <- struct{}{}
+		if n++; n == 1 {
+			return time.Hour, nil
+		}
+		return -1, nil
+	})
+	h.put(unit(1), fulfil.Queued)
+	r.Kick()
+	next(t, calls, 10*time.Second, "the first call")
+	asleep(t, db)                 // River writes the snooze after the verb has answered
+	h.put(unit(1), fulfil.Queued) // as a cancel does
+	r.Kick()
+	next(t, calls, 20*time.Second, "the call of the woken job")
+}
+
+func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
+	t.Parallel()
+	calls := make(chan string, 10)
+	hang := make(chan struct{})
+	defer close(hang)
+	h, r, db := bench(t, func(ctx context.Context, _ tenant.ID, _ fulfil.UnitID) (time.Duration, error) {
+		calls <- "first process"
+		select { // as a process that was killed: it never answers
+		case <-hang:
+		case <-ctx.Done():
+		}
+		return -1, ctx.Err()
+	})
+	h.put(unit(1), fulfil.Queued)
+	r.Kick()
+	next(t, calls, 10*time.Second, "the first process's call")
+	start(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+		calls <- "second process"
+		return -1, nil
+	})
+	if who := next(t, calls, 14*time.Second, "the second process's call"); who != "second process" {
+		t.Errorf("the job was worked by the %s", who)
+	}
+}
+
+func TestAnOpenUnitWithoutAJobGetsOneFromTheSweeper(t *testing.T) {
+	t.Parallel()
+	calls := make(chan struct{}, 10)
+	db := pgtest.New(t)
+	if err := queue.Migrate(t.Context(), db.OwnerURL()); err != nil {
+		t.Fatalf("Migrate: %v", err)
+	}
+	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{unit(1): fulfil.Open}} // its job was lost
+	start(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+		calls <- struct{}{}
+		return -1, nil
+	})
+	next(t, calls, 20*time.Second, "the swept unit's call")
+}
