@@ -76,10 +76,18 @@ func (l *look) published(o *Order, e happened, r *Record) {
 // tells tenant and key is I4's.
 func envelope(e *Event) []Header {
 	return []Header{
-		{"ce_specversion", "1.0"}, {"ce_source", "/orders"}, {"ce_id", e.ID}, {"ce_type", e.Type}, {"ce_subject", e.Order},
-		{"ce_time", e.At.UTC().Format(time.RFC3339Nano)}, {"ce_sequence", fmt.Sprintf("%010d", e.Seq)},
-		{"ce_dataschema", "/schemas/events/" + e.Type + "/1.json"}, {"content-type", "application/json"},
-		{"ce_causationid", e.Causation}, {"ce_correlationid", e.Correlation}, {"traceparent", e.Traceparent},
+		{"ce_specversion", "1.0"},
+		{"ce_source", "/orders"},
+		{"ce_id", e.ID},
+		{"ce_type", e.Type},
+		{"ce_subject", e.Order},
+		{"ce_time", e.At.UTC().Format(time.RFC3339Nano)},
+		{"ce_sequence", fmt.Sprintf("%010d", e.Seq)},
+		{"ce_dataschema", "/schemas/events/" + e.Type + "/1.json"},
+		{"content-type", "application/json"},
+		{"ce_causationid", e.Causation},
+		{"ce_correlationid", e.Correlation},
+		{"traceparent", e.Traceparent},
 	}
 }
 

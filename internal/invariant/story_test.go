@@ -105,10 +105,18 @@ func (g *saga) tell(kind string, extra map[string]any) {
 	g.f.Events = append(g.f.Events, e)
 	at := len(g.f.Topic.Records)
 	g.f.Topic.Records = append(g.f.Topic.Records, invariant.Record{Partition: 3, Offset: int64(at), Key: o.ID, Value: raw, Headers: []invariant.Header{
-		{Key: "ce_specversion", Value: "1.0"}, {Key: "ce_id", Value: e.ID}, {Key: "ce_source", Value: "/orders"}, {Key: "ce_type", Value: kind},
-		{Key: "ce_subject", Value: o.ID}, {Key: "ce_time", Value: g.now.Format(time.RFC3339Nano)}, {Key: "ce_dataschema", Value: "/schemas/events/" + kind + "/1.json"},
-		{Key: "ce_tenantid", Value: acme}, {Key: "ce_partitionkey", Value: o.ID}, {Key: "ce_sequence", Value: fmt.Sprintf("%010d", o.LastSeq)},
-		{Key: "ce_correlationid", Value: o.ID}, {Key: "content-type", Value: "application/json"},
+		{Key: "ce_specversion", Value: "1.0"},
+		{Key: "ce_id", Value: e.ID},
+		{Key: "ce_source", Value: "/orders"},
+		{Key: "ce_type", Value: kind},
+		{Key: "ce_subject", Value: o.ID},
+		{Key: "ce_time", Value: g.now.Format(time.RFC3339Nano)},
+		{Key: "ce_dataschema", Value: "/schemas/events/" + kind + "/1.json"},
+		{Key: "ce_tenantid", Value: acme},
+		{Key: "ce_partitionkey", Value: o.ID},
+		{Key: "ce_sequence", Value: fmt.Sprintf("%010d", o.LastSeq)},
+		{Key: "ce_correlationid", Value: o.ID},
+		{Key: "content-type", Value: "application/json"},
 	}})
 	hash := sha256.Sum256(raw)
 	g.f.Witness = append(g.f.Witness, invariant.Witness{Tenant: acme, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, Hash: hash[:], Partition: 3, Offset: int64(at)})
