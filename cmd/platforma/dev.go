@@ -65,6 +65,7 @@ type Addresses struct {
 	Inbox       string       `json:"inbox"`
 	Sim         string       `json:"sim"`
 	DatabaseURL string       `json:"database_url"`
+	Speed       int          `json:"speed"` // the highest this data folder ever ran at
 	Tenants     []seedTenant `json:"tenants"`
 }
 
@@ -75,7 +76,6 @@ type installation struct {
 	brokers []string
 	inbox   *embedded.Inbox
 	proc    *process.Process
-	speed   int
 }
 
 // up starts everything in the order it depends on each other, writes dev.json, runs fn, and stops
@@ -103,7 +103,7 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 		return err
 	}
 	stops = append(stops, func(context.Context) error { return release() })
-	d := &installation{speed: p.Speed}
+	d := &installation{}
 
 	if d.admin = p.DatabaseURL; d.admin == "" {
 		pg, err := embedded.StartPostgres(g.ctx, embedded.PostgresConfig{Dir: filepath.Join(p.Data, "postgres"), Fsync: true, Log: g.err})
@@ -166,11 +166,25 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	})
 	go func() { _ = srv.Serve(lis) }()
 
-	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.url, DatabaseURL: d.admin, Tenants: ids.Tenants}
+	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.url, DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data))}
 	if err := writePrivate(filepath.Join(p.Data, "dev.json"), d.Addresses); err != nil {
 		return err
 	}
 	return fn(g.ctx, d)
+}
+
+// lastSpeed is the highest speed that earlier starts on the data folder had: waits of the past are to
+// be judged by it.
+func lastSpeed(dir string) int {
+	raw, err := os.ReadFile(filepath.Join(dir, "dev.json"))
+	if err != nil {
+		return 0
+	}
+	var a Addresses
+	if json.Unmarshal(raw, &a) != nil {
+		return 0
+	}
+	return a.Speed
 }
 
 // process wires the one process of the installation, with every role.

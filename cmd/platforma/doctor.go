@@ -42,7 +42,7 @@ func (c *doctorCmd) Run(g *globals) error {
 		_, err := fmt.Fprintf(g.out, "%s answers.\n", d.API)
 		return err
 	}
-	d.admin, d.brokers = d.DatabaseURL, []string{d.Addresses.Kafka}
+	d.admin, d.brokers, d.speed = d.DatabaseURL, []string{d.Addresses.Kafka}, d.Speed
 	if c.Orphans {
 		return c.orphans(g, &d)
 	}

@@ -6,7 +6,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,7 +29,7 @@ type Deps struct {
 	Webhooks WebhookStore
 	Clock    Clock
 	NewID    func() [16]byte // UUIDv7
-	Random   io.Reader       // nil: crypto/rand
+	Random   io.Reader       // crypto/rand's, but in tests
 	Log      *slog.Logger
 
 	Installation string // part of every provider key; configuration, not a row (fulfilment.md, reaper)
@@ -59,11 +58,8 @@ type App struct{ Deps }
 // New makes an App. It panics on a missing dependency that every process needs: that is a fault of
 // the wiring, seen at start.
 func New(d Deps) *App {
-	if d.Store == nil || d.Clock == nil || d.NewID == nil || d.Log == nil {
-		panic("app: store, clock, ids and log are required")
-	}
-	if d.Random == nil {
-		d.Random = rand.Reader
+	if d.Store == nil || d.Clock == nil || d.NewID == nil || d.Random == nil || d.Log == nil {
+		panic("app: store, clock, ids, randomness and log are required")
 	}
 	if d.Fallback == 0 {
 		d.Fallback = 30 * time.Second

@@ -47,7 +47,7 @@ func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, 
 		}
 		o.Policy, o.ExternalID = p, external
 		if in.Items != nil {
-			if err := a.replaceItems(tx, d, *in.Items, func(items []ItemInput) ([]order.Snapshot, error) {
+			if err := a.replaceItems(d, *in.Items, func(items []ItemInput) ([]order.Snapshot, error) {
 				return priceAll(cat, items, inCurrency(d), d.Order.FX, tx.Now())
 			}); err != nil {
 				return false, err
@@ -67,7 +67,7 @@ func inCurrency(d *Dossier) Settings {
 	return s
 }
 
-func (a *App) replaceItems(tx Tx, d *Dossier, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error)) error {
+func (a *App) replaceItems(d *Dossier, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error)) error {
 	snaps, err := priced(items)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -143,7 +142,7 @@ func (a *App) plan(o *order.Order, it *order.Item) ([]provider.Step, error) {
 func specOf(o *order.Order, it *order.Item) provider.Spec {
 	s := it.Snapshot
 	return provider.Spec{
-		Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: json.RawMessage(s.Configuration),
+		Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: s.Configuration,
 		Labels: map[string]string{"tenant": o.Tenant.String(), "order": o.ID.String(), "item": it.ID.String(), "label": it.Label},
 	}
 }
@@ -230,6 +229,7 @@ func (a *App) create(ctx context.Context, p provider.Provider, s provider.Step) 
 		r.Class = fault.Invalid // a missing image or network will not appear by asking again
 	case fault.Pending:
 		r.After = p.Capabilities().PollEvery
+	default: // as the class says
 	}
 	return r
 }
@@ -283,6 +283,7 @@ func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Ste
 			called = part.CalledAt
 		}
 		return fulfil.Result{Class: fault.Retryable, Note: "nothing was made", At: called} // looking eats into the backoff
+	default: // being made, or on its way out: look again
 	}
 	if len(obs.Matches) > 0 {
 		r.Ref = string(obs.Matches[0])
@@ -317,8 +318,12 @@ func (a *App) remove(ctx context.Context, p provider.Provider, s provider.Step) 
 		return fulfil.Result{Class: fault.Pending, Phase: fulfil.Deleting, Note: "delete accepted"}
 	}
 	r := failed(err)
-	if r.Class == fault.RateLimited || r.Class == fault.Parked {
+	switch r.Class {
+	case fault.RateLimited, fault.Parked:
 		r.NotSent = true
+	case fault.Ambiguous, fault.Pending:
+		r.After = p.Capabilities().PollEvery // before looking what became of it
+	default: // as the class says
 	}
 	return r
 }
@@ -347,12 +352,10 @@ func (a *App) lookGone(ctx context.Context, p provider.Provider, s provider.Step
 		return fulfil.Result{Class: fault.None, Phase: fulfil.Gone, Note: "confirmed absent"}
 	case provider.Deleting:
 		return fulfil.Result{Class: fault.Pending, After: caps.PollEvery, Phase: fulfil.Deleting, Note: "being removed"}
+	default:
 	}
-	r := a.remove(ctx, p, s) // still there: the delete is repeated, it is idempotent by contract
-	if r.Class == fault.Pending {
-		r.After = caps.PollEvery
-	}
-	return r
+	// Still there: the delete did not take. Another one is another call, with a retry's wait before it.
+	return fulfil.Result{Class: fault.Retryable, Note: "still there after the delete"}
 }
 
 func (a *App) sealCredentials(ctx context.Context, p provider.Provider, d *Dossier, u *fulfil.Unit, it *order.Item) fulfil.Result {

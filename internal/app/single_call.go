@@ -19,7 +19,7 @@ const callTime = 10 * time.Second
 // single carries a unit of one call: the intent, the call, the result. The call carries its own key,
 // so that it may be repeated after a crash or a lost answer.
 func (a *App) single(ctx context.Context, t tenant.ID, unit fulfil.UnitID, do func(context.Context, *Dossier, *fulfil.Unit) (fulfil.Result, apply)) (time.Duration, error) {
-	d, u, err := a.load(ctx, t, unit)
+	_, u, err := a.load(ctx, t, unit)
 	if err != nil || u == nil || !u.Live() {
 		return -1, err
 	}
@@ -31,7 +31,8 @@ func (a *App) single(ctx context.Context, t tenant.ID, unit fulfil.UnitID, do fu
 	intent.Epoch, intent.Sent = u.Epoch+1, true
 	callCtx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	if d, err = a.commit(ctx, *u, fulfil.Move{Unit: intent, Result: fulfil.Result{At: now}}, func(Tx, *Dossier, *fulfil.Unit) error { return nil }); err != nil {
+	d, err := a.commit(ctx, *u, fulfil.Move{Unit: intent, Result: fulfil.Result{At: now}}, func(Tx, *Dossier, *fulfil.Unit) error { return nil })
+	if err != nil {
 		return 0, err
 	}
 	u = d.Unit(unit)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fulfil"
-	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
@@ -78,7 +77,7 @@ func (d *Dossier) deliverUnit(it order.ItemID) *fulfil.Unit {
 }
 
 func (a *App) addUnit(d *Dossier, u fulfil.Unit, cause event.ID) {
-	u.ID, u.Tenant, u.Order, u.Cause = newID[fulfil.Unit](a), d.Order.Tenant, d.Order.ID, id.Of[order.Event](cause)
+	u.ID, u.Tenant, u.Order, u.Cause = newID[fulfil.Unit](a), d.Order.Tenant, d.Order.ID, cause
 	if u.Queue == "" {
 		u.Queue = u.Kind.String()
 	}

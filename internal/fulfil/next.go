@@ -39,7 +39,7 @@ func Next(u Unit, r Result) Move {
 	}
 	outside := r.Class == fault.Parked || r.Class == fault.Capacity // not the operation's fault: its deadline moves along
 	if outside {
-		n.Deadline = u.Deadline.Add(u.scaled(r.After))
+		n.Deadline = u.Deadline.Add(u.wait(r))
 	}
 	late := !outside && r.At.After(u.Deadline)
 	switch {
@@ -53,9 +53,9 @@ func Next(u Unit, r Result) Move {
 			m.Item, n.State, n.Step = order.Undone, Closed, 0
 		}
 	case r.Class <= fault.Parked && !late: // waiting costs no retry
-		n.NextAt = r.At.Add(u.scaled(r.After))
+		n.NextAt = r.At.Add(u.wait(r))
 	case r.Class == fault.Capacity && !u.Undoing && u.Waited < u.CapacityLimit:
-		m.Item, n.Sent, n.Waited, n.NextAt = order.NoCapacity, false, u.Waited+r.After, r.At.Add(u.scaled(r.After))
+		m.Item, n.Sent, n.Waited, n.NextAt = order.NoCapacity, false, u.Waited+r.After, r.At.Add(u.wait(r))
 		m.Corpse = r.Corpse
 	case r.Class == fault.Retryable && u.Try < len(Backoff) && !late:
 		m.Item, n.Try, n.Sent = order.CallFailed, u.Try+1, false
@@ -89,7 +89,7 @@ func Once(u Unit, r Result) Move {
 	case r.Class == fault.None:
 		m.Done, n.State = true, Closed
 	case r.Class == fault.Pending || r.Class == fault.RateLimited || r.Class == fault.Parked || r.Class == fault.Capacity:
-		n.NextAt = r.At.Add(u.scaled(r.After))
+		n.NextAt = r.At.Add(u.wait(r))
 	case (r.Class == fault.Retryable || r.Class == fault.Ambiguous) && u.Try < len(Backoff): // the call carries its own key, so repeating it is safe
 		n.Try, n.NextAt = u.Try+1, r.At.Add(u.scaled(Jitter(u, Backoff[u.Try])))
 	default:
@@ -105,6 +105,15 @@ const shortestDeadline = 2 * time.Minute
 
 func (u Unit) deadline(d time.Duration) time.Duration {
 	return max(u.scaled(d), min(d, shortestDeadline))
+}
+
+// wait is how long a result asks to wait: as told by the provider or the gate before it, in real time,
+// or by policy, in the clock's.
+func (u Unit) wait(r Result) time.Duration {
+	if r.Class == fault.RateLimited || r.Class == fault.Parked {
+		return r.After
+	}
+	return u.scaled(r.After)
 }
 
 func (u Unit) scaled(d time.Duration) time.Duration {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"crypto/rand"
 	"context"
 	"crypto/sha256"
 	"log/slog"
@@ -85,6 +86,7 @@ func (stoppedClock) Speed() int     { return 1 }
 func realVerbs() *app.App {
 	var nowhere struct{ app.Store }
 	return app.New(app.Deps{
+		Random: rand.Reader,
 		Store: nowhere, Accounts: accounts{}, Catalog: builtIn{}, Clock: stoppedClock{}, NewID: func() [16]byte { return [16]byte{1} }, Log: slog.New(slog.DiscardHandler),
 		Mailer: struct{ app.Mailer }{},
 	})

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 
 	"github.com/platforma-cloud/orders/internal/app"
@@ -27,7 +28,7 @@ func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Contex
 		}
 		return app.New(app.Deps{
 			Store: db, Accounts: db, Catalog: postgres.NewCatalogue(db), Webhooks: db, Units: db,
-			Clock: cfg.Clock, NewID: cfg.newID(), Log: cfg.Log,
+			Clock: cfg.Clock, NewID: cfg.newID(), Random: rand.Reader, Log: cfg.Log,
 			Installation: cfg.Installation, Placement: cfg.Placement, Payments: cfg.Payments,
 			Mailer: mailer{}, PortalURL: cfg.PublicURL, Consumers: status, Fallback: cfg.Fallback,
 		})
