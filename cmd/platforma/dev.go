@@ -76,6 +76,7 @@ type installation struct {
 	brokers []string
 	inbox   *embedded.Inbox
 	proc    *process.Process
+	speed   int
 }
 
 // up starts everything in the order it depends on each other, writes dev.json, runs fn, and stops
@@ -167,6 +168,7 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	go func() { _ = srv.Serve(lis) }()
 
 	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.url, DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data))}
+	d.speed = d.Speed
 	if err := writePrivate(filepath.Join(p.Data, "dev.json"), d.Addresses); err != nil {
 		return err
 	}
