@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
-	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/order"
 )
@@ -175,21 +174,13 @@ func (s *server) deskRoutes() {
 		Method: http.MethodGet, Path: "/v1/dead-letters/{id}", ID: "get-dead-letter", Tag: tag, Summary: "Read a dead letter", Who: "operator, auditor", Errors: []int{404},
 		Description: "What failed, how often, and what to try first.",
 	}, func(ctx context.Context, c app.Caller, in *letterInput) (app.DeadLetter, error) {
-		l, err := letterID(in.ID)
-		if err != nil {
-			return app.DeadLetter{}, err
-		}
-		return s.verbs.DeadLetter(ctx, c, l)
+		return s.verbs.DeadLetter(ctx, c, idIn[app.DeadLetter](in.ID))
 	}, showLetter)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/redrive", ID: "redrive-dead-letter", Tag: tag, Summary: "Try stuck work again", Who: "operator", Key: true, Errors: []int{404, 409},
 		Description: "The same step with a fresh budget. An item that was going back goes on going back.",
 	}, func(ctx context.Context, c app.Caller, in *redriveInput) (app.DeadLetter, error) {
-		l, err := letterID(in.ID)
-		if err != nil {
-			return app.DeadLetter{}, err
-		}
-		return s.verbs.RedriveDeadLetter(ctx, c, l, orZero(in.Body).Reason)
+		return s.verbs.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
 	}, showLetter)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/work-items", ID: "list-work-items", Tag: tag, Summary: "Refunds to be moved by hand", Who: "operator, auditor",
@@ -219,23 +210,7 @@ func (s *server) deskRoutes() {
 func showLetter(_ app.Caller, d app.DeadLetter) reply[letterView] { return plain(viewLetter(d)) }
 
 func (s *server) finishWork(ctx context.Context, c app.Caller, in *doneInput) (*app.Dossier, error) {
-	r, err := id.Parse[order.Refund](in.ID)
-	if err != nil {
-		return nil, fault.Absent()
-	}
-	o, err := orderID(in.Body.Order)
-	if err != nil {
-		return nil, err
-	}
-	return s.verbs.FinishWorkItem(ctx, c, r, o, in.Body.Reason)
-}
-
-func letterID(s string) (id.Of[app.DeadLetter], error) {
-	l, err := id.Parse[app.DeadLetter](s)
-	if err != nil {
-		return l, fault.Absent()
-	}
-	return l, nil
+	return s.verbs.FinishWorkItem(ctx, c, idIn[order.Refund](in.ID), idIn[order.Order](in.Body.Order), in.Body.Reason)
 }
 
 func (in *lettersInput) filter() (app.DeadLetterFilter, error) {

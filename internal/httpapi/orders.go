@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
-	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
@@ -149,11 +148,7 @@ func (s *server) orderRoutes() {
 		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "get-order", Tag: tag, Summary: "Read an order", Who: "customer (own orders), auditor", Errors: []int{404},
 		Description: "The order with its items' progress, what cancelling would do to each, and what you could do now. Deleted orders answer too.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (*app.Dossier, error) {
-		o, err := orderID(in.ID)
-		if err != nil {
-			return nil, err
-		}
-		return s.verbs.Order(ctx, c, o)
+		return s.verbs.Order(ctx, c, idIn[order.Order](in.ID))
 	}, s.showOrder)
 	serve(s, route{
 		Method: http.MethodPatch, Path: "/v1/orders/{id}", ID: "edit-order", Tag: tag, Summary: "Edit a draft", Who: "customer (own orders)", Key: true, Versioned: true, Errors: []int{404, 409, 428},
@@ -189,22 +184,14 @@ func (s *server) orderRoutes() {
 func (s *server) reasoned(rt route, verb func(context.Context, app.Caller, app.Reasoned) (*app.Dossier, error)) {
 	rt.Method, rt.Tag, rt.Key, rt.Versioned, rt.Errors = http.MethodPost, "orders", true, true, []int{404, 409}
 	serve(s, rt, func(ctx context.Context, c app.Caller, in *reasonInput) (*app.Dossier, error) {
-		o, err := orderID(in.ID)
-		if err != nil {
-			return nil, err
-		}
 		b := orZero(in.Body)
-		return verb(ctx, c, app.Reasoned{Order: o, Precondition: requestFrom(ctx).precondition(b.Version), Reason: b.Reason})
+		return verb(ctx, c, app.Reasoned{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reason: b.Reason})
 	}, s.showOrder)
 }
 
 func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*app.Dossier, error) {
-	o, err := orderID(in.ID)
-	if err != nil {
-		return nil, err
-	}
 	b := in.Body
-	edit := app.EditOrder{Order: o, Precondition: requestFrom(ctx).precondition(b.Version), ExternalID: b.ExternalID, Policy: b.Policy}
+	edit := app.EditOrder{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), ExternalID: b.ExternalID, Policy: b.Policy}
 	if b.Items != nil {
 		items := make([]app.ItemInput, len(*b.Items))
 		for i, it := range *b.Items {
@@ -216,12 +203,8 @@ func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*a
 }
 
 func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput) (*app.Dossier, error) {
-	o, err := orderID(in.ID)
-	if err != nil {
-		return nil, err
-	}
 	b := orZero(in.Body)
-	submit := app.SubmitOrder{Order: o, Precondition: requestFrom(ctx).precondition(b.Version), PaymentMethod: b.PaymentMethod}
+	submit := app.SubmitOrder{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), PaymentMethod: b.PaymentMethod}
 	if b.ExpectedTotal != nil {
 		total := b.ExpectedTotal.event()
 		submit.ExpectedTotal = &total
@@ -230,25 +213,17 @@ func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput)
 }
 
 func (s *server) redeliver(ctx context.Context, c app.Caller, in *redeliverInput) (*app.Dossier, error) {
-	o, err := orderID(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	item, err := id.Parse[order.Item](in.Item)
-	if err != nil {
-		return nil, fault.Absent()
-	}
-	return s.verbs.Redeliver(ctx, c, app.Redeliver{Order: o, Item: item, Precondition: requestFrom(ctx).precondition(orZero(in.Body).Version)})
+	return s.verbs.Redeliver(ctx, c, app.Redeliver{Order: idIn[order.Order](in.ID), Item: idIn[order.Item](in.Item), Precondition: requestFrom(ctx).precondition(orZero(in.Body).Version)})
 }
 
-// orderID reads an order's id out of a path. What is no id names nothing: the same 404 as for an id
-// that is absent or another tenant's.
-func orderID(s string) (order.ID, error) {
-	o, err := id.Parse[order.Order](s)
+// idIn reads the id that a path names. What is no id names nothing: it becomes the id that no row has,
+// so that rights are asked first and the answer is that for what is absent or another tenant's.
+func idIn[T any](s string) id.Of[T] {
+	v, err := id.Parse[T](s)
 	if err != nil {
-		return o, fault.Absent()
+		return id.Of[T]{}
 	}
-	return o, nil
+	return v
 }
 
 // orZero is what an absent body says.
@@ -270,6 +245,9 @@ func (in *listInput) filter() (app.OrderFilter, error) {
 	var err error
 	if f.CreatedAfter, err = timeParameter("created_after", in.CreatedAfter); err != nil {
 		return f, err
+	}
+	if f.CreatedAfter.Unix() <= 0 {
+		f.CreatedAfter = time.Time{} // ids carry times from 1970 on: before that it is no bound
 	}
 	if f.CreatedBefore, err = timeParameter("created_before", in.CreatedBefore); err != nil {
 		return f, err

@@ -64,6 +64,7 @@ var titles = map[string]string{
 	"unauthenticated":           "Who are you?",
 	"rate-limited":              "Too many requests",
 	codeIdempotencyKey:          "The Idempotency-Key is malformed",
+	"bad-cursor":                "The cursor is not of this list",
 	"idempotency-key-required":  "An Idempotency-Key is required",
 	codeMalformedJSON:           "The body is not acceptable JSON",
 	codeRouteNotFound:           "There is no such path",

@@ -61,10 +61,6 @@ type stream struct {
 }
 
 func (s *server) openStream(ctx context.Context, req *request, in *streamInput) (*stream, error) {
-	o, err := orderID(in.ID)
-	if err != nil {
-		return nil, err
-	}
 	after, ok := parseSeq(in.After)
 	if !ok {
 		return nil, badParameter("after", "wrong-format", "This is no event's seq.")
@@ -74,6 +70,7 @@ func (s *server) openStream(ctx context.Context, req *request, in *streamInput) 
 			return nil, fault.New(fault.KindMalformed, "last-event-id-malformed", "Last-Event-ID is the seq of the last event you have.")
 		}
 	}
+	o := idIn[order.Order](in.ID)
 	if _, err := s.verbs.Order(ctx, req.caller, o); err != nil {
 		return nil, err
 	}

@@ -266,5 +266,5 @@ func TestEventsArePagedBySeq(t *testing.T) {
 	if len(second.Data) != 1 || second.Data[0].Seq != 3 || second.Next != nil {
 		t.Errorf("second page = %+v", second)
 	}
-	k.wantProblem(k.do("GET", orderPath+"/events?cursor=abc", ""), 422, "validation-failed")
+	k.wantProblem(k.do("GET", orderPath+"/events?cursor=abc", ""), 400, "bad-cursor")
 }

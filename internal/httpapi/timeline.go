@@ -10,7 +10,9 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/order"
 )
 
 // eventView is an event of an order's timeline, in lists and in streams alike.
@@ -173,7 +175,7 @@ func (v *unitRunView) addPhases(parts []fulfil.Part, u fulfil.UnitID) {
 type eventsInput struct {
 	ID     string `path:"id"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
-	Cursor string `query:"cursor" maxLength:"20" doc:"The seq of the last event you have, as next_cursor says it."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The seq of the last event you have, as next_cursor says it."`
 }
 
 // timelinePage is a page of events; it is full when another may follow.
@@ -198,26 +200,19 @@ func (s *server) timelineRoutes() {
 		Method: http.MethodGet, Path: "/v1/orders/{id}/saga", ID: "get-saga", Tag: tag, Summary: "How an order was built", Who: "operator, auditor", Errors: []int{404},
 		Description: "Every unit of work with its steps, attempts and compensations.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (app.SagaRecord, error) {
-		o, err := orderID(in.ID)
-		if err != nil {
-			return app.SagaRecord{}, err
-		}
-		return s.verbs.Saga(ctx, c, o)
+		return s.verbs.Saga(ctx, c, idIn[order.Order](in.ID))
 	}, func(_ app.Caller, rec app.SagaRecord) reply[sagaView] { return plain(viewSaga(rec)) })
 	s.streamRoute()
 }
 
 func (s *server) events(ctx context.Context, c app.Caller, in *eventsInput) (timelinePage, error) {
-	o, err := orderID(in.ID)
-	if err != nil {
-		return timelinePage{}, err
-	}
 	after, ok := parseSeq(in.Cursor)
 	if !ok {
-		return timelinePage{}, badParameter("cursor", "wrong-format", "This is not a cursor of this list.")
+		return timelinePage{}, fault.New(fault.KindMalformed, "bad-cursor", "This cursor is not from this list. Begin without one.")
 	}
 	p := timelinePage{limit: limitOf(in.Limit)}
-	p.records, err = s.verbs.OrderEvents(ctx, c, o, after, p.limit)
+	var err error
+	p.records, err = s.verbs.OrderEvents(ctx, c, idIn[order.Order](in.ID), after, p.limit)
 	return p, err
 }
 

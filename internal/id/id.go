@@ -63,8 +63,9 @@ func (u Of[T]) Time() time.Time {
 }
 
 // AtOrAfter is the smallest UUIDv7 made at or after t: a bound for "created after" on a key.
+// What lies beyond the times that an id can carry is the nearest of them.
 func AtOrAfter[T any](t time.Time) Of[T] {
-	ms := t.UnixMilli()
+	ms := min(max(t.UnixMilli(), 0), 1<<48-1)
 	return Of[T]{byte(ms >> 40), byte(ms >> 32), byte(ms >> 24), byte(ms >> 16), byte(ms >> 8), byte(ms)}
 }
 
