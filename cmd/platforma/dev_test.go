@@ -111,18 +111,19 @@ func mentions(pid int, data string) bool {
 // startDev starts `platforma dev --no-demo` and waits until it is up. It is stopped with the test.
 func startDev(t *testing.T, data string, args ...string) *dev {
 	t.Helper()
-	d := launch(t, data, append([]string{"dev", "--no-demo"}, args...)...)
+	d := launch(t, nil, data, append([]string{"dev", "--no-demo"}, args...)...)
 	d.awaitUp()
 	return d
 }
 
-// launch starts the binary on a data folder; args begin with the command.
-func launch(t *testing.T, data string, args ...string) *dev {
+// launch starts the binary on a data folder, with variables of the environment besides; args begin
+// with the command.
+func launch(t *testing.T, env []string, data string, args ...string) *dev {
 	t.Helper()
 	d := &dev{Data: data, t: t, said: &transcript{}, done: make(chan struct{})}
 	d.cmd = exec.Command(binary, append(args, "--data", data, "--listen", "127.0.0.1:0")...)
 	d.cmd.Stdout, d.cmd.Stderr = d.said, d.said
-	d.cmd.Env = withoutOwnServers(os.Environ())
+	d.cmd.Env = append(withoutOwnServers(os.Environ()), env...)
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can send what Ctrl-C sends: a signal to the group
 	d.begun = time.Now()
 	if err := d.cmd.Start(); err != nil {
@@ -203,6 +204,9 @@ func (d *dev) ends(limit time.Duration) bool {
 		return false
 	}
 }
+
+// running tells whether the process has not ended yet.
+func (d *dev) running() bool { return !d.ends(0) }
 
 // code is the exit status of a process that ended by itself.
 func (d *dev) code() int {

@@ -19,6 +19,8 @@ func TestCtrlCEndsEverythingAndTheNextStartFindsTheData(t *testing.T) {
 	customer.must(http.MethodPost, "/v1/orders", file(t, "six.json"), &o)
 	var events struct{ Data []map[string]any }
 	customer.must(http.MethodGet, "/v1/orders/"+o.ID+"/events", nil, &events)
+	paid := d.pays(customer, file(t, "one.json"))
+	until(t, time.Minute, "provisioning", func() bool { return len(d.ledger().Live) > 0 })
 	tenants, left := d.Tenants, servers(data)
 	if len(left) != 2 || len(events.Data) != 1 {
 		t.Fatalf("%d servers run and the draft has %d events; want 2 and 1", len(left), len(events.Data))
@@ -48,11 +50,15 @@ func TestCtrlCEndsEverythingAndTheNextStartFindsTheData(t *testing.T) {
 	if diff := cmp.Diff(o, customer.order(o.ID)); diff != "" {
 		t.Errorf("the draft (-first +second start):\n%s", diff)
 	}
-	again := events
+	var again struct{ Data []map[string]any }
 	customer.must(http.MethodGet, "/v1/orders/"+o.ID+"/events", nil, &again)
 	if diff := cmp.Diff(events, again); diff != "" {
 		t.Errorf("its events (-first +second start):\n%s", diff)
 	}
+	if paid = customer.follow(paid.ID, time.Minute); paid.State != "fulfilled" {
+		t.Errorf("the order that Ctrl-C came between is %s, want fulfilled", paid.State)
+	}
+	d.wantExactly(paid)
 }
 
 func TestASecondStartOnTheSameDataIsRefusedAndHarmsNothing(t *testing.T) {
@@ -60,7 +66,7 @@ func TestASecondStartOnTheSameDataIsRefusedAndHarmsNothing(t *testing.T) {
 	data := folder(t)
 	d := startDev(t, data)
 	before := servers(data)
-	second := launch(t, data, "dev", "--no-demo")
+	second := launch(t, nil, data, "dev", "--no-demo")
 	if !second.ends(20*time.Second) || second.code() != 1 {
 		t.Fatalf("the second start: status %d, want 1:\n%s", second.code(), second.said)
 	}
