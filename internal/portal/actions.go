@@ -36,16 +36,26 @@ type reasonedAction struct {
 }
 
 var reasonedActions = map[order.Action]reasonedAction{
-	order.ActCancel: {Text: "Cancel order", Title: "Cancel this order?", Sent: "The cancellation was taken.", Danger: true,
-		Verb: Verbs.CancelOrder},
-	order.ActRestore: {Text: "Restore as a draft", Title: "Restore this order?", Means: "It becomes a draft again, with its number and its prices as they were. Nothing is built and nothing is owed until you submit it; it then needs a new payment.", Sent: "The order is a draft again.",
-		Verb: Verbs.RestoreOrder},
-	order.ActRevertPayment: {Text: "Set payment aside", Title: "Set this payment aside?", Means: "The order waits for its payment again, and nothing of it is built. The payment stays on record as reverted; money that really came in has to be sent back by hand unless a gateway took it.", Sent: "The payment was set aside.", Danger: true, Fresh: true,
-		Verb: Verbs.RevertPayment},
-	order.ActHold: {Text: "Hold", Title: "Hold this order?", Means: "Nothing is checked or built until the hold is released. The payment stays as it is, and the customer can still cancel for a full refund.", Sent: "The order is held.",
-		Verb: Verbs.HoldOrder},
-	order.ActRelease: {Text: "Release", Title: "Release this order?", Means: "The checks begin, and building follows when every item passed them.", Sent: "The hold was released.",
-		Verb: Verbs.ReleaseOrder},
+	order.ActCancel: {
+		Text: "Cancel order", Title: "Cancel this order?", Sent: "The cancellation was taken.", Danger: true,
+		Verb: Verbs.CancelOrder,
+	},
+	order.ActRestore: {
+		Text: "Restore as a draft", Title: "Restore this order?", Means: "It becomes a draft again, with its number and its prices as they were. Nothing is built and nothing is owed until you submit it; it then needs a new payment.", Sent: "The order is a draft again.",
+		Verb: Verbs.RestoreOrder,
+	},
+	order.ActRevertPayment: {
+		Text: "Set payment aside", Title: "Set this payment aside?", Means: "The order waits for its payment again, and nothing of it is built. The payment stays on record as reverted; money that really came in has to be sent back by hand unless a gateway took it.", Sent: "The payment was set aside.", Danger: true, Fresh: true,
+		Verb: Verbs.RevertPayment,
+	},
+	order.ActHold: {
+		Text: "Hold", Title: "Hold this order?", Means: "Nothing is checked or built until the hold is released. The payment stays as it is, and the customer can still cancel for a full refund.", Sent: "The order is held.",
+		Verb: Verbs.HoldOrder,
+	},
+	order.ActRelease: {
+		Text: "Release", Title: "Release this order?", Means: "The checks begin, and building follows when every item passed them.", Sent: "The hold was released.",
+		Verb: Verbs.ReleaseOrder,
+	},
 }
 
 // actionRights is what a visitor must be allowed to do at all to be shown an action, refused or not.
@@ -53,8 +63,13 @@ var actionRights = []struct {
 	Action order.Action
 	Need   app.Permission
 }{
-	{order.ActEdit, app.WriteOrders}, {order.ActConfirmPayment, app.ConfirmMoney}, {order.ActHold, app.HoldOrders}, {order.ActRelease, app.HoldOrders},
-	{order.ActRevertPayment, app.RevertMoney}, {order.ActCancel, app.WriteOrders}, {order.ActRestore, app.WriteOrders},
+	{order.ActEdit, app.WriteOrders},
+	{order.ActConfirmPayment, app.ConfirmMoney},
+	{order.ActHold, app.HoldOrders},
+	{order.ActRelease, app.HoldOrders},
+	{order.ActRevertPayment, app.RevertMoney},
+	{order.ActCancel, app.WriteOrders},
+	{order.ActRestore, app.WriteOrders},
 }
 
 // actionsOf lists what the visitor can do to the order, and what they could in another state.
@@ -308,8 +323,10 @@ func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return again("Say when it was paid, as date and time.")
 	}
-	_, err = p.verbs.ConfirmPayment(r.Context(), v.Caller, app.ConfirmPayment{Order: d.Order.ID, Precondition: pre, Reference: view.Reference,
-		Amount: event.Amount{Amount: view.Amount, Currency: d.Order.Currency}, PaidAt: paidAt, Method: view.Method})
+	_, err = p.verbs.ConfirmPayment(r.Context(), v.Caller, app.ConfirmPayment{
+		Order: d.Order.ID, Precondition: pre, Reference: view.Reference,
+		Amount: event.Amount{Amount: view.Amount, Currency: d.Order.Currency}, PaidAt: paidAt, Method: view.Method,
+	})
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindInvalid {
 		if len(f.Violations) > 0 {
 			return again(messages(f.Violations)...)

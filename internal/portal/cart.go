@@ -107,8 +107,10 @@ func (p *Portal) showCart(w http.ResponseWriter, r *http.Request, v *visit, d *a
 	if err != nil {
 		return err
 	}
-	view := cartView{Order: d.Order, Items: items, Totals: totalsOf(d.Order), Methods: p.cfg.Methods, Method: d.Settings.PaymentMethod, Due: d.Settings.PaymentDueDays, Faults: faults,
-		MayEdit: slices.Contains(p.verbs.AllowedActions(v.Caller, d), order.ActEdit)}
+	view := cartView{
+		Order: d.Order, Items: items, Totals: totalsOf(d.Order), Methods: p.cfg.Methods, Method: d.Settings.PaymentMethod, Due: d.Settings.PaymentDueDays, Faults: faults,
+		MayEdit: slices.Contains(p.verbs.AllowedActions(v.Caller, d), order.ActEdit),
+	}
 	if !slices.Contains(view.Methods, view.Method) {
 		view.Method = view.Methods[0]
 	}

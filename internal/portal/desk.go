@@ -18,8 +18,11 @@ func (p *Portal) deskTabs(v *visit, here string) []tab {
 		text, path string
 		need       app.Permission
 	}{
-		{"Payments", "/desk/payments", app.ConfirmMoney}, {"Refunds by hand", "/desk/refunds", app.ReadDesk}, {"Dead letters", "/desk/letters", app.ReadDesk},
-		{"Figures", "/desk/figures", app.ReadAnalytics}, {"Routing", "/desk/routing", app.ReadRouting},
+		{"Payments", "/desk/payments", app.ConfirmMoney},
+		{"Refunds by hand", "/desk/refunds", app.ReadDesk},
+		{"Dead letters", "/desk/letters", app.ReadDesk},
+		{"Figures", "/desk/figures", app.ReadAnalytics},
+		{"Routing", "/desk/routing", app.ReadRouting},
 	}
 	var tabs []tab
 	for _, t := range all {
@@ -148,10 +151,14 @@ func (p *Portal) redrive(w http.ResponseWriter, r *http.Request, v *visit) error
 }
 
 // suggestions word what an operator should try first.
-var suggestions = map[string]string{
-	"redrive":        "Try again: the fault may be over.",
-	"remove-by-hand": "Remove it at the provider by hand, then try again.",
-	"nothing":        "Nothing to do.",
+var suggestions = map[app.Suggestion]string{
+	app.SuggestRedrive:   "Try again: the fault may be over.",
+	app.SuggestRemove:    "Remove it at the provider by hand, then try again.",
+	app.SuggestPayByHand: "Refund it by hand, then two people say so.",
+	app.SuggestAddress:   "Mend the customer's address or key, then try again.",
+	app.SuggestSecond:    "One person has signed to abandon it; a second one looks at the proof.",
+	app.SuggestWait:      "Nothing to do: it closes when the item has gone.",
+	app.SuggestNothing:   "Nothing to do.",
 }
 
 // bar is one bar of the figures' chart.

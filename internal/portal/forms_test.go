@@ -154,8 +154,10 @@ func TestEveryFormWorksWithoutScriptsFromConfiguratorToOrder(t *testing.T) {
 	cart := bor.get(added.to)
 	mustContain(t, cart, "web-1", "web-2", "€10.00", "€96.00", "€106.00", "All or nothing", "Item by item")
 
-	submitted := bor.post(added.to, url.Values{"version": {hidden(t, cart, "version")}, "expected_total": {hidden(t, cart, "expected_total")},
-		"policy": {"all_or_nothing"}, "external_id": {"po-1"}, "payment_method": {"manual"}, "do": {"submit"}})
+	submitted := bor.post(added.to, url.Values{
+		"version": {hidden(t, cart, "version")}, "expected_total": {hidden(t, cart, "expected_total")},
+		"policy": {"all_or_nothing"}, "external_id": {"po-1"}, "payment_method": {"manual"}, "do": {"submit"},
+	})
 	if submitted.status != http.StatusSeeOther {
 		t.Fatalf("submit: status %d", submitted.status)
 	}
@@ -459,8 +461,10 @@ func TestAdminSavesSettingsAndABrandThatCanBeRead(t *testing.T) {
 	s := portaltest.NewStory(newClock().Now)
 	adam := signedIn(t, serve(t, s, nil), s.Adam)
 	page := adam.get("/settings")
-	form := url.Values{"version": {hidden(t, page, "version")}, "name": {"Acme Cloud"}, "currency": {"EUR"}, "time_zone": {"Europe/Vienna"}, "payment_method": {"manual"},
-		"safety_window": {"10"}, "payment_due_days": {"14"}, "quote_valid_days": {"soon"}, "brand_color": {"#ff8800"}, "brand_contrast": {"#ffffff"}}
+	form := url.Values{
+		"version": {hidden(t, page, "version")}, "name": {"Acme Cloud"}, "currency": {"EUR"}, "time_zone": {"Europe/Vienna"}, "payment_method": {"manual"},
+		"safety_window": {"10"}, "payment_due_days": {"14"}, "quote_valid_days": {"soon"}, "brand_color": {"#ff8800"}, "brand_contrast": {"#ffffff"},
+	}
 	wrong := adam.post("/settings", form)
 	if wrong.status != http.StatusUnprocessableEntity {
 		t.Errorf("an unreadable brand: status %d, want 422", wrong.status)

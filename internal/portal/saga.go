@@ -115,8 +115,10 @@ func sagaOf(v *visit, o *order.Order, record app.SagaRecord) sagaView {
 			view.Rows = append(view.Rows, sagaRow{Text: rowText(names[l.Unit], l.Part), Y: i * sagaRowOf})
 		}
 		begun := l.At.Add(-l.Took)
-		view.Rows[i].Bars = append(view.Rows[i].Bars, sagaBar{X: sagaLeft + scaled(begun.Sub(first), length), Width: max(4, scaled(l.Took, length)), Tone: classTone(l.Class).Class, Back: back[l.Unit],
-			Title: fmt.Sprintf("%s %s: %s, %s", names[l.Unit], l.Part, classText(l), tookText(l.Took))})
+		view.Rows[i].Bars = append(view.Rows[i].Bars, sagaBar{
+			X: sagaLeft + scaled(begun.Sub(first), length), Width: max(4, scaled(l.Took, length)), Tone: classTone(l.Class).Class, Back: back[l.Unit],
+			Title: fmt.Sprintf("%s %s: %s, %s", names[l.Unit], l.Part, classText(l), tookText(l.Took)),
+		})
 	}
 	slices.Reverse(view.Lines)
 	view.Height = len(view.Rows)*sagaRowOf + 8

@@ -85,8 +85,10 @@ func (m member) fields(at string) []field {
 	fields := make([]field, 0, len(keys))
 	for _, key := range keys {
 		p := m.Properties[key]
-		f := field{Pointer: at + "/" + key, Label: p.UI.Label, Help: p.UI.Help, Unit: p.UI.Unit, Widget: p.UI.Widget, Type: p.Type,
-			Min: p.Minimum, Max: p.Maximum, MaxLen: p.MaxLength, Optional: !slices.Contains(m.Required, key), Fields: p.fields(at + "/" + key)}
+		f := field{
+			Pointer: at + "/" + key, Label: p.UI.Label, Help: p.UI.Help, Unit: p.UI.Unit, Widget: p.UI.Widget, Type: p.Type,
+			Min: p.Minimum, Max: p.Maximum, MaxLen: p.MaxLength, Optional: !slices.Contains(m.Required, key), Fields: p.fields(at + "/" + key),
+		}
 		if f.Unit == f.Label {
 			f.Unit = ""
 		}

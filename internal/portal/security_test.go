@@ -283,8 +283,10 @@ func (broken) Catalog(context.Context) (*catalog.Catalog, error) { panic("hunter
 func TestInternalFaultShowsItsNumberAndNothingElse(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
-	handler := portal.New(broken{s.Fake}, portal.Config{Dev: true, Now: s.Fake.Now, RequestID: func() string { return "req-42" },
-		Users: []portal.DemoUser{{Tenant: s.Acme, TenantName: "Acme", Member: s.Ana.Member, Role: tenant.Customer, Email: "ana@acme.example"}}})
+	handler := portal.New(broken{s.Fake}, portal.Config{
+		Dev: true, Now: s.Fake.Now, RequestID: func() string { return "req-42" },
+		Users: []portal.DemoUser{{Tenant: s.Acme, TenantName: "Acme", Member: s.Ana.Member, Role: tenant.Customer, Email: "ana@acme.example"}},
+	})
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	ana := signedIn(t, server, s.Ana)

@@ -142,8 +142,10 @@ func (p *Portal) visitor(r *http.Request) (*visit, error) {
 	if err != nil {
 		return nil, nil //nolint:nilerr // as above
 	}
-	a := tenant.Actor{Tenant: t, Kind: tenant.KindMember, Member: m, Role: tenant.Role(p.sessions.GetInt(ctx, keyRole)),
-		Scopes: strings.Fields(p.sessions.GetString(ctx, keyScopes))}
+	a := tenant.Actor{
+		Tenant: t, Kind: tenant.KindMember, Member: m, Role: tenant.Role(p.sessions.GetInt(ctx, keyRole)),
+		Scopes: strings.Fields(p.sessions.GetString(ctx, keyScopes)),
+	}
 	v := &visit{Caller: app.Caller{Actor: a, RequestID: r.Header.Get(requestID)}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
 	v.me, err = p.verbs.Me(ctx, v.Caller)
 	if f := fault.Of(err); f != nil && (f.Kind == fault.KindNotFound || f.Kind == fault.KindUnauthenticated) {

@@ -58,8 +58,10 @@ func NewFake(now func() time.Time) *Fake {
 	if err != nil {
 		panic(err)
 	}
-	return &Fake{Now: now, cat: cat, members: map[tenant.MemberID]app.Member{}, settings: map[tenant.ID]app.Settings{}, keys: map[string]tenant.Actor{},
-		pgp: map[tenant.MemberID]*app.KeyInfo{}, phrases: map[id.Of[app.Delivery]]string{}, rights: &app.App{}}
+	return &Fake{
+		Now: now, cat: cat, members: map[tenant.MemberID]app.Member{}, settings: map[tenant.ID]app.Settings{}, keys: map[string]tenant.Actor{},
+		pgp: map[tenant.MemberID]*app.KeyInfo{}, phrases: map[id.Of[app.Delivery]]string{}, rights: &app.App{},
+	}
 }
 
 // id is a UUIDv7 whose tail counts.
@@ -330,8 +332,10 @@ func (f *Fake) CreateOrder(_ context.Context, c app.Caller, in app.CreateOrder) 
 	policy, _ := order.ParsePolicy(in.Policy)
 	oid := f.id()
 	sum := sha256.Sum256(oid[:])
-	o := &order.Order{ID: oid, Tenant: c.Tenant, Number: "ORD-" + strings.ToUpper(hex.EncodeToString(sum[:4])), ExternalID: in.ExternalID, Customer: c.Member, State: order.Draft, Policy: policy,
-		Currency: f.settings[c.Tenant].Currency, CreatedAt: f.Now()}
+	o := &order.Order{
+		ID: oid, Tenant: c.Tenant, Number: "ORD-" + strings.ToUpper(hex.EncodeToString(sum[:4])), ExternalID: in.ExternalID, Customer: c.Member, State: order.Draft, Policy: policy,
+		Currency: f.settings[c.Tenant].Currency, CreatedAt: f.Now(),
+	}
 	h := &held{d: &app.Dossier{Order: o, Settings: f.settings[c.Tenant], Customer: f.members[c.Member]}}
 	if err := f.fill(o, in.Items); err != nil {
 		return nil, err

@@ -64,8 +64,10 @@ func vps(label, plan string) app.ItemInput {
 }
 
 func cluster(label string) app.ItemInput {
-	return app.ItemInput{Product: "kubernetes", Region: "mb-1", BillingCycle: "annual", Label: label,
-		Configuration: json.RawMessage(`{"workers":5,"storage_gb":500,"storage_class":"fast","autoscaling":{"enabled":true,"min_workers":3,"max_workers":12}}`)}
+	return app.ItemInput{
+		Product: "kubernetes", Region: "mb-1", BillingCycle: "annual", Label: label,
+		Configuration: json.RawMessage(`{"workers":5,"storage_gb":500,"storage_class":"fast","autoscaling":{"enabled":true,"min_workers":3,"max_workers":12}}`),
+	}
 }
 
 func database(label string) app.ItemInput {
@@ -231,8 +233,10 @@ func (s *Story) stuck() {
 		it.Detail = "The machine could not be removed"
 		d.Units = append(d.Units, fulfil.Unit{ID: s.Fake.id(), Item: it.ID, Kind: fulfil.Provision, State: fulfil.Stuck, Undoing: true, Try: 5})
 		d.Order.Resettle("")
-		s.Fake.letters = append(s.Fake.letters, app.DeadLetter{ID: s.Fake.id(), Order: o, Item: it.ID, Source: "step", Class: fault.Protected, Code: "undo-exhausted", Detail: "The server is protected against deletion at the provider.",
-			Step: "server", Attempts: 6, FirstFailedAt: s.Fake.Now().Add(-time.Hour), At: s.Fake.Now().Add(-50 * time.Minute)})
+		s.Fake.letters = append(s.Fake.letters, app.DeadLetter{
+			ID: s.Fake.id(), Order: o, Item: it.ID, Source: "step", Class: fault.Protected, Code: "undo-exhausted", Detail: "The server is protected against deletion at the provider.",
+			Step: "server", Attempts: 6, FirstFailedAt: s.Fake.Now().Add(-time.Hour), At: s.Fake.Now().Add(-50 * time.Minute),
+		})
 		s.Fake.work = append(s.Fake.work, app.WorkItem{Refund: *r, Order: o, Number: d.Order.Number, Reference: "SI56-stuck", Since: s.Fake.Now().Add(-3 * time.Hour)})
 	})
 }
