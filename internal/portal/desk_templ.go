@@ -825,9 +825,9 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var44 string
-				templ_7745c5c3_Var44, templ_7745c5c3_Err = templ.JoinStringErrs(suggestions[string(l.Suggested())])
+				templ_7745c5c3_Var44, templ_7745c5c3_Err = templ.JoinStringErrs(suggestions[l.Suggested()])
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 148, Col: 85}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 148, Col: 77}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var44))
 				if templ_7745c5c3_Err != nil {
@@ -837,7 +837,7 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if view.MayWrite && string(l.Suggested()) != "nothing" {
+				if view.MayWrite && l.Suggested() != app.SuggestNothing {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 70, "<form method=\"post\" action=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
