@@ -1,0 +1,392 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/catalog"
+	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+const anOrder = `{"items":[` + theVPS + `]}`
+
+// wantReplay sends a request again and compares the answer, to the byte, with the first.
+func (r *real) wantReplay(what string, first, again *httptest.ResponseRecorder) {
+	r.Helper()
+	if again.Header().Get("Idempotent-Replayed") != "true" {
+		r.Errorf("%s was not replayed: %d %s", what, again.Code, again.Body)
+	}
+	h := again.Header().Clone()
+	h.Del("Idempotent-Replayed")
+	h.Set("X-Request-Id", first.Header().Get("X-Request-Id"))
+	if again.Code != first.Code || again.Body.String() != first.Body.String() {
+		r.Errorf("%s: the replay is %d %s, the first was %d %s", what, again.Code, again.Body, first.Code, first.Body)
+	}
+	if diff := cmp.Diff(first.Header(), h); diff != "" {
+		r.Errorf("%s: headers of the replay (-first +replay):\n%s", what, diff)
+	}
+}
+
+func (r *real) wantFresh(what string, w *httptest.ResponseRecorder, verdictWanted string) {
+	r.Helper()
+	r.want(what, w, verdictWanted)
+	if w.Header().Get("Idempotent-Replayed") != "" {
+		r.Errorf("%s was replayed", what)
+	}
+}
+
+func TestAHundredSendersOfOneKeyHaveOneEffect(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	submitted := r.submitted()
+	for what, at := range map[string]struct{ who, target, body, first string }{
+		"create":  {r.as(tenant.Customer), "/v1/orders", anOrder, "201"},
+		"confirm": {r.as(tenant.Operator), "/v1/orders/" + submitted.ID + "/payment/confirm", confirmation("once", submitted.Totals.DueNow), "200"},
+	} {
+		before := r.count(`SELECT count(*) FROM platforma.order_event`)
+		answers := make([]*httptest.ResponseRecorder, 100)
+		var senders sync.WaitGroup
+		start := make(chan struct{})
+		for i := range answers {
+			q := r.request(at.who, "POST", at.target, at.body, "Idempotency-Key", "one-key-"+what)
+			senders.Go(func() {
+				<-start
+				answers[i] = httptest.NewRecorder()
+				r.api.ServeHTTP(answers[i], q)
+			})
+		}
+		close(start)
+		senders.Wait()
+		var first *httptest.ResponseRecorder
+		for _, w := range answers {
+			if verdict(w) == at.first && w.Header().Get("Idempotent-Replayed") == "" {
+				if first != nil {
+					t.Fatalf("%s: two first answers:\n%s\n%s", what, first.Body, w.Body)
+				}
+				first = w
+			}
+		}
+		if first == nil {
+			t.Fatalf("%s: no first answer among a hundred; one is %d %s", what, answers[0].Code, answers[0].Body)
+		}
+		for _, w := range answers {
+			switch {
+			case w == first:
+			case w.Code == 409:
+				r.want(what+" at the same time", w, "409 idempotency-key-in-use")
+				if w.Header().Get("Retry-After") != "1" {
+					t.Errorf("%s: in use, Retry-After = %q", what, w.Header().Get("Retry-After"))
+				}
+			default:
+				r.wantReplay(what, first, w)
+			}
+		}
+		if n := r.count(`SELECT count(*) FROM platforma.order_event`) - before; n != 1 {
+			t.Errorf("%s: %d events of a hundred requests, want 1", what, n)
+		}
+		if n := r.count(`SELECT count(*) FROM platforma.idempotency WHERE key = $1`, "one-key-"+what); n != 1 {
+			t.Errorf("%s: %d answers are kept, want 1", what, n)
+		}
+		r.wantReplay(what+" later", first, r.send(at.who, "POST", at.target, at.body, "Idempotency-Key", "one-key-"+what))
+	}
+	if n := r.count(`SELECT count(*) FROM platforma.orders`); n != 2 {
+		t.Errorf("%d orders, want 2: the submitted one and one of a hundred", n)
+	}
+}
+
+func TestAKeyThatIsInUseIsAnsweredAsSuchAndKeepsNothing(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	conn := r.DB.Super(t)
+	holder, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := holder.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2::text, 0))`, r.Tenant.ID.String(), "busy"); err != nil {
+		t.Fatal(err)
+	}
+	before := r.rows()
+	w := r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "busy")
+	r.want("a key in use", w, "409 idempotency-key-in-use")
+	if got := w.Header().Get("Retry-After"); got != "1" {
+		t.Errorf("Retry-After = %q, want 1", got)
+	}
+	r.wantSameRows("a key in use", before)
+	if err := holder.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.wantFresh("the key after its holder died", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "busy"), "201")
+}
+
+func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	n := 0
+	write := func(what, who, method, target, body string) *httptest.ResponseRecorder {
+		t.Helper()
+		n++
+		key := fmt.Sprintf("key-%d", n)
+		first := r.send(who, method, target, body, "Idempotency-Key", key)
+		if first.Code >= 300 {
+			t.Fatalf("%s answered %d %s", what, first.Code, first.Body)
+		}
+		before := r.rows()
+		r.wantReplay(what, first, r.send(who, method, target, body, "Idempotency-Key", `"`+key+`"`)) // quoted is the same key
+		r.wantSameRows("the replay of "+what, before)
+		return first
+	}
+	customer, operator, admin := r.as(tenant.Customer), r.as(tenant.Operator), r.as(tenant.Admin)
+	created := write("create", customer, "POST", "/v1/orders", `{"external_id":"po-1","items":[`+theVPS+`]}`)
+	o := r.orderOf(created)
+	at := "/v1/orders/" + o.ID
+	if created.Header().Get("ETag") != `"1"` || created.Header().Get("Location") != at {
+		t.Errorf("created with ETag %q and Location %q", created.Header().Get("ETag"), created.Header().Get("Location"))
+	}
+	write("edit", customer, "PATCH", at, `{"version":1,"fulfillment_policy":"all_or_nothing"}`)
+	write("submit", customer, "POST", at+"/submit", `{"version":2}`)
+	write("confirm", operator, "POST", at+"/payment/confirm", confirmation("r1", o.Totals.DueNow))
+	write("hold", operator, "POST", at+"/hold", `{"reason":"look"}`)
+	write("release", operator, "POST", at+"/release", "")
+	write("revert", operator, "POST", at+"/payment/revert", `{"reason":"bounced"}`)
+	write("confirm again", operator, "POST", at+"/payment/confirm", confirmation("r2", o.Totals.DueNow))
+	cancelled := r.orderOf(write("cancel", customer, "POST", at+"/cancel", `{"reason":"changed my mind"}`))
+	r.Settle(parseOrder(t, o.ID))
+	write("work item", operator, "POST", "/v1/work-items/"+cancelled.Refunds[0].ID+"/done", `{"order":"`+o.ID+`","reason":"sent"}`)
+	write("restore", customer, "POST", at+"/restore", "")
+	write("submit again", customer, "POST", at+"/submit", "")
+	write("confirm a third time", operator, "POST", at+"/payment/confirm", confirmation("r3", o.Totals.DueNow))
+	r.Settle(parseOrder(t, o.ID))
+	write("redeliver", customer, "POST", at+"/items/"+o.Items[0].ID+"/redeliver", "")
+	write("delivery key away", customer, "DELETE", "/v1/me/delivery-key", "")
+	write("settings", admin, "PUT", "/v1/settings", r.settings(nil))
+
+	r.Sim.Script(sim.Fault{Label: "stays", Operation: sim.OpDelete, Kind: "refused"})
+	r.Sim.Script(sim.Fault{Label: "stays", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
+	stuck := r.orderOf(r.customer("POST", "/v1/orders", strings.Replace(anOrder, `"web"`, `"stays"`, 1)))
+	r.orderOf(r.customer("POST", "/v1/orders/"+stuck.ID+"/submit", ""))
+	r.orderOf(r.operator("POST", "/v1/orders/"+stuck.ID+"/payment/confirm", confirmation("r4", stuck.Totals.DueNow)))
+	r.Settle(parseOrder(t, stuck.ID))
+	var letters struct{ Data []struct{ ID, Cause string } }
+	r.decode(r.operator("GET", "/v1/dead-letters?state=open&order="+stuck.ID, ""), &letters)
+	for _, l := range letters.Data {
+		if w := r.operator("POST", "/v1/dead-letters/"+l.ID+"/redrive", "", "Idempotency-Key", "redrive-"+l.ID); w.Code == 200 {
+			r.wantReplay("redrive", w, r.operator("POST", "/v1/dead-letters/"+l.ID+"/redrive", "", "Idempotency-Key", "redrive-"+l.ID))
+			return
+		}
+	}
+	t.Errorf("none of the dead letters %+v of %s could be tried again", letters.Data, r.Picture(parseOrder(t, stuck.ID)))
+}
+
+// settings are those of the tenant as they stand, with some members changed, as a body to PUT.
+func (r *real) settings(changed map[string]any) string {
+	r.Helper()
+	var s map[string]any
+	r.decode(r.admin("GET", "/v1/settings", ""), &s)
+	for name, v := range changed {
+		s[name] = v
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(b)
+}
+
+// changeVPS puts a new version of the product on sale, by replacing texts of the one before.
+func (r *real) changeVPS(version int, oldnew ...string) {
+	r.Helper()
+	for _, e := range catalog.Default() {
+		if e.Name != "vps" {
+			continue
+		}
+		e.Version, e.ValidFrom = version, r.Clock.Now()
+		e.Body = json.RawMessage(strings.NewReplacer(oldnew...).Replace(string(e.Body)))
+		if err := r.DB.API(r).AddCatalogEntries(r.Context(), []catalog.Entry{e}, "test", "change the VPS"); err != nil {
+			r.Fatalf("change the catalogue: %v", err)
+		}
+	}
+	r.Clock.Advance(6 * time.Second) // a change shows everywhere within 5 s
+}
+
+func TestARetriedCreateReplaysAfterTheCatalogueChanged(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	first := r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "k")
+	r.wantFresh("create", first, "201")
+	r.changeVPS(2, `"business"`, `"commerce"`)
+	r.wantFresh("the same anew", r.customer("POST", "/v1/orders", anOrder), "422 validation-failed")
+	r.wantReplay("the retry", first, r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "k"))
+}
+
+func TestARetriedEditReplaysWithItsStaleVersionAndAReplayedSubmitRecreatesNothing(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	o := r.create(theVPS)
+	at := "/v1/orders/" + o.ID
+	first := r.customer("PATCH", at, `{"version":1,"external_id":"a"}`, "Idempotency-Key", "edit")
+	r.wantFresh("edit", first, "200")
+	byHeader := r.customer("PATCH", at, `{"external_id":"b"}`, "If-Match", `"2"`, "Idempotency-Key", "edit-2")
+	r.wantFresh("edit by If-Match", byHeader, "200")
+	r.wantFresh("edit with the stale version", r.customer("PATCH", at, `{"version":1,"external_id":"a"}`), "409 version-conflict")
+	r.wantReplay("the retried edit", first, r.customer("PATCH", at, `{"version":1,"external_id":"a"}`, "Idempotency-Key", "edit"))
+	r.wantReplay("the edit by If-Match", byHeader, r.customer("PATCH", at, `{"external_id":"b"}`, "If-Match", `"2"`, "Idempotency-Key", "edit-2"))
+	submit := r.customer("POST", at+"/submit", "", "Idempotency-Key", "submit")
+	r.wantFresh("submit", submit, "200")
+	r.wantFresh("cancel", r.customer("POST", at+"/cancel", ""), "200")
+	before := r.rows()
+	r.wantReplay("submit after the cancel", submit, r.customer("POST", at+"/submit", "", "Idempotency-Key", "submit"))
+	r.wantReplay("edit after the cancel", first, r.customer("PATCH", at, `{"version":1,"external_id":"a"}`, "Idempotency-Key", "edit"))
+	r.wantSameRows("replays", before)
+}
+
+func TestAKeyBelongsToOneRequestOfOneMember(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	o := r.create(theVPS)
+	at := "/v1/orders/" + o.ID
+	const key = "only-one"
+	r.wantFresh("edit", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key), "200")
+	before := r.rows()
+	const reused = "422 idempotency-key-reused"
+	r.want("another body", r.customer("PATCH", at, `{"external_id":"b"}`, "If-Match", `"1"`, "Idempotency-Key", key), reused)
+	r.want("the body spelt otherwise", r.customer("PATCH", at, `{"external_id": "a"}`, "If-Match", `"1"`, "Idempotency-Key", key), reused)
+	r.want("another If-Match", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"2"`, "Idempotency-Key", key), reused)
+	r.want("another path", r.customer("POST", at+"/cancel", "{}", "Idempotency-Key", key), reused)
+	r.want("another route", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", key), reused)
+	r.want("another member", r.operator("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key), reused)
+	r.want("another media type", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key, "Content-Type", "application/json; charset=utf-8"), reused)
+	r.wantSameRows("a key of another request", before)
+	r.wantFresh("another tenant's key of the same text", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", anOrder, "Idempotency-Key", key), "201")
+}
+
+func TestOutcomesAreKeptAndWhoYouAreIsAskedAnew(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	o := r.create(theVPS)
+	at := "/v1/orders/" + o.ID
+	kept := map[string]struct {
+		who    string
+		method string
+		target string
+		body   string
+		header []string
+		want   string
+	}{
+		"illegal":  {r.as(tenant.Operator), "POST", at + "/payment/confirm", confirmation("r", o.Totals.DueNow), nil, "409 illegal-transition"},
+		"total":    {r.as(tenant.Customer), "POST", at + "/submit", `{"expected_total":{"amount":"1.00","currency":"EUR"}}`, nil, "422 total-mismatch"},
+		"version":  {r.as(tenant.Customer), "POST", at + "/submit", `{"version":2}`, nil, "409 version-conflict"},
+		"if-match": {r.as(tenant.Customer), "POST", at + "/submit", "", []string{"If-Match", `"2"`}, "412 precondition-failed"},
+		"fault":    {r.as(tenant.Customer), "POST", "/v1/orders", strings.Replace(anOrder, "business", "gold", 1), nil, "422 validation-failed"},
+	}
+	first := map[string]*httptest.ResponseRecorder{}
+	for key, k := range kept {
+		first[key] = r.send(k.who, k.method, k.target, k.body, append(k.header, "Idempotency-Key", key)...)
+		r.wantFresh(key, first[key], k.want)
+	}
+	if n := r.count(`SELECT count(*) FROM platforma.idempotency`); n != len(kept) {
+		t.Errorf("%d answers are kept, want %d", n, len(kept))
+	}
+	if n := r.count(`SELECT count(*) FROM platforma.order_event`); n != 1 {
+		t.Errorf("%d events, want the create's alone: a kept refusal writes nothing else", n)
+	}
+	r.wantFresh("submit", r.customer("POST", at+"/submit", `{"version":1}`), "200") // now version 2: all but the total would be accepted
+	for key, k := range kept {
+		r.wantReplay(key, first[key], r.send(k.who, k.method, k.target, k.body, append(k.header, "Idempotency-Key", key)...))
+	}
+
+	before := r.rows()
+	r.want("forbidden", r.customer("POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "403 forbidden")
+	r.want("absent", r.operator("POST", "/v1/orders/"+noID+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "404 not-found")
+	r.want("malformed", r.operator("POST", at+"/payment/confirm", `{`, "Idempotency-Key", "anew"), "400 malformed-json")
+	r.want("by schema", r.operator("POST", at+"/payment/confirm", `{}`, "Idempotency-Key", "anew"), "422 validation-failed")
+	r.want("nobody", r.send("", "POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "401 unauthenticated")
+	r.want("no version", r.customer("PATCH", at, `{}`, "Idempotency-Key", "anew"), "428 version-required")
+	r.wantSameRows("what is not kept", before)
+	r.wantFresh("the same key for the real thing", r.operator("POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "200")
+}
+
+// interrupted are verbs during whose transaction, between its reads and its writes, something happens:
+// the answer is rendered there.
+type interrupted struct {
+	*app.App
+	happens func()
+}
+
+func (i interrupted) AllowedActions(c app.Caller, d *app.Dossier) []order.Action {
+	i.happens()
+	return i.App.AllowedActions(c, d)
+}
+
+func TestACrashBetweenReadingAndWritingLeavesNothing(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	draft := r.create(theVPS)
+	for what, happens := range map[string]func(cancel func()){
+		"client-goes":  func(cancel func()) { cancel() },
+		"verb-panics":  func(func()) { panic("crash") },
+		"server-stops": func(cancel func()) { cancel(); panic("crash") },
+	} {
+		for _, at := range []struct{ target, body, done string }{{"/v1/orders", anOrder, "201"}, {"/v1/orders/" + draft.ID + "/cancel", "", "200"}} {
+			before := r.rows()
+			ctx, cancel := context.WithCancel(t.Context())
+			api := httpapi.New(interrupted{r.Verbs.API, func() { happens(cancel) }}, httpapi.Config{
+				Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), NewRequestID: func() string { return noID },
+			})
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, r.request(r.as(tenant.Customer), "POST", at.target, at.body, "Idempotency-Key", what+at.target).WithContext(ctx))
+			cancel()
+			if w.Code != 503 && w.Code != 500 {
+				t.Errorf("%s during %s: answered %d %s", what, at.target, w.Code, w.Body)
+			}
+			r.wantSameRows(what+" during "+at.target, before)
+			if at.done == "201" {
+				r.wantFresh("the retry after "+what, r.customer("POST", at.target, at.body, "Idempotency-Key", what+at.target), at.done)
+			}
+		}
+	}
+	r.wantFresh("the cancel at last", r.customer("POST", "/v1/orders/"+draft.ID+"/cancel", "", "Idempotency-Key", "client-goes/v1/orders/"+draft.ID+"/cancel"), "200")
+}
+
+func TestKeysHoldForThreeDaysAndExternalIDsForEver(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	const body = `{"external_id":"po-4711","items":[` + theVPS + `]}`
+	first := r.customer("POST", "/v1/orders", body, "Idempotency-Key", "k")
+	r.wantFresh("create", first, "201")
+	worker := r.DB.Worker(t)
+	purge := func() {
+		t.Helper()
+		if err := worker.PurgeKeys(t.Context(), r.Clock.Now().Add(-72*time.Hour), 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, wait := range []time.Duration{24*time.Hour - time.Second, 48 * time.Hour} { // to 23:59:59, to 71:59:59
+		r.Clock.Advance(wait)
+		purge()
+		r.wantReplay(wait.String()+" later", first, r.customer("POST", "/v1/orders", body, "Idempotency-Key", "k"))
+	}
+	r.Clock.Advance(2 * time.Second)
+	purge()
+	w := r.customer("POST", "/v1/orders", body, "Idempotency-Key", "k")
+	r.wantFresh("after three days", w, "409 external-id-in-use")
+	var p struct {
+		Order string `json:"order_id"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Order != r.orderOf(first).ID {
+		t.Errorf("the conflict does not name the order: %s", w.Body)
+	}
+}
