@@ -57,6 +57,9 @@ var table = map[string]row{
 	"payment":  {ours: ground},
 	"app":      {ours: contracts},
 
+	// What lets a test end a process between a verb and its ports; in no shipped binary.
+	"crashpoint": {ours: verbs},
+
 	// The adapters: app and the domain, never each other.
 	"postgres":            {ours: append(slices.Clone(verbs), "postgres/migrations"), libs: []string{pgx, "github.com/pressly/goose/v3"}},
 	"postgres/migrations": {},
@@ -83,7 +86,7 @@ var table = map[string]row{
 
 	// Wiring: the one place besides cmd that knows everybody (ADR 0009).
 	"process":       {ours: wired, libs: []string{"github.com/google/uuid"}},
-	"cmd/platforma": {ours: slices.Concat(wired, checker, []string{"process", "embedded"}), libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+	"cmd/platforma": {ours: slices.Concat(wired, checker, []string{"process", "embedded", "crashpoint"}), libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
 
 	// Programs of the build.
 	"embedded/cmd/withpostgres": {ours: []string{"embedded"}},
@@ -98,7 +101,7 @@ var table = map[string]row{
 	"provider/providertest": {kit: true, ours: contracts},
 	"provider/sim/simtest":  {kit: true, ours: []string{"provider", "provider/sim"}},
 	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "portal"), libs: []string{chromedp}},
-	"world":                 {kit: true, ours: slices.Concat(wired, checker, []string{"process", "embedded", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest"}), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
+	"world":                 {kit: true, ours: slices.Concat(wired, checker, []string{"process", "embedded", "crashpoint", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest"}), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
 	"arch":                  {ours: []string{"arch/commandline"}},
 }
 

@@ -84,6 +84,18 @@ type Config struct {
 	Conns int // of each login's pool; 0 is the store's default
 	// NewID makes UUIDv7s; nil is this package's, by real time. Tests give their clock's.
 	NewID func() [16]byte
+	// Seam is nil in every shipped binary.
+	Seam Seam
+}
+
+// Seam stands between a process and what it reaches, in builds that let a test end the process at a
+// named moment (package crashpoint).
+type Seam interface {
+	// Ports changes what a login's verbs work with.
+	Ports(d *app.Deps)
+	// Effect wraps a consumer's effect, Outbox the relay's outbox.
+	Effect(apply app.Effect) app.Effect
+	Outbox(o app.Outbox) app.Outbox
 }
 
 // Process is running work. Handler serves API and pages; it listens nowhere by itself.
@@ -142,7 +154,11 @@ func (p *Process) start(ctx, run context.Context) error {
 		return err
 	}
 	if p.has(Relay) {
-		p.relay = kafka.NewRelay(p.cfg.Kafka, 0, p.cfg.Installation, p.logins[postgres.LoginRelay], p.cfg.Log)
+		var outbox app.Outbox = p.logins[postgres.LoginRelay]
+		if p.cfg.Seam != nil {
+			outbox = p.cfg.Seam.Outbox(outbox)
+		}
+		p.relay = kafka.NewRelay(p.cfg.Kafka, 0, p.cfg.Installation, outbox, p.cfg.Log)
 		p.loop(run, p.relay.RunForever)
 	}
 	if err := p.startConsumers(run); err != nil {
@@ -232,8 +248,12 @@ func (p *Process) startConsumers(run context.Context) error {
 		if s.role == Audit {
 			verbs = p.verbs.Audit
 		}
+		apply := s.use(verbs)
+		if p.cfg.Seam != nil {
+			apply = p.cfg.Seam.Effect(apply)
+		}
 		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: p.refusals(), Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}
-		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.who, Group: groupOf(p.cfg.Kafka.Names, s.who), Apply: s.use(verbs)})
+		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.who, Group: groupOf(p.cfg.Kafka.Names, s.who), Apply: apply})
 		p.readers = append(p.readers, c)
 		p.loop(run, func(ctx context.Context) {
 			for ctx.Err() == nil {

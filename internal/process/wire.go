@@ -33,6 +33,20 @@ func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Contex
 			Mailer: mailer{}, PortalURL: cfg.PublicURL, Consumers: status, Fallback: cfg.Fallback,
 		})
 	}
+	v, err := wire(cfg, logins, verbs)
+	if err != nil || cfg.Seam == nil {
+		return v, err
+	}
+	for _, a := range []*app.App{v.API, v.Portal, v.Worker, v.Audit} {
+		if a != nil {
+			cfg.Seam.Ports(&a.Deps)
+		}
+	}
+	return v, nil
+}
+
+// wire gives the portal's and the worker's verbs what they have besides.
+func wire(cfg Config, logins map[string]*postgres.DB, verbs func(login string) *app.App) (Verbs, error) {
 	v := Verbs{API: verbs(postgres.LoginAPI), Portal: verbs(postgres.LoginPortal), Worker: verbs(postgres.LoginWorker), Audit: verbs(postgres.LoginAudit)}
 	if v.Portal != nil {
 		v.Portal.Passphrases = taker{db: logins[postgres.LoginPortal], vault: vault.New(cfg.PassphraseKEK)}

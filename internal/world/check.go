@@ -38,7 +38,7 @@ func (w *World) facts() invariant.Facts {
 		w.t.Fatalf("look at the world: %v", err)
 	}
 	http.DefaultClient.CloseIdleConnections()
-	f.Topic = &invariant.Topic{Records: slices.Clone(w.topic)}
+	f.Topic = &invariant.Topic{Records: slices.Clone(w.broker.topic)}
 	f.AtRest = invariant.Resting(f)
 	for i := range f.Orders {
 		f.Orders[i].AtRest = f.AtRest

@@ -22,7 +22,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fulfil"
-	"github.com/platforma-cloud/orders/internal/invariant"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
@@ -52,11 +51,9 @@ type World struct {
 
 	t      testing.TB
 	outbox app.OutboxLease
-	batch  int64
-	epoch  int64
+	broker broker
 	logins map[string]*postgres.DB
 	asleep map[fulfil.UnitID]time.Time // units whose verb asked to be called later, as a job's snooze
-	topic  []invariant.Record          // the events as they were published
 	super  *pgx.Conn                   // for looking at what no login may see
 }
 
@@ -67,6 +64,8 @@ type options struct {
 	sim      func(*sim.ServerConfig)
 	payments map[string]payment.Provider
 	provider func(provider.Provider) provider.Provider
+	seam     process.Seam
+	seed     uint32
 }
 
 // WithSim changes the simulated cloud, such as its naming mode or its capacity.
@@ -82,6 +81,12 @@ func WithProvider(f func(provider.Provider) provider.Provider) Option {
 	return func(o *options) { o.provider = f }
 }
 
+// WithSeam puts something between the verbs and their ports, such as crash points.
+func WithSeam(s process.Seam) Option { return func(o *options) { o.seam = s } }
+
+// WithSeed makes every id follow from a number, so that the cloud draws the same latencies again.
+func WithSeed(n uint32) Option { return func(o *options) { o.seed = n } }
+
 // New builds a world. A test ends with CheckWorld, which looks at what it left.
 func New(t testing.TB, opts ...Option) *World {
 	t.Helper()
@@ -90,6 +95,9 @@ func New(t testing.TB, opts ...Option) *World {
 		opt(&o)
 	}
 	db := pgtest.New(t)
+	if o.seed != 0 {
+		db.Clock.Mark(o.seed)
+	}
 	w := &World{DB: db, Clock: db.Clock, t: t, asleep: map[fulfil.UnitID]time.Time{}}
 	w.Tenant, w.Other = db.Two(t)
 	if err := db.API(t).AddCatalogEntries(t.Context(), catalog.Default(), "test", "the catalogue as shipped"); err != nil {
@@ -119,13 +127,17 @@ func New(t testing.TB, opts ...Option) *World {
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Providers: map[string]provider.Provider{"sim": o.provider(adapter)}, Payments: o.payments,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
-		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), PublicURL: "https://portal.example",
+		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), PublicURL: "https://portal.example", Seam: o.seam,
 	}
 	w.logins = map[string]*postgres.DB{
 		postgres.LoginAPI: db.API(t), postgres.LoginPortal: db.Portal(t), postgres.LoginWorker: db.Worker(t),
 		postgres.LoginDelivery: db.Delivery(t), postgres.LoginAudit: db.Audit(t),
 	}
-	lease, ok, err := db.Relay(t).TryLease(context.WithoutCancel(t.Context()), 0)
+	var outbox app.Outbox = db.Relay(t)
+	if w.Config.Seam != nil {
+		outbox = w.Config.Seam.Outbox(outbox)
+	}
+	lease, ok, err := outbox.TryLease(context.WithoutCancel(t.Context()), 0)
 	if err != nil || !ok {
 		t.Fatalf("take the outbox: %t, %v", ok, err)
 	}
@@ -160,65 +172,13 @@ func (w *World) Restart() {
 // As is a caller of the tenant in a role.
 func (w *World) As(r tenant.Role) app.Caller { return app.Caller{Actor: w.Tenant.Actor(r)} }
 
-// Publish carries every committed event through the envelope to the consumers that hear it.
-func (w *World) Publish() int {
-	w.t.Helper()
-	ctx := w.t.Context()
-	n := 0
-	for {
-		rows, err := w.outbox.Pending(ctx, 500)
-		if err != nil {
-			w.t.Fatalf("read the outbox: %v", err)
-		}
-		if len(rows) == 0 {
-			return n
-		}
-		pos := app.RelayPosition{Epoch: w.epoch, Batch: w.batch + 1}
-		for _, r := range rows {
-			pos.IDs = append(pos.IDs, r.ID)
-			if r.Letter != nil {
-				continue
-			}
-			msg := event.Encode(r.Record)
-			ev, err := event.Decode(msg.Headers, msg.Value)
-			if err != nil {
-				w.t.Fatalf("decode %s: %v", r.Record.Type, err)
-			}
-			ev.Offset = int64(len(w.Events))
-			w.Events, w.topic = append(w.Events, ev), append(w.topic, recordOf(len(w.topic), msg))
-			w.hear(ctx, ev)
-			n++
-		}
-		if err := w.outbox.Done(ctx, pos); err != nil {
-			w.t.Fatalf("finish a batch: %v", err)
-		}
-		w.batch++
-	}
-}
-
-// hear gives an event to the consumers of the routing matrix, twice: the second must change nothing.
-func (w *World) hear(ctx context.Context, ev event.Event) {
-	w.t.Helper()
-	for who, apply := range map[event.Consumer]app.Effect{
-		event.Provision: w.Verbs.Worker.BeginFulfilment, event.Billing: w.Verbs.Worker.StartRefund, event.Notify: w.Verbs.Worker.AskNotice,
-		event.Portal: w.Verbs.Worker.FollowOrder, event.Audit: w.Verbs.Audit.WitnessEvent,
-	} {
-		if !who.Hears(ev.Type) {
-			continue
-		}
-		if err := apply(ctx, ev); err != nil {
-			w.t.Fatalf("%s hears %s: %v", who, ev.Type, err)
-		}
-		if err := apply(ctx, ev); err != nil && !errors.Is(err, app.ErrDuplicate) {
-			w.t.Fatalf("%s hears %s again: %v", who, ev.Type, err)
-		}
-	}
-}
+// mostRounds is how often a world is worked on before it counts as one that never settles.
+const mostRounds = 3000
 
 // Settle publishes, works and moves the clock to the next due thing until nothing is due any more.
 func (w *World) Settle(orders ...order.ID) {
 	w.t.Helper()
-	for range 3000 {
+	for range mostRounds {
 		w.Publish()
 		if w.workOnce() {
 			continue
@@ -235,7 +195,7 @@ func (w *World) Settle(orders ...order.ID) {
 	for _, o := range orders {
 		w.t.Logf("%s", w.Picture(o))
 	}
-	w.t.Fatalf("nothing settles after 3000 rounds")
+	w.t.Fatalf("nothing settles after %d rounds", mostRounds)
 }
 
 // queues are where units wait.
@@ -258,12 +218,14 @@ func (w *World) workOnce() bool {
 		worked = true
 		w.work(u)
 	}
-	if n, err := w.Verbs.Worker.ProcessPaymentWebhooks(w.t.Context()); err != nil {
-		w.t.Fatalf("process payment webhooks: %v", err)
-	} else if n > 0 {
-		worked = true
-	}
-	return worked
+	alive := w.Survive(func() {
+		n, err := w.Verbs.Worker.ProcessPaymentWebhooks(w.t.Context())
+		if err != nil {
+			w.t.Fatalf("process payment webhooks: %v", err)
+		}
+		worked = worked || n > 0
+	})
+	return worked || !alive
 }
 
 // WorkOne gives one due unit to its verb; false when none is due.
@@ -319,22 +281,32 @@ func (w *World) busyQueues() []string {
 
 func (w *World) work(u dueUnit) {
 	w.t.Helper()
+	w.Survive(func() {
+		wait, err := w.queues()[u.queue](w.t.Context(), u.Tenant, u.Unit)
+		if err != nil && !errors.Is(err, app.ErrFenced) {
+			w.t.Fatalf("work on %s %s: %v", u.queue, u.Unit, err)
+		}
+		if delete(w.asleep, u.Unit); wait > 0 {
+			w.asleep[u.Unit] = w.Clock.Now().Add(wait)
+		}
+	})
+}
+
+// Survive runs what a process does; false when it died in it, and another has taken its place.
+func (w *World) Survive(f func()) (alive bool) {
+	w.t.Helper()
 	defer func() {
 		switch p := recover(); p.(type) {
 		case nil:
 		case Crash:
 			w.Restart()
+			alive = false
 		default:
 			panic(p)
 		}
 	}()
-	wait, err := w.queues()[u.queue](w.t.Context(), u.Tenant, u.Unit)
-	if err != nil && !errors.Is(err, app.ErrFenced) {
-		w.t.Fatalf("work on %s %s: %v", u.queue, u.Unit, err)
-	}
-	if delete(w.asleep, u.Unit); wait > 0 {
-		w.asleep[u.Unit] = w.Clock.Now().Add(wait)
-	}
+	f()
+	return true
 }
 
 // nextDue is when the next live unit is due.
@@ -372,7 +344,7 @@ func (w *World) Cents(s string) money.Cents {
 // SettleWithoutBroker is Settle while nothing is published: the broker is away.
 func (w *World) SettleWithoutBroker(o order.ID) {
 	w.t.Helper()
-	for range 3000 {
+	for range mostRounds {
 		if w.workOnce() {
 			continue
 		}
@@ -388,7 +360,7 @@ func (w *World) SettleWithoutBroker(o order.ID) {
 // SettleUntil is Settle up to the moment when an order's picture is as the test wants it.
 func (w *World) SettleUntil(o order.ID, reached func(picture string) bool) {
 	w.t.Helper()
-	for range 3000 {
+	for range mostRounds {
 		if reached(w.Picture(o)) {
 			return
 		}
@@ -402,6 +374,38 @@ func (w *World) SettleUntil(o order.ID, reached func(picture string) bool) {
 		w.Clock.Set(next)
 	}
 	w.t.Fatalf("order %s never came to be as wanted: %s", o, w.Picture(o))
+}
+
+// WorkUntil is SettleUntil one unit of work at a time, so that no state in between is passed over.
+func (w *World) WorkUntil(o order.ID, reached func(picture string) bool) {
+	w.t.Helper()
+	for range mostRounds {
+		if reached(w.Picture(o)) {
+			return
+		}
+		if w.Publish() > 0 || w.WorkOne() {
+			continue
+		}
+		next, ok := w.nextDue()
+		if !ok {
+			break
+		}
+		w.Clock.Set(next)
+	}
+	w.t.Fatalf("order %s never came to be as wanted: %s", o, w.Picture(o))
+}
+
+// SetSettings changes the tenant's settings, as an admin.
+func (w *World) SetSettings(change func(*app.Settings)) {
+	w.t.Helper()
+	s, err := w.Verbs.API.Settings(w.t.Context(), w.As(tenant.Admin))
+	if err == nil {
+		change(&s)
+		_, err = w.Verbs.API.PutSettings(w.t.Context(), w.As(tenant.Admin), s, app.Precondition{Version: &s.Version})
+	}
+	if err != nil {
+		w.t.Fatalf("change the settings: %v", err)
+	}
 }
 
 // WantNoCanary looks for an issued secret in every row and every mail of the world: sealed columns and

@@ -1,0 +1,108 @@
+package world
+
+import (
+	"context"
+	"errors"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/invariant"
+)
+
+// broker is what outlives every process: the topic, the relay's position that was committed with the
+// last batch, and how far each consumer has read. Like the real one it hands an event out again when a
+// consumer died before its offset was committed.
+type broker struct {
+	topic    []invariant.Record // the events as they were published
+	position app.RelayPosition
+	noted    bool // the database knows of the position
+	offsets  map[event.Consumer]int
+}
+
+// consumers in the order in which they read.
+var consumers = []event.Consumer{event.Provision, event.Billing, event.Notify, event.Portal, event.Audit}
+
+// Publish carries every committed event through the envelope to the consumers that hear it, and tells
+// how many there were. A process that dies in it is followed by another, which goes on.
+func (w *World) Publish() int {
+	w.t.Helper()
+	before := len(w.Events)
+	for !w.Survive(func() { w.relay(); w.consume() }) {
+	}
+	return len(w.Events) - before
+}
+
+// relay publishes the outbox as the real one does: the rows of the last batch go first, for whoever
+// published it may have died before.
+func (w *World) relay() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	for {
+		if w.broker.position.Batch > 0 && !w.broker.noted {
+			if err := w.outbox.Done(ctx, w.broker.position); err != nil {
+				w.t.Fatalf("finish a batch: %v", err)
+			}
+			w.broker.noted = true
+		}
+		rows, err := w.outbox.Pending(ctx, 500)
+		if err != nil {
+			w.t.Fatalf("read the outbox: %v", err)
+		}
+		if len(rows) == 0 {
+			return
+		}
+		pos := app.RelayPosition{Epoch: w.broker.position.Epoch, Batch: w.broker.position.Batch + 1}
+		for _, r := range rows {
+			pos.IDs = append(pos.IDs, r.ID)
+			if r.Letter == nil {
+				w.append(r)
+			}
+		}
+		w.broker.position, w.broker.noted = pos, false
+	}
+}
+
+func (w *World) append(r app.OutboxRow) {
+	w.t.Helper()
+	msg := event.Encode(r.Record)
+	ev, err := event.Decode(msg.Headers, msg.Value)
+	if err != nil {
+		w.t.Fatalf("decode %s: %v", r.Record.Type, err)
+	}
+	ev.Offset = int64(len(w.Events))
+	w.Events, w.broker.topic = append(w.Events, ev), append(w.broker.topic, recordOf(len(w.broker.topic), msg))
+}
+
+// consume lets every consumer read to the end of the topic.
+func (w *World) consume() {
+	w.t.Helper()
+	if w.broker.offsets == nil {
+		w.broker.offsets = map[event.Consumer]int{}
+	}
+	for _, who := range consumers {
+		for w.broker.offsets[who] < len(w.Events) {
+			if ev := w.Events[w.broker.offsets[who]]; who.Hears(ev.Type) {
+				w.hear(who, ev)
+			}
+			w.broker.offsets[who]++
+		}
+	}
+}
+
+// hear gives an event to a consumer, twice: the second time must change nothing.
+func (w *World) hear(who event.Consumer, ev event.Event) {
+	w.t.Helper()
+	ctx := context.WithoutCancel(w.t.Context())
+	apply := map[event.Consumer]app.Effect{
+		event.Provision: w.Verbs.Worker.BeginFulfilment, event.Billing: w.Verbs.Worker.StartRefund, event.Notify: w.Verbs.Worker.AskNotice,
+		event.Portal: w.Verbs.Worker.FollowOrder, event.Audit: w.Verbs.Audit.WitnessEvent,
+	}[who]
+	if w.Config.Seam != nil {
+		apply = w.Config.Seam.Effect(apply)
+	}
+	for range 2 {
+		if err := apply(ctx, ev); err != nil && !errors.Is(err, app.ErrDuplicate) {
+			w.t.Fatalf("%s hears %s: %v", who, ev.Type, err)
+		}
+	}
+}
