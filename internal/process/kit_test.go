@@ -1,0 +1,241 @@
+package process_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/embedded"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/kafka"
+	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
+	"github.com/platforma-cloud/orders/internal/mail"
+	"github.com/platforma-cloud/orders/internal/payment"
+	"github.com/platforma-cloud/orders/internal/payment/manual"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+	"github.com/platforma-cloud/orders/internal/process"
+	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/provider/sim/simtest"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/vault"
+)
+
+func TestMain(m *testing.M) { pgtest.M{M: m}.Run() }
+
+// rig is all that a process needs, real and on the real clock, and what it says.
+type rig struct {
+	t      *testing.T
+	db     *pgtest.DB
+	broker *kafkatest.Broker
+	sim    *simtest.Sim
+	inbox  *embedded.Inbox
+	tenant pgtest.Org
+	config process.Config
+	said   *lines
+}
+
+// newRig prepares everything for a process whose waits run at speed; the cloud runs at 200 times the
+// speed of life.
+func newRig(t *testing.T, speed int) *rig {
+	t.Helper()
+	r := &rig{t: t, db: pgtest.New(t), said: &lines{}}
+	r.db.Clock.Set(time.Now().UTC())
+	r.tenant, _ = r.db.Two(t)
+	if err := process.Prepare(t.Context(), r.db.OwnerURL()); err != nil {
+		t.Fatalf("prepare the database: %v", err)
+	}
+	r.broker = kafkatest.New(t)
+	r.sim = simtest.Start(t, simtest.Options{Modify: func(c *sim.ServerConfig) { c.Now, c.Speed = nil, 200 }})
+	inbox, err := embedded.StartInbox(embedded.InboxConfig{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatalf("start the inbox: %v", err)
+	}
+	t.Cleanup(func() { _ = inbox.Close() })
+	r.inbox = inbox
+	r.config = process.Config{
+		DatabaseURL: r.db.OwnerURL(), Kafka: r.broker.Cluster, Installation: "test", Clock: process.WallClock(speed), Log: slog.New(slog.NewTextHandler(r.said, nil)),
+		Placement: func(string, string) (string, bool) { return "sim", true },
+		Providers: map[string]provider.Provider{"sim": r.sim.Provider()}, Payments: map[string]payment.Provider{manual.Name: manual.Provider{}},
+		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
+		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), PublicURL: "http://portal.example",
+		Limits: httpapi.Limits{Requests: httpapi.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpapi.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
+		Conns:  4,
+	}
+	return r
+}
+
+func kek(t *testing.T, n byte) vault.KEK {
+	t.Helper()
+	k, err := vault.NewKEK(bytes.Repeat([]byte{n}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// start runs a process of these roles (none: all) and gives the address of its API. It is stopped with
+// the test.
+func (r *rig) start(roles ...process.Role) (base string) {
+	r.t.Helper()
+	cfg := r.config
+	cfg.Roles = roles
+	p, err := process.Start(r.t.Context(), cfg)
+	if err != nil {
+		r.t.Fatalf("start a process of %v: %v", roles, err)
+	}
+	srv := httptest.NewServer(p.Handler)
+	r.t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := p.Stop(ctx); err != nil {
+			r.t.Errorf("stop: %v", err)
+		}
+		if r.t.Failed() {
+			r.t.Logf("the process said:\n%s", r.said)
+		}
+	})
+	return srv.URL
+}
+
+// api sends a request with the key of a role and reads the answer, which must be a success.
+func (r *rig) api(base string, as tenant.Role, method, path string, body, into any) {
+	r.t.Helper()
+	var raw io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		raw = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(r.t.Context(), method, base+path, raw)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+r.tenant.Keys[as])
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		r.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode > 299 {
+		r.t.Fatalf("%s %s: %d, %v: %s", method, path, resp.StatusCode, err, answer)
+	}
+	if into == nil {
+		return
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		r.t.Fatalf("%s %s: %v: %s", method, path, err, answer)
+	}
+}
+
+type orderView struct {
+	ID, State, Outcome, Settlement string
+	Totals                         struct {
+		DueNow json.RawMessage `json:"due_now"`
+	}
+	Items []struct{ ID, Label, State string }
+}
+
+func vps(label string) map[string]any {
+	return map[string]any{"product": "vps", "plan": "core", "region": "lj-1", "billing_cycle": "monthly", "label": label, "configuration": map[string]any{"os_image": "debian-12"}}
+}
+
+// pays places an order, submits it and has its payment confirmed. It answers the moment of the
+// confirmation's answer.
+func (r *rig) pays(base string, items ...map[string]any) (orderView, time.Time) {
+	r.t.Helper()
+	var o orderView
+	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": items}, &o)
+	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"expected_total": o.Totals.DueNow}, &o)
+	r.api(base, tenant.Operator, http.MethodPost, "/v1/orders/"+o.ID+"/payment/confirm",
+		map[string]any{"reference": "bank-" + o.ID, "amount": o.Totals.DueNow, "method": "bank_transfer"}, &o)
+	return o, time.Now()
+}
+
+// follow waits until an order is at rest.
+func (r *rig) follow(base, id string) orderView {
+	r.t.Helper()
+	var o orderView
+	kafkatest.Eventually(r.t, "order "+id+" is at rest", func() bool {
+		r.api(base, tenant.Customer, http.MethodGet, "/v1/orders/"+id, nil, &o)
+		return o.Settlement == "settled" || o.Settlement == "stuck"
+	})
+	return o
+}
+
+// told is an event as the API tells it.
+type told struct {
+	ID, Type string
+	Seq      int
+	At       time.Time
+}
+
+func (r *rig) events(base, order string) []told {
+	r.t.Helper()
+	var all struct{ Data []told }
+	r.api(base, tenant.Customer, http.MethodGet, "/v1/orders/"+order+"/events?limit=100", nil, &all)
+	return all.Data
+}
+
+// topic reads the topic from its start, as one more consumer group, until it has seen n events of an
+// order.
+func (r *rig) topic(order string, n int) []event.Event {
+	r.t.Helper()
+	var mu sync.Mutex
+	var seen []event.Event
+	c := kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: r.broker.Cluster, Refusals: r.db.Worker(r.t), Clock: process.WallClock(1), Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: slog.New(slog.DiscardHandler),
+	}, kafka.Subscription{Consumer: event.Audit, Group: "outside." + order, Apply: func(_ context.Context, ev event.Event) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if ev.Order.String() == order {
+			seen = append(seen, ev)
+		}
+		return nil
+	}})
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	kafkatest.Eventually(r.t, "the order's events on the topic", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(seen) >= n
+	})
+	cancel()
+	<-done
+	return seen
+}
+
+// lines is what a process logs.
+type lines struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+// Write adds to it.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+// String is all of it so far.
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}

@@ -1,0 +1,149 @@
+package process_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/process"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+)
+
+// With the fall-back an hour away only the payment's event can start anything (D20).
+func TestThePaymentsEventStartsProvisioningWithinSecondsAndIsNamedAsItsCause(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.config.Fallback = time.Hour
+	base := r.start()
+	o, confirmed := r.pays(base, vps("caused"))
+	o = r.follow(base, o.ID)
+	if o.State != "fulfilled" || o.Outcome != "full" {
+		t.Errorf("the order is %s, outcome %s; want fulfilled, full", o.State, o.Outcome)
+	}
+	all := r.events(base, o.ID)
+	topic := r.topic(o.ID, len(all))
+	var payment event.ID
+	causes := map[event.Type]event.ID{}
+	for _, ev := range topic {
+		switch ev.Type {
+		case order.EvPaymentConfirmed:
+			payment = ev.ID
+		case order.EvValidating, order.EvProvisioningStarted:
+			causes[ev.Type] = ev.Causation
+			if late := ev.At.Sub(confirmed); late > 5*time.Second {
+				t.Errorf("%s came %s after the payment, want within 5 s", ev.Type, late)
+			}
+		}
+	}
+	if diff := cmp.Diff(map[event.Type]event.ID{order.EvValidating: payment, order.EvProvisioningStarted: payment}, causes); diff != "" || payment.IsZero() {
+		t.Errorf("causes (-want the payment's event +got):\n%s", diff)
+	}
+	wantSame(t, all, topic)
+}
+
+// wantSame requires each event of the API once on the topic, in the same order.
+func wantSame(t *testing.T, api []told, topic []event.Event) {
+	t.Helper()
+	var want, got []string
+	for i, e := range api {
+		want = append(want, fmt.Sprintf("%d %s %s", i+1, e.ID, e.Type))
+	}
+	for _, e := range topic {
+		got = append(got, fmt.Sprintf("%d %s %s", e.Seq, e.ID, e.Type))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-API +topic):\n%s", diff)
+	}
+}
+
+// The waits of D5 are 2, 4, 8, 16 and 30 s, upward by at most a tenth; at ten times the speed they are
+// tenths of that. They are measured where they count: in the cloud's own log.
+//
+// It measures time, so it runs while no other test of the package does.
+func TestAFailingStepIsCalledSixTimesAtTheirTimesByTheRealQueue(t *testing.T) {
+	const speed = 10
+	r := newRig(t, speed)
+	r.sim.Script(sim.Fault{Label: "broken", Part: "server", Operation: sim.OpCreate, Kind: sim.Refused})
+	base := r.start()
+	o, _ := r.pays(base, vps("whole"), vps("broken"))
+	o = r.follow(base, o.ID)
+	if o.State != "fulfilled" || o.Outcome != "partial" || o.Items[0].State != "delivered" || o.Items[1].State != "rolled_back" {
+		t.Errorf("the order: %+v; want the first item delivered, the second rolled back", o)
+	}
+	var calls []sim.Call
+	for _, c := range r.sim.Calls(sim.OpCreate, o.Items[1].ID) {
+		if c.Part == "server" {
+			calls = append(calls, c)
+		}
+	}
+	if len(calls) != 6 {
+		t.Fatalf("%d calls of the failing step, want 6", len(calls))
+	}
+	for i, seconds := range []int{2, 4, 8, 16, 30} {
+		least := time.Duration(seconds) * time.Second / speed
+		most := least*11/10 + 150*time.Millisecond
+		got := calls[i+1].At.Sub(calls[i].At)
+		t.Logf("retry %d after %s", i+1, got)
+		if got < least || got > most {
+			t.Errorf("retry %d came after %s, want %s to %s", i+1, got, least, most)
+		}
+	}
+}
+
+func TestOrdersGoOnWhileTheBrokerIsAwayAndEachEventFollowsOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 10)
+	r.config.Fallback = 2 * time.Second
+	broker := r.broker.NeedEmbedded(t)
+	base := r.start()
+	before, _ := r.pays(base, vps("before"))
+	r.follow(base, before.ID)
+
+	if err := broker.StopBroker(); err != nil {
+		t.Fatal(err)
+	}
+	during, confirmed := r.pays(base, vps("during"))
+	during = r.follow(base, during.ID)
+	t.Logf("without a broker at rest after %s", time.Since(confirmed))
+	if during.State != "fulfilled" || during.Outcome != "full" {
+		t.Errorf("without a broker the order is %s, outcome %s; want fulfilled, full", during.State, during.Outcome)
+	}
+	if err := broker.StartBroker(); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	after, _ := r.pays(base, vps("after"))
+	after = r.follow(base, after.ID)
+	for _, o := range []orderView{before, during, after} {
+		all := r.events(base, o.ID)
+		if len(all) < 8 {
+			t.Errorf("order %s has %d events only", o.ID, len(all))
+		}
+		wantSame(t, all, r.topic(o.ID, len(all)))
+	}
+	t.Logf("all events on the topic within %s of the broker's return", time.Since(back))
+}
+
+func TestAnOrderGoesThroughProcessesThatEachTakeAPartOfTheWork(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 10)
+	base := r.start(process.API, process.Portal)
+	r.start(process.Worker)
+	r.start(process.Worker, process.Provision, process.Billing, process.Notify, process.Live)
+	r.start(process.Relay, process.Audit)
+	r.sim.Script(sim.Fault{Label: "broken", Operation: sim.OpCreate, Kind: sim.Invalid})
+	o, _ := r.pays(base, vps("first"), vps("second"), vps("broken"))
+	o = r.follow(base, o.ID)
+	if o.State != "fulfilled" || o.Outcome != "partial" {
+		t.Errorf("the order is %s, outcome %s; want fulfilled, partial", o.State, o.Outcome)
+	}
+	if live := len(r.sim.Live()); live != 4 {
+		t.Errorf("%d resources live, want the port and server of two", live)
+	}
+	all := r.events(base, o.ID)
+	wantSame(t, all, r.topic(o.ID, len(all)))
+}
