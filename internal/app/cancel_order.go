@@ -80,7 +80,7 @@ func (a *App) reopenBack(d *Dossier, u *fulfil.Unit, now time.Time) {
 // settle derives the order's state after items or refunds moved; a cancelled order is hidden from
 // lists from then on (D9).
 func (a *App) settle(d *Dossier, now time.Time, reason string) {
-	a.finishUndone(d, reason)
+	a.finishUndone(d, now, reason)
 	d.Order.Resettle(reason)
 	if d.Order.State == order.Cancelled && d.Order.DeletedAt == nil {
 		d.Order.DeletedAt = &now
@@ -89,7 +89,7 @@ func (a *App) settle(d *Dossier, now time.Time, reason string) {
 
 // finishUndone fires undone for every item whose clean-up is confirmed and whose refund was accepted,
 // whichever came second (lifecycle.md, note 4).
-func (a *App) finishUndone(d *Dossier, reason string) {
+func (a *App) finishUndone(d *Dossier, now time.Time, reason string) {
 	for i := range d.Order.Items {
 		it := &d.Order.Items[i]
 		if it.State != order.ItemCompensating {
@@ -102,16 +102,16 @@ func (a *App) finishUndone(d *Dossier, reason string) {
 		}
 		if err := d.Order.MoveItem(it, order.Undone, order.ItemFact{}, reason); err == nil {
 			d.Added.Destroyed = append(d.Added.Destroyed, it.ID)
-			d.closeLetters(it.ID, r)
+			d.closeLetters(it.ID, now)
 		}
 	}
 }
 
 // closeLetters closes the dead letters of a step that failed, now that its item is gone for good.
-func (d *Dossier) closeLetters(it order.ItemID, r *order.Refund) {
+func (d *Dossier) closeLetters(it order.ItemID, now time.Time) {
 	for i := range d.Letters {
 		if l := &d.Letters[i]; l.Item == it && l.Source == "step" && (l.State == LetterOpen || l.State == LetterRedriven) {
-			l.State, l.ClosedAt, l.Reason = LetterClosed, r.AcceptedAt, "the item was rolled back and refunded"
+			l.State, l.ClosedAt, l.Reason = LetterClosed, &now, "the item was rolled back and refunded"
 		}
 	}
 }

@@ -183,12 +183,15 @@ var causes = map[fulfil.Kind]struct{ source, code string }{
 	fulfil.Checkout: {"refund", "checkout-failed"}, fulfil.Deliver: {"mail", "delivery-failed"}, fulfil.Notify: {"mail", "notice-failed"},
 }
 
+// undoExhausted is the cause of a clean-up that ended without success.
+const undoExhausted = "undo-exhausted"
+
 // letter is the dead letter of a failed unit: cause, class, tries and a hash of what was asked; never
 // a body or a secret.
 func (a *App) letter(d *Dossier, from fulfil.Unit, m fulfil.Move, now time.Time) DeadLetter {
 	source, code := causes[from.Kind].source, causes[from.Kind].code
 	if m.Item == order.UndoExhausted {
-		code = "undo-exhausted"
+		code = undoExhausted
 	}
 	l := DeadLetter{
 		ID: newID[DeadLetter](a), Order: d.Order.ID, Item: from.Item, Unit: from.ID, Source: source, Class: m.Result.Class, Code: code,

@@ -35,6 +35,7 @@ type Store interface {
 	Saga(ctx context.Context, t tenant.ID, o order.ID) (SagaRecord, error)
 	DeadLetters(ctx context.Context, t tenant.ID, f DeadLetterFilter) (Page[DeadLetter], error)
 	DeadLetter(ctx context.Context, t tenant.ID, d id.Of[DeadLetter]) (DeadLetter, error)
+	LetterGroups(ctx context.Context, t tenant.ID, f DeadLetterFilter) ([]LetterGroup, error)
 	WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (Page[WorkItem], error)
 	OrderStats(ctx context.Context, t tenant.ID, now time.Time) (OrderStats, error)
 	Settings(ctx context.Context, t tenant.ID) (Settings, error)
@@ -102,6 +103,8 @@ type Dossier struct {
 	Letters []DeadLetter
 	// Letter is the dead letter asked for in Also, open or not.
 	Letter DeadLetter
+	// Signers are the members asked for in Also, as far as they have rights still.
+	Signers []Member
 	// Deliveries of the order's items, newest first, when asked for.
 	Deliveries []Delivery
 	// LastLine is the highest line ever used, removed items included: a line is never given twice.
@@ -127,6 +130,7 @@ type Also struct {
 	PaymentProvider  string
 	PaymentReference string
 	Letter           id.Of[DeadLetter] // find the order by a dead letter of it; the order's id is not needed then
+	Signer           tenant.MemberID   // with Letter: read this member, and who asked to abandon it first
 }
 
 // KnownPayment is where a reference was used before.
@@ -234,6 +238,7 @@ type DeadLetter struct {
 	At            time.Time
 	ClosedAt      *time.Time
 	Reason        string
+	Abandonment   Abandonment // zero until somebody asked for it
 }
 
 // DeadLetterState of a dead letter; the numbers are stored.
@@ -253,21 +258,11 @@ func (s DeadLetterState) String() string {
 	return [...]string{"open", "parked", "redriven", "abandoned", "closed"}[s]
 }
 
-// Suggested is what an operator should try first.
-func (d DeadLetter) Suggested() string {
-	switch {
-	case d.State != LetterOpen && d.State != LetterParked:
-		return "nothing"
-	case d.Class == fault.Protected || d.Class == fault.Forbidden:
-		return "remove-by-hand"
-	default:
-		return "redrive"
-	}
-}
-
 // DeadLetterFilter selects dead letters.
 type DeadLetterFilter struct {
 	State  *DeadLetterState
+	Cause  string       // its code; "": any
+	Class  *fault.Class // nil: any
 	Order  order.ID
 	Cursor string
 	Limit  int

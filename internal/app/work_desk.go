@@ -19,14 +19,6 @@ func (a *App) DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Pa
 	return a.Store.DeadLetters(ctx, c.Tenant, f)
 }
 
-// DeadLetter reads one.
-func (a *App) DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetter, error) {
-	if err := a.may(c.Actor, ReadDesk); err != nil {
-		return DeadLetter{}, err
-	}
-	return a.Store.DeadLetter(ctx, c.Tenant, l)
-}
-
 // RedriveDeadLetter tries stuck work again: same step, fresh budget, a new epoch. It never provisions
 // anew: an item that was going back goes on going back (fulfilment.md, Stuck and dead letters).
 func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter], reason string) (DeadLetter, error) {
@@ -37,29 +29,33 @@ func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLette
 		return DeadLetter{}, fault.Violated(faults)
 	}
 	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
-		d, err := tx.LockOrder(ctx, order.ID{}, Also{Parts: true, Letter: l})
+		d, open, u, err := a.stuckBehind(ctx, tx, c, l)
 		if err != nil {
 			return DeadLetter{}, err
-		}
-		if err := c.keyDemanded(d.Settings); err != nil {
-			return DeadLetter{}, err
-		}
-		letter, open := d.Letter, d.openLetter(l)
-		u := d.Unit(letter.Unit)
-		if open == nil || u == nil || u.State != fulfil.Stuck {
-			e := fault.New(fault.KindConflict, "not-stuck", "Nothing is stuck behind this dead letter (any more), so there is nothing to try again.")
-			e.Members = map[string]any{"state": letter.State.String()}
-			return DeadLetter{}, e
 		}
 		if err := a.redrive(tx, d, u, reason); err != nil {
 			return DeadLetter{}, err
 		}
-		now := tx.Now()
-		open.State, open.Reason, open.ClosedAt = LetterRedriven, reason, &now
-		d.Added.Log = append(d.Added.Log, LogEntry{Unit: u.ID, At: now, Part: letter.Step, What: LogDecision, Note: "tried again by " + event.ActorText(c.Actor) + ": " + reason})
+		now, voided := tx.Now(), ""
+		for i := range d.Letters { // the same work may have failed on the way there and on the way back
+			if o := &d.Letters[i]; o.Unit == u.ID && (o.ID == l || o.Code == undoExhausted) {
+				if o.Abandonment.Awaits() {
+					voided = "; a signature to abandon it is void"
+				}
+				o.State, o.Reason, o.ClosedAt, o.Abandonment = LetterRedriven, orElse(reason, "tried again"), &now, Abandonment{}
+			}
+		}
+		d.decide(*open, now, "tried again by "+event.ActorText(c.Actor)+said(reason)+voided)
 		a.settle(d, now, reason)
 		return *open, a.save(tx, d, c.cause())
 	})
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
 }
 
 func (a *App) redrive(tx Tx, d *Dossier, u *fulfil.Unit, reason string) error {

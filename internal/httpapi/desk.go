@@ -10,33 +10,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// letterView is work that needs a person.
-type letterView struct {
-	ID        string     `json:"id" format:"uuid"`
-	Cause     string     `json:"cause" example:"undo-exhausted"`
-	Source    string     `json:"source" example:"step" doc:"event, step, refund or mail."`
-	Class     string     `json:"class" doc:"What the last answer meant."`
-	Detail    *string    `json:"detail" doc:"In our words, never a provider's."`
-	Order     *string    `json:"order" format:"uuid"`
-	Item      *string    `json:"item" format:"uuid"`
-	Step      *string    `json:"step"`
-	Tries     int        `json:"tries"`
-	FirstAt   time.Time  `json:"first_at"`
-	LastAt    time.Time  `json:"last_at"`
-	Suggested string     `json:"suggested" enum:"redrive,remove-by-hand,nothing" doc:"What to try first."`
-	State     string     `json:"state" enum:"open,parked,redriven,abandoned,closed"`
-	ClosedAt  *time.Time `json:"closed_at"`
-	Reason    *string    `json:"reason" doc:"What the person who closed it said."`
-}
-
-func viewLetter(d app.DeadLetter) letterView {
-	return letterView{
-		ID: d.ID.String(), Cause: d.Code, Source: d.Source, Class: d.Class.String(), Detail: orNull(d.Detail), Order: idOrNull(d.Order), Item: idOrNull(d.Item),
-		Step: orNull(d.Step), Tries: d.Attempts, FirstAt: stamp(d.FirstFailedAt), LastAt: stamp(d.At), Suggested: d.Suggested(), State: d.State.String(),
-		ClosedAt: stampOr(d.ClosedAt), Reason: orNull(d.Reason),
-	}
-}
-
 func idOrNull[T any](v id.Of[T]) *string {
 	if v.IsZero() {
 		return nil
@@ -123,26 +96,6 @@ func viewRouting(r app.Routing) routingView {
 	return v
 }
 
-type lettersInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
-	Cursor string `query:"cursor" maxLength:"512"`
-	State  string `query:"state" enum:"open,parked,redriven,abandoned,closed"`
-	Order  string `query:"order" format:"uuid"`
-}
-
-type letterInput struct {
-	ID string `path:"id"`
-}
-
-type redriveBody struct {
-	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Kept with the order's history."`
-}
-
-type redriveInput struct {
-	ID   string `path:"id"`
-	Body *redriveBody
-}
-
 type pageInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
 	Cursor string `query:"cursor" maxLength:"512"`
@@ -160,28 +113,7 @@ type doneInput struct {
 
 func (s *server) deskRoutes() {
 	const tag = "operations"
-	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/dead-letters", ID: "list-dead-letters", Tag: tag, Summary: "The fallout desk", Who: "operator, auditor",
-		Description: "Work that ran out of retries or was refused for good, newest first.",
-	}, func(ctx context.Context, c app.Caller, in *lettersInput) (app.Page[app.DeadLetter], error) {
-		f, err := in.filter()
-		if err != nil {
-			return app.Page[app.DeadLetter]{}, err
-		}
-		return s.verbs.DeadLetters(ctx, c, f)
-	}, func(_ app.Caller, p app.Page[app.DeadLetter]) reply[list[letterView]] { return page(p, viewLetter) })
-	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/dead-letters/{id}", ID: "get-dead-letter", Tag: tag, Summary: "Read a dead letter", Who: "operator, auditor", Errors: []int{404},
-		Description: "What failed, how often, and what to try first.",
-	}, func(ctx context.Context, c app.Caller, in *letterInput) (app.DeadLetter, error) {
-		return s.verbs.DeadLetter(ctx, c, idIn[app.DeadLetter](in.ID))
-	}, showLetter)
-	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/redrive", ID: "redrive-dead-letter", Tag: tag, Summary: "Try stuck work again", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "The same step with a fresh budget. An item that was going back goes on going back.",
-	}, func(ctx context.Context, c app.Caller, in *redriveInput) (app.DeadLetter, error) {
-		return s.verbs.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
-	}, showLetter)
+	s.letterRoutes()
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/work-items", ID: "list-work-items", Tag: tag, Summary: "Refunds to be moved by hand", Who: "operator, auditor",
 		Description: "Accepted refunds of payments that came by bank transfer.",
@@ -207,21 +139,6 @@ func (s *server) deskRoutes() {
 		func(_ app.Caller, r app.Routing) reply[routingView] { return plain(viewRouting(r)) })
 }
 
-func showLetter(_ app.Caller, d app.DeadLetter) reply[letterView] { return plain(viewLetter(d)) }
-
 func (s *server) finishWork(ctx context.Context, c app.Caller, in *doneInput) (*app.Dossier, error) {
 	return s.verbs.FinishWorkItem(ctx, c, idIn[order.Refund](in.ID), idIn[order.Order](in.Body.Order), in.Body.Reason)
-}
-
-func (in *lettersInput) filter() (app.DeadLetterFilter, error) {
-	f := app.DeadLetterFilter{Cursor: in.Cursor, Limit: limitOf(in.Limit)}
-	f.State = named(in.State, app.LetterOpen, app.LetterParked, app.LetterRedriven, app.LetterAbandoned, app.LetterClosed)
-	if in.Order == "" {
-		return f, nil
-	}
-	var err error
-	if f.Order, err = id.Parse[order.Order](in.Order); err != nil {
-		return f, badParameter("order", "wrong-format", "This must be an id: a UUID.", "uuid")
-	}
-	return f, nil
 }

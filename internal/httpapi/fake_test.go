@@ -17,6 +17,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
@@ -261,8 +262,34 @@ func (f *fakeVerbs) DeadLetters(_ context.Context, c app.Caller, in app.DeadLett
 	return app.Page[app.DeadLetter]{Data: []app.DeadLetter{sampleLetter}}, f.note("DeadLetters", c, in)
 }
 
-func (f *fakeVerbs) DeadLetter(_ context.Context, c app.Caller, l id.Of[app.DeadLetter]) (app.DeadLetter, error) {
-	return sampleLetter, f.note("DeadLetter", c, l)
+func (f *fakeVerbs) LetterGroups(_ context.Context, c app.Caller, in app.DeadLetterFilter) ([]app.LetterGroup, error) {
+	return []app.LetterGroup{{Cause: "undo-exhausted", Class: fault.Retryable, Count: 3, Oldest: now, Newest: now.Add(time.Minute)}}, f.note("LetterGroups", c, in)
+}
+
+func (f *fakeVerbs) DeadLetter(_ context.Context, c app.Caller, l id.Of[app.DeadLetter]) (app.LetterDetail, error) {
+	o := f.dossier.Order
+	call := app.LogEntry{At: now, Part: "server", What: app.LogAnswer, Class: fault.Retryable, Note: "the provider answered: retryable", Took: 12 * time.Millisecond}
+	d := app.LetterDetail{DeadLetter: sampleLetter, Of: o, About: &o.Items[0], Calls: []app.LogEntry{call}, Last: &call, Allows: []app.Grounds{app.RemovedByHand}}
+	d.Left = []fulfil.Part{{Part: "server", Generation: 1, Phase: fulfil.Deleting, Refs: []string{"srv-1"}}}
+	d.Refund = &order.Refund{State: order.RefundAccepted, Item: theItem, Cents: 20_10, Currency: "EUR"}
+	return d, f.note("DeadLetter", c, l)
+}
+
+func (f *fakeVerbs) RedriveDeadLetters(_ context.Context, c app.Caller, in app.RedriveLetters) (app.RedriveReport, error) {
+	report := app.RedriveReport{DryRun: in.DryRun, Letters: []app.Redriven{
+		{Letter: sampleLetter.ID, Order: theOrder, Outcome: app.RedriveDone}, {Letter: id.Of[app.DeadLetter]{15: 8}, Outcome: app.RedriveRefused, Code: "not-stuck", Detail: "Nothing is stuck."},
+	}}
+	return write(f, "RedriveDeadLetters", c, in, report)
+}
+
+func (f *fakeVerbs) AbandonDeadLetter(_ context.Context, c app.Caller, in app.AbandonLetter) (app.DeadLetter, error) {
+	l, at := sampleLetter, now
+	l.Abandonment = app.Abandonment{Grounds: in.Grounds, Text: in.Text, Proof: in.Proof, FirstBy: ana, FirstAt: &at}
+	return write(f, "AbandonDeadLetter", c, in, l)
+}
+
+func (f *fakeVerbs) WithdrawAbandonment(_ context.Context, c app.Caller, l id.Of[app.DeadLetter]) (app.DeadLetter, error) {
+	return write(f, "WithdrawAbandonment", c, l, sampleLetter)
 }
 
 func (f *fakeVerbs) RedriveDeadLetter(_ context.Context, c app.Caller, _ id.Of[app.DeadLetter], reason string) (app.DeadLetter, error) {

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
-	"crypto/rand"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"log/slog"
 	"net/http/httptest"
@@ -39,6 +39,9 @@ var wantRoles = map[string]string{
 	"GET /v1/dead-letters":                        "no yes yes yes",
 	"GET /v1/dead-letters/{id}":                   "no yes yes yes",
 	"POST /v1/dead-letters/{id}/redrive":          "no yes yes no",
+	"POST /v1/dead-letters/redrive":               "no yes yes no",
+	"POST /v1/dead-letters/{id}/abandon":          "no yes yes no",
+	"DELETE /v1/dead-letters/{id}/abandon":        "no yes yes no",
 	"GET /v1/work-items":                          "no yes yes yes",
 	"POST /v1/work-items/{id}/done":               "no yes yes no",
 	"GET /v1/analytics/orders":                    "no yes yes yes",
@@ -87,7 +90,7 @@ func realVerbs() *app.App {
 	var nowhere struct{ app.Store }
 	return app.New(app.Deps{
 		Random: rand.Reader,
-		Store: nowhere, Accounts: accounts{}, Catalog: builtIn{}, Clock: stoppedClock{}, NewID: func() [16]byte { return [16]byte{1} }, Log: slog.New(slog.DiscardHandler),
+		Store:  nowhere, Accounts: accounts{}, Catalog: builtIn{}, Clock: stoppedClock{}, NewID: func() [16]byte { return [16]byte{1} }, Log: slog.New(slog.DiscardHandler),
 		Mailer: struct{ app.Mailer }{},
 	})
 }

@@ -69,8 +69,12 @@ type Shop interface {
 type Desk interface {
 	Saga(ctx context.Context, c app.Caller, o order.ID) (app.SagaRecord, error)
 	DeadLetters(ctx context.Context, c app.Caller, f app.DeadLetterFilter) (app.Page[app.DeadLetter], error)
-	DeadLetter(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter]) (app.DeadLetter, error)
+	LetterGroups(ctx context.Context, c app.Caller, f app.DeadLetterFilter) ([]app.LetterGroup, error)
+	DeadLetter(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter]) (app.LetterDetail, error)
 	RedriveDeadLetter(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter], reason string) (app.DeadLetter, error)
+	RedriveDeadLetters(ctx context.Context, c app.Caller, in app.RedriveLetters) (app.RedriveReport, error)
+	AbandonDeadLetter(ctx context.Context, c app.Caller, in app.AbandonLetter) (app.DeadLetter, error)
+	WithdrawAbandonment(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter]) (app.DeadLetter, error)
 	WorkItems(ctx context.Context, c app.Caller, cursor string, limit int) (app.Page[app.WorkItem], error)
 	FinishWorkItem(ctx context.Context, c app.Caller, r order.RefundID, o order.ID, reason string) (*app.Dossier, error)
 	OrderStats(ctx context.Context, c app.Caller) (app.OrderStats, error)

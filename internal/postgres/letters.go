@@ -13,12 +13,18 @@ import (
 type letterID = id.Of[app.DeadLetter]
 
 const (
-	letterColumns   = `id, order_id, item_id, unit_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, closed_at, reason`
+	letterColumns   = `id, order_id, item_id, unit_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, closed_at, reason, grounds, words, proof, first_by, first_at, second_by`
 	sqlOpenLetters  = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND state IN (0, 1) ORDER BY id`
 	sqlLetter       = `SELECT ` + letterColumns + ` FROM dead_letters WHERE tenant_id = $1 AND id = $2`
 	sqlLetterPage   = `SELECT set_config('app.page', coalesce((SELECT array_agg(order_id)::text FROM dead_letters WHERE tenant_id = $1 AND id = $2 AND order_id IS NOT NULL), '{}'), true)`
-	sqlLetterInsert = `INSERT INTO dead_letters (tenant_id, ` + letterColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
-	sqlLetterUpdate = `UPDATE dead_letters SET state = $3, attempts = $4, at = $5, closed_at = $6, reason = $7 WHERE tenant_id = $1 AND id = $2`
+	sqlLetterInsert = `INSERT INTO dead_letters (tenant_id, ` + letterColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
+	sqlLetterUpdate = `
+		UPDATE dead_letters SET state = $3, attempts = $4, at = $5, closed_at = $6, reason = $7, grounds = $8, words = $9, proof = $10, first_by = $11, first_at = $12, second_by = $13
+		WHERE tenant_id = $1 AND id = $2`
+	// Who signs now, and who did first.
+	sqlSigners = `
+		SELECT ` + memberColumns + ` FROM members
+		WHERE tenant_id = $1 AND (id = $2 OR id = (SELECT l.first_by FROM dead_letters l WHERE l.tenant_id = $1 AND l.id = $3)) AND revoked_at IS NULL`
 	sqlLetterOutbox = `INSERT INTO outbox (tenant_id, order_id, dead_letter_id) VALUES ($1, $2, $3)`
 )
 
@@ -29,10 +35,18 @@ type letterRow struct {
 	at       pgtype.Timestamptz
 	closed   pgtype.Timestamptz
 	reason   string
+
+	grounds, words, proof string
+	firstBy, secondBy     pgtype.UUID
+	firstAt               pgtype.Timestamptz
 }
 
 func letterRowOf(d *app.DeadLetter) letterRow {
-	return letterRow{state: int16(d.State), attempts: d.Attempts, at: stamp(d.At), closed: stampOf(d.ClosedAt), reason: d.Reason}
+	a := d.Abandonment
+	return letterRow{
+		state: int16(d.State), attempts: d.Attempts, at: stamp(d.At), closed: stampOf(d.ClosedAt), reason: d.Reason,
+		grounds: string(a.Grounds), words: a.Text, proof: a.Proof, firstBy: uid(a.FirstBy), firstAt: stampOf(a.FirstAt), secondBy: uid(a.SecondBy),
+	}
 }
 
 func scanLetter(r pgx.Row) (app.DeadLetter, error) {
@@ -40,7 +54,8 @@ func scanLetter(r pgx.Row) (app.DeadLetter, error) {
 	var class string
 	var hash []byte
 	err := r.Scan(intoID(&d.ID), intoID(&d.Order), intoID(&d.Item), intoID(&d.Unit), &d.Source, &class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &hash, &d.State,
-		intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &d.Reason)
+		intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &d.Reason,
+		&d.Abandonment.Grounds, &d.Abandonment.Text, &d.Abandonment.Proof, intoID(&d.Abandonment.FirstBy), intoTimePtr(&d.Abandonment.FirstAt), intoID(&d.Abandonment.SecondBy))
 	if err != nil {
 		return d, fmt.Errorf("read dead letter: %w", err)
 	}
@@ -73,6 +88,16 @@ func (l *loader) queueLetter(b *pgx.Batch) {
 		}
 		return err
 	})
+	if l.also.Signer.IsZero() {
+		return
+	}
+	each(b.Queue(sqlSigners, uid(l.tenant), uid(l.also.Signer), uid(l.also.Letter)), func(r pgx.Rows) error {
+		m, err := scanMember(r)
+		for _, d := range l.dossiers { // one: the letter's
+			d.Signers = append(d.Signers, m)
+		}
+		return err
+	})
 }
 
 // saveLetters writes what became of the open letters, and the new ones with their way to the topic.
@@ -81,14 +106,16 @@ func (x *tx) saveLetters(d *app.Dossier) {
 	for i := range d.Letters {
 		letter := &d.Letters[i]
 		if row := letterRowOf(letter); was[letter.ID] != row {
-			x.queue(sqlLetterUpdate, uid(x.tenant), uid(letter.ID), row.state, row.attempts, row.at, row.closed, row.reason)
+			x.queue(sqlLetterUpdate, uid(x.tenant), uid(letter.ID), row.state, row.attempts, row.at, row.closed, row.reason,
+				row.grounds, row.words, row.proof, row.firstBy, row.firstAt, row.secondBy)
 		}
 	}
 	for i := range d.Added.DeadLetters {
 		letter := &d.Added.DeadLetters[i]
 		row := letterRowOf(letter)
 		x.queue(sqlLetterInsert, uid(x.tenant), uid(letter.ID), uid(d.Order.ID), uid(letter.Item), uid(letter.Unit), letter.Source, letter.Class.String(), letter.Code,
-			letter.Detail, letter.Step, letter.Attempts, letter.PayloadSHA256[:], row.state, stamp(letter.FirstFailedAt), row.at, row.closed, row.reason)
+			letter.Detail, letter.Step, letter.Attempts, letter.PayloadSHA256[:], row.state, stamp(letter.FirstFailedAt), row.at, row.closed, row.reason,
+			row.grounds, row.words, row.proof, row.firstBy, row.firstAt, row.secondBy)
 		x.queue(sqlLetterOutbox, uid(x.tenant), uid(d.Order.ID), uid(letter.ID))
 	}
 }

@@ -176,16 +176,9 @@ func (db *DB) DeadLetters(ctx context.Context, t tenant.ID, f app.DeadLetterFilt
 	if err != nil {
 		return app.Page[app.DeadLetter]{}, err
 	}
-	c := &conditions{}
-	c.add(`tenant_id = ?`, uid(t))
+	c := letterConditions(t, f)
 	if !after.IsZero() {
 		c.add(`id < ?`, uid(after))
-	}
-	if f.State != nil {
-		c.add(`state = ?::smallint`, int16(*f.State))
-	}
-	if !f.Order.IsZero() {
-		c.add(`order_id = ?`, uid(f.Order))
 	}
 	n := pageSize(f.Limit)
 	var p app.Page[app.DeadLetter]
@@ -204,6 +197,49 @@ func (db *DB) DeadLetters(ctx context.Context, t tenant.ID, f app.DeadLetterFilt
 		p.Next = cursorOf(cursorLetters, p.Data[n-1].ID)
 	}
 	return p, nil
+}
+
+func letterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
+	c := &conditions{}
+	c.add(`tenant_id = ?`, uid(t))
+	switch {
+	case f.State == nil:
+	case *f.State == app.LetterOpen: // with the condition of the partial indexes, which a parameter would never meet
+		c.parts = append(c.parts, fmt.Sprintf(`state IN (%d, %d) AND state = %d`, app.LetterOpen, app.LetterParked, app.LetterOpen))
+	default:
+		c.add(`state = ?::smallint`, int16(*f.State))
+	}
+	if f.Cause != "" {
+		c.add(`error_code = ?`, storable(f.Cause))
+	}
+	if f.Class != nil {
+		c.add(`class = ?`, f.Class.String())
+	}
+	if !f.Order.IsZero() {
+		c.add(`order_id = ?`, uid(f.Order))
+	}
+	return c
+}
+
+// LetterGroups counts the letters of a filter by cause and class, the most first.
+func (db *DB) LetterGroups(ctx context.Context, t tenant.ID, f app.DeadLetterFilter) ([]app.LetterGroup, error) {
+	c := letterConditions(t, f)
+	var groups []app.LetterGroup
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
+		sql := `SELECT error_code, class, count(*), min(first_failed_at), max(at) FROM dead_letters` + c.where() + fmt.Sprintf(` GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %d`, maxPage)
+		each(b.Queue(sql, c.args...), func(r pgx.Rows) error {
+			var g app.LetterGroup
+			var class string
+			err := r.Scan(&g.Cause, &class, &g.Count, intoTime(&g.Oldest), intoTime(&g.Newest))
+			g.Class = classOf(class)
+			groups = append(groups, g)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, faultOr(err, "group dead letters")
+	}
+	return groups, nil
 }
 
 // DeadLetter reads one.

@@ -1,0 +1,296 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// Grounds are why stuck work is taken out of the module's hands; the names are stored.
+type Grounds string
+
+// The grounds (fulfilment.md, Stuck and dead letters). RefundedByHand is for money alone: a stuck refund
+// is never given up, somebody has paid it another way (D4).
+const (
+	VerifiedAbsent Grounds = "verified_absent"
+	RemovedByHand  Grounds = "removed_by_hand"
+	AccountClosed  Grounds = "account_closed"
+	RefundedByHand Grounds = "refunded_by_hand"
+	OtherGrounds   Grounds = "other"
+)
+
+// AllGrounds lists every one, in the order that the API names them.
+func AllGrounds() []Grounds {
+	return []Grounds{VerifiedAbsent, RemovedByHand, AccountClosed, RefundedByHand, OtherGrounds}
+}
+
+// grounds that each kind of stuck work may be given up on. A delivery is none: what was paid for and
+// built is mailed until it arrives (D21).
+var grounds = map[fulfil.Kind][]Grounds{
+	fulfil.Provision: {VerifiedAbsent, RemovedByHand, AccountClosed, OtherGrounds},
+	fulfil.Refund:    {RefundedByHand},
+	fulfil.Notify:    {OtherGrounds},
+	fulfil.Checkout:  {OtherGrounds},
+}
+
+// Abandonment is who gave stuck work up, on what grounds and with which proof. Both people are members:
+// other ids, and other login subjects.
+type Abandonment struct {
+	Grounds  Grounds // "" until somebody asked
+	Text     string  // in the words of who asked
+	Proof    string  // a ticket, a transfer's reference, where a protocol lies
+	FirstBy  tenant.MemberID
+	FirstAt  *time.Time
+	SecondBy tenant.MemberID // zero while it awaits a second person
+}
+
+// Awaits tells whether one person has signed and a second one has not.
+func (a Abandonment) Awaits() bool { return !a.FirstBy.IsZero() && a.SecondBy.IsZero() }
+
+// AbandonLetter is one signature under an abandonment. Of the second only Grounds count, as what is
+// agreed to; its text and proof go into the saga record beside the first's.
+type AbandonLetter struct {
+	Letter  id.Of[DeadLetter]
+	Grounds Grounds
+	Text    string
+	Proof   string
+}
+
+// AbandonDeadLetter signs that stuck work is given up. The first signature changes nothing but the letter,
+// which stays open; the second, of another person, closes the unit and settles the item (lifecycle.md,
+// note 6) or the refund. A signature of somebody who may not work the desk any more counts for nothing:
+// the next one is then the first.
+func (a *App) AbandonDeadLetter(ctx context.Context, c Caller, in AbandonLetter) (DeadLetter, error) {
+	if err := a.mayAsMember(c, WorkDesk); err != nil {
+		return DeadLetter{}, err
+	}
+	if faults := in.faults(); len(faults) > 0 {
+		return DeadLetter{}, fault.Violated(faults)
+	}
+	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
+		d, open, u, err := a.stuckBehind(ctx, tx, c, in.Letter)
+		if err != nil {
+			return DeadLetter{}, err
+		}
+		if err := mayBeGivenUp(open, u, in.Grounds); err != nil {
+			return DeadLetter{}, err
+		}
+		first := d.signer(open.Abandonment.FirstBy)
+		if first == nil || !a.May(tenant.Actor{Kind: tenant.KindMember, Role: first.Role}, WorkDesk) {
+			return *open, a.signFirst(tx, d, open, c, in)
+		}
+		if err := secondPerson(open, first, d.signer(c.Member), in.Grounds); err != nil {
+			return DeadLetter{}, err
+		}
+		return *open, a.abandon(tx, d, open, u, c, in)
+	})
+}
+
+func (in AbandonLetter) faults() []fault.Violation {
+	var faults []fault.Violation
+	if !slices.Contains(AllGrounds(), in.Grounds) {
+		v := fault.Violation{Pointer: "/reason", Code: "not-allowed", Message: "Say on what grounds."}
+		for _, g := range AllGrounds() {
+			v.Allowed = append(v.Allowed, string(g))
+		}
+		faults = append(faults, v)
+	}
+	faults = append(faults, textFaults("/text", in.Text, maxReason)...)
+	return append(faults, textFaults("/proof", in.Proof, maxReason)...)
+}
+
+// mayAsMember is may for what only a person of the tenant does.
+func (a *App) mayAsMember(c Caller, p Permission) error {
+	if c.Kind != tenant.KindMember {
+		return fault.New(fault.KindForbidden, fault.CodeForbidden, "Only a member of your organisation signs this.")
+	}
+	return a.may(c.Actor, p)
+}
+
+// stuckBehind locks the order of a dead letter and finds the stuck unit behind it.
+func (a *App) stuckBehind(ctx context.Context, tx Tx, c Caller, l id.Of[DeadLetter]) (*Dossier, *DeadLetter, *fulfil.Unit, error) {
+	d, err := tx.LockOrder(ctx, order.ID{}, Also{Parts: true, Letter: l, Signer: c.Member})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := c.keyDemanded(d.Settings); err != nil {
+		return nil, nil, nil, err
+	}
+	open, u := d.openLetter(l), d.Unit(d.Letter.Unit)
+	if open == nil || u == nil || u.State != fulfil.Stuck {
+		return nil, nil, nil, notStuck(d.Letter)
+	}
+	return d, open, u, nil
+}
+
+func notStuck(l DeadLetter) error {
+	e := fault.New(fault.KindConflict, "not-stuck", "Nothing is stuck behind this dead letter (any more): there is nothing to try again or to give up.")
+	e.Members = map[string]any{"state": l.State.String()}
+	return e
+}
+
+// mayBeGivenUp refuses to abandon what must not end that way, and says what to do instead.
+func mayBeGivenUp(l *DeadLetter, u *fulfil.Unit, g Grounds) error {
+	allowed := grounds[u.Kind]
+	if len(allowed) == 0 {
+		e := fault.New(fault.KindConflict, "not-abandonable", "Nobody gives this up for the customer, who has paid and whose service stands: try it again (redrive), or have it delivered anew (redeliver) once the address or the mail server is mended.")
+		e.Members = map[string]any{"instead": []string{"redrive", "redeliver"}}
+		return e
+	}
+	if !slices.Contains(allowed, g) {
+		v := fault.Violation{Pointer: "/reason", Code: "not-allowed", Message: "Stuck work of the kind " + l.Source + " is given up on other grounds."}
+		if u.Kind == fulfil.Refund {
+			v.Message = "The customer is owed this money. Refund it by hand, then say so with the transfer's reference as proof."
+		}
+		for _, a := range allowed {
+			v.Allowed = append(v.Allowed, string(a))
+		}
+		return fault.Violated([]fault.Violation{v})
+	}
+	return nil
+}
+
+// signer is a member who was read to sign, or nil when there is no such one (any more).
+func (d *Dossier) signer(m tenant.MemberID) *Member {
+	for i := range d.Signers {
+		if d.Signers[i].ID == m && !m.IsZero() {
+			return &d.Signers[i]
+		}
+	}
+	return nil
+}
+
+// signFirst keeps the first signature. The work stays stuck and may still be tried again.
+func (a *App) signFirst(tx Tx, d *Dossier, open *DeadLetter, c Caller, in AbandonLetter) error {
+	var faults []fault.Violation
+	if strings.TrimSpace(in.Proof) == "" {
+		faults = append(faults, fault.Violation{Pointer: "/proof", Code: "required", Message: "Say what proves it: a ticket, a protocol, a transfer's reference."})
+	}
+	if in.Grounds == OtherGrounds && strings.TrimSpace(in.Text) == "" {
+		faults = append(faults, fault.Violation{Pointer: "/text", Code: "required", Message: "Say in words what the grounds are."})
+	}
+	if len(faults) > 0 {
+		return fault.Violated(faults)
+	}
+	now := tx.Now()
+	open.Abandonment = Abandonment{Grounds: in.Grounds, Text: in.Text, Proof: in.Proof, FirstBy: c.Member, FirstAt: &now}
+	d.decide(*open, now, "to be abandoned ("+string(in.Grounds)+"), signed first by "+event.ActorText(c.Actor)+said(in.Text)+"; proof: "+in.Proof+"; awaits a second person")
+	tx.Save(d) // the order has not moved: no version, no event
+	return nil
+}
+
+// secondPerson holds the second signature against the first: another member, another login, the same
+// grounds. Two keys of one person are one pair of eyes (security.md §1).
+func secondPerson(open *DeadLetter, first, second *Member, g Grounds) error {
+	if second == nil {
+		return fault.New(fault.KindForbidden, fault.CodeForbidden, "You are no member of this organisation any more.")
+	}
+	members := map[string]any{"first_by": open.Abandonment.FirstBy.String()}
+	if first.ID == second.ID || first.Subject == second.Subject {
+		why := "You signed this first; another key of yours does not make you two."
+		if first.ID != second.ID {
+			why = "Who signed first has the same login as you: two members with one login are one person."
+		}
+		e := fault.New(fault.KindConflict, "second-person-required", "%s Ask another operator to sign.", why)
+		e.Members = members
+		return e
+	}
+	if agreed := open.Abandonment.Grounds; g != agreed {
+		e := fault.New(fault.KindConflict, "grounds-differ", "The first signature says %s. Sign the same, or have the first one withdrawn.", agreed)
+		members["reason"] = string(agreed)
+		e.Members = members
+		return e
+	}
+	return nil
+}
+
+// abandon carries out what two people signed.
+func (a *App) abandon(tx Tx, d *Dossier, open *DeadLetter, u *fulfil.Unit, c Caller, in AbandonLetter) error {
+	now, ab := tx.Now(), &open.Abandonment
+	first := event.ActorText(tenant.Actor{Kind: tenant.KindMember, Member: ab.FirstBy})
+	ab.SecondBy = c.Member
+	open.State, open.ClosedAt, open.Reason = LetterAbandoned, &now, string(ab.Grounds)+said(ab.Text)
+	d.decide(*open, now, "abandoned ("+string(ab.Grounds)+"), signed by "+first+said(ab.Text)+"; proof: "+ab.Proof+"; and by "+event.ActorText(c.Actor)+said(in.Text)+said(in.Proof))
+	reason := "abandoned (" + string(ab.Grounds) + ") by " + first + " and " + event.ActorText(c.Actor) + said(ab.Text)
+	u.State, u.Epoch, u.Sent = fulfil.Closed, u.Epoch+1, false
+	switch u.Kind {
+	case fulfil.Provision:
+		if err := a.abandonItem(d, u, reason, now); err != nil {
+			return err
+		}
+	case fulfil.Refund:
+		if r := refundOf(d.Order, u); r != nil && r.State == order.RefundStuck {
+			d.Order.MoveRefund(r, order.RefundAccepted, ab.Proof, now, reason)
+			d.Order.MoveRefund(r, order.RefundCompleted, "", now, reason)
+		}
+	default: // a notice or the asking for a payment: the order does not hang on it
+	}
+	before := d.Order.LastSeq
+	a.settle(d, now, reason)
+	if u.Kind == fulfil.Provision || u.Kind == fulfil.Refund || d.Order.LastSeq != before {
+		return a.save(tx, d, c.cause())
+	}
+	tx.Save(d)
+	return nil
+}
+
+func (a *App) abandonItem(d *Dossier, u *fulfil.Unit, reason string, now time.Time) error {
+	it := d.Order.Find(u.Item)
+	if it == nil {
+		return notStuck(d.Letter)
+	}
+	if err := d.Order.AbandonItem(it, reason); err != nil {
+		return err
+	}
+	if it.State == order.ItemRolledBack { // else finishUndone does this when the refund is accepted
+		d.Added.Destroyed = append(d.Added.Destroyed, it.ID)
+		d.closeLetters(it.ID, now)
+	}
+	return nil
+}
+
+// WithdrawAbandonment takes the first signature back, by who gave it, while it awaits a second one.
+func (a *App) WithdrawAbandonment(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetter, error) {
+	if err := a.mayAsMember(c, WorkDesk); err != nil {
+		return DeadLetter{}, err
+	}
+	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
+		d, open, _, err := a.stuckBehind(ctx, tx, c, l)
+		if err != nil {
+			return DeadLetter{}, err
+		}
+		if !open.Abandonment.Awaits() {
+			return DeadLetter{}, fault.New(fault.KindConflict, "not-signed", "Nobody has signed to abandon this, so there is nothing to withdraw.")
+		}
+		if open.Abandonment.FirstBy != c.Member {
+			e := fault.New(fault.KindConflict, "not-your-signature", "Somebody else signed this. Who does not agree tries it again (redrive), which voids the signature.")
+			e.Members = map[string]any{"first_by": open.Abandonment.FirstBy.String()}
+			return DeadLetter{}, e
+		}
+		open.Abandonment = Abandonment{}
+		d.decide(*open, tx.Now(), "signature to abandon withdrawn by "+event.ActorText(c.Actor))
+		tx.Save(d)
+		return *open, nil
+	})
+}
+
+// decide writes a person's decision into the saga record.
+func (d *Dossier) decide(l DeadLetter, at time.Time, note string) {
+	d.Added.Log = append(d.Added.Log, LogEntry{Unit: l.Unit, At: at, Part: l.Step, What: LogDecision, Note: note})
+}
+
+// said is a person's words after ours.
+func said(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}

@@ -1,0 +1,147 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// Suggestion is what an operator should do first.
+type Suggestion string
+
+// The suggestions.
+const (
+	SuggestNothing   Suggestion = "nothing"        // it is over
+	SuggestWait      Suggestion = "wait"           // it closes by itself
+	SuggestRedrive   Suggestion = "redrive"        // the fault may be over
+	SuggestRemove    Suggestion = "remove-by-hand" // then try again, or abandon with proof
+	SuggestPayByHand Suggestion = "refund-by-hand" // then abandon as refunded_by_hand
+	SuggestAddress   Suggestion = "mend-address"   // then deliver again
+	SuggestSecond    Suggestion = "second-person"  // an abandonment awaits its second signature
+)
+
+// Suggestions lists every one.
+func Suggestions() []Suggestion {
+	return []Suggestion{SuggestRedrive, SuggestRemove, SuggestPayByHand, SuggestAddress, SuggestSecond, SuggestWait, SuggestNothing}
+}
+
+// Suggested is what to do first about a dead letter.
+func (d DeadLetter) Suggested() Suggestion {
+	refused := d.Class == fault.Invalid || d.Class == fault.Forbidden || d.Class == fault.Protected || d.Class == fault.Quota
+	switch {
+	case d.State != LetterOpen && d.State != LetterParked:
+		return SuggestNothing
+	case d.Abandonment.Awaits():
+		return SuggestSecond
+	case d.Code == "step-failed":
+		return SuggestWait // its item goes back; what hangs on the way has a letter of its own
+	case d.Source == "step" && refused:
+		return SuggestRemove
+	case d.Code == "refund-failed" && refused:
+		return SuggestPayByHand
+	case d.Source == "mail" && refused:
+		return SuggestAddress
+	default:
+		return SuggestRedrive
+	}
+}
+
+// LetterGroup is how many dead letters have one cause and class.
+type LetterGroup struct {
+	Cause  string
+	Class  fault.Class
+	Count  int
+	Oldest time.Time // first failure of the oldest
+	Newest time.Time // last failure of the newest
+}
+
+// Suggested is what to do first about the open letters of the group.
+func (g LetterGroup) Suggested() Suggestion {
+	source := "step"
+	for _, c := range causes {
+		if c.code == g.Cause {
+			source = c.source
+		}
+	}
+	return DeadLetter{Code: g.Cause, Class: g.Class, Source: source}.Suggested()
+}
+
+// LetterDetail is a dead letter with all that a person needs to decide about it.
+type LetterDetail struct {
+	DeadLetter
+	Of     *order.Order
+	About  *order.Item   // nil when the work is the whole order's
+	Work   *fulfil.Unit  // nil when there is none
+	Refund *order.Refund // of the item, nil when none was asked for
+	Calls  []LogEntry    // answers of the step, turnings and decisions, oldest first; the last 100
+	Left   []fulfil.Part // not confirmed gone at the provider: its ids, never its addresses (D21)
+	Allows []Grounds     // on which the stuck work may be given up; none when nothing is stuck
+	Last   *LogEntry     // the provider's last answer, in our words
+}
+
+// maxCalls bounds what is shown of a step that was called very often.
+const maxCalls = 100
+
+// DeadLetter reads one with all about it.
+func (a *App) DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (LetterDetail, error) {
+	if err := a.may(c.Actor, ReadDesk); err != nil {
+		return LetterDetail{}, err
+	}
+	letter, err := a.Store.DeadLetter(ctx, c.Tenant, l)
+	if err != nil {
+		return LetterDetail{}, err
+	}
+	rec, err := a.Store.Saga(ctx, c.Tenant, letter.Order)
+	if err != nil {
+		return LetterDetail{}, err
+	}
+	return detailOf(letter, rec), nil
+}
+
+func detailOf(l DeadLetter, rec SagaRecord) LetterDetail {
+	v := LetterDetail{DeadLetter: l, Of: rec.Order, About: rec.Order.Find(l.Item)}
+	for i := range rec.Units {
+		if rec.Units[i].ID == l.Unit {
+			v.Work = &rec.Units[i]
+		}
+	}
+	if v.About != nil {
+		v.Refund = rec.Order.RefundOf(l.Item)
+	}
+	if v.Work != nil && v.Work.State == fulfil.Stuck && (l.State == LetterOpen || l.State == LetterParked) {
+		v.Allows = grounds[v.Work.Kind]
+	}
+	for i := range rec.Log {
+		e := &rec.Log[i]
+		if e.Unit != l.Unit || e.What == LogIntent || e.What == LogAnswer && e.Part != l.Step {
+			continue
+		}
+		v.Calls = append(v.Calls, *e)
+		if e.What != LogDecision {
+			v.Last = e
+		}
+	}
+	v.Calls = v.Calls[max(0, len(v.Calls)-maxCalls):]
+	for _, p := range rec.Parts {
+		if v.Work != nil && v.Work.Kind == fulfil.Provision && p.Unit == l.Unit && p.Phase != fulfil.Gone {
+			v.Left = append(v.Left, p)
+		}
+	}
+	return v
+}
+
+// LetterGroups counts dead letters by cause and class; open ones when the filter names no state.
+func (a *App) LetterGroups(ctx context.Context, c Caller, f DeadLetterFilter) ([]LetterGroup, error) {
+	if err := a.may(c.Actor, ReadDesk); err != nil {
+		return nil, err
+	}
+	if f.State == nil {
+		open := LetterOpen
+		f.State = &open
+	}
+	return a.Store.LetterGroups(ctx, c.Tenant, f)
+}

@@ -1,0 +1,353 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// letterView is work that needs a person.
+type letterView struct {
+	ID          string           `json:"id" format:"uuid"`
+	Cause       string           `json:"cause" example:"undo-exhausted"`
+	Source      string           `json:"source" example:"step" doc:"event, step, refund or mail."`
+	Class       string           `json:"class" doc:"What the last answer meant."`
+	Detail      *string          `json:"detail" doc:"In our words, never a provider's."`
+	Order       *string          `json:"order" format:"uuid"`
+	Item        *string          `json:"item" format:"uuid"`
+	Step        *string          `json:"step"`
+	Tries       int              `json:"tries"`
+	FirstAt     time.Time        `json:"first_at"`
+	LastAt      time.Time        `json:"last_at"`
+	Suggested   string           `json:"suggested" enum:"redrive,remove-by-hand,refund-by-hand,mend-address,second-person,wait,nothing" doc:"What to do first."`
+	State       string           `json:"state" enum:"open,parked,redriven,abandoned,closed"`
+	ClosedAt    *time.Time       `json:"closed_at"`
+	Reason      *string          `json:"reason" doc:"What the person who closed it said."`
+	Abandonment *abandonmentView `json:"abandonment" doc:"Null until somebody signed to abandon it."`
+}
+
+// TransformSchema documents what may be null.
+func (*letterView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return nullable(s, "abandonment")
+}
+
+type abandonmentView struct {
+	Reason   string    `json:"reason" enum:"verified_absent,removed_by_hand,account_closed,refunded_by_hand,other"`
+	Text     *string   `json:"text"`
+	Proof    string    `json:"proof"`
+	FirstBy  string    `json:"first_by" format:"uuid" doc:"The member who signed first."`
+	FirstAt  time.Time `json:"first_at"`
+	SecondBy *string   `json:"second_by" format:"uuid" doc:"Null while it awaits a second person: until then nothing has happened."`
+}
+
+func viewLetter(d app.DeadLetter) letterView {
+	v := letterView{
+		ID: d.ID.String(), Cause: d.Code, Source: d.Source, Class: d.Class.String(), Detail: orNull(d.Detail), Order: idOrNull(d.Order), Item: idOrNull(d.Item),
+		Step: orNull(d.Step), Tries: d.Attempts, FirstAt: stamp(d.FirstFailedAt), LastAt: stamp(d.At), Suggested: string(d.Suggested()), State: d.State.String(),
+		ClosedAt: stampOr(d.ClosedAt), Reason: orNull(d.Reason),
+	}
+	if a := d.Abandonment; !a.FirstBy.IsZero() && a.FirstAt != nil {
+		v.Abandonment = &abandonmentView{Reason: string(a.Grounds), Text: orNull(a.Text), Proof: a.Proof, FirstBy: a.FirstBy.String(), FirstAt: stamp(*a.FirstAt), SecondBy: idOrNull(a.SecondBy)}
+	}
+	return v
+}
+
+// Letter embeds what a list shows of a dead letter: the library only sees what is embedded under an
+// exported name.
+type Letter = letterView
+
+// letterDetailView is all that a person needs to decide about a dead letter.
+type letterDetailView struct {
+	Letter
+	Advice     string           `json:"advice" doc:"The suggestion in words."`
+	About      letterOrderView  `json:"about" doc:"The order it belongs to."`
+	Attempts   []letterCallView `json:"attempts" nullable:"false" doc:"Answers of the step, turnings and decisions, oldest first; the last 100."`
+	LastAnswer *string          `json:"last_answer" doc:"The provider's, in our words."`
+	Left       []leftView       `json:"left_at_provider" nullable:"false" doc:"Resources that are not confirmed gone, by the provider's own ids."`
+	Refund     *refundView      `json:"refund" doc:"Of the item; null when none was asked for."`
+	Reasons    []string         `json:"abandon_reasons" nullable:"false" doc:"On which the stuck work may be abandoned; empty when it may not."`
+}
+
+// TransformSchema documents what may be null.
+func (*letterDetailView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	return nullable(s, "abandonment", "refund")
+}
+
+type letterOrderView struct {
+	ID         string  `json:"id" format:"uuid"`
+	Number     string  `json:"number" example:"ORD-7K3M9QXZ"`
+	State      string  `json:"state"`
+	Settlement string  `json:"settlement"`
+	Href       string  `json:"href" example:"/v1/orders/01900000-0000-7000-8000-000000000001"`
+	Item       *string `json:"item" doc:"Its label or product."`
+	ItemState  *string `json:"item_state"`
+}
+
+type letterCallView struct {
+	At     time.Time  `json:"at"`
+	What   string     `json:"what" enum:"answer,turned-back,decision"`
+	Step   *string    `json:"step"`
+	Class  *string    `json:"class" doc:"What the answer meant; null of a decision."`
+	Note   string     `json:"note"`
+	TookMS int64      `json:"took_ms"`
+	NextAt *time.Time `json:"next_at" doc:"When the next call was set for."`
+}
+
+type leftView struct {
+	Part       string   `json:"part" example:"server"`
+	Generation int      `json:"generation"`
+	Phase      string   `json:"phase" enum:"intent,created,ready,deleting,gone"`
+	Refs       []string `json:"refs" nullable:"false" doc:"None while a create was never answered."`
+}
+
+// advice words the suggestions.
+var advice = map[app.Suggestion]string{
+	app.SuggestNothing:   "Nothing to do: this is over.",
+	app.SuggestWait:      "Nothing to do: the item goes back by itself, and this closes when it has gone.",
+	app.SuggestRedrive:   "Try it again (redrive): the fault may be over. If it fails again, look at the provider.",
+	app.SuggestRemove:    "The provider refuses. Lift the protection or remove the resource by hand, then redrive; where that cannot be, two people abandon it with proof.",
+	app.SuggestPayByHand: "The payment provider refuses. Refund the amount another way, then two people abandon this as refunded_by_hand with the transfer's reference as proof.",
+	app.SuggestAddress:   "The mail server refuses. Mend the customer's address or key, then redrive, or deliver anew (redeliver).",
+	app.SuggestSecond:    "One person has signed to abandon this. A second one looks at the proof and signs the same, or redrives it.",
+}
+
+func viewLetterDetail(d app.LetterDetail) letterDetailView {
+	v := letterDetailView{
+		Letter: viewLetter(d.DeadLetter), Advice: advice[d.Suggested()], Attempts: make([]letterCallView, len(d.Calls)), Left: make([]leftView, len(d.Left)), Reasons: make([]string, len(d.Allows)),
+		About: letterOrderView{ID: d.Of.ID.String(), Number: d.Of.Number, State: d.Of.State.String(), Settlement: d.Of.Settlement.String(), Href: "/v1/orders/" + d.Of.ID.String()},
+	}
+	if it := d.About; it != nil {
+		name := it.Label
+		if name == "" {
+			name = it.Snapshot.Product
+		}
+		v.About.Item, v.About.ItemState = orNull(name), orNull(it.State.String())
+	}
+	for i, e := range d.Calls {
+		v.Attempts[i] = letterCallView{At: stamp(e.At), What: e.What.String(), Step: orNull(e.Part), Note: e.Note, TookMS: e.Took.Milliseconds(), NextAt: stampOr(&e.Next)}
+		if e.What != app.LogDecision {
+			v.Attempts[i].Class = orNull(e.Class.String())
+		}
+	}
+	if d.Last != nil {
+		v.LastAnswer = orNull(d.Last.Note)
+	}
+	for i, p := range d.Left {
+		v.Left[i] = leftView{Part: p.Part, Generation: p.Generation, Phase: p.Phase.String(), Refs: append([]string{}, p.Refs...)}
+	}
+	if r := d.Refund; r != nil {
+		shown := viewRefund(*r)
+		v.Refund = &shown
+	}
+	for i, g := range d.Allows {
+		v.Reasons[i] = string(g)
+	}
+	return v
+}
+
+func viewRefund(r order.Refund) refundView {
+	return refundView{
+		ID: r.ID.String(), PaymentID: r.Payment.String(), ItemID: r.Item.String(), State: r.State.String(),
+		Amount: amountOf(r.Cents, r.Currency), Reference: orNull(r.Reference), AcceptedAt: stampOr(r.AcceptedAt),
+	}
+}
+
+// letterListView is a page of dead letters, or their groups.
+type letterListView struct {
+	Data       []letterView      `json:"data" nullable:"false" doc:"Empty when groups were asked for."`
+	NextCursor *string           `json:"next_cursor" doc:"Ask for the next page with it; null on the last one."`
+	Groups     []letterGroupView `json:"groups,omitempty" nullable:"false" doc:"With group=cause: how many there are of each cause and class, the most first."`
+}
+
+type letterGroupView struct {
+	Cause     string    `json:"cause" example:"undo-exhausted"`
+	Class     string    `json:"class"`
+	Count     int       `json:"count"`
+	Oldest    time.Time `json:"oldest"`
+	Newest    time.Time `json:"newest"`
+	Suggested string    `json:"suggested" enum:"redrive,remove-by-hand,refund-by-hand,mend-address,second-person,wait,nothing"`
+}
+
+// letterList is what the list verb found.
+type letterList struct {
+	page   app.Page[app.DeadLetter]
+	groups []app.LetterGroup
+}
+
+func showLetters(_ app.Caller, l letterList) reply[letterListView] {
+	paged := page(l.page, viewLetter)
+	v := letterListView{Data: paged.Body.Data, NextCursor: paged.Body.NextCursor}
+	for _, g := range l.groups {
+		v.Groups = append(v.Groups, letterGroupView{Cause: g.Cause, Class: g.Class.String(), Count: g.Count, Oldest: stamp(g.Oldest), Newest: stamp(g.Newest), Suggested: string(g.Suggested())})
+	}
+	return reply[letterListView]{Body: v, Next: paged.Next}
+}
+
+// redrivenView is what became of many.
+type redrivenView struct {
+	DryRun   bool              `json:"dry_run"`
+	Redriven int               `json:"redriven" doc:"How many were, or would be, tried again."`
+	Results  []redrivenOneView `json:"results" nullable:"false"`
+}
+
+type redrivenOneView struct {
+	ID      string  `json:"id" format:"uuid"`
+	Order   *string `json:"order" format:"uuid"`
+	Outcome string  `json:"outcome" enum:"redriven,would-redrive,refused,failed" doc:"Each is its own transaction: a refusal changes nothing for the others."`
+	Code    *string `json:"code" doc:"Of a refusal."`
+	Detail  *string `json:"detail" doc:"Of a refusal: why, and what to do."`
+}
+
+func showRedriven(_ app.Caller, all app.RedriveReport) reply[redrivenView] {
+	v := redrivenView{DryRun: all.DryRun, Results: make([]redrivenOneView, len(all.Letters))}
+	for i, r := range all.Letters {
+		v.Results[i] = redrivenOneView{ID: r.Letter.String(), Order: idOrNull(r.Order), Outcome: string(r.Outcome), Code: orNull(r.Code), Detail: orNull(r.Detail)}
+		if r.Outcome == app.RedriveDone || r.Outcome == app.RedriveWould {
+			v.Redriven++
+		}
+	}
+	return plain(v)
+}
+
+type lettersInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
+	Cursor string `query:"cursor" maxLength:"512"`
+	State  string `query:"state" enum:"open,parked,redriven,abandoned,closed"`
+	Cause  string `query:"cause" maxLength:"100" doc:"Such as undo-exhausted."`
+	Order  string `query:"order" format:"uuid"`
+	Group  string `query:"group" enum:"cause" doc:"Counts instead of letters; of open ones, when no state is given."`
+}
+
+type letterInput struct {
+	ID string `path:"id"`
+}
+
+type redriveBody struct {
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Kept with the order's history."`
+}
+
+type redriveInput struct {
+	ID   string `path:"id"`
+	Body *redriveBody
+}
+
+// uuidText is an id in a list.
+type uuidText string
+
+// Schema documents its form.
+func (uuidText) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "uuid"}
+}
+
+type redriveManyBody struct {
+	IDs    []uuidText `json:"ids,omitempty" maxItems:"100" nullable:"false" doc:"These; else the open ones of a cause and class."`
+	Cause  string     `json:"cause,omitempty" maxLength:"100"`
+	Class  string     `json:"class,omitempty" enum:"pending,rate-limited,ambiguous,parked,capacity,retryable,invalid,forbidden,quota,protected,not-found"`
+	Limit  int        `json:"limit,omitempty" minimum:"1" maximum:"100" doc:"100 when not given."`
+	DryRun bool       `json:"dry_run,omitempty" doc:"Only say what would happen."`
+	Reason string     `json:"reason,omitempty" maxLength:"500" doc:"Kept with each order's history."`
+}
+
+type redriveManyInput struct{ Body redriveManyBody }
+
+type abandonBody struct {
+	Reason string `json:"reason" enum:"verified_absent,removed_by_hand,account_closed,refunded_by_hand,other" doc:"refunded_by_hand for a stuck refund, the others for a stuck clean-up."`
+	Text   string `json:"text,omitempty" maxLength:"500" doc:"In your words; the first signature under other needs it."`
+	Proof  string `json:"proof,omitempty" maxLength:"500" doc:"A ticket, a protocol, a transfer's reference; the first signature needs it."`
+}
+
+type abandonInput struct {
+	ID   string `path:"id"`
+	Body abandonBody
+}
+
+func (s *server) letterRoutes() {
+	const tag = "operations"
+	serve(s, route{
+		Method: http.MethodGet, Path: "/v1/dead-letters", ID: "list-dead-letters", Tag: tag, Summary: "The fallout desk", Who: "operator, auditor",
+		Description: "Work that ran out of retries or was refused for good, newest first; with group=cause how many there are of each cause.",
+	}, s.letters, showLetters)
+	serve(s, route{
+		Method: http.MethodGet, Path: "/v1/dead-letters/{id}", ID: "get-dead-letter", Tag: tag, Summary: "Read a dead letter", Who: "operator, auditor", Errors: []int{404},
+		Description: "What failed, how often and how, what is left at the provider, how the refund stands, and what to do first.",
+	}, func(ctx context.Context, c app.Caller, in *letterInput) (app.LetterDetail, error) {
+		return s.verbs.DeadLetter(ctx, c, idIn[app.DeadLetter](in.ID))
+	}, func(_ app.Caller, d app.LetterDetail) reply[letterDetailView] { return plain(viewLetterDetail(d)) })
+	serve(s, route{
+		Method: http.MethodPost, Path: "/v1/dead-letters/redrive", ID: "redrive-dead-letters", Tag: tag, Summary: "Try many again", Who: "operator", Key: true,
+		Description: "At most 100, each in its own transaction. By ids, or the open ones of a cause and class.",
+	}, s.redriveMany, showRedriven)
+	serve(s, route{
+		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/redrive", ID: "redrive-dead-letter", Tag: tag, Summary: "Try stuck work again", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "The same step with a fresh budget. An item that was going back goes on going back. A signature to abandon it is void.",
+	}, func(ctx context.Context, c app.Caller, in *redriveInput) (app.DeadLetter, error) {
+		return s.verbs.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
+	}, showLetter)
+	serve(s, route{
+		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/abandon", ID: "abandon-dead-letter", Tag: tag, Summary: "Sign that stuck work is given up", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "Takes two people. The first signature changes nothing: the answer is still open and its second_by is null. The second, of another member with another login who gives the same reason, " +
+			"carries it out: a clean-up counts as done, and the item is rolled back once its refund is accepted; a refund counts as paid. A delivery is not given up: redrive or redeliver it.",
+	}, func(ctx context.Context, c app.Caller, in *abandonInput) (app.DeadLetter, error) {
+		return s.verbs.AbandonDeadLetter(ctx, c, app.AbandonLetter{Letter: idIn[app.DeadLetter](in.ID), Grounds: app.Grounds(in.Body.Reason), Text: in.Body.Text, Proof: in.Body.Proof})
+	}, showLetter)
+	serve(s, route{
+		Method: http.MethodDelete, Path: "/v1/dead-letters/{id}/abandon", ID: "withdraw-abandonment", Tag: tag, Summary: "Withdraw your signature", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "Of who signed first, while it awaits a second person.",
+	}, func(ctx context.Context, c app.Caller, in *letterInput) (app.DeadLetter, error) {
+		return s.verbs.WithdrawAbandonment(ctx, c, idIn[app.DeadLetter](in.ID))
+	}, showLetter)
+}
+
+func showLetter(_ app.Caller, d app.DeadLetter) reply[letterView] { return plain(viewLetter(d)) }
+
+func (s *server) letters(ctx context.Context, c app.Caller, in *lettersInput) (letterList, error) {
+	f, err := in.filter()
+	if err != nil {
+		return letterList{}, err
+	}
+	var l letterList
+	if in.Group == "" {
+		l.page, err = s.verbs.DeadLetters(ctx, c, f)
+	} else {
+		l.groups, err = s.verbs.LetterGroups(ctx, c, f)
+	}
+	return l, err
+}
+
+func (s *server) redriveMany(ctx context.Context, c app.Caller, in *redriveManyInput) (app.RedriveReport, error) {
+	b := in.Body
+	many := app.RedriveLetters{Cause: b.Cause, Class: named(b.Class, classes()...), Reason: b.Reason, Limit: b.Limit, DryRun: b.DryRun}
+	for _, l := range b.IDs {
+		many.IDs = append(many.IDs, idIn[app.DeadLetter](string(l)))
+	}
+	return s.verbs.RedriveDeadLetters(ctx, c, many)
+}
+
+// classes are those that a dead letter may have.
+func classes() []fault.Class {
+	var all []fault.Class
+	for c := fault.Pending; c <= fault.NotFound; c++ {
+		all = append(all, c)
+	}
+	return all
+}
+
+func (in *lettersInput) filter() (app.DeadLetterFilter, error) {
+	f := app.DeadLetterFilter{Cursor: in.Cursor, Limit: limitOf(in.Limit), Cause: in.Cause}
+	f.State = named(in.State, app.LetterOpen, app.LetterParked, app.LetterRedriven, app.LetterAbandoned, app.LetterClosed)
+	if in.Order == "" {
+		return f, nil
+	}
+	var err error
+	if f.Order, err = id.Parse[order.Order](in.Order); err != nil {
+		return f, badParameter("order", "wrong-format", "This must be an id: a UUID.", "uuid")
+	}
+	return f, nil
+}
