@@ -11,6 +11,7 @@
 //	POST   /v1/resources                make one resource: 202 {resource}, 200 {resource} when upserted
 //	GET    /v1/resources/{id}           200 {resource} or 404
 //	GET    /v1/resources?label=k=v&…    {"resources": […], "next": "id"}; all labels must match; &after=id&limit=n
+//	POST   /v1/reads                    {"reads": [query, …]}: up to 50 of the line above in one request; {"answers": [{status, body}, …]}
 //	DELETE /v1/resources/{id}           202, or 404 when it is not there
 //	DELETE /v1/resources?label=k=v&…    202 {"deleted": n}; at least one label
 //	GET    /v1/credentials?ref=a&ref=b  the secret of one item's resources

@@ -20,6 +20,7 @@ func (s *Server) route() {
 	s.mux.HandleFunc("POST /v1/resources", s.postResource)
 	s.mux.HandleFunc("GET /v1/resources/{id}", s.getResource)
 	s.mux.HandleFunc("GET /v1/resources", s.getResources)
+	s.mux.HandleFunc("POST /v1/reads", s.postReads)
 	s.mux.HandleFunc("DELETE /v1/resources/{id}", s.deleteResource)
 	s.mux.HandleFunc("DELETE /v1/resources", s.deleteResources)
 	s.mux.HandleFunc("GET /v1/credentials", s.getCredentials)

@@ -23,6 +23,7 @@ type Provider struct {
 	http    *http.Client
 	naming  provider.Naming
 	timeout time.Duration
+	gather  *gatherer // of reads by key
 }
 
 var _ provider.Provider = (*Provider)(nil)
@@ -47,10 +48,12 @@ func New(cfg ProviderConfig) (*Provider, error) {
 		MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: cfg.CallTimeout,
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Provider{
+	p := &Provider{
 		base: strings.TrimRight(cfg.URL, "/"), naming: cfg.Naming, timeout: cfg.CallTimeout,
 		http: &http.Client{Transport: transport, Timeout: cfg.CallTimeout, CheckRedirect: stay},
-	}, nil
+	}
+	p.gather = &gatherer{p: p}
+	return p, nil
 }
 
 // Close lets go of idle connections.
@@ -397,6 +400,10 @@ func (p *Provider) byKey(ctx context.Context, s provider.Step, operation string)
 	q := aboutStep(s)
 	q.Set("operation", operation)
 	q["label"] = partSelector(s.Key)
+	if operation == OpObserve {
+		page, err := p.gather.read(ctx, q)
+		return page.Resources, err
+	}
 	var page resourcePage
 	if _, err := p.call(ctx, request{method: http.MethodGet, path: "/v1/resources", query: q}, &page); err != nil {
 		return nil, err
