@@ -156,8 +156,12 @@ func (a *App) keyOf(o *order.Order, it *order.Item, part string) provider.Key {
 func (a *App) newerLeft(d *Dossier, u *fulfil.Unit) bool {
 	mine := d.youngest(u.ID)
 	for _, other := range d.Units {
-		if other.ID != u.ID && other.Kind == fulfil.Provision && other.Undoing && other.Live() && d.youngest(other.ID).After(mine) {
-			return true
+		if other.ID == u.ID || other.Kind != fulfil.Provision || !other.Undoing || !other.Live() {
+			continue
+		}
+		theirs := d.youngest(other.ID)
+		if theirs.After(mine) || theirs.Equal(mine) && !theirs.IsZero() && other.ID.String() > u.ID.String() {
+			return true // of two asked for in the same moment the one that was handed out later
 		}
 	}
 	return false
