@@ -42,16 +42,15 @@ func dataVersion(dir string) (int, error) {
 }
 
 // initData makes the data directory under another name and renames it when it is whole, so that a
-// crash in between leaves nothing that looks like data.
+// crash in between leaves nothing that looks like data. The name is new each time: an initdb that
+// outlives a kill of ours goes on for a moment in its own.
 func initData(ctx context.Context, bin pgBinaries, dir string, as *account, cfg PostgresConfig) error {
-	half := filepath.Join(dir, "data.half")
-	for _, left := range []string{half, pgData(dir)} {
-		if exists(left) {
-			logf(cfg.Log, "%s was left half made: starting afresh", left)
-		}
-		if err := os.RemoveAll(left); err != nil {
-			return err
-		}
+	if err := clearHalfMade(dir, cfg.Log); err != nil {
+		return err
+	}
+	half, err := os.MkdirTemp(dir, halfMade)
+	if err != nil {
+		return err
 	}
 	if err := as.own(half); err != nil {
 		return err
@@ -70,6 +69,9 @@ func initData(ctx context.Context, bin pgBinaries, dir string, as *account, cfg 
 	cmd.Env = pgEnviron()
 	cmd.SysProcAttr = as.process()
 	if out, err := cmd.CombinedOutput(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
 	if err := os.WriteFile(filepath.Join(half, "pg_hba.conf"), []byte(pgHBA), 0o600); err != nil {
@@ -79,6 +81,26 @@ func initData(ctx context.Context, bin pgBinaries, dir string, as *account, cfg 
 		return err
 	}
 	return syncDir(dir)
+}
+
+// halfMade is how the names of directories begin in which initdb is at work.
+const halfMade = "data.half-"
+
+// clearHalfMade removes what earlier starts did not finish. What an initdb is still writing into may
+// stay; the next start that makes data finds it again.
+func clearHalfMade(dir string, log io.Writer) error {
+	left, err := filepath.Glob(filepath.Join(dir, halfMade+"*"))
+	if err != nil {
+		return err
+	}
+	for _, half := range left {
+		logf(log, "%s was left half made: starting afresh", half)
+		_ = os.RemoveAll(half) // as above
+	}
+	if exists(pgData(dir)) {
+		logf(log, "%s was left half made: starting afresh", pgData(dir))
+	}
+	return os.RemoveAll(pgData(dir))
 }
 
 // launch starts the server program and waits for its answer. A port that somebody took at the last
