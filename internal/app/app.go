@@ -52,8 +52,12 @@ type Deps struct {
 // Placement maps what was ordered to the provider that builds it; configuration, not code.
 type Placement func(product, region string) (providerName string, ok bool)
 
-// App carries the verbs. It has no state of its own and may be used concurrently.
-type App struct{ Deps }
+// App carries the verbs. Whatever it keeps between two calls only spares the database; it may be used
+// concurrently.
+type App struct {
+	Deps
+	turns Turnstile
+}
 
 // New makes an App. It panics on a missing dependency that every process needs: that is a fault of
 // the wiring, seen at start.
@@ -64,7 +68,7 @@ func New(d Deps) *App {
 	if d.Fallback == 0 {
 		d.Fallback = 30 * time.Second
 	}
-	return &App{d}
+	return &App{Deps: d}
 }
 
 // Now is the present moment by the process's clock.

@@ -15,8 +15,13 @@ import (
 // order is apply's matter; after it the order's state is derived anew, so whichever commit closes the
 // last item or refund settles the order.
 func (a *App) commit(ctx context.Context, from fulfil.Unit, m fulfil.Move, apply func(tx Tx, d *Dossier, u *fulfil.Unit) error) (*Dossier, error) {
+	leave, err := a.turns.Enter(ctx, m.Unit.Order)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	var done *Dossier
-	err := a.Store.InTenant(ctx, m.Unit.Tenant, With{}, func(tx Tx) error {
+	err = a.Store.InTenant(ctx, m.Unit.Tenant, With{}, func(tx Tx) error {
 		d, err := tx.LockOrder(ctx, m.Unit.Order, Also{Parts: true})
 		if err != nil {
 			return err
@@ -141,7 +146,7 @@ func (a *App) journal(d *Dossier, from fulfil.Unit, m fulfil.Move) {
 	}
 	if intent && !from.Undoing {
 		p.Key = a.keyOf(d.Order, it, name).Name()
-		p.CalledAt = m.Result.At
+		p.CalledAt = d.nextCall(m.Result.At)
 		if caps, ok := a.capabilities(from.Queue); ok {
 			p.SettleUntil = m.Result.At.Add(a.wait(caps.CallTimeout + caps.Settle))
 		}
@@ -155,6 +160,18 @@ func (a *App) journal(d *Dossier, from fulfil.Unit, m fulfil.Move) {
 	if m.Result.Absent && p.AbsentSince.IsZero() {
 		p.AbsentSince = m.Result.At
 	}
+}
+
+// nextCall is now, or just after the order's latest create where that was later or in the same
+// microsecond: the moments of an order's creates keep the order in which they were decided under its
+// lock, for they are taken back in reverse.
+func (d *Dossier) nextCall(now time.Time) time.Time {
+	for _, p := range d.Parts {
+		if !p.CalledAt.Before(now) {
+			now = p.CalledAt.Add(time.Microsecond)
+		}
+	}
+	return now
 }
 
 func (d *Dossier) part(u fulfil.UnitID, name string, generation int) *fulfil.Part {

@@ -64,6 +64,7 @@ const (
 	feedEvery    = time.Second
 	sweepEvery   = 30 * time.Second
 	fencedWait   = time.Second
+	stepBack     = 100 * time.Millisecond // a job whose tenant has its share of the workers
 )
 
 // Runner is a process's share of the work: its workers, its feeder, its sweeper.
@@ -118,8 +119,10 @@ func (unitJob) Kind() string { return "unit" }
 
 type worker struct {
 	river.WorkerDefaults[unitJob]
-	work map[string]Work
-	log  *slog.Logger
+	work    map[string]Work
+	workers map[string]int
+	slots   slots
+	log     *slog.Logger
 }
 
 // Work runs the verb of the job's queue and translates its answer.
@@ -132,6 +135,10 @@ func (w *worker) Work(ctx context.Context, job *river.Job[unitJob]) error {
 	if err != nil {
 		return river.JobCancel(fmt.Errorf("job %d: unit: %w", job.ID, err))
 	}
+	if !w.slots.take(job.Queue, t, w.workers[job.Queue]) {
+		return river.JobSnooze(stepBack)
+	}
+	defer w.slots.give(job.Queue, t)
 	wait, err := w.work[job.Queue](ctx, t, u)
 	switch {
 	case errors.Is(err, app.ErrFenced):
@@ -169,10 +176,10 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 			return nil, fmt.Errorf("take over the jobs of a process that was killed: %w", err)
 		}
 	}
-	w := &worker{work: map[string]Work{}, log: cfg.Log}
+	w := &worker{work: map[string]Work{}, workers: map[string]int{}, log: cfg.Log}
 	queues := map[string]river.QueueConfig{}
 	for _, q := range cfg.Queues {
-		w.work[q.Name] = q.Work
+		w.work[q.Name], w.workers[q.Name] = q.Work, q.Workers
 		queues[q.Name] = river.QueueConfig{MaxWorkers: q.Workers, FetchCooldown: 2 * time.Millisecond, FetchPollInterval: fetchPoll}
 	}
 	workers := river.NewWorkers()

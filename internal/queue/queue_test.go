@@ -70,8 +70,10 @@ func start(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner 
 
 func begin(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner {
 	t.Helper()
-	r, err := queue.Start(t.Context(), queue.Config{URL: db.URL("platforma_worker"), Source: h, Queues: []queue.Queue{{Name: "work", Workers: 4, Work: work}},
-		Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Alone: true})
+	r, err := queue.Start(t.Context(), queue.Config{
+		URL: db.URL("platforma_worker"), Source: h, Queues: []queue.Queue{{Name: "work", Workers: 4, Work: work}},
+		Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Alone: true,
+	})
 	if err != nil {
 		t.Fatalf("Start: %v", err)
 	}
