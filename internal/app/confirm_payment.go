@@ -82,7 +82,13 @@ func checkPayment(in ConfirmPayment) (money.Cents, []fault.Violation) {
 	if err != nil || cents < 0 {
 		faults = append(faults, fault.Violation{Pointer: "/amount/amount", Code: "not-an-amount", Message: "Write the amount as a decimal with its currency, such as 20.10 EUR."})
 	}
+	if !in.PaidAt.IsZero() && in.PaidAt.Before(earliestPayment) {
+		faults = append(faults, fault.Violation{Pointer: "/paid_at", Code: "too-long-ago", Message: "No payment for an order of ours was made before 2000."})
+	}
 	return cents, faults
 }
+
+// earliestPayment keeps times that no order can have been paid at out of the permanent record.
+var earliestPayment = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func itoa(i int) string { return strconv.Itoa(i) }

@@ -3,13 +3,17 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
 // EditOrder changes a draft. A nil member is left as it is; Items replaces the list, and an item sent
-// with its id is kept and priced anew only when something about it changed (D27).
+// with its id is kept and priced anew only when something about it changed (D27) or its quote is too
+// old to be submitted (D8).
 type EditOrder struct {
 	Order order.ID
 	Precondition
@@ -47,7 +51,7 @@ func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, 
 		}
 		o.Policy, o.ExternalID = p, external
 		if in.Items != nil {
-			if err := a.replaceItems(d, *in.Items, func(items []ItemInput) ([]order.Snapshot, error) {
+			if err := a.replaceItems(d, tx.Now(), *in.Items, func(items []ItemInput) ([]order.Snapshot, error) {
 				return priceAll(cat, items, inCurrency(d), d.Order.FX, tx.Now())
 			}); err != nil {
 				return false, err
@@ -67,7 +71,7 @@ func inCurrency(d *Dossier) Settings {
 	return s
 }
 
-func (a *App) replaceItems(d *Dossier, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error)) error {
+func (a *App) replaceItems(d *Dossier, now time.Time, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error)) error {
 	snaps, err := priced(items)
 	if err != nil {
 		return err
@@ -79,7 +83,7 @@ func (a *App) replaceItems(d *Dossier, items []ItemInput, priced func([]ItemInpu
 	line = max(line, d.LastLine)
 	var list []order.Item
 	var faults []fault.Violation
-	used := map[string]bool{}
+	used := map[order.ItemID]bool{}
 	for i, in := range items {
 		if in.ID == "" {
 			line++
@@ -87,13 +91,13 @@ func (a *App) replaceItems(d *Dossier, items []ItemInput, priced func([]ItemInpu
 			continue
 		}
 		kept := findByText(d.Order, in.ID)
-		if kept == nil || used[in.ID] {
+		if kept == nil || used[kept.ID] {
 			faults = append(faults, fault.Violation{Pointer: fmt.Sprintf("/items/%d/id", i), Code: "unknown-item", Message: "The draft has no such item, or it is listed twice."})
 			continue
 		}
-		used[in.ID] = true
+		used[kept.ID] = true
 		it := *kept
-		if !sameOffer(it, in.Label, snaps[i]) {
+		if !sameOffer(it, in.Label, snaps[i]) || expired(it, d.Settings, now) {
 			it.Label, it.Snapshot, it.Price = in.Label, snaps[i], snaps[i].Due
 		}
 		list = append(list, it)
@@ -101,6 +105,7 @@ func (a *App) replaceItems(d *Dossier, items []ItemInput, priced func([]ItemInpu
 	if len(faults) > 0 {
 		return fault.Violated(faults)
 	}
+	slices.SortFunc(list, func(x, y order.Item) int { return x.Line - y.Line }) // as it is read from now on
 	d.Order.Items, d.LastLine = list, line
 	return nil
 }
@@ -111,11 +116,10 @@ func sameOffer(it order.Item, label string, s order.Snapshot) bool {
 	return it.Label == label && o.Product == s.Product && o.Plan == s.Plan && o.Region == s.Region && o.BillingCycle == s.BillingCycle && string(o.Configuration) == string(s.Configuration)
 }
 
-func findByText(o *order.Order, itemID string) *order.Item {
-	for i := range o.Items {
-		if o.Items[i].ID.String() == itemID {
-			return &o.Items[i]
-		}
+func findByText(o *order.Order, text string) *order.Item {
+	it, err := id.Parse[order.Item](text)
+	if err != nil {
+		return nil
 	}
-	return nil
+	return o.Find(it)
 }

@@ -104,13 +104,18 @@ func expectTotal(o *order.Order, want *event.Amount) error {
 	return e
 }
 
+// expired tells whether an item's quote is older than the tenant lets it be.
+func expired(it order.Item, s Settings, now time.Time) bool {
+	at, err := time.Parse(time.RFC3339, it.Snapshot.QuotedAt)
+	return err != nil || now.After(at.AddDate(0, 0, s.QuoteValidDays))
+}
+
 // fresh refuses quotes older than the tenant's quote_valid_days (D8).
 func fresh(o *order.Order, s Settings, now time.Time) error {
 	var faults []fault.Violation
 	for i, it := range o.Items {
-		at, err := time.Parse(time.RFC3339, it.Snapshot.QuotedAt)
-		if err != nil || now.After(at.AddDate(0, 0, s.QuoteValidDays)) {
-			faults = append(faults, fault.Violation{Pointer: "/items/" + itoa(i), Code: "price-expired", Message: "This quote is too old. Edit the item to have it priced anew.", Allowed: []any{s.QuoteValidDays}})
+		if expired(it, s, now) {
+			faults = append(faults, fault.Violation{Pointer: "/items/" + itoa(i), Code: "price-expired", Message: "This quote is too old. Send the draft's items again to have it priced anew.", Allowed: []any{s.QuoteValidDays}})
 		}
 	}
 	if len(faults) == 0 {
