@@ -26,6 +26,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/payment"
+	"github.com/platforma-cloud/orders/internal/payment/demo"
 	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
@@ -66,6 +67,7 @@ type options struct {
 	provider func(provider.Provider) provider.Provider
 	seam     process.Seam
 	seed     uint32
+	gateway  bool
 }
 
 // WithSim changes the simulated cloud, such as its naming mode or its capacity.
@@ -84,6 +86,9 @@ func WithProvider(f func(provider.Provider) provider.Provider) Option {
 // WithSeam puts something between the verbs and their ports, such as crash points.
 func WithSeam(s process.Seam) Option { return func(o *options) { o.seam = s } }
 
+// WithGateway adds a payment provider that confirms by itself, named demo.
+func WithGateway() Option { return func(o *options) { o.gateway = true } }
+
 // WithSeed makes every id follow from a number, so that the cloud draws the same latencies again.
 func WithSeed(n uint32) Option { return func(o *options) { o.seed = n } }
 
@@ -99,6 +104,9 @@ func New(t testing.TB, opts ...Option) *World {
 		db.Clock.Mark(o.seed)
 	}
 	w := &World{DB: db, Clock: db.Clock, t: t, asleep: map[fulfil.UnitID]time.Time{}}
+	if o.gateway {
+		o.payments[demo.Name] = w.gateway()
+	}
 	w.Tenant, w.Other = db.Two(t)
 	if err := db.API(t).AddCatalogEntries(t.Context(), catalog.Default(), "test", "the catalogue as shipped"); err != nil {
 		t.Fatalf("fill the catalogue: %v", err)
@@ -331,6 +339,14 @@ func (w *World) nextDue() (time.Time, bool) {
 	return next, !next.IsZero()
 }
 
+// Wait moves the clock to the next due thing; it does nothing where all is at rest.
+func (w *World) Wait() {
+	w.t.Helper()
+	if next, ok := w.nextDue(); ok && next.After(w.Clock.Now()) {
+		w.Clock.Set(next)
+	}
+}
+
 // Cents is a decimal amount of the tenant's currency.
 func (w *World) Cents(s string) money.Cents {
 	w.t.Helper()
@@ -383,7 +399,7 @@ func (w *World) WorkUntil(o order.ID, reached func(picture string) bool) {
 		if reached(w.Picture(o)) {
 			return
 		}
-		if w.Publish() > 0 || w.WorkOne() {
+		if w.Publish() > 0 || w.WorkOne() || w.workOnce() { // the last for the payment webhooks
 			continue
 		}
 		next, ok := w.nextDue()
