@@ -1,0 +1,71 @@
+package world_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/platforma-cloud/orders/internal/crashpoint"
+	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/world"
+)
+
+// soak tells that there is time for everything.
+func soak() bool { return os.Getenv("PLATFORMA_SOAK") != "" }
+
+// Every order of the matrix comes to its end in a cloud that makes twins gladly, whichever process
+// died at whichever point. The 240 pairs of point, side and scenario are all here: those that cannot
+// meet are listed with the reason, and an order must come to every other one.
+func TestAnOrderEndsRightWhereverTheProcessDies(t *testing.T) {
+	t.Parallel()
+	points := crashpoint.Points()
+	for _, s := range world.Scenarios() {
+		for group := 0; group < len(points); group += 6 {
+			t.Run(s.Name+" from "+string(points[group]), func(t *testing.T) {
+				t.Parallel()
+				playMoments(t, s, points[group:min(group+6, len(points))])
+			})
+		}
+	}
+}
+
+// playMoments plays a scenario once for each side of each point, in one world.
+func playMoments(t *testing.T, s world.Scenario, points []crashpoint.Point) {
+	t.Helper()
+	trap := crashpoint.NewTrap(func(crashpoint.Moment) { panic(world.Crash{}) })
+	w := world.New(t, world.WithGateway(), world.WithSeam(trap), world.Coarse(), world.WithSim(func(c *sim.ServerConfig) {
+		c.Naming, c.Speed = provider.NamingNone, 60
+	}))
+	for _, f := range s.Faults {
+		w.Sim.Script(f)
+	}
+	for _, p := range points {
+		for _, side := range crashpoint.Sides() {
+			m := crashpoint.Moment{Point: p, Side: side}
+			if reason := s.CannotMeet(p); reason != "" {
+				t.Logf("%s: cannot be met: %s", m, reason)
+				continue
+			}
+			trap.Set(m)
+			o := w.Ordered(s.Policy, "demo", s.Items...)
+			if s.Cancel != nil {
+				w.WorkUntil(o, s.Cancel)
+				w.Cancelled(o)
+			}
+			w.Settle(o)
+			if trap.Fired() != 1 {
+				t.Errorf("%s: met %d times, want once", m, trap.Fired())
+			}
+			if got := w.Picture(o); got != s.Want {
+				t.Errorf("%s: order %s\n got %s\nwant %s", m, o, got, s.Want)
+			}
+			t.Logf("%s: order %s", m, o)
+		}
+	}
+	trap.Set()
+	w.CheckWorld()
+	if found := w.Reaped(); len(found) > 0 {
+		t.Errorf("inventory and books differ: %+v", found)
+	}
+	w.CheckWorld()
+}
