@@ -51,7 +51,6 @@ func (n Names) topics() []topic {
 // wrong number of partitions, cleanup policy or timestamp type is ErrTopic.
 func (c Cluster) Apply(ctx context.Context, replicas int) error {
 	cl, err := c.client(kgo.MetadataMinAge(spreadPause)) // else an unknown topic stays unknown for 5 s
-
 	if err != nil {
 		return err
 	}

@@ -48,8 +48,12 @@ func letterRecord(topic string, row app.OutboxRow) (*kgo.Record, error) {
 	}
 	rec := &kgo.Record{Topic: topic, Key: []byte(order), Value: value}
 	for _, h := range [][2]string{
-		{"ce_tenantid", tenant}, {"ce_subject", order}, {"content-type", "application/json"},
-		{"dlq.attempts", strconv.Itoa(l.Attempts)}, {"dlq.error-class", v.Class}, {"dlq.error-message", l.Code},
+		{"ce_tenantid", tenant},
+		{"ce_subject", order},
+		{"content-type", "application/json"},
+		{"dlq.attempts", strconv.Itoa(l.Attempts)},
+		{"dlq.error-class", v.Class},
+		{"dlq.error-message", l.Code},
 		{"dlq.first-failed-at", v.FirstFailedAt.Format(time.RFC3339Nano)},
 	} {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h[0], Value: []byte(h[1])})

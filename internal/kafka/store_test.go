@@ -44,8 +44,10 @@ func newStore(t testing.TB, orders int) *store {
 	api := s.API(t)
 	s.api, s.org = api, s.Seed(t, api, "alpha")
 	for n := range orders {
-		o := &order.Order{ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%08d", n), Customer: s.org.Members[tenant.Customer].ID,
-			State: order.PaymentConfirmed, Version: 1, Currency: "EUR", CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now()}
+		o := &order.Order{
+			ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%08d", n), Customer: s.org.Members[tenant.Customer].ID,
+			State: order.PaymentConfirmed, Version: 1, Currency: "EUR", CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
+		}
 		err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
 			d := &app.Dossier{Order: o}
 			s.record(d, order.EvCreated, tx.Now())
@@ -120,9 +122,11 @@ func (s *store) slow(t testing.TB) (commit func()) {
 	}{
 		{`BEGIN`, nil},
 		{`SELECT set_config('app.tenant_id', $1, true)`, []any{s.org.ID.String()}},
-		{`INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
+		{
+			`INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
 			SELECT $1::uuid, $2::uuid, 1, $3::uuid, $4, 'system:worker', $5, '', replace($6, $7, $1::text)::json`,
-			[]any{s.org.ID.String(), o.String(), r.ID.String(), string(r.Type), r.At, string(r.Data), tenantA.String()}},
+			[]any{s.org.ID.String(), o.String(), r.ID.String(), string(r.Type), r.At, string(r.Data), tenantA.String()},
+		},
 		{`INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1::uuid, $2::uuid, 1)`, []any{s.org.ID.String(), o.String()}},
 	} {
 		if _, err := c.Exec(t.Context(), q.sql, q.args...); err != nil {

@@ -143,15 +143,21 @@ func TestDossierIsReadBackAsItWasSaved(t *testing.T) {
 			t.Fatal(err)
 		}
 		o.RequestRefund(newID[order.Refund](db), &o.Items[1], "test")
-		unit = fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: o.ID, Item: o.Items[0].ID, Payment: pay.ID, Subject: newID[fulfil.Subject](db), Kind: fulfil.Provision,
+		unit = fulfil.Unit{
+			ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: o.ID, Item: o.Items[0].ID, Payment: pay.ID, Subject: newID[fulfil.Subject](db), Kind: fulfil.Provision,
 			Queue: "sim", State: fulfil.Open, Step: 1, Try: 2, Undoing: true, Sent: true, Epoch: 7, NextAt: now.Add(time.Second), Deadline: now.Add(time.Minute),
-			Waited: 90 * time.Second, UndoTop: 12, Cause: newID[order.Event](db), Progress: 40, Detail: "creating the server"}
+			Waited: 90 * time.Second, UndoTop: 12, Cause: newID[order.Event](db), Progress: 40, Detail: "creating the server",
+		}
 		d.Units = append(d.Units, unit)
-		d.Parts = append(d.Parts, fulfil.Part{Unit: unit.ID, Part: "server", Generation: 1, Key: "k-1", Phase: fulfil.Created, Refs: []string{"srv-1", "a \"b\", c"},
-			CalledAt: now, SettleUntil: now.Add(time.Minute), AbsentSince: now.Add(time.Second)})
+		d.Parts = append(d.Parts, fulfil.Part{
+			Unit: unit.ID, Part: "server", Generation: 1, Key: "k-1", Phase: fulfil.Created, Refs: []string{"srv-1", "a \"b\", c"},
+			CalledAt: now, SettleUntil: now.Add(time.Minute), AbsentSince: now.Add(time.Second),
+		})
 		d.Added.Log = []app.LogEntry{{Unit: unit.ID, At: now, Part: "server", What: app.LogAnswer, Class: fault.Retryable, Key: "k-1", Note: "busy", Took: 812 * time.Millisecond, Next: now.Add(2 * time.Second)}}
-		d.Added.DeadLetters = []app.DeadLetter{{ID: newID[app.DeadLetter](db), Order: o.ID, Item: o.Items[0].ID, Unit: unit.ID, Source: "step", Class: fault.Protected, Code: "undo-exhausted",
-			Detail: "delete protection", Step: "server", Attempts: 6, PayloadSHA256: [32]byte{1, 2, 3}, FirstFailedAt: now, At: now}}
+		d.Added.DeadLetters = []app.DeadLetter{{
+			ID: newID[app.DeadLetter](db), Order: o.ID, Item: o.Items[0].ID, Unit: unit.ID, Source: "step", Class: fault.Protected, Code: "undo-exhausted",
+			Detail: "delete protection", Step: "server", Attempts: 6, PayloadSHA256: [32]byte{1, 2, 3}, FirstFailedAt: now, At: now,
+		}}
 		d.Added.Credentials = []app.SealedCredential{{Item: o.Items[0].ID, Generation: 1, Sealed: []byte("sealed")}}
 		d.Added.Deliveries = []app.Delivery{{ID: newID[app.Delivery](db), Item: o.Items[0].ID, PassphraseSealed: []byte("pass"), MessageID: "m-1", Recipient: "c@alpha.example", State: app.DeliveryAccepted, At: now}}
 		o.Items[0].Progress, o.Items[0].Detail = 40, "creating the server"

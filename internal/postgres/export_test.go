@@ -15,8 +15,10 @@ func OrdersPage(t tenant.ID, f app.OrderFilter, after order.ID) (string, []any) 
 
 // DossierStatements are the statements that read dossiers by the ids of their orders.
 func DossierStatements() map[string]string {
-	return map[string]string{"orders": sqlOrders, "lock": sqlOrders + ` FOR NO KEY UPDATE`, "items": sqlItems, "payments": sqlPayments, "allocations": sqlAllocations,
-		"refunds": sqlRefunds, "units": sqlUnits, "letters": sqlOpenLetters, "customers": sqlCustomers, "parts": sqlParts, "deliveries": sqlDeliveries}
+	return map[string]string{
+		"orders": sqlOrders, "lock": sqlOrders + ` FOR NO KEY UPDATE`, "items": sqlItems, "payments": sqlPayments, "allocations": sqlAllocations,
+		"refunds": sqlRefunds, "units": sqlUnits, "letters": sqlOpenLetters, "customers": sqlCustomers, "parts": sqlParts, "deliveries": sqlDeliveries,
+	}
 }
 
 // PageStatements are the same for the orders that were put on a page.

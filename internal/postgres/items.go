@@ -51,8 +51,10 @@ func itemRowOf(it *order.Item) (itemRow, error) {
 	if err != nil {
 		return itemRow{}, fmt.Errorf("encode the snapshot of item %s: %w", it.ID, err)
 	}
-	return itemRow{id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label, generation: int32(it.Generation),
-		snapshot: string(snapshot), price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail}, nil
+	return itemRow{
+		id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label, generation: int32(it.Generation),
+		snapshot: string(snapshot), price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail,
+	}, nil
 }
 
 func (l *loader) scanItem(r pgx.Rows) error {
@@ -74,8 +76,10 @@ func (l *loader) scanItem(r pgx.Rows) error {
 		return fmt.Errorf("read the snapshot of item %s: %w", it.ID, err)
 	}
 	d.Order.Items = append(d.Order.Items, it)
-	l.loaded[d].items[it.ID] = itemRow{id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label,
-		generation: int32(it.Generation), snapshot: snapshot, price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail}
+	l.loaded[d].items[it.ID] = itemRow{
+		id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label,
+		generation: int32(it.Generation), snapshot: snapshot, price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail,
+	}
 	return nil
 }
 
@@ -123,7 +127,8 @@ func (x *tx) saveItems(d *app.Dossier) {
 }
 
 func itemColumns(t, o pgtype.UUID, rows []itemRow) []any {
-	return []any{t, o,
+	return []any{
+		t, o,
 		column(rows, func(r *itemRow) pgtype.UUID { return r.id }),
 		column(rows, func(r *itemRow) int16 { return r.line }),
 		column(rows, func(r *itemRow) int16 { return r.state }),

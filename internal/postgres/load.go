@@ -36,8 +36,10 @@ type loaded struct {
 }
 
 func newLoader(t tenant.ID, lock bool, also app.Also) *loader {
-	return &loader{tenant: t, lock: lock, also: also, byOrder: map[order.ID]*app.Dossier{},
-		loaded: map[*app.Dossier]*loaded{}, payments: map[order.PaymentID]*order.Payment{}}
+	return &loader{
+		tenant: t, lock: lock, also: also, byOrder: map[order.ID]*app.Dossier{},
+		loaded: map[*app.Dossier]*loaded{}, payments: map[order.PaymentID]*order.Payment{},
+	}
 }
 
 // add takes a new order into the list, in the order of the first statement.

@@ -49,8 +49,10 @@ func orderColumns(o *order.Order) ([]any, error) {
 		}
 		faults = pgtype.Text{String: string(raw), Valid: true}
 	}
-	return []any{text(o.ExternalID), int16(o.State), int16(o.Outcome), int16(o.Settlement), int16(o.Policy), int16(o.Closing), o.Method, o.Version, o.LastSeq,
-		string(o.Currency), int64(o.Due), rate, source, at, faults, stampOf(o.HeldAt), stampOf(o.ExpiresAt), o.DeliveryStuck, stamp(o.UpdatedAt), stampOf(o.DeletedAt)}, nil
+	return []any{
+		text(o.ExternalID), int16(o.State), int16(o.Outcome), int16(o.Settlement), int16(o.Policy), int16(o.Closing), o.Method, o.Version, o.LastSeq,
+		string(o.Currency), int64(o.Due), rate, source, at, faults, stampOf(o.HeldAt), stampOf(o.ExpiresAt), o.DeliveryStuck, stamp(o.UpdatedAt), stampOf(o.DeletedAt),
+	}, nil
 }
 
 // Insert queues a new order with its items, units and events.

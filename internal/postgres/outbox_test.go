@@ -43,8 +43,10 @@ func TestOutboxHandsOverEventsAndLettersInOrder(t *testing.T) {
 	u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: d.Order.ID, Item: d.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim"}
 	d.Units = []fulfil.Unit{u}
 	now := db.Clock.Now()
-	letter := app.DeadLetter{ID: newID[app.DeadLetter](db), Order: d.Order.ID, Item: u.Item, Unit: u.ID, Source: "step", Class: fault.Quota, Code: "step-failed", Detail: "over quota", Step: "server",
-		Attempts: 1, PayloadSHA256: [32]byte{9}, FirstFailedAt: now, At: now}
+	letter := app.DeadLetter{
+		ID: newID[app.DeadLetter](db), Order: d.Order.ID, Item: u.Item, Unit: u.ID, Source: "step", Class: fault.Quota, Code: "step-failed", Detail: "over quota", Step: "server",
+		Attempts: 1, PayloadSHA256: [32]byte{9}, FirstFailedAt: now, At: now,
+	}
 	d.Added.DeadLetters = []app.DeadLetter{letter}
 	insert(t, api, d)
 

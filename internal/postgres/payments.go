@@ -128,8 +128,10 @@ type refundRow struct {
 }
 
 func refundRowOf(r *order.Refund) refundRow {
-	return refundRow{id: uid(r.ID), payment: uid(r.Payment), item: uid(r.Item), state: int16(r.State), reference: r.Reference, cents: int64(r.Cents), currency: r.Currency,
-		accepted: stampOf(r.AcceptedAt)}
+	return refundRow{
+		id: uid(r.ID), payment: uid(r.Payment), item: uid(r.Item), state: int16(r.State), reference: r.Reference, cents: int64(r.Cents), currency: r.Currency,
+		accepted: stampOf(r.AcceptedAt),
+	}
 }
 
 func (l *loader) scanRefund(r pgx.Rows) error {

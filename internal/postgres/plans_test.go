@@ -105,8 +105,10 @@ func TestReadsUseTheirIndexesBehindRowLevelSecurity(t *testing.T) {
 		sql, args := postgres.OrdersPage(org.ID, f.filter, order.ID{})
 		check(name, plan(t, sql, args...), f.index)
 	}
-	indexes := map[string]string{"orders": "orders_pkey", "lock": "orders_pkey", "items": "order_items_line", "payments": "payments_", "allocations": "allocations_pkey", "refunds": "refunds_order",
-		"units": "saga_units_", "letters": "dead_letters_", "customers": "orders_pkey", "parts": "saga_parts_pkey", "deliveries": "deliveries_item"}
+	indexes := map[string]string{
+		"orders": "orders_pkey", "lock": "orders_pkey", "items": "order_items_line", "payments": "payments_", "allocations": "allocations_pkey", "refunds": "refunds_order",
+		"units": "saga_units_", "letters": "dead_letters_", "customers": "orders_pkey", "parts": "saga_parts_pkey", "deliveries": "deliveries_item",
+	}
 	for name, sql := range postgres.DossierStatements() {
 		check(name, plan(t, sql, org.ID.String(), some), indexes[name])
 	}

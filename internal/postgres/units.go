@@ -46,10 +46,12 @@ type unitRow struct {
 }
 
 func unitRowOf(u fulfil.Unit) unitRow {
-	return unitRow{order: uid(u.Order), id: uid(u.ID), item: uid(u.Item), payment: uid(u.Payment), subject: uid(u.Subject), cause: uid(u.Cause),
+	return unitRow{
+		order: uid(u.Order), id: uid(u.ID), item: uid(u.Item), payment: uid(u.Payment), subject: uid(u.Subject), cause: uid(u.Cause),
 		kind: int16(u.Kind), state: int16(u.State), step: int16(u.Step), try: int16(u.Try), progress: int16(u.Progress), queue: u.Queue, detail: u.Detail,
 		undoing: u.Undoing, sent: u.Sent, epoch: u.Epoch, waited: u.Waited.Milliseconds(), undoTop: u.UndoTop,
-		next: stamp(u.NextAt), deadline: stamp(u.Deadline)}
+		next: stamp(u.NextAt), deadline: stamp(u.Deadline),
+	}
 }
 
 func scanUnit(r pgx.Rows) (fulfil.Unit, error) {
@@ -172,8 +174,10 @@ type partRow struct {
 }
 
 func partRowOf(p *fulfil.Part) partRow {
-	return partRow{unit: uid(p.Unit), part: p.Part, key: p.Key, refs: jsonTexts(p.Refs), generation: int32(p.Generation), phase: int16(p.Phase),
-		called: stamp(p.CalledAt), settle: stamp(p.SettleUntil), absent: stamp(p.AbsentSince)}
+	return partRow{
+		unit: uid(p.Unit), part: p.Part, key: p.Key, refs: jsonTexts(p.Refs), generation: int32(p.Generation), phase: int16(p.Phase),
+		called: stamp(p.CalledAt), settle: stamp(p.SettleUntil), absent: stamp(p.AbsentSince),
+	}
 }
 
 func (l *loader) scanPart(r pgx.Rows) error {

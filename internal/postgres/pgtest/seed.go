@@ -58,8 +58,10 @@ func (db *DB) Seed(t testing.TB, api *postgres.DB, slug string) Org {
 			t.Fatalf("member %s of %s: %v", r, slug, err)
 		}
 		key := "test_" + slug + "_" + r.String() + "_0123456789abcdef"
-		err := api.AddAPIKey(ctx, o.ID, postgres.APIKey{ID: db.Clock.NewID(), Member: m.ID, Hash: sha256.Sum256([]byte(key)), Prefix: key[:8],
-			CreatedAt: db.Clock.Now(), ExpiresAt: db.Clock.Now().Add(90 * 24 * time.Hour)})
+		err := api.AddAPIKey(ctx, o.ID, postgres.APIKey{
+			ID: db.Clock.NewID(), Member: m.ID, Hash: sha256.Sum256([]byte(key)), Prefix: key[:8],
+			CreatedAt: db.Clock.Now(), ExpiresAt: db.Clock.Now().Add(90 * 24 * time.Hour),
+		})
 		if err != nil {
 			t.Fatalf("key of %s of %s: %v", r, slug, err)
 		}
