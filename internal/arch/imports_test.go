@@ -107,7 +107,8 @@ var table = map[string]row{
 
 // testOurs are packages that the tests of one need besides.
 var testOurs = map[string][]string{
-	"invariant/facts": {"app", "tenant"}, // it checks a world that ran
+	"app":             {"payment/manual"}, // the payment provider out of the box, as the binary wires it
+	"invariant/facts": {"app", "tenant"},  // it checks a world that ran
 }
 
 // everyTest may import these, whatever its package.
