@@ -167,7 +167,7 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	})
 	go func() { _ = srv.Serve(lis) }()
 
-	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.url, DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data))}
+	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.URL, DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data))}
 	d.speed = d.Speed
 	if err := writePrivate(filepath.Join(p.Data, "dev.json"), d.Addresses); err != nil {
 		return err
@@ -192,7 +192,7 @@ func lastSpeed(dir string) int {
 // process wires the one process of the installation, with every role.
 func (p *place) process(ctx context.Context, d *installation, cluster kafka.Cluster, cloud *simProcess, ids seeded, base string, log *slog.Logger) (*process.Process, error) {
 	naming, _ := provider.ParseNaming(p.Naming)
-	clouds, err := sim.New(sim.ProviderConfig{URL: cloud.url, Naming: naming})
+	clouds, err := sim.New(sim.ProviderConfig{URL: cloud.URL, Naming: naming})
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,7 @@ func servers(data string) []int {
 		}
 	}
 	var cloud struct{ PID int }
-	if raw, err := os.ReadFile(filepath.Join(data, "sim/sim.json")); err == nil && json.Unmarshal(raw, &cloud) == nil && mentions(cloud.PID, data) {
+	if raw, err := os.ReadFile(filepath.Join(data, "sim/ledger.process")); err == nil && json.Unmarshal(raw, &cloud) == nil && mentions(cloud.PID, data) {
 		pids = append(pids, cloud.PID)
 	}
 	return pids

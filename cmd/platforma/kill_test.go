@@ -13,7 +13,7 @@ import (
 func TestAKilledProcessGoesOnWhereItWasAndMakesNothingTwice(t *testing.T) {
 	t.Parallel()
 	data := folder(t)
-	d := startDev(t, data, "--speed", "120", "--naming", "none")
+	d := startDev(t, data, "--speed", "200", "--naming", "none")
 	t.Logf("first start: %s", d.Took)
 	before := d.Tenants
 	o := d.pays(d.as("customer"), file(t, "six.json"))
@@ -23,7 +23,7 @@ func TestAKilledProcessGoesOnWhereItWasAndMakesNothingTwice(t *testing.T) {
 		if got := len(servers(data)); got != 2 {
 			t.Errorf("%d servers outlive the kill, want PostgreSQL and the cloud", got)
 		}
-		d = startDev(t, data, "--speed", "120", "--naming", "none")
+		d = startDev(t, data, "--speed", "200", "--naming", "none")
 		t.Logf("start after a kill at %d resources: %s", made, d.Took)
 		if state := d.as("customer").order(o.ID).State; state == "fulfilled" {
 			t.Fatal("the order was over before the kill")

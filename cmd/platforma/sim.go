@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
@@ -22,5 +24,24 @@ func (c *simCmd) Run(g *globals) error {
 	if err := os.MkdirAll(filepath.Dir(c.Ledger), 0o700); err != nil {
 		return fmt.Errorf("make the ledger's folder: %w", err)
 	}
-	return sim.Main(g.ctx, sim.Config{Listen: c.Listen, Ledger: c.Ledger, Speed: c.Speed, Seed: c.Seed, Naming: naming, Log: g.out})
+	note := &noteWriter{sim: c, to: g.out}
+	return sim.Main(g.ctx, sim.Config{Listen: c.Listen, Ledger: c.Ledger, Speed: c.Speed, Seed: c.Seed, Naming: naming, Log: note})
+}
+
+// noteWriter hears the line that says where the cloud can be called, and leaves that beside the
+// ledger for who starts after us.
+type noteWriter struct {
+	sim *simCmd
+	to  io.Writer
+}
+
+// Write passes what is said on.
+func (n *noteWriter) Write(said []byte) (int, error) {
+	if url, ok := strings.CutPrefix(strings.TrimSpace(string(said)), "sim: ready on "); ok {
+		p := simProcess{PID: os.Getpid(), URL: url, Speed: n.sim.Speed, Naming: n.sim.Naming}
+		if err := writePrivate(simNote(n.sim.Ledger), p); err != nil {
+			return 0, err
+		}
+	}
+	return n.to.Write(said)
 }
