@@ -328,3 +328,21 @@ func open(d *app.Dossier, k fulfil.Kind) []fulfil.Unit {
 	}
 	return live
 }
+
+func TestAnEventOfACancelThatComesLateLeavesTheOrdersNextLifeAlone(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	o := w.Submitted("per_item", world.VPS()).Order.ID
+	mustCancel(t, w, o) // its event waits: the broker is away
+	if _, err := w.Verbs.API.RestoreOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "yes please")); err != nil {
+		t.Fatalf("RestoreOrder: %v", err)
+	}
+	again, err := w.Verbs.API.SubmitOrder(t.Context(), w.As(tenant.Customer), submit(o))
+	if err != nil {
+		t.Fatalf("SubmitOrder: %v", err)
+	}
+	w.Pay(again)
+	w.Settle(o)
+	w.WantPicture(o, "fulfilled full settled; vps delivered")
+	w.CheckWorld()
+}
