@@ -324,6 +324,7 @@ func TestColumnsThatALoginMayNotTouch(t *testing.T) {
 	refused := map[string][]string{
 		`SELECT sealed FROM credentials`:                             {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginRelay, postgres.LoginAudit},
 		`SELECT * FROM credentials`:                                  {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
+		`UPDATE credentials SET sealed = 'x'`:                        {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`SELECT passphrase_sealed FROM deliveries`:                   {postgres.LoginAPI, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`SELECT wrapped FROM keysets`:                                {postgres.LoginAPI, postgres.LoginRelay, postgres.LoginAudit},
 		`UPDATE payments SET paid_cents = 1`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},

@@ -15,8 +15,9 @@ const (
 	sqlCredentialPut = `
 		INSERT INTO credentials (tenant_id, item_id, generation, sealed, created_at) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (tenant_id, item_id, generation) DO UPDATE SET sealed = $4, destroyed_at = NULL`
+	// A trigger empties the sealed value: the api's login may destroy one, and touch it in no other way.
 	sqlCredentialsDestroy = `
-		UPDATE credentials SET sealed = NULL, destroyed_at = $3 WHERE tenant_id = $1 AND item_id = ANY ($2::uuid[]) AND destroyed_at IS NULL`
+		UPDATE credentials SET destroyed_at = $3 WHERE tenant_id = $1 AND item_id = ANY ($2::uuid[]) AND destroyed_at IS NULL`
 
 	deliveryColumns = `d.id, d.item_id, d.has_passphrase, d.message_id, d.recipient, d.state, d.at`
 	sqlDeliveries   = `
