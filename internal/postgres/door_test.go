@@ -1,10 +1,8 @@
 package postgres_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,54 +17,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// trips counts round trips: a write after a read begins one.
-type trips struct {
-	n       atomic.Int64
-	written atomic.Bool
-}
-
-func (c *trips) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	return &countingConn{conn, c}, nil
-}
-
-func (c *trips) during(fn func()) int64 {
-	c.n.Store(0)
-	c.written.Store(false)
-	fn()
-	return c.n.Load()
-}
-
-type countingConn struct {
-	net.Conn
-	count *trips
-}
-
-func (c *countingConn) Write(b []byte) (int, error) {
-	if !c.count.written.Swap(true) {
-		c.count.n.Add(1)
-	}
-	return c.Conn.Write(b)
-}
-
-func (c *countingConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.count.written.Store(false)
-	}
-	return n, err
-}
-
 func TestRoundTripsPerTransaction(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	ctx := t.Context()
-	var c trips
-	s := db.Open(t, postgres.LoginWorker, postgres.Options{MaxConns: 1, DialFunc: c.dial})
+	var c pgtest.Trips
+	s := db.Open(t, postgres.LoginWorker, postgres.Options{MaxConns: 1, DialFunc: c.Dial})
 	n := 0
 	inTenant := func(with app.With, fn func(tx app.Tx) error) {
 		t.Helper()
@@ -142,7 +99,7 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 	for _, tc := range cases {
 		tc.do() // a cold connection pays for preparing
 		tc.do()
-		if got := c.during(tc.do); got != tc.most {
+		if got := c.During(tc.do); got != tc.most {
 			t.Errorf("%s: %d round trips, want %d", tc.name, got, tc.most)
 		}
 	}
