@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -59,35 +58,44 @@ func TestEveryProductOfTheCatalogueHasItsSagaProven(t *testing.T) {
 	}
 }
 
-// between stands between the engine and the simulated cloud. after runs when a call has had its
-// effect and before its answer is given: what it returns replaces the answer.
+// between stands between the engine and the simulated cloud. What is set for an item's label runs when
+// a call of that item has had its effect and before its answer is given: what it returns is the answer.
 type between struct {
 	provider.Provider
 	mu    sync.Mutex
-	after func(operation, part, label string, again func() error) error // guarded by mu
+	after map[string]spoiler      // by label, guarded by mu
+	made  map[provider.Ref]string // label of what was made, guarded by mu
 }
 
-func (b *between) set(after func(operation, part, label string, again func() error) error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.after = after
-}
-
-func (b *between) spoil(operation, part, label string, err error, again func() error) error {
-	b.mu.Lock()
-	after := b.after
-	b.mu.Unlock()
-	if err != nil || after == nil {
-		return err
-	}
-	return after(operation, part, label, again)
-}
+// spoiler answers in the place of a call that had its effect; again repeats the call.
+type spoiler func(operation, step string, again func() error) error
 
 // Capabilities ask for looks that are further apart: what is seen is the same, sooner.
 func (b *between) Capabilities() provider.Capabilities {
 	c := b.Provider.Capabilities()
 	c.PollEvery = 20 * time.Second
 	return c
+}
+
+func (b *between) spoil(operation, step, label string, err error, again func() error) error {
+	b.mu.Lock()
+	after := b.after[label]
+	b.mu.Unlock()
+	if err != nil || after == nil {
+		return err
+	}
+	return after(operation, step, again)
+}
+
+// Observe notes whose resources are seen: credentials are asked for by refs alone.
+func (b *between) Observe(ctx context.Context, s provider.Step, r provider.Ref) (provider.Observation, error) {
+	o, err := b.Provider.Observe(ctx, s, r)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range o.Matches {
+		b.made[m] = s.Spec.Labels["label"]
+	}
+	return o, err
 }
 
 func (b *between) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
@@ -106,7 +114,10 @@ func (b *between) Delete(ctx context.Context, s provider.Step, r provider.Ref) e
 
 func (b *between) Credentials(ctx context.Context, refs []provider.Ref) (provider.Secret, error) {
 	secret, err := b.Provider.Credentials(ctx, refs)
-	return secret, b.spoil(sim.OpCredentials, "credentials", "", err, func() error { secret, err = b.Provider.Credentials(ctx, refs); return err })
+	b.mu.Lock()
+	label := b.made[refs[0]]
+	b.mu.Unlock()
+	return secret, b.spoil(sim.OpCredentials, "credentials", label, err, func() error { secret, err = b.Provider.Credentials(ctx, refs); return err })
 }
 
 // operationOf is the call that does a step.
@@ -117,139 +128,75 @@ func operationOf(step string) string {
 	return sim.OpCreate
 }
 
-// times lets a spoiler act on the first n calls only; 0 is always.
-func times(n int, f func() error) func() error {
-	var mu sync.Mutex
-	done := 0
-	return func() error {
-		mu.Lock()
-		done++
-		over := n > 0 && done > n
-		mu.Unlock()
-		if over {
-			return nil
-		}
-		return f()
-	}
-}
-
-// saga is a world for the proof of one product in one naming mode.
-type saga struct {
-	*world.World
-	t      *testing.T
-	naming provider.Naming
-	in     app.ItemInput
-	mid    *between
-	n      int
-}
-
-func newSaga(t *testing.T, in app.ItemInput, naming provider.Naming) *saga {
-	s := &saga{t: t, naming: naming, in: in, mid: &between{}}
-	s.World = world.New(t, world.WithSim(func(c *sim.ServerConfig) {
-		c.Naming, c.Speed = naming, 60 // a slow cloud proves no more than a quick one
-	}), world.WithProvider(func(p provider.Provider) provider.Provider {
-		s.mid.Provider = p
-		return s.mid
-	}))
-	return s
-}
-
-// play takes one order of the product to its end and hands over what to look at.
-func (s *saga) play() (o order.ID, label string) {
-	s.t.Helper()
-	s.n++
-	label = fmt.Sprintf("%s %d", s.in.Product, s.n)
-	o = s.PaidOrder(world.Labelled(s.in, label))
-	s.Settle(o)
-	s.mid.set(nil)
-	s.Sim.ClearFaults()
-	return o, label
-}
-
-// wantBuilt looks at an order that succeeded.
-func (s *saga) wantBuilt(o order.ID, label string) {
-	s.t.Helper()
-	s.WantPicture(o, "fulfilled full settled; "+label+" delivered")
-	s.WantLive(label, len(stepsOf[s.in.Product])-1)
-	s.wantNoTwins(o)
-}
-
-// wantUnwound looks at an order that failed at a step: there and nowhere else, nothing left, its
-// allocation refunded.
-func (s *saga) wantUnwound(o order.ID, label, step string) {
-	s.t.Helper()
-	d := s.Get(o)
-	r := d.Order.RefundOf(d.Order.Items[0].ID)
-	if d.Order.State != order.Failed || d.Order.Settlement != order.SettlementSettled || d.Order.Items[0].State != order.ItemRolledBack {
-		s.t.Errorf("got %s, want failed and settled, rolled back", s.Picture(o))
-	}
-	if p := d.Order.LivePayment(); r == nil || p == nil || !r.State.Accepted() || r.Cents != p.Of(d.Order.Items[0].ID) || r.Cents != p.Paid {
-		s.t.Errorf("refund %+v of payment %+v, want the whole allocation", r, p)
-	}
-	s.WantLive(label, 0)
-	var turned []string
-	rec, err := s.Verbs.API.Saga(s.t.Context(), s.As(tenant.Operator), o)
-	if err != nil {
-		s.t.Fatalf("Saga: %v", err)
-	}
-	for _, l := range rec.Log {
-		if l.What == app.LogTurned {
-			turned = append(turned, l.Part)
-		}
-	}
-	if len(turned) != 1 || turned[0] != step {
-		s.t.Errorf("turned back at %v, want at %s", turned, step)
-	}
-	if len(d.Letters) != 0 {
-		s.t.Errorf("dead letters still open: %+v", d.Letters)
-	}
-	s.wantNoTwins(o)
-}
-
-// wantNoTwins counts what was ever made under one key: one, and where names are not unique two at most.
-func (s *saga) wantNoTwins(o order.ID) {
-	s.t.Helper()
-	most := 1
-	if s.naming == provider.NamingNone {
-		most = 2
-	}
-	ever := map[string]int{}
-	ledger := s.Sim.Ledger()
-	for _, c := range ledger.Log {
-		if c.Operation == sim.OpCreate && c.Effect && c.Order == o.String() {
-			ever[c.Key] += len(c.IDs)
-		}
-	}
-	for key, n := range ever {
-		if n > most {
-			s.t.Errorf("%d resources were made under %s, at most %d may be", n, key, most)
-		}
-	}
-	left := map[string]int{}
-	for _, r := range ledger.Live {
-		if left[r.Name]++; left[r.Name] == 2 {
-			s.t.Errorf("two resources live under %s", r.Name)
-		}
-	}
-}
-
-// spoilStep is a spoiler of one step's call.
-func spoilStep(operation, step string, f func(again func() error) error) func(string, string, string, func() error) error {
-	return func(op, part, _ string, again func() error) error {
-		if op != operation || part != step {
-			return nil
-		}
-		return f(again)
-	}
-}
-
 func refuse() error { return provider.NewError(fault.Invalid, "invalid_input", "not today") }
 
-// undos are the ways in which every undo of an unwinding is disturbed.
-func undos() map[string]func(again func() error) error {
-	return map[string]func(again func() error) error{
-		"every undo run twice":        func(again func() error) error { return again() },
-		"every undo answering absent": func(func() error) error { return provider.NewError(fault.NotFound, "not_found", "no such resource") },
+// proof is one order of a product with one disturbance of one step.
+type proof struct {
+	step, what string
+	script     sim.Fault // when its Kind is set
+	spoil      spoiler
+	unwinds    bool // else it succeeds all the same
+}
+
+func (p proof) label() string { return p.step + ": " + p.what }
+
+// proofs are all disturbances of a step.
+func proofs(step string) []proof {
+	op := operationOf(step)
+	scripted := sim.Fault{Part: step, Operation: op, Kind: sim.Invalid}
+	if op == sim.OpCredentials {
+		scripted.Part, scripted.Kind = "", sim.Forbidden // no part's: the item's
+	}
+	lost := scripted
+	lost.Kind, lost.Times = sim.LostReply, 1
+	once := crashOncePerPart()
+	// doing disturbs the step itself, undoing fails it after its effect and disturbs every undo.
+	doing := func(f func(again func() error) error) spoiler {
+		return func(operation, s string, again func() error) error {
+			if operation != op || s != step {
+				return nil
+			}
+			return f(again)
+		}
+	}
+	undoing := func(f func(part string, again func() error) error) spoiler {
+		return func(operation, s string, again func() error) error {
+			switch {
+			case operation == op && s == step:
+				return refuse()
+			case operation == sim.OpDelete:
+				return f(s, again)
+			}
+			return nil
+		}
+	}
+	return []proof{
+		{step: step, what: "refused before its effect", script: scripted, unwinds: true},
+		{step: step, what: "answer lost once", script: lost},
+		{step: step, what: "refused after its effect", spoil: doing(func(func() error) error { return refuse() }), unwinds: true},
+		{step: step, what: "run twice", spoil: doing(func(again func() error) error { return again() })},
+		{step: step, what: "killed after its effect", spoil: doing(func(again func() error) error { return once(step, again) })},
+		{step: step, what: "every undo run twice", spoil: undoing(func(_ string, again func() error) error { return again() }), unwinds: true},
+		{step: step, what: "every undo absent", spoil: undoing(func(string, func() error) error {
+			return provider.NewError(fault.NotFound, "not_found", "no such resource")
+		}), unwinds: true},
+		{step: step, what: "killed after every undo", spoil: undoing(crashOncePerPart()), unwinds: true},
+	}
+}
+
+// crashOncePerPart kills the process at the first call of each part.
+func crashOncePerPart() func(part string, again func() error) error {
+	var mu sync.Mutex
+	killed := map[string]bool{}
+	return func(part string, _ func() error) error {
+		mu.Lock()
+		first := !killed[part]
+		killed[part] = true
+		mu.Unlock()
+		if first {
+			panic(world.Crash{})
+		}
+		return nil
 	}
 }
 
@@ -259,99 +206,92 @@ func TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
 		for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
 			t.Run(in.Product+" "+naming.String(), func(t *testing.T) {
 				t.Parallel()
-				s := newSaga(t, in, naming)
+				mid := &between{after: map[string]spoiler{}, made: map[provider.Ref]string{}}
+				w := world.New(t, world.WithSim(func(c *sim.ServerConfig) {
+					c.Naming, c.Speed = naming, 60 // a slow cloud proves no more than a quick one
+				}), world.WithProvider(func(p provider.Provider) provider.Provider {
+					mid.Provider = p
+					return mid
+				}))
+				orders := map[order.ID]proof{}
 				for _, step := range stepsOf[in.Product] {
-					s.proveStep(step)
+					for _, p := range proofs(step) {
+						if p.script.Kind != "" {
+							p.script.Label = p.label()
+							w.Sim.Script(p.script)
+						}
+						mid.after[p.label()] = p.spoil
+						orders[w.PaidOrder(world.Labelled(in, p.label()))] = p
+					}
 				}
-				s.CheckWorld("I16", "I18") // calls are doubled on purpose
+				w.Settle()
+				for o, p := range orders {
+					if p.unwinds {
+						wantUnwound(t, w, o, p)
+						continue
+					}
+					w.WantPicture(o, "fulfilled full settled; "+p.label()+" delivered")
+					w.WantLive(p.label(), len(stepsOf[in.Product])-1)
+				}
+				wantNoTwins(t, w, naming)
+				w.CheckWorld("I16") // calls are doubled on purpose
 			})
 		}
 	}
 }
 
-// proveStep plays every disturbance of one step.
-func (s *saga) proveStep(step string) {
-	s.t.Helper()
-	op := operationOf(step)
-	refusal := sim.Invalid
-	if op == sim.OpCredentials {
-		refusal = sim.Forbidden
+// wantUnwound looks at an order that failed at a step: there and nowhere else, nothing left, its
+// allocation refunded.
+func wantUnwound(t *testing.T, w *world.World, o order.ID, p proof) {
+	t.Helper()
+	d := w.Get(o)
+	it := d.Order.Items[0]
+	r, pay := d.Order.RefundOf(it.ID), d.Order.LivePayment()
+	if d.Order.State != order.Failed || d.Order.Settlement != order.SettlementSettled || it.State != order.ItemRolledBack {
+		t.Errorf("%s: got %s, want failed and settled, rolled back", p.label(), w.Picture(o))
 	}
-	run := func(what string, f func()) {
-		s.t.Helper()
-		before := s.t.Failed()
-		f()
-		if s.t.Failed() && !before {
-			s.t.Errorf("%s, %s: %s", s.in.Product, step, what)
+	if r == nil || pay == nil || !r.State.Accepted() || r.Cents != pay.Of(it.ID) || r.Cents != pay.Paid {
+		t.Errorf("%s: refund %+v of payment %+v, want the whole allocation", p.label(), r, pay)
+	}
+	w.WantLive(p.label(), 0)
+	rec, err := w.Verbs.API.Saga(t.Context(), w.As(tenant.Operator), o)
+	if err != nil {
+		t.Fatalf("Saga: %v", err)
+	}
+	var turned []string
+	for _, l := range rec.Log {
+		if l.What == app.LogTurned {
+			turned = append(turned, l.Part)
 		}
 	}
-	run("refused for good before its effect", func() {
-		s.Sim.Script(sim.Fault{Part: part(step), Operation: op, Kind: refusal})
-		o, label := s.play()
-		s.wantUnwound(o, label, step)
-	})
-	run("answer lost once after its effect", func() {
-		s.Sim.Script(sim.Fault{Part: part(step), Operation: op, Kind: sim.LostReply, Times: 1})
-		o, label := s.play()
-		s.wantBuilt(o, label)
-	})
-	run("refused for good after its effect", func() {
-		s.mid.set(spoilStep(op, step, func(func() error) error { return refuse() }))
-		o, label := s.play()
-		s.wantUnwound(o, label, step)
-	})
-	run("run twice", func() {
-		s.mid.set(spoilStep(op, step, func(again func() error) error { return again() }))
-		o, label := s.play()
-		s.wantBuilt(o, label)
-	})
-	run("process killed after its effect", func() {
-		crash := times(1, func() error { panic(world.Crash{}) })
-		s.mid.set(spoilStep(op, step, func(func() error) error { return crash() }))
-		o, label := s.play()
-		s.wantBuilt(o, label)
-	})
-	for what, undo := range undos() {
-		run(what, func() { s.unwound(step, undo) })
+	if !slices.Equal(turned, []string{p.step}) {
+		t.Errorf("%s: turned back at %v", p.label(), turned)
 	}
-	run("process killed after every undo", func() {
-		killed := map[string]bool{}
-		s.mid.set(func(operation, p, label string, again func() error) error {
-			if operation == op && p == step {
-				return refuse()
-			}
-			if operation == sim.OpDelete && !killed[p] {
-				killed[p] = true
-				panic(world.Crash{})
-			}
-			return nil
-		})
-		o, label := s.play()
-		s.wantUnwound(o, label, step)
-	})
+	if len(d.Letters) != 0 {
+		t.Errorf("%s: dead letters still open: %+v", p.label(), d.Letters)
+	}
 }
 
-// unwound fails a step after its effect while every undo is disturbed.
-func (s *saga) unwound(step string, undo func(again func() error) error) {
-	s.t.Helper()
-	op := operationOf(step)
-	s.mid.set(func(operation, p, label string, again func() error) error {
-		switch {
-		case operation == op && p == step:
-			return refuse()
-		case operation == sim.OpDelete:
-			return undo(again)
+// wantNoTwins counts what was ever made under one key: one, and where names are not unique two at
+// most, of which one is left at most.
+func wantNoTwins(t *testing.T, w *world.World, naming provider.Naming) {
+	t.Helper()
+	most := 1
+	if naming == provider.NamingNone {
+		most = 2
+	}
+	ledger := w.Sim.Ledger()
+	ever, left := map[string]int{}, map[string]int{}
+	for _, c := range ledger.Log {
+		if c.Operation == sim.OpCreate && c.Effect {
+			if ever[c.Key] += len(c.IDs); ever[c.Key] == most+1 {
+				t.Errorf("%s of %q: %d resources were made under one key, at most %d may be", c.Part, c.Label, ever[c.Key], most)
+			}
 		}
-		return nil
-	})
-	o, label := s.play()
-	s.wantUnwound(o, label, step)
-}
-
-// part is what the cloud calls a step: nothing for the credentials, which are the item's.
-func part(step string) string {
-	if step == "credentials" {
-		return ""
 	}
-	return step
+	for _, r := range ledger.Live {
+		if left[r.Name]++; left[r.Name] == 2 {
+			t.Errorf("two resources live under %s", r.Name)
+		}
+	}
 }
