@@ -108,7 +108,7 @@ func launchSim(ctx context.Context, at simPlace) (*simProcess, error) {
 		return nil, fmt.Errorf("open the simulated cloud's log: %w", err)
 	}
 	defer func() { _ = out.Close() }()
-	cmd := exec.Command(self, "sim", "--listen", "127.0.0.1:"+port, "--ledger", at.ledger(), //nolint:gosec,noctx // our own program, which is to outlive us
+	cmd := exec.Command(self, "sim", "--listen", "127.0.0.1:"+port, "--ledger", at.ledger(), //nolint:noctx // our own program, which is to outlive us
 		"--speed", strconv.Itoa(at.Speed), "--naming", at.Naming)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
