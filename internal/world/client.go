@@ -75,6 +75,32 @@ func (w *World) Cancelled(o order.ID) {
 	}
 }
 
+// TryCancel is Cancelled, where it may be too late for it.
+func (w *World) TryCancel(o order.ID) {
+	w.t.Helper()
+	err := w.Insist("cancel "+o.String(), func(c app.Caller) error {
+		_, err := w.Verbs.API.CancelOrder(w.t.Context(), c, app.Reasoned{Order: o, Reason: "changed our mind"})
+		return err
+	})
+	if f := fault.Of(err); err != nil && (f == nil || f.Kind != fault.KindConflict) {
+		w.t.Fatalf("cancel: %v", err)
+	}
+}
+
+// Turn is one step of Settle: it publishes, does what is due, or lets time pass until something is;
+// false when nothing will be.
+func (w *World) Turn() bool {
+	w.t.Helper()
+	if w.Publish() > 0 || w.WorkOne() || w.workOnce() {
+		return true
+	}
+	next, ok := w.nextDue()
+	if ok {
+		w.Clock.Set(next)
+	}
+	return ok
+}
+
 // Reaped lets the longest late effect pass, then has inventory and books compared as often as a
 // leftover needs to be seen, and settles what that began. It returns what was found.
 func (w *World) Reaped() []app.Finding {
