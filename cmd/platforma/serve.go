@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,8 @@ type serveCmd struct {
 	SMTPPassword  string   `env:"PLATFORMA_SMTP_PASSWORD_FILE" type:"existingfile" help:"File with the password at the mail relay."`
 	SMTPCA        string   `env:"PLATFORMA_SMTP_CA" type:"existingfile" help:"PEM file of the mail relay's authority, when it is not a public one."`
 	MailFrom      string   `required:"" env:"PLATFORMA_MAIL_FROM" help:"Sender of all mail."`
-	CredentialKEK string   `required:"" env:"PLATFORMA_CREDENTIAL_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' credential keysets."`
-	PassphraseKEK string   `required:"" env:"PLATFORMA_PASSPHRASE_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' passphrase keysets."`
+	CredentialKEK string   `env:"PLATFORMA_CREDENTIAL_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' credential keysets. For workers; give it to no other process."`
+	PassphraseKEK string   `env:"PLATFORMA_PASSPHRASE_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' passphrase keysets. For workers and the portal."`
 	Verbose       bool     `short:"v" help:"Log the details too."`
 }
 
@@ -88,17 +89,37 @@ func (c *serveCmd) config(g *globals) (process.Config, error) {
 		return cfg, err
 	}
 	cfg.Providers = map[string]provider.Provider{"sim": cloud}
-	if cfg.CredentialKEK, err = vault.OpenKEKFile(c.CredentialKEK); err != nil {
+	if err := c.keys(&cfg); err != nil {
 		return cfg, err
-	}
-	if cfg.PassphraseKEK, err = vault.OpenKEKFile(c.PassphraseKEK); err != nil {
-		return cfg, err
-	}
-	if cfg.CredentialKEK.Fingerprint() == cfg.PassphraseKEK.Fingerprint() {
-		return cfg, errors.New("credentials and passphrases need keys of their own: the two files hold the same one")
 	}
 	cfg.Mail, err = c.mail()
 	return cfg, err
+}
+
+// keys reads the keys that the roles need, and no other: a process that only serves the API opens
+// nothing that is sealed (security.md, 4).
+func (c *serveCmd) keys(cfg *process.Config) (err error) {
+	takes := func(r process.Role) bool { return len(cfg.Roles) == 0 || slices.Contains(cfg.Roles, r) }
+	if takes(process.Worker) {
+		if c.CredentialKEK == "" {
+			return errors.New("a worker needs the key of the credentials: --credential-kek or PLATFORMA_CREDENTIAL_KEK")
+		}
+		if cfg.CredentialKEK, err = vault.OpenKEKFile(c.CredentialKEK); err != nil {
+			return err
+		}
+	}
+	if takes(process.Worker) || takes(process.Portal) {
+		if c.PassphraseKEK == "" {
+			return errors.New("workers and the portal need the key of the passphrases: --passphrase-kek or PLATFORMA_PASSPHRASE_KEK")
+		}
+		if cfg.PassphraseKEK, err = vault.OpenKEKFile(c.PassphraseKEK); err != nil {
+			return err
+		}
+	}
+	if takes(process.Worker) && cfg.CredentialKEK.Fingerprint() == cfg.PassphraseKEK.Fingerprint() {
+		return errors.New("credentials and passphrases need keys of their own: the two files hold the same one")
+	}
+	return nil
 }
 
 func (c *serveCmd) mail() (mail.Config, error) {

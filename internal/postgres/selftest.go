@@ -28,6 +28,10 @@ func selfTest(ctx context.Context, conn *pgx.Conn, login string) error {
 	}
 	checks := []struct{ sql, refusal string }{
 		{
+			`SELECT current_database()::text WHERE to_regnamespace('platforma') IS NULL`,
+			"database %v has no tables of ours: run platforma migrate",
+		},
+		{
 			`SELECT rolname::text FROM pg_roles
 			WHERE pg_has_role(current_user, oid, 'member')
 			  AND (rolsuper OR rolbypassrls OR oid IN (SELECT relowner FROM pg_class WHERE relnamespace = 'platforma'::regnamespace))`,
