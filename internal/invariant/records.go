@@ -132,16 +132,24 @@ func frozenSnapshots(l *look) {
 	}
 }
 
+// toldSinceSubmit looks at the present life of an order alone, and only if it was submitted in it: a
+// cart may be edited, also after a restore, and be thrown away unsubmitted.
 func (l *look) toldSinceSubmit(o *Order) {
-	frozen := false
-	for i := len(l.events[o.ID]) - 1; i >= 0 && o.State != "draft"; i-- {
-		e := l.events[o.ID][i]
-		frozen = frozen || e.Type == "order.submitted"
+	submitted := -1
+	for i, e := range l.events[o.ID] {
+		switch e.Type {
+		case "order.submitted":
+			submitted = i
+		case "order.restored":
+			submitted = -1
+		}
+	}
+	if submitted < 0 {
+		return
+	}
+	for _, e := range l.events[o.ID][submitted:] {
 		if due, ok := e.Due.minor(); !ok || due != o.DueCents || e.Due.Currency != o.Currency {
 			l.broken(o.ID, "event %d %s says %s %s are due, the row says %d %s", e.Seq, e.Type, e.Due.Amount, e.Due.Currency, o.DueCents, o.Currency)
-		}
-		if frozen {
-			return // before it, the cart could be edited
 		}
 	}
 }
