@@ -174,7 +174,7 @@ func reverseOrder(l *look) {
 			for _, it := range l.itemsOf[o.ID] {
 				parts := l.takenDown(o, it, life)
 				l.reversed(o, parts)
-				if it.State != "stuck" { // passed over, so that nothing waits for a person
+				if !l.wasStuck(o, it) { // passed over, so that nothing waits for a person
 					all = append(all, parts...)
 				}
 			}
@@ -183,6 +183,13 @@ func reverseOrder(l *look) {
 			}
 		}
 	}
+}
+
+// wasStuck tells whether an item stands on the desk, or did: the others went on without it.
+func (l *look) wasStuck(o *Order, it *Item) bool {
+	return slices.ContainsFunc(l.events[o.ID], func(e happened) bool {
+		return e.Type == "order.item-stuck" && e.Item != nil && e.Item.ID == it.ID
+	})
 }
 
 // takenDown are the parts of an item that were removed in one of its lives.
@@ -208,6 +215,8 @@ func (l *look) takenDown(o *Order, it *Item, life int) []made {
 		switch {
 		case c.Operation == "create" && c.Fault != "late" && (p == nil || p.gone == 0):
 			parts[c.Part] = &made{item: it.ID, part: c.Part, born: n + 1}
+		case c.Operation == "delete" && p != nil && p.gone == 0 && c.At.Before(events[back].At) && c.Result == "accepted":
+			delete(parts, c.Part) // a failed resource, removed on the way there
 		case c.Operation == "delete" && p != nil && p.gone == 0 && !c.At.Before(events[back].At) && (c.Result == "accepted" || c.Result == "absent"):
 			p.gone = n + 1
 		}
