@@ -38,6 +38,9 @@ func (w *World) facts() invariant.Facts {
 		w.t.Fatalf("look at the world: %v", err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+	if w.paused {
+		f.Slack = 0
+	}
 	f.Topic = &invariant.Topic{Records: slices.Clone(w.broker.topic)}
 	f.AtRest = invariant.Resting(f)
 	for i := range f.Orders {

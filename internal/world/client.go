@@ -101,6 +101,12 @@ func (w *World) Turn() bool {
 	return ok
 }
 
+// Pause lets time pass in which nobody works: retries then come as late as they come.
+func (w *World) Pause(d time.Duration) {
+	w.paused = true
+	w.Clock.Advance(d)
+}
+
 // Reaped lets the longest late effect pass, then has inventory and books compared as often as a
 // leftover needs to be seen, and settles what that began. It returns what was found.
 func (w *World) Reaped() []app.Finding {

@@ -20,7 +20,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/world"
 )
 
-// How many seeds are played; PLATFORMA_SEED plays one alone.
+// How many seeds are played; PLATFORMA_SEED plays one alone, or a range.
 const (
 	seedsOfATest = 50
 	seedsOfASoak = 1000
@@ -35,11 +35,16 @@ func TestSeededFaults(t *testing.T) {
 		last = seedsOfASoak
 	}
 	if s := os.Getenv("PLATFORMA_SEED"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 {
-			t.Fatalf("PLATFORMA_SEED is %q, want a number from 1", s)
+		from, to, several := strings.Cut(s, "-")
+		if !several {
+			to = from
 		}
-		first, last = n, n
+		var err, err2 error
+		first, err = strconv.Atoi(from)
+		last, err2 = strconv.Atoi(to)
+		if err != nil || err2 != nil || first < 1 {
+			t.Fatalf("PLATFORMA_SEED is %q, want a number from 1, or two such as 51-100", s)
+		}
 	}
 	for n := first; n <= last; n++ {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
@@ -175,7 +180,7 @@ func (f fate) play(t *testing.T) {
 	}
 	for turn := 1; turn <= f.over; turn++ {
 		if d := f.pauses[turn]; d > 0 {
-			w.Clock.Advance(d)
+			w.Pause(d)
 		}
 		if turn == f.restart {
 			w.Sim.Restart()
@@ -188,11 +193,12 @@ func (f fate) play(t *testing.T) {
 		}
 	}
 	w.Sim.ClearFaults()
-	w.Inbox.Script() // what is left of the script is answered by the retries
+	fired := trap.Fired()
 	trap.Set()
-	w.Settle(o)
+	settle(t, w, o)
 	redriveAll(t, w)
 	found := w.Reaped()
+	t.Logf("%d deaths; %s", fired, w.Picture(o))
 	if d := w.Get(o); d.Order.Settlement != order.SettlementSettled && (d.Order.State != order.PendingPayment) {
 		t.Errorf("the faults are over and the order is not settled: %s", w.Picture(o))
 	}
@@ -226,6 +232,21 @@ func redriveAll(t *testing.T, w *world.World) {
 		if tried == 0 {
 			return
 		}
-		w.Settle()
+		settle(t, w)
 	}
+}
+
+// settle is Settle for those who wait long: what a cloud builds for ever is given up at its deadline,
+// which is days for a private cloud.
+func settle(t *testing.T, w *world.World, orders ...order.ID) {
+	t.Helper()
+	for pause := time.Hour; pause < 30*24*time.Hour; pause *= 2 {
+		for range 300 {
+			if !w.Turn() {
+				return
+			}
+		}
+		w.Pause(pause)
+	}
+	w.Settle(orders...)
 }

@@ -56,6 +56,7 @@ type World struct {
 	logins map[string]*postgres.DB
 	asleep map[fulfil.UnitID]time.Time // units whose verb asked to be called later, as a job's snooze
 	super  *pgx.Conn                   // for looking at what no login may see
+	paused bool                        // there was an outage: how late a retry came is not judged
 }
 
 // Option changes how a world is built.
