@@ -106,18 +106,21 @@ func stories(run string) []story {
 
 // demoOrder is what the demo reads of an order.
 type demoOrder struct {
-	ID         string `json:"id"`
-	Number     string `json:"number"`
-	State      string `json:"state"`
-	Outcome    string `json:"outcome"`
-	Settlement string `json:"settlement"`
-	Items      []struct {
-		Product  string `json:"product"`
-		Label    string `json:"label"`
-		State    string `json:"state"`
-		Progress int    `json:"progress"`
-		Detail   string `json:"detail"`
-	} `json:"items"`
+	ID         string          `json:"id"`
+	Number     string          `json:"number"`
+	State      string          `json:"state"`
+	Outcome    string          `json:"outcome"`
+	Settlement string          `json:"settlement"`
+	Items      []demoItemState `json:"items"`
+}
+
+// demoItemState is how an item of it stands.
+type demoItemState struct {
+	Product  string `json:"product"`
+	Label    string `json:"label"`
+	State    string `json:"state"`
+	Progress int    `json:"progress"`
+	Detail   string `json:"detail"`
 }
 
 // storyLimit is how long a demo order may take before the demo says that it hangs.

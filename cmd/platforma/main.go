@@ -37,6 +37,23 @@ type cli struct {
 		Set  ratesSetCmd  `cmd:"" help:"Record an exchange rate, such as: rates set EUR/CHF 0.9345"`
 		List ratesListCmd `cmd:"" help:"List the rates in force."`
 	} `cmd:"" help:"Exchange rates."`
+	Orders struct {
+		List  ordersListCmd  `cmd:"" help:"List orders, newest first."`
+		Show  ordersShowCmd  `cmd:"" help:"Show an order with its items and its money."`
+		Watch ordersWatchCmd `cmd:"" help:"Follow an order until it is at rest; status 1 when it was not fulfilled."`
+		Saga  ordersSagaCmd  `cmd:"" help:"Print how an order was built or taken down: every call, both ways, with its times."`
+	} `cmd:"" help:"Orders, through the API."`
+	Deadletters struct {
+		List    lettersListCmd    `cmd:"" help:"List what needs a person, newest first."`
+		Groups  lettersGroupsCmd  `cmd:"" help:"Count it by cause, with what to do first."`
+		Show    lettersShowCmd    `cmd:"" help:"Show one: every attempt, what is left at the provider, the refund, what to do."`
+		Redrive lettersRedriveCmd `cmd:"" help:"Try one or many again; status 1 when one was refused."`
+		Abandon lettersAbandonCmd `cmd:"" help:"Sign that stuck work is given up. It takes two people."`
+	} `cmd:"" help:"The fallout desk, through the API."`
+	Workitems struct {
+		List workListCmd `cmd:"" help:"List the refunds to be moved by hand, oldest first."`
+		Done workDoneCmd `cmd:"" help:"Say that one was moved."`
+	} `cmd:"" help:"Refunds by hand, through the API."`
 	Doctor  doctorCmd  `cmd:"" help:"Check a running installation from outside."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

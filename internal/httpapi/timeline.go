@@ -120,12 +120,26 @@ func direction(undoing bool) string {
 // turned back, what follows is undo.
 func (v *unitRunView) addLog(log []app.LogEntry, u fulfil.UnitID) {
 	undoing, open := false, map[int]bool{}
+	answer := func(l app.LogEntry) {
+		i := v.step(l.Part, direction(undoing))
+		at := l.At.Add(-l.Took)
+		if open[i] {
+			at = v.Steps[i].Attempts[len(v.Steps[i].Attempts)-1].At
+			v.Steps[i].Attempts = v.Steps[i].Attempts[:len(v.Steps[i].Attempts)-1]
+		}
+		open[i] = false
+		took := l.Took.Milliseconds()
+		v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{At: stamp(at), TookMS: &took, Class: orNull(l.Class.String()), Message: orNull(l.Note), NextAt: stampOr(&l.Next)})
+	}
 	for _, l := range log {
 		if l.Unit != u {
 			continue
 		}
 		switch l.What {
 		case app.LogTurned:
+			if l.Part != "" && l.Class != fault.None {
+				answer(l) // the last call of a step that failed turns its unit back
+			}
 			undoing = true
 			v.Decisions = append(v.Decisions, decisionView{At: stamp(l.At), Message: l.Note})
 		case app.LogDecision:
@@ -135,15 +149,7 @@ func (v *unitRunView) addLog(log []app.LogEntry, u fulfil.UnitID) {
 			v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{At: stamp(l.At)})
 			open[i] = true
 		case app.LogAnswer:
-			i := v.step(l.Part, direction(undoing))
-			at := l.At.Add(-l.Took)
-			if open[i] {
-				at = v.Steps[i].Attempts[len(v.Steps[i].Attempts)-1].At
-				v.Steps[i].Attempts = v.Steps[i].Attempts[:len(v.Steps[i].Attempts)-1]
-			}
-			open[i] = false
-			took := l.Took.Milliseconds()
-			v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{At: stamp(at), TookMS: &took, Class: orNull(l.Class.String()), Message: orNull(l.Note), NextAt: stampOr(&l.Next)})
+			answer(l)
 		}
 	}
 }

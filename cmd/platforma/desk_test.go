@@ -1,0 +1,262 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/world"
+)
+
+var update = flag.Bool("update", false, "write the golden files of testdata anew")
+
+// desk is the binary's commands against the API of a world.
+type desk struct {
+	*world.World
+	t    *testing.T
+	url  string
+	says map[string]string // what differs from run to run → what stands for it in a golden file
+}
+
+func openDesk(t *testing.T, opts ...world.Option) *desk {
+	t.Helper()
+	d := &desk{World: world.New(t, opts...), t: t, says: map[string]string{}}
+	var n atomic.Int64
+	srv := httptest.NewServer(httpapi.New(d.Verbs.API, httpapi.Config{
+		Now: d.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		NewRequestID: func() string { return fmt.Sprintf("0190ffff-0000-7000-8000-%012x", n.Add(1)) },
+	}))
+	t.Cleanup(srv.Close)
+	d.url = srv.URL
+	return d
+}
+
+// run runs the binary as a member of a role and gives what it printed and its status.
+func (d *desk) run(r tenant.Role, args ...string) (stdout, stderr string, status int) {
+	d.t.Helper()
+	return d.runWith([]string{"PLATFORMA_API=" + d.url, "PLATFORMA_API_KEY=" + d.Tenant.Keys[r]}, args...)
+}
+
+func (d *desk) runWith(env []string, args ...string) (stdout, stderr string, status int) {
+	d.t.Helper()
+	cmd := exec.CommandContext(d.t.Context(), binary, args...)
+	var out, err bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = d.t.TempDir(), &out, &err
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir}, env...)
+	failed := cmd.Run()
+	var exit *exec.ExitError
+	if failed != nil && !errors.As(failed, &exit) {
+		d.t.Fatalf("platforma %s: %v", strings.Join(args, " "), failed)
+	}
+	return out.String(), err.String(), cmd.ProcessState.ExitCode()
+}
+
+var anyID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
+
+// plain puts something fixed, of the same width, for what differs from run to run.
+func (d *desk) plain(s string) string {
+	s = strings.ReplaceAll(s, d.url, "http://api.example")
+	s = regexp.MustCompile(`ORD-[0-9A-Z]{8}`).ReplaceAllString(s, "ORD-XXXXXXXX")
+	s = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`).ReplaceAllString(s, "hh:mm:ss.mmm") // the jitter hangs on the unit's id
+	s = regexp.MustCompile(`\d\d:\d\d:\d\d`).ReplaceAllString(s, "hh:mm:ss")
+	s = regexp.MustCompile(`port-[0-9a-f]+|vol-[0-9a-f]+`).ReplaceAllString(s, "port-ref")
+	return anyID.ReplaceAllStringFunc(s, func(id string) string {
+		if d.says[id] == "" {
+			d.says[id] = fmt.Sprintf("00000000-0000-7000-8000-%012d", len(d.says)+1)
+		}
+		return d.says[id]
+	})
+}
+
+// wantGolden compares what a command printed with a file of testdata.
+func (d *desk) wantGolden(name string, r tenant.Role, status int, args ...string) string {
+	d.t.Helper()
+	out, errs, got := d.run(r, args...)
+	if got != status {
+		d.t.Errorf("platforma %s ended with %d, want %d: %s", strings.Join(args, " "), got, status, errs)
+	}
+	said := d.plain("$ platforma "+strings.Join(args, " ")+"\n") + d.plain(out+errs)
+	// How often a build is polled, and when a mail goes out beside it, hangs on the item's id.
+	said = regexp.MustCompile(`(?m)^.*  pending .*  -\n`).ReplaceAllString(said, "")
+	if args[1] == "saga" {
+		said = regexp.MustCompile(`(do +(?:port|bucket)) +\d+`).ReplaceAllString(said, "$1  n")
+		said = regexp.MustCompile(`(\S) {2,}`).ReplaceAllString(said, "$1  ")
+		blocks := strings.Split(said, "\n\n")
+		said = blocks[0] + "\n\n" + strings.Join(slices.DeleteFunc(blocks[1:], func(b string) bool { return !strings.HasPrefix(b, "provision") }), "\n\n") + "\n"
+	}
+	path := filepath.Join("testdata", "desk", name+".txt")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			d.t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(said), 0o644); err != nil {
+			d.t.Fatal(err)
+		}
+	}
+	golden, err := os.ReadFile(path)
+	if err != nil {
+		d.t.Fatalf("no golden file (go test ./cmd/platforma -run Desk -update writes it): %v", err)
+	}
+	if diff := cmp.Diff(string(golden), said); diff != "" {
+		d.t.Errorf("platforma %s (-%s +said):\n%s", strings.Join(args, " "), path, diff)
+	}
+	return out
+}
+
+// stuck is an order whose clean-up is stuck, with the dead letter to work on.
+func (d *desk) stuck() (order.ID, string) {
+	d.t.Helper()
+	d.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	d.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
+	o := d.PaidOrder(world.VPS(), world.Labelled(world.Storage(), "backup"))
+	d.Settle(o)
+	d.Sim.ClearFaults()
+	open := app.LetterOpen
+	page, err := d.Verbs.API.DeadLetters(d.t.Context(), d.As(tenant.Operator), app.DeadLetterFilter{Order: o, State: &open, Cause: "undo-exhausted", Limit: 10})
+	if err != nil || len(page.Data) != 1 {
+		d.t.Fatalf("open letters of the clean-up: %+v, %v", page.Data, err)
+	}
+	return o, page.Data[0].ID.String()
+}
+
+func TestDeskCommandsPrintWhatAnOperatorNeeds(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t)
+	o, l := d.stuck()
+	number := d.Get(o).Order.Number
+	op := tenant.Operator
+	d.wantGolden("orders-list", op, 0, "orders", "list")
+	d.wantGolden("orders-show", op, 0, "orders", "show", number)
+	d.wantGolden("orders-watch-stuck", op, 1, "orders", "watch", o.String())
+	d.wantGolden("letters-list", op, 0, "deadletters", "list", "--order", number)
+	d.wantGolden("letters-groups", op, 0, "deadletters", "groups")
+	d.wantGolden("letters-dry-run", op, 0, "deadletters", "redrive", "--cause", "undo-exhausted", "--dry-run")
+	d.wantGolden("abandon-first", op, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand", "--proof", "ticket OPS-311", "--text", "deleted at the console")
+	d.wantGolden("letters-show", op, 0, "deadletters", "show", l)
+	d.wantGolden("abandon-same-person", op, 1, "deadletters", "abandon", l, "--reason", "removed_by_hand")
+	d.wantGolden("abandon-second", tenant.Admin, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand")
+	d.wantGolden("redrive-refused", op, 1, "deadletters", "redrive", l)
+	d.Settle(o)
+	d.wantGolden("orders-watch-fulfilled", op, 0, "orders", "watch", number)
+	d.wantGolden("letters-none", op, 0, "deadletters", "list")
+	d.wantGolden("work-list", op, 0, "workitems", "list")
+	d.wantGolden("work-done", op, 0, "workitems", "done", d.Get(o).Order.Refunds[0].ID.String(), "--reason", "transfer 17")
+	d.wantGolden("work-none", op, 0, "workitems", "list")
+	d.wantGolden("orders-saga", op, 0, "orders", "saga", number)
+}
+
+func TestDeskCommandsTellTheTimesOfEveryCall(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t)
+	o, l := d.stuck()
+	saga, errs, _ := d.run(tenant.Operator, "orders", "saga", o.String())
+	show, more, _ := d.run(tenant.Operator, "deadletters", "show", l)
+	detail, err := d.Verbs.API.DeadLetter(t.Context(), d.As(tenant.Operator), id.MustParse[app.DeadLetter](l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	for _, e := range detail.Calls {
+		if e.What != app.LogAnswer || e.Class != fault.Retryable {
+			continue
+		}
+		calls++
+		if at := e.At.Format("15:04:05.000"); !strings.Contains(saga, at) {
+			t.Errorf("the saga does not name the call at %s: %s%s", at, saga, errs)
+		}
+		if at := e.At.Format("2006-01-02 15:04:05"); !strings.Contains(show, at) {
+			t.Errorf("the letter does not name the call at %s: %s%s", at, show, more)
+		}
+		if next := e.Next.Format("15:04:05.000"); !e.Next.IsZero() && (!strings.Contains(show, next) || !strings.Contains(saga, next)) {
+			t.Errorf("the wait until %s is not told", next)
+		}
+	}
+	if calls != 6 {
+		t.Errorf("%d failed calls, want 6", calls)
+	}
+}
+
+func TestDeskCommandsRedriveAndWithdraw(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t)
+	o, l := d.stuck()
+	op := tenant.Operator
+	if _, errs, status := d.run(op, "deadletters", "abandon", l, "--reason", "verified_absent", "--proof", "T-1"); status != 0 {
+		t.Fatalf("sign: %s", errs)
+	}
+	d.wantGolden("abandon-withdraw", op, 0, "deadletters", "abandon", l, "--withdraw")
+	d.wantGolden("redrive-one", op, 0, "deadletters", "redrive", l, "--reason", "the cloud is back")
+	d.Settle(o)
+	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
+}
+
+func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t)
+	_, l := d.stuck()
+	d.wantGolden("error-role", tenant.Customer, 1, "deadletters", "list")
+	d.wantGolden("error-absent", tenant.Operator, 1, "deadletters", "show", "01900000-0000-7000-8000-00000000dead")
+	d.wantGolden("error-proof", tenant.Operator, 1, "deadletters", "abandon", l, "--reason", "other")
+	d.wantGolden("error-which", tenant.Operator, 1, "deadletters", "redrive")
+	d.wantGolden("error-number", tenant.Operator, 1, "orders", "show", "ORD-00000000")
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("wrong\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct {
+		env  []string
+		args []string
+		says string
+	}{
+		"no installation": {nil, []string{"orders", "list"}, "platforma dev"},
+		"no key":          {nil, []string{"orders", "list", "--api", d.url}, "PLATFORMA_API_KEY"},
+		"wrong key":       {nil, []string{"orders", "list", "--api", d.url, "--key-file", key}, "expired or revoked"},
+		"nobody answers":  {[]string{"PLATFORMA_API_KEY=x"}, []string{"orders", "list", "--api", "http://127.0.0.1:1"}, "is --api right?"},
+		"other tenant": {
+			[]string{"PLATFORMA_API=" + d.url, "PLATFORMA_API_KEY=" + d.Other.Keys[tenant.Admin]},
+			[]string{"deadletters", "abandon", l, "--reason", "other", "--text", "x", "--proof", "y"}, "another organisation",
+		},
+	} {
+		if out, errs, status := d.runWith(c.env, c.args...); status != 1 || !strings.Contains(errs, c.says) || out != "" {
+			t.Errorf("%s: status %d, said %q %q, want %q", what, status, out, errs, c.says)
+		}
+	}
+}
+
+func TestDeskCommandsPrintTheAPIsOwnAnswerAsJSON(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t)
+	o, l := d.stuck()
+	for _, args := range [][]string{
+		{"orders", "list"}, {"orders", "show", o.String()}, {"orders", "saga", o.String()}, {"deadletters", "list"}, {"deadletters", "groups"}, {"deadletters", "show", l},
+		{"deadletters", "redrive", l, "--dry-run"}, {"workitems", "list"}, {"deadletters", "abandon", l, "--reason", "other", "--text", "x", "--proof", "y"}, {"deadletters", "abandon", l, "--withdraw"},
+	} {
+		out, errs, status := d.run(tenant.Operator, append(args, "--json")...)
+		var v map[string]any
+		if err := json.Unmarshal([]byte(out), &v); status != 0 || err != nil || len(v) == 0 {
+			t.Errorf("platforma %s --json: status %d, %v: %.200s %s", strings.Join(args, " "), status, err, out, errs)
+		}
+	}
+}

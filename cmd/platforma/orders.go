@@ -1,0 +1,392 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// orderLine is what the commands read of an order.
+type orderLine struct {
+	ID         string    `json:"id"`
+	Number     string    `json:"number"`
+	ExternalID *string   `json:"external_id"`
+	State      string    `json:"state"`
+	Outcome    string    `json:"outcome"`
+	Settlement string    `json:"settlement"`
+	Version    int       `json:"version"`
+	Policy     string    `json:"fulfillment_policy"`
+	Actions    []string  `json:"allowed_actions"`
+	CreatedAt  time.Time `json:"created_at"`
+	Totals     struct {
+		DueNow amount `json:"due_now"`
+	} `json:"totals"`
+	Items []struct {
+		ID          string     `json:"id"`
+		Product     string     `json:"product"`
+		Region      string     `json:"region"`
+		Label       *string    `json:"label"`
+		State       string     `json:"state"`
+		Progress    int        `json:"progress"`
+		Detail      *string    `json:"detail"`
+		Attempts    int        `json:"attempts"`
+		NextRetryAt *time.Time `json:"next_retry_at"`
+		Allocation  *amount    `json:"allocation"`
+	} `json:"items"`
+	Payments []struct {
+		State     string    `json:"state"`
+		Provider  string    `json:"provider"`
+		Reference string    `json:"reference"`
+		Amount    amount    `json:"amount"`
+		PaidAt    time.Time `json:"paid_at"`
+	} `json:"payments"`
+	Refunds []struct {
+		ItemID    string  `json:"item_id"`
+		State     string  `json:"state"`
+		Amount    amount  `json:"amount"`
+		Reference *string `json:"reference"`
+	} `json:"refunds"`
+	Faults []struct {
+		Pointer *string `json:"pointer"`
+		Message string  `json:"message"`
+	} `json:"faults"`
+}
+
+// itemName is the label of an item, or its product; "-" for what is the whole order's.
+func (o *orderLine) itemName(id string) string {
+	for _, it := range o.Items {
+		if it.ID != id {
+			continue
+		}
+		if it.Label != nil && *it.Label != "" {
+			return *it.Label
+		}
+		return it.Product
+	}
+	return "-"
+}
+
+// orderID finds an order by its id or its number.
+func (s session) orderID(ctx context.Context, name string) (string, error) {
+	if !strings.HasPrefix(strings.ToUpper(name), "ORD-") {
+		return url.PathEscape(name), nil
+	}
+	var page struct {
+		Data []orderLine `json:"data"`
+	}
+	if _, err := s.call(ctx, http.MethodGet, "/v1/orders"+query("q", name, "include_deleted", "true", "limit", "10"), nil, &page); err != nil {
+		return "", err
+	}
+	for _, o := range page.Data {
+		if strings.EqualFold(o.Number, name) {
+			return o.ID, nil
+		}
+	}
+	return "", fmt.Errorf("there is no order %s here; those there are: platforma orders list", name)
+}
+
+// order reads one by its id or number.
+func (s session) order(ctx context.Context, name string) (o orderLine, raw []byte, err error) {
+	id, err := s.orderID(ctx, name)
+	if err != nil {
+		return o, nil, err
+	}
+	raw, err = s.call(ctx, http.MethodGet, "/v1/orders/"+id, nil, &o)
+	return o, raw, err
+}
+
+type ordersListCmd struct {
+	remote
+	State      string `help:"Only those in this state, such as provisioning."`
+	Settlement string `help:"Only those at this settlement: open, compensating, settled or stuck."`
+	Search     string `help:"Only those whose number, external id or label begins with this."`
+	Deleted    bool   `help:"Cancelled ones too."`
+	Limit      int    `default:"50" help:"How many, at most 100."`
+	Cursor     string `help:"Where the page before ended."`
+}
+
+// Run lists orders, newest first.
+func (c *ordersListCmd) Run(g *globals) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	deleted := ""
+	if c.Deleted {
+		deleted = "true"
+	}
+	var page struct {
+		Data []orderLine `json:"data"`
+		Next *string     `json:"next_cursor"`
+	}
+	raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders"+query("state", c.State, "settlement", c.Settlement, "q", c.Search, "include_deleted", deleted, "limit", strconv.Itoa(c.Limit), "cursor", c.Cursor), nil, &page)
+	if err != nil || c.asJSON(g.out, raw) {
+		return err
+	}
+	if len(page.Data) == 0 {
+		_, err := fmt.Fprintln(g.out, "No orders.")
+		return err
+	}
+	var rows [][]string
+	for _, o := range page.Data {
+		rows = append(rows, []string{o.Number, o.State, o.Outcome, o.Settlement, strconv.Itoa(len(o.Items)), o.Totals.DueNow.String(), day(o.CreatedAt), dash(o.ExternalID)})
+	}
+	if err := table(g.out, "NUMBER STATE OUTCOME SETTLEMENT ITEMS DUE CREATED EXTERNAL", rows); err != nil {
+		return err
+	}
+	more(g.out, page.Next)
+	return nil
+}
+
+type ordersShowCmd struct {
+	remote
+	Order string `arg:"" help:"The order's id or number."`
+}
+
+// Run shows an order with its items and its money.
+func (c *ordersShowCmd) Run(g *globals) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	o, raw, err := s.order(g.ctx, c.Order)
+	if err != nil || c.asJSON(g.out, raw) {
+		return err
+	}
+	return o.print(g.out)
+}
+
+func (o *orderLine) print(w io.Writer) error {
+	fmt.Fprintf(w, "%s  %s, outcome %s, settlement %s\n", o.Number, words(o.State), o.Outcome, o.Settlement)
+	fmt.Fprintf(w, "id %s, version %d, %s, created %s, due %s\n", o.ID, o.Version, o.Policy, day(o.CreatedAt), o.Totals.DueNow)
+	if len(o.Actions) > 0 {
+		fmt.Fprintf(w, "you could: %s\n", strings.Join(o.Actions, ", "))
+	}
+	fmt.Fprintln(w)
+	var rows [][]string
+	for _, it := range o.Items {
+		detail := dash(it.Detail)
+		if it.NextRetryAt != nil {
+			detail = "next call " + it.NextRetryAt.UTC().Format(timeOfDay)
+		}
+		paid := "-"
+		if it.Allocation != nil {
+			paid = it.Allocation.String()
+		}
+		rows = append(rows, []string{o.itemName(it.ID), it.Product, it.Region, words(it.State), strconv.Itoa(it.Progress) + " %", strconv.Itoa(it.Attempts), paid, detail})
+	}
+	if err := table(w, "ITEM PRODUCT REGION STATE PROGRESS ATTEMPTS PAID DETAIL", rows); err != nil {
+		return err
+	}
+	rows = nil
+	for _, p := range o.Payments {
+		rows = append(rows, []string{"payment", p.Amount.String(), p.State, p.Provider, p.Reference})
+	}
+	for _, r := range o.Refunds {
+		rows = append(rows, []string{"refund", r.Amount.String(), r.State, o.itemName(r.ItemID), dash(r.Reference)})
+	}
+	if len(rows) > 0 {
+		fmt.Fprintln(w)
+		if err := table(w, "MONEY AMOUNT STATE OF REFERENCE", rows); err != nil {
+			return err
+		}
+	}
+	for _, f := range o.Faults {
+		fmt.Fprintf(w, "fault %s: %s\n", dash(f.Pointer), f.Message)
+	}
+	if o.Settlement == "stuck" {
+		fmt.Fprintf(w, "\nThis order needs a person: platforma deadletters list --order %s\n", o.Number)
+	}
+	return nil
+}
+
+type ordersWatchCmd struct {
+	remote
+	Order string        `arg:"" help:"The order's id or number."`
+	Every time.Duration `default:"500ms" help:"How often to look."`
+}
+
+// Run shows an order move until it is at rest: a bar per item on a terminal, a line per change elsewhere.
+// It ends with status 1 when the order was not fulfilled.
+func (c *ordersWatchCmd) Run(g *globals) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	id, err := s.orderID(g.ctx, c.Order)
+	if err != nil {
+		return err
+	}
+	show := newProgress(g.out)
+	tick := time.NewTicker(max(c.Every, 50*time.Millisecond))
+	defer tick.Stop()
+	for seen := -1; ; {
+		var o orderLine
+		raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders/"+id, nil, &o)
+		if err != nil {
+			return err
+		}
+		if !c.JSON {
+			show.draw(o.progress())
+		} else if o.Version != seen {
+			c.asJSON(g.out, raw)
+		}
+		seen = o.Version
+		if o.Settlement == "settled" || o.Settlement == "stuck" {
+			return c.ended(g.out, o)
+		}
+		select {
+		case <-g.ctx.Done():
+			return g.ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *ordersWatchCmd) ended(w io.Writer, o orderLine) error {
+	if !c.JSON {
+		fmt.Fprintf(w, "%s is %s, outcome %s.\n", o.Number, words(o.State), o.Outcome)
+		if o.Settlement == "stuck" {
+			fmt.Fprintf(w, "It needs a person: platforma deadletters list --order %s\n", o.Number)
+		}
+	}
+	if o.State != "fulfilled" {
+		return errReported
+	}
+	return nil
+}
+
+// progress is the order as the bars show it: every item under a name of its own.
+func (o *orderLine) progress() demoOrder {
+	d := demoOrder{ID: o.ID, Number: o.Number, State: o.State, Outcome: o.Outcome, Settlement: o.Settlement}
+	taken := map[string]int{}
+	for _, it := range o.Items {
+		name := o.itemName(it.ID)
+		if taken[name]++; taken[name] > 1 {
+			name += " " + strconv.Itoa(taken[name])
+		}
+		d.Items = append(d.Items, demoItemState{Product: it.Product, Label: name, State: it.State, Progress: it.Progress, Detail: dash(it.Detail)})
+	}
+	return d
+}
+
+type ordersSagaCmd struct {
+	remote
+	Order string `arg:"" help:"The order's id or number."`
+}
+
+// saga is what the transcript is made from.
+type saga struct {
+	Units []struct {
+		Item       *string `json:"item"`
+		Kind       string  `json:"kind"`
+		State      string  `json:"state"`
+		Direction  string  `json:"direction"`
+		Generation int     `json:"generation"`
+		Steps      []struct {
+			Part      string  `json:"part"`
+			Direction string  `json:"direction"`
+			Phase     *string `json:"phase"`
+			Attempts  []struct {
+				At      time.Time  `json:"at"`
+				TookMS  *int64     `json:"took_ms"`
+				Class   *string    `json:"class"`
+				Message *string    `json:"message"`
+				NextAt  *time.Time `json:"next_at"`
+			} `json:"attempts"`
+		} `json:"steps"`
+		Decisions []struct {
+			At      time.Time `json:"at"`
+			Message string    `json:"message"`
+		} `json:"decisions"`
+	} `json:"units"`
+}
+
+// Run prints how an order was built, or taken down: every unit of work with its calls in the order of time.
+func (c *ordersSagaCmd) Run(g *globals) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	o, _, err := s.order(g.ctx, c.Order)
+	if err != nil {
+		return err
+	}
+	var sg saga
+	raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders/"+o.ID+"/saga", nil, &sg)
+	if err != nil || c.asJSON(g.out, raw) {
+		return err
+	}
+	fmt.Fprintf(g.out, "%s  %s, outcome %s, settlement %s; created %s UTC\n", o.Number, words(o.State), o.Outcome, o.Settlement, day(o.CreatedAt))
+	return sg.print(g.out, &o)
+}
+
+// timeOfDay is how a transcript writes moments, in UTC.
+const timeOfDay = "15:04:05.000"
+
+// sagaLine is a line of the transcript. Polls in a row with the same answer are one line.
+type sagaLine struct {
+	at          time.Time
+	first, last int    // calls of the step, from 1; 0 is a decision
+	same        string // what makes two calls one line
+	cells       []string
+}
+
+func (sg *saga) print(w io.Writer, o *orderLine) error {
+	for i, u := range sg.Units {
+		name := "the order"
+		if u.Item != nil {
+			name = o.itemName(*u.Item)
+		}
+		fmt.Fprintf(w, "\n%s %s: %s, direction %s, generation %d\n", u.Kind, name, u.State, u.Direction, u.Generation)
+		var rows [][]string
+		for _, l := range sg.lines(i) {
+			if l.last > l.first {
+				l.cells[3] += "-" + strconv.Itoa(l.last)
+			}
+			rows = append(rows, l.cells)
+		}
+		if len(rows) == 0 {
+			fmt.Fprintln(w, "  not begun")
+			continue
+		}
+		if err := table(w, "  TIME DIRECTION STEP CALL TOOK CLASS NEXT ANSWER", rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lines are a unit's calls and decisions in the order of time.
+func (sg *saga) lines(unit int) []sagaLine {
+	var all []sagaLine
+	for _, st := range sg.Units[unit].Steps {
+		for n, a := range st.Attempts {
+			took, next, said := "-", "-", "no answer"
+			if a.TookMS != nil {
+				took, said = strconv.FormatInt(*a.TookMS, 10)+" ms", dash(a.Message)
+			}
+			if a.NextAt != nil {
+				next = a.NextAt.UTC().Format(timeOfDay)
+			}
+			l := sagaLine{at: a.At, first: n + 1, last: n + 1, same: strings.Join([]string{st.Direction, st.Part, dash(a.Class), said}, "|")}
+			l.cells = []string{a.At.UTC().Format(timeOfDay), st.Direction, st.Part, strconv.Itoa(n + 1), took, dash(a.Class), next, said}
+			if k := len(all) - 1; k >= 0 && all[k].same == l.same && dash(a.Class) == "pending" {
+				all[k].last, all[k].cells[4], all[k].cells[6] = l.last, took, next
+				continue
+			}
+			all = append(all, l)
+		}
+	}
+	for _, d := range sg.Units[unit].Decisions {
+		all = append(all, sagaLine{at: d.At, cells: []string{d.At.UTC().Format(timeOfDay), "decided", "-", "-", "-", "-", "-", d.Message}})
+	}
+	slices.SortStableFunc(all, func(a, b sagaLine) int { return a.at.Compare(b.at) })
+	return all
+}
