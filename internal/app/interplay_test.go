@@ -292,7 +292,7 @@ func fencedOrRefused(err error) bool {
 func TestTheLastTwoItemsFinishingTogetherSettleTheOrderOnce(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
-	for round := range 40 {
+	for round := range 15 {
 		o := w.AllOrNothing(world.VPS(), world.Labelled(world.VPS(), "twin")) // so that both deliveries begin together
 		w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Deliver)) == 2 })
 		var wg sync.WaitGroup

@@ -115,7 +115,7 @@ func TestRetryAfterIsKeptAndUsesUpNoRetry(t *testing.T) {
 func TestALoginOfOursThatIsRefusedRollsNobodyBack(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
-	w.Sim.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Unauthorized, Times: 600}) // far beyond the product's deadline
+	w.Sim.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Unauthorized, Times: 320}) // beyond the product's deadline
 	o := w.PaidOrder(world.VPS())
 	w.Settle(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
