@@ -200,7 +200,7 @@ func (a *App) turn(ctx context.Context, p provider.Provider, d *Dossier, u *fulf
 	case u.Undoing && part == nil:
 		return fulfil.Result{Class: fault.None, Note: "never begun"}
 	case u.Undoing && perform:
-		return a.remove(ctx, p, s)
+		return a.remove(ctx, p, s, u, part)
 	case u.Undoing:
 		return a.lookGone(ctx, p, s, part)
 	case perform:
@@ -315,9 +315,13 @@ func (a *App) removeTwins(ctx context.Context, p provider.Provider, s provider.S
 }
 
 // remove asks for the removal of everything the part's key names; nothing there is success too, but
-// lookGone says so.
-func (a *App) remove(ctx context.Context, p provider.Provider, s provider.Step) fulfil.Result {
-	err := p.Delete(ctx, s, "")
+// lookGone says so. What is left after that is asked for by the id in the journal where no list shows it.
+func (a *App) remove(ctx context.Context, p provider.Provider, s provider.Step, u *fulfil.Unit, part *fulfil.Part) fulfil.Result {
+	var ref provider.Ref
+	if u.Try > 0 {
+		ref = unlisted(ctx, p, s, part)
+	}
+	err := p.Delete(ctx, s, ref)
 	if err == nil || provider.ClassOf(err) == fault.NotFound {
 		return fulfil.Result{Class: fault.Pending, Phase: fulfil.Deleting, Note: "delete accepted"}
 	}
@@ -332,15 +336,36 @@ func (a *App) remove(ctx context.Context, p provider.Provider, s provider.Step) 
 	return r
 }
 
+// unlisted is a resource of the part that answers by its id while a list by key shows nothing; else
+// empty. A read that fails finds nothing: the delete by key then goes first again.
+func unlisted(ctx context.Context, p provider.Provider, s provider.Step, part *fulfil.Part) provider.Ref {
+	obs, err := p.Observe(ctx, s, "")
+	if err != nil || obs.Phase != provider.Absent {
+		return ""
+	}
+	for _, ref := range part.Refs {
+		if obs, err = p.Observe(ctx, s, provider.Ref(ref)); err == nil && obs.Phase != provider.Absent {
+			return provider.Ref(ref)
+		}
+	}
+	return ""
+}
+
 // twoSightings is how far apart the two empty looks after an unanswered create must be (fulfilment.md,
 // Gone).
 const twoSightings = 10 * time.Second
 
-// lookGone confirms absence. A part whose create was never answered may still appear: it takes two
-// empty looks, the second after the settle window.
+// lookGone confirms absence: by key and, lists being late at times, by every id in the journal. A part
+// whose create was never answered may still appear: it takes two empty looks, the second after the
+// settle window.
 func (a *App) lookGone(ctx context.Context, p provider.Provider, s provider.Step, part *fulfil.Part) fulfil.Result {
 	caps := p.Capabilities()
 	obs, err := p.Observe(ctx, s, "")
+	for _, ref := range part.Refs {
+		if err == nil && obs.Phase == provider.Absent {
+			obs, err = p.Observe(ctx, s, provider.Ref(ref))
+		}
+	}
 	if err != nil {
 		r := failed(err)
 		if r.Class != fault.RateLimited && r.Class != fault.Parked {
