@@ -18,6 +18,9 @@ type Facts struct {
 	// Slack is how late a retry may come beyond its 10 %, for what carries it (queue, commit, request).
 	// 0: upper bounds are not checked, only that no retry comes early.
 	Slack time.Duration
+	// Died says that a process of the installation died: a refusal that it had heard may be lost with
+	// it, and its call is then made once more.
+	Died bool
 
 	Orders      []Order
 	Items       []Item

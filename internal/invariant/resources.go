@@ -157,6 +157,7 @@ func oneKeyEach(l *look) {
 type made struct {
 	item, part string
 	born, gone int // places in the log, from 1; 0: never
+	there      bool // something was made
 }
 
 // reverseOrder is I18: an item's parts are taken down in the reverse of the order in which they were
@@ -175,7 +176,7 @@ func reverseOrder(l *look) {
 				parts := l.takenDown(o, it, life)
 				l.reversed(o, parts)
 				if !l.wasStuck(o, it) { // passed over, so that nothing waits for a person
-					all = append(all, parts...)
+					all = append(all, slices.DeleteFunc(parts, func(m made) bool { return !m.there })...)
 				}
 			}
 			if o.Policy == "all_or_nothing" {
@@ -214,7 +215,7 @@ func (l *look) takenDown(o *Order, it *Item, life int) []made {
 		p := parts[c.Part]
 		switch {
 		case c.Operation == "create" && c.Fault != "late" && (p == nil || p.gone == 0):
-			parts[c.Part] = &made{item: it.ID, part: c.Part, born: n + 1}
+			parts[c.Part] = &made{item: it.ID, part: c.Part, born: n + 1, there: c.Effect || p != nil && p.there}
 		case c.Operation == "delete" && p != nil && p.gone == 0 && c.At.Before(events[back].At) && c.Result == "accepted":
 			delete(parts, c.Part) // a failed resource, removed on the way there
 		case c.Operation == "delete" && p != nil && p.gone == 0 && !c.At.Before(events[back].At) && (c.Result == "accepted" || c.Result == "absent"):

@@ -103,7 +103,7 @@ func (l *look) bounded(it *Item, step string, all []attempt) {
 	n := 0
 	for i := range all {
 		a := &all[i]
-		if i > 0 && hard(all[i-1].result) {
+		if i > 0 && hard(all[i-1].result) && !l.Died {
 			l.broken(it.Order, "item %s, %s: called again after %s", it.ID, step, all[i-1].result)
 		}
 		if !a.counted {

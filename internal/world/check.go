@@ -41,6 +41,7 @@ func (w *World) facts() invariant.Facts {
 	if w.paused {
 		f.Slack = 0
 	}
+	f.Died = w.died
 	f.Topic = &invariant.Topic{Records: slices.Clone(w.broker.topic)}
 	f.AtRest = invariant.Resting(f)
 	for i := range f.Orders {

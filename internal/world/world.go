@@ -57,6 +57,7 @@ type World struct {
 	asleep map[fulfil.UnitID]time.Time // units whose verb asked to be called later, as a job's snooze
 	super  *pgx.Conn                   // for looking at what no login may see
 	paused bool                        // there was an outage: how late a retry came is not judged
+	died   bool                        // a process did
 }
 
 // Option changes how a world is built.
@@ -309,7 +310,7 @@ func (w *World) Survive(f func()) (alive bool) {
 		case nil:
 		case Crash:
 			w.Restart()
-			alive = false
+			w.died, alive = true, false
 		default:
 			panic(p)
 		}
