@@ -99,13 +99,13 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Dossi
 }
 
 func (a *App) customerOf(c Caller, named string) (tenant.MemberID, error) {
-	if named == "" || named == c.Member.String() {
+	m, err := id.Parse[tenant.Member](named)
+	if named == "" || err == nil && m == c.Member {
 		return c.Member, nil
 	}
 	if c.Role == tenant.Customer {
 		return tenant.MemberID{}, fault.New(fault.KindForbidden, fault.CodeForbidden, "Only an operator may order for somebody else.")
 	}
-	m, err := id.Parse[tenant.Member](named)
 	if err != nil {
 		return m, fault.Violated([]fault.Violation{{Pointer: "/customer_id", Code: "unknown-customer", Message: "There is no such member in your organisation."}})
 	}
