@@ -260,3 +260,22 @@ func TestDeskCommandsPrintTheAPIsOwnAnswerAsJSON(t *testing.T) {
 		}
 	}
 }
+
+// The causes of app's dead letters, by hand: whoever adds one says what to do about it.
+func TestRunbookSaysWhatToDoForEveryCauseAndReason(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cause := range []string{"undo-exhausted", "refund-failed", "delivery-failed", "step-failed", "validation-failed", "checkout-failed", "notice-failed"} {
+		if !strings.Contains(string(raw), "\n### "+cause+"\n") {
+			t.Errorf("the runbook has nothing on %s", cause)
+		}
+	}
+	for _, g := range app.AllGrounds() {
+		if !strings.Contains(string(raw), "| `"+string(g)+"` |") {
+			t.Errorf("the runbook does not say when %s holds", g)
+		}
+	}
+}
