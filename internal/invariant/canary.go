@@ -46,7 +46,7 @@ func noSecrets(l *look) {
 		search(g.Order, "a line of the saga record", g.Note+"\n"+g.Key+"\n"+g.Part)
 	}
 	for _, d := range l.Letters {
-		search(d.Order, "dead letter "+d.ID, d.Detail+"\n"+d.Reason+"\n"+d.Code)
+		search(d.Order, "dead letter "+d.ID, d.Detail+"\n"+d.Reason+"\n"+d.Proof+"\n"+d.Code)
 	}
 	for _, a := range l.Answers {
 		search("", fmt.Sprintf("the remembered answer of key %q", a.Key), string(a.Body))

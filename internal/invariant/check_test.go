@@ -192,6 +192,10 @@ func damages() []damage {
 		{"I17", "a dead letter has no hash", func(_ *testing.T, f *invariant.Facts) { f.Letters[0].Hash = nil }},
 		{"I17", "a dead letter never got to its topic", func(_ *testing.T, f *invariant.Facts) { f.Topic.Letters = f.Topic.Letters[1:] }},
 		{"I17", "a dead letter was settled without a reason", func(_ *testing.T, f *invariant.Facts) { f.Letters[0].Reason = "" }},
+		{"I17", "one person abandoned it twice", func(_ *testing.T, f *invariant.Facts) {
+			d := &f.Letters[0]
+			d.State, d.Grounds, d.Proof, d.FirstBy, d.SecondBy = "abandoned", "removed_by_hand", "ticket", "olga", "olga"
+		}},
 		{"I18", "a volume was removed before what stands on it", func(t *testing.T, f *invariant.Facts) {
 			a, b := callOf(t, f, "item-B2", "delete", "volume"), callOf(t, f, "item-B2", "delete", "instance")
 			a.Part, b.Part = b.Part, a.Part

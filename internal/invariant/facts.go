@@ -157,6 +157,8 @@ type Letter struct {
 	State                         string
 	At, ClosedAt                  time.Time
 	Reason                        string
+	Grounds, Proof                string // of an abandonment
+	FirstBy, SecondBy             string // who signed it
 }
 
 // Delivery is one mail with an item's credentials: state asked, accepted or failed.

@@ -8,7 +8,8 @@ import (
 )
 
 // wholeLetters is I17: a dead letter has its class, a payload's hash, tenant, order, step and number
-// of tries, and a failed step its item; one that was settled says why and when. At rest each stands
+// of tries, and a failed step its item; one that was settled says why and when, and
+// one that was abandoned on what grounds, with which proof and by which two people. At rest each stands
 // on the topic of dead letters exactly once. That it holds no secret is I23's.
 func wholeLetters(l *look) {
 	published := map[string]int{}
@@ -51,6 +52,9 @@ func wholeLetters(l *look) {
 		}
 		if settled := d.State == "redriven" || d.State == "abandoned" || d.State == "closed"; settled && (d.Reason == "" || d.ClosedAt.IsZero()) {
 			missing("reason and time of its end, though it is " + d.State)
+		}
+		if d.State == "abandoned" && (d.Grounds == "" || d.Proof == "" || d.FirstBy == "" || d.SecondBy == "" || d.FirstBy == d.SecondBy) {
+			missing("grounds, proof and two people, though it is abandoned")
 		}
 		l.letterPublished(d, published[d.ID])
 	}

@@ -84,7 +84,8 @@ func readers() []reader {
 				return err
 			}),
 		rows("dead letters", `
-			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(unit_id::text, ''), source, class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason
+			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(unit_id::text, ''), source, class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason,
+				grounds, proof, coalesce(first_by::text, ''), coalesce(second_by::text, '')
 			FROM dead_letters ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Letter { return &f.Letters }, scanLetter),
 		rows("deliveries", `SELECT tenant_id::text, id::text, item_id::text, message_id, state FROM deliveries ORDER BY id`,
@@ -150,7 +151,8 @@ func scanUnit(r pgx.Rows, u *invariant.Unit) error {
 func scanLetter(r pgx.Rows, d *invariant.Letter) error {
 	var state int
 	var closed *time.Time
-	err := r.Scan(&d.Tenant, &d.ID, &d.Order, &d.Item, &d.Unit, &d.Source, &d.Class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &d.Hash, &state, &d.At, &closed, &d.Reason)
+	err := r.Scan(&d.Tenant, &d.ID, &d.Order, &d.Item, &d.Unit, &d.Source, &d.Class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &d.Hash, &state, &d.At, &closed, &d.Reason,
+		&d.Grounds, &d.Proof, &d.FirstBy, &d.SecondBy)
 	d.State, d.At, d.ClosedAt = named(state, "open", "parked", "redriven", "abandoned", "closed"), d.At.UTC(), moment(closed)
 	return err
 }
