@@ -156,7 +156,7 @@ func oneKeyEach(l *look) {
 // made is one part of an item at the provider: when it was asked for, and when its removal was.
 type made struct {
 	item, part string
-	born, gone int // places in the log, from 1; 0: never
+	born, gone int  // places in the log, from 1; 0: never
 	there      bool // something was made
 }
 
