@@ -82,8 +82,10 @@ func demoVPS(label string) demoItem {
 }
 
 func demoDatabase(label string) demoItem {
-	return demoItem{Product: "database", Plan: "starter", Region: "lj-1", BillingCycle: "annual", Label: label,
-		Configuration: map[string]any{"engine": "postgresql-16", "storage_gb": 50, "high_availability": false}}
+	return demoItem{
+		Product: "database", Plan: "starter", Region: "lj-1", BillingCycle: "annual", Label: label,
+		Configuration: map[string]any{"engine": "postgresql-16", "storage_gb": 50, "high_availability": false},
+	}
 }
 
 // stories are the three of the demo; run makes their labels new each time.
@@ -95,12 +97,18 @@ func stories(run string) []story {
 		return map[string]any{"label": label, "operation": "create", "fault": "refused"}
 	}
 	return []story{
-		{title: "a VPS and a database", policy: "per_item", items: []demoItem{demoVPS(web), demoDatabase(db)},
-			state: "fulfilled", outcome: "full", ends: map[string]string{web: "delivered", db: "delivered"}},
-		{title: "one of two items cannot be built: it alone is rolled back and refunded", policy: "per_item", items: []demoItem{demoVPS(lone), demoDatabase(broken)},
-			faults: []map[string]any{fails(broken)}, state: "fulfilled", outcome: "partial", ends: map[string]string{lone: "delivered", broken: "rolled_back"}},
-		{title: "all or nothing: one item cannot be built, the whole order goes back", policy: "all_or_nothing", items: []demoItem{demoVPS(first), demoDatabase(second)},
-			faults: []map[string]any{fails(second)}, state: "failed", outcome: "none", ends: map[string]string{first: "rolled_back", second: "rolled_back"}},
+		{
+			title: "a VPS and a database", policy: "per_item", items: []demoItem{demoVPS(web), demoDatabase(db)},
+			state: "fulfilled", outcome: "full", ends: map[string]string{web: "delivered", db: "delivered"},
+		},
+		{
+			title: "one of two items cannot be built: it alone is rolled back and refunded", policy: "per_item", items: []demoItem{demoVPS(lone), demoDatabase(broken)},
+			faults: []map[string]any{fails(broken)}, state: "fulfilled", outcome: "partial", ends: map[string]string{lone: "delivered", broken: "rolled_back"},
+		},
+		{
+			title: "all or nothing: one item cannot be built, the whole order goes back", policy: "all_or_nothing", items: []demoItem{demoVPS(first), demoDatabase(second)},
+			faults: []map[string]any{fails(second)}, state: "failed", outcome: "none", ends: map[string]string{first: "rolled_back", second: "rolled_back"},
+		},
 	}
 }
 

@@ -236,7 +236,8 @@ func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
 		"nobody answers":  {[]string{"PLATFORMA_API_KEY=x"}, []string{"orders", "list", "--api", "http://127.0.0.1:1"}, "is --api right?"},
 		"other tenant": {
 			[]string{"PLATFORMA_API=" + d.url, "PLATFORMA_API_KEY=" + d.Other.Keys[tenant.Admin]},
-			[]string{"deadletters", "abandon", l, "--reason", "other", "--text", "x", "--proof", "y"}, "another organisation",
+			[]string{"deadletters", "abandon", l, "--reason", "other", "--text", "x", "--proof", "y"},
+			"another organisation",
 		},
 	} {
 		if out, errs, status := d.runWith(c.env, c.args...); status != 1 || !strings.Contains(errs, c.says) || out != "" {
@@ -250,8 +251,16 @@ func TestDeskCommandsPrintTheAPIsOwnAnswerAsJSON(t *testing.T) {
 	d := openDesk(t)
 	o, l := d.stuck()
 	for _, args := range [][]string{
-		{"orders", "list"}, {"orders", "show", o.String()}, {"orders", "saga", o.String()}, {"deadletters", "list"}, {"deadletters", "groups"}, {"deadletters", "show", l},
-		{"deadletters", "redrive", l, "--dry-run"}, {"workitems", "list"}, {"deadletters", "abandon", l, "--reason", "other", "--text", "x", "--proof", "y"}, {"deadletters", "abandon", l, "--withdraw"},
+		{"orders", "list"},
+		{"orders", "show", o.String()},
+		{"orders", "saga", o.String()},
+		{"deadletters", "list"},
+		{"deadletters", "groups"},
+		{"deadletters", "show", l},
+		{"deadletters", "redrive", l, "--dry-run"},
+		{"workitems", "list"},
+		{"deadletters", "abandon", l, "--reason", "other", "--text", "x", "--proof", "y"},
+		{"deadletters", "abandon", l, "--withdraw"},
 	} {
 		out, errs, status := d.run(tenant.Operator, append(args, "--json")...)
 		var v map[string]any

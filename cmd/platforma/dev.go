@@ -155,8 +155,10 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	if d.proc, err = p.process(g.ctx, d, cluster, cloud, ids, base, log); err != nil {
 		return errors.Join(err, lis.Close())
 	}
-	srv := &http.Server{Handler: d.proc.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
-		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes}
+	srv := &http.Server{
+		Handler: d.proc.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
+		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes,
+	}
 	stops = append(stops, d.proc.Stop, func(ctx context.Context) error {
 		soon, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()

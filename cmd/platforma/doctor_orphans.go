@@ -32,8 +32,10 @@ func (c *doctorCmd) orphans(g *globals, d *installation) error {
 		return err
 	}
 	defer db.Close()
-	verbs, err := process.Wire(process.Config{Clock: clock, Log: logTo(g.err, false), Installation: ids.Installation,
-		Placement: func(string, string) (string, bool) { return "sim", true }}, map[string]*postgres.DB{postgres.LoginWorker: db}, nil)
+	verbs, err := process.Wire(process.Config{
+		Clock: clock, Log: logTo(g.err, false), Installation: ids.Installation,
+		Placement: func(string, string) (string, bool) { return "sim", true },
+	}, map[string]*postgres.DB{postgres.LoginWorker: db}, nil)
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,10 @@ func (c *serveCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{Addr: c.Listen, Handler: p.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
-		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes}
+	srv := &http.Server{
+		Addr: c.Listen, Handler: p.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
+		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes,
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.ListenAndServe() }()
 	cfg.Log.Info("serving", "address", c.Listen, "roles", strings.Join(c.Roles, ","))

@@ -160,8 +160,10 @@ func cycleFaults(items []ItemInput, s Settings) []fault.Violation {
 	var faults []fault.Violation
 	for i, in := range items {
 		if s.SingleCycle && in.BillingCycle != items[0].BillingCycle {
-			faults = append(faults, fault.Violation{Pointer: fmt.Sprintf("/items/%d/billing_cycle", i), Code: "billing-cycle-mismatch",
-				Message: "All items of one order must share a billing cycle here.", Allowed: []any{items[0].BillingCycle}})
+			faults = append(faults, fault.Violation{
+				Pointer: fmt.Sprintf("/items/%d/billing_cycle", i), Code: "billing-cycle-mismatch",
+				Message: "All items of one order must share a billing cycle here.", Allowed: []any{items[0].BillingCycle},
+			})
 		}
 	}
 	return faults

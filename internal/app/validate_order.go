@@ -103,8 +103,10 @@ func (a *App) liveFaults(ctx context.Context, d *Dossier) ([]fault.Violation, fu
 			return nil, unreachable(err)
 		}
 		for _, line := range report.Exceeded() {
-			faults = append(faults, fault.Violation{Pointer: "/items", Code: "quota-exceeded",
-				Message: fmt.Sprintf("The order needs %d %s of %s; %d of %d are in use.", line.Need, line.Unit, line.Resource, line.Used, line.Limit), Allowed: []any{line.Limit - line.Used}})
+			faults = append(faults, fault.Violation{
+				Pointer: "/items", Code: "quota-exceeded",
+				Message: fmt.Sprintf("The order needs %d %s of %s; %d of %d are in use.", line.Need, line.Unit, line.Resource, line.Used, line.Limit), Allowed: []any{line.Limit - line.Used},
+			})
 		}
 	}
 	inputs := make([]ItemInput, len(d.Order.Items))

@@ -78,8 +78,10 @@ func sampleDossier() *app.Dossier {
 					Lines: []order.PriceLine{{Component: "plan", Quantity: 1, UnitPrice: 20_10, Amount: 20_10}}, Monthly: 20_10, Due: 20_10,
 				},
 			}},
-			Payments: []order.Payment{{ID: payment, State: order.PaymentLive, Provider: "manual", Reference: "SI56-2026-0042", Method: "bank_transfer", Due: 20_10, Paid: 20_10, Currency: "EUR", PaidAt: now,
-				Allocations: []order.Allocation{{Item: theItem, Cents: 20_10}}}},
+			Payments: []order.Payment{{
+				ID: payment, State: order.PaymentLive, Provider: "manual", Reference: "SI56-2026-0042", Method: "bank_transfer", Due: 20_10, Paid: 20_10, Currency: "EUR", PaidAt: now,
+				Allocations: []order.Allocation{{Item: theItem, Cents: 20_10}},
+			}},
 		},
 	}
 }
@@ -229,8 +231,10 @@ func (f *fakeVerbs) commit(types ...event.Type) {
 	defer f.mu.Unlock()
 	for _, t := range types {
 		seq := len(f.events) + 1
-		f.events = append(f.events, event.Record{ID: event.ID{15: byte(seq)}, Type: t, Tenant: tenantA, Order: theOrder, Seq: seq, At: now.Add(time.Duration(seq) * time.Second), Actor: "member:" + ana.String(),
-			Data: json.RawMessage(`{"from":"pending_payment","to":"payment_confirmed","reason":"a transfer came"}`)})
+		f.events = append(f.events, event.Record{
+			ID: event.ID{15: byte(seq)}, Type: t, Tenant: tenantA, Order: theOrder, Seq: seq, At: now.Add(time.Duration(seq) * time.Second), Actor: "member:" + ana.String(),
+			Data: json.RawMessage(`{"from":"pending_payment","to":"payment_confirmed","reason":"a transfer came"}`),
+		})
 	}
 }
 

@@ -49,9 +49,12 @@ func describe(api huma.API) []byte {
 	doc.Info = &huma.Info{Title: "Platforma Orders", Version: Version, Description: about, License: &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}}
 	doc.Servers = []*huma.Server{{URL: "/"}}
 	doc.Tags = []*huma.Tag{
-		{Name: "catalogue", Description: "What is sold, and for how much."}, {Name: "orders", Description: "From cart to cancelled."},
-		{Name: "payments", Description: "Money in, and back before provisioning."}, {Name: "timeline", Description: "What happened, as it happens."},
-		{Name: "operations", Description: "The operator's desk."}, {Name: "account", Description: "The caller's own, and the organisation's settings."},
+		{Name: "catalogue", Description: "What is sold, and for how much."},
+		{Name: "orders", Description: "From cart to cancelled."},
+		{Name: "payments", Description: "Money in, and back before provisioning."},
+		{Name: "timeline", Description: "What happened, as it happens."},
+		{Name: "operations", Description: "The operator's desk."},
+		{Name: "account", Description: "The caller's own, and the organisation's settings."},
 		{Name: "public", Description: "Without a key."},
 	}
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

@@ -108,10 +108,14 @@ func TestOrderVerbsGetWhatTheRequestSays(t *testing.T) {
 		"/hold":           {`{"version":2,"reason":"why"}`, "HoldOrder", reasoned},
 		"/release":        {`{"version":2,"reason":"why"}`, "ReleaseOrder", reasoned},
 		"/payment/revert": {`{"version":2,"reason":"why"}`, "RevertPayment", reasoned},
-		"/submit": {`{"version":2,"expected_total":{"amount":"20.10","currency":"EUR"},"payment_method":"demo"}`, "SubmitOrder",
-			app.SubmitOrder{Order: theOrder, Precondition: pre, ExpectedTotal: &event.Amount{Amount: "20.10", Currency: "EUR"}, PaymentMethod: "demo"}},
-		"/payment/confirm": {`{"version":2,"reference":"r","amount":{"amount":"20.10","currency":"EUR"},"paid_at":"2026-01-31T12:00:00Z","method":"card"}`, "ConfirmPayment",
-			app.ConfirmPayment{Order: theOrder, Precondition: pre, Reference: "r", Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, PaidAt: now, Method: "card"}},
+		"/submit": {
+			`{"version":2,"expected_total":{"amount":"20.10","currency":"EUR"},"payment_method":"demo"}`, "SubmitOrder",
+			app.SubmitOrder{Order: theOrder, Precondition: pre, ExpectedTotal: &event.Amount{Amount: "20.10", Currency: "EUR"}, PaymentMethod: "demo"},
+		},
+		"/payment/confirm": {
+			`{"version":2,"reference":"r","amount":{"amount":"20.10","currency":"EUR"},"paid_at":"2026-01-31T12:00:00Z","method":"card"}`, "ConfirmPayment",
+			app.ConfirmPayment{Order: theOrder, Precondition: pre, Reference: "r", Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, PaidAt: now, Method: "card"},
+		},
 		"/items/" + theItem.String() + "/redeliver": {`{"version":2}`, "Redeliver", app.Redeliver{Order: theOrder, Item: theItem, Precondition: pre}},
 	} {
 		k := newKit(t)

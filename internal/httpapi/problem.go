@@ -189,8 +189,10 @@ func newProblem(status int, code, detail, requestID string) *problem {
 }
 
 func unavailable() *fault.Error {
-	return &fault.Error{Kind: fault.KindUnavailable, Code: codeUnavailable, After: time.Second,
-		Detail: "This could not be finished in time. Try again; the same Idempotency-Key makes it safe."}
+	return &fault.Error{
+		Kind: fault.KindUnavailable, Code: codeUnavailable, After: time.Second,
+		Detail: "This could not be finished in time. Try again; the same Idempotency-Key makes it safe.",
+	}
 }
 
 // answer renders the problem with its headers.

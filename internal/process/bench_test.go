@@ -124,8 +124,10 @@ func (tn *town) pay(b testing.TB, o pgtest.Org, n int) (order.ID, time.Time) {
 		d, err = tn.api.SubmitOrder(b.Context(), as, app.SubmitOrder{Order: d.Order.ID})
 	}
 	if err == nil {
-		d, err = tn.api.ConfirmPayment(b.Context(), as, app.ConfirmPayment{Order: d.Order.ID, Reference: d.Order.Number, Method: "bank_transfer",
-			Amount: event.Amount{Amount: money.Format(d.Order.Due, d.Order.Currency), Currency: d.Order.Currency}})
+		d, err = tn.api.ConfirmPayment(b.Context(), as, app.ConfirmPayment{
+			Order: d.Order.ID, Reference: d.Order.Number, Method: "bank_transfer",
+			Amount: event.Amount{Amount: money.Format(d.Order.Due, d.Order.Currency), Currency: d.Order.Currency},
+		})
 	}
 	if err != nil {
 		b.Fatalf("place an order: %v", err)

@@ -21,14 +21,18 @@ func VPS() app.ItemInput {
 
 // Database is an item that is configured right.
 func Database() app.ItemInput {
-	return app.ItemInput{Product: "database", Plan: "starter", Region: "lj-1", BillingCycle: "monthly", Label: "database",
-		Configuration: json.RawMessage(`{"engine":"postgresql-16","storage_gb":50,"high_availability":false}`)}
+	return app.ItemInput{
+		Product: "database", Plan: "starter", Region: "lj-1", BillingCycle: "monthly", Label: "database",
+		Configuration: json.RawMessage(`{"engine":"postgresql-16","storage_gb":50,"high_availability":false}`),
+	}
 }
 
 // Storage is an item of a single part.
 func Storage() app.ItemInput {
-	return app.ItemInput{Product: "object_storage", Plan: "standard", Region: "lj-1", BillingCycle: "monthly", Label: "object_storage",
-		Configuration: json.RawMessage(`{"capacity_tb":1,"replication":"single"}`)}
+	return app.ItemInput{
+		Product: "object_storage", Plan: "standard", Region: "lj-1", BillingCycle: "monthly", Label: "object_storage",
+		Configuration: json.RawMessage(`{"capacity_tb":1,"replication":"single"}`),
+	}
 }
 
 // Kubernetes is an item that is configured right.

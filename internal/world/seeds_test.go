@@ -118,8 +118,10 @@ var mailFaults = []embedded.MailAnswer{
 
 func draw(seed uint32) fate {
 	r := rand.New(rand.NewPCG(uint64(seed), 2026)) //nolint:gosec // a test that can be repeated
-	f := fate{seed: seed, policy: pick(r, []string{"per_item", "all_or_nothing"}), method: pick(r, []string{"demo", "demo", "manual"}),
-		naming: pick(r, []provider.Naming{provider.NamingNone, provider.NamingUnique409, provider.NamingUpsert}), pauses: map[int]time.Duration{}}
+	f := fate{
+		seed: seed, policy: pick(r, []string{"per_item", "all_or_nothing"}), method: pick(r, []string{"demo", "demo", "manual"}),
+		naming: pick(r, []provider.Naming{provider.NamingNone, provider.NamingUnique409, provider.NamingUpsert}), pauses: map[int]time.Duration{},
+	}
 	for n := range 1 + r.IntN(4) {
 		it := pick(r, world.Products())
 		f.items = append(f.items, world.Labelled(it, fmt.Sprintf("%s-%d", it.Product, n+1)))

@@ -71,8 +71,10 @@ func (k *tripsWalk) on(verb string, fn func(ctx context.Context) (*app.Dossier, 
 func (k *tripsWalk) pay(d *app.Dossier) {
 	k.Helper()
 	k.on("confirm", func(ctx context.Context) (*app.Dossier, error) {
-		return k.api.ConfirmPayment(ctx, k.caller(tenant.Operator), app.ConfirmPayment{Order: d.Order.ID, Reference: fmt.Sprint("r", k.n),
-			Amount: event.Amount{Amount: money.Format(d.Order.Due, d.Order.Currency), Currency: d.Order.Currency}})
+		return k.api.ConfirmPayment(ctx, k.caller(tenant.Operator), app.ConfirmPayment{
+			Order: d.Order.ID, Reference: fmt.Sprint("r", k.n),
+			Amount: event.Amount{Amount: money.Format(d.Order.Due, d.Order.Currency), Currency: d.Order.Currency},
+		})
 	})
 }
 

@@ -118,10 +118,18 @@ func (x *walk) step() {
 }
 
 var faults = []sim.Fault{
-	{Operation: sim.OpCreate, Kind: sim.Refused, Times: 2}, {Operation: sim.OpCreate, Kind: sim.LostReply, Times: 1}, {Operation: sim.OpCreate, Kind: sim.FailedBuild, Times: 1},
-	{Operation: sim.OpCreate, Kind: sim.NoCapacity, Times: 1}, {Operation: sim.OpCreate, Kind: sim.Invalid, Times: 1}, {Operation: sim.OpCreate, Kind: sim.Stuck, Times: 1},
-	{Operation: sim.OpCreate, Kind: sim.Late, Times: 1}, {Operation: sim.OpCreate, Kind: sim.RateLimited, Times: 3}, {Operation: sim.OpDelete, Kind: sim.Refused, Times: 7},
-	{Operation: sim.OpDelete, Kind: sim.LostReply, Times: 1}, {Operation: sim.OpCredentials, Kind: sim.PendingSecret, Times: 2}, {Operation: sim.OpObserve, Kind: sim.Unavailable, Times: 3},
+	{Operation: sim.OpCreate, Kind: sim.Refused, Times: 2},
+	{Operation: sim.OpCreate, Kind: sim.LostReply, Times: 1},
+	{Operation: sim.OpCreate, Kind: sim.FailedBuild, Times: 1},
+	{Operation: sim.OpCreate, Kind: sim.NoCapacity, Times: 1},
+	{Operation: sim.OpCreate, Kind: sim.Invalid, Times: 1},
+	{Operation: sim.OpCreate, Kind: sim.Stuck, Times: 1},
+	{Operation: sim.OpCreate, Kind: sim.Late, Times: 1},
+	{Operation: sim.OpCreate, Kind: sim.RateLimited, Times: 3},
+	{Operation: sim.OpDelete, Kind: sim.Refused, Times: 7},
+	{Operation: sim.OpDelete, Kind: sim.LostReply, Times: 1},
+	{Operation: sim.OpCredentials, Kind: sim.PendingSecret, Times: 2},
+	{Operation: sim.OpObserve, Kind: sim.Unavailable, Times: 3},
 }
 
 // expire lets the time for payment pass.
