@@ -2,128 +2,16 @@ package httpapi_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
-
-// endpoint is a route with a body that has every member there is. who lists the roles that may call it.
-type endpoint struct {
-	name, who string
-	body      string
-	optional  bool // the body
-	versioned bool
-	keyed     bool
-}
-
-const (
-	everybody = "customer operator admin auditor"
-	writers   = "customer operator admin"
-	staff     = "operator admin"
-	readers   = "operator admin auditor"
-)
-
-// endpoints is every route of the API that wants a key, by hand from api.md and security.md §1.
-var endpoints = []endpoint{
-	{name: "GET /v1/catalog", who: everybody},
-	{name: "GET /v1/catalog/{product}", who: everybody},
-	{name: "POST /v1/quotes", who: writers, body: `{"currency":"EUR","items":[` + theVPS + `]}`},
-	{name: "POST /v1/orders", who: writers, keyed: true, body: `{"external_id":"po-1","fulfillment_policy":"per_item","customer_id":"{member}","items":[` + theVPS + `]}`},
-	{name: "GET /v1/orders", who: everybody},
-	{name: "GET /v1/orders/{order}", who: everybody},
-	{name: "PATCH /v1/orders/{order}", who: writers, keyed: true, versioned: true, body: `{"version":1,"external_id":"po-2","fulfillment_policy":"per_item","items":[{"id":"{item}",` + theVPS[1:] + `]}`},
-	{name: "POST /v1/orders/{order}/submit", who: writers, keyed: true, versioned: true, optional: true, body: `{"version":1,"expected_total":{"amount":"20.10","currency":"EUR"},"payment_method":"manual"}`},
-	{name: "POST /v1/orders/{order}/payment/confirm", who: staff, keyed: true, versioned: true, body: `{"version":1,"reference":"r","amount":{"amount":"20.10","currency":"EUR"},"paid_at":"2026-03-01T10:00:00Z","method":"bank_transfer"}`},
-	{name: "POST /v1/orders/{order}/payment/revert", who: staff, keyed: true, versioned: true, body: `{"version":1,"reason":"why"}`},
-	{name: "POST /v1/orders/{order}/cancel", who: writers, keyed: true, versioned: true, optional: true, body: `{"version":1,"reason":"why"}`},
-	{name: "POST /v1/orders/{order}/restore", who: writers, keyed: true, versioned: true, optional: true, body: `{"version":1,"reason":"why"}`},
-	{name: "POST /v1/orders/{order}/hold", who: staff, keyed: true, versioned: true, optional: true, body: `{"version":1,"reason":"why"}`},
-	{name: "POST /v1/orders/{order}/release", who: staff, keyed: true, versioned: true, optional: true, body: `{"version":1,"reason":"why"}`},
-	{name: "GET /v1/orders/{order}/events", who: everybody},
-	{name: "GET /v1/orders/{order}/stream", who: everybody},
-	{name: "GET /v1/orders/{order}/saga", who: readers},
-	{name: "POST /v1/orders/{order}/items/{item}/redeliver", who: writers, keyed: true, versioned: true, optional: true, body: `{"version":1}`},
-	{name: "GET /v1/dead-letters", who: readers},
-	{name: "GET /v1/dead-letters/{letter}", who: readers},
-	{name: "POST /v1/dead-letters/{letter}/redrive", who: staff, keyed: true, optional: true, body: `{"reason":"why"}`},
-	{name: "POST /v1/dead-letters/redrive", who: staff, keyed: true, body: `{"ids":["{letter}"],"limit":10,"dry_run":false,"reason":"why"}`},
-	{name: "POST /v1/dead-letters/{letter}/abandon", who: staff, keyed: true, body: `{"reason":"other","text":"why","proof":"T-1"}`},
-	{name: "DELETE /v1/dead-letters/{letter}/abandon", who: staff, keyed: true},
-	{name: "GET /v1/work-items", who: readers},
-	{name: "POST /v1/work-items/{refund}/done", who: staff, keyed: true, body: `{"order":"{order}","reason":"why"}`},
-	{name: "GET /v1/analytics/orders", who: readers},
-	{name: "GET /v1/routing", who: readers},
-	{name: "GET /v1/me", who: everybody},
-	{name: "GET /v1/me/delivery-key", who: writers},
-	{name: "PUT /v1/me/delivery-key", who: writers, keyed: true, body: `{"public_key":"-----BEGIN PGP PUBLIC KEY BLOCK-----"}`},
-	{name: "DELETE /v1/me/delivery-key", who: writers, keyed: true},
-	{name: "GET /v1/settings", who: "admin auditor"},
-	{name: "PUT /v1/settings", who: "admin", keyed: true, versioned: true, body: `{"version":1,"name":"Alpha","currency":"EUR","time_zone":"UTC","payment_method":"manual","safety_window":0,"payment_due_days":14,"quote_valid_days":30,"single_cycle":false,"require_idempotency_key":false,"brand_color":"#0b5fff","brand_contrast":"#ffffff"}`},
-}
-
-func (e endpoint) method() string {
-	m, _, _ := strings.Cut(e.name, " ")
-	return m
-}
-
-func (e endpoint) path() string {
-	_, p, _ := strings.Cut(e.name, " ")
-	return p
-}
-
-// may is the first role that may call it.
-func (e endpoint) may() tenant.Role {
-	r, _ := tenant.ParseRole(strings.Fields(e.who)[0])
-	return r
-}
-
-// things are what ids name: ours, and what another tenant has of the same.
-type things struct{ order, item, letter, refund, member string }
-
-func (th things) in(s string) string {
-	return strings.NewReplacer("{order}", th.order, "{item}", th.item, "{letter}", th.letter, "{refund}", th.refund, "{member}", th.member, "{product}", "vps").Replace(s)
-}
-
-// thingsOf makes a draft, a refund and a dead letter in a tenant, and names the draft's.
-func (r *real) thingsOf(org tenantKeys) things {
-	r.Helper()
-	customer, operator := org[tenant.Customer], org[tenant.Operator]
-	refunded := r.orderOf(r.send(customer, "POST", "/v1/orders", `{"items":[`+theVPS+`]}`))
-	at := "/v1/orders/" + refunded.ID
-	r.orderOf(r.send(customer, "POST", at+"/submit", ""))
-	r.orderOf(r.send(operator, "POST", at+"/payment/confirm", confirmation("refunded", refunded.Totals.DueNow)))
-	refunded = r.orderOf(r.send(customer, "POST", at+"/cancel", ""))
-	draft := r.orderOf(r.send(customer, "POST", "/v1/orders", `{"items":[`+theVPS+`]}`))
-	var me struct{ ID string }
-	r.decode(r.send(customer, "GET", "/v1/me", ""), &me)
-	th := things{order: draft.ID, item: draft.Items[0].ID, refund: refunded.Refunds[0].ID, member: me.ID, letter: id.Of[struct{}](r.Clock.NewID()).String()}
-	conn := r.DB.Super(r)
-	_, err := conn.Exec(r.Context(), `INSERT INTO platforma.dead_letters (tenant_id, id, order_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, reason)
-		SELECT tenant_id, $1::uuid, id, 'step', 'retryable', 'undo-exhausted', '', 'server', 6, ''::bytea, 0, created_at, created_at, '' FROM platforma.orders WHERE id = $2::uuid`, th.letter, refunded.ID)
-	if err != nil {
-		r.Fatalf("make a dead letter: %v", err)
-	}
-	return th
-}
-
-type tenantKeys = map[tenant.Role]string
-
-func (r *real) call(e endpoint, who string, th things, body string, headers ...string) *httptest.ResponseRecorder {
-	r.Helper()
-	if body == "" && e.body != "" && !e.optional {
-		body = e.body
-	}
-	return r.send(who, e.method(), th.in(e.path()), th.in(body), headers...)
-}
 
 func TestEveryRouteOfTheDocumentIsTried(t *testing.T) {
 	t.Parallel()
@@ -150,164 +38,6 @@ func TestEveryRouteOfTheDocumentIsTried(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("routes that want a key (-tried here +served); give a new one its line in endpoints:\n%s", diff)
 	}
-}
-
-// anonymous blanks the names of a path's parameters.
-func anonymous(path string) string {
-	parts := strings.Split(path, "/")
-	for i, p := range parts {
-		if strings.HasPrefix(p, "{") {
-			parts[i] = "{}"
-		}
-	}
-	return strings.Join(parts, "/")
-}
-
-// place is somewhere in a JSON value.
-type place struct {
-	pointer string
-	value   any
-	set     func(v any) string // the whole, with another value here
-}
-
-// places walks a body's text and lists every place in it.
-func places(t testing.TB, body string) []place {
-	t.Helper()
-	parse := func() any {
-		d := json.NewDecoder(strings.NewReader(body))
-		d.UseNumber()
-		var whole any
-		if err := d.Decode(&whole); err != nil {
-			t.Fatalf("body %s: %v", body, err)
-		}
-		return whole
-	}
-	render := func(v any) string {
-		b, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
-	var all []place
-	var walk func(v any, path []string)
-	walk = func(v any, path []string) {
-		all = append(all, place{pointer: pointerOf(path), value: v, set: func(n any) string { return render(put(parse(), path, n)) }})
-		switch v := v.(type) {
-		case map[string]any:
-			for name, member := range v {
-				walk(member, append(slices.Clone(path), name))
-			}
-		case []any:
-			for i, e := range v {
-				walk(e, append(slices.Clone(path), strconv.Itoa(i)))
-			}
-		}
-	}
-	walk(parse(), nil)
-	return all
-}
-
-func pointerOf(path []string) string {
-	if len(path) == 0 {
-		return ""
-	}
-	return "/" + strings.Join(path, "/")
-}
-
-func put(whole any, path []string, v any) any {
-	if len(path) == 0 {
-		return v
-	}
-	switch w := whole.(type) {
-	case map[string]any:
-		w[path[0]] = put(w[path[0]], path[1:], v)
-	case []any:
-		i, _ := strconv.Atoi(path[0])
-		w[i] = put(w[i], path[1:], v)
-	}
-	return whole
-}
-
-func with(members any, name string, v any) map[string]any {
-	more := map[string]any{name: v}
-	for k, old := range members.(map[string]any) {
-		if k != name {
-			more[k] = old
-		}
-	}
-	return more
-}
-
-// attempt is a request that must be refused.
-type attempt struct {
-	what, body, want string
-	pointer          *string // that the answer's errors must name
-	headers          []string
-	catalogue        bool // a fault of what is sold: part of a quote, else an outcome that a key keeps
-}
-
-// badBodies lists what is wrong with a body, whatever the route.
-func badBodies(t testing.TB, e endpoint) []attempt {
-	list := []attempt{
-		{what: "half a body", body: `{"a":`, want: "400 malformed-json"},
-		{what: "no JSON", body: `hello`, want: "400 malformed-json"},
-		{what: "two values", body: e.body + " {}", want: "400 malformed-json"},
-		{what: "a member twice", body: `{"version":1,"version":2}`, want: "400 malformed-json"},
-		{what: "a member twice by escape", body: `{"version":1,"versi\u006fn":2}`, want: "400 malformed-json"},
-		{what: "bad UTF-8", body: "{\"reason\":\"\xff\"}", want: "400 malformed-json"},
-		{what: "half a surrogate", body: `{"reason":"\ud800"}`, want: "400 malformed-json"},
-		{what: "a NUL in a name", body: `{"a\u0000":1}`, want: "400 malformed-json"},
-		{what: "deep nesting", body: strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33), want: "400 malformed-json"},
-		{what: "deep lists", body: strings.Repeat(`[`, 30000), want: "400 malformed-json"},
-		{what: "a byte order mark", body: "\ufeff" + e.body, want: "400 malformed-json"},
-		{what: "64 KiB and a byte", body: strings.Repeat(" ", 65536-len(e.body)+1) + e.body, want: "413 body-too-large"},
-		{what: "a megabyte", body: `{"reason":"` + strings.Repeat("a", 1<<20) + `"}`, want: "413 body-too-large"},
-		{what: "text", body: e.body, want: "415 unsupported-media-type", headers: []string{"Content-Type", "text/plain"}},
-		{what: "a form", body: "a=b", want: "415 unsupported-media-type", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}},
-		{what: "no media type", body: e.body, want: "415 unsupported-media-type", headers: []string{"Content-Type", ""}},
-		{what: "Latin-1", body: e.body, want: "415 unsupported-media-type", headers: []string{"Content-Type", "application/json; charset=iso-8859-1"}},
-	}
-	for _, whole := range []string{"[]", `"x"`, "7", "true", "null"} {
-		list = append(list, attempt{what: "the whole is " + whole, body: whole, want: "422 validation-failed", pointer: new(string)})
-	}
-	for _, name := range []string{"tenant_id", "state", "price", "paid_at_", "number", "settlement", "allowed_actions", "Version", "REASON", "version ", ""} {
-		list = append(list, attempt{what: fmt.Sprintf("a member %q", name), body: places(t, e.body)[0].set(with(places(t, e.body)[0].value, name, 1)), want: "422 validation-failed", pointer: new(string)})
-	}
-	for _, p := range places(t, e.body) {
-		inside := strings.Contains(p.pointer, "/configuration/")
-		wrong := []any{}
-		switch p.value.(type) {
-		case string:
-			list = append(list, attempt{what: "a NUL in " + p.pointer, body: p.set("a\x00b"), want: "400 malformed-json"},
-				attempt{what: "61,000 letters in " + p.pointer, body: p.set(strings.Repeat("a", 61000)), want: "422 validation-failed", catalogue: inside})
-			wrong = []any{7, true, []any{}, map[string]any{}}
-		case json.Number:
-			wrong = []any{"1", json.Number("1.0"), json.Number("1e2"), json.Number("1.5"), json.Number("-1"), json.Number("99999999999999999999999"), true, []any{}}
-		case bool:
-			wrong = []any{"true", 1}
-		case []any:
-			many := slices.Repeat(p.value.([]any), 101)
-			list = append(list, attempt{what: "101 of " + p.pointer, body: p.set(many), want: "422 validation-failed", pointer: &p.pointer})
-			wrong = []any{map[string]any{}, "x", 1}
-		case map[string]any:
-			if p.pointer != "" && !strings.HasSuffix(p.pointer, "/configuration") {
-				list = append(list, attempt{what: "a member too many in " + p.pointer, body: p.set(with(p.value, "tenant_id", "x")), want: "422 validation-failed", pointer: &p.pointer})
-			}
-			if p.pointer != "" {
-				wrong = []any{[]any{}, "x", 1}
-			}
-		}
-		for _, v := range append(wrong, nil) {
-			if p.pointer == "" {
-				continue
-			}
-			a := attempt{what: fmt.Sprintf("%s = %v", p.pointer, v), body: p.set(v), want: "422 validation-failed", pointer: &p.pointer}
-			a.catalogue = inside
-			list = append(list, a)
-		}
-	}
-	return list
 }
 
 func TestWhatIsWrongInFormIsRefusedWithItsCodeAndChangesNothing(t *testing.T) {
@@ -565,4 +295,19 @@ func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 		}
 	}
 	r.wantSameRows("reading", before)
+}
+
+func TestAMessageOfNoPaymentProviderChangesNothing(t *testing.T) {
+	t.Parallel()
+	r := openAPI(t)
+	before := r.rows()
+	for _, provider := range []string{"nobody", "%00", "demo"} { // no demo provider is configured here
+		r.want(provider, r.send("", "POST", "/v1/payments/webhook/"+provider, `{"paid":true}`), "404 not-found")
+	}
+	w := r.send("", "POST", "/v1/payments/webhook/manual", `{"paid":true}`) // an operator confirms those
+	if w.Code < 400 || w.Code >= 500 {
+		t.Errorf("a message to the manual provider answered %d %s", w.Code, w.Body)
+	}
+	r.want("a megabyte", r.send("", "POST", "/v1/payments/webhook/manual", strings.Repeat("a", 1<<20)), "413 body-too-large")
+	r.wantSameRows("messages of no payment provider", before)
 }
