@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -45,7 +44,7 @@ func openDesk(t *testing.T, opts ...world.Option) *desk {
 	d := &desk{World: world.New(t, opts...), t: t, says: map[string]string{}}
 	var n atomic.Int64
 	srv := httptest.NewServer(httpapi.New(d.Verbs.API, httpapi.Config{
-		Now: d.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Now: d.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler),
 		NewRequestID: func() string { return fmt.Sprintf("0190ffff-0000-7000-8000-%012x", n.Add(1)) },
 	}))
 	t.Cleanup(srv.Close)
