@@ -176,6 +176,7 @@ func (b *Browser) Theme(theme string) {
 // heading, a label for every control, no style attribute. It takes a screenshot of each width and theme.
 func (b *Browser) Look(name string) {
 	b.t.Helper()
+	b.Until("the whole page of "+name, `document.readyState === 'complete'`) // its address changes before it is there
 	for _, problem := range Must[[]string](b, audit) {
 		b.t.Errorf("%s: %s", name, problem)
 	}
