@@ -3,6 +3,7 @@ package app_test
 import (
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/world"
 )
 
-// stuckOrders are orders whose clean-ups are stuck, with their letters, oldest first.
+// stuckOrders are orders whose clean-ups are stuck, and their letters, the oldest first: which clean-up ends
+// first hangs on its jitter.
 func stuckOrders(t *testing.T, w *world.World, n int) ([]order.ID, []letterID) {
 	t.Helper()
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
@@ -32,6 +34,7 @@ func stuckOrders(t *testing.T, w *world.World, n int) ([]order.ID, []letterID) {
 	for i, o := range orders {
 		letters[i] = letterOf(t, w, o, "undo-exhausted")
 	}
+	slices.SortFunc(letters, func(a, b letterID) int { return strings.Compare(a.String(), b.String()) })
 	return orders, letters
 }
 
