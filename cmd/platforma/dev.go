@@ -210,6 +210,10 @@ func (p *place) process(ctx context.Context, d *installation, cluster kafka.Clus
 	if err != nil {
 		return nil, err
 	}
+	seam, err := crashSeam()
+	if err != nil {
+		return nil, err
+	}
 	clock := process.WallClock(p.Speed)
 	return process.Start(ctx, process.Config{
 		DatabaseURL: d.admin, Kafka: cluster, Installation: ids.Installation, Clock: clock, Log: log,
@@ -221,7 +225,7 @@ func (p *place) process(ctx context.Context, d *installation, cluster kafka.Clus
 		},
 		Mail:          mail.Config{Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool()},
 		CredentialKEK: credentials, PassphraseKEK: passphrases,
-		PublicURL: base, Dev: true, Alone: true, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
+		PublicURL: base, Dev: true, Alone: true, Seam: seam, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
 		Limits: httpapi.Limits{Requests: httpapi.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpapi.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
 	})
 }

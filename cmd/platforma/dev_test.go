@@ -120,8 +120,14 @@ func startDev(t *testing.T, data string, args ...string) *dev {
 // with the command.
 func launch(t *testing.T, env []string, data string, args ...string) *dev {
 	t.Helper()
+	return launchProgram(t, binary, env, data, args...)
+}
+
+// launchProgram is launch of another build of the binary.
+func launchProgram(t *testing.T, program string, env []string, data string, args ...string) *dev {
+	t.Helper()
 	d := &dev{Data: data, t: t, said: &transcript{}, done: make(chan struct{})}
-	d.cmd = exec.Command(binary, append(args, "--data", data, "--listen", "127.0.0.1:0")...)
+	d.cmd = exec.Command(program, append(args, "--data", data, "--listen", "127.0.0.1:0")...)
 	d.cmd.Stdout, d.cmd.Stderr = d.said, d.said
 	d.cmd.Env = append(withoutOwnServers(os.Environ()), env...)
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can send what Ctrl-C sends: a signal to the group
