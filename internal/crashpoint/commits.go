@@ -88,6 +88,7 @@ func (w *watched) notePart(was, is fulfil.Part) {
 		w.note(ReadyRecorded)
 	case fulfil.Gone:
 		w.note(Absent)
+	default: // no durable point of its own
 	}
 }
 

@@ -347,7 +347,7 @@ func (in *lettersInput) filter() (app.DeadLetterFilter, error) {
 	}
 	var err error
 	if f.Order, err = id.Parse[order.Order](in.Order); err != nil {
-		return f, badParameter("order", "wrong-format", "This must be an id: a UUID.", "uuid")
+		return f, badParameter("order", "This must be an id: a UUID.", "uuid")
 	}
 	return f, nil
 }

@@ -256,7 +256,7 @@ func (in *listInput) filter() (app.OrderFilter, error) {
 		return f, nil
 	}
 	if f.Customer, err = id.Parse[tenant.Member](in.Customer); err != nil {
-		return f, badParameter("customer", "wrong-format", "This must be an id: a UUID.", "uuid")
+		return f, badParameter("customer", "This must be an id: a UUID.", "uuid")
 	}
 	return f, nil
 }
@@ -277,7 +277,7 @@ func timeParameter(name, s string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return t, badParameter(name, "wrong-format", "Write the time as in RFC 3339, such as 2026-01-31T12:00:00Z.", "date-time")
+		return t, badParameter(name, "Write the time as in RFC 3339, such as 2026-01-31T12:00:00Z.", "date-time")
 	}
 	return t, nil
 }

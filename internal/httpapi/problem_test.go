@@ -57,7 +57,7 @@ func TestProblemsReadAsTheyAlwaysDid(t *testing.T) {
 		noRoute(),
 		&statusFault{status: 405, code: codeMethod, detail: "Allow names them.", allow: "GET, HEAD"},
 		contentFault("text/plain"),
-		badParameter("cursor", "wrong-format", "This is not a cursor of this list."),
+		badParameter("cursor", "This is not a cursor of this list."),
 		fmt.Errorf("lock order: %w", context.DeadlineExceeded),
 		errors.New("ERROR: duplicate key value violates unique constraint (SQLSTATE 23505)"),
 	} {

@@ -21,10 +21,10 @@ const docsPolicy = contentPolicy + "; img-src 'self' data:"
 // publicRoutes are all that answers without a key: health, the documents about the API, and the payment
 // providers' signed webhook (security.md §1).
 func (s *server) publicRoutes() {
-	s.public(http.MethodGet, "/healthz", "healthz", "Is the process alive?", "Asks nobody else.", func(w http.ResponseWriter, _ *http.Request) error {
+	s.public("/healthz", "healthz", "Is the process alive?", "Asks nobody else.", func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, map[string]string{"status": "ok"})
 	})
-	s.public(http.MethodGet, "/readyz", "readyz", "Can it serve?", "The database answers with the schema we know. Kafka may be away.", func(w http.ResponseWriter, r *http.Request) error {
+	s.public("/readyz", "readyz", "Can it serve?", "The database answers with the schema we know. Kafka may be away.", func(w http.ResponseWriter, r *http.Request) error {
 		if s.cfg.Ready != nil {
 			if err := s.cfg.Ready(r.Context()); err != nil {
 				s.cfg.Log.WarnContext(r.Context(), "not ready", "error", err)
@@ -33,11 +33,11 @@ func (s *server) publicRoutes() {
 		}
 		return writeJSON(w, map[string]string{"status": "ready"})
 	})
-	s.public(http.MethodGet, "/openapi.json", "openapi", "This document", "OpenAPI 3.1.", func(w http.ResponseWriter, r *http.Request) error {
+	s.public("/openapi.json", "openapi", "This document", "OpenAPI 3.1.", func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", applicationJSON)
 		return s.serveFile(w, r, s.openapi)
 	})
-	s.public(http.MethodGet, "/docs", "docs", "This document, to read and try", "Works offline.", s.docs("docs.html", "text/html; charset=utf-8"))
+	s.public("/docs", "docs", "This document, to read and try", "Works offline.", s.docs("docs.html", "text/html; charset=utf-8"))
 	for name, media := range map[string]string{"docs.js": "text/javascript; charset=utf-8", "swagger-ui.css": "text/css; charset=utf-8", "swagger-ui-bundle.js": "text/javascript; charset=utf-8"} {
 		s.bare(http.MethodGet, "/docs/"+name, s.docs(name, media))
 	}
@@ -81,10 +81,10 @@ func writeJSON(w http.ResponseWriter, v any) error {
 }
 
 // public mounts a route that needs no key, and documents it.
-func (s *server) public(method, path, id, summary, doc string, h func(http.ResponseWriter, *http.Request) error) {
-	s.bare(method, path, h)
+func (s *server) public(path, id, summary, doc string, h func(http.ResponseWriter, *http.Request) error) {
+	s.bare(http.MethodGet, path, h)
 	s.api.OpenAPI().AddOperation(&huma.Operation{
-		Method: method, Path: path, OperationID: id, Summary: summary, Description: doc, Tags: []string{"public"}, Security: []map[string][]string{},
+		Method: http.MethodGet, Path: path, OperationID: id, Summary: summary, Description: doc, Tags: []string{"public"}, Security: []map[string][]string{},
 		Responses: map[string]*huma.Response{"200": {Description: "OK"}, "503": {Description: "Not at the moment"}},
 	})
 }

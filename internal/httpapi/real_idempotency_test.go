@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
@@ -344,7 +343,7 @@ func TestACrashBetweenReadingAndWritingLeavesNothing(t *testing.T) {
 			before := r.rows()
 			ctx, cancel := context.WithCancel(t.Context())
 			api := httpapi.New(interrupted{r.Verbs.API, func() { happens(cancel) }}, httpapi.Config{
-				Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), NewRequestID: func() string { return noID },
+				Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), NewRequestID: func() string { return noID },
 			})
 			w := httptest.NewRecorder()
 			api.ServeHTTP(w, r.request(r.as(tenant.Customer), "POST", at.target, at.body, "Idempotency-Key", what+at.target).WithContext(ctx))

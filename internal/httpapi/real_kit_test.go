@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -42,7 +41,7 @@ func openAPI(t *testing.T, opts ...world.Option) *real {
 func (r *real) handler(limits httpapi.Limits) http.Handler {
 	var n atomic.Int64
 	return httpapi.New(r.Verbs.API, httpapi.Config{
-		Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Limits: limits,
+		Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), Limits: limits,
 		NewRequestID: func() string { return fmt.Sprintf("0190ffff-0000-7000-8000-%012x", n.Add(1)) },
 	})
 }

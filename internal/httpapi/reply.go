@@ -229,8 +229,8 @@ func limitOf(asked int) int {
 }
 
 // badParameter is a fault of a query parameter.
-func badParameter(name, code, message string, allowed ...any) error {
-	return &parameterError{name, fault.Violation{Code: code, Message: message, Allowed: allowed}}
+func badParameter(name, message string, allowed ...any) error {
+	return &parameterError{name, fault.Violation{Code: "wrong-format", Message: message, Allowed: allowed}}
 }
 
 // parameterError carries a fault that has no pointer, because it is not in the body.

@@ -88,7 +88,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // panicked answers as for any internal error. The value may hold a customer's text: only its type and
 // the stack are logged.
 func (s *server) panicked(out *recorder, r *http.Request, req *request, p any) {
-	if p == http.ErrAbortHandler {
+	if p == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
 		panic(p)
 	}
 	s.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "panic", req.attrs(slog.String("type", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))...)

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	stdjson "encoding/json"
 	"net/http"
 	"time"
 
@@ -151,7 +150,7 @@ func viewProduct(p catalog.Product) productView {
 		ID: p.ID, Title: p.Title, Description: p.Description, CatalogVersion: p.CatalogVersion, FormulaVersion: p.FormulaVersion,
 		Plans: make([]planView, len(p.Plans)), Regions: p.Regions, BillingCycles: make([]string, len(p.Cycles)), Schema: object(p.Schema),
 		Prices: make([]unitView, len(p.Prices)), From: amountOf(p.From, app.CatalogCurrency), DeadlineMinutes: int(p.Deadline / time.Minute), Assumptions: p.Assumptions,
-		Default: defaultsView{Plan: orNull(p.Default.Plan), Region: p.Default.Region, BillingCycle: string(p.Default.Cycle), Configuration: object(stdjson.RawMessage(p.Default.Configuration))},
+		Default: defaultsView{Plan: orNull(p.Default.Plan), Region: p.Default.Region, BillingCycle: string(p.Default.Cycle), Configuration: object(p.Default.Configuration)},
 	}
 	for i, c := range p.Cycles {
 		v.BillingCycles[i] = string(c)

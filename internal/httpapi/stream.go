@@ -63,7 +63,7 @@ type stream struct {
 func (s *server) openStream(ctx context.Context, req *request, in *streamInput) (*stream, error) {
 	after, ok := parseSeq(in.After)
 	if !ok {
-		return nil, badParameter("after", "wrong-format", "This is no event's seq.")
+		return nil, badParameter("after", "This is no event's seq.")
 	}
 	if last := req.http.Header.Get("Last-Event-ID"); last != "" {
 		if after, ok = parseSeq(last); !ok {
@@ -84,7 +84,7 @@ func (st *stream) run(ctx context.Context, w http.ResponseWriter) {
 	woken, cancel := st.s.cfg.Hub.Subscribe(st.req.caller.Tenant, st.order)
 	defer cancel()
 	times := st.s.cfg.Stream
-	poll, beat, again := time.NewTicker(times.Poll), time.NewTicker(times.Heartbeat), time.NewTicker(times.Reauthorise)
+	poll, beat, again := time.NewTicker(times.Poll), time.NewTicker(times.Heartbeat), time.NewTicker(times.Reauthorise) //nolint:forbidigo // a heartbeat on the wire: real time
 	defer poll.Stop()
 	defer beat.Stop()
 	defer again.Stop()

@@ -82,11 +82,11 @@ func (r *Relay) RunForever(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		level, what := slog.LevelWarn, "relay starts afresh"
 		if errors.Is(err, app.ErrRelayPosition) {
-			level, what = slog.LevelError, "relay stands still: topic and database disagree, see the runbook"
+			r.log.ErrorContext(ctx, "relay stands still: topic and database disagree, see the runbook", "shard", r.shard, "error", err)
+		} else {
+			r.log.WarnContext(ctx, "relay starts afresh", "shard", r.shard, "fenced", Fenced(err), "error", err)
 		}
-		r.log.Log(ctx, level, what, "shard", r.shard, "fenced", Fenced(err), "error", err)
 		if Wait(ctx, pause) != nil {
 			return
 		}

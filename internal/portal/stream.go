@@ -40,7 +40,7 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error 
 	s := &sender{w: w, control: http.NewResponseController(w), now: p.cfg.Now, sent: map[string]string{}}
 	s.raw("retry: 2000\n\n")
 
-	tick := time.NewTicker(p.cfg.Refresh)
+	tick := time.NewTicker(p.cfg.Refresh) //nolint:forbidigo // a heartbeat on the wire: real time
 	defer tick.Stop()
 	var events []record
 	live, drawn := true, -1 // the version that was drawn last
@@ -75,7 +75,7 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error 
 		if checked >= reauthorise {
 			checked = 0
 			if again, err := p.visitor(r); err != nil || again == nil {
-				return nil //nolint:nilerr // whoever lost the right to listen is told nothing; the page asks anew
+				return nil
 			}
 		}
 		if d, err = p.verbs.Order(r.Context(), v.Caller, d.Order.ID); err != nil {

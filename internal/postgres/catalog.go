@@ -87,7 +87,7 @@ func (c *Catalogue) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 		})
 		if err != nil || n == c.entries { // entries are only ever added
 			c.checked = now
-			return c.current, nil //nolint:nilerr // told above
+			return c.current, nil
 		}
 	}
 	return c.load(ctx, now)

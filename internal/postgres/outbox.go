@@ -12,7 +12,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/id"
-	"github.com/platforma-cloud/orders/internal/order"
 )
 
 // relayLock is the first half of the advisory lock of a shard's relay; the shard is the second.
@@ -104,8 +103,8 @@ func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
 	if !source.Valid {
 		return o, fmt.Errorf("outbox row %d has no dead letter", o.ID)
 	}
-	d.ID, d.Order, d.Source, d.Class, d.Code, d.Detail, d.Step = letter, order.ID(e.Order), source.String, classOf(class.String), code.String, detail.String, step.String
-	d.Attempts, d.State, d.Reason = int(attempts.Int32), app.DeadLetterState(state.Int32), reason.String //nolint:gosec // 0 to 4, by the table's own check
+	d.ID, d.Order, d.Source, d.Class, d.Code, d.Detail, d.Step = letter, e.Order, source.String, classOf(class.String), code.String, detail.String, step.String
+	d.Attempts, d.State, d.Reason = int(attempts.Int32), app.DeadLetterState(state.Int32), reason.String
 	copy(d.PayloadSHA256[:], hash)
 	o.Letter = &d
 	return o, nil

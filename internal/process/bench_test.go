@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"testing"
@@ -85,7 +84,7 @@ func settle(b testing.TB) *town {
 	}
 	clock := process.WallClock(benchSpeed)
 	cfg := process.Config{
-		DatabaseURL: db.OwnerURL(), Kafka: cluster, Installation: "bench", Clock: clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		DatabaseURL: db.OwnerURL(), Kafka: cluster, Installation: "bench", Clock: clock, Log: slog.New(slog.DiscardHandler),
 		Placement: func(string, string) (string, bool) { return "sim", true }, Providers: map[string]provider.Provider{"sim": adapter},
 		Payments: map[string]payment.Provider{manual.Name: manual.Provider{}}, Alone: true,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "bench@platforma.example", RootCAs: inbox.CertPool()},

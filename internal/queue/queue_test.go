@@ -3,7 +3,6 @@ package queue_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -72,7 +71,7 @@ func begin(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner 
 	t.Helper()
 	r, err := queue.Start(t.Context(), queue.Config{
 		URL: db.URL("platforma_worker"), Source: h, Queues: []queue.Queue{{Name: "work", Workers: 4, Work: work}},
-		Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Alone: true,
+		Now: time.Now, Log: slog.New(slog.DiscardHandler), Alone: true,
 	})
 	if err != nil {
 		t.Fatalf("Start: %v", err)

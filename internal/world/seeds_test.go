@@ -54,7 +54,7 @@ func TestSeededFaults(t *testing.T) {
 					t.Logf("repeat with: PLATFORMA_SEED=%d go test -count=1 -run TestSeededFaults ./internal/world", n)
 				}
 			})
-			f := draw(uint32(n)) //nolint:gosec // a small count
+			f := draw(uint32(n))
 			t.Log(f)
 			f.play(t)
 		})
@@ -117,7 +117,7 @@ var mailFaults = []embedded.MailAnswer{
 }
 
 func draw(seed uint32) fate {
-	r := rand.New(rand.NewPCG(uint64(seed), 2026)) //nolint:gosec // a test that can be repeated
+	r := rand.New(rand.NewPCG(uint64(seed), 2026))
 	f := fate{
 		seed: seed, policy: pick(r, []string{"per_item", "all_or_nothing"}), method: pick(r, []string{"demo", "demo", "manual"}),
 		naming: pick(r, []provider.Naming{provider.NamingNone, provider.NamingUnique409, provider.NamingUpsert}), pauses: map[int]time.Duration{},

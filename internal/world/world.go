@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -133,7 +132,7 @@ func New(t testing.TB, opts ...Option) *World {
 	}
 	t.Cleanup(adapter.Close)
 	w.Config = process.Config{
-		Clock: w.Clock, NewID: w.Clock.NewID, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Installation: "test",
+		Clock: w.Clock, NewID: w.Clock.NewID, Log: slog.New(slog.DiscardHandler), Installation: "test",
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Providers: map[string]provider.Provider{"sim": o.provider(adapter)}, Payments: o.payments,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},

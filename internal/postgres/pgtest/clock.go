@@ -63,7 +63,7 @@ func (c *Clock) NewID() [16]byte {
 	u := [16]byte(id.AtOrAfter[Clock](c.now))
 	u[6] = 0x70 | byte(c.n>>32)&0x0f
 	u[8] = 0x80
-	binary.BigEndian.PutUint32(u[9:13], uint32(c.n)) //nolint:gosec // the upper bits are in byte 6
+	binary.BigEndian.PutUint32(u[9:13], uint32(c.n))
 	copy(u[13:], c.seq[:3])
 	u[7] = c.seq[3]
 	return u

@@ -131,7 +131,7 @@ func (g *gatherer) read(ctx context.Context, q url.Values) (resourcePage, error)
 	g.mu.Lock()
 	g.waiting = append(g.waiting, a)
 	if len(g.waiting) == 1 {
-		time.AfterFunc(gatherFor, g.send) //nolint:forbidigo // how requests share the wire, not the product's time
+		time.AfterFunc(gatherFor, g.send)
 	}
 	g.mu.Unlock()
 	select {
@@ -147,7 +147,7 @@ func (g *gatherer) send() {
 	g.mu.Lock()
 	batch := g.waiting[:min(len(g.waiting), batchMost)]
 	if g.waiting = g.waiting[len(batch):]; len(g.waiting) > 0 {
-		time.AfterFunc(0, g.send) //nolint:forbidigo // as above
+		time.AfterFunc(0, g.send)
 	}
 	g.mu.Unlock()
 	alive := batch[:0:0]
