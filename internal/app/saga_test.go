@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -204,6 +205,9 @@ func TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
 	t.Parallel()
 	for _, in := range world.Products() {
 		for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
+			if naming == provider.NamingUnique409 && in.Product != "vps" && in.Product != "object_storage" && os.Getenv("PLATFORMA_SOAK") == "" {
+				continue // a cloud that makes twins is the harder one: every product walks there, and make soak walks both
+			}
 			t.Run(in.Product+" "+naming.String(), func(t *testing.T) {
 				t.Parallel()
 				mid := &between{after: map[string]spoiler{}, made: map[provider.Ref]string{}}
