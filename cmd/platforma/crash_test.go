@@ -27,7 +27,7 @@ var aFew = map[string][]string{
 func TestTheBinaryKilledAtAMomentTakesItsOrdersUpAndNothingIsWrong(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "platforma")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "crashpoints", "-o", program, ".").CombinedOutput(); err != nil { //nolint:gosec // our own sources
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "crashpoints", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	for _, s := range world.Scenarios() {
@@ -257,7 +257,7 @@ func (c *killing) end() {
 			c.t.Errorf("order %s\n got %s\nwant %s", o, got, want)
 		}
 	}
-	out, err := exec.Command(c.program, "doctor", "--data", c.data, "--patience", "60s").CombinedOutput() //nolint:gosec // our own program
+	out, err := exec.Command(c.program, "doctor", "--data", c.data, "--patience", "60s").CombinedOutput()
 	if err != nil {
 		c.t.Errorf("platforma doctor: %v\n%s", err, out)
 	}

@@ -5,4 +5,4 @@ package main
 import "github.com/platforma-cloud/orders/internal/process"
 
 // crashSeam is nothing in a shipped binary.
-func crashSeam() (process.Seam, error) { return nil, nil } //nolint:nilnil,unparam // see dev_crash.go
+func crashSeam() (process.Seam, error) { return nil, nil } //nolint:nilnil // see dev_crash.go
