@@ -43,7 +43,8 @@ type Record struct {
 type Event struct {
 	Record
 	Payload   Data
-	Partition int32 // where on the topic it was read
+	TopicID   [16]byte // where it was read; a rebuilt topic has another id
+	Partition int32
 	Offset    int64
 }
 

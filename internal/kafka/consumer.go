@@ -116,9 +116,11 @@ func (c *Consumer) Run(ctx context.Context) error {
 			failed = true
 			c.Log.WarnContext(ctx, "consumer cannot read", "consumer", c.sub.Group, "topic", topic, "partition", part, "error", err)
 		})
-		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-			if len(f.Records) > 0 {
-				c.hand(f.Partition, f.Records)
+		fetches.EachTopic(func(t kgo.FetchTopic) {
+			for _, f := range t.Partitions {
+				if len(f.Records) > 0 {
+					c.hand(f.Partition, ofTopic(t.TopicID, f.Records))
+				}
 			}
 		})
 		cl.AllowRebalance()
@@ -215,6 +217,6 @@ func decode(rec *kgo.Record) (event.Event, error) {
 	if err != nil {
 		return ev, fmt.Errorf("record %d of partition %d: %w", rec.Offset, rec.Partition, err)
 	}
-	ev.Partition, ev.Offset = rec.Partition, rec.Offset
+	ev.TopicID, ev.Partition, ev.Offset = topicOf(rec), rec.Partition, rec.Offset
 	return ev, nil
 }
