@@ -1,5 +1,5 @@
 // Command eventdoc writes what is derived from the event types: their JSON Schemas
-// (internal/event/schema) and docs/events.md. It reads Go types, the routing matrix and the golden
+// (internal/event/schema), docs/events.md and docs/asyncapi.yaml. It reads Go types, the routing matrix and the golden
 // examples, and knows nothing else of the product. A test fails when its output is not committed.
 package main
 
@@ -47,6 +47,9 @@ func generate(root string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files["docs/events.md"] = page
+	if files["docs/asyncapi.yaml"], err = asyncapi(filepath.Join(root, "internal/event/testdata")); err != nil {
+		return nil, err
+	}
 	return files, nil
 }
 
