@@ -17,12 +17,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/world"
 )
 
-// aFew moments are killed at in every test run; a soak kills at all that each scenario can meet.
-var aFew = map[string][]string{
-	"one item":                               {"CP-D4 before", "CP-D7 after", "CP-D13 after", "CP-D15 after"},
-	"three items, one fails, all or nothing": {"CP-C1 before", "CP-C2 after", "CP-C5 after", "CP-C8 before"},
-}
-
 // The binary, built so that it kills itself at a named moment, takes up every order where it was.
 func TestTheBinaryKilledAtAMomentTakesItsOrdersUpAndNothingIsWrong(t *testing.T) {
 	t.Parallel()
@@ -31,10 +25,7 @@ func TestTheBinaryKilledAtAMomentTakesItsOrdersUpAndNothingIsWrong(t *testing.T)
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	for _, s := range world.Scenarios() {
-		moments := momentsOf(t, s)
-		if len(moments) == 0 {
-			continue
-		}
+		moments := momentsOf(s)
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			c := &killing{t: t, program: program, data: folder(t), s: s}
@@ -47,23 +38,15 @@ func TestTheBinaryKilledAtAMomentTakesItsOrdersUpAndNothingIsWrong(t *testing.T)
 	}
 }
 
-func momentsOf(t *testing.T, s world.Scenario) []crashpoint.Moment {
-	t.Helper()
+// momentsOf are the moments that a scenario's installation is killed at: in a soak all that its orders
+// come to, otherwise those whose turn it has, 48 in all.
+func momentsOf(s world.Scenario) []crashpoint.Moment {
 	var all []crashpoint.Moment
-	if os.Getenv("PLATFORMA_SOAK") == "" {
-		for _, text := range aFew[s.Name] {
-			m, err := crashpoint.Parse(text)
-			if err != nil || s.CannotMeet(m.Point) != "" {
-				t.Fatalf("%s: %v %s", text, err, s.CannotMeet(m.Point))
-			}
-			all = append(all, m)
-		}
-		return all
-	}
 	for _, p := range crashpoint.Points() {
 		for _, side := range crashpoint.Sides() {
-			if s.CannotMeet(p) == "" {
-				all = append(all, crashpoint.Moment{Point: p, Side: side})
+			m := crashpoint.Moment{Point: p, Side: side}
+			if soak := os.Getenv("PLATFORMA_SOAK") != ""; soak && s.CannotMeet(p) == "" || world.TurnOf(m) == s.Name {
+				all = append(all, m)
 			}
 		}
 	}
@@ -232,7 +215,12 @@ func (c *killing) pictures() []string {
 	return all
 }
 
-var refund = regexp.MustCompile(` refund [0-9.]+ [a-z]+`)
+var (
+	refund = regexp.MustCompile(` refund [0-9.]+ [a-z]+`)
+	// untouched is an item that goes back before any worker had come to it. Which item that is depends on
+	// how fast this machine is; that nothing of it was ever built is asked of the cloud's ledger (I10).
+	untouched = regexp.MustCompile(`; (\w+) cancelled\b`)
+)
 
 // end starts a last time, waits until all orders are where the scenario ends, and has the installation
 // looked at from outside.
@@ -253,7 +241,7 @@ func (c *killing) end() {
 		return true
 	})
 	for _, o := range c.orders {
-		if got, _ := c.picture(o); got != want {
+		if got, _ := c.picture(o); untouched.ReplaceAllString(got, "; $1 rolled_back") != want {
 			c.t.Errorf("order %s\n got %s\nwant %s", o, got, want)
 		}
 	}

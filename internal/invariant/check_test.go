@@ -171,15 +171,7 @@ func damages() []damage {
 			})
 			next.At = c.At.Add(1990 * time.Millisecond)
 		}},
-		{"I16", "a retry came late", func(_ *testing.T, f *invariant.Facts) {
-			f.Slack = time.Millisecond // the good world's take 50 ms more for their calls
-			f.Cloud.Log = slices.DeleteFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-B2" })
-			for i := range f.Cloud.Log {
-				if c := &f.Cloud.Log[i]; c.Item == "item-A1" && c.Part == "server" && c.Result == "created" {
-					f.Cloud.Log[i-1].At = c.At.Add(5 * time.Second)
-				}
-			}
-		}},
+		{"I16", "a retry came late", lateRetry},
 		{"I16", "a hard refusal was tried again", func(t *testing.T, f *invariant.Facts) {
 			c := *callOf(t, f, "item-E2", "create", "server")
 			c.At, c.Result = c.At.Add(3*time.Second), "maintenance"
@@ -236,6 +228,37 @@ func damages() []damage {
 			f.Mailbox.Mails[0].Raw = bytes.ReplaceAll(f.Mailbox.Mails[0].Raw, []byte("aGVsbG8="), []byte(leak))
 		}},
 		{"I23", "a delivery counts as accepted and its mail is not there", func(_ *testing.T, f *invariant.Facts) { f.Mailbox.Mails = f.Mailbox.Mails[1:] }},
+	}
+}
+
+// lateRetry has a retry of item-A1 come 5 s too late.
+func lateRetry(_ *testing.T, f *invariant.Facts) {
+	f.Slack = time.Millisecond // the good world's take 50 ms more for their calls
+	f.Cloud.Log = slices.DeleteFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-B2" })
+	for i := range f.Cloud.Log {
+		if c := &f.Cloud.Log[i]; c.Item == "item-A1" && c.Part == "server" && c.Result == "created" {
+			f.Cloud.Log[i-1].At = c.At.Add(5 * time.Second)
+		}
+	}
+}
+
+// An open breaker, a refused login and a used-up budget keep a call away from the provider: its log does
+// not show them, ours does.
+func TestARetryThatWasHeldBackOnTheWayIsNotLate(t *testing.T) {
+	t.Parallel()
+	for _, class := range []string{"parked", "rate-limited"} {
+		f := goodWorld(t)
+		lateRetry(t, &f)
+		late := invariant.Check(f)
+		if len(late) != 1 || late[0].Invariant != "I16" {
+			t.Fatalf("the damaged world breaks %v, want I16 once", late)
+		}
+		unit := unitOf(t, &f, "provision", "item-A1")
+		first := callOf(t, &f, "item-A1", "create", "server")
+		f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: unit.Order, Unit: unit.ID, At: first.At.Add(time.Second), Part: "server", What: "answer", Class: class})
+		if found := invariant.Check(f); len(found) > 0 {
+			t.Errorf("held back (%s): %v", class, found)
+		}
 	}
 }
 

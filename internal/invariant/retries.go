@@ -140,9 +140,19 @@ func (l *look) gap(it *Item, step string, retry int, a, b attempt, neighbours bo
 	if got < want-short {
 		l.broken(it.Order, "item %s, %s: retry %d came after %s, want no less than %s", it.ID, step, retry, got, want)
 	}
-	if most := want*11/10 + l.Slack; l.Slack > 0 && neighbours && refusedSurely(a.result) && got > most {
+	if most := want*11/10 + l.Slack; l.Slack > 0 && neighbours && refusedSurely(a.result) && got > most && !l.heldBack(it, a.at, b.at) {
 		l.broken(it.Order, "item %s, %s: retry %d came after %s, want no more than %s", it.ID, step, retry, got, most)
 	}
+}
+
+// heldBack tells whether a wait that is no retry's came between two calls: the account's breaker was
+// open, its login refused, or its budget used up. None of that reaches the provider, so only our own log
+// tells; it lengthens a gap and never shortens one.
+func (l *look) heldBack(it *Item, from, to time.Time) bool {
+	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
+		u := l.units[g.Unit]
+		return (g.Class == "parked" || g.Class == "rate-limited") && u != nil && u.Item == it.ID && !g.At.Before(from) && !g.At.After(to)
+	})
 }
 
 // boundedUndo counts the deletes that were refused for certain since the item went back: at most six

@@ -2,7 +2,6 @@ package world_test
 
 import (
 	"os"
-	"slices"
 	"testing"
 
 	"github.com/platforma-cloud/orders/internal/crashpoint"
@@ -61,7 +60,7 @@ func playMoments(t *testing.T, s world.Scenario, points []crashpoint.Point) {
 				t.Logf("%s: cannot be met: %s", m, reason)
 				continue
 			}
-			if testing.Short() && s.Name != turnOf(m) {
+			if testing.Short() && s.Name != world.TurnOf(m) {
 				continue
 			}
 			trap.Set(m)
@@ -86,18 +85,6 @@ func playMoments(t *testing.T, s world.Scenario, points []crashpoint.Point) {
 		t.Errorf("inventory and books differ: %+v", found)
 	}
 	w.CheckWorld()
-}
-
-// turnOf is the scenario that meets a moment when there is time for one alone.
-func turnOf(m crashpoint.Moment) string {
-	var able []string
-	for _, s := range world.Scenarios() {
-		if s.CannotMeet(m.Point) == "" {
-			able = append(able, s.Name)
-		}
-	}
-	turn := slices.Index(crashpoint.Points(), m.Point)*2 + slices.Index(crashpoint.Sides(), m.Side)
-	return able[turn%len(able)]
 }
 
 func TestAMomentIsReadAsItIsWritten(t *testing.T) {

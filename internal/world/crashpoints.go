@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,8 +49,11 @@ func scenarios() []Scenario {
 				{Label: "database", Part: "instance", Operation: sim.OpCreate, Kind: sim.Stuck},
 				{Label: "kubernetes", Part: "workers", Operation: sim.OpCreate, Kind: sim.Stuck},
 			},
-			Cancel: func(picture string) bool { return strings.Contains(picture, "object_storage delivered") },
-			Want:   "fulfilled partial settled; object_storage delivered; database rolled_back refund 65.00 completed; kubernetes rolled_back refund 500.00 completed",
+			// Midway: one is delivered, and the others have begun.
+			Cancel: func(picture string) bool {
+				return strings.Contains(picture, "object_storage delivered") && !strings.Contains(picture, " queued")
+			},
+			Want: "fulfilled partial settled; object_storage delivered; database rolled_back refund 65.00 completed; kubernetes rolled_back refund 500.00 completed",
 		},
 	}
 }
@@ -67,6 +71,19 @@ func (s Scenario) CannotMeet(p crashpoint.Point) string {
 		return "nothing is delivered before all items are up, and one never is"
 	}
 	return ""
+}
+
+// TurnOf is the scenario that meets a moment where there is time for one alone: its name. Every scenario
+// has its turn, and all 48 moments are met.
+func TurnOf(m crashpoint.Moment) string {
+	var able []string
+	for _, s := range scenarios() {
+		if s.CannotMeet(m.Point) == "" {
+			able = append(able, s.Name)
+		}
+	}
+	turn := slices.Index(crashpoint.Points(), m.Point)*2 + slices.Index(crashpoint.Sides(), m.Side)
+	return able[turn%len(able)]
 }
 
 // Gateway is a payment provider that confirms by itself: its signed webhook comes back to the verb
