@@ -11,6 +11,7 @@ export GOTOOLCHAIN := local
 
 WITH_POSTGRES := go run ./internal/embedded/cmd/withpostgres --
 TOOL := go tool -modfile=tools/go.mod
+ASYNCAPI_PARSER := 3.6.3
 KAFKA := internal/kafka/kafkatest/apache/kafka.sh
 
 # Pure packages: no socket, no database, so that the race detector costs little there.
@@ -20,7 +21,7 @@ PURE := ./internal/money/... ./internal/tenant/... ./internal/fault/... ./intern
 # Every file that is in the project, with its checksum: what verify compares before and after.
 CHECKSUMS := find . -type f -not -path './.git/*' -not -path './bin/*' -not -path './.data/*' -not -path './.cache/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
 
-.PHONY: help run demo build test soak test-kafka test-browser race lint fmt generate verify check
+.PHONY: help run demo build test soak test-kafka test-browser race lint lint-events fmt generate verify check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -77,6 +78,14 @@ lint: ## formatting and linters
 	@unformatted=$$($(TOOL) gofumpt -l cmd internal); \
 	[ -z "$$unformatted" ] || { printf 'not formatted, run make fmt:\n%s\n' "$$unformatted" >&2; exit 1; }
 	@$(TOOL) golangci-lint run ./...
+
+lint-events: ## the description of the events, by AsyncAPI's own parser (needs Node)
+	@if ! command -v npm >/dev/null; then \
+		[ -z "$${CI:-}" ] || { echo "lint-events: npm is missing, and CI must have it" >&2; exit 1; }; \
+		echo "lint-events: NOT RUN, npm is missing"; exit 0; \
+	fi; \
+	[ -d .cache/asyncapi/$(ASYNCAPI_PARSER) ] || npm install --silent --no-audit --no-fund --prefix .cache/asyncapi/$(ASYNCAPI_PARSER) @asyncapi/parser@$(ASYNCAPI_PARSER); \
+	node tools/asyncapi/lint.mjs .cache/asyncapi/$(ASYNCAPI_PARSER) docs/asyncapi.yaml
 
 fmt: ## format the code
 	@$(TOOL) gofumpt -w cmd internal
