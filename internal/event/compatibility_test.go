@@ -1,0 +1,200 @@
+package event_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// published is a type's schema and example as they once were.
+type published struct {
+	file            string
+	typ             event.Type
+	schema, example []byte
+}
+
+func releases(t *testing.T) []published {
+	t.Helper()
+	files, err := filepath.Glob("testdata/released/*/*.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []published
+	for _, f := range files {
+		stem := strings.TrimSuffix(f, ".schema.json")
+		p := published{file: f, typ: event.Type(filepath.Base(stem))}
+		for name, into := range map[string]*[]byte{f: &p.schema, stem + ".example.json": &p.example} {
+			if *into, err = os.ReadFile(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all = append(all, p)
+	}
+	if len(all) < len(order.EventTypes()) {
+		t.Fatalf("%d released schemas, want one of every type at least", len(all))
+	}
+	return all
+}
+
+// What is on the topic stays readable, and who reads it by an old schema reads what comes now.
+func TestSchemasAreOnlyEverAddedTo(t *testing.T) {
+	t.Parallel()
+	for _, old := range releases(t) {
+		today, ok := event.Schema(old.typ, event.Major)
+		if !ok {
+			t.Errorf("%s was published and has no schema any more", old.typ)
+			continue
+		}
+		example, err := os.ReadFile(path(old.typ))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fault := range breaks(t, old, today, example) {
+			t.Errorf("%s: %s", old.file, fault)
+		}
+	}
+}
+
+// breaks lists what a reader of either side would stumble over.
+func breaks(t *testing.T, old published, today, example []byte) []string {
+	t.Helper()
+	var faults []string
+	if err := compile(t, today).Validate(dataOf(t, old.example)); err != nil {
+		faults = append(faults, fmt.Sprintf("the old example by today's schema: %v", err))
+	}
+	if err := compile(t, old.schema).Validate(dataOf(t, example)); err != nil {
+		faults = append(faults, fmt.Sprintf("today's example by the old schema: %v", err))
+	}
+	return append(faults, lessThan(decoded(t, old.schema), decoded(t, today), "")...)
+}
+
+// lessThan lists the promises of one schema that another does not make: a member that is gone, has
+// another type or is not always there.
+func lessThan(old, today map[string]any, at string) []string {
+	var faults []string
+	if a, b := old["type"], today["type"]; a != b {
+		return []string{fmt.Sprintf("%s was of type %v and is of type %v", at, a, b)}
+	}
+	for _, name := range list(old["required"]) {
+		found := false
+		for _, have := range list(today["required"]) {
+			found = found || have == name
+		}
+		if !found {
+			faults = append(faults, fmt.Sprintf("%s/%v was always there and is not promised any more", at, name))
+		}
+	}
+	was, is := object(old["properties"]), object(today["properties"])
+	for name, sub := range was {
+		if is[name] == nil {
+			faults = append(faults, fmt.Sprintf("%s/%s is gone", at, name))
+			continue
+		}
+		faults = append(faults, lessThan(object(sub), object(is[name]), at+"/"+name)...)
+	}
+	if items := object(old["items"]); items != nil {
+		faults = append(faults, lessThan(items, object(today["items"]), at+"[]")...)
+	}
+	return faults
+}
+
+// The test above would be worth nothing if it passed these.
+func TestABreakOfASchemaIsSeen(t *testing.T) {
+	t.Parallel()
+	var old published
+	for _, p := range releases(t) {
+		if p.typ == order.EvServiceDelivered {
+			old = p
+		}
+	}
+	billing := func(m map[string]any) map[string]any {
+		item := object(object(m["properties"])["item"])
+		return object(object(item["properties"])["billing"])
+	}
+	for name, c := range map[string]struct {
+		edit  func(m map[string]any)
+		fault bool
+	}{
+		"a member is renamed": {func(m map[string]any) {
+			all := object(m["properties"])
+			all["order_number"] = all["number"]
+			delete(all, "number")
+		}, true},
+		"a text becomes a number":         {func(m map[string]any) { object(object(m["properties"])["reason"])["type"] = "integer" }, true},
+		"a member is not promised longer": {func(m map[string]any) { billing(m)["required"] = list(billing(m)["required"])[1:] }, true},
+		"a member more is demanded":       {func(m map[string]any) { m["required"] = append(list(m["required"]), "added_later") }, true},
+		"a member more is no break": {func(m map[string]any) {
+			object(m["properties"])["added_later"] = map[string]any{"type": "string"}
+		}, false},
+	} {
+		m := decoded(t, old.schema)
+		c.edit(m)
+		today, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if faults := breaks(t, old, today, old.example); (len(faults) > 0) != c.fault {
+			t.Errorf("%s: %q", name, faults)
+		}
+	}
+}
+
+func compile(t *testing.T, body []byte) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	const at = "https://example.org/schema.json"
+	if err := c.AddResource(at, doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func dataOf(t *testing.T, example []byte) any {
+	t.Helper()
+	var e struct{ Data json.RawMessage }
+	if err := json.Unmarshal(example, &e); err != nil {
+		t.Fatal(err)
+	}
+	data, err := jsonschema.UnmarshalJSON(bytes.NewReader(e.Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func decoded(t *testing.T, body []byte) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(body, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func object(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
+}
+
+func list(v any) []any {
+	l, _ := v.([]any)
+	return l
+}
