@@ -25,6 +25,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
 	"github.com/platforma-cloud/orders/internal/vault"
+	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
 // place is where a development installation lives; dev and demo share it.
@@ -210,6 +211,10 @@ func (p *place) process(ctx context.Context, d *installation, cluster kafka.Clus
 	if err != nil {
 		return nil, err
 	}
+	webhooks, err := vault.OpenOrMakeKEKFile(filepath.Join(keys, "webhooks.kek"), randomBytes, log)
+	if err != nil {
+		return nil, err
+	}
 	seam, err := crashSeam()
 	if err != nil {
 		return nil, err
@@ -224,7 +229,7 @@ func (p *place) process(ctx context.Context, d *installation, cluster kafka.Clus
 			demo.Name:   &demo.Provider{Webhook: base + "/v1/payments/webhook/demo", Secret: ids.WebhookSecret, Now: clock.Now, Client: &http.Client{Timeout: 5 * time.Second}},
 		},
 		Mail:          mail.Config{Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool()},
-		CredentialKEK: credentials, PassphraseKEK: passphrases,
+		CredentialKEK: credentials, PassphraseKEK: passphrases, WebhookKEK: webhooks, Webhook: webhook.Config{Loopback: true},
 		PublicURL: base, Dev: true, Alone: true, Seam: seam, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
 		Limits: httpapi.Limits{Requests: httpapi.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpapi.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
 	})

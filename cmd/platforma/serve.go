@@ -25,6 +25,7 @@ type serveCmd struct {
 	database
 	brokers
 	Listen        string   `default:"127.0.0.1:8080" env:"PLATFORMA_LISTEN" help:"Address of API and portal; TLS ends in front of it."`
+	MetricsListen string   `env:"PLATFORMA_METRICS_LISTEN" placeholder:"ADDRESS" help:"Address for Prometheus, such as 127.0.0.1:9464, away from customers; none when not given."`
 	PublicURL     string   `required:"" env:"PLATFORMA_PUBLIC_URL" help:"Where customers reach the portal, such as https://orders.example."`
 	Roles         []string `env:"PLATFORMA_ROLES" help:"Which work this process takes: api, portal, worker, relay, provision, billing, notify, audit, live. Default: all."`
 	Installation  string   `required:"" env:"PLATFORMA_INSTALLATION" help:"Name of the installation; part of every resource's key, so never change it."`
@@ -36,6 +37,7 @@ type serveCmd struct {
 	MailFrom      string   `required:"" env:"PLATFORMA_MAIL_FROM" help:"Sender of all mail."`
 	CredentialKEK string   `env:"PLATFORMA_CREDENTIAL_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' credential keysets. For workers; give it to no other process."`
 	PassphraseKEK string   `env:"PLATFORMA_PASSPHRASE_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' passphrase keysets. For workers and the portal."`
+	WebhookKEK    string   `env:"PLATFORMA_WEBHOOK_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the signing secrets of webhooks. For API, portal and workers; without it there are no webhooks."`
 	Verbose       bool     `short:"v" help:"Log the details too."`
 }
 
@@ -52,6 +54,14 @@ func (c *serveCmd) Run(g *globals) error {
 	srv := &http.Server{
 		Addr: c.Listen, Handler: p.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
 		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes,
+	}
+	if c.MetricsListen != "" {
+		at, stop, err := serveMetrics(g.ctx, c.MetricsListen, p.Metrics())
+		if err != nil {
+			return errors.Join(err, p.Stop(g.ctx))
+		}
+		defer func() { _ = stop(context.WithoutCancel(g.ctx)) }()
+		cfg.Log.Info("metrics", "address", "http://"+at+"/metrics")
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.ListenAndServe() }()
@@ -116,6 +126,16 @@ func (c *serveCmd) keys(cfg *process.Config) (err error) {
 		}
 		if cfg.PassphraseKEK, err = vault.OpenKEKFile(c.PassphraseKEK); err != nil {
 			return err
+		}
+	}
+	if c.WebhookKEK != "" {
+		if cfg.WebhookKEK, err = vault.OpenKEKFile(c.WebhookKEK); err != nil {
+			return err
+		}
+		for _, other := range []vault.KEK{cfg.CredentialKEK, cfg.PassphraseKEK} {
+			if cfg.WebhookKEK.Fingerprint() == other.Fingerprint() {
+				return errors.New("webhooks need a key of their own: two files hold the same one")
+			}
 		}
 	}
 	if takes(process.Worker) && cfg.CredentialKEK.Fingerprint() == cfg.PassphraseKEK.Fingerprint() {

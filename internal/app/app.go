@@ -27,6 +27,7 @@ type Deps struct {
 	Accounts Accounts
 	Catalog  CatalogSource
 	Webhooks WebhookStore
+	Witness  WitnessLog // of the audit login alone
 	Clock    Clock
 	NewID    func() [16]byte // UUIDv7
 	Random   io.Reader       // crypto/rand's, but in tests
@@ -44,6 +45,9 @@ type Deps struct {
 	Mailer      Mailer
 	PortalURL   string // where passphrases are shown; told in delivery mails
 	Consumers   func(context.Context) ([]ConsumerStatus, error)
+	Poster      Poster      // where it may post is checked by every process, posting is the worker's
+	Secrets     SecretBox   // of webhooks; nil: this installation has no key for them
+	PostingJobs PostingJobs // of the worker's login
 
 	// Fallback is how long work waits for its event before it starts by itself (D20): 30 s.
 	Fallback time.Duration
@@ -57,6 +61,7 @@ type Placement func(product, region string) (providerName string, ok bool)
 type App struct {
 	Deps
 	turns Turnstile
+	lanes lanes
 }
 
 // New makes an App. It panics on a missing dependency that every process needs: that is a fault of

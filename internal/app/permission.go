@@ -28,6 +28,8 @@ const (
 	OwnDeliveryKey Permission = "me:delivery-key"
 	ReadSettings   Permission = "settings:read"
 	WriteSettings  Permission = "settings:write"
+	ReadWebhooks   Permission = "webhooks:read"
+	WriteWebhooks  Permission = "webhooks:write"
 )
 
 // rights of each role. Operator includes customer, admin includes operator (D24); an auditor reads.
@@ -37,14 +39,14 @@ var rights = func() map[tenant.Role][]Permission {
 	return map[tenant.Role][]Permission{
 		tenant.Customer: customer,
 		tenant.Operator: operator,
-		tenant.Admin:    append(slices.Clone(operator), ReadSettings, WriteSettings),
-		tenant.Auditor:  {SeeCatalog, ReadOrders, ReadSaga, ReadDesk, ReadAnalytics, ReadRouting, ReadSettings},
+		tenant.Admin:    append(slices.Clone(operator), ReadSettings, WriteSettings, ReadWebhooks, WriteWebhooks),
+		tenant.Auditor:  {SeeCatalog, ReadOrders, ReadSaga, ReadDesk, ReadAnalytics, ReadRouting, ReadSettings, ReadWebhooks},
 	}
 }()
 
 // Permissions lists every permission there is.
 func Permissions() []Permission {
-	return []Permission{SeeCatalog, AskQuote, ReadOrders, WriteOrders, ConfirmMoney, RevertMoney, HoldOrders, ReadSaga, ReadDesk, WorkDesk, ReadAnalytics, ReadRouting, OwnDeliveryKey, ReadSettings, WriteSettings}
+	return []Permission{SeeCatalog, AskQuote, ReadOrders, WriteOrders, ConfirmMoney, RevertMoney, HoldOrders, ReadSaga, ReadDesk, WorkDesk, ReadAnalytics, ReadRouting, OwnDeliveryKey, ReadSettings, WriteSettings, ReadWebhooks, WriteWebhooks}
 }
 
 // May tells whether an actor has a permission: by role, and by the scopes of the key in use.

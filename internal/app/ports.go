@@ -43,6 +43,8 @@ type Store interface {
 	// Rate is the newest exchange rate from EUR; nil when none is set. EUR itself has none.
 	Rate(ctx context.Context, cur money.Currency) (*order.FX, error)
 	Deliveries(ctx context.Context, t tenant.ID, o order.ID) ([]Delivery, error)
+
+	EndpointStore
 }
 
 // With rides along with a transaction's first round trip.
@@ -82,11 +84,11 @@ type Tx interface {
 	// PutSettings queues the tenant's settings; PutDeliveryKey a member's OpenPGP key (nil removes it).
 	PutSettings(s Settings)
 	PutDeliveryKey(m tenant.MemberID, key []byte)
-	// Witness queues a row of the witness log.
-	Witness(w WitnessRow)
 	// Remember queues the answer of the idempotency key; Discard forgets all writes queued so far.
 	Remember(a Answer)
 	Discard()
+
+	EndpointTx
 }
 
 // Dossier is an order with everything that moves with it: read together under the order's lock,
@@ -309,12 +311,6 @@ const (
 
 // String is the name used on pages.
 func (s DeliveryState) String() string { return [...]string{"", "asked", "accepted", "failed"}[s] }
-
-// WitnessRow is what the Audit consumer saw on the topic, and where.
-type WitnessRow struct {
-	Event event.Event
-	At    time.Time
-}
 
 // OrderFilter selects orders, newest first.
 type OrderFilter struct {

@@ -9,7 +9,10 @@ var (
 	_ app.WebhookStore  = (*DB)(nil) // api keeps, worker finishes
 	_ app.Units         = (*DB)(nil) // worker
 	_ app.WorkSource    = (*DB)(nil) // worker
+	_ app.PostingJobs   = (*DB)(nil) // worker
 	_ app.Outbox        = (*DB)(nil) // relay
 	_ app.Refusals      = (*DB)(nil) // worker
+	_ app.WitnessLog    = (*DB)(nil) // audit
+	_ app.EventTable    = (*DB)(nil) // worker
 	_ app.CatalogSource = (*Catalogue)(nil)
 )

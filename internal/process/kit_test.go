@@ -66,7 +66,7 @@ func newRig(t *testing.T, speed int) *rig {
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Providers: map[string]provider.Provider{"sim": r.sim.Provider()}, Payments: map[string]payment.Provider{manual.Name: manual.Provider{}},
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
-		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), PublicURL: "http://portal.example",
+		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), PublicURL: "http://portal.example",
 		Limits: httpapi.Limits{Requests: httpapi.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpapi.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
 		Conns:  4,
 	}

@@ -86,3 +86,37 @@ func (p taker) TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id
 	}
 	return string(plain), nil
 }
+
+// box keeps the signing secrets of webhooks, each under a keyset of its own: API and portal seal without
+// reading anything, and the worker alone reads what is sealed.
+type box struct{ vault *vault.Vault }
+
+// boxOf is nil where there is no key.
+func boxOf(k vault.KEK) app.SecretBox {
+	if k.Fingerprint() == (vault.KEK{}).Fingerprint() {
+		return nil
+	}
+	return box{vault.New(k)}
+}
+
+// secretKind is the kind of a webhook's secret.
+const secretKind = "webhook-secret"
+
+// secretPlace is where a secret belongs: to this endpoint, as this row.
+func secretPlace(t tenant.ID, e app.EndpointID, s id.Of[app.SealedSecret]) vault.AD {
+	return vault.AD{Tenant: t.String(), Order: e.String(), Item: s.String(), Kind: secretKind}
+}
+
+func (b box) SealSecret(t tenant.ID, e app.EndpointID, s id.Of[app.SealedSecret], secret string) (app.SealedSecret, error) {
+	wrapped, err := b.vault.NewKeyset(t.String())
+	if err != nil {
+		return app.SealedSecret{}, err
+	}
+	sealed, err := b.vault.Seal(wrapped, secretPlace(t, e, s), []byte(secret))
+	return app.SealedSecret{ID: s, Wrapped: wrapped, Sealed: sealed}, err
+}
+
+func (b box) OpenSecret(t tenant.ID, e app.EndpointID, s app.SealedSecret) (string, error) {
+	plain, err := b.vault.Open(s.Wrapped, secretPlace(t, e, s.ID), s.Sealed)
+	return string(plain), err
+}

@@ -20,7 +20,7 @@ type broker struct {
 }
 
 // consumers in the order in which they read.
-var consumers = []event.Consumer{event.Provision, event.Billing, event.Notify, event.Portal, event.Audit}
+var consumers = []event.Consumer{event.Provision, event.Billing, event.Notify, event.Portal, app.WebhookConsumer, event.Audit}
 
 // Publish carries every committed event through the envelope to the consumers that hear it, and tells
 // how many there were. A process that dies in it is followed by another, which goes on.
@@ -69,7 +69,7 @@ func (w *World) append(r app.OutboxRow) {
 	if err != nil {
 		w.t.Fatalf("decode %s: %v", r.Record.Type, err)
 	}
-	ev.Offset = int64(len(w.Events))
+	ev.TopicID, ev.Offset = [16]byte{1}, int64(len(w.Events))
 	w.Events, w.broker.topic = append(w.Events, ev), append(w.broker.topic, recordOf(len(w.broker.topic), msg))
 }
 
@@ -81,7 +81,7 @@ func (w *World) consume() {
 	}
 	for _, who := range consumers {
 		for w.broker.offsets[who] < len(w.Events) {
-			if ev := w.Events[w.broker.offsets[who]]; who.Hears(ev.Type) {
+			if ev := w.Events[w.broker.offsets[who]]; who == app.WebhookConsumer || who.Hears(ev.Type) {
 				w.hear(who, ev)
 			}
 			w.broker.offsets[who]++
@@ -95,7 +95,7 @@ func (w *World) hear(who event.Consumer, ev event.Event) {
 	ctx := context.WithoutCancel(w.t.Context())
 	apply := map[event.Consumer]app.Effect{
 		event.Provision: w.Verbs.Worker.BeginFulfilment, event.Billing: w.Verbs.Worker.StartRefund, event.Notify: w.Verbs.Worker.AskNotice,
-		event.Portal: w.Verbs.Worker.FollowOrder, event.Audit: w.Verbs.Audit.WitnessEvent,
+		event.Portal: w.Verbs.Worker.FollowOrder, app.WebhookConsumer: w.Verbs.Worker.ProjectWebhooks, event.Audit: w.Verbs.Audit.WitnessEvent,
 	}[who]
 	if w.Config.Seam != nil {
 		apply = w.Config.Seam.Effect(apply)

@@ -35,6 +35,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim/simtest"
 	"github.com/platforma-cloud/orders/internal/tenant"
 	"github.com/platforma-cloud/orders/internal/vault"
+	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
 // World is a whole installation for one test, with one tenant to act in and another to be kept out.
@@ -69,6 +70,7 @@ type options struct {
 	seam     process.Seam
 	seed     uint32
 	gateway  bool
+	webhook  webhook.Config
 }
 
 // WithSim changes the simulated cloud, such as its naming mode or its capacity.
@@ -89,6 +91,9 @@ func WithSeam(s process.Seam) Option { return func(o *options) { o.seam = s } }
 
 // WithGateway adds a payment provider that confirms by itself, named demo.
 func WithGateway() Option { return func(o *options) { o.gateway = true } }
+
+// WithWebhooks changes where webhooks may be posted; without it nowhere inside.
+func WithWebhooks(c webhook.Config) Option { return func(o *options) { o.webhook = c } }
 
 // WithSeed makes every id follow from a number, so that the cloud draws the same latencies again.
 func WithSeed(n uint32) Option { return func(o *options) { o.seed = n } }
@@ -136,7 +141,7 @@ func New(t testing.TB, opts ...Option) *World {
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Providers: map[string]provider.Provider{"sim": o.provider(adapter)}, Payments: o.payments,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
-		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), PublicURL: "https://portal.example", Seam: o.seam,
+		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), Webhook: o.webhook, PublicURL: "https://portal.example", Seam: o.seam,
 	}
 	w.logins = map[string]*postgres.DB{
 		postgres.LoginAPI: db.API(t), postgres.LoginPortal: db.Portal(t), postgres.LoginWorker: db.Worker(t),
@@ -211,7 +216,7 @@ func (w *World) Settle(orders ...order.ID) {
 func (w *World) queues() map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
 	v := w.Verbs.Worker
 	return map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error){
-		"validate": v.ValidateOrder, "sim": v.ProvisionItem, "refund": v.RefundItem, "deliver": v.DeliverCredentials, "notify": v.NotifyCustomer, "checkout": v.CheckoutOrder,
+		"validate": v.ValidateOrder, "sim": v.ProvisionItem, "refund": v.RefundItem, "deliver": v.DeliverCredentials, "notify": v.NotifyCustomer, "checkout": v.CheckoutOrder, "webhook": v.PostWebhook,
 	}
 }
 

@@ -1,0 +1,214 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+const (
+	endpointColumns = `e.id, e.version, e.url, e.description, e.types, e.state, e.why, e.since, e.failures, e.resting_until, e.created_at, e.updated_at`
+	sqlEndpoints    = `SELECT ` + endpointColumns + ` FROM webhook_endpoint e WHERE e.tenant_id = $1 AND e.deleted_at IS NULL`
+	sqlEndpoint     = sqlEndpoints + ` AND e.id = $2`
+	// One at a time adds to a tenant's list, so that its bound holds.
+	sqlEndpointsLock = `SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || $1, 0))`
+	// Shared: many events are heard at once, and none while somebody moves an endpoint's state.
+	sqlEndpointsHearing = sqlEndpoints + ` AND e.state <> 3 ORDER BY e.id FOR SHARE`
+	sqlEndpointPut      = `
+		INSERT INTO webhook_endpoint (tenant_id, id, version, url, description, types, state, why, since, failures, resting_until, created_at, updated_at, deleted_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT (tenant_id, id) DO UPDATE SET version = excluded.version, url = excluded.url, description = excluded.description, types = excluded.types, state = excluded.state,
+			why = excluded.why, since = excluded.since, failures = excluded.failures, resting_until = excluded.resting_until, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at`
+	// What a worker may change of one.
+	sqlEndpointMove = `
+		UPDATE webhook_endpoint SET version = $3, state = $4, why = $5, since = $6, failures = $7, resting_until = $8, updated_at = $9 WHERE tenant_id = $1 AND id = $2`
+
+	sqlSecretInfo = `
+		SELECT s.endpoint_id, s.created_at, s.expires_at FROM webhook_secret s
+		WHERE s.tenant_id = $1 AND ($2::uuid IS NULL OR s.endpoint_id = $2) AND (s.expires_at IS NULL OR s.expires_at > $3) ORDER BY s.id DESC`
+	sqlSecretAdd = `INSERT INTO webhook_secret (tenant_id, id, endpoint_id, wrapped, sealed, created_at) VALUES ($1, $2, $3, $4, $5, $6)`
+	// What expires already goes now, so that two are valid at most. The value is destroyed with it.
+	sqlSecretsEnd    = `UPDATE webhook_secret SET wrapped = NULL, sealed = NULL, expires_at = least(expires_at, $3) WHERE tenant_id = $1 AND endpoint_id = $2 AND (expires_at IS NOT NULL OR $4)`
+	sqlSecretsExpire = `UPDATE webhook_secret SET expires_at = $3 WHERE tenant_id = $1 AND endpoint_id = $2 AND expires_at IS NULL`
+)
+
+func scanEndpoint(r pgx.Rows) (app.Endpoint, error) {
+	var e app.Endpoint
+	err := r.Scan(intoID(&e.ID), &e.Version, &e.URL, &e.Description, &e.Types, &e.State, &e.Why, intoTime(&e.Since), &e.Failures, intoTime(&e.RestingUntil), intoTime(&e.CreatedAt), intoTime(&e.UpdatedAt))
+	if err != nil {
+		return e, fmt.Errorf("read webhook endpoint: %w", err)
+	}
+	return e, nil
+}
+
+// endpointList collects endpoints with what may be known of their secrets.
+type endpointList []app.Endpoint
+
+func (l *endpointList) queue(b *pgx.Batch, sql string, t tenant.ID, e app.EndpointID, now time.Time) {
+	args := []any{uid(t)}
+	if !e.IsZero() {
+		args = append(args, uid(e))
+	}
+	each(b.Queue(sql, args...), func(r pgx.Rows) error {
+		got, err := scanEndpoint(r)
+		*l = append(*l, got)
+		return err
+	})
+	each(b.Queue(sqlSecretInfo, uid(t), uid(e), stamp(now)), l.scanSecret)
+}
+
+func (l *endpointList) scanSecret(r pgx.Rows) error {
+	var of app.EndpointID
+	var s app.SecretInfo
+	if err := r.Scan(intoID(&of), intoTime(&s.CreatedAt), intoTime(&s.ExpiresAt)); err != nil {
+		return fmt.Errorf("read webhook secret: %w", err)
+	}
+	for i := range *l {
+		if e := &(*l)[i]; e.ID == of {
+			e.Secrets = append(e.Secrets, s)
+		}
+	}
+	return nil
+}
+
+// Endpoints reads a tenant's webhooks, the oldest first.
+func (db *DB) Endpoints(ctx context.Context, t tenant.ID) ([]app.Endpoint, error) {
+	var list endpointList
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
+		list.queue(b, sqlEndpoints+` ORDER BY e.id`, t, app.EndpointID{}, db.now())
+	})
+	if err != nil {
+		return nil, faultOr(err, "list webhook endpoints")
+	}
+	return list, nil
+}
+
+// Endpoint reads one webhook.
+func (db *DB) Endpoint(ctx context.Context, t tenant.ID, e app.EndpointID) (app.Endpoint, error) {
+	var list endpointList
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) { list.queue(b, sqlEndpoint, t, e, db.now()) })
+	if err != nil {
+		return app.Endpoint{}, faultOr(err, "read webhook endpoint %s", e)
+	}
+	if len(list) == 0 {
+		return app.Endpoint{}, fault.Absent()
+	}
+	return list[0], nil
+}
+
+// ListEndpoints reads a tenant's webhooks while nobody adds one; see app.EndpointTx.
+func (x *tx) ListEndpoints(ctx context.Context) ([]app.Endpoint, app.Settings, error) {
+	var list endpointList
+	var settings app.Settings
+	err := x.read(ctx, func(b *pgx.Batch) {
+		b.Queue(sqlEndpointsLock, x.tenant.String())
+		queueSettings(b, x.tenant, func(s app.Settings) { settings = s })
+		list.queue(b, sqlEndpoints+` ORDER BY e.id`, x.tenant, app.EndpointID{}, x.now)
+	}, func() error { return nil })
+	if err != nil {
+		return nil, settings, faultOr(err, "list webhook endpoints")
+	}
+	return list, settings, nil
+}
+
+// HearingEndpoints reads those that are not disabled while none moves; see app.EndpointTx.
+func (x *tx) HearingEndpoints(ctx context.Context) ([]app.Endpoint, error) {
+	var list []app.Endpoint
+	err := x.read(ctx, func(b *pgx.Batch) {
+		each(b.Queue(sqlEndpointsHearing, uid(x.tenant)), func(r pgx.Rows) error {
+			e, err := scanEndpoint(r)
+			list = append(list, e)
+			return err
+		})
+	}, func() error { return nil })
+	if err != nil {
+		return nil, faultOr(err, "list hearing webhook endpoints")
+	}
+	return list, nil
+}
+
+// LockEndpoint locks a webhook, and reads one of its deliveries when asked for; see app.EndpointTx.
+func (x *tx) LockEndpoint(ctx context.Context, e app.EndpointID, also app.PostingID) (app.EndpointFile, error) {
+	var list endpointList
+	var f app.EndpointFile
+	found := also.IsZero()
+	err := x.read(ctx, func(b *pgx.Batch) {
+		list.queue(b, sqlEndpoint+` FOR NO KEY UPDATE`, x.tenant, e, x.now)
+		queueSettings(b, x.tenant, func(s app.Settings) { f.Settings = s })
+		if also.IsZero() {
+			return
+		}
+		each(b.Queue(sqlPosting, uid(x.tenant), uid(e), uid(also)), func(r pgx.Rows) (err error) {
+			found = true
+			f.Posting, err = scanPosting(r)
+			return err
+		})
+		each(b.Queue(sqlPostingUnit, uid(x.tenant), uid(also)), func(r pgx.Rows) (err error) {
+			f.Unit, err = scanUnit(r)
+			f.Unit.Tenant = x.tenant
+			return err
+		})
+	}, func() error {
+		if len(list) == 0 || !found {
+			return fault.Absent()
+		}
+		return nil
+	})
+	if err != nil {
+		return app.EndpointFile{}, faultOr(err, "lock webhook endpoint %s", e)
+	}
+	f.Endpoint = list[0]
+	return f, nil
+}
+
+// MoveEndpoint queues a webhook's state and record.
+func (x *tx) MoveEndpoint(e app.Endpoint) {
+	x.queue(sqlEndpointMove, uid(x.tenant), uid(e.ID), e.Version, int16(e.State), string(e.Why), stamp(e.Since), e.Failures, stamp(e.RestingUntil), stamp(e.UpdatedAt))
+}
+
+// PutEndpoint queues a webhook, new or changed.
+func (x *tx) PutEndpoint(e app.Endpoint) {
+	types := e.Types
+	if types == nil {
+		types = []event.Type{}
+	}
+	x.queue(sqlEndpointPut, uid(x.tenant), uid(e.ID), e.Version, e.URL, e.Description, types, int16(e.State), string(e.Why), stamp(e.Since), e.Failures, stamp(e.RestingUntil),
+		stamp(e.CreatedAt), stamp(e.UpdatedAt), stamp(e.DeletedAt))
+}
+
+// AddSecret queues a new present secret; see app.EndpointTx.
+func (x *tx) AddSecret(e app.EndpointID, s app.SealedSecret, until time.Time) {
+	x.queue(sqlSecretsEnd, uid(x.tenant), uid(e), stamp(x.now), !until.After(x.now))
+	x.queue(sqlSecretsExpire, uid(x.tenant), uid(e), stamp(until))
+	x.queue(sqlSecretAdd, uid(x.tenant), uid(s.ID), uid(e), s.Wrapped, s.Sealed, stamp(x.now))
+}
+
+// DropSecrets queues the end of all secrets of a webhook.
+func (x *tx) DropSecrets(e app.EndpointID) {
+	x.queue(sqlSecretsEnd, uid(x.tenant), uid(e), stamp(x.now), true)
+}
+
+// Valid secrets with what is sealed, for the worker alone.
+const sqlSecretsSealed = `
+	SELECT s.id, s.wrapped, s.sealed FROM webhook_secret s
+	WHERE s.tenant_id = $1 AND s.endpoint_id = (SELECT d.endpoint_id FROM webhook_delivery d WHERE d.tenant_id = $1 AND d.id = $2)
+		AND s.sealed IS NOT NULL AND (s.expires_at IS NULL OR s.expires_at > $3) ORDER BY s.id DESC`
+
+func scanSealedSecret(r pgx.Rows) (app.SealedSecret, error) {
+	var s app.SealedSecret
+	if err := r.Scan(intoID(&s.ID), &s.Wrapped, &s.Sealed); err != nil {
+		return s, fmt.Errorf("read sealed webhook secret: %w", err)
+	}
+	return s, nil
+}
+
+// smallOr is null for nothing.
+func smallOr(n int) pgtype.Int2 { return pgtype.Int2{Int16: int16(n), Valid: n != 0} } //nolint:gosec // statuses of HTTP
