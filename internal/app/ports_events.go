@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/event"
@@ -30,10 +31,15 @@ type RelayPosition struct {
 // of them is not the one it was (restored, lost, another cluster's). A person decides.
 var ErrRelayPosition = errors.New("relay-position-mismatch")
 
+// ErrRebuilding is ErrRelayPosition of a shard whose topic is being filled anew, or was, by somebody
+// who died over it: only finishing a rebuild ends it.
+var ErrRebuilding = fmt.Errorf("%w: a rebuild of the topic was begun and is not finished (platforma events rebuild)", ErrRelayPosition)
+
 // Outbox hands a shard's outbox to one relay at a time (events.md §3).
 type Outbox interface {
 	// TryLease takes the shard's advisory lock on a connection of its own, on which everything the
-	// lease does then runs. ok is false while another relay has it; that is no error.
+	// lease does then runs. ok is false while another relay has it; that is no error. It is
+	// ErrRebuilding while the topic is being rebuilt.
 	TryLease(ctx context.Context, shard int) (lease OutboxLease, ok bool, err error)
 }
 
@@ -50,6 +56,53 @@ type OutboxLease interface {
 	Done(ctx context.Context, p RelayPosition) error
 	// Release gives lock and connection back.
 	Release()
+}
+
+// History hands a shard's events from the first one on to whoever fills its topic anew.
+type History interface {
+	// TryRebuild takes the relay's advisory lock, as TryLease does. ok is false while a relay, or another
+	// rebuild, has it.
+	TryRebuild(ctx context.Context, shard int) (r Rebuild, ok bool, err error)
+}
+
+// Rebuild is the database's side of filling a topic anew (events.md §11), while the relay's lock is held.
+// Its calls come in the order in which they stand here. Whatever ends it early leaves the mark that Begin
+// set: no relay runs until a later rebuild was finished. It is used by one goroutine.
+type Rebuild interface {
+	// Begin marks the shard as being rebuilt, with synchronous commit, and tells the position that stands
+	// on the topic once it is filled: the next epoch, batch 0.
+	Begin(ctx context.Context) (RelayPosition, error)
+	// Held is an error unless the lock is still held: asked before what cannot be taken back.
+	Held(ctx context.Context) error
+	// Snapshot opens the one snapshot that Next reads, and tells how many events it holds. Writers go on;
+	// what they commit from now on stays in the outbox, and follows when the rebuild is finished.
+	Snapshot(ctx context.Context) (events int, err error)
+	// Next reads up to limit events, each order's in the order of their numbers; none at the end.
+	Next(ctx context.Context, limit int) ([]event.Record, error)
+	// Finish ends the rebuild in one transaction: the outbox rows of the snapshot's events are deleted,
+	// the position of Begin is noted, the mark goes. It tells how many rows there were.
+	Finish(ctx context.Context) (rows int, err error)
+	// Release gives lock and connection back.
+	Release()
+}
+
+// OutboxStatus is how the outbox stands in the database.
+type OutboxStatus struct {
+	Rows int64         // not on the topic yet
+	Lag  time.Duration // age of the oldest of them; 0 when there is none
+	// XminHeld is for how long, at least, the oldest snapshot in use has been the same: one that is held
+	// for long keeps dead outbox rows, and polls grow slow (alert from 60 s on). It is counted from the
+	// first time that it was seen here, so it needs being asked now and again.
+	XminHeld time.Duration
+}
+
+// RelayStatus is how a relay of this process stands.
+type RelayStatus struct {
+	Shard   int
+	Leader  bool  // it holds the lock and has compared topic and database
+	Batch   int   // rows of the last batch that it published
+	Fenced  int64 // how often another relay took over, since the process started
+	Failing bool  // its last try ended with an error: the broker is away, or a person is needed
 }
 
 // Effect applies one event to the database, exactly once: it opens InTenant with the event's tenant

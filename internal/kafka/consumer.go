@@ -124,6 +124,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 			}
 		})
 		cl.AllowRebalance()
+		if err := remade(fetches); err != nil {
+			return err
+		}
 		if failed {
 			if err := c.Pause(ctx, pollPause); err != nil {
 				return err

@@ -49,6 +49,9 @@ func (l *Live) Run(ctx context.Context, wake func(event.Event)) error {
 				wake(ev)
 			}
 		})
+		if err := remade(fetches); err != nil {
+			return err
+		}
 		if failed {
 			if err := Wait(ctx, pollPause); err != nil {
 				return err

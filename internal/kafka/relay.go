@@ -2,11 +2,11 @@ package kafka
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -45,6 +45,9 @@ type Relay struct {
 	log      *slog.Logger
 	kicked   chan struct{} // size 1: kicks coalesce
 	options  []kgo.Opt     // of the producing client, besides the cluster's
+
+	leader, failing atomic.Bool
+	batch, fenced   atomic.Int64
 }
 
 var _ app.Kicker = (*Relay)(nil)
@@ -53,14 +56,24 @@ var _ app.Kicker = (*Relay)(nil)
 func NewRelay(c Cluster, shard int, instance string, outbox app.Outbox, log *slog.Logger) *Relay {
 	return &Relay{
 		cluster: c, shard: shard, instance: instance, outbox: outbox, log: log, kicked: make(chan struct{}, 1),
-		options: []kgo.Opt{
-			kgo.TransactionalID(c.Names.Relay + strconv.Itoa(shard)),
-			kgo.TransactionTimeout(transactionTime),
-			kgo.RequiredAcks(kgo.AllISRAcks()),
-			kgo.ProducerLinger(0),                                // 10 ms by default, which every event would wait
-			kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // nil: murmur2, as every other client does
-		},
+		options: c.Names.producing(shard),
 	}
+}
+
+// producing are the options of whoever writes a shard's events.
+func (n Names) producing(shard int) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.TransactionalID(n.Relay + strconv.Itoa(shard)),
+		kgo.TransactionTimeout(transactionTime),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(0),                                // 10 ms by default, which every event would wait
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // nil: murmur2, as every other client does
+	}
+}
+
+// Status is how the relay stands in this process.
+func (r *Relay) Status() app.RelayStatus {
+	return app.RelayStatus{Shard: r.shard, Leader: r.leader.Load(), Batch: int(r.batch.Load()), Fenced: r.fenced.Load(), Failing: r.failing.Load()}
 }
 
 // Kick tells a relay of this process that something was committed. It never waits, and a lost kick
@@ -81,6 +94,10 @@ func (r *Relay) RunForever(ctx context.Context) {
 		err := r.run(ctx, func() { pause = backoffMin })
 		if ctx.Err() != nil {
 			return
+		}
+		r.failing.Store(true)
+		if Fenced(err) {
+			r.fenced.Add(1)
 		}
 		if errors.Is(err, app.ErrRelayPosition) {
 			r.log.ErrorContext(ctx, "relay stands still: topic and database disagree, see the runbook", "shard", r.shard, "error", err)
@@ -118,13 +135,16 @@ func (r *Relay) run(ctx context.Context, working func()) error {
 		return err
 	}
 	r.log.InfoContext(ctx, "relay works", "shard", r.shard, "epoch", pos.Epoch, "batch", pos.Batch)
+	defer r.leader.Store(false)
 	limit := batchRows
 	for {
 		// First turn: the last batch of whoever was here before, or only the comparison. Then ours.
 		// Always before the next batch, or the one position kept would not cover all rows left behind.
-		if err := lease.Done(ctx, pos); err != nil {
-			return fmt.Errorf("finish batch %d of shard %d: %w", pos.Batch, r.shard, err)
+		if err := r.finish(ctx, lease, pos.RelayPosition); err != nil {
+			return err
 		}
+		r.leader.Store(true)
+		r.failing.Store(false)
 		working()
 		rows, err := r.pending(ctx, lease, limit)
 		if err != nil {
@@ -138,7 +158,34 @@ func (r *Relay) run(ctx context.Context, working func()) error {
 		if err := publish(ctx, cl, r.cluster.Names, pos, rows); err != nil {
 			return fmt.Errorf("publish batch %d of shard %d: %w", pos.Batch, r.shard, err)
 		}
+		r.batch.Store(int64(len(rows)))
 	}
+}
+
+// Check compares topic and database as Run does before it publishes anything, finishes what a relay that
+// died left behind, and publishes nothing. It waits for the shard's lock. ErrRelayPosition says that the
+// topic has to be rebuilt, or the database restored.
+func (r *Relay) Check(ctx context.Context) error {
+	lease, err := r.lease(ctx)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	cl, pos, err := r.open(ctx)
+	if cl != nil {
+		defer cl.Close()
+	}
+	if err != nil {
+		return err
+	}
+	return r.finish(ctx, lease, pos.RelayPosition)
+}
+
+func (r *Relay) finish(ctx context.Context, lease app.OutboxLease, pos app.RelayPosition) error {
+	if err := lease.Done(ctx, pos); err != nil {
+		return fmt.Errorf("finish batch %d of shard %d: %w", pos.Batch, r.shard, err)
+	}
+	return nil
 }
 
 func (r *Relay) lease(ctx context.Context) (app.OutboxLease, error) {
@@ -176,73 +223,40 @@ func (r *Relay) pending(ctx context.Context, lease app.OutboxLease, limit int) (
 // open makes the client and finds the position. The order matters: InitProducerID fences the
 // predecessor and aborts what it left open *before* the position is read, else the predecessor could
 // still commit after we have looked.
-func (r *Relay) open(ctx context.Context) (*kgo.Client, app.RelayPosition, error) {
+func (r *Relay) open(ctx context.Context) (*kgo.Client, place, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	none := app.RelayPosition{Shard: r.shard}
+	none := place{RelayPosition: app.RelayPosition{Shard: r.shard}}
 	cl, err := r.cluster.client(r.options...)
 	if err != nil {
 		return nil, none, err
 	}
-	if _, _, err := cl.ProducerID(ctx); err != nil {
-		return cl, none, fmt.Errorf("fence the predecessor: %w", err)
+	if err := fence(ctx, cl); err != nil {
+		return cl, none, err
 	}
 	mark := &kgo.Record{Topic: r.cluster.Names.Positions, Key: []byte(strconv.Itoa(r.shard) + "/open"), Value: []byte(r.instance)}
 	if err := commit(ctx, cl, mark); err != nil {
 		return cl, none, fmt.Errorf("commit the relay's barrier: %w", err)
 	}
 	pos, err := r.lastPosition(ctx, mark.Offset)
-	return cl, pos, err
-}
-
-// lastPosition reads the positions from their start up to our own barrier. The barrier replaces
-// arithmetic on end offsets, which transaction markers and compaction make unreliable, and proves that
-// the broker takes our writes.
-func (r *Relay) lastPosition(ctx context.Context, barrier int64) (app.RelayPosition, error) {
-	pos := app.RelayPosition{Shard: r.shard}
-	topic := r.cluster.Names.Positions
-	cl, err := r.cluster.client(
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-	)
 	if err != nil {
-		return pos, err
+		return cl, none, err
 	}
-	defer cl.Close()
-	key := strconv.Itoa(r.shard)
-	for {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err0(); err != nil {
-			return pos, fmt.Errorf("read the relay's position: %w", err)
-		}
-		for _, f := range fetches.Errors() {
-			return pos, fmt.Errorf("read the relay's position: %w", f.Err)
-		}
-		for _, rec := range fetches.Records() {
-			if string(rec.Key) == key {
-				if pos, err = decodePosition(rec.Value); err != nil || pos.Shard != r.shard {
-					return pos, fmt.Errorf("%w: the position at offset %d cannot be read", app.ErrRelayPosition, rec.Offset)
-				}
-			}
-			if rec.Offset >= barrier {
-				return pos, nil
-			}
-		}
+	topic, err := topicID(ctx, cl, r.cluster.Names.Events)
+	if err != nil {
+		return cl, none, err
 	}
-}
-
-func next(p app.RelayPosition, rows []app.OutboxRow) app.RelayPosition {
-	ids := make([]int64, len(rows))
-	for i, row := range rows {
-		ids[i] = row.ID
+	// A topic that was deleted and made again has the old name and none of the events; the positions,
+	// on a topic of their own, know nothing of it.
+	if pos.topic != "" && pos.topic != topic {
+		return cl, none, fmt.Errorf("%w: %s is another topic than the one that batch %d went to", app.ErrRelayPosition, r.cluster.Names.Events, pos.Batch)
 	}
-	return app.RelayPosition{Shard: p.Shard, Epoch: p.Epoch, Batch: p.Batch + 1, IDs: ids}
+	pos.topic = topic
+	return cl, pos, nil
 }
 
 // publish commits a batch and its position in one Kafka transaction.
-func publish(ctx context.Context, cl *kgo.Client, names Names, pos app.RelayPosition, rows []app.OutboxRow) error {
-	ctx, cancel := context.WithTimeout(ctx, batchTime)
-	defer cancel()
+func publish(ctx context.Context, cl *kgo.Client, names Names, pos place, rows []app.OutboxRow) error {
 	records := make([]*kgo.Record, 0, len(rows)+1)
 	for _, row := range rows {
 		rec, err := record(names, row)
@@ -255,19 +269,38 @@ func publish(ctx context.Context, cl *kgo.Client, names Names, pos app.RelayPosi
 	if err != nil {
 		return err
 	}
-	return commit(ctx, cl, append(records, at)...)
+	return commitSoon(ctx, cl, append(records, at)...)
+}
+
+// fence ends whoever wrote before with the client's transactional id, and aborts what it left open.
+func fence(ctx context.Context, cl *kgo.Client) error {
+	if _, _, err := cl.ProducerID(ctx); err != nil {
+		return fmt.Errorf("fence the predecessor: %w", err)
+	}
+	return nil
 }
 
 func record(names Names, row app.OutboxRow) (*kgo.Record, error) {
 	if row.Letter != nil {
 		return letterRecord(names.Letters, row)
 	}
-	m := event.Encode(row.Record)
+	return eventRecord(names, row.Record), nil
+}
+
+func eventRecord(names Names, r event.Record) *kgo.Record {
+	m := event.Encode(r)
 	rec := &kgo.Record{Topic: names.Events, Key: m.Key, Value: m.Value, Headers: make([]kgo.RecordHeader, len(m.Headers))}
 	for i, h := range m.Headers {
 		rec.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
 	}
-	return rec, nil
+	return rec
+}
+
+// commitSoon is commit within a batch's time.
+func commitSoon(ctx context.Context, cl *kgo.Client, records ...*kgo.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, batchTime)
+	defer cancel()
+	return commit(ctx, cl, records...)
 }
 
 // commit is one transaction. After an error its outcome may be unknown. It does not outlast ctx:
@@ -291,26 +324,4 @@ func commit(ctx context.Context, cl *kgo.Client, records ...*kgo.Record) error {
 		}
 	}
 	return cl.EndTransaction(ctx, kgo.TryCommit)
-}
-
-// position is a RelayPosition as it stands on the topic.
-type position struct {
-	Shard int     `json:"shard"`
-	Epoch int64   `json:"epoch"`
-	Batch int64   `json:"batch"`
-	IDs   []int64 `json:"ids"`
-}
-
-func positionRecord(names Names, p app.RelayPosition) (*kgo.Record, error) {
-	value, err := json.Marshal(position(p))
-	if err != nil {
-		return nil, fmt.Errorf("encode position: %w", err)
-	}
-	return &kgo.Record{Topic: names.Positions, Key: []byte(strconv.Itoa(p.Shard)), Value: value}, nil
-}
-
-func decodePosition(b []byte) (app.RelayPosition, error) {
-	var p position
-	err := json.Unmarshal(b, &p)
-	return app.RelayPosition(p), err
 }

@@ -26,12 +26,16 @@ type child struct {
 	Database string
 	Point    string // where it kills itself; "" nowhere
 	After    int32  // how often it passes the point before
+	Rebuild  bool   // it rebuilds the topic instead; Point is a step
 }
 
 func runChild(spec string) {
 	var c child
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		panic(err)
+	}
+	if c.Rebuild {
+		rebuildAsChild(c)
 	}
 	db, err := pgtest.Attach(context.Background(), c.Database, loginRelay)
 	if err != nil {

@@ -2,7 +2,10 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -27,4 +30,15 @@ func topicOf(r *kgo.Record) (id [16]byte) {
 		id, _ = r.Context.Value(topicKey{}).([16]byte)
 	}
 	return id
+}
+
+// remade is an error when a topic that is read was deleted. A client that has read it never reads the one
+// that is made in its place: whoever reads has to begin with a new client.
+func remade(fetches kgo.Fetches) error {
+	for _, f := range fetches.Errors() {
+		if errors.Is(f.Err, kerr.UnknownTopicID) {
+			return fmt.Errorf("topic %s was deleted, or made anew: %w", f.Topic, f.Err)
+		}
+	}
+	return nil
 }

@@ -18,7 +18,8 @@ import (
 const relayLock = 0x0e1a
 
 const (
-	sqlLeaseTry = `SELECT pg_try_advisory_lock($1, $2)`
+	sqlLeaseTry   = `SELECT pg_try_advisory_lock($1, $2)`
+	sqlRebuilding = `SELECT EXISTS (SELECT FROM relays WHERE shard = $1 AND rebuilding)`
 	// Always from the smallest id: what is present is unpublished. A condition on the id would skip
 	// rows that were drawn early and commit late (22 % of events, measured).
 	sqlPending = `
@@ -38,6 +39,24 @@ const (
 
 // TryLease takes a shard's lock on a connection of its own; see app.Outbox. For the relay's login.
 func (db *DB) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, error) {
+	l, ok, err := db.tryLock(ctx, shard)
+	if !ok || err != nil {
+		return nil, false, err
+	}
+	var rebuilding bool
+	if err := l.conn.QueryRow(ctx, sqlRebuilding, l.shard).Scan(&rebuilding); err != nil {
+		l.Release()
+		return nil, false, faultOr(explain(ctx, err), "read the position of shard %d", shard)
+	}
+	if rebuilding {
+		l.Release()
+		return nil, false, app.ErrRebuilding
+	}
+	return l, true, nil
+}
+
+// tryLock takes a shard's lock on a connection of its own.
+func (db *DB) tryLock(ctx context.Context, shard int) (*lease, bool, error) {
 	c, err := db.conn(ctx)
 	if err != nil {
 		return nil, false, err
@@ -52,13 +71,12 @@ func (db *DB) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, e
 		return nil, false, nil
 	}
 	// Out of the pool: the lock is the session's, and ends with it.
-	return &lease{conn: c.Hijack(), db: db, shard: shard}, true, nil
+	return &lease{conn: c.Hijack(), shard: shard}, true, nil
 }
 
 // lease is app.OutboxLease. It is used by one goroutine.
 type lease struct {
 	conn  *pgx.Conn
-	db    *DB
 	shard int
 }
 
@@ -150,7 +168,7 @@ func (l *lease) done(ctx context.Context, p app.RelayPosition) error {
 func reconcile(p app.RelayPosition, epoch, batch, gone int64, rebuilding bool) error {
 	switch {
 	case rebuilding:
-		return fmt.Errorf("%w: the topic is being rebuilt", app.ErrRelayPosition)
+		return app.ErrRebuilding
 	case p.Epoch != epoch:
 		return fmt.Errorf("%w: epoch %d on the topic, %d in the database", app.ErrRelayPosition, p.Epoch, epoch)
 	case p.Batch == batch && gone == 0:
