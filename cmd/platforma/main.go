@@ -54,6 +54,7 @@ type cli struct {
 		List workListCmd `cmd:"" help:"List the refunds to be moved by hand, oldest first."`
 		Done workDoneCmd `cmd:"" help:"Say that one was moved."`
 	} `cmd:"" help:"Refunds by hand, through the API."`
+	Routing routingCmd `cmd:"" help:"Print who hears which event, and how each consumer stands: lag, applied, duplicates, parked."`
 	Doctor  doctorCmd  `cmd:"" help:"Check a running installation from outside."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

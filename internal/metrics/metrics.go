@@ -1,0 +1,127 @@
+// Package metrics shows Prometheus how a process stands: its relay, its consumers, and the outbox they
+// share with other processes. It asks whoever knows at each scrape and keeps no figure of its own. It knows
+// no broker and no database, and no label of it names a tenant, of whom there are hundreds.
+package metrics
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/platforma-cloud/orders/internal/app"
+)
+
+// scrapeTime is how long a scrape may ask. A database that is slower than this is a fault of its own.
+const scrapeTime = 5 * time.Second
+
+// Sources are who is asked. One that the process does not have is nil, and its figures are left out.
+type Sources struct {
+	Consumers func(ctx context.Context) ([]app.ConsumerStatus, error)
+	Relay     func() app.RelayStatus
+	Outbox    func(ctx context.Context) (app.OutboxStatus, error)
+}
+
+// Handler answers scrapes in Prometheus' text format. A source that fails costs its own figures only; the
+// scrape says so in platforma_scrape_failures_total.
+func Handler(s Sources) http.Handler {
+	r := prometheus.NewRegistry()
+	c := &collector{Sources: s, failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "platforma_scrape_failures_total", Help: "How often a source of figures could not be read.",
+	}, []string{"source"})}
+	r.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// The figures (events.md §11), and what to watch of them: a relay that lags by 30 s is a warning, by 5 min
+// an alarm; so is a snapshot that is held for more than a minute, for it keeps dead outbox rows.
+var (
+	outboxRows  = describe("outbox_rows", "Events and dead letters that are committed and not on their topic yet.")
+	relayLag    = describe("relay_lag_seconds", "Age of the oldest of them; 0 when there is none.")
+	xminHeld    = describe("oldest_snapshot_seconds", "For how long at least the database's oldest snapshot has been in use.")
+	relayLeader = describe("relay_leader", "1 where this process's relay is the one that publishes.", "shard")
+	relayBatch  = describe("relay_batch_size", "Rows of the last batch that this process's relay published.", "shard")
+	relayFenced = describe("relay_fenced_total", "How often another relay took over from this process's.", "shard")
+	relayFailed = describe("relay_failing", "1 while this process's relay cannot publish: the broker is away, or a person is needed.", "shard")
+	eventAge    = describe("event_age_seconds", "Age of the oldest event that a consumer has read and is not done with; 0 when caught up.", "consumer")
+	applied     = describe("applied_total", "Events whose effect a consumer of this process committed.", "consumer")
+	duplicates  = describe("duplicate_total", "Events that came again and were absorbed.", "consumer")
+	retried     = describe("retried_total", "Tries that failed and were followed by another.", "consumer")
+	refused     = describe("refused_total", "Records that were not believed and never applied.", "consumer")
+	stopped     = describe("stopped_partitions", "Partitions that stand still behind an event that cannot be applied.", "consumer")
+)
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("platforma_"+name, help, labels, nil)
+}
+
+type collector struct {
+	Sources
+	failures *prometheus.CounterVec
+}
+
+// Describe lists every figure there may be.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		outboxRows, relayLag, xminHeld, relayLeader, relayBatch, relayFenced, relayFailed,
+		eventAge, applied, duplicates, retried, refused, stopped,
+	} {
+		ch <- d
+	}
+	c.failures.Describe(ch)
+}
+
+// Collect asks the sources.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime) // a collector is given no context
+	defer cancel()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	if c.Outbox != nil {
+		if o, err := c.Outbox(ctx); err != nil {
+			c.failures.WithLabelValues("outbox").Inc()
+		} else {
+			gauge(outboxRows, float64(o.Rows))
+			gauge(relayLag, o.Lag.Seconds())
+			gauge(xminHeld, o.XminHeld.Seconds())
+		}
+	}
+	if c.Relay != nil {
+		r := c.Relay()
+		shard := strconv.Itoa(r.Shard)
+		gauge(relayLeader, oneIf(r.Leader), shard)
+		gauge(relayBatch, float64(r.Batch), shard)
+		counter(relayFenced, r.Fenced, shard)
+		gauge(relayFailed, oneIf(r.Failing), shard)
+	}
+	if c.Consumers != nil {
+		list, err := c.Consumers(ctx)
+		if err != nil {
+			c.failures.WithLabelValues("consumers").Inc()
+		}
+		for _, s := range list {
+			gauge(eventAge, s.Age.Seconds(), s.Consumer)
+			counter(applied, s.Applied, s.Consumer)
+			counter(duplicates, s.Duplicates, s.Consumer)
+			counter(retried, s.Retried, s.Consumer)
+			counter(refused, s.Refused, s.Consumer)
+			gauge(stopped, float64(s.Stopped), s.Consumer)
+		}
+	}
+	c.failures.Collect(ch)
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
