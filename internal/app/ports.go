@@ -45,12 +45,13 @@ type Store interface {
 	Deliveries(ctx context.Context, t tenant.ID, o order.ID) ([]Delivery, error)
 
 	EndpointStore
+	MarkStore
 }
 
 // With rides along with a transaction's first round trip.
 type With struct {
 	Key   *IdempotencyKey // looked up before anything is decided; a hit ends fn with *Replayed
-	Inbox *InboxMark      // a consumer's row, moved in the same transaction; a duplicate ends fn with ErrDuplicate
+	Inbox *InboxMark      // a consumer's row, moved in the same transaction; a duplicate ends fn with ErrDuplicate, what waits behind a parked event with ErrHeld
 }
 
 // InboxMark is how far a consumer has come with an order.
@@ -89,6 +90,7 @@ type Tx interface {
 	Discard()
 
 	EndpointTx
+	MarkTx
 }
 
 // Dossier is an order with everything that moves with it: read together under the order's lock,
@@ -241,6 +243,7 @@ type DeadLetter struct {
 	ClosedAt      *time.Time
 	Reason        string
 	Abandonment   Abandonment // zero until somebody asked for it
+	Event         ParkedEvent // of the source event
 }
 
 // DeadLetterState of a dead letter; the numbers are stored.

@@ -2,16 +2,94 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/witness"
 )
 
-// WitnessEvent is the Audit consumer: it writes down what stands on the topic, and where, in a log of
-// its own that nobody else writes, so that the two can be compared. Its key (tenant, order, seq) is its
-// inbox: a redelivered event changes nothing. It runs under the audit login.
+// WitnessEvent is the Audit consumer: it writes down what stands on the topic, and where, in a chain of its
+// own that nobody else writes, so that the two can be compared. The log itself is its inbox. What is wrong
+// about a record is filed and logged loudly, and the record is witnessed all the same: the witness skips
+// nothing and parks nothing. It runs under the audit login.
 func (a *App) WitnessEvent(ctx context.Context, ev event.Event) error {
-	return a.Store.InTenant(ctx, ev.Tenant, With{}, func(tx Tx) error {
-		tx.Witness(WitnessRow{Event: ev, At: tx.Now()})
-		return nil
-	})
+	done, err := a.witness(ctx, []event.Event{ev})
+	if err == nil && done.Fresh == 0 && len(done.Findings) == 0 {
+		return ErrDuplicate
+	}
+	return err
+}
+
+// WitnessEvents is WitnessEvent for many at once. After an error those before the event at fault are
+// witnessed, and giving all again adds nothing.
+func (a *App) WitnessEvents(ctx context.Context, evs []event.Event) error {
+	_, err := a.witness(ctx, evs)
+	return err
+}
+
+func (a *App) witness(ctx context.Context, evs []event.Event) (Witnessed, error) {
+	now := a.Now()
+	seen := make([]witness.Link, len(evs))
+	for i, ev := range evs {
+		seen[i] = witness.Saw(ev, now)
+	}
+	done, err := a.Witness.WitnessAll(ctx, seen)
+	for _, f := range done.Findings {
+		a.alarm(ctx, f)
+	}
+	return done, err
+}
+
+// alarm is what an operator is woken by; the runbook says what to do about each kind.
+func (a *App) alarm(ctx context.Context, f witness.Finding) {
+	a.Log.ErrorContext(ctx, "audit finding: the topic is not as it must be", "kind", string(f.Kind), "tenant", f.Tenant, "order", f.Order, "seq", f.Seq,
+		"topic", f.Topic, "partition", f.Partition, "offset", f.Offset, "detail", f.Detail)
+}
+
+// WitnessRefusals is where the Audit consumer keeps the records that the guard refused: as findings, for
+// its login writes nothing else.
+func (a *App) WitnessRefusals() Refusals { return witnessRefusals{a} }
+
+type witnessRefusals struct{ *App }
+
+// Refuse files a refused record as a foreign one.
+func (w witnessRefusals) Refuse(ctx context.Context, r Refusal) error {
+	f := witness.Finding{
+		Tenant: claimed(r.Headers), Kind: witness.Foreign, Topic: r.TopicID, Partition: r.Partition, Offset: r.Offset,
+		Detail: fmt.Sprintf("%s: the record has data of hash %s", r.Code, witness.Hash(r.DataSHA256)), At: r.At,
+	}
+	added, err := w.Witness.AddFinding(ctx, f)
+	if added {
+		w.alarm(ctx, f)
+	}
+	return err
+}
+
+// claimed is the tenant that a refused record's headers name, zero when they name none or two.
+func claimed(headers map[string]string) tenant.ID {
+	var found tenant.ID
+	for name, value := range headers {
+		if !strings.EqualFold(name, "ce_tenantid") {
+			continue
+		}
+		t, err := id.Parse[tenant.Tenant](value)
+		if err != nil || !found.IsZero() && found != t {
+			return tenant.ID{}
+		}
+		found = t
+	}
+	return found
+}
+
+// TellAuditHeads logs how far each tenant's chain has come, and its hash there. Kept apart from the database,
+// these lines show whether a chain was rewritten below them: platforma audit verify takes them as --head.
+func (a *App) TellAuditHeads(ctx context.Context) (int, error) {
+	heads, err := a.Witness.Heads(ctx)
+	for _, h := range heads {
+		a.Log.InfoContext(ctx, "audit head", "tenant", h.Tenant, "n", h.N, "hash", h.Hash)
+	}
+	return len(heads), err
 }

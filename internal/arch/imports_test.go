@@ -20,10 +20,10 @@ type row struct {
 // The layers, from the ground up (architecture.md, "Who may import whom").
 var (
 	ground    = []string{"id", "tenant", "fault", "money"}
-	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event")
+	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness")
 	contracts = append(slices.Clone(domain), "provider", "payment")
 	verbs     = append(slices.Clone(contracts), "app")
-	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "provider/sim", "payment/manual", "payment/demo"}
+	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "provider/sim", "payment/manual", "payment/demo"}
 	wired     = slices.Concat(verbs, adapters)
 	readers   = []string{"invariant/pgfacts", "invariant/topicfacts", "invariant/simfacts", "invariant/mailfacts"}
 	checker   = []string{"invariant", "invariant/facts"}
@@ -52,6 +52,8 @@ var table = map[string]row{
 	"fulfil":  {ours: append(slices.Clone(ground), "order")},
 	"event":   {ours: append(slices.Clone(ground), "order"), libs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 
+	"witness": {ours: append(slices.Clone(ground), "order", "event")},
+
 	// The contracts with outside systems, and the verbs.
 	"provider": {ours: ground},
 	"payment":  {ours: ground},
@@ -69,6 +71,8 @@ var table = map[string]row{
 	"portal":              {ours: verbs, libs: []string{"github.com/a-h/templ", "github.com/alexedwards/scs/v2"}, test: []string{chromedp}},
 	"mail":                {ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"}, test: []string{smtpKit, "github.com/emersion/go-sasl"}},
 	"vault":               {ours: verbs, libs: []string{"github.com/tink-crypto/tink-go/v2"}},
+	"metrics":             {ours: verbs, libs: []string{"github.com/prometheus/client_golang"}},
+	"webhook":             {ours: verbs, test: []string{"github.com/standard-webhooks/standard-webhooks"}},
 	"provider/sim":        {ours: []string{"fault", "provider"}},
 	"payment/manual":      {ours: []string{"fault", "money", "payment"}},
 	"payment/demo":        {ours: []string{"fault", "money", "payment"}},
@@ -90,7 +94,7 @@ var table = map[string]row{
 
 	// Programs of the build.
 	"embedded/cmd/withpostgres": {ours: []string{"embedded"}},
-	"event/cmd/eventdoc":        {ours: append(slices.Clone(ground), "order", "event")},
+	"event/cmd/eventdoc":        {ours: append(slices.Clone(ground), "order", "event"), libs: []string{"go.yaml.in/yaml/v3"}},
 	"order/cmd/lifecycledoc":    {ours: []string{"order"}},
 	"arch/commandline":          {},
 	"arch/cmd/configdoc":        {ours: []string{"arch/commandline"}},

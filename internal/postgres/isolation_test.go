@@ -18,6 +18,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/witness"
 )
 
 // tenantless are the tables that may have no tenant, by name (database.md, rule 1).
@@ -82,14 +83,11 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 	if err := consume(t, worker, org, o, 1); err != nil {
 		t.Fatal(err)
 	}
-	err := db.Audit(t).InTenant(ctx, org.ID, app.With{}, func(tx app.Tx) error {
-		tx.Witness(app.WitnessRow{Event: eventOf(saved.Added.Events[0]), At: tx.Now()})
-		return nil
-	})
-	if err != nil {
+	// Not the order's first event: the witness finds a gap.
+	if _, err := db.Audit(t).WitnessAll(ctx, []witness.Link{witness.Saw(eventOf(saved.Added.Events[0]), db.Clock.Now())}); err != nil {
 		t.Fatal(err)
 	}
-	err = db.API(t).InTenant(ctx, org.ID, app.With{Key: key("k-" + org.Slug)}, func(tx app.Tx) error {
+	err := db.API(t).InTenant(ctx, org.ID, app.With{Key: key("k-" + org.Slug)}, func(tx app.Tx) error {
 		tx.Remember(app.Answer{Status: 200})
 		return nil
 	})
@@ -300,7 +298,7 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 	none("function without a fixed search_path", `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND NOT coalesce(p.proconfig::text LIKE '%search_path=platforma, pg_temp%', false)`)
 	none("login that passes row-level security", `SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'platforma\_%' AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)`)
 	none("event or witness log that may be updated", `SELECT c.relname || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
-		WHERE c.relname IN ('order_event', 'audit_log') AND x.grantee <> c.relowner AND x.privilege_type = 'UPDATE'`)
+		WHERE c.relname IN ('order_event', 'audit_log', 'audit_finding') AND x.grantee <> c.relowner AND x.privilege_type = 'UPDATE'`)
 
 	got := strings1(t, c, `SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')
 		AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')`)
@@ -332,6 +330,13 @@ func TestColumnsThatALoginMayNotTouch(t *testing.T) {
 		`UPDATE allocations SET cents = 1`:                           {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
 		`UPDATE order_event SET data = '{}'`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginRelay},
 		`DELETE FROM orders`:                                         postgres.Logins(),
+		`UPDATE audit_log SET off = 1`:                               postgres.Logins(),
+		`DELETE FROM audit_log`:                                      postgres.Logins(),
+		`UPDATE audit_finding SET detail = ''`:                       postgres.Logins(),
+		`DELETE FROM audit_finding`:                                  postgres.Logins(),
+		`SELECT hash FROM audit_log`:                                 {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay},
+		`SELECT detail FROM audit_finding`:                           {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay},
+		`SELECT data FROM order_event`:                               {postgres.LoginDelivery, postgres.LoginAudit},
 		`DELETE FROM idempotency`:                                    postgres.Logins(),
 		`TRUNCATE orders`:                                            postgres.Logins(),
 		`SELECT id FROM orders`:                                      {postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},

@@ -252,29 +252,6 @@ func TestConsumersLeaveTheirFiguresAndRefusals(t *testing.T) {
 	}
 }
 
-func TestWitnessWritesAnEventOnce(t *testing.T) {
-	t.Parallel()
-	db := pgtest.New(t)
-	org, _ := db.Two(t)
-	d := draft(db, org, 1)
-	insert(t, db.API(t), d)
-	audit := db.Audit(t)
-	for range 2 {
-		err := audit.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
-			tx.Witness(app.WitnessRow{Event: eventOf(d.Added.Events[0]), At: tx.Now()})
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := strings1(t, db.Super(t), `SELECT type || ' ' || part || ' ' || off || ' ' || (a.data_sha256 = sha256(convert_to(e.data::text, 'UTF8')))
-		FROM audit_log a JOIN order_event e USING (tenant_id, order_id, seq, event_id, type)`)
-	if diff := cmp.Diff([]string{"order.created 3 42 true"}, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 func TestUnitThatMovedMeanwhileStopsTheCommit(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

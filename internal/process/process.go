@@ -27,6 +27,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/queue"
 	"github.com/platforma-cloud/orders/internal/vault"
+	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
 // Role is a part of the work that a process may take on.
@@ -69,6 +70,8 @@ type Config struct {
 	Mail          mail.Config
 	CredentialKEK vault.KEK // not given to a process that only serves the API
 	PassphraseKEK vault.KEK
+	WebhookKEK    vault.KEK      // of API, portal and worker; zero: this installation has no webhooks
+	Webhook       webhook.Config // zero in production
 
 	PublicURL string // where customers reach the portal
 	Dev       bool
@@ -164,6 +167,9 @@ func (p *Process) start(ctx, run context.Context) error {
 	if err := p.startConsumers(run); err != nil {
 		return err
 	}
+	if p.has(Audit) {
+		p.chores = append(p.chores, newChore("tell the audit heads", 24*time.Hour, p.cfg.Log, p.verbs.Audit.TellAuditHeads))
+	}
 	p.kickAfterCommits()
 	p.serve()
 	for _, c := range p.chores {
@@ -202,6 +208,7 @@ func (p *Process) startWorker(ctx context.Context) error {
 		{Name: fulfil.Deliver.String(), Workers: 4, Work: w.DeliverCredentials},
 		{Name: fulfil.Notify.String(), Workers: 4, Work: w.NotifyCustomer},
 		{Name: fulfil.Checkout.String(), Workers: 4, Work: w.CheckoutOrder},
+		{Name: fulfil.Webhook.String(), Workers: 16, Work: w.PostWebhook},
 	}
 	for name := range p.cfg.Providers {
 		queues = append(queues, queue.Queue{Name: name, Workers: 16, Work: w.ProvisionItem})
@@ -227,19 +234,22 @@ func (p *Process) startWorker(ctx context.Context) error {
 	return nil
 }
 
-// startConsumers subscribes the five consumers that the process is to run.
+// startConsumers subscribes the five consumers that the process is to run, and the webhooks as a
+// second one of the portal's.
 func (p *Process) startConsumers(run context.Context) error {
 	type subscription struct {
 		role Role
-		who  event.Consumer
+		who  event.Consumer // whose row of the routing matrix it is
+		as   event.Consumer // its name
 		use  func(*app.App) app.Effect
 	}
 	for _, s := range []subscription{
-		{Provision, event.Provision, func(a *app.App) app.Effect { return a.BeginFulfilment }},
-		{Billing, event.Billing, func(a *app.App) app.Effect { return a.StartRefund }},
-		{Notify, event.Notify, func(a *app.App) app.Effect { return a.AskNotice }},
-		{Live, event.Portal, func(a *app.App) app.Effect { return a.FollowOrder }},
-		{Audit, event.Audit, func(a *app.App) app.Effect { return a.WitnessEvent }},
+		{Provision, event.Provision, event.Provision, func(a *app.App) app.Effect { return a.BeginFulfilment }},
+		{Billing, event.Billing, event.Billing, func(a *app.App) app.Effect { return a.StartRefund }},
+		{Notify, event.Notify, event.Notify, func(a *app.App) app.Effect { return a.AskNotice }},
+		{Live, event.Portal, event.Portal, func(a *app.App) app.Effect { return a.FollowOrder }},
+		{Live, event.Portal, app.WebhookConsumer, func(a *app.App) app.Effect { return a.ProjectWebhooks }},
+		{Audit, event.Audit, event.Audit, func(a *app.App) app.Effect { return a.WitnessEvent }},
 	} {
 		if !p.has(s.role) {
 			continue
@@ -252,13 +262,13 @@ func (p *Process) startConsumers(run context.Context) error {
 		if p.cfg.Seam != nil {
 			apply = p.cfg.Seam.Effect(apply)
 		}
-		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: p.refusals(), Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}
-		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.who, Group: groupOf(p.cfg.Kafka.Names, s.who), Apply: apply})
+		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: p.refusals(s.who), Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}
+		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.who, Group: groupOf(p.cfg.Kafka.Names, s.as), Apply: apply})
 		p.readers = append(p.readers, c)
 		p.loop(run, func(ctx context.Context) {
 			for ctx.Err() == nil {
 				if err := c.Run(ctx); err != nil && ctx.Err() == nil {
-					p.cfg.Log.ErrorContext(ctx, "consumer stopped; starting it again", "consumer", string(s.who), "error", err)
+					p.cfg.Log.ErrorContext(ctx, "consumer stopped; starting it again", "consumer", string(s.as), "error", err)
 					_ = kafka.Wait(ctx, time.Second)
 				}
 			}
@@ -285,12 +295,12 @@ func groupOf(n kafka.Names, who event.Consumer) string {
 	return n.Events + "." + string(who)
 }
 
-// refusals go through the worker's login; a process that only audits has its own pool for it.
-func (p *Process) refusals() app.Refusals {
-	if db := p.logins[postgres.LoginWorker]; db != nil {
-		return db
+// refusals go through the worker's login; the witness keeps its own.
+func (p *Process) refusals(who event.Consumer) app.Refusals {
+	if who == event.Audit {
+		return p.verbs.Audit.WitnessRefusals()
 	}
-	return p.logins[postgres.LoginAudit]
+	return p.logins[postgres.LoginWorker]
 }
 
 func (p *Process) status(context.Context) ([]app.ConsumerStatus, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/vault"
+	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
 // Verbs are the verbs of a process, one set per login: whose work it is decides what the database
@@ -21,6 +22,7 @@ type Verbs struct {
 // Wire gives each login its verbs. Providers, mail and the key of credentials are known to workers
 // alone: an API write reaches nothing but the database.
 func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Context) ([]app.ConsumerStatus, error)) (Verbs, error) {
+	poster, secrets := webhook.New(cfg.Webhook), boxOf(cfg.WebhookKEK)
 	verbs := func(login string) *app.App {
 		db := logins[login]
 		if db == nil {
@@ -30,7 +32,7 @@ func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Contex
 			Store: db, Accounts: db, Catalog: postgres.NewCatalogue(db), Webhooks: db, Units: db,
 			Clock: cfg.Clock, NewID: cfg.newID(), Random: rand.Reader, Log: cfg.Log,
 			Installation: cfg.Installation, Placement: cfg.Placement, Payments: cfg.Payments,
-			Mailer: mailer{}, PortalURL: cfg.PublicURL, Consumers: status, Fallback: cfg.Fallback,
+			Mailer: mailer{}, PortalURL: cfg.PublicURL, Consumers: status, Fallback: cfg.Fallback, Poster: poster, Secrets: secrets, PostingJobs: db,
 		})
 	}
 	v, err := wire(cfg, logins, verbs)
@@ -48,6 +50,9 @@ func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Contex
 // wire gives the portal's and the worker's verbs what they have besides.
 func wire(cfg Config, logins map[string]*postgres.DB, verbs func(login string) *app.App) (Verbs, error) {
 	v := Verbs{API: verbs(postgres.LoginAPI), Portal: verbs(postgres.LoginPortal), Worker: verbs(postgres.LoginWorker), Audit: verbs(postgres.LoginAudit)}
+	if v.Audit != nil {
+		v.Audit.Witness = logins[postgres.LoginAudit]
+	}
 	if v.Portal != nil {
 		v.Portal.Passphrases = taker{db: logins[postgres.LoginPortal], vault: vault.New(cfg.PassphraseKEK)}
 	}
