@@ -60,8 +60,9 @@ type Placement func(product, region string) (providerName string, ok bool)
 // concurrently.
 type App struct {
 	Deps
-	turns Turnstile
-	lanes lanes
+	turns  Turnstile
+	alarms alarms
+	lanes  lanes
 }
 
 // New makes an App. It panics on a missing dependency that every process needs: that is a fault of

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/id"
@@ -43,8 +44,32 @@ func (a *App) witness(ctx context.Context, evs []event.Event) (Witnessed, error)
 	return done, err
 }
 
+// alarms counts what was found since the process started.
+type alarms struct {
+	mu sync.Mutex
+	of map[witness.Kind]int64 // guarded by mu
+}
+
+// Findings counts, by kind, what this process's witness found wrong about the topic since it started.
+// Every kind is there.
+func (a *App) Findings() map[witness.Kind]int64 {
+	a.alarms.mu.Lock()
+	defer a.alarms.mu.Unlock()
+	all := map[witness.Kind]int64{}
+	for _, k := range witness.Kinds() {
+		all[k] = a.alarms.of[k]
+	}
+	return all
+}
+
 // alarm is what an operator is woken by; the runbook says what to do about each kind.
 func (a *App) alarm(ctx context.Context, f witness.Finding) {
+	a.alarms.mu.Lock()
+	if a.alarms.of == nil {
+		a.alarms.of = map[witness.Kind]int64{}
+	}
+	a.alarms.of[f.Kind]++
+	a.alarms.mu.Unlock()
 	a.Log.ErrorContext(ctx, "audit finding: the topic is not as it must be", "kind", string(f.Kind), "tenant", f.Tenant, "order", f.Order, "seq", f.Seq,
 		"topic", f.Topic, "partition", f.Partition, "offset", f.Offset, "detail", f.Detail)
 }

@@ -79,6 +79,9 @@ func damages() []damage {
 		{"I3", "something that is no event of ours is on the topic", func(_ *testing.T, f *invariant.Facts) {
 			f.Topic.Records = append(f.Topic.Records, invariant.Record{Partition: 1, Key: "x", Headers: []invariant.Header{{Key: "ce_id", Value: "forged"}, {Key: "ce_subject", Value: "order-Z"}}})
 		}},
+		{"I3", "the witness found something", func(_ *testing.T, f *invariant.Facts) {
+			f.Findings = []invariant.Finding{{Tenant: acme, Kind: "duplicate", Order: "order-A", Partition: 3, Offset: 7, Detail: "number 2 stood at 3/1 already (n 2)"}}
+		}},
 		{"I4", "two events of an order changed places on the topic", func(_ *testing.T, f *invariant.Facts) {
 			r := f.Topic.Records
 			r[1].Offset, r[2].Offset = r[2].Offset, r[1].Offset
@@ -213,6 +216,12 @@ func damages() []damage {
 			f.Grants = append(f.Grants, invariant.Grant{Login: "platforma_api", Table: "order_event", Verb: "UPDATE"})
 		}},
 		{"I22", "there were more orders before", func(_ *testing.T, f *invariant.Facts) { f.Earlier["orders"] = 9 }},
+		{"I22", "a row of the witness was changed", func(_ *testing.T, f *invariant.Facts) { f.Witness[4].SeenAt = f.Witness[4].SeenAt.Add(time.Hour) }},
+		{"I22", "a row of the witness was changed, and its hash made to fit", func(_ *testing.T, f *invariant.Facts) {
+			f.Witness[4].Offset += 100
+			f.Witness[4] = link(f.Witness[4])
+		}},
+		{"I22", "two witnesses made a fork", func(_ *testing.T, f *invariant.Facts) { f.Witness[5].N = f.Witness[4].N }},
 		{"I23", "a password stands in the saga record", func(_ *testing.T, f *invariant.Facts) {
 			f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: "order-A", Note: "login with CANARY-item-A1-ABCDEFGH"})
 		}},

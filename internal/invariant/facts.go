@@ -36,6 +36,7 @@ type Facts struct {
 	Deliveries  []Delivery
 	Marks       []Mark
 	Witness     []Witness
+	Findings    []Finding
 	Credentials []Credential
 	Answers     []Answer
 	Grants      []Grant
@@ -172,14 +173,26 @@ type Mark struct {
 	Seq                     int
 }
 
-// Witness is what the Audit consumer saw on the topic.
+// Witness is what the Audit consumer saw on the topic: row N of its tenant's chain.
 type Witness struct {
-	Tenant, Order string
+	Tenant        string
+	N             int64
+	Order         string
 	Seq           int
 	Event, Type   string
+	At, SeenAt    time.Time
 	Hash          []byte // SHA-256 of the data
+	Topic         string // its id
 	Partition     int32
 	Offset        int64
+	Before, Chain []byte // the chain's hash before this row, and with it
+}
+
+// Finding is what the witness found wrong about the topic.
+type Finding struct {
+	Tenant, Kind, Order, Detail string
+	Partition                   int32
+	Offset                      int64
 }
 
 // Credential says whether an item's access is kept, never what it is.

@@ -10,7 +10,8 @@ import (
 
 // sameHistory is I3. Numbers per order are 1 to n; an event without an outbox row stands on the topic
 // with the same bytes and headers (the relay publishes before it deletes), and what stands there is an
-// event of ours; the witness saw the same. At rest nothing waits and the witness missed nothing.
+// event of ours; the witness saw the same, and found nothing wrong about the topic. At rest nothing waits
+// and the witness missed nothing.
 func sameHistory(l *look) {
 	onTopic := map[string]*Record{}
 	if l.Topic == nil {
@@ -45,6 +46,9 @@ func sameHistory(l *look) {
 		if w := &l.Witness[i]; l.eventByID[w.Event] == nil {
 			l.broken(w.Order, "the witness saw event %s (number %d), which is not among the events", w.Event, w.Seq)
 		}
+	}
+	for _, x := range l.Findings {
+		l.broken(x.Order, "the witness found at %d/%d: %s, %s", x.Partition, x.Offset, x.Kind, x.Detail)
 	}
 }
 

@@ -1,7 +1,9 @@
 package invariant_test
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -119,13 +121,38 @@ func (g *saga) tell(kind string, extra map[string]any) {
 		{Key: "content-type", Value: "application/json"},
 	}})
 	hash := sha256.Sum256(raw)
-	g.f.Witness = append(g.f.Witness, invariant.Witness{Tenant: acme, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, Hash: hash[:], Partition: 3, Offset: int64(at)})
+	before := make([]byte, 32)
+	if n := len(g.f.Witness); n > 0 {
+		before = g.f.Witness[n-1].Chain
+	}
+	g.f.Witness = append(g.f.Witness, link(invariant.Witness{
+		Tenant: acme, N: int64(at) + 1, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, At: g.now, SeenAt: g.now.Add(time.Second),
+		Hash: hash[:], Topic: "topic", Partition: 3, Offset: int64(at), Before: before,
+	}))
 	for _, consumer := range append(strings.Fields(whoHears[kind]), "portal") {
 		g.hear(consumer, o.LastSeq)
 		if consumer == "notify" {
 			g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: o.ID, Subject: e.ID, Kind: "notify", State: "closed"})
 		}
 	}
+}
+
+// link gives a row of the witness its hash, by docs/audit.md. Ids are names here, and stand for themselves.
+func link(w invariant.Witness) invariant.Witness {
+	b := bytes.NewBuffer(slices.Clone(w.Before))
+	put := func(v any) {
+		if name, ok := v.(string); ok {
+			v = []byte(name)
+		}
+		_ = binary.Write(b, binary.BigEndian, uint32(binary.Size(v)))
+		_ = binary.Write(b, binary.BigEndian, v)
+	}
+	for _, v := range []any{w.Tenant, w.N, w.Order, int32(w.Seq), w.Event, w.Type, w.At.UnixMicro(), w.SeenAt.UnixMicro(), w.Hash, w.Topic, w.Partition, w.Offset} {
+		put(v)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	w.Chain = sum[:]
+	return w
 }
 
 func (g *saga) hear(consumer string, seq int) {

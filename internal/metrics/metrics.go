@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/witness"
 )
 
 // scrapeTime is how long a scrape may ask. A database that is slower than this is a fault of its own.
@@ -24,6 +25,7 @@ type Sources struct {
 	Consumers func(ctx context.Context) ([]app.ConsumerStatus, error)
 	Relay     func() app.RelayStatus
 	Outbox    func(ctx context.Context) (app.OutboxStatus, error)
+	Findings  func() map[witness.Kind]int64
 }
 
 // Handler answers scrapes in Prometheus' text format. A source that fails costs its own figures only; the
@@ -53,6 +55,7 @@ var (
 	retried     = describe("retried_total", "Tries that failed and were followed by another.", "consumer")
 	refused     = describe("refused_total", "Records that were not believed and never applied.", "consumer")
 	stopped     = describe("stopped_partitions", "Partitions that stand still behind an event that cannot be applied.", "consumer")
+	findings    = describe("audit_findings_total", "What this process's witness found wrong about the topic: any is an alarm.", "kind")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -68,7 +71,7 @@ type collector struct {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		outboxRows, relayLag, xminHeld, relayLeader, relayBatch, relayFenced, relayFailed,
-		eventAge, applied, duplicates, retried, refused, stopped,
+		eventAge, applied, duplicates, retried, refused, stopped, findings,
 	} {
 		ch <- d
 	}
@@ -114,6 +117,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			counter(retried, s.Retried, s.Consumer)
 			counter(refused, s.Refused, s.Consumer)
 			gauge(stopped, float64(s.Stopped), s.Consumer)
+		}
+	}
+	if c.Findings != nil {
+		for kind, n := range c.Findings() {
+			counter(findings, n, string(kind))
 		}
 	}
 	c.failures.Collect(ch)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/metrics"
+	"github.com/platforma-cloud/orders/internal/witness"
 )
 
 // scrape gives the product's own lines, without their comments.
@@ -38,13 +39,16 @@ func TestAScrapeTellsHowRelayOutboxAndConsumersStand(t *testing.T) {
 		Outbox: func(context.Context) (app.OutboxStatus, error) {
 			return app.OutboxStatus{Rows: 12, Lag: 1500 * time.Millisecond, XminHeld: time.Minute}, nil
 		},
-		Relay: func() app.RelayStatus { return app.RelayStatus{Leader: true, Batch: 500, Fenced: 2} },
+		Relay:    func() app.RelayStatus { return app.RelayStatus{Leader: true, Batch: 500, Fenced: 2} },
+		Findings: func() map[witness.Kind]int64 { return map[witness.Kind]int64{witness.Gap: 2, witness.Foreign: 0} },
 		Consumers: func(context.Context) ([]app.ConsumerStatus, error) {
 			return []app.ConsumerStatus{{Consumer: "billing", Age: 250 * time.Millisecond, Applied: 7, Duplicates: 3, Retried: 2, Refused: 1, Stopped: 1}}, nil
 		},
 	})
 	want := []string{
 		`platforma_applied_total{consumer="billing"} 7`,
+		`platforma_audit_findings_total{kind="foreign"} 0`,
+		`platforma_audit_findings_total{kind="gap"} 2`,
 		`platforma_duplicate_total{consumer="billing"} 3`,
 		`platforma_event_age_seconds{consumer="billing"} 0.25`,
 		`platforma_oldest_snapshot_seconds 60`,

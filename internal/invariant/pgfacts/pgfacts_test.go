@@ -41,6 +41,10 @@ const oneOfEach = `
 	INSERT INTO refunds (tenant_id, id, order_id, payment_id, item_id, state, reference, cents, currency, accepted_at)
 		VALUES ('` + tenantID + `', '` + otherID + `', '` + orderID + `', '` + payID + `', '` + itemID + `', 2, 'r', 2009, 'EUR', '2026-01-15T09:30:00Z');
 	INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ('` + tenantID + `', '` + orderID + `', 'notify', 4);
+	INSERT INTO audit_log (tenant_id, n, order_id, seq, event_id, type, at, seen_at, data_sha256, topic_id, part, off, prev_hash, hash)
+		VALUES ('` + tenantID + `', 8, '` + orderID + `', 4, '` + otherID + `', 'order.created', '2026-01-15T09:00:00Z', '2026-01-15T09:00:00.000001Z', 'd', '` + unitID + `', 11, 12, 'p', 'h');
+	INSERT INTO audit_finding (tenant_id, kind, topic_id, part, off, order_id, seq, detail, at)
+		VALUES ('` + tenantID + `', 'gap', '` + unitID + `', 11, 12, NULL, NULL, 'why', '2026-01-15T09:00:00Z');
 	INSERT INTO credentials (tenant_id, item_id, generation, sealed, created_at) VALUES ('` + tenantID + `', '` + itemID + `', 3, 'ciphertext', '2026-01-15T09:00:00Z');
 	INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at) VALUES ('` + tenantID + `', 'k', 'f', 201, '{}', 'answer', '2026-01-15T09:00:00Z');`
 
@@ -69,7 +73,12 @@ func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 		Marks:       []invariant.Mark{{Tenant: tenantID, Order: orderID, Consumer: "notify", Seq: 4}},
 		Credentials: []invariant.Credential{{Tenant: tenantID, Item: itemID, Generation: 3, Sealed: true}},
 		Answers:     []invariant.Answer{{Tenant: tenantID, Key: "k", Status: 201, Body: []byte("answer")}},
-		Units:       []invariant.Unit{}, Parts: []invariant.Part{}, Log: []invariant.LogLine{}, Letters: []invariant.Letter{}, Deliveries: []invariant.Delivery{}, Witness: []invariant.Witness{},
+		Units:       []invariant.Unit{}, Parts: []invariant.Part{}, Log: []invariant.LogLine{}, Letters: []invariant.Letter{}, Deliveries: []invariant.Delivery{},
+		Witness: []invariant.Witness{{
+			Tenant: tenantID, N: 8, Order: orderID, Seq: 4, Event: otherID, Type: "order.created", At: at, SeenAt: at.Add(time.Microsecond), Hash: []byte("d"),
+			Topic: unitID, Partition: 11, Offset: 12, Before: []byte("p"), Chain: []byte("h"),
+		}},
+		Findings: []invariant.Finding{{Tenant: tenantID, Kind: "gap", Detail: "why", Partition: 11, Offset: 12}},
 	}
 	if got.At.IsZero() || len(got.Grants) == 0 {
 		t.Errorf("read at %s, %d grants; want a time and grants", got.At, len(got.Grants))

@@ -99,10 +99,17 @@ func readers() []reader {
 		rows("consumers' marks", `SELECT tenant_id::text, order_id::text, consumer, seq FROM inbox ORDER BY order_id, consumer`,
 			func(f *invariant.Facts) *[]invariant.Mark { return &f.Marks },
 			func(r pgx.Rows, m *invariant.Mark) error { return r.Scan(&m.Tenant, &m.Order, &m.Consumer, &m.Seq) }),
-		rows("the witness", `SELECT tenant_id::text, order_id::text, seq, event_id::text, type, data_sha256, part, off FROM audit_log ORDER BY order_id, seq`,
+		rows("the witness", `SELECT tenant_id::text, n, order_id::text, seq, event_id::text, type, at, seen_at, data_sha256, topic_id::text, part, off, prev_hash, hash FROM audit_log ORDER BY tenant_id, n`,
 			func(f *invariant.Facts) *[]invariant.Witness { return &f.Witness },
 			func(r pgx.Rows, w *invariant.Witness) error {
-				return r.Scan(&w.Tenant, &w.Order, &w.Seq, &w.Event, &w.Type, &w.Hash, &w.Partition, &w.Offset)
+				err := r.Scan(&w.Tenant, &w.N, &w.Order, &w.Seq, &w.Event, &w.Type, &w.At, &w.SeenAt, &w.Hash, &w.Topic, &w.Partition, &w.Offset, &w.Before, &w.Chain)
+				w.At, w.SeenAt = w.At.UTC(), w.SeenAt.UTC()
+				return err
+			}),
+		rows("the witness's findings", `SELECT tenant_id::text, kind, coalesce(order_id::text, ''), detail, part, off FROM audit_finding ORDER BY at, part, off`,
+			func(f *invariant.Facts) *[]invariant.Finding { return &f.Findings },
+			func(r pgx.Rows, x *invariant.Finding) error {
+				return r.Scan(&x.Tenant, &x.Kind, &x.Order, &x.Detail, &x.Partition, &x.Offset)
 			}),
 		rows("credentials", `SELECT tenant_id::text, item_id::text, generation, sealed IS NOT NULL FROM credentials ORDER BY item_id, generation`,
 			func(f *invariant.Facts) *[]invariant.Credential { return &f.Credentials },

@@ -1,0 +1,25 @@
+package process
+
+import (
+	"net/http"
+
+	"github.com/platforma-cloud/orders/internal/metrics"
+)
+
+// Metrics answers Prometheus' scrapes: how this process's relay and consumers stand. It is meant for a
+// listener of its own that customers do not reach.
+func (p *Process) Metrics() http.Handler {
+	s := metrics.Sources{}
+	if len(p.readers) > 0 {
+		s.Consumers = p.status
+	}
+	if p.relay != nil {
+		s.Relay = p.relay.Status
+	}
+	if p.verbs.Audit != nil {
+		s.Findings = p.verbs.Audit.Findings
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler(s))
+	return mux
+}
