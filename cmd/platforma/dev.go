@@ -115,14 +115,14 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 		stops = append(stops, pg.Stop)
 		d.admin = pg.SuperuserURL("postgres")
 	}
-	rebuilt := false
+	ours := false // the broker and its folder
 	if d.brokers = p.KafkaBrokers; len(d.brokers) == 0 {
 		k, err := embedded.StartKafka(embedded.KafkaConfig{Dir: filepath.Join(p.Data, "kafka"), Log: g.err})
 		if err != nil {
 			return err
 		}
 		stops = append(stops, func(context.Context) error { return k.Close() })
-		d.brokers, rebuilt = []string{k.Addr()}, k.StartedEmpty()
+		d.brokers, ours = []string{k.Addr()}, true
 	}
 	if d.inbox, err = embedded.StartInbox(embedded.InboxConfig{Dir: filepath.Join(p.Data, "mail"), Log: g.err}); err != nil {
 		return err
@@ -141,8 +141,10 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	if err := cluster.Apply(g.ctx, 1); err != nil {
 		return err
 	}
-	if rebuilt {
-		log.Debug("the embedded broker began empty")
+	if ours {
+		if err := refit(g.ctx, cluster, d.admin, log, g.err); err != nil {
+			return err
+		}
 	}
 	ids, err := seed(g.ctx, p.Data, d.admin)
 	if err != nil {

@@ -35,6 +35,9 @@ type Config struct {
 	Log          *slog.Logger
 	// Ready answers /readyz: nil when the database answers with the schema we know. nil means always.
 	Ready func(context.Context) error
+	// Degraded names what of the process cannot do its work now, though it serves: /readyz tells it. nil
+	// means nothing, ever.
+	Degraded func() []string
 	// Closing ends the streams when it is closed, so that a server that is to stop does not wait for
 	// them. nil means never.
 	Closing <-chan struct{}

@@ -194,6 +194,10 @@ func TestHealthAsksNobodyAndReadinessTheDatabase(t *testing.T) {
 	if w := k.do("GET", "/readyz", "", "Authorization", ""); w.Code != 200 {
 		t.Errorf("readyz answered %d", w.Code)
 	}
+	k = newKit(t, func(c *Config) { c.Degraded = func() []string { return []string{"relay"} } })
+	if w := k.do("GET", "/readyz", "", "Authorization", ""); w.Code != 200 || w.Body.String() != `{"degraded":["relay"],"status":"degraded"}` {
+		t.Errorf("readyz without a broker answered %d %s", w.Code, w.Body)
+	}
 	k = newKit(t, func(c *Config) { c.Ready = notReady })
 	w := k.do("GET", "/readyz", "", "Authorization", "")
 	k.wantProblem(w, 503, "not-ready")

@@ -6,9 +6,12 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
@@ -24,14 +27,14 @@ func (s *server) publicRoutes() {
 	s.public("/healthz", "healthz", "Is the process alive?", "Asks nobody else.", func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, map[string]string{"status": "ok"})
 	})
-	s.public("/readyz", "readyz", "Can it serve?", "The database answers with the schema we know. Kafka may be away.", func(w http.ResponseWriter, r *http.Request) error {
+	s.public("/readyz", "readyz", "Can it serve?", "The database answers with the schema we know. Kafka may be away: then what publishes the events is named as degraded.", func(w http.ResponseWriter, r *http.Request) error {
 		if s.cfg.Ready != nil {
 			if err := s.cfg.Ready(r.Context()); err != nil {
 				s.cfg.Log.WarnContext(r.Context(), "not ready", "error", err)
 				return fault.New(fault.KindUnavailable, "not-ready", "The database is away, or has another schema than this version knows.")
 			}
 		}
-		return writeJSON(w, map[string]string{"status": "ready"})
+		return s.writeReady(w)
 	})
 	s.public("/openapi.json", "openapi", "This document", "OpenAPI 3.1.", func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", applicationJSON)
@@ -41,7 +44,20 @@ func (s *server) publicRoutes() {
 	for name, media := range map[string]string{"docs.js": "text/javascript; charset=utf-8", "swagger-ui.css": "text/css; charset=utf-8", "swagger-ui-bundle.js": "text/javascript; charset=utf-8"} {
 		s.bare(http.MethodGet, "/docs/"+name, s.docs(name, media))
 	}
+	s.schemaRoute()
 	s.webhookRoute()
+}
+
+// writeReady answers that the process serves, and what of it only waits for better times.
+func (s *server) writeReady(w http.ResponseWriter) error {
+	var waiting []string
+	if s.cfg.Degraded != nil {
+		waiting = s.cfg.Degraded()
+	}
+	if len(waiting) > 0 {
+		return writeJSON(w, map[string]any{"status": "degraded", "degraded": waiting})
+	}
+	return writeJSON(w, map[string]string{"status": "ready"})
 }
 
 func (s *server) docs(name, media string) func(http.ResponseWriter, *http.Request) error {
@@ -98,6 +114,30 @@ func (s *server) bare(method, path string, h func(http.ResponseWriter, *http.Req
 		if err := h(w, r); err != nil {
 			s.fail(w, req, err)
 		}
+	})
+}
+
+// schemaRoute serves what ce_dataschema of an event names.
+func (s *server) schemaRoute() {
+	const path = "/schemas/events/{type}/{version}"
+	s.bare(http.MethodGet, path, func(w http.ResponseWriter, r *http.Request) error {
+		version, isJSON := strings.CutSuffix(r.PathValue("version"), ".json")
+		major, err := strconv.Atoi(version)
+		schema, known := event.Schema(event.Type(r.PathValue("type")), major)
+		if !isJSON || err != nil || !known {
+			return fault.Absent()
+		}
+		w.Header().Set("Content-Type", "application/schema+json")
+		return s.serveFile(w, r, schema)
+	})
+	s.api.OpenAPI().AddOperation(&huma.Operation{
+		Method: http.MethodGet, Path: path, OperationID: "event-schema", Tags: []string{"public"}, Summary: "JSON Schema of an event's data", Security: []map[string][]string{},
+		Description: "The value of an event's ce_dataschema is such a path.",
+		Parameters: []*huma.Param{
+			{Name: "type", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}, Example: "order.fulfilled"},
+			{Name: "version", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}, Description: "Major version and .json.", Example: "1.json"},
+		},
+		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/schema+json": {Schema: &huma.Schema{Type: huma.TypeObject}}}}, "404": {Description: "No such type or version"}},
 	})
 }
 

@@ -18,7 +18,7 @@ import (
 // How long a rebuild waits for others.
 const (
 	rebuildLockPause = 100 * time.Millisecond // between tries; a relay that stands still lets go now and again
-	rebuildLockTime  = 30 * time.Second
+	rebuildLockTime  = 10 * time.Second
 	remakeTime       = 2 * time.Minute // Kafka deletes topics in its own time
 	remakePause      = 250 * time.Millisecond
 	forgetTime       = time.Minute     // until nobody remembers offsets of the old topic

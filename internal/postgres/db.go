@@ -49,6 +49,8 @@ type DB struct {
 	newID   func() [16]byte
 	acquire time.Duration
 
+	snapshots snapshots
+
 	mu      sync.Mutex
 	kickers []app.Kicker // guarded by mu
 }

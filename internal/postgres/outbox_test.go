@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -231,5 +232,49 @@ func insertRaw(t *testing.T, tx pgx.Tx, e event.Record) {
 	}
 	if _, err := tx.Exec(t.Context(), `INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1, $2, $3)`, e.Tenant.String(), e.Order.String(), e.Seq); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestStatusOfTheOutboxTellsItsAgeAndASnapshotThatIsHeld(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	org, _ := db.Two(t)
+	api, relay := db.API(t), db.Relay(t)
+	status := func() app.OutboxStatus {
+		t.Helper()
+		s, err := relay.OutboxStatus(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if diff := cmp.Diff(app.OutboxStatus{}, status()); diff != "" {
+		t.Errorf("an empty outbox (-want +got):\n%s", diff)
+	}
+	insert(t, api, draft(db, org, 1))
+	db.Clock.Advance(40 * time.Second)
+	insert(t, api, draft(db, org, 1))
+	db.Clock.Advance(50 * time.Second)
+	if got := status(); got.Rows != 2 || got.Lag != 90*time.Second {
+		t.Errorf("status %+v, want 2 rows, the oldest 90 s old", got)
+	}
+	reader := db.Super(t)
+	for _, sql := range []string{`BEGIN ISOLATION LEVEL REPEATABLE READ`, `SELECT 1`} {
+		if _, err := reader.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert(t, api, draft(db, org, 1)) // the world goes on, and the reader's snapshot stays
+	status()
+	db.Clock.Advance(70 * time.Second)
+	if got := status().XminHeld; got != 70*time.Second {
+		t.Errorf("the oldest snapshot is held for %s, want 70 s", got)
+	}
+	if _, err := reader.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return status().XminHeld == 0 })
+	if n, err := relay.HistorySize(t.Context()); n != 3 || err != nil {
+		t.Errorf("HistorySize() = %d, %v, want 3", n, err)
 	}
 }
