@@ -28,6 +28,10 @@ type cli struct {
 	Kafka   struct {
 		Apply kafkaApplyCmd `cmd:"" help:"Create the topics that are missing and refuse those that are wrong."`
 	} `cmd:"" help:"Topics."`
+	Events struct {
+		Rebuild eventsRebuildCmd `cmd:"" help:"Fill the topic anew from the database, when it was lost or does not fit; without --yes say what that would do."`
+		Verify  eventsVerifyCmd  `cmd:"" help:"Compare every event with what the witness saw of it on the topic; status 1 when they differ."`
+	} `cmd:"" help:"The events on the topic."`
 	Catalog struct {
 		Diff  catalogDiffCmd  `cmd:"" help:"Show what a catalogue file would change."`
 		Apply catalogApplyCmd `cmd:"" help:"Add a catalogue file's versions."`
@@ -54,6 +58,11 @@ type cli struct {
 		List workListCmd `cmd:"" help:"List the refunds to be moved by hand, oldest first."`
 		Done workDoneCmd `cmd:"" help:"Say that one was moved."`
 	} `cmd:"" help:"Refunds by hand, through the API."`
+	Audit struct {
+		Verify   auditVerifyCmd   `cmd:"" help:"Check the witness's hash chains, in the database or in an exported file; status 1 when one is broken."`
+		Export   auditExportCmd   `cmd:"" help:"Write the witness log as JSON lines, to be checked elsewhere."`
+		Findings auditFindingsCmd `cmd:"" help:"List what the witness found wrong about the topic, with what to do; status 1 when there is something."`
+	} `cmd:"" help:"The independent witness of what the topic carried."`
 	Routing routingCmd `cmd:"" help:"Print who hears which event, and how each consumer stands: lag, applied, duplicates, parked."`
 	Doctor  doctorCmd  `cmd:"" help:"Check a running installation from outside."`
 	Version versionCmd `cmd:"" help:"Print the version."`
