@@ -49,6 +49,10 @@ type Deps struct {
 	Secrets     SecretBox   // of webhooks; nil: this installation has no key for them
 	PostingJobs PostingJobs // of the worker's login
 
+	// Listeners are the consumers that may have parked an event, by name: what a redrive applies it with.
+	// Of the worker's login alone.
+	Listeners map[string]Listener
+
 	// Fallback is how long work waits for its event before it starts by itself (D20): 30 s.
 	Fallback time.Duration
 }

@@ -35,6 +35,7 @@ const (
 	franz    = "github.com/twmb/franz-go"
 	smtpKit  = "github.com/emersion/go-smtp"
 	chromedp = "github.com/chromedp"
+	stdHooks = "github.com/standard-webhooks/standard-webhooks"
 )
 
 // table has a row for every package. A library stands in the rows of the packages that own it and
@@ -72,7 +73,7 @@ var table = map[string]row{
 	"mail":                {ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"}, test: []string{smtpKit, "github.com/emersion/go-sasl"}},
 	"vault":               {ours: verbs, libs: []string{"github.com/tink-crypto/tink-go/v2"}},
 	"metrics":             {ours: verbs, libs: []string{"github.com/prometheus/client_golang"}},
-	"webhook":             {ours: verbs, test: []string{"github.com/standard-webhooks/standard-webhooks"}},
+	"webhook":             {ours: verbs, test: []string{stdHooks}},
 	"provider/sim":        {ours: []string{"fault", "provider"}},
 	"payment/manual":      {ours: []string{"fault", "money", "payment"}},
 	"payment/demo":        {ours: []string{"fault", "money", "payment"}},
@@ -89,7 +90,7 @@ var table = map[string]row{
 	"invariant/facts":      {ours: append(slices.Clone(readers), "invariant")},
 
 	// Wiring: the one place besides cmd that knows everybody (ADR 0009).
-	"process":       {ours: wired, libs: []string{"github.com/google/uuid"}},
+	"process":       {ours: wired, libs: []string{"github.com/google/uuid"}, test: []string{stdHooks}},
 	"cmd/platforma": {ours: slices.Concat(wired, checker, []string{"process", "embedded", "crashpoint"}), libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
 
 	// Programs of the build.

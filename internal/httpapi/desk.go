@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
@@ -64,7 +65,7 @@ func viewStats(st app.OrderStats) statsView {
 // routingView is the matrix of D19 with each consumer's progress.
 type routingView struct {
 	Events    []routedView   `json:"events" nullable:"false"`
-	Consumers []consumerView `json:"consumers" nullable:"false" doc:"Those of the process that answered."`
+	Consumers []consumerView `json:"consumers" nullable:"false" doc:"Those of the process that answered, and any that has parked an event."`
 }
 
 type routedView struct {
@@ -77,8 +78,10 @@ type consumerView struct {
 	Applied    int64   `json:"applied" doc:"Since the process started, as the other counts."`
 	Duplicates int64   `json:"duplicates" doc:"Redelivered, and absorbed."`
 	Retried    int64   `json:"retried"`
-	Parked     int64   `json:"parked" doc:"Refused and set aside."`
-	Stopped    int     `json:"stopped_partitions" doc:"Standing still behind an event that cannot be applied."`
+	Parked     int     `json:"parked" doc:"Events of your organisation that stand on the desk now, because they could not be applied."`
+	Held       int     `json:"held" doc:"Later events of the same orders, which wait behind them."`
+	Refused    int64   `json:"refused" doc:"Records that were not to be believed."`
+	Stopped    int     `json:"stopped_partitions" doc:"Standing still behind an event that cannot be applied; of a consumer that parks nothing."`
 	LagSeconds float64 `json:"lag_seconds" doc:"Age of the oldest event read and not yet done with."`
 }
 
@@ -91,7 +94,15 @@ func viewRouting(r app.Routing) routingView {
 		}
 	}
 	for i, c := range r.Consumers {
-		v.Consumers[i] = consumerView{Name: c.Consumer, Applied: c.Applied, Duplicates: c.Duplicates, Retried: c.Retried, Parked: c.Refused, Stopped: c.Stopped, LagSeconds: c.Age.Seconds()}
+		v.Consumers[i] = consumerView{Name: c.Consumer, Applied: c.Applied, Duplicates: c.Duplicates, Retried: c.Retried, Refused: c.Refused, Stopped: c.Stopped, LagSeconds: c.Age.Seconds()}
+	}
+	for _, p := range r.Parked {
+		i := slices.IndexFunc(r.Consumers, func(c app.ConsumerStatus) bool { return c.Name == p.Consumer })
+		if i < 0 { // it runs in another process
+			i = len(v.Consumers)
+			v.Consumers = append(v.Consumers, consumerView{Name: p.Consumer})
+		}
+		v.Consumers[i].Parked, v.Consumers[i].Held = p.Parked, p.Held
 	}
 	return v
 }

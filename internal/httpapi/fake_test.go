@@ -462,3 +462,55 @@ type problemDocument struct {
 }
 
 func notReady(context.Context) error { return errors.New("dial 10.0.0.1: refused") }
+
+var sampleWebhook = app.Endpoint{
+	ID: app.EndpointID{15: 0xe1}, Version: 3, URL: "https://hooks.example.com/", Types: []event.Type{order.EvFulfilled}, State: app.EndpointFailing, Why: app.EndpointExhausted, Since: now,
+	Secrets: []app.SecretInfo{{CreatedAt: now}}, CreatedAt: now, UpdatedAt: now,
+}
+
+var samplePosting = app.Posting{
+	ID: app.PostingID{15: 0xe2}, Endpoint: sampleWebhook.ID, Order: theOrder, Seq: 1, Event: event.ID{15: 1}, Type: order.EvFulfilled, State: app.PostingFailed, Calls: 10, LastStatus: 500, LastResult: app.PostRefused,
+	CreatedAt: now, DoneAt: now.Add(time.Minute),
+}
+
+func (f *fakeVerbs) AddEndpoint(_ context.Context, c app.Caller, in app.AddEndpoint) (app.IssuedSecret, error) {
+	return issue(f, "AddEndpoint", c, in)
+}
+
+func (f *fakeVerbs) RotateSecret(_ context.Context, c app.Caller, in app.RotateSecret) (app.IssuedSecret, error) {
+	return issue(f, "RotateSecret", c, in)
+}
+
+func issue(f *fakeVerbs, verb string, c app.Caller, in any) (app.IssuedSecret, error) {
+	return write(f, verb, c, in, app.IssuedSecret{Endpoint: sampleWebhook, Secret: "whsec_c2VjcmV0"})
+}
+
+func (f *fakeVerbs) EditEndpoint(_ context.Context, c app.Caller, in app.EditEndpoint) (app.Endpoint, error) {
+	return write(f, "EditEndpoint", c, in, sampleWebhook)
+}
+
+func (f *fakeVerbs) DeleteEndpoint(_ context.Context, c app.Caller, e app.EndpointID, _ app.Precondition) (app.Endpoint, error) {
+	return write(f, "DeleteEndpoint", c, e, sampleWebhook)
+}
+
+func (f *fakeVerbs) Endpoints(_ context.Context, c app.Caller) ([]app.Endpoint, error) {
+	return []app.Endpoint{sampleWebhook}, f.note("Endpoints", c, nil)
+}
+
+func (f *fakeVerbs) Endpoint(_ context.Context, c app.Caller, e app.EndpointID) (app.Endpoint, error) {
+	return sampleWebhook, f.note("Endpoint", c, e)
+}
+
+func (f *fakeVerbs) Postings(_ context.Context, c app.Caller, _ app.EndpointID, in app.PostingFilter) (app.Page[app.Posting], error) {
+	return app.Page[app.Posting]{Data: []app.Posting{samplePosting}}, f.note("Postings", c, in)
+}
+
+func (f *fakeVerbs) Posting(_ context.Context, c app.Caller, _ app.EndpointID, p app.PostingID) (app.Posting, error) {
+	found := samplePosting
+	found.Log = []app.PostingCall{{N: 1, At: now, Status: 500, Result: app.PostRefused, Took: 12 * time.Millisecond, Excerpt: "Oh no"}}
+	return found, f.note("Posting", c, p)
+}
+
+func (f *fakeVerbs) ReplayPosting(_ context.Context, c app.Caller, _ app.EndpointID, p app.PostingID) (app.Posting, error) {
+	return write(f, "ReplayPosting", c, p, samplePosting)
+}

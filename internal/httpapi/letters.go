@@ -31,11 +31,21 @@ type letterView struct {
 	ClosedAt    *time.Time       `json:"closed_at"`
 	Reason      *string          `json:"reason" doc:"What the person who closed it said."`
 	Abandonment *abandonmentView `json:"abandonment" doc:"Null until somebody signed to abandon it."`
+	Event       *parkedEventView `json:"event" doc:"That a consumer could not apply; null of every other source."`
 }
 
 // TransformSchema documents what may be null.
 func (*letterView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	return nullable(s, "abandonment")
+	return nullable(s, "abandonment", "event")
+}
+
+type parkedEventView struct {
+	Consumer string `json:"consumer" example:"billing"`
+	ID       string `json:"id" format:"uuid"`
+	Type     string `json:"type" example:"order.fulfilled"`
+	Seq      int    `json:"seq"`
+	Held     int    `json:"held" doc:"Later events of the order that wait behind it, for this consumer, now."`
+	Redoing  bool   `json:"redoing" doc:"It is being tried again."`
 }
 
 type abandonmentView struct {
@@ -55,6 +65,9 @@ func viewLetter(d app.DeadLetter) letterView {
 	}
 	if a := d.Abandonment; !a.FirstBy.IsZero() && a.FirstAt != nil {
 		v.Abandonment = &abandonmentView{Reason: string(a.Grounds), Text: orNull(a.Text), Proof: a.Proof, FirstBy: a.FirstBy.String(), FirstAt: stamp(*a.FirstAt), SecondBy: idOrNull(a.SecondBy)}
+	}
+	if e := d.Event; e.Consumer != "" {
+		v.Event = &parkedEventView{Consumer: e.Consumer, ID: e.ID.String(), Type: string(e.Type), Seq: e.Seq, Held: e.Held, Redoing: e.Redoing}
 	}
 	return v
 }
@@ -77,7 +90,7 @@ type letterDetailView struct {
 
 // TransformSchema documents what may be null.
 func (*letterDetailView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	return nullable(s, "abandonment", "refund")
+	return nullable(s, "abandonment", "event", "refund")
 }
 
 type letterOrderView struct {
@@ -110,7 +123,7 @@ type leftView struct {
 // advice words the suggestions.
 var advice = map[app.Suggestion]string{
 	app.SuggestNothing:   "Nothing to do: this is over.",
-	app.SuggestWait:      "Nothing to do: the item goes back by itself, and this closes when it has gone.",
+	app.SuggestWait:      "Nothing to do: the work goes on by itself, and this closes when it is through.",
 	app.SuggestRedrive:   "Try it again (redrive): the fault may be over. If it fails again, look at the provider.",
 	app.SuggestRemove:    "The provider refuses. Lift the protection or remove the resource by hand, then redrive; where that cannot be, two people abandon it with proof.",
 	app.SuggestPayByHand: "The payment provider refuses. Refund the amount another way, then two people abandon this as refunded_by_hand with the transfer's reference as proof.",
@@ -219,7 +232,7 @@ func showRedriven(_ app.Caller, all app.RedriveReport) reply[redrivenView] {
 type lettersInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
 	Cursor string `query:"cursor" maxLength:"512"`
-	State  string `query:"state" enum:"open,parked,redriven,abandoned,closed"`
+	State  string `query:"state" enum:"open,parked,redriven,abandoned,closed" doc:"open is all that need a person, parked events too; parked is those alone."`
 	Cause  string `query:"cause" maxLength:"100" doc:"Such as undo-exhausted."`
 	Order  string `query:"order" format:"uuid"`
 	Group  string `query:"group" enum:"cause" doc:"Counts instead of letters; of open ones, when no state is given."`
@@ -258,7 +271,7 @@ type redriveManyBody struct {
 type redriveManyInput struct{ Body redriveManyBody }
 
 type abandonBody struct {
-	Reason string `json:"reason" enum:"verified_absent,removed_by_hand,account_closed,refunded_by_hand,other" doc:"refunded_by_hand for a stuck refund, the others for a stuck clean-up."`
+	Reason string `json:"reason" enum:"verified_absent,removed_by_hand,account_closed,refunded_by_hand,other" doc:"refunded_by_hand for a stuck refund, the others for a stuck clean-up; other alone for what only has to be passed over, such as a parked event."`
 	Text   string `json:"text,omitempty" maxLength:"500" doc:"In your words; the first signature under other needs it."`
 	Proof  string `json:"proof,omitempty" maxLength:"500" doc:"A ticket, a protocol, a transfer's reference; the first signature needs it."`
 }
@@ -286,14 +299,15 @@ func (s *server) letterRoutes() {
 	}, s.redriveMany, showRedriven)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/redrive", ID: "redrive-dead-letter", Tag: tag, Summary: "Try stuck work again", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "The same step with a fresh budget. An item that was going back goes on going back. A signature to abandon it is void.",
+		Description: "The same step with a fresh budget. An item that was going back goes on going back. A parked event is applied again, then what waits behind it; its letter stays parked until that has " +
+			"succeeded. A signature to abandon it is void.",
 	}, func(ctx context.Context, c app.Caller, in *redriveInput) (app.DeadLetter, error) {
 		return s.verbs.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
 	}, showLetter)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/abandon", ID: "abandon-dead-letter", Tag: tag, Summary: "Sign that stuck work is given up", Who: "operator", Key: true, Errors: []int{404, 409},
 		Description: "Takes two people. The first signature changes nothing: the answer is still open and its second_by is null. The second, of another member with another login who gives the same reason, " +
-			"carries it out: a clean-up counts as done, and the item is rolled back once its refund is accepted; a refund counts as paid. A delivery is not given up: redrive or redeliver it.",
+			"carries it out: a clean-up counts as done, and the item is rolled back once its refund is accepted; a refund counts as paid; a parked event is passed over, and what waits behind it is applied. A delivery is not given up: redrive or redeliver it.",
 	}, func(ctx context.Context, c app.Caller, in *abandonInput) (app.DeadLetter, error) {
 		return s.verbs.AbandonDeadLetter(ctx, c, app.AbandonLetter{Letter: idIn[app.DeadLetter](in.ID), Grounds: app.Grounds(in.Body.Reason), Text: in.Body.Text, Proof: in.Body.Proof})
 	}, showLetter)

@@ -55,6 +55,7 @@ func describe(api huma.API) []byte {
 		{Name: "timeline", Description: "What happened, as it happens."},
 		{Name: "operations", Description: "The operator's desk."},
 		{Name: "account", Description: "The caller's own, and the organisation's settings."},
+		{Name: "webhooks", Description: "Events posted to endpoints of your own, signed as Standard Webhooks asks. Every write answers once; deliveries are at least once."},
 		{Name: "public", Description: "Without a key."},
 	}
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

@@ -65,6 +65,15 @@ var endpoints = []endpoint{
 	{name: "DELETE /v1/me/delivery-key", who: writers, keyed: true},
 	{name: "GET /v1/settings", who: "admin auditor"},
 	{name: "PUT /v1/settings", who: "admin", keyed: true, versioned: true, body: `{"version":1,"name":"Alpha","currency":"EUR","time_zone":"UTC","payment_method":"manual","safety_window":0,"payment_due_days":14,"quote_valid_days":30,"single_cycle":false,"require_idempotency_key":false,"brand_color":"#0b5fff","brand_contrast":"#ffffff"}`},
+	{name: "POST /v1/webhooks", who: "admin", keyed: true, body: `{"url":"https://hooks.example.com/x","description":"why","types":["order.created"]}`},
+	{name: "GET /v1/webhooks", who: "admin auditor"},
+	{name: "GET /v1/webhooks/{webhook}", who: "admin auditor"},
+	{name: "PATCH /v1/webhooks/{webhook}", who: "admin", keyed: true, versioned: true, body: `{"version":1,"url":"https://hooks.example.com/y","description":"why","types":["order.created"],"enabled":true}`},
+	{name: "POST /v1/webhooks/{webhook}/rotate", who: "admin", keyed: true, versioned: true, optional: true, body: `{"version":1,"overlap_hours":24}`},
+	{name: "GET /v1/webhooks/{webhook}/deliveries", who: "admin auditor"},
+	{name: "GET /v1/webhooks/{webhook}/deliveries/{posting}", who: "admin auditor"},
+	{name: "POST /v1/webhooks/{webhook}/deliveries/{posting}/replay", who: "admin", keyed: true},
+	{name: "DELETE /v1/webhooks/{webhook}", who: "admin", keyed: true, versioned: true},
 }
 
 func (e endpoint) method() string {
@@ -84,13 +93,14 @@ func (e endpoint) may() tenant.Role {
 }
 
 // things are what ids name: ours, and what another tenant has of the same.
-type things struct{ order, item, letter, refund, member string }
+type things struct{ order, item, letter, refund, member, webhook, posting string }
 
 func (th things) in(s string) string {
-	return strings.NewReplacer("{order}", th.order, "{item}", th.item, "{letter}", th.letter, "{refund}", th.refund, "{member}", th.member, "{product}", "vps").Replace(s)
+	return strings.NewReplacer("{order}", th.order, "{item}", th.item, "{letter}", th.letter, "{refund}", th.refund, "{member}", th.member, "{webhook}", th.webhook, "{posting}", th.posting, "{product}", "vps").Replace(s)
 }
 
-// thingsOf makes a draft, a refund and a dead letter in a tenant, and names the draft's.
+// thingsOf makes a draft, a refund, a dead letter and a webhook with a delivery in a tenant, and names
+// the draft's.
 func (r *real) thingsOf(org tenantKeys) things {
 	r.Helper()
 	customer, operator := org[tenant.Customer], org[tenant.Operator]
@@ -102,12 +112,23 @@ func (r *real) thingsOf(org tenantKeys) things {
 	draft := r.orderOf(r.send(customer, "POST", "/v1/orders", `{"items":[`+theVPS+`]}`))
 	var me struct{ ID string }
 	r.decode(r.send(customer, "GET", "/v1/me", ""), &me)
-	th := things{order: draft.ID, item: draft.Items[0].ID, refund: refunded.Refunds[0].ID, member: me.ID, letter: id.Of[struct{}](r.Clock.NewID()).String()}
+	th := things{order: draft.ID, item: draft.Items[0].ID, refund: refunded.Refunds[0].ID, member: me.ID, letter: id.Of[struct{}](r.Clock.NewID()).String(), posting: id.Of[struct{}](r.Clock.NewID()).String()}
+	var webhook struct{ ID string }
+	r.decode(r.send(org[tenant.Admin], "POST", "/v1/webhooks", `{"url":"https://hooks.example.com/"}`), &webhook)
+	th.webhook = webhook.ID
 	conn := r.DB.Super(r)
 	_, err := conn.Exec(r.Context(), `INSERT INTO platforma.dead_letters (tenant_id, id, order_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, reason)
 		SELECT tenant_id, $1::uuid, id, 'step', 'retryable', 'undo-exhausted', '', 'server', 6, ''::bytea, 0, created_at, created_at, '' FROM platforma.orders WHERE id = $2::uuid`, th.letter, refunded.ID)
 	if err != nil {
 		r.Fatalf("make a dead letter: %v", err)
+	}
+	_, err = conn.Exec(r.Context(), `WITH d AS (
+			INSERT INTO platforma.webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result, created_at, done_at)
+			SELECT tenant_id, $1::uuid, $2::uuid, order_id, seq, event_id, type, 2, 10, 'refused', at, at FROM platforma.order_event WHERE order_id = $3::uuid AND seq = 1 RETURNING *)
+		INSERT INTO platforma.saga_units (tenant_id, id, order_id, subject_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, undo_top, progress, detail)
+		SELECT tenant_id, id, order_id, id, 6, 'webhook', 3, 0, 9, false, false, 10, 0, 0, 0, '' FROM d`, th.posting, th.webhook, refunded.ID)
+	if err != nil {
+		r.Fatalf("make a webhook delivery: %v", err)
 	}
 	return th
 }

@@ -18,7 +18,7 @@ func TestATenantMayDemandIdempotencyKeysOfItsAPICallers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nothing := things{noID, noID, noID, noID, noID}
+	nothing := things{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
 	tried := 0
 	for _, e := range endpoints {

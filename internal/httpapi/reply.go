@@ -83,7 +83,7 @@ func serve[I, R, T any](s *server, rt route, call func(ctx context.Context, c ap
 				if !ok {
 					return app.Answer{}, fmt.Errorf("%s: result is a %T", rt.ID, result)
 				}
-				return render(req, &rt, show(c, r))
+				return render(req, &rt, show(c, toKeep(r)))
 			}
 		}
 		result, err := call(ctx, c, in)
@@ -104,6 +104,14 @@ func serve[I, R, T any](s *server, rt route, call func(ctx context.Context, c ap
 		}
 		return sendAnswer(a), err
 	})
+}
+
+// toKeep is a result without what its answer shows only once (api.md, Idempotency-Key 6).
+func toKeep[R any](result R) R {
+	if once, ok := any(result).(interface{ Kept() R }); ok {
+		return once.Kept()
+	}
+	return result
 }
 
 // render writes an answer as it is sent, and as an idempotency key keeps it.

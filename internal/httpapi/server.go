@@ -48,6 +48,7 @@ func newServer(verbs Verbs, cfg Config) *server {
 	s.timelineRoutes()
 	s.deskRoutes()
 	s.accountRoutes()
+	s.webhookRoutes()
 	s.publicRoutes()
 	s.openapi = describe(s.api)
 	return s

@@ -22,6 +22,7 @@ type Verbs interface {
 	Shop
 	Desk
 	Account
+	Webhooks
 }
 
 var _ Verbs = (*app.App)(nil)
@@ -89,6 +90,19 @@ type Account interface {
 	PutDeliveryKey(ctx context.Context, c app.Caller, armored []byte) (*app.KeyInfo, error)
 	Settings(ctx context.Context, c app.Caller) (app.Settings, error)
 	PutSettings(ctx context.Context, c app.Caller, s app.Settings, p app.Precondition) (app.Settings, error)
+}
+
+// Webhooks are where a tenant's events are posted.
+type Webhooks interface {
+	AddEndpoint(ctx context.Context, c app.Caller, in app.AddEndpoint) (app.IssuedSecret, error)
+	EditEndpoint(ctx context.Context, c app.Caller, in app.EditEndpoint) (app.Endpoint, error)
+	DeleteEndpoint(ctx context.Context, c app.Caller, e app.EndpointID, p app.Precondition) (app.Endpoint, error)
+	RotateSecret(ctx context.Context, c app.Caller, in app.RotateSecret) (app.IssuedSecret, error)
+	Endpoints(ctx context.Context, c app.Caller) ([]app.Endpoint, error)
+	Endpoint(ctx context.Context, c app.Caller, e app.EndpointID) (app.Endpoint, error)
+	Postings(ctx context.Context, c app.Caller, e app.EndpointID, f app.PostingFilter) (app.Page[app.Posting], error)
+	Posting(ctx context.Context, c app.Caller, e app.EndpointID, p app.PostingID) (app.Posting, error)
+	ReplayPosting(ctx context.Context, c app.Caller, e app.EndpointID, p app.PostingID) (app.Posting, error)
 }
 
 // Hub wakes streams: whoever subscribes to an order of a tenant hears that something was committed for

@@ -157,7 +157,7 @@ var suggestions = map[app.Suggestion]string{
 	app.SuggestPayByHand: "Refund it by hand, then two people say so.",
 	app.SuggestAddress:   "Mend the customer's address or key, then try again.",
 	app.SuggestSecond:    "One person has signed to abandon it; a second one looks at the proof.",
-	app.SuggestWait:      "Nothing to do: it closes when the item has gone.",
+	app.SuggestWait:      "Nothing to do: it closes by itself.",
 	app.SuggestNothing:   "Nothing to do.",
 }
 

@@ -64,6 +64,16 @@ type Verbs interface {
 
 	DeliveryKey(ctx context.Context, c app.Caller) (*app.KeyInfo, error)
 	PutDeliveryKey(ctx context.Context, c app.Caller, armored []byte) (*app.KeyInfo, error)
+
+	AddEndpoint(ctx context.Context, c app.Caller, in app.AddEndpoint) (app.IssuedSecret, error)
+	EditEndpoint(ctx context.Context, c app.Caller, in app.EditEndpoint) (app.Endpoint, error)
+	DeleteEndpoint(ctx context.Context, c app.Caller, e app.EndpointID, p app.Precondition) (app.Endpoint, error)
+	RotateSecret(ctx context.Context, c app.Caller, in app.RotateSecret) (app.IssuedSecret, error)
+	Endpoints(ctx context.Context, c app.Caller) ([]app.Endpoint, error)
+	Endpoint(ctx context.Context, c app.Caller, e app.EndpointID) (app.Endpoint, error)
+	Postings(ctx context.Context, c app.Caller, e app.EndpointID, f app.PostingFilter) (app.Page[app.Posting], error)
+	Posting(ctx context.Context, c app.Caller, e app.EndpointID, p app.PostingID) (app.Posting, error)
+	ReplayPosting(ctx context.Context, c app.Caller, e app.EndpointID, p app.PostingID) (app.Posting, error)
 }
 
 // Wakes tells a stream that something about an order changed. Missing a wake-up costs a poll.
@@ -222,6 +232,12 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 
 	page("GET /settings", app.ReadSettings, p.settingsPage)
 	page("POST /settings", app.WriteSettings, p.putSettings)
+	page("GET /settings/webhooks", app.ReadWebhooks, p.webhooksPage)
+	page("POST /settings/webhooks", app.WriteWebhooks, p.addWebhook)
+	page("GET /settings/webhooks/{webhook}", app.ReadWebhooks, p.webhookPage)
+	page("POST /settings/webhooks/{webhook}", app.WriteWebhooks, p.changeWebhook)
+	page("GET /settings/webhooks/{webhook}/deliveries/{delivery}", app.ReadWebhooks, p.postingPage)
+	page("POST /settings/webhooks/{webhook}/deliveries/{delivery}/replay", app.WriteWebhooks, p.replayPosting)
 
 	page("/", "", func(http.ResponseWriter, *http.Request, *visit) error { return errNoPage })
 }

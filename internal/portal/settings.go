@@ -17,6 +17,7 @@ type settingsView struct {
 	Methods  []string
 	MayWrite bool
 	Faults   []string
+	Tabs     []tab
 }
 
 func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -28,7 +29,7 @@ func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *visit) 
 }
 
 func (p *Portal) showSettings(w http.ResponseWriter, r *http.Request, v *visit, status int, s app.Settings, faults []string) error {
-	view := settingsView{S: s, Methods: p.cfg.Methods, MayWrite: p.verbs.May(v.Actor, app.WriteSettings), Faults: faults}
+	view := settingsView{S: s, Methods: p.cfg.Methods, MayWrite: p.verbs.May(v.Actor, app.WriteSettings), Faults: faults, Tabs: p.settingsTabs(v, "/settings")}
 	return p.show(w, r, status, settingsPage(p.chrome(r, v, "settings", "Settings"), view))
 }
 

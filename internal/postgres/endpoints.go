@@ -52,17 +52,22 @@ func scanEndpoint(r pgx.Rows) (app.Endpoint, error) {
 // endpointList collects endpoints with what may be known of their secrets.
 type endpointList []app.Endpoint
 
-func (l *endpointList) queue(b *pgx.Batch, sql string, t tenant.ID, e app.EndpointID, now time.Time) {
-	args := []any{uid(t)}
-	if !e.IsZero() {
-		args = append(args, uid(e))
-	}
-	each(b.Queue(sql, args...), func(r pgx.Rows) error {
-		got, err := scanEndpoint(r)
-		*l = append(*l, got)
-		return err
-	})
+// queueAll reads all of a tenant's, the oldest first.
+func (l *endpointList) queueAll(b *pgx.Batch, t tenant.ID, now time.Time) {
+	each(b.Queue(sqlEndpoints+` ORDER BY e.id`, uid(t)), l.scan)
+	each(b.Queue(sqlSecretInfo, uid(t), nil, stamp(now)), l.scanSecret)
+}
+
+// queueOne reads one, with sql that takes tenant and id.
+func (l *endpointList) queueOne(b *pgx.Batch, sql string, t tenant.ID, e app.EndpointID, now time.Time) {
+	each(b.Queue(sql, uid(t), uid(e)), l.scan)
 	each(b.Queue(sqlSecretInfo, uid(t), uid(e), stamp(now)), l.scanSecret)
+}
+
+func (l *endpointList) scan(r pgx.Rows) error {
+	e, err := scanEndpoint(r)
+	*l = append(*l, e)
+	return err
 }
 
 func (l *endpointList) scanSecret(r pgx.Rows) error {
@@ -83,7 +88,7 @@ func (l *endpointList) scanSecret(r pgx.Rows) error {
 func (db *DB) Endpoints(ctx context.Context, t tenant.ID) ([]app.Endpoint, error) {
 	var list endpointList
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
-		list.queue(b, sqlEndpoints+` ORDER BY e.id`, t, app.EndpointID{}, db.now())
+		list.queueAll(b, t, db.now())
 	})
 	if err != nil {
 		return nil, faultOr(err, "list webhook endpoints")
@@ -94,7 +99,7 @@ func (db *DB) Endpoints(ctx context.Context, t tenant.ID) ([]app.Endpoint, error
 // Endpoint reads one webhook.
 func (db *DB) Endpoint(ctx context.Context, t tenant.ID, e app.EndpointID) (app.Endpoint, error) {
 	var list endpointList
-	err := db.readTenant(ctx, t, func(b *pgx.Batch) { list.queue(b, sqlEndpoint, t, e, db.now()) })
+	err := db.readTenant(ctx, t, func(b *pgx.Batch) { list.queueOne(b, sqlEndpoint, t, e, db.now()) })
 	if err != nil {
 		return app.Endpoint{}, faultOr(err, "read webhook endpoint %s", e)
 	}
@@ -111,7 +116,7 @@ func (x *tx) ListEndpoints(ctx context.Context) ([]app.Endpoint, app.Settings, e
 	err := x.read(ctx, func(b *pgx.Batch) {
 		b.Queue(sqlEndpointsLock, x.tenant.String())
 		queueSettings(b, x.tenant, func(s app.Settings) { settings = s })
-		list.queue(b, sqlEndpoints+` ORDER BY e.id`, x.tenant, app.EndpointID{}, x.now)
+		list.queueAll(b, x.tenant, x.now)
 	}, func() error { return nil })
 	if err != nil {
 		return nil, settings, faultOr(err, "list webhook endpoints")
@@ -121,14 +126,8 @@ func (x *tx) ListEndpoints(ctx context.Context) ([]app.Endpoint, app.Settings, e
 
 // HearingEndpoints reads those that are not disabled while none moves; see app.EndpointTx.
 func (x *tx) HearingEndpoints(ctx context.Context) ([]app.Endpoint, error) {
-	var list []app.Endpoint
-	err := x.read(ctx, func(b *pgx.Batch) {
-		each(b.Queue(sqlEndpointsHearing, uid(x.tenant)), func(r pgx.Rows) error {
-			e, err := scanEndpoint(r)
-			list = append(list, e)
-			return err
-		})
-	}, func() error { return nil })
+	var list endpointList
+	err := x.read(ctx, func(b *pgx.Batch) { each(b.Queue(sqlEndpointsHearing, uid(x.tenant)), list.scan) }, func() error { return nil })
 	if err != nil {
 		return nil, faultOr(err, "list hearing webhook endpoints")
 	}
@@ -141,7 +140,7 @@ func (x *tx) LockEndpoint(ctx context.Context, e app.EndpointID, also app.Postin
 	var f app.EndpointFile
 	found := also.IsZero()
 	err := x.read(ctx, func(b *pgx.Batch) {
-		list.queue(b, sqlEndpoint+` FOR NO KEY UPDATE`, x.tenant, e, x.now)
+		list.queueOne(b, sqlEndpoint+` FOR NO KEY UPDATE`, x.tenant, e, x.now)
 		queueSettings(b, x.tenant, func(s app.Settings) { f.Settings = s })
 		if also.IsZero() {
 			return

@@ -80,7 +80,7 @@ func (db *DB) Postings(ctx context.Context, t tenant.ID, e app.EndpointID, f app
 	var known endpointList
 	var p app.Page[app.Posting]
 	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
-		known.queue(b, sqlEndpoint, t, e, db.now())
+		known.queueOne(b, sqlEndpoint, t, e, db.now())
 		each(b.Queue(sqlPostings+c.where()+fmt.Sprintf(` ORDER BY d.id DESC LIMIT %d`, n+1), c.args...), func(r pgx.Rows) error {
 			d, err := scanPosting(r)
 			p.Data = append(p.Data, d)
@@ -106,7 +106,7 @@ func (db *DB) Posting(ctx context.Context, t tenant.ID, e app.EndpointID, id app
 	var got *app.Posting
 	var log []app.PostingCall
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
-		known.queue(b, sqlEndpoint, t, e, db.now())
+		known.queueOne(b, sqlEndpoint, t, e, db.now())
 		each(b.Queue(sqlPosting, uid(t), uid(e), uid(id)), func(r pgx.Rows) error {
 			p, err := scanPosting(r)
 			got = &p

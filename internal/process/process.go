@@ -208,6 +208,7 @@ func (p *Process) startWorker(ctx context.Context) error {
 		{Name: fulfil.Deliver.String(), Workers: 4, Work: w.DeliverCredentials},
 		{Name: fulfil.Notify.String(), Workers: 4, Work: w.NotifyCustomer},
 		{Name: fulfil.Checkout.String(), Workers: 4, Work: w.CheckoutOrder},
+		{Name: fulfil.Redo.String(), Workers: 2, Work: w.RedoEvent},
 		{Name: fulfil.Webhook.String(), Workers: 16, Work: w.PostWebhook},
 	}
 	for name := range p.cfg.Providers {
@@ -234,41 +235,17 @@ func (p *Process) startWorker(ctx context.Context) error {
 	return nil
 }
 
-// startConsumers subscribes the five consumers that the process is to run, and the webhooks as a
+// startConsumers runs the consumers that the process is to run: the five of the matrix, and the webhooks as a
 // second one of the portal's.
 func (p *Process) startConsumers(run context.Context) error {
-	type subscription struct {
-		role Role
-		who  event.Consumer // whose row of the routing matrix it is
-		as   event.Consumer // its name
-		use  func(*app.App) app.Effect
-	}
-	for _, s := range []subscription{
-		{Provision, event.Provision, event.Provision, func(a *app.App) app.Effect { return a.BeginFulfilment }},
-		{Billing, event.Billing, event.Billing, func(a *app.App) app.Effect { return a.StartRefund }},
-		{Notify, event.Notify, event.Notify, func(a *app.App) app.Effect { return a.AskNotice }},
-		{Live, event.Portal, event.Portal, func(a *app.App) app.Effect { return a.FollowOrder }},
-		{Live, event.Portal, app.WebhookConsumer, func(a *app.App) app.Effect { return a.ProjectWebhooks }},
-		{Audit, event.Audit, event.Audit, func(a *app.App) app.Effect { return a.WitnessEvent }},
-	} {
-		if !p.has(s.role) {
-			continue
-		}
-		verbs := p.verbs.Worker
-		if s.role == Audit {
-			verbs = p.verbs.Audit
-		}
-		apply := s.use(verbs)
-		if p.cfg.Seam != nil {
-			apply = p.cfg.Seam.Effect(apply)
-		}
-		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: p.refusals(s.who), Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}
-		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.who, Group: groupOf(p.cfg.Kafka.Names, s.as), Apply: apply})
+	for _, s := range p.subscriptions() {
+		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: s.refusals, Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}
+		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.As, Group: p.cfg.Kafka.Names.Group(s.Name), Name: s.Name, Apply: s.Apply, Park: s.park})
 		p.readers = append(p.readers, c)
 		p.loop(run, func(ctx context.Context) {
 			for ctx.Err() == nil {
 				if err := c.Run(ctx); err != nil && ctx.Err() == nil {
-					p.cfg.Log.ErrorContext(ctx, "consumer stopped; starting it again", "consumer", string(s.as), "error", err)
+					p.cfg.Log.ErrorContext(ctx, "consumer stopped; starting it again", "consumer", s.Name, "error", err)
 					_ = kafka.Wait(ctx, time.Second)
 				}
 			}
@@ -285,22 +262,6 @@ func (p *Process) startConsumers(run context.Context) error {
 		})
 	}
 	return nil
-}
-
-// groupOf names a consumer's group: its own name, and the topic's where an installation has its own.
-func groupOf(n kafka.Names, who event.Consumer) string {
-	if n == kafka.StandardNames() {
-		return string(who)
-	}
-	return n.Events + "." + string(who)
-}
-
-// refusals go through the worker's login; the witness keeps its own.
-func (p *Process) refusals(who event.Consumer) app.Refusals {
-	if who == event.Audit {
-		return p.verbs.Audit.WitnessRefusals()
-	}
-	return p.logins[postgres.LoginWorker]
 }
 
 func (p *Process) status(context.Context) ([]app.ConsumerStatus, error) {
@@ -330,10 +291,12 @@ func (p *Process) kickAfterCommits() {
 func (p *Process) serve() {
 	mux := http.NewServeMux()
 	if db := p.logins[postgres.LoginAPI]; db != nil {
-		api := httpapi.New(p.verbs.API, httpapi.Config{Now: p.cfg.Clock.Now, NewRequestID: requestID, Hub: p.hub, Log: p.cfg.Log, Ready: db.Ping, Closing: p.closing, Limits: p.cfg.Limits})
-		for _, at := range []string{"/v1/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/problems/"} {
+		api := httpapi.New(p.verbs.API, httpapi.Config{Now: p.cfg.Clock.Now, NewRequestID: requestID, Hub: p.hub, Log: p.cfg.Log, Ready: db.Ping, Degraded: p.degraded, Closing: p.closing, Limits: p.cfg.Limits})
+		for _, at := range []string{"/v1/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/problems/", "/schemas/"} {
 			mux.Handle(at, api)
 		}
+	} else {
+		p.health(mux)
 	}
 	if p.verbs.Portal != nil {
 		mux.Handle("/", portal.New(p.verbs.Portal, portal.Config{

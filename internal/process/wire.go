@@ -56,6 +56,9 @@ func wire(cfg Config, logins map[string]*postgres.DB, verbs func(login string) *
 	if v.Portal != nil {
 		v.Portal.Passphrases = taker{db: logins[postgres.LoginPortal], vault: vault.New(cfg.PassphraseKEK)}
 	}
+	if v.Worker != nil {
+		v.Worker.Listeners = listeners(v.Worker, cfg.Seam)
+	}
 	if v.Worker == nil || logins[postgres.LoginDelivery] == nil {
 		return v, nil
 	}

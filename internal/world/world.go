@@ -216,7 +216,7 @@ func (w *World) Settle(orders ...order.ID) {
 func (w *World) queues() map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
 	v := w.Verbs.Worker
 	return map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error){
-		"validate": v.ValidateOrder, "sim": v.ProvisionItem, "refund": v.RefundItem, "deliver": v.DeliverCredentials, "notify": v.NotifyCustomer, "checkout": v.CheckoutOrder, "webhook": v.PostWebhook,
+		"validate": v.ValidateOrder, "sim": v.ProvisionItem, "refund": v.RefundItem, "deliver": v.DeliverCredentials, "notify": v.NotifyCustomer, "checkout": v.CheckoutOrder, "redrive": v.RedoEvent, "webhook": v.PostWebhook,
 	}
 }
 

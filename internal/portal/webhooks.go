@@ -1,0 +1,339 @@
+package portal
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// settingsTabs are the pages of the settings that a visitor may open.
+func (p *Portal) settingsTabs(v *visit, here string) []tab {
+	tabs := []tab{{"Organisation", "/settings", here == "/settings"}}
+	if p.verbs.May(v.Actor, app.ReadWebhooks) {
+		tabs = append(tabs, tab{"Webhooks", "/settings/webhooks", here == "/settings/webhooks"})
+	}
+	return tabs
+}
+
+// webhooksView lists the endpoints, with the form for one more.
+type webhooksView struct {
+	Tabs     []tab
+	All      []app.Endpoint
+	MayWrite bool
+	Form     webhookForm
+	Faults   []string
+}
+
+// webhookForm is what a person typed.
+type webhookForm struct {
+	URL, Description string
+	Types            []event.Type
+}
+
+// Has tells whether a type is ticked.
+func (f webhookForm) Has(t event.Type) bool { return slices.Contains(f.Types, t) }
+
+func webhookFormOf(r *http.Request) webhookForm {
+	f := webhookForm{URL: strings.TrimSpace(r.PostForm.Get("url")), Description: oneLine(r.PostForm.Get("description"))}
+	for _, t := range r.PostForm["types"] {
+		f.Types = append(f.Types, event.Type(t))
+	}
+	return f
+}
+
+func (p *Portal) webhooksPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return p.showWebhooks(w, r, v, http.StatusOK, webhookForm{}, nil)
+}
+
+func (p *Portal) showWebhooks(w http.ResponseWriter, r *http.Request, v *visit, status int, form webhookForm, faults []string) error {
+	all, err := p.verbs.Endpoints(r.Context(), v.Caller)
+	if err != nil {
+		return err
+	}
+	view := webhooksView{Tabs: p.settingsTabs(v, "/settings/webhooks"), All: all, MayWrite: p.verbs.May(v.Actor, app.WriteWebhooks), Form: form, Faults: faults}
+	return p.show(w, r, status, webhooksPage(p.chrome(r, v, "settings", "Webhooks"), v, view))
+}
+
+func (p *Portal) addWebhook(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	if p.requireFresh(w, r, v, "/settings/webhooks") {
+		return nil
+	}
+	form := webhookFormOf(r)
+	issued, err := p.verbs.AddEndpoint(r.Context(), v.Caller, app.AddEndpoint(form))
+	if wrong := wrongs(err); wrong != nil {
+		return p.showWebhooks(w, r, v, http.StatusUnprocessableEntity, form, wrong)
+	}
+	if err != nil {
+		return err
+	}
+	return p.show(w, r, http.StatusOK, secretPage(p.chrome(r, v, "settings", "Signing secret"), issued))
+}
+
+// wrongs are the faults of a form that is shown again with them; nil for anything else.
+func wrongs(err error) []string {
+	f := fault.Of(err)
+	switch {
+	case f == nil || f.Kind != fault.KindInvalid && f.Kind != fault.KindConflict || f.Code == fault.CodeVersionConflict:
+		return nil
+	case len(f.Violations) > 0:
+		return messages(f.Violations)
+	}
+	return []string{f.Detail}
+}
+
+// webhookView is one endpoint with what was posted to it.
+type webhookView struct {
+	E        app.Endpoint
+	MayWrite bool
+	Form     webhookForm
+	Faults   []string
+	State    string // of the list
+	Postings []app.Posting
+	First    bool
+	Older    string
+}
+
+// Base is the page's address.
+func (view webhookView) Base() string { return "/settings/webhooks/" + view.E.ID.String() }
+
+func (p *Portal) webhookPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	return p.showWebhook(w, r, v, http.StatusOK, nil, nil)
+}
+
+func (p *Portal) showWebhook(w http.ResponseWriter, r *http.Request, v *visit, status int, form *webhookForm, faults []string) error {
+	e, err := p.endpoint(r, v)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	f := app.PostingFilter{Cursor: q.Get("cursor"), Limit: pageSize}
+	view := webhookView{E: e, MayWrite: p.verbs.May(v.Actor, app.WriteWebhooks), Faults: faults, First: q.Get("cursor") == "", Form: webhookForm{URL: e.URL, Description: e.Description, Types: e.Types}}
+	if form != nil {
+		view.Form = *form
+	}
+	for _, s := range postingStates {
+		if s.String() == q.Get("state") {
+			f.State, view.State = &s, s.String()
+		}
+	}
+	page, err := p.verbs.Postings(r.Context(), v.Caller, e.ID, f)
+	if err != nil {
+		return err
+	}
+	if view.Postings = page.Data; page.Next != "" {
+		view.Older = view.Base() + "?" + url.Values{"state": {view.State}, "cursor": {page.Next}}.Encode()
+	}
+	return p.show(w, r, status, webhookPage(p.chrome(r, v, "settings", "Webhook"), v, view))
+}
+
+var postingStates = []app.PostingState{app.PostingPending, app.PostingDelivered, app.PostingFailed}
+
+func (p *Portal) endpoint(r *http.Request, v *visit) (app.Endpoint, error) {
+	e, err := id.Parse[app.Endpoint](r.PathValue("webhook"))
+	if err != nil {
+		return app.Endpoint{}, errNoPage
+	}
+	return p.verbs.Endpoint(r.Context(), v.Caller, e)
+}
+
+// changeWebhook takes the forms of a webhook's page: what it hears, on and off, a new secret, its end.
+func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *visit) error {
+	if err := r.ParseForm(); err != nil {
+		return unreadable(err)
+	}
+	pre, err := sentVersion(r)
+	if err != nil {
+		return err
+	}
+	e, err := p.endpoint(r, v)
+	if err != nil {
+		return err
+	}
+	here := "/settings/webhooks/" + e.ID.String()
+	do := r.PostForm.Get("do")
+	if do != "enable" && do != "disable" && p.requireFresh(w, r, v, here) {
+		return nil
+	}
+	switch do {
+	case "rotate":
+		return p.rotateSecret(w, r, v, e, pre)
+	case "delete":
+		if _, err := p.verbs.DeleteEndpoint(r.Context(), v.Caller, e.ID, pre); err != nil {
+			return err
+		}
+		p.flash(r, "The webhook is deleted, and its secret with it. Nothing is posted there any more.")
+		return see(w, r, "/settings/webhooks")
+	case "enable", "disable":
+		on := do == "enable"
+		if _, err := p.verbs.EditEndpoint(r.Context(), v.Caller, app.EditEndpoint{Endpoint: e.ID, Enabled: &on, Precondition: pre}); err != nil {
+			return err
+		}
+		p.flash(r, map[bool]string{true: "The webhook is in service. What waited is posted now.", false: "The webhook is disabled. What is pending waits; new events are not kept for it."}[on])
+		return see(w, r, here)
+	}
+	form := webhookFormOf(r)
+	_, err = p.verbs.EditEndpoint(r.Context(), v.Caller, app.EditEndpoint{Endpoint: e.ID, URL: &form.URL, Description: &form.Description, Types: &form.Types, Precondition: pre})
+	if wrong := wrongs(err); wrong != nil {
+		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, &form, wrong)
+	}
+	if err != nil {
+		return err
+	}
+	p.flash(r, "The webhook was saved.")
+	return see(w, r, here)
+}
+
+func (p *Portal) rotateSecret(w http.ResponseWriter, r *http.Request, v *visit, e app.Endpoint, pre app.Precondition) error {
+	hours, err := strconv.Atoi(r.PostForm.Get("overlap"))
+	if err != nil {
+		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, []string{"Choose how long the present secret stays valid."})
+	}
+	overlap := time.Duration(hours) * time.Hour
+	issued, err := p.verbs.RotateSecret(r.Context(), v.Caller, app.RotateSecret{Endpoint: e.ID, Overlap: &overlap, Precondition: pre})
+	if wrong := wrongs(err); wrong != nil {
+		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, wrong)
+	}
+	if err != nil {
+		return err
+	}
+	return p.show(w, r, http.StatusOK, secretPage(p.chrome(r, v, "settings", "Signing secret"), issued))
+}
+
+func (p *Portal) postingPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+	e, err := p.endpoint(r, v)
+	if err != nil {
+		return err
+	}
+	d, err := id.Parse[app.Posting](r.PathValue("delivery"))
+	if err != nil {
+		return errNoPage
+	}
+	posting, err := p.verbs.Posting(r.Context(), v.Caller, e.ID, d)
+	if err != nil {
+		return err
+	}
+	return p.show(w, r, http.StatusOK, postingPage(p.chrome(r, v, "settings", "Webhook delivery"), v, e, posting, p.verbs.May(v.Actor, app.WriteWebhooks)))
+}
+
+func (p *Portal) replayPosting(w http.ResponseWriter, r *http.Request, v *visit) error {
+	e, err := p.endpoint(r, v)
+	if err != nil {
+		return err
+	}
+	d, err := id.Parse[app.Posting](r.PathValue("delivery"))
+	if err != nil {
+		return errNoPage
+	}
+	if _, err := p.verbs.ReplayPosting(r.Context(), v.Caller, e.ID, d); err != nil {
+		return err
+	}
+	p.flash(r, "It is posted again, with the same webhook-id.")
+	return see(w, r, "/settings/webhooks/"+e.ID.String()+"/deliveries/"+d.String())
+}
+
+// endpointTone and the words of an endpoint's state.
+func endpointTone(e app.Endpoint) tone {
+	switch e.State {
+	case app.EndpointFailing:
+		return tone{"bad", "alert"}
+	case app.EndpointDisabled:
+		return tone{"calm", "pause"}
+	}
+	if e.Failures > 0 {
+		return tone{"warn", "undo"}
+	}
+	return tone{"good", "check"}
+}
+
+func endpointText(e app.Endpoint) string {
+	if e.State == app.EndpointActive && e.Failures > 0 {
+		return "Active, last calls failed"
+	}
+	return words(e.State.String())
+}
+
+// endpointWhy says what stopped an endpoint, and what to do.
+var endpointWhy = map[app.EndpointReason]string{
+	app.EndpointExhausted: "A delivery was not taken in three days of calls, so nothing is called any more. Events are kept: mend your endpoint, then post one again or take the webhook back into service.",
+	app.EndpointGone:      "It answered 410 Gone, which asks never to be called again. Enable it if that was not meant; events since then were not kept.",
+	app.EndpointByHand:    "Somebody of your organisation stopped it. New events are not kept for it.",
+}
+
+func postingTone(p app.Posting) tone {
+	switch p.State {
+	case app.PostingDelivered:
+		return tone{"good", "check"}
+	case app.PostingFailed:
+		return tone{"bad", "alert"}
+	case app.PostingDropped:
+		return tone{"calm", "cross"}
+	}
+	if p.Calls > 0 {
+		return tone{"warn", "undo"}
+	}
+	return tone{"busy", "clock"}
+}
+
+// results word what became of a call.
+var results = map[app.PostResult]string{
+	app.PostTaken: "Taken", app.PostGone: "Gone: never call again", app.PostBusy: "Not now", app.PostRedirect: "Redirected; redirects are not followed", app.PostRefused: "Refused",
+	app.PostTimeout: "No answer within 5 seconds", app.PostNoName: "The name does not resolve", app.PostNoRoute: "No connection, or it broke", app.PostBadTLS: "No TLS that can be trusted",
+	app.PostNotOpen: "The address is not on the public internet",
+}
+
+// answerText is a call's status with its meaning.
+func answerText(status int, r app.PostResult) string {
+	switch {
+	case r == "":
+		return "Not called yet"
+	case status == 0:
+		return results[r]
+	}
+	return strconv.Itoa(status) + " · " + results[r]
+}
+
+// typesText says what an endpoint hears.
+func typesText(types []event.Type) string {
+	switch len(types) {
+	case 0:
+		return "All events"
+	case 1, 2:
+		return strings.Join(namesOf(types), ", ")
+	}
+	return count(len(types), "event", "events")
+}
+
+func namesOf(types []event.Type) []string {
+	texts := make([]string, len(types))
+	for i, t := range types {
+		texts[i] = string(t)
+	}
+	return texts
+}
+
+// presentSecret is when the endpoint's present secret was made; the one before is valid until older.
+func presentSecret(e app.Endpoint) (made, older time.Time) {
+	for _, s := range e.Secrets {
+		if s.ExpiresAt.IsZero() {
+			made = s.CreatedAt
+		} else {
+			older = s.ExpiresAt
+		}
+	}
+	return made, older
+}
+
+// allTypes are the events there are.
+func allTypes() []event.Type { return order.EventTypes() }

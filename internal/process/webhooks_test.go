@@ -1,0 +1,118 @@
+package process_test
+
+import (
+	"crypto/x509"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	standard "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
+	"github.com/platforma-cloud/orders/internal/process"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/webhook"
+)
+
+// endpoint is a customer's receiver that believes an independent verifier and nothing else.
+type endpoint struct {
+	*httptest.Server
+	t *testing.T
+
+	mu      sync.Mutex
+	verify  *standard.Webhook
+	heard   []string // message ids that were verified, in the order of their coming
+	refused int
+}
+
+func receive(t *testing.T) *endpoint {
+	t.Helper()
+	e := &endpoint{t: t}
+	e.Server = httptest.NewTLSServer(http.HandlerFunc(e.take))
+	t.Cleanup(e.Close)
+	return e
+}
+
+func (e *endpoint) take(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil || e.verify == nil || e.verify.Verify(body, r.Header) != nil {
+		e.refused++
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	e.heard = append(e.heard, r.Header.Get("Webhook-Id"))
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// knows gives the receiver its secret.
+func (e *endpoint) knows(secret string) {
+	e.t.Helper()
+	v, err := standard.NewWebhook(secret)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.verify = v
+}
+
+// ids are what it heard, each once, sorted.
+func (e *endpoint) ids() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Compact(slices.Sorted(slices.Values(e.heard)))
+}
+
+// Order, topic, consumer, queue, TLS: the whole road, compared with what was committed.
+func TestEveryEventOfAnOrderReachesItsTenantsWebhookSigned(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 10)
+	receiver, second := receive(t), receive(t)
+	pool := x509.NewCertPool()
+	pool.AddCert(receiver.Certificate())
+	pool.AddCert(second.Certificate())
+	r.config.Webhook = webhook.Config{Loopback: true, RootCAs: pool}
+	base := r.start(process.API)
+	r.start(process.Worker, process.Provision, process.Billing, process.Notify)
+	r.start(process.Relay, process.Audit, process.Live)
+	r.start(process.Live, process.Worker) // two of each: partitions and units are shared
+	var all, some struct{ ID, Secret string }
+	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": receiver.URL + "/all"}, &all)
+	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": second.URL, "types": []string{"order.fulfilled"}}, &some)
+	receiver.knows(all.Secret)
+	second.knows(some.Secret)
+
+	o, _ := r.pays(base, vps("one"), vps("two"))
+	o = r.follow(base, o.ID)
+	var want, fulfilled []string
+	for _, e := range r.events(base, o.ID) {
+		want = append(want, e.ID)
+		if e.Type == "order.fulfilled" {
+			fulfilled = append(fulfilled, e.ID)
+		}
+	}
+	slices.Sort(want)
+	kafkatest.Eventually(t, "every event is posted", func() bool { return len(receiver.ids()) >= len(want) && len(second.ids()) > 0 })
+	if diff := cmp.Diff(want, receiver.ids()); diff != "" || len(want) < 10 {
+		t.Errorf("events of the order (-committed +posted and verified):\n%s", diff)
+	}
+	if diff := cmp.Diff(fulfilled, second.ids()); diff != "" {
+		t.Errorf("events of a webhook that hears one type (-committed +posted and verified):\n%s", diff)
+	}
+	if receiver.refused+second.refused > 0 {
+		t.Errorf("%d messages were not verified", receiver.refused+second.refused)
+	}
+	var log struct {
+		Data []struct{ Event, State string }
+	}
+	kafkatest.Eventually(t, "the log says so", func() bool {
+		r.api(base, tenant.Admin, http.MethodGet, "/v1/webhooks/"+all.ID+"/deliveries?limit=100&state=delivered", nil, &log)
+		return len(log.Data) == len(want)
+	})
+}
