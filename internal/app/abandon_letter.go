@@ -39,6 +39,7 @@ var grounds = map[fulfil.Kind][]Grounds{
 	fulfil.Refund:    {RefundedByHand},
 	fulfil.Notify:    {OtherGrounds},
 	fulfil.Checkout:  {OtherGrounds},
+	fulfil.Redo:      {OtherGrounds},
 }
 
 // Abandonment is who gave stuck work up, on what grounds and with which proof. Both people are members:
@@ -231,6 +232,8 @@ func (a *App) abandon(tx Tx, d *Dossier, open *DeadLetter, u *fulfil.Unit, c Cal
 			d.Order.MoveRefund(r, order.RefundAccepted, ab.Proof, now, reason)
 			d.Order.MoveRefund(r, order.RefundCompleted, "", now, reason)
 		}
+	case fulfil.Redo: // the worker passes over the event, and goes on with what waits behind it
+		u.State, u.Try, u.NextAt = fulfil.Queued, 0, now
 	default: // a notice or the asking for a payment: the order does not hang on it
 	}
 	before := d.Order.LastSeq

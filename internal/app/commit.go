@@ -198,6 +198,7 @@ func (d *Dossier) newestPart(u fulfil.UnitID, name string) *fulfil.Part {
 var causes = map[fulfil.Kind]struct{ source, code string }{
 	fulfil.Provision: {"step", "step-failed"}, fulfil.Validate: {"step", "validation-failed"}, fulfil.Refund: {"refund", "refund-failed"},
 	fulfil.Checkout: {"refund", "checkout-failed"}, fulfil.Deliver: {"mail", "delivery-failed"}, fulfil.Notify: {"mail", "notice-failed"},
+	fulfil.Redo: {"event", "event-failed"},
 }
 
 // undoExhausted is the cause of a clean-up that ended without success.

@@ -37,6 +37,8 @@ func (d DeadLetter) Suggested() Suggestion {
 		return SuggestNothing
 	case d.Abandonment.Awaits():
 		return SuggestSecond
+	case d.Event.Redoing:
+		return SuggestWait // it is being tried again, and closes when that succeeds
 	case d.Code == "step-failed":
 		return SuggestWait // its item goes back; what hangs on the way has a letter of its own
 	case d.Source == "step" && refused:
@@ -117,7 +119,7 @@ func detailOf(l DeadLetter, rec SagaRecord) LetterDetail {
 	}
 	for i := range rec.Log {
 		e := &rec.Log[i]
-		if e.Unit != l.Unit || e.What == LogIntent || e.What == LogAnswer && e.Part != l.Step {
+		if e.Unit != l.Unit || e.What == LogIntent || e.What == LogAnswer && e.Part != l.Step && l.Source != causes[fulfil.Redo].source {
 			continue
 		}
 		v.Calls = append(v.Calls, *e)

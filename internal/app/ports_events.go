@@ -12,7 +12,7 @@ import (
 // OutboxRow is one committed event, or one dead letter, that does not stand on the topic yet.
 type OutboxRow struct {
 	ID int64
-	// Record is the event. Of a dead letter only its Tenant and Order are set.
+	// Record is the event. Of a dead letter it is the event that was parked, or only Tenant and Order are set.
 	Record event.Record
 	// Letter is set instead, when a dead letter waits for its own topic.
 	Letter *DeadLetter
@@ -107,9 +107,10 @@ type RelayStatus struct {
 
 // Effect applies one event to the database, exactly once: it opens InTenant with the event's tenant
 // and the consumer's InboxMark, so its rows and the mark commit together. It returns ErrDuplicate when
-// the mark has passed the event, a fault of KindNotFound when the event's tenant has no such order, and
-// a fault of KindUnavailable when the database is away (that costs no retry). It makes no network
-// call: an effect is rows, work among them.
+// the mark has passed the event, ErrHeld when an earlier one of the order is parked (the wait is noted then,
+// and committed), a fault of KindNotFound when the event's tenant has no such order, and a fault of
+// KindUnavailable when the database is away (that costs no retry). It makes no network call: an effect is
+// rows, work among them.
 type Effect func(ctx context.Context, ev event.Event) error
 
 // Refusal is a record that a consumer did not apply, because it could not be trusted.
@@ -133,10 +134,13 @@ type Refusals interface {
 // ConsumerStatus is how a consumer of this process stands, for GET /v1/routing.
 type ConsumerStatus struct {
 	Consumer   string        // its group
+	Name       string        // in the inbox and on dead letters
 	Age        time.Duration // of the oldest event read and not yet done with; 0 when caught up
 	Applied    int64         // since the process started, as the other counts
 	Duplicates int64         // redelivered, and absorbed by the inbox
 	Retried    int64
+	Parked     int64 // set aside after the last retry
+	Held       int64 // heard behind a parked event of their order, redelivered ones too
 	Refused    int64
-	Stopped    int // partitions standing still behind an event that cannot be applied
+	Stopped    int // partitions standing still behind an event that cannot be applied: of a consumer that parks nothing
 }

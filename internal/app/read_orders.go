@@ -83,6 +83,7 @@ type RoutedEvent struct {
 type Routing struct {
 	Events    []RoutedEvent
 	Consumers []ConsumerStatus
+	Parked    []ParkedCount // of the caller's organisation, now
 }
 
 // Routing reads the matrix from the consumers' own subscriptions.
@@ -94,10 +95,10 @@ func (a *App) Routing(ctx context.Context, c Caller) (Routing, error) {
 	for _, t := range order.EventTypes() {
 		r.Events = append(r.Events, RoutedEvent{Type: t, Consumers: event.Routing[t]})
 	}
-	if a.Consumers == nil {
-		return r, nil
+	var err error
+	if r.Parked, err = a.Store.ParkedCounts(ctx, c.Tenant); err != nil || a.Consumers == nil {
+		return r, err
 	}
-	status, err := a.Consumers(ctx)
-	r.Consumers = status
+	r.Consumers, err = a.Consumers(ctx)
 	return r, err
 }

@@ -37,6 +37,15 @@ func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLette
 			return DeadLetter{}, err
 		}
 		now, voided := tx.Now(), ""
+		if u.Kind == fulfil.Redo { // the letter stays parked until the event was applied
+			if open.Abandonment.Awaits() {
+				voided = "; a signature to abandon it is void"
+			}
+			open.Reason, open.Abandonment, open.Event.Redoing = orElse(reason, "tried again"), Abandonment{}, true
+			d.decide(*open, now, "tried again by "+event.ActorText(c.Actor)+said(reason)+voided)
+			tx.Save(d) // the order has not moved: no version, no event
+			return *open, nil
+		}
 		for i := range d.Letters { // the same work may have failed on the way there and on the way back
 			if o := &d.Letters[i]; o.Unit == u.ID && (o.ID == l || o.Code == undoExhausted) {
 				if o.Abandonment.Awaits() {

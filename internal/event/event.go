@@ -46,6 +46,16 @@ type Event struct {
 	TopicID   [16]byte // where it was read; a rebuilt topic has another id
 	Partition int32
 	Offset    int64
+	LoggedAt  time.Time // by the broker
+}
+
+// Stored is an event as a consumer receives it, from its row of order_event instead of the topic.
+func Stored(r Record) (Event, error) {
+	ev := Event{Record: r}
+	if err := json.Unmarshal(r.Data, &ev.Payload); err != nil {
+		return Event{}, fmt.Errorf("decode event %d of order %s: %w", r.Seq, r.Order, err)
+	}
+	return ev, nil
 }
 
 // Data is the payload of every type: the order's state carried along, and the thing the event is

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/platforma-cloud/orders/internal/app"
 )
 
 // EventPartitions is how many partitions the events have, for ever: another number would send an
@@ -38,12 +40,16 @@ type topic struct {
 
 func (n Names) topics() []topic {
 	keep := map[string]string{"retention.ms": fmt.Sprint(retention.Milliseconds())}
-	return []topic{
+	topics := []topic{
 		// With the producer's time, a rebuild of old events would be deleted by retention at once.
 		{n.Events, EventPartitions, map[string]string{"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}, keep},
 		{n.Positions, 1, map[string]string{"cleanup.policy": "compact"}, nil},
 		{n.Letters, 1, map[string]string{"cleanup.policy": "delete"}, keep},
 	}
+	for _, consumer := range app.Parking() {
+		topics = append(topics, topic{n.Parked(consumer), 1, map[string]string{"cleanup.policy": "delete"}, keep})
+	}
+	return topics
 }
 
 // Apply creates the topics that are missing, with the given number of replicas (3 in production,

@@ -28,7 +28,9 @@ const (
 type Subscription struct {
 	Consumer event.Consumer // whose row of the routing matrix is heard
 	Group    string         // Kafka's group, and the name in counters and refusals
+	Name     string         // in the inbox and on dead letters; "" is the Consumer's own
 	Apply    app.Effect
+	Park     app.Park // nil: its partition stands still behind an event that cannot be applied
 }
 
 // ConsumerDeps are what a consumer works with.
@@ -46,15 +48,16 @@ type ConsumerDeps struct {
 // is delivered twice: a consumer that lost its partition and does not know it yet is harmless.
 //
 // An effect that fails is retried in place, after 2, 4, 8, 16 and 30 s (D5), while its partition waits
-// so that order holds; a database that is away costs no retry. After the last retry the partition
-// stands still: the error is logged loudly, counted in ConsumerStatus.Stopped, and the event is tried
-// again every 30 s until it goes through. Nothing is skipped and nothing is lost, but all orders of that
-// partition wait (about a twelfth of them).
+// so that order holds; a database that is away costs no retry. After the last retry the event is parked:
+// a dead letter says so, later events of its order wait behind it, and all other orders go on. A consumer
+// that parks nothing (the witness) stands still instead: the error is logged loudly, counted in
+// ConsumerStatus.Stopped, and the event is tried again every 30 s until it goes through, while all orders of
+// that partition wait (about a twelfth of them). Either way nothing is skipped and nothing is lost.
 type Consumer struct {
 	ConsumerDeps
 	sub Subscription
 
-	applied, duplicates, retried, refused atomic.Int64
+	applied, duplicates, retried, parked, held, refused atomic.Int64
 
 	mu    sync.Mutex
 	parts map[int32]*partition // guarded by mu; those assigned now
@@ -63,14 +66,17 @@ type Consumer struct {
 // NewConsumer makes a consumer. Several processes may run the same subscription: Kafka spreads the
 // partitions over them.
 func NewConsumer(d ConsumerDeps, s Subscription) *Consumer {
+	if s.Name == "" {
+		s.Name = string(s.Consumer)
+	}
 	return &Consumer{ConsumerDeps: d, sub: s, parts: map[int32]*partition{}}
 }
 
 // Status is how the consumer stands in this process.
 func (c *Consumer) Status() app.ConsumerStatus {
 	s := app.ConsumerStatus{
-		Consumer: c.sub.Group, Applied: c.applied.Load(), Duplicates: c.duplicates.Load(),
-		Retried: c.retried.Load(), Refused: c.refused.Load(),
+		Consumer: c.sub.Group, Name: c.sub.Name, Applied: c.applied.Load(), Duplicates: c.duplicates.Load(),
+		Retried: c.retried.Load(), Parked: c.parked.Load(), Held: c.held.Load(), Refused: c.refused.Load(),
 	}
 	now := c.Clock.Now()
 	c.mu.Lock()
@@ -220,6 +226,6 @@ func decode(rec *kgo.Record) (event.Event, error) {
 	if err != nil {
 		return ev, fmt.Errorf("record %d of partition %d: %w", rec.Offset, rec.Partition, err)
 	}
-	ev.TopicID, ev.Partition, ev.Offset = topicOf(rec), rec.Partition, rec.Offset
+	ev.TopicID, ev.Partition, ev.Offset, ev.LoggedAt = topicOf(rec), rec.Partition, rec.Offset, rec.Timestamp.UTC()
 	return ev, nil
 }

@@ -38,6 +38,17 @@ func NamesFor(topic, relay string) Names {
 	return Names{Events: topic, Positions: topic + ".relay", Letters: topic + ".fulfilment.dlq", Relay: relay}
 }
 
+// Group is the name of a consumer's group: its own name, and the topic's where an installation has its own.
+func (n Names) Group(consumer string) string {
+	if n == StandardNames() {
+		return consumer
+	}
+	return n.Events + "." + consumer
+}
+
+// Parked is the topic of the events that a consumer has set aside.
+func (n Names) Parked(consumer string) string { return n.Events + "." + consumer + ".dlq" }
+
 // client opens a client; it connects with the first request.
 func (c Cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID("platforma")}, opts...)...)

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
 )
 
 // letter is a dead letter of the saga as it stands on its topic: what failed and how often, by ids
@@ -30,7 +31,46 @@ type letter struct {
 	At            time.Time `json:"at"`
 }
 
-func letterRecord(topic string, row app.OutboxRow) (*kgo.Record, error) {
+// parkedRecord is an event that a consumer has set aside: the record as it was published, byte for byte, and
+// beside its own headers where it stood and why it stands here. An event that waited behind another was not
+// read from the topic when it was tried, so it has no place there.
+func parkedRecord(names Names, row app.OutboxRow) *kgo.Record {
+	l, e := row.Letter, row.Letter.Event
+	m := event.Encode(row.Record)
+	rec := &kgo.Record{Topic: names.Parked(e.Consumer), Key: m.Key, Value: m.Value}
+	add := func(key string, value []byte) {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: key, Value: value})
+	}
+	for _, h := range m.Headers {
+		add(h.Key, h.Value)
+	}
+	add("dlq.original-topic", []byte(names.Events))
+	if e.TopicID != [16]byte{} {
+		add("dlq.original-partition", strconv.AppendInt(nil, int64(e.Partition), 10))
+		add("dlq.original-offset", strconv.AppendInt(nil, e.Offset, 10))
+		add("dlq.original-timestamp", strconv.AppendInt(nil, e.LoggedAt.UnixMilli(), 10))
+	}
+	add("dlq.consumer-group", []byte(names.Group(e.Consumer)))
+	for _, h := range failure(l) {
+		add(h[0], []byte(h[1]))
+	}
+	return rec
+}
+
+// failure is what every dead letter says of its failure; the message is a code of a closed set.
+func failure(l *app.DeadLetter) [][2]string {
+	return [][2]string{
+		{"dlq.attempts", strconv.Itoa(l.Attempts)},
+		{"dlq.error-class", l.Class.String()},
+		{"dlq.error-message", l.Message()},
+		{"dlq.first-failed-at", l.FirstFailedAt.UTC().Format(time.RFC3339Nano)},
+	}
+}
+
+func letterRecord(names Names, row app.OutboxRow) (*kgo.Record, error) {
+	if row.Letter.Event.Consumer != "" {
+		return parkedRecord(names, row), nil
+	}
 	l, tenant, order := row.Letter, row.Record.Tenant.String(), row.Record.Order.String()
 	v := letter{
 		ID: l.ID.String(), TenantID: tenant, OrderID: order, Source: l.Source, Class: l.Class.String(), Code: l.Code, Step: l.Step, Attempts: l.Attempts,
@@ -46,16 +86,12 @@ func letterRecord(topic string, row app.OutboxRow) (*kgo.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode dead letter %s: %w", l.ID, err)
 	}
-	rec := &kgo.Record{Topic: topic, Key: []byte(order), Value: value}
-	for _, h := range [][2]string{
+	rec := &kgo.Record{Topic: names.Letters, Key: []byte(order), Value: value}
+	for _, h := range append([][2]string{
 		{"ce_tenantid", tenant},
 		{"ce_subject", order},
 		{"content-type", "application/json"},
-		{"dlq.attempts", strconv.Itoa(l.Attempts)},
-		{"dlq.error-class", v.Class},
-		{"dlq.error-message", l.Code},
-		{"dlq.first-failed-at", v.FirstFailedAt.Format(time.RFC3339Nano)},
-	} {
+	}, failure(l)...) {
 		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h[0], Value: []byte(h[1])})
 	}
 	return rec, nil

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,6 +147,7 @@ func (p *partition) one(ctx context.Context, rec *kgo.Record) error {
 		return nil
 	}
 	defer p.stopped.Store(false)
+	var failed time.Time // first
 	for try := 0; ; {
 		if err == nil {
 			err = c.sub.Apply(ctx, ev)
@@ -159,21 +161,52 @@ func (p *partition) one(ctx context.Context, rec *kgo.Record) error {
 		case errors.Is(err, app.ErrDuplicate):
 			c.duplicates.Add(1)
 			return nil
+		case errors.Is(err, app.ErrHeld):
+			c.held.Add(1)
+			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case refused:
 			return c.refuse(ctx, rec, code)
 		case away(err): // costs no retry
 		case try < len(retryWaits):
+			if try == 0 {
+				failed = c.Clock.Now()
+			}
 			wait = c.scaled(retryWaits[try])
 			try++
 			c.retried.Add(1)
+		case c.sub.Park != nil:
+			return p.park(ctx, app.Poison{Consumer: c.sub.Name, Event: ev, Attempts: try + 1, FirstFailedAt: failed, Err: err})
 		default:
 			wait = c.scaled(stoppedPause)
 			p.stopped.Store(true)
 		}
-		p.log(ctx, ev, try, wait, err)
+		p.tell(ctx, ev, try, wait, err)
 		if err = c.Pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// park sets an event aside. It goes on until the database has it.
+func (p *partition) park(ctx context.Context, poison app.Poison) error {
+	c := p.c
+	for {
+		err := c.sub.Park(ctx, poison)
+		switch {
+		case err == nil:
+			c.parked.Add(1)
+			p.log(poison.Event).ErrorContext(ctx, "event parked: its order's later events wait behind it, see the desk", "attempts", poison.Attempts, "error", poison.Err)
+			return nil
+		case errors.Is(err, app.ErrDuplicate): // who had the partition before was slow, and did it after all
+			c.duplicates.Add(1)
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		p.log(poison.Event).WarnContext(ctx, "event cannot be parked yet", "error", errors.Join(err, poison.Err))
+		if err := c.Pause(ctx, awayPause); err != nil {
 			return err
 		}
 	}
@@ -189,9 +222,13 @@ func (c *Consumer) scaled(d time.Duration) time.Duration {
 	return (d + time.Duration(float64(d)*jitterMost*c.Random())) / time.Duration(max(1, c.Clock.Speed()))
 }
 
-func (p *partition) log(ctx context.Context, ev event.Event, try int, wait time.Duration, err error) {
-	log := p.c.Log.With("consumer", p.c.sub.Group, "partition", p.number, "offset", ev.Offset, "type", ev.Type,
-		"tenant", ev.Tenant, "order", ev.Order, "seq", ev.Seq, "attempt", try, "next", wait, "error", err)
+func (p *partition) log(ev event.Event) *slog.Logger {
+	return p.c.Log.With("consumer", p.c.sub.Group, "partition", p.number, "offset", ev.Offset, "type", ev.Type, "tenant", ev.Tenant, "order", ev.Order, "seq", ev.Seq)
+}
+
+// tell logs that an event is tried again.
+func (p *partition) tell(ctx context.Context, ev event.Event, try int, wait time.Duration, err error) {
+	log := p.log(ev).With("attempt", try, "next", wait, "error", err)
 	if p.stopped.Load() {
 		log.ErrorContext(ctx, "partition stands still: its next event cannot be applied and all retries are used up")
 		return

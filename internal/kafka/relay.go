@@ -282,7 +282,7 @@ func fence(ctx context.Context, cl *kgo.Client) error {
 
 func record(names Names, row app.OutboxRow) (*kgo.Record, error) {
 	if row.Letter != nil {
-		return letterRecord(names.Letters, row)
+		return letterRecord(names, row)
 	}
 	return eventRecord(names, row.Record), nil
 }

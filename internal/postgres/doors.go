@@ -49,10 +49,17 @@ func (db *DB) inTenant(ctx context.Context, t tenant.ID, with app.With, fn func(
 	}
 	defer c.Release()
 	x := &tx{db: db, conn: c, tenant: t, with: with, now: db.now(), loaded: map[*app.Dossier]*loaded{}}
-	if err := fn(x); err != nil {
+	err = fn(x)
+	switch {
+	case err == nil:
+		err = x.commit(ctx)
+	case !errors.Is(err, app.ErrHeld):
 		return errors.Join(err, x.rollback(ctx))
 	}
-	return x.commit(ctx)
+	if errors.Is(err, app.ErrHeld) {
+		return x.keepHeld(ctx, err)
+	}
+	return err
 }
 
 // readTenant reads in one round trip, everything from one snapshot.

@@ -183,7 +183,7 @@ func (db *DB) DeadLetters(ctx context.Context, t tenant.ID, f app.DeadLetterFilt
 	n := pageSize(f.Limit)
 	var p app.Page[app.DeadLetter]
 	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
-		each(b.Queue(`SELECT `+letterColumns+` FROM dead_letters`+c.where()+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1), c.args...), func(r pgx.Rows) error {
+		each(b.Queue(`SELECT `+letterRead+` FROM dead_letters`+c.where()+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1), c.args...), func(r pgx.Rows) error {
 			d, err := scanLetter(r)
 			p.Data = append(p.Data, d)
 			return err
@@ -204,8 +204,8 @@ func letterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
 	c.add(`tenant_id = ?`, uid(t))
 	switch {
 	case f.State == nil:
-	case *f.State == app.LetterOpen: // with the condition of the partial indexes, which a parameter would never meet
-		c.parts = append(c.parts, fmt.Sprintf(`state IN (%d, %d) AND state = %d`, app.LetterOpen, app.LetterParked, app.LetterOpen))
+	case *f.State == app.LetterOpen: // all that need a person, with the condition of the partial indexes, which a parameter would never meet
+		c.parts = append(c.parts, fmt.Sprintf(`state IN (%d, %d)`, app.LetterOpen, app.LetterParked))
 	default:
 		c.add(`state = ?::smallint`, int16(*f.State))
 	}

@@ -25,10 +25,11 @@ const (
 	sqlPending = `
 		SELECT o.id, o.tenant_id, o.order_id, o.dead_letter_id,
 			e.seq, e.event_id, e.type, e.actor, e.at, e.causation_id, e.correlation_id, e.traceparent, e.data,
-			d.item_id, d.unit_id, d.source, d.class, d.error_code, d.detail, d.step, d.attempts, d.payload_sha256, d.state, d.first_failed_at, d.at, d.closed_at, d.reason
+			d.item_id, d.unit_id, d.source, d.class, d.error_code, d.detail, d.step, d.attempts, d.payload_sha256, d.state, d.first_failed_at, d.at, d.closed_at, d.reason,
+			d.consumer, d.topic_id, d.part, d.off, d.logged_at
 		FROM (SELECT id, tenant_id, order_id, seq, dead_letter_id FROM outbox ORDER BY id LIMIT $1) o
-		LEFT JOIN order_event e ON e.tenant_id = o.tenant_id AND e.order_id = o.order_id AND e.seq = o.seq
 		LEFT JOIN dead_letters d ON d.tenant_id = o.tenant_id AND d.id = o.dead_letter_id
+		LEFT JOIN order_event e ON e.tenant_id = o.tenant_id AND e.order_id = o.order_id AND e.seq = coalesce(o.seq, d.seq)
 		ORDER BY o.id`
 	sqlDurable      = `SET LOCAL synchronous_commit = on`
 	sqlRelayRow     = `INSERT INTO relays (shard, epoch, batch) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING`
@@ -105,17 +106,21 @@ func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
 	var eventType, actor, trace, data, source, class, code, detail, step, reason pgtype.Text
 	var hash []byte
 	var d app.DeadLetter
+	var parked parkedRow
 	err := r.Scan(&o.ID, intoID(&e.Tenant), intoID(&e.Order), intoID(&letter),
 		&seq, intoID(&e.ID), &eventType, &actor, intoTime(&e.At), intoID(&e.Causation), intoID(&e.Correlation), &trace, &data,
-		intoID(&d.Item), intoID(&d.Unit), &source, &class, &code, &detail, &step, &attempts, &hash, &state, intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &reason)
+		intoID(&d.Item), intoID(&d.Unit), &source, &class, &code, &detail, &step, &attempts, &hash, &state, intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &reason,
+		&parked.consumer, &parked.topic, &parked.part, &parked.off, intoTime(&d.Event.LoggedAt))
 	if err != nil {
 		return o, fmt.Errorf("read outbox row: %w", err)
 	}
-	if letter.IsZero() {
-		if !seq.Valid {
-			return o, fmt.Errorf("outbox row %d has no event", o.ID)
-		}
+	if (letter.IsZero() || parked.consumer.Valid) && !seq.Valid {
+		return o, fmt.Errorf("outbox row %d has no event", o.ID)
+	}
+	if seq.Valid {
 		e.Seq, e.Type, e.Actor, e.Traceparent, e.Data = int(seq.Int32), event.Type(eventType.String), actor.String, trace.String, []byte(data.String)
+	}
+	if letter.IsZero() {
 		return o, nil
 	}
 	if !source.Valid {
@@ -124,6 +129,10 @@ func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
 	d.ID, d.Order, d.Source, d.Class, d.Code, d.Detail, d.Step = letter, e.Order, source.String, classOf(class.String), code.String, detail.String, step.String
 	d.Attempts, d.State, d.Reason = int(attempts.Int32), app.DeadLetterState(state.Int32), reason.String
 	copy(d.PayloadSHA256[:], hash)
+	if parked.consumer.Valid {
+		parked.into(&d.Event)
+		d.Event.ID, d.Event.Type, d.Event.Seq = e.ID, e.Type, e.Seq
+	}
 	o.Letter = &d
 	return o, nil
 }

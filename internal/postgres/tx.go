@@ -145,7 +145,9 @@ func (x *tx) commit(ctx context.Context) error {
 		return errors.Join(x.wrong, x.rollback(ctx))
 	}
 	if !x.begun && (x.with.Key != nil || x.with.Inbox != nil) {
-		if err := x.Begin(ctx); err != nil {
+		if err := x.Begin(ctx); errors.Is(err, app.ErrHeld) {
+			return err
+		} else if err != nil {
 			return errors.Join(err, x.rollback(ctx))
 		}
 	}
@@ -176,6 +178,15 @@ func (x *tx) commit(ctx context.Context) error {
 	return nil
 }
 
+// keepHeld commits what the mark notes of an event that waits behind a parked one, and nothing else.
+func (x *tx) keepHeld(ctx context.Context, held error) error {
+	x.Discard()
+	if err := x.commit(ctx); err != nil {
+		return err
+	}
+	return held
+}
+
 func (x *tx) rollback(ctx context.Context) error {
 	if !x.begun {
 		return nil
@@ -186,7 +197,7 @@ func (x *tx) rollback(ctx context.Context) error {
 // faultOr wraps an error with what was being done, but for the ends that a caller compares with.
 func faultOr(err error, format string, args ...any) error {
 	var replay *app.Replayed
-	if fault.Of(err) != nil || errors.As(err, &replay) || errors.Is(err, app.ErrDuplicate) {
+	if fault.Of(err) != nil || errors.As(err, &replay) || errors.Is(err, app.ErrDuplicate) || errors.Is(err, app.ErrHeld) {
 		return err
 	}
 	return fmt.Errorf(format+": %w", append(args, err)...)

@@ -1,0 +1,61 @@
+package process
+
+import (
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/postgres"
+)
+
+// listeners are the consumers whose effects are the worker's, by name: what the consumers apply, and what a
+// redrive applies of the events that they parked.
+func listeners(w *app.App, seam Seam) map[string]app.Listener {
+	all := map[string]app.Listener{}
+	for _, l := range []app.Listener{
+		{Name: string(event.Provision), As: event.Provision, Apply: w.BeginFulfilment},
+		{Name: string(event.Billing), As: event.Billing, Apply: w.StartRefund},
+		{Name: string(event.Notify), As: event.Notify, Apply: w.AskNotice},
+		{Name: string(event.Portal), As: event.Portal, Apply: w.FollowOrder},
+		{Name: string(app.WebhookConsumer), As: event.Portal, Apply: w.ProjectWebhooks},
+	} {
+		if seam != nil {
+			l.Apply = seam.Effect(l.Apply)
+		}
+		all[l.Name] = l
+	}
+	return all
+}
+
+// subscription is a consumer that a process runs.
+type subscription struct {
+	app.Listener
+	refusals app.Refusals
+	park     app.Park // nil: it stands still behind what it cannot apply
+}
+
+// subscriptions are the consumers of the roles that the process has.
+func (p *Process) subscriptions() []subscription {
+	var all []subscription
+	for _, of := range []struct {
+		role  Role
+		names []string
+	}{
+		{Provision, []string{string(event.Provision)}},
+		{Billing, []string{string(event.Billing)}},
+		{Notify, []string{string(event.Notify)}},
+		{Live, []string{string(event.Portal), string(app.WebhookConsumer)}},
+	} {
+		for _, name := range of.names {
+			if p.has(of.role) {
+				all = append(all, subscription{Listener: p.verbs.Worker.Listeners[name], refusals: p.logins[postgres.LoginWorker], park: p.verbs.Worker.ParkEvent})
+			}
+		}
+	}
+	if p.has(Audit) {
+		witness := app.Listener{Name: string(event.Audit), As: event.Audit, Apply: p.verbs.Audit.WitnessEvent}
+		if p.cfg.Seam != nil {
+			witness.Apply = p.cfg.Seam.Effect(witness.Apply)
+		}
+		all = append(all, subscription{Listener: witness, refusals: p.verbs.Audit.WitnessRefusals()})
+	}
+	return all
+}
