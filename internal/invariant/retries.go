@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -98,34 +99,38 @@ func refusedSurely(result string) bool {
 }
 
 func (l *look) bounded(it *Item, step string, all []attempt) {
-	noRoom := l.noRoom(it, all)
+	part, _, _ := strings.Cut(step, ",")
 	var last *attempt
 	n := 0
 	for i := range all {
 		a := &all[i]
+		until := time.Time{}
+		if i+1 < len(all) {
+			until = all[i+1].at
+		}
 		if i > 0 && hard(all[i-1].result) && !l.Died {
 			l.broken(it.Order, "item %s, %s: called again after %s", it.ID, step, all[i-1].result)
 		}
-		if !a.counted {
+		if !a.counted || l.noRoom(it, part, a.at, until) {
 			continue
 		}
-		if n++; last != nil && !noRoom && n <= mostCalls {
+		if n++; last != nil && n <= mostCalls {
 			l.gap(it, step, n-1, *last, *a, i > 0 && last == &all[i-1])
 		}
 		last = a
 	}
-	if most := mostCalls; n > most && !noRoom {
-		l.broken(it.Order, "item %s, %s: %d calls, at most %d are allowed", it.ID, step, n, most)
+	if n > mostCalls {
+		l.broken(it.Order, "item %s, %s: %d calls, at most %d are allowed", it.ID, step, n, mostCalls)
 	}
 }
 
-// noRoom tells whether the provider found out too late that there was no room: then its log does not
-// tell which calls were waits for capacity, and the step is left out.
-func (l *look) noRoom(it *Item, all []attempt) bool {
-	visible := slices.ContainsFunc(all, func(a attempt) bool { return a.result == "no_capacity" })
-	return !visible && slices.ContainsFunc(l.Log, func(g LogLine) bool {
+// noRoom tells whether a call was a wait for capacity that only our own log shows: the provider took it, and
+// found out afterwards that there was no room. It is one where a line of the part says so between the
+// call and the next.
+func (l *look) noRoom(it *Item, part string, from, until time.Time) bool {
+	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
 		u := l.units[g.Unit]
-		return g.Class == "capacity" && u != nil && u.Item == it.ID
+		return g.Class == "capacity" && g.Part == part && u != nil && u.Item == it.ID && !g.At.Before(from) && (until.IsZero() || g.At.Before(until))
 	})
 }
 
