@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/httpapi"
+)
+
+// serveMetrics answers Prometheus on a listener of its own, which customers do not reach. It gives the
+// address, and how to stop.
+func serveMetrics(ctx context.Context, address string, h http.Handler) (at string, stop func(context.Context) error, err error) {
+	var cfg net.ListenConfig
+	lis, err := cfg.Listen(ctx, "tcp", address)
+	if err != nil {
+		return "", nil, fmt.Errorf("listen for metrics (choose another --metrics-listen?): %w", err)
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout, WriteTimeout: 10 * time.Second}
+	go func() { _ = srv.Serve(lis) }()
+	return lis.Addr().String(), srv.Shutdown, nil
+}
