@@ -22,9 +22,10 @@ import (
 type eventsRebuildCmd struct {
 	database
 	brokers
-	Replicas int  `default:"3" help:"Copies of each topic."`
-	Yes      bool `help:"Do it. Without it the command only says what it would do."`
-	JSON     bool `help:"Print as JSON."`
+	Replicas int           `default:"3" help:"Copies of each topic."`
+	Wait     time.Duration `default:"30s" help:"How long to wait for a relay to let go."`
+	Yes      bool          `help:"Do it. Without it the command only says what it would do."`
+	JSON     bool          `help:"Print as JSON."`
 }
 
 // Run deletes the events' topic and fills it anew from the database; without --yes it only explains.
@@ -43,8 +44,11 @@ func (c *eventsRebuildCmd) Run(g *globals) error {
 	}
 	m := newMeter(shown)
 	begun := time.Now()
-	done, err := c.cluster().Rebuild(g.ctx, db, 0, c.Replicas, m.show)
+	done, err := c.cluster().Rebuild(g.ctx, db, kafka.RebuildOptions{Replicas: c.Replicas, Patience: c.Wait, Tell: m.show})
 	m.end()
+	if errors.Is(err, kafka.ErrRelayAtWork) {
+		return err
+	}
 	if err != nil {
 		return fmt.Errorf("%w (the relay stands still until a rebuild is finished; starting it again is safe)", err)
 	}
@@ -114,7 +118,7 @@ func refit(ctx context.Context, cluster kafka.Cluster, databaseURL string, log *
 		return fmt.Errorf("compare the embedded broker with the database: %w", err)
 	}
 	log.DebugContext(ctx, "the embedded broker does not have what the database says", "error", err)
-	done, err := cluster.Rebuild(ctx, db, 0, 1, nil)
+	done, err := cluster.Rebuild(ctx, db, kafka.RebuildOptions{Replicas: 1, Patience: 10 * time.Second})
 	if err != nil {
 		return fmt.Errorf("rebuild the topic of the embedded broker: %w", err)
 	}

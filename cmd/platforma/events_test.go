@@ -158,7 +158,7 @@ func TestRebuildByHandSaysFirstWhatItWouldDo(t *testing.T) {
 			t.Errorf("events rebuild says (%v), want %q in it:\n%s", err, want, said)
 		}
 	}
-	if said, err = rebuild("--yes"); err == nil || !strings.Contains(said, "a relay is at work") {
+	if said, err = rebuild("--yes", "--wait", "1s"); err == nil || !strings.Contains(said, "a relay is at work") {
 		t.Errorf("beside a relay that works, events rebuild --yes ended with %v:\n%s", err, said)
 	}
 	if said, err = rebuild("--json"); err != nil || !strings.Contains(said, `"delete":["order-events","order-events.relay"]`) {

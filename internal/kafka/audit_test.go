@@ -177,7 +177,7 @@ func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	a.reads("before", seen)
 	s.write(t, 2, 5)
 	relayed("unheard")
-	if _, err := b.Rebuild(context.WithoutCancel(t.Context()), s.Relay(t), 0, 1, nil); err != nil {
+	if _, err := b.Rebuild(context.WithoutCancel(t.Context()), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: time.Minute}); err != nil {
 		t.Fatalf("Rebuild() = %v", err)
 	}
 	s.write(t, 2, 5)

@@ -18,8 +18,7 @@ import (
 // How long a rebuild waits for others.
 const (
 	rebuildLockPause = 100 * time.Millisecond // between tries; a relay that stands still lets go now and again
-	rebuildLockTime  = 10 * time.Second
-	remakeTime       = 2 * time.Minute // Kafka deletes topics in its own time
+	remakeTime       = 2 * time.Minute        // Kafka deletes topics in its own time
 	remakePause      = 250 * time.Millisecond
 	forgetTime       = time.Minute     // until nobody remembers offsets of the old topic
 	forgetLeast      = 6 * time.Second // after the topic was made anew, a client that reads it has heard of it
@@ -57,17 +56,24 @@ type Rebuilt struct {
 	Epoch  int64 // of the positions from now on
 }
 
+// RebuildOptions say how a rebuild is done.
+type RebuildOptions struct {
+	Shard    int
+	Replicas int // copies of the topics
+	// Patience is how long to wait for the relay's lock. A relay that stands still lets go of it for a
+	// moment now and again: after 10 s with a batch that does not go through, else sooner.
+	Patience time.Duration
+	Tell     func(RebuildProgress) // after each step; nil is nobody
+}
+
 // Rebuild deletes the topic of the events and fills it anew from the database (events.md §11): for a topic
 // that was lost, or is not the one that the database speaks of. Writers and consumers may go on. The events
 // keep their ids, so the consumers' inboxes absorb what was applied before; the dead letters' topics stay
-// as they are. tell is called after each step, and may be nil.
+// as they are.
 //
 // Never refill through the outbox while writers run: a new event would overtake its order's history.
-func (c Cluster) Rebuild(ctx context.Context, history app.History, shard, replicas int, tell func(RebuildProgress)) (Rebuilt, error) {
-	r := rebuilding{Cluster: c, shard: shard, replicas: replicas, tell: tell}
-	if r.tell == nil {
-		r.tell = func(RebuildProgress) {}
-	}
+func (c Cluster) Rebuild(ctx context.Context, history app.History, o RebuildOptions) (Rebuilt, error) {
+	r := rebuilding{c, o}
 	db, err := r.lock(ctx, history)
 	if err != nil {
 		return Rebuilt{}, err
@@ -80,17 +86,22 @@ func (c Cluster) Rebuild(ctx context.Context, history app.History, shard, replic
 // rebuilding is a rebuild at work.
 type rebuilding struct {
 	Cluster
-	shard, replicas int
-	tell            func(RebuildProgress)
+	RebuildOptions
+}
+
+func (r rebuilding) tell(p RebuildProgress) {
+	if r.Tell != nil {
+		r.Tell(p)
+	}
 }
 
 func (r rebuilding) lock(ctx context.Context, history app.History) (app.Rebuild, error) {
-	wait, cancel := context.WithTimeout(ctx, rebuildLockTime)
+	wait, cancel := context.WithTimeout(ctx, r.Patience)
 	defer cancel()
 	for {
-		db, ok, err := history.TryRebuild(ctx, r.shard)
+		db, ok, err := history.TryRebuild(ctx, r.Shard)
 		if err != nil {
-			return nil, fmt.Errorf("lock outbox %d: %w", r.shard, err)
+			return nil, fmt.Errorf("lock outbox %d: %w", r.Shard, err)
 		}
 		if ok {
 			return db, nil
@@ -107,7 +118,7 @@ func (r rebuilding) run(ctx context.Context, db app.Rebuild) (Rebuilt, error) {
 		return Rebuilt{}, err
 	}
 	r.tell(RebuildProgress{Step: RebuildBegun})
-	cl, err := r.client(append(r.Names.producing(r.shard), kgo.MetadataMinAge(spreadPause))...)
+	cl, err := r.client(append(r.Names.producing(r.Shard), kgo.MetadataMinAge(spreadPause))...)
 	if err != nil {
 		return Rebuilt{}, err
 	}
@@ -169,7 +180,7 @@ func (r rebuilding) remake(ctx context.Context, cl *kgo.Client, db app.Rebuild) 
 	}
 	r.tell(RebuildProgress{Step: RebuildDeleted})
 	for {
-		err := r.Apply(ctx, r.replicas)
+		err := r.Apply(ctx, r.Replicas)
 		if err == nil {
 			err = r.anew(ctx, adm, old)
 		}
@@ -208,22 +219,28 @@ func (r rebuilding) anew(ctx context.Context, adm *kadm.Client, old kadm.TopicDe
 	return nil
 }
 
-// readers are the groups that remember an offset of the events beyond their start, and where.
-func (r rebuilding) readers(ctx context.Context, adm *kadm.Client) (map[string]kadm.TopicsSet, error) {
+// reader is a group that remembers offsets of the events beyond their start.
+type reader struct {
+	places kadm.TopicsSet
+	idle   bool // nobody reads as this group now
+}
+
+func (r rebuilding) readers(ctx context.Context, adm *kadm.Client) (map[string]reader, error) {
 	groups, err := adm.ListGroups(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list the consumers' groups: %w", err)
 	}
-	readers := map[string]kadm.TopicsSet{}
+	readers := map[string]reader{}
 	for name, known := range adm.FetchManyOffsets(ctx, groups.Groups()...) {
 		if known.Err != nil {
 			return nil, fmt.Errorf("read the offsets of group %s: %w", name, known.Err)
 		}
 		for part, o := range known.Fetched[r.Names.Events] {
 			if o.At > 0 {
-				places := readers[name]
-				places.Add(r.Names.Events, part)
-				readers[name] = places
+				rd := readers[name]
+				rd.idle = groups[name].State == "Empty"
+				rd.places.Add(r.Names.Events, part)
+				readers[name] = rd
 			}
 		}
 	}
@@ -234,7 +251,8 @@ func (r rebuilding) readers(ctx context.Context, adm *kadm.Client) (map[string]k
 // middle of the new one. Kafka forgets them itself with the topic; but a consumer that runs may commit once
 // more, by the topic's name, before it hears that what it reads is gone. While the new topic is empty every
 // offset beyond its start is such a one. known are the groups that read the old topic.
-func (r rebuilding) forget(ctx context.Context, adm *kadm.Client, known map[string]kadm.TopicsSet) error {
+func (r rebuilding) forget(ctx context.Context, adm *kadm.Client, known map[string]reader) error {
+	maps.DeleteFunc(known, func(_ string, rd reader) bool { return rd.idle })
 	ctx, cancel := context.WithTimeout(ctx, forgetTime)
 	defer cancel()
 	enough, stop := context.WithTimeout(ctx, forgetLeast)
@@ -244,8 +262,8 @@ func (r rebuilding) forget(ctx context.Context, adm *kadm.Client, known map[stri
 		if err != nil {
 			return err
 		}
-		for name, places := range stale {
-			if _, err := adm.DeleteOffsets(ctx, name, places); err != nil { // of a partition: it is asked again
+		for name, rd := range stale {
+			if _, err := adm.DeleteOffsets(ctx, name, rd.places); err != nil { // of a partition: it is asked again
 				return fmt.Errorf("forget the offsets of group %s: %w", name, err)
 			}
 		}

@@ -119,14 +119,14 @@ func TestRebuiltTopicIsTheTableThoughWritersGoOn(t *testing.T) {
 			wrote := make(chan struct{})
 			go func() { defer close(wrote); s.write(t, 8, 15) }()
 			var steps []kafka.RebuildStep
-			done, err := b.Rebuild(t.Context(), s.Relay(t), 0, 1, func(p kafka.RebuildProgress) {
+			done, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: time.Minute, Tell: func(p kafka.RebuildProgress) {
 				if len(steps) == 0 || steps[len(steps)-1] != p.Step {
 					steps = append(steps, p.Step)
 				}
 				if p.Step == kafka.RebuildMade { // the snapshot is yet to come
 					s.write(t, 2, 5)
 				}
-			})
+			}})
 			if err != nil {
 				t.Fatalf("Rebuild() = %v", err)
 			}
@@ -153,12 +153,12 @@ func rebuildAsChild(c child) {
 	if err != nil {
 		panic(err)
 	}
-	_, err = c.Cluster.Rebuild(context.Background(), db, 0, 1, func(p kafka.RebuildProgress) {
+	_, err = c.Cluster.Rebuild(context.Background(), db, kafka.RebuildOptions{Replicas: 1, Patience: time.Minute, Tell: func(p kafka.RebuildProgress) {
 		if string(p.Step) == c.Point {
 			_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
 			select {} // nothing is done after death
 		}
-	})
+	}})
 	panic(fmt.Sprintf("the rebuild outlived its death: %v", err))
 }
 
@@ -188,7 +188,7 @@ func TestRebuildKilledAfterAnyStepIsFinishedByTheNext(t *testing.T) {
 		if step == kafka.RebuildFinished {
 			epoch++
 		} else {
-			done, err := b.Rebuild(t.Context(), s.Relay(t), 0, 1, nil)
+			done, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: time.Minute})
 			if err != nil {
 				t.Fatalf("Rebuild() after one that died %s = %v", step, err)
 			}
@@ -209,9 +209,7 @@ func TestRebuildIsRefusedWhileARelayWorks(t *testing.T) {
 	b, s := kafkatest.New(t), newStore(t, 2)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	s.drained(t)
-	short, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if _, err := b.Rebuild(short, s.Relay(t), 0, 1, nil); !errors.Is(err, kafka.ErrRelayAtWork) {
+	if _, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: 300 * time.Millisecond}); !errors.Is(err, kafka.ErrRelayAtWork) {
 		t.Errorf("Rebuild() beside a relay = %v, want ErrRelayAtWork", err)
 	}
 	s.write(t, 2, 5)
@@ -270,7 +268,7 @@ func TestConsumerThatRunsThroughARebuildAppliesEachEventOnce(t *testing.T) {
 	lose(t, b, b.Names.Events)
 	var writers sync.WaitGroup
 	writers.Go(func() { s.write(t, 8, 10) })
-	if _, err := b.Rebuild(t.Context(), s.Relay(t), 0, 1, nil); err != nil {
+	if _, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: time.Minute}); err != nil {
 		t.Fatalf("Rebuild() = %v", err)
 	}
 	writers.Wait()
