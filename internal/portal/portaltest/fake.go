@@ -42,6 +42,7 @@ type Fake struct {
 	phrases  map[id.Of[app.Delivery]]string
 	letters  []app.DeadLetter
 	work     []app.WorkItem
+	hooks    []*hook
 	rights   *app.App
 }
 

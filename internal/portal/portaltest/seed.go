@@ -26,6 +26,8 @@ type Story struct {
 	Acme, Beta                 tenant.ID
 	Ana, Olga, Adam, Vera, Bor tenant.Actor // customer, operator, admin, auditor of Acme; customer of Beta
 	Orders                     map[string]order.ID
+	Webhooks                   map[string]app.EndpointID
+	Posting                    app.PostingID // of the active one
 	Pages                      []Page
 }
 
@@ -37,7 +39,7 @@ const (
 // NewStory tells the story at a moment.
 func NewStory(now func() time.Time) *Story {
 	f := NewFake(now)
-	s := &Story{Fake: f, Orders: map[string]order.ID{}}
+	s := &Story{Fake: f, Orders: map[string]order.ID{}, Webhooks: map[string]app.EndpointID{}}
 	s.Acme = f.AddTenant("Acme Hosting", nil)
 	s.Beta = f.AddTenant("Beta d.o.o.", func(x *app.Settings) { x.BrandColor, x.BrandContrast = "#7a1fa2", "#ffffff" })
 	s.Ana = f.AddMember(s.Acme, tenant.Customer, "ana@acme.example", KeyAna)
@@ -55,6 +57,7 @@ func NewStory(now func() time.Time) *Story {
 	s.cancelled()
 	s.failed()
 	s.stuck()
+	s.webhooks()
 	s.pages()
 	return s
 }
@@ -243,6 +246,9 @@ func (s *Story) stuck() {
 
 func (s *Story) pages() {
 	at := func(name, suffix string) string { return "/orders/" + s.Orders[name].String() + suffix }
+	hook := func(name, suffix string) string {
+		return "/settings/webhooks/" + s.Webhooks[name].String() + suffix
+	}
 	nobody := tenant.Actor{}
 	s.Pages = []Page{
 		{"catalog", "/catalog", s.Ana, 200},
@@ -282,6 +288,14 @@ func (s *Story) pages() {
 		{"desk-routing", "/desk/routing", s.Olga, 200},
 		{"settings", "/settings", s.Adam, 200},
 		{"settings-auditor", "/settings", s.Vera, 200},
+		{"webhooks", "/settings/webhooks", s.Adam, 200},
+		{"webhook", hook("active", ""), s.Adam, 200},
+		{"webhook-failing", hook("failing", ""), s.Adam, 200},
+		{"webhook-disabled", hook("disabled", ""), s.Adam, 200},
+		{"webhook-delivery", hook("active", "/deliveries/"+s.Posting.String()), s.Adam, 200},
+		{"webhooks-auditor", "/settings/webhooks", s.Vera, 200},
+		{"webhook-auditor", hook("active", ""), s.Vera, 200},
+		{"webhooks-no-permission", "/settings/webhooks", s.Ana, 403},
 		{"account", "/account", s.Ana, 200},
 		{"account-auditor", "/account", s.Vera, 200},
 		{"brand", "/catalog/vps", s.Bor, 200},
