@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/invariant"
@@ -58,10 +60,17 @@ func (c *doctorCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	if invariant.Broken(results) {
-		return errReported
+	if !invariant.Broken(results) {
+		return nil
 	}
-	return nil
+	if !c.JSON && slices.ContainsFunc(results, func(r invariant.Result) bool { return slices.ContainsFunc(r.Violations, foundByWitness) }) {
+		fmt.Fprintf(g.out, "What to do about what the witness found: platforma audit findings --data %s, and docs/runbook.md.\n", c.Data)
+	}
+	return errReported
+}
+
+func foundByWitness(v invariant.Violation) bool {
+	return strings.HasPrefix(v.Detail, "the witness found")
 }
 
 // examine waits until nothing is on its way, then asks every promise of what it sees. What is still on

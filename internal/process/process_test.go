@@ -2,15 +2,19 @@ package process_test
 
 import (
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/process"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
+	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
 // With the fall-back an hour away only the payment's event can start anything (D20).
@@ -148,4 +152,61 @@ func TestAnOrderGoesThroughProcessesThatEachTakeAPartOfTheWork(t *testing.T) {
 	}
 	all := r.events(base, o.ID)
 	wantSame(t, all, r.topic(o.ID, len(all)))
+}
+
+func TestAProcessThatRelaysIsDegradedWhileTheBrokerIsAwayAndServesAllTheSame(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 10)
+	broker := r.broker.NeedEmbedded(t)
+	base := r.start(process.API)
+	relay := r.start(process.Relay)
+	ready := func(at string) (status string) {
+		t.Helper()
+		var answer struct{ Status string }
+		r.api(at, tenant.Customer, http.MethodGet, "/readyz", nil, &answer)
+		return answer.Status
+	}
+	r.pays(base, vps("before"))
+	kafkatest.Eventually(t, "the relay is ready", func() bool { return ready(relay) == "ready" })
+	if err := broker.StopBroker(); err != nil {
+		t.Fatal(err)
+	}
+	r.pays(base, vps("during"))
+	kafkatest.Eventually(t, "the relay is degraded", func() bool { return ready(relay) == "degraded" })
+	if got := ready(base); got != "ready" {
+		t.Errorf("the API without a relay is %s while the broker is away, want ready", got)
+	}
+	if err := broker.StartBroker(); err != nil {
+		t.Fatal(err)
+	}
+	kafkatest.Eventually(t, "the relay is ready again", func() bool { return ready(relay) == "ready" })
+}
+
+// The witness as it is deployed: a process of its own, with no login but its own.
+func TestAWitnessOfItsOwnSeesEverythingAndTellsItsHeads(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 10)
+	base := r.start(process.API, process.Worker, process.Relay, process.Provision, process.Billing, process.Notify, process.Live)
+	r.start(process.Audit)
+	o, _ := r.pays(base, vps("witnessed"))
+	r.follow(base, o.ID)
+	log, n := r.db.Audit(t), int64(0)
+	kafkatest.Eventually(t, "the witness has seen every event", func() bool {
+		n = int64(len(r.events(base, o.ID)))
+		heads, err := log.Heads(t.Context())
+		return err == nil && len(heads) == 1 && heads[0].N == n
+	})
+	r.start(process.Audit) // it tells the heads when it starts, and then once a day
+	heads, err := log.Heads(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := fmt.Sprintf(`msg="audit head" tenant=%s n=%d hash=%s`, r.tenant.ID, n, heads[0].Hash)
+	kafkatest.Eventually(t, "the head is told", func() bool { return strings.Contains(r.said.String(), line) })
+	if found, err := log.Findings(t.Context(), r.tenant.ID, time.Time{}); err != nil || len(found) > 0 {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if n := strings.Count(r.said.String(), "audit finding"); n > 0 {
+		t.Errorf("%d alarms:\n%s", n, r.said)
+	}
 }
