@@ -65,7 +65,7 @@ func viewStats(st app.OrderStats) statsView {
 // routingView is the matrix of D19 with each consumer's progress.
 type routingView struct {
 	Events    []routedView   `json:"events" nullable:"false"`
-	Consumers []consumerView `json:"consumers" nullable:"false" doc:"Those of the process that answered, and any that has parked an event."`
+	Consumers []consumerView `json:"consumers" nullable:"false" doc:"Those of every process, and any that has parked an event."`
 }
 
 type routedView struct {
@@ -75,7 +75,7 @@ type routedView struct {
 
 type consumerView struct {
 	Name       string  `json:"name" example:"audit"`
-	Applied    int64   `json:"applied" doc:"Since the process started, as the other counts."`
+	Applied    int64   `json:"applied" doc:"Since its processes started, as duplicates, retried and refused."`
 	Duplicates int64   `json:"duplicates" doc:"Redelivered, and absorbed."`
 	Retried    int64   `json:"retried"`
 	Parked     int     `json:"parked" doc:"Events of your organisation that stand on the desk now, because they could not be applied."`

@@ -53,6 +53,8 @@ var (
 	applied     = describe("applied_total", "Events whose effect a consumer of this process committed.", "consumer")
 	duplicates  = describe("duplicate_total", "Events that came again and were absorbed.", "consumer")
 	retried     = describe("retried_total", "Tries that failed and were followed by another.", "consumer")
+	parked      = describe("parked_total", "Events that were set aside after the last retry.", "consumer")
+	held        = describe("held_total", "Events heard behind a parked one of their order.", "consumer")
 	refused     = describe("refused_total", "Records that were not believed and never applied.", "consumer")
 	stopped     = describe("stopped_partitions", "Partitions that stand still behind an event that cannot be applied.", "consumer")
 	findings    = describe("audit_findings_total", "What this process's witness found wrong about the topic: any is an alarm.", "kind")
@@ -115,6 +117,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			counter(applied, s.Applied, s.Consumer)
 			counter(duplicates, s.Duplicates, s.Consumer)
 			counter(retried, s.Retried, s.Consumer)
+			counter(parked, s.Parked, s.Consumer)
+			counter(held, s.Held, s.Consumer)
 			counter(refused, s.Refused, s.Consumer)
 			gauge(stopped, float64(s.Stopped), s.Consumer)
 		}

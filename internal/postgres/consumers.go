@@ -16,10 +16,15 @@ const (
 	sqlRefuse = `
 		INSERT INTO refused_record (consumer, topic_id, part, off, code, headers, data_sha256, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
 	sqlStatusPut = `
-		INSERT INTO consumer_status (consumer, at, age_ms, applied, duplicates, retried, refused, stopped) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (consumer) DO UPDATE SET at = excluded.at, age_ms = excluded.age_ms, applied = excluded.applied, duplicates = excluded.duplicates,
-			retried = excluded.retried, refused = excluded.refused, stopped = excluded.stopped`
-	sqlStatuses = `SELECT consumer, age_ms, applied, duplicates, retried, refused, stopped FROM consumer_status ORDER BY consumer`
+		INSERT INTO consumer_status (consumer, instance, name, at, age_ms, applied, duplicates, retried, parked, held, refused, stopped)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		ON CONFLICT (consumer, instance) DO UPDATE SET at = excluded.at, age_ms = excluded.age_ms, applied = excluded.applied, duplicates = excluded.duplicates,
+			retried = excluded.retried, parked = excluded.parked, held = excluded.held, refused = excluded.refused, stopped = excluded.stopped`
+	sqlStatusGone = `DELETE FROM consumer_status WHERE at < $1`
+	// The oldest age is the lag: one process that stands still is not made up for by another that runs.
+	sqlStatuses = `
+		SELECT consumer, min(name), max(age_ms), sum(applied)::bigint, sum(duplicates)::bigint, sum(retried)::bigint, sum(parked)::bigint, sum(held)::bigint, sum(refused)::bigint, sum(stopped)::int
+		FROM consumer_status WHERE at >= $1 AND instance <> $2 GROUP BY consumer ORDER BY consumer`
 )
 
 // Refuse keeps a record that a consumer did not apply; see app.Refusals.
@@ -33,24 +38,31 @@ func (db *DB) Refuse(ctx context.Context, r app.Refusal) error {
 	})
 }
 
-// PutConsumerStatus writes how a process's consumers stand, for the processes that show it.
-func (db *DB) PutConsumerStatus(ctx context.Context, list []app.ConsumerStatus) error {
-	at := stamp(db.now())
+// statusFresh is for how long what a process said of its consumers counts: it says so every few seconds,
+// and one that does not is gone or hangs.
+const statusFresh = 30 * time.Second
+
+// PutConsumerStatus writes how a process's consumers stand, for the processes that show it. instance tells
+// this run of the process from every other.
+func (db *DB) PutConsumerStatus(ctx context.Context, instance string, list []app.ConsumerStatus) error {
+	now := db.now()
 	return db.inSystem(ctx, func(b *pgx.Batch) {
 		for _, s := range list {
-			b.Queue(sqlStatusPut, s.Consumer, at, s.Age.Milliseconds(), s.Applied, s.Duplicates, s.Retried, s.Refused, s.Stopped)
+			b.Queue(sqlStatusPut, s.Consumer, instance, s.Name, stamp(now), s.Age.Milliseconds(), s.Applied, s.Duplicates, s.Retried, s.Parked, s.Held, s.Refused, s.Stopped)
 		}
+		b.Queue(sqlStatusGone, stamp(now.Add(-statusFresh)))
 	})
 }
 
-// ConsumerStatus reads what the consumers wrote last.
-func (db *DB) ConsumerStatus(ctx context.Context) ([]app.ConsumerStatus, error) {
+// ConsumerStatus adds up what the processes said of their consumers lately, without the one that asks: it
+// knows better how its own stand.
+func (db *DB) ConsumerStatus(ctx context.Context, without string) ([]app.ConsumerStatus, error) {
 	var list []app.ConsumerStatus
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
-		each(b.Queue(sqlStatuses), func(r pgx.Rows) error {
+		each(b.Queue(sqlStatuses, stamp(db.now().Add(-statusFresh)), without), func(r pgx.Rows) error {
 			var s app.ConsumerStatus
 			var age int64
-			err := r.Scan(&s.Consumer, &age, &s.Applied, &s.Duplicates, &s.Retried, &s.Refused, &s.Stopped)
+			err := r.Scan(&s.Consumer, &s.Name, &age, &s.Applied, &s.Duplicates, &s.Retried, &s.Parked, &s.Held, &s.Refused, &s.Stopped)
 			s.Age = time.Duration(age) * time.Millisecond
 			list = append(list, s)
 			return err

@@ -290,9 +290,10 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 		WHERE g.grantee <> c.relowner AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND g.grantee = ANY (p.polroles))`)
 	none("foreign key between tenant tables not led by tenant_id", `SELECT k.conname::text FROM pg_constraint k JOIN `+tenanted+` ON k.conrelid = c.oid
 		WHERE k.contype = 'f' AND k.confrelid <> 'platforma.tenants'::regclass AND k.conkey[1] <> a.attnum`)
-	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox and idempotency", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox, idempotency and the consumers' news", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
 		WHERE c.relnamespace = 'platforma'::regnamespace AND x.grantee <> c.relowner AND (x.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
-			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole OR c.relname = 'idempotency' AND x.grantee = 'platforma_system'::regrole))`)
+			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole OR c.relname = 'idempotency' AND x.grantee = 'platforma_system'::regrole
+			OR c.relname = 'consumer_status' AND x.grantee = 'platforma_worker'::regrole))`)
 	none("view or materialized view", `SELECT relname::text FROM pg_class WHERE relnamespace = 'platforma'::regnamespace AND relkind IN ('v', 'm')`)
 	none("function that PUBLIC may call", `SELECT p.proname::text FROM pg_proc p CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE p.pronamespace = 'platforma'::regnamespace AND x.grantee = 0`)
 	none("function without a fixed search_path", `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND NOT coalesce(p.proconfig::text LIKE '%search_path=platforma, pg_temp%', false)`)

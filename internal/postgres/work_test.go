@@ -241,14 +241,39 @@ func TestConsumersLeaveTheirFiguresAndRefusals(t *testing.T) {
 	if got := strings1(t, db.Super(t), `SELECT consumer || ' ' || part || ' ' || off || ' ' || code || ' ' || (headers ->> 'ce_id') FROM refused_record`); cmp.Diff([]string{"billing 3 42 tenant-mismatch x"}, got) != "" {
 		t.Errorf("refused: %v", got)
 	}
-	want := []app.ConsumerStatus{{Consumer: "audit", Age: 1500 * time.Millisecond, Applied: 7}, {Consumer: "billing", Duplicates: 1, Retried: 2, Refused: 3, Stopped: 4}}
-	for range 2 {
-		if err := worker.PutConsumerStatus(t.Context(), want); err != nil {
+}
+
+func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	worker := db.Worker(t)
+	put := func(instance string, list ...app.ConsumerStatus) {
+		t.Helper()
+		if err := worker.PutConsumerStatus(t.Context(), instance, list); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff(want, must(db.API(t).ConsumerStatus(t.Context()))); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	read := func(without string, want ...app.ConsumerStatus) {
+		t.Helper()
+		if diff := cmp.Diff(want, must(db.API(t).ConsumerStatus(t.Context(), without))); diff != "" {
+			t.Errorf("without %q (-want +got):\n%s", without, diff)
+		}
+	}
+	audit := app.ConsumerStatus{Consumer: "audit", Name: "audit", Age: 1500 * time.Millisecond, Applied: 7}
+	billing := app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: time.Second, Applied: 10, Duplicates: 1, Retried: 2, Parked: 3, Held: 4, Refused: 5, Stopped: 6}
+	put("one", audit, app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 1})
+	put("one", audit, billing) // again: it replaces what the process said before
+	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: 2 * time.Second, Applied: 100})
+	both := billing
+	both.Age, both.Applied = 2*time.Second, 110
+	read("", audit, both)
+	read("two", audit, billing)
+	db.Clock.Advance(31 * time.Second)
+	read("")
+	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 101})
+	read("", app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 101})
+	if left := strings1(t, db.Super(t), `SELECT consumer || ' ' || instance FROM consumer_status`); cmp.Diff([]string{"billing two"}, left) != "" {
+		t.Errorf("rows of processes that are gone: %v", left)
 	}
 }
 

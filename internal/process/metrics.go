@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/platforma-cloud/orders/internal/metrics"
+	"github.com/platforma-cloud/orders/internal/postgres"
 )
 
 // Metrics answers Prometheus' scrapes: how this process's relay and consumers stand. It is meant for a
@@ -11,10 +12,10 @@ import (
 func (p *Process) Metrics() http.Handler {
 	s := metrics.Sources{}
 	if len(p.readers) > 0 {
-		s.Consumers = p.status
+		s.Consumers = p.here
 	}
 	if p.relay != nil {
-		s.Relay = p.relay.Status
+		s.Relay, s.Outbox = p.relay.Status, p.logins[postgres.LoginRelay].OutboxStatus
 	}
 	if p.verbs.Audit != nil {
 		s.Findings = p.verbs.Audit.Findings

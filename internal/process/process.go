@@ -106,6 +106,7 @@ type Process struct {
 	Handler http.Handler
 
 	cfg      Config
+	instance string // this run of the process, told apart from every other
 	verbs    Verbs
 	logins   map[string]*postgres.DB
 	runner   *queue.Runner
@@ -125,7 +126,7 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 		cfg.Roles = Roles()
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p := &Process{cfg: cfg, logins: map[string]*postgres.DB{}, hub: app.NewHub(), closing: make(chan struct{}), cancel: cancel}
+	p := &Process{cfg: cfg, instance: requestID(), logins: map[string]*postgres.DB{}, hub: app.NewHub(), closing: make(chan struct{}), cancel: cancel}
 	if err := p.start(ctx, run); err != nil {
 		stop, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer done()
@@ -136,7 +137,7 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 
 func (p *Process) start(ctx, run context.Context) error {
 	needs := map[string][]Role{
-		postgres.LoginAPI: {API}, postgres.LoginPortal: {Portal}, postgres.LoginWorker: {Worker, Provision, Billing, Notify, Live},
+		postgres.LoginAPI: {API}, postgres.LoginPortal: {Portal}, postgres.LoginWorker: {Worker, Provision, Billing, Notify, Live, Audit},
 		postgres.LoginDelivery: {Worker}, postgres.LoginRelay: {Relay}, postgres.LoginAudit: {Audit},
 	}
 	for _, login := range postgres.Logins() {
@@ -150,7 +151,7 @@ func (p *Process) start(ctx, run context.Context) error {
 		p.logins[login] = db
 	}
 	var err error
-	if p.verbs, err = Wire(p.cfg, p.logins, p.status); err != nil {
+	if p.verbs, err = Wire(p.cfg, p.logins, p.everywhere); err != nil {
 		return err
 	}
 	if err := p.startWorker(ctx); err != nil {
@@ -167,6 +168,7 @@ func (p *Process) start(ctx, run context.Context) error {
 	if err := p.startConsumers(run); err != nil {
 		return err
 	}
+	p.tellStatus()
 	if p.has(Audit) {
 		p.chores = append(p.chores, newChore("tell the audit heads", 24*time.Hour, p.cfg.Log, p.verbs.Audit.TellAuditHeads))
 	}
@@ -262,14 +264,6 @@ func (p *Process) startConsumers(run context.Context) error {
 		})
 	}
 	return nil
-}
-
-func (p *Process) status(context.Context) ([]app.ConsumerStatus, error) {
-	all := make([]app.ConsumerStatus, len(p.readers))
-	for i, c := range p.readers {
-		all[i] = c.Status()
-	}
-	return all, nil
 }
 
 // kickAfterCommits wakes what a commit may have given work to; a lost kick costs a poll.
