@@ -113,6 +113,14 @@ type RelayStatus struct {
 // rows, work among them.
 type Effect func(ctx context.Context, ev event.Event) error
 
+// EffectAll applies many events, of any tenants and each order's in their order, as Effect applies one, in as
+// few transactions as it can. Redelivered and held ones are counted and are no error. After an error any of
+// them may have been applied, and counted: giving them again adds nothing.
+type EffectAll func(ctx context.Context, evs []event.Event) (Heard, error)
+
+// Heard counts what became of events.
+type Heard struct{ Applied, Duplicates, Held int }
+
 // Refusal is a record that a consumer did not apply, because it could not be trusted.
 type Refusal struct {
 	Consumer   string

@@ -30,7 +30,8 @@ type Subscription struct {
 	Group    string         // Kafka's group, and the name in counters and refusals
 	Name     string         // in the inbox and on dead letters; "" is the Consumer's own
 	Apply    app.Effect
-	Park     app.Park // nil: its partition stands still behind an event that cannot be applied
+	ApplyAll app.EffectAll // nil: events are applied one by one; Apply is still what a failing batch's are taken with
+	Park     app.Park      // nil: its partition stands still behind an event that cannot be applied
 }
 
 // ConsumerDeps are what a consumer works with.

@@ -41,18 +41,22 @@ type partition struct {
 	stopped atomic.Bool
 
 	mu     sync.Mutex
-	queue  [][]*kgo.Record // guarded by mu; the first one is being worked on
-	paused bool            // guarded by mu
-	doing  time.Time       // guarded by mu; when the record in work was published
+	queue  [][]*kgo.Record    // guarded by mu; the first ones are being worked on
+	paused bool               // guarded by mu
+	doing  time.Time          // guarded by mu; when the record in work was published
+	enough context.CancelFunc // guarded by mu; ends the wait for a full batch, nil while there is none
 }
 
 // push queues what was read, and pauses the partition while enough is queued.
 func (p *partition) push(records []*kgo.Record) {
 	p.mu.Lock()
 	p.queue = append(p.queue, records)
-	if len(p.queue) >= queuedBatches && !p.paused {
+	if p.full() && !p.paused {
 		p.paused = true
 		p.cl.PauseFetchPartitions(p.itself())
+	}
+	if p.enough != nil && p.queued() >= batchMost {
+		p.enough()
 	}
 	p.mu.Unlock()
 	select {
@@ -85,12 +89,12 @@ func (p *partition) front(ctx context.Context) ([]*kgo.Record, error) {
 	}
 }
 
-// done takes the batch in front off the queue.
-func (p *partition) done() {
+// done takes what was fetched first off the queue.
+func (p *partition) done(fetched int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue, p.doing = p.queue[1:], time.Time{}
-	if p.paused && len(p.queue) < queuedBatches {
+	p.queue, p.doing = p.queue[fetched:], time.Time{}
+	if p.paused && !p.full() {
 		p.paused = false
 		p.cl.ResumeFetchPartitions(p.itself())
 	}
@@ -109,6 +113,10 @@ func (p *partition) oldest() time.Time {
 func (p *partition) run(ctx context.Context) {
 	defer close(p.ended)
 	defer p.leave()
+	if p.c.sub.ApplyAll != nil {
+		p.runBatches(ctx)
+		return
+	}
 	for {
 		records, err := p.front(ctx)
 		if err != nil {
@@ -122,11 +130,16 @@ func (p *partition) run(ctx context.Context) {
 				return // revoked or stopping: nothing is committed, the next owner repeats, the inbox absorbs
 			}
 		}
-		p.done()
-		if err := p.cl.CommitRecords(ctx, records[len(records)-1]); err != nil && ctx.Err() == nil {
-			// The next batch's commit covers this one; until then a restart repeats it, and the inbox absorbs.
-			p.c.Log.WarnContext(ctx, "offsets not committed", "consumer", p.c.sub.Group, "partition", p.number, "error", err)
-		}
+		p.done(1)
+		p.commit(ctx, records[len(records)-1])
+	}
+}
+
+// commit tells Kafka how far the partition has come.
+func (p *partition) commit(ctx context.Context, last *kgo.Record) {
+	if err := p.cl.CommitRecords(ctx, last); err != nil && ctx.Err() == nil {
+		// The next batch's commit covers this one; until then a restart repeats it, and the inbox absorbs.
+		p.c.Log.WarnContext(ctx, "offsets not committed", "consumer", p.c.sub.Group, "partition", p.number, "error", err)
 	}
 }
 
