@@ -25,7 +25,9 @@ type routing struct {
 		Applied    int64   `json:"applied"`
 		Duplicates int64   `json:"duplicates"`
 		Retried    int64   `json:"retried"`
-		Parked     int64   `json:"parked"`
+		Parked     int     `json:"parked"`
+		Held       int     `json:"held"`
+		Refused    int64   `json:"refused"`
 		Stopped    int     `json:"stopped_partitions"`
 		LagSeconds float64 `json:"lag_seconds"`
 	} `json:"consumers"`
@@ -74,11 +76,11 @@ func (c *routingCmd) Run(g *globals) error {
 	for _, k := range r.Consumers {
 		rows = append(rows, []string{
 			k.Name, lag(k.LagSeconds), strconv.FormatInt(k.Applied, 10), strconv.FormatInt(k.Duplicates, 10),
-			strconv.FormatInt(k.Retried, 10), strconv.FormatInt(k.Parked, 10), strconv.Itoa(k.Stopped),
+			strconv.FormatInt(k.Retried, 10), strconv.Itoa(k.Parked), strconv.Itoa(k.Held), strconv.FormatInt(k.Refused, 10), strconv.Itoa(k.Stopped),
 		})
 	}
 	fmt.Fprintln(g.out)
-	return table(g.out, "CONSUMER LAG APPLIED DUPLICATES RETRIED PARKED STOPPED", rows)
+	return table(g.out, "CONSUMER LAG APPLIED DUPLICATES RETRIED PARKED HELD REFUSED STOPPED", rows)
 }
 
 // lag is an age for people: to the millisecond while it is short.

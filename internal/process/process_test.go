@@ -152,6 +152,22 @@ func TestAnOrderGoesThroughProcessesThatEachTakeAPartOfTheWork(t *testing.T) {
 	}
 	all := r.events(base, o.ID)
 	wantSame(t, all, r.topic(o.ID, len(all)))
+	kafkatest.Eventually(t, "the process with the API knows what the others' consumers did", func() bool {
+		var routing struct {
+			Consumers []struct {
+				Name    string
+				Applied int
+			}
+		}
+		r.api(base, tenant.Operator, http.MethodGet, "/v1/routing", nil, &routing)
+		seen := 0
+		for _, c := range routing.Consumers {
+			if strings.HasSuffix(c.Name, "audit") && c.Applied == len(all) || strings.HasSuffix(c.Name, "provision") && c.Applied > 0 {
+				seen++
+			}
+		}
+		return seen == 2
+	})
 }
 
 func TestAProcessThatRelaysIsDegradedWhileTheBrokerIsAwayAndServesAllTheSame(t *testing.T) {
