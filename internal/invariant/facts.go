@@ -160,6 +160,8 @@ type Letter struct {
 	Reason                        string
 	Grounds, Proof                string // of an abandonment
 	FirstBy, SecondBy             string // who signed it
+	Consumer                      string // of the source event: who could not apply it
+	Seq                           int    // the event's number
 }
 
 // Delivery is one mail with an item's credentials: state asked, accepted or failed.
@@ -170,8 +172,12 @@ type Delivery struct {
 // Mark is how far a consumer has come with an order.
 type Mark struct {
 	Tenant, Order, Consumer string
-	Seq                     int
+	Seq                     int // the highest applied
+	Parked, HeldTo          int // an event that was set aside, and the last heard since; 0: none
 }
+
+// heard is how far the consumer has listened: what waits behind a parked event it has not applied.
+func (m Mark) heard() int { return max(m.Seq, m.HeldTo) }
 
 // Witness is what the Audit consumer saw on the topic: row N of its tenant's chain.
 type Witness struct {

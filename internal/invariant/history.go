@@ -196,12 +196,13 @@ func hears(consumer, eventType string) bool {
 }
 
 // routedOnce is I6. A consumer's mark of an order stands at an event routed to it, at rest at the
-// last one; there is no mark where nothing was routed. Notify's effect is seen itself: one piece of
-// work per event. Audit keeps no mark: its log is compared by I3.
+// last one; there is no mark where nothing was routed. What it cannot apply it sets aside, one event that
+// was routed to it, and applies none behind it. Notify's effect is seen itself: one piece of work per
+// event, but for one that two people passed over. Audit keeps no mark: its log is compared by I3.
 func routedOnce(l *look) {
-	marks := map[string]int{}
+	marks := map[string]Mark{}
 	for _, m := range l.Marks {
-		marks[m.Order+" "+m.Consumer] = m.Seq
+		marks[m.Order+" "+m.Consumer] = m
 		if l.orders[m.Order] == nil {
 			l.broken(m.Order, "consumer %s keeps a mark of an order that is not there", m.Consumer)
 		}
@@ -211,20 +212,24 @@ func routedOnce(l *look) {
 		for _, consumer := range consumers() {
 			l.seen++
 			mark, marked := marks[o.ID+" "+consumer]
-			last, hit := 0, false
+			last, hit, parked := 0, false, mark.Parked == 0
 			for _, e := range l.events[o.ID] {
 				if hears(consumer, e.Type) {
 					last = e.Seq
-					hit = hit || e.Seq == mark
+					hit, parked = hit || e.Seq == mark.Seq, parked || e.Seq == mark.Parked
 				}
 			}
 			switch {
-			case marked && !hit:
-				l.broken(o.ID, "%s stands at number %d, which was not routed to it", consumer, mark)
+			case !parked:
+				l.broken(o.ID, "%s has parked number %d, which was not routed to it", consumer, mark.Parked)
+			case marked && !hit && (mark.Seq > 0 || mark.Parked == 0): // 0: the first it heard is parked
+				l.broken(o.ID, "%s stands at number %d, which was not routed to it", consumer, mark.Seq)
 			case l.rest(o) && !marked && last > 0:
 				l.broken(o.ID, "%s applied nothing; number %d was routed to it", consumer, last)
-			case l.rest(o) && marked && mark != last:
-				l.broken(o.ID, "%s stands at number %d; number %d was routed to it", consumer, mark, last)
+			case l.rest(o) && marked && mark.heard() != last:
+				l.broken(o.ID, "%s stands at number %d; number %d was routed to it", consumer, mark.heard(), last)
+			case l.rest(o) && mark.Parked > 0 && (mark.Seq >= mark.Parked || !l.letterStands(o.ID, consumer, mark.Parked)):
+				l.broken(o.ID, "%s has parked number %d, and no dead letter asks a person about it", consumer, mark.Parked)
 			}
 		}
 		l.noticesOnce(o)
@@ -242,11 +247,29 @@ func (l *look) noticesOnce(o *Order) {
 		n := asked[e.ID]
 		delete(asked, e.ID)
 		routed := hears("notify", e.Type)
-		if n > 1 || n > 0 && !routed || n == 0 && routed && l.rest(o) {
+		excused := n == 0 && routed && (l.waits(o.ID, "notify", e.Seq) || l.passedOver(o.ID, "notify", e.Seq))
+		if n > 1 || n > 0 && !routed || n == 0 && routed && l.rest(o) && !excused {
 			l.broken(o.ID, "Notify's work for event %d %s was written %d times", e.Seq, e.Type, n)
 		}
 	}
 	if len(asked) > 0 {
 		l.broken(o.ID, "Notify has work for %d events that the order does not have", len(asked))
 	}
+}
+
+// letterStands tells whether a parked event stands on the desk.
+func (l *look) letterStands(order, consumer string, seq int) bool {
+	return slices.ContainsFunc(l.lettersOf[order], func(d *Letter) bool { return d.Consumer == consumer && d.Seq == seq && d.State == "parked" })
+}
+
+// passedOver tells whether two people gave an event up for a consumer.
+func (l *look) passedOver(order, consumer string, seq int) bool {
+	return slices.ContainsFunc(l.lettersOf[order], func(d *Letter) bool { return d.Consumer == consumer && d.Seq == seq && d.State == "abandoned" })
+}
+
+// waits tells whether an event is parked, or waits behind one.
+func (l *look) waits(order, consumer string, seq int) bool {
+	return slices.ContainsFunc(l.Marks, func(m Mark) bool {
+		return m.Order == order && m.Consumer == consumer && m.Parked > 0 && seq >= m.Parked && seq <= m.HeldTo
+	})
 }

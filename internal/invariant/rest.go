@@ -3,7 +3,7 @@ package invariant
 // Resting tells whether nothing is on its way any more: the outbox is empty, no work is due now or
 // later, and witness and consumers have come as far as the events. What does not rest for ever, such
 // as an order that waits for its payment, does not hinder it, nor does what waits for a customer's own
-// endpoint.
+// endpoint, or behind a parked event for a person.
 func Resting(f Facts) bool {
 	if len(f.Outbox) > 0 {
 		return false
@@ -16,7 +16,7 @@ func Resting(f Facts) bool {
 	x := newIndex(&f)
 	marks := map[string]int{}
 	for _, m := range f.Marks {
-		marks[m.Order+" "+m.Consumer] = m.Seq
+		marks[m.Order+" "+m.Consumer] = m.heard()
 	}
 	seen := map[string]bool{}
 	for _, w := range f.Witness {

@@ -144,6 +144,16 @@ func (w *World) Picture(o order.ID) string {
 	return b.String()
 }
 
+// Count asks the superuser for one number: what no login may see.
+func (w *World) Count(sql string) int {
+	w.t.Helper()
+	var n int
+	if err := w.super.QueryRow(w.t.Context(), sql).Scan(&n); err != nil {
+		w.t.Fatalf("%s: %v", sql, err)
+	}
+	return n
+}
+
 // WantPicture compares Picture with what is expected.
 func (w *World) WantPicture(o order.ID, want string) {
 	w.t.Helper()

@@ -93,16 +93,24 @@ func (w *World) consume() {
 func (w *World) hear(who event.Consumer, ev event.Event) {
 	w.t.Helper()
 	ctx := context.WithoutCancel(w.t.Context())
-	apply := map[event.Consumer]app.Effect{
-		event.Provision: w.Verbs.Worker.BeginFulfilment, event.Billing: w.Verbs.Worker.StartRefund, event.Notify: w.Verbs.Worker.AskNotice,
-		event.Portal: w.Verbs.Worker.FollowOrder, app.WebhookConsumer: w.Verbs.Worker.ProjectWebhooks, event.Audit: w.Verbs.Audit.WitnessEvent,
-	}[who]
-	if w.Config.Seam != nil {
-		apply = w.Config.Seam.Effect(apply)
+	apply := w.Verbs.Worker.Listeners[string(who)].Apply
+	if who == event.Audit {
+		apply = w.Verbs.Audit.WitnessEvent
+		if w.Config.Seam != nil {
+			apply = w.Config.Seam.Effect(apply)
+		}
 	}
 	for range 2 {
-		if err := apply(ctx, ev); err != nil && !errors.Is(err, app.ErrDuplicate) {
+		err := apply(ctx, ev)
+		if err == nil || errors.Is(err, app.ErrDuplicate) || errors.Is(err, app.ErrHeld) {
+			continue
+		}
+		if !w.Parks {
 			w.t.Fatalf("%s hears %s: %v", who, ev.Type, err)
+		}
+		p := app.Poison{Consumer: string(who), Event: ev, Attempts: 6, FirstFailedAt: w.Clock.Now(), Err: err}
+		if err := w.Verbs.Worker.ParkEvent(ctx, p); err != nil && !errors.Is(err, app.ErrDuplicate) {
+			w.t.Fatalf("park %s of %s: %v", ev.Type, who, err)
 		}
 	}
 }

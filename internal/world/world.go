@@ -49,6 +49,7 @@ type World struct {
 	Other  pgtest.Org
 	Config process.Config
 	Events []event.Event // all that were published, in order
+	Parks  bool          // what a consumer cannot apply is parked, at once: waits between calls are package kafka's; else it ends the test
 
 	t      testing.TB
 	outbox app.OutboxLease

@@ -85,7 +85,7 @@ func readers() []reader {
 			}),
 		rows("dead letters", `
 			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(unit_id::text, ''), source, class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason,
-				grounds, proof, coalesce(first_by::text, ''), coalesce(second_by::text, '')
+				grounds, proof, coalesce(first_by::text, ''), coalesce(second_by::text, ''), coalesce(consumer, ''), coalesce(seq, 0)
 			FROM dead_letters ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Letter { return &f.Letters }, scanLetter),
 		rows("deliveries", `SELECT tenant_id::text, id::text, item_id::text, message_id, state FROM deliveries ORDER BY id`,
@@ -96,9 +96,11 @@ func readers() []reader {
 				d.State = named(state, "-", "asked", "accepted", "failed")
 				return err
 			}),
-		rows("consumers' marks", `SELECT tenant_id::text, order_id::text, consumer, seq FROM inbox ORDER BY order_id, consumer`,
+		rows("consumers' marks", `SELECT tenant_id::text, order_id::text, consumer, seq, coalesce(parked_seq, 0), coalesce(held_to, 0) FROM inbox ORDER BY order_id, consumer`,
 			func(f *invariant.Facts) *[]invariant.Mark { return &f.Marks },
-			func(r pgx.Rows, m *invariant.Mark) error { return r.Scan(&m.Tenant, &m.Order, &m.Consumer, &m.Seq) }),
+			func(r pgx.Rows, m *invariant.Mark) error {
+				return r.Scan(&m.Tenant, &m.Order, &m.Consumer, &m.Seq, &m.Parked, &m.HeldTo)
+			}),
 		rows("the witness", `SELECT tenant_id::text, n, order_id::text, seq, event_id::text, type, at, seen_at, data_sha256, topic_id::text, part, off, prev_hash, hash FROM audit_log ORDER BY tenant_id, n`,
 			func(f *invariant.Facts) *[]invariant.Witness { return &f.Witness },
 			func(r pgx.Rows, w *invariant.Witness) error {
@@ -159,7 +161,7 @@ func scanLetter(r pgx.Rows, d *invariant.Letter) error {
 	var state int
 	var closed *time.Time
 	err := r.Scan(&d.Tenant, &d.ID, &d.Order, &d.Item, &d.Unit, &d.Source, &d.Class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &d.Hash, &state, &d.At, &closed, &d.Reason,
-		&d.Grounds, &d.Proof, &d.FirstBy, &d.SecondBy)
+		&d.Grounds, &d.Proof, &d.FirstBy, &d.SecondBy, &d.Consumer, &d.Seq)
 	d.State, d.At, d.ClosedAt = named(state, "open", "parked", "redriven", "abandoned", "closed"), d.At.UTC(), moment(closed)
 	return err
 }
