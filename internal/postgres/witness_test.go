@@ -604,3 +604,29 @@ func TestEveryEventOfTheTableIsComparedWithWhatTheWitnessSaw(t *testing.T) {
 		}
 	}
 }
+
+// What batches are for: the cost of a witnessed record, alone and among 500.
+func BenchmarkWitness(b *testing.B) {
+	for _, size := range []int{1, 500} {
+		b.Run(fmt.Sprintf("%d at once", size), func(b *testing.B) {
+			db := pgtest.New(b)
+			org, _ := db.Two(b)
+			audit := db.Audit(b)
+			o := newID[order.Order](db)
+			var links []witness.Link
+			for seq := range b.N {
+				if seq%20 == 0 {
+					o = newID[order.Order](db)
+				}
+				links = append(links, seen(db, org.ID, o, seq%20+1, int64(seq)))
+			}
+			b.ResetTimer()
+			for at := 0; at < len(links); at += size {
+				if _, err := audit.WitnessAll(b.Context(), links[at:min(at+size, len(links))]); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}
