@@ -22,6 +22,10 @@ type ConfirmPayment struct {
 	Method    string       // bank_transfer, card, …
 }
 
+// manualPayments is the provider of a payment that a person confirmed: the money came by bank transfer
+// and goes back the same way, by hand.
+const manualPayments = "manual"
+
 // ConfirmPayment commits payment, allocations, order, event, outbox row and the validation to come
 // together or not at all. The same reference a second time changes nothing; what happens next is the
 // event's matter: the Provision consumer hears it and pulls the validation to now (D20).
@@ -33,7 +37,7 @@ func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (
 	if len(faults) > 0 {
 		return nil, fault.Violated(faults)
 	}
-	provider := "manual"
+	provider := manualPayments
 	if c.Kind == tenant.KindProvider {
 		provider = c.Name
 	}

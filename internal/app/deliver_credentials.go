@@ -98,11 +98,12 @@ func (a *App) delivered(del Delivery) apply {
 		}
 		d.Added.Deliveries = append(d.Added.Deliveries, del)
 		switch {
-		case m.Done && it.State == order.ItemActive:
-			d.Order.DeliveryStuck = a.otherDeliveryStuck(d, u)
-			return d.Order.MoveItem(it, order.Deliver, order.ItemFact{}, "")
 		case m.Done:
-			d.Order.DeliveryStuck = a.otherDeliveryStuck(d, u)
+			d.closeDeliveryLetters(it.ID, tx.Now())
+			d.Order.DeliveryStuck = d.deliveryStuck() // of another item: this unit is over
+			if it.State == order.ItemActive {
+				return d.Order.MoveItem(it, order.Deliver, order.ItemFact{}, "")
+			}
 		case d.Order.Closing != order.NotClosing && it.State == order.ItemActive && m.Result.Class != fault.Ambiguous:
 			u.State = fulfil.Closed // cancelled while its mail was under way, and the mail was refused
 			a.turnBack(d, it, tx.Now(), "cancelled before it was delivered")
@@ -114,17 +115,12 @@ func (a *App) delivered(del Delivery) apply {
 	}
 }
 
-func (a *App) otherDeliveryStuck(d *Dossier, u *fulfil.Unit) bool {
-	for _, other := range d.Units {
-		if other.ID != u.ID && other.Kind == fulfil.Deliver && other.State == fulfil.Stuck && other.Item != u.Item {
-			return true
+// closeDeliveryLetters closes what stands on the desk about an item's deliveries: a later one went
+// through.
+func (d *Dossier) closeDeliveryLetters(it order.ItemID, now time.Time) {
+	for i := range d.Letters {
+		if l := &d.Letters[i]; l.Code == causes[fulfil.Deliver].code && l.Item == it && l.ClosedAt == nil {
+			l.State, l.ClosedAt, l.Reason = LetterClosed, &now, "a later delivery went through"
 		}
 	}
-	for i := range d.Letters { // a delivery that went through settles the letter of its item
-		if l := &d.Letters[i]; l.Source == "mail" && l.Item == u.Item && l.ClosedAt == nil {
-			at := a.Clock.Now()
-			l.State, l.ClosedAt, l.Reason = LetterClosed, &at, "a later delivery went through"
-		}
-	}
-	return false
 }

@@ -103,6 +103,32 @@ func TestADeliveryThatFailsIsRetriedAndThenStandsOnTheDeskAndRollsNothingBack(t 
 	}
 }
 
+func TestOfTwoDeliveriesThatAreStuckEachClosesItsOwnLetter(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	o := w.PaidOrder(world.VPS(), world.Labelled(world.VPS(), "web"))
+	for range 2 {
+		w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Deliver)) == 1 })
+		w.Inbox.Script(embedded.MailRejected)
+		carry(t, w, open(w.Get(o), fulfil.Deliver)[0], w.Verbs.Worker.DeliverCredentials)
+	}
+	w.Settle(o)
+	w.WantPicture(o, "partially_fulfilled none stuck; vps active; web active")
+	for i, want := range []string{"partially_fulfilled none stuck; vps delivered; web active", "fulfilled full settled; vps delivered; web delivered"} {
+		it := w.Get(o).Order.Items[i]
+		if _, err := w.Verbs.API.Redeliver(t.Context(), w.As(tenant.Customer), app.Redeliver{Order: o, Item: it.ID}); err != nil {
+			t.Fatalf("Redeliver %s: %v", it.Label, err)
+		}
+		w.Settle(o)
+		w.WantPicture(o, want)
+		left := w.Get(o).Letters
+		if len(left) != 1-i || len(left) == 1 && left[0].Item == it.ID {
+			t.Errorf("after %s was delivered these letters are open: %+v; want those of the other item alone", it.Label, left)
+		}
+	}
+	w.CheckWorld()
+}
+
 func TestALostAnswerOfTheMailServerIsMailedAgainAndDeliversOnce(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)

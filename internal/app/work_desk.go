@@ -99,7 +99,9 @@ func (a *App) WorkItems(ctx context.Context, c Caller, cursor string, limit int)
 	return a.Store.WorkItems(ctx, c.Tenant, cursor, limit)
 }
 
-// FinishWorkItem says that the money of a refund was moved by hand. A second time changes nothing.
+// FinishWorkItem says that the money of a refund was moved by hand. A second time changes nothing. Only
+// a payment that came by hand is given back by hand: a gateway says itself when its refund is through
+// (D12, D28).
 func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Dossier, error) {
 	if err := a.may(c.Actor, WorkDesk); err != nil {
 		return nil, err
@@ -112,6 +114,9 @@ func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o 
 			ref := &d.Order.Refunds[i]
 			if ref.ID != r {
 				continue
+			}
+			if pay := paymentOf(d.Order, ref.Payment); pay == nil || pay.Provider != manualPayments {
+				return false, fault.New(fault.KindConflict, "not-by-hand", "The money of this refund is not moved by hand: its payment provider sends it back and says so.")
 			}
 			if ref.State == order.RefundCompleted {
 				return false, nil
