@@ -47,7 +47,7 @@ func (c *demoCmd) Run(g *globals) error {
 
 // print tells where everything is.
 func (d *installation) print(w io.Writer) {
-	fmt.Fprintf(w, "\n  portal   %s\n  API      %s/v1   (docs: %s/docs)\n  inbox    %s\n  cloud    %s/ledger\n  kafka    %s\n\n", d.Portal, d.API, d.API, d.Inbox, d.Sim, d.Kafka)
+	fmt.Fprintf(w, "\n  portal   %s\n  API      %s/v1   (docs: %s/docs)\n  inbox    %s\n  cloud    %s/ledger\n  kafka    %s\n  metrics  %s\n\n", d.Portal, d.API, d.API, d.Inbox, d.Sim, d.Kafka, d.Metrics)
 	for _, t := range d.Tenants {
 		fmt.Fprintf(w, "  tenant %s:", t.Slug)
 		for _, u := range t.Users {

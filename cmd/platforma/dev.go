@@ -62,6 +62,7 @@ type Addresses struct {
 	API         string       `json:"api"`
 	Portal      string       `json:"portal"`
 	Kafka       string       `json:"kafka"`
+	Metrics     string       `json:"metrics"`
 	SMTP        string       `json:"smtp"`
 	Inbox       string       `json:"inbox"`
 	Sim         string       `json:"sim"`
@@ -171,8 +172,13 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 		return nil
 	})
 	go func() { _ = srv.Serve(lis) }()
+	metrics, stopMetrics, err := serveMetrics(g.ctx, "127.0.0.1:0", d.proc.Metrics())
+	if err != nil {
+		return err
+	}
+	stops = append(stops, stopMetrics)
 
-	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.URL, DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data))}
+	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], Metrics: "http://" + metrics + "/metrics", SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.URL, DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data))}
 	d.speed = d.Speed
 	if err := writePrivate(filepath.Join(p.Data, "dev.json"), d.Addresses); err != nil {
 		return err
