@@ -58,7 +58,7 @@ var table = map[string]row{
 	// The contracts with outside systems, and the verbs.
 	"provider": {ours: ground},
 	"payment":  {ours: ground},
-	"app":      {ours: contracts},
+	"app":      {ours: contracts, test: []string{stdHooks}},
 
 	// What lets a test end a process between a verb and its ports; in no shipped binary.
 	"crashpoint": {ours: verbs},
@@ -112,8 +112,8 @@ var table = map[string]row{
 
 // testOurs are packages that the tests of one need besides.
 var testOurs = map[string][]string{
-	"app":             {"payment/manual"}, // the payment provider out of the box, as the binary wires it
-	"invariant/facts": {"app", "tenant"},  // it checks a world that ran
+	"app":             {"payment/manual", "webhook"}, // the payment provider out of the box and the poster, as the binary wires them
+	"invariant/facts": {"app", "tenant"},             // it checks a world that ran
 }
 
 // everyTest may import these, whatever its package.
