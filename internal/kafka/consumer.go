@@ -56,7 +56,8 @@ type ConsumerDeps struct {
 // that partition wait (about a twelfth of them). Either way nothing is skipped and nothing is lost.
 type Consumer struct {
 	ConsumerDeps
-	sub Subscription
+	sub     Subscription
+	options []kgo.Opt // besides those of Run
 
 	applied, duplicates, retried, parked, held, refused atomic.Int64
 
@@ -96,7 +97,7 @@ func (c *Consumer) Status() app.ConsumerStatus {
 // Run consumes until the context ends, and returns its error. It returns after every goroutine of
 // it, and leaves the group.
 func (c *Consumer) Run(ctx context.Context) error {
-	cl, err := c.Cluster.client(
+	cl, err := c.Cluster.client(append([]kgo.Opt{
 		kgo.ConsumerGroup(c.sub.Group),
 		kgo.ConsumeTopics(c.Cluster.Names.Events),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -108,7 +109,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, a map[string][]int32) { c.assign(ctx, cl, a) }),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, r map[string][]int32) { c.revoke(r) }),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, r map[string][]int32) { c.revoke(r) }),
-	)
+	}, c.options...)...)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,15 @@
 package kafka
 
-import "github.com/twmb/franz-go/pkg/kgo"
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
 
 // Hook adds a hook to the relay's producing client: how a test dies in the middle of a transaction.
 func (r *Relay) Hook(h kgo.Hook) { r.options = append(r.options, kgo.WithHooks(h)) }
+
+// Forget makes the broker give a consumer that died up sooner than a shipped one.
+func (c *Consumer) Forget(after time.Duration) {
+	c.options = append(c.options, kgo.SessionTimeout(after))
+}

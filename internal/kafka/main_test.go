@@ -16,6 +16,14 @@ func TestMain(m *testing.M) {
 		runChild(spec) // a relay process that a test kills
 		return
 	}
+	if dir := os.Getenv(brokerVariable); dir != "" {
+		runBroker(dir) // a broker process, likewise
+		return
+	}
+	if spec := os.Getenv(consumerVariable); spec != "" {
+		runConsumer(spec) // a consumer process, likewise
+		return
+	}
 	fmt.Fprintln(os.Stderr, "kafka suite on:", kafkatest.Which())
 	goleak.VerifyTestMain(pgtest.M{M: m})
 }

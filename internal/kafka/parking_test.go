@@ -1,0 +1,330 @@
+package kafka_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/kafka"
+	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+const loginWorker = "platforma_worker"
+
+// add writes one event of a type.
+func (s *store) add(t testing.TB, o order.ID, typ event.Type) {
+	t.Helper()
+	err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
+		d, err := tx.LockOrder(t.Context(), o, app.Also{})
+		if err != nil {
+			return err
+		}
+		d.Order.Version++
+		s.record(d, typ, tx.Now())
+		tx.Save(d)
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("add %s: %v", typ, err)
+	}
+}
+
+// portal is the shipped portal consumer, with what it has applied and how often it was called.
+type portal struct {
+	*kafka.Consumer
+	verbs *app.App // of the worker
+
+	mu    sync.Mutex
+	calls map[place]int // guarded by mu, as below
+	done  map[order.ID][]int
+}
+
+// place names an event.
+type place struct {
+	order order.ID
+	seq   int
+}
+
+// newPortal makes one on a store's real inbox, whose waits do not wait.
+func newPortal(t testing.TB, b *kafkatest.Broker, s *store, pause kafka.Pause) *portal {
+	t.Helper()
+	worker := s.Worker(t)
+	p := &portal{calls: map[place]int{}, done: map[order.ID][]int{}}
+	p.verbs = app.New(app.Deps{Store: worker, Units: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
+	p.verbs.Listeners = map[string]app.Listener{"portal": {Name: "portal", As: event.Portal, Apply: p.apply}}
+	p.Consumer = kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: pause, Random: func() float64 { return 0.5 }, Log: logger(t)},
+		kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal"), Apply: p.apply, Park: p.verbs.ParkEvent})
+	return p
+}
+
+func (p *portal) apply(ctx context.Context, ev event.Event) error {
+	err := p.verbs.FollowOrder(ctx, ev)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls[place{ev.Order, ev.Seq}]++
+	if err == nil {
+		p.done[ev.Order] = append(p.done[ev.Order], ev.Seq)
+	}
+	return err
+}
+
+func (p *portal) called(o order.ID, seq int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls[place{o, seq}]
+}
+
+// of lists what was applied of an order.
+func (p *portal) of(o order.ID) []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.done[o])
+}
+
+// wantParkedOnce reads a consumer's dead letter topic to its end.
+func wantParkedOnce(t testing.TB, b *kafkatest.Broker, consumer string, want int) []*kgo.Record {
+	t.Helper()
+	got := readAll(t, b, b.Names.Parked(consumer), 1, kgo.ReadCommitted())
+	if len(got) != want {
+		t.Fatalf("%d records on %s, want %d", len(got), b.Names.Parked(consumer), want)
+	}
+	return got
+}
+
+func headerMap(r *kgo.Record) map[string]string {
+	all := map[string]string{}
+	for _, h := range r.Headers {
+		all[h.Key] = string(h.Value)
+	}
+	return all
+}
+
+func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 13)
+	poisoned := s.orders[0]
+	heal := s.Poison(t, "portal", string(order.EvItemRetrying))
+	w := &waits{}
+	p := newPortal(t, b, s, w.pause)
+	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	for _, o := range s.orders {
+		s.add(t, o, order.EvUpdated)
+	}
+	s.add(t, poisoned, order.EvItemRetrying)
+	for _, o := range s.orders {
+		s.add(t, o, order.EvItemProvisioning)
+		s.add(t, o, order.EvUpdated)
+	}
+	start(t, run(p.Consumer))
+	kafkatest.Eventually(t, "two events wait behind the parked one, and all others are applied", func() bool {
+		st := p.Status()
+		return st.Parked == 1 && st.Held == 2 && st.Applied == 2+12*4 && st.Age == 0
+	})
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	if diff := cmp.Diff([]time.Duration{ms(2100), ms(4200), ms(8400), ms(16800), ms(31500)}, w.list()); diff != "" { // 5 % of jitter, drawn in the middle
+		t.Errorf("waits (-want +got):\n%s", diff)
+	}
+	if n := p.called(poisoned, 3); n != 6 {
+		t.Errorf("%d calls of the poison event, want 6", n)
+	}
+	if diff := cmp.Diff([]int{1, 2}, p.of(poisoned)); diff != "" {
+		t.Errorf("applied of the poisoned order (-want +got):\n%s", diff)
+	}
+	for _, o := range s.orders[1:] {
+		if diff := cmp.Diff([]int{1, 2, 3, 4}, p.of(o)); diff != "" {
+			t.Errorf("applied of another order (-want +got):\n%s", diff)
+		}
+	}
+	s.drained(t)
+	wantTheRecordItself(t, b, poisoned)
+	letter := theLetter(t, s)
+	if letter.Event.Held != 2 || letter.Attempts != 6 || letter.State != app.LetterParked || letter.PayloadSHA256 == [32]byte{} {
+		t.Errorf("the letter %+v, want it parked after 6 attempts with 2 events behind it", letter)
+	}
+
+	heal()
+	s.redriveTwice(t, p, letter)
+	if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, p.of(poisoned)); diff != "" {
+		t.Errorf("applied once it was redriven (-want +got):\n%s", diff)
+	}
+	s.add(t, poisoned, order.EvUpdated)
+	kafkatest.Eventually(t, "the order flows again", func() bool { return len(p.of(poisoned)) == 6 })
+	wantParkedOnce(t, b, "portal", 1)
+	if n := s.count(t, `SELECT count(*) FROM inbox WHERE consumer = 'portal' AND (parked_seq IS NOT NULL OR held <> 0)`); n != 0 {
+		t.Errorf("%d marks are still parked", n)
+	}
+}
+
+// wantTheRecordItself compares the dead letter topic's record with the one on the topic of events.
+func wantTheRecordItself(t testing.TB, b *kafkatest.Broker, o order.ID) {
+	t.Helper()
+	var original *kgo.Record
+	for _, r := range readAll(t, b, b.Names.Events, kafka.EventPartitions, kgo.ReadCommitted()) {
+		if ev := decode(t, r); ev.Order == o && ev.Type == order.EvItemRetrying {
+			original = r
+		}
+	}
+	parked := wantParkedOnce(t, b, "portal", 1)[0]
+	if string(parked.Key) != string(original.Key) || string(parked.Value) != string(original.Value) {
+		t.Errorf("key %s and value %s, want %s and %s", parked.Key, parked.Value, original.Key, original.Value)
+	}
+	want, got := headerMap(original), headerMap(parked)
+	want["dlq.original-topic"] = b.Names.Events
+	want["dlq.original-partition"] = strconv.Itoa(int(original.Partition))
+	want["dlq.original-offset"] = strconv.FormatInt(original.Offset, 10)
+	want["dlq.original-timestamp"] = strconv.FormatInt(original.Timestamp.UnixMilli(), 10)
+	want["dlq.consumer-group"] = b.Names.Events + ".portal"
+	want["dlq.attempts"] = "6"
+	want["dlq.error-class"] = "retryable"
+	want["dlq.error-message"] = "internal"
+	want["dlq.first-failed-at"] = got["dlq.first-failed-at"]
+	if _, err := time.Parse(time.RFC3339Nano, got["dlq.first-failed-at"]); err != nil {
+		t.Errorf("first failed: %v", err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+}
+
+func theLetter(t testing.TB, s *store) app.DeadLetter {
+	t.Helper()
+	open := app.LetterOpen
+	page, err := s.api.DeadLetters(t.Context(), s.org.ID, app.DeadLetterFilter{State: &open, Limit: 10})
+	if err != nil || len(page.Data) != 1 {
+		t.Fatalf("letters on the desk: %+v, %v; want one", page.Data, err)
+	}
+	return page.Data[0]
+}
+
+// redriveTwice asks for a redrive as an operator does, and lets two workers do it at once.
+func (s *store) redriveTwice(t testing.TB, p *portal, l app.DeadLetter) {
+	t.Helper()
+	desk := app.New(app.Deps{Store: s.api, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
+	operator := app.Caller{Actor: s.org.Actor(tenant.Operator)}
+	if _, err := desk.RedriveDeadLetter(t.Context(), operator, l.ID, "mended"); err != nil {
+		t.Fatalf("RedriveDeadLetter() = %v", err)
+	}
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			kafkatest.Eventually(t, "the redrive is over", func() bool {
+				wait, err := p.verbs.RedoEvent(t.Context(), s.org.ID, l.Unit)
+				if err != nil && !errors.Is(err, app.ErrFenced) {
+					t.Errorf("RedoEvent() = %v", err)
+				}
+				return err == nil && wait < 0
+			})
+		})
+	}
+	both.Wait()
+	after, err := s.api.DeadLetter(t.Context(), s.org.ID, l.ID)
+	if err != nil || after.State != app.LetterRedriven {
+		t.Errorf("the letter is %s (%v), want redriven", after.State, err)
+	}
+}
+
+// Between two processes: who parked is dead, the relays that publish it are killed one after the other.
+func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
+	t.Parallel()
+	b, s := kafkatest.New(t), newStore(t, 1)
+	r := start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	s.drained(t)
+	r()
+	p := newPortal(t, b, s, (&waits{}).pause)
+	recs, err := s.api.Events(t.Context(), s.org.ID, s.orders[0], 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev, err := event.Stored(recs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev.TopicID, ev.LoggedAt = [16]byte{1}, s.Clock.Now()
+	poison := app.Poison{Consumer: "portal", Event: ev, Attempts: 6, FirstFailedAt: s.Clock.Now(), Err: fault.New(fault.KindConflict, fault.CodeIllegalTransition, "It cannot.")}
+	if err := p.verbs.ParkEvent(t.Context(), poison); err != nil {
+		t.Fatalf("ParkEvent() = %v", err)
+	}
+	if err := p.verbs.ParkEvent(t.Context(), poison); !errors.Is(err, app.ErrDuplicate) {
+		t.Errorf("ParkEvent() a second time = %v, want ErrDuplicate", err)
+	}
+	for _, point := range []string{afterRead, afterCommit} {
+		killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point}), point)
+	}
+	start(t, kafka.NewRelay(b.Cluster, 0, "last", s.Relay(t), logger(t)).RunForever)
+	s.drained(t)
+	got := headerMap(wantParkedOnce(t, b, "portal", 1)[0])
+	if got["dlq.error-class"] != "invalid" || got["dlq.error-message"] != "illegal-transition" {
+		t.Errorf("the failure stands as %s: %s", got["dlq.error-class"], got["dlq.error-message"])
+	}
+	if sum := sha256.Sum256(ev.Data); theLetter(t, s).PayloadSHA256 != sum {
+		t.Error("the letter's hash is not that of the event's data")
+	}
+}
+
+// Orders in every partition wait for their first retry when a second consumer takes half of them over.
+func TestRebalanceDuringARetryWaitAppliesEachEventOnceAndInOrder(t *testing.T) {
+	t.Parallel()
+	b, in := kafkatest.New(t), newInbox()
+	mended := make(chan struct{})
+	in.fail = func(ev event.Event, _ int) error {
+		select {
+		case <-mended:
+			return nil
+		default:
+		}
+		if ev.Seq == 1 {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	wait := func(ctx context.Context, _ time.Duration) error {
+		select {
+		case <-mended:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	}
+	waiting := func() *kafka.Consumer {
+		return kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: wait, Random: func() float64 { return 0 }, Log: logger(t)},
+			kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal"), Apply: in.apply, Park: func(context.Context, app.Poison) error {
+				t.Error("parked, though it was waiting")
+				return nil
+			}})
+	}
+	var round []*kgo.Record
+	for seq := 1; seq <= 3; seq++ {
+		for o := range 60 {
+			round = append(round, message(b, record(t, orderID(o), seq, order.EvUpdated)))
+		}
+	}
+	produce(t, b, nil, round...)
+	one, two := waiting(), waiting()
+	start(t, run(one))
+	kafkatest.Eventually(t, "every partition waits", func() bool { return one.Status().Retried == kafka.EventPartitions })
+	start(t, run(two))
+	kafkatest.Eventually(t, "some wait at the second", func() bool { return two.Status().Retried > 0 })
+	close(mended)
+	kafkatest.Eventually(t, "all applied", func() bool { return in.count() == 180 })
+	for o := range 60 {
+		if diff := cmp.Diff([]string{name(orderID(o), 1), name(orderID(o), 2), name(orderID(o), 3)}, in.of(orderID(o))); diff != "" {
+			t.Errorf("order %d (-want +got):\n%s", o, diff)
+		}
+	}
+	if two.Status().Applied == 0 {
+		t.Error("the second consumer applied nothing: the rebalance has gone blunt")
+	}
+}
