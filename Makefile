@@ -41,7 +41,7 @@ test: ## all tests, with a PostgreSQL of their own (some minutes on two cores)
 
 soak: ## every death at every point, in this process and of the binary, and a thousand seeds of faults (about an hour)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
-	PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|BinaryKilledAtAMoment|EverySagaUnwinds' \
+	PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|BinaryKilledAtAMoment|EverySagaUnwinds|NeverBothWin|SettleTheOrderOnce' \
 		./internal/world ./internal/app ./cmd/platforma >"$$log" 2>&1 || status=$$?; \
 	grep -E '^ *--- FAIL|^FAIL|repeat with|_test.go:[0-9]+: I[0-9]+:' "$$log" || true; \
 	awk '/: order [0-9a-f-]+$$/ { met++ } /cannot be met/ { never++ } /deaths; / { seeds++ } /kills, / { kills += $$2 } /_test.go:[0-9]+: I[0-9]+:/ { broken++ } \

@@ -248,7 +248,7 @@ func TestAPaymentRevertAndTheStartOfProvisioningNeverBothWin(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
 	reverted, started := 0, 0
-	for range 200 {
+	for range rounds(40, 200) {
 		o := w.PaidOrder(world.Storage())
 		w.Publish()
 		d := w.Get(o)
@@ -292,7 +292,7 @@ func fencedOrRefused(err error) bool {
 func TestTheLastTwoItemsFinishingTogetherSettleTheOrderOnce(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
-	for round := range 15 {
+	for round := range rounds(5, 15) {
 		o := w.AllOrNothing(world.VPS(), world.Labelled(world.VPS(), "twin")) // so that both deliveries begin together
 		w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Deliver)) == 2 })
 		var wg sync.WaitGroup
