@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/kafka"
@@ -27,7 +28,14 @@ type child struct {
 	Point    string // where it kills itself; "" nowhere
 	After    int32  // how often it passes the point before
 	Rebuild  bool   // it rebuilds the topic instead; Point is a step
+	Stop     bool   // it stops itself at the point, instead, and runs once only
 }
+
+// How a process ends that was stopped and went on: its relay was fenced, or ended otherwise.
+const (
+	exitEnded  = 3
+	exitFenced = 4
+)
 
 func runChild(spec string) {
 	var c child
@@ -43,18 +51,42 @@ func runChild(spec string) {
 	}
 	var passed atomic.Int32
 	at := func(point string) {
-		if point == c.Point && passed.Add(1) > c.After {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // nothing is done after death
+		if point != c.Point || passed.Add(1) <= c.After {
+			return
 		}
+		if c.Stop {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+			_ = kafka.Wait(context.Background(), 100*time.Millisecond) // until all threads stand still
+			return
+		}
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // nothing is done after death
 	}
-	out := faulty{db, func(l app.OutboxLease) app.OutboxLease { return dying{l, at} }}
+	out := faulty{db, func(l app.OutboxLease) app.OutboxLease {
+		at(afterLock)
+		return dying{l, at}
+	}}
 	r := kafka.NewRelay(c.Cluster, 0, fmt.Sprint(os.Getpid()), out, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	var wrote atomic.Bool // events, in the transaction that is open
 	r.Hook(producing(func(topic string) {
 		if topic == c.Cluster.Names.Events {
+			wrote.Store(true)
 			at(openTx)
 		}
 	}))
+	r.Hook(sending(func(request string) {
+		if request == "EndTxn" && wrote.Swap(false) {
+			at(commitSent)
+		}
+	}))
+	if c.Stop {
+		err := r.Run(context.Background())
+		fmt.Fprintln(os.Stderr, "relay that was stopped ended:", err)
+		if kafka.Fenced(err) {
+			os.Exit(exitFenced)
+		}
+		os.Exit(exitEnded)
+	}
 	r.RunForever(context.Background())
 }
 
@@ -99,15 +131,21 @@ func spawn(t testing.TB, c child) *exec.Cmd {
 	return cmd
 }
 
-// A real process, a real SIGKILL, the real table.
-func TestRelayProcessKilledAtAnyPointLosesDoublesAndInvertsNothing(t *testing.T) {
-	t.Parallel()
-	kills := 10
-	if testing.Short() {
-		kills = 2
+// soak tells whether the long forms run.
+func soak() bool { return os.Getenv("PLATFORMA_SOAK") != "" }
+
+// killed waits for a process that is to die by SIGKILL.
+func killed(t testing.TB, cmd *exec.Cmd, when string) {
+	t.Helper()
+	err := cmd.Wait()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		t.Fatalf("process that was to be killed %s ended with %v", when, err)
 	}
-	b, s := kafkatest.New(t), newStore(t, 20)
-	ctx, stopWriting := context.WithCancel(t.Context())
+}
+
+// writing lets 16 writers change the store's orders until stop, which waits for them.
+func (s *store) writing(t testing.TB) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
 	wrote := make(chan struct{})
 	go func() {
 		defer close(wrote)
@@ -115,25 +153,43 @@ func TestRelayProcessKilledAtAnyPointLosesDoublesAndInvertsNothing(t *testing.T)
 			s.write(t, 16, 5)
 		}
 	}()
-	killed := 0
-	for i := range kills {
-		for _, point := range []string{afterRead, openTx, afterCommit, afterDelete} {
-			cmd := spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point, After: int32(i % 3)})
-			err := cmd.Wait()
-			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-				t.Fatalf("relay process %s ended with %v, want to be killed", point, err)
+	return func() { cancel(); <-wrote }
+}
+
+// A real process, a real SIGKILL, the real table: 20 hot orders, 16 writers. The long form kills 204 times.
+func TestRelayProcessKilledAtAnyPointLosesDoublesAndInvertsNothing(t *testing.T) {
+	t.Parallel()
+	each := 6
+	if soak() {
+		each = 34
+	}
+	if testing.Short() {
+		each = 2
+	}
+	b, s := kafkatest.New(t), newStore(t, 20)
+	stop := s.writing(t)
+	count := map[string]int{}
+	points := []string{afterLock, afterRead, openTx, commitSent, afterCommit, afterDelete}
+	for i := range each {
+		for _, point := range points {
+			after := int32(i % 3)
+			if point == afterLock {
+				after = 0 // it is passed once in a life
 			}
-			killed++
+			killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point, After: after}), point)
+			count[point]++
 		}
 	}
-	stopWriting()
-	<-wrote
+	stop()
 	last := spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay)})
 	s.drained(t)
 	if err := last.Process.Kill(); err != nil {
 		t.Error(err)
 	}
 	_ = last.Wait()
-	t.Logf("%d kills", killed)
+	for _, point := range points {
+		t.Logf("%3d kills %s", count[point], point)
+	}
+	t.Logf("%d kills of a relay process, on the %s", each*len(points), kafkatest.Which())
 	wantOnceInOrder(t, events(t, b), s.events(t))
 }

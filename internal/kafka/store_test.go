@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -109,35 +110,60 @@ func (s *store) write(t testing.TB, writers, each int) {
 	all.Wait()
 }
 
-// slow is a transaction that has drawn its outbox ids and commits when told: what a cursor over ids
-// does not see coming. The order is its own.
-func (s *store) slow(t testing.TB) (commit func()) {
+// statement is one of a transaction written by hand.
+type statement struct {
+	sql  string
+	args []any
+}
+
+// writes are the statements of a transaction that writes the first event of an order of its own.
+func (s *store) writes(t testing.TB) []statement {
 	t.Helper()
-	c := s.Conn(t, loginAPI)
 	o := id.Of[order.Order](s.Clock.NewID())
 	r := record(t, o, 1, order.EvCreated)
-	for _, q := range []struct {
-		sql  string
-		args []any
-	}{
-		{`BEGIN`, nil},
-		{`SELECT set_config('app.tenant_id', $1, true)`, []any{s.org.ID.String()}},
+	return []statement{
 		{
 			`INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
 			SELECT $1::uuid, $2::uuid, 1, $3::uuid, $4, 'system:worker', $5, '', replace($6, $7, $1::text)::json`,
 			[]any{s.org.ID.String(), o.String(), r.ID.String(), string(r.Type), r.At, string(r.Data), tenantA.String()},
 		},
 		{`INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1::uuid, $2::uuid, 1)`, []any{s.org.ID.String(), o.String()}},
-	} {
+	}
+}
+
+// byHand begins a transaction of the API's login and runs statements in it; then runs one more.
+func (s *store) byHand(t testing.TB, list ...statement) (then func(sql string)) {
+	t.Helper()
+	c := s.Conn(t, loginAPI)
+	then = func(sql string) {
+		t.Helper()
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	then(`BEGIN`)
+	for _, q := range append([]statement{{`SELECT set_config('app.tenant_id', $1, true)`, []any{s.org.ID.String()}}}, list...) {
 		if _, err := c.Exec(t.Context(), q.sql, q.args...); err != nil {
 			t.Fatalf("%s: %v", q.sql, err)
 		}
 	}
-	return func() {
-		if _, err := c.Exec(t.Context(), `COMMIT`); err != nil {
-			t.Errorf("commit the slow transaction: %v", err)
-		}
-	}
+	return then
+}
+
+// slow is a transaction that has drawn its outbox ids and commits when told: what a cursor over ids
+// does not see coming. The order is its own.
+func (s *store) slow(t testing.TB) (commit func()) {
+	t.Helper()
+	then := s.byHand(t, s.writes(t)...)
+	return func() { t.Helper(); then(`COMMIT`) }
+}
+
+// takenBack commits a transaction whose events were rolled back to a savepoint.
+func (s *store) takenBack(t testing.TB) {
+	t.Helper()
+	then := s.byHand(t, append([]statement{{`SAVEPOINT before`, nil}}, s.writes(t)...)...)
+	then(`ROLLBACK TO SAVEPOINT before`)
+	then(`COMMIT`)
 }
 
 // count asks the superuser.
@@ -190,13 +216,47 @@ func TestTopicIsTheTableThoughWritersFightRollBackAndCommitLate(t *testing.T) {
 	}
 }
 
+// delay is how long a change takes from its commit until the topic has it: half of them are quicker.
+func (s *store) delay(t testing.TB, changes int) time.Duration {
+	t.Helper()
+	c := s.Super(t)
+	var took []time.Duration
+	for i := range changes {
+		if err := s.change(t.Context(), s.orders[i%len(s.orders)], nil); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		for n := 1; n > 0; {
+			if err := c.QueryRow(t.Context(), `SELECT count(*) FROM outbox`).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		took = append(took, time.Since(begun))
+	}
+	slices.Sort(took)
+	return took[len(took)/2]
+}
+
 func TestSlowTransactionDelaysNobodyElse(t *testing.T) {
 	t.Parallel()
+	open := time.Second
+	if soak() {
+		open = 10 * time.Second
+	}
 	b, s := kafkatest.New(t), newStore(t, 3)
+	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
+	start(t, r.RunForever)
+	s.drained(t)
+	without := s.delay(t, 20)
 	commit := s.slow(t)
-	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
-	s.write(t, 3, 10)
-	s.drained(t) // of all that is committed
+	var with time.Duration
+	for begun := time.Now(); time.Since(begun) < open; {
+		with = max(with, s.delay(t, 20))
+	}
+	if with > without+100*time.Millisecond {
+		t.Errorf("beside an open transaction a change takes %s to the topic, without one %s", with, without)
+	}
+	t.Logf("a change takes %s to the topic, beside an open transaction %s", without, with)
 	if got, want := len(events(t, b)), s.events(t); got != want {
 		t.Errorf("%d events on the topic while a transaction is open, want %d", got, want)
 	}
@@ -278,22 +338,49 @@ func TestSecondRelayWaitsForTheLockAndTakesOver(t *testing.T) {
 	wantOnceInOrder(t, events(t, b), s.events(t))
 }
 
-func TestRelayStopsWhenTheDatabaseWasSetBack(t *testing.T) {
+func TestRelayStopsWhenOneSideIsNotTheOneItWas(t *testing.T) {
 	t.Parallel()
-	b, s := kafkatest.New(t), newStore(t, 2)
-	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
-	stop := start(t, r.RunForever)
-	s.drained(t)
-	for range 3 { // a batch each
-		s.write(t, 1, 3)
-		s.drained(t)
+	spoil := func(t *testing.T, s *store, sql string) {
+		t.Helper()
+		tag, err := s.Super(t).Exec(t.Context(), sql)
+		if err != nil || tag.RowsAffected() != 1 {
+			t.Fatalf("%s: %v, %d rows", sql, err, tag.RowsAffected())
+		}
 	}
-	stop()
-	if _, err := s.Super(t).Exec(t.Context(), `UPDATE platforma.relays SET batch = batch - 2`); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Run(t.Context()); !errors.Is(err, app.ErrRelayPosition) {
-		t.Errorf("Run() = %v, want ErrRelayPosition", err)
+	for name, fault := range map[string]func(t *testing.T, b *kafkatest.Broker, s *store){
+		"the position topic was emptied": func(t *testing.T, b *kafkatest.Broker, _ *store) {
+			lose(t, b, b.Names.Positions)
+			remade(t, b)
+		},
+		"the events' topic was emptied": func(t *testing.T, b *kafkatest.Broker, _ *store) {
+			lose(t, b, b.Names.Events)
+			remade(t, b)
+		},
+		"the database was set back": func(t *testing.T, _ *kafkatest.Broker, s *store) {
+			spoil(t, s, `UPDATE platforma.relays SET batch = batch - 2`)
+		},
+		"an outbox row of a batch on the topic was removed": func(t *testing.T, b *kafkatest.Broker, s *store) {
+			s.write(t, 1, 3)
+			killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: afterCommit}), afterCommit)
+			spoil(t, s, `DELETE FROM platforma.outbox WHERE id = (SELECT min(id) FROM platforma.outbox)`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, s := kafkatest.New(t), newStore(t, 2)
+			r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
+			stop := start(t, r.RunForever)
+			s.drained(t)
+			for range 3 { // a batch each
+				s.write(t, 1, 3)
+				s.drained(t)
+			}
+			stop()
+			fault(t, b, s)
+			if err := r.Run(t.Context()); !errors.Is(err, app.ErrRelayPosition) {
+				t.Errorf("Run() = %v, want ErrRelayPosition", err)
+			}
+		})
 	}
 }
 
@@ -343,6 +430,7 @@ func TestChangeThatRollsBackIsNeverSent(t *testing.T) {
 			t.Fatalf("change() = %v", err)
 		}
 	}
+	s.takenBack(t)
 	if err := s.change(t.Context(), s.orders[0], nil); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,10 @@ import (
 const relayLock = 0x0e1a
 
 const (
-	sqlLeaseTry   = `SELECT pg_try_advisory_lock($1, $2)`
+	sqlLeaseTry = `SELECT pg_try_advisory_lock($1, $2)`
+	// The server ends the session, and with it the lock, of a relay that was stopped in its tracks. The longest
+	// that a relay at work asks nothing is the 30 s in which it may look for the broker.
+	sqlLeaseIdle  = `SET idle_session_timeout = '40s'`
 	sqlRebuilding = `SELECT EXISTS (SELECT FROM relays WHERE shard = $1 AND rebuilding)`
 	// Always from the smallest id: what is present is unpublished. A condition on the id would skip
 	// rows that were drawn early and commit late (22 % of events, measured).
@@ -45,7 +48,10 @@ func (db *DB) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, e
 		return nil, false, err
 	}
 	var rebuilding bool
-	if err := l.conn.QueryRow(ctx, sqlRebuilding, l.shard).Scan(&rebuilding); err != nil {
+	b := &pgx.Batch{}
+	b.Queue(sqlLeaseIdle)
+	b.Queue(sqlRebuilding, l.shard).QueryRow(func(r pgx.Row) error { return r.Scan(&rebuilding) })
+	if err := l.conn.SendBatch(ctx, b).Close(); err != nil {
 		l.Release()
 		return nil, false, faultOr(explain(ctx, err), "read the position of shard %d", shard)
 	}
