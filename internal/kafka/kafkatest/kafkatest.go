@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/kafka"
 )
@@ -58,7 +59,11 @@ func (b *Broker) drop(t testing.TB) {
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	if _, err := kadm.NewClient(cl).DeleteTopics(ctx, b.Names.Events, b.Names.Positions, b.Names.Letters); err != nil {
+	topics := []string{b.Names.Events, b.Names.Positions, b.Names.Letters}
+	for _, consumer := range app.Parking() {
+		topics = append(topics, b.Names.Parked(consumer))
+	}
+	if _, err := kadm.NewClient(cl).DeleteTopics(ctx, topics...); err != nil {
 		t.Errorf("drop topics: %v", err)
 	}
 }
