@@ -24,11 +24,21 @@ func (a *App) WitnessEvent(ctx context.Context, ev event.Event) error {
 	return err
 }
 
-// WitnessEvents is WitnessEvent for many at once. After an error those before the event at fault are
-// witnessed, and giving all again adds nothing.
-func (a *App) WitnessEvents(ctx context.Context, evs []event.Event) error {
-	_, err := a.witness(ctx, evs)
-	return err
+// WitnessEvents is WitnessEvent for many at once (an EffectAll). After an error those before the event at
+// fault are witnessed.
+func (a *App) WitnessEvents(ctx context.Context, evs []event.Event) (Heard, error) {
+	done, err := a.witness(ctx, evs)
+	if err != nil {
+		return Heard{}, err
+	}
+	h := Heard{Applied: done.Fresh}
+	for _, f := range done.Findings {
+		if !f.Kind.Fresh() {
+			h.Applied++ // the record is in no chain, and is news all the same
+		}
+	}
+	h.Duplicates = len(evs) - h.Applied
+	return h, nil
 }
 
 func (a *App) witness(ctx context.Context, evs []event.Event) (Witnessed, error) {

@@ -41,12 +41,13 @@ func newAuditor(t *testing.T, b *kafkatest.Broker, db *pgtest.DB) *auditor {
 	return &auditor{a, t, b, login, said}
 }
 
-// reads lets a consumer group of its own read the topic from its start, until it is done with n records.
-func (a *auditor) reads(group string, n int64) {
+// reads lets a consumer group of its own read the topic from its start, until it is done with n records;
+// together is nil where it takes them one by one.
+func (a *auditor) reads(group string, together app.EffectAll, n int64) {
 	a.t.Helper()
 	c := kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: a.b.Cluster, Refusals: a.WitnessRefusals(), Clock: a.Clock, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(a.t),
-	}, kafka.Subscription{Consumer: event.Audit, Group: group + a.b.Names.Events, Apply: a.WitnessEvent})
+	}, kafka.Subscription{Consumer: event.Audit, Group: group + a.b.Names.Events, Apply: a.WitnessEvent, ApplyAll: together})
 	stop := start(a.t, run(c))
 	kafkatest.Eventually(a.t, "the witness has read the topic", func() bool {
 		s := c.Status()
@@ -114,10 +115,7 @@ func without(r *kgo.Record, header string) *kgo.Record {
 
 func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 	t.Parallel()
-	b, db := kafkatest.New(t), pgtest.New(t)
-	if _, err := db.Super(t).Exec(t.Context(), `INSERT INTO tenants (id, slug, created_at) VALUES ($1, 'alpha', now())`, tenantA.String()); err != nil {
-		t.Fatal(err)
-	}
+	b := kafkatest.New(t)
 	at := func(o, seq int) *kgo.Record { return message(b, record(t, orderID(o), seq, order.EvUpdated)) }
 	edited := at(4, 1)
 	edited.Value = append(slices.Clone(edited.Value), ' ')
@@ -140,23 +138,34 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 	for _, r := range records {
 		produce(t, b, nil, r) // one by one: they keep their order
 	}
-	a := newAuditor(t, b, db)
-	for _, group := range []string{"first", "again"} { // all of it is delivered twice
-		a.reads(group, int64(len(records)))
-		if diff := cmp.Diff([]string{"conflict 1", "duplicate 2", "gap 3", "gap 3", "order 2", "subject-mismatch"}, a.found(tenantA)); diff != "" {
-			t.Errorf("%s: findings of the tenant (-want +got):\n%s", group, diff)
-		}
-		if diff := cmp.Diff([]string{"tenant-missing", "tenant-unknown"}, a.found(tenant.ID{})); diff != "" {
-			t.Errorf("%s: findings of nobody (-want +got):\n%s", group, diff)
-		}
-		a.wantWhole(tenantA, 3+2+2+3+1)
-	}
-	want := map[witness.Kind]int64{witness.Gap: 2, witness.Duplicate: 1, witness.Misplaced: 1, witness.Conflict: 1, witness.Foreign: 3}
-	if diff := cmp.Diff(want, a.Findings()); diff != "" {
-		t.Errorf("counted (-want +got):\n%s", diff)
-	}
-	if n := a.said.count(); n != 8 {
-		t.Errorf("%d alarms, want one for each of 8 findings:\n%s", n, a.said.all)
+	type how func(*auditor) app.EffectAll
+	singly, together := how(func(*auditor) app.EffectAll { return nil }), how(func(a *auditor) app.EffectAll { return a.WitnessEvents })
+	for name, hows := range map[string][]how{"one by one": {singly, together}, "together": {together, singly}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t)
+			if _, err := db.Super(t).Exec(t.Context(), `INSERT INTO tenants (id, slug, created_at) VALUES ($1, 'alpha', now())`, tenantA.String()); err != nil {
+				t.Fatal(err)
+			}
+			a := newAuditor(t, b, db)
+			for round, how := range hows { // all of it is delivered twice
+				a.reads(fmt.Sprintf("%s %d", name, round), how(a), int64(len(records)))
+				if diff := cmp.Diff([]string{"conflict 1", "duplicate 2", "gap 3", "gap 3", "order 2", "subject-mismatch"}, a.found(tenantA)); diff != "" {
+					t.Errorf("findings of the tenant (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff([]string{"tenant-missing", "tenant-unknown"}, a.found(tenant.ID{})); diff != "" {
+					t.Errorf("findings of nobody (-want +got):\n%s", diff)
+				}
+				a.wantWhole(tenantA, 3+2+2+3+1)
+			}
+			want := map[witness.Kind]int64{witness.Gap: 2, witness.Duplicate: 1, witness.Misplaced: 1, witness.Conflict: 1, witness.Foreign: 3}
+			if diff := cmp.Diff(want, a.Findings()); diff != "" {
+				t.Errorf("counted (-want +got):\n%s", diff)
+			}
+			if n := a.said.count(); n != 8 {
+				t.Errorf("%d alarms, want one for each of 8 findings:\n%s", n, a.said.all)
+			}
+		})
 	}
 }
 
@@ -174,7 +183,7 @@ func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	relayed("before")
 	// The witness is behind when the topic goes: it hears the rest from the new one.
 	seen := int64(s.events(t))
-	a.reads("before", seen)
+	a.reads("before", nil, seen)
 	s.write(t, 2, 5)
 	relayed("unheard")
 	if _, err := b.Rebuild(context.WithoutCancel(t.Context()), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: time.Minute}); err != nil {
@@ -183,7 +192,7 @@ func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	s.write(t, 2, 5)
 	relayed("after")
 	all := int64(s.events(t))
-	a.reads("before", all) // the same group, whose offsets are of the old topic
+	a.reads("before", a.WitnessEvents, all) // the same group, whose offsets are of the old topic
 	if found := append(a.found(s.org.ID), a.found(tenant.ID{})...); len(found) > 0 {
 		t.Errorf("found %v", found)
 	}

@@ -28,6 +28,7 @@ func listeners(w *app.App, seam Seam) map[string]app.Listener {
 // subscription is a consumer that a process runs.
 type subscription struct {
 	app.Listener
+	together app.EffectAll // nil: events are applied one by one
 	refusals app.Refusals
 	park     app.Park // nil: it stands still behind what it cannot apply
 }
@@ -51,11 +52,14 @@ func (p *Process) subscriptions() []subscription {
 		}
 	}
 	if p.has(Audit) {
-		witness := app.Listener{Name: string(event.Audit), As: event.Audit, Apply: p.verbs.Audit.WitnessEvent}
-		if p.cfg.Seam != nil {
-			witness.Apply = p.cfg.Seam.Effect(witness.Apply)
+		witness := subscription{
+			Listener: app.Listener{Name: string(event.Audit), As: event.Audit, Apply: p.verbs.Audit.WitnessEvent},
+			together: p.verbs.Audit.WitnessEvents, refusals: p.verbs.Audit.WitnessRefusals(),
 		}
-		all = append(all, subscription{Listener: witness, refusals: p.verbs.Audit.WitnessRefusals()})
+		if p.cfg.Seam != nil { // it stands between single events
+			witness.Apply, witness.together = p.cfg.Seam.Effect(witness.Apply), nil
+		}
+		all = append(all, witness)
 	}
 	return all
 }

@@ -242,7 +242,7 @@ func (p *Process) startWorker(ctx context.Context) error {
 func (p *Process) startConsumers(run context.Context) error {
 	for _, s := range p.subscriptions() {
 		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: s.refusals, Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}
-		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.As, Group: p.cfg.Kafka.Names.Group(s.Name), Name: s.Name, Apply: s.Apply, Park: s.park})
+		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.As, Group: p.cfg.Kafka.Names.Group(s.Name), Name: s.Name, Apply: s.Apply, ApplyAll: s.together, Park: s.park})
 		p.readers = append(p.readers, c)
 		p.loop(run, func(ctx context.Context) {
 			for ctx.Err() == nil {

@@ -23,6 +23,9 @@ const (
 // Kinds lists them.
 func Kinds() []Kind { return []Kind{Gap, Duplicate, Misplaced, Conflict, Foreign} }
 
+// Fresh tells whether a record with such a finding continues the chain all the same.
+func (k Kind) Fresh() bool { return k == Gap || k == Misplaced }
+
 // Finding is one thing that is wrong about the topic. Its kind and place name it: the same record read
 // again is the same finding. A foreign one has no order that could be believed, and without a usable tenant
 // it is the zero tenant's.
