@@ -29,3 +29,6 @@ func PageStatements() map[string]string {
 	}
 	return all
 }
+
+// PendingStatement is the relay's read of the outbox, and what its session begins with.
+func PendingStatement() (sql, session string) { return sqlPending, sqlLeaseSession }

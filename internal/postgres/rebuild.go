@@ -19,8 +19,9 @@ const (
 	// Both in one snapshot: an event is either in the history with its row noted, or in neither.
 	sqlRebuildRows  = `SELECT id FROM outbox WHERE dead_letter_id IS NULL ORDER BY id`
 	sqlRebuildCount = `SELECT count(*) FROM order_event`
-	// In the order of the primary key, which each order's events lie in one after the other: nothing is
-	// sorted, and the first ones come at once.
+	// In the order of the primary key, in which each order's events lie one after the other: nothing is sorted,
+	// so that the first ones come at once, however many there are.
+	sqlRebuildWalk = `SET LOCAL enable_sort = off`
 	sqlRebuildOpen = `
 		DECLARE history NO SCROLL CURSOR FOR
 		SELECT tenant_id, ` + eventColumns + ` FROM order_event ORDER BY tenant_id, order_id, seq`
@@ -77,6 +78,7 @@ func (r *rebuild) Snapshot(ctx context.Context) (int, error) {
 		r.rows, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
 	})
+	b.Queue(sqlRebuildWalk)
 	b.Queue(sqlRebuildOpen)
 	if err := r.conn.SendBatch(ctx, b).Close(); err != nil {
 		return 0, faultOr(explain(ctx, err), "open the history of shard %d", r.shard)
