@@ -493,6 +493,10 @@ func TestAnEndpointThatFailsInARowRestsAsAWhole(t *testing.T) {
 	if n := len(h.heard("/hook")); n != 3 {
 		t.Errorf("%d calls before it rests, want 3", n)
 	}
+	due, err := h.DB.Worker(t).DueUnits(t.Context(), "webhook", fulfil.Queued, h.Clock.Now(), 100)
+	if err != nil || len(due) != 0 {
+		t.Errorf("%d of its deliveries take their tenant's places while it rests (%v)", len(due), err)
+	}
 	h.says(204)
 	h.Settle()
 	for _, p := range h.log(e) {

@@ -87,6 +87,7 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 	if _, err := db.Audit(t).WitnessAll(ctx, []witness.Link{witness.Saw(eventOf(saved.Added.Events[0]), db.Clock.Now())}); err != nil {
 		t.Fatal(err)
 	}
+	fillWebhooks(t, db, org, o)
 	err := db.API(t).InTenant(ctx, org.ID, app.With{Key: key("k-" + org.Slug)}, func(tx app.Tx) error {
 		tx.Remember(app.Answer{Status: 200})
 		return nil
@@ -325,6 +326,13 @@ func TestColumnsThatALoginMayNotTouch(t *testing.T) {
 		`SELECT * FROM credentials`:                                  {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
 		`UPDATE credentials SET sealed = 'x'`:                        {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`SELECT passphrase_sealed FROM deliveries`:                   {postgres.LoginAPI, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT sealed FROM webhook_secret`:                          {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT * FROM webhook_secret`:                               {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT wrapped FROM webhook_secret`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`UPDATE webhook_secret SET sealed = 'x' RETURNING sealed`:    {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`UPDATE webhook_endpoint SET url = 'x'`:                      {postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`DELETE FROM webhook_delivery`:                               postgres.Logins(),
+		`SELECT id FROM webhook_delivery`:                            {postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`SELECT wrapped FROM keysets`:                                {postgres.LoginAPI, postgres.LoginRelay, postgres.LoginAudit},
 		`UPDATE payments SET paid_cents = 1`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
 		`UPDATE payments SET reference = 'x'`:                        {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
