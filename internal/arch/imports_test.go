@@ -20,10 +20,10 @@ type row struct {
 // The layers, from the ground up (architecture.md, "Who may import whom").
 var (
 	ground    = []string{"id", "tenant", "fault", "money"}
-	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness")
+	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness", "analytics")
 	contracts = append(slices.Clone(domain), "provider", "payment")
 	verbs     = append(slices.Clone(contracts), "app")
-	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "provider/sim", "payment/manual", "payment/demo"}
+	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "cache", "provider/sim", "payment/manual", "payment/demo"}
 	wired     = slices.Concat(verbs, adapters)
 	readers   = []string{"invariant/pgfacts", "invariant/topicfacts", "invariant/simfacts", "invariant/mailfacts"}
 	checker   = []string{"invariant", "invariant/facts"}
@@ -53,7 +53,8 @@ var table = map[string]row{
 	"fulfil":  {ours: append(slices.Clone(ground), "order")},
 	"event":   {ours: append(slices.Clone(ground), "order"), libs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 
-	"witness": {ours: append(slices.Clone(ground), "order", "event")},
+	"witness":   {ours: append(slices.Clone(ground), "order", "event")},
+	"analytics": {ours: append(slices.Clone(ground), "order", "event")},
 
 	// The contracts with outside systems, and the verbs.
 	"provider": {ours: ground},
@@ -73,6 +74,7 @@ var table = map[string]row{
 	"mail":                {ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"}, test: []string{smtpKit, "github.com/emersion/go-sasl"}},
 	"vault":               {ours: verbs, libs: []string{"github.com/tink-crypto/tink-go/v2"}},
 	"metrics":             {ours: verbs, libs: []string{"github.com/prometheus/client_golang"}},
+	"cache":               {ours: []string{"id", "tenant"}, libs: []string{"github.com/maypok86/otter/v2"}},
 	"webhook":             {ours: verbs, test: []string{stdHooks}},
 	"provider/sim":        {ours: []string{"fault", "provider"}},
 	"payment/manual":      {ours: []string{"fault", "money", "payment"}},
@@ -102,7 +104,7 @@ var table = map[string]row{
 
 	// Test kits.
 	"postgres/pgtest":       {kit: true, ours: append(slices.Clone(verbs), "postgres", "postgres/migrations", "embedded"), libs: []string{pgx}},
-	"kafka/kafkatest":       {kit: true, ours: []string{"kafka", "embedded"}, libs: []string{franz}},
+	"kafka/kafkatest":       {kit: true, ours: []string{"app", "kafka", "embedded"}, libs: []string{franz}},
 	"provider/providertest": {kit: true, ours: contracts},
 	"provider/sim/simtest":  {kit: true, ours: []string{"provider", "provider/sim"}},
 	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "portal"), libs: []string{chromedp}},
@@ -114,6 +116,7 @@ var table = map[string]row{
 var testOurs = map[string][]string{
 	"app":             {"payment/manual", "webhook"}, // the payment provider out of the box and the poster, as the binary wires them
 	"invariant/facts": {"app", "tenant"},             // it checks a world that ran
+	"process":         checker,                       // it looks at what a process left, from outside
 }
 
 // everyTest may import these, whatever its package.

@@ -50,7 +50,26 @@ A reader of one's own keeps three habits:
 |---|---|---|
 | ` + "`order-events`" + ` | 12, never changed: the key is the order's id, so an order stays on one partition | 30 days |
 | ` + "`order-events.relay`" + ` | 1 | compacted: how far the relay has come, committed together with the events |
+| ` + "`order-events.<consumer>.dlq`" + ` | 1 | 30 days: events that the consumer could not apply, each once |
 | ` + "`order-events.fulfilment.dlq`" + ` | 1 | 30 days: work of the saga that needs a person, by ids and codes |
+
+## What a consumer cannot apply
+
+An event that fails is tried again in place, after 2, 4, 8, 16 and 30 seconds; a database that is away costs no
+try. Then it is parked, in one transaction: a dead letter stands on the desk, the record goes to the
+consumer's own topic, and the consumer's later events of that order wait behind it. Its other orders, and the
+other consumers, go on. An operator has it applied again (redrive), or two people have it passed over
+(abandon); either way what waits behind it follows in order, read from ` + "`order_event`" + `. The witness parks nothing:
+what it cannot write down stops its partition.
+
+A record on such a topic has the key, the value and the headers of the event as it was published, and besides:
+
+| header | meaning |
+|---|---|
+| ` + "`dlq.original-topic`, `dlq.original-partition`, `dlq.original-offset`, `dlq.original-timestamp`" + ` | where it stood, and when the broker took it, in milliseconds; of an event that waited behind another only the topic |
+| ` + "`dlq.consumer-group`" + ` | who could not apply it |
+| ` + "`dlq.attempts`, `dlq.first-failed-at`" + ` | how often, and since when |
+| ` + "`dlq.error-class`, `dlq.error-message`" + ` | a class and a code of closed sets, never a text of somebody else's |
 
 ## Who hears what
 
