@@ -33,6 +33,13 @@ type deadLetter struct {
 		FirstAt  time.Time `json:"first_at"`
 		SecondBy *string   `json:"second_by"`
 	} `json:"abandonment"`
+	Event *struct {
+		Consumer string `json:"consumer"`
+		Type     string `json:"type"`
+		Seq      int    `json:"seq"`
+		Held     int    `json:"held"`
+		Redoing  bool   `json:"redoing"`
+	} `json:"event"`
 }
 
 // letterDetail is what `show` reads besides.
@@ -72,7 +79,7 @@ type letterDetail struct {
 
 type lettersListCmd struct {
 	remote
-	State  string `default:"open" enum:"open,parked,redriven,abandoned,closed,all" help:"Only those in this state."`
+	State  string `default:"open" enum:"open,parked,redriven,abandoned,closed,all" help:"Only those in this state; open is all that need a person, parked events too."`
 	Cause  string `help:"Only those of this cause, such as undo-exhausted."`
 	Order  string `help:"Only those of this order: its id or number."`
 	Limit  int    `default:"50" help:"How many, at most 100."`
@@ -178,6 +185,13 @@ func (l *letterDetail) print(w io.Writer) error {
 		{"order", l.About.Number + ", " + words(l.About.State) + ", settlement " + l.About.Settlement},
 		{"item", dash(l.About.Item) + ", " + words(dash(l.About.ItemState))},
 		{"last answer", dash(l.LastAnswer)},
+	}
+	if e := l.Event; e != nil {
+		held := strconv.Itoa(e.Held) + " later ones wait behind it"
+		if e.Redoing {
+			held += "; it is being tried again"
+		}
+		rows = append(rows, []string{"event", "number " + strconv.Itoa(e.Seq) + ", " + e.Type + ", which " + e.Consumer + " could not apply; " + held})
 	}
 	if r := l.Refund; r != nil {
 		rows = append(rows, []string{"refund", r.Amount.String() + " " + r.State + ", reference " + dash(r.Reference)})
