@@ -372,7 +372,7 @@ func TestAWitnessThatDiesInTheMiddleLeavesNoGap(t *testing.T) {
 			line := cutLine{answer: c.answer}
 			dies := db.Open(t, postgres.LoginAudit, postgres.Options{MaxConns: 1, DialFunc: line.dial})
 			o := newID[order.Order](db)
-			witnessAll(t, dies, seen(db, org.ID, o, 1, 0)) // prepares the statements: from here on two requests are two trips
+			witnessAll(t, dies, seen(db, org.ID, o, 1, 0), seen(db, org.ID, o, 1, 0)) // prepares the statements: from here on two requests are two trips
 			line.left.Store(c.trip)
 			life, die := context.WithCancel(t.Context())
 			_, err := dies.WitnessAll(life, []witness.Link{seen(db, org.ID, o, 2, 1), seen(db, org.ID, o, 3, 2)})
