@@ -307,6 +307,29 @@ func (d redriven) print(w io.Writer) error {
 	return err
 }
 
+type lettersAdoptCmd struct {
+	remote
+	ID     string `arg:"" help:"The dead letter's id."`
+	Part   string `required:"" help:"Which part of the item it is, as show names what is left."`
+	Ref    string `required:"" help:"The provider's own id of the resource."`
+	Reason string `required:"" help:"How you know that it is this one. Kept with the order's history."`
+}
+
+// Run says that a resource is there, which the clean-up could not find.
+func (c *lettersAdoptCmd) Run(g *globals) error {
+	s, err := c.open()
+	if err != nil {
+		return err
+	}
+	var l deadLetter
+	raw, err := s.call(g.ctx, http.MethodPost, "/v1/dead-letters/"+url.PathEscape(c.ID)+"/adopt", map[string]string{"part": c.Part, "ref": c.Ref, "reason": c.Reason}, &l)
+	if err != nil || c.asJSON(g.out, raw) {
+		return err
+	}
+	_, err = fmt.Fprintf(g.out, "The clean-up goes on. If %s is this item's %s it is removed; if not, it is left alone and a new dead letter says so:\n  platforma orders saga %s\n", c.Ref, c.Part, dash(l.Order))
+	return err
+}
+
 type lettersAbandonCmd struct {
 	remote
 	ID       string `arg:"" help:"The dead letter's id."`

@@ -52,6 +52,7 @@ type cli struct {
 		Groups  lettersGroupsCmd  `cmd:"" help:"Count it by cause, with what to do first."`
 		Show    lettersShowCmd    `cmd:"" help:"Show one: every attempt, what is left at the provider, the refund, what to do."`
 		Redrive lettersRedriveCmd `cmd:"" help:"Try one or many again; status 1 when one was refused."`
+		Adopt   lettersAdoptCmd   `cmd:"" help:"Say which resource of a stuck clean-up is there at the provider."`
 		Abandon lettersAbandonCmd `cmd:"" help:"Sign that stuck work is given up. It takes two people."`
 	} `cmd:"" help:"The fallout desk, through the API."`
 	Workitems struct {

@@ -70,7 +70,11 @@ func (a *App) commitProvision(ctx context.Context, from fulfil.Unit, m fulfil.Mo
 		if it == nil {
 			return fmt.Errorf("unit %s has no item", u.ID)
 		}
-		a.journal(d, from, m)
+		if m.Result.Judged {
+			d.believe(from, m.Result.Ref)
+		} else {
+			a.journal(d, from, m)
+		}
 		if u.Progress > it.Progress && !u.Undoing {
 			it.Progress = min(u.Progress, 99) // 100 is kept for active
 		}

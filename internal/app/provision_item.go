@@ -181,6 +181,9 @@ func (d *Dossier) youngest(u fulfil.UnitID) time.Time {
 // turn does or looks at the unit's present step, in its direction.
 func (a *App) turn(ctx context.Context, p provider.Provider, d *Dossier, u *fulfil.Unit, perform bool) fulfil.Result {
 	it := d.Order.Find(u.Item)
+	if u.Claim.Ref != "" {
+		return a.judge(ctx, p, d, u, it)
+	}
 	if u.Parts[u.Step] == credentialsStep {
 		if u.Undoing {
 			return fulfil.Result{Class: fault.None, Note: "credentials discarded"}

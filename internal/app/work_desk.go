@@ -46,18 +46,25 @@ func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLette
 			tx.Save(d) // the order has not moved: no version, no event
 			return *open, nil
 		}
-		for i := range d.Letters { // the same work may have failed on the way there and on the way back
-			if o := &d.Letters[i]; o.Unit == u.ID && (o.ID == l || o.Code == undoExhausted) {
-				if o.Abandonment.Awaits() {
-					voided = "; a signature to abandon it is void"
-				}
-				o.State, o.Reason, o.ClosedAt, o.Abandonment = LetterRedriven, orElse(reason, "tried again"), &now, Abandonment{}
-			}
-		}
+		voided = d.closeRedriven(u, l, reason, now)
 		d.decide(*open, now, "tried again by "+event.ActorText(c.Actor)+said(reason)+voided)
 		a.settle(d, now, reason)
 		return *open, a.save(tx, d, c.cause())
 	})
+}
+
+// closeRedriven takes a unit's letters off the desk, for it is being tried again: the same work may have
+// failed on the way there and on the way back. It tells, for the record, whether that voids a signature.
+func (d *Dossier) closeRedriven(u *fulfil.Unit, l id.Of[DeadLetter], reason string, now time.Time) (voided string) {
+	for i := range d.Letters {
+		if o := &d.Letters[i]; o.Unit == u.ID && (o.ID == l || o.Code == undoExhausted) {
+			if o.Abandonment.Awaits() {
+				voided = "; a signature to abandon it is void"
+			}
+			o.State, o.Reason, o.ClosedAt, o.Abandonment = LetterRedriven, orElse(reason, "tried again"), &now, Abandonment{}
+		}
+	}
+	return voided
 }
 
 func orElse(text, other string) string {

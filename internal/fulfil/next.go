@@ -37,6 +37,9 @@ func Next(u Unit, r Result) Move {
 	if r.Detail != "" {
 		n.Detail = r.Detail
 	}
+	if r.Judged {
+		n.Claim = Claim{}
+	}
 	outside := r.Class == fault.Parked || r.Class == fault.Capacity // not the operation's fault: its deadline moves along
 	if outside {
 		n.Deadline = u.Deadline.Add(u.wait(r))

@@ -74,6 +74,7 @@ type Unit struct {
 	Cause    id.Of[order.Event] // the event that asked for the work: causation of what it records
 	Progress int
 	Detail   string
+	Claim    Claim // what a person says is there; zero when nobody does
 
 	// What the adapter's plan and the catalogue say; not stored.
 	Parts         []string // in order of creation, then "credentials", the pivot
@@ -81,6 +82,13 @@ type Unit struct {
 	DeleteTimeout time.Duration
 	CapacityLimit time.Duration
 	Speed         int // the clock's scale: policy waits are divided by it; 1 outside dev and tests
+}
+
+// Claim is a resource that a person found at the provider and says is a part of the item. It is worth
+// nothing until a worker has looked at it.
+type Claim struct {
+	Part string
+	Ref  string // the provider's own id
 }
 
 // Subject only gives its ids a type.
@@ -135,6 +143,7 @@ type Result struct {
 	Detail   string
 	Sealed   []byte // of the credentials step
 	Absent   bool   // seen absent, not yet for good
+	Judged   bool   // the unit's claim was looked at: Ref is the claimed one when it holds
 	Took     time.Duration
 }
 

@@ -292,6 +292,10 @@ func (f *fakeVerbs) AbandonDeadLetter(_ context.Context, c app.Caller, in app.Ab
 	return write(f, "AbandonDeadLetter", c, in, l)
 }
 
+func (f *fakeVerbs) AdoptDeadLetter(_ context.Context, c app.Caller, in app.AdoptLetter) (app.DeadLetter, error) {
+	return write(f, "AdoptDeadLetter", c, in, sampleLetter)
+}
+
 func (f *fakeVerbs) WithdrawAbandonment(_ context.Context, c app.Caller, l id.Of[app.DeadLetter]) (app.DeadLetter, error) {
 	return write(f, "WithdrawAbandonment", c, l, sampleLetter)
 }

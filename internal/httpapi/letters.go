@@ -281,6 +281,17 @@ type abandonInput struct {
 	Body abandonBody
 }
 
+type adoptBody struct {
+	Part   string `json:"part" minLength:"1" maxLength:"100" example:"server" doc:"One that left_at_provider names."`
+	Ref    string `json:"ref" minLength:"1" maxLength:"200" example:"srv-41f0" doc:"The provider's own id of the resource."`
+	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"How you know that it is this one. Kept with the order's history."`
+}
+
+type adoptInput struct {
+	ID   string `path:"id"`
+	Body adoptBody
+}
+
 func (s *server) letterRoutes() {
 	const tag = "operations"
 	serve(s, route{
@@ -303,6 +314,13 @@ func (s *server) letterRoutes() {
 			"succeeded. A signature to abandon it is void.",
 	}, func(ctx context.Context, c app.Caller, in *redriveInput) (app.DeadLetter, error) {
 		return s.verbs.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
+	}, showLetter)
+	serve(s, route{
+		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/adopt", ID: "adopt-dead-letter", Tag: tag, Summary: "Say what is there at the provider", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "For a clean-up that is stuck over a part of which nobody knows whether it exists: you found it. The clean-up is tried again; a worker first reads the resource by the id you give. " +
+			"It is removed when it carries the labels of this item and part. If it does not, or is not there, it is left alone and a new dead letter says so.",
+	}, func(ctx context.Context, c app.Caller, in *adoptInput) (app.DeadLetter, error) {
+		return s.verbs.AdoptDeadLetter(ctx, c, app.AdoptLetter{Letter: idIn[app.DeadLetter](in.ID), Part: in.Body.Part, Ref: in.Body.Ref, Reason: in.Body.Reason})
 	}, showLetter)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/abandon", ID: "abandon-dead-letter", Tag: tag, Summary: "Sign that stuck work is given up", Who: "operator", Key: true, Errors: []int{404, 409},

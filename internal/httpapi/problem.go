@@ -67,6 +67,7 @@ var titles = map[string]string{
 	"second-person-required":    "This takes a second person",
 	"grounds-differ":            "The two signatures do not agree",
 	"not-abandonable":           "This is not given up",
+	"not-adoptable":             "There is nothing to be found",
 	"not-by-hand":               "This is not moved by hand",
 	"not-signed":                "Nobody has signed this",
 	"not-your-signature":        "This is somebody else's signature",

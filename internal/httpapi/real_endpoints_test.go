@@ -53,6 +53,7 @@ var endpoints = []endpoint{
 	{name: "GET /v1/dead-letters/{letter}", who: readers},
 	{name: "POST /v1/dead-letters/{letter}/redrive", who: staff, keyed: true, optional: true, body: `{"reason":"why"}`},
 	{name: "POST /v1/dead-letters/redrive", who: staff, keyed: true, body: `{"ids":["{letter}"],"limit":10,"dry_run":false,"reason":"why"}`},
+	{name: "POST /v1/dead-letters/{letter}/adopt", who: staff, keyed: true, body: `{"part":"server","ref":"srv-1","reason":"why"}`},
 	{name: "POST /v1/dead-letters/{letter}/abandon", who: staff, keyed: true, body: `{"reason":"other","text":"why","proof":"T-1"}`},
 	{name: "DELETE /v1/dead-letters/{letter}/abandon", who: staff, keyed: true},
 	{name: "GET /v1/work-items", who: readers},

@@ -40,6 +40,7 @@ var wantRoles = map[string]string{
 	"GET /v1/dead-letters/{id}":                           "no yes yes yes",
 	"POST /v1/dead-letters/{id}/redrive":                  "no yes yes no",
 	"POST /v1/dead-letters/redrive":                       "no yes yes no",
+	"POST /v1/dead-letters/{id}/adopt":                    "no yes yes no",
 	"POST /v1/dead-letters/{id}/abandon":                  "no yes yes no",
 	"DELETE /v1/dead-letters/{id}/abandon":                "no yes yes no",
 	"GET /v1/work-items":                                  "no yes yes yes",

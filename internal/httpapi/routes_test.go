@@ -55,6 +55,7 @@ var wantRoutes = map[string]struct{ public, keyed, versioned bool }{
 	"GET /v1/dead-letters/{id}":                           {},
 	"POST /v1/dead-letters/{id}/redrive":                  {keyed: true},
 	"POST /v1/dead-letters/redrive":                       {keyed: true},
+	"POST /v1/dead-letters/{id}/adopt":                    {keyed: true},
 	"POST /v1/dead-letters/{id}/abandon":                  {keyed: true},
 	"DELETE /v1/dead-letters/{id}/abandon":                {keyed: true},
 	"GET /v1/work-items":                                  {},
@@ -295,9 +296,9 @@ func TestDeskAnswersAsTheDesignSays(t *testing.T) {
 	k := newKit(t)
 	for path, want := range map[string]string{
 		"/v1/dead-letters": `{"data":[{"id":"00000000-0000-0000-0000-000000000007","cause":"undo-exhausted","source":"step","class":"retryable","detail":null,"order":"01900000-0000-7000-8000-000000000001",` +
-			`"item":"01900000-0000-7000-8000-0000000000a1","step":"server","tries":6,"first_at":"2026-01-31T12:00:00Z","last_at":"2026-01-31T12:01:00Z","suggested":"redrive","state":"open","closed_at":null,"reason":null,"abandonment":null}],"next_cursor":null}`,
+			`"item":"01900000-0000-7000-8000-0000000000a1","step":"server","tries":6,"first_at":"2026-01-31T12:00:00Z","last_at":"2026-01-31T12:01:00Z","suggested":"redrive","state":"open","closed_at":null,"reason":null,"abandonment":null,"event":null}],"next_cursor":null}`,
 		"/v1/analytics/orders": `{"as_of":"2026-01-31T12:00:00Z","orders":{"today":1,"week":0,"month":0},"by_state":{"fulfilled":2},"average_value":{"amount":"84.10","currency":"EUR"},"revenue":{"amount":"168.20","currency":"EUR"},"conversion":0.5}`,
-		"/v1/routing":          `{"events":[{"type":"order.created","consumers":["audit","portal"]}],"consumers":[{"name":"audit","applied":3,"duplicates":0,"retried":0,"parked":0,"stopped_partitions":0,"lag_seconds":1.5}]}`,
+		"/v1/routing":          `{"events":[{"type":"order.created","consumers":["audit","portal"]}],"consumers":[{"name":"audit","applied":3,"duplicates":0,"retried":0,"parked":0,"held":0,"refused":0,"stopped_partitions":0,"lag_seconds":1.5}]}`,
 		"/v1/me":               `{"id":"01900000-0000-7000-8000-0000000000c1","tenant_id":"01900000-0000-7000-8000-0000000000f1","role":"customer","email":"ana@example.com"}`,
 	} {
 		if diff := cmp.Diff(want, k.do("GET", path, "").Body.String()); diff != "" {

@@ -129,6 +129,9 @@ type Observation struct {
 	Detail   string // the provider's word for what it is doing; no customer text, no secret
 	Fault    *Error // why it Failed
 	SpecHash string // Spec.Hash the resource was made with, where the provider can tell
+	// Key is whose Matches[0] is as far as its labels tell (Tenant and Order may be empty); zero when it
+	// does not carry ours, whoever's it is.
+	Key Key
 }
 
 // CodeStaleGeneration is the fault code of an observation that found other generations only.

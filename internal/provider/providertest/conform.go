@@ -65,7 +65,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 		{"create sends one mutating request", oneMutation},
 		{"nothing is sent after the context ended", contextEnded},
 		{"a secret leaves through Reveal alone", secretStays},
-		{"the spec's hash is told back", hashTold},
+		{"the spec's hash and the key are told back", hashTold},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -312,6 +312,9 @@ func hashTold(t *testing.T, s *suite) {
 	o, err := s.p.Observe(t.Context(), steps[0], r)
 	if err != nil {
 		t.Fatalf("Observe = %v", err)
+	}
+	if o.Key.Installation != steps[0].Key.Installation || o.Key.Item != steps[0].Key.Item || o.Key.Part != steps[0].Key.Part || o.Key.Generation != steps[0].Key.Generation {
+		t.Errorf("Observe by id told the key %+v, want %+v", o.Key, steps[0].Key)
 	}
 	if o.SpecHash != "" && o.SpecHash != want {
 		t.Errorf("Observe told hash %s, want %s or none", o.SpecHash, want)

@@ -302,12 +302,13 @@ func observed(found []Resource, k provider.Key) provider.Observation {
 
 func staleOnly(stale []Resource) provider.Observation {
 	going := func(r Resource) bool { return r.Phase == provider.Deleting.String() }
+	key, _ := keyOf(stale[0])
 	if !slices.ContainsFunc(stale, func(r Resource) bool { return !going(r) }) {
-		return provider.Observation{Phase: provider.Deleting, Detail: "resources of another generation are going"}
+		return provider.Observation{Phase: provider.Deleting, Detail: "resources of another generation are going", Key: key}
 	}
 	const detail = "resources of another generation are there"
 	return provider.Observation{
-		Phase: provider.Failed, Detail: detail,
+		Phase: provider.Failed, Detail: detail, Key: key,
 		Fault: provider.NewError(fault.Retryable, provider.CodeStaleGeneration, detail),
 	}
 }
@@ -317,10 +318,21 @@ func observation(res Resource) provider.Observation {
 		Phase: phaseOf(res.Phase), Matches: []provider.Ref{provider.Ref(res.ID)},
 		Progress: res.Progress, Detail: provider.Scrub(res.Detail), SpecHash: res.SpecHash,
 	}
+	o.Key, _ = keyOf(res)
 	if o.Phase == provider.Failed {
 		o.Fault = provider.NewError(classOf(res.FaultCode, reads), res.FaultCode, res.Detail)
 	}
 	return o
+}
+
+// keyOf is whose a resource is by its labels; false when it does not carry ours.
+func keyOf(res Resource) (provider.Key, bool) {
+	k, ours := provider.KeyFromLabels(res.Labels)
+	if !ours {
+		return provider.Key{}, false
+	}
+	k.Tenant, k.Order = res.Labels[labelTenant], res.Labels[labelOrder]
+	return k, true
 }
 
 func phaseOf(name string) provider.Phase {
@@ -362,11 +374,10 @@ func (p *Provider) ListOwned(ctx context.Context, sc provider.Scope) iter.Seq2[p
 				return
 			}
 			for _, res := range page.Resources {
-				k, ours := provider.KeyFromLabels(res.Labels)
+				k, ours := keyOf(res)
 				if !ours || k.Installation != sc.Installation {
 					continue
 				}
-				k.Tenant, k.Order = res.Labels[labelTenant], res.Labels[labelOrder]
 				if !yield(provider.Owned{
 					Ref: provider.Ref(res.ID), Kind: res.Kind, Region: res.Region, Key: k,
 					Phase: phaseOf(res.Phase), CreatedAt: res.CreatedAt,

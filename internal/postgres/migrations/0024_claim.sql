@@ -1,0 +1,13 @@
+-- What a person says is at the provider, by its own id, until a worker has looked. The previous release
+-- runs on it unchanged, and leaves a claim alone.
+-- +goose Up
+SET ROLE platforma_owner;
+SET search_path = platforma, pg_temp;
+
+ALTER TABLE saga_units
+  ADD COLUMN claim_part text NOT NULL DEFAULT '',
+  ADD COLUMN claim_ref  text NOT NULL DEFAULT '',
+  ADD CONSTRAINT saga_units_claim CHECK ((claim_part = '') = (claim_ref = '') AND (claim_ref = '' OR kind = 2));
+
+RESET search_path;
+RESET ROLE;
