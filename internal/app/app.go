@@ -48,6 +48,8 @@ type Deps struct {
 	Poster      Poster      // where it may post is checked by every process, posting is the worker's
 	Secrets     SecretBox   // of webhooks; nil: this installation has no key for them
 	PostingJobs PostingJobs // of the worker's login
+	Stats       StatsCache  // nil: every read asks the database
+	Rollup      Rollup      // of the worker's login
 
 	// Listeners are the consumers that may have parked an event, by name: what a redrive applies it with.
 	// Of the worker's login alone.

@@ -37,6 +37,7 @@ type Store interface {
 	DeadLetter(ctx context.Context, t tenant.ID, d id.Of[DeadLetter]) (DeadLetter, error)
 	LetterGroups(ctx context.Context, t tenant.ID, f DeadLetterFilter) ([]LetterGroup, error)
 	WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (Page[WorkItem], error)
+	// OrderStats reads the figures from the roll-up; of a tenant that was not counted yet, from the tables.
 	OrderStats(ctx context.Context, t tenant.ID, now time.Time) (OrderStats, error)
 	Settings(ctx context.Context, t tenant.ID) (Settings, error)
 	Member(ctx context.Context, t tenant.ID, m tenant.MemberID) (Member, error)
@@ -335,17 +336,6 @@ type OrderFilter struct {
 type Page[T any] struct {
 	Data []T
 	Next string
-}
-
-// OrderStats are a tenant's figures (D25).
-type OrderStats struct {
-	AsOf               time.Time
-	Today, Week, Month int
-	ByState            map[order.State]int
-	Average            money.Cents // of orders with a confirmed payment
-	Revenue            money.Cents // captured − refunded
-	Currency           money.Currency
-	Conversion         float64 // orders with a confirmed payment ÷ orders created, this month
 }
 
 // CatalogSource gives the catalogue as it is sold now.

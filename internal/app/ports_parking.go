@@ -25,6 +25,34 @@ type Mark struct {
 	Redo     int // the event that may be applied though one is parked; 0: none
 }
 
+// Hearing is what becomes of an event at a mark.
+type Hearing uint8
+
+// What becomes of an event.
+const (
+	Fresh    Hearing = iota // it is its turn; the mark has moved to it
+	Repeated                // the mark has passed it
+	Waiting                 // an earlier one is parked; the mark has noted that it waits
+	Missed                  // events before it were never heard, and the mark stays
+)
+
+// Hear moves a mark that is read and put in one transaction, of a consumer that hears every event of an order.
+func (m *Mark) Hear(seq int) Hearing {
+	switch {
+	case seq <= m.Seq:
+		return Repeated
+	case m.Parked != 0 && m.Redo != seq:
+		m.hold(seq)
+		return Waiting
+	case seq != m.Seq+1:
+		return Missed
+	case seq > m.Parked && m.Parked != 0:
+		m.Held = max(0, m.Held-1)
+	}
+	m.Seq = seq
+	return Fresh
+}
+
 // hold notes that an event was heard behind the parked one. The same again changes nothing.
 func (m *Mark) hold(seq int) {
 	if seq > m.HeldTo {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/order"
@@ -23,6 +24,7 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 	org, _ := db.Two(t)
 	ctx := t.Context()
 	var c pgtest.Trips
+	api := db.API(t) // of another pool, whose trips are not counted
 	s := db.Open(t, postgres.LoginWorker, postgres.Options{MaxConns: 1, DialFunc: c.Dial})
 	n := 0
 	inTenant := func(with app.With, fn func(tx app.Tx) error) {
@@ -32,10 +34,10 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 		}
 	}
 	d := draft(db, org, 3)
-	insert(t, db.API(t), d)
+	insert(t, api, d)
 	o := d.Order.ID
 	unit := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: o, Item: d.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
-	change(t, db.API(t), db, org, o, app.Also{}, func(d *app.Dossier) { d.Units = append(d.Units, unit) })
+	change(t, api, db, org, o, app.Also{}, func(d *app.Dossier) { d.Units = append(d.Units, unit) })
 	cases := []struct {
 		name string
 		most int64
@@ -93,7 +95,19 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 		{"load a unit", 1, func() { must(s.Load(ctx, org.ID, unit.ID)) }},
 		{"read events", 1, func() { must(s.Events(ctx, org.ID, o, 0, 100)) }},
 		{"read the saga", 1, func() { must(s.Saga(ctx, org.ID, o)) }},
-		{"count orders", 1, func() { must(s.OrderStats(ctx, org.ID, db.Clock.Now())) }},
+		{"count a tenant", 1, func() {
+			if err := s.Recount(ctx, org.ID); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"read the figures", 1, func() { must(s.OrderStats(ctx, org.ID, db.Clock.Now())) }},
+		{"fold events", 2, func() {
+			d := draft(db, org, 1)
+			d.Order.Number = fmt.Sprintf("ORD-F%07d", n)
+			n++
+			insert(t, api, d)
+			must(s.FoldEvents(ctx, []event.Event{eventOf(d.Added.Events[0])}))
+		}},
 		{"find due units", 1, func() { must(s.DueUnits(ctx, "sim", fulfil.Queued, db.Clock.Now(), 20)) }},
 	}
 	for _, tc := range cases {

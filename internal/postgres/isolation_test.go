@@ -62,7 +62,9 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 	var delivery app.Delivery
 	saved := change(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
 		now, it := db.Clock.Now(), d.Order.Items[0].ID
-		d.Order.RequestRefund(newID[order.Refund](db), &d.Order.Items[0], "test")
+		r := d.Order.RequestRefund(newID[order.Refund](db), &d.Order.Items[0], "test")
+		d.Order.MoveRefund(r, order.RefundAccepted, "x", now, "test")
+		d.Order.MoveRefund(r, order.RefundStuck, "", now, "it bounced")
 		u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: o, Item: it, Kind: fulfil.Provision, Queue: "sim", NextAt: now}
 		d.Units = append(d.Units, u)
 		d.Parts = append(d.Parts, fulfil.Part{Unit: u.ID, Part: "server", Generation: 1, Key: "k", Phase: fulfil.Intent, CalledAt: now})
@@ -81,6 +83,9 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 		t.Fatal(err)
 	}
 	if err := consume(t, worker, org, o, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := worker.FoldEvents(ctx, allEvents(t, worker, org)); err != nil {
 		t.Fatal(err)
 	}
 	// Not the order's first event: the witness finds a gap.

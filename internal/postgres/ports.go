@@ -14,5 +14,6 @@ var (
 	_ app.Refusals      = (*DB)(nil) // worker
 	_ app.WitnessLog    = (*DB)(nil) // audit
 	_ app.EventTable    = (*DB)(nil) // worker
+	_ app.Rollup        = (*DB)(nil) // worker
 	_ app.CatalogSource = (*Catalogue)(nil)
 )

@@ -16,6 +16,7 @@ func listeners(w *app.App, seam Seam) map[string]app.Listener {
 		{Name: string(event.Notify), As: event.Notify, Apply: w.AskNotice},
 		{Name: string(event.Portal), As: event.Portal, Apply: w.FollowOrder},
 		{Name: string(app.WebhookConsumer), As: event.Portal, Apply: w.ProjectWebhooks},
+		{Name: string(app.AnalyticsConsumer), As: event.Portal, Apply: w.FoldEvent},
 	} {
 		if seam != nil {
 			l.Apply = seam.Effect(l.Apply)
@@ -43,12 +44,17 @@ func (p *Process) subscriptions() []subscription {
 		{Provision, []string{string(event.Provision)}},
 		{Billing, []string{string(event.Billing)}},
 		{Notify, []string{string(event.Notify)}},
-		{Live, []string{string(event.Portal), string(app.WebhookConsumer)}},
+		{Live, []string{string(event.Portal), string(app.WebhookConsumer), string(app.AnalyticsConsumer)}},
 	} {
 		for _, name := range of.names {
-			if p.has(of.role) {
-				all = append(all, subscription{Listener: p.verbs.Worker.Listeners[name], refusals: p.logins[postgres.LoginWorker], park: p.verbs.Worker.ParkEvent})
+			if !p.has(of.role) {
+				continue
 			}
+			s := subscription{Listener: p.verbs.Worker.Listeners[name], refusals: p.logins[postgres.LoginWorker], park: p.verbs.Worker.ParkEvent}
+			if name == string(app.AnalyticsConsumer) && p.cfg.Seam == nil {
+				s.together = p.verbs.Worker.FoldEvents
+			}
+			all = append(all, s)
 		}
 	}
 	if p.has(Audit) {

@@ -172,6 +172,9 @@ func (p *Process) start(ctx, run context.Context) error {
 	if p.has(Audit) {
 		p.chores = append(p.chores, newChore("tell the audit heads", 24*time.Hour, p.cfg.Log, p.verbs.Audit.TellAuditHeads))
 	}
+	if p.has(Live) {
+		p.chores = append(p.chores, newChore("count tenants whose figures are not of their time zone", recountEvery, p.cfg.Log, p.verbs.Worker.RecountStale))
+	}
 	p.kickAfterCommits()
 	p.serve()
 	for _, c := range p.chores {
@@ -179,6 +182,9 @@ func (p *Process) start(ctx, run context.Context) error {
 	}
 	return nil
 }
+
+// recountEvery is how long figures may be those of a time zone that was changed, beside their five minutes.
+const recountEvery = 15 * time.Second
 
 // LoginURL is a database's address with another user. Passwords of the logins come from PostgreSQL's
 // own password file or certificates, never from an address.
@@ -237,8 +243,8 @@ func (p *Process) startWorker(ctx context.Context) error {
 	return nil
 }
 
-// startConsumers runs the consumers that the process is to run: the five of the matrix, and the webhooks as a
-// second one of the portal's.
+// startConsumers runs the consumers that the process is to run: the five of the matrix, and webhooks and
+// analytics as further ones of the portal's.
 func (p *Process) startConsumers(run context.Context) error {
 	for _, s := range p.subscriptions() {
 		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: s.refusals, Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/cache"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/provider"
@@ -19,10 +21,18 @@ type Verbs struct {
 	API, Portal, Worker, Audit *app.App
 }
 
+// statsTTL is how old the figures may be (D25). A process's logins share them: they are the tenant's, whoever
+// asks.
+const statsTTL = 5 * time.Minute
+
 // Wire gives each login its verbs. Providers, mail and the key of credentials are known to workers
 // alone: an API write reaches nothing but the database.
 func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Context) ([]app.ConsumerStatus, error)) (Verbs, error) {
 	poster, secrets := webhook.New(cfg.Webhook), boxOf(cfg.WebhookKEK)
+	stats, err := cache.New[app.OrderStats](cache.Config{TTL: statsTTL / time.Duration(max(1, cfg.Clock.Speed())), Now: cfg.Clock.Now, Random: random})
+	if err != nil {
+		return Verbs{}, err
+	}
 	verbs := func(login string) *app.App {
 		db := logins[login]
 		if db == nil {
@@ -33,6 +43,7 @@ func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Contex
 			Clock: cfg.Clock, NewID: cfg.newID(), Random: rand.Reader, Log: cfg.Log,
 			Installation: cfg.Installation, Placement: cfg.Placement, Payments: cfg.Payments,
 			Mailer: mailer{}, PortalURL: cfg.PublicURL, Consumers: status, Fallback: cfg.Fallback, Poster: poster, Secrets: secrets, PostingJobs: db,
+			Stats: stats,
 		})
 	}
 	v, err := wire(cfg, logins, verbs)
@@ -57,6 +68,7 @@ func wire(cfg Config, logins map[string]*postgres.DB, verbs func(login string) *
 		v.Portal.Passphrases = taker{db: logins[postgres.LoginPortal], vault: vault.New(cfg.PassphraseKEK)}
 	}
 	if v.Worker != nil {
+		v.Worker.Rollup = logins[postgres.LoginWorker]
 		v.Worker.Listeners = listeners(v.Worker, cfg.Seam)
 	}
 	if v.Worker == nil || logins[postgres.LoginDelivery] == nil {

@@ -1,0 +1,557 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/postgres"
+	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
+)
+
+// allEvents are a tenant's events as the topic carries them, order by order.
+func allEvents(t testing.TB, s *postgres.DB, org pgtest.Org) []event.Event {
+	t.Helper()
+	var all []event.Event
+	filter := app.OrderFilter{Limit: 100, Deleted: true}
+	for {
+		page := must(s.Orders(t.Context(), org.ID, filter))
+		for _, d := range page.Data {
+			for _, r := range must(s.Events(t.Context(), org.ID, d.Order.ID, 0, 1000)) {
+				all = append(all, eventOf(r))
+			}
+		}
+		if filter.Cursor = page.Next; page.Next == "" {
+			return all
+		}
+	}
+}
+
+// shop is a tenant at whose orders something happens.
+type shop struct {
+	t      *testing.T
+	db     *pgtest.DB
+	api    *postgres.DB
+	worker *postgres.DB
+	org    pgtest.Org
+	orders []order.ID
+}
+
+func newShop(t *testing.T, db *pgtest.DB, slug, zone string) *shop {
+	t.Helper()
+	s := &shop{t: t, db: db, api: db.API(t), worker: db.Worker(t)}
+	s.org = db.Seed(t, s.api, slug)
+	s.move(zone)
+	return s
+}
+
+// move takes the tenant into another time zone.
+func (s *shop) move(zone string) {
+	s.t.Helper()
+	settings := must(s.api.Settings(s.t.Context(), s.org.ID))
+	settings.TimeZone, settings.Version = zone, settings.Version+1
+	putSettings(s.t, s.api, s.org, settings)
+}
+
+func (s *shop) at(moment string) *shop {
+	s.t.Helper()
+	s.db.Clock.Set(must(time.Parse(time.RFC3339, moment)))
+	return s
+}
+
+// create makes a draft of so many items in a currency.
+func (s *shop) create(items int, cur money.Currency) order.ID {
+	s.t.Helper()
+	d := draft(s.db, s.org, items)
+	d.Order.Currency, d.Added.Events = cur, nil
+	d.Order.LastSeq = 0
+	d.Order.Record(order.Event{Type: order.EvCreated, From: order.Draft})
+	take(s.db, d)
+	insert(s.t, s.api, d)
+	s.orders = append(s.orders, d.Order.ID)
+	return d.Order.ID
+}
+
+func (s *shop) change(o order.ID, fn func(o *order.Order)) {
+	s.t.Helper()
+	change(s.t, s.api, s.db, s.org, o, app.Also{}, func(d *app.Dossier) { fn(d.Order) })
+}
+
+func (s *shop) fire(o order.ID, on order.Trigger) {
+	s.t.Helper()
+	s.change(o, func(o *order.Order) {
+		if _, err := o.Fire(on, "test"); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+}
+
+// pay confirms a payment that was made at a moment, off by some cents.
+func (s *shop) pay(o order.ID, at time.Time, off money.Cents) {
+	s.t.Helper()
+	s.change(o, func(o *order.Order) {
+		p, err := o.Pay(order.Payment{
+			ID: newID[order.Payment](s.db), Provider: "manual", Reference: fmt.Sprintf("%x", s.db.Clock.NewID()), Method: "bank_transfer",
+			Paid: o.Due + off, Currency: o.Currency, PaidAt: at,
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if err := o.Confirm(p); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+}
+
+func (s *shop) revert(o order.ID) {
+	s.t.Helper()
+	s.change(o, func(o *order.Order) {
+		if err := o.Revert("test"); err != nil {
+			s.t.Fatal(err)
+		}
+	})
+}
+
+// back turns an item back and asks for its refund, which is in the state that a life of it leads to.
+func (s *shop) back(o order.ID, item int, life ...order.RefundState) {
+	s.t.Helper()
+	s.change(o, func(o *order.Order) {
+		it := &o.Items[item]
+		_ = o.MoveItem(it, order.Unrecoverable, order.ItemFact{}, "test") // one that was turned back is
+		r := o.RefundOf(it.ID)
+		if r == nil {
+			r = o.RequestRefund(newID[order.Refund](s.db), it, "test")
+		}
+		for _, to := range life {
+			o.MoveRefund(r, to, "", s.db.Clock.Now(), "test")
+		}
+	})
+}
+
+func (s *shop) events() []event.Event { return allEvents(s.t, s.worker, s.org) }
+
+// fold has the worker take events in.
+func (s *shop) fold(evs []event.Event) app.Heard {
+	s.t.Helper()
+	return must(s.worker.FoldEvents(s.t.Context(), evs))
+}
+
+// wantCounted requires the figures of the roll-up to be those of the tables.
+func (s *shop) wantCounted(now time.Time) {
+	s.t.Helper()
+	got := must(s.api.OrderStats(s.t.Context(), s.org.ID, now))
+	if diff := cmp.Diff(must(s.api.CountOrderStats(s.t.Context(), s.org.ID, now)), got); diff != "" {
+		s.t.Errorf("figures of %s at %s (-tables +roll-up):\n%s", s.org.Slug, now, diff)
+	}
+	want := app.RollupCheck{Counted: true}
+	if diff := cmp.Diff(want, must(s.worker.CheckRollup(s.t.Context(), s.org.ID))); diff != "" {
+		s.t.Errorf("roll-up of %s (-want +got):\n%s", s.org.Slug, diff)
+	}
+}
+
+// captured is what the roll-up says was captured and refunded in all, in cents.
+func (s *shop) captured() (captured, refunded int64) {
+	s.t.Helper()
+	err := s.db.Super(s.t).QueryRow(s.t.Context(), `SELECT sum(captured_cents)::bigint, sum(refunded_cents)::bigint FROM revenue_daily WHERE tenant_id = $1`, s.org.ID.String()).Scan(&captured, &refunded)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return captured, refunded
+}
+
+// live lets something that may happen happen to one order.
+func (s *shop) live(r *rand.Rand) {
+	s.t.Helper()
+	now := s.db.Clock.Now()
+	if len(s.orders) < 3 || r.IntN(4) == 0 {
+		s.create(1+r.IntN(3), []money.Currency{"EUR", "EUR", "CHF", "JPY"}[r.IntN(4)])
+		return
+	}
+	id := s.orders[r.IntN(len(s.orders))]
+	d := must(s.api.Order(s.t.Context(), s.org.ID, id))
+	o := d.Order
+	switch {
+	case o.Closing != order.NotClosing, o.State == order.Provisioning:
+		item := r.IntN(len(o.Items))
+		lives := map[order.RefundState][]order.RefundState{
+			order.RefundRequested: {order.RefundAccepted, order.RefundStuck}, order.RefundAccepted: {order.RefundCompleted, order.RefundStuck},
+			order.RefundStuck: {order.RefundRequested},
+		}
+		if f := o.RefundOf(o.Items[item].ID); f == nil {
+			s.back(id, item)
+		} else if next := lives[f.State]; len(next) > 0 {
+			s.back(id, item, next[r.IntN(len(next))])
+		}
+		s.change(id, func(o *order.Order) { o.Resettle("test") })
+	case o.State == order.Draft && r.IntN(2) == 0:
+		s.change(id, func(o *order.Order) { // an edit, which may change the currency too
+			o.Currency, o.Due = []money.Currency{"EUR", "CHF"}[r.IntN(2)], o.Due+money.Cents(r.IntN(500))
+			o.Record(order.Event{Type: order.EvUpdated, From: order.Draft})
+		})
+	case o.State == order.Draft:
+		s.fire(id, []order.Trigger{order.Submit, order.Submit, order.Cancel}[r.IntN(3)])
+	case o.State == order.PendingPayment && r.IntN(5) == 0:
+		s.fire(id, []order.Trigger{order.Cancel, order.Expire}[r.IntN(2)])
+	case o.State == order.PendingPayment:
+		s.pay(id, now.Add(-time.Duration(r.IntN(72*60))*time.Minute), money.Cents(r.IntN(3)-1)*money.Cents(r.IntN(90)))
+	case o.State == order.PaymentConfirmed && r.IntN(3) == 0:
+		s.fire(id, order.BeginValidation)
+	case o.State == order.PaymentConfirmed, o.State == order.Validating && r.IntN(2) == 0:
+		if r.IntN(2) == 0 {
+			s.revert(id)
+			return
+		}
+		s.fire(id, order.Cancel)
+	case o.State == order.Validating:
+		s.fire(id, []order.Trigger{order.PassValidation, order.RejectValidation}[r.IntN(2)])
+	case o.State == order.Cancelled && o.Settlement == order.SettlementSettled:
+		s.change(id, func(o *order.Order) {
+			for i := range o.Items {
+				_ = o.MoveItem(&o.Items[i], order.RestoreItem, order.ItemFact{}, "test") // one that was never turned back is pending still
+			}
+			if p := o.LivePayment(); p != nil {
+				p.State = order.PaymentSpent
+			}
+			if _, err := o.Fire(order.Restore, "test"); err != nil {
+				s.t.Fatal(err)
+			}
+		})
+	}
+}
+
+// deliver gives events to the roll-up as a topic may: orders interleaved, each in its order, in batches of
+// any size, now and then a stretch twice.
+func deliver(r *rand.Rand, worker *postgres.DB, evs []event.Event) error {
+	of := map[order.ID][]event.Event{}
+	var ids []order.ID
+	for _, ev := range evs {
+		if of[ev.Order] == nil {
+			ids = append(ids, ev.Order)
+		}
+		of[ev.Order] = append(of[ev.Order], ev)
+	}
+	var topic []event.Event
+	for len(ids) > 0 {
+		i := r.IntN(len(ids))
+		id := ids[i]
+		topic = append(topic, of[id][0])
+		if of[id] = of[id][1:]; len(of[id]) == 0 {
+			ids = slices.Delete(ids, i, i+1)
+		}
+	}
+	for at := 0; at < len(topic); {
+		n := min(1+r.IntN(60), len(topic)-at)
+		if _, err := worker.FoldEvents(context.Background(), topic[at:at+n]); err != nil {
+			return err
+		}
+		if at += n; r.IntN(4) == 0 {
+			at = max(0, at-r.IntN(80))
+		}
+	}
+	return nil
+}
+
+// Days at the end of the year, whose first ISO week begins in the old one, and days on which clocks are put
+// forward and back, in zones far apart; in one of them midnight comes twice.
+func TestFiguresEqualARecountAfterRandomDays(t *testing.T) {
+	t.Parallel()
+	zones := []string{"Europe/Ljubljana", "America/Havana", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"}
+	for seed, began := range []string{"2025-12-27T20:00:00Z", "2026-03-27T20:00:00Z", "2026-10-31T01:00:00Z", "2026-04-04T01:00:00Z"} {
+		t.Run(began, func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(uint64(seed), 25))
+			db := pgtest.New(t)
+			db.Clock.Set(must(time.Parse(time.RFC3339, began)))
+			var shops []*shop
+			for i, slug := range []string{"alpha", "beta", "gamma"} {
+				shops = append(shops, newShop(t, db, slug, zones[(seed+i)%len(zones)]))
+			}
+			var evs []event.Event
+			for half := range 2 {
+				for range 220 {
+					db.Clock.Advance(time.Duration(r.IntN(50*60)) * time.Second)
+					shops[r.IntN(len(shops))].live(r)
+				}
+				for _, s := range shops {
+					evs = append(evs, s.events()...)
+				}
+				// Two of the group at once: one has lost its partitions and does not know it yet.
+				var both sync.WaitGroup
+				for member := range 2 {
+					own := rand.New(rand.NewPCG(uint64(seed), uint64(half*2+member)))
+					both.Go(func() {
+						if err := deliver(own, shops[0].worker, evs); err != nil {
+							t.Errorf("deliver: %v", err)
+						}
+					})
+				}
+				both.Wait()
+				for _, s := range shops {
+					for _, later := range []time.Duration{0, 3 * time.Hour, 30 * time.Hour, 6 * 24 * time.Hour} {
+						s.wantCounted(db.Clock.Now().Add(later))
+					}
+				}
+				shops[half].move(zones[(seed+half+3)%len(zones)])
+				stale := must(shops[0].worker.StaleRollups(t.Context()))
+				if diff := cmp.Diff(shops[half].org.ID, stale[0]); diff != "" || len(stale) != 1 {
+					t.Errorf("tenants to be counted anew: %v, want %s alone", stale, shops[half].org.ID)
+				}
+				if err := shops[0].worker.Recount(t.Context(), shops[half].org.ID); err != nil {
+					t.Fatal(err)
+				}
+				shops[half].wantCounted(db.Clock.Now())
+			}
+		})
+	}
+}
+
+func TestTheWholeTopicTwiceCountsOnce(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, pgtest.New(t), "alpha", "UTC")
+	if err := s.worker.Recount(t.Context(), s.org.ID); err != nil {
+		t.Fatal(err)
+	}
+	o := s.create(2, "EUR")
+	s.fire(o, order.Submit)
+	s.pay(o, s.db.Clock.Now(), 0)
+	s.back(o, 1, order.RefundAccepted)
+	all := s.events()
+	n := len(all)
+	if diff := cmp.Diff(app.Heard{Applied: n}, s.fold(all)); diff != "" {
+		t.Errorf("first time (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(app.Heard{Duplicates: n}, s.fold(all)); diff != "" {
+		t.Errorf("second time (-want +got):\n%s", diff)
+	}
+	if captured, refunded := s.captured(); captured != 40_20 || refunded != 20_10 {
+		t.Errorf("captured %d, refunded %d; want 4020 and 2010", captured, refunded)
+	}
+	s.wantCounted(s.db.Clock.Now())
+}
+
+// The effect is not idempotent by itself: with the marks gone, as if a consumer kept none, the topic read
+// again is counted again. If this test fails the ones above show nothing.
+func TestWithoutTheInboxTheMoneyIsCountedTwice(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, pgtest.New(t), "alpha", "UTC")
+	if err := s.worker.Recount(t.Context(), s.org.ID); err != nil {
+		t.Fatal(err)
+	}
+	o := s.create(2, "EUR")
+	s.fire(o, order.Submit)
+	s.pay(o, s.db.Clock.Now(), 0)
+	all := s.events()
+	s.fold(all)
+	if _, err := s.db.Super(t).Exec(t.Context(), `DELETE FROM inbox WHERE consumer = 'portal-analytics'`); err != nil {
+		t.Fatal(err)
+	}
+	s.fold(all)
+	if captured, _ := s.captured(); captured != 2*40_20 {
+		t.Errorf("captured %d, want twice 4020", captured)
+	}
+	check := must(s.worker.CheckRollup(t.Context(), s.org.ID))
+	want := app.RollupCheck{Counted: true, Differences: []app.RollupDifference{
+		{Day: "2026-03-02", What: "revenue, EUR", Tables: "captured 4020, refunded 0", Rollup: "captured 8040, refunded 0"},
+	}}
+	if diff := cmp.Diff(want, check); diff != "" || check.Holds() {
+		t.Errorf("what the check sees (-want +got):\n%s", diff)
+	}
+	if err := s.worker.Recount(t.Context(), s.org.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.wantCounted(s.db.Clock.Now())
+}
+
+func TestARefundThatBouncesIsTakenBackFromItsDay(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, pgtest.New(t), "alpha", "Europe/Ljubljana")
+	o := s.at("2026-03-02T12:00:00Z").create(1, "EUR")
+	s.fire(o, order.Submit)
+	s.pay(o, s.db.Clock.Now(), 0)
+	s.fold(s.events())
+	days := func() map[string]int64 {
+		t.Helper()
+		got := map[string]int64{}
+		rows, err := s.db.Super(t).Query(t.Context(), `SELECT day::text, refunded_cents FROM revenue_daily WHERE refunded_cents <> 0`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var day string
+			var cents int64
+			if err := rows.Scan(&day, &cents); err != nil {
+				t.Fatal(err)
+			}
+			got[day] = cents
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for _, step := range []struct {
+		at   string
+		to   order.RefundState
+		want map[string]int64
+	}{
+		{"2026-03-03T23:30:00Z", order.RefundAccepted, map[string]int64{"2026-03-04": 20_10}}, // half past midnight there
+		{"2026-03-05T12:00:00Z", order.RefundStuck, map[string]int64{}},
+		{"2026-03-06T12:00:00Z", order.RefundRequested, map[string]int64{}},
+		{"2026-03-07T12:00:00Z", order.RefundStuck, map[string]int64{}},
+		{"2026-03-08T12:00:00Z", order.RefundRequested, map[string]int64{}},
+		{"2026-03-09T12:00:00Z", order.RefundAccepted, map[string]int64{"2026-03-04": 20_10}}, // the day it was accepted first is permanent
+		{"2026-03-10T12:00:00Z", order.RefundCompleted, map[string]int64{"2026-03-04": 20_10}},
+	} {
+		s.at(step.at).back(o, 0, step.to)
+		s.fold(s.events())
+		if diff := cmp.Diff(step.want, days()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.at, diff)
+		}
+		s.wantCounted(s.db.Clock.Now())
+	}
+}
+
+// The topic keeps 30 days, the installation may be older: the first event of a tenant has it counted whole.
+func TestAnInstallationThatWasThereBeforeIsCountedFromItsTables(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, pgtest.New(t), "alpha", "UTC")
+	old := s.create(1, "EUR")
+	s.fire(old, order.Submit)
+	s.pay(old, s.db.Clock.Now(), 0)
+	o := s.create(2, "EUR")
+	s.fire(o, order.Submit)
+	all := must(s.worker.Events(t.Context(), s.org.ID, o, 0, 10))
+	if diff := cmp.Diff(app.Heard{Duplicates: 1}, s.fold([]event.Event{eventOf(all[1])})); diff != "" {
+		t.Errorf("an event that the tables know of (-want +got):\n%s", diff)
+	}
+	s.wantCounted(s.db.Clock.Now())
+}
+
+func TestEventsThatWereMissedHaveTheTenantCounted(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, pgtest.New(t), "alpha", "UTC")
+	o := s.create(1, "EUR")
+	s.fold(s.events())
+	s.fire(o, order.Submit)
+	s.pay(o, s.db.Clock.Now(), 0)
+	last := must(s.worker.Events(t.Context(), s.org.ID, o, 2, 10))
+	if diff := cmp.Diff(app.Heard{Duplicates: 1}, s.fold([]event.Event{eventOf(last[0])})); diff != "" {
+		t.Errorf("third event after the first (-want +got):\n%s", diff)
+	}
+	s.wantCounted(s.db.Clock.Now())
+}
+
+func TestEventsOfManyTenantsAreTakenInByTheDozens(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	var shops []*shop
+	var evs []event.Event
+	for i := range 40 {
+		s := newShop(t, db, fmt.Sprintf("tenant-%d", i), "UTC")
+		s.create(1, "EUR")
+		shops = append(shops, s)
+	}
+	for range 2 {
+		for _, s := range shops {
+			evs = append(evs, s.events()...)
+		}
+	}
+	if diff := cmp.Diff(app.Heard{Duplicates: 80}, shops[0].fold(evs)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, s := range shops {
+		s.wantCounted(db.Clock.Now())
+	}
+}
+
+func TestAForgedPairOfTenantAndOrderIsNotTakenIn(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	s, other := newShop(t, db, "alpha", "UTC"), newShop(t, db, "beta", "UTC")
+	s.create(1, "EUR")
+	forged := s.events()
+	forged[0].Tenant = other.org.ID
+	_, err := s.worker.FoldEvents(t.Context(), forged)
+	if f := fault.Of(err); f == nil || f.Kind != fault.KindNotFound {
+		t.Errorf("FoldEvents() = %v, want not found", err)
+	}
+	if got := must(other.api.OrderStats(t.Context(), other.org.ID, db.Clock.Now())); len(got.ByState) != 0 {
+		t.Errorf("beta's figures: %+v", got)
+	}
+}
+
+// What waits behind a parked event is noted and not counted; let by one after the other, it is.
+func TestEventsBehindAParkedOneWaitAndAreCountedWhenTheyAreLetBy(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, pgtest.New(t), "alpha", "UTC")
+	o := s.create(1, "EUR")
+	s.fold(s.events())
+	s.fire(o, order.Submit)
+	s.pay(o, s.db.Clock.Now(), 0)
+	mark := func(fn func(m *app.Mark)) app.Mark {
+		t.Helper()
+		var got app.Mark
+		err := s.worker.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
+			m, err := tx.LockMark(t.Context(), "portal-analytics", o)
+			if err != nil {
+				return err
+			}
+			if got = m; fn != nil {
+				fn(&m)
+				tx.PutMark(m)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	mark(func(m *app.Mark) { m.Parked, m.HeldTo = 2, 2 })
+	all := s.events()
+	if diff := cmp.Diff(app.Heard{Duplicates: 1, Held: 2}, s.fold(all)); diff != "" {
+		t.Errorf("while the second is parked (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(app.Mark{Consumer: "portal-analytics", Order: o, Seq: 1, Parked: 2, HeldTo: 3, Held: 1}, mark(nil)); diff != "" {
+		t.Errorf("mark (-want +got):\n%s", diff)
+	}
+	check := must(s.worker.CheckRollup(t.Context(), s.org.ID))
+	if check.Behind != 1 || check.Parked != 1 || len(check.Differences) == 0 || check.Holds() {
+		t.Errorf("what the check sees: %+v; want one order behind, parked, and figures that do not hold", check)
+	}
+	for seq := 2; seq <= 3; seq++ {
+		mark(func(m *app.Mark) { m.Redo = seq })
+		if diff := cmp.Diff(app.Heard{Applied: 1}, s.fold(all[seq-1:seq])); diff != "" {
+			t.Errorf("event %d let by (-want +got):\n%s", seq, diff)
+		}
+	}
+	if diff := cmp.Diff(app.Mark{Consumer: "portal-analytics", Order: o, Seq: 3, Parked: 2, HeldTo: 3, Redo: 3}, mark(nil)); diff != "" {
+		t.Errorf("mark at the end (-want +got):\n%s", diff)
+	}
+	s.wantCounted(s.db.Clock.Now())
+}
+
+func TestAZoneThatTheServerDoesNotKnowIsUTC(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, pgtest.New(t), "alpha", "Mars/Olympus_Mons")
+	s.create(1, "EUR")
+	s.fold(s.events())
+	if got := must(s.api.OrderStats(t.Context(), s.org.ID, s.db.Clock.Now())); got.Today != 1 || got.TimeZone != "UTC" {
+		t.Errorf("%d orders today in %s, want 1 in UTC", got.Today, got.TimeZone)
+	}
+	if stale := must(s.worker.StaleRollups(t.Context())); len(stale) != 0 {
+		t.Errorf("it would be counted again and again: %v", stale)
+	}
+}
