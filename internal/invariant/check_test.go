@@ -104,6 +104,14 @@ func damages() []damage {
 		{"I6", "a consumer stands at an event that was not routed to it", func(t *testing.T, f *invariant.Facts) {
 			row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "provision" }).Seq = 1
 		}},
+		{"I6", "an event is parked that no dead letter asks about", func(t *testing.T, f *invariant.Facts) {
+			m := row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "portal" })
+			m.Parked, m.HeldTo, m.Seq = m.Seq, m.Seq, m.Seq-1
+		}},
+		{"I6", "an event is parked that was not routed to its consumer", func(t *testing.T, f *invariant.Facts) {
+			m := row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "provision" })
+			m.Parked, m.HeldTo = 1, m.Seq
+		}},
 		{"I6", "Notify applied an event twice", func(t *testing.T, f *invariant.Facts) {
 			again := *row(t, f.Units, func(u invariant.Unit) bool { return u.Kind == "notify" })
 			again.ID = "unit-again"
