@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	standard "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -115,4 +116,38 @@ func TestEveryEventOfAnOrderReachesItsTenantsWebhookSigned(t *testing.T) {
 		r.api(base, tenant.Admin, http.MethodGet, "/v1/webhooks/"+all.ID+"/deliveries?limit=100&state=delivered", nil, &log)
 		return len(log.Data) == len(want)
 	})
+}
+
+// A hundred messages for an endpoint that takes five seconds to say nothing would hold a tenant's
+// workers for more than half a minute; its other endpoint does not wait for that.
+func TestADeadEndpointDoesNotDelayAnother(t *testing.T) {
+	t.Parallel()
+	const orders = 100
+	r := newRig(t, 1)
+	well := receive(t)
+	dead := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) {
+		_, _ = io.Copy(io.Discard, q.Body) // else nobody notices that the caller has gone
+		<-q.Context().Done()
+	}))
+	t.Cleanup(dead.Close)
+	pool := x509.NewCertPool()
+	pool.AddCert(well.Certificate())
+	pool.AddCert(dead.Certificate())
+	r.config.Webhook = webhook.Config{Loopback: true, RootCAs: pool}
+	base := r.start()
+	var made struct{ Secret string }
+	hears := []string{"order.created"}
+	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": dead.URL, "types": hears}, nil)
+	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": well.URL, "types": hears}, &made)
+	well.knows(made.Secret)
+	begin := time.Now()
+	for range orders {
+		r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": []any{}}, nil)
+	}
+	kafkatest.Eventually(t, "the other endpoint has all", func() bool { return len(well.ids()) == orders })
+	took := time.Since(begin)
+	t.Logf("%d messages beside a dead endpoint: %s", orders, took)
+	if most := 25 * time.Second; took > most {
+		t.Errorf("they took %s, want at most %s", took, most)
+	}
 }
