@@ -273,9 +273,9 @@ var ofLetters = []header{
 
 var ofParked = []header{
 	{name: "dlq.original-topic", says: "Where it stood."},
-	{name: "dlq.original-partition", says: "Its partition there.", pattern: "^[0-9]+$"},
-	{name: "dlq.original-offset", says: "Its offset there.", pattern: "^[0-9]+$"},
-	{name: "dlq.original-timestamp", says: "When the broker took it."},
+	{name: "dlq.original-partition", says: "Its partition there. Absent of an event that waited behind another.", pattern: "^[0-9]+$", optional: true},
+	{name: "dlq.original-offset", says: "Its offset there. Absent of an event that waited behind another.", pattern: "^[0-9]+$", optional: true},
+	{name: "dlq.original-timestamp", says: "When the broker took it, in milliseconds. Absent likewise.", pattern: "^[0-9]+$", optional: true},
 	{name: "dlq.consumer-group", says: "The consumer that could not apply it."},
 }
 
