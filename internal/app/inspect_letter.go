@@ -8,6 +8,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
 // Suggestion is what an operator should do first.
@@ -83,6 +84,8 @@ type LetterDetail struct {
 	Left   []fulfil.Part // not confirmed gone at the provider: its ids, never its addresses (D21)
 	Allows []Grounds     // on which the stuck work may be given up; none when nothing is stuck
 	Last   *LogEntry     // the provider's last answer, in our words
+	First  *Member       // who signed to abandon it first; nil when nobody did, or they have left
+	Second *Member       // and second
 }
 
 // maxCalls bounds what is shown of a step that was called very often.
@@ -101,7 +104,24 @@ func (a *App) DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (Le
 	if err != nil {
 		return LetterDetail{}, err
 	}
-	return detailOf(letter, rec), nil
+	v := detailOf(letter, rec)
+	if v.First, err = a.present(ctx, c.Tenant, letter.Abandonment.FirstBy); err != nil {
+		return LetterDetail{}, err
+	}
+	v.Second, err = a.present(ctx, c.Tenant, letter.Abandonment.SecondBy)
+	return v, err
+}
+
+// present reads a member; nil when there is none of the id, or they have left.
+func (a *App) present(ctx context.Context, t tenant.ID, m tenant.MemberID) (*Member, error) {
+	if m.IsZero() {
+		return nil, nil
+	}
+	member, err := a.Store.Member(ctx, t, m)
+	if f := fault.Of(err); f != nil && f.Kind == fault.KindNotFound {
+		return nil, nil
+	}
+	return &member, err
 }
 
 func detailOf(l DeadLetter, rec SagaRecord) LetterDetail {

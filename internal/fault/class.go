@@ -1,5 +1,7 @@
 package fault
 
+import "slices"
+
 // Class is what a provider's answer means for the engine. Adapters map an API's codes to classes,
 // never its messages. The order matters to fulfil.Next: up to Parked, waiting costs no retry.
 type Class uint8
@@ -21,6 +23,12 @@ const (
 )
 
 var classNames = [...]string{"none", "pending", "rate-limited", "ambiguous", "parked", "capacity", "retryable", "invalid", "forbidden", "quota", "protected", "not-found"}
+
+// ParseClass reads what String prints of a class.
+func ParseClass(name string) (Class, bool) {
+	i := slices.Index(classNames[:], name)
+	return Class(max(i, 0)), i >= 0
+}
 
 // String is the class's name in logs, the saga record and dead letters.
 func (c Class) String() string {

@@ -105,9 +105,10 @@ func checkReason(reason string) error {
 	return nil
 }
 
-// lettersView lists what needs a person.
+// lettersView lists what needs a person, counted by cause where there are several of one.
 type lettersView struct {
 	Letters  []app.DeadLetter
+	Groups   []app.LetterGroup
 	All      bool
 	Older    string
 	MayWrite bool
@@ -125,29 +126,21 @@ func (p *Portal) lettersPage(w http.ResponseWriter, r *http.Request, v *visit) e
 		return err
 	}
 	view.Letters = page.Data
+	if !view.All && f.Cursor == "" {
+		groups, err := p.verbs.LetterGroups(r.Context(), v.Caller, app.DeadLetterFilter{})
+		if err != nil {
+			return err
+		}
+		for _, g := range groups {
+			if g.Count > 1 && g.Suggested() != app.SuggestWait {
+				view.Groups = append(view.Groups, g)
+			}
+		}
+	}
 	if page.Next != "" {
 		view.Older = "/desk/letters?" + url.Values{"cursor": {page.Next}, "state": {r.URL.Query().Get("state")}}.Encode()
 	}
 	return p.show(w, r, http.StatusOK, lettersPage(p.chrome(r, v, "desk", "Dead letters"), v, p.deskTabs(v, "/desk/letters"), view))
-}
-
-func (p *Portal) redrive(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if err := r.ParseForm(); err != nil {
-		return unreadable(err)
-	}
-	letter, err := id.Parse[app.DeadLetter](r.PathValue("letter"))
-	if err != nil {
-		return errNoPage
-	}
-	reason := oneLine(r.PostForm.Get("reason"))
-	if err := checkReason(reason); err != nil {
-		return err
-	}
-	if _, err := p.verbs.RedriveDeadLetter(r.Context(), v.Caller, letter, reason); err != nil {
-		return err
-	}
-	p.flash(r, "It is tried again. The order's page shows how it goes.")
-	return see(w, r, "/desk/letters")
 }
 
 // suggestions word what an operator should try first.

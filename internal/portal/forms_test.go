@@ -314,8 +314,11 @@ func TestDeskMovesRefundsAndLettersWithAReason(t *testing.T) {
 	if got := olga.post(letter, url.Values{"reason": {"protection was lifted"}}); got.status != http.StatusSeeOther {
 		t.Errorf("redrive: status %d, want 303", got.status)
 	}
-	mustContain(t, olga.get("/desk/letters"), "It is tried again.", "Nothing needs a person.")
-	mustContain(t, olga.get("/desk/letters?state=all"), "protection was lifted", "Redriven")
+	mustContain(t, olga.get(letter), "It is tried again.", "protection was lifted", "Redriven")
+	if page := olga.get("/desk/letters"); strings.Contains(page.body, letter) {
+		t.Error("the letter that is being tried again still stands among the open ones")
+	}
+	mustContain(t, olga.get("/desk/letters?state=all"), letter)
 
 	page := olga.get("/desk/refunds")
 	refund := regexp.MustCompile(`/desk/refunds/[0-9a-f-]{36}`).FindString(page.body)
@@ -340,6 +343,112 @@ func TestDeliveryKeyIsPutOnFileAndRemoved(t *testing.T) {
 	if page := ana.get("/account"); strings.Contains(page.body, "5D3E") {
 		t.Error("the removed key is still shown")
 	}
+}
+
+func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	s := portaltest.NewStory(clock.Now)
+	server := serve(t, s, nil)
+	olga, adam := signedIn(t, server, s.Olga), signedIn(t, server, s.Adam)
+	at := "/desk/letters/" + s.Letters["protected"].String()
+	mustContain(t, olga.get(at), "srv-7a41c0de", "protected against deletion", "the provider answered: protected", "The refund of €", "was accepted.", "The item becomes rolled back, and the order goes on without it.", "The first changes nothing.")
+
+	form := url.Values{"grounds": {"removed_by_hand"}, "text": {"deleted at the console"}}
+	wrong := olga.post(at+"/abandon", form)
+	if wrong.status != http.StatusUnprocessableEntity {
+		t.Errorf("without proof: status %d, want 422", wrong.status)
+	}
+	mustContain(t, wrong, "Say what proves it", "deleted at the console", `<option value="removed_by_hand" selected>`)
+	form.Set("proof", "Ticket OPS-311")
+	if got := olga.post(at+"/abandon", form); got.to != at {
+		t.Errorf("the first signature: status %d to %q, want the letter", got.status, got.to)
+	}
+	mine := olga.get(at)
+	mustContain(t, mine, "Signed first. Nothing has happened yet", "Ticket OPS-311", "Withdraw my signature", "One person has signed to abandon it")
+	if strings.Contains(mine.body, "Sign second") {
+		t.Error("who signed first is offered the second signature")
+	}
+	refused := olga.post(at+"/abandon", form)
+	if refused.status != http.StatusConflict {
+		t.Errorf("both signatures of one person: status %d, want 409", refused.status)
+	}
+	mustContain(t, refused, "Ask another operator to sign.")
+
+	theirs := adam.get(at)
+	mustContain(t, theirs, "Sign as the second person", "olga@acme.example", "it happens at once and cannot be taken back")
+	if grounds := hidden(t, theirs, "grounds"); grounds != "removed_by_hand" {
+		t.Errorf("the second person signs %q, want the first one's grounds", grounds)
+	}
+	if got := adam.post(at+"/withdraw", nil); got.status != http.StatusConflict {
+		t.Errorf("withdrawing another's signature: status %d, want 409", got.status)
+	}
+	if got := adam.post(at+"/abandon", url.Values{"grounds": {"other"}}); got.status != http.StatusConflict {
+		t.Errorf("other grounds than the first: status %d, want 409", got.status)
+	}
+	clock.Advance(6 * time.Minute)
+	if got := adam.post(at+"/abandon", url.Values{"grounds": {"removed_by_hand"}}); !strings.HasPrefix(got.to, "/sign-in/again") {
+		t.Errorf("a signature six minutes after the sign-in: status %d to %q, want to sign in again", got.status, got.to)
+	}
+	adam = signedIn(t, server, s.Adam)
+	if got := adam.post(at+"/abandon", url.Values{"grounds": {"removed_by_hand"}}); got.to != at {
+		t.Errorf("the second signature: status %d to %q, want the letter", got.status, got.to)
+	}
+	over := adam.get(at)
+	mustContain(t, over, "Abandoned, signed by two people.", "Abandoned by two people", "olga@acme.example", "adam@acme.example")
+	if strings.Contains(over.body, "/abandon\"") || strings.Contains(over.body, "Try again</button>") {
+		t.Error("an abandoned letter still offers a decision")
+	}
+}
+
+func TestWhoSignedFirstMayWithdrawAndAnAuditorOnlyLooks(t *testing.T) {
+	t.Parallel()
+	s := portaltest.NewStory(newClock().Now)
+	server := serve(t, s, nil)
+	at := "/desk/letters/" + s.Letters["signed"].String()
+	vera, adam, bor := signedIn(t, server, s.Vera), signedIn(t, server, s.Adam), signedIn(t, server, s.Bor)
+	look := vera.get(at)
+	mustContain(t, look, "Signed by one person", "adam@acme.example", "Ticket OPS-311")
+	if strings.Contains(look.body, "<form method=\"post\" action=\"/desk") {
+		t.Error("an auditor is offered a decision")
+	}
+	for _, what := range []string{"", "/adopt", "/abandon", "/withdraw"} {
+		if got := vera.post(at+what, url.Values{"reason": {"x"}}); got.status != http.StatusForbidden {
+			t.Errorf("an auditor posts to %q: status %d, want 403", what, got.status)
+		}
+		if got := bor.post(at+what, url.Values{"reason": {"x"}}); got.status != http.StatusForbidden {
+			t.Errorf("a customer posts to %q: status %d, want 403", what, got.status)
+		}
+	}
+	if got := adam.post(at+"/withdraw", nil); got.to != at {
+		t.Errorf("withdraw: status %d to %q, want the letter", got.status, got.to)
+	}
+	mustContain(t, adam.get(at), "Your signature is withdrawn. The work is still stuck.", "Sign first")
+}
+
+func TestAFoundResourceIsNamedOnThePageAndManyAreTriedAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	s := portaltest.NewStory(newClock().Now)
+	olga := signedIn(t, serve(t, s, nil), s.Olga)
+	at := "/desk/letters/" + s.Letters["unclear"].String()
+	mustContain(t, olga.get(at), "nobody knows whether it exists", "It is there")
+	wrong := olga.post(at+"/adopt", url.Values{"part": {"volume"}, "ref": {"srv-9"}, "reason": {"seen"}})
+	if wrong.status != http.StatusUnprocessableEntity {
+		t.Errorf("a part that is not left: status %d, want 422", wrong.status)
+	}
+	mustContain(t, wrong, "This is no part of the item", `value="srv-9"`)
+
+	list := olga.get("/desk/letters")
+	mustContain(t, list, "2 × Undo exhausted", "Try 2 again")
+	if got := olga.post("/desk/letters", url.Values{"cause": {"undo-exhausted"}, "class": {"nonsense"}, "reason": {"x"}}); got.status != http.StatusNotFound {
+		t.Errorf("an unknown class: status %d, want 404", got.status)
+	}
+	if got := olga.post(at+"/adopt", url.Values{"part": {"server"}, "ref": {"srv-9"}, "reason": {"seen"}}); got.to != at {
+		t.Errorf("adopt: status %d to %q, want the letter", got.status, got.to)
+	}
+	mustContain(t, olga.get(at), "It is looked at.", "Redriven")
+	olga.post("/desk/letters", url.Values{"cause": {"undo-exhausted"}, "class": {"retryable"}, "reason": {"the provider is back"}})
+	mustContain(t, olga.get("/desk/letters"), "1 of 1 tried again.")
 }
 
 func TestListPagesWithoutACountAndSearchesByPrefix(t *testing.T) {

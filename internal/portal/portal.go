@@ -56,6 +56,12 @@ type Verbs interface {
 	AllowedActions(c app.Caller, d *app.Dossier) []order.Action
 
 	DeadLetters(ctx context.Context, c app.Caller, f app.DeadLetterFilter) (app.Page[app.DeadLetter], error)
+	DeadLetter(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter]) (app.LetterDetail, error)
+	LetterGroups(ctx context.Context, c app.Caller, f app.DeadLetterFilter) ([]app.LetterGroup, error)
+	RedriveDeadLetters(ctx context.Context, c app.Caller, in app.RedriveLetters) (app.RedriveReport, error)
+	AdoptDeadLetter(ctx context.Context, c app.Caller, in app.AdoptLetter) (app.DeadLetter, error)
+	AbandonDeadLetter(ctx context.Context, c app.Caller, in app.AbandonLetter) (app.DeadLetter, error)
+	WithdrawAbandonment(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter]) (app.DeadLetter, error)
 	RedriveDeadLetter(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter], reason string) (app.DeadLetter, error)
 	WorkItems(ctx context.Context, c app.Caller, cursor string, limit int) (app.Page[app.WorkItem], error)
 	FinishWorkItem(ctx context.Context, c app.Caller, r order.RefundID, o order.ID, reason string) (*app.Dossier, error)
@@ -223,7 +229,12 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 	page("GET /desk/refunds", app.ReadDesk, p.refundsPage)
 	page("POST /desk/refunds/{refund}", app.WorkDesk, p.finishRefund)
 	page("GET /desk/letters", app.ReadDesk, p.lettersPage)
+	page("POST /desk/letters", app.WorkDesk, p.redriveGroup)
+	page("GET /desk/letters/{letter}", app.ReadDesk, p.letterPage)
 	page("POST /desk/letters/{letter}", app.WorkDesk, p.redrive)
+	page("POST /desk/letters/{letter}/adopt", app.WorkDesk, p.adopt)
+	page("POST /desk/letters/{letter}/abandon", app.WorkDesk, p.abandon)
+	page("POST /desk/letters/{letter}/withdraw", app.WorkDesk, p.withdraw)
 	page("GET /desk/figures", app.ReadAnalytics, p.figuresPage)
 	page("GET /desk/routing", app.ReadRouting, p.routingPage)
 

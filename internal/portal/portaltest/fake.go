@@ -40,7 +40,7 @@ type Fake struct {
 	keys     map[string]tenant.Actor
 	pgp      map[tenant.MemberID]*app.KeyInfo
 	phrases  map[id.Of[app.Delivery]]string
-	letters  []app.DeadLetter
+	letters  []app.LetterDetail
 	work     []app.WorkItem
 	hooks    []*hook
 	rights   *app.App
@@ -122,22 +122,6 @@ func (f *Fake) Change(o order.ID, change func(d *app.Dossier)) {
 			f.commit(h, tenant.System(h.d.Order.Tenant, "worker"))
 		}
 	}
-}
-
-// AddLetter puts a dead letter on the desk, AddWork a refund to be moved by hand.
-func (f *Fake) AddLetter(l app.DeadLetter) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	l.ID = f.id()
-	f.letters = append(f.letters, l)
-}
-
-// AddWork puts a refund on the desk.
-func (f *Fake) AddWork(w app.WorkItem) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w.Refund.ID = f.id()
-	f.work = append(f.work, w)
 }
 
 // commit numbers the version and turns what was recorded into event rows.
@@ -641,33 +625,7 @@ func (f *Fake) AllowedActions(c app.Caller, d *app.Dossier) []order.Action {
 	return f.rights.AllowedActions(c, d)
 }
 
-// DeadLetters lists those of AddLetter.
-func (f *Fake) DeadLetters(_ context.Context, _ app.Caller, q app.DeadLetterFilter) (app.Page[app.DeadLetter], error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var page app.Page[app.DeadLetter]
-	for _, l := range f.letters {
-		if q.State == nil || *q.State == l.State {
-			page.Data = append(page.Data, l)
-		}
-	}
-	return page, nil
-}
-
-// RedriveDeadLetter marks one.
-func (f *Fake) RedriveDeadLetter(_ context.Context, _ app.Caller, l id.Of[app.DeadLetter], reason string) (app.DeadLetter, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.letters {
-		if f.letters[i].ID == l {
-			f.letters[i].State, f.letters[i].Reason = app.LetterRedriven, reason
-			return f.letters[i], nil
-		}
-	}
-	return app.DeadLetter{}, fault.Absent()
-}
-
-// WorkItems lists those of AddWork.
+// WorkItems lists those of the story.
 func (f *Fake) WorkItems(context.Context, app.Caller, string, int) (app.Page[app.WorkItem], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

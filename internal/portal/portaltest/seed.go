@@ -28,6 +28,7 @@ type Story struct {
 	Orders                     map[string]order.ID
 	Webhooks                   map[string]app.EndpointID
 	Posting                    app.PostingID // of the active one
+	Letters                    map[string]letterID
 	Pages                      []Page
 }
 
@@ -39,7 +40,7 @@ const (
 // NewStory tells the story at a moment.
 func NewStory(now func() time.Time) *Story {
 	f := NewFake(now)
-	s := &Story{Fake: f, Orders: map[string]order.ID{}, Webhooks: map[string]app.EndpointID{}}
+	s := &Story{Fake: f, Orders: map[string]order.ID{}, Webhooks: map[string]app.EndpointID{}, Letters: map[string]letterID{}}
 	s.Acme = f.AddTenant("Acme Hosting", nil)
 	s.Beta = f.AddTenant("Beta d.o.o.", func(x *app.Settings) { x.BrandColor, x.BrandContrast = "#7a1fa2", "#ffffff" })
 	s.Ana = f.AddMember(s.Acme, tenant.Customer, "ana@acme.example", KeyAna)
@@ -225,22 +226,27 @@ func (s *Story) failed() {
 }
 
 func (s *Story) stuck() {
-	o := s.provisioning("stuck", vps("web-10", "core"))
-	s.Fake.Change(o, func(d *app.Dossier) {
-		it := &d.Order.Items[0]
-		it.Progress = 80
-		mustMove(d.Order, it, order.Unrecoverable)
-		r := d.Order.RequestRefund(s.Fake.id(), it, "")
-		d.Order.MoveRefund(r, order.RefundAccepted, "", s.Fake.Now(), "")
-		mustMove(d.Order, it, order.UndoExhausted)
-		it.Detail = "The machine could not be removed"
-		d.Units = append(d.Units, fulfil.Unit{ID: s.Fake.id(), Item: it.ID, Kind: fulfil.Provision, State: fulfil.Stuck, Undoing: true, Try: 5})
-		d.Order.Resettle("")
-		s.Fake.letters = append(s.Fake.letters, app.DeadLetter{
-			ID: s.Fake.id(), Order: o, Item: it.ID, Source: "step", Class: fault.Protected, Code: "undo-exhausted", Detail: "The server is protected against deletion at the provider.",
-			Step: "server", Attempts: 6, FirstFailedAt: s.Fake.Now().Add(-time.Hour), At: s.Fake.Now().Add(-50 * time.Minute),
-		})
-		s.Fake.work = append(s.Fake.work, app.WorkItem{Refund: *r, Order: o, Number: d.Order.Number, Reference: "SI56-stuck", Since: s.Fake.Now().Add(-3 * time.Hour)})
+	now := s.Fake.Now()
+	call := func(ago time.Duration, class fault.Class, note string) app.LogEntry {
+		return app.LogEntry{At: now.Add(-ago), Part: "server", What: app.LogAnswer, Class: class, Took: 340 * time.Millisecond, Note: note}
+	}
+	left := []fulfil.Part{{Part: "server", Generation: 1, Phase: fulfil.Deleting, Refs: []string{"srv-7a41c0de"}}, {Part: "port", Generation: 1, Phase: fulfil.PartDone, Refs: []string{"prt-19b2"}}}
+	s.stuckOrder("stuck", "web-10", func(d *app.Dossier) {
+		calls := []app.LogEntry{call(time.Hour, fault.Retryable, "the provider answered: retryable (maintenance)"), call(50*time.Minute, fault.Protected, "the provider answered: protected")}
+		s.letterAbout("protected", d, app.DeadLetter{Class: fault.Protected, Code: "undo-exhausted", Detail: "The server is protected against deletion at the provider.", Step: "server", Attempts: 6}, calls, left)
+		r := &d.Order.Refunds[0]
+		s.Fake.work = append(s.Fake.work, app.WorkItem{Refund: *r, Order: d.Order.ID, Number: d.Order.Number, Reference: "SI56-stuck", Since: now.Add(-3 * time.Hour)})
+	})
+	down := []app.LogEntry{call(2*time.Hour, fault.Retryable, "the provider answered: retryable (unavailable)"), call(90*time.Minute, fault.Retryable, "still there after the delete")}
+	s.stuckOrder("unclear", "web-11", func(d *app.Dossier) {
+		s.letterAbout("unclear", d, app.DeadLetter{Class: fault.Retryable, Code: "undo-exhausted", Detail: "Nobody could say whether the server exists.", Step: "server", Attempts: 6}, down, []fulfil.Part{{Part: "server", Generation: 1, Phase: fulfil.Intent}})
+	})
+	signedAt := now.Add(-20 * time.Minute)
+	s.stuckOrder("signed", "web-12", func(d *app.Dossier) {
+		l := app.DeadLetter{Class: fault.Retryable, Code: "undo-exhausted", Detail: "The server is still there after the delete.", Step: "server", Attempts: 6}
+		l.Abandonment = app.Abandonment{Grounds: app.RemovedByHand, Text: "Deleted at the console after a call with the data centre", Proof: "Ticket OPS-311", FirstBy: s.Adam.Member, FirstAt: &signedAt}
+		calls := append(down[:2:2], app.LogEntry{At: signedAt, Part: "server", What: app.LogDecision, Note: "to be abandoned (removed_by_hand), signed first; proof: Ticket OPS-311; awaits a second person"})
+		s.letterAbout("signed", d, l, calls, left[:1])
 	})
 }
 
@@ -249,6 +255,7 @@ func (s *Story) pages() {
 	hook := func(name, suffix string) string {
 		return "/settings/webhooks/" + s.Webhooks[name].String() + suffix
 	}
+	letter := func(name string) string { return "/desk/letters/" + s.Letters[name].String() }
 	nobody := tenant.Actor{}
 	s.Pages = []Page{
 		{"catalog", "/catalog", s.Ana, 200},
@@ -284,6 +291,12 @@ func (s *Story) pages() {
 		{"desk-refunds", "/desk/refunds", s.Olga, 200},
 		{"desk-letters", "/desk/letters", s.Olga, 200},
 		{"desk-letters-auditor", "/desk/letters", s.Vera, 200},
+		{"desk-letter-protected", letter("protected"), s.Olga, 200},
+		{"desk-letter-unclear", letter("unclear"), s.Olga, 200},
+		{"desk-letter-signed-by-another", letter("signed"), s.Olga, 200},
+		{"desk-letter-signed-by-me", letter("signed"), s.Adam, 200},
+		{"desk-letter-auditor", letter("signed"), s.Vera, 200},
+		{"desk-letter-foreign", letter("signed")[:len(letter("signed"))-2] + "zz", s.Olga, 404},
 		{"desk-figures", "/desk/figures", s.Olga, 200},
 		{"desk-routing", "/desk/routing", s.Olga, 200},
 		{"settings", "/settings", s.Adam, 200},
