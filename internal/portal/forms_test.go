@@ -352,7 +352,7 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 	server := serve(t, s, nil)
 	olga, adam := signedIn(t, server, s.Olga), signedIn(t, server, s.Adam)
 	at := "/desk/letters/" + s.Letters["protected"].String()
-	mustContain(t, olga.get(at), "srv-7a41c0de", "protected against deletion", "the provider answered: protected", "The refund of €", "was accepted.", "The item becomes rolled back, and the order goes on without it.", "The first changes nothing.")
+	mustContain(t, olga.get(at), "srv-7a41c0de", "protected against deletion", "the provider answered: protected", "The refund of €10.00 was accepted.", "The item becomes rolled back, and the order goes on without it.", "The first changes nothing.")
 
 	form := url.Values{"grounds": {"removed_by_hand"}, "text": {"deleted at the console"}}
 	wrong := olga.post(at+"/abandon", form)

@@ -197,8 +197,10 @@ func (s *Story) letterAbout(name string, d *app.Dossier, l app.DeadLetter, calls
 		l.FirstFailedAt, l.At = calls[0].At, calls[len(calls)-1].At
 	}
 	detail := app.LetterDetail{DeadLetter: l, Calls: calls, Left: left, Allows: []app.Grounds{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherGrounds}}
-	if len(calls) > 0 {
-		detail.Last = &calls[len(calls)-1]
+	for i := range calls {
+		if calls[i].What == app.LogAnswer {
+			detail.Last = &calls[i]
+		}
 	}
 	s.Fake.letters = append(s.Fake.letters, detail)
 	s.Letters[name] = l.ID
