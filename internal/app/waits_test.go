@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/world"
 )
@@ -65,6 +66,29 @@ func TestAFailingCleanUpIsTriedSixTimesWithTheSameWaits(t *testing.T) {
 	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
 	wantGaps(t, gaps(w, sim.OpDelete, "port"), fiveWaits...)
 	w.CheckWorld()
+}
+
+func TestTheWaitsAreTheSameWhenEveryCallIsMadeByAnotherProcess(t *testing.T) {
+	t.Parallel()
+	for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
+		w := world.New(t, world.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
+		w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Refused})
+		w.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
+		o := w.PaidOrder(world.VPS())
+		for _, way := range []struct{ operation, part string }{{sim.OpCreate, "server"}, {sim.OpDelete, "port"}} {
+			for calls := range 6 { // between each two: one process ends after its call, the next starts halfway through the wait
+				w.SettleUntil(o, func(string) bool { return len(gaps(w, way.operation, way.part)) >= calls })
+				w.Restart()
+				w.Clock.Advance(time.Second)
+				w.Restart()
+			}
+		}
+		w.Settle(o)
+		w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
+		wantGaps(t, gaps(w, sim.OpCreate, "server"), fiveWaits...)
+		wantGaps(t, gaps(w, sim.OpDelete, "port"), fiveWaits...)
+		w.CheckWorld()
+	}
 }
 
 func TestACallThatWorksAtTheSixthTryIsASuccess(t *testing.T) {

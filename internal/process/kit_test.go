@@ -86,6 +86,13 @@ func kek(t *testing.T, n byte) vault.KEK {
 // the test.
 func (r *rig) start(roles ...process.Role) (base string) {
 	r.t.Helper()
+	base, _ = r.run(roles...)
+	return base
+}
+
+// run is start of a process that the test may stop itself, to start another in its place.
+func (r *rig) run(roles ...process.Role) (base string, stop func()) {
+	r.t.Helper()
 	cfg := r.config
 	cfg.Roles = roles
 	p, err := process.Start(r.t.Context(), cfg)
@@ -93,7 +100,7 @@ func (r *rig) start(roles ...process.Role) (base string) {
 		r.t.Fatalf("start a process of %v: %v", roles, err)
 	}
 	srv := httptest.NewServer(p.Handler)
-	r.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		srv.CloseClientConnections()
 		srv.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -105,7 +112,8 @@ func (r *rig) start(roles ...process.Role) (base string) {
 			r.t.Logf("the process said:\n%s", r.said)
 		}
 	})
-	return srv.URL
+	r.t.Cleanup(stop)
+	return srv.URL, stop
 }
 
 // api sends a request with the key of a role and reads the answer, which must be a success.
