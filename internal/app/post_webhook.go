@@ -95,7 +95,8 @@ func (a *App) compose(t tenant.ID, job PostingJob) (Post, error) {
 // recordPosting writes a call down under the endpoint's lock, unless the unit has moved on since it was
 // read: then somebody else's call counts.
 func (a *App) recordPosting(ctx context.Context, t tenant.ID, job PostingJob, call PostingCall, after time.Duration) error {
-	return a.Store.InTenant(ctx, t, With{}, func(tx Tx) error {
+	var was, is Endpoint
+	err := a.Store.InTenant(ctx, t, With{}, func(tx Tx) error {
 		f, err := tx.LockEndpoint(ctx, job.Endpoint.ID, job.Posting.ID)
 		if absent := fault.Of(err); absent != nil && absent.Kind == fault.KindNotFound {
 			return nil // deleted meanwhile
@@ -126,9 +127,13 @@ func (a *App) recordPosting(ctx context.Context, t tenant.ID, job PostingJob, ca
 			m.Unit.State, m.Unit.NextAt = fulfil.Stuck, time.Time{} // stopped meanwhile: it waits with the others
 		}
 		tx.SavePosting(p, m.Unit, &call)
-		a.moveEndpoint(tx, e, call.Result, m)
+		was, is = e, a.moveEndpoint(tx, e, call.Result, m)
 		return nil
 	})
+	if err == nil && is.State != was.State {
+		a.Log.WarnContext(ctx, "a webhook changed its state", "tenant", t.String(), "endpoint", is.ID.String(), "state", is.State.String(), "why", string(is.Why))
+	}
+	return err
 }
 
 // classOfPost is what a call's result means for its schedule.
@@ -145,8 +150,9 @@ func classOfPost(r PostResult) fault.Class {
 	}
 }
 
-// moveEndpoint is what a call means for all that goes to the same endpoint.
-func (a *App) moveEndpoint(tx Tx, e Endpoint, r PostResult, m fulfil.Move) {
+// moveEndpoint is what a call means for all that goes to the same endpoint: it queues what changes, and
+// answers the endpoint as it is then.
+func (a *App) moveEndpoint(tx Tx, e Endpoint, r PostResult, m fulfil.Move) Endpoint {
 	was := e
 	switch {
 	case e.State == EndpointDisabled:
@@ -174,11 +180,11 @@ func (a *App) moveEndpoint(tx Tx, e Endpoint, r PostResult, m fulfil.Move) {
 	}
 	if e.State != was.State {
 		e.Version, e.UpdatedAt = e.Version+1, tx.Now()
-		a.Log.Warn("a webhook changed its state", "tenant", m.Unit.Tenant.String(), "endpoint", e.ID.String(), "state", e.State.String(), "why", string(e.Why))
 	}
 	if e.State != was.State || e.Failures != was.Failures || !e.RestingUntil.Equal(was.RestingUntil) {
 		tx.MoveEndpoint(e)
 	}
+	return e
 }
 
 // lanes count the calls that are under way to each endpoint. The zero value is ready; it may be used by

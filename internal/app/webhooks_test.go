@@ -274,11 +274,11 @@ func TestARotationLosesNothing(t *testing.T) {
 	if c := h.heard("/hook")[6]; verifies(t, fresh.Secret, c) || !verifies(t, last.Secret, c) {
 		t.Error("a rotation without overlap left the leaked secret valid")
 	}
-	h.WantNoSecret(old.Secret, fresh.Secret, last.Secret)
+	h.wantNoSecret(old.Secret, fresh.Secret, last.Secret)
 }
 
-// WantNoSecret looks for secrets in every row there is.
-func (h *hooks) WantNoSecret(secrets ...string) {
+// wantNoSecret looks for secrets in every row there is.
+func (h *hooks) wantNoSecret(secrets ...string) {
 	h.t.Helper()
 	c := h.DB.Super(h.t)
 	defer func() { _ = c.Close(context.Background()) }()

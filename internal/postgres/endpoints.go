@@ -210,4 +210,4 @@ func scanSealedSecret(r pgx.Rows) (app.SealedSecret, error) {
 }
 
 // smallOr is null for nothing.
-func smallOr(n int) pgtype.Int2 { return pgtype.Int2{Int16: int16(n), Valid: n != 0} } //nolint:gosec // statuses of HTTP
+func smallOr(n int) pgtype.Int2 { return pgtype.Int2{Int16: int16(n), Valid: n != 0} }

@@ -190,7 +190,7 @@ func (x *tx) AddPosting(p app.Posting, u fulfil.Unit) {
 // SavePosting queues what a call, or a person, changed of a delivery; see app.EndpointTx.
 func (x *tx) SavePosting(p app.Posting, u fulfil.Unit, call *app.PostingCall) {
 	x.queue(sqlPostingSave, uid(x.tenant), uid(p.ID), int16(p.State), p.Calls, smallOr(p.LastStatus), string(p.LastResult), stamp(p.NextAt), stamp(p.DoneAt))
-	x.queue(sqlPostingUnitSave, uid(x.tenant), uid(u.ID), u.Epoch-1, int16(u.State), int16(u.Try), stamp(u.NextAt), u.Detail) //nolint:gosec // tries are few
+	x.queue(sqlPostingUnitSave, uid(x.tenant), uid(u.ID), u.Epoch-1, int16(u.State), int16(u.Try), stamp(u.NextAt), u.Detail)
 	if call != nil {
 		x.queue(sqlPostingCall, uid(x.tenant), uid(p.ID), call.N, stamp(call.At), smallOr(call.Status), string(call.Result), call.Took.Milliseconds(), call.Excerpt)
 	}

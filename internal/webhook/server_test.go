@@ -83,7 +83,7 @@ func message(url string) app.Post {
 // for ever after; it tells how often it was asked.
 func resolver(t *testing.T, addresses ...string) (*net.Resolver, *atomic.Int32) {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0") //nolint:noctx // a test's own name server
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

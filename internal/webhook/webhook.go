@@ -136,7 +136,7 @@ func resultOf(err error) app.PostResult {
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := h.Get("Retry-After")
 	if s, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(s) * time.Second //nolint:gosec // 31 bits of seconds fit
+		return time.Duration(s) * time.Second
 	}
 	if at, err := http.ParseTime(text); err == nil {
 		return max(0, at.Sub(now))
