@@ -20,7 +20,7 @@ type row struct {
 // The layers, from the ground up (architecture.md, "Who may import whom").
 var (
 	ground    = []string{"id", "tenant", "fault", "money"}
-	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness", "analytics")
+	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness", "analytics", "notice")
 	contracts = append(slices.Clone(domain), "provider", "payment")
 	verbs     = append(slices.Clone(contracts), "app")
 	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "cache", "provider/sim", "payment/manual", "payment/demo"}
@@ -55,6 +55,7 @@ var table = map[string]row{
 
 	"witness":   {ours: append(slices.Clone(ground), "order", "event")},
 	"analytics": {ours: append(slices.Clone(ground), "order", "event")},
+	"notice":    {ours: ground},
 
 	// The contracts with outside systems, and the verbs.
 	"provider": {ours: ground},

@@ -1,0 +1,109 @@
+package notice
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"strings"
+	"unicode/utf8"
+)
+
+// mostSubject is how many characters of a subject programs show at most, and we write.
+const mostSubject = 140
+
+// layout of every mail as HTML: tables and styles at the elements alone, for programs that know no others;
+// nothing is loaded from elsewhere. It sets no colour of text or ground but in the brand's bar and the
+// button, so that a program that is dark shows it dark.
+//
+//go:embed layout.html
+var layout string
+
+var tmpl = template.Must(template.New("mail").Parse(layout))
+
+func (p page) mail(r Reader) (Mail, error) {
+	m := Mail{Subject: short(p.Subject, mostSubject), Text: p.text()}
+	surface, text := r.Brand.colours()
+	var b strings.Builder
+	err := tmpl.Execute(&b, struct {
+		page
+		Language      Language
+		Brand         string
+		Surface, Text template.CSS
+	}{p, r.Language, plain(r.Brand.Name), template.CSS(surface.String()), template.CSS(text.String())}) //nolint:gosec // #rrggbb, written by colour.String
+	if err != nil {
+		return Mail{}, fmt.Errorf("render the mail %q: %w", p.Heading, err)
+	}
+	m.HTML = b.String()
+	return m, nil
+}
+
+// textWidth is where lines of the plain text break.
+const textWidth = 76
+
+// text lays the page out without any markup.
+func (p page) text() string {
+	var b strings.Builder
+	wrap(&b, "", p.Heading)
+	for _, lead := range p.Lead {
+		b.WriteString("\n")
+		wrap(&b, "", lead)
+	}
+	if p.Note != "" {
+		b.WriteString("\n")
+		wrap(&b, "", p.Note)
+	}
+	if len(p.Lines) > 0 {
+		b.WriteString("\n")
+	}
+	for _, l := range p.Lines {
+		head := l.Name
+		if l.Amount != "" {
+			head += "  " + l.Amount
+		}
+		wrap(&b, "", head)
+		for _, d := range l.Detail {
+			wrap(&b, "   ", d)
+		}
+	}
+	if p.Total.Label != "" {
+		wrap(&b, "", p.Total.Label+": "+p.Total.Value)
+	}
+	if len(p.Facts) > 0 {
+		b.WriteString("\n")
+	}
+	for _, f := range p.Facts {
+		wrap(&b, "", f.Label+": "+f.Value)
+	}
+	if p.Fine != "" {
+		b.WriteString("\n")
+		wrap(&b, "", p.Fine)
+	}
+	if p.Button.Value != "" {
+		b.WriteString("\n" + p.Button.Label + ":\n" + p.Button.Value + "\n")
+	}
+	b.WriteString("\n")
+	wrap(&b, "", p.Footer)
+	return b.String()
+}
+
+// wrap writes a paragraph in lines of textWidth, each indented.
+func wrap(b *strings.Builder, indent, paragraph string) {
+	column := 0
+	for word := range strings.SplitSeq(paragraph, " ") {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+			b.WriteString(indent)
+			column = len(indent)
+		case column+1+n > textWidth:
+			b.WriteString("\n" + indent)
+			column = len(indent)
+		default:
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	b.WriteString("\n")
+}

@@ -1,0 +1,47 @@
+package notice
+
+import "maps"
+
+// Key names a text.
+type Key string
+
+// catalogue holds every text, numbers every text that depends on a number. They are read and never
+// written.
+var (
+	catalogue = joined(labelTexts, customerTexts, operatorTexts, deliveryTexts)
+	numbers   = joined(customerCounts, operatorCounts)
+)
+
+func joined[T any](some ...map[Key]T) map[Key]T {
+	all := map[Key]T{}
+	for _, texts := range some {
+		maps.Copy(all, texts)
+	}
+	return all
+}
+
+var labelTexts = map[Key]phrase{
+	"label.amount":    {"Amount", "Betrag", "Znesek"},
+	"label.order":     {"Order", "Bestellung", "Naročilo"},
+	"label.orders":    {"Orders", "Bestellungen", "Naročila"},
+	"label.paid":      {"Paid", "Bezahlt", "Plačano"},
+	"label.paid-at":   {"Paid on", "Bezahlt am", "Plačano"},
+	"label.reference": {"Reference", "Referenz", "Sklic"},
+	"label.refund":    {"Refund", "Erstattung", "Vračilo"},
+	"label.refunds":   {"Refunds in all", "Erstattungen insgesamt", "Vračila skupaj"},
+	"label.since":     {"Since", "Seit", "Od"},
+	"label.total":     {"Total", "Summe", "Skupaj"},
+	"label.way":       {"Paid back", "Rückzahlung", "Način vračila"},
+
+	"cycle.monthly": {"billed monthly", "monatliche Abrechnung", "mesečni obračun"},
+	"cycle.annual":  {"billed annually", "jährliche Abrechnung", "letni obračun"},
+
+	"button.order": {"View the order", "Bestellung ansehen", "Ogled naročila"},
+	"button.desk":  {"Open the desk", "Zum Störungstisch", "Odpri operativno mizo"},
+
+	"simulated": {
+		"Simulated region: this service exists in a simulation only. It runs on no real machine.",
+		"Simulierte Region: Dieser Dienst besteht nur in einer Simulation. Er läuft auf keiner echten Maschine.",
+		"Simulirana regija: ta storitev obstaja le v simulaciji. Ne teče na resničnem strežniku.",
+	},
+}
