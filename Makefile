@@ -21,7 +21,7 @@ PURE := ./internal/money/... ./internal/tenant/... ./internal/fault/... ./intern
 # Every file that is in the project, with its checksum: what verify compares before and after.
 CHECKSUMS := find . -type f -not -path './.git/*' -not -path './bin/*' -not -path './.data/*' -not -path './.cache/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
 
-.PHONY: help run demo build test soak test-kafka test-browser race lint lint-events fmt generate verify check
+.PHONY: help run demo build test soak mutants test-kafka test-browser race lint lint-events fmt generate verify check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -41,12 +41,15 @@ test: ## all tests, with a PostgreSQL of their own (some minutes on two cores)
 
 soak: ## every death at every point, in this process and of the binary, and a thousand seeds of faults (about an hour)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
-	PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|BinaryKilledAtAMoment|EverySagaUnwinds|NeverBothWin|SettleTheOrderOnce' \
+	PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|BinaryKilledAtAMoment|EverySagaUnwinds|NeverBothWin|SettleTheOrderOnce|NoWallCanBeTakenAwayUnseen' \
 		./internal/world ./internal/app ./cmd/platforma >"$$log" 2>&1 || status=$$?; \
 	grep -E '^ *--- FAIL|^FAIL|repeat with|_test.go:[0-9]+: I[0-9]+:' "$$log" || true; \
 	awk '/: order [0-9a-f-]+$$/ { met++ } /cannot be met/ { never++ } /deaths; / { seeds++ } /kills, / { kills += $$2 } /_test.go:[0-9]+: I[0-9]+:/ { broken++ } \
 		END { printf "soak: %d deaths in process, %d pairs that cannot meet, %d seeds, %d kills of the binary, %d broken promises\n", met, never, seeds, kills, broken }' "$$log"; \
 	exit $$status
+
+mutants: ## take away each line that stands between a customer and a fault, and see its test fail (some minutes)
+	@PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 60m -v -run 'NoWallCanBeTakenAwayUnseen' ./internal/app
 
 race: ## the pure packages once more under the race detector (needs a C compiler)
 	@if [ "$$(go env CGO_ENABLED)" = 1 ]; then \

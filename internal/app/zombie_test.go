@@ -134,6 +134,60 @@ func TestAWorkerThatWakesAfterItsCallsTimeSendsNothing(t *testing.T) {
 	w.CheckWorld()
 }
 
+func TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork(t *testing.T) {
+	t.Parallel()
+	f := freeze("server")
+	w := world.New(t, world.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
+	o, ended := zombie(t, w, f)
+	u := open(w.Get(o), fulfil.Provision)[0]
+	w.WorkUntil(o, func(string) bool { return w.Get(o).Unit(u.ID).Epoch > u.Epoch })
+	before := *w.Get(o).Unit(u.ID)
+	if !before.Live() {
+		t.Fatalf("the successor is through already, %+v; the test wants it at work", before)
+	}
+	close(f.let)
+	if err := <-ended; !errors.Is(err, app.ErrFenced) {
+		t.Errorf("the frozen worker ended with %v, want %v", err, app.ErrFenced)
+	}
+	if after := w.Get(o).Unit(u.ID); after.Epoch != before.Epoch {
+		t.Errorf("the frozen worker moved the unit from epoch %d to %d", before.Epoch, after.Epoch)
+	}
+	w.Settle(o)
+	w.WantPicture(o, "fulfilled full settled; vps delivered")
+	w.WantLive("", 2)
+	w.CheckWorld()
+}
+
+// deadly ends the process after the first create of a part took effect, before its answer is written.
+type deadly struct {
+	provider.Provider
+	part string
+	died bool
+}
+
+func (d *deadly) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
+	ref, err := d.Provider.Create(ctx, s, j)
+	if s.Part == d.part && !d.died {
+		d.died = true
+		panic(world.Crash{})
+	}
+	return ref, err
+}
+
+func TestACancelAfterADeathBetweenEffectAndAnswerLeavesNothing(t *testing.T) {
+	t.Parallel()
+	d := &deadly{part: "server"}
+	w := world.New(t, world.WithProvider(func(p provider.Provider) provider.Provider { d.Provider = p; return d }))
+	o := w.PaidOrder(world.VPS())
+	w.WorkUntil(o, func(string) bool { return d.died })
+	w.WantLive("", 2)
+	mustCancel(t, w, o)
+	w.Settle(o)
+	w.WantPicture(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
+	w.WantLive("", 0)
+	w.CheckWorld()
+}
+
 func TestTwoWorkersOnOneUnitMakeOneResource(t *testing.T) {
 	t.Parallel()
 	w := world.New(t)
