@@ -167,6 +167,7 @@ func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
 		"a portal without a key":     {[]string{"PLATFORMA_ROLES=api,portal"}, "need the key of the passphrases"},
 		"a key that others may read": {p.keys(p.credentials, keyFile(t, "c", 0o644)), "chmod 600"},
 		"one key for both":           {p.keys(p.credentials, p.credentials), "keys of their own"},
+		"a key of both for webhooks": {append(p.keys(p.credentials, p.passphrases), "PLATFORMA_WEBHOOK_KEK="+keyFile(t, "b", 0o600)), "webhooks need a key of their own"},
 		"a role that there is not":   {append(keys, "PLATFORMA_ROLES=api,cook"), `no role "cook"`},
 		"a database without tables":  {append(keys, "DATABASE_URL="+empty.OwnerURL()), "run platforma migrate"},
 		"an address that is taken":   {append(keys, "PLATFORMA_LISTEN="+strings.TrimPrefix(p.sim, "http://")), "address already in use"},
