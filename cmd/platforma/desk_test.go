@@ -211,6 +211,27 @@ func TestDeskCommandsRedriveAndWithdraw(t *testing.T) {
 	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
 }
 
+func TestDeskCommandsAdoptWhatWasFound(t *testing.T) {
+	t.Parallel()
+	d := openDesk(t)
+	o, l := d.stuck()
+	op := tenant.Operator
+	detail, err := d.Verbs.API.DeadLetter(t.Context(), d.As(op), id.MustParse[app.DeadLetter](l))
+	if err != nil || len(detail.Left) != 1 || len(detail.Left[0].Refs) != 1 {
+		t.Fatalf("what is left: %+v, %v; want one part with its id", detail.Left, err)
+	}
+	left := detail.Left[0]
+	if _, errs, status := d.run(op, "deadletters", "adopt", l, "--part", "volume", "--ref", "vol-1", "--reason", "seen"); status != 1 || !strings.Contains(errs, "no part of the item") {
+		t.Errorf("a part that is not left: status %d, %s", status, errs)
+	}
+	out, errs, status := d.run(op, "deadletters", "adopt", l, "--part", left.Part, "--ref", left.Refs[0], "--reason", "seen at the console")
+	if status != 0 || !strings.Contains(out, "The clean-up goes on.") || !strings.Contains(out, "platforma orders saga "+o.String()) {
+		t.Errorf("adopt: status %d, said %q %s", status, out, errs)
+	}
+	d.Settle(o)
+	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
+}
+
 func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
