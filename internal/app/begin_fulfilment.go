@@ -45,14 +45,6 @@ func (a *App) AskNotice(ctx context.Context, ev event.Event) error {
 	})
 }
 
-// FollowOrder is the Portal consumer: it keeps how far the portal's view of an order has come. The
-// pages themselves are woken by every process's own reader of the topic.
-func (a *App) FollowOrder(ctx context.Context, ev event.Event) error {
-	return a.Store.InTenant(ctx, ev.Tenant, With{Inbox: &InboxMark{Consumer: string(event.Portal), Order: ev.Order, Seq: ev.Seq}}, func(tx Tx) error {
-		return tx.Begin(ctx)
-	})
-}
-
 // hear runs a consumer's effect in the transaction of its inbox mark: a duplicate ends it with
 // ErrDuplicate, an order the event's tenant does not have with a fault of KindNotFound.
 func (a *App) hear(ctx context.Context, who event.Consumer, ev event.Event, effect func(tx Tx, d *Dossier) (changed bool)) error {

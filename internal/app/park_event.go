@@ -16,7 +16,7 @@ import (
 // Parking lists the consumers that set aside what they cannot apply, by their names in the inbox. The
 // witness is none of them: it skips nothing, so an error stops it.
 func Parking() []string {
-	return []string{string(event.Provision), string(event.Billing), string(event.Notify), string(event.Portal), string(WebhookConsumer), string(AnalyticsConsumer)}
+	return []string{string(event.Provision), string(event.Billing), string(event.Notify), string(WebhookConsumer), string(AnalyticsConsumer)}
 }
 
 // ParkEvent sets an event aside that a consumer could not apply: it stands on the desk, its record goes to

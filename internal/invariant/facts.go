@@ -1,5 +1,5 @@
 // Package invariant looks at the world from outside and names every way in which it is wrong: the
-// promises I1 to I24 of the design's "outside checker". It is pure. It is given plain rows that small
+// promises I1 to I25, the first 24 of them the design's "outside checker". It is pure. It is given plain rows that small
 // readers collected (pgfacts, topicfacts, simfacts, mailfacts) and must not know the product: it
 // calls none of its packages, so that no rule is checked against the code that keeps it. What it
 // knows of the lifecycle, the routing and the derivation is a second copy, written by hand.
@@ -39,6 +39,8 @@ type Facts struct {
 	Findings    []Finding
 	Credentials []Credential
 	Answers     []Answer
+	Rollups     []Rollup
+	Days        []Day
 	Grants      []Grant
 
 	Topic   *Topic
@@ -101,6 +103,7 @@ type Payment struct {
 	Provider, Reference string
 	DueCents, PaidCents int64
 	Currency            string
+	PaidAt              time.Time
 }
 
 // Allocation is an item's share of a payment.
@@ -220,6 +223,20 @@ type Replay struct {
 	Key          string
 	First, Again []byte
 }
+
+// Rollup is a tenant whose figures are kept by day, by the days of its time zone.
+type Rollup struct{ Tenant, Zone string }
+
+// Day is an entry of the roll-up: of the orders of a state that were created on that day, or, without a state,
+// of the money that moved on it.
+type Day struct {
+	Tenant, Day, State, Currency string // the day as 2006-01-02
+	Amounts                      Amounts
+}
+
+// Amounts of a day are its orders, those of them that are paid, and what those ask for; or what was captured
+// and refunded, in cents.
+type Amounts [3]int64
 
 // Grant is something that a login may do to a table.
 type Grant struct {

@@ -189,10 +189,10 @@ func routes() map[string][]string {
 }
 
 // consumers are those that keep a mark of every order.
-func consumers() []string { return []string{"notify", "billing", "provision", "portal"} }
+func consumers() []string { return []string{"notify", "billing", "provision", figures} }
 
 func hears(consumer, eventType string) bool {
-	return consumer == "portal" || slices.Contains(routes()[eventType], consumer)
+	return consumer == figures || slices.Contains(routes()[eventType], consumer)
 }
 
 // routedOnce is I6. A consumer's mark of an order stands at an event routed to it, at rest at the

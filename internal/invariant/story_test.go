@@ -129,7 +129,7 @@ func (g *saga) tell(kind string, extra map[string]any) {
 		Tenant: acme, N: int64(at) + 1, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, At: g.now, SeenAt: g.now.Add(time.Second),
 		Hash: hash[:], Topic: "topic", Partition: 3, Offset: int64(at), Before: before,
 	}))
-	for _, consumer := range append(strings.Fields(whoHears[kind]), "portal") {
+	for _, consumer := range append(strings.Fields(whoHears[kind]), "portal-analytics") {
 		g.hear(consumer, o.LastSeq)
 		if consumer == "notify" {
 			g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: o.ID, Subject: e.ID, Kind: "notify", State: "closed"})
@@ -191,7 +191,7 @@ func (g *saga) moveItem(it *invariant.Item, kind, to string) {
 func (g *saga) pay() {
 	o := g.row()
 	g.move("order.submitted", "pending_payment")
-	p := invariant.Payment{Tenant: acme, ID: g.id("payment"), Order: o.ID, State: "confirmed", Provider: "manual", Reference: g.id("bank"), DueCents: o.DueCents, PaidCents: o.DueCents, Currency: "EUR"}
+	p := invariant.Payment{Tenant: acme, ID: g.id("payment"), Order: o.ID, State: "confirmed", Provider: "manual", Reference: g.id("bank"), DueCents: o.DueCents, PaidCents: o.DueCents, Currency: "EUR", PaidAt: g.now}
 	g.f.Payments = append(g.f.Payments, p)
 	for _, it := range g.items() {
 		g.f.Allocations = append(g.f.Allocations, invariant.Allocation{Tenant: acme, Payment: p.ID, Item: it.ID, Cents: 2010})
@@ -455,5 +455,18 @@ func goodWorld(t testing.TB) invariant.Facts {
 	s.f.Replays = []invariant.Replay{{Key: "key-1", First: []byte("one"), Again: []byte("one")}}
 	s.f.Grants = []invariant.Grant{{Login: "platforma_relay", Table: "outbox", Verb: "DELETE"}, {Login: "platforma_api", Table: "orders", Verb: "UPDATE"}}
 	s.f.Earlier = map[string]int{"orders": 7}
+	s.f.Rollups = []invariant.Rollup{{Tenant: acme, Zone: "Asia/Kathmandu"}}
+	day := func(state string, a invariant.Amounts) invariant.Day {
+		return invariant.Day{Tenant: acme, Day: "2026-01-15", State: state, Currency: "EUR", Amounts: a}
+	}
+	s.f.Days = []invariant.Day{
+		day("draft", invariant.Amounts{2, 1, 2010}), // D; G, which was paid once
+		day("provisioning", invariant.Amounts{2, 2, 4020}),
+		day("fulfilled", invariant.Amounts{2, 2, 8040}),
+		day("cancelled", invariant.Amounts{1, 1, 2010}),
+		day("failed", invariant.Amounts{1, 1, 4020}),
+		day("pending_payment", invariant.Amounts{}), // they were there
+		day("", invariant.Amounts{10 * 2010, 6 * 2010}),
+	}
 	return s.f
 }

@@ -67,9 +67,9 @@ func (c consuming) consumer(db app.Store, log *slog.Logger, at func(point string
 	k := kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: c.Cluster, Refusals: newInbox(), Clock: pgtest.NewClock(), Pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }, Random: func() float64 { return 0 }, Log: log,
 	}, kafka.Subscription{
-		Consumer: event.Portal, Group: c.Group,
+		Consumer: event.Portal, Group: c.Group, Name: "portal-webhooks",
 		Apply: func(ctx context.Context, ev event.Event) error {
-			with := app.With{Inbox: &app.InboxMark{Consumer: "portal", Order: ev.Order, Seq: ev.Seq}}
+			with := app.With{Inbox: &app.InboxMark{Consumer: "portal-webhooks", Order: ev.Order, Seq: ev.Seq}}
 			if c.Unmarked {
 				with = app.With{}
 			}
@@ -163,7 +163,7 @@ func TestConsumerProcessKilledAfterParkingLeavesOneLetterAndGoesOn(t *testing.T)
 	b, s := kafkatest.New(t), newStore(t, 1)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	o := s.orders[0]
-	s.Poison(t, "portal", string(order.EvItemRetrying))
+	s.Poison(t, "portal-webhooks", string(order.EvItemRetrying))
 	s.add(t, o, order.EvItemRetrying)
 	s.add(t, o, order.EvUpdated)
 	s.drained(t)
@@ -178,5 +178,5 @@ func TestConsumerProcessKilledAfterParkingLeavesOneLetterAndGoesOn(t *testing.T)
 		t.Errorf("%d dead letters, want 1", n)
 	}
 	s.drained(t)
-	wantParkedOnce(t, b, "portal", 1)
+	wantParkedOnce(t, b, "portal-webhooks", 1)
 }

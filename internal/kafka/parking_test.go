@@ -43,7 +43,7 @@ func (s *store) add(t testing.TB, o order.ID, typ event.Type) {
 	}
 }
 
-// portal is the shipped portal consumer, with what it has applied and how often it was called.
+// portal is the shipped consumer of the webhooks, with what it has applied and how often it was called.
 type portal struct {
 	*kafka.Consumer
 	verbs *app.App // of the worker
@@ -65,14 +65,14 @@ func newPortal(t testing.TB, b *kafkatest.Broker, s *store, pause kafka.Pause) *
 	worker := s.Worker(t)
 	p := &portal{calls: map[place]int{}, done: map[order.ID][]int{}}
 	p.verbs = app.New(app.Deps{Store: worker, Units: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
-	p.verbs.Listeners = map[string]app.Listener{"portal": {Name: "portal", As: event.Portal, Apply: p.apply}}
+	p.verbs.Listeners = map[string]app.Listener{"portal-webhooks": {Name: "portal-webhooks", As: event.Portal, Apply: p.apply}}
 	p.Consumer = kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: pause, Random: func() float64 { return 0.5 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal"), Apply: p.apply, Park: p.verbs.ParkEvent})
+		kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Name: "portal-webhooks", Apply: p.apply, Park: p.verbs.ParkEvent})
 	return p
 }
 
 func (p *portal) apply(ctx context.Context, ev event.Event) error {
-	err := p.verbs.FollowOrder(ctx, ev)
+	err := p.verbs.ProjectWebhooks(ctx, ev)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls[place{ev.Order, ev.Seq}]++
@@ -117,7 +117,7 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 13)
 	poisoned := s.orders[0]
-	heal := s.Poison(t, "portal", string(order.EvItemRetrying))
+	heal := s.Poison(t, "portal-webhooks", string(order.EvItemRetrying))
 	w := &waits{}
 	p := newPortal(t, b, s, w.pause)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
@@ -163,7 +163,7 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 	}
 	s.add(t, poisoned, order.EvUpdated)
 	kafkatest.Eventually(t, "the order flows again", func() bool { return len(p.of(poisoned)) == 6 })
-	wantParkedOnce(t, b, "portal", 1)
+	wantParkedOnce(t, b, "portal-webhooks", 1)
 	if n := s.count(t, `SELECT count(*) FROM inbox WHERE consumer = 'portal' AND (parked_seq IS NOT NULL OR held <> 0)`); n != 0 {
 		t.Errorf("%d marks are still parked", n)
 	}
@@ -178,7 +178,7 @@ func wantTheRecordItself(t testing.TB, b *kafkatest.Broker, o order.ID) {
 			original = r
 		}
 	}
-	parked := wantParkedOnce(t, b, "portal", 1)[0]
+	parked := wantParkedOnce(t, b, "portal-webhooks", 1)[0]
 	if string(parked.Key) != string(original.Key) || string(parked.Value) != string(original.Value) {
 		t.Errorf("key %s and value %s, want %s and %s", parked.Key, parked.Value, original.Key, original.Value)
 	}
@@ -254,7 +254,7 @@ func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	ev.TopicID, ev.LoggedAt = [16]byte{1}, s.Clock.Now()
-	poison := app.Poison{Consumer: "portal", Event: ev, Attempts: 6, FirstFailedAt: s.Clock.Now(), Err: fault.New(fault.KindConflict, fault.CodeIllegalTransition, "It cannot.")}
+	poison := app.Poison{Consumer: "portal-webhooks", Event: ev, Attempts: 6, FirstFailedAt: s.Clock.Now(), Err: fault.New(fault.KindConflict, fault.CodeIllegalTransition, "It cannot.")}
 	if err := p.verbs.ParkEvent(t.Context(), poison); err != nil {
 		t.Fatalf("ParkEvent() = %v", err)
 	}
@@ -266,7 +266,7 @@ func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 	}
 	start(t, kafka.NewRelay(b.Cluster, 0, "last", s.Relay(t), logger(t)).RunForever)
 	s.drained(t)
-	got := headerMap(wantParkedOnce(t, b, "portal", 1)[0])
+	got := headerMap(wantParkedOnce(t, b, "portal-webhooks", 1)[0])
 	if got["dlq.error-class"] != "invalid" || got["dlq.error-message"] != "illegal-transition" {
 		t.Errorf("the failure stands as %s: %s", got["dlq.error-class"], got["dlq.error-message"])
 	}
@@ -300,7 +300,7 @@ func TestRebalanceDuringARetryWaitAppliesEachEventOnceAndInOrder(t *testing.T) {
 	}
 	waiting := func() *kafka.Consumer {
 		return kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: wait, Random: func() float64 { return 0 }, Log: logger(t)},
-			kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal"), Apply: in.apply, Park: func(context.Context, app.Poison) error {
+			kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Apply: in.apply, Park: func(context.Context, app.Poison) error {
 				t.Error("parked, though it was waiting")
 				return nil
 			}})

@@ -14,7 +14,6 @@ func listeners(w *app.App, seam Seam) map[string]app.Listener {
 		{Name: string(event.Provision), As: event.Provision, Apply: w.BeginFulfilment},
 		{Name: string(event.Billing), As: event.Billing, Apply: w.StartRefund},
 		{Name: string(event.Notify), As: event.Notify, Apply: w.AskNotice},
-		{Name: string(event.Portal), As: event.Portal, Apply: w.FollowOrder},
 		{Name: string(app.WebhookConsumer), As: event.Portal, Apply: w.ProjectWebhooks},
 		{Name: string(app.AnalyticsConsumer), As: event.Portal, Apply: w.FoldEvent},
 	} {
@@ -44,7 +43,7 @@ func (p *Process) subscriptions() []subscription {
 		{Provision, []string{string(event.Provision)}},
 		{Billing, []string{string(event.Billing)}},
 		{Notify, []string{string(event.Notify)}},
-		{Live, []string{string(event.Portal), string(app.WebhookConsumer), string(app.AnalyticsConsumer)}},
+		{Live, []string{string(app.WebhookConsumer), string(app.AnalyticsConsumer)}},
 	} {
 		for _, name := range of.names {
 			if !p.has(of.role) {

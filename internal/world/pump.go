@@ -20,7 +20,7 @@ type broker struct {
 }
 
 // consumers in the order in which they read.
-var consumers = []event.Consumer{event.Provision, event.Billing, event.Notify, event.Portal, app.WebhookConsumer, event.Audit}
+var consumers = []event.Consumer{event.Provision, event.Billing, event.Notify, app.WebhookConsumer, app.AnalyticsConsumer, event.Audit}
 
 // Publish carries every committed event through the envelope to the consumers that hear it, and tells
 // how many there were. A process that dies in it is followed by another, which goes on.
@@ -81,12 +81,20 @@ func (w *World) consume() {
 	}
 	for _, who := range consumers {
 		for w.broker.offsets[who] < len(w.Events) {
-			if ev := w.Events[w.broker.offsets[who]]; who == app.WebhookConsumer || who.Hears(ev.Type) {
+			if ev := w.Events[w.broker.offsets[who]]; routedAs(who).Hears(ev.Type) {
 				w.hear(who, ev)
 			}
 			w.broker.offsets[who]++
 		}
 	}
+}
+
+// routedAs is whose row of the routing matrix a consumer hears.
+func routedAs(who event.Consumer) event.Consumer {
+	if who == app.WebhookConsumer || who == app.AnalyticsConsumer {
+		return event.Portal
+	}
+	return who
 }
 
 // hear gives an event to a consumer, twice: the second time must change nothing.

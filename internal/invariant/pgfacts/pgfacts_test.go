@@ -45,6 +45,9 @@ const oneOfEach = `
 		VALUES ('` + tenantID + `', 8, '` + orderID + `', 4, '` + otherID + `', 'order.created', '2026-01-15T09:00:00Z', '2026-01-15T09:00:00.000001Z', 'd', '` + unitID + `', 11, 12, 'p', 'h');
 	INSERT INTO audit_finding (tenant_id, kind, topic_id, part, off, order_id, seq, detail, at)
 		VALUES ('` + tenantID + `', 'gap', '` + unitID + `', 11, 12, NULL, NULL, 'why', '2026-01-15T09:00:00Z');
+	INSERT INTO rollup (tenant_id, asked_zone, time_zone, counted_at) VALUES ('` + tenantID + `', 'Europe/Ljubljana', 'Europe/Ljubljana', '2026-01-15T09:00:00Z');
+	INSERT INTO order_daily (tenant_id, day, state, currency, orders, paid, paid_due_cents) VALUES ('` + tenantID + `', '2026-01-15', 6, 'EUR', 3, 2, 4020);
+	INSERT INTO revenue_daily (tenant_id, day, currency, captured_cents, refunded_cents) VALUES ('` + tenantID + `', '2026-01-16', 'EUR', 2009, 2008);
 	INSERT INTO credentials (tenant_id, item_id, generation, sealed, created_at) VALUES ('` + tenantID + `', '` + itemID + `', 3, 'ciphertext', '2026-01-15T09:00:00Z');
 	INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at) VALUES ('` + tenantID + `', 'k', 'f', 201, '{}', 'answer', '2026-01-15T09:00:00Z');`
 
@@ -67,7 +70,7 @@ func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 		Items:       []invariant.Item{{Tenant: tenantID, Order: orderID, ID: itemID, State: "waiting_capacity", Product: "vps", Generation: 3, Snapshot: []byte(`{ "b":1,"a":2}`), PriceCents: 2010}},
 		Events:      []invariant.Event{{Tenant: tenantID, Order: orderID, Seq: 4, ID: otherID, Type: "order.created", Actor: "system:worker", At: at.Add(123456 * time.Microsecond), Data: []byte(`{ "seq":4}`)}},
 		Outbox:      []invariant.Outbox{{Tenant: tenantID, Order: orderID, Seq: 4}},
-		Payments:    []invariant.Payment{{Tenant: tenantID, ID: payID, Order: orderID, State: "refunded", Provider: "manual", Reference: "bank-1", DueCents: 2010, PaidCents: 2009, Currency: "EUR"}},
+		Payments:    []invariant.Payment{{Tenant: tenantID, ID: payID, Order: orderID, State: "refunded", Provider: "manual", Reference: "bank-1", DueCents: 2010, PaidCents: 2009, Currency: "EUR", PaidAt: at}},
 		Allocations: []invariant.Allocation{{Tenant: tenantID, Payment: payID, Item: itemID, Cents: 2009}},
 		Refunds:     []invariant.Refund{{Tenant: tenantID, ID: otherID, Order: orderID, Payment: payID, Item: itemID, State: "accepted", Cents: 2009, Currency: "EUR", AcceptedAt: at.Add(30 * time.Minute)}},
 		Marks:       []invariant.Mark{{Tenant: tenantID, Order: orderID, Consumer: "notify", Seq: 4, Parked: 6, HeldTo: 9}},
@@ -78,6 +81,11 @@ func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 			Tenant: tenantID, N: 8, Order: orderID, Seq: 4, Event: otherID, Type: "order.created", At: at, SeenAt: at.Add(time.Microsecond), Hash: []byte("d"),
 			Topic: unitID, Partition: 11, Offset: 12, Before: []byte("p"), Chain: []byte("h"),
 		}},
+		Rollups: []invariant.Rollup{{Tenant: tenantID, Zone: "Europe/Ljubljana"}},
+		Days: []invariant.Day{
+			{Tenant: tenantID, Day: "2026-01-15", State: "partially_fulfilled", Currency: "EUR", Amounts: invariant.Amounts{3, 2, 4020}},
+			{Tenant: tenantID, Day: "2026-01-16", Currency: "EUR", Amounts: invariant.Amounts{2009, 2008}},
+		},
 		Findings: []invariant.Finding{{Tenant: tenantID, Kind: "gap", Detail: "why", Partition: 11, Offset: 12}},
 	}
 	if got.At.IsZero() || len(got.Grants) == 0 {

@@ -41,12 +41,12 @@ func readers() []reader {
 		rows("outbox", `SELECT tenant_id::text, order_id::text, coalesce(seq, 0), coalesce(dead_letter_id::text, '') FROM outbox ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Outbox { return &f.Outbox },
 			func(r pgx.Rows, o *invariant.Outbox) error { return r.Scan(&o.Tenant, &o.Order, &o.Seq, &o.Letter) }),
-		rows("payments", `SELECT tenant_id::text, id::text, order_id::text, state, provider, reference, due_cents, paid_cents, currency::text FROM payments ORDER BY id`,
+		rows("payments", `SELECT tenant_id::text, id::text, order_id::text, state, provider, reference, due_cents, paid_cents, currency::text, paid_at FROM payments ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Payment { return &f.Payments },
 			func(r pgx.Rows, p *invariant.Payment) error {
 				var state int
-				err := r.Scan(&p.Tenant, &p.ID, &p.Order, &state, &p.Provider, &p.Reference, &p.DueCents, &p.PaidCents, &p.Currency)
-				p.State = named(state, "-", "confirmed", "reverted", "refunded")
+				err := r.Scan(&p.Tenant, &p.ID, &p.Order, &state, &p.Provider, &p.Reference, &p.DueCents, &p.PaidCents, &p.Currency, &p.PaidAt)
+				p.State, p.PaidAt = named(state, "-", "confirmed", "reverted", "refunded"), p.PaidAt.UTC()
 				return err
 			}),
 		rows("allocations", `SELECT tenant_id::text, payment_id::text, item_id::text, cents FROM allocations ORDER BY payment_id, item_id`,
@@ -81,6 +81,21 @@ func readers() []reader {
 				var what int
 				err := r.Scan(&l.Tenant, &l.Order, &l.Unit, &l.At, &l.Part, &what, &l.Class, &l.Key, &l.Note)
 				l.At, l.What = l.At.UTC(), named(what, "-", "intent", "answer", "turned-back", "decision")
+				return err
+			}),
+		rows("the roll-ups", `SELECT tenant_id::text, time_zone FROM rollup ORDER BY tenant_id`,
+			func(f *invariant.Facts) *[]invariant.Rollup { return &f.Rollups },
+			func(r pgx.Rows, x *invariant.Rollup) error { return r.Scan(&x.Tenant, &x.Zone) }),
+		rows("the days", `
+			SELECT tenant_id::text, day::text, state::int, currency::text, orders, paid, paid_due_cents FROM order_daily
+			UNION ALL SELECT tenant_id::text, day::text, 0, currency::text, captured_cents, refunded_cents, 0 FROM revenue_daily ORDER BY 1, 2, 3, 4`,
+			func(f *invariant.Facts) *[]invariant.Day { return &f.Days },
+			func(r pgx.Rows, d *invariant.Day) error {
+				var state int
+				err := r.Scan(&d.Tenant, &d.Day, &state, &d.Currency, &d.Amounts[0], &d.Amounts[1], &d.Amounts[2])
+				if state != 0 {
+					d.State = orderState(state)
+				}
 				return err
 			}),
 		rows("dead letters", `
