@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -286,4 +288,23 @@ func TestWhatIsParkedStandsInTheDesksGroupsAndIsTriedAgainByItsCause(t *testing.
 	wantEach(t, "by its cause, while it is at work", redriveMany(t, w, w.As(tenant.Operator), app.RedriveLetters{Cause: "event-failed"}))
 	w.Settle(o)
 	want(t, "the letter", stands(parkedLetter(t, w, l)), "redriven order.payment-confirmed nothing")
+}
+
+// A consumer that marked under one name and parked under another would go past what it has parked.
+func TestEachConsumerThatParksMarksUnderTheNameItParksUnder(t *testing.T) {
+	t.Parallel()
+	w := world.New(t)
+	o := w.PaidOrder(world.VPS())
+	w.Settle(o)
+	names := slices.Sorted(slices.Values(app.Parking()))
+	wantEach(t, "wired", slices.Sorted(maps.Keys(w.Verbs.Worker.Listeners)), names...)
+	for name, l := range w.Verbs.Worker.Listeners {
+		want(t, "wired as "+name, l.Name, name)
+		if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE consumer = '` + name + `'`); n != 1 {
+			t.Errorf("%s keeps %d marks of the order, want 1", name, n)
+		}
+	}
+	if n := w.Count(`SELECT count(*) FROM platforma.inbox`); n != len(names) {
+		t.Errorf("%d marks, want %d: one of each consumer", n, len(names))
+	}
 }

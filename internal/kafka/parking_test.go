@@ -67,7 +67,7 @@ func newPortal(t testing.TB, b *kafkatest.Broker, s *store, pause kafka.Pause) *
 	p.verbs = app.New(app.Deps{Store: worker, Units: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
 	p.verbs.Listeners = map[string]app.Listener{"portal-webhooks": {Name: "portal-webhooks", As: event.Portal, Apply: p.apply}}
 	p.Consumer = kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: pause, Random: func() float64 { return 0.5 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Name: "portal-webhooks", Apply: p.apply, Park: p.verbs.ParkEvent})
+		kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Apply: p.apply, Park: p.verbs.ParkEvent})
 	return p
 }
 
