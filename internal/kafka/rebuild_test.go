@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -29,10 +30,15 @@ func lose(t testing.TB, b *kafkatest.Broker, topics ...string) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	gone, err := kadm.NewClient(cl).DeleteTopics(t.Context(), topics...)
+	adm := kadm.NewClient(cl)
+	gone, err := adm.DeleteTopics(t.Context(), topics...)
 	if err != nil || gone.Error() != nil {
 		t.Fatalf("DeleteTopics(%v) = %v, %v", topics, err, gone.Error())
 	}
+	kafkatest.Eventually(t, "topics gone", func() bool {
+		left, err := adm.ListTopics(t.Context(), topics...)
+		return err == nil && !slices.ContainsFunc(topics, func(name string) bool { return left.Has(name) })
+	})
 }
 
 // remade makes what lose deleted, empty.

@@ -73,6 +73,7 @@ func order1Event(n byte) event.ID {
 // The marked points of a relay's death.
 const (
 	afterLock   = "with the lock, its predecessor not yet fenced"
+	takingOver  = "with its predecessor's last batch not yet compared"
 	afterRead   = "after the read"
 	openTx      = "with its transaction open"
 	commitSent  = "with its commit sent, its answer not heard"
@@ -87,16 +88,17 @@ type killing struct {
 	app.OutboxLease
 	point string
 	left  *atomic.Int32
+	works bool // the first batch that is done is its predecessor's
 }
 
-func (k killing) at(point string) error {
+func (k *killing) at(point string) error {
 	if k.point == point && k.left.Add(-1) >= 0 {
 		return errKilled
 	}
 	return nil
 }
 
-func (k killing) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error) {
+func (k *killing) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error) {
 	rows, err := k.OutboxLease.Pending(ctx, limit)
 	if err == nil && len(rows) > 0 {
 		err = k.at(afterRead)
@@ -104,16 +106,19 @@ func (k killing) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error
 	return rows, err
 }
 
-func (k killing) Done(ctx context.Context, p app.RelayPosition) error {
-	if len(p.IDs) > 0 {
-		if err := k.at(afterCommit); err != nil {
-			return err
-		}
+func (k *killing) Done(ctx context.Context, p app.RelayPosition) error {
+	before, after := afterCommit, afterDelete
+	if !k.works {
+		before, after = takingOver, ""
 	}
-	if err := k.OutboxLease.Done(ctx, p); err != nil || len(p.IDs) == 0 {
+	k.works = true
+	if err := k.at(before); err != nil {
 		return err
 	}
-	return k.at(afterDelete)
+	if err := k.OutboxLease.Done(ctx, p); err != nil {
+		return err
+	}
+	return k.at(after)
 }
 
 // producing is told when events have been written inside a transaction.
@@ -144,13 +149,13 @@ func (s sending) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time
 func TestKilledRelayLosesDoublesAndInvertsNothing(t *testing.T) {
 	t.Parallel()
 	const kills = 10
-	for _, point := range []string{afterRead, openTx, commitSent, afterCommit, afterDelete} {
+	for _, point := range []string{takingOver, afterRead, openTx, commitSent, afterCommit, afterDelete} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			b, m := kafkatest.New(t), newMemory()
 			var left atomic.Int32
 			left.Store(kills)
-			out := faulty{m, func(l app.OutboxLease) app.OutboxLease { return killing{l, point, &left} }}
+			out := faulty{m, func(l app.OutboxLease) app.OutboxLease { return &killing{l, point, &left, false} }}
 			stop := start(t, func(ctx context.Context) {
 				for ctx.Err() == nil {
 					life, die := context.WithCancel(ctx)
