@@ -187,7 +187,7 @@ func wantTheRecordItself(t testing.TB, b *kafkatest.Broker, o order.ID) {
 	want["dlq.original-partition"] = strconv.Itoa(int(original.Partition))
 	want["dlq.original-offset"] = strconv.FormatInt(original.Offset, 10)
 	want["dlq.original-timestamp"] = strconv.FormatInt(original.Timestamp.UnixMilli(), 10)
-	want["dlq.consumer-group"] = b.Names.Events + ".portal"
+	want["dlq.consumer-group"] = b.Names.Events + ".portal-webhooks"
 	want["dlq.attempts"] = "6"
 	want["dlq.error-class"] = "retryable"
 	want["dlq.error-message"] = "internal"
