@@ -41,11 +41,11 @@ test: ## all tests, with a PostgreSQL of their own (some minutes on two cores)
 
 soak: ## every death at every point, in this process and of the binary, and a thousand seeds of faults (about an hour)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
-	PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|BinaryKilledAtAMoment|EverySagaUnwinds|NeverBothWin|SettleTheOrderOnce|NoWallCanBeTakenAwayUnseen' \
-		./internal/world ./internal/app ./cmd/platforma >"$$log" 2>&1 || status=$$?; \
+	PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|BinaryKilledAtAMoment|EverySagaUnwinds|NeverBothWin|SettleTheOrderOnce|NoWallCanBeTakenAwayUnseen|KilledAtAnyPointLoses|KilledUnderLoad|BrokerThatIsAway|ThatWasStopped|DelaysNobodyElse' \
+		./internal/world ./internal/app ./internal/kafka ./cmd/platforma >"$$log" 2>&1 || status=$$?; \
 	grep -E '^ *--- FAIL|^FAIL|repeat with|_test.go:[0-9]+: I[0-9]+:' "$$log" || true; \
-	awk '/: order [0-9a-f-]+$$/ { met++ } /cannot be met/ { never++ } /deaths; / { seeds++ } /kills, / { kills += $$2 } /_test.go:[0-9]+: I[0-9]+:/ { broken++ } \
-		END { printf "soak: %d deaths in process, %d pairs that cannot meet, %d seeds, %d kills of the binary, %d broken promises\n", met, never, seeds, kills, broken }' "$$log"; \
+	awk '/: order [0-9a-f-]+$$/ { met++ } /cannot be met/ { never++ } /deaths; / { seeds++ } /kills, / { kills += $$2 } /kills of a relay process/ { relay += $$2 } /_test.go:[0-9]+: I[0-9]+:/ { broken++ } \
+		END { printf "soak: %d deaths in process, %d pairs that cannot meet, %d seeds, %d kills of the binary, %d of the relay, %d broken promises\n", met, never, seeds, kills, relay, broken }' "$$log"; \
 	exit $$status
 
 mutants: ## take away each line that stands between a customer and a fault, and see its test fail (some minutes)
@@ -60,7 +60,7 @@ race: ## the pure packages once more under the race detector (needs a C compiler
 		echo "race: NOT RUN, the race detector needs a C compiler"; \
 	fi
 
-test-kafka: ## the tests of topic and relay on a real Apache Kafka (needs Java 17 and Maven)
+test-kafka: ## the tests of topic and relay on a real Apache Kafka (needs Java 17 and Maven; PLATFORMA_SOAK=1 for their long forms)
 	@for tool in java mvn; do \
 		command -v $$tool >/dev/null && continue; \
 		[ -z "$${CI:-}" ] || { echo "test-kafka: $$tool is missing, and CI must have it" >&2; exit 1; }; \
@@ -68,7 +68,7 @@ test-kafka: ## the tests of topic and relay on a real Apache Kafka (needs Java 1
 	done; \
 	trap '$(KAFKA) stop' EXIT; \
 	$(KAFKA) start; \
-	PLATFORMA_TEST_KAFKA=127.0.0.1:19092 go test -count=1 -timeout 10m ./internal/kafka/...
+	PLATFORMA_TEST_KAFKA=127.0.0.1:19092 go test -count=1 -timeout 30m ./internal/kafka/...
 
 test-browser: ## the portal's pages in a real Chromium (make test runs them too, where there is one)
 	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
