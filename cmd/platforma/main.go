@@ -59,6 +59,10 @@ type cli struct {
 		List workListCmd `cmd:"" help:"List the refunds to be moved by hand, oldest first."`
 		Done workDoneCmd `cmd:"" help:"Say that one was moved."`
 	} `cmd:"" help:"Refunds by hand, through the API."`
+	Analytics struct {
+		Check   analyticsCheckCmd   `cmd:"" help:"Compare the roll-up behind the figures with the orders; status 1 when they differ."`
+		Rebuild analyticsRebuildCmd `cmd:"" help:"Count the roll-up anew from the orders, as after a restore."`
+	} `cmd:"" help:"The figures of GET /v1/analytics/orders."`
 	Audit struct {
 		Verify   auditVerifyCmd   `cmd:"" help:"Check the witness's hash chains, in the database or in an exported file; status 1 when one is broken."`
 		Export   auditExportCmd   `cmd:"" help:"Write the witness log as JSON lines, to be checked elsewhere."`

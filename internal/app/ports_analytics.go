@@ -65,19 +65,21 @@ type Rollup interface {
 
 // RollupCheck says how a roll-up stands beside the tables.
 type RollupCheck struct {
-	Counted     bool               // false: the tenant was not counted yet
-	Behind      int                // orders with events that are not in yet, such as the last second's
-	Parked      int                // of them, those that stand behind a parked event
-	Differences []RollupDifference // of the days
+	Counted     bool               `json:"counted"`     // false: the tenant was not counted yet
+	Behind      int                `json:"behind"`      // orders with events that are not in yet, such as the last second's
+	Parked      int                `json:"parked"`      // of them, those that stand behind a parked event
+	Differences []RollupDifference `json:"differences"` // of the days
 }
 
 // Holds tells whether the figures are those of the tables, or will be once the consumer has caught up.
-func (c RollupCheck) Holds() bool { return len(c.Differences) == 0 || c.Behind > c.Parked }
+func (c RollupCheck) Holds() bool {
+	return len(c.Differences) == 0 || !c.Counted || c.Behind > c.Parked
+}
 
 // RollupDifference is a day of which roll-up and tables say different things.
 type RollupDifference struct {
-	Day    string // 2006-01-02
-	What   string // a state and currency, or the revenue of a currency
-	Tables string
-	Rollup string
+	Day    string `json:"day"`  // 2006-01-02
+	What   string `json:"what"` // revenue, or orders and their state
+	Tables string `json:"tables"`
+	Rollup string `json:"rollup"`
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -84,14 +86,10 @@ const (
 		WHERE o.tenant_id = $1 AND coalesce(m.seq, 0) < o.last_seq`
 	sqlRollupDifferences = `
 		WITH ` + ordersAndRefunds + `
-		SELECT day::text, 'orders in state ' || state || ', ' || currency,
-			format('%s, %s of them paid, due %s', coalesce(n.orders, 0), coalesce(n.paid, 0), coalesce(n.due, 0)),
-			format('%s, %s of them paid, due %s', coalesce(d.orders, 0), coalesce(d.paid, 0), coalesce(d.paid_due_cents, 0)) ` + ordersThatDiffer + `
+		SELECT day::text, state, currency, coalesce(n.orders, 0), coalesce(n.paid, 0), coalesce(n.due, 0), coalesce(d.orders, 0), coalesce(d.paid, 0), coalesce(d.paid_due_cents, 0) ` + ordersThatDiffer + `
 		UNION ALL
-		SELECT day::text, 'revenue, ' || currency,
-			format('captured %s, refunded %s', coalesce(n.captured, 0), coalesce(n.refunded, 0)),
-			format('captured %s, refunded %s', coalesce(d.captured_cents, 0), coalesce(d.refunded_cents, 0)) ` + revenueThatDiffers + `
-		ORDER BY 1, 2`
+		SELECT day::text, 0, currency, coalesce(n.captured, 0), coalesce(n.refunded, 0), 0, coalesce(d.captured_cents, 0), coalesce(d.refunded_cents, 0), 0 ` + revenueThatDiffers + `
+		ORDER BY 1, 2, 3`
 )
 
 // Recount counts a tenant anew; see app.Rollup. For the worker's login.
@@ -138,9 +136,12 @@ func (db *DB) CheckRollup(ctx context.Context, t tenant.ID) (app.RollupCheck, er
 		b.Queue(sqlRecountTime)
 		b.Queue(sqlRollupBehind, uid(t), string(app.AnalyticsConsumer)).QueryRow(func(r pgx.Row) error { return r.Scan(&c.Counted, &c.Behind, &c.Parked) })
 		each(b.Queue(sqlRollupDifferences, uid(t)), func(r pgx.Rows) error {
-			var d app.RollupDifference
-			err := r.Scan(&d.Day, &d.What, &d.Tables, &d.Rollup)
-			c.Differences = append(c.Differences, d)
+			var day string
+			var state order.State
+			var cur money.Currency
+			var tables, rollup [3]int64
+			err := r.Scan(&day, &state, &cur, &tables[0], &tables[1], &tables[2], &rollup[0], &rollup[1], &rollup[2])
+			c.Differences = append(c.Differences, difference(day, state, cur, tables, rollup))
 			return err
 		})
 	})
@@ -148,4 +149,17 @@ func (db *DB) CheckRollup(ctx context.Context, t tenant.ID) (app.RollupCheck, er
 		return app.RollupCheck{}, faultOr(err, "compare the roll-up of tenant %s", t)
 	}
 	return c, nil
+}
+
+// difference words a day's entry: of orders in a state, or, without a state, of money.
+func difference(day string, state order.State, cur money.Currency, tables, rollup [3]int64) app.RollupDifference {
+	amount := func(cents int64) string { return money.Format(money.Cents(cents), cur) + " " + string(cur) }
+	if state == 0 {
+		said := func(a [3]int64) string { return "captured " + amount(a[0]) + ", refunded " + amount(a[1]) }
+		return app.RollupDifference{Day: day, What: "revenue", Tables: said(tables), Rollup: said(rollup)}
+	}
+	said := func(a [3]int64) string {
+		return fmt.Sprintf("%d, of which %d paid with %s due", a[0], a[1], amount(a[2]))
+	}
+	return app.RollupDifference{Day: day, What: "orders " + state.String(), Tables: said(tables), Rollup: said(rollup)}
 }

@@ -362,7 +362,7 @@ func TestWithoutTheInboxTheMoneyIsCountedTwice(t *testing.T) {
 	}
 	check := must(s.worker.CheckRollup(t.Context(), s.org.ID))
 	want := app.RollupCheck{Counted: true, Differences: []app.RollupDifference{
-		{Day: "2026-03-02", What: "revenue, EUR", Tables: "captured 4020, refunded 0", Rollup: "captured 8040, refunded 0"},
+		{Day: "2026-03-02", What: "revenue", Tables: "captured 40.20 EUR, refunded 0.00 EUR", Rollup: "captured 80.40 EUR, refunded 0.00 EUR"},
 	}}
 	if diff := cmp.Diff(want, check); diff != "" || check.Holds() {
 		t.Errorf("what the check sees (-want +got):\n%s", diff)
