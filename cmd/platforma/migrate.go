@@ -2,7 +2,10 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/process"
 )
@@ -39,6 +42,25 @@ func (c *kafkaApplyCmd) Run(g *globals) error {
 	if err := c.cluster().Apply(g.ctx, c.Replicas); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(g.out, "The topics are as they must be.")
-	return err
+	if _, err := fmt.Fprint(g.out, "The topics are as they must be. Where the brokers enforce access control lists, nobody but the relay\nmay write events:\n\n"); err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, r := range c.cluster().Names.Grants(c.groups()...) {
+		name := r.Name
+		if r.Prefix {
+			name += "*"
+		}
+		rows = append(rows, []string{r.Who, r.Resource, name, strings.Join(r.Operations, " ")})
+	}
+	return table(g.out, "  WHO RESOURCE NAME MAY", rows)
+}
+
+// groups are those of the consumers.
+func (c *kafkaApplyCmd) groups() []string {
+	var names []string
+	for _, who := range append(app.Parking(), string(event.Audit)) {
+		names = append(names, c.cluster().Names.Group(who))
+	}
+	return names
 }

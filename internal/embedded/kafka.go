@@ -31,6 +31,9 @@ type KafkaConfig struct {
 	// Settings are broker settings by their Kafka names, such as
 	// "group.consumer.session.timeout.ms". nil leaves them as they are.
 	Settings map[string]string
+	// Users asks everybody for a login (SASL PLAIN), by these names and passwords: "admin" may do anything,
+	// the others what access control lists allow. nil asks nobody, and allows everything. Not with a Dir.
+	Users map[string]string
 	// Log is told, in single lines, what a person should know. nil is silent.
 	Log io.Writer
 }
@@ -268,6 +271,7 @@ func (k *Kafka) open(port int) error {
 	if k.cfg.Log != nil {
 		opts = append(opts, kfake.WithLogger(kfake.BasicLogger(k.cfg.Log, kfake.LogLevelError)))
 	}
+	opts = append(opts, k.users()...)
 	if k.cfg.Dir == "" {
 		k.cluster, err = kfake.NewCluster(opts...)
 		return err
@@ -289,6 +293,22 @@ func (k *Kafka) open(port int) error {
 	}
 	k.cluster, err = kfake.NewCluster(append(opts, kfake.DataDir(data))...)
 	return err
+}
+
+// users asks for a login when there are users.
+func (k *Kafka) users() []kfake.Opt {
+	if len(k.cfg.Users) == 0 {
+		return nil
+	}
+	opts := []kfake.Opt{kfake.EnableSASL(), kfake.EnableACLs()}
+	for name, password := range k.cfg.Users {
+		if name == "admin" {
+			opts = append(opts, kfake.Superuser("PLAIN", name, password))
+			continue
+		}
+		opts = append(opts, kfake.User("PLAIN", name, password))
+	}
+	return opts
 }
 
 // recover opens the files on a port that nobody knows, to see whether they can be used, which an

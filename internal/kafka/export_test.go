@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -12,4 +13,10 @@ func (r *Relay) Hook(h kgo.Hook) { r.options = append(r.options, kgo.WithHooks(h
 // Forget makes the broker give a consumer that died up sooner than a shipped one.
 func (c *Consumer) Forget(after time.Duration) {
 	c.options = append(c.options, kgo.SessionTimeout(after))
+}
+
+// With adds options to every client of the cluster: how a test logs in.
+func (c Cluster) With(opts ...kgo.Opt) Cluster {
+	c.options = append(slices.Clone(c.options), opts...)
+	return c
 }

@@ -8,6 +8,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,6 +20,7 @@ import (
 type Cluster struct {
 	Brokers []string // host:port; one that answers is enough
 	Names   Names
+	options []kgo.Opt // of every client, besides
 }
 
 // Names of topics, and the prefix of the relay's transactional ids. Two installations that share a
@@ -51,7 +53,7 @@ func (n Names) Parked(consumer string) string { return n.Events + "." + consumer
 
 // client opens a client; it connects with the first request.
 func (c Cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID("platforma")}, opts...)...)
+	cl, err := kgo.NewClient(slices.Concat([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID("platforma")}, c.options, opts)...)
 	if err != nil {
 		return nil, fmt.Errorf("open a Kafka client: %w", err)
 	}
