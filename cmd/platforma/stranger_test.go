@@ -127,7 +127,7 @@ func wantSixMailsOpen(t *testing.T, d *dev, o orderView, letters []letter, shown
 	left := maps.Clone(shown)
 	for _, l := range letters {
 		kind, parts := l.parts(t)
-		if kind != "multipart/mixed" || len(parts) != 2 || l.Subject != "Your service is ready" {
+		if kind != "multipart/mixed" || len(parts) != 2 || !strings.HasPrefix(l.Subject, "Your service is ready: ") || !strings.Contains(l.Subject, "("+o.Number+", item ") {
 			t.Errorf("mail %d is %s of %d parts, %q", l.ID, kind, len(parts), l.Subject)
 			continue
 		}

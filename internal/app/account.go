@@ -9,6 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/notice"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
@@ -84,13 +85,16 @@ func (a *App) Settings(ctx context.Context, c Caller) (Settings, error) {
 // Brand is what every member may see of the settings: name and colours.
 func (a *App) Brand(ctx context.Context, c Caller) (Settings, error) {
 	s, err := a.Store.Settings(ctx, c.Tenant)
-	return Settings{Slug: s.Slug, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast}, err
+	return Settings{Slug: s.Slug, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod, Language: s.Language, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast}, err
 }
 
 // PutSettings replaces the tenant's settings as a whole.
 func (a *App) PutSettings(ctx context.Context, c Caller, s Settings, pre Precondition) (Settings, error) {
 	if err := a.may(c.Actor, WriteSettings); err != nil {
 		return Settings{}, err
+	}
+	if s.Language == "" { // what a client sends that does not know of it yet
+		s.Language = string(notice.English)
 	}
 	if faults := a.checkSettings(s); len(faults) > 0 {
 		return Settings{}, fault.Violated(faults)
@@ -131,12 +135,23 @@ func (a *App) checkSettings(s Settings) []fault.Violation {
 	if _, ok := a.Payments[s.PaymentMethod]; !ok {
 		faults = append(faults, fault.Violation{Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.", Allowed: a.methods()})
 	}
+	if _, ok := notice.LanguageOf(s.Language); !ok {
+		faults = append(faults, fault.Violation{Pointer: "/language", Code: "unknown-language", Message: "Mails are written in these languages.", Allowed: languages()})
+	}
 	for pointer, colour := range map[string]string{"/brand_color": s.BrandColor, "/brand_contrast": s.BrandContrast} {
 		if colour != "" && !isColour(colour) {
 			faults = append(faults, fault.Violation{Pointer: pointer, Code: "not-a-colour", Message: "Write it as #rrggbb."})
 		}
 	}
 	return append(faults, textFaults("/name", s.Name, 80)...)
+}
+
+func languages() []any {
+	var all []any
+	for _, l := range notice.Languages() {
+		all = append(all, string(l))
+	}
+	return all
 }
 
 func isColour(s string) bool {

@@ -50,6 +50,7 @@ type Deps struct {
 	PostingJobs PostingJobs // of the worker's login
 	Stats       StatsCache  // nil: every read asks the database
 	Rollup      Rollup      // of the worker's login
+	Notices     Notices     // of the worker's login
 
 	// Listeners are the consumers that may have parked an event, by name: what a redrive applies it with.
 	// Of the worker's login alone.

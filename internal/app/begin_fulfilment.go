@@ -27,24 +27,6 @@ func (a *App) BeginFulfilment(ctx context.Context, ev event.Event) error {
 	})
 }
 
-// StartRefund is the Billing consumer: it pulls the refund, or the checkout of a payment provider that
-// confirms by itself, to now. Of the other events it hears it keeps its place in the order's history.
-func (a *App) StartRefund(ctx context.Context, ev event.Event) error {
-	return a.hear(ctx, event.Billing, ev, func(tx Tx, d *Dossier) bool {
-		return a.pull(d, ev, tx.Now(), fulfil.Refund) || a.pull(d, ev, tx.Now(), fulfil.Checkout)
-	})
-}
-
-// AskNotice is the Notify consumer: one mail's worth of work per event that the customer hears of.
-func (a *App) AskNotice(ctx context.Context, ev event.Event) error {
-	return a.hear(ctx, event.Notify, ev, func(tx Tx, d *Dossier) bool {
-		u := fulfil.Unit{Kind: fulfil.Notify, NextAt: tx.Now(), Detail: string(ev.Type)}
-		u.Subject = [16]byte(ev.ID)
-		a.addUnit(d, u, ev.ID)
-		return true
-	})
-}
-
 // hear runs a consumer's effect in the transaction of its inbox mark: a duplicate ends it with
 // ErrDuplicate, an order the event's tenant does not have with a fault of KindNotFound.
 func (a *App) hear(ctx context.Context, who event.Consumer, ev event.Event, effect func(tx Tx, d *Dossier) (changed bool)) error {

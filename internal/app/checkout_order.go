@@ -26,7 +26,7 @@ func (a *App) CheckoutOrder(ctx context.Context, t tenant.ID, unit fulfil.UnitID
 		err := p.Checkout(ctx, payment.Checkout{Key: unit.String(), Reference: reference(o), Amount: o.Due, Currency: o.Currency})
 		return paymentResult(err, "asked for payment"), func(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
 			if m.Dead {
-				d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, *u, m, tx.Now()))
+				d.addLetter(a.letter(d, *u, m, tx.Now()))
 			}
 			return nil
 		}

@@ -85,7 +85,7 @@ func (a *App) commitProvision(ctx context.Context, from fulfil.Unit, m fulfil.Mo
 			it.Generation++
 		}
 		if m.Dead {
-			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, from, m, tx.Now()))
+			d.addLetter(a.letter(d, from, m, tx.Now()))
 		}
 		return a.moveItem(tx, d, it, u, m)
 	})

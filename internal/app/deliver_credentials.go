@@ -53,7 +53,7 @@ func (a *App) deliveryMail(ctx context.Context, d *Dossier, u *fulfil.Unit, it *
 	caps, _ := a.capabilities(d.queueOf(it.ID))
 	// One address per attempt of one unit: a mail sent twice after a lost answer can be recognised.
 	del.MessageID = fmt.Sprintf("delivery.%s.%d", u.ID, u.Try)
-	m := DeliveryMail{To: del.Recipient, MessageID: del.MessageID, At: a.Clock.Now(), PublicKey: d.Customer.DeliveryKey, Secret: secret, Brand: d.Settings.Name, OrderNumber: o.Number, Service: serviceName(it), PortalURL: a.PortalURL, Simulated: caps.Sim}
+	m := DeliveryMail{To: del.Recipient, MessageID: del.MessageID, At: a.Clock.Now(), PublicKey: d.Customer.DeliveryKey, Secret: secret, Language: d.Settings.language(), Brand: d.Settings.Name, OrderNumber: o.Number, Line: it.Line, Title: it.Snapshot.Title, Service: serviceName(it), PortalURL: a.PortalURL, Simulated: caps.Sim}
 	if len(m.PublicKey) > 0 {
 		return m, del, nil
 	}
@@ -109,7 +109,7 @@ func (a *App) delivered(del Delivery) apply {
 			a.turnBack(d, it, tx.Now(), "cancelled before it was delivered")
 		case m.Dead:
 			d.Order.DeliveryStuck = true
-			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, *u, m, tx.Now()))
+			d.addLetter(a.letter(d, *u, m, tx.Now()))
 		}
 		return nil
 	}

@@ -9,6 +9,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
+// expiry is who cancels unpaid orders, as it stands in their events.
+const expiry = "expiry"
+
 // ExpireOrders cancels unpaid orders past their time (payment_due_days). One that was paid or
 // cancelled meanwhile is left alone.
 func (a *App) ExpireOrders(ctx context.Context) (int, error) {
@@ -17,7 +20,7 @@ func (a *App) ExpireOrders(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	for _, ref := range due {
-		c := Caller{Actor: tenant.System(ref.Tenant, "expiry")}
+		c := Caller{Actor: tenant.System(ref.Tenant, expiry)}
 		_, err := a.onOrder(ctx, c, WriteOrders, ref.Order, Precondition{}, Also{}, func(tx Tx, d *Dossier) (bool, error) {
 			if d.Order.ExpiresAt == nil || d.Order.ExpiresAt.After(tx.Now()) {
 				return false, nil

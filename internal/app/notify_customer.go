@@ -3,15 +3,35 @@ package app
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
-	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/notice"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
+
+// AskNotice is the Notify consumer: one mail's worth of work per event that may have news for the customer,
+// and a note for the operators where an event is theirs to act on.
+func (a *App) AskNotice(ctx context.Context, ev event.Event) error {
+	return a.hear(ctx, event.Notify, ev, func(tx Tx, d *Dossier) bool {
+		if ev.Type != order.EvItemStuck { // the customer's refund goes on beside it
+			u := fulfil.Unit{Kind: fulfil.Notify, NextAt: tx.Now(), Detail: string(ev.Type)}
+			u.Subject = [16]byte(ev.ID)
+			a.addUnit(d, u, ev.ID)
+		}
+		switch ev.Type {
+		case order.EvItemStuck:
+			d.incident(notice.ItemStuck, [16]byte(ev.ID), ev.At)
+		case order.EvRefundFailed:
+			d.incident(notice.RefundFailed, [16]byte(ev.ID), ev.At)
+		default: // nobody has to act
+		}
+		return true
+	})
+}
 
 // NotifyCustomer mails one event's news to the customer: what happened, what it means for machines
 // and money, what comes next. At least once; the message id is the event's.
@@ -20,74 +40,79 @@ func (a *App) NotifyCustomer(ctx context.Context, t tenant.ID, unit fulfil.UnitI
 }
 
 func (a *App) notify(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Result, apply) {
-	subject, text, ok := news(d, order.EventType(u.Detail))
-	if !ok {
-		return fulfil.Result{Class: fault.None, Note: "no news for the customer"}, nothing
+	life, err := a.lifeUpTo(ctx, d.Order, event.ID(u.Subject))
+	if err != nil {
+		a.Log.ErrorContext(ctx, "read what a notice is about", "order", d.Order.ID.String(), "event", u.Subject.String(), "error", err)
+		return fulfil.Result{Class: fault.Retryable, Note: "the order's events could not be read"}, a.noticed
 	}
-	err := a.Mailer.SendNotice(ctx, Notice{
-		To: d.Customer.Email, MessageID: "notice." + u.Subject.String(), At: a.Clock.Now(),
-		Subject: subject, Text: text, Brand: d.Settings.Name,
+	n, ok := a.newsOf(d, life)
+	if !ok {
+		return fulfil.Result{Class: fault.None, Note: "no news for the customer: another mail tells it"}, nothing
+	}
+	mail, err := notice.ForCustomer(d.Settings.reader(), n)
+	if err != nil {
+		a.Log.ErrorContext(ctx, "write a notice", "order", d.Order.ID.String(), "event", u.Subject.String(), "error", err)
+		return fulfil.Result{Class: fault.Invalid, Note: "the notice could not be written"}, a.noticed
+	}
+	err = a.Mailer.SendNotice(ctx, Notice{
+		To: d.Customer.Email, MessageID: "notice." + u.Subject.String(), At: a.Clock.Now(), Brand: d.Settings.Name, Mail: mail,
 	})
 	res := fulfil.Result{Class: fault.None, Note: "accepted by the mail server"}
 	if err != nil {
 		res.Class = a.Mailer.Class(err)
 		res.Note = "the mail server did not take the notice: " + res.Class.String()
 	}
-	return res, func(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
-		if m.Dead {
-			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, *u, m, tx.Now()))
+	return res, a.noticed
+}
+
+func (a *App) noticed(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
+	if m.Dead {
+		d.addLetter(a.letter(d, *u, m, tx.Now()))
+	}
+	return nil
+}
+
+// lifePage is how many events are read at once.
+const lifePage = 200
+
+// lifeUpTo reads an order's events up to one of them, from its creation or its last restore on.
+func (a *App) lifeUpTo(ctx context.Context, o *order.Order, last event.ID) ([]event.Event, error) {
+	var life []event.Event
+	for after := 0; ; {
+		records, err := a.Store.Events(ctx, o.Tenant, o.ID, after, lifePage)
+		if err != nil {
+			return nil, err
 		}
-		return nil
+		if len(records) == 0 {
+			return nil, fmt.Errorf("order %s has no event %s", o.ID, last)
+		}
+		for _, rec := range records {
+			ev, err := event.Stored(rec)
+			if err != nil {
+				return nil, err
+			}
+			if ev.Type == order.EvRestored {
+				life = nil
+			}
+			if life = append(life, ev); rec.ID == last {
+				return life, nil
+			}
+			after = rec.Seq
+		}
 	}
 }
 
-// news is the text for an event; false when the customer hears nothing of it. It names what was
-// ordered and what it costs, never how to get in.
-func news(d *Dossier, t order.EventType) (subject, text string, ok bool) {
-	o := d.Order
-	amount := func(c money.Cents) string { return money.Format(c, o.Currency) + " " + string(o.Currency) }
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	switch t {
-	case order.EvPaymentConfirmed:
-		subject = "Payment received for " + o.Number
-		if p := o.LivePayment(); p != nil {
-			line("Thank you: we received %s for order %s (reference %s).", amount(p.Paid), o.Number, p.Reference)
-		} else {
-			line("Thank you: we received your payment for order %s.", o.Number)
-		}
-		line("Your services are checked now and then built. Nothing is needed from you.")
-	case order.EvProvisioningStarted:
-		subject = "Work on " + o.Number + " has begun"
-		line("Every item of order %s passed its checks and is being built.", o.Number)
-	case order.EvFulfilled:
-		subject = "Order " + o.Number + " is fulfilled"
-		line("Everything that could be delivered of order %s is delivered; its access came in mails of their own.", o.Number)
-	case order.EvCancelled:
-		subject = "Order " + o.Number + " is cancelled"
-		line("Order %s is cancelled. Nothing of it is left running.", o.Number)
-	case order.EvFailed:
-		subject = "Order " + o.Number + " could not be fulfilled"
-		line("We could not build order %s. Nothing of it is left running, and what you paid is on its way back.", o.Number)
-		for _, f := range o.Faults {
-			line("  %s: %s", f.Pointer, f.Message)
-		}
-	case order.EvRefundRequested:
-		subject = "A refund for " + o.Number
-		line("A part of order %s is refunded because its service was not delivered:", o.Number)
-	default:
-		return "", "", false
+// language of the tenant's mails.
+func (s Settings) language() notice.Language {
+	l, _ := notice.LanguageOf(s.Language)
+	return l
+}
+
+// reader is for whom the tenant's mails are written.
+func (s Settings) reader() notice.Reader {
+	zone, err := time.LoadLocation(s.TimeZone)
+	if err != nil { // was checked when it was set, by another machine's tables
+		zone = time.UTC
 	}
-	line("")
-	for _, it := range o.Items {
-		name := it.Snapshot.Title
-		if it.Label != "" {
-			name = it.Label + " (" + name + ")"
-		}
-		line("  %d. %s in %s: %s", it.Line, name, it.Snapshot.Region, strings.ReplaceAll(it.State.String(), "_", " "))
-		if r := o.RefundOf(it.ID); r != nil {
-			line("     refund of %s: %s", amount(r.Cents), r.State)
-		}
-	}
-	return subject, b.String(), true
+	return notice.Reader{Language: s.language(), Zone: zone, Brand: notice.Brand{Name: s.Name, Color: s.BrandColor, Contrast: s.BrandContrast}}
 }

@@ -61,7 +61,7 @@ func (a *App) park(d *Dossier, p Poison, now time.Time) {
 	u.Subject = [16]byte(l.ID)
 	a.addUnit(d, u, ev.ID)
 	l.Unit = d.Units[len(d.Units)-1].ID
-	d.Added.DeadLetters = append(d.Added.DeadLetters, l)
+	d.addLetter(l)
 	d.Added.Log = append(d.Added.Log, LogEntry{
 		Unit: l.Unit, At: now, Part: p.Consumer, What: LogAnswer, Class: class,
 		Note: fmt.Sprintf("%s could not apply event %d (%s) in %d calls: %s", p.Consumer, ev.Seq, ev.Type, p.Attempts, detail),

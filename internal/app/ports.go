@@ -10,6 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/notice"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
@@ -90,6 +91,9 @@ type Tx interface {
 	Remember(a Answer)
 	Discard()
 
+	// Ledger is what Billing's receipts of an order come to: received - given back.
+	Ledger(ctx context.Context, o order.ID) (money.Cents, error)
+
 	EndpointTx
 	MarkTx
 }
@@ -126,6 +130,9 @@ type Added struct {
 	Credentials []SealedCredential
 	Destroyed   []order.ItemID // whose sealed credentials are nulled (D9)
 	Deliveries  []Delivery
+	Incidents   []Incident
+	Receipts    []Receipt
+	Findings    []BillingFinding
 }
 
 // Also asks LockOrder for more.
@@ -182,6 +189,7 @@ type Settings struct {
 	QuoteValidDays int            `json:"quote_valid_days"` // default 30 (D8)
 	SingleCycle    bool           `json:"single_cycle"`     // D15
 	RequireKey     bool           `json:"require_idempotency_key"`
+	Language       string         `json:"language"` // of mails: en, de or sl
 	BrandColor     string         `json:"brand_color"`
 	BrandContrast  string         `json:"brand_contrast"`
 }
@@ -382,19 +390,22 @@ type DeliveryMail struct {
 	PublicKey  []byte // OpenPGP; empty: a password-encrypted attachment
 	Passphrase string // when there is no key
 	Secret     []byte // JSON document
+	Language   notice.Language
 	Brand      string
 
 	OrderNumber, Service, PortalURL string // stand inside the encryption or in the plain instructions
+	Line                            int    // of the item; with Title it tells deliveries apart
+	Title                           string // of the product
 
 	Simulated bool
 }
 
-// Notice is a plain mail without any credential.
+// Notice is a mail in the clear, without any credential.
 type Notice struct {
 	To, MessageID string
 	At            time.Time
-	Subject, Text string
 	Brand         string
+	notice.Mail
 }
 
 // KeyInfo describes an OpenPGP public key.

@@ -28,7 +28,7 @@ func TestAPaidOrderIsBuiltDeliveredAndFulfilled(t *testing.T) {
 func deliveries(w *world.World) []string {
 	var subjects []string
 	for _, m := range w.Inbox.Messages() {
-		if m.Subject == "Your service is ready" {
+		if strings.HasPrefix(m.Subject, "Your service is ready: ") {
 			subjects = append(subjects, m.MessageID)
 		}
 	}

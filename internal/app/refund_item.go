@@ -48,7 +48,7 @@ func (a *App) refund(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Re
 			}
 		case m.Dead:
 			d.Order.MoveRefund(r, order.RefundStuck, "", tx.Now(), m.Result.Note)
-			d.Added.DeadLetters = append(d.Added.DeadLetters, a.letter(d, *u, m, tx.Now()))
+			d.addLetter(a.letter(d, *u, m, tx.Now()))
 		}
 		return nil
 	}

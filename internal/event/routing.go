@@ -28,7 +28,7 @@ var Routing = map[Type][]Consumer{
 	order.EvUpdated:             heard(),
 	order.EvSubmitted:           heard(Billing), // pulls the checkout of a provider that confirms by itself (D28)
 	order.EvPaymentConfirmed:    heard(Notify, Billing, Provision),
-	order.EvPaymentReverted:     heard(),
+	order.EvPaymentReverted:     heard(Billing),
 	order.EvValidating:          heard(),
 	order.EvProvisioningStarted: heard(Notify),
 	order.EvPartiallyFulfilled:  heard(),
@@ -46,13 +46,13 @@ var Routing = map[Type][]Consumer{
 	order.EvItemCompensating:    heard(),
 	order.EvItemRolledBack:      heard(),
 	order.EvItemCancelled:       heard(),
-	order.EvItemStuck:           heard(),
+	order.EvItemStuck:           heard(Notify), // tells the operators
 	order.EvServiceDelivered:    heard(Billing),
 	order.EvRedeliveryRequested: heard(),
 	order.EvRefundRequested:     heard(Notify, Billing),
-	order.EvRefundAccepted:      heard(),
-	order.EvRefundCompleted:     heard(),
-	order.EvRefundFailed:        heard(),
+	order.EvRefundAccepted:      heard(Notify, Billing), // tells the customer when it was delayed
+	order.EvRefundCompleted:     heard(Billing),
+	order.EvRefundFailed:        heard(Notify, Billing), // tells customer and operators
 }
 
 // Hears tells whether an event is routed to a consumer.

@@ -52,6 +52,7 @@ type settingsBody struct {
 	QuoteValidDays int            `json:"quote_valid_days" doc:"After which a draft's prices must be renewed." minimum:"1" maximum:"365"`
 	SingleCycle    bool           `json:"single_cycle" doc:"All items of an order share a billing cycle."`
 	RequireKey     bool           `json:"require_idempotency_key" doc:"Writes without an Idempotency-Key are refused."`
+	Language       string         `json:"language,omitempty" doc:"Of mails to customers and operators; en where none is sent." enum:"en,de,sl"`
 	BrandColor     string         `json:"brand_color" example:"#0b5fff" maxLength:"7"`
 	BrandContrast  string         `json:"brand_contrast" example:"#ffffff" maxLength:"7"`
 }
@@ -61,7 +62,7 @@ type settingsInput struct{ Body settingsBody }
 func (b settingsBody) settings() app.Settings {
 	return app.Settings{
 		Name: b.Name, Currency: b.Currency, TimeZone: b.TimeZone, PaymentMethod: b.PaymentMethod, SafetyWindow: b.SafetyWindow, PaymentDueDays: b.PaymentDueDays,
-		QuoteValidDays: b.QuoteValidDays, SingleCycle: b.SingleCycle, RequireKey: b.RequireKey, BrandColor: b.BrandColor, BrandContrast: b.BrandContrast,
+		QuoteValidDays: b.QuoteValidDays, SingleCycle: b.SingleCycle, RequireKey: b.RequireKey, Language: b.Language, BrandColor: b.BrandColor, BrandContrast: b.BrandContrast,
 	}
 }
 
@@ -69,7 +70,7 @@ func (b settingsBody) settings() app.Settings {
 func showSettings(_ app.Caller, s app.Settings) reply[settingsBody] {
 	return reply[settingsBody]{ETag: etag(s.Version), Body: settingsBody{
 		Version: &s.Version, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod, SafetyWindow: s.SafetyWindow, PaymentDueDays: s.PaymentDueDays,
-		QuoteValidDays: s.QuoteValidDays, SingleCycle: s.SingleCycle, RequireKey: s.RequireKey, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast,
+		QuoteValidDays: s.QuoteValidDays, SingleCycle: s.SingleCycle, RequireKey: s.RequireKey, Language: s.Language, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast,
 	}}
 }
 

@@ -117,6 +117,22 @@ func damages() []damage {
 			again.ID = "unit-again"
 			f.Units = append(f.Units, again)
 		}},
+		{"I6", "Billing lost a receipt", func(t *testing.T, f *invariant.Facts) {
+			*row(t, f.Receipts, func(r invariant.Receipt) bool { return r.Order == "order-A" && r.Type == "order.fulfilled" }) = f.Receipts[len(f.Receipts)-1]
+			f.Receipts = f.Receipts[:len(f.Receipts)-1]
+		}},
+		{"I6", "Billing kept a receipt twice", func(t *testing.T, f *invariant.Facts) {
+			f.Receipts = append(f.Receipts, *row(t, f.Receipts, func(r invariant.Receipt) bool { return r.Type == "order.submitted" }))
+		}},
+		{"I7", "Billing's ledger misses a refund", func(t *testing.T, f *invariant.Facts) {
+			row(t, f.Receipts, func(r invariant.Receipt) bool { return r.Order == "order-B" && r.Moved < 0 }).Moved = 0
+		}},
+		{"I7", "Billing's ledger has a cent too much of a payment", func(t *testing.T, f *invariant.Facts) {
+			row(t, f.Receipts, func(r invariant.Receipt) bool { return r.Moved > 0 }).Moved++
+		}},
+		{"I7", "Billing found money left at an order's end", func(_ *testing.T, f *invariant.Facts) {
+			f.Left = []invariant.Left{{Tenant: acme, Order: "order-C", Seq: 7, Cents: 2010}}
+		}},
 		{"I7", "a payment is a cent more than its allocations", func(_ *testing.T, f *invariant.Facts) { f.Payments[0].PaidCents++ }},
 		{"I7", "an order went on without a payment", func(t *testing.T, f *invariant.Facts) {
 			row(t, f.Payments, func(p invariant.Payment) bool { return p.Order == "order-H" }).State = "reverted"
@@ -125,6 +141,7 @@ func damages() []damage {
 		{"I9", "a refund that is not accepted yet is not its allocation", func(t *testing.T, f *invariant.Facts) {
 			r := row(t, f.Refunds, func(r invariant.Refund) bool { return r.Order == "order-F" })
 			r.State, r.Cents = "requested", 2011
+			row(t, f.Receipts, func(x invariant.Receipt) bool { return x.Subject == r.ID }).Moved = 0
 			row(t, f.Units, func(u invariant.Unit) bool { return u.Kind == "refund" && u.Order == "order-F" }).State = "queued"
 		}},
 		{"I10", "something with our label lives that belongs to no item", func(_ *testing.T, f *invariant.Facts) {
@@ -156,6 +173,7 @@ func damages() []damage {
 		{"I12", "a failed order owes a refund", func(t *testing.T, f *invariant.Facts) {
 			r := row(t, f.Refunds, func(r invariant.Refund) bool { return r.Item == "item-E1" })
 			r.State, r.AcceptedAt = "requested", time.Time{}
+			row(t, f.Receipts, func(x invariant.Receipt) bool { return x.Subject == r.ID }).Moved = 0
 			unitOf(t, f, "refund", "item-E1").State = "queued"
 			orderOf(t, f, "order-E").Settlement = "compensating"
 		}},
@@ -496,7 +514,7 @@ func TestTheReportSaysWhatWasNotCheckedAndWhy(t *testing.T) {
 		"(no topic was read)",
 		"I7   BROKEN",
 		"I9   holds",
-		"15 of 25 promises checked, 2 violations\n",
+		"15 of 25 promises checked, 3 violations\n",
 		"  I7: order order-A: payment ",
 	} {
 		if !strings.Contains(out.String(), want) {

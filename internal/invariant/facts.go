@@ -39,6 +39,8 @@ type Facts struct {
 	Findings    []Finding
 	Credentials []Credential
 	Answers     []Answer
+	Receipts    []Receipt
+	Left        []Left
 	Rollups     []Rollup
 	Days        []Day
 	Grants      []Grant
@@ -222,6 +224,23 @@ type Answer struct {
 type Replay struct {
 	Key          string
 	First, Again []byte
+}
+
+// Receipt is a row of Billing's ledger: an event that it heard, and what that moved.
+type Receipt struct {
+	Tenant, Order string
+	Seq           int
+	Event, Type   string
+	Subject       string // the payment or refund; "": no money moves by it
+	Cents, Moved  int64
+	Currency      string
+}
+
+// Left is what Billing found wrong at an order's end.
+type Left struct {
+	Tenant, Order string
+	Seq           int
+	Cents         int64
 }
 
 // Rollup is a tenant whose figures are kept by day, by the days of its time zone.

@@ -185,6 +185,11 @@ func routes() map[string][]string {
 		"order.failed":               {"notify", "billing"},
 		"order.service-delivered":    {"billing"},
 		"billing.refund-requested":   {"notify", "billing"},
+		"billing.refund-accepted":    {"notify", "billing"},
+		"billing.refund-completed":   {"billing"},
+		"billing.refund-failed":      {"notify", "billing"},
+		"order.payment-reverted":     {"billing"},
+		"order.item-stuck":           {"notify"},
 	}
 }
 
@@ -197,8 +202,9 @@ func hears(consumer, eventType string) bool {
 
 // routedOnce is I6. A consumer's mark of an order stands at an event routed to it, at rest at the
 // last one; there is no mark where nothing was routed. What it cannot apply it sets aside, one event that
-// was routed to it, and applies none behind it. Notify's effect is seen itself: one piece of work per
-// event, but for one that two people passed over. Audit keeps no mark: its log is compared by I3.
+// was routed to it, and applies none behind it. Two effects are seen themselves: Notify's, one piece of work
+// per event that a customer may hear of, and Billing's, one receipt per event; but for one that two people
+// passed over. Audit keeps no mark: its log is compared by I3.
 func routedOnce(l *look) {
 	marks := map[string]Mark{}
 	for _, m := range l.Marks {
@@ -233,6 +239,7 @@ func routedOnce(l *look) {
 			}
 		}
 		l.noticesOnce(o)
+		l.receiptsOnce(o)
 	}
 }
 
@@ -246,7 +253,7 @@ func (l *look) noticesOnce(o *Order) {
 	for _, e := range l.events[o.ID] {
 		n := asked[e.ID]
 		delete(asked, e.ID)
-		routed := hears("notify", e.Type)
+		routed := hears("notify", e.Type) && e.Type != "order.item-stuck" // that is for operators
 		excused := n == 0 && routed && (l.waits(o.ID, "notify", e.Seq) || l.passedOver(o.ID, "notify", e.Seq))
 		if n > 1 || n > 0 && !routed || n == 0 && routed && l.rest(o) && !excused {
 			l.broken(o.ID, "Notify's work for event %d %s was written %d times", e.Seq, e.Type, n)
@@ -254,6 +261,23 @@ func (l *look) noticesOnce(o *Order) {
 	}
 	if len(asked) > 0 {
 		l.broken(o.ID, "Notify has work for %d events that the order does not have", len(asked))
+	}
+}
+
+func (l *look) receiptsOnce(o *Order) {
+	kept := map[string]int{}
+	for _, r := range l.receiptsOf[o.ID] {
+		kept[r.Event]++
+		if e := l.eventByID[r.Event]; e == nil || e.Order != r.Order || e.Seq != r.Seq || e.Type != r.Type || e.Tenant != r.Tenant {
+			l.broken(o.ID, "Billing has a receipt for number %d %s, which is no event of the order", r.Seq, r.Type)
+		}
+	}
+	for _, e := range l.events[o.ID] {
+		n, routed := kept[e.ID], hears("billing", e.Type)
+		excused := n == 0 && routed && (l.waits(o.ID, "billing", e.Seq) || l.passedOver(o.ID, "billing", e.Seq))
+		if n > 1 || n > 0 && !routed || n == 0 && routed && l.rest(o) && !excused {
+			l.broken(o.ID, "Billing has %d receipts for event %d %s", n, e.Seq, e.Type)
+		}
 	}
 }
 

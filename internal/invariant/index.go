@@ -23,6 +23,7 @@ type index struct {
 	paymentsOf  map[string][]*Payment
 	allocations map[string][]*Allocation // of a payment
 	refundsOf   map[string][]*Refund     // of an order
+	receiptsOf  map[string][]*Receipt    // of an order
 	unitsOf     map[string][]*Unit       // of an order
 	units       map[string]*Unit
 	partsOf     map[string][]*Part // of a unit
@@ -82,7 +83,7 @@ func newIndex(f *Facts) *index {
 	x := &index{
 		Facts: f, orders: map[string]*Order{}, items: map[string]*Item{}, itemsOf: map[string][]*Item{}, events: map[string][]happened{},
 		eventByID: map[string]*Event{}, outbox: map[string]bool{}, paymentsOf: map[string][]*Payment{}, allocations: map[string][]*Allocation{},
-		refundsOf: map[string][]*Refund{}, unitsOf: map[string][]*Unit{}, units: map[string]*Unit{}, partsOf: map[string][]*Part{},
+		refundsOf: map[string][]*Refund{}, receiptsOf: map[string][]*Receipt{}, unitsOf: map[string][]*Unit{}, units: map[string]*Unit{}, partsOf: map[string][]*Part{},
 		lettersOf: map[string][]*Letter{}, recordsOf: map[string][]*Record{}, liveOf: map[string][]*Resource{}, calls: map[string][]*Call{},
 	}
 	for i := range f.Orders {
@@ -154,6 +155,10 @@ func (x *index) indexMoney() {
 	for i := range x.Refunds {
 		r := &x.Refunds[i]
 		x.refundsOf[r.Order] = append(x.refundsOf[r.Order], r)
+	}
+	for i := range x.Receipts {
+		r := &x.Receipts[i]
+		x.receiptsOf[r.Order] = append(x.receiptsOf[r.Order], r)
 	}
 }
 

@@ -1,8 +1,14 @@
 package invariant
 
+import (
+	"maps"
+	"slices"
+)
+
 // balancedBooks is I7, in D11's words: what was captured less what was refunded is what is allocated
 // to the live items, those without an accepted refund; a reverted payment counts on neither side. The
-// allocations of a payment are its amount, to the cent, over exactly the order's items.
+// allocations of a payment are its amount, to the cent, over exactly the order's items. Billing's ledger,
+// kept from the events alone, comes to the same, payment by payment and refund by refund.
 func balancedBooks(l *look) {
 	for i := range l.Payments {
 		p := &l.Payments[i]
@@ -34,6 +40,50 @@ func balancedBooks(l *look) {
 			l.broken(o.ID, "is %s without a payment", o.State)
 		} else if p != nil && p.Currency != o.Currency {
 			l.broken(o.ID, "is in %s, its payment in %s", o.Currency, p.Currency)
+		}
+		l.ledgerAgrees(o)
+	}
+	for _, f := range l.Left {
+		l.broken(f.Order, "Billing found %d left in its ledger, or books that do not balance, at number %d", f.Cents, f.Seq)
+	}
+}
+
+// ledgerAgrees compares the receipts of an order at rest with its payments and refunds, unless an event is
+// parked or was passed over.
+func (l *look) ledgerAgrees(o *Order) {
+	deaf := func(d *Letter) bool { return d.Consumer == "billing" && d.State != "redriven" }
+	if !l.rest(o) || slices.ContainsFunc(l.lettersOf[o.ID], deaf) {
+		return
+	}
+	stands := map[string]int64{}
+	for _, r := range l.receiptsOf[o.ID] {
+		if e := l.eventByID[r.Event]; e != nil {
+			stands[r.Subject] += r.Moved
+		}
+	}
+	for _, p := range l.paymentsOf[o.ID] {
+		want := p.PaidCents
+		if p.State == "reverted" {
+			want = 0
+		}
+		if got := stands[p.ID]; got != want {
+			l.broken(o.ID, "payment %s stands at %d in Billing's ledger, it is %d", p.ID, got, want)
+		}
+		delete(stands, p.ID)
+	}
+	for _, r := range l.refundsOf[o.ID] {
+		want := int64(0)
+		if r.accepted() {
+			want = -r.Cents
+		}
+		if got := stands[r.ID]; got != want {
+			l.broken(o.ID, "refund %s stands at %d in Billing's ledger, it is %d", r.ID, got, want)
+		}
+		delete(stands, r.ID)
+	}
+	for _, subject := range slices.Sorted(maps.Keys(stands)) {
+		if cents := stands[subject]; cents != 0 {
+			l.broken(o.ID, "Billing's ledger has %d of %q, which is no payment or refund of the order", cents, subject)
 		}
 	}
 }

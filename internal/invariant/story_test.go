@@ -81,7 +81,8 @@ func (g *saga) item(n int) *invariant.Item { return g.items()[n-1] }
 var whoHears = map[string]string{
 	"order.submitted": "billing", "order.payment-confirmed": "notify billing provision", "order.provisioning-started": "notify",
 	"order.fulfilled": "notify billing", "order.cancelled": "notify billing provision", "order.failed": "notify billing",
-	"order.service-delivered": "billing", "billing.refund-requested": "notify billing",
+	"order.service-delivered": "billing", "billing.refund-requested": "notify billing", "billing.refund-accepted": "notify billing",
+	"billing.refund-completed": "billing", "billing.refund-failed": "notify billing", "order.payment-reverted": "billing", "order.item-stuck": "notify",
 }
 
 // tell records an event about the order as it is now, publishes it, and lets everybody hear it.
@@ -131,10 +132,33 @@ func (g *saga) tell(kind string, extra map[string]any) {
 	}))
 	for _, consumer := range append(strings.Fields(whoHears[kind]), "portal-analytics") {
 		g.hear(consumer, o.LastSeq)
-		if consumer == "notify" {
+		if consumer == "billing" {
+			r := invariant.Receipt{Tenant: acme, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, Currency: "EUR"}
+			r.Subject, r.Moved = g.moves(kind)
+			g.f.Receipts = append(g.f.Receipts, r)
+		}
+		if consumer == "notify" && kind != "order.item-stuck" {
 			g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: o.ID, Subject: e.ID, Kind: "notify", State: "closed"})
 		}
 	}
+}
+
+// moves is what an event moves in Billing's ledger: it tells of the order's last payment, or of the last
+// refund that was accepted.
+func (g *saga) moves(kind string) (subject string, cents int64) {
+	switch kind {
+	case "order.payment-confirmed":
+		p := g.f.Payments[len(g.f.Payments)-1]
+		return p.ID, p.PaidCents
+	case "billing.refund-accepted":
+		for _, r := range g.f.Refunds {
+			taken := slices.ContainsFunc(g.f.Receipts, func(x invariant.Receipt) bool { return x.Subject == r.ID })
+			if r.Order == g.row().ID && r.State == "accepted" && !taken {
+				return r.ID, -r.Cents
+			}
+		}
+	}
+	return "", 0
 }
 
 // link gives a row of the witness its hash, by docs/audit.md. Ids are names here, and stand for themselves.

@@ -69,13 +69,18 @@ func (e entity) render() []byte {
 	return b.Bytes()
 }
 
-// textEntity is plain text, quoted-printable: it passes every relay unchanged.
-func textEntity(text string) (entity, error) {
-	body, err := quoted(text)
-	if err != nil {
-		return entity{}, err
+// alternativeEntity is the same as plain text and as HTML (RFC 2046, section 5.1.4: the better one last),
+// quoted-printable: it passes every relay unchanged.
+func alternativeEntity(text, html string) (entity, error) {
+	var parts []part
+	for _, p := range [][2]string{{"text/plain", text}, {"text/html", html}} {
+		body, err := quoted(p[1])
+		if err != nil {
+			return entity{}, err
+		}
+		parts = append(parts, part{header: map[string]string{"Content-Type": p[0] + "; charset=utf-8", "Content-Transfer-Encoding": "quoted-printable"}, body: body})
 	}
-	return entity{fields: [][2]string{{"Content-Type", "text/plain; charset=utf-8"}, {"Content-Transfer-Encoding", "quoted-printable"}}, body: body}, nil
+	return multipartEntity("multipart/alternative", parts...)
 }
 
 func quoted(text string) ([]byte, error) {

@@ -154,7 +154,7 @@ func TestGnuPGOpensTheMailToAKey(t *testing.T) {
 			}
 			want := map[string][]string{
 				"Content-Type": {`text/plain; charset=utf-8; protected-headers="v1"`}, "Content-Transfer-Encoding": {"binary"},
-				"Subject": {"Your service is ready: Virtual machine web-1 (ORD-7K3M9QWT)"},
+				"Subject": {"Your service is ready: web-1.example.net (Virtual server), ORD-7K3M9QWT, item 2"},
 				"From":    {`"Platforma" <no-reply@platforma.test>`}, "To": {"<" + recipient + ">"},
 				"Date": {m.At.Format("Mon, 02 Jan 2006 15:04:05 -0700")}, "Message-Id": {"<delivery.0198-1@platforma.test>"},
 			}

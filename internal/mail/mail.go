@@ -1,8 +1,8 @@
 // Package mail sends what the module has to say to a person: the delivery of a service, its
-// credentials encrypted with OpenPGP (D21), and plain notices such as a payment receipt. TLS to the
-// relay is mandatory: where it is refused nothing is sent. The package knows no order states, no
-// database and no retry rule; Classify tells the caller what a failure means. Nothing it returns as
-// an error holds a credential, a passphrase or a customer's address.
+// credentials encrypted with OpenPGP (D21), and notices such as a payment receipt, which it is given
+// ready to read. TLS to the relay is mandatory: where it is refused nothing is sent. The package knows
+// no order states, no database and no retry rule; Classify tells the caller what a failure means.
+// Nothing it returns as an error holds a credential, a passphrase or a customer's address.
 package mail
 
 import (
@@ -19,10 +19,8 @@ import (
 	"github.com/ProtonMail/gopenpgp/v3/crypto"
 
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/notice"
 )
-
-// deliverySubject is the outer subject of every delivery: it tells no product, host or order (security: delivery mail).
-const deliverySubject = "Your service is ready"
 
 // defaultTimeout bounds one mail from dial to answer: a relay may think for a while about the end
 // of data, and the worker's lease is longer than this.
@@ -102,9 +100,12 @@ type DeliveryMail struct {
 	Passphrase string // of NewPassphrase; never part of the mail
 	Secret     []byte // JSON document of the credentials, carried as it is
 
+	Language    notice.Language
 	Brand       string // the provider's name as the customer knows it
-	OrderNumber string // stands in texts, never in an outer header
-	Service     string // what was delivered, in the customer's words; inside the encryption only
+	OrderNumber string // with a public key inside the encryption only
+	Line        int    // of the item in its order, as OrderNumber
+	Title       string // of the product, as OrderNumber
+	Service     string // what was delivered, in the customer's words, which may name a host; inside the encryption only
 	PortalURL   string // where the passphrase is shown; "": not told
 	Simulated   bool   // the service lives in a simulated region, and the mail says so
 }
@@ -118,26 +119,25 @@ func (DeliveryMail) LogValue() slog.Value { return slog.StringValue("[redacted]"
 // MarshalText prints [redacted], so that JSON does.
 func (DeliveryMail) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// Notice is a plain mail: it may hold nothing that gives access to anything.
+// Notice is a mail in the clear: it may hold nothing that gives access to anything.
 type Notice struct {
 	To        string
 	MessageID string
 	At        time.Time
-	Subject   string
-	Text      string
 	Brand     string
+	notice.Mail
 }
 
 // SendDelivery encrypts and sends one delivery: to the public key as PGP/MIME (RFC 3156), the whole
-// body and the real subject inside, or without a key as a plain explanation with one
-// password-encrypted attachment. nil means that the relay took responsibility for it; for the other
+// body and the subject that tells inside, or without a key as a plain explanation with one
+// password-encrypted attachment, under a subject that tells product, order and item. nil means that the relay took responsibility for it; for the other
 // outcomes see Classify. A repeat with the same MessageID can be recognised by the recipient's
 // server; its ciphertext is new.
 func (s *Sender) SendDelivery(ctx context.Context, m DeliveryMail) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	h := headers{from: s.from, brand: m.Brand, to: m.To, messageID: m.MessageID + "@" + s.domain, at: m.At, subject: deliverySubject}
+	h := headers{from: s.from, brand: m.Brand, to: m.To, messageID: m.MessageID + "@" + s.domain, at: m.At, subject: outsideSubject(m)}
 	var body entity
 	var err error
 	if len(m.PublicKey) > 0 {
@@ -151,13 +151,14 @@ func (s *Sender) SendDelivery(ctx context.Context, m DeliveryMail) error {
 	return s.send(ctx, h, body)
 }
 
-// SendNotice sends a plain text mail. Errors as of SendDelivery.
+// SendNotice sends a mail as plain text and as HTML, of which a program shows one. Errors as of
+// SendDelivery.
 func (s *Sender) SendNotice(ctx context.Context, n Notice) error {
 	if err := n.check(); err != nil {
 		return err
 	}
 	h := headers{from: s.from, brand: n.Brand, to: n.To, messageID: n.MessageID + "@" + s.domain, at: n.At, subject: n.Subject}
-	body, err := textEntity(strings.TrimRight(n.Text, "\n") + "\n" + signature(n.Brand))
+	body, err := alternativeEntity(strings.TrimRight(n.Text, "\n")+"\n"+signature(n.Brand), n.HTML)
 	if err != nil {
 		return uncomposed(err)
 	}
@@ -195,7 +196,8 @@ func (m DeliveryMail) check() error {
 	v := checkEnvelope(m.To, m.MessageID, m.At)
 	v = append(v, checkLine("/brand", m.Brand, 80)...)
 	v = append(v, checkLine("/order_number", m.OrderNumber, 80)...)
-	v = append(v, checkLine("/service", m.Service, 200)...)
+	v = append(v, checkLine("/title", m.Title, 200)...)
+	v = append(v, checkLine("/service", m.Service, 500)...)
 	v = append(v, checkLine("/portal_url", m.PortalURL, 500)...)
 	if len(m.Secret) == 0 || len(m.Secret) > maxSecret {
 		v = append(v, violation("/secret", "secret-size", "A delivery carries between 1 byte and 1 MiB of credentials."))
@@ -209,10 +211,11 @@ func (m DeliveryMail) check() error {
 func (n Notice) check() error {
 	v := checkEnvelope(n.To, n.MessageID, n.At)
 	v = append(v, checkLine("/brand", n.Brand, 80)...)
-	v = append(v, checkLine("/subject", n.Subject, 200)...)
+	v = append(v, checkLine("/subject", n.Subject, 500)...)
 	v = append(v, checkText("/text", n.Text)...)
-	if n.Subject == "" || n.Text == "" {
-		v = append(v, violation("", "empty", "A notice has a subject and a text."))
+	v = append(v, checkText("/html", n.HTML)...)
+	if n.Subject == "" || n.Text == "" || n.HTML == "" {
+		v = append(v, violation("", "empty", "A notice has a subject, and its text twice."))
 	}
 	return violated(v)
 }

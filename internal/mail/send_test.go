@@ -17,6 +17,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/fault"
 	ours "github.com/platforma-cloud/orders/internal/mail"
+	"github.com/platforma-cloud/orders/internal/notice"
 )
 
 func TestDeliveryTellsNothingOutsideItsEncryption(t *testing.T) {
@@ -34,17 +35,13 @@ func TestDeliveryTellsNothingOutsideItsEncryption(t *testing.T) {
 			if !got.tls || got.from != sender || !cmp.Equal(got.to, []string{recipient}) {
 				t.Errorf("envelope: TLS %t, from %s, to %v", got.tls, got.from, got.to)
 			}
-			for _, secret := range []string{canary, "203.0.113.9", passphrase, "babad", "web-1", "Virtual machine"} {
+			for _, secret := range []string{canary, "203.0.113.9", passphrase, "babad", "web-1"} {
 				if strings.Contains(got.raw, secret) {
 					t.Errorf("the raw mail holds %q", secret)
 				}
 			}
-			header, _, _ := strings.Cut(got.raw, "\r\n\r\n")
-			if strings.Contains(header, "ORD-") {
-				t.Errorf("the order number stands in a header:\n%s", header)
-			}
-			if key != nil && strings.Contains(got.raw, "ORD-") {
-				t.Error("the order number stands beside the encrypted part")
+			if key != nil && (strings.Contains(got.raw, "ORD-") || strings.Contains(got.raw, "Virtual server")) {
+				t.Error("order number or product stand beside the encrypted part")
 			}
 		})
 	}
@@ -67,7 +64,7 @@ func TestHeadersOfADelivery(t *testing.T) {
 	want := map[string][]string{
 		"From":           {`"Platforma" <no-reply@platforma.test>`},
 		"To":             {"<ana.novak@customer.test>"},
-		"Subject":        {"Your service is ready"},
+		"Subject":        {"Your service is ready: Virtual server (ORD-7K3M9QWT, item 2)"},
 		"Date":           {"Fri, 20 Nov 2026 08:30:00 +0000"},
 		"Message-Id":     {"<delivery.0198-1@platforma.test>"},
 		"Mime-Version":   {"1.0"},
@@ -190,7 +187,8 @@ func TestExplanationBesideTheAttachmentSaysWhatToDo(t *testing.T) {
 	text := strings.ReplaceAll(string(body), "\r\n", "\n")
 	want := `Your service is ready.
 
-Order: ORD-7K3M9QWT
+Order: ORD-7K3M9QWT / 2
+Service: Virtual server
 Simulated region: this service exists in a simulation only. It runs on no real machine.
 
 How to reach it is in the attached file credentials.txt.gpg. The file is
@@ -221,7 +219,10 @@ func TestNoticeArrivesAsWritten(t *testing.T) {
 	t.Parallel()
 	r := (&relay{}).start(t)
 	text := "Plačilo je prejeto: 1.234,50 €.\n.\nA line that starts with a dot, and one of " + strings.Repeat("many ", 400) + "words.\n"
-	n := ours.Notice{To: recipient, MessageID: "receipt.1", At: sentAt, Subject: "Potrdilo o plačilu naročila ORD-7K3M9QWT z zelo dolgim naslovom, ki ga je treba prelomiti", Text: text, Brand: "Oblak Žabnica"}
+	html := "<!DOCTYPE html>\n<p>Plačilo je prejeto: 1.234,50 €.</p>\n<p>" + strings.Repeat("a long line ", 200) + "</p>\n"
+	n := ours.Notice{To: recipient, MessageID: "receipt.1", At: sentAt, Brand: "Oblak Žabnica", Mail: notice.Mail{
+		Subject: "Potrdilo o plačilu naročila ORD-7K3M9QWT z zelo dolgim naslovom, ki ga je treba prelomiti", Text: text, HTML: html,
+	}}
 	if err := r.sender(t).SendNotice(t.Context(), n); err != nil {
 		t.Fatalf("SendNotice: %v", err)
 	}
@@ -233,9 +234,20 @@ func TestNoticeArrivesAsWritten(t *testing.T) {
 	if from, err := m.Header.AddressList("From"); err != nil || from[0].Name != n.Brand || from[0].Address != sender {
 		t.Errorf("from %v, %v", from, err)
 	}
-	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
-	if want := text + "\n-- \nOblak Žabnica\n"; err != nil || strings.ReplaceAll(string(body), "\r\n", "\n") != want {
-		t.Errorf("text arrived changed (%v):\n%s", err, cmp.Diff(want, strings.ReplaceAll(string(body), "\r\n", "\n")))
+	if media, _, err := mime.ParseMediaType(m.Header.Get("Content-Type")); err != nil || media != "multipart/alternative" {
+		t.Errorf("content type %s, %v", media, err)
+	}
+	want := map[string]string{"text/plain; charset=utf-8": text + "\n-- \nOblak Žabnica\n", "text/html; charset=utf-8": html}
+	got := map[string]string{}
+	for _, p := range partsOf(t, r.only(t).raw) {
+		body, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(p.body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[p.header["Content-Type"][0]] = strings.ReplaceAll(string(body), "\r\n", "\n")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the texts arrived changed (-sent +arrived):\n%s", diff)
 	}
 }
 
@@ -250,6 +262,7 @@ func TestNothingInAMailCanStartAHeaderOrASecondRecipient(t *testing.T) {
 			"/message_id":   func(m *ours.DeliveryMail) { m.MessageID = bad },
 			"/brand":        func(m *ours.DeliveryMail) { m.Brand = bad },
 			"/order_number": func(m *ours.DeliveryMail) { m.OrderNumber = bad },
+			"/title":        func(m *ours.DeliveryMail) { m.Title = bad },
 			"/service":      func(m *ours.DeliveryMail) { m.Service = bad },
 			"/portal_url":   func(m *ours.DeliveryMail) { m.PortalURL = bad },
 		} {
@@ -263,13 +276,15 @@ func TestNothingInAMailCanStartAHeaderOrASecondRecipient(t *testing.T) {
 			"/brand":      func(n *ours.Notice) { n.Brand = bad },
 			"/subject":    func(n *ours.Notice) { n.Subject = bad },
 		} {
-			n := ours.Notice{To: recipient, MessageID: "notice.1", At: sentAt, Subject: "Subject", Text: "Text", Brand: "Platforma"}
+			n := ours.Notice{To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma", Mail: notice.Mail{Subject: "Subject", Text: "Text", HTML: "<p>Text"}}
 			change(&n)
 			mustRefuse(t, s.SendNotice(t.Context(), n), name)
 		}
 	}
-	n := ours.Notice{To: recipient, MessageID: "notice.1", At: sentAt, Subject: "Subject", Text: "a\r\n.\r\nMAIL FROM:<eve@evil.test>", Brand: "Platforma"}
+	n := ours.Notice{To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma", Mail: notice.Mail{Subject: "Subject", Text: "a\r\n.\r\nMAIL FROM:<eve@evil.test>", HTML: "<p>Text"}}
 	mustRefuse(t, s.SendNotice(t.Context(), n), "/text")
+	n.Text, n.HTML = "Text", "<p>a\u202eb"
+	mustRefuse(t, s.SendNotice(t.Context(), n), "/html")
 	if got := r.received(); len(got) != 0 {
 		t.Errorf("%d hostile mails arrived", len(got))
 	}

@@ -214,7 +214,7 @@ func (r *relay) sender(t *testing.T) *ours.Sender {
 func delivery() ours.DeliveryMail {
 	return ours.DeliveryMail{
 		To: recipient, MessageID: "delivery.0198-1", At: sentAt, Passphrase: passphrase, Secret: []byte(secretJSON),
-		Brand: "Platforma", OrderNumber: "ORD-7K3M9QWT", Service: "Virtual machine web-1", PortalURL: "https://portal.platforma.test/orders/ORD-7K3M9QWT",
+		Brand: "Platforma", OrderNumber: "ORD-7K3M9QWT", Line: 2, Title: "Virtual server", Service: "web-1.example.net (Virtual server)", PortalURL: "https://portal.platforma.test/orders/ORD-7K3M9QWT",
 	}
 }
 

@@ -13,44 +13,46 @@ import (
 // maxDepth is how deep a credentials document is laid out; the document itself is carried at any depth.
 const maxDepth = 16
 
-// documentHeading stands above the document, which runs to the end of the text.
-const documentHeading = "The same as a JSON document:"
-
-const simulatedNote = "Simulated region: this service exists in a simulation only. It runs on no real machine."
+// outsideSubject is what everybody on the way may read. Beside a key it tells nothing; else what tells one
+// delivery from another in an inbox: product, order and item. Never the item's label: what a customer
+// calls a machine may be its host name, which is a credential (D21).
+func outsideSubject(m DeliveryMail) string {
+	if len(m.PublicKey) > 0 || m.Title == "" || m.OrderNumber == "" {
+		return m.Language.Say("delivery.subject")
+	}
+	return m.Language.Say("delivery.which", "title", m.Title, "order", m.OrderNumber, "line", strconv.Itoa(m.Line))
+}
 
 // insideSubject is the subject that only the recipient sees.
 func insideSubject(m DeliveryMail) string {
-	subject := deliverySubject
-	if m.Service != "" {
-		subject += ": " + m.Service
+	if m.Service == "" || m.OrderNumber == "" {
+		return outsideSubject(m)
 	}
-	if m.OrderNumber != "" {
-		subject += " (" + m.OrderNumber + ")"
-	}
-	return subject
+	return m.Language.Say("delivery.inside", "service", m.Service, "order", m.OrderNumber, "line", strconv.Itoa(m.Line))
 }
 
 // deliveryText is what the recipient reads after decrypting: what was delivered, the values one to a
-// line, then the document byte for byte as it was sealed.
+// line, then the document byte for byte as it was sealed, which runs to the end of the text.
 func deliveryText(m DeliveryMail) string {
+	say := m.Language.Say
 	var b strings.Builder
-	b.WriteString(deliverySubject + ".\n\n")
+	b.WriteString(say("delivery.subject") + ".\n\n")
 	var about []field
-	for _, f := range []field{{"Service", m.Service}, {"Order", m.OrderNumber}, {"From", m.Brand}} {
+	for _, f := range []field{{say("delivery.service"), m.Service}, {say("label.order"), orderAndLine(m)}, {say("delivery.from"), m.Brand}} {
 		if f.value != "" {
 			about = append(about, f)
 		}
 	}
 	writeAligned(&b, about)
 	if m.Simulated {
-		b.WriteString("\n" + simulatedNote + "\n")
+		b.WriteString("\n" + say("simulated") + "\n")
 	}
 	if fields, ok := flatten(m.Secret); ok && len(fields) > 0 {
-		b.WriteString("\nYour access:\n\n")
+		b.WriteString("\n" + say("delivery.access") + "\n\n")
 		writeValues(&b, fields)
 	}
-	b.WriteString("\nAnyone who has these values has your service: keep this mail encrypted.\n\n")
-	b.WriteString(documentHeading + "\n\n")
+	b.WriteString("\n" + say("delivery.keep") + "\n\n")
+	b.WriteString(say("delivery.document") + "\n\n")
 	b.Write(m.Secret)
 	if !bytes.HasSuffix(m.Secret, []byte("\n")) {
 		b.WriteString("\n")
@@ -58,33 +60,30 @@ func deliveryText(m DeliveryMail) string {
 	return b.String()
 }
 
+func orderAndLine(m DeliveryMail) string {
+	if m.OrderNumber == "" || m.Line == 0 {
+		return m.OrderNumber
+	}
+	return m.OrderNumber + " / " + strconv.Itoa(m.Line)
+}
+
 // instructions is the readable part of a mail whose attachment is encrypted by passphrase.
 func instructions(m DeliveryMail) string {
+	say := m.Language.Say
 	var b strings.Builder
-	b.WriteString(deliverySubject + ".\n\n")
+	b.WriteString(say("delivery.subject") + ".\n\n")
 	if m.OrderNumber != "" {
-		b.WriteString("Order: " + m.OrderNumber + "\n")
+		b.WriteString(say("label.order") + ": " + orderAndLine(m) + "\n")
+	}
+	if m.Title != "" {
+		b.WriteString(say("delivery.service") + ": " + m.Title + "\n")
 	}
 	if m.Simulated {
-		b.WriteString(simulatedNote + "\n")
+		b.WriteString(say("simulated") + "\n")
 	}
-	b.WriteString(`
-How to reach it is in the attached file ` + attachmentName + `. The file is
-encrypted. Its passphrase is not in any mail: the portal shows it to you,
-once.
-
-1. Sign in to the portal, open the order and choose "Show passphrase".
-   Keep it: it is shown one time only.
-2. Save the attached file.
-3. Open it with any OpenPGP program, such as Kleopatra or GPG Suite, or with
-
-       gpg --decrypt ` + attachmentName + `
-
-If the passphrase is lost, ask for a new delivery in the portal. To get later
-deliveries without a passphrase, upload your OpenPGP public key there.
-`)
+	b.WriteString("\n" + say("delivery.instructions", "file", attachmentName) + "\n")
 	if m.PortalURL != "" {
-		b.WriteString("\nPortal: " + m.PortalURL + "\n")
+		b.WriteString("\n" + say("delivery.portal") + ": " + m.PortalURL + "\n")
 	}
 	b.WriteString(signature(m.Brand))
 	return b.String()

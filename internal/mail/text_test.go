@@ -1,13 +1,19 @@
 package mail_test
 
 import (
+	"flag"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	ours "github.com/platforma-cloud/orders/internal/mail"
+	"github.com/platforma-cloud/orders/internal/notice"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden deliveries")
 
 func TestCredentialsAreLaidOutForAPersonAndAProgram(t *testing.T) {
 	t.Parallel()
@@ -16,8 +22,8 @@ func TestCredentialsAreLaidOutForAPersonAndAProgram(t *testing.T) {
 	m.Secret = []byte(`{"host":"203.0.113.9","login":{"user":"root","password":"p@ss: w"},"ports":[22,443.50],"key":"-----BEGIN K-----\nabc\n-----END K-----\n","tls":true,"none":null,"turned":"a\u202eb"}`)
 	want := `Your service is ready.
 
-Service: Virtual machine web-1
-Order:   ORD-7K3M9QWT
+Service: web-1.example.net (Virtual server)
+Order:   ORD-7K3M9QWT / 2
 From:    Platforma
 
 Simulated region: this service exists in a simulation only. It runs on no real machine.
@@ -46,6 +52,34 @@ The same as a JSON document:
 ` + string(m.Secret) + "\n"
 	if diff := cmp.Diff(want, ours.DeliveryText(m)); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
+	}
+}
+
+func TestDeliveriesReadAsWritten(t *testing.T) {
+	t.Parallel()
+	for _, l := range notice.Languages() {
+		m := delivery()
+		m.Language, m.Simulated = l, true
+		outside, inside := ours.Subjects(m)
+		got := "Subject: " + outside + "\n\n" + ours.Instructions(m) + "\n--- inside the encryption ---\n\nSubject: " + inside + "\n\n" + ours.DeliveryText(m)
+		path := filepath.Join("testdata", "delivery."+string(l)+".txt")
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("delivery in %s (-golden +composed):\n%s", l, diff)
+		}
+		m.PublicKey = []byte("a key")
+		if outside, _ := ours.Subjects(m); outside != l.Say("delivery.subject") {
+			t.Errorf("the subject beside a key tells %q in %s", outside, l)
+		}
 	}
 }
 

@@ -10,9 +10,9 @@ var deliveryTexts = map[Key]phrase{
 		"Vaša storitev je pripravljena: {title} ({order}, postavka {line})",
 	},
 	"delivery.inside": {
-		"Your service is ready: {service} ({order}, item {line})",
-		"Ihr Dienst ist bereit: {service} ({order}, Posten {line})",
-		"Vaša storitev je pripravljena: {service} ({order}, postavka {line})",
+		"Your service is ready: {service}, {order}, item {line}",
+		"Ihr Dienst ist bereit: {service}, {order}, Posten {line}",
+		"Vaša storitev je pripravljena: {service}, {order}, postavka {line}",
 	},
 	"delivery.service":  {"Service", "Dienst", "Storitev"},
 	"delivery.from":     {"From", "Von", "Od"},

@@ -9,6 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/notice"
 )
 
 // settingsView is the tenant's settings as a form.
@@ -62,7 +63,7 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *visit) e
 	number("payment_due_days", "The days to pay", &s.PaymentDueDays)
 	number("quote_valid_days", "The days a quote holds", &s.QuoteValidDays)
 	s.SingleCycle, s.RequireKey = form("single_cycle") == "on", form("require_key") == "on"
-	s.BrandColor, s.BrandContrast = form("brand_color"), form("brand_contrast")
+	s.Language, s.BrandColor, s.BrandContrast = form("language"), form("brand_color"), form("brand_contrast")
 	if fault := brandFault(s.BrandColor, s.BrandContrast); fault != "" {
 		faults = append(faults, fault)
 	}
@@ -97,4 +98,9 @@ func brandFault(brand, contrast string) string {
 		return fmt.Sprintf("Text in %s on %s has a contrast of %.1f to 1 and could not be read by everybody; 4.5 is the least. The nearest brand colour that passes is %s.", c, b, ratio, nearestReadable(b, c))
 	}
 	return ""
+}
+
+// languageText is a language's own name.
+func languageText(l notice.Language) string {
+	return map[notice.Language]string{notice.English: "English", notice.German: "Deutsch", notice.Slovenian: "slovenščina"}[l]
 }

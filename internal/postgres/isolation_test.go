@@ -7,13 +7,16 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/notice"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
@@ -73,7 +76,13 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 		d.Added.Credentials = []app.SealedCredential{{Item: it, Generation: 1, Sealed: []byte("sealed for " + org.Slug)}}
 		delivery = app.Delivery{ID: newID[app.Delivery](db), Item: it, PassphraseSealed: []byte("passphrase for " + org.Slug), State: app.DeliveryAccepted, At: now}
 		d.Added.Deliveries = []app.Delivery{delivery}
+		d.Added.Receipts = []app.Receipt{{Seq: 1, Event: newID[order.Event](db), Type: order.EvSubmitted, At: now, Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, Cents: 2010}}
+		d.Added.Findings = []app.BillingFinding{{Seq: 1, Event: newID[order.Event](db), Left: 1}}
+		d.Added.Incidents = []app.Incident{{Cause: notice.ItemStuck, Subject: [16]byte(u.ID), At: now}}
 	})
+	if _, ok, err := worker.ClaimNotice(ctx, app.NoticeRef{Tenant: org.ID, Cause: notice.ItemStuck}, time.Hour, db.Clock.NewID(), db.Clock.Now().Add(time.Minute)); err != nil || !ok {
+		t.Fatalf("claim a notice: %t, %v", ok, err)
+	}
 	for _, p := range []postgres.Purpose{postgres.ForCredentials, postgres.ForPassphrases} {
 		if _, err := worker.Keyset(ctx, org.ID, p, func() (postgres.Keyset, error) { return postgres.Keyset{Wrapped: []byte(p), KEK: "k1"}, nil }); err != nil {
 			t.Fatal(err)
@@ -304,8 +313,8 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 	none("function that PUBLIC may call", `SELECT p.proname::text FROM pg_proc p CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE p.pronamespace = 'platforma'::regnamespace AND x.grantee = 0`)
 	none("function without a fixed search_path", `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND NOT coalesce(p.proconfig::text LIKE '%search_path=platforma, pg_temp%', false)`)
 	none("login that passes row-level security", `SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'platforma\_%' AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)`)
-	none("event or witness log that may be updated", `SELECT c.relname || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
-		WHERE c.relname IN ('order_event', 'audit_log', 'audit_finding') AND x.grantee <> c.relowner AND x.privilege_type = 'UPDATE'`)
+	none("event, witness log or ledger that may be updated", `SELECT c.relname || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+		WHERE c.relname IN ('order_event', 'audit_log', 'audit_finding', 'billing_receipts', 'billing_finding') AND x.grantee <> c.relowner AND x.privilege_type = 'UPDATE'`)
 
 	got := strings1(t, c, `SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')
 		AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')`)
@@ -350,6 +359,12 @@ func TestColumnsThatALoginMayNotTouch(t *testing.T) {
 		`DELETE FROM audit_finding`:                                  postgres.Logins(),
 		`SELECT hash FROM audit_log`:                                 {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay},
 		`SELECT detail FROM audit_finding`:                           {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay},
+		`UPDATE billing_receipts SET moved_cents = 0`:                postgres.Logins(),
+		`DELETE FROM billing_receipts`:                               postgres.Logins(),
+		`DELETE FROM operator_incident`:                              postgres.Logins(),
+		`UPDATE operator_incident SET order_id = order_id`:           postgres.Logins(),
+		`SELECT moved_cents FROM billing_receipts`:                   {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT cause FROM operator_notice`:                          {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`SELECT data FROM order_event`:                               {postgres.LoginDelivery, postgres.LoginAudit},
 		`DELETE FROM idempotency`:                                    postgres.Logins(),
 		`TRUNCATE orders`:                                            postgres.Logins(),

@@ -48,7 +48,7 @@ const (
 
 // defaults are a tenant's settings before it has set any; members that its row does not name stay.
 func defaults(t tenant.ID, slug string) app.Settings {
-	return app.Settings{Tenant: t, Slug: slug, Name: slug, Currency: money.EUR, TimeZone: "UTC", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
+	return app.Settings{Tenant: t, Slug: slug, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
 }
 
 func queueSettings(b *pgx.Batch, t tenant.ID, got func(app.Settings)) {

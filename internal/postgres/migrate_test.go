@@ -194,7 +194,7 @@ func TestAnOrdinaryLoginMigrates(t *testing.T) {
 		t.Errorf("tenants %+v", got)
 	}
 	s := must(api.Settings(t.Context(), org))
-	want := app.Settings{Tenant: org, Slug: "alpha", Name: "alpha", Currency: "EUR", TimeZone: "UTC", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
+	want := app.Settings{Tenant: org, Slug: "alpha", Name: "alpha", Currency: "EUR", TimeZone: "UTC", Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings before any were put (-want +got):\n%s", diff)
 	}

@@ -98,6 +98,8 @@ func (x *tx) saveRows(d *app.Dossier) {
 	x.insertDeliveries(d)
 	x.insertLog(d)
 	x.saveLetters(d)
+	x.saveReceipts(d)
+	x.saveIncidents(d)
 	x.insertEvents(d)
 }
 

@@ -15,5 +15,6 @@ var (
 	_ app.WitnessLog    = (*DB)(nil) // audit
 	_ app.EventTable    = (*DB)(nil) // worker
 	_ app.Rollup        = (*DB)(nil) // worker
+	_ app.Notices       = (*DB)(nil) // worker
 	_ app.CatalogSource = (*Catalogue)(nil)
 )

@@ -12,7 +12,7 @@ func listeners(w *app.App, seam Seam) map[string]app.Listener {
 	all := map[string]app.Listener{}
 	for _, l := range []app.Listener{
 		{Name: string(event.Provision), As: event.Provision, Apply: w.BeginFulfilment},
-		{Name: string(event.Billing), As: event.Billing, Apply: w.StartRefund},
+		{Name: string(event.Billing), As: event.Billing, Apply: w.KeepReceipt},
 		{Name: string(event.Notify), As: event.Notify, Apply: w.AskNotice},
 		{Name: string(app.WebhookConsumer), As: event.Portal, Apply: w.ProjectWebhooks},
 		{Name: string(app.AnalyticsConsumer), As: event.Portal, Apply: w.FoldEvent},

@@ -23,7 +23,7 @@ func (m mailer) SendDelivery(ctx context.Context, d app.DeliveryMail) error {
 	}
 	return m.Sender.SendDelivery(ctx, mail.DeliveryMail{
 		To: d.To, MessageID: d.MessageID, At: d.At, PublicKey: d.PublicKey, Passphrase: d.Passphrase, Secret: d.Secret,
-		Brand: d.Brand, OrderNumber: d.OrderNumber, Service: d.Service, PortalURL: d.PortalURL, Simulated: d.Simulated,
+		Language: d.Language, Brand: d.Brand, OrderNumber: d.OrderNumber, Line: d.Line, Title: d.Title, Service: d.Service, PortalURL: d.PortalURL, Simulated: d.Simulated,
 	})
 }
 
@@ -31,7 +31,7 @@ func (m mailer) SendNotice(ctx context.Context, n app.Notice) error {
 	if m.Sender == nil {
 		return errNoSender
 	}
-	return m.Sender.SendNotice(ctx, mail.Notice{To: n.To, MessageID: n.MessageID, At: n.At, Subject: n.Subject, Text: n.Text, Brand: n.Brand})
+	return m.Sender.SendNotice(ctx, mail.Notice{To: n.To, MessageID: n.MessageID, At: n.At, Brand: n.Brand, Mail: n.Mail})
 }
 
 func (mailer) Class(err error) fault.Class { return mail.Classify(err) }

@@ -186,6 +186,9 @@ func (p *Process) start(ctx, run context.Context) error {
 // recountEvery is how long figures may be those of a time zone that was changed, beside their five minutes.
 const recountEvery = 15 * time.Second
 
+// noticeEvery is how long the first notice of a cause may take; it is looked for in all tenants.
+const noticeEvery = 5 * time.Second
+
 // LoginURL is a database's address with another user. Passwords of the logins come from PostgreSQL's
 // own password file or certificates, never from an address.
 func LoginURL(address, login string) string {
@@ -230,6 +233,8 @@ func (p *Process) startWorker(ctx context.Context) error {
 	p.webhooks = newChore("payment webhooks", time.Second, p.cfg.Log, w.ProcessPaymentWebhooks)
 	p.chores = append(p.chores, p.webhooks,
 		newChore("expire unpaid orders", time.Minute, p.cfg.Log, w.ExpireOrders),
+		newChore("look for overdue payments", time.Minute, p.cfg.Log, w.NoteOverdue),
+		newChore("tell operators", noticeEvery, p.cfg.Log, w.TellOperators),
 		newChore("compare inventories with the books", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
 			found, err := w.Reap(ctx, db, app.Leftovers)
 			for _, f := range found {

@@ -68,7 +68,7 @@ func wire(cfg Config, logins map[string]*postgres.DB, verbs func(login string) *
 		v.Portal.Passphrases = taker{db: logins[postgres.LoginPortal], vault: vault.New(cfg.PassphraseKEK)}
 	}
 	if v.Worker != nil {
-		v.Worker.Rollup = logins[postgres.LoginWorker]
+		v.Worker.Rollup, v.Worker.Notices = logins[postgres.LoginWorker], logins[postgres.LoginWorker]
 		v.Worker.Listeners = listeners(v.Worker, cfg.Seam)
 	}
 	if v.Worker == nil || logins[postgres.LoginDelivery] == nil {

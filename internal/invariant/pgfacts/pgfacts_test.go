@@ -40,6 +40,9 @@ const oneOfEach = `
 	INSERT INTO allocations (tenant_id, payment_id, item_id, cents) VALUES ('` + tenantID + `', '` + payID + `', '` + itemID + `', 2009);
 	INSERT INTO refunds (tenant_id, id, order_id, payment_id, item_id, state, reference, cents, currency, accepted_at)
 		VALUES ('` + tenantID + `', '` + otherID + `', '` + orderID + `', '` + payID + `', '` + itemID + `', 2, 'r', 2009, 'EUR', '2026-01-15T09:30:00Z');
+	INSERT INTO billing_receipts (tenant_id, order_id, seq, event_id, type, at, heard_at, subject_id, cents, moved_cents, currency)
+		VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID + `', 'billing.refund-accepted', '2026-01-15T09:00:00Z', '2026-01-15T09:00:01Z', '` + otherID + `', 2009, -2009, 'EUR');
+	INSERT INTO billing_finding (tenant_id, order_id, seq, event_id, left_cents, at) VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID + `', -7, '2026-01-15T09:00:00Z');
 	INSERT INTO inbox (tenant_id, order_id, consumer, seq, parked_seq, held_to, held) VALUES ('` + tenantID + `', '` + orderID + `', 'notify', 4, 6, 9, 2);
 	INSERT INTO audit_log (tenant_id, n, order_id, seq, event_id, type, at, seen_at, data_sha256, topic_id, part, off, prev_hash, hash)
 		VALUES ('` + tenantID + `', 8, '` + orderID + `', 4, '` + otherID + `', 'order.created', '2026-01-15T09:00:00Z', '2026-01-15T09:00:00.000001Z', 'd', '` + unitID + `', 11, 12, 'p', 'h');
@@ -73,6 +76,8 @@ func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 		Payments:    []invariant.Payment{{Tenant: tenantID, ID: payID, Order: orderID, State: "refunded", Provider: "manual", Reference: "bank-1", DueCents: 2010, PaidCents: 2009, Currency: "EUR", PaidAt: at}},
 		Allocations: []invariant.Allocation{{Tenant: tenantID, Payment: payID, Item: itemID, Cents: 2009}},
 		Refunds:     []invariant.Refund{{Tenant: tenantID, ID: otherID, Order: orderID, Payment: payID, Item: itemID, State: "accepted", Cents: 2009, Currency: "EUR", AcceptedAt: at.Add(30 * time.Minute)}},
+		Receipts:    []invariant.Receipt{{Tenant: tenantID, Order: orderID, Seq: 4, Event: otherID, Type: "billing.refund-accepted", Subject: otherID, Cents: 2009, Moved: -2009, Currency: "EUR"}},
+		Left:        []invariant.Left{{Tenant: tenantID, Order: orderID, Seq: 4, Cents: -7}},
 		Marks:       []invariant.Mark{{Tenant: tenantID, Order: orderID, Consumer: "notify", Seq: 4, Parked: 6, HeldTo: 9}},
 		Credentials: []invariant.Credential{{Tenant: tenantID, Item: itemID, Generation: 3, Sealed: true}},
 		Answers:     []invariant.Answer{{Tenant: tenantID, Key: "k", Status: 201, Body: []byte("answer")}},

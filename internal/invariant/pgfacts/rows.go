@@ -41,6 +41,16 @@ func readers() []reader {
 		rows("outbox", `SELECT tenant_id::text, order_id::text, coalesce(seq, 0), coalesce(dead_letter_id::text, '') FROM outbox ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Outbox { return &f.Outbox },
 			func(r pgx.Rows, o *invariant.Outbox) error { return r.Scan(&o.Tenant, &o.Order, &o.Seq, &o.Letter) }),
+		rows("receipts", `
+			SELECT tenant_id::text, order_id::text, seq, event_id::text, type, coalesce(subject_id::text, ''), cents, moved_cents, currency::text
+			FROM billing_receipts ORDER BY order_id, seq`,
+			func(f *invariant.Facts) *[]invariant.Receipt { return &f.Receipts },
+			func(r pgx.Rows, x *invariant.Receipt) error {
+				return r.Scan(&x.Tenant, &x.Order, &x.Seq, &x.Event, &x.Type, &x.Subject, &x.Cents, &x.Moved, &x.Currency)
+			}),
+		rows("findings of Billing", `SELECT tenant_id::text, order_id::text, seq, left_cents FROM billing_finding ORDER BY order_id, seq`,
+			func(f *invariant.Facts) *[]invariant.Left { return &f.Left },
+			func(r pgx.Rows, x *invariant.Left) error { return r.Scan(&x.Tenant, &x.Order, &x.Seq, &x.Cents) }),
 		rows("payments", `SELECT tenant_id::text, id::text, order_id::text, state, provider, reference, due_cents, paid_cents, currency::text, paid_at FROM payments ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Payment { return &f.Payments },
 			func(r pgx.Rows, p *invariant.Payment) error {
