@@ -51,7 +51,11 @@ func runChild(spec string) {
 	}
 	var passed atomic.Int32
 	at := func(point string) {
-		if point != c.Point || passed.Add(1) <= c.After {
+		if point != c.Point {
+			return
+		}
+		times := passed.Add(1)
+		if times <= c.After || c.Stop && times > c.After+1 { // it stops once, and dies for good
 			return
 		}
 		if c.Stop {
