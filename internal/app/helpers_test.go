@@ -1,7 +1,14 @@
 package app_test
 
 import (
+	"bytes"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/mail"
 	"os"
+	"strings"
+	"testing"
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/order"
@@ -22,4 +29,26 @@ func rounds(inATest, inASoak int) int {
 		return inASoak
 	}
 	return inATest
+}
+
+// plainText is a mail's part of plain text.
+func plainText(t *testing.T, raw []byte) string {
+	t.Helper()
+	m, err := mail.ReadMessage(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := multipart.NewReader(m.Body, params["boundary"]).NextPart() // decodes quoted-printable
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(strings.Fields(string(text)), " ")
 }

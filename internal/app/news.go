@@ -10,31 +10,31 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// story is an order's present life up to the event that is to be told, and the order as it stands: what
-// was decided comes from the events, how far it has come from the order.
+// story is an order's life up to the change that an event belongs to, and the order as it stands: what was
+// decided comes from the events, how far it has come from the order.
 type story struct {
 	o    *order.Order
 	life []event.Event
+	at   int // in life, of the event that is to be told
 }
 
-func (s story) last() event.Event { return s.life[len(s.life)-1] }
+func (s story) told() event.Event { return s.life[s.at] }
 
-// newsOf is what the last event of a life tells the customer; false when another mail tells it: of the
-// refunds that one change asked for the first one's event tells all, and so of those that fail and go on.
-func (a *App) newsOf(d *Dossier, life []event.Event) (notice.Customer, bool) {
-	s := story{o: d.Order, life: life}
-	last := s.last()
-	n := notice.Customer{Order: s.o.Number, At: last.At, Currency: s.o.Currency, Simulated: a.simulated(s.o)}
+// newsOf is what an event tells the customer; false when another mail tells it: of the refunds that one
+// change asked for the first one's event tells all, and so of those that fail and go on.
+func (a *App) newsOf(s story) (notice.Customer, bool) {
+	told := s.told()
+	n := notice.Customer{Order: s.o.Number, At: told.At, Currency: s.o.Currency, Simulated: a.simulated(s.o)}
 	if a.PortalURL != "" {
 		n.Link = a.PortalURL + "/orders/" + s.o.ID.String()
 	}
 	pay := s.payment()
 	if pay != nil {
-		n.Payment = &notice.Payment{Cents: pay.Paid, Currency: pay.Currency, Reference: pay.Reference, Transfer: pay.Method == "bank_transfer", At: pay.PaidAt}
+		n.Payment = &notice.Payment{Cents: pay.Paid, Currency: pay.Currency, Reference: pay.Reference, Transfer: pay.Provider == manualPayments, At: pay.PaidAt}
 		n.Currency = pay.Currency
 	}
 	ok := true
-	switch last.Type {
+	switch told.Type {
 	case order.EvPaymentConfirmed:
 		n.Kind = notice.Paid
 	case order.EvProvisioningStarted:
@@ -42,7 +42,7 @@ func (a *App) newsOf(d *Dossier, life []event.Event) (notice.Customer, bool) {
 	case order.EvFulfilled:
 		n.Kind = notice.Fulfilled
 	case order.EvCancelled:
-		if n.Kind = notice.Cancelled; last.Payload.Actor == event.ActorText(tenant.System(s.o.Tenant, expiry)) {
+		if n.Kind = notice.Cancelled; told.Payload.Actor == event.ActorText(tenant.System(s.o.Tenant, expiry)) {
 			n.Why = notice.WhyUnpaid
 		}
 	case order.EvFailed:
@@ -66,7 +66,7 @@ func (a *App) newsOf(d *Dossier, life []event.Event) (notice.Customer, bool) {
 	return n, ok && len(n.Items) > 0
 }
 
-// payment is the one that stands at the end of the story, or nil.
+// payment is the one that stands then, or nil.
 func (s story) payment() *order.Payment {
 	var p *order.Payment
 	for _, ev := range s.life {
@@ -125,7 +125,7 @@ func (s story) item(it *order.Item, k notice.Kind, r *order.Refund) notice.Item 
 		return n
 	}
 	n.Fate, n.Why = notice.Dropped, s.whyOf(it)
-	for _, was := range s.last().Payload.Items { // as it was then: the order may have been restored since
+	for _, was := range s.told().Payload.Items { // as it was then: the order may have been restored since
 		if was.ID == it.ID && was.State == order.ItemDelivered.String() {
 			n.Fate, n.Why = notice.Delivered, notice.WhyNone
 		}
@@ -209,7 +209,7 @@ func (s story) rejections() []notice.Rejection {
 	return all
 }
 
-// group are the refunds that one change asked for, the last event's among them. A version of the order is
+// group are the refunds that one change asked for, the event's among them. A version of the order is
 // one change. Asking again for a refund that was stuck is no new one.
 func (s story) group() map[order.RefundID]bool {
 	asked := map[order.RefundID]int{}
@@ -221,7 +221,7 @@ func (s story) group() map[order.RefundID]bool {
 			asked[ev.Payload.Refund.ID] = ev.Payload.Version
 		}
 	}
-	mine := s.last().Payload.Refund
+	mine := s.told().Payload.Refund
 	if mine == nil {
 		return nil
 	}
@@ -232,16 +232,16 @@ func (s story) group() map[order.RefundID]bool {
 	return group
 }
 
-// firstOfRefunds tells whether the last event is the first that asked for a refund of its group.
+// firstOfRefunds tells whether the event is the first that asked for a refund of its group.
 func (s story) firstOfRefunds() bool { return s.before(order.EvRefundRequested) == 0 }
 
-// firstFailure tells whether the last event is the first failure of its group.
+// firstFailure tells whether the event is the first failure of its group.
 func (s story) firstFailure() bool { return s.before(order.EvRefundFailed) == 0 }
 
-// before counts the events of a type about refunds of the last event's group, before it.
+// before counts the events of a type about refunds of the event's group, before it.
 func (s story) before(t event.Type) int {
 	group, n := s.group(), 0
-	for _, ev := range s.life[:len(s.life)-1] {
+	for _, ev := range s.life[:s.at] {
 		if ev.Type == t && ev.Payload.Refund != nil && group[ev.Payload.Refund.ID] {
 			n++
 		}
@@ -249,13 +249,13 @@ func (s story) before(t event.Type) int {
 	return n
 }
 
-// endsDelay tells whether a refund of the last event's group had failed, and with it all are accepted.
+// endsDelay tells whether a refund of the event's group had failed, and with it all are accepted.
 func (s story) endsDelay() bool {
 	if s.before(order.EvRefundFailed) == 0 {
 		return false
 	}
 	accepted := map[order.RefundID]bool{}
-	for _, ev := range s.life {
+	for _, ev := range s.life[:s.at+1] {
 		if r := ev.Payload.Refund; r != nil {
 			accepted[r.ID] = ev.Type == order.EvRefundAccepted || ev.Type == order.EvRefundCompleted
 		}

@@ -40,12 +40,12 @@ func (a *App) NotifyCustomer(ctx context.Context, t tenant.ID, unit fulfil.UnitI
 }
 
 func (a *App) notify(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Result, apply) {
-	life, err := a.lifeUpTo(ctx, d.Order, event.ID(u.Subject))
+	s, err := a.storyOf(ctx, d.Order, event.ID(u.Subject))
 	if err != nil {
 		a.Log.ErrorContext(ctx, "read what a notice is about", "order", d.Order.ID.String(), "event", u.Subject.String(), "error", err)
 		return fulfil.Result{Class: fault.Retryable, Note: "the order's events could not be read"}, a.noticed
 	}
-	n, ok := a.newsOf(d, life)
+	n, ok := a.newsOf(s)
 	if !ok {
 		return fulfil.Result{Class: fault.None, Note: "no news for the customer: another mail tells it"}, nothing
 	}
@@ -75,27 +75,34 @@ func (a *App) noticed(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
 // lifePage is how many events are read at once.
 const lifePage = 200
 
-// lifeUpTo reads an order's events up to one of them, from its creation or its last restore on.
-func (a *App) lifeUpTo(ctx context.Context, o *order.Order, last event.ID) ([]event.Event, error) {
-	var life []event.Event
+// storyOf reads an order's events from its creation or its last restore on, up to the end of the change
+// that one of them belongs to.
+func (a *App) storyOf(ctx context.Context, o *order.Order, told event.ID) (story, error) {
+	s := story{o: o, at: -1}
 	for after := 0; ; {
 		records, err := a.Store.Events(ctx, o.Tenant, o.ID, after, lifePage)
 		if err != nil {
-			return nil, err
+			return s, err
 		}
 		if len(records) == 0 {
-			return nil, fmt.Errorf("order %s has no event %s", o.ID, last)
+			if s.at < 0 {
+				err = fmt.Errorf("order %s has no event %s", o.ID, told)
+			}
+			return s, err
 		}
 		for _, rec := range records {
 			ev, err := event.Stored(rec)
 			if err != nil {
-				return nil, err
+				return s, err
+			}
+			if s.at >= 0 && ev.Payload.Version != s.told().Payload.Version {
+				return s, nil
 			}
 			if ev.Type == order.EvRestored {
-				life = nil
+				s.life = nil
 			}
-			if life = append(life, ev); rec.ID == last {
-				return life, nil
+			if s.life = append(s.life, ev); rec.ID == told {
+				s.at = len(s.life) - 1
 			}
 			after = rec.Seq
 		}

@@ -46,7 +46,7 @@ func (db *DB) Seed(t testing.TB, api *postgres.DB, slug string) Org {
 		t.Fatal(err)
 	}
 	err = api.InTenant(ctx, o.ID, app.With{}, func(tx app.Tx) error {
-		tx.PutSettings(app.Settings{Version: 1, Name: slug, Currency: money.EUR, TimeZone: "UTC", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30})
+		tx.PutSettings(app.Settings{Version: 1, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30})
 		return nil
 	})
 	if err != nil {
