@@ -22,6 +22,9 @@ const (
 	sessionTimeout = 30 * time.Second
 	revokeTime     = 5 * time.Second // a revoked partition's transaction may take this long
 	pollPause      = time.Second     // after a fetch error
+	// A broker answers as soon as it has something, and else after this: only then is a partition asked for
+	// again that was paused meanwhile. The client's own 5 s made a backlog come in fits and starts.
+	fetchWait = 500 * time.Millisecond
 )
 
 // Subscription says who listens and what it does.
@@ -104,6 +107,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, a map[string][]int32) { c.assign(ctx, cl, a) }),

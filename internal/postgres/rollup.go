@@ -23,35 +23,32 @@ import (
 // foldMost is how many events one transaction takes in (events.md §9); of tenants it is maxTenants.
 const foldMost = 2000
 
-// mustMarks is what must raises when a mark was parked or let by while it was moved.
+// mustMarks is what must raises when an event was parked, or let by, while its mark was moved.
 const mustMarks = "marks were moved meanwhile"
 
 const (
 	// In the order of their ids, so that two transactions do not wait for each other.
 	sqlRollupLock = `SELECT tenant_id FROM rollup WHERE tenant_id = ANY ($1::uuid[]) ORDER BY tenant_id FOR NO KEY UPDATE`
-	sqlFolds      = `
-		SELECT k.tenant_id, k.order_id, o.id IS NOT NULL, m.seq IS NOT NULL, coalesce(m.seq, 0), m.parked_seq, m.held_to, coalesce(m.held, 0), m.redo_seq,
+	// LATERAL and LIMIT keep to the keys: joined, each batch would read all of a tenant's rows.
+	sqlFolds = `
+		SELECT k.tenant_id, k.order_id, f.state IS NOT NULL OR EXISTS (SELECT FROM orders o WHERE o.tenant_id = k.tenant_id AND o.id = k.order_id), coalesce(m.seq, 0), m.parked_seq, m.held_to, coalesce(m.held, 0), m.redo_seq,
 			f.created_at, coalesce(f.state, 0), coalesce(f.currency, ''), coalesce(f.due_cents, 0), coalesce(f.payments, 0)
 		FROM unnest($1::uuid[], $2::uuid[]) k (tenant_id, order_id)
-		LEFT JOIN orders o ON o.tenant_id = k.tenant_id AND o.id = k.order_id
-		LEFT JOIN inbox m ON m.tenant_id = k.tenant_id AND m.order_id = k.order_id AND m.consumer = $3
-		LEFT JOIN order_fold f ON f.tenant_id = k.tenant_id AND f.order_id = k.order_id`
+		LEFT JOIN LATERAL (SELECT m.* FROM inbox m WHERE m.tenant_id = k.tenant_id AND m.order_id = k.order_id AND m.consumer = $3 LIMIT 1) m ON true
+		LEFT JOIN LATERAL (SELECT f.* FROM order_fold f WHERE f.tenant_id = k.tenant_id AND f.order_id = k.order_id LIMIT 1) f ON true`
 	sqlRefundFolds = `
 		SELECT r.refund_id, r.accepted_at, r.counts FROM unnest($1::uuid[], $2::uuid[]) k (tenant_id, refund_id)
-		JOIN refund_fold r ON r.tenant_id = k.tenant_id AND r.refund_id = k.refund_id`
-	// Who parks an event, or tries it again, locks the mark alone: it must be as it was read.
-	sqlMarksMove = `
+		CROSS JOIN LATERAL (SELECT r.* FROM refund_fold r WHERE r.tenant_id = k.tenant_id AND r.refund_id = k.refund_id LIMIT 1) r`
+	// Who parks an event, or tries it again, locks the mark alone and not the tenant: what is parked must be as
+	// it was read, and who passes over an event is not set back.
+	sqlMarksPut = `
 		WITH moved AS (
-			UPDATE inbox m SET seq = v.seq, held_to = v.held_to, held = v.held
-			FROM unnest($1::uuid[], $2::uuid[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[], $9::int[]) v (tenant_id, order_id, was, parked, redo, seq, held_to, held)
-			WHERE m.tenant_id = v.tenant_id AND m.order_id = v.order_id AND m.consumer = $3
-				AND m.seq = v.was AND m.parked_seq IS NOT DISTINCT FROM v.parked AND m.redo_seq IS NOT DISTINCT FROM v.redo RETURNING 1)
+			INSERT INTO inbox AS m (tenant_id, order_id, consumer, seq, parked_seq, held_to, held, redo_seq)
+			SELECT v.tenant_id, v.order_id, $3, v.seq, v.parked, v.held_to, v.held, v.redo
+			FROM unnest($1::uuid[], $2::uuid[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[]) v (tenant_id, order_id, seq, parked, held_to, held, redo)
+			ON CONFLICT (tenant_id, order_id, consumer) DO UPDATE SET seq = greatest(m.seq, excluded.seq), held_to = excluded.held_to, held = excluded.held
+			WHERE m.parked_seq IS NOT DISTINCT FROM excluded.parked_seq AND m.redo_seq IS NOT DISTINCT FROM excluded.redo_seq RETURNING 1)
 		SELECT must((SELECT count(*) FROM moved) = cardinality($1::uuid[]), '` + mustMarks + `')`
-	sqlMarksAdd = `
-		WITH added AS (
-			INSERT INTO inbox (tenant_id, order_id, consumer, seq) SELECT v.tenant_id, v.order_id, $3, v.seq FROM unnest($1::uuid[], $2::uuid[], $4::int[]) v (tenant_id, order_id, seq)
-			ON CONFLICT DO NOTHING RETURNING 1)
-		SELECT must((SELECT count(*) FROM added) = cardinality($1::uuid[]), '` + mustMarks + `')`
 	sqlFoldsPut = `
 		INSERT INTO order_fold (tenant_id, order_id, created_at, state, currency, due_cents, payments)
 		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::smallint[], $5::text[], $6::bigint[], $7::int[])
@@ -185,11 +182,9 @@ type foldKey struct {
 
 // folded is an order's part of the roll-up.
 type folded struct {
-	known    bool // the tenant has the order
-	marked   bool // it has a mark
-	was, now app.Mark
-	before   analytics.Fold
-	after    analytics.Fold
+	known         bool // the tenant has the order
+	was, now      app.Mark
+	before, after analytics.Fold
 }
 
 // folding is a transaction of the roll-up.
@@ -251,7 +246,7 @@ func (f *folding) read(b *pgx.Batch) {
 		var k foldKey
 		var o folded
 		var parked, heldTo, redo pgtype.Int4
-		err := r.Scan(intoID(&k.tenant), intoID(&k.order), &o.known, &o.marked, &o.was.Seq, &parked, &heldTo, &o.was.Held, &redo,
+		err := r.Scan(intoID(&k.tenant), intoID(&k.order), &o.known, &o.was.Seq, &parked, &heldTo, &o.was.Held, &redo,
 			intoTime(&o.before.CreatedAt), &o.before.State, &o.before.Currency, &o.before.Due, &o.before.Payments)
 		o.was.Parked, o.was.HeldTo, o.was.Redo = int(parked.Int32), int(heldTo.Int32), int(redo.Int32)
 		o.before.Tenant, o.before.Order = k.tenant, k.order
@@ -341,31 +336,20 @@ func (f *folding) write(b *pgx.Batch) {
 }
 
 func (f *folding) writeMarks(b *pgx.Batch) {
-	var moved, added []foldKey
+	var moved []foldKey
+	var marks []app.Mark
 	for _, k := range f.keys {
-		switch o := f.orders[k]; {
-		case o.now == o.was:
-		case o.marked:
-			moved = append(moved, k)
-		default:
-			added = append(added, k)
+		if o := f.orders[k]; o.now != o.was {
+			moved, marks = append(moved, k), append(marks, o.now)
 		}
 	}
-	mark := func(pick func(o *folded) int) func(*foldKey) int32 {
-		return func(k *foldKey) int32 { return int32(pick(f.orders[*k])) }
+	if len(moved) == 0 {
+		return
 	}
-	orNull := func(pick func(o *folded) int) func(*foldKey) pgtype.Int4 {
-		return func(k *foldKey) pgtype.Int4 { return number(pick(f.orders[*k])) }
-	}
-	if len(moved) > 0 {
-		b.Queue(sqlMarksMove, f.tenantColumn(moved), f.orderColumn(moved), string(app.AnalyticsConsumer),
-			column(moved, mark(func(o *folded) int { return o.was.Seq })), column(moved, orNull(func(o *folded) int { return o.was.Parked })),
-			column(moved, orNull(func(o *folded) int { return o.was.Redo })), column(moved, mark(func(o *folded) int { return o.now.Seq })),
-			column(moved, orNull(func(o *folded) int { return o.now.HeldTo })), column(moved, mark(func(o *folded) int { return o.now.Held })))
-	}
-	if len(added) > 0 {
-		b.Queue(sqlMarksAdd, f.tenantColumn(added), f.orderColumn(added), string(app.AnalyticsConsumer), column(added, mark(func(o *folded) int { return o.now.Seq })))
-	}
+	b.Queue(sqlMarksPut, f.tenantColumn(moved), f.orderColumn(moved), string(app.AnalyticsConsumer),
+		column(marks, func(m *app.Mark) int32 { return int32(m.Seq) }), column(marks, func(m *app.Mark) pgtype.Int4 { return number(m.Parked) }),
+		column(marks, func(m *app.Mark) pgtype.Int4 { return number(m.HeldTo) }), column(marks, func(m *app.Mark) int32 { return int32(m.Held) }),
+		column(marks, func(m *app.Mark) pgtype.Int4 { return number(m.Redo) }))
 }
 
 func (f *folding) writeRefunds(b *pgx.Batch) {

@@ -44,7 +44,7 @@ CREATE TABLE order_fold (
   payments   int NOT NULL CHECK (payments >= 0), -- confirmed and not reverted
   PRIMARY KEY (tenant_id, order_id),
   FOREIGN KEY (tenant_id, order_id) REFERENCES orders
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 60);
 -- Refunds that were accepted once: one that bounces is taken back from the day on which it was counted.
 CREATE TABLE refund_fold (
   tenant_id   uuid NOT NULL,
@@ -54,6 +54,9 @@ CREATE TABLE refund_fold (
   PRIMARY KEY (tenant_id, refund_id),
   FOREIGN KEY (tenant_id, refund_id) REFERENCES refunds
 );
+
+-- A mark moves with every event of its order: 5 % of the updates were HOT without room.
+ALTER TABLE inbox SET (fillfactor = 60);
 
 -- The walls, as in 0007.
 -- +goose StatementBegin
