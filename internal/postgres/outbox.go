@@ -56,11 +56,11 @@ func (db *DB) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, e
 	b.Queue(sqlLeaseSession)
 	b.Queue(sqlRebuilding, l.shard).QueryRow(func(r pgx.Row) error { return r.Scan(&rebuilding) })
 	if err := l.conn.SendBatch(ctx, b).Close(); err != nil {
-		l.Release() //nolint:contextcheck // the lock goes back although the caller's time may be over
+		l.close(ctx) //nolint:contextcheck // the lock goes back although the caller's time may be over
 		return nil, false, faultOr(explain(ctx, err), "read the position of shard %d", shard)
 	}
 	if rebuilding {
-		l.Release() //nolint:contextcheck // as above
+		l.close(ctx) //nolint:contextcheck // as above
 		return nil, false, app.ErrRebuilding
 	}
 	return l, true, nil
@@ -92,8 +92,10 @@ type lease struct {
 }
 
 // Release closes the connection, and so gives the lock back.
-func (l *lease) Release() {
-	ctx, cancel := context.WithTimeout(context.Background(), retryAfter)
+func (l *lease) Release() { l.close(context.Background()) }
+
+func (l *lease) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryAfter)
 	defer cancel()
 	_ = l.conn.Close(ctx) // a connection that cannot say goodbye is lost, and its lock with it
 }
