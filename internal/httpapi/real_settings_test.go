@@ -150,7 +150,7 @@ func TestSettingsAreRefusedByMemberAndKeptByVersion(t *testing.T) {
 	before := r.rows()
 	for member, bad := range map[string][]any{
 		"currency": {"ZZZ", "eur", ""}, "time_zone": {"Mars/Olympus", "Local", "", "../etc/passwd", "UTC\u0000"[:3] + "x"}, "payment_method": {"gold", ""}, "safety_window": {-1, 604801},
-		"payment_due_days": {0, 366}, "quote_valid_days": {0, 366}, "brand_color": {"red", "#12345", "#12345g", "1234567"}, "brand_contrast": {"url(x)"}, "name": {"a\nb", strings.Repeat("n", 81)},
+		"payment_due_days": {0, 366}, "quote_valid_days": {0, 366}, "brand_color": {"red", "#12345", "#12345g", "1234567"}, "brand_contrast": {"url(x)"}, "language": {"fr", "EN"}, "name": {"a\nb", strings.Repeat("n", 81)},
 	} {
 		for _, v := range bad {
 			w := r.admin("PUT", "/v1/settings", r.settings(map[string]any{member: v}))
@@ -162,7 +162,7 @@ func TestSettingsAreRefusedByMemberAndKeptByVersion(t *testing.T) {
 	}
 	r.wantSameRows("bad settings", before)
 	stale := r.settings(nil)
-	changed := r.admin("PUT", "/v1/settings", r.settings(map[string]any{"name": "Alpha d.o.o.", "time_zone": "Europe/Ljubljana", "brand_color": "#0B5fff"}))
+	changed := r.admin("PUT", "/v1/settings", r.settings(map[string]any{"name": "Alpha d.o.o.", "time_zone": "Europe/Ljubljana", "language": "sl", "brand_color": "#0B5fff"}))
 	r.want("put", changed, "200")
 	if got := r.admin("GET", "/v1/settings", ""); got.Body.String() != changed.Body.String() || got.Header().Get("ETag") != changed.Header().Get("ETag") {
 		t.Errorf("read %s, put answered %s", got.Body, changed.Body)

@@ -572,7 +572,7 @@ func TestAdminSavesSettingsAndABrandThatCanBeRead(t *testing.T) {
 	page := adam.get("/settings")
 	form := url.Values{
 		"version": {hidden(t, page, "version")}, "name": {"Acme Cloud"}, "currency": {"EUR"}, "time_zone": {"Europe/Vienna"}, "payment_method": {"manual"},
-		"safety_window": {"10"}, "payment_due_days": {"14"}, "quote_valid_days": {"soon"}, "brand_color": {"#ff8800"}, "brand_contrast": {"#ffffff"},
+		"safety_window": {"10"}, "payment_due_days": {"14"}, "quote_valid_days": {"soon"}, "language": {"sl"}, "brand_color": {"#ff8800"}, "brand_contrast": {"#ffffff"},
 	}
 	wrong := adam.post("/settings", form)
 	if wrong.status != http.StatusUnprocessableEntity {
@@ -584,6 +584,6 @@ func TestAdminSavesSettingsAndABrandThatCanBeRead(t *testing.T) {
 	if got := adam.post("/settings", form); got.status != http.StatusSeeOther {
 		t.Fatalf("save: status %d, want 303", got.status)
 	}
-	mustContain(t, adam.get("/settings"), "Acme Cloud", "The settings were saved.", `value="10"`)
+	mustContain(t, adam.get("/settings"), "Acme Cloud", "The settings were saved.", `value="10"`, `<option value="sl" selected>slovenščina</option>`)
 	mustContain(t, adam.get("/brand.css"), "--brand: #b56000;")
 }
