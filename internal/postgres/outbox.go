@@ -56,11 +56,11 @@ func (db *DB) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, e
 	b.Queue(sqlLeaseSession)
 	b.Queue(sqlRebuilding, l.shard).QueryRow(func(r pgx.Row) error { return r.Scan(&rebuilding) })
 	if err := l.conn.SendBatch(ctx, b).Close(); err != nil {
-		l.close(ctx) //nolint:contextcheck // the lock goes back although the caller's time may be over
+		l.close(ctx)
 		return nil, false, faultOr(explain(ctx, err), "read the position of shard %d", shard)
 	}
 	if rebuilding {
-		l.close(ctx) //nolint:contextcheck // as above
+		l.close(ctx)
 		return nil, false, app.ErrRebuilding
 	}
 	return l, true, nil
