@@ -144,6 +144,21 @@ func BenchmarkCommitToConsumer(b *testing.B) {
 	}
 }
 
+// telling says when the outbox is empty: asking the table would cost as much as draining it.
+type telling struct {
+	app.OutboxLease
+	empty chan struct{}
+}
+
+func (l *telling) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error) {
+	rows, err := l.OutboxLease.Pending(ctx, limit)
+	if err == nil && len(rows) == 0 && l.empty != nil {
+		close(l.empty)
+		l.empty = nil
+	}
+	return rows, err
+}
+
 // BenchmarkBacklog drains 200,000 events, as after an outage, and compares with the rate at which the writers
 // of the same run make them. The goal is 30,000 a second.
 func BenchmarkBacklog(b *testing.B) {
@@ -163,10 +178,11 @@ func BenchmarkBacklog(b *testing.B) {
 			b.Fatalf("make a backlog: %v", err)
 		}
 		left := s.count(b, `SELECT count(*) FROM outbox`)
-		r := kafka.NewRelay(broker.Cluster, 0, "bench", s.Relay(b), logger(b))
+		drained := make(chan struct{})
+		out := faulty{s.Relay(b), func(l app.OutboxLease) app.OutboxLease { return &telling{l, drained} }}
 		begun := time.Now()
-		stop := start(b, r.RunForever)
-		s.drained(b)
+		stop := start(b, kafka.NewRelay(broker.Cluster, 0, "bench", out, logger(b)).RunForever)
+		<-drained
 		took := time.Since(begun)
 		stop()
 		b.ReportMetric(float64(left)/took.Seconds(), "events/s")
