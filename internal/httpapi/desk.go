@@ -38,11 +38,21 @@ func viewWork(w app.WorkItem) workView {
 // statsView are the tenant's figures (D25).
 type statsView struct {
 	AsOf       time.Time      `json:"as_of" doc:"The figures may be five minutes old."`
+	TimeZone   string         `json:"time_zone" example:"Europe/Ljubljana" doc:"Whose days these are."`
 	Orders     countsView     `json:"orders"`
 	ByState    map[string]int `json:"by_state"`
 	Average    amountView     `json:"average_value" doc:"Of orders with a confirmed payment."`
 	Revenue    amountView     `json:"revenue" doc:"Captured less refunded."`
 	Conversion float64        `json:"conversion" doc:"Orders with a confirmed payment ÷ orders created, this month."`
+	Days       []dayView      `json:"days" nullable:"false" doc:"The last 30 days, oldest first; a day on which nothing happened is left out."`
+}
+
+// dayView is one day: orders by when they were created, money by when it moved.
+type dayView struct {
+	Day     string     `json:"day" format:"date"`
+	Orders  int        `json:"orders"`
+	Paid    int        `json:"paid" doc:"Of these orders, those with a confirmed payment."`
+	Revenue amountView `json:"revenue" doc:"Captured less refunded on this day."`
 }
 
 type countsView struct {
@@ -53,11 +63,14 @@ type countsView struct {
 
 func viewStats(st app.OrderStats) statsView {
 	v := statsView{
-		AsOf: stamp(st.AsOf), Orders: countsView{Today: st.Today, Week: st.Week, Month: st.Month}, ByState: map[string]int{},
+		AsOf: stamp(st.AsOf), TimeZone: st.TimeZone, Days: []dayView{}, Orders: countsView{Today: st.Today, Week: st.Week, Month: st.Month}, ByState: map[string]int{},
 		Average: amountOf(st.Average, st.Currency), Revenue: amountOf(st.Revenue, st.Currency), Conversion: st.Conversion,
 	}
 	for state, n := range st.ByState {
 		v.ByState[state.String()] = n
+	}
+	for _, d := range st.Days {
+		v.Days = append(v.Days, dayView{Day: d.Day.Format(time.DateOnly), Orders: d.Orders, Paid: d.Paid, Revenue: amountOf(d.Revenue, st.Currency)})
 	}
 	return v
 }

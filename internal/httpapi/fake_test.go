@@ -313,7 +313,8 @@ func (f *fakeVerbs) FinishWorkItem(_ context.Context, c app.Caller, _ order.Refu
 }
 
 func (f *fakeVerbs) OrderStats(_ context.Context, c app.Caller) (app.OrderStats, error) {
-	return app.OrderStats{AsOf: now, Today: 1, ByState: map[order.State]int{order.Fulfilled: 2}, Average: 84_10, Revenue: 168_20, Currency: "EUR", Conversion: 0.5}, f.note("OrderStats", c, nil)
+	days := []app.DayStats{{Day: now.Truncate(24 * time.Hour), Orders: 1, Paid: 1, Revenue: 168_20}}
+	return app.OrderStats{AsOf: now, TimeZone: "Europe/Ljubljana", Days: days, Today: 1, ByState: map[order.State]int{order.Fulfilled: 2}, Average: 84_10, Revenue: 168_20, Currency: "EUR", Conversion: 0.5}, f.note("OrderStats", c, nil)
 }
 
 func (f *fakeVerbs) Routing(_ context.Context, c app.Caller) (app.Routing, error) {

@@ -154,44 +154,6 @@ var suggestions = map[app.Suggestion]string{
 	app.SuggestNothing:   "Nothing to do.",
 }
 
-// bar is one bar of the figures' chart.
-type bar struct {
-	State order.State
-	Text  string
-	Tone  string
-	Count int
-	Width int // of 100
-	Y     int
-}
-
-type figuresView struct {
-	Stats      app.OrderStats
-	Bars       []bar
-	Height     int
-	Average    string
-	Revenue    string
-	Conversion string
-}
-
-func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	s, err := p.verbs.OrderStats(r.Context(), v.Caller)
-	if err != nil {
-		return err
-	}
-	view := figuresView{Stats: s, Average: amount(s.Average, s.Currency), Revenue: amount(s.Revenue, s.Currency), Conversion: fmt.Sprintf("%.0f %%", s.Conversion*100)}
-	most := 1
-	for _, n := range s.ByState {
-		most = max(most, n)
-	}
-	const rowHeight = 28
-	for i, st := range order.States() {
-		n := s.ByState[st]
-		view.Bars = append(view.Bars, bar{State: st, Text: stateText(st), Tone: stateTone(&order.Order{State: st}).Class, Count: n, Width: n * 100 / most, Y: i * rowHeight})
-	}
-	view.Height = len(view.Bars) * rowHeight
-	return p.show(w, r, http.StatusOK, figuresPage(p.chrome(r, v, "desk", "Figures"), v, p.deskTabs(v, "/desk/figures"), view))
-}
-
 func (p *Portal) routingPage(w http.ResponseWriter, r *http.Request, v *visit) error {
 	routing, err := p.verbs.Routing(r.Context(), v.Caller)
 	if err != nil {

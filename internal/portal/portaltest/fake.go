@@ -644,8 +644,9 @@ func (f *Fake) FinishWorkItem(_ context.Context, _ app.Caller, r order.RefundID,
 func (f *Fake) OrderStats(_ context.Context, c app.Caller) (app.OrderStats, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s := app.OrderStats{AsOf: f.Now(), ByState: map[order.State]int{}, Currency: "EUR"}
+	s := app.OrderStats{AsOf: f.Now(), TimeZone: "UTC", ByState: map[order.State]int{}, Currency: "EUR"}
 	paid := 0
+	days := map[time.Time]app.DayStats{}
 	for _, h := range f.orders {
 		o := h.d.Order
 		if o.Tenant != c.Tenant {
@@ -653,10 +654,17 @@ func (f *Fake) OrderStats(_ context.Context, c app.Caller) (app.OrderStats, erro
 		}
 		s.Today, s.Week, s.Month = s.Today+1, s.Week+1, s.Month+1
 		s.ByState[o.State]++
+		d := days[o.CreatedAt.UTC().Truncate(24*time.Hour)]
+		d.Orders++
 		if p := o.LivePayment(); p != nil {
-			paid++
-			s.Revenue += p.Paid
+			paid, d.Paid = paid+1, d.Paid+1
+			s.Revenue, d.Revenue = s.Revenue+p.Paid, d.Revenue+p.Paid
 		}
+		days[o.CreatedAt.UTC().Truncate(24*time.Hour)] = d
+	}
+	for day, d := range days {
+		d.Day = day
+		s.Days = append(s.Days, d)
 	}
 	if paid > 0 {
 		s.Average, s.Conversion = s.Revenue/money.Cents(paid), float64(paid)/float64(s.Month)
