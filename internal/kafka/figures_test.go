@@ -15,14 +15,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
 	"github.com/platforma-cloud/orders/internal/order"
-	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
+
+// books is what the worker's login is used for here.
+type books interface {
+	app.Store
+	app.Rollup
+	app.Refusals
+}
 
 // shop is a store whose orders are paid for, and the worker's verbs that keep its figures.
 type shop struct {
 	*store
-	worker *postgres.DB
+	worker books
 	verbs  *app.App
 }
 
