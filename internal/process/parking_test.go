@@ -2,11 +2,14 @@ package process_test
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/invariant"
 	"github.com/platforma-cloud/orders/internal/invariant/facts"
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
@@ -51,7 +54,7 @@ func TestAPoisonEventOfBillingStandsOnTheDeskUntilItIsRedriven(t *testing.T) {
 		switch e.Type {
 		case "billing.refund-requested":
 			behind, last = 0, e.Seq
-		case "order.service-delivered", "order.fulfilled":
+		case "order.service-delivered", "order.fulfilled", "billing.refund-accepted":
 			behind, last = behind+1, e.Seq
 		}
 	}
@@ -67,6 +70,11 @@ func TestAPoisonEventOfBillingStandsOnTheDeskUntilItIsRedriven(t *testing.T) {
 	if diff := cmp.Diff(want, r.figures(base)); diff != "" {
 		t.Errorf("parked and held by consumer (-want +got):\n%s", diff)
 	}
+	kafkatest.Eventually(t, "the operators are told of dead letters", func() bool {
+		return slices.ContainsFunc(r.inbox.Messages(), func(m embedded.Message) bool {
+			return m.To[0] == "operator@alpha.example" && strings.Contains(m.Subject, "new dead letter")
+		})
+	})
 	heal()
 	r.api(base, tenant.Operator, http.MethodPost, "/v1/dead-letters/"+letter.ID+"/redrive", map[string]any{"reason": "mended"}, nil)
 	kafkatest.Eventually(t, "the letter is redriven", func() bool { return len(r.parked(base, "redriven")) == 1 && len(r.parked(base, "open")) == 0 })
