@@ -275,7 +275,7 @@ func TestSettingsThatChangedMeanwhileConflict(t *testing.T) {
 	org, _ := db.Two(t)
 	api := db.API(t)
 	s := must(api.Settings(t.Context(), org.ID))
-	want := app.Settings{Tenant: org.ID, Slug: "alpha", Version: 1, Name: "alpha", Currency: money.EUR, TimeZone: "UTC", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
+	want := app.Settings{Tenant: org.ID, Slug: "alpha", Version: 1, Name: "alpha", Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
