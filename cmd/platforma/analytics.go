@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/postgres"
@@ -68,7 +67,7 @@ func (b *books) each(g *globals, do func(db *postgres.DB, t postgres.Tenant) err
 		if err != nil {
 			return err
 		}
-		check.Differences = slices.Concat([]app.RollupDifference{}, check.Differences) // a list in JSON too
+		check.Differences = append([]app.RollupDifference{}, check.Differences...) // a list in JSON too
 		l := rollupLine{Tenant: t.ID.String(), Slug: t.Slug, Holds: check.Holds(), RollupCheck: check}
 		lines, whole = append(lines, l), whole && l.Holds
 	}
