@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ type frozen struct {
 	entered chan struct{} // closed when the call is held
 	let     chan struct{}
 	held    chan struct{} // takes the one call that is held
+	lasting atomic.Bool   // the part takes longer than the test cares to wait
 }
 
 func freeze(part string) *frozen {
@@ -37,6 +39,14 @@ func (f *frozen) Capabilities() provider.Capabilities {
 		c.CallTimeout = f.timeout
 	}
 	return c
+}
+
+func (f *frozen) Observe(ctx context.Context, s provider.Step, r provider.Ref) (provider.Observation, error) {
+	o, err := f.Provider.Observe(ctx, s, r)
+	if s.Part == f.part && f.lasting.Load() && o.Phase == provider.Ready {
+		o.Phase = provider.Pending
+	}
+	return o, err
 }
 
 func (f *frozen) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
@@ -137,6 +147,7 @@ func TestAWorkerThatWakesAfterItsCallsTimeSendsNothing(t *testing.T) {
 func TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork(t *testing.T) {
 	t.Parallel()
 	f := freeze("server")
+	f.lasting.Store(true)
 	w := world.New(t, world.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
 	o, ended := zombie(t, w, f)
 	u := open(w.Get(o), fulfil.Provision)[0]
@@ -152,6 +163,7 @@ func TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork(t *testing.T) {
 	if after := w.Get(o).Unit(u.ID); after.Epoch != before.Epoch {
 		t.Errorf("the frozen worker moved the unit from epoch %d to %d", before.Epoch, after.Epoch)
 	}
+	f.lasting.Store(false)
 	w.Settle(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	w.WantLive("", 2)

@@ -50,10 +50,16 @@ type shop struct {
 
 func newShop(t *testing.T, db *pgtest.DB, slug, zone string) *shop {
 	t.Helper()
-	s := &shop{t: t, db: db, api: db.API(t), worker: db.Worker(t)}
-	s.org = db.Seed(t, s.api, slug)
-	s.move(zone)
-	return s
+	return (&shop{t: t, db: db, api: db.API(t), worker: db.Worker(t)}).beside(slug, zone)
+}
+
+// beside is another tenant of the same database, behind the same pools.
+func (s *shop) beside(slug, zone string) *shop {
+	s.t.Helper()
+	other := &shop{t: s.t, db: s.db, api: s.api, worker: s.worker}
+	other.org = s.db.Seed(s.t, s.api, slug)
+	other.move(zone)
+	return other
 }
 
 // move takes the tenant into another time zone.
@@ -456,12 +462,13 @@ func TestEventsThatWereMissedHaveTheTenantCounted(t *testing.T) {
 func TestEventsOfManyTenantsAreTakenInByTheDozens(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	var shops []*shop
+	shops := []*shop{newShop(t, db, "tenant-0", "UTC")}
+	for i := range 39 {
+		shops = append(shops, shops[0].beside(fmt.Sprintf("tenant-%d", i+1), "UTC"))
+	}
 	var evs []event.Event
-	for i := range 40 {
-		s := newShop(t, db, fmt.Sprintf("tenant-%d", i), "UTC")
+	for _, s := range shops {
 		s.create(1, "EUR")
-		shops = append(shops, s)
 	}
 	for range 2 {
 		for _, s := range shops {
