@@ -29,6 +29,7 @@ type routing struct {
 		Held       int     `json:"held"`
 		Refused    int64   `json:"refused"`
 		Stopped    int     `json:"stopped_partitions"`
+		LagEvents  int64   `json:"lag_events"`
 		LagSeconds float64 `json:"lag_seconds"`
 	} `json:"consumers"`
 }
@@ -75,12 +76,12 @@ func (c *routingCmd) Run(g *globals) error {
 	rows = nil
 	for _, k := range r.Consumers {
 		rows = append(rows, []string{
-			k.Name, lag(k.LagSeconds), strconv.FormatInt(k.Applied, 10), strconv.FormatInt(k.Duplicates, 10),
+			k.Name, lag(k.LagSeconds), strconv.FormatInt(k.LagEvents, 10), strconv.FormatInt(k.Applied, 10), strconv.FormatInt(k.Duplicates, 10),
 			strconv.FormatInt(k.Retried, 10), strconv.Itoa(k.Parked), strconv.Itoa(k.Held), strconv.FormatInt(k.Refused, 10), strconv.Itoa(k.Stopped),
 		})
 	}
 	fmt.Fprintln(g.out)
-	return table(g.out, "CONSUMER LAG APPLIED DUPLICATES RETRIED PARKED HELD REFUSED STOPPED", rows)
+	return table(g.out, "CONSUMER LAG BEHIND APPLIED DUPLICATES RETRIED PARKED HELD REFUSED STOPPED", rows)
 }
 
 // lag is an age for people: to the millisecond while it is short.

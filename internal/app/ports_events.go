@@ -144,6 +144,7 @@ type ConsumerStatus struct {
 	Consumer   string        // its group
 	Name       string        // in the inbox and on dead letters
 	Age        time.Duration // of the oldest event read and not yet done with; 0 when caught up
+	Behind     int64         // events not done with, an upper bound (a transaction of the relay may count as one more); 0 when caught up
 	Applied    int64         // since the process started, as the other counts
 	Duplicates int64         // redelivered, and absorbed by the inbox
 	Retried    int64

@@ -95,6 +95,7 @@ type consumerView struct {
 	Held       int     `json:"held" doc:"Later events of the same orders, which wait behind them."`
 	Refused    int64   `json:"refused" doc:"Records that were not to be believed."`
 	Stopped    int     `json:"stopped_partitions" doc:"Standing still behind an event that cannot be applied; of a consumer that parks nothing."`
+	LagEvents  int64   `json:"lag_events" doc:"Events not yet done with, at most: a publication may count as one more while it is behind. 0 when caught up."`
 	LagSeconds float64 `json:"lag_seconds" doc:"Age of the oldest event read and not yet done with."`
 }
 
@@ -107,7 +108,7 @@ func viewRouting(r app.Routing) routingView {
 		}
 	}
 	for i, c := range r.Consumers {
-		v.Consumers[i] = consumerView{Name: c.Consumer, Applied: c.Applied, Duplicates: c.Duplicates, Retried: c.Retried, Refused: c.Refused, Stopped: c.Stopped, LagSeconds: c.Age.Seconds()}
+		v.Consumers[i] = consumerView{Name: c.Consumer, Applied: c.Applied, Duplicates: c.Duplicates, Retried: c.Retried, Refused: c.Refused, Stopped: c.Stopped, LagEvents: c.Behind, LagSeconds: c.Age.Seconds()}
 	}
 	for _, p := range r.Parked {
 		i := slices.IndexFunc(r.Consumers, func(c app.ConsumerStatus) bool { return c.Name == p.Consumer })

@@ -318,7 +318,7 @@ func (f *fakeVerbs) OrderStats(_ context.Context, c app.Caller) (app.OrderStats,
 }
 
 func (f *fakeVerbs) Routing(_ context.Context, c app.Caller) (app.Routing, error) {
-	return app.Routing{Events: []app.RoutedEvent{{Type: order.EvCreated, Consumers: []event.Consumer{event.Audit, event.Portal}}}, Consumers: []app.ConsumerStatus{{Consumer: "audit", Applied: 3, Age: 1500 * time.Millisecond}}}, f.note("Routing", c, nil)
+	return app.Routing{Events: []app.RoutedEvent{{Type: order.EvCreated, Consumers: []event.Consumer{event.Audit, event.Portal}}}, Consumers: []app.ConsumerStatus{{Consumer: "audit", Applied: 3, Age: 1500 * time.Millisecond, Behind: 2}}}, f.note("Routing", c, nil)
 }
 
 func (f *fakeVerbs) Me(_ context.Context, c app.Caller) (app.Member, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,6 +91,7 @@ func (c *Consumer) Status() app.ConsumerStatus {
 		if at := p.oldest(); !at.IsZero() {
 			s.Age = max(s.Age, now.Sub(at))
 		}
+		s.Behind += p.behind()
 		if p.stopped.Load() {
 			s.Stopped++
 		}
@@ -108,6 +110,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.FetchMaxWait(fetchWait),
+		kgo.KeepControlRecords(), // no event; but without them the end of a partition is never seen reached
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, a map[string][]int32) { c.assign(ctx, cl, a) }),
@@ -131,7 +134,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		fetches.EachTopic(func(t kgo.FetchTopic) {
 			for _, f := range t.Partitions {
 				if len(f.Records) > 0 {
-					c.hand(f.Partition, ofTopic(t.TopicID, f.Records))
+					c.hand(t.TopicID, f)
 				}
 			}
 		})
@@ -182,12 +185,17 @@ func (c *Consumer) revoke(revoked map[string][]int32) {
 	}
 }
 
-func (c *Consumer) hand(number int32, records []*kgo.Record) {
+// hand gives a partition what was read of it.
+func (c *Consumer) hand(topic [16]byte, f kgo.FetchPartition) {
 	c.mu.Lock()
-	p := c.parts[number]
+	p := c.parts[f.Partition]
 	c.mu.Unlock()
-	if p != nil {
-		p.push(records)
+	if p == nil {
+		return
+	}
+	p.unread.Store(max(0, f.LastStableOffset-f.Records[len(f.Records)-1].Offset-1))
+	if events := slices.DeleteFunc(f.Records, func(r *kgo.Record) bool { return r.Attrs.IsControl() }); len(events) > 0 {
+		p.push(ofTopic(topic, events))
 	}
 }
 

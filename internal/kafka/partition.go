@@ -39,6 +39,7 @@ type partition struct {
 	more   chan struct{} // size 1: something was queued
 
 	stopped atomic.Bool
+	unread  atomic.Int64 // offsets up to the last that was committed when it was read last
 
 	mu     sync.Mutex
 	queue  [][]*kgo.Record    // guarded by mu; the first ones are being worked on
@@ -108,6 +109,14 @@ func (p *partition) oldest() time.Time {
 		return p.doing
 	}
 	return p.queue[0][0].Timestamp
+}
+
+// behind is how many events are not done with. Those that were not even read are counted by offset, and
+// so is the mark that ends each transaction: while there are such it is too high by one a transaction.
+func (p *partition) behind() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int64(p.queued()) + p.unread.Load()
 }
 
 func (p *partition) run(ctx context.Context) {

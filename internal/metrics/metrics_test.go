@@ -42,7 +42,7 @@ func TestAScrapeTellsHowRelayOutboxAndConsumersStand(t *testing.T) {
 		Relay:    func() app.RelayStatus { return app.RelayStatus{Leader: true, Batch: 500, Fenced: 2} },
 		Findings: func() map[witness.Kind]int64 { return map[witness.Kind]int64{witness.Gap: 2, witness.Foreign: 0} },
 		Consumers: func(context.Context) ([]app.ConsumerStatus, error) {
-			return []app.ConsumerStatus{{Consumer: "billing", Age: 250 * time.Millisecond, Applied: 7, Duplicates: 3, Retried: 2, Parked: 4, Held: 5, Refused: 1, Stopped: 1}}, nil
+			return []app.ConsumerStatus{{Consumer: "billing", Age: 250 * time.Millisecond, Behind: 9, Applied: 7, Duplicates: 3, Retried: 2, Parked: 4, Held: 5, Refused: 1, Stopped: 1}}, nil
 		},
 	})
 	want := []string{
@@ -51,6 +51,7 @@ func TestAScrapeTellsHowRelayOutboxAndConsumersStand(t *testing.T) {
 		`platforma_audit_findings_total{kind="gap"} 2`,
 		`platforma_duplicate_total{consumer="billing"} 3`,
 		`platforma_event_age_seconds{consumer="billing"} 0.25`,
+		`platforma_events_behind{consumer="billing"} 9`,
 		`platforma_held_total{consumer="billing"} 5`,
 		`platforma_oldest_snapshot_seconds 60`,
 		`platforma_outbox_rows 12`,

@@ -259,13 +259,13 @@ func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
 			t.Errorf("without %q (-want +got):\n%s", without, diff)
 		}
 	}
-	audit := app.ConsumerStatus{Consumer: "audit", Name: "audit", Age: 1500 * time.Millisecond, Applied: 7}
-	billing := app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: time.Second, Applied: 10, Duplicates: 1, Retried: 2, Parked: 3, Held: 4, Refused: 5, Stopped: 6}
+	audit := app.ConsumerStatus{Consumer: "audit", Name: "audit", Age: 1500 * time.Millisecond, Behind: 8, Applied: 7}
+	billing := app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: time.Second, Behind: 20, Applied: 10, Duplicates: 1, Retried: 2, Parked: 3, Held: 4, Refused: 5, Stopped: 6}
 	put("one", audit, app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 1})
 	put("one", audit, billing) // again: it replaces what the process said before
-	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: 2 * time.Second, Applied: 100})
+	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: 2 * time.Second, Behind: 200, Applied: 100})
 	both := billing
-	both.Age, both.Applied = 2*time.Second, 110
+	both.Age, both.Behind, both.Applied = 2*time.Second, 220, 110
 	read("", audit, both)
 	read("two", audit, billing)
 	db.Clock.Advance(31 * time.Second)

@@ -69,7 +69,7 @@ func addUp(all, others []app.ConsumerStatus) []app.ConsumerStatus {
 			continue
 		}
 		s := &all[i]
-		s.Age = max(s.Age, o.Age)
+		s.Age, s.Behind = max(s.Age, o.Age), s.Behind+o.Behind
 		s.Applied, s.Duplicates, s.Retried = s.Applied+o.Applied, s.Duplicates+o.Duplicates, s.Retried+o.Retried
 		s.Parked, s.Held, s.Refused, s.Stopped = s.Parked+o.Parked, s.Held+o.Held, s.Refused+o.Refused, s.Stopped+o.Stopped
 	}

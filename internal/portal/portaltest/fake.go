@@ -684,7 +684,7 @@ func (f *Fake) Routing(context.Context, app.Caller) (app.Routing, error) {
 		r.Events = append(r.Events, app.RoutedEvent{Type: t, Consumers: event.Routing[t]})
 	}
 	for i, c := range event.Consumers() {
-		r.Consumers = append(r.Consumers, app.ConsumerStatus{Consumer: string(c), Applied: int64(1042 + i), Duplicates: int64(i), Age: time.Duration(i/4) * 3 * time.Second})
+		r.Consumers = append(r.Consumers, app.ConsumerStatus{Consumer: string(c), Applied: int64(1042 + i), Duplicates: int64(i), Age: time.Duration(i/4) * 3 * time.Second, Behind: int64(i/4) * 12})
 	}
 	return r, nil
 }
