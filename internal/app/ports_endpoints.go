@@ -179,6 +179,9 @@ type EndpointTx interface {
 	// all that a worker may.
 	PutEndpoint(e Endpoint)
 	MoveEndpoint(e Endpoint)
+	// NoteFailing queues that the tenant's admins are told: an endpoint, as MoveEndpoint has it, is failing
+	// since now, and what its last call came to. The same version again is the same note.
+	NoteFailing(e Endpoint, last PostingCall)
 	// AddSecret queues a new present secret. The one before is valid until then, one older than that
 	// no more.
 	AddSecret(e EndpointID, s SealedSecret, until time.Time)

@@ -11,8 +11,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Incident is something that operators are to be told of. It is written in the transaction of what asks
-// for it, so it is never lost; the same subject a second time is the same incident.
+// Incident is something about an order that operators are to be told of. It is written in the transaction
+// of what asks for it, so it is never lost; the same subject a second time is the same incident. One about
+// a webhook is EndpointTx.NoteFailing.
 type Incident struct {
 	Cause   notice.Cause
 	Subject [16]byte // the event or dead letter
@@ -41,6 +42,14 @@ type NoticeRef struct {
 	Cause  notice.Cause
 }
 
+// Told are the roles that are told of a cause: webhooks are the admins' alone (security.md §2).
+func (r NoticeRef) Told() []tenant.Role {
+	if r.Cause == notice.WebhookFailing {
+		return []tenant.Role{tenant.Admin}
+	}
+	return []tenant.Role{tenant.Operator, tenant.Admin}
+}
+
 // OperatorNotice is what a claim found.
 type OperatorNotice struct {
 	NoticeRef
@@ -48,10 +57,21 @@ type OperatorNotice struct {
 	Number    int // of the tenant's notices of this cause, from 1
 	Count     int // incidents
 	Since     time.Time
-	Orders    []string // numbers of the last orders concerned, 10 at most
-	AllOrders int      // how many orders are concerned
+	Orders    []string          // numbers of the last orders concerned, 10 at most
+	AllOrders int               // how many orders are concerned
+	Failing   []FailingEndpoint // the last webhooks concerned, 10 at most
+	AllHooks  int               // how many webhooks are concerned
 	Settings  Settings
-	Operators []Member // operators and admins that are not revoked, 20 at most
+	Operators []Member // of the roles that are told and not revoked, 20 at most
+}
+
+// FailingEndpoint is a webhook as an incident has it: how it stood when it became failing.
+type FailingEndpoint struct {
+	ID         EndpointID
+	URL        string // as it is now
+	Since      time.Time
+	LastStatus int // of HTTP; 0: no answer came
+	LastResult PostResult
 }
 
 // Receipt is a row of Billing's ledger: an event that it heard, and what that says of money.

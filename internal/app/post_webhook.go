@@ -128,6 +128,9 @@ func (a *App) recordPosting(ctx context.Context, t tenant.ID, job PostingJob, ca
 		}
 		tx.SavePosting(p, m.Unit, &call)
 		was, is = e, a.moveEndpoint(tx, e, call.Result, m)
+		if is.State == EndpointFailing && was.State != EndpointFailing {
+			tx.NoteFailing(is, call)
+		}
 		return nil
 	})
 	if err == nil && is.State != was.State {

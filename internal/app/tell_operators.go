@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -37,8 +38,8 @@ func (d *Dossier) addLetter(l DeadLetter) {
 // harm.
 func (a *App) NoteOverdue(ctx context.Context) (int, error) { return a.Notices.NoteOverdue(ctx) }
 
-// TellOperators mails what needs them to each tenant's operators: of each cause once an hour at most, and
-// then how often it happened. At least once: a notice counts as told when one of them was reached, and
+// TellOperators mails what needs them to each tenant's operators, or admins: of each cause once an hour at
+// most, and then how often it happened. At least once: a notice counts as told when one of them was reached, and
 // until then it is tried again.
 func (a *App) TellOperators(ctx context.Context) (told int, err error) {
 	due, err := a.Notices.DueNotices(ctx, a.wait(noticeQuiet))
@@ -60,9 +61,12 @@ func (a *App) tell(ctx context.Context, r NoticeRef) (bool, error) {
 	if err != nil || !ok {
 		return false, err
 	}
-	news := notice.Operators{Cause: r.Cause, Count: n.Count, Since: n.Since, Orders: n.Orders, More: n.AllOrders - len(n.Orders)}
+	news := notice.Operators{Cause: r.Cause, Count: n.Count, Since: n.Since, Orders: n.Orders, Webhooks: failingWebhooks(n.Failing), More: n.AllOrders - len(n.Orders) + n.AllHooks - len(n.Failing)}
 	if a.PortalURL != "" {
 		news.Link = a.PortalURL + deskOf[r.Cause]
+		if n.AllHooks == 1 {
+			news.Link += "/" + n.Failing[0].ID.String()
+		}
 	}
 	mail, err := notice.ForOperators(n.Settings.reader(), news)
 	if err != nil {
@@ -78,6 +82,37 @@ func (a *App) tell(ctx context.Context, r NoticeRef) (bool, error) {
 // deskOf says where a cause is worked on.
 var deskOf = map[notice.Cause]string{
 	notice.ItemStuck: "/desk/letters", notice.RefundFailed: "/desk/letters", notice.NewLetter: "/desk/letters", notice.PaymentOverdue: "/desk/payments", notice.BooksDiffer: "/desk",
+	notice.WebhookFailing: "/settings/webhooks",
+}
+
+// failingWebhooks are the webhooks of a notice as it names them: by the host, because the rest of an address
+// may hold what only its owner is to know.
+func failingWebhooks(all []FailingEndpoint) []notice.Webhook {
+	var told []notice.Webhook
+	for _, e := range all {
+		w := notice.Webhook{ID: e.ID.String(), Since: e.Since, Status: e.LastStatus, Silent: silence(e.LastResult)}
+		if u, err := url.Parse(e.URL); err == nil {
+			w.Host = u.Host
+		}
+		told = append(told, w)
+	}
+	return told
+}
+
+// silence words a call that got no answer.
+func silence(r PostResult) notice.NoAnswer {
+	switch r {
+	case PostTimeout:
+		return notice.NotInTime
+	case PostNoName:
+		return notice.NoName
+	case PostBadTLS:
+		return notice.NoTrust
+	case PostNotOpen:
+		return notice.NotAllowed
+	default:
+		return notice.NoRoute
+	}
 }
 
 // mailOperators mails each address once and tells how many took it. Who is not reached keeps no other from

@@ -2,6 +2,7 @@ package notice_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,12 +86,21 @@ func news() map[string]notice.Customer {
 func causes() map[string]notice.Operators {
 	all := map[string]notice.Operators{}
 	for i, c := range notice.Causes() {
-		n := notice.Operators{Cause: c, Count: []int{99, 1, 2, 3, 1}[i], Since: accepted, Orders: []string{"ORD-7K3M9QXA"}, Link: "https://portal.example/desk"}
+		n := notice.Operators{Cause: c, Count: []int{99, 1, 2, 3, 1, 1}[i], Since: accepted, Orders: []string{"ORD-7K3M9QXA"}, Link: "https://portal.example/desk"}
 		if n.Count > 1 {
 			n.Orders, n.More = append(n.Orders, "ORD-9B2C4DEF"), n.Count-2
 		}
 		all["operators-"+string(c)] = n
 	}
+	one := all["operators-webhook-failing"]
+	one.Orders, one.Webhooks, one.Link = nil, []notice.Webhook{{ID: "0195560d-f2c0-7000-8000-0000000000e1", Host: "hooks.example.com", Since: accepted, Status: 503}}, "https://portal.example/settings/webhooks/0195560d-f2c0-7000-8000-0000000000e1"
+	all["operators-webhook-failing"] = one
+	many := one
+	many.Count, many.More, many.Link = 8, 2, "https://portal.example/settings/webhooks"
+	for i, why := range notice.NoAnswers() {
+		many.Webhooks = append(many.Webhooks, notice.Webhook{ID: fmt.Sprintf("0195560d-f2c0-7000-8000-0000000000e%d", i+2), Host: fmt.Sprintf("shop-%d.example.com:8443", i+2), Since: accepted.Add(time.Duration(i) * time.Minute), Silent: why})
+	}
+	all["operators-webhooks-failing"] = many
 	return all
 }
 

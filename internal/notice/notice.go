@@ -144,19 +144,47 @@ const (
 	NewLetter      Cause = "dead-letter"     // other work stands on the desk
 	PaymentOverdue Cause = "payment-overdue" // half of the time to pay is over
 	BooksDiffer    Cause = "books-differ"    // receipts and allocations of an order that ended do not agree
+	WebhookFailing Cause = "webhook-failing" // a webhook's message was never taken: nothing is posted there any more
 )
 
 // Causes lists all of them.
 func Causes() []Cause {
-	return []Cause{ItemStuck, RefundFailed, NewLetter, PaymentOverdue, BooksDiffer}
+	return []Cause{ItemStuck, RefundFailed, NewLetter, PaymentOverdue, BooksDiffer, WebhookFailing}
 }
 
-// Operators is news for operators: how often one thing happened since they heard of it last.
+// Operators is news for operators, or for admins: how often one thing happened since they heard of it last.
 type Operators struct {
-	Cause  Cause
-	Count  int       // how often
-	Since  time.Time // the first of them
-	Orders []string  // numbers of orders concerned, a few
-	More   int       // how many orders are not named
-	Link   string    // to where it is worked on; "": none
+	Cause    Cause
+	Count    int       // how often
+	Since    time.Time // the first of them
+	Orders   []string  // numbers of orders concerned, a few
+	Webhooks []Webhook // that are concerned, a few
+	More     int       // how many orders or webhooks are not named
+	Link     string    // to where it is worked on; "": none
+}
+
+// Webhook is one that is failing.
+type Webhook struct {
+	ID     string
+	Host   string // of its address
+	Since  time.Time
+	Status int      // of HTTP, what its last call answered; 0: no answer came
+	Silent NoAnswer // why none came
+}
+
+// NoAnswer is why a call of a webhook got no answer.
+type NoAnswer string
+
+// The reasons.
+const (
+	NotInTime  NoAnswer = "not-in-time"
+	NoName     NoAnswer = "no-name"     // the host's name does not resolve
+	NoRoute    NoAnswer = "no-route"    // no connection, or it broke
+	NoTrust    NoAnswer = "no-trust"    // no TLS that can be trusted
+	NotAllowed NoAnswer = "not-allowed" // the address is not on the public internet
+)
+
+// NoAnswers lists all of them.
+func NoAnswers() []NoAnswer {
+	return []NoAnswer{NotInTime, NoName, NoRoute, NoTrust, NotAllowed}
 }

@@ -3,10 +3,11 @@ package notice
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// ForOperators renders news for operators.
+// ForOperators renders news for operators, or for admins.
 func ForOperators(r Reader, n Operators) (Mail, error) {
 	if !slices.Contains(Causes(), n.Cause) {
 		return Mail{}, fmt.Errorf("no mail tells operators of %q", n.Cause)
@@ -27,7 +28,37 @@ func ForOperators(r Reader, n Operators) (Mail, error) {
 		}
 		p.Facts = append(p.Facts, fact{l.Say("label.orders"), plain(orders)})
 	}
+	if n.Cause == WebhookFailing {
+		return p.ofWebhooks(r, n).mail(r)
+	}
 	return p.mail(r)
+}
+
+// ofWebhooks is the page with a line for each webhook and what to do about it.
+func (p page) ofWebhooks(r Reader, n Operators) page {
+	l := r.Language
+	p.Lead = append(p.Lead, l.Say("webhook-failing.todo"))
+	p.Facts = nil // each line says since when
+	for _, w := range n.Webhooks {
+		p.Lines = append(p.Lines, line{Name: plain(w.Host), Detail: []string{
+			l.Say("webhook.since", "at", r.moment(w.Since)),
+			l.Say("webhook.answer", "answer", w.answer(l)),
+			l.Say("webhook.path", "id", plain(w.ID)),
+		}})
+	}
+	if n.More > 0 {
+		p.Lines = append(p.Lines, line{Name: l.Count("operators.more", n.More)})
+	}
+	p.Button.Label = l.Say("button.webhooks")
+	return p
+}
+
+// answer is what the last call of a webhook came to.
+func (w Webhook) answer(l Language) string {
+	if w.Status != 0 {
+		return "HTTP " + strconv.Itoa(w.Status)
+	}
+	return l.Say(Key("silent." + w.Silent))
 }
 
 func capitalized(s string) string {

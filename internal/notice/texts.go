@@ -36,8 +36,9 @@ var labelTexts = map[Key]phrase{
 	"cycle.monthly": {"billed monthly", "monatliche Abrechnung", "mesečni obračun"},
 	"cycle.annual":  {"billed annually", "jährliche Abrechnung", "letni obračun"},
 
-	"button.order": {"View the order", "Bestellung ansehen", "Ogled naročila"},
-	"button.desk":  {"Open the desk", "Zum Störungstisch", "Odpri operativno mizo"},
+	"button.order":    {"View the order", "Bestellung ansehen", "Ogled naročila"},
+	"button.desk":     {"Open the desk", "Zum Störungstisch", "Odpri operativno mizo"},
+	"button.webhooks": {"Open the webhooks", "Zu den Webhooks", "Odpri webhooke"},
 
 	"simulated": {
 		"Simulated region: this service exists in a simulation only. It runs on no real machine.",

@@ -33,6 +33,25 @@ var operatorTexts = map[Key]phrase{
 		"Am Ende einer Bestellung ergeben die Belege ihrer Zahlungen und Erstattungen nicht, was ihre Posten wert sind. Von selbst wurde nichts unternommen: Vergleichen Sie Zahlungen und Erstattungen der Bestellung.",
 		"Ob koncu naročila se potrdila o plačilih in vračilih ne ujemajo z vrednostjo postavk. Samodejno ni bilo storjeno nič: primerjajte plačila in vračila naročila.",
 	},
+	"webhook-failing.text": {
+		"Ten calls over about three days did not get a message through, so nothing is posted there any more. Events go on being kept.",
+		"Zehn Aufrufe über etwa drei Tage haben eine Nachricht nicht durchgebracht. Deshalb wird dorthin nichts mehr gesendet. Ereignisse werden weiter aufbewahrt.",
+		"Deset klicev v približno treh dneh sporočila ni dostavilo, zato se tja ne pošilja nič več. Dogodki se še naprej hranijo.",
+	},
+	"webhook-failing.todo": {
+		"What to do: mend your endpoint, take the webhook back into service (in the portal, or by PATCH with \"enabled\": true), and what waited goes at once. Then replay the delivery that failed: by itself it is not posted again.",
+		"Was zu tun ist: Bringen Sie Ihren Endpunkt in Ordnung und nehmen Sie den Webhook wieder in Betrieb (im Portal oder mit PATCH und \"enabled\": true). Was gewartet hat, wird sofort gesendet. Wiederholen Sie dann die fehlgeschlagene Zustellung: Von selbst wird sie nicht noch einmal gesendet.",
+		"Kaj storiti: popravite svojo končno točko in webhook znova vključite (v portalu ali s PATCH in \"enabled\": true). Kar je čakalo, se pošlje takoj. Nato ponovite neuspelo dostavo: sama od sebe se ne pošlje znova.",
+	},
+	"webhook.since":  {"Failing since {at}", "Gestört seit {at}", "V okvari od {at}"},
+	"webhook.answer": {"Last answer: {answer}", "Letzte Antwort: {answer}", "Zadnji odgovor: {answer}"},
+	"webhook.path":   {"In the API: /v1/webhooks/{id}", "In der API: /v1/webhooks/{id}", "V API-ju: /v1/webhooks/{id}"},
+
+	"silent.not-in-time": {"none within 5 seconds", "keine innerhalb von 5 Sekunden", "nobenega v 5 sekundah"},
+	"silent.no-name":     {"none: the name does not resolve", "keine: der Name lässt sich nicht auflösen", "nobenega: imena ni mogoče razrešiti"},
+	"silent.no-route":    {"none: no connection, or it broke", "keine: keine Verbindung, oder sie brach ab", "nobenega: povezave ni bilo ali pa se je prekinila"},
+	"silent.no-trust":    {"none: no TLS that can be trusted", "keine: kein vertrauenswürdiges TLS", "nobenega: TLS ni vreden zaupanja"},
+	"silent.not-allowed": {"none: the address is not on the public internet", "keine: die Adresse liegt nicht im öffentlichen Internet", "nobenega: naslov ni v javnem internetu"},
 }
 
 var operatorCounts = map[Key]counted{
@@ -60,6 +79,11 @@ var operatorCounts = map[Key]counted{
 		[2]string{"the books of {n} order do not agree", "the books of {n} orders do not agree"},
 		[2]string{"die Bücher von {n} Bestellung stimmen nicht überein", "die Bücher von {n} Bestellungen stimmen nicht überein"},
 		[4]string{"knjige {n} naročila se ne ujemajo", "knjige {n} naročil se ne ujemajo", "knjige {n} naročil se ne ujemajo", "knjige {n} naročil se ne ujemajo"},
+	},
+	"webhook-failing.what": {
+		[2]string{"{n} webhook is failing", "{n} webhooks are failing"},
+		[2]string{"{n} Webhook ist gestört", "{n} Webhooks sind gestört"},
+		[4]string{"{n} webhook ne deluje", "{n} webhooka ne delujeta", "{n} webhooki ne delujejo", "{n} webhookov ne deluje"},
 	},
 	"operators.more": {
 		[2]string{"and {n} more", "and {n} more"},

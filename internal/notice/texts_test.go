@@ -85,6 +85,11 @@ func TestEveryKeyThatTheCodeNamesStandsInTheCatalogue(t *testing.T) {
 			t.Errorf("the cause %s has no text", c)
 		}
 	}
+	for _, why := range notice.NoAnswers() {
+		if !notice.Known(notice.Key("silent." + why)) {
+			t.Errorf("why no answer came, %s, has no text", why)
+		}
+	}
 }
 
 func TestPluralsFollowTheLanguage(t *testing.T) {

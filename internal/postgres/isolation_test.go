@@ -305,9 +305,9 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 		WHERE g.grantee <> c.relowner AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND g.grantee = ANY (p.polroles))`)
 	none("foreign key between tenant tables not led by tenant_id", `SELECT k.conname::text FROM pg_constraint k JOIN `+tenanted+` ON k.conrelid = c.oid
 		WHERE k.contype = 'f' AND k.confrelid <> 'platforma.tenants'::regclass AND k.conkey[1] <> a.attnum`)
-	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox, idempotency and the consumers' news", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox, idempotency, the log of webhooks and the consumers' news", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
 		WHERE c.relnamespace = 'platforma'::regnamespace AND x.grantee <> c.relowner AND (x.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
-			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole OR c.relname = 'idempotency' AND x.grantee = 'platforma_system'::regrole
+			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole OR c.relname IN ('idempotency', 'webhook_delivery', 'webhook_call') AND x.grantee = 'platforma_system'::regrole
 			OR c.relname = 'consumer_status' AND x.grantee = 'platforma_worker'::regrole))`)
 	none("view or materialized view", `SELECT relname::text FROM pg_class WHERE relnamespace = 'platforma'::regnamespace AND relkind IN ('v', 'm')`)
 	none("function that PUBLIC may call", `SELECT p.proname::text FROM pg_proc p CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE p.pronamespace = 'platforma'::regnamespace AND x.grantee = 0`)
@@ -322,7 +322,7 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 		t.Errorf("tables without a tenant (-allowed +found):\n%s", diff)
 	}
 	sanctioned := strings1(t, c, `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND p.prosecdef`)
-	if diff := cmp.Diff([]string{"due_units", "expired_orders", "find_actor", "purge_expired"}, sanctioned); diff != "" {
+	if diff := cmp.Diff([]string{"due_units", "expired_orders", "find_actor", "purge_expired", "purge_webhooks"}, sanctioned); diff != "" {
 		t.Errorf("functions with their owner's rights, at most 5 (-want +got):\n%s", diff)
 	}
 	if got := strings1(t, c, `SELECT cache_size::text FROM pg_sequences WHERE schemaname = 'platforma' AND sequencename LIKE 'outbox%'`); !slices.Equal(got, []string{"1"}) {
@@ -346,6 +346,8 @@ func TestColumnsThatALoginMayNotTouch(t *testing.T) {
 		`UPDATE webhook_secret SET sealed = 'x' RETURNING sealed`:    {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`UPDATE webhook_endpoint SET url = 'x'`:                      {postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`DELETE FROM webhook_delivery`:                               postgres.Logins(),
+		`DELETE FROM webhook_call`:                                   postgres.Logins(),
+		`SELECT purge_webhooks(now(), now(), 1)`:                     {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`SELECT id FROM webhook_delivery`:                            {postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
 		`SELECT wrapped FROM keysets`:                                {postgres.LoginAPI, postgres.LoginRelay, postgres.LoginAudit},
 		`UPDATE payments SET paid_cents = 1`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,10 @@ import (
 
 const (
 	sqlIncidentAdd = `INSERT INTO operator_incident (tenant_id, cause, subject, order_id, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
+	// An endpoint's version never comes back: it tells one failing from the next.
+	sqlFailingNote = `
+		INSERT INTO operator_incident (tenant_id, cause, subject, endpoint_id, at, last_status, last_result)
+		VALUES ($1, 'webhook-failing', md5($2::uuid::text || $3::int::text)::uuid, $2, $4, $5, $6) ON CONFLICT DO NOTHING`
 	// Half of the days to pay, as the tenant has them now, before the deadline. A new deadline (a restored
 	// order, a reverted payment) is a new incident.
 	sqlOverdue = `
@@ -37,7 +42,7 @@ const (
 		UPDATE operator_incident i SET notice = n.n + 1 FROM operator_notice n
 		WHERE i.tenant_id = $1 AND i.cause = $2 AND NOT i.told AND n.tenant_id = $1 AND n.cause = $2 AND n.holder = $3`
 	sqlIncidentsCount = `
-		SELECT count(*), min(i.at), count(DISTINCT i.order_id) FROM operator_incident i JOIN operator_notice n ON n.tenant_id = i.tenant_id AND n.cause = i.cause
+		SELECT count(*), min(i.at), count(DISTINCT i.order_id), count(DISTINCT i.endpoint_id) FROM operator_incident i JOIN operator_notice n ON n.tenant_id = i.tenant_id AND n.cause = i.cause
 		WHERE i.tenant_id = $1 AND i.cause = $2 AND NOT i.told AND n.holder = $3`
 	sqlIncidentOrders = `
 		SELECT o.number FROM operator_incident i
@@ -45,7 +50,14 @@ const (
 		JOIN orders o ON o.tenant_id = i.tenant_id AND o.id = i.order_id
 		WHERE i.tenant_id = $1 AND i.cause = $2 AND NOT i.told AND n.holder = $3
 		GROUP BY o.id, o.number ORDER BY max(i.at) DESC, o.id LIMIT 10`
-	sqlOperators = `SELECT ` + memberColumns + ` FROM members WHERE tenant_id = $1 AND role IN (2, 3) AND revoked_at IS NULL AND email <> '' ORDER BY id LIMIT 20` // operator, admin
+	sqlIncidentEndpoints = `
+		SELECT e.id, e.url, f.at, f.last_status, f.last_result FROM (
+			SELECT DISTINCT ON (i.endpoint_id) i.endpoint_id, i.at, i.last_status, i.last_result FROM operator_incident i
+			JOIN operator_notice n ON n.tenant_id = i.tenant_id AND n.cause = i.cause
+			WHERE i.tenant_id = $1 AND i.cause = $2 AND NOT i.told AND n.holder = $3 ORDER BY i.endpoint_id, i.at DESC) f
+		JOIN webhook_endpoint e ON e.tenant_id = $1 AND e.id = f.endpoint_id
+		ORDER BY f.at DESC, e.id LIMIT 10`
+	sqlOperators = `SELECT ` + memberColumns + ` FROM members WHERE tenant_id = $1 AND role = ANY ($2::smallint[]) AND revoked_at IS NULL AND email <> '' ORDER BY id LIMIT 20`
 
 	sqlNoticeTold = `
 		WITH mine AS (UPDATE operator_notice SET n = $4, told_at = $5, holder = NULL, held_until = NULL WHERE tenant_id = $1 AND cause = $2 AND holder = $3 RETURNING 1)
@@ -57,6 +69,11 @@ func (x *tx) saveIncidents(d *app.Dossier) {
 	for _, i := range d.Added.Incidents {
 		x.queue(sqlIncidentAdd, uid(x.tenant), string(i.Cause), pgtype.UUID{Bytes: i.Subject, Valid: true}, uid(d.Order.ID), stamp(i.At))
 	}
+}
+
+// NoteFailing queues that a webhook is failing; see app.EndpointTx.
+func (x *tx) NoteFailing(e app.Endpoint, last app.PostingCall) {
+	x.queue(sqlFailingNote, uid(x.tenant), uid(e.ID), e.Version, stamp(e.Since), smallOr(last.Status), string(last.Result))
 }
 
 // NoteOverdue notes orders that wait long for their payment; see app.Notices.
@@ -115,7 +132,7 @@ func (db *DB) ClaimNotice(ctx context.Context, r app.NoticeRef, quiet time.Durat
 		b.Queue(sqlIncidentsTake, t, cause, mine)
 		b.Queue(sqlIncidentsCount, t, cause, mine).QueryRow(func(row pgx.Row) error {
 			var since pgtype.Timestamptz
-			err := row.Scan(&n.Count, &since, &n.AllOrders)
+			err := row.Scan(&n.Count, &since, &n.AllOrders, &n.AllHooks)
 			n.Since = since.Time.UTC()
 			return err
 		})
@@ -125,7 +142,12 @@ func (db *DB) ClaimNotice(ctx context.Context, r app.NoticeRef, quiet time.Durat
 			n.Orders = append(n.Orders, number)
 			return err
 		})
-		each(b.Queue(sqlOperators, t), func(rows pgx.Rows) error {
+		each(b.Queue(sqlIncidentEndpoints, t, cause, mine), func(rows pgx.Rows) error {
+			e, err := scanFailing(rows)
+			n.Failing = append(n.Failing, e)
+			return err
+		})
+		each(b.Queue(sqlOperators, t, column(r.Told(), func(o *tenant.Role) int16 { return int16(*o) })), func(rows pgx.Rows) error {
 			m, err := scanMember(rows)
 			n.Operators = append(n.Operators, m)
 			return err
@@ -136,6 +158,16 @@ func (db *DB) ClaimNotice(ctx context.Context, r app.NoticeRef, quiet time.Durat
 		return n, false, faultOr(err, "claim the notice %s of tenant %s", r.Cause, r.Tenant)
 	}
 	return n, won && n.Count > 0, nil
+}
+
+func scanFailing(r pgx.Rows) (app.FailingEndpoint, error) {
+	var e app.FailingEndpoint
+	var status pgtype.Int2
+	if err := r.Scan(intoID(&e.ID), &e.URL, intoTime(&e.Since), &status, &e.LastResult); err != nil {
+		return e, fmt.Errorf("read a failing webhook: %w", err)
+	}
+	e.LastStatus = int(status.Int16)
+	return e, nil
 }
 
 // FinishNotice says that operators were told; see app.Notices.
