@@ -208,11 +208,16 @@ type EndpointFile struct {
 	Unit     fulfil.Unit // its
 }
 
-// PostingJobs is where a worker finds what to post: its own login's part of the store.
+// PostingJobs is where a worker finds what to post, and clears away what is over: its own login's part of
+// the store.
 type PostingJobs interface {
 	// PostingJob reads a unit's delivery and all it takes to post it. fault.Absent() when there is no
 	// such unit, or it is none of a webhook.
 	PostingJob(ctx context.Context, t tenant.ID, u fulfil.UnitID) (PostingJob, error)
+	// PurgeWebhooks empties the secrets that have expired by now and removes at most n deliveries that ended
+	// before a moment, with their logs, of all tenants; it tells how many. It leaves alone what is pending, and
+	// what failed unless its endpoint was deleted before that moment too.
+	PurgeWebhooks(ctx context.Context, now, before time.Time, n int) (int, error)
 }
 
 // PostingJob is a delivery with all it takes to post it.

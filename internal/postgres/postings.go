@@ -144,7 +144,8 @@ const (
 	sqlPostingEndpoint = `
 		SELECT ` + endpointColumns + ` FROM webhook_delivery d JOIN webhook_endpoint e ON e.tenant_id = d.tenant_id AND e.id = d.endpoint_id
 		WHERE d.tenant_id = $1 AND d.id = $2 AND e.deleted_at IS NULL`
-	sqlPostingEvent = `
+	sqlWebhooksPurge = `SELECT purge_webhooks($1, $2, $3)`
+	sqlPostingEvent  = `
 		SELECT v.at, v.data FROM webhook_delivery d JOIN order_event v ON v.tenant_id = d.tenant_id AND v.order_id = d.order_id AND v.seq = d.seq
 		WHERE d.tenant_id = $1 AND d.id = $2`
 )
@@ -178,6 +179,18 @@ func (db *DB) PostingJob(ctx context.Context, t tenant.ID, u fulfil.UnitID) (app
 	}
 	job.Unit.Tenant = t
 	return job, nil
+}
+
+// PurgeWebhooks clears away what is over: for the worker; see app.PostingJobs. The closed units of what it
+// removes stay: each would be looked for in the whole log of its tenant's saga.
+func (db *DB) PurgeWebhooks(ctx context.Context, now, before time.Time, n int) (purged int, err error) {
+	err = db.inSystem(ctx, func(b *pgx.Batch) {
+		b.Queue(sqlWebhooksPurge, stamp(now), stamp(before), n).QueryRow(func(row pgx.Row) error { return row.Scan(&purged) })
+	})
+	if err != nil {
+		return 0, faultOr(err, "purge what is over of webhooks")
+	}
+	return purged, nil
 }
 
 // AddPosting queues a delivery and its unit. An event comes once to each endpoint: the inbox sees to it,

@@ -242,6 +242,7 @@ func (p *Process) startWorker(ctx context.Context) error {
 			}
 			return len(found), err
 		}),
+		newChore("purge expired webhook secrets and old deliveries", time.Hour, p.cfg.Log, w.PurgeWebhooks),
 		newChore("purge idempotency keys", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
 			return 0, db.PurgeKeys(ctx, p.cfg.Clock.Now().Add(-72*time.Hour), 5000) // promised 24 h, kept 72 (api.md)
 		}))
