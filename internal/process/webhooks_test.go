@@ -151,3 +151,42 @@ func TestADeadEndpointDoesNotDelayAnother(t *testing.T) {
 		t.Errorf("they took %s, want at most %s", took, most)
 	}
 }
+
+// What a running worker does for webhooks besides posting: it destroys a secret that has expired, and tells
+// admins of an endpoint whose last call was not taken either.
+func TestAWorkerTellsOfAFailingWebhookAndDestroysExpiredSecrets(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	broken := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		_, _ = io.Copy(io.Discard, q.Body)
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	t.Cleanup(broken.Close)
+	pool := x509.NewCertPool()
+	pool.AddCert(broken.Certificate())
+	r.config.Webhook = webhook.Config{Loopback: true, RootCAs: pool}
+	base := r.start(process.API)
+	var made struct{ ID string }
+	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": broken.URL, "types": []string{"order.created"}}, &made)
+	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks/"+made.ID+"/rotate", map[string]any{"version": 1}, nil)
+	super := r.db.Super(t)
+	if _, err := super.Exec(t.Context(), `UPDATE webhook_secret SET expires_at = now() - interval '1 second' WHERE expires_at IS NOT NULL`); err != nil {
+		t.Fatal(err)
+	}
+	r.start(process.Relay, process.Live)
+	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": []any{}}, nil)
+	kafkatest.Eventually(t, "the delivery waits for its last call", func() bool {
+		tag, err := super.Exec(t.Context(), `WITH d AS (UPDATE webhook_delivery SET calls = 9 RETURNING id) UPDATE saga_units u SET try = 9 FROM d WHERE u.id = d.id`)
+		return err == nil && tag.RowsAffected() == 1
+	})
+	r.start(process.Worker)
+	kafkatest.Eventually(t, "the expired secret is destroyed", func() bool {
+		var present, all int
+		err := super.QueryRow(t.Context(), `SELECT count(sealed), count(*) FROM webhook_secret`).Scan(&present, &all)
+		return err == nil && present == 1 && all == 2
+	})
+	kafkatest.Eventually(t, "the admin is told", func() bool { return len(r.inbox.Messages()) > 0 })
+	if m := r.inbox.Messages()[0]; m.Subject != "alpha: 1 webhook is failing" || !slices.Equal(m.To, []string{"admin@alpha.example"}) {
+		t.Errorf("%v were told %q", m.To, m.Subject)
+	}
+}
