@@ -35,8 +35,12 @@ func (c *eventsRebuildCmd) Run(g *globals) error {
 		return err
 	}
 	defer db.Close()
+	cluster, err := c.reached(g.ctx)
+	if err != nil {
+		return err
+	}
 	if !c.Yes {
-		return c.explain(g, db)
+		return c.explain(g, db, cluster)
 	}
 	shown := g.out
 	if c.JSON {
@@ -44,7 +48,7 @@ func (c *eventsRebuildCmd) Run(g *globals) error {
 	}
 	m := newMeter(shown)
 	begun := time.Now()
-	done, err := c.cluster().Rebuild(g.ctx, db, kafka.RebuildOptions{Replicas: c.Replicas, Patience: c.Wait, Tell: m.show})
+	done, err := cluster.Rebuild(g.ctx, db, kafka.RebuildOptions{Replicas: c.Replicas, Patience: c.Wait, Tell: m.show})
 	m.end()
 	if errors.Is(err, kafka.ErrRelayAtWork) {
 		return err
@@ -55,12 +59,12 @@ func (c *eventsRebuildCmd) Run(g *globals) error {
 	if c.JSON {
 		return json.NewEncoder(g.out).Encode(map[string]any{"events": done.Events, "rows": done.Rows, "epoch": done.Epoch, "took_ms": time.Since(begun).Milliseconds()})
 	}
-	_, err = fmt.Fprintf(g.out, "%d events stand on %s again, %d of them for the first time; epoch %d, %s.\n", done.Events, c.cluster().Names.Events, done.Rows, done.Epoch, time.Since(begun).Round(time.Millisecond))
+	_, err = fmt.Fprintf(g.out, "%d events stand on %s again, %d of them for the first time; epoch %d, %s.\n", done.Events, cluster.Names.Events, done.Rows, done.Epoch, time.Since(begun).Round(time.Millisecond))
 	return err
 }
 
 // explain says what a rebuild would do, and changes nothing.
-func (c *eventsRebuildCmd) explain(g *globals, db *postgres.DB) error {
+func (c *eventsRebuildCmd) explain(g *globals, db *postgres.DB, cluster kafka.Cluster) error {
 	events, err := db.HistorySize(g.ctx)
 	if err != nil {
 		return err
@@ -69,9 +73,9 @@ func (c *eventsRebuildCmd) explain(g *globals, db *postgres.DB) error {
 	if err != nil {
 		return err
 	}
-	names := c.cluster().Names
+	names := cluster.Names
 	topics := "as they must be"
-	if err := c.cluster().Check(g.ctx); errors.Is(err, kafka.ErrTopic) {
+	if err := cluster.Check(g.ctx); errors.Is(err, kafka.ErrTopic) {
 		topics = err.Error()
 	} else if err != nil {
 		return err

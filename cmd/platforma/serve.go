@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/payment/manual"
@@ -33,11 +35,12 @@ type serveCmd struct {
 	SMTP          string   `required:"" env:"PLATFORMA_SMTP" help:"host:port of the mail relay; it must speak TLS."`
 	SMTPUser      string   `env:"PLATFORMA_SMTP_USER" help:"Login at the mail relay."`
 	SMTPPassword  string   `env:"PLATFORMA_SMTP_PASSWORD_FILE" type:"existingfile" help:"File with the password at the mail relay."`
-	SMTPCA        string   `env:"PLATFORMA_SMTP_CA" type:"existingfile" help:"PEM file of the mail relay's authority, when it is not a public one."`
+	SMTPCA        string   `name:"smtp-ca" env:"PLATFORMA_SMTP_CA" type:"existingfile" help:"PEM file of the mail relay's authority, when it is not a public one."`
 	MailFrom      string   `required:"" env:"PLATFORMA_MAIL_FROM" help:"Sender of all mail."`
 	CredentialKEK string   `env:"PLATFORMA_CREDENTIAL_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' credential keysets. For workers; give it to no other process."`
 	PassphraseKEK string   `env:"PLATFORMA_PASSPHRASE_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the tenants' passphrase keysets. For workers and the portal."`
 	WebhookKEK    string   `env:"PLATFORMA_WEBHOOK_KEK" type:"existingfile" help:"File (mode 0600) with the key that wraps the signing secrets of webhooks. For API, portal and workers; without it there are no webhooks."`
+	Development   bool     `env:"PLATFORMA_DEVELOPMENT" help:"Accept the embedded development broker, which keeps no second copy of anything. Never in production."`
 	Verbose       bool     `short:"v" help:"Log the details too."`
 }
 
@@ -45,6 +48,9 @@ type serveCmd struct {
 func (c *serveCmd) Run(g *globals) error {
 	cfg, err := c.config(g)
 	if err != nil {
+		return err
+	}
+	if err := c.meet(g.ctx, cfg); err != nil {
 		return err
 	}
 	p, err := process.Start(g.ctx, cfg)
@@ -81,9 +87,28 @@ func (c *serveCmd) Run(g *globals) error {
 	return errors.Join(err, p.Stop(ctx))
 }
 
+// meet asks the brokers who they are, and refuses those of development (events.md, 5) and those that refuse us.
+// Brokers that are away stop nobody: orders are taken and carried out without them (D20).
+func (c *serveCmd) meet(ctx context.Context, cfg process.Config) error {
+	id, err := cfg.Kafka.Identify(ctx)
+	switch {
+	case errors.Is(err, kafka.ErrAccess), ctx.Err() != nil:
+		return err
+	case err != nil:
+		cfg.Log.Warn("the Kafka brokers do not answer; starting without them", "error", err)
+	case id == embedded.KafkaClusterID && !c.Development:
+		return fmt.Errorf("%s is the embedded development broker: it has no second copy of anything, so serve refuses it; name the brokers of your Kafka, or say --development (PLATFORMA_DEVELOPMENT) where nothing matters", strings.Join(c.KafkaBrokers, ","))
+	}
+	return nil
+}
+
 func (c *serveCmd) config(g *globals) (process.Config, error) {
+	cluster, err := c.cluster()
+	if err != nil {
+		return process.Config{}, err
+	}
 	cfg := process.Config{
-		DatabaseURL: c.DatabaseURL, Kafka: c.cluster(), Installation: c.Installation, Clock: process.WallClock(1), Log: logTo(g.err, c.Verbose),
+		DatabaseURL: c.DatabaseURL, Kafka: cluster, Installation: c.Installation, Clock: process.WallClock(1), Log: logTo(g.err, c.Verbose),
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Payments:  map[string]payment.Provider{manual.Name: manual.Provider{}},
 		PublicURL: c.PublicURL,

@@ -109,7 +109,7 @@ func newProduction(t *testing.T) production {
 		return ok
 	})
 	p.credentials, p.passphrases = keyFile(t, "a", 0o600), keyFile(t, "b", 0o600)
-	p.env = append(p.env, "PLATFORMA_INSTALLATION=shop", "PLATFORMA_SIM_URL="+p.sim, "PLATFORMA_SMTP="+inbox.SMTPAddr(), "PLATFORMA_SMTP_CA="+inbox.CAFile(),
+	p.env = append(p.env, "PLATFORMA_DEVELOPMENT=true", "PLATFORMA_INSTALLATION=shop", "PLATFORMA_SIM_URL="+p.sim, "PLATFORMA_SMTP="+inbox.SMTPAddr(), "PLATFORMA_SMTP_CA="+inbox.CAFile(),
 		"PLATFORMA_MAIL_FROM=delivery@shop.example", "PLATFORMA_PUBLIC_URL=https://shop.example")
 	return p
 }
@@ -168,6 +168,9 @@ func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
 		"a key that others may read": {p.keys(p.credentials, keyFile(t, "c", 0o644)), "chmod 600"},
 		"one key for both":           {p.keys(p.credentials, p.credentials), "keys of their own"},
 		"a key of both for webhooks": {append(p.keys(p.credentials, p.passphrases), "PLATFORMA_WEBHOOK_KEK="+keyFile(t, "b", 0o600)), "webhooks need a key of their own"},
+		"a login without TLS":        {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+p.credentials, "KAFKA_MECHANISM=PLAIN"), "--kafka-tls or --kafka-ca"},
+		"a login in an open file":    {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+keyFile(t, "c", 0o644)), "chmod 600"},
+		"the embedded broker":        {append(keys, "PLATFORMA_DEVELOPMENT=false"), "is the embedded development broker"},
 		"a role that there is not":   {append(keys, "PLATFORMA_ROLES=api,cook"), `no role "cook"`},
 		"a database without tables":  {append(keys, "DATABASE_URL="+empty.OwnerURL()), "run platforma migrate"},
 		"an address that is taken":   {append(keys, "PLATFORMA_LISTEN="+strings.TrimPrefix(p.sim, "http://")), "address already in use"},

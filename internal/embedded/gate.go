@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -13,6 +14,7 @@ import (
 type gate struct {
 	addr  net.Addr
 	known func(request int16) bool
+	tls   *tls.Config // nil: none is spoken
 
 	mu      sync.Mutex
 	ln      net.Listener           // guarded by mu; nil while shut
@@ -32,9 +34,9 @@ var (
 	errLost     = errors.New("lost on purpose")
 )
 
-func newGate(ln net.Listener, known func(int16) bool) *gate {
+func newGate(ln net.Listener, known func(int16) bool, conf *tls.Config) *gate {
 	return &gate{
-		addr: ln.Addr(), known: known, ln: ln,
+		addr: ln.Addr(), known: known, tls: conf, ln: ln,
 		changed: make(chan struct{}), conns: make(map[*gateConn]struct{}),
 		loseAnswers: make(map[int16]int), loseRequests: make(map[int16]int),
 	}
@@ -76,6 +78,9 @@ func (g *gate) admit(ln net.Listener, conn net.Conn, err error) *gateConn {
 	if g.ln != ln {
 		_ = conn.Close()
 		return nil
+	}
+	if g.tls != nil {
+		conn = tls.Server(conn, g.tls) // it shakes hands with the first read
 	}
 	c := &gateConn{Conn: conn, gate: g, asked: make(map[int32]int16)}
 	g.conns[c] = struct{}{}

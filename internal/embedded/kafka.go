@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,12 +32,18 @@ type KafkaConfig struct {
 	// Settings are broker settings by their Kafka names, such as
 	// "group.consumer.session.timeout.ms". nil leaves them as they are.
 	Settings map[string]string
-	// Users asks everybody for a login (SASL PLAIN), by these names and passwords: "admin" may do anything,
+	// Users asks everybody for a login (SASL PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512), by these names and passwords: "admin" may do anything,
 	// the others what access control lists allow. nil asks nobody, and allows everything. Not with a Dir.
 	Users map[string]string
+	// TLS is spoken with everybody, where it is not nil.
+	TLS *tls.Config
 	// Log is told, in single lines, what a person should know. nil is silent.
 	Log io.Writer
 }
+
+// KafkaClusterID is the cluster id of every embedded broker, by which a process can tell it from a real one.
+// Folders keep the id they were made with, and the oldest ones have this one.
+const KafkaClusterID = "kfake"
 
 // Kafka is the embedded development broker: one node, no replicas, no topics made by themselves. It
 // runs in this process and is safe for concurrent use.
@@ -261,10 +268,11 @@ func (k *Kafka) open(port int) error {
 	if k.addr == "" { // set once: Addr reads it without the mutex
 		k.addr = l.Addr().String()
 	}
-	k.gate = newGate(l, func(key int16) bool { return kmsg.RequestForKey(key) != nil })
+	k.gate = newGate(l, func(key int16) bool { return kmsg.RequestForKey(key) != nil }, k.cfg.TLS)
 	k.fresh = true
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
+		kfake.ClusterID(KafkaClusterID),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return k.gate, nil }),
 		kfake.BrokerConfigs(k.cfg.Settings),
 	}
@@ -302,11 +310,13 @@ func (k *Kafka) users() []kfake.Opt {
 	}
 	opts := []kfake.Opt{kfake.EnableSASL(), kfake.EnableACLs()}
 	for name, password := range k.cfg.Users {
-		if name == "admin" {
-			opts = append(opts, kfake.Superuser("PLAIN", name, password))
-			continue
+		for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+			if name == "admin" {
+				opts = append(opts, kfake.Superuser(mechanism, name, password))
+				continue
+			}
+			opts = append(opts, kfake.User(mechanism, name, password))
 		}
-		opts = append(opts, kfake.User("PLAIN", name, password))
 	}
 	return opts
 }

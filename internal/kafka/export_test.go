@@ -15,6 +15,9 @@ func (c *Consumer) Forget(after time.Duration) {
 	c.options = append(c.options, kgo.SessionTimeout(after))
 }
 
+// Client opens a client that reaches the brokers as the cluster says.
+func (c Cluster) Client() (*kgo.Client, error) { return c.client() }
+
 // With adds options to every client of the cluster: how a test logs in.
 func (c Cluster) With(opts ...kgo.Opt) Cluster {
 	c.options = append(slices.Clone(c.options), opts...)

@@ -26,9 +26,9 @@ func as(user string) kgo.Opt {
 }
 
 // grant gives the grants to the users of their names.
-func grant(t *testing.T, b *kafkatest.Broker, list []kafka.Grant) {
+func grant(t *testing.T, admin kafka.Cluster, list []kafka.Grant) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), as("admin"))
+	cl, err := admin.Client()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestOnlyTheRelayMayWriteEvents(t *testing.T) {
 	if err := b.With(as("admin")).Apply(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	grant(t, b, b.Names.Grants("audit"))
+	grant(t, b.With(as("admin")), b.Names.Grants("audit"))
 
 	m := newMemory()
 	m.commit(app.OutboxRow{ID: m.draw(), Record: record(t, orderID(1), 1, order.EvCreated)})

@@ -1,0 +1,39 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/platforma-cloud/orders/internal/embedded"
+)
+
+func TestTopicsAreAppliedByWhoLogsInAndNothingSaysThePassword(t *testing.T) {
+	t.Parallel()
+	const right, wrong = "correct-horse", "swordfish-and-chips"
+	k, err := embedded.StartKafka(embedded.KafkaConfig{Users: map[string]string{"admin": right}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = k.Close() })
+	file := filepath.Join(t.TempDir(), "password")
+	for _, c := range []struct {
+		password, want string
+		well           bool
+	}{
+		{wrong, "refuse user or password; check --kafka-user", false},
+		{right, "The topics are as they must be.", true},
+	} {
+		if err := os.WriteFile(file, []byte(c.password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		said, err := run(t, []string{"KAFKA_BROKERS=" + k.Addr()}, "kafka", "apply", "--replicas", "1", "--kafka-user", "admin", "--kafka-password", file)
+		if (err == nil) != c.well || !strings.Contains(said, c.want) {
+			t.Errorf("kafka apply: %v, it should say %q:\n%s", err, c.want, said)
+		}
+		if strings.Contains(said, c.password) {
+			t.Errorf("kafka apply says the password:\n%s", said)
+		}
+	}
+}
