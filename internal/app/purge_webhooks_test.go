@@ -185,6 +185,20 @@ func TestAPileOfOldDeliveriesIsRemovedInOneTurn(t *testing.T) {
 	h.wantPurged(2400)
 }
 
+// awaitBlocked waits until a login waits for another's lock.
+func (h *hooks) awaitBlocked(login string) {
+	h.t.Helper()
+	super, until := h.DB.Super(h.t), time.Now().Add(20*time.Second)
+	for waiting := 0; waiting == 0; {
+		if time.Now().After(until) {
+			h.t.Fatalf("%s waits for no lock", login)
+		}
+		if err := super.QueryRow(h.t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = $1 AND wait_event_type = 'Lock'`, login).Scan(&waiting); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
 // Somebody replays a delivery at the very moment at which it is old enough to go: it stays, with its log.
 func TestAReplayBeforeThePurgeCommitsKeepsTheDelivery(t *testing.T) {
 	t.Parallel()
@@ -193,7 +207,6 @@ func TestAReplayBeforeThePurgeCommitsKeepsTheDelivery(t *testing.T) {
 	h.Settle(h.Draft("per_item", world.VPS()).Order.ID)
 	p := h.only(e)
 	h.Clock.Advance(31 * 24 * time.Hour)
-	super := h.DB.Super(t)
 	replay, err := h.DB.Super(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -209,11 +222,7 @@ func TestAReplayBeforeThePurgeCommitsKeepsTheDelivery(t *testing.T) {
 		}
 		purged <- n
 	}()
-	for waiting, until := 0, time.Now().Add(20*time.Second); waiting == 0 && time.Now().Before(until); {
-		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'platforma_worker' AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h.awaitBlocked("platforma_worker")
 	if err := replay.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -222,5 +231,37 @@ func TestAReplayBeforeThePurgeCommitsKeepsTheDelivery(t *testing.T) {
 	}
 	if got := h.only(e); got.State != app.PostingPending || len(got.Log) != 1 {
 		t.Errorf("%+v, want it pending with the log of its first call", got)
+	}
+}
+
+// The other way round the replay finds nothing, and leaves no work without a delivery behind.
+func TestAReplayAfterThePurgeBeganFindsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t)
+	e := h.add("/hook", order.EvCreated).ID
+	h.Settle(h.Draft("per_item", world.VPS()).Order.ID)
+	p := h.only(e)
+	h.Clock.Advance(31 * 24 * time.Hour)
+	purge, err := h.DB.Super(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := purge.Exec(t.Context(), `SELECT platforma.purge_webhooks($1, $1, 10)`, h.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	replayed := make(chan error, 1)
+	go func() {
+		_, err := h.Verbs.API.ReplayPosting(context.WithoutCancel(t.Context()), h.admin(), e, p.ID)
+		replayed <- err
+	}()
+	h.awaitBlocked("platforma_api")
+	if err := purge.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-replayed; codeOf(err) != fault.CodeNotFound {
+		t.Errorf("replay: %v, want what is absent", err)
+	}
+	if n := h.Count(`SELECT count(*) FROM platforma.saga_units WHERE kind = 6 AND state <> 3`); n != 0 {
+		t.Errorf("%d units wait without a delivery", n)
 	}
 }

@@ -145,7 +145,8 @@ func (x *tx) LockEndpoint(ctx context.Context, e app.EndpointID, also app.Postin
 		if also.IsZero() {
 			return
 		}
-		each(b.Queue(sqlPosting, uid(x.tenant), uid(e), uid(also)), func(r pgx.Rows) (err error) {
+		// Locked too: a purge knows nothing of the endpoint's lock.
+		each(b.Queue(sqlPosting+` FOR NO KEY UPDATE`, uid(x.tenant), uid(e), uid(also)), func(r pgx.Rows) (err error) {
 			found = true
 			f.Posting, err = scanPosting(r)
 			return err
