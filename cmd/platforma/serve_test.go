@@ -182,3 +182,21 @@ func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
 		}
 	}
 }
+
+func TestServeStartsWhileTheBrokersAreAway(t *testing.T) {
+	t.Parallel()
+	p := newProduction(t)
+	address := freeAddress(t)
+	said := background(t, append(p.env, "KAFKA_BROKERS="+freeAddress(t), "PLATFORMA_ROLES=api", "PLATFORMA_LISTEN="+address), "serve")
+	until(t, ready, "the API", func() bool {
+		resp, err := http.Get("http://" + address + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	if want := "the Kafka brokers do not answer; starting without them"; !strings.Contains(said.String(), want) {
+		t.Errorf("serve should say %q:\n%s", want, said)
+	}
+}

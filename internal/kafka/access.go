@@ -123,10 +123,10 @@ func (a Access) password() (string, error) {
 		return "", fmt.Errorf("open Kafka's password file: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("Kafka's password file %s is no regular file", a.PasswordFile)
+		return "", fmt.Errorf("password file %s of Kafka is no regular file", a.PasswordFile)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("Kafka's password file %s has mode %04o: make it 0600 (chmod 600), and change the password if others may have read it", a.PasswordFile, info.Mode().Perm())
+		return "", fmt.Errorf("password file %s of Kafka has mode %04o: make it 0600 (chmod 600), and change the password if others may have read it", a.PasswordFile, info.Mode().Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
 	if err != nil {
@@ -134,7 +134,7 @@ func (a Access) password() (string, error) {
 	}
 	pass := strings.TrimRight(string(text), "\r\n")
 	if pass == "" || len(text) > maxPassword {
-		return "", fmt.Errorf("Kafka's password file %s holds no password, or more than one of %d bytes", a.PasswordFile, maxPassword)
+		return "", fmt.Errorf("password file %s of Kafka holds no password, or more than one of %d bytes", a.PasswordFile, maxPassword)
 	}
 	return pass, nil
 }
