@@ -2,15 +2,22 @@ package kafka_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/kafka"
@@ -52,29 +59,24 @@ func TestBrokerThatIsAwayHoldsUpNobodyAndWhatWasWrittenFollows(t *testing.T) {
 	if soak() {
 		away = time.Minute
 	}
-	b, s := kafkatest.New(t), newStore(t, 20)
-	k := b.NeedEmbedded(t)
+	b, s := newMortal(t), newStore(t, 20)
 	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
 	start(t, r.RunForever)
 	s.drained(t)
 	with, n := s.timed(t, 4, away)
 	s.drained(t)
-	if err := k.StopBroker(); err != nil {
-		t.Fatal(err)
-	}
+	b.kill(t)
 	without, m := s.timed(t, 4, away)
 	left := s.count(t, `SELECT count(*) FROM outbox`)
 	if left < m/2 {
 		t.Errorf("%d rows wait after %d changes without a broker", left, m)
 	}
 	kafkatest.Eventually(t, "the relay says that it fails", func() bool { return r.Status().Failing })
-	if err := k.StartBroker(); err != nil {
-		t.Fatal(err)
-	}
+	b.restart(t)
 	back := time.Now()
 	s.drained(t)
 	t.Logf("99 %% of changes within %s with the broker (%d), %s without (%d); %d events followed within %s of its return", with, n, without, m, left, time.Since(back))
-	wantOnceInOrder(t, events(t, b), s.events(t))
+	wantOnceInOrder(t, events(t, b.Broker), s.events(t))
 	if s := r.Status(); s.Failing || !s.Leader {
 		t.Errorf("status %+v after the broker came back", s)
 	}
@@ -94,8 +96,54 @@ func runBroker(dir string) {
 	select {} // until it is killed
 }
 
-// broker starts an embedded broker in a process of its own, and tells where it answers.
-func broker(t testing.TB, dir string) (*exec.Cmd, string) {
+// mortal is a broker in a process of its own that a test kills, and starts again on what it left: an Apache
+// Kafka when the suite runs on a real one, else the embedded one.
+type mortal struct {
+	*kafkatest.Broker
+	start func(testing.TB) *exec.Cmd // gives it once it answers
+	child *exec.Cmd
+}
+
+func newMortal(t *testing.T) *mortal {
+	t.Helper()
+	m := &mortal{Broker: &kafkatest.Broker{Cluster: kafka.Cluster{Names: kafka.StandardNames()}}}
+	dir := t.TempDir()
+	if os.Getenv(kafkatest.Variable) != "" {
+		port := freePorts(t)
+		m.Brokers = []string{net.JoinHostPort("127.0.0.1", strconv.Itoa(port))}
+		m.start = func(t testing.TB) *exec.Cmd { return apacheBroker(t, dir, m.Brokers[0], port) }
+	} else {
+		m.start = func(t testing.TB) *exec.Cmd {
+			cmd, addr := embeddedBroker(t, dir)
+			if m.Brokers != nil && m.Brokers[0] != addr {
+				t.Fatalf("the broker came back at %s, was at %s", addr, m.Brokers[0])
+			}
+			m.Brokers = []string{addr}
+			return cmd
+		}
+	}
+	m.child = m.start(t)
+	t.Cleanup(func() { m.kill(t) })
+	kafkatest.Eventually(t, "topics made", func() bool { return m.Apply(t.Context(), 1) == nil })
+	return m
+}
+
+// kill is a SIGKILL of the broker's own process.
+func (m *mortal) kill(t testing.TB) {
+	t.Helper()
+	if err := m.child.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatalf("kill the broker: %v", err)
+	}
+	_ = m.child.Wait()
+}
+
+func (m *mortal) restart(t testing.TB) {
+	t.Helper()
+	m.child = m.start(t)
+}
+
+// embeddedBroker starts an embedded broker in a process of its own, and tells where it answers.
+func embeddedBroker(t testing.TB, dir string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), brokerVariable+"="+dir)
@@ -107,7 +155,6 @@ func broker(t testing.TB, dir string) (*exec.Cmd, string) {
 	if err != nil {
 		t.Fatalf("start a broker process: %v", err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.Fatalf("read the broker's address: %v", err)
@@ -115,43 +162,74 @@ func broker(t testing.TB, dir string) (*exec.Cmd, string) {
 	return cmd, strings.TrimSpace(line)
 }
 
-// The embedded broker's process is killed while relay and writers work, and started again on its folder.
-func TestEmbeddedBrokerKilledUnderLoadComesBackWithEachEventOnce(t *testing.T) {
+// apacheBroker starts an Apache Kafka of the test's own and waits until it answers.
+func apacheBroker(t testing.TB, dir, addr string, port int) *exec.Cmd {
+	t.Helper()
+	log, err := os.OpenFile(filepath.Join(dir, "broker.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close() // the process has its own copy
+	cmd := exec.Command("kafkatest/apache/kafka.sh", "run")
+	cmd.Env = append(os.Environ(), "PLATFORMA_KAFKA_RUN="+dir, "PLATFORMA_KAFKA_PORT="+strconv.Itoa(port))
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start Apache Kafka: %v", err)
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	kafkatest.Eventually(t, "Apache Kafka answers at "+addr, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		return cl.Ping(ctx) == nil
+	})
+	return cmd
+}
+
+// freePorts gives a port that is free together with the next one. They are not of those that the kernel gives
+// to outgoing connections: a client that dials a broker that is away could be given the broker's own.
+func freePorts(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 16000 + 2*rand.IntN(8000)
+		if free(port) && free(port+1) {
+			return port
+		}
+	}
+	t.Fatal("no two free ports in a hundred draws")
+	return 0
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// The broker's process is killed while relay and writers work, and started again on its folder.
+func TestBrokerKilledUnderLoadComesBackWithEachEventOnce(t *testing.T) {
 	t.Parallel()
 	kills := 4
 	if soak() {
 		kills = 40
 	}
-	if os.Getenv(kafkatest.Variable) != "" {
-		t.Skip("not run: it kills the embedded broker")
-	}
-	s, dir := newStore(t, 20), t.TempDir()
-	cmd, addr := broker(t, dir)
-	b := &kafkatest.Broker{Cluster: kafka.Cluster{Brokers: []string{addr}, Names: kafka.StandardNames()}}
-	if err := b.Apply(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
-	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
+	m, s := newMortal(t), newStore(t, 20)
+	r := kafka.NewRelay(m.Cluster, 0, "test", s.Relay(t), logger(t))
 	start(t, r.RunForever)
 	stop := s.writing(t)
 	for range kills {
 		seen := s.events(t)
-		kafkatest.Eventually(t, "the relay works under load", func() bool { return r.Status().Leader && s.events(t) > seen+50 })
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		var again string
-		if cmd, again = broker(t, dir); again != addr {
-			t.Fatalf("the broker came back at %s, was at %s", again, addr)
-		}
+		kafkatest.Eventually(t, "the relay works under load", func() bool { return r.Status().Leader && !r.Status().Failing && s.events(t) > seen+50 })
+		m.kill(t)
+		m.restart(t)
 	}
 	stop()
 	s.drained(t)
-	t.Logf("%d kills of the broker's process", kills)
-	wantOnceInOrder(t, events(t, b), s.events(t))
-	if err := cmd.Process.Kill(); err != nil {
-		t.Error(err)
-	}
-	_ = cmd.Wait()
+	t.Logf("%d kills of the broker's process, %d events", kills, s.events(t))
+	wantOnceInOrder(t, events(t, m.Broker), s.events(t))
 }

@@ -93,7 +93,19 @@ func TestKcatReadsTheSameKeysHeadersAndBytesAndNothingAborted(t *testing.T) {
 	}
 	b := kafkatest.New(t)
 	want := published(t, b)
-	out := output(t, nil, "kcat", "-b", b.Brokers[0], "-C", "-t", b.Names.Events, "-X", "isolation.level=read_committed", "-J", "-e", "-q")
+	committed := []string{"-b", b.Brokers[0], "-X", "isolation.level=read_committed", "-J", "-e", "-q"}
+	wantToldByKcat(t, want, output(t, nil, "kcat", append(committed, "-C", "-t", b.Names.Events)...))
+	// As the one member of a group, which is given all partitions, commits how far it came and leaves.
+	member := append(committed, "-X", "auto.offset.reset=earliest", "-G", "kcat-"+b.Names.Events, b.Names.Events)
+	wantToldByKcat(t, want, output(t, nil, "kcat", member...))
+	if again := output(t, nil, "kcat", member...); len(again) > 0 {
+		t.Errorf("the next member of the group read again:\n%s", again)
+	}
+}
+
+// wantToldByKcat compares what kcat printed with what was written, each order's events in their order.
+func wantToldByKcat(t *testing.T, want []string, out []byte) {
+	t.Helper()
 	var got []string
 	next := map[string]int{}
 	for _, l := range strings.Split(strings.TrimSpace(string(out)), "\n") {

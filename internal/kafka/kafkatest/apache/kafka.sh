@@ -3,19 +3,24 @@
 #
 #   kafka.sh start       fetches Kafka on first use, starts it empty, returns when it answers
 #   kafka.sh stop        ends it
+#   kafka.sh run         becomes a broker on what the last one left, for a test that kills it
 #   kafka.sh consume N   prints the first N committed records of order-events with Kafka's own console
 #                        consumer: an outside witness (TOPIC names another topic)
 #
 # Then: PLATFORMA_TEST_KAFKA=127.0.0.1:19092 go test ./internal/kafka/...
 #
-# PLATFORMA_KAFKA_DIR keeps the jars (about 120 MB), data and log; default ~/.cache/platforma-kafka.
+# PLATFORMA_KAFKA_DIR keeps the jars (about 120 MB); default ~/.cache/platforma-kafka.
+# PLATFORMA_KAFKA_RUN keeps data and log of one broker; default the same.
+# PLATFORMA_KAFKA_PORT is where it listens, and on the next port its controller; default 19092.
 # Where Maven cannot fetch it the run fails: it is then "not run", never "passed".
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 dir=${PLATFORMA_KAFKA_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/platforma-kafka}
-address=127.0.0.1:19092
-pidfile=$dir/broker.pid
+run=${PLATFORMA_KAFKA_RUN:-$dir}
+port=${PLATFORMA_KAFKA_PORT:-19092}
+address=127.0.0.1:$port
+pidfile=$run/broker.pid
 
 # kafka CLASS ARGS… runs one of Kafka's programs. The * stays quoted: Java expands it.
 kafka() {
@@ -38,24 +43,31 @@ answers() {
 	kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "$address" --list >/dev/null 2>&1
 }
 
+# broker becomes the broker, so that the pid is its own. It formats its data folder when there is none.
+broker() {
+	mkdir -p "$dir" "$run"
+	fetch
+	sed -e "s|@DATA@|$run/data|" -e "s|@PORT@|$port|" -e "s|@CONTROLLER@|$((port + 1))|" "$here/server.properties" >"$run/server.properties"
+	[ -f "$run/data/meta.properties" ] ||
+		kafka kafka.tools.StorageTool format --standalone -c "$run/server.properties" \
+			-t "$(kafka kafka.tools.StorageTool random-uuid)" >/dev/null
+	exec java -Xms512m -Xmx512m -XX:+UseSerialGC -Dlog4j2.configurationFile="$here/log4j2.properties" \
+		-cp "$dir/libs/*" kafka.Kafka "$run/server.properties"
+}
+
 start() {
 	if running; then
 		echo "Kafka is running already (pid $(cat "$pidfile"))"
 		return
 	fi
-	mkdir -p "$dir"
-	fetch
-	rm -rf "$dir/data"
-	sed "s|@DATA@|$dir/data|" "$here/server.properties" >"$dir/server.properties"
-	kafka kafka.tools.StorageTool format --standalone -c "$dir/server.properties" \
-		-t "$(kafka kafka.tools.StorageTool random-uuid)" >/dev/null
-	# exec, so that the pid is the broker's own.
-	(exec java -Xms512m -Xmx512m -XX:+UseSerialGC -Dlog4j2.configurationFile="$here/log4j2.properties" \
-		-cp "$dir/libs/*" kafka.Kafka "$dir/server.properties" >"$dir/broker.log" 2>&1) &
+	mkdir -p "$run"
+	fetch # here, where it may take its time
+	rm -rf "$run/data"
+	broker >"$run/broker.log" 2>&1 &
 	echo $! >"$pidfile"
 	for _ in $(seq 60); do
 		if ! running; then
-			cat "$dir/broker.log" >&2
+			cat "$run/broker.log" >&2
 			echo "Kafka ended while starting" >&2
 			exit 1
 		fi
@@ -65,7 +77,7 @@ start() {
 		fi
 		sleep 1
 	done
-	echo "Kafka does not answer after a minute, see $dir/broker.log" >&2
+	echo "Kafka does not answer after a minute, see $run/broker.log" >&2
 	exit 1
 }
 
@@ -97,9 +109,10 @@ consume() {
 case ${1:-} in
 start) start ;;
 stop) stop ;;
+run) broker ;;
 consume) consume "${2:?how many records}" ;;
 *)
-	sed -n '2,14p' "$0" >&2
+	sed -n '2,17p' "$0" >&2
 	exit 2
 	;;
 esac
