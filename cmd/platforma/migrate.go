@@ -1,13 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"strings"
 
-	"github.com/platforma-cloud/orders/internal/app"
-	"github.com/platforma-cloud/orders/internal/event"
-	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/process"
 )
 
@@ -24,66 +19,4 @@ func (c *migrateCmd) Run(g *globals) error {
 	}
 	_, err := fmt.Fprintln(g.out, "The database is up to date.")
 	return err
-}
-
-// brokers is how a command reaches Kafka, and who it is there.
-type brokers struct {
-	KafkaBrokers   []string `env:"KAFKA_BROKERS" required:"" help:"host:port of the brokers."`
-	KafkaTLS       bool     `name:"kafka-tls" env:"KAFKA_TLS" help:"Speak TLS with the brokers."`
-	KafkaCA        string   `name:"kafka-ca" env:"KAFKA_CA" type:"existingfile" placeholder:"FILE" help:"PEM file of the brokers' authority, when it is not a public one; implies --kafka-tls."`
-	KafkaUser      string   `env:"KAFKA_USER" help:"Login at the brokers."`
-	KafkaPassword  string   `env:"KAFKA_PASSWORD_FILE" type:"existingfile" placeholder:"FILE" help:"File (mode 0600) with the password at the brokers."`
-	KafkaMechanism string   `env:"KAFKA_MECHANISM" enum:"SCRAM-SHA-512,SCRAM-SHA-256,PLAIN" default:"SCRAM-SHA-512" help:"How to log in at the brokers; PLAIN needs TLS."`
-}
-
-func (b brokers) cluster() (kafka.Cluster, error) {
-	return kafka.Cluster{Brokers: b.KafkaBrokers, Names: kafka.StandardNames()}.Through(kafka.Access{
-		TLS: b.KafkaTLS, CAFile: b.KafkaCA, User: b.KafkaUser, PasswordFile: b.KafkaPassword, Mechanism: b.KafkaMechanism,
-	})
-}
-
-// reached is the cluster of a command that cannot do without it: brokers that are away or refuse us are an error.
-func (b brokers) reached(ctx context.Context) (kafka.Cluster, error) {
-	cluster, err := b.cluster()
-	if err != nil {
-		return cluster, err
-	}
-	_, err = cluster.Identify(ctx)
-	return cluster, err
-}
-
-type kafkaApplyCmd struct {
-	brokers
-	Replicas int `default:"3" help:"Copies of each topic."`
-}
-
-func (c *kafkaApplyCmd) Run(g *globals) error {
-	cluster, err := c.reached(g.ctx)
-	if err != nil {
-		return err
-	}
-	if err := cluster.Apply(g.ctx, c.Replicas); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprint(g.out, "The topics are as they must be. Where the brokers enforce access control lists, nobody but the relay\nmay write events:\n\n"); err != nil {
-		return err
-	}
-	var rows [][]string
-	for _, r := range cluster.Names.Grants(groups(cluster.Names)...) {
-		name := r.Name
-		if r.Prefix {
-			name += "*"
-		}
-		rows = append(rows, []string{r.Who, r.Resource, name, strings.Join(r.Operations, " ")})
-	}
-	return table(g.out, "  WHO RESOURCE NAME MAY", rows)
-}
-
-// groups are those of the consumers.
-func groups(n kafka.Names) []string {
-	var names []string
-	for _, who := range append(app.Parking(), string(event.Audit)) {
-		names = append(names, n.Group(who))
-	}
-	return names
 }

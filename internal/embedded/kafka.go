@@ -32,8 +32,9 @@ type KafkaConfig struct {
 	// Settings are broker settings by their Kafka names, such as
 	// "group.consumer.session.timeout.ms". nil leaves them as they are.
 	Settings map[string]string
-	// Users asks everybody for a login (SASL PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512), by these names and passwords: "admin" may do anything,
-	// the others what access control lists allow. nil asks nobody, and allows everything. Not with a Dir.
+	// Users asks everybody for a login (SASL PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512), by these names and
+	// passwords: "admin" may do anything, the others what access control lists allow. nil asks nobody, and
+	// allows everything. Not with a Dir.
 	Users map[string]string
 	// TLS is spoken with everybody, where it is not nil.
 	TLS *tls.Config
