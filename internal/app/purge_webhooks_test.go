@@ -153,13 +153,20 @@ func TestWhatADeletedEndpointLeftIsRemovedThirtyDaysLater(t *testing.T) {
 	h.CheckWorld()
 }
 
-func TestAReplayOfWhatWasRemovedFindsNothing(t *testing.T) {
-	t.Parallel()
+// takenLongAgo has an endpoint with one delivery, which was taken so long ago that it is kept no longer.
+func takenLongAgo(t *testing.T) (*hooks, app.EndpointID, app.Posting) {
+	t.Helper()
 	h := newHooks(t)
 	e := h.add("/hook", order.EvCreated).ID
 	h.Settle(h.Draft("per_item", world.VPS()).Order.ID)
 	p := h.only(e)
 	h.Clock.Advance(31 * 24 * time.Hour)
+	return h, e, p
+}
+
+func TestAReplayOfWhatWasRemovedFindsNothing(t *testing.T) {
+	t.Parallel()
+	h, e, p := takenLongAgo(t)
 	h.wantPurged(1)
 	if _, err := h.Verbs.API.ReplayPosting(t.Context(), h.admin(), e, p.ID); codeOf(err) != fault.CodeNotFound {
 		t.Errorf("replay: %v, want what is absent", err)
@@ -202,11 +209,7 @@ func (h *hooks) awaitBlocked(login string) {
 // Somebody replays a delivery at the very moment at which it is old enough to go: it stays, with its log.
 func TestAReplayBeforeThePurgeCommitsKeepsTheDelivery(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	e := h.add("/hook", order.EvCreated).ID
-	h.Settle(h.Draft("per_item", world.VPS()).Order.ID)
-	p := h.only(e)
-	h.Clock.Advance(31 * 24 * time.Hour)
+	h, e, p := takenLongAgo(t)
 	replay, err := h.DB.Super(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -237,11 +240,7 @@ func TestAReplayBeforeThePurgeCommitsKeepsTheDelivery(t *testing.T) {
 // The other way round the replay finds nothing, and leaves no work without a delivery behind.
 func TestAReplayAfterThePurgeBeganFindsNothing(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	e := h.add("/hook", order.EvCreated).ID
-	h.Settle(h.Draft("per_item", world.VPS()).Order.ID)
-	p := h.only(e)
-	h.Clock.Advance(31 * 24 * time.Hour)
+	h, e, p := takenLongAgo(t)
 	purge, err := h.DB.Super(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
