@@ -328,6 +328,19 @@ func TestDeskMovesRefundsAndLettersWithAReason(t *testing.T) {
 	mustContain(t, olga.get("/desk/refunds"), "No refund waits for a hand.")
 }
 
+func TestTheDeskSaysWhatIsBehindAndWhatTryingAgainVoids(t *testing.T) {
+	t.Parallel()
+	s := portaltest.NewStory(newClock().Now)
+	server := serve(t, s, nil)
+	olga := signedIn(t, server, s.Olga)
+	mustContain(t, olga.get("/desk/routing"), "Caught up", "3 seconds, 12 events behind")
+	const voids = "Trying again voids a first signature to abandon."
+	mustContain(t, olga.get("/desk/letters"), voids)
+	if vera := signedIn(t, server, s.Vera).get("/desk/letters"); strings.Contains(vera.body, voids) {
+		t.Error("an auditor, who cannot try again, is told what it voids")
+	}
+}
+
 func TestDeliveryKeyIsPutOnFileAndRemoved(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
