@@ -12,8 +12,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 )
 
-// feedForEver turns due units into jobs: every second, and at once after a kick. Several processes may
-// do so at once: a job is unique by its unit.
+// feedForEver turns due units into jobs: every second, and at once after a kick, until the runner ends.
+// A pass at hand is finished first: a cancel in the midst of an insert would have River log an error at
+// an ordinary stop. Several processes may feed at once: a job is unique by its unit.
 func (r *Runner) feedForEver(ctx context.Context) {
 	defer close(r.done)
 	tick := time.NewTicker(feedEvery) //nolint:forbidigo // polling a database is real time, whatever the product's clock says
@@ -34,6 +35,8 @@ func (r *Runner) feedForEver(ctx context.Context) {
 			}
 		}
 		select {
+		case <-r.ending:
+			return
 		case <-ctx.Done():
 			return
 		case <-tick.C:

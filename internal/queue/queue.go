@@ -73,8 +73,9 @@ type Runner struct {
 	pool   *pgxpool.Pool
 	client *river.Client[pgx.Tx]
 	kick   chan struct{}
+	ending chan struct{}
 	done   chan struct{}
-	stop   context.CancelFunc
+	cut    context.CancelFunc // ends the feeder in the middle of a pass
 }
 
 // Migrate creates or updates River's tables, as the database's owner, and lets the worker login use
@@ -198,8 +199,8 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 		pool.Close()
 		return nil, fmt.Errorf("start the queue: %w", err)
 	}
-	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Runner{cfg: cfg, pool: pool, client: client, kick: make(chan struct{}, 1), done: make(chan struct{}), stop: stop}
+	runCtx, cut := context.WithCancel(context.WithoutCancel(ctx))
+	r := &Runner{cfg: cfg, pool: pool, client: client, kick: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{}), cut: cut}
 	go r.feedForEver(runCtx)
 	return r, nil
 }
@@ -223,9 +224,15 @@ func (r *Runner) Kick() {
 	}
 }
 
-// Stop ends the feeder, lets running jobs finish until ctx ends, then cancels them.
+// Stop lets the feeder's pass and running jobs finish until ctx ends, then cancels them. It is called
+// once.
 func (r *Runner) Stop(ctx context.Context) error {
-	r.stop()
+	close(r.ending)
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	}
+	r.cut()
 	<-r.done
 	err := r.client.Stop(ctx)
 	if err != nil {

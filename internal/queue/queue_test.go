@@ -20,6 +20,7 @@ import (
 type heap struct {
 	mu    sync.Mutex
 	state map[fulfil.UnitID]fulfil.UnitState // guarded by mu
+	look  func(ctx context.Context)          // called at each look for due units, when set
 }
 
 var org = id.MustParse[tenant.Tenant]("01890000-0000-7000-8000-000000000001")
@@ -30,7 +31,16 @@ func (h *heap) put(u fulfil.UnitID, s fulfil.UnitState) {
 	h.state[u] = s
 }
 
-func (h *heap) DueUnits(_ context.Context, name string, s fulfil.UnitState, _ time.Time, _ int) ([]app.UnitRef, error) {
+func (h *heap) get(u fulfil.UnitID) fulfil.UnitState {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state[u]
+}
+
+func (h *heap) DueUnits(ctx context.Context, name string, s fulfil.UnitState, _ time.Time, _ int) ([]app.UnitRef, error) {
+	if h.look != nil {
+		h.look(ctx)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var due []app.UnitRef
@@ -49,13 +59,20 @@ func (h *heap) MarkOpen(_ context.Context, units []app.UnitRef) error {
 	return nil
 }
 
-// bench runs a queue whose verb is the test's.
-func bench(t *testing.T, work queue.Work) (*heap, *queue.Runner, *pgtest.DB) {
+// migrated is a database with River's tables.
+func migrated(t *testing.T) *pgtest.DB {
 	t.Helper()
 	db := pgtest.New(t)
 	if err := queue.Migrate(t.Context(), db.OwnerURL()); err != nil {
 		t.Fatalf("Migrate: %v", err)
 	}
+	return db
+}
+
+// bench runs a queue whose verb is the test's.
+func bench(t *testing.T, work queue.Work) (*heap, *queue.Runner, *pgtest.DB) {
+	t.Helper()
+	db := migrated(t)
 	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{}}
 	return h, start(t, db, h, work), db
 }
@@ -184,10 +201,7 @@ func TestAUnitQueuedAnewWhileItsJobSleepsIsWoken(t *testing.T) {
 func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
-	db := pgtest.New(t)
-	if err := queue.Migrate(t.Context(), db.OwnerURL()); err != nil {
-		t.Fatalf("Migrate: %v", err)
-	}
+	db := migrated(t)
 	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{unit(1): fulfil.Queued}}
 	first := begin(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
 		calls <- struct{}{}
@@ -211,14 +225,67 @@ func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
 func TestAnOpenUnitWithoutAJobGetsOneFromTheSweeper(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
-	db := pgtest.New(t)
-	if err := queue.Migrate(t.Context(), db.OwnerURL()); err != nil {
-		t.Fatalf("Migrate: %v", err)
-	}
+	db := migrated(t)
 	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{unit(1): fulfil.Open}} // its job was lost
 	start(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
 		calls <- struct{}{}
 		return -1, nil
 	})
 	next(t, calls, 20*time.Second, "the swept unit's call")
+}
+
+// A stop that comes while a unit is on its way into a job lets the unit arrive: it has a job and says so.
+func TestAStopLetsTheFeedersPassFinish(t *testing.T) {
+	t.Parallel()
+	looking, ended := make(chan struct{}), make(chan struct{})
+	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{unit(1): fulfil.Queued}}
+	var once sync.Once
+	h.look = func(ctx context.Context) {
+		once.Do(func() {
+			close(looking)
+			select { // Stop is called meanwhile
+			case <-ctx.Done():
+			case <-time.After(300 * time.Millisecond):
+			}
+		})
+	}
+	db := migrated(t)
+	r := begin(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) { return time.Hour, nil })
+	next(t, looking, 10*time.Second, "the feeder's look")
+	go func() {
+		defer close(ended)
+		stop(t, r)
+	}()
+	next(t, ended, 10*time.Second, "the end")
+	if s := h.get(unit(1)); s != fulfil.Open {
+		t.Errorf("after the stop the unit's state is %d, want %d (open, with a job)", s, fulfil.Open)
+	}
+	var jobs int
+	if err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM river.river_job`).Scan(&jobs); err != nil || jobs != 1 {
+		t.Errorf("%d jobs stand in the table (%v), want the unit's", jobs, err)
+	}
+}
+
+func TestAStopDoesNotWaitForEverForADatabaseThatHangs(t *testing.T) {
+	t.Parallel()
+	looking := make(chan struct{}, 1)
+	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{}}
+	h.look = func(ctx context.Context) {
+		select {
+		case looking <- struct{}{}:
+		default:
+		}
+		<-ctx.Done() // as a query does whose answer never comes
+	}
+	r := begin(t, migrated(t), h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) { return -1, nil })
+	next(t, looking, 10*time.Second, "the feeder's look")
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer cancel()
+		ended <- r.Stop(ctx)
+	}()
+	if err := next(t, ended, 10*time.Second, "the end"); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
 }
