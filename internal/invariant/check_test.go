@@ -217,8 +217,7 @@ func damages() []damage {
 			a.Part, b.Part = b.Part, a.Part
 		}},
 		{"I18", "all or nothing, and the item made first went first", func(t *testing.T, f *invariant.Facts) {
-			one, two := callOf(t, f, "item-E1", "delete", "port"), callOf(t, f, "item-E2", "delete", "port")
-			*one, *two = *two, *one
+			swap(callOf(t, f, "item-E1", "delete", "port"), callOf(t, f, "item-E2", "delete", "port"))
 		}},
 		{"I19", "a snapshot's price changed after delivery", func(t *testing.T, f *invariant.Facts) {
 			it := itemOf(t, f, "item-A1")
@@ -294,6 +293,42 @@ func TestARetryThatWasHeldBackOnTheWayIsNotLate(t *testing.T) {
 		if found := invariant.Check(f); len(found) > 0 {
 			t.Errorf("held back (%s): %v", class, found)
 		}
+	}
+}
+
+// overtaken has the create of item-E2's port come to the provider before that of item-E1, which was
+// decided first.
+func overtaken(t *testing.T, f *invariant.Facts) {
+	t.Helper()
+	for _, operation := range []string{"look", "create"} { // each looks before it creates
+		swap(callOf(t, f, "item-E1", operation, "port"), callOf(t, f, "item-E2", operation, "port"))
+	}
+}
+
+// swap has two calls come in each other's place.
+func swap(a, b *invariant.Call) {
+	*a, *b = *b, *a
+	a.At, b.At = b.At, a.At
+}
+
+// Two workers' creates may overtake each other on the way to the provider. Which of them is taken back
+// first is then told by the order in which they were decided.
+func TestCreatesThatWereOnTheirWayAtOnceGoBackInTheReverseOfTheirIntents(t *testing.T) {
+	t.Parallel()
+	f := goodWorld(t)
+	overtaken(t, &f)
+	if found := invariant.Check(f); len(found) != 1 || found[0].Invariant != "I18" {
+		t.Fatalf("the later item's create was decided after the other's had come: %v; want I18 once", found)
+	}
+	unit := unitOf(t, &f, "provision", "item-E2")
+	intent := row(t, f.Log, func(g invariant.LogLine) bool { return g.Unit == unit.ID && g.Part == "port" && g.What == "intent" })
+	intent.At = callOf(t, &f, "item-E2", "create", "port").At.Add(-time.Millisecond)
+	if found := invariant.Check(f); len(found) > 0 {
+		t.Errorf("both were on their way at once: %v", found)
+	}
+	swap(callOf(t, &f, "item-E1", "delete", "port"), callOf(t, &f, "item-E2", "delete", "port"))
+	if found := invariant.Check(f); len(found) != 1 || found[0].Invariant != "I18" {
+		t.Errorf("both at once, and the one that was decided first went first: %v; want I18 once", found)
 	}
 }
 

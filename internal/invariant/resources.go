@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // noOrphans is I10. What lives at the provider belongs to an item that is up, and is exactly what its
@@ -156,13 +157,26 @@ func oneKeyEach(l *look) {
 // made is one part of an item at the provider: when it was asked for, and when its removal was.
 type made struct {
 	item, part string
-	born, gone int  // places in the log, from 1; 0: never
+	born, gone int  // places in the provider's log, from 1; 0: never
 	there      bool // something was made
+	came       time.Time
+	meant      int // the line of our own record that decided the call, from 1; 0: none
+	decided    time.Time
+}
+
+// before tells whether a was made before b: the one that came to the provider first, unless both calls
+// were on their way at once. Two workers' calls may overtake each other on the road; the order is then
+// the one in which they were decided, under the lock of their order.
+func (a made) before(b made) bool {
+	if a.meant > 0 && b.meant > 0 && a.decided.Before(b.came) && b.decided.Before(a.came) {
+		return a.meant < b.meant
+	}
+	return a.born < b.born
 }
 
 // reverseOrder is I18: an item's parts are taken down in the reverse of the order in which they were
-// asked for, and under all_or_nothing the order's items too, last provisioned first (D1). A delete
-// counts from the moment its item went back, by its first answer that was no refusal.
+// asked for (made.before), and under all_or_nothing the order's items too, last provisioned first (D1).
+// A delete counts from the moment its item went back, by its first answer that was no refusal.
 func reverseOrder(l *look) {
 	if l.Cloud == nil {
 		l.skip("no provider's ledger was read")
@@ -215,7 +229,9 @@ func (l *look) takenDown(o *Order, it *Item, life int) []made {
 		p := parts[c.Part]
 		switch {
 		case c.Operation == "create" && c.Fault != "late" && (p == nil || p.gone == 0):
-			parts[c.Part] = &made{item: it.ID, part: c.Part, born: n + 1, there: c.Effect || p != nil && p.there}
+			m := l.meant(it, c)
+			m.born, m.there = n+1, c.Effect || p != nil && p.there
+			parts[c.Part] = &m
 		case c.Operation == "delete" && p != nil && p.gone == 0 && c.At.Before(events[back].At) && c.Result == "accepted":
 			delete(parts, c.Part) // a failed resource, removed on the way there
 		case c.Operation == "delete" && p != nil && p.gone == 0 && !c.At.Before(events[back].At) && (c.Result == "accepted" || c.Result == "absent"):
@@ -231,11 +247,23 @@ func (l *look) takenDown(o *Order, it *Item, life int) []made {
 	return down
 }
 
+// meant is a part that a create asks for, with the latest intent of it before the call.
+func (l *look) meant(it *Item, c *Call) made {
+	m := made{item: it.ID, part: c.Part, came: c.At}
+	for n := range l.Log {
+		g := &l.Log[n]
+		if u := l.units[g.Unit]; g.What == "intent" && g.Part == c.Part && u != nil && u.Item == it.ID && !g.At.After(c.At) {
+			m.meant, m.decided = n+1, g.At
+		}
+	}
+	return m
+}
+
 func (l *look) reversed(o *Order, parts []made) {
 	slices.SortFunc(parts, func(a, b made) int { return cmp.Compare(a.gone, b.gone) })
 	for n := 1; n < len(parts); n++ {
 		l.seen++
-		if earlier, later := parts[n-1], parts[n]; earlier.born < later.born {
+		if earlier, later := parts[n-1], parts[n]; earlier.before(later) {
 			l.broken(o.ID, "%s of item %s was removed before %s of item %s, which was made after it", earlier.part, earlier.item, later.part, later.item)
 		}
 	}

@@ -262,6 +262,7 @@ func (g *saga) make(it *invariant.Item, part string) {
 		g.moveItem(it, "order.item-provisioning", "provisioning")
 	}
 	id := g.id(part)
+	g.f.Log = append(g.f.Log, invariant.LogLine{Tenant: acme, Order: it.Order, Unit: g.unit(it, "provision").ID, At: g.now, Part: part, What: "intent"})
 	g.call(it, "look", part, "absent")
 	g.call(it, "create", part, "created", id)
 	g.f.Parts = append(g.f.Parts, invariant.Part{Tenant: acme, Unit: g.unit(it, "provision").ID, Part: part, Generation: it.Generation, Key: keyOf(it, part), Phase: "ready", Refs: []string{id}})
