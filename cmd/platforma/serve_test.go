@@ -114,13 +114,9 @@ func newProduction(t *testing.T) production {
 	return p
 }
 
-// The API's process gets no key at all: it has nothing to open.
-func TestServeRunsAnOrderInProcessesOfTheirOwn(t *testing.T) {
-	t.Parallel()
-	p := newProduction(t)
-	address := freeAddress(t)
-	background(t, append(p.env, "PLATFORMA_ROLES=api,live", "PLATFORMA_LISTEN="+address), "serve")
-	background(t, append(append(p.env, p.keys(p.credentials, p.passphrases)...), "PLATFORMA_ROLES=worker,relay,provision,billing,notify,audit", "PLATFORMA_LISTEN="+freeAddress(t)), "serve")
+// untilReady waits for the process that listens there.
+func untilReady(t *testing.T, address string) {
+	t.Helper()
 	until(t, ready, "the API", func() bool {
 		resp, err := http.Get("http://" + address + "/readyz")
 		if err != nil {
@@ -129,6 +125,16 @@ func TestServeRunsAnOrderInProcessesOfTheirOwn(t *testing.T) {
 		_ = resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
+}
+
+// The API's process gets no key at all: it has nothing to open.
+func TestServeRunsAnOrderInProcessesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	p := newProduction(t)
+	address := freeAddress(t)
+	background(t, append(p.env, "PLATFORMA_ROLES=api,live", "PLATFORMA_LISTEN="+address), "serve")
+	background(t, append(append(p.env, p.keys(p.credentials, p.passphrases)...), "PLATFORMA_ROLES=worker,relay,provision,billing,notify,audit", "PLATFORMA_LISTEN="+freeAddress(t)), "serve")
+	untilReady(t, address)
 	customer := stranger{t: t, base: "http://" + address, key: p.tenant.Keys[tenant.Customer], heard: &transcript{}}
 	operator := stranger{t: t, base: "http://" + address, key: p.tenant.Keys[tenant.Operator], heard: &transcript{}}
 	var o orderView
@@ -188,14 +194,7 @@ func TestServeStartsWhileTheBrokersAreAway(t *testing.T) {
 	p := newProduction(t)
 	address := freeAddress(t)
 	said := background(t, append(p.env, "KAFKA_BROKERS="+freeAddress(t), "PLATFORMA_ROLES=api", "PLATFORMA_LISTEN="+address), "serve")
-	until(t, ready, "the API", func() bool {
-		resp, err := http.Get("http://" + address + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	untilReady(t, address)
 	if want := "the Kafka brokers do not answer; starting without them"; !strings.Contains(said.String(), want) {
 		t.Errorf("serve should say %q:\n%s", want, said)
 	}

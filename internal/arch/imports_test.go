@@ -47,6 +47,9 @@ var table = map[string]row{
 	"money":  {},
 	"tenant": {ours: []string{"id"}},
 
+	// How keys and passwords are read, for each adapter that takes one.
+	"secretfile": {},
+
 	// The domain: downward only. The JSON Schema module is its one outside module.
 	"order":   {ours: ground},
 	"catalog": {ours: ground, libs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
@@ -69,11 +72,11 @@ var table = map[string]row{
 	"postgres":            {ours: append(slices.Clone(verbs), "postgres/migrations"), libs: []string{pgx, "github.com/pressly/goose/v3"}},
 	"postgres/migrations": {},
 	"queue":               {ours: verbs, libs: []string{pgx, "github.com/riverqueue/river"}},
-	"kafka":               {ours: verbs, libs: []string{franz}},
+	"kafka":               {ours: append(slices.Clone(verbs), "secretfile"), libs: []string{franz}},
 	"httpapi":             {ours: verbs, libs: []string{"github.com/danielgtaylor/huma/v2", "github.com/go-json-experiment/json"}},
 	"portal":              {ours: verbs, libs: []string{"github.com/a-h/templ", "github.com/alexedwards/scs/v2"}, test: []string{chromedp}},
 	"mail":                {ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"}, test: []string{smtpKit, "github.com/emersion/go-sasl"}},
-	"vault":               {ours: verbs, libs: []string{"github.com/tink-crypto/tink-go/v2"}},
+	"vault":               {ours: append(slices.Clone(verbs), "secretfile"), libs: []string{"github.com/tink-crypto/tink-go/v2"}},
 	"metrics":             {ours: verbs, libs: []string{"github.com/prometheus/client_golang"}},
 	"cache":               {ours: []string{"id", "tenant"}, libs: []string{"github.com/maypok86/otter/v2"}},
 	"webhook":             {ours: verbs, test: []string{stdHooks}},

@@ -21,6 +21,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/platforma-cloud/orders/internal/secretfile"
 )
 
 // The ways to log in, by Kafka's names. Plain sends the password itself, so it needs TLS.
@@ -111,32 +113,12 @@ func (a Access) login() (sasl.Mechanism, error) {
 	return nil, fmt.Errorf("there is no way to log in to Kafka named %q; there are %s, %s and %s", a.Mechanism, ScramSHA512, ScramSHA256, Plain)
 }
 
-// password reads the file. No error quotes what it holds.
 func (a Access) password() (string, error) {
-	file, err := os.Open(a.PasswordFile)
-	if err != nil {
-		return "", fmt.Errorf("open Kafka's password file: %w", err)
+	pass, err := secretfile.Read("password file of Kafka", a.PasswordFile, maxPassword)
+	if err == nil && pass == "" {
+		err = fmt.Errorf("password file of Kafka %s holds no password", a.PasswordFile)
 	}
-	defer func() { _ = file.Close() }() // read only: nothing to lose
-	info, err := file.Stat()
-	if err != nil {
-		return "", fmt.Errorf("open Kafka's password file: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", fmt.Errorf("password file %s of Kafka is no regular file", a.PasswordFile)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("password file %s of Kafka has mode %04o: make it 0600 (chmod 600), and change the password if others may have read it", a.PasswordFile, info.Mode().Perm())
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxPassword+1))
-	if err != nil {
-		return "", fmt.Errorf("read Kafka's password file: %w", err)
-	}
-	pass := strings.TrimRight(string(text), "\r\n")
-	if pass == "" || len(text) > maxPassword {
-		return "", fmt.Errorf("password file %s of Kafka holds no password, or more than one of %d bytes", a.PasswordFile, maxPassword)
-	}
-	return pass, nil
+	return pass, err
 }
 
 // Identify asks the brokers for the id of their cluster, within 10 s. Brokers that refuse us, or whose

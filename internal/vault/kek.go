@@ -10,10 +10,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"github.com/platforma-cloud/orders/internal/secretfile"
 )
 
 // kekSize is the length of a KEK in bytes: AES-256.
@@ -58,27 +59,12 @@ func (k KEK) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 // OpenKEKFile reads a KEK from a regular file of 64 hexadecimal digits. A file that group or others
 // may read, write or run is refused: chmod 600.
 func OpenKEKFile(path string) (KEK, error) {
-	file, err := os.Open(path) // #nosec G304 -- the operator names the file
-	if err != nil {
-		return KEK{}, fmt.Errorf("open key file: %w", err)
-	}
-	defer func() { _ = file.Close() }() // read only: nothing to lose
-	info, err := file.Stat()
-	if err != nil {
-		return KEK{}, fmt.Errorf("open key file: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return KEK{}, fmt.Errorf("key file %s is no regular file", path)
-	}
-	if wide := info.Mode().Perm() & 0o077; wide != 0 {
-		return KEK{}, fmt.Errorf("key file %s has mode %04o: make it 0600 (chmod 600), and replace the key if others may have read it", path, info.Mode().Perm())
-	}
 	const longest = 2*kekSize + 2 // the digits and a line end
-	text, err := io.ReadAll(io.LimitReader(file, longest+1))
+	text, err := secretfile.Read("key file", path, longest)
 	if err != nil {
-		return KEK{}, fmt.Errorf("read key file: %w", err)
+		return KEK{}, err
 	}
-	key, err := hex.DecodeString(strings.TrimRight(string(text), "\r\n"))
+	key, err := hex.DecodeString(text)
 	if err != nil || len(key) != kekSize {
 		// The decoder's own error would quote a character of the key.
 		return KEK{}, fmt.Errorf("key file %s does not hold %d hexadecimal digits", path, 2*kekSize)
