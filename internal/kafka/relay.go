@@ -43,8 +43,9 @@ type Relay struct {
 	instance string
 	outbox   app.Outbox
 	log      *slog.Logger
-	kicked   chan struct{} // size 1: kicks coalesce
-	options  []kgo.Opt     // of the producing client, besides the cluster's
+	kicked   chan struct{}    // size 1: kicks coalesce
+	options  []kgo.Opt        // of the producing client, besides the cluster's
+	idle     [2]time.Duration // how long it waits for a kick: at first, and at most
 
 	leader, failing atomic.Bool
 	batch, fenced   atomic.Int64
@@ -56,9 +57,13 @@ var _ app.Kicker = (*Relay)(nil)
 func NewRelay(c Cluster, shard int, instance string, outbox app.Outbox, log *slog.Logger) *Relay {
 	return &Relay{
 		cluster: c, shard: shard, instance: instance, outbox: outbox, log: log, kicked: make(chan struct{}, 1),
-		options: c.Names.producing(shard),
+		options: c.Names.producing(shard), idle: [2]time.Duration{idleFirst, idleMost},
 	}
 }
+
+// Poll has an idle relay look for events this often, instead of after 5 to 100 ms; kicks still wake it.
+// It is called before the relay runs.
+func (r *Relay) Poll(every time.Duration) { r.idle = [2]time.Duration{every, every} }
 
 // producing are the options of whoever writes a shard's events.
 func (n Names) producing(shard int) []kgo.Opt {
@@ -203,10 +208,10 @@ func (r *Relay) lease(ctx context.Context) (app.OutboxLease, error) {
 	}
 }
 
-// pending returns the next rows, and waits while there are none: 5 ms at first, doubling up to 100,
-// or until somebody kicks.
+// pending returns the next rows, and waits while there are none: 5 ms at first, doubling up to 100 (see
+// Poll), or until somebody kicks.
 func (r *Relay) pending(ctx context.Context, lease app.OutboxLease, limit int) ([]app.OutboxRow, error) {
-	for idle := idleFirst; ; idle = min(2*idle, idleMost) {
+	for idle := r.idle[0]; ; idle = min(2*idle, r.idle[1]) {
 		rows, err := lease.Pending(ctx, limit)
 		if err != nil {
 			return nil, fmt.Errorf("read outbox %d: %w", r.shard, err)

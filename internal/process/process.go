@@ -81,6 +81,9 @@ type Config struct {
 
 	// Fallback is how long work waits for its event (D20); 0 is 30 s.
 	Fallback time.Duration
+	// Poll is how often feeder and relay look for work when no commit of this process wakes them; 0 is a
+	// second and 5 to 100 ms. Tests set an hour, to see the waking.
+	Poll time.Duration
 	// Alone says that this is the installation's only process, as in dev: what a kill of its predecessor
 	// left behind is taken up at once.
 	Alone bool
@@ -163,6 +166,9 @@ func (p *Process) start(ctx, run context.Context) error {
 			outbox = p.cfg.Seam.Outbox(outbox)
 		}
 		p.relay = kafka.NewRelay(p.cfg.Kafka, 0, p.cfg.Installation, outbox, p.cfg.Log)
+		if p.cfg.Poll > 0 {
+			p.relay.Poll(p.cfg.Poll)
+		}
 		p.loop(run, p.relay.RunForever)
 	}
 	if err := p.startConsumers(run); err != nil {
@@ -226,7 +232,7 @@ func (p *Process) startWorker(ctx context.Context) error {
 		queues = append(queues, queue.Queue{Name: name, Workers: 16, Work: w.ProvisionItem})
 	}
 	var err error
-	p.runner, err = queue.Start(ctx, queue.Config{URL: LoginURL(p.cfg.DatabaseURL, postgres.LoginWorker), Source: db, Queues: queues, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Alone: p.cfg.Alone})
+	p.runner, err = queue.Start(ctx, queue.Config{URL: LoginURL(p.cfg.DatabaseURL, postgres.LoginWorker), Source: db, Queues: queues, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Poll: p.cfg.Poll, Alone: p.cfg.Alone})
 	if err != nil {
 		return err
 	}

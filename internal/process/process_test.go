@@ -50,6 +50,18 @@ func TestThePaymentsEventStartsProvisioningWithinSecondsAndIsNamedAsItsCause(t *
 	wantSame(t, all, topic)
 }
 
+// With all looking for work an hour away, only the commits themselves can wake relay and feeder.
+func TestCommitsWakeTheRelayAndTheWorkers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.config.Fallback, r.config.Poll = time.Hour, time.Hour
+	base := r.start()
+	o, _ := r.pays(base, vps("woken"))
+	if o = r.follow(base, o.ID); o.State != "fulfilled" || o.Outcome != "full" {
+		t.Errorf("the order is %s, outcome %s; want fulfilled, full", o.State, o.Outcome)
+	}
+}
+
 // wantSame requires each event of the API once on the topic, in the same order.
 func wantSame(t *testing.T, api []told, topic []event.Event) {
 	t.Helper()

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,12 +13,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 )
 
-// feedForEver turns due units into jobs: every second, and at once after a kick, until the runner ends.
+// feedForEver turns due units into jobs: every second (Config.Poll), and at once after a kick, until the
+// runner ends.
 // A pass at hand is finished first: a cancel in the midst of an insert would have River log an error at
 // an ordinary stop. Several processes may feed at once: a job is unique by its unit.
 func (r *Runner) feedForEver(ctx context.Context) {
 	defer close(r.done)
-	tick := time.NewTicker(feedEvery) //nolint:forbidigo // polling a database is real time, whatever the product's clock says
+	tick := time.NewTicker(cmp.Or(r.cfg.Poll, feedEvery)) //nolint:forbidigo // polling a database is real time, whatever the product's clock says
 	defer tick.Stop()
 	var swept time.Time
 	for {

@@ -48,6 +48,8 @@ type Config struct {
 	// Alone says that no other process works on this database: jobs that a kill left running are taken
 	// at once, instead of when River's rescuer finds them.
 	Alone bool
+	// Poll is how often the feeder looks for due units when nobody kicks it; 0 is every second.
+	Poll time.Duration
 	// MaxConns of River's own pool; the verbs have theirs.
 	MaxConns int32
 }
