@@ -18,8 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// This file alone knows which broker is embedded (events.md, section 5). Outside it there is only
-// the Kafka protocol, and the same suite passes on Apache Kafka.
+// This file and kafkarepair.go alone know which broker is embedded (events.md, section 5). Outside them
+// there is only the Kafka protocol, and the same suite passes on Apache Kafka.
 
 // KafkaConfig says what broker StartKafka starts.
 type KafkaConfig struct {
@@ -322,23 +322,22 @@ func (k *Kafka) users() []kfake.Opt {
 	return opts
 }
 
-// recover opens the files on a port that nobody knows, to see whether they can be used, which an
-// error denies, and to make those of a broker that was killed whole. It takes some 10 ms.
+// recover sees whether the files can be used, which an error denies, and makes those of a broker that
+// was killed whole. It takes some 10 ms.
 func (k *Kafka) recover(data string) error {
 	if k.fresh {
 		return nil
 	}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(data))
-	if err != nil {
+	if exists(k.cleanMark()) { // opened on a port that nobody knows
+		c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DataDir(data))
+		if err == nil {
+			c.Close()
+		}
 		return err
 	}
-	defer c.Close()
-	if exists(k.cleanMark()) {
-		return nil
-	}
-	n, err := endOpenTransactions(context.Background(), c.ListenAddrs()[0])
-	if n > 0 {
-		logf(k.cfg.Log, "the broker was killed: %d open transactions aborted", n)
+	aborted, finished, err := repair(data)
+	if aborted+finished > 0 {
+		logf(k.cfg.Log, "the broker was killed: %d open transactions aborted, %d half committed ones finished", aborted, finished)
 	}
 	return err
 }
