@@ -332,6 +332,29 @@ func TestCreatesThatWereOnTheirWayAtOnceGoBackInTheReverseOfTheirIntents(t *test
 	}
 }
 
+// A failed resource that is removed in the very moment in which its item turns was removed on the way
+// there, unless the item's way back meant to: its place in the reverse order is nobody's promise.
+func TestAFailedResourceRemovedInTheMomentOfTheTurnHasNoPlaceInTheReverseOrder(t *testing.T) {
+	t.Parallel()
+	f := goodWorld(t)
+	corpse := *callOf(t, &f, "item-E1", "delete", "port")
+	for _, e := range f.Events {
+		if e.Order == "order-E" && e.Type == "order.item-compensating" {
+			corpse.At = e.At // the last one: item-E1 turns after item-E2
+		}
+	}
+	at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-E2" && c.Operation == "delete" })
+	f.Cloud.Log = slices.Insert(f.Cloud.Log, at, corpse)
+	if found := invariant.Check(f); len(found) > 0 {
+		t.Errorf("removed on the way there: %v", found)
+	}
+	unit := unitOf(t, &f, "provision", "item-E1")
+	f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: unit.Order, Unit: unit.ID, At: corpse.At, Part: "port", What: "intent"})
+	if found := invariant.Check(f); len(found) != 2 || found[0].Invariant != "I18" || found[1].Invariant != "I18" {
+		t.Errorf("meant on the way back: %v; want I18 twice, within the item and within the order", found)
+	}
+}
+
 // seventhCall has the instance of item-B2 created once more before it goes back.
 func seventhCall(t *testing.T, f *invariant.Facts) {
 	t.Helper()

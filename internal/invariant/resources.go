@@ -232,9 +232,12 @@ func (l *look) takenDown(o *Order, it *Item, life int) []made {
 			m := l.meant(it, c)
 			m.born, m.there = n+1, c.Effect || p != nil && p.there
 			parts[c.Part] = &m
-		case c.Operation == "delete" && p != nil && p.gone == 0 && c.At.Before(events[back].At) && c.Result == "accepted":
-			delete(parts, c.Part) // a failed resource, removed on the way there
-		case c.Operation == "delete" && p != nil && p.gone == 0 && !c.At.Before(events[back].At) && (c.Result == "accepted" || c.Result == "absent"):
+		case c.Operation != "delete" || p == nil || p.gone > 0:
+		case !l.undoes(it, c, events[back].At):
+			if c.Result == "accepted" {
+				delete(parts, c.Part) // a failed resource, removed on the way there
+			}
+		case c.Result == "accepted" || c.Result == "absent":
 			p.gone = n + 1
 		}
 	}
@@ -245,6 +248,19 @@ func (l *look) takenDown(o *Order, it *Item, life int) []made {
 		}
 	}
 	return down
+}
+
+// undoes tells whether a delete was made on the item's way back, which began at turned. A failed resource
+// can be removed on the way there in the moment in which the item's deadline turns it: then only our own
+// log tells, for a call on the way back was meant anew before it was made.
+func (l *look) undoes(it *Item, c *Call, turned time.Time) bool {
+	if since := c.At.Sub(turned); since < 0 || since >= time.Millisecond {
+		return since >= 0
+	}
+	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
+		u := l.units[g.Unit]
+		return g.What == "intent" && g.Part == c.Part && u != nil && u.Item == it.ID && !g.At.Before(turned) && g.At.Sub(c.At) < time.Millisecond
+	})
 }
 
 // meant is a part that a create asks for, with the latest intent of it before the call.

@@ -135,7 +135,7 @@ var faults = []sim.Fault{
 
 // expire lets the time for payment pass.
 func (x *walk) expire() {
-	x.w.Clock.Advance(15 * 24 * time.Hour)
+	x.w.Pause(15 * 24 * time.Hour) // nobody works meanwhile, on this order or another
 	if _, err := x.w.Verbs.Worker.ExpireOrders(x.t.Context()); err != nil {
 		x.t.Fatalf("ExpireOrders: %v", err)
 	}
