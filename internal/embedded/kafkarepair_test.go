@@ -56,6 +56,35 @@ func wantInBoth(t *testing.T, addr string, want ...string) {
 	}
 }
 
+// underWay starts a broker of another process, in a directory of its own, with a topic of two
+// partitions. The client has committed "before", and has "under way" begun.
+func underWay(t *testing.T) (dir string, c *kgo.Client, kill func()) {
+	t.Helper()
+	dir = t.TempDir()
+	addr, kill := startHelper(t, "kafka", dir)
+	makeTopic(t, addr, 2)
+	c = transactional(t, addr)
+	mustBegin(t, c, "before")
+	mustCommit(t, c)
+	mustBegin(t, c, "under way")
+	return dir, c, kill
+}
+
+// wantGoingOn wants these values and what another client commits now, also after another start.
+func wantGoingOn(t *testing.T, k *Kafka, want ...string) {
+	t.Helper()
+	wantInBoth(t, k.Addr(), want...)
+	c := transactional(t, k.Addr())
+	mustBegin(t, c, "after")
+	mustCommit(t, c)
+	want = append(want, "after")
+	wantInBoth(t, k.Addr(), want...)
+	if err := k.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	wantInBoth(t, k.Addr(), want...)
+}
+
 // A transaction ends in one partition after the other, and a kill can come in between. What was
 // decided in one partition is decided in all.
 func TestKafkaKilledInTheMiddleOfACommitFinishesIt(t *testing.T) {
@@ -63,13 +92,7 @@ func TestKafkaKilledInTheMiddleOfACommitFinishesIt(t *testing.T) {
 	for first := range int32(2) {
 		t.Run("partition "+strconv.Itoa(int(first))+" was first", func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			addr, kill := startHelper(t, "kafka", dir)
-			makeTopic(t, addr, 2)
-			c := transactional(t, addr)
-			mustBegin(t, c, "before")
-			mustCommit(t, c)
-			mustBegin(t, c, "half committed")
+			dir, c, kill := underWay(t)
 			// What the broker has written when it is killed after the first of two markers.
 			id, epoch, err := c.ProducerID(shortly(t))
 			if err != nil {
@@ -89,15 +112,7 @@ func TestKafkaKilledInTheMiddleOfACommitFinishesIt(t *testing.T) {
 			if !strings.Contains(log.String(), "0 open transactions aborted, 1 half committed ones finished") {
 				t.Errorf("log %q", log.String())
 			}
-			wantInBoth(t, addr, "before", "half committed")
-			c = transactional(t, addr)
-			mustBegin(t, c, "after")
-			mustCommit(t, c)
-			wantInBoth(t, addr, "before", "half committed", "after")
-			if err := k.Restart(); err != nil {
-				t.Fatal(err)
-			}
-			wantInBoth(t, addr, "before", "half committed", "after")
+			wantGoingOn(t, k, "before", "under way")
 		})
 	}
 }
@@ -106,13 +121,7 @@ func TestKafkaKilledInTheMiddleOfACommitFinishesIt(t *testing.T) {
 // seem to be of a transaction, and the entries of what follows it would be taken for its own.
 func TestKafkaKilledBeforeAnEntryOfItsIndexKnowsWhatWasOpen(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	addr, kill := startHelper(t, "kafka", dir)
-	makeTopic(t, addr, 2)
-	c := transactional(t, addr)
-	mustBegin(t, c, "committed")
-	mustCommit(t, c)
-	mustBegin(t, c, "left open")
+	dir, c, kill := underWay(t)
 	kill()
 	index := filepath.Join(dir, "broker", "partitions", topic+"-0", "0.idx")
 	info, err := os.Stat(index)
@@ -129,15 +138,7 @@ func TestKafkaKilledBeforeAnEntryOfItsIndexKnowsWhatWasOpen(t *testing.T) {
 		t.Error("a transaction that the kill aborted was committed")
 	}
 	c.Close()
-	wantInBoth(t, addr, "committed")
-	c = transactional(t, addr)
-	mustBegin(t, c, "after")
-	mustCommit(t, c)
-	wantInBoth(t, addr, "committed", "after")
-	if err := k.Restart(); err != nil {
-		t.Fatal(err)
-	}
-	wantInBoth(t, addr, "committed", "after")
+	wantGoingOn(t, k, "before")
 }
 
 // Whenever the broker is killed, a transaction is in all of its partitions or in none.
