@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,12 +51,12 @@ func repair(data string) (aborted, finished int, err error) {
 
 // each does something to all files of a name in the folders of the partitions.
 func each(data, name string, do func(path string) error) error {
-	paths, err := filepath.Glob(filepath.Join(data, "partitions", "*", name))
+	paths, err := fs.Glob(os.DirFS(data), "partitions/*/"+name)
 	if err != nil {
 		return err
 	}
 	for _, path := range paths {
-		if err := do(path); err != nil {
+		if err := do(filepath.Join(data, path)); err != nil {
 			return err
 		}
 	}

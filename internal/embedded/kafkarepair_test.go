@@ -60,7 +60,7 @@ func wantInBoth(t *testing.T, addr string, want ...string) {
 // partitions. The client has committed "before", and has "under way" begun.
 func underWay(t *testing.T) (dir string, c *kgo.Client, kill func()) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = filepath.Join(t.TempDir(), "any [name]")
 	addr, kill := startHelper(t, "kafka", dir)
 	makeTopic(t, addr, 2)
 	c = transactional(t, addr)
