@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/platforma-cloud/orders/internal/app"
@@ -47,8 +46,8 @@ func (s *store) add(t testing.TB, o order.ID, typ event.Type) {
 // which order, the database tells: of two at once, who commits first may well return last.
 type portal struct {
 	*kafka.Consumer
-	verbs *app.App // of the worker
-	db    *pgx.Conn
+	verbs   *app.App // of the worker
+	applied func(consumer string, o order.ID) []int
 
 	mu    sync.Mutex
 	calls map[place]int // guarded by mu
@@ -64,7 +63,7 @@ type place struct {
 func newPortal(t testing.TB, b *kafkatest.Broker, s *store, pause kafka.Pause) *portal {
 	t.Helper()
 	worker := s.Worker(t)
-	p := &portal{db: markWitness(t, s), calls: map[place]int{}}
+	p := &portal{applied: s.WatchMarks(t), calls: map[place]int{}}
 	p.verbs = app.New(app.Deps{Store: worker, Units: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
 	p.verbs.Listeners = map[string]app.Listener{"portal-webhooks": {Name: "portal-webhooks", As: event.Portal, Apply: p.apply}}
 	p.Consumer = kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: pause, Random: func() float64 { return 0.5 }, Log: logger(t)},
@@ -80,25 +79,6 @@ func (p *portal) apply(ctx context.Context, ev event.Event) error {
 	return err
 }
 
-// markWitness has the database write down each step of a consumer's mark, in the transaction of the effect
-// and under the lock of the mark's row.
-func markWitness(t testing.TB, s *store) *pgx.Conn {
-	t.Helper()
-	c := s.Super(t)
-	_, err := c.Exec(t.Context(), `
-		CREATE TABLE platforma.mark_witness (n bigint GENERATED ALWAYS AS IDENTITY, consumer text, order_id uuid, seq int);
-		CREATE FUNCTION platforma.mark_witness() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = platforma, pg_temp AS $$ BEGIN
-			INSERT INTO mark_witness (consumer, order_id, seq) VALUES (NEW.consumer, NEW.order_id, NEW.seq);
-			RETURN NEW;
-		END $$;
-		CREATE TRIGGER mark_witness_first AFTER INSERT ON platforma.inbox FOR EACH ROW WHEN (NEW.seq > 0) EXECUTE FUNCTION platforma.mark_witness();
-		CREATE TRIGGER mark_witness_next AFTER UPDATE ON platforma.inbox FOR EACH ROW WHEN (NEW.seq <> OLD.seq) EXECUTE FUNCTION platforma.mark_witness()`)
-	if err != nil {
-		t.Fatalf("witness of the marks: %v", err)
-	}
-	return c
-}
-
 func (p *portal) called(o order.ID, seq int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,18 +86,7 @@ func (p *portal) called(o order.ID, seq int) int {
 }
 
 // of lists what was applied of an order.
-func (p *portal) of(t testing.TB, o order.ID) []int {
-	t.Helper()
-	rows, err := p.db.Query(t.Context(), `SELECT seq FROM platforma.mark_witness WHERE consumer = 'portal-webhooks' AND order_id = $1 ORDER BY n`, o.String())
-	if err != nil {
-		t.Fatalf("what was applied: %v", err)
-	}
-	seqs, err := pgx.CollectRows(rows, pgx.RowTo[int])
-	if err != nil {
-		t.Fatalf("what was applied: %v", err)
-	}
-	return seqs
-}
+func (p *portal) of(o order.ID) []int { return p.applied("portal-webhooks", o) }
 
 // wantParkedOnce reads a consumer's dead letter topic to its end.
 func wantParkedOnce(t testing.TB, b *kafkatest.Broker, consumer string, want int) []*kgo.Record {
@@ -165,11 +134,11 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 	if n := p.called(poisoned, 3); n != 6 {
 		t.Errorf("%d calls of the poison event, want 6", n)
 	}
-	if diff := cmp.Diff([]int{1, 2}, p.of(t, poisoned)); diff != "" {
+	if diff := cmp.Diff([]int{1, 2}, p.of(poisoned)); diff != "" {
 		t.Errorf("applied of the poisoned order (-want +got):\n%s", diff)
 	}
 	for _, o := range s.orders[1:] {
-		if diff := cmp.Diff([]int{1, 2, 3, 4}, p.of(t, o)); diff != "" {
+		if diff := cmp.Diff([]int{1, 2, 3, 4}, p.of(o)); diff != "" {
 			t.Errorf("applied of another order (-want +got):\n%s", diff)
 		}
 	}
@@ -182,11 +151,11 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 
 	heal()
 	s.redriveTwice(t, p, letter)
-	if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, p.of(t, poisoned)); diff != "" {
+	if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, p.of(poisoned)); diff != "" {
 		t.Errorf("applied once it was redriven (-want +got):\n%s", diff)
 	}
 	s.add(t, poisoned, order.EvUpdated)
-	kafkatest.Eventually(t, "the order flows again", func() bool { return len(p.of(t, poisoned)) == 6 })
+	kafkatest.Eventually(t, "the order flows again", func() bool { return len(p.of(poisoned)) == 6 })
 	wantParkedOnce(t, b, "portal-webhooks", 1)
 	if n := s.count(t, `SELECT count(*) FROM inbox WHERE consumer = 'portal-webhooks' AND (parked_seq IS NOT NULL OR held <> 0)`); n != 0 {
 		t.Errorf("%d marks are still parked", n)
