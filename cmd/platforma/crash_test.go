@@ -228,7 +228,7 @@ func (c *killing) end() {
 	c.t.Helper()
 	c.start()
 	for _, o := range c.orders {
-		until(c.t, 30*time.Second, "the order to be submitted", func() bool { return c.submit(o) })
+		until(c.t, time.Minute, "the order to be submitted", func() bool { return c.submit(o) })
 	}
 	want := refund.ReplaceAllString(c.s.Want, "")
 	until(c.t, 2*time.Minute, "all orders to be settled", func() bool {

@@ -47,7 +47,7 @@ func TestTheDemoEndsWellUntilSomethingOfOursIsLeftBehindInTheCloud(t *testing.T)
 		t.Errorf("doctor does not name what was left behind:\n%s", said)
 	}
 	d.interrupt()
-	if !d.ends(10 * time.Second) {
+	if !d.ends(time.Minute) {
 		t.Fatal("platforma does not end")
 	}
 

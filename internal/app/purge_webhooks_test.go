@@ -195,7 +195,7 @@ func TestAPileOfOldDeliveriesIsRemovedInOneTurn(t *testing.T) {
 // awaitBlocked waits until a login waits for another's lock.
 func (h *hooks) awaitBlocked(login string) {
 	h.t.Helper()
-	super, until := h.DB.Super(h.t), time.Now().Add(20*time.Second)
+	super, until := h.DB.Super(h.t), time.Now().Add(time.Minute)
 	for waiting := 0; waiting == 0; {
 		if time.Now().After(until) {
 			h.t.Fatalf("%s waits for no lock", login)

@@ -95,7 +95,7 @@ func TestInboxKeepsAndShowsWhatWasSent(t *testing.T) {
 		t.Errorf("an empty inbox lists %s", body)
 	}
 	for range 2 {
-		if err := mailed(t, i, 10*time.Second, "delivery-1@example.com"); err != nil {
+		if err := mailed(t, i, time.Minute, "delivery-1@example.com"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,7 +150,7 @@ func TestInboxKeepsAndShowsWhatWasSent(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key's mode is %v, %v", info.Mode(), err)
 	}
-	if err := mailed(t, again, 10*time.Second, "delivery-2@example.com"); err != nil {
+	if err := mailed(t, again, time.Minute, "delivery-2@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	if now := again.Messages(); len(now) != 3 || now[2].ID != 3 {
@@ -169,7 +169,7 @@ func TestInboxPageShowsMailWithoutRunningIt(t *testing.T) {
 		t.Error("the empty page does not say where to send mail")
 	}
 	for range 2 {
-		if err := mailed(t, i, 10*time.Second, "delivery-1@example.com"); err != nil {
+		if err := mailed(t, i, time.Minute, "delivery-1@example.com"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -264,9 +264,9 @@ func TestInboxAnswersAsScripted(t *testing.T) {
 			i := startInbox(t, InboxConfig{})
 			i.Script(c.answer, MailAccepted, c.answer)
 			try := func(id string) error {
-				timeout := 10 * time.Second
+				timeout := time.Minute
 				if c.answer == MailAnswerHeld {
-					timeout = 500 * time.Millisecond
+					timeout = 3 * time.Second // long enough for all but the answer
 				}
 				return mailed(t, i, timeout, id)
 			}
@@ -280,13 +280,13 @@ func TestInboxAnswersAsScripted(t *testing.T) {
 			if n := len(i.Messages()); n != c.kept {
 				t.Errorf("%d messages were kept, want %d", n, c.kept)
 			}
-			if err := mailed(t, i, 10*time.Second, "second@example.com"); err != nil {
+			if err := mailed(t, i, time.Minute, "second@example.com"); err != nil {
 				t.Errorf("the second: %v", err)
 			}
 			if err := try("third@example.com"); err == nil {
 				t.Error("the third went through")
 			}
-			if err := mailed(t, i, 10*time.Second, "fourth@example.com"); err != nil {
+			if err := mailed(t, i, time.Minute, "fourth@example.com"); err != nil {
 				t.Errorf("the fourth: %v", err)
 			}
 			if n := len(i.Messages()); n != 2+2*c.kept {
@@ -312,7 +312,7 @@ func TestInboxOfAKilledProcessStillHasWhatItAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	there := &Inbox{smtpAddr: addr, cert: cert}
-	if err := mailed(t, there, 10*time.Second, "kept@example.com"); err != nil {
+	if err := mailed(t, there, time.Minute, "kept@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	kill()
@@ -326,7 +326,7 @@ func TestInboxOfAKilledProcessStillHasWhatItAccepted(t *testing.T) {
 	if i.SMTPAddr() != addr {
 		t.Errorf("address is %s, was %s", i.SMTPAddr(), addr)
 	}
-	if err := mailed(t, i, 10*time.Second, "next@example.com"); err != nil {
+	if err := mailed(t, i, time.Minute, "next@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	var ids []string

@@ -56,7 +56,7 @@ func (k *kit) follow(srv *httptest.Server, path string, headers ...string) *foll
 // next is the next line that begins so, "" when the stream ended.
 func (f *follower) next(prefix string) string {
 	f.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		select {
 		case line, on := <-f.lines:
@@ -67,7 +67,7 @@ func (f *follower) next(prefix string) string {
 				return line
 			}
 		case <-deadline:
-			f.Fatalf("no line %q within 10 s", prefix)
+			f.Fatalf("no line %q within a minute", prefix)
 		}
 	}
 }

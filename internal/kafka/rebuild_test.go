@@ -181,7 +181,7 @@ func TestRebuildKilledAfterAnyStepIsFinishedByTheNext(t *testing.T) {
 		killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: string(step), Rebuild: true}), string(step))
 		s.write(t, 4, 3)
 		if step != kafka.RebuildLocked && step != kafka.RebuildFinished {
-			short, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			short, cancel := context.WithTimeout(t.Context(), time.Minute)
 			if err := r.Run(short); !errors.Is(err, app.ErrRebuilding) {
 				t.Errorf("relay after a rebuild that died %s: %v, want ErrRebuilding", step, err)
 			}

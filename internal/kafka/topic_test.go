@@ -29,7 +29,7 @@ func produce(t testing.TB, b *kafkatest.Broker, opts []kgo.Opt, records ...*kgo.
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
 		t.Fatalf("produce: %v", err)

@@ -24,7 +24,7 @@ type listener struct {
 
 func listen(t testing.TB, p *person, path string) *listener {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(stop)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+path, nil)
 	if err != nil {
@@ -70,8 +70,8 @@ func (l *listener) next() (name, data string) {
 	select {
 	case e := <-l.events:
 		return e[0], e[1]
-	case <-time.After(10 * time.Second):
-		l.t.Fatal("the stream said nothing for ten seconds")
+	case <-time.After(time.Minute):
+		l.t.Fatal("the stream said nothing for a minute")
 	}
 	return "", ""
 }

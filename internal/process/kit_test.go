@@ -103,7 +103,7 @@ func (r *rig) run(roles ...process.Role) (base string, stop func()) {
 	stop = sync.OnceFunc(func() {
 		srv.CloseClientConnections()
 		srv.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := p.Stop(ctx); err != nil {
 			r.t.Errorf("stop: %v", err)

@@ -84,6 +84,9 @@ func start(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner 
 	return r
 }
 
+// patience is how long a test waits for what must happen. It measures nothing: machines may be slow.
+const patience = time.Minute
+
 func begin(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner {
 	t.Helper()
 	r, err := queue.Start(t.Context(), queue.Config{
@@ -98,7 +101,7 @@ func begin(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner 
 
 func stop(t *testing.T, r *queue.Runner) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := r.Stop(ctx); err != nil {
 		t.Errorf("Stop: %v", err)
@@ -120,7 +123,7 @@ func next[T any](t *testing.T, from <-chan T, within time.Duration, what string)
 func asleep(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	conn := db.Super(t)
-	deadline, tick := time.After(10*time.Second), time.NewTicker(20*time.Millisecond)
+	deadline, tick := time.After(patience), time.NewTicker(20*time.Millisecond)
 	defer tick.Stop()
 	for {
 		var n int
@@ -133,7 +136,7 @@ func asleep(t *testing.T, db *pgtest.DB) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("no job sleeps after 10 s")
+			t.Fatalf("no job sleeps after %s", patience)
 		}
 	}
 }
@@ -153,8 +156,8 @@ func TestAUnitIsWorkedSoonAfterAKickAndItsWholeWaitIsOneSnooze(t *testing.T) {
 	})
 	h.put(unit(1), fulfil.Queued)
 	r.Kick()
-	first := next(t, calls, 10*time.Second, "the first call")
-	second := next(t, calls, 30*time.Second, "the call after the snooze")
+	first := next(t, calls, patience, "the first call")
+	second := next(t, calls, patience, "the call after the snooze")
 	if gap := second.Sub(first); gap < 2*time.Second {
 		t.Errorf("the second call came %s after the first, want not before 2 s", gap)
 	}
@@ -174,7 +177,7 @@ func TestAFencedMoveIsLookedAtAgainAndAFaultOfOursIsRetried(t *testing.T) {
 	h.put(unit(1), fulfil.Queued)
 	r.Kick()
 	for i := range answers {
-		next(t, calls, 30*time.Second, "call "+string(rune('1'+i)))
+		next(t, calls, patience, "call "+string(rune('1'+i)))
 	}
 }
 
@@ -191,11 +194,11 @@ func TestAUnitQueuedAnewWhileItsJobSleepsIsWoken(t *testing.T) {
 	})
 	h.put(unit(1), fulfil.Queued)
 	r.Kick()
-	next(t, calls, 10*time.Second, "the first call")
+	next(t, calls, patience, "the first call")
 	asleep(t, db)                 // River writes the snooze after the verb has answered
 	h.put(unit(1), fulfil.Queued) // as a cancel does
 	r.Kick()
-	next(t, calls, 20*time.Second, "the call of the woken job")
+	next(t, calls, patience, "the call of the woken job")
 }
 
 func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
@@ -207,7 +210,7 @@ func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
 		calls <- struct{}{}
 		return time.Hour, nil
 	})
-	next(t, calls, 10*time.Second, "the first process's call")
+	next(t, calls, patience, "the first process's call")
 	asleep(t, db)
 	stop(t, first)
 	// what a kill in the middle of the call leaves behind
@@ -231,7 +234,7 @@ func TestAnOpenUnitWithoutAJobGetsOneFromTheSweeper(t *testing.T) {
 		calls <- struct{}{}
 		return -1, nil
 	})
-	next(t, calls, 20*time.Second, "the swept unit's call")
+	next(t, calls, patience, "the swept unit's call")
 }
 
 // A stop that comes while a unit is on its way into a job lets the unit arrive: it has a job and says so.
@@ -251,12 +254,12 @@ func TestAStopLetsTheFeedersPassFinish(t *testing.T) {
 	}
 	db := migrated(t)
 	r := begin(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) { return time.Hour, nil })
-	next(t, looking, 10*time.Second, "the feeder's look")
+	next(t, looking, patience, "the feeder's look")
 	go func() {
 		defer close(ended)
 		stop(t, r)
 	}()
-	next(t, ended, 10*time.Second, "the end")
+	next(t, ended, patience, "the end")
 	if s := h.get(unit(1)); s != fulfil.Open {
 		t.Errorf("after the stop the unit's state is %d, want %d (open, with a job)", s, fulfil.Open)
 	}
@@ -278,14 +281,14 @@ func TestAStopDoesNotWaitForEverForADatabaseThatHangs(t *testing.T) {
 		<-ctx.Done() // as a query does whose answer never comes
 	}
 	r := begin(t, migrated(t), h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) { return -1, nil })
-	next(t, looking, 10*time.Second, "the feeder's look")
+	next(t, looking, patience, "the feeder's look")
 	ended := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
 		ended <- r.Stop(ctx)
 	}()
-	if err := next(t, ended, 10*time.Second, "the end"); err != nil {
+	if err := next(t, ended, patience, "the end"); err != nil {
 		t.Errorf("Stop: %v", err)
 	}
 }

@@ -44,7 +44,7 @@ func TestEveryCommittedRecordIsReadAndNoAbortedOne(t *testing.T) {
 		&kgo.Record{Topic: b.Names.Letters, Partition: 0, Key: []byte("a"), Value: []byte("letter")})
 	send(t, b, kgo.TryAbort, &kgo.Record{Topic: b.Names.Events, Partition: 2, Value: []byte("aborted")}, &kgo.Record{Topic: b.Names.Events, Partition: 4, Value: []byte("aborted")})
 	send(t, b, kgo.TryCommit, &kgo.Record{Topic: b.Names.Events, Partition: 5, Key: []byte("b"), Value: []byte("three")})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	got, err := topicfacts.Read(ctx, b.Brokers, b.Names.Events)
 	if err != nil {

@@ -71,7 +71,7 @@ func TestMainServesOnTheRealClockUntilItsContextEnds(t *testing.T) {
 	}
 
 	p = open(start(t, cfg).url)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		o, err := p.Observe(t.Context(), steps[1], ref)
 		if err != nil {
@@ -81,7 +81,7 @@ func TestMainServesOnTheRealClockUntilItsContextEnds(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("phase %s after 10 s at ×1000", o.Phase)
+			t.Fatalf("phase %s after a minute at ×1000", o.Phase)
 		}
 	}
 }
