@@ -17,7 +17,7 @@ type row struct {
 	test []string // modules that its tests need besides
 }
 
-// The layers, from the ground up (architecture.md, "Who may import whom").
+// The layers, from the ground up, as docs/ARCHITECTURE.md lists them.
 var (
 	ground    = []string{"id", "tenant", "fault", "money"}
 	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness", "analytics", "notice")
@@ -169,7 +169,7 @@ func TestEveryPackageHasItsPlaceAndImportsOnlyWhatItMay(t *testing.T) {
 	for _, f := range files {
 		r, placed := table[f.dir]
 		if !placed {
-			t.Errorf("%s: package %s has no row in the import table: give it one (architecture.md)", f.path, f.dir)
+			t.Errorf("%s: package %s has no row in the import table: give it one in internal/arch/imports_test.go", f.path, f.dir)
 			continue
 		}
 		allowedOurs, allowedLibs := r.ours, r.libs

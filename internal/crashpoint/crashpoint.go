@@ -12,10 +12,10 @@ import (
 	"sync"
 )
 
-// Point is a durable moment of an order's life (testing.md, 3).
+// Point is a moment of an order's life at which something is committed or called.
 type Point string
 
-// The points: D on the way forward, C on the way back.
+// The points: CP-D on the way forward to delivery, CP-C on the way back (compensation).
 const (
 	Submitted       Point = "CP-D1"  // submit committed
 	PaymentIntent   Point = "CP-D2"  // the payment's intent

@@ -18,7 +18,7 @@ var inboxFiles embed.FS
 var inboxTemplates = template.Must(template.New("").Funcs(template.FuncMap{"size": readableSize}).ParseFS(inboxFiles, "inboxpage/*.html"))
 
 // listed is a message in the pages: with the earlier one of the same Message-ID, which is how a
-// repeat after a lost answer is recognised (security.md, section 5).
+// repeat after a lost answer is recognised: mail is sent at least once (D18).
 type listed struct {
 	Message
 	RepeatOf int // 0: none

@@ -16,7 +16,7 @@ import (
 // MailAnswer is how the inbox treats one message.
 type MailAnswer int
 
-// The answers a relay may give (testing.md, section 1).
+// The answers that a mail relay may give, good and bad, as tests ask for them.
 const (
 	MailAccepted     MailAnswer = iota + 1 // kept, 250
 	MailTryLater                           // 451 after the data, nothing kept

@@ -18,7 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// This file and kafkarepair.go alone know which broker is embedded (events.md, section 5). Outside them
+// This file and kafkarepair.go alone know which broker is embedded (ADR 0015). Outside them
 // there is only the Kafka protocol, and the same suite passes on Apache Kafka.
 
 // KafkaConfig says what broker StartKafka starts.

@@ -26,7 +26,7 @@ type pgBinaries struct {
 	major int
 }
 
-// findPgBinaries looks for PostgreSQL in the order of the design note: the directory asked for (in
+// findPgBinaries looks for PostgreSQL in this order: the directory asked for (in
 // the configuration, else in the environment), the newest of the system's that is at least pgFloor,
 // the npm package. A data directory can only be opened by the major version that made it: with
 // major != 0 only that one will do. The error lists the choices a person has.

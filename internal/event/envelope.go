@@ -15,7 +15,8 @@ import (
 
 // The envelope is CloudEvents 1.0 in the binary mode of its Kafka binding: attributes are headers
 // named ce_…, the value is the stored data untouched. The structured mode, one JSON document, is
-// accepted on reading. (https://github.com/cloudevents/spec, v1.0.2, kafka-protocol-binding.md)
+// accepted on reading.
+// See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md.
 
 // Major is the version of every payload today. Members are only ever added to it; a break would be a
 // second version beside this one.

@@ -9,8 +9,8 @@ import (
 // Backoff are the waits between the six calls of a step (D5): one call and at most five retries.
 var Backoff = []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second}
 
-// CapacityWait is the next wait of the capacity lane, after having waited for so long: 1, 5, then
-// 15 minutes again and again (fulfilment.md, clocks).
+// CapacityWait is the next wait of an item without capacity that has waited for so long already: 1, 5,
+// then always 15 minutes. It uses up no retry and ends at the product's own limit (D6).
 func CapacityWait(waited time.Duration) time.Duration {
 	switch {
 	case waited < time.Minute:

@@ -1,5 +1,5 @@
 // Package id holds the identifiers of the whole module: 16 bytes, printed as a UUID. They are
-// UUIDv7 made by app.NewID, so that rows written together lie together (database: half the WAL of
+// UUIDv7 made by process.NewID, so that rows written together lie together (database: half the WAL of
 // random ids); this package itself draws no randomness and reads no clock.
 package id
 

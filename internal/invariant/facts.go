@@ -1,5 +1,5 @@
 // Package invariant looks at the world from outside and names every way in which it is wrong: the
-// promises I1 to I25, the first 24 of them the design's "outside checker". It is pure. It is given plain rows that small
+// promises I1 to I25, listed by rules. It is pure. It is given plain rows that small
 // readers collected (pgfacts, topicfacts, simfacts, mailfacts) and must not know the product: it
 // calls none of its packages, so that no rule is checked against the code that keeps it. What it
 // knows of the lifecycle, the routing and the derivation is a second copy, written by hand.

@@ -8,8 +8,8 @@ import (
 // move is a change of state.
 type move struct{ from, to string }
 
-// orderMoves is the matrix of the order's states (lifecycle.md) as a second copy: every change, and
-// the event that tells it.
+// orderMoves is the matrix of the order's states (D2) as a second copy, written by hand: every change,
+// and the event that reports it.
 func orderMoves() map[move]string {
 	return map[move]string{
 		{"draft", "pending_payment"}:             "order.submitted",
@@ -61,7 +61,7 @@ func itemMoves() map[move]string {
 	}
 }
 
-// forward are the events that an order on its way out must not have any more (lifecycle.md, closing).
+// forward are the events that a closing order, one that is being cancelled or failed, no longer has.
 func forward() []string {
 	return []string{"order.submitted", "order.payment-confirmed", "order.payment-reverted", "order.validating", "order.provisioning-started", "order.held", "order.released"}
 }
@@ -159,7 +159,7 @@ func (l *look) lawfulItems(o *Order, es []happened) {
 	}
 }
 
-// derivedState is I13: the derivation of lifecycle.md a second time, by hand. From provisioning on,
+// derivedState is I13: the derivation of order.Settle a second time, by hand. From provisioning on,
 // and while the order is closing, the state is what follows from items and refunds, unless that is no
 // move; outcome and settlement always are. A delivered item had its mail accepted.
 func derivedState(l *look) {
@@ -245,7 +245,7 @@ func over(state string) bool {
 	return state == "fulfilled" || state == "cancelled" || state == "failed"
 }
 
-// settlement: stuck before compensating before settled before open (lifecycle.md).
+// settlement is stuck before compensating before settled before open (D2).
 func (c census) settlement(o *Order) string {
 	switch {
 	case c.stuck > 0 || c.refundsStuck > 0 || c.mailsStuck > 0:

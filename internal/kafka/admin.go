@@ -16,7 +16,7 @@ import (
 )
 
 // EventPartitions is how many partitions the events have, for ever: another number would send an
-// order's later events to another partition, out of their order (events.md §7).
+// order's later events to another partition, out of their order (docs/events.md).
 const EventPartitions = 12
 
 // retention of events and dead letters: longer than a consumer may stand still unnoticed.

@@ -169,7 +169,7 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 	}
 }
 
-// T16: what a rebuild tells again is no news, and what comes after it goes on.
+// T16: events that a rebuild publishes again give no finding, and later ones are witnessed as before.
 func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 3)

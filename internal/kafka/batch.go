@@ -10,7 +10,7 @@ import (
 )
 
 // A subscription with ApplyAll collects before it applies, because its effect costs by the transaction
-// (events.md §9): a partition waits a second from its first event on, or until it has this many.
+// (ADR 0020): a partition waits a second from its first event on, or until it has this many.
 const (
 	batchMost = 2000
 	batchWait = time.Second

@@ -16,7 +16,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// The figures of issue and design (events.md §3), on PostgreSQL without fsync and on whatever broker the suite
+// The figures that docs/ARCHITECTURE.md lists, on PostgreSQL without fsync and on whatever broker the suite
 // runs on, both on this machine, which they share with the writers and the consumer:
 //
 //	go run ./internal/embedded/cmd/withpostgres -- go test -run '^$' -bench . -benchtime 1x ./internal/kafka

@@ -10,7 +10,7 @@ type Grant struct {
 	Operations []string // by Kafka's names
 }
 
-// Grants lists all that is needed, and no more (events.md §7). Groups are those of the readers.
+// Grants lists every right that the product needs at a broker and no other. Groups are the readers' consumer groups.
 func (n Names) Grants(groups ...string) []Grant {
 	list := []Grant{
 		{"relay", "topic", n.Events, true, []string{"DESCRIBE", "WRITE"}}, // dead letters too

@@ -11,8 +11,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// The suite, by the numbers of the design (events.md §12). All of it runs on the embedded broker and on a real
-// Kafka, but for what has the broker give wrong answers. T14 and T15 start a broker of their own, to kill it.
+// The suite: T1 to T21 are the ways in which events could be lost, doubled or disordered, each with the tests
+// that try it. All of them run on the embedded broker and on a real Kafka, except those that make the broker give
+// wrong answers. T14 and T15 start a broker of their own, to kill it.
 //
 //	T1   a relay killed at any point            RelayProcessKilledAtAnyPoint…, KilledRelayLoses…, TopicIsTheTable…
 //	T2   a cursor over ids, ids in advance      CursorOverIDsWouldLoseEvents…, IDsDrawnInAdvanceWouldInvert…

@@ -66,7 +66,7 @@ type RebuildOptions struct {
 	Tell     func(RebuildProgress) // after each step; nil is nobody
 }
 
-// Rebuild deletes the topic of the events and fills it anew from the database (events.md §11): for a topic
+// Rebuild deletes the topic of the events and fills it again from the database: for a topic
 // that was lost, or is not the one that the database speaks of. Writers and consumers may go on. The events
 // keep their ids, so the consumers' inboxes absorb what was applied before; the dead letters' topics stay
 // as they are.

@@ -16,7 +16,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 )
 
-// The relay's times and sizes (events.md §3).
+// The relay's times and sizes.
 const (
 	batchRows   = 500  // a batch: 61 000 events/s
 	backlogRows = 2000 // after a full batch: 77 000 events/s
@@ -36,7 +36,7 @@ const (
 // Relay publishes a shard's outbox. Any number of processes may run one for the same shard: an
 // advisory lock lets one work, and Kafka's transactional id fences one that only believes it has the
 // lock. It has no cursor: a row that is present is unpublished. Never add "id > x" to speed it up; an
-// id drawn early may commit late, and such a cursor lost 22 % of the events under load (events.md §3).
+// id drawn early may commit late, and such a cursor lost 22 % of the events under load (ADR 0004).
 type Relay struct {
 	cluster  Cluster
 	shard    int

@@ -14,7 +14,7 @@ const (
 	vowels     = "aiou"
 )
 
-// passphraseWords times 16 bits is the 128 bits of the delivery's design.
+// passphraseWords times 16 bits is 128 bits, too many to guess.
 const passphraseWords = 8
 
 // NewPassphrase draws 128 bits from random and writes them as eight pronounceable words of five

@@ -39,7 +39,7 @@ func Handler(s Sources) http.Handler {
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
-// The figures (events.md §11), and what to watch of them: a relay that lags by 30 s is a warning, by 5 min
+// The figures, and what to watch of them: a relay that lags by 30 s is a warning, by 5 min
 // an alarm; so is a snapshot that is held for more than a minute, for it keeps dead outbox rows.
 var (
 	outboxRows   = describe("outbox_rows", "Events and dead letters that are committed and not on their topic yet.")

@@ -61,7 +61,7 @@ type Transition struct {
 	Why   string
 }
 
-// Lifecycle is THE table of an order's moves (lifecycle.md). It drives the guard, the database's
+// Lifecycle is THE table of an order's moves (docs/order-lifecycle.md). It drives the guard, the database's
 // own check, the generated diagram, allowed_actions and the portal's buttons. Whatever is not
 // listed is refused.
 var Lifecycle = []Transition{
@@ -246,8 +246,8 @@ type ItemTransition struct {
 	Why   string
 }
 
-// ItemLifecycle is THE table of an item's moves (lifecycle.md). Abandon of a stuck item whose refund
-// is not yet accepted goes to compensating instead (its note 6): AbandonItem decides.
+// ItemLifecycle is THE table of an item's moves (docs/order-lifecycle.md). Abandon of a stuck item whose
+// refund is not yet accepted goes to compensating instead: AbandonItem decides.
 var ItemLifecycle = []ItemTransition{
 	{ItemPending, Enqueue, ItemQueued, "", "carried by order.provisioning-started (D17)"},
 	{ItemPending, Unrecoverable, ItemCancelled, EvItemCancelled, "no work was begun"},

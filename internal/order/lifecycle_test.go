@@ -17,8 +17,8 @@ type verdict struct {
 	how How
 }
 
-// matrix is lifecycle.md's order table, copied by hand and never computed from Lifecycle: a cell that
-// is not here must be refused with 409.
+// matrix holds the moves of an order that D2, D4, D7, D8 and D12 allow, written by hand and never computed
+// from Lifecycle: a cell that is not here must be refused with 409.
 var matrix = map[State]map[Trigger]verdict{
 	Draft:              {Submit: {PendingPayment, AtOnce}, Cancel: {Cancelled, AtOnce}},
 	PendingPayment:     {ConfirmPayment: {PaymentConfirmed, AtOnce}, Cancel: {Cancelled, AtOnce}, Expire: {Cancelled, AtOnce}},
@@ -73,7 +73,7 @@ func TestEveryStateAndTriggerDoesWhatTheHandWrittenMatrixSays(t *testing.T) {
 
 func TestDerivedMovesAreThoseOfTheMatrixAndNoOthers(t *testing.T) {
 	t.Parallel()
-	want := [][2]State{ // the list of database.md's trigger, by hand
+	want := [][2]State{ // the list of the trigger that guards the column orders.state, by hand
 		{1, 2}, {1, 8}, {2, 3}, {2, 8}, {3, 2}, {3, 4}, {3, 8}, {4, 2}, {4, 5}, {4, 8}, {4, 9}, {5, 6}, {5, 7}, {5, 8}, {5, 9}, {6, 7}, {6, 8}, {6, 9}, {8, 1},
 	}
 	if diff := cmp.Diff(want, Moves()); diff != "" {

@@ -152,7 +152,7 @@ func (o *Order) moveItem(it *Item, t ItemTransition, fact ItemFact, reason strin
 }
 
 // AbandonItem takes a stuck item off the module's hands: rolled back when its refund was accepted,
-// else compensating until it is (lifecycle.md, note 6). Who may, and the proof, are app's matter.
+// else compensating until it is (D4). Package app decides who may and asks for the proof.
 func (o *Order) AbandonItem(it *Item, reason string) error {
 	t, err := NextItem(it.State, Abandon)
 	if err != nil {

@@ -2,7 +2,7 @@ package order
 
 // Facts are all that the state of an order is derived from.
 type Facts struct {
-	State         State // as it stands; a derived state that is no move of the matrix leaves it (lifecycle.md)
+	State         State // as it stands; a derived state that is no move of Lifecycle leaves it
 	Policy        Policy
 	Closing       Closing
 	Items         []ItemState
@@ -17,8 +17,8 @@ type Settled struct {
 	Settlement Settlement
 }
 
-// Settle derives an order's state from its items and refunds: the first of the five rules of
-// lifecycle.md that matches. It is pure and the only place that knows the derivation; it is called
+// Settle derives an order's state from its items and refunds (D2): the first of the five rules
+// below that matches. It is pure and the only place that knows the derivation; it is called
 // wherever items or refunds move, under the order's lock.
 //
 //  1. an item not yet terminal, one or more active or delivered → partially_fulfilled

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// expected is the derivation written a second time, straight from the five rules of lifecycle.md.
+// expected is the derivation written a second time, straight from the five rules in Settle's comment.
 func expected(f Facts) Settled {
 	count := map[ItemState]int{}
 	for _, s := range f.Items {

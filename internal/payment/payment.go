@@ -65,7 +65,7 @@ type Confirmation struct {
 // ErrForged is a webhook whose signature does not hold or whose time is off by more than 5 minutes.
 var ErrForged = fault.New(fault.KindUnauthenticated, "webhook-signature", "The signature does not hold.")
 
-// Error is a provider's refusal with its class (providers.md).
+// Error is a provider's refusal with its class, which decides whether the call is retried (D5).
 type Error struct {
 	Class fault.Class
 	After time.Duration

@@ -179,7 +179,7 @@ type Capabilities struct {
 	Settle        time.Duration // how long a create without an answer may still take effect
 	PollEvery     time.Duration // between two reads of something pending
 	CreateTimeout time.Duration // of the slowest product, as a whole: older leftovers are the reaper's
-	DeleteTimeout time.Duration // of one part, from its first delete (fulfilment.md)
+	DeleteTimeout time.Duration // of one part, from its first delete
 	Rate          Rate
 }
 

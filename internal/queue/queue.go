@@ -54,7 +54,7 @@ type Config struct {
 	MaxConns int32
 }
 
-// River's settings, each with its reason in fulfilment.md ("River: settings and traps").
+// River's settings, each with its reason.
 const (
 	fetchPoll    = 50 * time.Millisecond  // the default of 1 s would make a wait of 2 s one of 3
 	fetchCool    = 100 * time.Millisecond // also paces River's NOTIFY at inserts
@@ -152,7 +152,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[unitJob]) error {
 		}
 		return err
 	case wait >= 0:
-		return river.JobSnooze(wait) // the whole wait is one snooze: exact waits (fulfilment.md)
+		return river.JobSnooze(wait) // the whole wait is one snooze, so that it is exact (D5)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// The bounds of a call (security.md, 6): all of it, the answer that is read, and what is shown of it.
+// The bounds of a call (ADR 0018): all of it, the answer that is read, and what is shown of it.
 const (
 	callTime    = 5 * time.Second
 	mostRead    = 64 << 10

@@ -11,7 +11,7 @@ import (
 // Kind of a finding. The names are stored and never change.
 type Kind string
 
-// The kinds (events.md §10). docs/runbook.md says what to do about each.
+// The kinds. docs/runbook.md says what to do about each.
 const (
 	Gap       Kind = "gap"       // a record is later than the next one due: one before it was never seen
 	Duplicate Kind = "duplicate" // an event stands on the topic a second time

@@ -15,7 +15,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// Scenario is one of the five orders of the crash matrix (testing.md, 3).
+// Scenario is one of the five orders of the crash matrix, in which every crash point of an order is met.
 type Scenario struct {
 	Name   string
 	Policy string

@@ -91,7 +91,7 @@ func (f fate) String() string {
 		f.seed, f.policy, f.method, f.naming, items, faults, f.mails, f.deaths, f.cancel, f.pauses, f.restart, f.over)
 }
 
-// The faults that a seed draws from, by operation: S1 to S15 of the simulated cloud.
+// The faults of the simulated cloud that a seed draws from, by operation.
 var faultsOf = map[string][]string{
 	sim.OpCreate: {
 		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.RateLimitedBare, sim.Unauthorized, sim.Forbidden,

@@ -26,7 +26,7 @@ import (
 // Name of the provider, as it is stored with each payment.
 const Name = "demo"
 
-// Tolerance is how far a webhook's time may be off (security.md, 6).
+// Tolerance is how far the time of a signed webhook may be off: an older one is a replay.
 const Tolerance = 5 * time.Minute
 
 // Provider posts its confirmations to Webhook, signed with Secret as Standard Webhooks has it.

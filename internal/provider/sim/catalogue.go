@@ -12,7 +12,7 @@ import (
 // part is one resource of a product: its kind is its name. The figures are the real time it takes.
 type part struct {
 	name           string
-	ready, readyHi time.Duration // p50 and p95 from create to ready (providers.md; split over the parts)
+	ready, readyHi time.Duration // p50 and p95 from create to ready, split over the parts
 	gone           time.Duration // p50 from delete to absent; p95 is three times that
 }
 
@@ -107,8 +107,8 @@ func lacking(need, used, limit Amounts) string {
 	return ""
 }
 
-// configuration is what the sim reads of an item's configuration (members as in api.md); the rest is
-// the catalogue's matter.
+// configuration is what the sim reads of an item's configuration, under the members' names in the
+// catalogue's schemas. The catalogue checks the rest.
 type configuration struct {
 	OSImage          string   `json:"os_image"`
 	SSHPublicKeys    []string `json:"ssh_public_keys"`
@@ -164,7 +164,7 @@ func demand(product, plan, partName string, c configuration) Amounts {
 	return Amounts{}
 }
 
-// replicas of a database: three with high availability (providers.md).
+// replicas of a database: three with high availability.
 func replicas(c configuration) int64 {
 	if c.HighAvailability {
 		return 3

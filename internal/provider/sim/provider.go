@@ -32,7 +32,7 @@ var _ provider.Provider = (*Provider)(nil)
 type ProviderConfig struct {
 	URL         string          // such as http://127.0.0.1:8091
 	Naming      provider.Naming // as the server's
-	CallTimeout time.Duration   // of one request; 0: 10 s (fulfilment.md)
+	CallTimeout time.Duration   // of one request; 0: 10 s
 }
 
 // New makes the adapter; it sends nothing.
@@ -64,7 +64,7 @@ func (p *Provider) Close() { p.http.CloseIdleConnections() }
 func (p *Provider) Capabilities() provider.Capabilities {
 	settle := 30 * time.Second
 	if p.naming == provider.NamingNone {
-		settle = 120 * time.Second // as for the clouds this mode stands for (providers.md)
+		settle = 120 * time.Second // clouds without unique names, which this mode imitates, take that long
 	}
 	return provider.Capabilities{
 		Products: products(), Regions: regions(), Naming: p.naming, ListByLabel: true, Sim: true,

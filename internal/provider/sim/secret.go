@@ -157,7 +157,7 @@ func describeVPS(doc map[string]any, from source, r *resource, c configuration) 
 	return giveSSHKey(doc, from, c)
 }
 
-// giveSSHKey hands out a generated key to those who sent none of their own (api.md).
+// giveSSHKey hands out a generated key to customers who sent none of their own.
 func giveSSHKey(doc map[string]any, from source, c configuration) error {
 	if len(c.SSHPublicKeys) > 0 {
 		return nil

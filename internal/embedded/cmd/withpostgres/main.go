@@ -20,7 +20,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/embedded"
 )
 
-// dsnEnv is where the test kits look for a server (testing.md, section 1).
+// dsnEnv is the variable in which the test kits look for a server.
 const dsnEnv = "PLATFORMA_TEST_DSN"
 
 // What a shell answers when it has nothing to run, and when the command cannot be started.
