@@ -87,7 +87,7 @@ func (c *serveCmd) Run(g *globals) error {
 	return errors.Join(err, p.Stop(ctx))
 }
 
-// meet asks the brokers who they are, and refuses those of development (events.md, 5) and those that refuse us.
+// meet asks the brokers who they are, and refuses embedded ones (ADR 0015) and those that refuse us.
 // Brokers that are away stop nobody: orders are taken and carried out without them (D20).
 func (c *serveCmd) meet(ctx context.Context, cfg process.Config) error {
 	id, err := cfg.Kafka.Identify(ctx)
@@ -134,7 +134,7 @@ func (c *serveCmd) config(g *globals) (process.Config, error) {
 }
 
 // keys reads the keys that the roles need, and no other: a process that only serves the API opens
-// nothing that is sealed (security.md, 4).
+// nothing that is sealed (ADR 0014).
 func (c *serveCmd) keys(cfg *process.Config) (err error) {
 	takes := func(r process.Role) bool { return len(cfg.Roles) == 0 || slices.Contains(cfg.Roles, r) }
 	if takes(process.Worker) {

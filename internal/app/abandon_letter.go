@@ -17,7 +17,7 @@ import (
 // Grounds are why stuck work is taken out of the module's hands; the names are stored.
 type Grounds string
 
-// The grounds (fulfilment.md, Stuck and dead letters). RefundedByHand is for money alone: a stuck refund
+// The grounds on which stuck work is given up (docs/runbook.md). RefundedByHand is for money alone: a stuck refund
 // is never given up, somebody has paid it another way (D4).
 const (
 	VerifiedAbsent Grounds = "verified_absent"
@@ -66,8 +66,8 @@ type AbandonLetter struct {
 }
 
 // AbandonDeadLetter signs that stuck work is given up. The first signature changes nothing but the letter,
-// which stays open; the second, of another person, closes the unit and settles the item (lifecycle.md,
-// note 6) or the refund. A signature of somebody who may not work the desk any more counts for nothing:
+// which stays open; the second, of another person, closes the unit and settles the item
+// (AbandonItem) or the refund. A signature of somebody who may not work the desk any more counts for nothing:
 // the next one is then the first.
 func (a *App) AbandonDeadLetter(ctx context.Context, c Caller, in AbandonLetter) (DeadLetter, error) {
 	if err := a.mayAsMember(c, WorkDesk); err != nil {
@@ -189,7 +189,7 @@ func (a *App) signFirst(tx Tx, d *Dossier, open *DeadLetter, c Caller, in Abando
 }
 
 // secondPerson holds the second signature against the first: another member, another login, the same
-// grounds. Two keys of one person are one pair of eyes (security.md §1).
+// grounds. Two keys of one person are one pair of eyes.
 func secondPerson(open *DeadLetter, first, second *Member, g Grounds) error {
 	if second == nil {
 		return fault.New(fault.KindForbidden, fault.CodeForbidden, "You are no member of this organisation any more.")

@@ -32,7 +32,7 @@ type IssuedSecret struct {
 	Secret string // "" once it was shown
 }
 
-// Kept is what an idempotency key keeps of it: everything but the secret (api.md, Idempotency-Key 6).
+// Kept is what an idempotency key keeps of it: everything but the secret (D21).
 func (s IssuedSecret) Kept() IssuedSecret {
 	s.Secret = ""
 	return s

@@ -26,7 +26,7 @@ type AdoptLetter struct {
 var refForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$`)
 
 // AdoptDeadLetter tries a stuck clean-up again, with a resource that a person found at the provider
-// (fulfilment.md, Stuck and dead letters: "it is there"). Here the claim is only written down: the worker
+// ("it is there", docs/runbook.md). Here the claim is only written down: the worker
 // reads the resource by its id and takes it for the part when it carries the labels of this very item and
 // part; then it is removed like any other, by that id too. A claim that does not hold leaves the resource
 // alone, and the work stands on the desk again.

@@ -33,7 +33,7 @@ type Deps struct {
 	Random   io.Reader       // crypto/rand's, but in tests
 	Log      *slog.Logger
 
-	Installation string // part of every provider key; configuration, not a row (fulfilment.md, reaper)
+	Installation string // part of every provider key; configuration, not a row: a copied database must not adopt our resources
 	Placement    Placement
 	Providers    map[string]provider.Provider
 	Payments     map[string]payment.Provider
@@ -93,7 +93,7 @@ func newID[T any](a *App) id.Of[T] { return id.Of[T](a.NewID()) }
 func (a *App) wait(d time.Duration) time.Duration { return d / time.Duration(max(1, a.Clock.Speed())) }
 
 // write runs a verb's transaction for a caller. With an idempotency key the answer, or the domain
-// fault the verb ended with, commits together with the effect (api.md, Idempotency-Key 2 and 4).
+// fault the verb ended with, commits together with the effect (D22).
 func (a *App) write(ctx context.Context, c Caller, fn func(tx Tx) (*Dossier, error)) (*Dossier, error) {
 	return write(ctx, a, c, fn)
 }

@@ -17,7 +17,7 @@ type Caller struct {
 	RequestID   string
 }
 
-// IdempotencyKey makes a write's repetition return the first answer (D22, api.md).
+// IdempotencyKey makes a write's repetition return the first answer (D22).
 type IdempotencyKey struct {
 	Key         string
 	Fingerprint [32]byte
@@ -45,7 +45,7 @@ var ErrDuplicate = errors.New("event was applied before")
 var ErrFenced = errors.New("unit has moved on")
 
 // keyDemanded refuses a write by API without an Idempotency-Key where the tenant's settings demand one
-// (api.md, Idempotency-Key).
+// (require_key).
 func (c Caller) keyDemanded(s Settings) error {
 	if !c.NeedsKey || c.Key != nil || !s.RequireKey {
 		return nil

@@ -47,7 +47,7 @@ func (a *App) dropWork(d *Dossier, now time.Time, reason string) {
 	for i := range d.Order.Items {
 		it := &d.Order.Items[i]
 		if u := d.deliverUnit(it.ID); it.State == order.ItemActive && u != nil && u.Sent {
-			continue // its mail is under way: accepted, it stays; refused, it goes back (fulfilment.md)
+			continue // its mail is under way: accepted, it stays; refused, it goes back (D7)
 		}
 		a.turnBack(d, it, now, reason)
 	}
@@ -88,7 +88,7 @@ func (a *App) settle(d *Dossier, now time.Time, reason string) {
 }
 
 // finishUndone fires undone for every item whose clean-up is confirmed and whose refund was accepted,
-// whichever came second (lifecycle.md, note 4).
+// whichever came second (D4).
 func (a *App) finishUndone(d *Dossier, now time.Time, reason string) {
 	for i := range d.Order.Items {
 		it := &d.Order.Items[i]

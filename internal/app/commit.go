@@ -197,7 +197,7 @@ func (d *Dossier) newestPart(u fulfil.UnitID, name string) *fulfil.Part {
 	return newest
 }
 
-// causes name what failed, by the kind of unit: the source of its dead letter (database.md) and the
+// causes name what failed, by the kind of unit: the source of its dead letter and the
 // code by which the desk groups.
 var causes = map[fulfil.Kind]struct{ source, code string }{
 	fulfil.Provision: {"step", "step-failed"}, fulfil.Validate: {"step", "validation-failed"}, fulfil.Refund: {"refund", "refund-failed"},

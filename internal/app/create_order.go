@@ -74,7 +74,7 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Dossi
 				ID: id.Of[order.Order](a.NewID()), Tenant: c.Tenant, Number: number, ExternalID: in.ExternalID, Customer: customer, State: order.Draft,
 				Policy: policy, Version: 0, Currency: known.Settings.Currency, UpdatedAt: tx.Now(),
 			}
-			o.CreatedAt = o.ID.Time() // lists filter by time on the key, so the two must agree (database.md)
+			o.CreatedAt = o.ID.Time() // lists filter by time on the key, so the two must agree
 			if known.Settings.Currency != CatalogCurrency {
 				o.FX = known.Rate
 			}

@@ -32,7 +32,7 @@ type AccountStore interface {
 	MoveBreaker(ctx context.Context, a CloudAccount, to Breaker) (bool, error)
 }
 
-// The breaker's figures (fulfilment.md, Getting units to workers): it opens after so many failures in a
+// The circuit breaker's figures (ADR 0017): it opens after so many failures in a
 // row, or when half of at least so many calls within the window failed.
 const (
 	tripInRow     = 5

@@ -9,7 +9,7 @@ import (
 
 // Hub wakes whoever follows an order in this process. It carries no data: a woken follower reads what
 // is theirs to read, under their own rights. A subscription is to one order of one tenant, and there is
-// no function that reaches another (security.md §2). The live reader calls Wake for each event it sees.
+// no function that reaches another. The live reader calls Wake for each event it sees.
 type Hub struct {
 	mu        sync.Mutex
 	followers map[hubKey]map[*follower]struct{} // guarded by mu; no empty inner map

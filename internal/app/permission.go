@@ -11,7 +11,7 @@ import (
 // Permission is what a verb needs. An API key's scopes are permissions too.
 type Permission string
 
-// Every permission, as api.md's table has them.
+// Every permission. The roles that have it are in the table below (D24).
 const (
 	SeeCatalog     Permission = "catalog:read"
 	AskQuote       Permission = "quotes:create"

@@ -356,7 +356,7 @@ type Sealer interface {
 	Seal(ctx context.Context, s Sealing, plaintext []byte) ([]byte, error)
 }
 
-// Sealing names what is sealed: the associated data (security.md, 4).
+// Sealing names what is sealed. It is the associated data of the cipher, so a value opens in its place only.
 type Sealing struct {
 	Tenant     tenant.ID
 	Order      order.ID

@@ -35,7 +35,7 @@ var ErrRelayPosition = errors.New("relay-position-mismatch")
 // who died over it: only finishing a rebuild ends it.
 var ErrRebuilding = fmt.Errorf("%w: a rebuild of the topic was begun and is not finished (platforma events rebuild)", ErrRelayPosition)
 
-// Outbox hands a shard's outbox to one relay at a time (events.md §3).
+// Outbox hands a shard's outbox to one relay at a time (ADR 0004).
 type Outbox interface {
 	// TryLease takes the shard's advisory lock on a connection of its own, on which everything the
 	// lease does then runs. ok is false while another relay has it; that is no error. It is
@@ -65,7 +65,7 @@ type History interface {
 	TryRebuild(ctx context.Context, shard int) (r Rebuild, ok bool, err error)
 }
 
-// Rebuild is the database's side of filling a topic anew (events.md §11), while the relay's lock is held.
+// Rebuild is the database's side of filling a topic again (docs/runbook.md), while the relay's lock is held.
 // Its calls come in the order in which they stand here. Whatever ends it early leaves the mark that Begin
 // set: no relay runs until a later rebuild was finished. It is used by one goroutine.
 type Rebuild interface {

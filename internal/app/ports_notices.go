@@ -42,7 +42,7 @@ type NoticeRef struct {
 	Cause  notice.Cause
 }
 
-// Told are the roles that are told of a cause: webhooks are the admins' alone (security.md §2).
+// Told are the roles that are told of a cause: webhooks are the admins' alone (D24).
 func (r NoticeRef) Told() []tenant.Role {
 	if r.Cause == notice.WebhookFailing {
 		return []tenant.Role{tenant.Admin}

@@ -17,7 +17,7 @@ import (
 const credentialsStep = "credentials"
 
 // attemptTime is how long one attempt may begin new turns; a call may take CallTimeout more, and the
-// job's own time-out is longer than both (fulfilment.md, River).
+// job's own time-out (queue.jobTimeout) is longer than both.
 const attemptTime = 4 * time.Second
 
 // ProvisionItem takes an item's unit as far as it goes now: one step, one call, one commit at a time.
@@ -354,8 +354,8 @@ func unlisted(ctx context.Context, p provider.Provider, s provider.Step, part *f
 	return ""
 }
 
-// twoSightings is how far apart the two empty looks after an unanswered create must be (fulfilment.md,
-// Gone).
+// twoSightings is how far apart the two empty looks after an unanswered create must be
+// before its part counts as never made (ADR 0012).
 const twoSightings = 10 * time.Second
 
 // lookGone confirms absence: by key and, lists being late at times, by every id in the journal. A part

@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// MaxItems is the most items an order may have (api.md).
+// MaxItems is the most items that an order may have.
 const MaxItems = 100
 
 // CatalogCurrency is what the catalogue is priced in (D11).

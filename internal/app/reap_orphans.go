@@ -65,7 +65,7 @@ type Books interface {
 	Forget(ctx context.Context, f Finding, now time.Time) error
 }
 
-// reapTwice is how far apart two sightings must be before anything is removed (fulfilment.md, Reaper).
+// reapTwice is how far apart two sightings must be before anything is removed (D40).
 const reapTwice = 10 * time.Minute
 
 // Reap compares every provider's inventory with our books, both ways. It only ever looks at what

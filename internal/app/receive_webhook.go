@@ -13,7 +13,7 @@ import (
 )
 
 // ReceivePaymentWebhook verifies a webhook over its raw bytes and stores it by its event id, for ever
-// unique. It is acknowledged once stored and processed after (security.md, 6).
+// unique. It is acknowledged once stored, and processed after that.
 func (a *App) ReceivePaymentWebhook(ctx context.Context, providerName string, h http.Header, raw []byte) error {
 	p, ok := a.Payments[providerName]
 	if !ok {

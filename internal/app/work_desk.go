@@ -20,7 +20,7 @@ func (a *App) DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Pa
 }
 
 // RedriveDeadLetter tries stuck work again: same step, fresh budget, a new epoch. It never provisions
-// anew: an item that was going back goes on going back (fulfilment.md, Stuck and dead letters).
+// anew: an item that was going back goes on going back (docs/runbook.md).
 func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter], reason string) (DeadLetter, error) {
 	if err := a.may(c.Actor, WorkDesk); err != nil {
 		return DeadLetter{}, err

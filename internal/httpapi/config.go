@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The bounds of security.md §3. The server that serves the handler sets the first four; a stream sets
+// The bounds of requests and answers. The server that serves the handler sets the first four; a stream sets
 // WriteTimeout anew for each write.
 const (
 	ReadHeaderTimeout = 5 * time.Second
@@ -60,14 +60,14 @@ type Rate struct {
 	Burst     int
 }
 
-// DefaultLimits are those of security.md §1 and §3.
+// DefaultLimits are the limits of an installation that sets none: per second and at once.
 func DefaultLimits() Limits {
 	return Limits{Requests: Rate{100, 200}, Writes: Rate{20, 40}, FailedKeys: 10}
 }
 
 // StreamTimes pace the event streams; a zero member takes its default.
 type StreamTimes struct {
-	Poll        time.Duration // look without having been woken: 2 s (events.md)
+	Poll        time.Duration // look without having been woken: 2 s
 	Heartbeat   time.Duration // a comment, so that proxies keep the connection: 15 s
 	Reauthorise time.Duration // ask again whether the key and the order are still the caller's: 60 s
 }

@@ -15,7 +15,7 @@ const (
 	maxKey             = 255
 )
 
-// parseKey reads an Idempotency-Key (api.md, rule 1): 1 to 255 visible ASCII characters, bare or as the
+// parseKey reads an Idempotency-Key (D22): 1 to 255 visible ASCII characters, bare or as the
 // quoted string of RFC 8941, whose only escapes are \" and \\. A key sent both ways is one key. No
 // header is "".
 func parseKey(h http.Header) (string, error) {
@@ -70,7 +70,7 @@ func unquote(s string) (string, bool) {
 	return b.String(), true
 }
 
-// fingerprint tells whether two requests under one key are the same (api.md, rule 1). Each part goes in
+// fingerprint is the same for two requests under one key that are the same (D22). Each part goes in
 // with its length, so that no two different requests run together into one.
 func fingerprint(r *http.Request, by tenant.Actor, raw []byte) [32]byte {
 	h := sha256.New()

@@ -73,7 +73,7 @@ type keyHash [32]byte
 
 func hashOf(bearer string) keyHash { return sha256.Sum256([]byte(bearer)) }
 
-// limiter refuses before any work is done (security.md §3).
+// limiter refuses before any work is done.
 type limiter struct {
 	requestsOf, writesOf *buckets[tenant.ID]
 	requestsBy, writesBy *buckets[keyHash]

@@ -22,7 +22,7 @@ var static embed.FS
 const docsPolicy = contentPolicy + "; img-src 'self' data:"
 
 // publicRoutes are all that answers without a key: health, the documents about the API, and the payment
-// providers' signed webhook (security.md §1).
+// providers' signed webhook.
 func (s *server) publicRoutes() {
 	s.public("/healthz", "healthz", "Is the process alive?", "Asks nobody else.", func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, map[string]string{"status": "ok"})
@@ -142,7 +142,7 @@ func (s *server) schemaRoute() {
 }
 
 // webhookRoute takes a payment provider's message as it came: its signature is over the raw bytes, so
-// nothing decodes it here (security.md §6).
+// nothing decodes it here.
 func (s *server) webhookRoute() {
 	const path = "/v1/payments/webhook/{provider}"
 	s.bare(http.MethodPost, path, func(w http.ResponseWriter, r *http.Request) error {

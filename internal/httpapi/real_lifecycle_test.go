@@ -23,7 +23,7 @@ import (
 // theActions are the columns of the matrix: what a client may ask of an order.
 var theActions = []string{"edit", "submit", "confirm-payment", "revert-payment", "cancel", "restore", "hold", "release", "redeliver"}
 
-// matrix is lifecycle.md's, by hand: + is done, = is accepted and changes nothing, - is 409
+// matrix is that of docs/order-lifecycle.md, written by hand: + is done, = is accepted and changes nothing, - is 409
 // illegal-transition.
 var matrix = map[string]string{
 	//                     edit submit confirm revert cancel restore hold release redeliver

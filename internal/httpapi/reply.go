@@ -23,7 +23,7 @@ type route struct {
 	Tag          string
 	Summary      string
 	Description  string
-	Who          string // the least role, as api.md's table has it
+	Who          string // the least role (D24)
 	Status       int    // of success; 0 is 200
 	Key          bool   // takes an Idempotency-Key
 	Versioned    bool   // takes If-Match
@@ -106,7 +106,7 @@ func serve[I, R, T any](s *server, rt route, call func(ctx context.Context, c ap
 	})
 }
 
-// toKeep is a result without what its answer shows only once (api.md, Idempotency-Key 6).
+// toKeep is a result without what its answer shows only once.
 func toKeep[R any](result R) R {
 	if once, ok := any(result).(interface{ Kept() R }); ok {
 		return once.Kept()

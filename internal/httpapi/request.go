@@ -42,7 +42,7 @@ func requestIDOf(ctx context.Context) string {
 	return ""
 }
 
-// attrs are the fields of a log line: ids, never customer text (security.md §2).
+// attrs are the fields of a log line: ids, never text of a customer.
 func (q *request) attrs(more ...slog.Attr) []slog.Attr {
 	attrs := []slog.Attr{slog.String("request_id", q.id), slog.String("method", q.http.Method)}
 	if q.route != nil {
@@ -55,7 +55,7 @@ func (q *request) attrs(more ...slog.Attr) []slog.Attr {
 }
 
 // guard goes before every route: who is asking, how often, under which key, and is the body what the
-// route's schema says. The order is api.md's (Idempotency-Key, rule 3): 401, 429, 400, then form.
+// route's schema says. The order is 401, 429, 400, then form.
 func (s *server) guard(hc huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(hc)
 	req := requestFrom(hc.Context())

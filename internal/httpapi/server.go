@@ -98,7 +98,7 @@ func (s *server) panicked(out *recorder, r *http.Request, req *request, p any) {
 	}
 }
 
-// secure sets the headers of security.md §3. An answer that may be kept says so itself afterwards.
+// secure sets the security headers. An answer that may be kept says so itself afterwards.
 func secure(h http.Header, requestID string) {
 	h.Set("X-Request-Id", requestID)
 	h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")

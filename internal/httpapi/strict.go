@@ -28,7 +28,7 @@ type number string
 
 // parseJSON reads one JSON value into maps, slices, strings, numbers, booleans and nil. Refused, as
 // KindMalformed, are members that stand twice, invalid UTF-8, NUL, nesting beyond MaxDepth, and
-// anything after the value (api.md, Errors). What was sent is never quoted.
+// anything after the value. What was sent is never quoted.
 func parseJSON(raw []byte) (any, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(raw), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))
 	v, err := parseValue(d)

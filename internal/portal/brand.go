@@ -11,7 +11,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// brandAge is how old a tenant's name and colours may be on a page (security.md: caches ≤ 5 s).
+// brandAge is how old a tenant's name and colours may be on a page.
 const brandAge = 5 * time.Second
 
 type cachedBrand struct {

@@ -254,7 +254,7 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 }
 
 // policy allows what this origin serves and nothing else: no inline script or style, no frame, no
-// other origin (security.md, 3).
+// other origin.
 const policy = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 
 func (p *Portal) headers(next http.Handler) http.Handler {
@@ -296,5 +296,5 @@ func (p *Portal) recovered(w http.ResponseWriter, r *http.Request) {
 
 var errPanic = errors.New("panic in a page")
 
-// maxForm is the largest form taken: as a body of the API (security.md, 3).
+// maxForm is the largest form taken: as a body of the API.
 const maxForm = 64 << 10

@@ -15,7 +15,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// How long a session lives (security.md, 1).
+// How long a session lives: without a request, and in all.
 const (
 	idleFor  = 30 * time.Minute
 	liveFor  = 12 * time.Hour
@@ -167,7 +167,7 @@ func (p *Portal) flash(r *http.Request, sentence string) {
 	p.sessions.Put(r.Context(), keyFlash, sentence)
 }
 
-// gate counts failed sign-ins by address: ten a minute (security.md, 1).
+// gate counts failed sign-ins by address: ten a minute.
 type gate struct {
 	now func() time.Time
 

@@ -122,7 +122,7 @@ func (p *Portal) signOut(w http.ResponseWriter, r *http.Request) error {
 }
 
 // requireFresh sends a person whose sign-in is older than five minutes to show again that it is
-// them (security.md, 1). It tells whether it did.
+// them. It reports whether it did.
 func (p *Portal) requireFresh(w http.ResponseWriter, r *http.Request, v *visit, back string) bool {
 	if v.fresh() {
 		return false

@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// The logins, one per kind of work: a process has a DB for each it needs (database.md, Roles).
+// The logins, one per kind of work: a process has a DB for each it needs (ADR 0005).
 const (
 	LoginAPI      = "platforma_api"
 	LoginPortal   = "platforma_portal"

@@ -162,7 +162,7 @@ func TestSameKeyAnswersTheSameAndChangesNothing(t *testing.T) {
 		t.Errorf("another request under the key: %v", f)
 	}
 	if f := fault.Of(attempt(key("one"), newID[order.Order](db))); f == nil || f.Kind != fault.KindNotFound {
-		t.Errorf("absence comes before the look-up (api.md, rule 3): %v", f)
+		t.Errorf("absence comes before the look-up of the key: %v", f)
 	}
 	got := must(api.Order(t.Context(), org.ID, d.Order.ID))
 	if got.Order.Version != 2 {

@@ -71,8 +71,8 @@ func queueAnswer(b *pgx.Batch, t tenant.ID, key *app.IdempotencyKey, a app.Answe
 	return nil
 }
 
-// PurgeKeys removes up to n answers older than before, of all tenants: for the worker. Kept for 72 h
-// (api.md).
+// PurgeKeys removes up to n answers older than before, of all tenants: for the worker. D30 says
+// how long they are promised.
 func (db *DB) PurgeKeys(ctx context.Context, before time.Time, n int) error {
 	return db.inSystem(ctx, func(b *pgx.Batch) { b.Queue(sqlPurge, stamp(before), n) })
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/witness"
 )
 
-// tenantless are the tables that may have no tenant, by name (database.md, rule 1).
+// tenantless are the tables that may have no tenant, by name (D24).
 var tenantless = []string{"catalog", "catalog_change", "consumer_status", "exchange_rates", "payment_webhooks", "provider_accounts", "reaper_findings", "refused_record", "relays", "tenants"}
 
 // strings1 runs a query of one text column.

@@ -64,7 +64,7 @@ func TestMigrationsFromFourProcessesAtOnce(t *testing.T) {
 }
 
 // TestTriggersListTheMovesOfTheLifecycle reads the lists out of the database and compares them with
-// copies written by hand from lifecycle.md, so that neither the table nor the generator can be wrong
+// copies written by hand, so that neither the table nor the generator can be wrong
 // alone.
 func TestTriggersListTheMovesOfTheLifecycle(t *testing.T) {
 	t.Parallel()

@@ -185,7 +185,7 @@ func (l *lease) done(ctx context.Context, p app.RelayPosition) error {
 	return l.conn.SendBatch(ctx, b).Close()
 }
 
-// reconcile compares what the topic and the database say was published (events.md §3).
+// reconcile compares what the topic and the database say was published (ADR 0004).
 func reconcile(p app.RelayPosition, epoch, batch, gone int64, rebuilding bool) error {
 	switch {
 	case rebuilding:

@@ -20,7 +20,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// foldMost is how many events one transaction takes in (events.md §9); of tenants it is maxTenants.
+// foldMost is how many events one transaction takes in (ADR 0020); of tenants it is maxTenants.
 const foldMost = 2000
 
 // mustMarks is what must raises when an event was parked, or let by, while its mark was moved.

@@ -12,7 +12,7 @@ import (
 // hides. Later majors are fixed from their first release.
 var floors = map[int]int{15: 150014, 16: 160010, 17: 170006}
 
-// selfTest refuses to work on walls that do not stand (security.md §2). Each refusal is one sentence
+// selfTest refuses to work on walls that do not stand (ADR 0005). Each refusal is one sentence
 // that says what to mend.
 func selfTest(ctx context.Context, conn *pgx.Conn, login string) error {
 	var user string

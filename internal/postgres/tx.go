@@ -17,7 +17,7 @@ import (
 )
 
 // tx is app.Tx: what is read goes with the begin in the first round trip, what is written waits and
-// goes with the commit in the second (database.md, Pipelining). A transaction that reads nothing has
+// goes with the commit in the second (ADR 0007). A transaction that reads nothing has
 // one trip. It is used by one goroutine.
 type tx struct {
 	db     *DB
@@ -91,7 +91,7 @@ func (x *tx) Prepare(ctx context.Context, n app.NewOrder) (app.Prepared, error) 
 }
 
 // read sends the begin, With's look-ups and the reads as one trip; a second read sends only itself.
-// verdict says what the reads' outcome means by itself, before a replay is answered (api.md: absence
+// verdict says what the reads' outcome means by itself, before a replay is answered (absence
 // comes before the look-up, everything else after).
 func (x *tx) read(ctx context.Context, queue func(b *pgx.Batch), verdict func() error) error {
 	b := &pgx.Batch{}

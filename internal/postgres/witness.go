@@ -21,7 +21,7 @@ import (
 // of the tenant's id. Two tenants that share one only wait for each other.
 const witnessLock = 0x0ad1
 
-// Bounds of one transaction of the witness (events.md §10). The zero tenant, who owns what is nobody's, is
+// Bounds of one transaction of the witness. The zero tenant, who owns what is nobody's, is
 // one of maxTenants.
 const (
 	witnessRecords = 500

@@ -156,7 +156,7 @@ func (tn *town) delivered(b testing.TB, o pgtest.Org, id order.ID, paid time.Tim
 
 // BenchmarkNoisyNeighbour compares, in one run, how long a tenant's single server takes while nobody
 // else orders with how long it takes while another tenant has 1,000 items at work: the promise is at
-// most twice as long (issue: per-tenant fairness; performance.md, P20).
+// most twice as long (docs/ARCHITECTURE.md, Measured).
 //
 //	go run ./internal/embedded/cmd/withpostgres -- go test -run '^$' -bench NoisyNeighbour -benchtime 1x ./internal/process
 func BenchmarkNoisyNeighbour(b *testing.B) {

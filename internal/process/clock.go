@@ -21,5 +21,5 @@ func (wallClock) Now() time.Time { return time.Now().UTC() }
 
 func (c wallClock) Speed() int { return c.speed }
 
-// NewID makes a UUIDv7: ids made together lie together in every index (database.md, rule 3).
+// NewID makes a UUIDv7: ids made together lie together in every index.
 func NewID() [16]byte { return uuid.Must(uuid.NewV7()) }

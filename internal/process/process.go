@@ -33,7 +33,7 @@ import (
 // Role is a part of the work that a process may take on.
 type Role string
 
-// The roles (architecture.md, Processes and scaling).
+// The roles (docs/ARCHITECTURE.md, Processes).
 const (
 	API       Role = "api"
 	Portal    Role = "portal"
@@ -250,7 +250,7 @@ func (p *Process) startWorker(ctx context.Context) error {
 		}),
 		newChore("purge expired webhook secrets and old deliveries", time.Hour, p.cfg.Log, w.PurgeWebhooks),
 		newChore("purge idempotency keys", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
-			return 0, db.PurgeKeys(ctx, p.cfg.Clock.Now().Add(-72*time.Hour), 5000) // promised 24 h, kept 72 (api.md)
+			return 0, db.PurgeKeys(ctx, p.cfg.Clock.Now().Add(-72*time.Hour), 5000) // promised 24 h (D30), kept 72
 		}))
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/vault"
 )
 
-// place is the associated data of what is sealed (security.md, 4): a row that is copied elsewhere does
+// place is the associated data of what is sealed (ADR 0014): a row that is copied elsewhere does
 // not open there.
 func place(s app.Sealing) vault.AD {
 	return vault.AD{Tenant: s.Tenant.String(), Order: s.Order.String(), Item: s.Item.String(), Kind: s.Kind, Generation: s.Generation}

@@ -8,7 +8,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 )
 
-// tellEvery is how often a process says how its consumers stand (events.md §11).
+// tellEvery is how often a process says how its consumers stand.
 const tellEvery = 5 * time.Second
 
 // here is how the consumers of this process stand.

@@ -30,7 +30,7 @@ type Browser struct {
 // patience is how long a page may take to show what it should.
 const patience = 30 * time.Second
 
-// Widths are the two that every page is looked at (style.md, 5).
+// Widths are the two that every page is looked at: a telephone and a desk.
 var Widths = []int64{360, 1280}
 
 // Open starts a browser on a portal. Without one the test is skipped and says so; where CI is set it
