@@ -101,7 +101,7 @@ func TestEveryLinkInADocumentResolves(t *testing.T) {
 	}
 }
 
-// hasHeading tells whether a page has a heading with that anchor, as it is made from the heading's
+// hasHeading reports whether a page has a heading with that anchor, as it is made from the heading's
 // words.
 func hasHeading(t *testing.T, file, anchor string) bool {
 	t.Helper()
@@ -109,7 +109,11 @@ func hasHeading(t *testing.T, file, anchor string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.Split(string(raw), "\n") {
+	return hasAnchor(string(raw), anchor)
+}
+
+func hasAnchor(text, anchor string) bool {
+	for _, line := range strings.Split(text, "\n") {
 		if words, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
 			if strings.ReplaceAll(notAWord.ReplaceAllString(strings.ToLower(words), ""), " ", "-") == anchor {
 				return true

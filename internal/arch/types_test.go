@@ -2,6 +2,7 @@ package arch
 
 import (
 	"go/ast"
+	"go/parser"
 	"go/token"
 	"path"
 	"slices"
@@ -179,5 +180,56 @@ func TestTheFaceOfAPackageIsSeenWhole(t *testing.T) {
 	}
 	if slices.Contains(names, "Order.moveItem") {
 		t.Error("exported(order.go) has Order.moveItem, which is not exported")
+	}
+}
+
+func TestExportedFunctionsTakeNoBooleans(t *testing.T) {
+	t.Parallel()
+	fset, files := goFiles(t)
+	looked := 0
+	for _, f := range files {
+		if f.test || strings.HasSuffix(f.path, "_templ.go") {
+			continue
+		}
+		for _, d := range f.ast.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || !fn.Name.IsExported() {
+				continue
+			}
+			looked++
+			if takesBoolean(fn) {
+				t.Errorf("%s: %s takes a boolean; a named type says at the call what is meant", fset.Position(fn.Pos()), fn.Name.Name)
+			}
+		}
+	}
+	if looked < 500 {
+		t.Errorf("saw %d exported functions: the walk misses some", looked)
+	}
+}
+
+func takesBoolean(fn *ast.FuncDecl) bool {
+	for _, p := range fn.Type.Params.List {
+		if name, ok := p.Type.(*ast.Ident); ok && name.Name == "bool" {
+			return true
+		}
+	}
+	return false
+}
+
+func TestABooleanParameterIsSeen(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]bool{
+		"func Cancel(order string, force bool) {}": true,
+		"func (s *Store) Load(a, b bool) error":    true,
+		"func Cancel(force Force) bool":            false,
+		"func Each(yield func(bool))":              false,
+	} {
+		parsed, err := parser.ParseFile(token.NewFileSet(), "a.go", "package a\n"+source, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := takesBoolean(parsed.Decls[0].(*ast.FuncDecl)); got != want {
+			t.Errorf("takesBoolean(%q) = %v, want %v", source, got, want)
+		}
 	}
 }
