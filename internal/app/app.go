@@ -33,7 +33,7 @@ type Deps struct {
 	Random   io.Reader       // crypto/rand's, but in tests
 	Log      *slog.Logger
 
-	Installation string // part of every provider key; configuration, not a row: a copied database must not adopt our resources
+	Installation string // part of every provider key; configuration: a copied database must not bring it along
 	Placement    Placement
 	Providers    map[string]provider.Provider
 	Payments     map[string]payment.Provider

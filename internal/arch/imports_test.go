@@ -169,7 +169,7 @@ func TestEveryPackageHasItsPlaceAndImportsOnlyWhatItMay(t *testing.T) {
 	for _, f := range files {
 		r, placed := table[f.dir]
 		if !placed {
-			t.Errorf("%s: package %s has no row in the import table: give it one in internal/arch/imports_test.go", f.path, f.dir)
+			t.Errorf("%s: package %s has no row in the table of internal/arch/imports_test.go: give it one", f.path, f.dir)
 			continue
 		}
 		allowedOurs, allowedLibs := r.ours, r.libs

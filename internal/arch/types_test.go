@@ -198,7 +198,7 @@ func TestExportedFunctionsTakeNoBooleans(t *testing.T) {
 			}
 			looked++
 			if takesBoolean(fn) {
-				t.Errorf("%s: %s takes a boolean; a named type says at the call what is meant", fset.Position(fn.Pos()), fn.Name.Name)
+				t.Errorf("%s: %s takes a boolean; name a type for it", fset.Position(fn.Pos()), fn.Name.Name)
 			}
 		}
 	}
