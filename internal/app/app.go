@@ -15,6 +15,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/keyed"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/provider"
@@ -67,9 +68,14 @@ type Placement func(product, region string) (providerName string, ok bool)
 // concurrently.
 type App struct {
 	Deps
-	turns  Turnstile
 	alarms alarms
-	lanes  lanes
+
+	// orders makes the workers of one order wait for each other in this process before they take a
+	// database connection: waiting for the order's row would hold one, and the many items of one order
+	// would keep everybody else's work from getting one (ADR 0017).
+	orders keyed.Mutex[order.ID]
+	// calls counts the calls that are under way to each webhook endpoint.
+	calls keyed.Semaphore[EndpointID]
 }
 
 // New makes an App. It panics on a missing dependency that every process needs: that is a fault of

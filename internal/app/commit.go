@@ -15,11 +15,11 @@ import (
 // order is apply's matter; after it the order's state is derived anew, so whichever commit closes the
 // last item or refund settles the order.
 func (a *App) commit(ctx context.Context, from fulfil.Unit, m fulfil.Move, apply func(tx Tx, d *Dossier, u *fulfil.Unit) error) (*Dossier, error) {
-	leave, err := a.turns.Enter(ctx, m.Unit.Order)
+	unlock, err := a.orders.Lock(ctx, m.Unit.Order)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer unlock()
 	var done *Dossier
 	err = a.Store.InTenant(ctx, m.Unit.Tenant, With{}, func(tx Tx) error {
 		d, err := tx.LockOrder(ctx, m.Unit.Order, Also{Parts: true})
