@@ -30,6 +30,14 @@ func Suggestions() []Suggestion {
 	return []Suggestion{SuggestRedrive, SuggestRemove, SuggestPayByHand, SuggestAddress, SuggestSecond, SuggestWait, SuggestNothing}
 }
 
+// DeadLetters lists what needs a person, newest first.
+func (a *App) DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Page[DeadLetter], error) {
+	if err := a.may(c.Actor, ReadDesk); err != nil {
+		return Page[DeadLetter]{}, err
+	}
+	return a.Store.DeadLetters(ctx, c.Tenant, f)
+}
+
 // Suggested is what to do first about a dead letter.
 func (d DeadLetter) Suggested() Suggestion {
 	refused := d.Class == fault.Invalid || d.Class == fault.Forbidden || d.Class == fault.Protected || d.Class == fault.Quota

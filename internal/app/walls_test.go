@@ -20,12 +20,12 @@ var walls = []struct{ what, file, line, mutant, test, in string }{
 		"TestAWorkerThatWasFrozenInACallWritesNothingAndDoublesNothing", "zombie_test.go",
 	},
 	{ // journal the part with its intent: written when the answer is there, an undo finds nothing to undo
-		"the intent's row", "commit.go",
+		"the intent's row", "engine_journal.go",
 		"if !intent || from.Undoing {", "if intent || from.Undoing {",
 		"TestACancelAfterADeathBetweenEffectAndAnswerLeavesNothing", "zombie_test.go",
 	},
 	{ // compare the epoch: without it a worker that was frozen writes over its successor
-		"the fence", "commit.go",
+		"the fence", "engine_commit.go",
 		"u.Epoch != m.Unit.Epoch-1 || ", "",
 		"TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork", "zombie_test.go",
 	},
@@ -45,7 +45,7 @@ var walls = []struct{ what, file, line, mutant, test, in string }{
 		"TestAnEventOfACancelThatComesLateLeavesTheOrdersNextLifeAlone", "interplay_test.go",
 	},
 	{ // what a person names is removed only when its labels say that it is the item's
-		"a claim is judged", "adopt_letter.go",
+		"a claim is judged", "engine_claim.go",
 		"case k.Installation != own.Installation || k.Item != own.Item || k.Part != own.Part:", "case k != k && own != own:",
 		"TestAFalseClaimLeavesTheResourceAloneAndTheWorkOnTheDesk", "adopt_letter_test.go",
 	},
