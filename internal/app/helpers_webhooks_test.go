@@ -1,3 +1,5 @@
+// What the tests of webhooks use.
+
 package app_test
 
 import (

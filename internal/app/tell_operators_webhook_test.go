@@ -1,3 +1,5 @@
+// What operators are told about webhooks that fail.
+
 package app_test
 
 import (

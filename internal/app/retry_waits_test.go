@@ -1,3 +1,5 @@
+// The waits between the calls of a step, as the log of the simulated cloud tells them.
+
 package app_test
 
 import (

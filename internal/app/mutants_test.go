@@ -1,3 +1,5 @@
+// The lines that nothing may remove unseen, each with the test that fails without it.
+
 package app_test
 
 import (
@@ -17,32 +19,32 @@ var walls = []struct{ what, file, line, mutant, test, in string }{
 	{ // without it a second create makes a second server where names are not unique
 		"adopt before create", "../provider/sim/provider.go",
 		"if isExactly(res, s.Key) {", "if false {",
-		"TestAWorkerThatWasFrozenInACallWritesNothingAndDoublesNothing", "zombie_test.go",
+		"TestAWorkerThatWasFrozenInACallWritesNothingAndDoublesNothing", "frozen_worker_test.go",
 	},
 	{ // journal the part with its intent: written when the answer is there, an undo finds nothing to undo
 		"the intent's row", "engine_journal.go",
 		"if !intent || from.Undoing {", "if intent || from.Undoing {",
-		"TestACancelAfterADeathBetweenEffectAndAnswerLeavesNothing", "zombie_test.go",
+		"TestACancelAfterADeathBetweenEffectAndAnswerLeavesNothing", "frozen_worker_test.go",
 	},
 	{ // compare the epoch: without it a worker that was frozen writes over its successor
 		"the fence", "engine_commit.go",
 		"u.Epoch != m.Unit.Epoch-1 || ", "",
-		"TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork", "zombie_test.go",
+		"TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork", "frozen_worker_test.go",
 	},
 	{ // turn round on the step that failed, not on the one before: it may have half happened
 		"undo begins at the failed step", "../fulfil/next.go",
 		"n = TurnBack(n)", "n = TurnBack(n)\n\t\tn.Step = max(n.Step-1, 0)",
-		"TestABuildThatNeverEndsIsRolledBackAtTheProductsDeadline", "waits_test.go",
+		"TestABuildThatNeverEndsIsRolledBackAtTheProductsDeadline", "retry_waits_test.go",
 	},
 	{ // of two items that go back the one with the younger resource goes first, and the other waits for it
 		"last provisioned goes first", "provision_item.go",
 		"if u.Undoing && a.newerLeft(d, u) {", "if false {",
-		"TestAllOrNothingGoesBackLastProvisionedFirst", "interplay_test.go",
+		"TestAllOrNothingGoesBackLastProvisionedFirst", "engine_compensate_test.go",
 	},
 	{ // an event of the order's former life must not end the present one's validation
 		"a late event does nothing", "begin_fulfilment.go",
 		"if d.Order.State != order.Cancelled {", "if false {",
-		"TestAnEventOfACancelThatComesLateLeavesTheOrdersNextLifeAlone", "interplay_test.go",
+		"TestAnEventOfACancelThatComesLateLeavesTheOrdersNextLifeAlone", "begin_fulfilment_test.go",
 	},
 	{ // what a person names is removed only when its labels say that it is the item's
 		"a claim is judged", "engine_claim.go",

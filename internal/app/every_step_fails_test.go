@@ -1,3 +1,5 @@
+// The saga of every product: each step fails before and after its effect, each call is repeated, and nothing is left.
+
 package app_test
 
 import (

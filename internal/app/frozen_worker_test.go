@@ -1,3 +1,5 @@
+// Workers that freeze or die around a call, and their successors: nothing is doubled and nothing is written over.
+
 package app_test
 
 import (
