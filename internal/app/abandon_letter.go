@@ -206,7 +206,7 @@ func (a *App) abandon(tx Tx, d *Dossier, open *DeadLetter, u *fulfil.Unit, c Cal
 			return err
 		}
 	case fulfil.Refund:
-		if r := refundOf(d.Order, u); r != nil && r.State == order.RefundStuck {
+		if r := d.Order.RefundUnder(u.Payment, u.Item); r != nil && r.State == order.RefundStuck {
 			d.Order.MoveRefund(r, order.RefundAccepted, ab.Proof, now, reason)
 			d.Order.MoveRefund(r, order.RefundCompleted, "", now, reason)
 		}

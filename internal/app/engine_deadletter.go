@@ -99,7 +99,7 @@ func (a *App) redrive(tx Tx, d *Dossier, u *fulfil.Unit, reason string) error {
 	if it := d.Order.Find(u.Item); it != nil && it.State == order.ItemStuck {
 		return d.Order.MoveItem(it, order.Redrive, order.ItemFact{}, reason)
 	}
-	if r := refundOf(d.Order, u); r != nil && r.State == order.RefundStuck {
+	if r := d.Order.RefundUnder(u.Payment, u.Item); r != nil && r.State == order.RefundStuck {
 		d.Order.MoveRefund(r, order.RefundRequested, "", tx.Now(), reason)
 	}
 	if u.Kind == fulfil.Deliver {

@@ -89,7 +89,7 @@ func (s story) items(k notice.Kind, pay *order.Payment) []notice.Item {
 		it := &s.o.Items[i]
 		var r *order.Refund
 		if pay != nil {
-			r = s.refund(pay.ID, it.ID)
+			r = s.o.RefundUnder(pay.ID, it.ID)
 		}
 		switch k {
 		case notice.RefundBegun, notice.RefundMoving:
@@ -105,15 +105,6 @@ func (s story) items(k notice.Kind, pay *order.Payment) []notice.Item {
 		all = append(all, s.item(it, k, r))
 	}
 	return all
-}
-
-func (s story) refund(p order.PaymentID, it order.ItemID) *order.Refund {
-	for i := range s.o.Refunds {
-		if r := &s.o.Refunds[i]; r.Payment == p && r.Item == it {
-			return r
-		}
-	}
-	return nil
 }
 
 func (s story) item(it *order.Item, k notice.Kind, r *order.Refund) notice.Item {
