@@ -14,7 +14,7 @@ var Backoff = [...]time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Seco
 const MaxCalls = 1 + len(Backoff)
 
 // CapacityWait is the next wait for capacity of a unit that has waited for so long: 1, 5, then 15 minutes again
-// and again (D6).
+// and again.
 func CapacityWait(waited time.Duration) time.Duration {
 	switch {
 	case waited < time.Minute:

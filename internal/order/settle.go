@@ -3,7 +3,6 @@ package order
 // Facts are all that the state of an order is derived from.
 type Facts struct {
 	State         State // as it stands; a derived state that is no move of the matrix leaves it (lifecycle.md)
-	Policy        Policy
 	Closing       Closing
 	Items         []ItemState
 	Refunds       []RefundState
