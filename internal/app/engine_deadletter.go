@@ -108,8 +108,8 @@ func (a *App) redrive(tx Tx, d *Dossier, u *fulfil.Unit, reason string) error {
 	return nil
 }
 
-// closeRedriven takes a unit's letters off the desk, for it is being tried again: the same work may have
-// failed on the way there and on the way back. It tells, for the record, whether that voids a signature.
+// closeRedriven takes the dead letters of a unit that is tried again off the desk: the same work may have failed
+// on the way there and on the way back. voided says, for the saga record, that a signature is void; else it is "".
 func (d *Dossier) closeRedriven(u *fulfil.Unit, l id.Of[DeadLetter], reason string, now time.Time) (voided string) {
 	for i := range d.Letters {
 		if o := &d.Letters[i]; o.Unit == u.ID && (o.ID == l || o.Code == undoExhausted) {

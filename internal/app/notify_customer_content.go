@@ -10,8 +10,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// story is an order's life up to the change that an event belongs to, and the order as it stands: what was
-// decided comes from the events, how far it has come from the order.
+// story is what a mail about an event is written from: the order's events up to the change that the event
+// belongs to, and the order as it is now. What was decided comes from the events; how far it has come, from the
+// order.
 type story struct {
 	o    *order.Order
 	life []event.Event
@@ -20,8 +21,9 @@ type story struct {
 
 func (s story) told() event.Event { return s.life[s.at] }
 
-// newsOf is what an event tells the customer; false when another mail tells it: of the refunds that one
-// change asked for the first one's event tells all, and so of those that fail and go on.
+// newsOf returns what the mail about an event says to the customer. It returns false when the event has no mail
+// of its own. When one change asks for several refunds, one mail covers them all, about the first event; the
+// same holds when several of them fail, and when they go on.
 func (a *App) newsOf(s story) (notice.Customer, bool) {
 	told := s.told()
 	n := notice.Customer{Order: s.o.Number, At: told.At, Currency: s.o.Currency, Simulated: a.simulated(s.o)}

@@ -13,9 +13,11 @@ import (
 // MaxRedrive is how many dead letters one request may try again.
 const MaxRedrive = 100
 
-// RedriveDeadLetter tries stuck work again: same step, fresh budget, a new epoch. It never provisions
-// anew: an item that was going back goes on going back (fulfilment.md, Stuck and dead letters).
-func (a *App) RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter], reason string) (DeadLetter, error) {
+// RedriveDeadLetter tries stuck work again: same step, fresh budget, a new epoch. It never provisions a
+// second time: an item that was going back goes on going back.
+func (a *App) RedriveDeadLetter(
+	ctx context.Context, c Caller, l id.Of[DeadLetter], reason string,
+) (DeadLetter, error) {
 	if err := a.may(c.Actor, WorkDesk); err != nil {
 		return DeadLetter{}, err
 	}
