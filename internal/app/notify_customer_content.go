@@ -32,7 +32,10 @@ func (a *App) newsOf(s story) (notice.Customer, bool) {
 	}
 	pay := s.payment()
 	if pay != nil {
-		n.Payment = &notice.Payment{Cents: pay.Paid, Currency: pay.Currency, Reference: pay.Reference, Transfer: pay.Provider == manualPayments, At: pay.PaidAt}
+		n.Payment = &notice.Payment{
+			Cents: pay.Paid, Currency: pay.Currency, Reference: pay.Reference,
+			Transfer: pay.Provider == manualPayments, At: pay.PaidAt,
+		}
 		n.Currency = pay.Currency
 	}
 	ok := true
@@ -133,7 +136,10 @@ func (s story) item(it *order.Item, k notice.Kind, r *order.Refund) notice.Item 
 }
 
 var refundStates = map[order.RefundState]notice.RefundState{
-	order.RefundRequested: notice.RefundAsked, order.RefundAccepted: notice.RefundAccepted, order.RefundCompleted: notice.RefundDone, order.RefundStuck: notice.RefundStuck,
+	order.RefundRequested: notice.RefundAsked,
+	order.RefundAccepted:  notice.RefundAccepted,
+	order.RefundCompleted: notice.RefundDone,
+	order.RefundStuck:     notice.RefundStuck,
 }
 
 // why the order as a whole goes back.
