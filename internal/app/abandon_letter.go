@@ -116,28 +116,6 @@ func (a *App) mayAsMember(c Caller, p Permission) error {
 	return a.may(c.Actor, p)
 }
 
-// stuckBehind locks the order of a dead letter and finds the stuck unit behind it.
-func (a *App) stuckBehind(ctx context.Context, tx Tx, c Caller, l id.Of[DeadLetter]) (*Dossier, *DeadLetter, *fulfil.Unit, error) {
-	d, err := tx.LockOrder(ctx, order.ID{}, Also{Parts: true, Letter: l, Signer: c.Member})
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if err := c.keyDemanded(d.Settings); err != nil {
-		return nil, nil, nil, err
-	}
-	open, u := d.openLetter(l), d.Unit(d.Letter.Unit)
-	if open == nil || u == nil || u.State != fulfil.Stuck {
-		return nil, nil, nil, notStuck(d.Letter)
-	}
-	return d, open, u, nil
-}
-
-func notStuck(l DeadLetter) error {
-	e := fault.New(fault.KindConflict, "not-stuck", "Nothing is stuck behind this dead letter (any more): there is nothing to try again or to give up.")
-	e.Members = map[string]any{"state": l.State.String()}
-	return e
-}
-
 // mayBeGivenUp refuses to abandon what must not end that way, and says what to do instead.
 func mayBeGivenUp(l *DeadLetter, u *fulfil.Unit, g Grounds) error {
 	allowed := grounds[u.Kind]
@@ -228,7 +206,7 @@ func (a *App) abandon(tx Tx, d *Dossier, open *DeadLetter, u *fulfil.Unit, c Cal
 			return err
 		}
 	case fulfil.Refund:
-		if r := refundOf(d.Order, u); r != nil && r.State == order.RefundStuck {
+		if r := d.Order.RefundUnder(u.Payment, u.Item); r != nil && r.State == order.RefundStuck {
 			d.Order.MoveRefund(r, order.RefundAccepted, ab.Proof, now, reason)
 			d.Order.MoveRefund(r, order.RefundCompleted, "", now, reason)
 		}
@@ -283,17 +261,4 @@ func (a *App) WithdrawAbandonment(ctx context.Context, c Caller, l id.Of[DeadLet
 		tx.Save(d)
 		return *open, nil
 	})
-}
-
-// decide writes a person's decision into the saga record.
-func (d *Dossier) decide(l DeadLetter, at time.Time, note string) {
-	d.Added.Log = append(d.Added.Log, LogEntry{Unit: l.Unit, At: at, Part: l.Step, What: LogDecision, Note: note})
-}
-
-// said is a person's words after ours.
-func said(text string) string {
-	if text == "" {
-		return ""
-	}
-	return ": " + text
 }

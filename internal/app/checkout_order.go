@@ -21,7 +21,7 @@ func (a *App) CheckoutOrder(ctx context.Context, t tenant.ID, unit fulfil.UnitID
 		o := d.Order
 		p, ok := a.Payments[o.Method]
 		if o.State != order.PendingPayment || !ok {
-			return fulfil.Result{Class: fault.None, Note: "no payment is awaited"}, nothing
+			return fulfil.Result{Class: fault.None, Note: "no payment is awaited"}, noEffect
 		}
 		err := p.Checkout(ctx, payment.Checkout{Key: unit.String(), Reference: reference(o), Amount: o.Due, Currency: o.Currency})
 		return paymentResult(err, "asked for payment"), func(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {

@@ -3,7 +3,6 @@ package app_test
 import (
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
@@ -97,43 +96,4 @@ func TestTwoConfirmationsAtOnceRecordOnePayment(t *testing.T) {
 		t.Errorf("%d payments, %s; want 1, payment_confirmed", len(got.Order.Payments), got.Order.State)
 	}
 	w.WantEvents(d.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
-}
-
-func TestProvisioningIsCausedByThePaymentsEventAndPulledByIt(t *testing.T) {
-	t.Parallel()
-	w := world.New(t)
-	o := w.PaidOrder(world.VPS())
-	d := w.Get(o)
-	if due := d.ValidateUnit().NextAt.Sub(w.Clock.Now()); due != 30*time.Second {
-		t.Errorf("before its event is heard the validation is due in %s, want 30 s (D20)", due)
-	}
-	w.Publish()
-	d = w.Get(o)
-	if due := d.ValidateUnit().NextAt; due.After(w.Clock.Now()) {
-		t.Errorf("after its event was heard the validation is due %s later, want now", due.Sub(w.Clock.Now()))
-	}
-	w.Settle(o)
-	var payment event.ID
-	for _, ev := range w.Events {
-		switch ev.Type {
-		case order.EvPaymentConfirmed:
-			payment = ev.ID
-		case order.EvValidating, order.EvProvisioningStarted:
-			if ev.Causation != payment {
-				t.Errorf("%s was caused by %s, want the payment's event %s", ev.Type, ev.Causation, payment)
-			}
-		}
-	}
-}
-
-func TestABrokerThatIsAwayDelaysProvisioningAndStopsNothing(t *testing.T) {
-	t.Parallel()
-	w := world.New(t)
-	o := w.PaidOrder(world.VPS())
-	paidAt := w.Clock.Now()
-	w.SettleWithoutBroker(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	if waited := w.Clock.Now().Sub(paidAt); waited < 30*time.Second {
-		t.Errorf("without a broker the order was done after %s, want not before the 30 s of D20", waited)
-	}
 }

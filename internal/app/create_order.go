@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
@@ -120,19 +118,6 @@ func checkHead(externalID, policy string) (order.Policy, []fault.Violation) {
 		faults = append(faults, fault.Violation{Pointer: "/fulfillment_policy", Code: "unknown-policy", Message: "This is no fulfilment policy.", Allowed: []any{"per_item", "all_or_nothing"}})
 	}
 	return p, append(faults, textFaults("/external_id", externalID, 64)...)
-}
-
-// textFaults checks a short text of a person: length, and nothing invisible.
-func textFaults(pointer, s string, most int) []fault.Violation {
-	if utf8.RuneCountInString(s) > most {
-		return []fault.Violation{{Pointer: pointer, Code: "too-long", Message: fmt.Sprintf("At most %d characters.", most), Allowed: []any{most}}}
-	}
-	for _, r := range s {
-		if !unicode.IsPrint(r) {
-			return []fault.Violation{{Pointer: pointer, Code: "not-printable", Message: "Only printable characters; no line breaks or control characters."}}
-		}
-	}
-	return nil
 }
 
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -22,7 +22,7 @@ func (a *App) DeliverCredentials(ctx context.Context, t tenant.ID, unit fulfil.U
 func (a *App) deliver(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Result, apply) {
 	it := d.Order.Find(u.Item)
 	if it == nil || it.State != order.ItemActive && it.State != order.ItemDelivered {
-		return fulfil.Result{Class: fault.None, Note: "nothing to deliver"}, nothing
+		return fulfil.Result{Class: fault.None, Note: "nothing to deliver"}, noEffect
 	}
 	mail, del, err := a.deliveryMail(ctx, d, u, it)
 	if err != nil {

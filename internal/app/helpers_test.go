@@ -1,3 +1,5 @@
+// What several test files use.
+
 package app_test
 
 import (

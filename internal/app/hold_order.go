@@ -36,11 +36,3 @@ func (a *App) ReleaseOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier
 		return true, nil
 	})
 }
-
-// dueValidation moves the order's validation to a time; zero means not before somebody says so.
-func (a *App) dueValidation(d *Dossier, at time.Time) {
-	if u := d.ValidateUnit(); u != nil {
-		u.NextAt, u.Epoch, u.Sent = at, u.Epoch+1, false
-		u.State = 0 // queued: the feeder finds it again when it is due
-	}
-}

@@ -25,9 +25,12 @@ const (
 	SuggestSecond    Suggestion = "second-person"  // an abandonment awaits its second signature
 )
 
-// Suggestions lists every one.
-func Suggestions() []Suggestion {
-	return []Suggestion{SuggestRedrive, SuggestRemove, SuggestPayByHand, SuggestAddress, SuggestSecond, SuggestWait, SuggestNothing}
+// DeadLetters lists what needs a person, newest first.
+func (a *App) DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Page[DeadLetter], error) {
+	if err := a.may(c.Actor, ReadDesk); err != nil {
+		return Page[DeadLetter]{}, err
+	}
+	return a.Store.DeadLetters(ctx, c.Tenant, f)
 }
 
 // Suggested is what to do first about a dead letter.
@@ -88,8 +91,8 @@ type LetterDetail struct {
 	Second *Member       // and second
 }
 
-// maxCalls bounds what is shown of a step that was called very often.
-const maxCalls = 100
+// shownCalls is how many lines of a step that was called very often are shown: the last ones.
+const shownCalls = 100
 
 // DeadLetter reads one with all about it.
 func (a *App) DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (LetterDetail, error) {
@@ -147,7 +150,7 @@ func detailOf(l DeadLetter, rec SagaRecord) LetterDetail {
 			v.Last = e
 		}
 	}
-	v.Calls = v.Calls[max(0, len(v.Calls)-maxCalls):]
+	v.Calls = v.Calls[max(0, len(v.Calls)-shownCalls):]
 	for _, p := range rec.Parts {
 		if v.Work != nil && v.Work.Kind == fulfil.Provision && p.Unit == l.Unit && p.Phase != fulfil.Gone {
 			v.Left = append(v.Left, p)

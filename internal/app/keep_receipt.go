@@ -62,7 +62,7 @@ func balanced(o *order.Order) bool {
 		}
 		left, live := p.Paid, money.Cents(0)
 		for _, share := range p.Allocations {
-			if r := (story{o: o}).refund(p.ID, share.Item); r != nil && r.State.Accepted() {
+			if r := o.RefundUnder(p.ID, share.Item); r != nil && r.State.Accepted() {
 				left -= r.Cents
 			} else {
 				live += share.Cents

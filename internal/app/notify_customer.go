@@ -47,7 +47,7 @@ func (a *App) notify(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Re
 	}
 	n, ok := a.newsOf(s)
 	if !ok {
-		return fulfil.Result{Class: fault.None, Note: "no news for the customer: another mail tells it"}, nothing
+		return fulfil.Result{Class: fault.None, Note: "no news for the customer: another mail tells it"}, noEffect
 	}
 	mail, err := notice.ForCustomer(d.Settings.reader(), n)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // Permission is what a verb needs. An API key's scopes are permissions too.
 type Permission string
 
-// Every permission. The roles that have it are in the table below (D24).
+// Every permission.
 const (
 	SeeCatalog     Permission = "catalog:read"
 	AskQuote       Permission = "quotes:create"
@@ -44,12 +44,7 @@ var rights = func() map[tenant.Role][]Permission {
 	}
 }()
 
-// Permissions lists every permission there is.
-func Permissions() []Permission {
-	return []Permission{SeeCatalog, AskQuote, ReadOrders, WriteOrders, ConfirmMoney, RevertMoney, HoldOrders, ReadSaga, ReadDesk, WorkDesk, ReadAnalytics, ReadRouting, OwnDeliveryKey, ReadSettings, WriteSettings, ReadWebhooks, WriteWebhooks}
-}
-
-// May tells whether an actor has a permission: by role, and by the scopes of the key in use.
+// May reports whether an actor has a permission: by role, and by the scopes of the key in use.
 func (a *App) May(actor tenant.Actor, p Permission) bool {
 	if actor.Kind == tenant.KindSystem || actor.Kind == tenant.KindProvider && p == ConfirmMoney {
 		return true
@@ -65,7 +60,7 @@ func (a *App) may(actor tenant.Actor, p Permission) error {
 	return fault.New(fault.KindForbidden, fault.CodeForbidden, "This needs the permission %s, which your role or key does not have. Ask an admin of your organisation.", p)
 }
 
-// sees tells whether an order is the actor's to see: a customer's own, all of the tenant for the rest.
+// sees reports whether an actor may see an order: a customer sees their own, everybody else all of the tenant.
 func (a *App) sees(actor tenant.Actor, o *order.Order) bool {
 	return actor.Tenant == o.Tenant && (actor.Kind != tenant.KindMember || actor.Role != tenant.Customer || o.Customer == actor.Member)
 }

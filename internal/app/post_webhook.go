@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/event"
@@ -21,11 +20,11 @@ const (
 	restLongest = 5 * time.Minute
 )
 
-// One endpoint has at most laneWidth calls at a time in a process, so that a slow one leaves the other
-// workers to others; who finds it full steps back for laneWait.
+// One endpoint has at most callsAtOnce calls at a time in a process, so that a slow one leaves the other
+// workers to others. A worker that finds it full steps back for busyWait.
 const (
-	laneWidth = 4
-	laneWait  = 200 * time.Millisecond
+	callsAtOnce = 4
+	busyWait    = 200 * time.Millisecond
 )
 
 // PostWebhook makes one call of a webhook delivery, and writes down what became of it. It is at least
@@ -45,10 +44,10 @@ func (a *App) PostWebhook(ctx context.Context, t tenant.ID, unit fulfil.UnitID) 
 	if wait := laterOf(u.NextAt, e.RestingUntil).Sub(a.Clock.Now()); wait > 0 {
 		return wait, nil
 	}
-	if !a.lanes.enter(e.ID) {
-		return laneWait, nil
+	if !a.calls.TryAcquire(e.ID, callsAtOnce) {
+		return busyWait, nil
 	}
-	defer a.lanes.leave(e.ID)
+	defer a.calls.Release(e.ID)
 	post, err := a.compose(t, job)
 	if err != nil {
 		return 0, err
@@ -188,32 +187,4 @@ func (a *App) moveEndpoint(tx Tx, e Endpoint, r PostResult, m fulfil.Move) Endpo
 		tx.MoveEndpoint(e)
 	}
 	return e
-}
-
-// lanes count the calls that are under way to each endpoint. The zero value is ready; it may be used by
-// many goroutines.
-type lanes struct {
-	mu   sync.Mutex
-	busy map[EndpointID]int // guarded by mu
-}
-
-func (l *lanes) enter(e EndpointID) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.busy == nil {
-		l.busy = map[EndpointID]int{}
-	}
-	if l.busy[e] >= laneWidth {
-		return false
-	}
-	l.busy[e]++
-	return true
-}
-
-func (l *lanes) leave(e EndpointID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.busy[e]--; l.busy[e] <= 0 {
-		delete(l.busy, e)
-	}
 }

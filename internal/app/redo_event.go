@@ -51,11 +51,11 @@ func (a *App) redo(ctx context.Context, _ *Dossier, u *fulfil.Unit) (fulfil.Resu
 	}
 	switch {
 	case errors.Is(err, errOver), err == nil && !r.more:
-		return fulfil.Result{Class: fault.None, Note: fmt.Sprintf("%d events applied, and nothing waits any more", r.applied)}, nothing
+		return fulfil.Result{Class: fault.None, Note: fmt.Sprintf("%d events applied, and nothing waits any more", r.applied)}, noEffect
 	case err == nil:
-		return fulfil.Result{Class: fault.Pending, Note: fmt.Sprintf("%d events applied, others wait still", r.applied)}, nothing
+		return fulfil.Result{Class: fault.Pending, Note: fmt.Sprintf("%d events applied, others wait still", r.applied)}, noEffect
 	case isUnavailable(err):
-		return fulfil.Result{Class: fault.Pending, After: redoPause, Note: "the database was away"}, nothing
+		return fulfil.Result{Class: fault.Pending, After: redoPause, Note: "the database was away"}, noEffect
 	case r.failed != nil && r.failed.Seq != r.letter.Event.Seq:
 		return a.redoLater(ctx, u, r, err)
 	}
@@ -82,13 +82,13 @@ func (a *App) redoLater(ctx context.Context, u *fulfil.Unit, r redoing, cause er
 		}
 	}
 	if u.Try < len(fulfil.Backoff) {
-		return fulfil.Result{Class: fault.Retryable, Note: note}, nothing
+		return fulfil.Result{Class: fault.Retryable, Note: note}, noEffect
 	}
 	p := Poison{Consumer: r.who.Name, Event: *r.failed, Attempts: u.Try + 1, FirstFailedAt: a.Now(), Err: cause}
 	if err := a.parkNext(ctx, r, p); err != nil && !errors.Is(err, errOver) {
-		return fulfil.Result{Class: fault.Pending, After: redoPause, Note: "the database was away"}, nothing
+		return fulfil.Result{Class: fault.Pending, After: redoPause, Note: "the database was away"}, noEffect
 	}
-	return fulfil.Result{Class: fault.None, Note: note + "; it is parked in its turn"}, nothing
+	return fulfil.Result{Class: fault.None, Note: note + "; it is parked in its turn"}, noEffect
 }
 
 // redoAll applies the parked event and what waits behind it, and ends the parking when nothing is left.

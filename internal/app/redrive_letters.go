@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 
+	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/id"
@@ -11,6 +12,49 @@ import (
 
 // MaxRedrive is how many dead letters one request may try again.
 const MaxRedrive = 100
+
+// RedriveDeadLetter tries stuck work again: same step, fresh budget, a new epoch. It never provisions a
+// second time: an item that was going back goes on going back.
+func (a *App) RedriveDeadLetter(
+	ctx context.Context, c Caller, l id.Of[DeadLetter], reason string,
+) (DeadLetter, error) {
+	if err := a.may(c.Actor, WorkDesk); err != nil {
+		return DeadLetter{}, err
+	}
+	if faults := textFaults("/reason", reason, maxReason); len(faults) > 0 {
+		return DeadLetter{}, fault.Violated(faults)
+	}
+	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
+		d, open, u, err := a.stuckBehind(ctx, tx, c, l)
+		if err != nil {
+			return DeadLetter{}, err
+		}
+		if err := a.redrive(tx, d, u, reason); err != nil {
+			return DeadLetter{}, err
+		}
+		now, voided := tx.Now(), ""
+		if u.Kind == fulfil.Redo { // the letter stays parked until the event was applied
+			if open.Abandonment.Awaits() {
+				voided = "; a signature to abandon it is void"
+			}
+			open.Reason, open.Abandonment, open.Event.Redoing = orElse(reason, "tried again"), Abandonment{}, true
+			d.decide(*open, now, "tried again by "+event.ActorText(c.Actor)+said(reason)+voided)
+			tx.Save(d) // the order has not moved: no version, no event
+			return *open, nil
+		}
+		voided = d.closeRedriven(u, l, reason, now)
+		d.decide(*open, now, "tried again by "+event.ActorText(c.Actor)+said(reason)+voided)
+		a.settle(d, now, reason)
+		return *open, a.save(tx, d, c.cause())
+	})
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
 
 // RedriveLetters selects dead letters to try again: by ids, or the open ones of a cause and class, oldest
 // of the newest Limit last.

@@ -21,22 +21,22 @@ func (a *App) RefundItem(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (
 }
 
 func (a *App) refund(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Result, apply) {
-	r := refundOf(d.Order, u)
+	r := d.Order.RefundUnder(u.Payment, u.Item)
 	if r == nil || r.State.Accepted() {
-		return fulfil.Result{Class: fault.None, Note: "nothing to refund"}, nothing
+		return fulfil.Result{Class: fault.None, Note: "nothing to refund"}, noEffect
 	}
 	pay := paymentOf(d.Order, r.Payment)
 	if pay == nil {
-		return fulfil.Result{Class: fault.Invalid, Note: "the payment is not there"}, nothing
+		return fulfil.Result{Class: fault.Invalid, Note: "the payment is not there"}, noEffect
 	}
 	p, ok := a.Payments[pay.Provider]
 	if !ok {
-		return fulfil.Result{Class: fault.Parked, After: time.Minute, Note: "payment provider " + pay.Provider + " is not configured here"}, nothing
+		return fulfil.Result{Class: fault.Parked, After: time.Minute, Note: "payment provider " + pay.Provider + " is not configured here"}, noEffect
 	}
 	receipt, err := p.Refund(ctx, payment.Refund{Key: r.Payment.String() + "/" + r.Item.String(), Payment: pay.Reference, Amount: r.Cents, Currency: r.Currency, Reason: "order " + d.Order.Number})
 	res := paymentResult(err, "refund accepted")
 	return res, func(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
-		r := refundOf(d.Order, u)
+		r := d.Order.RefundUnder(u.Payment, u.Item)
 		if r == nil {
 			return fmt.Errorf("unit %s has no refund", u.ID)
 		}
@@ -52,15 +52,6 @@ func (a *App) refund(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Re
 		}
 		return nil
 	}
-}
-
-func refundOf(o *order.Order, u *fulfil.Unit) *order.Refund {
-	for i := range o.Refunds {
-		if o.Refunds[i].Item == u.Item && o.Refunds[i].Payment == u.Payment {
-			return &o.Refunds[i]
-		}
-	}
-	return nil
 }
 
 func paymentOf(o *order.Order, p order.PaymentID) *order.Payment {

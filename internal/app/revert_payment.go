@@ -4,17 +4,7 @@ import (
 	"context"
 
 	"github.com/platforma-cloud/orders/internal/fault"
-	"github.com/platforma-cloud/orders/internal/order"
 )
-
-// Reasoned is a change that a person explains. The reason travels with the event: no secrets in it.
-type Reasoned struct {
-	Order order.ID
-	Precondition
-	Reason string
-}
-
-const maxReason = 500
 
 // RevertPayment takes a confirmation back, before provisioning starts and never after (D12). The
 // validation to come is closed in the same transaction: whoever is in the middle of it loses its fence.
@@ -33,14 +23,4 @@ func (a *App) RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Dossie
 		d.Order.ExpiresAt = &expires
 		return true, nil
 	})
-}
-
-func (a *App) reasoned(ctx context.Context, c Caller, p Permission, in Reasoned, change func(tx Tx, d *Dossier) (bool, error)) (*Dossier, error) {
-	if err := a.may(c.Actor, p); err != nil {
-		return nil, err
-	}
-	if faults := textFaults("/reason", in.Reason, maxReason); len(faults) > 0 {
-		return nil, fault.Violated(faults)
-	}
-	return a.onOrder(ctx, c, p, in.Order, in.Precondition, Also{Parts: true}, change)
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/notice"
 )
 
@@ -23,15 +22,6 @@ const (
 // incident notes something for the operators, with whatever else the transaction writes.
 func (d *Dossier) incident(c notice.Cause, subject [16]byte, at time.Time) {
 	d.Added.Incidents = append(d.Added.Incidents, Incident{Cause: c, Subject: subject, At: at})
-}
-
-// addLetter puts a dead letter on the desk, and notes it for the operators; a stuck item or refund has a
-// notice of its own.
-func (d *Dossier) addLetter(l DeadLetter) {
-	d.Added.DeadLetters = append(d.Added.DeadLetters, l)
-	if l.Code != undoExhausted && l.Code != causes[fulfil.Refund].code {
-		d.incident(notice.NewLetter, [16]byte(l.ID), l.At)
-	}
 }
 
 // NoteOverdue notes orders that have waited long for their payment. Twice, or by two workers, it does no

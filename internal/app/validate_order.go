@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/order"
@@ -121,9 +120,4 @@ func unreachable(err error) fulfil.Result {
 	r.Class, r.After = fault.Parked, max(r.After, 5*time.Second)
 	r.Note = "a provider could not be asked; asking again"
 	return r
-}
-
-// causedBy is the cause of what a unit's work records.
-func causedBy(d *Dossier, u fulfil.Unit) event.Cause {
-	return event.Cause{Actor: tenant.System(d.Order.Tenant, "worker"), Event: u.Cause}
 }

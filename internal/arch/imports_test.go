@@ -50,6 +50,9 @@ var table = map[string]row{
 	// How keys and passwords are read, for each adapter that takes one.
 	"secretfile": {},
 
+	// Locks and limits by key, within one process.
+	"keyed": {},
+
 	// The domain: downward only. The JSON Schema module is its one outside module.
 	"order":   {ours: ground},
 	"catalog": {ours: ground, libs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
@@ -63,13 +66,16 @@ var table = map[string]row{
 	// The contracts with outside systems, and the verbs.
 	"provider": {ours: ground},
 	"payment":  {ours: ground},
-	"app":      {ours: contracts, test: []string{stdHooks}},
+	"app":      {ours: append(slices.Clone(contracts), "keyed"), test: []string{stdHooks}},
+
+	// The rate limiter and the circuit breaker before every call to a provider.
+	"provider/guard": {ours: []string{"fault", "provider"}},
 
 	// What lets a test end a process between a verb and its ports; in no shipped binary.
 	"crashpoint": {ours: verbs},
 
 	// The adapters: app and the domain, never each other.
-	"postgres":            {ours: append(slices.Clone(verbs), "postgres/migrations"), libs: []string{pgx, "github.com/pressly/goose/v3"}},
+	"postgres":            {ours: append(slices.Clone(verbs), "postgres/migrations", "provider/guard"), libs: []string{pgx, "github.com/pressly/goose/v3"}},
 	"postgres/migrations": {},
 	"queue":               {ours: verbs, libs: []string{pgx, "github.com/riverqueue/river"}},
 	"kafka":               {ours: append(slices.Clone(verbs), "secretfile"), libs: []string{franz}},
@@ -96,7 +102,7 @@ var table = map[string]row{
 	"invariant/facts":      {ours: append(slices.Clone(readers), "invariant")},
 
 	// Wiring: the one place besides cmd that knows everybody (ADR 0009).
-	"process":       {ours: wired, libs: []string{"github.com/google/uuid"}, test: []string{stdHooks}},
+	"process":       {ours: append(slices.Clone(wired), "provider/guard"), libs: []string{"github.com/google/uuid"}, test: []string{stdHooks}},
 	"cmd/platforma": {ours: slices.Concat(wired, checker, []string{"process", "embedded", "crashpoint"}), libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
 
 	// Programs of the build.

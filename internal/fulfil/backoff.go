@@ -6,11 +6,15 @@ import (
 	"time"
 )
 
-// Backoff are the waits between the six calls of a step (D5): one call and at most five retries.
-var Backoff = []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second}
+// Backoff is the retry schedule (D5): the waits before the retries of a call. Whatever retries by it refers to
+// it; package invariant has a copy of its own on purpose, for it checks from outside.
+var Backoff = [...]time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second}
 
-// CapacityWait is the next wait of an item without capacity that has waited for so long already: 1, 5,
-// then always 15 minutes. It uses up no retry and ends at the product's own limit (D6).
+// MaxCalls is how often a step is called in one direction: the first call and a retry after each wait of Backoff.
+const MaxCalls = 1 + len(Backoff)
+
+// CapacityWait is the next wait for capacity of a unit that has waited for so long: 1, 5, then 15 minutes again
+// and again.
 func CapacityWait(waited time.Duration) time.Duration {
 	switch {
 	case waited < time.Minute:

@@ -110,7 +110,7 @@ func (u Unit) deadline(d time.Duration) time.Duration {
 	return max(u.scaled(d), min(d, shortestDeadline))
 }
 
-// wait is how long a result asks to wait: as told by the provider or the gate before it, in real time,
+// wait is how long a result asks to wait: as told by the provider or the guard before it, in real time,
 // or by policy, in the clock's.
 func (u Unit) wait(r Result) time.Duration {
 	if r.Class == fault.RateLimited || r.Class == fault.Parked {

@@ -8,10 +8,12 @@ import (
 	"time"
 )
 
-// mostCalls a step may take in one direction of one fulfilment: one and five retries (D5).
+// mostCalls is how many calls a step may take in one direction of one fulfilment: one and five retries (D5).
 const mostCalls = 6
 
-// backoff is D5's wait before the retry of that number.
+// backoff is the retry schedule of D5: the wait before the retry of each number. It repeats fulfil.Backoff on
+// purpose: the checker shares nothing with what it checks, so that a schedule that is changed there by mistake
+// is found here.
 func backoff() []time.Duration {
 	return []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second}
 }

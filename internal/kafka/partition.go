@@ -17,10 +17,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
 )
-
-// retryWaits are the five retries after the first call (D5).
-var retryWaits = [...]time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second}
 
 const (
 	jitterMost   = 0.1              // upward only (D5)
@@ -161,7 +159,8 @@ func (p *partition) leave() {
 	}
 }
 
-// one applies one record. It returns only when it is done with it, or with the context's error.
+// one applies one record, with the retries of fulfil.Backoff. It returns only when it is done with the record,
+// or with the context's error.
 func (p *partition) one(ctx context.Context, rec *kgo.Record) error {
 	c := p.c
 	ev, err := decode(rec)
@@ -191,11 +190,11 @@ func (p *partition) one(ctx context.Context, rec *kgo.Record) error {
 		case refused:
 			return c.refuse(ctx, rec, code)
 		case away(err): // costs no retry
-		case try < len(retryWaits):
+		case try < len(fulfil.Backoff):
 			if try == 0 {
 				failed = c.Clock.Now()
 			}
-			wait = c.scaled(retryWaits[try])
+			wait = c.scaled(fulfil.Backoff[try])
 			try++
 			c.retried.Add(1)
 		case c.sub.Park != nil:

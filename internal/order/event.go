@@ -55,7 +55,6 @@ func EventTypes() []EventType {
 type Event struct {
 	Type       EventType
 	Seq        int // gapless per order, from 1
-	Version    int // of the order, after the transaction
 	From, To   State
 	Outcome    Outcome
 	Settlement Settlement

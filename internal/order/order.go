@@ -203,7 +203,7 @@ func (o *Order) recordRefund(t EventType, r *Refund, reason string) {
 // Resettle derives state, outcome and settlement from items and refunds and records the event of a
 // changed state. Call it once per transaction, after everything else has moved.
 func (o *Order) Resettle(reason string) {
-	f := Facts{State: o.State, Policy: o.Policy, Closing: o.Closing, DeliveryStuck: o.DeliveryStuck}
+	f := Facts{State: o.State, Closing: o.Closing, DeliveryStuck: o.DeliveryStuck}
 	for _, it := range o.Items {
 		f.Items = append(f.Items, it.State)
 	}

@@ -163,8 +163,13 @@ func (o *Order) RefundOf(it ItemID) *Refund {
 	if p == nil {
 		return nil
 	}
+	return o.RefundUnder(p.ID, it)
+}
+
+// RefundUnder finds the refund of an item's share of a payment, live or not, or nil.
+func (o *Order) RefundUnder(p PaymentID, it ItemID) *Refund {
 	for i := range o.Refunds {
-		if o.Refunds[i].Item == it && o.Refunds[i].Payment == p.ID {
+		if o.Refunds[i].Payment == p && o.Refunds[i].Item == it {
 			return &o.Refunds[i]
 		}
 	}

@@ -2,8 +2,7 @@ package order
 
 // Facts are all that the state of an order is derived from.
 type Facts struct {
-	State         State // as it stands; a derived state that is no move of Lifecycle leaves it
-	Policy        Policy
+	State         State // as it stands; a derived state that is no move of the matrix leaves it (docs/order-lifecycle.md)
 	Closing       Closing
 	Items         []ItemState
 	Refunds       []RefundState

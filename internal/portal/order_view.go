@@ -55,8 +55,8 @@ type itemView struct {
 	EditLink   string
 }
 
-// maxCalls is one call and five retries (D5).
-const maxCalls = 6
+// maxCalls is how many calls a step may take.
+const maxCalls = fulfil.MaxCalls
 
 // orderView draws an order. events are those read before, nil at first; what came since is read too.
 func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier, events []record) (orderView, error) {

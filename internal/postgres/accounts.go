@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/provider/guard"
 )
 
 const (
@@ -31,8 +31,8 @@ const (
 		RETURNING moves`
 )
 
-// TakeTokens takes calls from an account's budget: see app.AccountStore. For the worker.
-func (db *DB) TakeTokens(ctx context.Context, a app.CloudAccount, r provider.Rate, n int, now time.Time) (int, time.Time, error) {
+// TakeTokens takes calls from an account's budget: see guard.Store. For the worker.
+func (db *DB) TakeTokens(ctx context.Context, a guard.Account, r provider.Rate, n int, now time.Time) (int, time.Time, error) {
 	granted, left := 0, 0.0
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
 		each(b.Queue(sqlTakeTokens, a.Provider, a.Region, r.PerSecond, float64(max(1, r.Burst)), float64(n), stamp(now)), func(rows pgx.Rows) error {
@@ -49,8 +49,8 @@ func (db *DB) TakeTokens(ctx context.Context, a app.CloudAccount, r provider.Rat
 }
 
 // Breaker reads an account's breaker; the zero value when it never moved.
-func (db *DB) Breaker(ctx context.Context, a app.CloudAccount) (app.Breaker, error) {
-	var b app.Breaker
+func (db *DB) Breaker(ctx context.Context, a guard.Account) (guard.Breaker, error) {
+	var b guard.Breaker
 	err := db.inSystem(ctx, func(q *pgx.Batch) {
 		each(q.Queue(sqlBreaker, a.Provider, a.Region), func(r pgx.Rows) error {
 			var until pgtype.Timestamptz
@@ -60,13 +60,13 @@ func (db *DB) Breaker(ctx context.Context, a app.CloudAccount) (app.Breaker, err
 		})
 	})
 	if err != nil {
-		return app.Breaker{}, faultOr(err, "read the breaker of %s %s", a.Provider, a.Region)
+		return guard.Breaker{}, faultOr(err, "read the breaker of %s %s", a.Provider, a.Region)
 	}
 	return b, nil
 }
 
 // MoveBreaker replaces an account's breaker, unless somebody was first.
-func (db *DB) MoveBreaker(ctx context.Context, a app.CloudAccount, to app.Breaker) (bool, error) {
+func (db *DB) MoveBreaker(ctx context.Context, a guard.Account, to guard.Breaker) (bool, error) {
 	won := false
 	err := db.inSystem(ctx, func(q *pgx.Batch) {
 		until := pgtype.Timestamptz{Time: to.Until, Valid: to.Open}

@@ -11,6 +11,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/provider"
+	"github.com/platforma-cloud/orders/internal/provider/guard"
 	"github.com/platforma-cloud/orders/internal/vault"
 	"github.com/platforma-cloud/orders/internal/webhook"
 )
@@ -78,10 +79,10 @@ func wire(cfg Config, logins map[string]*postgres.DB, verbs func(login string) *
 	if err != nil {
 		return v, fmt.Errorf("mail: %w", err)
 	}
-	gate := app.NewGate(logins[postgres.LoginWorker], cfg.Clock)
+	guarded := guard.New(logins[postgres.LoginWorker], cfg.Clock)
 	v.Worker.Providers = map[string]provider.Provider{}
 	for name, p := range cfg.Providers {
-		v.Worker.Providers[name] = gate.Gated(name, p)
+		v.Worker.Providers[name] = guarded.Wrap(name, p)
 	}
 	v.Worker.Mailer = mailer{sender}
 	v.Worker.Sealer = sealer{db: logins[postgres.LoginWorker], credentials: vault.New(cfg.CredentialKEK), passphrases: vault.New(cfg.PassphraseKEK)}

@@ -1,0 +1,155 @@
+package app
+
+import (
+	"context"
+
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/provider"
+)
+
+// create asks for the part: the adapter adopts what its key names, else sends one mutating request.
+func (a *App) create(ctx context.Context, p provider.Provider, s provider.Step) fulfil.Result {
+	var learnt provider.Ref
+	note := func(_ context.Context, r provider.Ref) error { learnt = r; return nil }
+	ref, err := p.Create(ctx, s, provider.JournalFunc(note))
+	if err == nil {
+		return fulfil.Result{
+			Class: fault.Pending, After: p.Capabilities().PollEvery, Ref: string(ref), Phase: fulfil.Created,
+			Note: "accepted", Detail: s.Part + " is being built",
+		}
+	}
+	r := failed(err)
+	r.Ref = string(learnt)
+	switch r.Class {
+	case fault.RateLimited, fault.Parked:
+		r.NotSent = true
+	case fault.NotFound:
+		r.Class = fault.Invalid // a missing image or network will not appear by asking again
+	case fault.Pending:
+		r.After = p.Capabilities().PollEvery
+	default: // as the class says
+	}
+	return r
+}
+
+// lookReady reads what became of a create whose intent is in the journal.
+func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Step, part *fulfil.Part) fulfil.Result {
+	caps := p.Capabilities()
+	known := ""
+	if part != nil && len(part.Refs) > 0 {
+		known = part.Refs[0]
+	}
+	obs, err := p.Observe(ctx, s, "")
+	if err != nil {
+		r := failed(err)
+		if r.Class != fault.RateLimited && r.Class != fault.Parked { // a fault of a read says nothing of the resource
+			r.Class, r.After = fault.Ambiguous, caps.PollEvery
+		}
+		return r
+	}
+	r := fulfil.Result{Progress: int(obs.Progress), Detail: obs.Detail, After: caps.PollEvery, Class: fault.Pending}
+	switch obs.Phase {
+	case provider.Ready:
+		if len(obs.Matches) > 1 {
+			return a.removeTwins(ctx, p, s, obs.Matches, known, r)
+		}
+		return fulfil.Result{Class: fault.None, Ref: string(obs.Matches[0]), Phase: fulfil.PartDone, Note: "ready"}
+	case provider.Failed:
+		return removeFailed(ctx, p, s, obs, r)
+	case provider.Absent:
+		return a.notThere(s, part, known, r)
+	default: // being made, or on its way out: look again
+	}
+	if len(obs.Matches) > 0 {
+		r.Ref = string(obs.Matches[0])
+	}
+	return r
+}
+
+// notThere says what it means that nothing is seen of a part whose create was called.
+func (a *App) notThere(s provider.Step, part *fulfil.Part, known string, r fulfil.Result) fulfil.Result {
+	now := a.Clock.Now()
+	switch {
+	case part != nil && part.Phase == fulfil.Deleting:
+		return fulfil.Result{Class: fault.Retryable, Corpse: true, Note: "the resource failed and was removed"}
+	case known != "":
+		r.Note = "accepted, not visible yet" // keeps looking until the deadline
+		return r
+	case s.Naming == provider.NamingNone && part != nil && now.Before(part.SettleUntil):
+		r.Class, r.Note = fault.Ambiguous, "no answer and nothing found yet"
+		return r
+	}
+	called := now
+	if part != nil {
+		called = part.CalledAt
+	}
+	return fulfil.Result{Class: fault.Retryable, Note: "nothing was made", At: called} // looking eats into the backoff
+}
+
+// removeFailed removes a resource that the provider could not build, and says with which class to go on.
+func removeFailed(
+	ctx context.Context, p provider.Provider, s provider.Step, obs provider.Observation, r fulfil.Result,
+) fulfil.Result {
+	r.Phase, r.Note = fulfil.Deleting, "a failed resource is being removed"
+	err := p.Delete(ctx, s, "")
+	if err != nil && provider.ClassOf(err) != fault.NotFound {
+		r.Note = "removing a failed resource: " + provider.ClassOf(err).String()
+	} else if obs.Fault != nil && obs.Fault.Class == fault.Capacity {
+		// No room is a wait of its own. The next try has a new generation. Should the failed resource outlive
+		// its delete, it is found beside the new one and removed as a twin.
+		r.Class, r.Corpse, r.Note = fault.Capacity, true, "no room; the failed resource is being removed"
+	}
+	return r
+}
+
+// removeTwins keeps one of several resources of a part: the one in the journal, else the oldest.
+func (a *App) removeTwins(
+	ctx context.Context, p provider.Provider, s provider.Step, matches []provider.Ref, known string, r fulfil.Result,
+) fulfil.Result {
+	keep := matches[0]
+	for _, m := range matches {
+		if string(m) == known {
+			keep = m
+		}
+	}
+	for _, m := range matches {
+		if m != keep {
+			if err := p.Delete(ctx, s, m); err != nil {
+				r.Note = "removing a twin: " + provider.ClassOf(err).String()
+				return r
+			}
+		}
+	}
+	r.Ref, r.Note = string(keep), "a twin is being removed"
+	return r
+}
+
+// sealCredentials is the last step: it fetches the item's credentials and seals them for its tenant.
+func (a *App) sealCredentials(
+	ctx context.Context, p provider.Provider, d *Dossier, u *fulfil.Unit, it *order.Item,
+) fulfil.Result {
+	var refs []provider.Ref
+	for _, part := range u.Parts[:len(u.Parts)-1] {
+		refs = append(refs, provider.Ref(d.refOf(u.ID, part)))
+	}
+	secret, err := p.Credentials(ctx, refs)
+	if err != nil {
+		r := failed(err)
+		if r.Class == fault.Ambiguous { // a read: asking again does no harm
+			r.Class = fault.Retryable
+		}
+		if r.Class == fault.Pending {
+			r.After = p.Capabilities().PollEvery
+		}
+		return r
+	}
+	what := Sealing{Tenant: d.Order.Tenant, Order: d.Order.ID, Item: it.ID, Kind: "credential", Generation: it.Generation}
+	sealed, err := a.Sealer.Seal(ctx, what, secret.Reveal())
+	if err != nil {
+		a.Log.ErrorContext(ctx, "seal credentials", "order", d.Order.ID.String(), "item", it.ID.String(), "error", err)
+		return fulfil.Result{Class: fault.Retryable, Note: "the credentials could not be sealed"}
+	}
+	return fulfil.Result{Class: fault.None, Sealed: sealed, Note: "credentials sealed"}
+}

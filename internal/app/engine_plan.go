@@ -1,0 +1,69 @@
+package app
+
+import (
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/provider"
+)
+
+// credentialsStep is the last step of every item: it fetches and seals what the customer needs to get in.
+const credentialsStep = "credentials"
+
+// partsOf names an item's steps: the adapter's plan, then the credentials. A process without
+// providers (the API's) gets nil, and leaves the step of a unit where it is.
+func (a *App) partsOf(d *Dossier, item order.ItemID) []string {
+	it := d.Order.Find(item)
+	steps, err := a.plan(d.Order, it)
+	if err != nil || len(steps) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(steps)+1)
+	for _, s := range steps {
+		names = append(names, s.Part)
+	}
+	return append(names, credentialsStep)
+}
+
+// plan returns the provider's steps for an item; none in a process without the provider.
+func (a *App) plan(o *order.Order, it *order.Item) ([]provider.Step, error) {
+	name, _ := a.Placement(it.Snapshot.Product, it.Snapshot.Region)
+	p, ok := a.Providers[name]
+	if !ok {
+		return nil, nil
+	}
+	return p.Plan(specOf(o, it), a.keyOf(o, it, ""))
+}
+
+func specOf(o *order.Order, it *order.Item) provider.Spec {
+	s := it.Snapshot
+	return provider.Spec{
+		Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: s.Configuration,
+		Labels: map[string]string{
+			"tenant": o.Tenant.String(), "order": o.ID.String(), "item": it.ID.String(), "label": it.Label,
+		},
+	}
+}
+
+// keyOf is our own key for a part of an item: what makes a call repeatable and a resource findable.
+func (a *App) keyOf(o *order.Order, it *order.Item, part string) provider.Key {
+	return provider.Key{
+		Installation: a.Installation, Tenant: o.Tenant.String(), Order: o.ID.String(), Item: it.ID.String(),
+		Part: part, Generation: it.Generation,
+	}
+}
+
+func (a *App) capabilities(queue string) (provider.Capabilities, bool) {
+	p, ok := a.Providers[queue]
+	if !ok {
+		return provider.Capabilities{}, false
+	}
+	return p.Capabilities(), true
+}
+
+// stepName names the step a unit is at, or its kind when it has no steps.
+func stepName(u fulfil.Unit) string {
+	if u.Step < len(u.Parts) {
+		return u.Parts[u.Step]
+	}
+	return u.Kind.String()
+}

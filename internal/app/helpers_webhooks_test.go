@@ -1,0 +1,184 @@
+// What the tests of webhooks use.
+
+package app_test
+
+import (
+	"context"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	standard "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/tenant"
+	"github.com/platforma-cloud/orders/internal/webhook"
+	"github.com/platforma-cloud/orders/internal/world"
+)
+
+// call is one message as a receiver got it, by the world's clock.
+type call struct {
+	at   time.Time
+	id   string
+	path string
+	head http.Header
+	body []byte
+}
+
+// hooks is a world with a customer's server, which answers as told and believes nothing.
+type hooks struct {
+	*world.World
+	t      *testing.T
+	server *httptest.Server
+
+	mu     sync.Mutex
+	answer http.HandlerFunc // nil: 204
+	calls  []call
+}
+
+func newHooks(t *testing.T, opts ...world.Option) *hooks {
+	t.Helper()
+	h := &hooks{t: t}
+	h.server = httptest.NewTLSServer(http.HandlerFunc(h.take))
+	t.Cleanup(h.server.Close)
+	pool := x509.NewCertPool()
+	pool.AddCert(h.server.Certificate())
+	h.World = world.New(t, append(opts, world.WithWebhooks(webhook.Config{Loopback: true, RootCAs: pool}))...)
+	return h
+}
+
+func (h *hooks) take(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	h.mu.Lock()
+	h.calls = append(h.calls, call{h.Clock.Now(), r.Header.Get("Webhook-Id"), r.URL.Path, r.Header, body})
+	answer := h.answer
+	h.mu.Unlock()
+	if answer == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	answer(w, r)
+}
+
+// says makes the server answer with a status from now on.
+func (h *hooks) says(status int, headers ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answer = func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i+1 < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+	}
+}
+
+// heard are the calls of a path so far.
+func (h *hooks) heard(path string) []call {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []call
+	for _, c := range h.calls {
+		if c.path == path {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func idsOf(calls []call) []string {
+	ids := make([]string, len(calls))
+	for i, c := range calls {
+		ids[i] = c.id
+	}
+	return ids
+}
+
+func (h *hooks) admin() app.Caller { return h.As(tenant.Admin) }
+
+// add makes an endpoint at a path of the server.
+func (h *hooks) add(path string, types ...event.Type) app.IssuedSecret {
+	h.t.Helper()
+	issued, err := h.Verbs.API.AddEndpoint(h.t.Context(), h.admin(), app.AddEndpoint{URL: h.server.URL + path, Types: types})
+	if err != nil {
+		h.t.Fatalf("add an endpoint: %v", err)
+	}
+	return issued
+}
+
+// endpoint is how one stands.
+func (h *hooks) endpoint(e app.EndpointID) app.Endpoint {
+	h.t.Helper()
+	got, err := h.Verbs.API.Endpoint(h.t.Context(), h.admin(), e)
+	if err != nil {
+		h.t.Fatalf("read endpoint %s: %v", e, err)
+	}
+	return got
+}
+
+// log is all that was posted to an endpoint, or will be, oldest first.
+func (h *hooks) log(e app.EndpointID) []app.Posting {
+	h.t.Helper()
+	page, err := h.Verbs.API.Postings(h.t.Context(), h.admin(), e, app.PostingFilter{Limit: 100})
+	if err != nil {
+		h.t.Fatalf("read the deliveries of %s: %v", e, err)
+	}
+	slices.Reverse(page.Data)
+	return page.Data
+}
+
+// only is the one delivery of an endpoint, with its log.
+func (h *hooks) only(e app.EndpointID) app.Posting {
+	h.t.Helper()
+	all := h.log(e)
+	if len(all) != 1 {
+		h.t.Fatalf("%d deliveries, want one: %+v", len(all), all)
+	}
+	got, err := h.Verbs.API.Posting(h.t.Context(), h.admin(), e, all[0].ID)
+	if err != nil {
+		h.t.Fatalf("read delivery %s: %v", all[0].ID, err)
+	}
+	return got
+}
+
+// enable takes an endpoint back into service, or out of it.
+func (h *hooks) enable(e app.EndpointID, on bool) {
+	h.t.Helper()
+	version := h.endpoint(e).Version
+	if _, err := h.Verbs.API.EditEndpoint(h.t.Context(), h.admin(), app.EditEndpoint{Endpoint: e, Enabled: &on, Precondition: app.Precondition{Version: &version}}); err != nil {
+		h.t.Fatalf("enable %s %t: %v", e, on, err)
+	}
+}
+
+func (h *hooks) replay(e app.EndpointID, p app.PostingID) {
+	h.t.Helper()
+	if _, err := h.Verbs.API.ReplayPosting(h.t.Context(), h.admin(), e, p); err != nil {
+		h.t.Fatalf("replay %s: %v", p, err)
+	}
+}
+
+// verifies tells whether an independent verifier believes a message under a secret. The world's clock is
+// not the verifier's, so the age is not looked at here.
+func verifies(t *testing.T, secret string, c call) bool {
+	t.Helper()
+	v, err := standard.NewWebhook(secret)
+	if err != nil {
+		t.Fatalf("secret %q: %v", secret, err)
+	}
+	return v.VerifyIgnoringTimestamp(c.body, c.head) == nil
+}
+
+// poster stands in for the worker's, to do something around a call.
+type poster struct {
+	app.Poster
+	around func(ctx context.Context, post func() app.PostAnswer) app.PostAnswer
+}
+
+func (p poster) Post(ctx context.Context, m app.Post) app.PostAnswer {
+	return p.around(ctx, func() app.PostAnswer { return p.Poster.Post(ctx, m) })
+}

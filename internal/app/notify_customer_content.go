@@ -1,0 +1,280 @@
+package app
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/notice"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// story is what a mail about an event is written from: the order's events up to the change that the event
+// belongs to, and the order as it is now. What was decided comes from the events; how far it has come, from the
+// order.
+type story struct {
+	o    *order.Order
+	life []event.Event
+	at   int // in life, of the event that is to be told
+}
+
+func (s story) told() event.Event { return s.life[s.at] }
+
+// newsOf returns what the mail about an event says to the customer. It returns false when the event has no mail
+// of its own. When one change asks for several refunds, one mail covers them all, about the first event; the
+// same holds when several of them fail, and when they go on.
+func (a *App) newsOf(s story) (notice.Customer, bool) {
+	told := s.told()
+	n := notice.Customer{Order: s.o.Number, At: told.At, Currency: s.o.Currency, Simulated: a.simulated(s.o)}
+	if a.PortalURL != "" {
+		n.Link = a.PortalURL + "/orders/" + s.o.ID.String()
+	}
+	pay := s.payment()
+	if pay != nil {
+		n.Payment = &notice.Payment{
+			Cents: pay.Paid, Currency: pay.Currency, Reference: pay.Reference,
+			Transfer: pay.Provider == manualPayments, At: pay.PaidAt,
+		}
+		n.Currency = pay.Currency
+	}
+	ok := true
+	switch told.Type {
+	case order.EvPaymentConfirmed:
+		n.Kind = notice.Paid
+	case order.EvProvisioningStarted:
+		n.Kind = notice.Started
+	case order.EvFulfilled:
+		n.Kind = notice.Fulfilled
+	case order.EvCancelled:
+		if n.Kind = notice.Cancelled; told.Payload.Actor == event.ActorText(tenant.System(s.o.Tenant, expiry)) {
+			n.Why = notice.WhyUnpaid
+		}
+	case order.EvFailed:
+		n.Kind, n.Why = notice.Failed, s.why()
+	case order.EvRefundRequested:
+		n.Kind, n.Why = notice.RefundBegun, s.why()
+		ok = s.firstOfRefunds()
+	case order.EvRefundFailed:
+		n.Kind = notice.RefundDelayed
+		ok = s.firstFailure()
+	case order.EvRefundAccepted:
+		n.Kind = notice.RefundMoving
+		ok = s.endsDelay()
+	default:
+		ok = false
+	}
+	if n.Why == notice.WhyRejected {
+		n.Rejected = s.rejections()
+	}
+	n.Items = s.items(n.Kind, pay)
+	return n, ok && len(n.Items) > 0
+}
+
+// payment is the one that stands then, or nil.
+func (s story) payment() *order.Payment {
+	var p *order.Payment
+	for _, ev := range s.life {
+		switch ev.Type {
+		case order.EvPaymentConfirmed:
+			p = paymentOf(s.o, ev.Payload.Payment.ID)
+		case order.EvPaymentReverted:
+			p = nil
+		default: // moves no payment
+		}
+	}
+	return p
+}
+
+// items are those that the news is about.
+func (s story) items(k notice.Kind, pay *order.Payment) []notice.Item {
+	group := s.group()
+	var all []notice.Item
+	for i := range s.o.Items {
+		it := &s.o.Items[i]
+		var r *order.Refund
+		if pay != nil {
+			r = s.o.RefundUnder(pay.ID, it.ID)
+		}
+		switch k {
+		case notice.RefundBegun, notice.RefundMoving:
+			if r == nil || !group[r.ID] {
+				continue
+			}
+		case notice.RefundDelayed:
+			if r == nil || !group[r.ID] || r.State.Accepted() { // accepted meanwhile
+				continue
+			}
+		default: // all of the order
+		}
+		all = append(all, s.item(it, k, r))
+	}
+	return all
+}
+
+func (s story) item(it *order.Item, k notice.Kind, r *order.Refund) notice.Item {
+	n := notice.Item{
+		Line: it.Line, Label: it.Label, Title: it.Snapshot.Title, Region: it.Snapshot.Region,
+		Annual: it.Snapshot.BillingCycle == "annual", Cents: it.Price,
+	}
+	if k == notice.Paid || k == notice.Started {
+		return n
+	}
+	n.Fate, n.Why = notice.Dropped, s.whyOf(it)
+	for _, was := range s.told().Payload.Items { // as it was then: the order may have been restored since
+		if was.ID == it.ID && was.State == order.ItemDelivered.String() {
+			n.Fate, n.Why = notice.Delivered, notice.WhyNone
+		}
+	}
+	if r != nil {
+		n.Refund = &notice.Refund{Cents: r.Cents, Currency: r.Currency, State: refundStates[r.State]}
+		if r.AcceptedAt != nil {
+			n.Refund.At = *r.AcceptedAt
+		}
+	}
+	return n
+}
+
+var refundStates = map[order.RefundState]notice.RefundState{
+	order.RefundRequested: notice.RefundAsked,
+	order.RefundAccepted:  notice.RefundAccepted,
+	order.RefundCompleted: notice.RefundDone,
+	order.RefundStuck:     notice.RefundStuck,
+}
+
+// why the order as a whole goes back.
+func (s story) why() notice.Why {
+	switch {
+	case s.happened(order.EvCancelRequested):
+		return notice.WhyCancelled
+	case !s.happened(order.EvProvisioningStarted):
+		return notice.WhyRejected
+	default:
+		return notice.WhyTechnical
+	}
+}
+
+// whyOf says why an item goes back: it waited for room in vain, another one of all or nothing could not be
+// had (the first that one change turned back is the one that failed), it was cancelled, or it failed.
+func (s story) whyOf(it *order.Item) notice.Why {
+	turnedAt, first := 0, order.ItemID{}
+	for _, ev := range s.life {
+		if ev.Type == order.EvCancelRequested {
+			return notice.WhyCancelled
+		}
+		if ev.Type != order.EvItemCompensating && ev.Type != order.EvItemCancelled || ev.Payload.Item == nil {
+			continue
+		}
+		if ev.Payload.Version != turnedAt {
+			turnedAt, first = ev.Payload.Version, ev.Payload.Item.ID
+		}
+		if ev.Payload.Item.ID != it.ID {
+			continue
+		}
+		switch {
+		case !s.happened(order.EvProvisioningStarted):
+			return notice.WhyRejected
+		case first != it.ID:
+			return notice.WhyTogether
+		case ev.Payload.Item.From == order.ItemWaitingCapacity.String():
+			return notice.WhyCapacity
+		default:
+			return notice.WhyTechnical
+		}
+	}
+	return notice.WhyNone
+}
+
+func (s story) happened(t event.Type) bool {
+	for _, ev := range s.life {
+		if ev.Type == t {
+			return true
+		}
+	}
+	return false
+}
+
+// rejections are what validation found, by the lines of the items.
+func (s story) rejections() []notice.Rejection {
+	var all []notice.Rejection
+	for _, f := range s.o.Faults {
+		r := notice.Rejection{Code: f.Code}
+		at, _, _ := strings.Cut(strings.TrimPrefix(f.Pointer, "/items/"), "/")
+		if i, err := strconv.Atoi(at); err == nil && i >= 0 && i < len(s.o.Items) {
+			r.Line = s.o.Items[i].Line
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// group are the refunds that one change asked for, the event's among them. A version of the order is
+// one change. Asking again for a refund that was stuck is no new one.
+func (s story) group() map[order.RefundID]bool {
+	asked := map[order.RefundID]int{}
+	for _, ev := range s.life {
+		if ev.Type != order.EvRefundRequested || ev.Payload.Refund == nil {
+			continue
+		}
+		if _, known := asked[ev.Payload.Refund.ID]; !known {
+			asked[ev.Payload.Refund.ID] = ev.Payload.Version
+		}
+	}
+	mine := s.told().Payload.Refund
+	if mine == nil {
+		return nil
+	}
+	group := map[order.RefundID]bool{}
+	for r, version := range asked {
+		group[r] = version == asked[mine.ID]
+	}
+	return group
+}
+
+// firstOfRefunds tells whether the event is the first that asked for a refund of its group.
+func (s story) firstOfRefunds() bool { return s.before(order.EvRefundRequested) == 0 }
+
+// firstFailure tells whether the event is the first failure of its group.
+func (s story) firstFailure() bool { return s.before(order.EvRefundFailed) == 0 }
+
+// before counts the events of a type about refunds of the event's group, before it.
+func (s story) before(t event.Type) int {
+	group, n := s.group(), 0
+	for _, ev := range s.life[:s.at] {
+		if ev.Type == t && ev.Payload.Refund != nil && group[ev.Payload.Refund.ID] {
+			n++
+		}
+	}
+	return n
+}
+
+// endsDelay tells whether a refund of the event's group had failed, and with it all are accepted.
+func (s story) endsDelay() bool {
+	if s.before(order.EvRefundFailed) == 0 {
+		return false
+	}
+	accepted := map[order.RefundID]bool{}
+	for _, ev := range s.life[:s.at+1] {
+		if r := ev.Payload.Refund; r != nil {
+			accepted[r.ID] = ev.Type == order.EvRefundAccepted || ev.Type == order.EvRefundCompleted
+		}
+	}
+	for r, mine := range s.group() {
+		if mine && !accepted[r] {
+			return false
+		}
+	}
+	return true
+}
+
+// simulated tells whether a simulated region builds any of the order.
+func (a *App) simulated(o *order.Order) bool {
+	for _, it := range o.Items {
+		if name, ok := a.Placement(it.Snapshot.Product, it.Snapshot.Region); ok {
+			if caps, ok := a.capabilities(name); ok && caps.Sim {
+				return true
+			}
+		}
+	}
+	return false
+}
