@@ -117,7 +117,8 @@ var table = map[string]row{
 	"kafka/kafkatest":       {kit: true, ours: []string{"app", "kafka", "embedded"}, libs: []string{franz}},
 	"provider/providertest": {kit: true, ours: contracts},
 	"provider/sim/simtest":  {kit: true, ours: []string{"provider", "provider/sim"}},
-	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "portal"), libs: []string{chromedp}},
+	"app/apptest":           {kit: true, ours: verbs},
+	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "app/apptest"), libs: []string{chromedp}},
 	"world":                 {kit: true, ours: slices.Concat(wired, checker, []string{"process", "embedded", "crashpoint", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest"}), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
 	"arch":                  {ours: []string{"arch/commandline"}},
 }

@@ -85,7 +85,7 @@ func (s *server) accountRoutes() {
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/me", ID: "get-me", Tag: tag, Summary: "Who you are", Who: "anyone with a key",
 		Description: "The member behind the API key.",
-	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Member, error) { return s.verbs.Me(ctx, c) },
+	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Member, error) { return s.useCases.Me(ctx, c) },
 		func(c app.Caller, m app.Member) reply[memberView] {
 			return plain(memberView{ID: m.ID.String(), TenantID: c.Tenant.String(), Role: m.Role.String(), Email: orNull(m.Email)})
 		})
@@ -93,30 +93,30 @@ func (s *server) accountRoutes() {
 		Method: http.MethodGet, Path: "/v1/me/delivery-key", ID: "get-delivery-key", Tag: tag, Summary: "Your OpenPGP key on file", Who: "customer",
 		Description: "Compare the fingerprint with your own.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (*app.KeyInfo, error) {
-		return s.verbs.DeliveryKey(ctx, c)
+		return s.useCases.DeliveryKey(ctx, c)
 	}, showKey)
 	serve(s, route{
 		Method: http.MethodPut, Path: "/v1/me/delivery-key", ID: "put-delivery-key", Tag: tag, Summary: "Put an OpenPGP key on file", Who: "customer", Key: true,
 		Description: "Deliveries from now on are encrypted to it. The public part only; it must be able to encrypt and must not have expired.",
 	}, func(ctx context.Context, c app.Caller, in *keyInput) (*app.KeyInfo, error) {
-		return s.verbs.PutDeliveryKey(ctx, c, []byte(in.Body.PublicKey))
+		return s.useCases.PutDeliveryKey(ctx, c, []byte(in.Body.PublicKey))
 	}, showKey)
 	serve(s, route{
 		Method: http.MethodDelete, Path: "/v1/me/delivery-key", ID: "delete-delivery-key", Tag: tag, Summary: "Remove your OpenPGP key", Who: "customer", Key: true,
 		Description: "Deliveries from now on carry an attachment encrypted with a one-time passphrase.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (*app.KeyInfo, error) {
-		return s.verbs.PutDeliveryKey(ctx, c, nil)
+		return s.useCases.PutDeliveryKey(ctx, c, nil)
 	}, showKey)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/settings", ID: "get-settings", Tag: tag, Summary: "Your organisation's settings", Who: "admin, auditor",
 		Description: "In the shape that PUT takes.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Settings, error) {
-		return s.verbs.Settings(ctx, c)
+		return s.useCases.Settings(ctx, c)
 	}, showSettings)
 	serve(s, route{
 		Method: http.MethodPut, Path: "/v1/settings", ID: "put-settings", Tag: tag, Summary: "Replace the settings", Who: "admin", Key: true, Versioned: true, Errors: []int{409},
 		Description: "All of them at once.",
 	}, func(ctx context.Context, c app.Caller, in *settingsInput) (app.Settings, error) {
-		return s.verbs.PutSettings(ctx, c, in.Body.settings(), requestFrom(ctx).precondition(in.Body.Version))
+		return s.useCases.PutSettings(ctx, c, in.Body.settings(), requestFrom(ctx).precondition(in.Body.Version))
 	}, showSettings)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
 )
 
 // The bounds of requests and answers. The server that serves the handler sets the first four; a stream sets
@@ -24,14 +26,14 @@ const (
 	requestTimeout = 20 * time.Second
 )
 
-// Config is what the API needs beside the verbs. Now, NewRequestID, Hub and Log are required.
+// Config is what the API needs beside the use cases. Now, NewRequestID, Hub and Log are required.
 type Config struct {
 	// Now is wall time: it fills the rate buckets and sets write deadlines, and stands in no answer.
 	Now func() time.Time
 	// NewRequestID makes the id that stands in each answer's X-Request-Id, in problems and in the log:
 	// a UUID. The caller's own is never taken over, so that nobody writes into our log.
 	NewRequestID func() string
-	Hub          Hub
+	Hub          app.OrderChanges
 	Log          *slog.Logger
 	// Ready answers /readyz: nil when the database answers with the schema we know. nil means always.
 	Ready func(context.Context) error

@@ -143,7 +143,7 @@ func (s *server) deskRoutes() {
 		Method: http.MethodGet, Path: "/v1/work-items", ID: "list-work-items", Tag: tag, Summary: "Refunds to be moved by hand", Who: "operator, auditor",
 		Description: "Accepted refunds of payments that came by bank transfer.",
 	}, func(ctx context.Context, c app.Caller, in *pageInput) (app.Page[app.WorkItem], error) {
-		return s.verbs.WorkItems(ctx, c, in.Cursor, limitOf(in.Limit))
+		return s.useCases.WorkItems(ctx, c, in.Cursor, limitOf(in.Limit))
 	}, func(_ app.Caller, p app.Page[app.WorkItem]) reply[list[workView]] { return page(p, viewWork) })
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/work-items/{id}/done", ID: "finish-work-item", Tag: tag, Summary: "Say that a refund was moved", Who: "operator", Key: true, Errors: []int{404, 409},
@@ -153,17 +153,17 @@ func (s *server) deskRoutes() {
 		Method: http.MethodGet, Path: "/v1/analytics/orders", ID: "get-order-stats", Tag: tag, Summary: "Figures", Who: "operator, auditor",
 		Description: "Orders, states, average value, revenue and conversion of your organisation, in its time zone.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.OrderStats, error) {
-		return s.verbs.OrderStats(ctx, c)
+		return s.useCases.OrderStats(ctx, c)
 	}, func(_ app.Caller, st app.OrderStats) reply[statsView] { return plain(viewStats(st)) })
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/routing", ID: "get-routing", Tag: tag, Summary: "Who hears which event", Who: "operator, auditor",
 		Description: "The routing matrix, generated from the consumers' own subscriptions, with their progress.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Routing, error) {
-		return s.verbs.Routing(ctx, c)
+		return s.useCases.Routing(ctx, c)
 	},
 		func(_ app.Caller, r app.Routing) reply[routingView] { return plain(viewRouting(r)) })
 }
 
 func (s *server) finishWork(ctx context.Context, c app.Caller, in *doneInput) (*app.Dossier, error) {
-	return s.verbs.FinishWorkItem(ctx, c, idIn[order.Refund](in.ID), idIn[order.Order](in.Body.Order), in.Body.Reason)
+	return s.useCases.FinishWorkItem(ctx, c, idIn[order.Refund](in.ID), idIn[order.Order](in.Body.Order), in.Body.Reason)
 }

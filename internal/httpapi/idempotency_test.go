@@ -71,7 +71,7 @@ func TestRepeatedKeyReplaysTheSameBytesAndSaysSo(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	first := k.do("POST", "/v1/orders", `{"external_id":"a"}`, "Idempotency-Key", "k1")
-	k.fake.dossier.Order.Version = 99 // whatever happened since does not matter
+	k.dossier.Order.Version = 99 // whatever happened since does not matter
 	again := k.do("POST", "/v1/orders", `{"external_id":"a"}`, "Idempotency-Key", `"k1"`)
 	if first.Code != 201 || again.Code != 201 || first.Body.String() != again.Body.String() {
 		t.Errorf("answered %d and %d:\n%s\n%s", first.Code, again.Code, first.Body, again.Body)
@@ -84,7 +84,7 @@ func TestRepeatedKeyReplaysTheSameBytesAndSaysSo(t *testing.T) {
 	if first.Header().Get("Idempotent-Replayed") != "" || again.Header().Get("Idempotent-Replayed") != "true" {
 		t.Errorf("Idempotent-Replayed: %q and %q", first.Header().Get("Idempotent-Replayed"), again.Header().Get("Idempotent-Replayed"))
 	}
-	if diff := cmp.Diff([]string{"CreateOrder"}, k.fake.called()); diff != "" {
+	if diff := cmp.Diff([]string{"CreateOrder"}, k.fake.Called()); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
 	}
 }
@@ -94,9 +94,9 @@ func TestDomainFaultUnderAKeyIsReplayedByteForByte(t *testing.T) {
 	k := newKit(t)
 	conflict := fault.New(fault.KindConflict, fault.CodeIllegalTransition, "An order that is draft does not take cancel.")
 	conflict.Members = map[string]any{"state": "draft", "allowed_actions": []string{"edit"}}
-	k.fake.fail["CancelOrder"] = conflict
+	k.fake.Break("CancelOrder", conflict)
 	first := k.do("POST", orderPath+"/cancel", "", "Idempotency-Key", "k2")
-	delete(k.fake.fail, "CancelOrder")
+	k.fake.Mend("CancelOrder")
 	again := k.do("POST", orderPath+"/cancel", "", "Idempotency-Key", "k2")
 	k.wantProblem(first, 409, "illegal-transition")
 	if again.Code != 409 || first.Body.String() != again.Body.String() || again.Header().Get("Content-Type") != problemJSON || again.Header().Get("Idempotent-Replayed") != "true" {
@@ -158,9 +158,9 @@ func TestFingerprintDiffersWithEachOfItsParts(t *testing.T) {
 func TestInternalErrorUnderAKeyIsNotKept(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	k.fake.fail["CreateOrder"] = errors.New("pq: secret")
+	k.fake.Break("CreateOrder", errors.New("pq: secret"))
 	k.wantProblem(k.do("POST", "/v1/orders", `{}`, "Idempotency-Key", "k4"), 500, "internal")
-	delete(k.fake.fail, "CreateOrder")
+	k.fake.Mend("CreateOrder")
 	if w := k.do("POST", "/v1/orders", `{}`, "Idempotency-Key", "k4"); w.Code != 201 || w.Header().Get("Idempotent-Replayed") != "" {
 		t.Errorf("the retry answered %d, replayed %q", w.Code, w.Header().Get("Idempotent-Replayed"))
 	}
@@ -171,7 +171,7 @@ func TestKeyInUseTellsWhenToComeBack(t *testing.T) {
 	k := newKit(t)
 	busy := fault.New(fault.KindConflict, fault.CodeKeyInUse, "Still working.")
 	busy.After = 1
-	k.fake.fail["CreateOrder"] = busy
+	k.fake.Break("CreateOrder", busy)
 	w := k.do("POST", "/v1/orders", `{}`)
 	k.wantProblem(w, 409, "idempotency-key-in-use")
 	if w.Header().Get("Retry-After") != "1" {

@@ -302,7 +302,7 @@ func (s *server) letterRoutes() {
 		Method: http.MethodGet, Path: "/v1/dead-letters/{id}", ID: "get-dead-letter", Tag: tag, Summary: "Read a dead letter", Who: "operator, auditor", Errors: []int{404},
 		Description: "What failed, how often and how, what is left at the provider, how the refund stands, and what to do first.",
 	}, func(ctx context.Context, c app.Caller, in *letterInput) (app.LetterDetail, error) {
-		return s.verbs.DeadLetter(ctx, c, idIn[app.DeadLetter](in.ID))
+		return s.useCases.DeadLetter(ctx, c, idIn[app.DeadLetter](in.ID))
 	}, func(_ app.Caller, d app.LetterDetail) reply[letterDetailView] { return plain(viewLetterDetail(d)) })
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/redrive", ID: "redrive-dead-letters", Tag: tag, Summary: "Try many again", Who: "operator", Key: true,
@@ -313,27 +313,27 @@ func (s *server) letterRoutes() {
 		Description: "The same step with a fresh budget. An item that was going back goes on going back. A parked event is applied again, then what waits behind it; its letter stays parked until that has " +
 			"succeeded. A signature to abandon it is void.",
 	}, func(ctx context.Context, c app.Caller, in *redriveInput) (app.DeadLetter, error) {
-		return s.verbs.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
+		return s.useCases.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
 	}, showLetter)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/adopt", ID: "adopt-dead-letter", Tag: tag, Summary: "Say what is there at the provider", Who: "operator", Key: true, Errors: []int{404, 409},
 		Description: "For a clean-up that is stuck over a part of which nobody knows whether it exists: you found it. The clean-up is tried again; a worker first reads the resource by the id you give. " +
 			"It is removed when it carries the labels of this item and part. If it does not, or is not there, it is left alone and a new dead letter says so.",
 	}, func(ctx context.Context, c app.Caller, in *adoptInput) (app.DeadLetter, error) {
-		return s.verbs.AdoptDeadLetter(ctx, c, app.AdoptLetter{Letter: idIn[app.DeadLetter](in.ID), Part: in.Body.Part, Ref: in.Body.Ref, Reason: in.Body.Reason})
+		return s.useCases.AdoptDeadLetter(ctx, c, app.AdoptLetter{Letter: idIn[app.DeadLetter](in.ID), Part: in.Body.Part, Ref: in.Body.Ref, Reason: in.Body.Reason})
 	}, showLetter)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/abandon", ID: "abandon-dead-letter", Tag: tag, Summary: "Sign that stuck work is given up", Who: "operator", Key: true, Errors: []int{404, 409},
 		Description: "Takes two people. The first signature changes nothing: the answer is still open and its second_by is null. The second, of another member with another login who gives the same reason, " +
 			"carries it out: a clean-up counts as done, and the item is rolled back once its refund is accepted; a refund counts as paid; a parked event is passed over, and what waits behind it is applied. A delivery is not given up: redrive or redeliver it.",
 	}, func(ctx context.Context, c app.Caller, in *abandonInput) (app.DeadLetter, error) {
-		return s.verbs.AbandonDeadLetter(ctx, c, app.AbandonLetter{Letter: idIn[app.DeadLetter](in.ID), Grounds: app.Grounds(in.Body.Reason), Text: in.Body.Text, Proof: in.Body.Proof})
+		return s.useCases.AbandonDeadLetter(ctx, c, app.AbandonLetter{Letter: idIn[app.DeadLetter](in.ID), Grounds: app.Grounds(in.Body.Reason), Text: in.Body.Text, Proof: in.Body.Proof})
 	}, showLetter)
 	serve(s, route{
 		Method: http.MethodDelete, Path: "/v1/dead-letters/{id}/abandon", ID: "withdraw-abandonment", Tag: tag, Summary: "Withdraw your signature", Who: "operator", Key: true, Errors: []int{404, 409},
 		Description: "Of who signed first, while it awaits a second person.",
 	}, func(ctx context.Context, c app.Caller, in *letterInput) (app.DeadLetter, error) {
-		return s.verbs.WithdrawAbandonment(ctx, c, idIn[app.DeadLetter](in.ID))
+		return s.useCases.WithdrawAbandonment(ctx, c, idIn[app.DeadLetter](in.ID))
 	}, showLetter)
 }
 
@@ -346,9 +346,9 @@ func (s *server) letters(ctx context.Context, c app.Caller, in *lettersInput) (l
 	}
 	var l letterList
 	if in.Group == "" {
-		l.page, err = s.verbs.DeadLetters(ctx, c, f)
+		l.page, err = s.useCases.DeadLetters(ctx, c, f)
 	} else {
-		l.groups, err = s.verbs.LetterGroups(ctx, c, f)
+		l.groups, err = s.useCases.LetterGroups(ctx, c, f)
 	}
 	return l, err
 }
@@ -359,7 +359,7 @@ func (s *server) redriveMany(ctx context.Context, c app.Caller, in *redriveManyI
 	for _, l := range b.IDs {
 		many.IDs = append(many.IDs, idIn[app.DeadLetter](string(l)))
 	}
-	return s.verbs.RedriveDeadLetters(ctx, c, many)
+	return s.useCases.RedriveDeadLetters(ctx, c, many)
 }
 
 // classes are those that a dead letter may have.

@@ -49,7 +49,7 @@ func TestBucketIsEmptiedByItsBurstAndFillsWithTime(t *testing.T) {
 	if w.Header().Get("Retry-After") != "1" {
 		t.Errorf("Retry-After = %q", w.Header().Get("Retry-After"))
 	}
-	calls := len(k.fake.called())
+	calls := len(k.fake.Called())
 	if calls != 3 {
 		t.Errorf("%d verbs were called, want 3: a refused request does no work", calls)
 	}
@@ -121,11 +121,11 @@ func TestDatabaseAwayWhileAuthenticatingIs503AndNoWrongKey(t *testing.T) {
 	t.Parallel()
 	k, _ := limited(t, Limits{FailedKeys: 1})
 	away := fault.New(fault.KindUnavailable, "database-away", "Try again.")
-	k.fake.fail["Authenticate"] = away
+	k.fake.Break("Authenticate", away)
 	k.wantProblem(k.do("GET", "/v1/me", ""), 503, "database-away")
-	k.fake.fail["Authenticate"] = errors.New("boom")
+	k.fake.Break("Authenticate", errors.New("boom"))
 	k.wantProblem(k.do("GET", "/v1/me", ""), 500, "internal")
-	delete(k.fake.fail, "Authenticate")
+	k.fake.Mend("Authenticate")
 	if w := k.do("GET", "/v1/me", ""); w.Code != 200 {
 		t.Errorf("answered %d: our own failure was counted as a wrong key", w.Code)
 	}

@@ -107,7 +107,7 @@ func TestExamplesKeepToTheirSchemas(t *testing.T) {
 func TestAnswersKeepToTheirSchemas(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	k.fake.commit("order.created")
+	k.commit("order.created")
 	schemas := k.api.api.OpenAPI().Components.Schemas
 	for name, op := range operations(k.api) {
 		method, path, _ := strings.Cut(name, " ")

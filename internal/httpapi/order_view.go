@@ -126,7 +126,7 @@ func (s *server) viewOrder(c app.Caller, d *app.Dossier) orderView {
 			Amount: amountOf(r.Cents, r.Currency), Reference: orNull(r.Reference), AcceptedAt: stampOr(r.AcceptedAt),
 		}
 	}
-	for _, a := range s.verbs.AllowedActions(c, d) {
+	for _, a := range s.useCases.AllowedActions(c, d) {
 		v.AllowedActions = append(v.AllowedActions, string(a))
 	}
 	return v

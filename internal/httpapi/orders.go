@@ -130,7 +130,7 @@ func (s *server) orderRoutes() {
 		Description: "A draft is the cart: it may be empty, is edited with PATCH and costs nothing until it is submitted. Prices are fixed when an item is added or edited.",
 	}, func(ctx context.Context, c app.Caller, in *createInput) (*app.Dossier, error) {
 		b := in.Body
-		return s.verbs.CreateOrder(ctx, c, app.CreateOrder{ExternalID: b.ExternalID, Policy: b.Policy, Customer: b.CustomerID, Items: inputsOf(b.Items)})
+		return s.useCases.CreateOrder(ctx, c, app.CreateOrder{ExternalID: b.ExternalID, Policy: b.Policy, Customer: b.CustomerID, Items: inputsOf(b.Items)})
 	}, s.showCreated)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/orders", ID: "list-orders", Tag: tag, Summary: "List orders, newest first", Who: "customer (own orders), auditor",
@@ -140,7 +140,7 @@ func (s *server) orderRoutes() {
 		if err != nil {
 			return app.Page[*app.Dossier]{}, err
 		}
-		return s.verbs.Orders(ctx, c, f)
+		return s.useCases.Orders(ctx, c, f)
 	}, func(c app.Caller, p app.Page[*app.Dossier]) reply[list[orderView]] {
 		return page(p, func(d *app.Dossier) orderView { return s.viewOrder(c, d) })
 	})
@@ -148,7 +148,7 @@ func (s *server) orderRoutes() {
 		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "get-order", Tag: tag, Summary: "Read an order", Who: "customer (own orders), auditor", Errors: []int{404},
 		Description: "The order with its items' progress, what cancelling would do to each, and what you could do now. Deleted orders answer too.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (*app.Dossier, error) {
-		return s.verbs.Order(ctx, c, idIn[order.Order](in.ID))
+		return s.useCases.Order(ctx, c, idIn[order.Order](in.ID))
 	}, s.showOrder)
 	serve(s, route{
 		Method: http.MethodPatch, Path: "/v1/orders/{id}", ID: "edit-order", Tag: tag, Summary: "Edit a draft", Who: "customer (own orders)", Key: true, Versioned: true, Errors: []int{404, 409, 428},
@@ -161,19 +161,19 @@ func (s *server) orderRoutes() {
 	s.reasoned(route{
 		Path: "/v1/orders/{id}/cancel", ID: "cancel-order", Summary: "Cancel an order", Who: "customer (own orders)",
 		Description: "Before payment at once; after it with a full refund; while items are being built as a request: what is not yet delivered is removed and refunded, what was delivered stays. A second cancel changes nothing.",
-	}, s.verbs.CancelOrder)
+	}, s.useCases.CancelOrder)
 	s.reasoned(route{
 		Path: "/v1/orders/{id}/restore", ID: "restore-order", Summary: "Make a cancelled order a draft again", Who: "customer (own orders)",
 		Description: "Of a cancelled and settled order: same id and number, and a new payment is needed.",
-	}, s.verbs.RestoreOrder)
+	}, s.useCases.RestoreOrder)
 	s.reasoned(route{
 		Path: "/v1/orders/{id}/hold", ID: "hold-order", Summary: "Hold an order back before it is built", Who: "operator",
 		Description: "Of a paid order whose provisioning has not begun.",
-	}, s.verbs.HoldOrder)
+	}, s.useCases.HoldOrder)
 	s.reasoned(route{
 		Path: "/v1/orders/{id}/release", ID: "release-order", Summary: "Let a held order go on", Who: "operator",
 		Description: "Validation begins at once.",
-	}, s.verbs.ReleaseOrder)
+	}, s.useCases.ReleaseOrder)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/items/{item}/redeliver", ID: "redeliver-item", Tag: tag, Summary: "Send an item's credentials again", Who: "customer (own orders)", Key: true, Versioned: true, Errors: []int{404, 409},
 		Description: "By encrypted mail, newly encrypted, to the address on file and nowhere else. At most 3 an hour and 10 a day for an item.",
@@ -199,7 +199,7 @@ func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*a
 		}
 		edit.Items = &items
 	}
-	return s.verbs.EditOrder(ctx, c, edit)
+	return s.useCases.EditOrder(ctx, c, edit)
 }
 
 func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput) (*app.Dossier, error) {
@@ -209,11 +209,11 @@ func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput)
 		total := b.ExpectedTotal.event()
 		submit.ExpectedTotal = &total
 	}
-	return s.verbs.SubmitOrder(ctx, c, submit)
+	return s.useCases.SubmitOrder(ctx, c, submit)
 }
 
 func (s *server) redeliver(ctx context.Context, c app.Caller, in *redeliverInput) (*app.Dossier, error) {
-	return s.verbs.Redeliver(ctx, c, app.Redeliver{Order: idIn[order.Order](in.ID), Item: idIn[order.Item](in.Item), Precondition: requestFrom(ctx).precondition(orZero(in.Body).Version)})
+	return s.useCases.Redeliver(ctx, c, app.Redeliver{Order: idIn[order.Order](in.ID), Item: idIn[order.Item](in.Item), Precondition: requestFrom(ctx).precondition(orZero(in.Body).Version)})
 }
 
 // idIn reads the id that a path names. What is no id names nothing: it becomes the id that no row has,

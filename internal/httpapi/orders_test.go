@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/app/apptest"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
@@ -54,7 +55,7 @@ func TestCreatedOrderHasALocationAndItsVersionAsETag(t *testing.T) {
 	if w.Body.String() != wantOrder {
 		t.Errorf("a created order is shown differently than a read one:\n%s", w.Body)
 	}
-	in, c := k.fake.last()
+	in, c := k.fake.Last().In, k.fake.Last().Caller
 	want := app.CreateOrder{ExternalID: "po-4711", Items: []app.ItemInput{{Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly", Label: "web-1", Configuration: json.RawMessage(`{"os_image": "debian-12", "n": 1.50}`)}}}
 	if diff := cmp.Diff(want, in); diff != "" {
 		t.Errorf("verb was asked something else (-want +got):\n%s", diff)
@@ -70,7 +71,7 @@ func TestEditCarriesOnlyWhatWasSentAndBothKindsOfVersion(t *testing.T) {
 	seven, eight := 7, 8
 	kept := "01900000-0000-7000-8000-0000000000a1"
 	k.do("PATCH", orderPath, `{"version":7,"items":[{"id":"`+kept+`","product":"vps","region":"lj-1","billing_cycle":"annual"}]}`, "If-Match", `"8"`)
-	in, _ := k.fake.last()
+	in := k.fake.Last().In
 	want := app.EditOrder{Order: theOrder, Precondition: app.Precondition{Version: &seven, IfMatch: &eight}, Items: &[]app.ItemInput{{ID: kept, Product: "vps", Region: "lj-1", BillingCycle: "annual"}}}
 	if diff := cmp.Diff(want, in); diff != "" {
 		t.Errorf("verb was asked something else (-want +got):\n%s", diff)
@@ -82,7 +83,7 @@ func TestIfMatchThatIsNoVersionOfOursMatchesNothingAndAMalformedOneIsRefused(t *
 	for sent, want := range map[string]int{`"3"`: 3, `"abc"`: never, `W/"3"`: never, `"-4"`: never, `""`: never} {
 		k := newKit(t)
 		k.do("POST", orderPath+"/cancel", "", "If-Match", sent)
-		in, _ := k.fake.last()
+		in := k.fake.Last().In
 		got := in.(app.Reasoned).IfMatch
 		if got == nil || *got != want {
 			t.Errorf("If-Match %s was taken as %v, want %d", sent, got, want)
@@ -120,10 +121,10 @@ func TestOrderVerbsGetWhatTheRequestSays(t *testing.T) {
 	} {
 		k := newKit(t)
 		w := k.do("POST", orderPath+path, want.body)
-		if got := k.fake.called(); w.Code != 200 || len(got) != 1 || got[0] != want.verb {
+		if got := k.fake.Called(); w.Code != 200 || len(got) != 1 || got[0] != want.verb {
 			t.Fatalf("POST %s answered %d and called %v, want 200 and %s\n%s", path, w.Code, got, want.verb, w.Body)
 		}
-		in, _ := k.fake.last()
+		in := k.fake.Last().In
 		if diff := cmp.Diff(want.in, in); diff != "" {
 			t.Errorf("POST %s (-want +got):\n%s", path, diff)
 		}
@@ -133,11 +134,12 @@ func TestOrderVerbsGetWhatTheRequestSays(t *testing.T) {
 func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
+	apptest.Answer(k.fake, "Orders", app.Page[*app.Dossier]{Data: []*app.Dossier{k.dossier}, Next: "next/page="})
 	w := k.do("GET", "/v1/orders?limit=7&state=cancelled&outcome=partial&settlement=stuck&product=vps&created_after=2026-01-01T00:00:00Z&created_before=2026-02-01T00:00:00%2B01:00&payment_reference=r1&q=po&customer="+ana.String(), "")
 	if w.Code != 200 {
 		t.Fatalf("answered %d: %s", w.Code, w.Body)
 	}
-	in, _ := k.fake.last()
+	in := k.fake.Last().In
 	partial, stuck := order.OutcomePartial, order.SettlementStuck
 	want := app.OrderFilter{
 		Customer: ana, State: order.Cancelled, Outcome: &partial, Settlement: &stuck, Product: "vps", Reference: "r1", Query: "po", Deleted: true, Limit: 7,
@@ -157,7 +159,7 @@ func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
 func TestItemShowsItsAttemptsAndWhenTheNextCallIsMade(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	d := k.fake.dossier
+	d := k.dossier
 	d.Order.State, d.Order.Items[0].State, d.Order.Items[0].Progress = order.Provisioning, order.ItemRetryWait, 40
 	d.Units = []fulfil.Unit{{ID: fulfil.UnitID{1}, Kind: fulfil.Provision, Item: theItem, State: fulfil.Open, Try: 2, Epoch: 9, NextAt: now.Add(8 * time.Second)}}
 	var got struct {
@@ -185,7 +187,7 @@ func TestOrderSaysWhenItStartsWhileTheSafetyWindowRunsAndNotWhileItIsHeld(t *tes
 		want   bool
 	}{"window": {10, false, true}, "no window": {0, false, false}, "held": {10, true, false}} {
 		k := newKit(t)
-		d := k.fake.dossier
+		d := k.dossier
 		d.Settings.SafetyWindow = c.window
 		d.Units = []fulfil.Unit{{ID: fulfil.UnitID{1}, Kind: fulfil.Validate, State: fulfil.Queued, NextAt: start}}
 		if c.held {
@@ -208,10 +210,9 @@ func TestOrderSaysWhenItStartsWhileTheSafetyWindowRunsAndNotWhileItIsHeld(t *tes
 func TestForeignRandomAndMalformedIdsAnswerTheSameBytes(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	k.fake.fail["CancelOrder"] = fault.Absent()
+	k.fake.Break("CancelOrder", fault.Absent())
 	for _, suffix := range []string{"", "/events", "/stream"} {
 		method := "GET"
-		k.fake.fail["OrderEvents"] = fault.Absent()
 		a := k.do(method, "/v1/orders/"+absent+suffix, "")
 		b := k.do(method, "/v1/orders/no-id-at-all"+suffix, "")
 		c := k.do(method, "/v1/orders/"+absent+"0"+suffix, "")
@@ -231,10 +232,12 @@ func TestForeignRandomAndMalformedIdsAnswerTheSameBytes(t *testing.T) {
 func TestCredentialsHaveNoPlaceInAnOrdersAnswer(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	d := k.fake.dossier
+	d := k.dossier
 	d.Deliveries = []app.Delivery{{ID: id.Of[app.Delivery]{1}, Item: theItem, PassphraseSealed: []byte("CANARY-sealed"), Recipient: "CANARY@example.com", MessageID: "CANARY-message"}}
 	d.Added.Credentials = []app.SealedCredential{{Item: theItem, Sealed: []byte("CANARY-credential")}}
 	d.Customer = app.Member{Email: "CANARY@example.com", DeliveryKey: []byte("CANARY-key")}
+	apptest.Answer(k.fake, "Order", d) // with all that it has, as no use case answers
+	apptest.Answer(k.fake, "Orders", app.Page[*app.Dossier]{Data: []*app.Dossier{d}})
 	for _, path := range []string{orderPath, "/v1/orders"} {
 		if body := k.do("GET", path, "").Body.String(); strings.Contains(body, "CANARY") {
 			t.Errorf("GET %s shows it:\n%s", path, body)
@@ -248,9 +251,12 @@ func TestCredentialsHaveNoPlaceInAnOrdersAnswer(t *testing.T) {
 func TestScopedKeyWithoutTheCatalogueIsForbiddenIt(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	k.fake.denied[app.SeeCatalog] = true
-	k.wantProblem(k.do("GET", "/v1/catalog", ""), 403, "forbidden")
-	k.wantProblem(k.do("GET", "/v1/catalog/vps", ""), 403, "forbidden")
+	k.fake.AddKey(scopedKey, tenant.Actor{
+		Tenant: tenantA, Kind: tenant.KindMember, Member: ana, Role: tenant.Admin, Scopes: []string{string(app.ReadOrders)},
+	})
+	for _, path := range []string{"/v1/catalog", "/v1/catalog/vps"} {
+		k.wantProblem(k.do("GET", path, "", "Authorization", "Bearer "+scopedKey), 403, "forbidden")
+	}
 }
 
 func TestCatalogueShowsProductsWithSchemaPricesAndDefaults(t *testing.T) {
@@ -291,7 +297,7 @@ func TestOrderIsReadInTheCallersRole(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.do("GET", orderPath, "")
-	_, c := k.fake.last()
+	c := k.fake.Last().Caller
 	if c.Role != tenant.Admin || c.Kind != tenant.KindMember {
 		t.Errorf("caller = %+v", c)
 	}

@@ -39,7 +39,7 @@ func (s *server) moneyRoutes() {
 		Description: "Records the payment, allocates it to the items to the cent and lets the order be built.",
 	}, func(ctx context.Context, c app.Caller, in *confirmInput) (*app.Dossier, error) {
 		b := in.Body
-		return s.verbs.ConfirmPayment(ctx, c, app.ConfirmPayment{
+		return s.useCases.ConfirmPayment(ctx, c, app.ConfirmPayment{
 			Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reference: b.Reference, Amount: b.Amount.event(), PaidAt: orZero(b.PaidAt), Method: b.Method,
 		})
 	}, s.showOrder)
@@ -47,6 +47,6 @@ func (s *server) moneyRoutes() {
 		Method: http.MethodPost, Path: "/v1/orders/{id}/payment/revert", ID: "revert-payment", Tag: tag, Summary: "Take a confirmation back", Who: "operator", Key: true, Versioned: true, Errors: []int{404, 409},
 		Description: "Before provisioning has begun, and never after. The order asks for payment again.",
 	}, func(ctx context.Context, c app.Caller, in *revertInput) (*app.Dossier, error) {
-		return s.verbs.RevertPayment(ctx, c, app.Reasoned{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(in.Body.Version), Reason: in.Body.Reason})
+		return s.useCases.RevertPayment(ctx, c, app.Reasoned{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(in.Body.Version), Reason: in.Body.Reason})
 	}, s.showOrder)
 }

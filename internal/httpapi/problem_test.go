@@ -91,7 +91,7 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 func TestInternalErrorIsHiddenAndLoggedUnderItsRequestID(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	k.fake.fail["Order"] = errors.New("lock order: relation orders_pkey does not exist")
+	k.fake.Break("Order", errors.New("lock order: relation orders_pkey does not exist"))
 	w := k.do("GET", orderPath, "")
 	p := k.wantProblem(w, 500, "internal")
 	if strings.Contains(w.Body.String(), "relation") {
@@ -106,8 +106,7 @@ func TestPanicIsAnInternalErrorAndItsValueIsNotLogged(t *testing.T) {
 	t.Parallel()
 	for verb, path := range map[string]string{"Order": orderPath, "Orders": "/v1/orders"} {
 		k := newKit(t)
-		k.fake.panics = verb
-		k.fake.fail = map[string]error{}
+		k.fake.Panic(verb, "secret text of a customer")
 		func() {
 			defer func() {
 				if p := recover(); p != nil {
@@ -125,7 +124,7 @@ func TestPanicIsAnInternalErrorAndItsValueIsNotLogged(t *testing.T) {
 func TestDeadlineOfARequestIs503WithRetryAfter(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	k.fake.fail["Order"] = fmt.Errorf("read order: %w", context.DeadlineExceeded)
+	k.fake.Break("Order", fmt.Errorf("read order: %w", context.DeadlineExceeded))
 	w := k.do("GET", orderPath, "")
 	k.wantProblem(w, 503, "unavailable")
 	if w.Header().Get("Retry-After") != "1" {

@@ -150,7 +150,7 @@ func (s *server) webhookRoute() {
 		if err != nil {
 			return bodyFault(err)
 		}
-		if err := s.verbs.ReceivePaymentWebhook(r.Context(), r.PathValue("provider"), r.Header, raw); err != nil {
+		if err := s.useCases.ReceivePaymentWebhook(r.Context(), r.PathValue("provider"), r.Header, raw); err != nil {
 			return err
 		}
 		w.WriteHeader(http.StatusNoContent)

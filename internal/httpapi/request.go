@@ -119,7 +119,7 @@ func (s *server) authenticate(req *request, r *http.Request) error {
 	if !ok {
 		return unauthenticated()
 	}
-	actor, err := s.verbs.Authenticate(r.Context(), bearer)
+	actor, err := s.useCases.Authenticate(r.Context(), bearer)
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindUnauthenticated {
 		s.limits.failed.count(addr, now)
 		return unauthenticated()

@@ -107,7 +107,7 @@ func realVerbs() *app.App {
 
 func TestEveryRoleMayCallWhatTheTableSaysAndNothingElse(t *testing.T) {
 	t.Parallel()
-	api := newServer(realVerbs(), Config{Now: func() time.Time { return now }, NewRequestID: func() string { return absent }, Hub: newFakeHub(), Log: slog.New(slog.DiscardHandler)})
+	api := newServer(realVerbs(), Config{Now: func() time.Time { return now }, NewRequestID: func() string { return absent }, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler)})
 	k := &kit{T: t}
 	call := func(name, key string) int {
 		method, path, _ := strings.Cut(name, " ")

@@ -145,7 +145,7 @@ func TestEveryWriteRouteHandsItsKeyToTheVerbAndReplays(t *testing.T) {
 		if first.Code/100 != 2 || again.Code != first.Code || again.Header().Get("Idempotent-Replayed") != "true" || !same {
 			t.Errorf("%s answered %d, then %d (replayed %q):\n%s\n%s", name, first.Code, again.Code, again.Header().Get("Idempotent-Replayed"), first.Body, again.Body)
 		}
-		if got := k.fake.called(); len(got) != 1 {
+		if got := k.fake.Called(); len(got) != 1 {
 			t.Errorf("%s: effects %v, want one", name, got)
 		}
 	}
@@ -190,7 +190,7 @@ func TestEveryRouteWithoutAKeyAnswersOneAndTheSame401(t *testing.T) {
 			}
 		}
 	}
-	if got := k.fake.called(); len(got) != 0 {
+	if got := k.fake.Called(); len(got) != 0 {
 		t.Errorf("verbs were called: %v", got)
 	}
 }
@@ -253,11 +253,11 @@ func TestWebhookTakesRawBytesWithoutAKey(t *testing.T) {
 	if w.Code != http.StatusNoContent || w.Body.Len() != 0 {
 		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
-	if in, _ := k.fake.last(); in != "demo:not json at all \xff" {
+	if in := k.fake.Last().In; in != "demo:not json at all \xff" {
 		t.Errorf("verb got %q", in)
 	}
 	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", strings.Repeat("a", MaxBody+1), "Authorization", ""), 413, "body-too-large")
-	k.fake.fail["ReceivePaymentWebhook"] = unauthenticated()
+	k.fake.Break("ReceivePaymentWebhook", unauthenticated())
 	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", "x", "Authorization", ""), 401, "unauthenticated")
 }
 
@@ -266,14 +266,14 @@ func TestDeliveryKeyIsNullOrItsFingerprintAndDeleteRemovesIt(t *testing.T) {
 	k := newKit(t)
 	got := []string{
 		k.do("GET", "/v1/me/delivery-key", "").Body.String(),
-		k.do("PUT", "/v1/me/delivery-key", `{"public_key":"-----BEGIN"}`).Body.String(),
+		k.do("PUT", "/v1/me/delivery-key", `{"public_key":"-----BEGIN PGP PUBLIC KEY BLOCK-----"}`).Body.String(),
 		k.do("DELETE", "/v1/me/delivery-key", "").Body.String(),
 	}
-	want := []string{`{"delivery_key":null}`, `{"delivery_key":{"fingerprint":"0123","user_ids":["Ana"],"expires_at":null}}`, `{"delivery_key":null}`}
+	want := []string{`{"delivery_key":null}`, `{"delivery_key":{"fingerprint":"5d3e9a1c77f0b2468ace13579bdf02468ace1357","user_ids":["ana@example.com"],"expires_at":"2028-01-31T12:00:00Z"}}`, `{"delivery_key":null}`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)
 	}
-	if in, _ := k.fake.last(); in.([]byte) != nil {
+	if in := k.fake.Last().In; in.([]byte) != nil {
 		t.Errorf("delete put %q", in)
 	}
 }
@@ -299,7 +299,7 @@ func TestDeskAnswersAsTheDesignSays(t *testing.T) {
 			`"item":"01900000-0000-7000-8000-0000000000a1","step":"server","tries":6,"first_at":"2026-01-31T12:00:00Z","last_at":"2026-01-31T12:01:00Z","suggested":"redrive","state":"open","closed_at":null,"reason":null,"abandonment":null,"event":null}],"next_cursor":null}`,
 		"/v1/analytics/orders": `{"as_of":"2026-01-31T12:00:00Z","time_zone":"Europe/Ljubljana","orders":{"today":1,"week":0,"month":0},"by_state":{"fulfilled":2},"average_value":{"amount":"84.10","currency":"EUR"},"revenue":{"amount":"168.20","currency":"EUR"},"conversion":0.5,"days":[{"day":"2026-01-31","orders":1,"paid":1,"revenue":{"amount":"168.20","currency":"EUR"}}]}`,
 		"/v1/routing":          `{"events":[{"type":"order.created","consumers":["audit","portal"]}],"consumers":[{"name":"audit","applied":3,"duplicates":0,"retried":0,"parked":0,"held":0,"refused":0,"stopped_partitions":0,"lag_events":2,"lag_seconds":1.5}]}`,
-		"/v1/me":               `{"id":"01900000-0000-7000-8000-0000000000c1","tenant_id":"01900000-0000-7000-8000-0000000000f1","role":"customer","email":"ana@example.com"}`,
+		"/v1/me":               `{"id":"01900000-0000-7000-8000-0000000000c1","tenant_id":"01900000-0000-7000-8000-0000000000f1","role":"admin","email":"ana@example.com"}`,
 	} {
 		if diff := cmp.Diff(want, k.do("GET", path, "").Body.String()); diff != "" {
 			t.Errorf("GET %s (-want +got):\n%s", path, diff)

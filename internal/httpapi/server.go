@@ -21,7 +21,7 @@ const Version = "1.0.0"
 
 // server is what the routes share.
 type server struct {
-	verbs    Verbs
+	useCases UseCases
 	cfg      Config
 	mux      *http.ServeMux
 	api      huma.API
@@ -32,14 +32,14 @@ type server struct {
 
 // New makes the handler of the whole API. It panics on a missing dependency: a fault of the wiring,
 // seen at start.
-func New(verbs Verbs, cfg Config) http.Handler { return newServer(verbs, cfg) }
+func New(useCases UseCases, cfg Config) http.Handler { return newServer(useCases, cfg) }
 
-func newServer(verbs Verbs, cfg Config) *server {
-	if verbs == nil || cfg.Now == nil || cfg.NewRequestID == nil || cfg.Hub == nil || cfg.Log == nil {
-		panic("httpapi: verbs, clock, request ids, hub and log are required")
+func newServer(useCases UseCases, cfg Config) *server {
+	if useCases == nil || cfg.Now == nil || cfg.NewRequestID == nil || cfg.Hub == nil || cfg.Log == nil {
+		panic("httpapi: use cases, clock, request ids, hub and log are required")
 	}
 	cfg.Stream = cfg.Stream.withDefaults()
-	s := &server{verbs: verbs, cfg: cfg, mux: http.NewServeMux(), limits: newLimiter(cfg.Limits), examples: readExamples()}
+	s := &server{useCases: useCases, cfg: cfg, mux: http.NewServeMux(), limits: newLimiter(cfg.Limits), examples: readExamples()}
 	s.api = humago.New(s.mux, libraryConfig())
 	s.api.UseMiddleware(s.guard)
 	s.shopRoutes()

@@ -93,7 +93,7 @@ func (s *server) shopRoutes() {
 		if err := s.mayShop(c); err != nil {
 			return nil, err
 		}
-		return s.verbs.Catalog(ctx)
+		return s.useCases.Catalog(ctx)
 	}, func(_ app.Caller, cat *catalog.Catalog) reply[catalogView] {
 		v := catalogView{Data: []productView{}, Currency: app.CatalogCurrency, Tax: "net"}
 		for _, p := range cat.Products() {
@@ -108,7 +108,7 @@ func (s *server) shopRoutes() {
 		if err := s.mayShop(c); err != nil {
 			return catalog.Product{}, err
 		}
-		cat, err := s.verbs.Catalog(ctx)
+		cat, err := s.useCases.Catalog(ctx)
 		if err != nil {
 			return catalog.Product{}, err
 		}
@@ -122,13 +122,13 @@ func (s *server) shopRoutes() {
 		Method: http.MethodPost, Path: "/v1/quotes", ID: "quote", Tag: tag, Summary: "What items would cost", Who: "anyone with a key but auditors",
 		Description: "Prices and faults of items, all at once; nothing is stored, so no Idempotency-Key is taken.", Errors: []int{413, 415},
 	}, func(ctx context.Context, c app.Caller, in *quoteInput) (app.Quote, error) {
-		return s.verbs.Quote(ctx, c, inputsOf(in.Body.Items), money.Currency(in.Body.Currency))
+		return s.useCases.Quote(ctx, c, inputsOf(in.Body.Items), money.Currency(in.Body.Currency))
 	}, showQuote)
 }
 
 // mayShop guards the catalogue, whose verb takes no caller because it is the same for all.
 func (s *server) mayShop(c app.Caller) error {
-	if s.verbs.May(c.Actor, app.SeeCatalog) {
+	if s.useCases.May(c.Actor, app.SeeCatalog) {
 		return nil
 	}
 	return fault.New(fault.KindForbidden, fault.CodeForbidden, "This needs the permission %s, which your role or key does not have.", app.SeeCatalog)

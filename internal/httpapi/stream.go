@@ -71,7 +71,7 @@ func (s *server) openStream(ctx context.Context, req *request, in *streamInput) 
 		}
 	}
 	o := idIn[order.Order](in.ID)
-	if _, err := s.verbs.Order(ctx, req.caller, o); err != nil {
+	if _, err := s.useCases.Order(ctx, req.caller, o); err != nil {
 		return nil, err
 	}
 	return &stream{s: s, req: req, order: o, after: after}, nil
@@ -122,7 +122,7 @@ func (st *stream) run(ctx context.Context, w http.ResponseWriter) {
 func (st *stream) look(ctx context.Context, out *streamWriter) bool {
 	for {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-		records, err := st.s.verbs.OrderEvents(ctx, st.req.caller, st.order, st.after, streamPage)
+		records, err := st.s.useCases.OrderEvents(ctx, st.req.caller, st.order, st.after, streamPage)
 		cancel()
 		if f := fault.Of(err); err != nil && (f == nil || f.Kind == fault.KindUnavailable) {
 			if ctx.Err() == nil {
@@ -155,7 +155,7 @@ func (st *stream) look(ctx context.Context, out *streamWriter) bool {
 func (st *stream) mayStay(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	actor, err := st.s.verbs.Authenticate(ctx, st.req.bearer)
+	actor, err := st.s.useCases.Authenticate(ctx, st.req.bearer)
 	if err != nil {
 		f := fault.Of(err)
 		return f != nil && f.Kind == fault.KindUnavailable // asked again in a minute; each look is checked besides
@@ -164,7 +164,7 @@ func (st *stream) mayStay(ctx context.Context) bool {
 		return false
 	}
 	st.req.caller.Actor = actor // the role may have changed
-	_, err = st.s.verbs.Order(ctx, app.Caller{Actor: actor, RequestID: st.req.id}, st.order)
+	_, err = st.s.useCases.Order(ctx, app.Caller{Actor: actor, RequestID: st.req.id}, st.order)
 	f := fault.Of(err)
 	return err == nil || f != nil && f.Kind == fault.KindUnavailable
 }

@@ -92,15 +92,15 @@ func streaming(t *testing.T, change func(*StreamTimes)) (*kit, *httptest.Server)
 func TestStreamSendsWhatThereIsThenWhatItIsWokenFor(t *testing.T) {
 	t.Parallel()
 	k, srv := streaming(t, func(*StreamTimes) {})
-	k.fake.commit(order.EvCreated, order.EvSubmitted)
+	k.commit(order.EvCreated, order.EvSubmitted)
 	f := k.follow(srv, orderPath+"/stream")
 	for _, want := range []string{"id: 1", "event: order.created", "id: 2", "event: order.submitted"} {
 		if got := f.next(want[:3]); got != want {
 			t.Fatalf("got %q, want %q", got, want)
 		}
 	}
-	k.fake.commit(order.EvPaymentConfirmed)
-	k.hub.woken <- struct{}{}
+	k.commit(order.EvPaymentConfirmed)
+	k.hub.Wake(tenantA, theOrder)
 	if got := f.next("id:"); got != "id: 3" {
 		t.Fatalf("after waking: %q", got)
 	}
@@ -121,15 +121,15 @@ func TestStreamSendsWhatThereIsThenWhatItIsWokenFor(t *testing.T) {
 func TestStreamResumesExactlyAfterTheLastEventIDOnAnyNode(t *testing.T) {
 	t.Parallel()
 	k, srv := streaming(t, func(*StreamTimes) {})
-	k.fake.commit(order.EvCreated, order.EvSubmitted, order.EvPaymentConfirmed)
+	k.commit(order.EvCreated, order.EvSubmitted, order.EvPaymentConfirmed)
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("id: 2")
 	f.leave()
-	k.fake.commit(order.EvValidating) // while nobody listens
+	k.commit(order.EvValidating) // while nobody listens
 
 	other := newKit(t, quiet(func(*StreamTimes) {}))
 	other.fake = k.fake
-	other.api.verbs = k.fake
+	other.api.useCases = k.fake
 	node := httptest.NewServer(other.api)
 	t.Cleanup(node.Close)
 	g := other.follow(node, orderPath+"/stream", "Last-Event-ID", "2")
@@ -150,7 +150,7 @@ func TestStreamWithoutWakeUpsPolls(t *testing.T) {
 	k, srv := streaming(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
-	k.fake.commit(order.EvCreated)
+	k.commit(order.EvCreated)
 	if got := f.next("id:"); got != "id: 1" {
 		t.Errorf("got %q", got)
 	}
@@ -169,9 +169,7 @@ func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	k, srv := streaming(t, func(s *StreamTimes) { s.Reauthorise = 5 * time.Millisecond })
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
-	k.fake.mu.Lock()
-	k.fake.revoked[rightKey] = true
-	k.fake.mu.Unlock()
+	k.fake.RevokeKey(rightKey)
 	if got := f.next("id:"); got != "" {
 		t.Errorf("still sends %q", got)
 	}
@@ -182,9 +180,7 @@ func TestStreamEndsWhenTheOrderIsNoLongerTheirs(t *testing.T) {
 	k, srv := streaming(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
-	k.fake.mu.Lock()
-	k.fake.fail["OrderEvents"] = fault.Absent()
-	k.fake.mu.Unlock()
+	k.fake.Break("OrderEvents", fault.Absent())
 	if got := f.next("id:"); got != "" {
 		t.Errorf("still sends %q", got)
 	}
@@ -193,13 +189,11 @@ func TestStreamEndsWhenTheOrderIsNoLongerTheirs(t *testing.T) {
 func TestStreamOutlivesADatabaseThatIsAway(t *testing.T) {
 	t.Parallel()
 	k, srv := streaming(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
-	k.fake.fail["OrderEvents"] = fault.New(fault.KindUnavailable, "database-away", "Try again.")
+	k.fake.Break("OrderEvents", fault.New(fault.KindUnavailable, "database-away", "Try again."))
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
-	k.fake.mu.Lock()
-	delete(k.fake.fail, "OrderEvents")
-	k.fake.mu.Unlock()
-	k.fake.commit(order.EvCreated)
+	k.fake.Mend("OrderEvents")
+	k.commit(order.EvCreated)
 	if got := f.next("id:"); got != "id: 1" {
 		t.Errorf("got %q", got)
 	}
@@ -224,14 +218,13 @@ func TestStreamLeavesTheHubWhenItsClientGoes(t *testing.T) {
 	k, srv := streaming(t, func(*StreamTimes) {})
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
-	<-k.hub.joined
-	if k.hub.count() != 1 {
-		t.Errorf("%d subscriptions, want 1", k.hub.count())
+	if k.hub.Followed() != 1 {
+		t.Errorf("%d subscriptions, want 1", k.hub.Followed())
 	}
 	f.leave()
 	srv.Close() // waits for the handlers
-	if k.hub.count() != 0 {
-		t.Errorf("%d subscriptions are left", k.hub.count())
+	if k.hub.Followed() != 0 {
+		t.Errorf("%d subscriptions are left", k.hub.Followed())
 	}
 }
 
@@ -243,7 +236,7 @@ func TestStreamOfAMangledPlaceIsRefusedBeforeItBegins(t *testing.T) {
 	}
 	k.wantProblem(k.do("GET", orderPath+"/stream?after=x", ""), 422, "validation-failed")
 	k.wantProblem(k.do("GET", "/v1/orders/"+absent+"/stream", ""), 404, "not-found")
-	if k.hub.count() != 0 {
+	if k.hub.Followed() != 0 {
 		t.Error("something subscribed")
 	}
 }
@@ -251,7 +244,7 @@ func TestStreamOfAMangledPlaceIsRefusedBeforeItBegins(t *testing.T) {
 func TestEventsArePagedBySeq(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	k.fake.commit(order.EvCreated, order.EvSubmitted, order.EvPaymentConfirmed)
+	k.commit(order.EvCreated, order.EvSubmitted, order.EvPaymentConfirmed)
 	type answer struct {
 		Data []struct{ Seq int }
 		Next *string `json:"next_cursor"`

@@ -37,8 +37,8 @@ func TestMalformedJSONIsRefusedBeforeAnyVerb(t *testing.T) {
 		k := newKit(t)
 		w := k.do("POST", "/v1/orders", body)
 		k.wantProblem(w, 400, "malformed-json")
-		if len(k.fake.called()) != 0 {
-			t.Errorf("%s: a verb was called: %v", name, k.fake.called())
+		if len(k.fake.Called()) != 0 {
+			t.Errorf("%s: a verb was called: %v", name, k.fake.Called())
 		}
 		if w.Body.Len() > 1000 {
 			t.Errorf("%s: the answer has %d bytes", name, w.Body.Len())
@@ -76,8 +76,8 @@ func TestFaultsOfFormAreToldAllAtOnceWithPointers(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
-	if len(k.fake.called()) != 0 {
-		t.Errorf("a verb was called: %v", k.fake.called())
+	if len(k.fake.Called()) != 0 {
+		t.Errorf("a verb was called: %v", k.fake.Called())
 	}
 }
 
@@ -204,7 +204,7 @@ func TestQueryIsCheckedAsStrictlyAsABody(t *testing.T) {
 		if len(p.Errors) != 1 || p.Errors[0].Parameter != want || p.Errors[0].Pointer != nil {
 			t.Errorf("%s: errors = %+v", query, p.Errors)
 		}
-		if len(k.fake.called()) != 0 {
+		if len(k.fake.Called()) != 0 {
 			t.Errorf("%s: a verb was called", query)
 		}
 	}

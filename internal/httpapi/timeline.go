@@ -206,7 +206,7 @@ func (s *server) timelineRoutes() {
 		Method: http.MethodGet, Path: "/v1/orders/{id}/saga", ID: "get-saga", Tag: tag, Summary: "How an order was built", Who: "operator, auditor", Errors: []int{404},
 		Description: "Every unit of work with its steps, attempts and compensations.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (app.SagaRecord, error) {
-		return s.verbs.Saga(ctx, c, idIn[order.Order](in.ID))
+		return s.useCases.Saga(ctx, c, idIn[order.Order](in.ID))
 	}, func(_ app.Caller, rec app.SagaRecord) reply[sagaView] { return plain(viewSaga(rec)) })
 	s.streamRoute()
 }
@@ -218,7 +218,7 @@ func (s *server) events(ctx context.Context, c app.Caller, in *eventsInput) (tim
 	}
 	p := timelinePage{limit: limitOf(in.Limit)}
 	var err error
-	p.records, err = s.verbs.OrderEvents(ctx, c, idIn[order.Order](in.ID), after, p.limit)
+	p.records, err = s.useCases.OrderEvents(ctx, c, idIn[order.Order](in.ID), after, p.limit)
 	return p, err
 }
 

@@ -200,20 +200,20 @@ func (s *server) webhookRoutes() {
 		Method: http.MethodPost, Path: "/v1/webhooks", ID: "create-webhook", Tag: tag, Summary: "Have events posted to you", Who: who, Status: http.StatusCreated, Key: true, Errors: []int{409},
 		Description: "At most 20. The answer shows the signing secret, once. Events committed from now on are posted.",
 	}, func(ctx context.Context, c app.Caller, in *addWebhookInput) (app.IssuedSecret, error) {
-		return s.verbs.AddEndpoint(ctx, c, app.AddEndpoint{URL: in.Body.URL, Description: in.Body.Description, Types: typesOf(in.Body.Types)})
+		return s.useCases.AddEndpoint(ctx, c, app.AddEndpoint{URL: in.Body.URL, Description: in.Body.Description, Types: typesOf(in.Body.Types)})
 	}, showIssued)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks", ID: "list-webhooks", Tag: tag, Summary: "List webhooks", Who: "admin, auditor",
 		Description: "All of them, the oldest first.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Page[app.Endpoint], error) {
-		all, err := s.verbs.Endpoints(ctx, c)
+		all, err := s.useCases.Endpoints(ctx, c)
 		return app.Page[app.Endpoint]{Data: all}, err
 	}, func(_ app.Caller, p app.Page[app.Endpoint]) reply[list[webhookView]] { return page(p, viewWebhook) })
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks/{id}", ID: "get-webhook", Tag: tag, Summary: "Read a webhook", Who: "admin, auditor", Errors: []int{404},
 		Description: "Everything but its secrets.",
 	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.Endpoint, error) {
-		return s.verbs.Endpoint(ctx, c, idIn[app.Endpoint](in.ID))
+		return s.useCases.Endpoint(ctx, c, idIn[app.Endpoint](in.ID))
 	}, showWebhook)
 	serve(s, route{
 		Method: http.MethodPatch, Path: "/v1/webhooks/{id}", ID: "edit-webhook", Tag: tag, Summary: "Change a webhook, stop it or start it again", Who: who, Key: true, Versioned: true, Errors: []int{404, 409, 428},
@@ -223,7 +223,7 @@ func (s *server) webhookRoutes() {
 		Method: http.MethodDelete, Path: "/v1/webhooks/{id}", ID: "delete-webhook", Tag: tag, Summary: "Delete a webhook", Who: who, Key: true, Versioned: true, Errors: []int{404},
 		Description: "For good, with its secrets. What is pending is never posted.",
 	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.Endpoint, error) {
-		return s.verbs.DeleteEndpoint(ctx, c, idIn[app.Endpoint](in.ID), requestFrom(ctx).precondition(nil))
+		return s.useCases.DeleteEndpoint(ctx, c, idIn[app.Endpoint](in.ID), requestFrom(ctx).precondition(nil))
 	}, showWebhook)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/webhooks/{id}/rotate", ID: "rotate-webhook-secret", Tag: tag, Summary: "Give a webhook a new secret", Who: who, Key: true, Versioned: true, Errors: []int{404, 409},
@@ -234,19 +234,19 @@ func (s *server) webhookRoutes() {
 		Description: "The newest first.",
 	}, func(ctx context.Context, c app.Caller, in *postingsInput) (app.Page[app.Posting], error) {
 		f := app.PostingFilter{Cursor: in.Cursor, Limit: limitOf(in.Limit), State: named(in.State, app.PostingPending, app.PostingDelivered, app.PostingFailed, app.PostingDropped)}
-		return s.verbs.Postings(ctx, c, idIn[app.Endpoint](in.ID), f)
+		return s.useCases.Postings(ctx, c, idIn[app.Endpoint](in.ID), f)
 	}, func(_ app.Caller, p app.Page[app.Posting]) reply[list[postingView]] { return page(p, viewPosting) })
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries/{delivery}", ID: "get-webhook-delivery", Tag: tag, Summary: "Read a delivery with its calls", Who: "admin, auditor", Errors: []int{404},
 		Description: "When each call was made, what came back, and how long it took.",
 	}, func(ctx context.Context, c app.Caller, in *postingInput) (app.Posting, error) {
-		return s.verbs.Posting(ctx, c, idIn[app.Endpoint](in.ID), idIn[app.Posting](in.Delivery))
+		return s.useCases.Posting(ctx, c, idIn[app.Endpoint](in.ID), idIn[app.Posting](in.Delivery))
 	}, showPosting)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/webhooks/{id}/deliveries/{delivery}/replay", ID: "replay-webhook-delivery", Tag: tag, Summary: "Post a delivery again", Who: who, Key: true, Errors: []int{404, 409},
 		Description: "With the same webhook-id, whatever became of it before. To a failing webhook it is one call: taken, it brings the webhook back into service.",
 	}, func(ctx context.Context, c app.Caller, in *postingInput) (app.Posting, error) {
-		return s.verbs.ReplayPosting(ctx, c, idIn[app.Endpoint](in.ID), idIn[app.Posting](in.Delivery))
+		return s.useCases.ReplayPosting(ctx, c, idIn[app.Endpoint](in.ID), idIn[app.Posting](in.Delivery))
 	}, func(_ app.Caller, p app.Posting) reply[postingView] { return plain(viewPosting(p)) })
 }
 
@@ -257,7 +257,7 @@ func (s *server) editWebhook(ctx context.Context, c app.Caller, in *editWebhookI
 		types := typesOf(*b.Types)
 		edit.Types = &types
 	}
-	return s.verbs.EditEndpoint(ctx, c, edit)
+	return s.useCases.EditEndpoint(ctx, c, edit)
 }
 
 func (s *server) rotateSecret(ctx context.Context, c app.Caller, in *rotateInput) (app.IssuedSecret, error) {
@@ -267,5 +267,5 @@ func (s *server) rotateSecret(ctx context.Context, c app.Caller, in *rotateInput
 		overlap := time.Duration(*b.Overlap) * time.Hour
 		rotate.Overlap = &overlap
 	}
-	return s.verbs.RotateSecret(ctx, c, rotate)
+	return s.useCases.RotateSecret(ctx, c, rotate)
 }

@@ -21,9 +21,9 @@ func (p *Portal) accountPage(w http.ResponseWriter, r *http.Request, v *visit) e
 }
 
 func (p *Portal) showAccount(w http.ResponseWriter, r *http.Request, v *visit, status int, sent, wrong string) error {
-	view := accountView{MayKey: p.verbs.May(v.Actor, app.OwnDeliveryKey), Sent: sent, Fault: wrong}
+	view := accountView{MayKey: p.useCases.May(v.Actor, app.OwnDeliveryKey), Sent: sent, Fault: wrong}
 	if view.MayKey {
-		key, err := p.verbs.DeliveryKey(r.Context(), v.Caller)
+		key, err := p.useCases.DeliveryKey(r.Context(), v.Caller)
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (p *Portal) putKey(w http.ResponseWriter, r *http.Request, v *visit) error 
 	if remove {
 		armored = ""
 	}
-	_, err := p.verbs.PutDeliveryKey(r.Context(), v.Caller, []byte(armored))
+	_, err := p.useCases.PutDeliveryKey(r.Context(), v.Caller, []byte(armored))
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindInvalid {
 		wrong := f.Detail
 		if len(f.Violations) > 0 {

@@ -32,29 +32,29 @@ type reasonedAction struct {
 	Sent   string // what the next page says
 	Danger bool
 	Fresh  bool // needs a sign-in younger than five minutes
-	Verb   func(v Verbs, ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
+	Do     func(u UseCases, ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
 }
 
 var reasonedActions = map[order.Action]reasonedAction{
 	order.ActCancel: {
 		Text: "Cancel order", Title: "Cancel this order?", Sent: "The cancellation was taken.", Danger: true,
-		Verb: Verbs.CancelOrder,
+		Do: UseCases.CancelOrder,
 	},
 	order.ActRestore: {
 		Text: "Restore as a draft", Title: "Restore this order?", Means: "It becomes a draft again, with its number and its prices as they were. Nothing is built and nothing is owed until you submit it; it then needs a new payment.", Sent: "The order is a draft again.",
-		Verb: Verbs.RestoreOrder,
+		Do: UseCases.RestoreOrder,
 	},
 	order.ActRevertPayment: {
 		Text: "Set payment aside", Title: "Set this payment aside?", Means: "The order waits for its payment again, and nothing of it is built. The payment stays on record as reverted; money that really came in has to be sent back by hand unless a gateway took it.", Sent: "The payment was set aside.", Danger: true, Fresh: true,
-		Verb: Verbs.RevertPayment,
+		Do: UseCases.RevertPayment,
 	},
 	order.ActHold: {
 		Text: "Hold", Title: "Hold this order?", Means: "Nothing is checked or built until the hold is released. The payment stays as it is, and the customer can still cancel for a full refund.", Sent: "The order is held.",
-		Verb: Verbs.HoldOrder,
+		Do: UseCases.HoldOrder,
 	},
 	order.ActRelease: {
 		Text: "Release", Title: "Release this order?", Means: "The checks begin, and building follows when every item passed them.", Sent: "The hold was released.",
-		Verb: Verbs.ReleaseOrder,
+		Do: UseCases.ReleaseOrder,
 	},
 }
 
@@ -74,11 +74,11 @@ var actionRights = []struct {
 
 // actionsOf lists what the visitor can do to the order, and what they could in another state.
 func (p *Portal) actionsOf(v *visit, d *app.Dossier) []actionView {
-	allowed := p.verbs.AllowedActions(v.Caller, d)
+	allowed := p.useCases.AllowedActions(v.Caller, d)
 	base := "/orders/" + d.Order.ID.String()
 	var views []actionView
 	for _, ar := range actionRights {
-		if !p.verbs.May(v.Actor, ar.Need) {
+		if !p.useCases.May(v.Actor, ar.Need) {
 			continue
 		}
 		view := actionView{Action: ar.Action, Href: base + "/do/" + string(ar.Action), Text: reasonedActions[ar.Action].Text, Danger: reasonedActions[ar.Action].Danger}
@@ -163,7 +163,7 @@ func (p *Portal) actionPage(w http.ResponseWriter, r *http.Request, v *visit) er
 
 func (p *Portal) showAction(w http.ResponseWriter, r *http.Request, v *visit, d *app.Dossier, action reasonedAction, status int, wrong string) error {
 	name := order.Action(r.PathValue("action"))
-	if !slices.Contains(p.verbs.AllowedActions(v.Caller, d), name) {
+	if !slices.Contains(p.useCases.AllowedActions(v.Caller, d), name) {
 		return d.Order.Refuse(string(name))
 	}
 	view := actionPageView{O: d.Order, Action: name, reasonedAction: action, Reason: r.PostFormValue("reason"), Fault: wrong}
@@ -247,7 +247,7 @@ func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if reason == "" || len([]rune(reason)) > maxReason {
 		return p.showAction(w, r, v, d, action, http.StatusUnprocessableEntity, "Give a reason of one to 500 characters. It stands in the order's record.")
 	}
-	if _, err := action.Verb(p.verbs, r.Context(), v.Caller, app.Reasoned{Order: d.Order.ID, Precondition: pre, Reason: reason}); err != nil {
+	if _, err := action.Do(p.useCases, r.Context(), v.Caller, app.Reasoned{Order: d.Order.ID, Precondition: pre, Reason: reason}); err != nil {
 		return err
 	}
 	p.flash(r, action.Sent)
@@ -285,7 +285,7 @@ func (p *Portal) paymentPage(w http.ResponseWriter, r *http.Request, v *visit) e
 		return nil
 	}
 	o := d.Order
-	if !slices.Contains(p.verbs.AllowedActions(v.Caller, d), order.ActConfirmPayment) {
+	if !slices.Contains(p.useCases.AllowedActions(v.Caller, d), order.ActConfirmPayment) {
 		return o.Refuse(string(order.ActConfirmPayment))
 	}
 	view := paymentViewOf(v, d)
@@ -323,7 +323,7 @@ func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return again("Say when it was paid, as date and time.")
 	}
-	_, err = p.verbs.ConfirmPayment(r.Context(), v.Caller, app.ConfirmPayment{
+	_, err = p.useCases.ConfirmPayment(r.Context(), v.Caller, app.ConfirmPayment{
 		Order: d.Order.ID, Precondition: pre, Reference: view.Reference,
 		Amount: event.Amount{Amount: view.Amount, Currency: d.Order.Currency}, PaidAt: paidAt, Method: view.Method,
 	})
@@ -352,7 +352,7 @@ func (p *Portal) redeliver(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err != nil {
 		return errNoPage
 	}
-	if _, err := p.verbs.Redeliver(r.Context(), v.Caller, app.Redeliver{Order: d.Order.ID, Item: item}); err != nil {
+	if _, err := p.useCases.Redeliver(r.Context(), v.Caller, app.Redeliver{Order: d.Order.ID, Item: item}); err != nil {
 		return err
 	}
 	p.flash(r, "A new delivery was asked for. It goes, freshly encrypted, to the address on file.")
@@ -373,7 +373,7 @@ func (p *Portal) passphrase(w http.ResponseWriter, r *http.Request, v *visit) er
 	if err != nil {
 		return errNoPage
 	}
-	phrase, err := p.verbs.ShowPassphrase(r.Context(), v.Caller, d.Order.ID, delivery)
+	phrase, err := p.useCases.ShowPassphrase(r.Context(), v.Caller, d.Order.ID, delivery)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func (p *Portal) brandOf(ctx context.Context, c app.Caller) (app.Settings, error
 	if ok && now.Before(known.until) {
 		return known.settings, nil
 	}
-	s, err := p.verbs.Brand(ctx, c)
+	s, err := p.useCases.Brand(ctx, c)
 	if err != nil {
 		return app.Settings{}, fmt.Errorf("read brand of tenant %s: %w", t, err)
 	}

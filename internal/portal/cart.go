@@ -20,7 +20,7 @@ var errNoCart = errors.New("no draft")
 func (p *Portal) findCart(r *http.Request, v *visit) (*app.Dossier, error) {
 	ctx := r.Context()
 	if known, err := id.Parse[order.Order](p.sessions.GetString(ctx, keyCart)); err == nil {
-		d, err := p.verbs.Order(ctx, v.Caller, known)
+		d, err := p.useCases.Order(ctx, v.Caller, known)
 		if err == nil && d.Order.State == order.Draft {
 			return d, nil
 		}
@@ -28,7 +28,7 @@ func (p *Portal) findCart(r *http.Request, v *visit) (*app.Dossier, error) {
 			return nil, err
 		}
 	}
-	drafts, err := p.verbs.Orders(ctx, v.Caller, app.OrderFilter{Customer: v.Member, State: order.Draft, Limit: 1})
+	drafts, err := p.useCases.Orders(ctx, v.Caller, app.OrderFilter{Customer: v.Member, State: order.Draft, Limit: 1})
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (p *Portal) showCart(w http.ResponseWriter, r *http.Request, v *visit, d *a
 	}
 	view := cartView{
 		Order: d.Order, Items: items, Totals: totalsOf(d.Order), Methods: p.cfg.Methods, Method: d.Settings.PaymentMethod, Due: d.Settings.PaymentDueDays, Faults: faults,
-		MayEdit: slices.Contains(p.verbs.AllowedActions(v.Caller, d), order.ActEdit),
+		MayEdit: slices.Contains(p.useCases.AllowedActions(v.Caller, d), order.ActEdit),
 	}
 	if !slices.Contains(view.Methods, view.Method) {
 		view.Method = view.Methods[0]
@@ -141,7 +141,7 @@ func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *visit) er
 	policy, reference := r.PostForm.Get("policy"), r.PostForm.Get("external_id")
 	if policy != d.Order.Policy.String() || reference != d.Order.ExternalID || edit.Items != nil {
 		edit.Policy, edit.ExternalID = &policy, &reference
-		changed, err := p.verbs.EditOrder(r.Context(), v.Caller, edit)
+		changed, err := p.useCases.EditOrder(r.Context(), v.Caller, edit)
 		if err != nil {
 			return p.cartRefused(w, r, v, d, err)
 		}
@@ -158,7 +158,7 @@ func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *visit) er
 	if total := r.PostForm.Get("expected_total"); total != "" {
 		in.ExpectedTotal = &event.Amount{Amount: total, Currency: d.Order.Currency}
 	}
-	submitted, err := p.verbs.SubmitOrder(r.Context(), v.Caller, in)
+	submitted, err := p.useCases.SubmitOrder(r.Context(), v.Caller, in)
 	if err != nil {
 		return p.cartRefused(w, r, v, d, err)
 	}

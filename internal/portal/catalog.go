@@ -22,7 +22,7 @@ import (
 )
 
 func (p *Portal) catalogPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	cat, err := p.verbs.Catalog(r.Context())
+	cat, err := p.useCases.Catalog(r.Context())
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ type lineView struct{ Title, Sum, Amount string }
 
 // sheet reads the form of a product as it is now: the defaults, an item of a draft, or what was sent.
 func (p *Portal) sheet(r *http.Request, v *visit, form url.Values) (configView, error) {
-	cat, err := p.verbs.Catalog(r.Context())
+	cat, err := p.useCases.Catalog(r.Context())
 	if err != nil {
 		return configView{}, err
 	}
@@ -82,7 +82,7 @@ func (p *Portal) sheet(r *http.Request, v *visit, form url.Values) (configView, 
 		return configView{}, err
 	}
 	d := product.Default
-	view := configView{Product: product, Plan: d.Plan, Region: d.Region, Cycle: string(d.Cycle), Head: map[string]string{}, MayOrder: p.verbs.May(v.Actor, app.WriteOrders), Simulate: map[string]bool{}}
+	view := configView{Product: product, Plan: d.Plan, Region: d.Region, Cycle: string(d.Cycle), Head: map[string]string{}, MayOrder: p.useCases.May(v.Actor, app.WriteOrders), Simulate: map[string]bool{}}
 	for _, region := range product.Regions {
 		view.Simulate[region] = p.cfg.Simulated(product.ID, region)
 	}
@@ -110,10 +110,10 @@ func (p *Portal) priced(r *http.Request, v *visit, view configView) (configView,
 	if err != nil {
 		return view, err
 	}
-	if !p.verbs.May(v.Actor, app.AskQuote) {
+	if !p.useCases.May(v.Actor, app.AskQuote) {
 		return view, nil
 	}
-	q, err := p.verbs.Quote(r.Context(), v.Caller, []app.ItemInput{in}, "")
+	q, err := p.useCases.Quote(r.Context(), v.Caller, []app.ItemInput{in}, "")
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindInvalid {
 		view.Quote.Other = append(view.Quote.Other, f.Detail)
 		return view, nil
@@ -230,7 +230,7 @@ func (p *Portal) draftItem(r *http.Request, v *visit, orderID, itemID string) (*
 	if err != nil {
 		return nil, nil, errNoPage
 	}
-	d, err := p.verbs.Order(r.Context(), v.Caller, o)
+	d, err := p.useCases.Order(r.Context(), v.Caller, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -329,13 +329,13 @@ func (p *Portal) tryCart(r *http.Request, v *visit, view configView, in app.Item
 	var cart *app.Dossier
 	var err error
 	if view.Editing != nil {
-		cart, err = p.verbs.Order(ctx, v.Caller, view.Editing.Order)
+		cart, err = p.useCases.Order(ctx, v.Caller, view.Editing.Order)
 	} else {
 		cart, err = p.findCart(r, v)
 	}
 	switch {
 	case errors.Is(err, errNoCart):
-		return p.verbs.CreateOrder(ctx, v.Caller, app.CreateOrder{Items: []app.ItemInput{in}})
+		return p.useCases.CreateOrder(ctx, v.Caller, app.CreateOrder{Items: []app.ItemInput{in}})
 	case err != nil:
 		return nil, err
 	}
@@ -349,7 +349,7 @@ func (p *Portal) tryCart(r *http.Request, v *visit, view configView, in app.Item
 		}
 	}
 	version := cart.Order.Version
-	return p.verbs.EditOrder(ctx, v.Caller, app.EditOrder{Order: cart.Order.ID, Precondition: app.Precondition{Version: &version}, Items: &items})
+	return p.useCases.EditOrder(ctx, v.Caller, app.EditOrder{Order: cart.Order.ID, Precondition: app.Precondition{Version: &version}, Items: &items})
 }
 
 // inputsOf sends a draft's items back as they are.

@@ -26,7 +26,7 @@ func (p *Portal) deskTabs(v *visit, here string) []tab {
 	}
 	var tabs []tab
 	for _, t := range all {
-		if p.verbs.May(v.Actor, t.need) {
+		if p.useCases.May(v.Actor, t.need) {
 			tabs = append(tabs, tab{t.text, t.path, t.path == here})
 		}
 	}
@@ -34,14 +34,14 @@ func (p *Portal) deskTabs(v *visit, here string) []tab {
 }
 
 func (p *Portal) deskPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	if p.verbs.May(v.Actor, app.ConfirmMoney) {
+	if p.useCases.May(v.Actor, app.ConfirmMoney) {
 		return see(w, r, "/desk/payments")
 	}
 	return see(w, r, "/desk/letters")
 }
 
 func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	page, err := p.verbs.Orders(r.Context(), v.Caller, app.OrderFilter{State: order.PendingPayment, Query: r.URL.Query().Get("q"), Cursor: r.URL.Query().Get("cursor"), Limit: pageSize})
+	page, err := p.useCases.Orders(r.Context(), v.Caller, app.OrderFilter{State: order.PendingPayment, Query: r.URL.Query().Get("q"), Cursor: r.URL.Query().Get("cursor"), Limit: pageSize})
 	if err != nil {
 		return err
 	}
@@ -63,11 +63,11 @@ type refundsView struct {
 }
 
 func (p *Portal) refundsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	page, err := p.verbs.WorkItems(r.Context(), v.Caller, r.URL.Query().Get("cursor"), pageSize)
+	page, err := p.useCases.WorkItems(r.Context(), v.Caller, r.URL.Query().Get("cursor"), pageSize)
 	if err != nil {
 		return err
 	}
-	view := refundsView{Items: page.Data, MayWrite: p.verbs.May(v.Actor, app.WorkDesk)}
+	view := refundsView{Items: page.Data, MayWrite: p.useCases.May(v.Actor, app.WorkDesk)}
 	if page.Next != "" {
 		view.Older = "/desk/refunds?" + url.Values{"cursor": {page.Next}}.Encode()
 	}
@@ -90,7 +90,7 @@ func (p *Portal) finishRefund(w http.ResponseWriter, r *http.Request, v *visit) 
 	if err := checkReason(reason); err != nil {
 		return err
 	}
-	if _, err := p.verbs.FinishWorkItem(r.Context(), v.Caller, refund, o, reason); err != nil {
+	if _, err := p.useCases.FinishWorkItem(r.Context(), v.Caller, refund, o, reason); err != nil {
 		return err
 	}
 	p.flash(r, "The refund is marked as done.")
@@ -117,17 +117,17 @@ type lettersView struct {
 func (p *Portal) lettersPage(w http.ResponseWriter, r *http.Request, v *visit) error {
 	open := app.LetterOpen
 	f := app.DeadLetterFilter{State: &open, Cursor: r.URL.Query().Get("cursor"), Limit: pageSize}
-	view := lettersView{All: r.URL.Query().Get("state") == "all", MayWrite: p.verbs.May(v.Actor, app.WorkDesk)}
+	view := lettersView{All: r.URL.Query().Get("state") == "all", MayWrite: p.useCases.May(v.Actor, app.WorkDesk)}
 	if view.All {
 		f.State = nil
 	}
-	page, err := p.verbs.DeadLetters(r.Context(), v.Caller, f)
+	page, err := p.useCases.DeadLetters(r.Context(), v.Caller, f)
 	if err != nil {
 		return err
 	}
 	view.Letters = page.Data
 	if !view.All && f.Cursor == "" {
-		groups, err := p.verbs.LetterGroups(r.Context(), v.Caller, app.DeadLetterFilter{})
+		groups, err := p.useCases.LetterGroups(r.Context(), v.Caller, app.DeadLetterFilter{})
 		if err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ var suggestions = map[app.Suggestion]string{
 }
 
 func (p *Portal) routingPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	routing, err := p.verbs.Routing(r.Context(), v.Caller)
+	routing, err := p.useCases.Routing(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ const (
 )
 
 func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	s, err := p.verbs.OrderStats(r.Context(), v.Caller)
+	s, err := p.useCases.OrderStats(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}

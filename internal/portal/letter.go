@@ -121,12 +121,12 @@ func (p *Portal) showLetter(w http.ResponseWriter, r *http.Request, v *visit, st
 	if err != nil {
 		return errNoPage
 	}
-	d, err := p.verbs.DeadLetter(r.Context(), v.Caller, letter)
+	d, err := p.useCases.DeadLetter(r.Context(), v.Caller, letter)
 	if err != nil {
 		return err
 	}
 	view := letterView{
-		LetterDetail: d, MayWrite: p.verbs.May(v.Actor, app.WorkDesk), Mine: d.Abandonment.FirstBy == v.Member,
+		LetterDetail: d, MayWrite: p.useCases.May(v.Actor, app.WorkDesk), Mine: d.Abandonment.FirstBy == v.Member,
 		Refunds: refundSentence(d), Means: abandonMeans(d), Faults: faults, Form: form,
 	}
 	return p.show(w, r, status, letterPage(p.chrome(r, v, "desk", words(d.Code)), v, p.deskTabs(v, "/desk/letters"), view))
@@ -156,7 +156,7 @@ func (p *Portal) redrive(w http.ResponseWriter, r *http.Request, v *visit) error
 	}
 	form := letterForm{Reason: oneLine(r.PostForm.Get("reason"))}
 	if err = checkReason(form.Reason); err == nil {
-		_, err = p.verbs.RedriveDeadLetter(r.Context(), v.Caller, letter, form.Reason)
+		_, err = p.useCases.RedriveDeadLetter(r.Context(), v.Caller, letter, form.Reason)
 	}
 	return p.decided(w, r, v, form, "It is tried again. The order's page shows how it goes.", err)
 }
@@ -167,7 +167,7 @@ func (p *Portal) adopt(w http.ResponseWriter, r *http.Request, v *visit) error {
 		return err
 	}
 	form := letterForm{Part: r.PostForm.Get("part"), Ref: strings.TrimSpace(r.PostForm.Get("ref")), Adopting: oneLine(r.PostForm.Get("reason"))}
-	_, err = p.verbs.AdoptDeadLetter(r.Context(), v.Caller, app.AdoptLetter{Letter: letter, Part: form.Part, Ref: form.Ref, Reason: form.Adopting})
+	_, err = p.useCases.AdoptDeadLetter(r.Context(), v.Caller, app.AdoptLetter{Letter: letter, Part: form.Part, Ref: form.Ref, Reason: form.Adopting})
 	return p.decided(w, r, v, form, "It is looked at. If it is the item's it is removed; if not, a new dead letter says so.", err)
 }
 
@@ -182,7 +182,7 @@ func (p *Portal) abandon(w http.ResponseWriter, r *http.Request, v *visit) error
 		return nil
 	}
 	form := letterForm{Grounds: r.PostForm.Get("grounds"), Text: oneLine(r.PostForm.Get("text")), Proof: oneLine(r.PostForm.Get("proof"))}
-	after, err := p.verbs.AbandonDeadLetter(r.Context(), v.Caller, app.AbandonLetter{Letter: letter, Grounds: app.Grounds(form.Grounds), Text: form.Text, Proof: form.Proof})
+	after, err := p.useCases.AbandonDeadLetter(r.Context(), v.Caller, app.AbandonLetter{Letter: letter, Grounds: app.Grounds(form.Grounds), Text: form.Text, Proof: form.Proof})
 	sent := "Signed first. Nothing has happened yet: another operator looks at the proof and signs the same."
 	if after.State == app.LetterAbandoned {
 		sent = "Abandoned, signed by two people."
@@ -195,7 +195,7 @@ func (p *Portal) withdraw(w http.ResponseWriter, r *http.Request, v *visit) erro
 	if err != nil {
 		return err
 	}
-	_, err = p.verbs.WithdrawAbandonment(r.Context(), v.Caller, letter)
+	_, err = p.useCases.WithdrawAbandonment(r.Context(), v.Caller, letter)
 	return p.decided(w, r, v, letterForm{}, "Your signature is withdrawn. The work is still stuck.", err)
 }
 
@@ -223,7 +223,7 @@ func (p *Portal) redriveGroup(w http.ResponseWriter, r *http.Request, v *visit) 
 	if err := checkReason(reason); err != nil {
 		return err
 	}
-	report, err := p.verbs.RedriveDeadLetters(r.Context(), v.Caller, app.RedriveLetters{Cause: r.PostForm.Get("cause"), Class: &class, Reason: reason})
+	report, err := p.useCases.RedriveDeadLetters(r.Context(), v.Caller, app.RedriveLetters{Cause: r.PostForm.Get("cause"), Class: &class, Reason: reason})
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier, events []r
 		return orderView{}, err
 	}
 	if slices.ContainsFunc(d.Order.Items, sentOnce) {
-		if d.Deliveries, err = p.verbs.Deliveries(r.Context(), v.Caller, d.Order.ID); err != nil {
+		if d.Deliveries, err = p.useCases.Deliveries(r.Context(), v.Caller, d.Order.ID); err != nil {
 			return orderView{}, err
 		}
 	}
@@ -78,7 +78,7 @@ func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier, events []r
 	view.Path, view.Exits = pathOf(d.Order, events)
 	view.Events, view.Entries = events, entriesOf(v, d, events)
 	view.Actions = p.actionsOf(v, d)
-	view.Live, view.Steps = isLive(d), p.verbs.May(v.Actor, app.ReadSaga)
+	view.Live, view.Steps = isLive(d), p.useCases.May(v.Actor, app.ReadSaga)
 	return view, nil
 }
 
@@ -98,11 +98,11 @@ func isLive(d *app.Dossier) bool {
 }
 
 func (p *Portal) itemViews(r *http.Request, v *visit, d *app.Dossier) ([]itemView, error) {
-	cat, err := p.verbs.Catalog(r.Context())
+	cat, err := p.useCases.Catalog(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	mayWrite := p.verbs.May(v.Actor, app.WriteOrders)
+	mayWrite := p.useCases.May(v.Actor, app.WriteOrders)
 	views := make([]itemView, 0, len(d.Order.Items))
 	for _, it := range d.Order.Items {
 		view := itemOf(cat, d, it)

@@ -17,7 +17,7 @@ func (p *Portal) dossier(r *http.Request, v *visit) (*app.Dossier, error) {
 	if err != nil {
 		return nil, errNoPage
 	}
-	return p.verbs.Order(r.Context(), v.Caller, o)
+	return p.useCases.Order(r.Context(), v.Caller, o)
 }
 
 // sentVersion is the version of the order that a form was drawn from.
@@ -66,7 +66,7 @@ func (p *Portal) ordersPage(w http.ResponseWriter, r *http.Request, v *visit) er
 	if known {
 		f.State = state
 	}
-	page, err := p.verbs.Orders(r.Context(), v.Caller, f)
+	page, err := p.useCases.Orders(r.Context(), v.Caller, f)
 	if err != nil {
 		return err
 	}

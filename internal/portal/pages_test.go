@@ -36,11 +36,8 @@ func serve(t testing.TB, s *portaltest.Story, change func(*portal.Config)) *http
 	return server
 }
 
-// The application is what the pages are drawn from, and its hub what wakes them.
-var (
-	_ portal.Verbs = (*app.App)(nil)
-	_ portal.Wakes = (*app.Hub)(nil)
-)
+// The application has what the pages show.
+var _ portal.UseCases = (*app.App)(nil)
 
 type testLog struct{ t testing.TB }
 

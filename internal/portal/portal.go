@@ -1,11 +1,10 @@
 // Package portal is what people see: pages for customers and operators, rendered on the server and
-// whole without any script. It decodes a form, asks one verb and draws the answer; prices, rules and
-// permissions are the verbs' matter. It must not know SQL, brokers or providers, and it calls no
+// whole without any script. It decodes a form, calls one use case and draws the answer; prices, rules and
+// permissions are decided by the use cases. It must not know SQL, brokers or providers, and it calls no
 // other adapter.
 package portal
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,74 +16,20 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"github.com/platforma-cloud/orders/internal/app"
-	"github.com/platforma-cloud/orders/internal/catalog"
-	"github.com/platforma-cloud/orders/internal/event"
-	"github.com/platforma-cloud/orders/internal/id"
-	"github.com/platforma-cloud/orders/internal/money"
-	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Verbs is the part of the application that pages need. *app.App is one.
-type Verbs interface {
-	Authenticate(ctx context.Context, key string) (tenant.Actor, error)
-	Me(ctx context.Context, c app.Caller) (app.Member, error)
-	May(actor tenant.Actor, p app.Permission) bool
-	Brand(ctx context.Context, c app.Caller) (app.Settings, error)
-	Settings(ctx context.Context, c app.Caller) (app.Settings, error)
-	PutSettings(ctx context.Context, c app.Caller, s app.Settings, pre app.Precondition) (app.Settings, error)
-
-	Catalog(ctx context.Context) (*catalog.Catalog, error)
-	Quote(ctx context.Context, c app.Caller, items []app.ItemInput, cur money.Currency) (app.Quote, error)
-	CreateOrder(ctx context.Context, c app.Caller, in app.CreateOrder) (*app.Dossier, error)
-	EditOrder(ctx context.Context, c app.Caller, in app.EditOrder) (*app.Dossier, error)
-	SubmitOrder(ctx context.Context, c app.Caller, in app.SubmitOrder) (*app.Dossier, error)
-	ConfirmPayment(ctx context.Context, c app.Caller, in app.ConfirmPayment) (*app.Dossier, error)
-	RevertPayment(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
-	CancelOrder(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
-	RestoreOrder(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
-	HoldOrder(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
-	ReleaseOrder(ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
-	Redeliver(ctx context.Context, c app.Caller, in app.Redeliver) (*app.Dossier, error)
-	ShowPassphrase(ctx context.Context, c app.Caller, o order.ID, d id.Of[app.Delivery]) (string, error)
-
-	Order(ctx context.Context, c app.Caller, o order.ID) (*app.Dossier, error)
-	Orders(ctx context.Context, c app.Caller, f app.OrderFilter) (app.Page[*app.Dossier], error)
-	OrderEvents(ctx context.Context, c app.Caller, o order.ID, after, limit int) ([]event.Record, error)
-	Saga(ctx context.Context, c app.Caller, o order.ID) (app.SagaRecord, error)
-	Deliveries(ctx context.Context, c app.Caller, o order.ID) ([]app.Delivery, error)
-	AllowedActions(c app.Caller, d *app.Dossier) []order.Action
-
-	DeadLetters(ctx context.Context, c app.Caller, f app.DeadLetterFilter) (app.Page[app.DeadLetter], error)
-	DeadLetter(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter]) (app.LetterDetail, error)
-	LetterGroups(ctx context.Context, c app.Caller, f app.DeadLetterFilter) ([]app.LetterGroup, error)
-	RedriveDeadLetters(ctx context.Context, c app.Caller, in app.RedriveLetters) (app.RedriveReport, error)
-	AdoptDeadLetter(ctx context.Context, c app.Caller, in app.AdoptLetter) (app.DeadLetter, error)
-	AbandonDeadLetter(ctx context.Context, c app.Caller, in app.AbandonLetter) (app.DeadLetter, error)
-	WithdrawAbandonment(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter]) (app.DeadLetter, error)
-	RedriveDeadLetter(ctx context.Context, c app.Caller, d id.Of[app.DeadLetter], reason string) (app.DeadLetter, error)
-	WorkItems(ctx context.Context, c app.Caller, cursor string, limit int) (app.Page[app.WorkItem], error)
-	FinishWorkItem(ctx context.Context, c app.Caller, r order.RefundID, o order.ID, reason string) (*app.Dossier, error)
-	OrderStats(ctx context.Context, c app.Caller) (app.OrderStats, error)
-	Routing(ctx context.Context, c app.Caller) (app.Routing, error)
-
-	DeliveryKey(ctx context.Context, c app.Caller) (*app.KeyInfo, error)
-	PutDeliveryKey(ctx context.Context, c app.Caller, armored []byte) (*app.KeyInfo, error)
-
-	AddEndpoint(ctx context.Context, c app.Caller, in app.AddEndpoint) (app.IssuedSecret, error)
-	EditEndpoint(ctx context.Context, c app.Caller, in app.EditEndpoint) (app.Endpoint, error)
-	DeleteEndpoint(ctx context.Context, c app.Caller, e app.EndpointID, p app.Precondition) (app.Endpoint, error)
-	RotateSecret(ctx context.Context, c app.Caller, in app.RotateSecret) (app.IssuedSecret, error)
-	Endpoints(ctx context.Context, c app.Caller) ([]app.Endpoint, error)
-	Endpoint(ctx context.Context, c app.Caller, e app.EndpointID) (app.Endpoint, error)
-	Postings(ctx context.Context, c app.Caller, e app.EndpointID, f app.PostingFilter) (app.Page[app.Posting], error)
-	Posting(ctx context.Context, c app.Caller, e app.EndpointID, p app.PostingID) (app.Posting, error)
-	ReplayPosting(ctx context.Context, c app.Caller, e app.EndpointID, p app.PostingID) (app.Posting, error)
-}
-
-// Wakes tells a stream that something about an order changed. Missing a wake-up costs a poll.
-type Wakes interface {
-	Subscribe(t tenant.ID, o order.ID) (<-chan struct{}, func())
+// UseCases are the facets of the application that the pages show. *app.App has them.
+type UseCases interface {
+	app.Access
+	app.Orders
+	app.Deliveries
+	app.Payments
+	app.Catalogue
+	app.Operations
+	app.Analytics
+	app.Account
+	app.Webhooks
 }
 
 // DemoUser is a member whom the sign-in page offers in dev, without any key.
@@ -107,18 +52,18 @@ type Config struct {
 	Methods []string
 	// Simulated tells whether a product in a region is built by the simulator; nil: none is.
 	Simulated func(product, region string) bool
-	Wakes     Wakes         // nil: streams poll alone
-	Refresh   time.Duration // the longest time a stream goes without reading; 0: one second
-	Sessions  SessionStore  // nil: in memory, gone with the process
-	MailURL   string        // of dev: where mails can be read
-	RequestID func() string // numbers a request, for its log lines and its error page; nil: none
+	Wakes     app.OrderChanges // nil: streams poll alone
+	Refresh   time.Duration    // the longest time a stream goes without reading; 0: one second
+	Sessions  SessionStore     // nil: in memory, gone with the process
+	MailURL   string           // of dev: where mails can be read
+	RequestID func() string    // numbers a request, for its log lines and its error page; nil: none
 	Now       func() time.Time
 	Log       *slog.Logger
 }
 
 // Portal serves the pages. Make one with New.
 type Portal struct {
-	verbs    Verbs
+	useCases UseCases
 	cfg      Config
 	sessions *scs.SessionManager
 	assets   *assets
@@ -130,7 +75,7 @@ type Portal struct {
 
 // New makes the handler of all pages, to be mounted at "/". It panics when Now is missing: a fault
 // of the wiring, seen at start.
-func New(verbs Verbs, cfg Config) http.Handler {
+func New(useCases UseCases, cfg Config) http.Handler {
 	if cfg.Now == nil {
 		panic("portal: Config.Now is required")
 	}
@@ -149,7 +94,7 @@ func New(verbs Verbs, cfg Config) http.Handler {
 	if cfg.Sessions == nil {
 		cfg.Sessions = NewMemorySessions(cfg.Now)
 	}
-	p := &Portal{verbs: verbs, cfg: cfg, assets: loadAssets(), gate: newGate(cfg.Now), brands: map[tenant.ID]cachedBrand{}}
+	p := &Portal{useCases: useCases, cfg: cfg, assets: loadAssets(), gate: newGate(cfg.Now), brands: map[tenant.ID]cachedBrand{}}
 	p.sessions = newSessions(cfg)
 	p.sessions.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) { p.fail(w, r, nil, err) }
 	return p.handler()

@@ -39,7 +39,7 @@ func (p *Portal) signedIn(need app.Permission, h pageFunc) http.Handler {
 			p.askToSignIn(w, r)
 			return
 		}
-		if need != "" && !p.verbs.May(v.Actor, need) {
+		if need != "" && !p.useCases.May(v.Actor, need) {
 			p.fail(w, r, v, errNotAllowed)
 			return
 		}
@@ -92,7 +92,7 @@ func (p *Portal) chrome(r *http.Request, v *visit, here, title string) chrome {
 	if p.cfg.Dev {
 		c.Mail = p.cfg.MailURL
 	}
-	may := func(need app.Permission) bool { return p.verbs.May(v.Actor, need) }
+	may := func(need app.Permission) bool { return p.useCases.May(v.Actor, need) }
 	if may(app.SeeCatalog) {
 		c.Nav = append(c.Nav, navEntry{"catalog", "Catalogue", "/catalog"})
 	}

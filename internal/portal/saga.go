@@ -70,7 +70,7 @@ func (p *Portal) sagaPage(w http.ResponseWriter, r *http.Request, v *visit) erro
 	if err != nil {
 		return err
 	}
-	record, err := p.verbs.Saga(r.Context(), v.Caller, d.Order.ID)
+	record, err := p.useCases.Saga(r.Context(), v.Caller, d.Order.ID)
 	if err != nil {
 		return err
 	}

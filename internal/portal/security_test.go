@@ -1,7 +1,6 @@
 package portal_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -13,8 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/platforma-cloud/orders/internal/app"
-	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/portal"
 	"github.com/platforma-cloud/orders/internal/portal/portaltest"
 	"github.com/platforma-cloud/orders/internal/tenant"
@@ -271,19 +268,12 @@ func TestLargeFormIsRefused(t *testing.T) {
 	}
 }
 
-// broken is an application whose database is away and whose catalogue panics.
-type broken struct{ *portaltest.Fake }
-
-func (broken) Orders(context.Context, app.Caller, app.OrderFilter) (app.Page[*app.Dossier], error) {
-	return app.Page[*app.Dossier]{}, errors.New("dial tcp 10.0.0.5: password=hunter2")
-}
-
-func (broken) Catalog(context.Context) (*catalog.Catalog, error) { panic("hunter2") }
-
 func TestInternalFaultShowsItsNumberAndNothingElse(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
-	handler := portal.New(broken{s.Fake}, portal.Config{
+	s.Fake.Break("Orders", errors.New("dial tcp 10.0.0.5: password=hunter2"))
+	s.Fake.Panic("Catalog", "hunter2")
+	handler := portal.New(s.Fake, portal.Config{
 		Dev: true, Now: s.Fake.Now, RequestID: func() string { return "req-42" },
 		Users: []portal.DemoUser{{Tenant: s.Acme, TenantName: "Acme", Member: s.Ana.Member, Role: tenant.Customer, Email: "ana@acme.example"}},
 	})

@@ -147,7 +147,7 @@ func (p *Portal) visitor(r *http.Request) (*visit, error) {
 		Scopes: strings.Fields(p.sessions.GetString(ctx, keyScopes)),
 	}
 	v := &visit{Caller: app.Caller{Actor: a, RequestID: r.Header.Get(requestID)}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
-	v.me, err = p.verbs.Me(ctx, v.Caller)
+	v.me, err = p.useCases.Me(ctx, v.Caller)
 	if f := fault.Of(err); f != nil && (f.Kind == fault.KindNotFound || f.Kind == fault.KindUnauthenticated) {
 		return nil, p.sessions.Destroy(ctx)
 	}

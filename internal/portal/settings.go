@@ -22,7 +22,7 @@ type settingsView struct {
 }
 
 func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	s, err := p.verbs.Settings(r.Context(), v.Caller)
+	s, err := p.useCases.Settings(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *visit) 
 }
 
 func (p *Portal) showSettings(w http.ResponseWriter, r *http.Request, v *visit, status int, s app.Settings, faults []string) error {
-	view := settingsView{S: s, Methods: p.cfg.Methods, MayWrite: p.verbs.May(v.Actor, app.WriteSettings), Faults: faults, Tabs: p.settingsTabs(v, "/settings")}
+	view := settingsView{S: s, Methods: p.cfg.Methods, MayWrite: p.useCases.May(v.Actor, app.WriteSettings), Faults: faults, Tabs: p.settingsTabs(v, "/settings")}
 	return p.show(w, r, status, settingsPage(p.chrome(r, v, "settings", "Settings"), view))
 }
 
@@ -44,7 +44,7 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *visit) e
 	if err != nil {
 		return err
 	}
-	s, err := p.verbs.Settings(r.Context(), v.Caller)
+	s, err := p.useCases.Settings(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *visit) e
 	if len(faults) > 0 {
 		return p.showSettings(w, r, v, http.StatusUnprocessableEntity, s, faults)
 	}
-	if _, err := p.verbs.PutSettings(r.Context(), v.Caller, s, pre); err != nil {
+	if _, err := p.useCases.PutSettings(r.Context(), v.Caller, s, pre); err != nil {
 		if f := fault.Of(err); f != nil && len(f.Violations) > 0 {
 			return p.showSettings(w, r, v, http.StatusUnprocessableEntity, s, messages(f.Violations))
 		}

@@ -90,7 +90,7 @@ func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
 		p.gate.note(r)
 		return tenant.Actor{}, errUnknownKey
 	}
-	actor, err := p.verbs.Authenticate(r.Context(), key)
+	actor, err := p.useCases.Authenticate(r.Context(), key)
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindUnauthenticated {
 		p.gate.note(r)
 		return tenant.Actor{}, errUnknownKey

@@ -78,7 +78,7 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error 
 				return nil
 			}
 		}
-		if d, err = p.verbs.Order(r.Context(), v.Caller, d.Order.ID); err != nil {
+		if d, err = p.useCases.Order(r.Context(), v.Caller, d.Order.ID); err != nil {
 			return p.ended(r, err)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/portal"
 	"github.com/platforma-cloud/orders/internal/portal/portaltest"
-	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
 // listener reads server-sent events one by one.
@@ -90,35 +88,10 @@ func (l *listener) until(name string) string {
 	}
 }
 
-// hub is a Wakes that tests ring by hand.
-type hub struct {
-	mu   sync.Mutex
-	ears []chan struct{}
-}
-
-func (h *hub) Subscribe(tenant.ID, order.ID) (<-chan struct{}, func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	ear := make(chan struct{}, 1)
-	h.ears = append(h.ears, ear)
-	return ear, func() {}
-}
-
-func (h *hub) ring() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, ear := range h.ears {
-		select {
-		case ear <- struct{}{}:
-		default:
-		}
-	}
-}
-
 func TestWakeUpSendsOnlyTheFragmentsThatChanged(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(time.Now)
-	bell := &hub{}
+	bell := app.NewHub()
 	server := serve(t, s, func(c *portal.Config) { c.Wakes, c.Refresh = bell, time.Hour })
 	ana := signedIn(t, server, s.Ana)
 	at := s.Orders["building"]
@@ -130,7 +103,7 @@ func TestWakeUpSendsOnlyTheFragmentsThatChanged(t *testing.T) {
 		item = d.Order.Items[1].ID
 		d.Order.Items[1].Progress, d.Order.Items[1].Detail = 70, "Joining the worker nodes"
 	})
-	bell.ring()
+	bell.Wake(s.Acme, at)
 	name, data := l.next()
 	if name != "item-"+item.String() || !strings.Contains(data, "Joining the worker nodes") {
 		t.Errorf("after a change of one item came %s: %s", name, data)
@@ -141,7 +114,7 @@ func TestWakeUpSendsOnlyTheFragmentsThatChanged(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	bell.ring()
+	bell.Wake(s.Acme, at)
 	if got := l.until("announce"); got != "apps-2: Ready, delivery under way. \n" {
 		t.Errorf("announced %q", got)
 	}

@@ -32,7 +32,7 @@ func (p *Portal) eventsSince(r *http.Request, v *visit, o *order.Order, known []
 		after = known[len(known)-1].Seq
 	}
 	for after < o.LastSeq && len(all) < maxEvents {
-		page, err := p.verbs.OrderEvents(r.Context(), v.Caller, o.ID, after, batch)
+		page, err := p.useCases.OrderEvents(r.Context(), v.Caller, o.ID, after, batch)
 		if err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ import (
 // settingsTabs are the pages of the settings that a visitor may open.
 func (p *Portal) settingsTabs(v *visit, here string) []tab {
 	tabs := []tab{{"Organisation", "/settings", here == "/settings"}}
-	if p.verbs.May(v.Actor, app.ReadWebhooks) {
+	if p.useCases.May(v.Actor, app.ReadWebhooks) {
 		tabs = append(tabs, tab{"Webhooks", "/settings/webhooks", here == "/settings/webhooks"})
 	}
 	return tabs
@@ -55,11 +55,11 @@ func (p *Portal) webhooksPage(w http.ResponseWriter, r *http.Request, v *visit) 
 }
 
 func (p *Portal) showWebhooks(w http.ResponseWriter, r *http.Request, v *visit, status int, form webhookForm, faults []string) error {
-	all, err := p.verbs.Endpoints(r.Context(), v.Caller)
+	all, err := p.useCases.Endpoints(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}
-	view := webhooksView{Tabs: p.settingsTabs(v, "/settings/webhooks"), All: all, MayWrite: p.verbs.May(v.Actor, app.WriteWebhooks), Form: form, Faults: faults}
+	view := webhooksView{Tabs: p.settingsTabs(v, "/settings/webhooks"), All: all, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks), Form: form, Faults: faults}
 	return p.show(w, r, status, webhooksPage(p.chrome(r, v, "settings", "Webhooks"), v, view))
 }
 
@@ -71,7 +71,7 @@ func (p *Portal) addWebhook(w http.ResponseWriter, r *http.Request, v *visit) er
 		return nil
 	}
 	form := webhookFormOf(r)
-	issued, err := p.verbs.AddEndpoint(r.Context(), v.Caller, app.AddEndpoint(form))
+	issued, err := p.useCases.AddEndpoint(r.Context(), v.Caller, app.AddEndpoint(form))
 	if wrong := wrongs(err); wrong != nil {
 		return p.showWebhooks(w, r, v, http.StatusUnprocessableEntity, form, wrong)
 	}
@@ -119,7 +119,7 @@ func (p *Portal) showWebhook(w http.ResponseWriter, r *http.Request, v *visit, s
 	}
 	q := r.URL.Query()
 	f := app.PostingFilter{Cursor: q.Get("cursor"), Limit: pageSize}
-	view := webhookView{E: e, MayWrite: p.verbs.May(v.Actor, app.WriteWebhooks), Faults: faults, First: q.Get("cursor") == "", Form: webhookForm{URL: e.URL, Description: e.Description, Types: e.Types}}
+	view := webhookView{E: e, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks), Faults: faults, First: q.Get("cursor") == "", Form: webhookForm{URL: e.URL, Description: e.Description, Types: e.Types}}
 	if form != nil {
 		view.Form = *form
 	}
@@ -128,7 +128,7 @@ func (p *Portal) showWebhook(w http.ResponseWriter, r *http.Request, v *visit, s
 			f.State, view.State = &s, s.String()
 		}
 	}
-	page, err := p.verbs.Postings(r.Context(), v.Caller, e.ID, f)
+	page, err := p.useCases.Postings(r.Context(), v.Caller, e.ID, f)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (p *Portal) endpoint(r *http.Request, v *visit) (app.Endpoint, error) {
 	if err != nil {
 		return app.Endpoint{}, errNoPage
 	}
-	return p.verbs.Endpoint(r.Context(), v.Caller, e)
+	return p.useCases.Endpoint(r.Context(), v.Caller, e)
 }
 
 // changeWebhook takes the forms of a webhook's page: what it hears, on and off, a new secret, its end.
@@ -170,21 +170,21 @@ func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *visit)
 	case "rotate":
 		return p.rotateSecret(w, r, v, e, pre)
 	case "delete":
-		if _, err := p.verbs.DeleteEndpoint(r.Context(), v.Caller, e.ID, pre); err != nil {
+		if _, err := p.useCases.DeleteEndpoint(r.Context(), v.Caller, e.ID, pre); err != nil {
 			return err
 		}
 		p.flash(r, "The webhook is deleted, and its secret with it. Nothing is posted there any more.")
 		return see(w, r, "/settings/webhooks")
 	case "enable", "disable":
 		on := do == "enable"
-		if _, err := p.verbs.EditEndpoint(r.Context(), v.Caller, app.EditEndpoint{Endpoint: e.ID, Enabled: &on, Precondition: pre}); err != nil {
+		if _, err := p.useCases.EditEndpoint(r.Context(), v.Caller, app.EditEndpoint{Endpoint: e.ID, Enabled: &on, Precondition: pre}); err != nil {
 			return err
 		}
 		p.flash(r, map[bool]string{true: "The webhook is in service. What waited is posted now.", false: "The webhook is disabled. What is pending waits; new events are not kept for it."}[on])
 		return see(w, r, here)
 	}
 	form := webhookFormOf(r)
-	_, err = p.verbs.EditEndpoint(r.Context(), v.Caller, app.EditEndpoint{Endpoint: e.ID, URL: &form.URL, Description: &form.Description, Types: &form.Types, Precondition: pre})
+	_, err = p.useCases.EditEndpoint(r.Context(), v.Caller, app.EditEndpoint{Endpoint: e.ID, URL: &form.URL, Description: &form.Description, Types: &form.Types, Precondition: pre})
 	if wrong := wrongs(err); wrong != nil {
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, &form, wrong)
 	}
@@ -201,7 +201,7 @@ func (p *Portal) rotateSecret(w http.ResponseWriter, r *http.Request, v *visit, 
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, []string{"Choose how long the present secret stays valid."})
 	}
 	overlap := time.Duration(hours) * time.Hour
-	issued, err := p.verbs.RotateSecret(r.Context(), v.Caller, app.RotateSecret{Endpoint: e.ID, Overlap: &overlap, Precondition: pre})
+	issued, err := p.useCases.RotateSecret(r.Context(), v.Caller, app.RotateSecret{Endpoint: e.ID, Overlap: &overlap, Precondition: pre})
 	if wrong := wrongs(err); wrong != nil {
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, wrong)
 	}
@@ -220,11 +220,11 @@ func (p *Portal) postingPage(w http.ResponseWriter, r *http.Request, v *visit) e
 	if err != nil {
 		return errNoPage
 	}
-	posting, err := p.verbs.Posting(r.Context(), v.Caller, e.ID, d)
+	posting, err := p.useCases.Posting(r.Context(), v.Caller, e.ID, d)
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, postingPage(p.chrome(r, v, "settings", "Webhook delivery"), v, e, posting, p.verbs.May(v.Actor, app.WriteWebhooks)))
+	return p.show(w, r, http.StatusOK, postingPage(p.chrome(r, v, "settings", "Webhook delivery"), v, e, posting, p.useCases.May(v.Actor, app.WriteWebhooks)))
 }
 
 func (p *Portal) replayPosting(w http.ResponseWriter, r *http.Request, v *visit) error {
@@ -236,7 +236,7 @@ func (p *Portal) replayPosting(w http.ResponseWriter, r *http.Request, v *visit)
 	if err != nil {
 		return errNoPage
 	}
-	if _, err := p.verbs.ReplayPosting(r.Context(), v.Caller, e.ID, d); err != nil {
+	if _, err := p.useCases.ReplayPosting(r.Context(), v.Caller, e.ID, d); err != nil {
 		return err
 	}
 	p.flash(r, "It is posted again, with the same webhook-id.")

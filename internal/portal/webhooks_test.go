@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/app/apptest"
 	"github.com/platforma-cloud/orders/internal/portal/portaltest"
 )
 
@@ -19,17 +20,17 @@ func TestAWebhooksSecretIsOnThePageThatMadeItAndOnNoOther(t *testing.T) {
 	server := serve(t, s, nil)
 	adam := signedIn(t, server, s.Adam)
 	got := adam.post("/settings/webhooks", url.Values{"url": {"https://hooks.acme.example/new"}, "types": {"order.created"}})
-	if got.status != http.StatusOK || strings.Count(got.body, "data-phrase>"+portaltest.Secret) != 1 {
+	if got.status != http.StatusOK || strings.Count(got.body, "data-phrase>"+apptest.Secret) != 1 {
 		t.Fatalf("add: %d, the secret is not shown: %s", got.status, got.body)
 	}
 	path := webhookPath.FindString(got.body)
 	for _, p := range []string{"/settings/webhooks", path} {
-		if page := adam.get(p); page.status != http.StatusOK || strings.Contains(page.body, portaltest.Secret) || !strings.Contains(page.body, "https://hooks.acme.example/new") {
+		if page := adam.get(p); page.status != http.StatusOK || strings.Contains(page.body, apptest.Secret) || !strings.Contains(page.body, "https://hooks.acme.example/new") {
 			t.Errorf("%s: %d, or it shows the secret, or not the webhook", p, page.status)
 		}
 	}
 	rotated := adam.post(path, url.Values{"do": {"rotate"}, "version": {"1"}, "overlap": {"24"}})
-	if rotated.status != http.StatusOK || !strings.Contains(rotated.body, portaltest.Secret) {
+	if rotated.status != http.StatusOK || !strings.Contains(rotated.body, apptest.Secret) {
 		t.Errorf("rotate: %d: %s", rotated.status, rotated.body)
 	}
 	if stale := adam.post(path, url.Values{"do": {"rotate"}, "version": {"1"}, "overlap": {"24"}}); stale.status != http.StatusConflict {

@@ -1,0 +1,125 @@
+// Package apptest has the application's use cases in memory, for the tests of the facades: Fake. It
+// decides by the real catalogue, the real order aggregate and the real table of rights, and knows no
+// database, queue or provider. It is imported by tests only.
+package apptest
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/catalog"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// useCases are all facets of the application.
+type useCases interface {
+	app.Access
+	app.Orders
+	app.Deliveries
+	app.Payments
+	app.PaymentWebhooks
+	app.Catalogue
+	app.Operations
+	app.Analytics
+	app.Account
+	app.Webhooks
+}
+
+var _ useCases = (*Fake)(nil)
+
+// Fake answers the use cases from memory. A test fills the memory (AddTenant, AddOrder, Change, …), or
+// tells a use case what to answer or how to fail (Answer, Break, Panic), and asks afterwards what was
+// called (Called, Last). Nothing happens behind a commit; instead an order moves one step each Pace, as
+// far as an order goes that meets no fault. Make one with New. It may be used concurrently.
+type Fake struct {
+	Now  func() time.Time
+	Pace time.Duration // 0: nothing moves by itself
+
+	cat    *catalog.Catalog
+	rights *app.App // decides by role, scope and state; it has no store
+	ids    atomic.Uint64
+
+	mu       sync.Mutex // guards everything below
+	script   script
+	members  map[tenant.MemberID]app.Member
+	settings map[tenant.ID]app.Settings
+	keys     map[string]tenant.Actor
+	pgp      map[tenant.MemberID]*app.KeyInfo
+	orders   []*held // the newest first
+	phrases  map[id.Of[app.Delivery]]string
+	letters  []app.LetterDetail
+	work     []app.WorkItem
+	hooks    []*hook
+}
+
+// New makes an empty world with the built-in catalogue.
+func New(now func() time.Time) *Fake {
+	cat, err := catalog.Load(catalog.Default(), now())
+	if err != nil {
+		panic(err)
+	}
+	return &Fake{
+		Now: now, cat: cat, rights: &app.App{}, script: newScript(),
+		members: map[tenant.MemberID]app.Member{}, settings: map[tenant.ID]app.Settings{},
+		keys: map[string]tenant.Actor{}, pgp: map[tenant.MemberID]*app.KeyInfo{},
+		phrases: map[id.Of[app.Delivery]]string{},
+	}
+}
+
+// NewID returns a UUIDv7 whose tail counts.
+func (f *Fake) NewID() [16]byte {
+	n := f.ids.Add(1)
+	ms, u := f.Now().UnixMilli(), [16]byte{}
+	for i := range 6 {
+		u[i] = byte(ms >> (40 - 8*i))
+	}
+	u[6], u[8] = 0x70, 0x80
+	for i := range 8 {
+		u[15-i] |= byte(n >> (8 * i))
+	}
+	return u
+}
+
+// AddKey lets an API key stand for an actor. It replaces what the key stood for.
+func (f *Fake) AddKey(key string, a tenant.Actor) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keys[key] = a
+}
+
+// RevokeKey removes an API key.
+func (f *Fake) RevokeKey(key string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.keys, key)
+}
+
+// Authenticate knows the keys of AddKey.
+func (f *Fake) Authenticate(_ context.Context, bearer string) (tenant.Actor, error) {
+	return answer(f, "Authenticate", func() (tenant.Actor, error) {
+		a, known := f.keys[bearer]
+		if !known {
+			return a, fault.New(fault.KindUnauthenticated, "unauthenticated", "No such key, or it expired at some time.")
+		}
+		return a, nil
+	})
+}
+
+// May asks the application's own table of rights.
+func (f *Fake) May(a tenant.Actor, p app.Permission) bool {
+	may, _ := answer(f, "May", func() (bool, error) { return f.rights.May(a, p), nil })
+	return may
+}
+
+// refuse is a fault of KindForbidden when the caller does not have a permission.
+func (f *Fake) refuse(c app.Caller, need app.Permission) error {
+	if f.rights.May(c.Actor, need) {
+		return nil
+	}
+	return fault.New(fault.KindForbidden, fault.CodeForbidden, "This needs the permission %s.", need)
+}

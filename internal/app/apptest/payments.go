@@ -1,0 +1,60 @@
+package apptest
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+// Pay records a payment that pays an order. Call it within Change.
+func (f *Fake) Pay(o *order.Order, reference string, paid money.Cents, method string) {
+	if _, err := o.Pay(order.Payment{
+		ID: f.NewID(), Provider: "manual", Reference: reference, Method: method, Paid: paid,
+		Currency: o.Currency, PaidAt: f.Now(),
+	}); err != nil {
+		panic(err)
+	}
+	MustFire(o, order.ConfirmPayment)
+}
+
+// ConfirmPayment records a payment.
+func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPayment) (*app.Dossier, error) {
+	return f.change("ConfirmPayment", c, in, app.ConfirmMoney, in.Order, in.Precondition, func(h *held) error {
+		cents, err := money.ParseDecimal(in.Amount.Amount, in.Amount.Currency)
+		if err != nil {
+			return fault.Violated([]fault.Violation{
+				{Pointer: "/amount/amount", Code: "not-an-amount", Message: "Write the amount as a decimal, such as 20.10."},
+			})
+		}
+		if _, err := h.d.Order.Pay(order.Payment{
+			ID: f.NewID(), Provider: "manual", Reference: in.Reference, Method: in.Method, Paid: cents,
+			Currency: in.Amount.Currency, PaidAt: in.PaidAt,
+		}); err != nil {
+			return err
+		}
+		_, err = h.d.Order.Fire(order.ConfirmPayment, "")
+		return err
+	})
+}
+
+// RevertPayment sets the payment aside.
+func (f *Fake) RevertPayment(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
+	return f.change("RevertPayment", c, in, app.RevertMoney, in.Order, in.Precondition, func(h *held) error {
+		if p := h.d.Order.LivePayment(); p != nil {
+			p.State = order.PaymentReverted
+		}
+		_, err := h.d.Order.Fire(order.RevertPayment, in.Reason)
+		return err
+	})
+}
+
+// ReceivePaymentWebhook takes every message and does nothing about it. Its Call has "provider:message".
+func (f *Fake) ReceivePaymentWebhook(_ context.Context, provider string, _ http.Header, raw []byte) error {
+	const name = "ReceivePaymentWebhook"
+	_, err := read(f, name, app.Caller{}, provider+":"+string(raw), func() (struct{}, error) { return struct{}{}, nil })
+	return err
+}

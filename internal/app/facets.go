@@ -1,0 +1,143 @@
+package app
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/platforma-cloud/orders/internal/catalog"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/money"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+// The facets are the use cases as facades see them, by subject. A facade (the API, the portal) embeds
+// the facets that it needs and gets no other. *App has them all, and package apptest has them in memory.
+// Each use case checks the caller's permission itself, so no two facades can disagree about it.
+var _ interface {
+	Access
+	Orders
+	Deliveries
+	Payments
+	PaymentWebhooks
+	Catalogue
+	Operations
+	Analytics
+	Account
+	Webhooks
+} = (*App)(nil)
+
+// Access says who the caller is and what the caller may do.
+type Access interface {
+	// Authenticate returns the actor that an API key belongs to. An unknown key is a fault of
+	// KindUnauthenticated.
+	Authenticate(ctx context.Context, bearer string) (tenant.Actor, error)
+	// May reports whether an actor has a permission.
+	May(actor tenant.Actor, p Permission) bool
+}
+
+// Orders is the life of an order.
+type Orders interface {
+	CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Dossier, error)
+	EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, error)
+	SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Dossier, error)
+	CancelOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
+	RestoreOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
+	HoldOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
+	ReleaseOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
+	Redeliver(ctx context.Context, c Caller, in Redeliver) (*Dossier, error)
+
+	Order(ctx context.Context, c Caller, o order.ID) (*Dossier, error)
+	Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Dossier], error)
+	// OrderEvents returns at most limit events of an order that come after the seq after.
+	OrderEvents(ctx context.Context, c Caller, o order.ID, after, limit int) ([]event.Record, error)
+	// AllowedActions lists what the caller could do to the order now.
+	AllowedActions(c Caller, d *Dossier) []order.Action
+}
+
+// Deliveries are the mails with credentials and the passphrases that open them. A passphrase is shown
+// in the portal only (D21), so the API does not have this facet.
+type Deliveries interface {
+	Deliveries(ctx context.Context, c Caller, o order.ID) ([]Delivery, error)
+	// ShowPassphrase returns a passphrase the first time it is asked for, and never again.
+	ShowPassphrase(ctx context.Context, c Caller, o order.ID, d id.Of[Delivery]) (string, error)
+}
+
+// Payments are confirmed by an operator, and reverted while nothing is provisioned yet.
+type Payments interface {
+	ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Dossier, error)
+	RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
+}
+
+// PaymentWebhooks are the messages of payment providers.
+type PaymentWebhooks interface {
+	// ReceivePaymentWebhook verifies and stores a message. A worker processes it later.
+	ReceivePaymentWebhook(ctx context.Context, provider string, h http.Header, raw []byte) error
+}
+
+// Catalogue is what is sold, and at what price.
+type Catalogue interface {
+	Catalog(ctx context.Context) (*catalog.Catalog, error)
+	Quote(ctx context.Context, c Caller, items []ItemInput, cur money.Currency) (Quote, error)
+}
+
+// Operations is the fallout desk: what happened to an order, what is stuck, refunds to move by hand, and
+// the state of the consumers.
+type Operations interface {
+	Saga(ctx context.Context, c Caller, o order.ID) (SagaRecord, error)
+
+	DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Page[DeadLetter], error)
+	LetterGroups(ctx context.Context, c Caller, f DeadLetterFilter) ([]LetterGroup, error)
+	DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (LetterDetail, error)
+	RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter], reason string) (DeadLetter, error)
+	RedriveDeadLetters(ctx context.Context, c Caller, in RedriveLetters) (RedriveReport, error)
+	AdoptDeadLetter(ctx context.Context, c Caller, in AdoptLetter) (DeadLetter, error)
+	AbandonDeadLetter(ctx context.Context, c Caller, in AbandonLetter) (DeadLetter, error)
+	WithdrawAbandonment(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetter, error)
+
+	WorkItems(ctx context.Context, c Caller, cursor string, limit int) (Page[WorkItem], error)
+	FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Dossier, error)
+	Routing(ctx context.Context, c Caller) (Routing, error)
+}
+
+// Analytics are figures about a tenant's orders.
+type Analytics interface {
+	OrderStats(ctx context.Context, c Caller) (OrderStats, error)
+}
+
+// Account is what belongs to the caller and to the caller's tenant.
+type Account interface {
+	Me(ctx context.Context, c Caller) (Member, error)
+	// DeliveryKey returns the caller's OpenPGP public key, or nil when there is none.
+	DeliveryKey(ctx context.Context, c Caller) (*KeyInfo, error)
+	// PutDeliveryKey replaces the caller's OpenPGP public key. An empty one removes it.
+	PutDeliveryKey(ctx context.Context, c Caller, armored []byte) (*KeyInfo, error)
+	Settings(ctx context.Context, c Caller) (Settings, error)
+	PutSettings(ctx context.Context, c Caller, s Settings, pre Precondition) (Settings, error)
+	// Brand returns the settings that any member may see: the tenant's name and colours.
+	Brand(ctx context.Context, c Caller) (Settings, error)
+}
+
+// Webhooks are the endpoints that a tenant's events are posted to.
+type Webhooks interface {
+	AddEndpoint(ctx context.Context, c Caller, in AddEndpoint) (IssuedSecret, error)
+	EditEndpoint(ctx context.Context, c Caller, in EditEndpoint) (Endpoint, error)
+	DeleteEndpoint(ctx context.Context, c Caller, e EndpointID, pre Precondition) (Endpoint, error)
+	RotateSecret(ctx context.Context, c Caller, in RotateSecret) (IssuedSecret, error)
+	Endpoints(ctx context.Context, c Caller) ([]Endpoint, error)
+	Endpoint(ctx context.Context, c Caller, e EndpointID) (Endpoint, error)
+	Postings(ctx context.Context, c Caller, e EndpointID, f PostingFilter) (Page[Posting], error)
+	Posting(ctx context.Context, c Caller, e EndpointID, p PostingID) (Posting, error)
+	ReplayPosting(ctx context.Context, c Caller, e EndpointID, p PostingID) (Posting, error)
+}
+
+// OrderChanges wakes event streams. Its one implementation is *Hub; facades may subscribe, and only the
+// live reader may wake.
+type OrderChanges interface {
+	// Subscribe follows one order of one tenant: woken receives when something was committed for it, and
+	// carries no data. cancel ends the subscription and may be called more than once.
+	Subscribe(t tenant.ID, o order.ID) (woken <-chan struct{}, cancel func())
+}
+
+var _ OrderChanges = (*Hub)(nil)

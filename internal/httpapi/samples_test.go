@@ -1,0 +1,181 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/app/apptest"
+	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/id"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+var (
+	now      = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	tenantA  = id.MustParse[tenant.Tenant]("01900000-0000-7000-8000-0000000000f1")
+	ana      = id.MustParse[tenant.Member]("01900000-0000-7000-8000-0000000000c1")
+	theOrder = id.MustParse[order.Order]("01900000-0000-7000-8000-000000000001")
+	theItem  = id.MustParse[order.Item]("01900000-0000-7000-8000-0000000000a1")
+	absent   = "01900000-0000-7000-8000-00000000dead"
+)
+
+const (
+	rightKey  = "pk_test_right_key_of_ana_0001"
+	secondKey = "pk_test_second_key_of_ana_0002"
+)
+
+// sampleDossier is a paid order of one VPS.
+func sampleDossier() *app.Dossier {
+	payment := id.MustParse[order.Payment]("01900000-0000-7000-8000-0000000000b9")
+	return &app.Dossier{
+		Settings: app.Settings{
+			Tenant: tenantA, Version: 4, Currency: "EUR", Name: "Example d.o.o.", TimeZone: "Europe/Ljubljana",
+			PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30,
+		},
+		Order: &order.Order{
+			ID: theOrder, Tenant: tenantA, Number: "ORD-7K3M9QXZ", ExternalID: "po-4711", Customer: ana,
+			State: order.PaymentConfirmed, Version: 3, Method: "manual", Currency: "EUR", Due: 20_10,
+			CreatedAt: now.Add(-2 * time.Minute), UpdatedAt: now.Add(1234567 * time.Nanosecond),
+			Items: []order.Item{{
+				ID: theItem, Line: 1, State: order.ItemPending, Label: "web-1", Generation: 1, Price: 20_10,
+				Snapshot: order.Snapshot{
+					Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly",
+					Configuration: json.RawMessage(`{"os_image":"debian-12"}`), Lines: sampleLines(), Monthly: 20_10, Due: 20_10,
+				},
+			}},
+			Payments: []order.Payment{{
+				ID: payment, State: order.PaymentLive, Provider: "manual", Reference: "SI56-2026-0042",
+				Method: "bank_transfer", Due: 20_10, Paid: 20_10, Currency: "EUR", PaidAt: now,
+				Allocations: []order.Allocation{{Item: theItem, Cents: 20_10}},
+			}},
+		},
+	}
+}
+
+func sampleLines() []order.PriceLine {
+	return []order.PriceLine{{Component: "plan", Quantity: 1, UnitPrice: 20_10, Amount: 20_10}}
+}
+
+// seed fills the memory: Ana, an admin with two keys, and her order.
+func seed(f *apptest.Fake, d *app.Dossier) {
+	f.AddTenant(d.Settings.Name, func(s *app.Settings) { *s = d.Settings })
+	f.AddMember(tenantA, app.Member{ID: ana, Role: tenant.Admin, Email: "ana@example.com"}, rightKey, secondKey)
+	f.AddOrder(d)
+}
+
+// prepareAnswers gives fixed answers to two groups of use cases. The first changes something: the API hands
+// over what was asked and shows what was answered, and it does not know whether the order's state allows
+// it. The second has answers that a test compares member by member. All others answer from the memory.
+func prepareAnswers(f *apptest.Fake, d *app.Dossier) {
+	for _, name := range []string{
+		"CreateOrder", "EditOrder", "SubmitOrder", "CancelOrder", "RestoreOrder", "HoldOrder", "ReleaseOrder",
+		"Redeliver", "ConfirmPayment", "RevertPayment", "FinishWorkItem",
+	} {
+		apptest.Answer(f, name, d)
+	}
+	apptest.Answer(f, "AllowedActions", []order.Action{order.ActCancel, order.ActHold})
+	apptest.Answer(f, "Quote", sampleQuote())
+	put := d.Settings
+	put.Version++
+	apptest.Answer(f, "PutSettings", put)
+	prepareDesk(f, d)
+	prepareWebhooks(f)
+}
+
+// sampleQuote is of two items, the second of which has a fault.
+func sampleQuote() app.Quote {
+	return app.Quote{
+		Currency: "EUR", Totals: order.Totals{Monthly: 20_10, DueNow: 20_10},
+		Items: []app.QuotedItem{
+			{OK: true, Cycle: "monthly", Monthly: 20_10, Due: 20_10, Lines: sampleLines()},
+			{Cycle: "monthly"},
+		},
+		Faults: []fault.Violation{
+			{Pointer: "/items/1/region", Code: "region-not-offered", Message: "Not there.", Allowed: []any{"lj-1"}},
+		},
+	}
+}
+
+func sampleLetter() app.DeadLetter {
+	return app.DeadLetter{
+		ID: id.Of[app.DeadLetter]{15: 7}, Order: theOrder, Item: theItem, Source: "step", Class: fault.Retryable,
+		Code: "undo-exhausted", Step: "server", Attempts: 6, FirstFailedAt: now, At: now.Add(time.Minute),
+	}
+}
+
+// sampleLetterDetail is about an item of which a server is left.
+func sampleLetterDetail(o *order.Order) app.LetterDetail {
+	call := app.LogEntry{
+		At: now, Part: "server", What: app.LogAnswer, Class: fault.Retryable, Took: 12 * time.Millisecond,
+		Note: "the provider answered: retryable",
+	}
+	return app.LetterDetail{
+		DeadLetter: sampleLetter(), Of: o, About: &o.Items[0], Calls: []app.LogEntry{call}, Last: &call,
+		Allows: []app.Grounds{app.RemovedByHand},
+		Left:   []fulfil.Part{{Part: "server", Generation: 1, Phase: fulfil.Deleting, Refs: []string{"srv-1"}}},
+		Refund: &order.Refund{State: order.RefundAccepted, Item: theItem, Cents: 20_10, Currency: "EUR"},
+	}
+}
+
+func prepareDesk(f *apptest.Fake, d *app.Dossier) {
+	l, at := sampleLetter(), now
+	apptest.Answer(f, "DeadLetters", app.Page[app.DeadLetter]{Data: []app.DeadLetter{l}})
+	apptest.Answer(f, "LetterGroups", []app.LetterGroup{
+		{Cause: "undo-exhausted", Class: fault.Retryable, Count: 3, Oldest: now, Newest: now.Add(time.Minute)},
+	})
+	apptest.Answer(f, "DeadLetter", sampleLetterDetail(d.Order))
+	apptest.Answer(f, "RedriveDeadLetters", app.RedriveReport{Letters: []app.Redriven{
+		{Letter: l.ID, Order: theOrder, Outcome: app.RedriveDone},
+		{Letter: id.Of[app.DeadLetter]{15: 8}, Outcome: app.RedriveRefused, Code: "not-stuck", Detail: "Nothing is stuck."},
+	}})
+	for _, name := range []string{"RedriveDeadLetter", "AdoptDeadLetter", "WithdrawAbandonment"} {
+		apptest.Answer(f, name, l)
+	}
+	l.Abandonment = app.Abandonment{
+		Grounds: app.RemovedByHand, Text: "Deleted at the console", Proof: "Ticket OPS-311", FirstBy: ana, FirstAt: &at,
+	}
+	apptest.Answer(f, "AbandonDeadLetter", l)
+	apptest.Answer(f, "WorkItems", app.Page[app.WorkItem]{Data: []app.WorkItem{{
+		Refund: order.Refund{State: order.RefundAccepted, Cents: 20_10, Currency: "EUR"},
+		Order:  theOrder, Number: "ORD-7K3M9QXZ", Since: now,
+	}}})
+	apptest.Answer(f, "OrderStats", app.OrderStats{
+		AsOf: now, TimeZone: "Europe/Ljubljana", Today: 1, ByState: map[order.State]int{order.Fulfilled: 2},
+		Average: 84_10, Revenue: 168_20, Currency: "EUR", Conversion: 0.5,
+		Days: []app.DayStats{{Day: now.Truncate(24 * time.Hour), Orders: 1, Paid: 1, Revenue: 168_20}},
+	})
+	apptest.Answer(f, "Routing", app.Routing{
+		Events:    []app.RoutedEvent{{Type: order.EvCreated, Consumers: []event.Consumer{event.Audit, event.Portal}}},
+		Consumers: []app.ConsumerStatus{{Consumer: "audit", Applied: 3, Age: 1500 * time.Millisecond, Behind: 2}},
+	})
+}
+
+func prepareWebhooks(f *apptest.Fake) {
+	e := app.Endpoint{
+		ID: app.EndpointID{15: 0xe1}, Version: 3, URL: "https://hooks.example.com/", Types: []event.Type{order.EvFulfilled},
+		State: app.EndpointFailing, Why: app.EndpointExhausted, Since: now,
+		Secrets: []app.SecretInfo{{CreatedAt: now}}, CreatedAt: now, UpdatedAt: now,
+	}
+	p := app.Posting{
+		ID: app.PostingID{15: 0xe2}, Endpoint: e.ID, Order: theOrder, Seq: 1, Event: event.ID{15: 1},
+		Type: order.EvFulfilled, State: app.PostingFailed, Calls: 10, LastStatus: 500, LastResult: app.PostRefused,
+		CreatedAt: now, DoneAt: now.Add(time.Minute),
+	}
+	for _, name := range []string{"AddEndpoint", "RotateSecret"} {
+		apptest.Answer(f, name, app.IssuedSecret{Endpoint: e, Secret: "whsec_c2VjcmV0"})
+	}
+	for _, name := range []string{"EditEndpoint", "DeleteEndpoint", "Endpoint"} {
+		apptest.Answer(f, name, e)
+	}
+	apptest.Answer(f, "Endpoints", []app.Endpoint{e})
+	apptest.Answer(f, "Postings", app.Page[app.Posting]{Data: []app.Posting{p}})
+	apptest.Answer(f, "ReplayPosting", p)
+	p.Log = []app.PostingCall{
+		{N: 1, At: now, Status: 500, Result: app.PostRefused, Took: 12 * time.Millisecond, Excerpt: "Oh no"},
+	}
+	apptest.Answer(f, "Posting", p)
+}
