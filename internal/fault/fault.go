@@ -1,5 +1,5 @@
 // Package fault holds the closed sets of what can go wrong: the kinds of error a caller can act on,
-// and (class.go) the classes of a provider's answers. It knows no status codes: httpapi alone does.
+// and (class.go) the classes of a provider's answers. It knows no status codes: httpkit alone does.
 package fault
 
 import (

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	// reauthorise is how often a stream asks again who is listening (security.md, 2).
+	// reauthorise is how often a stream asks again who is listening.
 	reauthorise = time.Minute
 	// heartbeat keeps proxies from closing a quiet stream.
 	heartbeat = 15 * time.Second
-	// sendWithin bounds one write: a reader that takes nothing is let go (security.md, 3).
+	// sendWithin bounds one write: a reader that takes nothing is let go.
 	sendWithin = 10 * time.Second
 )
 
