@@ -19,7 +19,7 @@ type row struct {
 
 // The layers, from the ground up (docs/ARCHITECTURE.md, "The packages").
 var (
-	ground    = []string{"id", "tenant", "fault", "money"}
+	ground    = []string{"id", "tenant", "fault", "money", "brand"}
 	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness", "analytics", "notice")
 	contracts = append(slices.Clone(domain), "provider", "payment")
 	verbs     = append(slices.Clone(contracts), "app")
@@ -47,6 +47,7 @@ var table = map[string]row{
 	"id":     {},
 	"fault":  {},
 	"money":  {},
+	"brand":  {},
 	"tenant": {ours: []string{"id"}},
 
 	// How keys and passwords are read, for each adapter that takes one.
