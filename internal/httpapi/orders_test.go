@@ -20,7 +20,7 @@ import (
 
 const orderPath = "/v1/orders/01900000-0000-7000-8000-000000000001"
 
-// The order as clients get it, written by hand from api.md.
+// The order as clients get it, written by hand.
 const wantOrder = `{"id":"01900000-0000-7000-8000-000000000001","number":"ORD-7K3M9QXZ","external_id":"po-4711","customer_id":"01900000-0000-7000-8000-0000000000c1",` +
 	`"state":"payment_confirmed","outcome":"none","settlement":"open","closing":null,"version":3,"fulfillment_policy":"per_item","payment_method":"manual",` +
 	`"items":[{"id":"01900000-0000-7000-8000-0000000000a1","product":"vps","plan":"business","region":"lj-1","label":"web-1","billing_cycle":"monthly","configuration":{"os_image":"debian-12"},` +

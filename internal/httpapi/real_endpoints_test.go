@@ -29,7 +29,7 @@ const (
 	readers   = "operator admin auditor"
 )
 
-// endpoints is every route of the API that wants a key, by hand from api.md and security.md §1.
+// endpoints is every route of the API that wants a key, written by hand.
 var endpoints = []endpoint{
 	{name: "GET /v1/catalog", who: everybody},
 	{name: "GET /v1/catalog/{product}", who: everybody},

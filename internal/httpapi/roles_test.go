@@ -16,7 +16,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Who may call what, written by hand from api.md and security.md §1: customer, operator, admin, auditor.
+// Who may call what, written by hand: customer, operator, admin, auditor.
 var wantRoles = map[string]string{
 	"GET /v1/catalog":                                     "yes yes yes yes",
 	"GET /v1/catalog/{product}":                           "yes yes yes yes",

@@ -33,7 +33,7 @@ func concrete(path string) string {
 	return strings.NewReplacer("{id}", theOrder.String(), "{item}", theItem.String(), "{delivery}", theItem.String(), "{product}", "vps", "{provider}", "demo").Replace(path)
 }
 
-// The table of api.md, by hand: public routes answer without a key, keyed ones take an Idempotency-Key.
+// Every route, written by hand: public routes answer without a key, keyed ones take an Idempotency-Key.
 var wantRoutes = map[string]struct{ public, keyed, versioned bool }{
 	"GET /v1/catalog":                                     {},
 	"GET /v1/catalog/{product}":                           {},
@@ -128,7 +128,7 @@ func TestRouterServesEveryDocumentedRoute(t *testing.T) {
 // shownOnce is the part of an answer that its repetition does not have.
 var shownOnce = regexp.MustCompile(`"secret":"[^"]+","secret_already_shown":false`)
 
-// A new write route without these semantics fails here (api.md, Idempotency-Key, rule 8).
+// A new write route without these semantics fails here.
 func TestEveryWriteRouteHandsItsKeyToTheVerbAndReplays(t *testing.T) {
 	t.Parallel()
 	for name, op := range operations(newKit(t).api) {
@@ -141,7 +141,7 @@ func TestEveryWriteRouteHandsItsKeyToTheVerbAndReplays(t *testing.T) {
 		first := k.do(method, concrete(path), body, "Idempotency-Key", "walk")
 		again := k.do(method, concrete(path), body, "Idempotency-Key", "walk")
 		same := again.Body.String() == first.Body.String()
-		if strings.Contains(first.Body.String(), `"secret":"`) { // shown once (rule 6)
+		if strings.Contains(first.Body.String(), `"secret":"`) { // shown once
 			same = again.Body.String() == shownOnce.ReplaceAllString(first.Body.String(), `"secret":null,"secret_already_shown":true`)
 		}
 		if first.Code/100 != 2 || again.Code != first.Code || again.Header().Get("Idempotent-Replayed") != "true" || !same {

@@ -54,7 +54,7 @@ func TestLimitsHoldUnderConcurrency(t *testing.T) {
 	}
 }
 
-func TestDefaultLimitsAreThoseOfTheManual(t *testing.T) {
+func TestDefaultLimitsAreThoseOfProduction(t *testing.T) {
 	t.Parallel()
 	want := Limits{Requests: Rate{PerSecond: 100, Burst: 200}, Writes: Rate{PerSecond: 20, Burst: 40}, FailedKeys: 10}
 	if diff := cmp.Diff(want, DefaultLimits()); diff != "" {
