@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/embedded"
-	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/payment"
@@ -159,10 +159,7 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	if d.proc, err = p.process(g.ctx, d, cluster, cloud, ids, base, log); err != nil {
 		return errors.Join(err, lis.Close())
 	}
-	srv := &http.Server{
-		Handler: d.proc.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
-		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes,
-	}
+	srv := httpkit.NewServer(d.proc.Handler)
 	stops = append(stops, d.proc.Stop, func(ctx context.Context) error {
 		soon, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
@@ -239,8 +236,17 @@ func (p *place) process(ctx context.Context, d *installation, cluster kafka.Clus
 		Mail:          mail.Config{Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool()},
 		CredentialKEK: credentials, PassphraseKEK: passphrases, WebhookKEK: webhooks, Webhook: webhook.Config{Loopback: true},
 		PublicURL: base, Dev: true, Alone: true, Seam: seam, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
-		Limits: httpapi.Limits{Requests: httpapi.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpapi.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
+		Limits: devLimits(),
 	})
+}
+
+// devLimits are wider than those of production: here one person's demo, simulation or load test sends what
+// many tenants send elsewhere, from one tenant and mostly under one key. Wrong keys are counted as everywhere.
+func devLimits() httpkit.Limits {
+	l := httpkit.DefaultLimits()
+	l.Requests = httpkit.Rate{PerSecond: 1000, Burst: 2000}
+	l.Writes = httpkit.Rate{PerSecond: 500, Burst: 1000}
+	return l
 }
 
 func demoUsers(ids seeded) []portal.DemoUser {

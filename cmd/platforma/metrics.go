@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
 // serveMetrics answers Prometheus on a listener of its own, which customers do not reach. It gives the
@@ -18,7 +18,8 @@ func serveMetrics(ctx context.Context, address string, h http.Handler) (at strin
 	if err != nil {
 		return "", nil, fmt.Errorf("listen for metrics (choose another --metrics-listen?): %w", err)
 	}
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout, WriteTimeout: 10 * time.Second}
+	srv := httpkit.NewServer(h)
+	srv.WriteTimeout = 10 * time.Second // Prometheus gives a scrape up after 10 s by default
 	go func() { _ = srv.Serve(lis) }()
 	return lis.Addr().String(), srv.Shutdown, nil
 }

@@ -5,14 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/embedded"
-	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/payment"
@@ -57,10 +56,8 @@ func (c *serveCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	srv := &http.Server{
-		Addr: c.Listen, Handler: p.Handler, ReadHeaderTimeout: httpapi.ReadHeaderTimeout, ReadTimeout: httpapi.ReadTimeout,
-		WriteTimeout: httpapi.WriteTimeout, IdleTimeout: httpapi.IdleTimeout, MaxHeaderBytes: httpapi.MaxHeaderBytes,
-	}
+	srv := httpkit.NewServer(p.Handler)
+	srv.Addr = c.Listen
 	if c.MetricsListen != "" {
 		at, stop, err := serveMetrics(g.ctx, c.MetricsListen, p.Metrics())
 		if err != nil {
@@ -112,7 +109,7 @@ func (c *serveCmd) config(g *globals) (process.Config, error) {
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Payments:  map[string]payment.Provider{manual.Name: manual.Provider{}},
 		PublicURL: c.PublicURL,
-		Limits:    httpapi.Limits{Requests: httpapi.Rate{PerSecond: 100, Burst: 200}, Writes: httpapi.Rate{PerSecond: 20, Burst: 40}, FailedKeys: 10},
+		Limits:    httpkit.DefaultLimits(),
 	}
 	for _, r := range c.Roles {
 		role := process.Role(r)

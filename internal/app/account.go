@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/brand"
 	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
@@ -139,7 +140,7 @@ func (a *App) checkSettings(s Settings) []fault.Violation {
 		faults = append(faults, fault.Violation{Pointer: "/language", Code: "unknown-language", Message: "Mails are written in these languages.", Allowed: languages()})
 	}
 	for pointer, colour := range map[string]string{"/brand_color": s.BrandColor, "/brand_contrast": s.BrandContrast} {
-		if colour != "" && !isColour(colour) {
+		if _, ok := brand.Parse(colour); !ok && colour != "" {
 			faults = append(faults, fault.Violation{Pointer: pointer, Code: "not-a-colour", Message: "Write it as #rrggbb."})
 		}
 	}
@@ -152,18 +153,6 @@ func languages() []any {
 		all = append(all, string(l))
 	}
 	return all
-}
-
-func isColour(s string) bool {
-	if len(s) != 7 || s[0] != '#' {
-		return false
-	}
-	for _, r := range s[1:] {
-		if (r < '0' || r > '9') && (r < 'a' || r > 'f') && (r < 'A' || r > 'F') {
-			return false
-		}
-	}
-	return true
 }
 
 // ShowPassphrase takes a delivery's one-time passphrase for the order's own customer; the second time

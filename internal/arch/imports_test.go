@@ -19,12 +19,14 @@ type row struct {
 
 // The layers, from the ground up, as docs/ARCHITECTURE.md lists them.
 var (
-	ground    = []string{"id", "tenant", "fault", "money"}
+	ground    = []string{"id", "tenant", "fault", "money", "brand"}
 	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness", "analytics", "notice")
 	contracts = append(slices.Clone(domain), "provider", "payment")
 	verbs     = append(slices.Clone(contracts), "app")
 	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "cache", "provider/sim", "payment/manual", "payment/demo"}
-	wired     = slices.Concat(verbs, adapters)
+	facades   = []string{"httpapi", "portal"} // the adapters that answer HTTP; httpkit is theirs
+	facade    = append(slices.Clone(verbs), "httpkit")
+	wired     = slices.Concat(facade, adapters)
 	readers   = []string{"invariant/pgfacts", "invariant/topicfacts", "invariant/simfacts", "invariant/mailfacts"}
 	checker   = []string{"invariant", "invariant/facts"}
 )
@@ -45,6 +47,7 @@ var table = map[string]row{
 	"id":     {},
 	"fault":  {},
 	"money":  {},
+	"brand":  {},
 	"tenant": {ours: []string{"id"}},
 
 	// How keys and passwords are read, for each adapter that takes one.
@@ -74,13 +77,16 @@ var table = map[string]row{
 	// What lets a test end a process between a verb and its ports; in no shipped binary.
 	"crashpoint": {ours: verbs},
 
+	// What every HTTP facade needs, once. It is no adapter: it wraps no outside technology, and facades may use it.
+	"httpkit": {ours: verbs, libs: []string{"github.com/go-json-experiment/json"}},
+
 	// The adapters: app and the domain, never each other.
 	"postgres":            {ours: append(slices.Clone(verbs), "postgres/migrations", "provider/guard"), libs: []string{pgx, "github.com/pressly/goose/v3"}},
 	"postgres/migrations": {},
 	"queue":               {ours: verbs, libs: []string{pgx, "github.com/riverqueue/river"}},
 	"kafka":               {ours: append(slices.Clone(verbs), "secretfile"), libs: []string{franz}},
-	"httpapi":             {ours: verbs, libs: []string{"github.com/danielgtaylor/huma/v2", "github.com/go-json-experiment/json"}},
-	"portal":              {ours: verbs, libs: []string{"github.com/a-h/templ", "github.com/alexedwards/scs/v2"}, test: []string{chromedp}},
+	"httpapi":             {ours: facade, libs: []string{"github.com/danielgtaylor/huma/v2"}},
+	"portal":              {ours: facade, libs: []string{"github.com/a-h/templ", "github.com/alexedwards/scs/v2"}, test: []string{chromedp}},
 	"mail":                {ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"}, test: []string{smtpKit, "github.com/emersion/go-sasl"}},
 	"vault":               {ours: append(slices.Clone(verbs), "secretfile"), libs: []string{"github.com/tink-crypto/tink-go/v2"}},
 	"metrics":             {ours: verbs, libs: []string{"github.com/prometheus/client_golang"}},
@@ -176,7 +182,7 @@ func TestEveryPackageHasItsPlaceAndImportsOnlyWhatItMay(t *testing.T) {
 	for _, f := range files {
 		r, placed := table[f.dir]
 		if !placed {
-			t.Errorf("%s: package %s has no row in the table of internal/arch/imports_test.go: give it one", f.path, f.dir)
+			t.Errorf("%s: package %s has no row in the import table: give it one", f.path, f.dir)
 			continue
 		}
 		allowedOurs, allowedLibs := r.ours, r.libs
@@ -227,9 +233,31 @@ func TestNoAdapterMayImportAnother(t *testing.T) {
 	}
 }
 
+// Other adapters answer no HTTP of the product's own, and the verbs know no status. Besides the facades, what
+// wires a process names the limits and makes the server.
+func TestOnlyFacadesAndWhatWiresThemUseHttpkit(t *testing.T) {
+	t.Parallel()
+	users := append(slices.Clone(facades), "process", "cmd/platforma", "world")
+	for name, r := range table {
+		if slices.Contains(r.ours, "httpkit") && !slices.Contains(users, name) {
+			t.Errorf("the row of %s allows httpkit, which is for HTTP facades: %v", name, facades)
+		}
+	}
+	for _, name := range facades {
+		if !slices.Contains(table[name].ours, "httpkit") {
+			t.Errorf("the row of the facade %s does not allow httpkit: it would build its own", name)
+		}
+	}
+	for _, other := range table["httpkit"].ours {
+		if slices.Contains(adapters, other) {
+			t.Errorf("the row of httpkit allows the adapter %s", other)
+		}
+	}
+}
+
 func TestTheDomainKnowsNoTechnology(t *testing.T) {
 	t.Parallel()
-	above := slices.Concat(adapters, []string{"app", "embedded", "invariant", "process", "world"})
+	above := slices.Concat(adapters, []string{"app", "httpkit", "embedded", "invariant", "process", "world"})
 	for _, d := range domain {
 		for _, other := range table[d].ours {
 			if slices.Contains(above, other) {

@@ -1,6 +1,5 @@
 // Package fault holds the closed sets of what can go wrong: the kinds of error a caller can act on,
-// and (class.go) the classes of a provider's answers. It knows no status codes: whoever answers over HTTP
-// maps a kind to one.
+// and (class.go) the classes of a provider's answers. It knows no status codes: httpkit alone does.
 package fault
 
 import (

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
@@ -68,7 +69,7 @@ func (b settingsBody) settings() app.Settings {
 
 // showSettings answers in the shape that a PUT takes, so that what was read can be sent back.
 func showSettings(_ app.Caller, s app.Settings) reply[settingsBody] {
-	return reply[settingsBody]{ETag: etag(s.Version), Body: settingsBody{
+	return reply[settingsBody]{ETag: httpkit.ETag(s.Version), Body: settingsBody{
 		Version: &s.Version, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod, SafetyWindow: s.SafetyWindow, PaymentDueDays: s.PaymentDueDays,
 		QuoteValidDays: s.QuoteValidDays, SingleCycle: s.SingleCycle, RequireKey: s.RequireKey, Language: s.Language, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast,
 	}}

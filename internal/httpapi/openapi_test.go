@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
 func TestServedOpenAPIDocumentIsTheCommittedOne(t *testing.T) {
@@ -75,7 +77,7 @@ func TestExamplesKeepToTheirSchemas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parsed, err := parseJSON(raw)
+		parsed, err := httpkit.ParseJSON(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,13 +88,13 @@ func TestExamplesKeepToTheirSchemas(t *testing.T) {
 	n := 0
 	for name, op := range operations(k.api) {
 		if op.RequestBody != nil {
-			if media := op.RequestBody.Content[applicationJSON]; media.Example != nil {
+			if media := op.RequestBody.Content[httpkit.MediaJSON]; media.Example != nil {
 				check(name+" request", media.Schema, media.Example)
 				n++
 			}
 		}
 		for status, r := range op.Responses {
-			if media := r.Content[applicationJSON]; media != nil && media.Example != nil {
+			if media := r.Content[httpkit.MediaJSON]; media != nil && media.Example != nil {
 				check(name+" "+status, media.Schema, media.Example)
 				n++
 			}
@@ -120,21 +122,21 @@ func TestAnswersKeepToTheirSchemas(t *testing.T) {
 			t.Errorf("%s answered %d: %s", name, w.Code, w.Body)
 			continue
 		}
-		parsed, err := parseJSON(w.Body.Bytes())
+		parsed, err := httpkit.ParseJSON(w.Body.Bytes())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		for _, f := range checkBody(schemas, r.Content[applicationJSON].Schema, parsed) {
+		for _, f := range checkBody(schemas, r.Content[httpkit.MediaJSON].Schema, parsed) {
 			t.Errorf("%s: %s %s %s %v", name, f.Pointer, f.Code, f.Message, f.Allowed)
 		}
 	}
 	p := k.do("POST", "/v1/orders", `{"items":[{}]}`)
-	parsed, err := parseJSON(p.Body.Bytes())
+	parsed, err := httpkit.ParseJSON(p.Body.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range checkBody(schemas, operations(k.api)["POST /v1/orders"].Responses["422"].Content[problemJSON].Schema, parsed) {
+	for _, f := range checkBody(schemas, operations(k.api)["POST /v1/orders"].Responses["422"].Content[httpkit.MediaProblem].Schema, parsed) {
 		t.Errorf("problem: %s %s %s", f.Pointer, f.Code, f.Message)
 	}
 }

@@ -8,36 +8,37 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
 // orderView is an order as the API shows it. It holds no credential: what gives access to a machine
 // stands in no answer of /v1 (D21).
 type orderView struct {
-	ID             string         `json:"id" format:"uuid"`
-	Number         string         `json:"number" example:"ORD-7K3M9QXZ"`
-	ExternalID     *string        `json:"external_id" doc:"Your own reference."`
-	CustomerID     string         `json:"customer_id" format:"uuid"`
-	State          string         `json:"state" enum:"draft,pending_payment,payment_confirmed,validating,provisioning,partially_fulfilled,fulfilled,cancelled,failed"`
-	Outcome        string         `json:"outcome" enum:"none,partial,full" doc:"How much was delivered."`
-	Settlement     string         `json:"settlement" enum:"open,compensating,settled,stuck" doc:"Whether machines and money are at rest."`
-	Closing        *string        `json:"closing" enum:"cancel,rejected" doc:"Why the order is on its way out, before it is out; null when it is not."`
-	Version        int            `json:"version"`
-	Policy         string         `json:"fulfillment_policy" enum:"per_item,all_or_nothing"`
-	PaymentMethod  *string        `json:"payment_method"`
-	Items          []itemView     `json:"items" nullable:"false"`
-	Totals         totalsView     `json:"totals"`
-	FX             *fxView        `json:"fx" doc:"The exchange rate the order was priced with; null when it is in EUR."`
-	Payments       []paymentView  `json:"payments" nullable:"false"`
-	Refunds        []refundView   `json:"refunds" nullable:"false"`
-	Faults         []problemFault `json:"faults" nullable:"false" doc:"What validation found, if it found something."`
-	AllowedActions []string       `json:"allowed_actions" nullable:"false" doc:"What you could do now."`
-	StartsAt       *time.Time     `json:"starts_at" doc:"When validation begins, while the safety window runs; null otherwise."`
-	HeldAt         *time.Time     `json:"held_at" doc:"Since when an operator holds the order back."`
-	ExpiresAt      *time.Time     `json:"expires_at" doc:"When the unpaid order is cancelled by itself."`
-	CreatedAt      time.Time      `json:"created_at"`
-	UpdatedAt      time.Time      `json:"updated_at"`
-	DeletedAt      *time.Time     `json:"deleted_at" doc:"Since when the order is hidden from lists; nothing is ever gone."`
+	ID             string                 `json:"id" format:"uuid"`
+	Number         string                 `json:"number" example:"ORD-7K3M9QXZ"`
+	ExternalID     *string                `json:"external_id" doc:"Your own reference."`
+	CustomerID     string                 `json:"customer_id" format:"uuid"`
+	State          string                 `json:"state" enum:"draft,pending_payment,payment_confirmed,validating,provisioning,partially_fulfilled,fulfilled,cancelled,failed"`
+	Outcome        string                 `json:"outcome" enum:"none,partial,full" doc:"How much was delivered."`
+	Settlement     string                 `json:"settlement" enum:"open,compensating,settled,stuck" doc:"Whether machines and money are at rest."`
+	Closing        *string                `json:"closing" enum:"cancel,rejected" doc:"Why the order is on its way out, before it is out; null when it is not."`
+	Version        int                    `json:"version"`
+	Policy         string                 `json:"fulfillment_policy" enum:"per_item,all_or_nothing"`
+	PaymentMethod  *string                `json:"payment_method"`
+	Items          []itemView             `json:"items" nullable:"false"`
+	Totals         totalsView             `json:"totals"`
+	FX             *fxView                `json:"fx" doc:"The exchange rate the order was priced with; null when it is in EUR."`
+	Payments       []paymentView          `json:"payments" nullable:"false"`
+	Refunds        []refundView           `json:"refunds" nullable:"false"`
+	Faults         []httpkit.ProblemFault `json:"faults" nullable:"false" doc:"What validation found, if it found something."`
+	AllowedActions []string               `json:"allowed_actions" nullable:"false" doc:"What you could do now."`
+	StartsAt       *time.Time             `json:"starts_at" doc:"When validation begins, while the safety window runs; null otherwise."`
+	HeldAt         *time.Time             `json:"held_at" doc:"Since when an operator holds the order back."`
+	ExpiresAt      *time.Time             `json:"expires_at" doc:"When the unpaid order is cancelled by itself."`
+	CreatedAt      time.Time              `json:"created_at"`
+	UpdatedAt      time.Time              `json:"updated_at"`
+	DeletedAt      *time.Time             `json:"deleted_at" doc:"Since when the order is hidden from lists; nothing is ever gone."`
 }
 
 // TransformSchema documents what may be null.
@@ -91,7 +92,7 @@ type refundView struct {
 
 // showOrder renders an order for its caller; showCreated as a new one.
 func (s *server) showOrder(c app.Caller, d *app.Dossier) reply[orderView] {
-	return reply[orderView]{Body: s.viewOrder(c, d), ETag: etag(d.Order.Version)}
+	return reply[orderView]{Body: s.viewOrder(c, d), ETag: httpkit.ETag(d.Order.Version)}
 }
 
 func (s *server) showCreated(c app.Caller, d *app.Dossier) reply[orderView] {
@@ -145,10 +146,10 @@ func closingOf(o *order.Order) *string {
 	return nil
 }
 
-func faultsOf(found []fault.Violation) []problemFault {
-	out := make([]problemFault, len(found))
+func faultsOf(found []fault.Violation) []httpkit.ProblemFault {
+	out := make([]httpkit.ProblemFault, len(found))
 	for i, f := range found {
-		out[i] = faultOf(f)
+		out[i] = httpkit.FaultOf(f)
 	}
 	return out
 }

@@ -80,6 +80,7 @@ func TestEditCarriesOnlyWhatWasSentAndBothKindsOfVersion(t *testing.T) {
 
 func TestIfMatchThatIsNoVersionOfOursMatchesNothingAndAMalformedOneIsRefused(t *testing.T) {
 	t.Parallel()
+	const never = -1 // a version that no row has
 	for sent, want := range map[string]int{`"3"`: 3, `"abc"`: never, `W/"3"`: never, `"-4"`: never, `""`: never} {
 		k := newKit(t)
 		k.do("POST", orderPath+"/cancel", "", "If-Match", sent)

@@ -9,11 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/platforma-cloud/orders/internal/fault"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -32,59 +29,6 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s differs; renew it with -update when that is meant (-want +got):\n%s", name, diff)
-	}
-}
-
-func TestProblemsReadAsTheyAlwaysDid(t *testing.T) {
-	t.Parallel()
-	conflict := fault.New(fault.KindConflict, fault.CodeVersionConflict, "The order is at version 5, not 4. Read it again, then decide.")
-	conflict.Members = map[string]any{"current_version": 5, "code": "must not replace ours", "status": 200}
-	late := fault.New(fault.KindTooMany, "redelivery-too-often", "At most 3 an hour.")
-	late.After = 90*time.Second + time.Millisecond
-	away := fault.New(fault.KindUnavailable, "database-away", "Try again.")
-	var out strings.Builder
-	for _, err := range []error{
-		fault.Violated([]fault.Violation{{Pointer: "/items/0/plan", Code: "plan-unknown", Message: "There is no such plan.", Allowed: []any{"core", "business"}}, {Pointer: "", Code: "order-odd", Message: "Odd."}}),
-		fault.New(fault.KindMalformed, "malformed-json", "This is not JSON."),
-		unauthenticated(),
-		fault.New(fault.KindForbidden, fault.CodeForbidden, "This needs payments:confirm."),
-		fault.Absent(),
-		conflict,
-		fault.New(fault.KindPrecondition, "precondition-failed", "The order is at version 5."),
-		fault.New(fault.KindPreconditionMissing, "version-required", "Send the version you read."),
-		late,
-		away,
-		noRoute(),
-		&statusFault{status: 405, code: codeMethod, detail: "Allow names them.", allow: "GET, HEAD"},
-		contentFault("text/plain"),
-		badParameter("cursor", "This is not a cursor of this list."),
-		fmt.Errorf("lock order: %w", context.DeadlineExceeded),
-		errors.New("ERROR: duplicate key value violates unique constraint (SQLSTATE 23505)"),
-	} {
-		p, hidden := problemOf(fmt.Errorf("wrapped: %w", err), "01900000-0000-7000-8000-00000000beef")
-		a, err := p.answer()
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&out, "%d hidden=%t", a.Status, hidden)
-		for _, h := range []string{"Content-Type", "Retry-After", "Allow", "WWW-Authenticate"} {
-			if v, ok := a.Header[h]; ok {
-				fmt.Fprintf(&out, " %s=%s", h, v)
-			}
-		}
-		fmt.Fprintf(&out, "\n%s\n\n", a.Body)
-	}
-	golden(t, "testdata/problems.txt", []byte(out.String()))
-}
-
-func TestEveryKindHasItsStatus(t *testing.T) {
-	t.Parallel()
-	want := map[fault.Kind]int{
-		fault.KindInvalid: 422, fault.KindMalformed: 400, fault.KindUnauthenticated: 401, fault.KindForbidden: 403, fault.KindNotFound: 404, fault.KindConflict: 409,
-		fault.KindPrecondition: 412, fault.KindPreconditionMissing: 428, fault.KindTooMany: 429, fault.KindUnavailable: 503,
-	}
-	if diff := cmp.Diff(want, statuses); diff != "" {
-		t.Errorf("statuses (-want +got):\n%s", diff)
 	}
 }
 
@@ -150,7 +94,7 @@ func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
 
 func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 	t.Parallel()
-	k := newKit(t)
+	k := newKit(t, func(c *Config) { c.HTTPS = true })
 	for _, path := range []string{orderPath, "/v1/orders/" + absent, "/nowhere", "/healthz", "/docs", "/openapi.json"} {
 		h := k.do("GET", path, "").Header()
 		for name, want := range map[string]string{
@@ -160,12 +104,19 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 				t.Errorf("%s: %s = %q, want %q", path, name, h.Get(name), want)
 			}
 		}
-		if !strings.HasPrefix(h.Get("Strict-Transport-Security"), "max-age=") || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'") {
+		if h.Get("Strict-Transport-Security") != "max-age=63072000; includeSubDomains" || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'") {
 			t.Errorf("%s: headers = %v", path, h)
 		}
 		public := path == "/docs" || path == "/openapi.json"
 		if got := h.Get("Cache-Control"); public == (got == "no-store") {
 			t.Errorf("%s: Cache-Control = %q", path, got)
 		}
+	}
+}
+
+func TestHSTSIsSentOnlyWhereClientsComeOverHTTPS(t *testing.T) {
+	t.Parallel()
+	if got := newKit(t).do("GET", "/healthz", "").Header().Get("Strict-Transport-Security"); got != "" {
+		t.Errorf("over plain http: %q", got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,16 +12,17 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
 //go:embed static/docs.html static/docs.js static/swagger-ui.css static/swagger-ui-bundle.js
 var static embed.FS
 
 // docsPolicy lets the page show the little pictures that its style sheet carries.
-const docsPolicy = contentPolicy + "; img-src 'self' data:"
+const docsPolicy = httpkit.ContentPolicy + "; img-src 'self' data:"
 
 // publicRoutes are all that answers without a key: health, the documents about the API, and the payment
-// providers' signed webhook.
+// providers' webhook, which is signed.
 func (s *server) publicRoutes() {
 	s.public("/healthz", "healthz", "Is the process alive?", "Asks nobody else.", func(w http.ResponseWriter, _ *http.Request) error {
 		return writeJSON(w, map[string]string{"status": "ok"})
@@ -37,7 +37,7 @@ func (s *server) publicRoutes() {
 		return s.writeReady(w)
 	})
 	s.public("/openapi.json", "openapi", "This document", "OpenAPI 3.1.", func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("Content-Type", applicationJSON)
+		w.Header().Set("Content-Type", httpkit.MediaJSON)
 		return s.serveFile(w, r, s.openapi)
 	})
 	s.public("/docs", "docs", "This document, to read and try", "Works offline.", s.docs("docs.html", "text/html; charset=utf-8"))
@@ -87,11 +87,11 @@ func (s *server) serveFile(w http.ResponseWriter, r *http.Request, content []byt
 }
 
 func writeJSON(w http.ResponseWriter, v any) error {
-	b, err := encodeJSON(v)
+	b, err := httpkit.EncodeJSON(v)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", applicationJSON)
+	w.Header().Set("Content-Type", httpkit.MediaJSON)
 	_, _ = w.Write(b) // the client may be gone
 	return nil
 }
@@ -146,9 +146,9 @@ func (s *server) schemaRoute() {
 func (s *server) webhookRoute() {
 	const path = "/v1/payments/webhook/{provider}"
 	s.bare(http.MethodPost, path, func(w http.ResponseWriter, r *http.Request) error {
-		raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+		raw, err := httpkit.ReadBody(w, r)
 		if err != nil {
-			return bodyFault(err)
+			return err
 		}
 		if err := s.useCases.ReceivePaymentWebhook(r.Context(), r.PathValue("provider"), r.Header, raw); err != nil {
 			return err
@@ -160,7 +160,7 @@ func (s *server) webhookRoute() {
 		Method: http.MethodPost, Path: path, OperationID: "receive-payment-webhook", Tags: []string{"payments"}, Summary: "A payment provider's message", Security: []map[string][]string{},
 		Description: "Signed in the provider's own scheme over the raw body, at most five minutes old. Stored once by its event id and processed afterwards; repeat it until it is answered with 204.",
 		Parameters:  []*huma.Param{{Name: "provider", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}, Example: "demo"}},
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{applicationJSON: {Schema: &huma.Schema{Description: "As the provider defines it."}, Example: s.examples["receive-payment-webhook"].Request}}},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{httpkit.MediaJSON: {Schema: &huma.Schema{Description: "As the provider defines it."}, Example: s.examples["receive-payment-webhook"].Request}}},
 		Responses:   map[string]*huma.Response{"204": {Description: "Stored"}, "401": {Description: "The signature does not hold"}, "404": {Description: "No such provider"}, "413": {Description: "Too large"}, "503": {Description: "Repeat it later"}},
 	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 	"github.com/platforma-cloud/orders/internal/world"
@@ -33,12 +34,12 @@ const noID = "01900000-0000-7000-8000-00000000dead"
 func openAPI(t *testing.T, opts ...world.Option) *real {
 	t.Helper()
 	r := &real{T: t, World: world.New(t, opts...)}
-	r.api = r.handler(httpapi.Limits{})
+	r.api = r.handler(httpkit.Limits{})
 	return r
 }
 
 // handler serves the world's verbs. Request ids are counted, so that they differ.
-func (r *real) handler(limits httpapi.Limits) http.Handler {
+func (r *real) handler(limits httpkit.Limits) http.Handler {
 	var n atomic.Int64
 	return httpapi.New(r.Verbs.API, httpapi.Config{
 		Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), Limits: limits,

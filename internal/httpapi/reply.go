@@ -2,9 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
 // route describes one operation beyond what its types say.
@@ -61,7 +60,8 @@ type sent struct {
 func sendAnswer(a app.Answer) *sent {
 	return &sent{
 		Status: a.Status, ContentType: a.Header["Content-Type"], ETag: a.Header["ETag"], Location: a.Header["Location"], Link: a.Header["Link"],
-		RetryAfter: a.Header["Retry-After"], Challenge: a.Header["WWW-Authenticate"], Body: a.Body,
+		RetryAfter: a.Header["Retry-After"], Challenge: a.Header["WWW-Authenticate"],
+		Replayed: a.Header[httpkit.HeaderReplayed], Body: a.Body,
 	}
 }
 
@@ -74,53 +74,25 @@ func serve[I, R, T any](s *server, rt route, call func(ctx context.Context, c ap
 	huma.Register(s.api, op, func(ctx context.Context, in *I) (*sent, error) {
 		req := requestFrom(ctx)
 		c := req.caller
+		exchange := httpkit.Exchange[R]{
+			Show:   func(result R) (app.Answer, error) { return render(req, &rt, show(c, result)) },
+			Refuse: func(err error) (app.Answer, error) { return s.problem(req, err) },
+		}
 		if c.Key != nil {
-			c.Key.Encode = func(result any, verdict error) (app.Answer, error) {
-				if verdict != nil {
-					return s.problem(req, verdict)
-				}
-				r, ok := result.(R)
-				if !ok {
-					return app.Answer{}, fmt.Errorf("%s: result is a %T", rt.ID, result)
-				}
-				return render(req, &rt, show(c, toKeep(r)))
-			}
+			c.Key.Encode = exchange.Encode
 		}
-		result, err := call(ctx, c, in)
-		var replayed *app.Replayed
-		if errors.As(err, &replayed) {
-			out := sendAnswer(replayed.Answer)
-			out.Replayed = "true"
-			return out, nil
-		}
-		var a app.Answer
-		if err != nil {
-			a, err = s.problem(req, err)
-		} else {
-			a, err = render(req, &rt, show(c, result))
-		}
-		if err != nil {
-			a, err = s.problem(req, err)
-		}
+		a, err := exchange.Answer(call(ctx, c, in))
 		return sendAnswer(a), err
 	})
 }
 
-// toKeep is a result without what its answer shows only once.
-func toKeep[R any](result R) R {
-	if once, ok := any(result).(interface{ Kept() R }); ok {
-		return once.Kept()
-	}
-	return result
-}
-
 // render writes an answer as it is sent, and as an idempotency key keeps it.
 func render[T any](req *request, rt *route, r reply[T]) (app.Answer, error) {
-	body, err := encodeJSON(r.Body)
+	body, err := httpkit.EncodeJSON(r.Body)
 	if err != nil {
 		return app.Answer{}, fmt.Errorf("encode the answer of %s: %w", rt.ID, err)
 	}
-	h := map[string]string{"Content-Type": applicationJSON}
+	h := map[string]string{"Content-Type": httpkit.MediaJSON}
 	if r.ETag != "" {
 		h["ETag"] = r.ETag
 	}
@@ -140,13 +112,9 @@ func nextPage(u *url.URL, cursor string) string {
 	return u.EscapedPath() + "?" + q.Encode()
 }
 
-// problem renders an error of a verb; what must not be shown is logged here, once.
+// problem renders an error; what must not be shown is logged here, once.
 func (s *server) problem(req *request, err error) (app.Answer, error) {
-	p, hidden := problemOf(err, req.id)
-	if hidden {
-		s.cfg.Log.LogAttrs(req.http.Context(), slog.LevelError, "request failed", req.attrs(slog.Any("error", err))...)
-	}
-	return p.answer()
+	return httpkit.Refusal(req.http.Context(), s.cfg.Log, err, req.attrs()...)
 }
 
 // operation is the OpenAPI side of a route.
@@ -160,7 +128,7 @@ func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 	}
 	if e := s.examples[rt.ID]; e.Request != nil {
 		// The library adds the schema of the body to it.
-		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{applicationJSON: {Example: e.Request}}}
+		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{httpkit.MediaJSON: {Example: e.Request}}}
 	}
 	ok := &huma.Response{Description: http.StatusText(rt.Status), Headers: map[string]*huma.Param{}}
 	if answer != nil {
@@ -168,7 +136,7 @@ func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 		if e := s.examples[rt.ID]; e.Response != nil {
 			media.Example = e.Response
 		}
-		ok.Content = map[string]*huma.MediaType{applicationJSON: media}
+		ok.Content = map[string]*huma.MediaType{httpkit.MediaJSON: media}
 	}
 	op.Responses[strconv.Itoa(rt.Status)] = ok
 	if rt.Key {
@@ -183,7 +151,7 @@ func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 	}
 	fault := schemas.Schema(reflect.TypeFor[problem](), true, "")
 	for _, status := range rt.statuses() {
-		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{problemJSON: {Schema: fault}}}
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{httpkit.MediaProblem: {Schema: fault}}}
 	}
 	return op
 }
@@ -238,14 +206,7 @@ func limitOf(asked int) int {
 
 // badParameter is a fault of a query parameter.
 func badParameter(name, message string, allowed ...any) error {
-	return &parameterError{name, fault.Violation{Code: "wrong-format", Message: message, Allowed: allowed}}
+	return &httpkit.ParameterError{
+		Name: name, Violation: fault.Violation{Code: "wrong-format", Message: message, Allowed: allowed},
+	}
 }
-
-// parameterError carries a fault that has no pointer, because it is not in the body.
-type parameterError struct {
-	name string
-	v    fault.Violation
-}
-
-// Error is the fault's message.
-func (e *parameterError) Error() string { return e.name + ": " + e.v.Message }

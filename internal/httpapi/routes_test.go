@@ -11,6 +11,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
 // operations lists what the router serves, as "METHOD path".
@@ -31,7 +33,7 @@ func concrete(path string) string {
 	return strings.NewReplacer("{id}", theOrder.String(), "{item}", theItem.String(), "{delivery}", theItem.String(), "{product}", "vps", "{provider}", "demo").Replace(path)
 }
 
-// The routes, written by hand: public routes answer without a key, keyed ones take an Idempotency-Key.
+// Every route, written by hand: public routes answer without a key, keyed ones take an Idempotency-Key.
 var wantRoutes = map[string]struct{ public, keyed, versioned bool }{
 	"GET /v1/catalog":                                     {},
 	"GET /v1/catalog/{product}":                           {},
@@ -156,7 +158,7 @@ func validBody(k *kit, op *huma.Operation) string {
 	if op.RequestBody == nil {
 		return ""
 	}
-	media := op.RequestBody.Content[applicationJSON]
+	media := op.RequestBody.Content[httpkit.MediaJSON]
 	if media.Example == nil {
 		return ""
 	}
@@ -211,7 +213,7 @@ func TestNoMangledRequestMakesAServerError(t *testing.T) {
 	bodies := []string{
 		"", "{}", "null", "[]", "0", `"x"`, "{", `{"version":1.5}`, `{"version":"x"}`, `{"reason":7}`, `{"reason":"` + strings.Repeat("a", 501) + `"}`, `{"items":{}}`, `{"items":[[]]}`,
 		`{"amount":{"amount":1,"currency":"EUR"}}`, `{"reference":"","amount":{}}`, `{"paid_at":"yesterday","reference":"r","amount":{"amount":"1","currency":"EUR"}}`, `{"public_key":""}`,
-		`{"order":"x"}`, `{"name":1}`, "\xff\xfe", strings.Repeat("[", 5000), strings.Repeat(" ", MaxBody+1), `{"a":"` + strings.Repeat("b", MaxBody) + `"}`,
+		`{"order":"x"}`, `{"name":1}`, "\xff\xfe", strings.Repeat("[", 5000), strings.Repeat(" ", httpkit.MaxBody+1), `{"a":"` + strings.Repeat("b", httpkit.MaxBody) + `"}`,
 	}
 	ids := []string{theOrder.String(), absent, "x", "%00", "..%2f", strings.Repeat("9", 400), "%F0%28%8C%28"}
 	documented := map[int]bool{200: true, 201: true, 204: true, 400: true, 404: true, 409: true, 412: true, 413: true, 415: true, 422: true, 428: true}
@@ -232,7 +234,7 @@ func TestNoMangledRequestMakesAServerError(t *testing.T) {
 				if !documented[w.Code] {
 					t.Errorf("%s %s with %.60q answered %d: %s", method, p, body, w.Code, w.Body)
 				}
-				if ct := w.Header().Get("Content-Type"); w.Code >= 400 && ct != problemJSON {
+				if ct := w.Header().Get("Content-Type"); w.Code >= 400 && ct != httpkit.MediaProblem {
 					t.Errorf("%s %s with %.60q answered %s", method, p, body, ct)
 				}
 			}
@@ -256,8 +258,8 @@ func TestWebhookTakesRawBytesWithoutAKey(t *testing.T) {
 	if in := k.fake.Last().In; in != "demo:not json at all \xff" {
 		t.Errorf("verb got %q", in)
 	}
-	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", strings.Repeat("a", MaxBody+1), "Authorization", ""), 413, "body-too-large")
-	k.fake.Break("ReceivePaymentWebhook", unauthenticated())
+	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", strings.Repeat("a", httpkit.MaxBody+1), "Authorization", ""), 413, "body-too-large")
+	k.fake.Break("ReceivePaymentWebhook", httpkit.Unauthenticated())
 	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", "x", "Authorization", ""), 401, "unauthenticated")
 }
 

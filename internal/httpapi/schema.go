@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/id"
 )
 
@@ -58,7 +59,7 @@ func (c *checker) value(s *huma.Schema, v any, at string) {
 	case huma.TypeInteger:
 		c.integer(s, v, at)
 	case huma.TypeNumber:
-		if _, ok := v.(number); !ok {
+		if _, ok := v.(httpkit.Number); !ok {
 			c.wrongType(s, at)
 		}
 	case huma.TypeBoolean:
@@ -178,7 +179,7 @@ func isID(s string) bool {
 
 // integer takes digits with at most a sign: a float where an integer belongs is a fault, however whole.
 func (c *checker) integer(s *huma.Schema, v any, at string) {
-	n, ok := v.(number)
+	n, ok := v.(httpkit.Number)
 	if !ok {
 		c.wrongType(s, at)
 		return

@@ -10,6 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
@@ -65,10 +66,10 @@ type quoteBody struct {
 }
 
 type quoteView struct {
-	Totals totalsView     `json:"totals"`
-	Items  []priceView    `json:"items" nullable:"false" doc:"In the order asked for."`
-	FX     *fxView        `json:"fx" doc:"The exchange rate used; null when the currency is EUR."`
-	Faults []problemFault `json:"faults" nullable:"false" doc:"Everything that ordering this would be refused for."`
+	Totals totalsView             `json:"totals"`
+	Items  []priceView            `json:"items" nullable:"false" doc:"In the order asked for."`
+	FX     *fxView                `json:"fx" doc:"The exchange rate used; null when the currency is EUR."`
+	Faults []httpkit.ProblemFault `json:"faults" nullable:"false" doc:"Everything that ordering this would be refused for."`
 }
 
 // TransformSchema documents what may be null.

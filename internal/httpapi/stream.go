@@ -11,6 +11,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
@@ -38,11 +39,11 @@ func (s *server) streamRoute() {
 		req := requestFrom(ctx)
 		st, err := s.openStream(ctx, req, in)
 		if err != nil {
-			p, hidden := problemOf(err, req.id)
+			p, hidden := httpkit.ProblemOf(err, req.id)
 			if hidden {
 				s.cfg.Log.ErrorContext(ctx, "open stream", "request_id", req.id, "error", err)
 			}
-			return nil, p
+			return nil, (*problem)(p)
 		}
 		return &streamOutput{Body: func(hc huma.Context) {
 			_, w := humago.Unwrap(hc)
@@ -121,7 +122,7 @@ func (st *stream) run(ctx context.Context, w http.ResponseWriter) {
 // look sends every event after the last one sent. The verb checks each time whose order it is.
 func (st *stream) look(ctx context.Context, out *streamWriter) bool {
 	for {
-		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		ctx, cancel := context.WithTimeout(ctx, httpkit.RequestTimeout)
 		records, err := st.s.useCases.OrderEvents(ctx, st.req.caller, st.order, st.after, streamPage)
 		cancel()
 		if f := fault.Of(err); err != nil && (f == nil || f.Kind == fault.KindUnavailable) {
@@ -134,7 +135,7 @@ func (st *stream) look(ctx context.Context, out *streamWriter) bool {
 			return false
 		}
 		for _, r := range records {
-			data, err := encodeJSON(viewEvent(r))
+			data, err := httpkit.EncodeJSON(viewEvent(r))
 			if err != nil {
 				st.s.cfg.Log.ErrorContext(ctx, "encode event", "request_id", st.req.id, "order", st.order.String(), "seq", r.Seq, "error", err)
 				return false
@@ -153,7 +154,7 @@ func (st *stream) look(ctx context.Context, out *streamWriter) bool {
 // mayStay asks again whether the key still stands for the same member of the same tenant, and the order
 // is still theirs to see.
 func (st *stream) mayStay(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, httpkit.RequestTimeout)
 	defer cancel()
 	actor, err := st.s.useCases.Authenticate(ctx, st.req.bearer)
 	if err != nil {
@@ -178,7 +179,7 @@ type streamWriter struct {
 
 func (o *streamWriter) send(text string) bool {
 	// A writer without deadlines or flushing (a test's) is written to all the same.
-	_ = o.control.SetWriteDeadline(o.now().Add(WriteTimeout))
+	_ = o.control.SetWriteDeadline(o.now().Add(httpkit.WriteTimeout))
 	if _, err := o.w.Write([]byte(text)); err != nil {
 		return false
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
 const goodItem = `{"product":"vps","plan":"core","region":"lj-1","billing_cycle":"monthly","configuration":{"os_image":"debian-12"}}`
@@ -140,7 +142,7 @@ func TestMoreThanAHundredItemsAreRefusedAndAHundredAreNot(t *testing.T) {
 func TestBodyBeyond64KiBIs413AndExactly64KiBIsRead(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	padded := `{"external_id":"a"` + strings.Repeat(" ", MaxBody-len(`{"external_id":"a"}`)) + `}`
+	padded := `{"external_id":"a"` + strings.Repeat(" ", httpkit.MaxBody-len(`{"external_id":"a"}`)) + `}`
 	if w := k.do("POST", "/v1/orders", padded); w.Code != 201 {
 		t.Errorf("%d bytes answered %d", len(padded), w.Code)
 	}
@@ -213,20 +215,4 @@ func TestQueryIsCheckedAsStrictlyAsABody(t *testing.T) {
 	if len(p.Errors) != 1 || p.Errors[0].Code != "unknown-parameter" {
 		t.Errorf("errors = %+v", p.Errors)
 	}
-}
-
-func FuzzParseJSONNeverPanicsAndWhatItTakesTheDecoderTakes(f *testing.F) {
-	for _, s := range []string{`{}`, `[1,"a",{"b":null}]`, `{"a":1,"a":2}`, "\xff", `"\u0000"`, `1e400`, strings.Repeat("[", 50), `{"a":{"b":[true,false]}} `} {
-		f.Add([]byte(s))
-	}
-	format := jsonFormat()
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		if _, err := parseJSON(raw); err != nil {
-			return
-		}
-		var v any
-		if err := format.Unmarshal(raw, &v); err != nil && !strings.Contains(err.Error(), "float64") {
-			t.Errorf("parseJSON took what the decoder refuses: %q: %v", raw, err)
-		}
-	})
 }

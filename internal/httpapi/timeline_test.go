@@ -51,3 +51,15 @@ func TestSagaLaysLinesOutAsStepsAndAttemptsThereAndBack(t *testing.T) {
 		t.Errorf("saga (-want +got):\n%s", diff)
 	}
 }
+
+func FuzzParseSeqTakesOneSpellingOfANumber(f *testing.F) {
+	for _, s := range []string{"", "0", "12", "007", "-1", "+1", "99999999999999", "1e3", " 1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, ok := parseSeq(s)
+		if ok && (n < 0 || s != "" && (s[0] < '0' || s[0] > '9' || len(s) > 1 && s[0] == '0')) {
+			t.Errorf("parseSeq(%q) = %d", s, n)
+		}
+	})
+}

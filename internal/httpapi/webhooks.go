@@ -9,6 +9,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
@@ -76,7 +77,7 @@ func viewWebhook(e app.Endpoint) webhookView {
 }
 
 func showWebhook(_ app.Caller, e app.Endpoint) reply[webhookView] {
-	return reply[webhookView]{Body: viewWebhook(e), ETag: etag(e.Version)}
+	return reply[webhookView]{Body: viewWebhook(e), ETag: httpkit.ETag(e.Version)}
 }
 
 // Webhook embeds what is shown of a webhook: the library only sees what is embedded under an exported
@@ -91,7 +92,7 @@ type issuedView struct {
 }
 
 func showIssued(_ app.Caller, i app.IssuedSecret) reply[issuedView] {
-	return reply[issuedView]{Body: issuedView{Webhook: viewWebhook(i.Endpoint), Secret: orNull(i.Secret), AlreadyShown: i.Secret == ""}, ETag: etag(i.Version), Location: "/v1/webhooks/" + i.ID.String()}
+	return reply[issuedView]{Body: issuedView{Webhook: viewWebhook(i.Endpoint), Secret: orNull(i.Secret), AlreadyShown: i.Secret == ""}, ETag: httpkit.ETag(i.Version), Location: "/v1/webhooks/" + i.ID.String()}
 }
 
 // postingView is one event on its way to one webhook.

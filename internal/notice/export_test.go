@@ -1,5 +1,7 @@
 package notice
 
+import "github.com/platforma-cloud/orders/internal/brand"
+
 // Texts lists every text by key and language, those that depend on a number in all their forms.
 func Texts() map[Key]map[Language][]string {
 	all := map[Key]map[Language][]string{}
@@ -25,7 +27,7 @@ var Moment = Reader.moment
 // Colours are the brand's, as they stand in HTML, and their contrast.
 func (b Brand) Colours() (surface, text string, ratio float64) {
 	s, t := b.colours()
-	return s.String(), t.String(), contrast(s, t)
+	return s.String(), t.String(), brand.Contrast(s, t)
 }
 
 // Plain and Short clean what somebody typed.

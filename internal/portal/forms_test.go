@@ -550,8 +550,8 @@ func TestRedeliveryBeyondItsLimitSaysWhen(t *testing.T) {
 	if diff := cmp.Diff([]int{303, 303, 303, 429}, statuses); diff != "" {
 		t.Errorf("four in a row (-want +got):\n%s", diff)
 	}
-	if got := ana.post(action, nil).header.Get("Retry-After"); got != "3601" {
-		t.Errorf("Retry-After %q, want 3601", got)
+	if got := ana.post(action, nil).header.Get("Retry-After"); got != "3600" {
+		t.Errorf("Retry-After %q, want 3600", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/order"
 )
@@ -140,7 +141,7 @@ func (p *Portal) decided(w http.ResponseWriter, r *http.Request, v *visit, form 
 		if len(f.Violations) > 0 {
 			faults = messages(f.Violations)
 		}
-		return p.showLetter(w, r, v, statuses[f.Kind], form, faults)
+		return p.showLetter(w, r, v, httpkit.Status(f.Kind), form, faults)
 	}
 	if err != nil {
 		return err

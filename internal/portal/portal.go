@@ -6,16 +6,15 @@ package portal
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -67,7 +66,8 @@ type Portal struct {
 	cfg      Config
 	sessions *scs.SessionManager
 	assets   *assets
-	gate     *gate
+	front    httpkit.Front
+	signIns  *httpkit.Throttle
 
 	mu     sync.Mutex // guards brands
 	brands map[tenant.ID]cachedBrand
@@ -94,7 +94,11 @@ func New(useCases UseCases, cfg Config) http.Handler {
 	if cfg.Sessions == nil {
 		cfg.Sessions = NewMemorySessions(cfg.Now)
 	}
-	p := &Portal{useCases: useCases, cfg: cfg, assets: loadAssets(), gate: newGate(cfg.Now), brands: map[tenant.ID]cachedBrand{}}
+	p := &Portal{
+		useCases: useCases, cfg: cfg, assets: loadAssets(), brands: map[tenant.ID]cachedBrand{},
+		front:   httpkit.Front{NewRequestID: cfg.RequestID, HTTPS: cfg.Secure},
+		signIns: httpkit.NewThrottle(httpkit.DefaultLimits().FailedKeys), // a sign-in shows a key, as a call does
+	}
 	p.sessions = newSessions(cfg)
 	p.sessions.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) { p.fail(w, r, nil, err) }
 	return p.handler()
@@ -112,7 +116,7 @@ func (p *Portal) handler() http.Handler {
 		all.Handle(pattern, forgery.Handler(p.loadSession(quiet)))
 	}
 	all.Handle("/", forgery.Handler(p.sessions.LoadAndSave(pages)))
-	return p.headers(all)
+	return p.first(all)
 }
 
 // quietRoutes read the session and never write it: they run beside a page's own requests, and saving
@@ -198,48 +202,21 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 	page("/", "", func(http.ResponseWriter, *http.Request, *visit) error { return errNoPage })
 }
 
-// policy allows what this origin serves and nothing else: no inline script or style, no frame, no
-// other origin.
-const policy = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
-
-func (p *Portal) headers(next http.Handler) http.Handler {
+// first is what every request passes before the routes: its id, the headers of its answer, the bound of its
+// body. A panic is answered like any internal error, unless the answer was begun.
+func (p *Portal) first(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		if p.cfg.Secure {
-			h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-		}
-		r.Header.Del(requestID) // what a client calls itself is not what we log
-		if p.cfg.RequestID != nil {
-			r.Header.Set(requestID, p.cfg.RequestID())
-			h.Set(requestID, r.Header.Get(requestID))
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		defer p.recovered(w, r)
-		next.ServeHTTP(w, r)
+		out, r := p.front.Begin(w, r)
+		r.Body = http.MaxBytesReader(w, r.Body, httpkit.MaxBody)
+		defer httpkit.Recover(func(cause httpkit.Panic) {
+			attrs := append(cause.Attrs(), slog.String("path", r.URL.Path))
+			p.cfg.Log.LogAttrs(r.Context(), slog.LevelError, "portal panicked", attrs...)
+			if out.Status() == 0 {
+				p.fail(out, r, nil, errPanic)
+			}
+		})
+		next.ServeHTTP(out, r)
 	})
 }
 
-const requestID = "X-Request-Id"
-
-// recovered answers a panic like any internal error: its value may hold anything, so only its type
-// and the stack are logged.
-func (p *Portal) recovered(w http.ResponseWriter, r *http.Request) {
-	value := recover()
-	if value == nil {
-		return
-	}
-	if value == http.ErrAbortHandler { //nolint:errorlint // the value itself is the signal
-		panic(value)
-	}
-	p.cfg.Log.ErrorContext(r.Context(), "portal panicked", "path", r.URL.Path, "type", fmt.Sprintf("%T", value), "stack", string(debug.Stack()))
-	p.fail(w, r, nil, errPanic)
-}
-
 var errPanic = errors.New("panic in a page")
-
-// maxForm is the largest form taken: as a body of the API.
-const maxForm = 64 << 10

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/a-h/templ"
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -143,12 +145,6 @@ type trouble struct {
 	Request string
 }
 
-// statuses is how a fault's kind is answered.
-var statuses = map[fault.Kind]int{
-	fault.KindInvalid: 422, fault.KindMalformed: 400, fault.KindUnauthenticated: 401, fault.KindForbidden: 403, fault.KindNotFound: 404,
-	fault.KindConflict: 409, fault.KindPrecondition: 412, fault.KindPreconditionMissing: 428, fault.KindTooMany: 429, fault.KindUnavailable: 503,
-}
-
 var troubleTitles = map[int]string{
 	400: "That could not be read", 401: "Please sign in", 403: "This is not yours to do", 404: "Nothing here", 409: "The order has moved on",
 	412: "The order has moved on", 413: "That is too large", 422: "That cannot be done as asked", 428: "That could not be read", 429: "Too often", 500: "Our fault", 503: "Not right now",
@@ -175,8 +171,10 @@ func (p *Portal) fail(w http.ResponseWriter, r *http.Request, v *visit, err erro
 	if t.Status >= http.StatusInternalServerError {
 		p.cfg.Log.ErrorContext(r.Context(), "portal page failed", "path", r.URL.Path, "request_id", t.Request, "error", err)
 	}
-	if f := fault.Of(err); f != nil && f.After > 0 {
-		w.Header().Set("Retry-After", fmt.Sprint(int(f.After.Seconds())+1))
+	if f := fault.Of(err); f != nil {
+		if seconds := httpkit.RetryAfter(f); seconds > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		}
 	}
 	if err := p.show(w, r, t.Status, problemPage(p.chromeOfTrouble(r, v, t), t)); err != nil {
 		p.cfg.Log.ErrorContext(r.Context(), "portal could not answer", "path", r.URL.Path, "error", err)
@@ -191,9 +189,9 @@ func (p *Portal) chromeOfTrouble(r *http.Request, v *visit, t trouble) chrome {
 }
 
 func (p *Portal) troubleOf(r *http.Request, err error) trouble {
-	t := trouble{Status: http.StatusInternalServerError, Request: r.Header.Get(requestID), Back: "/", BackTo: "Start page"}
+	t := trouble{Status: http.StatusInternalServerError, Request: httpkit.RequestID(r.Context()), Back: "/", BackTo: "Start page"}
 	if f := fault.Of(err); f != nil {
-		t.Status, t.Detail, t.Faults = statuses[f.Kind], f.Detail, f.Violations
+		t.Status, t.Detail, t.Faults = httpkit.Status(f.Kind), f.Detail, f.Violations
 		if len(f.Violations) > 0 {
 			t.Detail = ""
 		}

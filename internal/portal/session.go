@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
@@ -146,7 +146,7 @@ func (p *Portal) visitor(r *http.Request) (*visit, error) {
 		Tenant: t, Kind: tenant.KindMember, Member: m, Role: tenant.Role(p.sessions.GetInt(ctx, keyRole)),
 		Scopes: strings.Fields(p.sessions.GetString(ctx, keyScopes)),
 	}
-	v := &visit{Caller: app.Caller{Actor: a, RequestID: r.Header.Get(requestID)}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
+	v := &visit{Caller: app.Caller{Actor: a, RequestID: httpkit.RequestID(ctx)}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
 	v.me, err = p.useCases.Me(ctx, v.Caller)
 	if f := fault.Of(err); f != nil && (f.Kind == fault.KindNotFound || f.Kind == fault.KindUnauthenticated) {
 		return nil, p.sessions.Destroy(ctx)
@@ -165,61 +165,4 @@ func (v *visit) fresh() bool { return v.now.Sub(v.since) <= freshFor }
 // flash says a sentence on the next page.
 func (p *Portal) flash(r *http.Request, sentence string) {
 	p.sessions.Put(r.Context(), keyFlash, sentence)
-}
-
-// gate counts failed sign-ins by address: ten a minute.
-type gate struct {
-	now func() time.Time
-
-	mu     sync.Mutex // guards failed
-	failed map[string][]time.Time
-}
-
-const (
-	maxFailed    = 10
-	failedWindow = time.Minute
-)
-
-func newGate(now func() time.Time) *gate { return &gate{now: now, failed: map[string][]time.Time{}} }
-
-// shut tells how long an address has to wait; 0 when it may try.
-func (g *gate) shut(r *http.Request) time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	recent := g.recent(address(r))
-	if len(recent) < maxFailed {
-		return 0
-	}
-	return failedWindow - g.now().Sub(recent[0])
-}
-
-// note a failed attempt.
-func (g *gate) note(r *http.Request) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for a := range g.failed {
-		if g.recent(a) == nil {
-			delete(g.failed, a)
-		}
-	}
-	a := address(r)
-	g.failed[a] = append(g.recent(a), g.now())
-}
-
-func (g *gate) recent(a string) []time.Time {
-	var recent []time.Time
-	for _, t := range g.failed[a] {
-		if g.now().Sub(t) < failedWindow {
-			recent = append(recent, t)
-		}
-	}
-	return recent
-}
-
-func address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }

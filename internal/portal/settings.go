@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/brand"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/notice"
@@ -85,17 +86,18 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *visit) e
 
 // brandFault says why two colours cannot be a brand, and the nearest that could; "" when they can, or
 // when none is set.
-func brandFault(brand, contrast string) string {
-	if brand == "" && contrast == "" {
+func brandFault(color, contrast string) string {
+	if color == "" && contrast == "" {
 		return ""
 	}
-	b, ok := parseColour(brand)
-	c, ok2 := parseColour(contrast)
+	b, ok := brand.Parse(color)
+	c, ok2 := brand.Parse(contrast)
 	if !ok || !ok2 {
 		return "Write both brand colours as #rrggbb, or leave both empty."
 	}
-	if ratio := contrastOf(b, c); ratio < minContrast {
-		return fmt.Sprintf("Text in %s on %s has a contrast of %.1f to 1 and could not be read by everybody; 4.5 is the least. The nearest brand colour that passes is %s.", c, b, ratio, nearestReadable(b, c))
+	if !brand.Readable(b, c) {
+		return fmt.Sprintf("Text in %s on %s has a contrast of %.1f to 1 and could not be read by everybody; "+
+			"4.5 is the least. The nearest brand colour that passes is %s.", c, b, brand.Contrast(b, c), brand.NearestReadable(b, c))
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -73,8 +74,10 @@ func (p *Portal) signIn(w http.ResponseWriter, r *http.Request) error {
 
 // identify finds out who sent the form. A wrong key counts against its address.
 func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
-	if wait := p.gate.shut(r); wait > 0 {
-		e := fault.New(fault.KindTooMany, "too-many-sign-ins", "Ten attempts failed within a minute. Wait a minute, then try again.")
+	addr, now := httpkit.ClientAddress(r), p.cfg.Now()
+	if wait := p.signIns.Wait(addr, now); wait > 0 {
+		e := fault.New(fault.KindTooMany, "too-many-sign-ins",
+			"Too many attempts failed within a minute. Wait a minute, then try again.")
 		e.After = wait
 		return tenant.Actor{}, e
 	}
@@ -87,12 +90,12 @@ func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
 	}
 	key := strings.TrimSpace(r.PostForm.Get("key"))
 	if key == "" {
-		p.gate.note(r)
+		p.signIns.Fail(addr, now)
 		return tenant.Actor{}, errUnknownKey
 	}
 	actor, err := p.useCases.Authenticate(r.Context(), key)
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindUnauthenticated {
-		p.gate.note(r)
+		p.signIns.Fail(addr, now)
 		return tenant.Actor{}, errUnknownKey
 	}
 	return actor, err

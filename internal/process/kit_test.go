@@ -14,7 +14,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/event"
-	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
 	"github.com/platforma-cloud/orders/internal/mail"
@@ -67,7 +67,7 @@ func newRig(t *testing.T, speed int) *rig {
 		Providers: map[string]provider.Provider{"sim": r.sim.Provider()}, Payments: map[string]payment.Provider{manual.Name: manual.Provider{}},
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
 		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), PublicURL: "http://portal.example",
-		Limits: httpapi.Limits{Requests: httpapi.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpapi.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
+		Limits: httpkit.Limits{Requests: httpkit.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpkit.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
 		Conns:  4,
 	}
 	return r

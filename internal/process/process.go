@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/httpapi"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/payment"
@@ -77,7 +79,7 @@ type Config struct {
 	Dev       bool
 	DemoUsers []portal.DemoUser // of dev
 	MailURL   string            // of dev: the inbox
-	Limits    httpapi.Limits
+	Limits    httpkit.Limits
 
 	// Fallback is how long work waits for its event (D20); 0 is 30 s.
 	Fallback time.Duration
@@ -302,8 +304,12 @@ func (p *Process) kickAfterCommits() {
 // serve puts the API and the pages behind one handler.
 func (p *Process) serve() {
 	mux := http.NewServeMux()
+	https := strings.HasPrefix(p.cfg.PublicURL, "https://")
 	if db := p.logins[postgres.LoginAPI]; db != nil {
-		api := httpapi.New(p.verbs.API, httpapi.Config{Now: p.cfg.Clock.Now, NewRequestID: requestID, Hub: p.hub, Log: p.cfg.Log, Ready: db.Ping, Degraded: p.degraded, Closing: p.closing, Limits: p.cfg.Limits})
+		api := httpapi.New(p.verbs.API, httpapi.Config{
+			Now: p.cfg.Clock.Now, NewRequestID: requestID, HTTPS: https, Hub: p.hub, Log: p.cfg.Log,
+			Ready: db.Ping, Degraded: p.degraded, Closing: p.closing, Limits: p.cfg.Limits,
+		})
 		for _, at := range []string{"/v1/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/problems/", "/schemas/"} {
 			mux.Handle(at, api)
 		}
@@ -313,7 +319,7 @@ func (p *Process) serve() {
 	if p.verbs.Portal != nil {
 		mux.Handle("/", portal.New(p.verbs.Portal, portal.Config{
 			Dev: p.cfg.Dev, Users: p.cfg.DemoUsers, Methods: methods(p.cfg.Payments), Simulated: p.simulated, Wakes: p.hub,
-			MailURL: p.cfg.MailURL, RequestID: requestID, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Secure: len(p.cfg.PublicURL) > 8 && p.cfg.PublicURL[:8] == "https://",
+			MailURL: p.cfg.MailURL, RequestID: requestID, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Secure: https,
 		}))
 	}
 	p.Handler = mux

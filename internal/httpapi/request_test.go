@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"errors"
-	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
 // hands is a clock that a test moves.
@@ -30,7 +30,7 @@ func (h *hands) forward(d time.Duration) {
 	h.at = h.at.Add(d)
 }
 
-func limited(t *testing.T, l Limits) (*kit, *hands) {
+func limited(t *testing.T, l httpkit.Limits) (*kit, *hands) {
 	t.Helper()
 	clock := &hands{at: now}
 	return newKit(t, func(c *Config) { c.Limits, c.Now = l, clock.now }), clock
@@ -38,7 +38,7 @@ func limited(t *testing.T, l Limits) (*kit, *hands) {
 
 func TestBucketIsEmptiedByItsBurstAndFillsWithTime(t *testing.T) {
 	t.Parallel()
-	k, clock := limited(t, Limits{Requests: Rate{PerSecond: 2, Burst: 3}})
+	k, clock := limited(t, httpkit.Limits{Requests: httpkit.Rate{PerSecond: 2, Burst: 3}})
 	for i := range 3 {
 		if w := k.do("GET", "/v1/me", ""); w.Code != 200 {
 			t.Fatalf("request %d answered %d", i, w.Code)
@@ -64,7 +64,7 @@ func TestBucketIsEmptiedByItsBurstAndFillsWithTime(t *testing.T) {
 
 func TestWritesHaveABucketOfTheirOwnAndQuotesAreReads(t *testing.T) {
 	t.Parallel()
-	k, _ := limited(t, Limits{Requests: Rate{100, 200}, Writes: Rate{1, 2}})
+	k, _ := limited(t, httpkit.Limits{Requests: httpkit.Rate{PerSecond: 100, Burst: 200}, Writes: httpkit.Rate{PerSecond: 1, Burst: 2}})
 	for range 2 {
 		k.do("POST", "/v1/orders", "{}")
 	}
@@ -79,7 +79,7 @@ func TestWritesHaveABucketOfTheirOwnAndQuotesAreReads(t *testing.T) {
 
 func TestTenWrongKeysAMinuteBlockTheirAddressAndNoOther(t *testing.T) {
 	t.Parallel()
-	k, clock := limited(t, DefaultLimits())
+	k, clock := limited(t, httpkit.DefaultLimits())
 	from := func(addr, key string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", "/v1/me", nil)
 		r.RemoteAddr = addr
@@ -106,20 +106,9 @@ func TestTenWrongKeysAMinuteBlockTheirAddressAndNoOther(t *testing.T) {
 	}
 }
 
-func TestAddressOfAHostIsItsNetworkInIPv6(t *testing.T) {
-	t.Parallel()
-	for sent, want := range map[string]string{
-		"192.0.2.7:80": "192.0.2.7", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64", "[2001:db8:1:2:ffff::1]:81": "2001:db8:1:2::/64", "[::ffff:192.0.2.7]:80": "192.0.2.7", "odd": "odd",
-	} {
-		if got := addressOf(&http.Request{RemoteAddr: sent}); got != want {
-			t.Errorf("addressOf(%s) = %s, want %s", sent, got, want)
-		}
-	}
-}
-
 func TestDatabaseAwayWhileAuthenticatingIs503AndNoWrongKey(t *testing.T) {
 	t.Parallel()
-	k, _ := limited(t, Limits{FailedKeys: 1})
+	k, _ := limited(t, httpkit.Limits{FailedKeys: 1})
 	away := fault.New(fault.KindUnavailable, "database-away", "Try again.")
 	k.fake.Break("Authenticate", away)
 	k.wantProblem(k.do("GET", "/v1/me", ""), 503, "database-away")
@@ -128,40 +117,5 @@ func TestDatabaseAwayWhileAuthenticatingIs503AndNoWrongKey(t *testing.T) {
 	k.fake.Mend("Authenticate")
 	if w := k.do("GET", "/v1/me", ""); w.Code != 200 {
 		t.Errorf("answered %d: our own failure was counted as a wrong key", w.Code)
-	}
-}
-
-func TestLimiterForgetsWhoHasRecovered(t *testing.T) {
-	t.Parallel()
-	b := newBuckets[int](Rate{1, 1})
-	for i := range maxTracked {
-		b.take(i, now)
-	}
-	b.take(maxTracked, now.Add(time.Minute))
-	if len(b.held) != 1 {
-		t.Errorf("%d are remembered, want 1", len(b.held))
-	}
-}
-
-func TestLimitsHoldUnderConcurrency(t *testing.T) {
-	t.Parallel()
-	b := newBuckets[string](Rate{1, 50})
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	granted := 0
-	for range 10 {
-		wg.Go(func() {
-			for range 20 {
-				if _, ok := b.take("k", now); ok {
-					mu.Lock()
-					granted++
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if granted != 50 {
-		t.Errorf("%d were let through, want 50", granted)
 	}
 }

@@ -1,0 +1,16 @@
+package httpkit
+
+import (
+	"net/http"
+	"regexp"
+)
+
+var traceparentForm = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// Traceparent takes over the caller's trace when it has the form of W3C Trace Context, version 00.
+func Traceparent(h http.Header) string {
+	if t := h.Get("Traceparent"); traceparentForm.MatchString(t) {
+		return t
+	}
+	return ""
+}
