@@ -16,7 +16,10 @@ type fulfilUnitID = fulfil.UnitID
 
 const (
 	unitColumns = `order_id, id, item_id, payment_id, subject_id, kind, provider, state, step, try, undoing, sent, epoch, next_at, deadline_at, waited_ms, undo_top, cause, progress, detail, claim_part, claim_ref`
-	sqlUnits    = `SELECT ` + unitColumns + ` FROM saga_units WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND kind <> 6 ORDER BY order_id, id` // without webhooks (6): many, and nothing to the order
+	// Webhooks are many, and nothing to the order.
+	sqlUnits = `
+		SELECT ` + unitColumns + ` FROM saga_units
+		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND kind <> ` + taskWebhook + ` ORDER BY order_id, id`
 	// A unit that lives already for the same thing stands for the new one.
 	sqlUnitsInsert = `
 		INSERT INTO saga_units (tenant_id, ` + unitColumns + `)
