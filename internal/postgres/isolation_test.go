@@ -234,8 +234,8 @@ func TestWritingIntoAnotherTenantIsRefused(t *testing.T) {
 		t.Errorf("update of tenant a's order as b: %d rows, %v; want none", tag.RowsAffected(), err)
 	}
 	// A foreign row in a foreign key: the key leads with the tenant, so it is not there.
-	if _, err := attempt(`INSERT INTO saga_units (tenant_id, id, order_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, undo_top, progress, detail)
-		VALUES ($1, gen_random_uuid(), $2, 1, 'x', 0, 0, 0, false, false, 0, 0, 0, 0, '')`, b.ID.String(), o.String()); sqlState(err) != "23503" {
+	if _, err := attempt(`INSERT INTO saga_units (tenant_id, id, order_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, progress, detail)
+		VALUES ($1, gen_random_uuid(), $2, 1, 'x', 0, 0, 0, false, false, 0, 0, 0, '')`, b.ID.String(), o.String()); sqlState(err) != "23503" {
 		t.Errorf("unit of b on the order of a: %v, want 23503", err)
 	}
 	api := db.API(t)
