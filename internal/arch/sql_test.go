@@ -23,7 +23,7 @@ const (
 var bareComparisons = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)` + numberedColumn + `(?:::\w+)?\s*` + comparison + `\s*\(?\s*` + bareNumber),
 	regexp.MustCompile(`(?i)` + numberedColumn + `(?:::\w+)?\s*(?:NOT\s+)?IN\s*\((?:[^()]*,)?\s*` + bareNumber + `\b`),
-	regexp.MustCompile(`(?i)` + numberedColumn + `(?:::\w+)?\s*(?:=|<>)\s*(?:ANY|ALL)\s*\(\s*(?:ARRAY\s*\[|'\{)[^)]*\b` + bareNumber),
+	regexp.MustCompile(`(?i)` + numberedColumn + `\s*(?:=|<>)\s*(?:ANY|ALL)\s*\(\s*(?:ARRAY\s*\[|'\{)[^)]*` + bareNumber),
 	regexp.MustCompile(`(?i)(?:^|[\s(])` + bareNumber + `\s*(?:<>|!=|=|<|>)\s*(?:\w+\.)?` + numberedColumn),
 }
 

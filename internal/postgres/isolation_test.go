@@ -136,7 +136,7 @@ func TestTenantSeesNoRowOfAnotherInAnyTable(t *testing.T) {
 	for _, table := range tables {
 		var n int
 		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM `+table+` WHERE tenant_id = $1`, a.ID.String()).Scan(&n); err != nil || n == 0 {
-			t.Errorf("table %s has %d rows of tenant a (%v): the test must look at every table", table, n, err)
+			t.Errorf("table %s has %d rows of tenant a (%v): let fill put one into it", table, n, err)
 		}
 	}
 	for _, login := range []string{postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginAudit} {
@@ -325,6 +325,8 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 		WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('platforma', 'pg_catalog', 'information_schema') AND c.relname <> 'goose_db_version'`)
 	none("table that is not its owner's: its migration sets no role", `SELECT c.relname::text FROM pg_class c
 		WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p') AND c.relowner <> 'platforma_owner'::regrole`)
+	none("function that is no owner's", `SELECT proname::text FROM pg_proc
+		WHERE pronamespace = 'platforma'::regnamespace AND proowner NOT IN ('platforma_owner'::regrole, 'platforma_system'::regrole)`)
 	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox, idempotency, the log of webhooks and the consumers' news", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
 		WHERE c.relnamespace = 'platforma'::regnamespace AND x.grantee <> c.relowner AND (x.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
 			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole OR c.relname IN ('idempotency', 'webhook_delivery', 'webhook_call') AND x.grantee = 'platforma_system'::regrole
