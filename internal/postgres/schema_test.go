@@ -16,8 +16,8 @@ var updateSchema = flag.Bool("update", false, "write schema.sql as the migration
 
 const schemaFile = "schema.sql"
 
-const schemaHead = `-- The schema as all migrations leave it, for reading. It is written from the catalogue of a migrated
--- database by
+const schemaHead = `-- The schema as all migrations leave it, for reading. It is written from the catalogue
+-- of a migrated database by
 --   go run ./internal/embedded/cmd/withpostgres -- go test -run TheSchemaIsWrittenDown ./internal/postgres -update
 -- and compared with it by the same test. To change it, add a migration. The numbers of states and kinds are those
 -- of the Go constants that names.go lists; migrations/0007_walls.sql says what each policy lets through.
