@@ -25,11 +25,6 @@ const (
 	SuggestSecond    Suggestion = "second-person"  // an abandonment awaits its second signature
 )
 
-// Suggestions lists every one.
-func Suggestions() []Suggestion {
-	return []Suggestion{SuggestRedrive, SuggestRemove, SuggestPayByHand, SuggestAddress, SuggestSecond, SuggestWait, SuggestNothing}
-}
-
 // Suggested is what to do first about a dead letter.
 func (d DeadLetter) Suggested() Suggestion {
 	refused := d.Class == fault.Invalid || d.Class == fault.Forbidden || d.Class == fault.Protected || d.Class == fault.Quota

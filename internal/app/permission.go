@@ -44,11 +44,6 @@ var rights = func() map[tenant.Role][]Permission {
 	}
 }()
 
-// Permissions lists every permission there is.
-func Permissions() []Permission {
-	return []Permission{SeeCatalog, AskQuote, ReadOrders, WriteOrders, ConfirmMoney, RevertMoney, HoldOrders, ReadSaga, ReadDesk, WorkDesk, ReadAnalytics, ReadRouting, OwnDeliveryKey, ReadSettings, WriteSettings, ReadWebhooks, WriteWebhooks}
-}
-
 // May tells whether an actor has a permission: by role, and by the scopes of the key in use.
 func (a *App) May(actor tenant.Actor, p Permission) bool {
 	if actor.Kind == tenant.KindSystem || actor.Kind == tenant.KindProvider && p == ConfirmMoney {
