@@ -2,10 +2,12 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/world"
 )
 
@@ -15,7 +17,7 @@ func TestFiguresAreCheckedAndMendedFromTheCommandLine(t *testing.T) {
 	d.Settle(d.PaidOrder(world.VPS()))
 	d.audit(0, words("analytics check"), "alpha: the figures are those of the orders", "beta: not counted yet")
 	d.super(`UPDATE revenue_daily SET captured_cents = captured_cents * 2`)
-	d.super(`UPDATE order_daily SET orders = orders + 1 WHERE state = 7`)
+	d.super(fmt.Sprintf(`UPDATE order_daily SET orders = orders + 1 WHERE state = %d`, order.Fulfilled))
 	d.audit(1, words("analytics check"), "alpha: the figures are WRONG on 2 counts", "platforma analytics rebuild --tenant alpha",
 		"orders fulfilled: the orders say 1, of which 1 paid", "the roll-up 2, of which 1 paid", "revenue: the orders say captured")
 	d.audit(0, words("analytics check --tenant beta"), "beta: not counted yet")

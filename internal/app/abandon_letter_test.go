@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -230,12 +231,15 @@ func TestTheDatabaseItselfRefusesOnePersonTwice(t *testing.T) {
 	w := world.New(t)
 	_, l := stuckVPS(t, w)
 	want(t, "first", sign(t, w, w.As(tenant.Operator), removed(l)), "open")
-	for what, sql := range map[string]string{
-		"the same person":  `UPDATE platforma.dead_letters SET state = 3, second_by = first_by, closed_at = now() WHERE id = $1::uuid`,
-		"no second person": `UPDATE platforma.dead_letters SET state = 3, closed_at = now() WHERE id = $1::uuid`,
-		"no proof":         `UPDATE platforma.dead_letters SET state = 3, proof = '', second_by = (SELECT id FROM platforma.members m WHERE m.tenant_id = dead_letters.tenant_id AND role = 3), closed_at = now() WHERE id = $1::uuid`,
+	for what, signed := range map[string]string{
+		"the same person":  `second_by = first_by`,
+		"no second person": `second_by = NULL`,
+		"no proof": fmt.Sprintf(`proof = '', second_by = (
+			SELECT id FROM platforma.members m WHERE m.tenant_id = dead_letters.tenant_id AND role = %d)`, tenant.Admin),
 	} {
-		if _, err := w.DB.Super(t).Exec(t.Context(), sql, l.String()); err == nil || !strings.Contains(err.Error(), "23514") {
+		sql := `UPDATE platforma.dead_letters SET state = $2, closed_at = now(), ` + signed + ` WHERE id = $1::uuid`
+		_, err := w.DB.Super(t).Exec(t.Context(), sql, l.String(), int16(app.LetterAbandoned))
+		if err == nil || !strings.Contains(err.Error(), "23514") {
 			t.Errorf("%s: %v, want a violated check", what, err)
 		}
 	}

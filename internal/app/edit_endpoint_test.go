@@ -6,6 +6,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/world"
 )
@@ -53,7 +54,10 @@ func TestADeletedEndpointIsForgottenWithItsSecretAndWhatWasPending(t *testing.T)
 	}
 	c := h.DB.Super(t)
 	var sealed, live int
-	err := c.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM webhook_secret WHERE sealed IS NOT NULL OR wrapped IS NOT NULL), (SELECT count(*) FROM saga_units WHERE kind = 6 AND state <> 3)`).Scan(&sealed, &live)
+	err := c.QueryRow(t.Context(), `
+		SELECT (SELECT count(*) FROM webhook_secret WHERE sealed IS NOT NULL OR wrapped IS NOT NULL),
+			(SELECT count(*) FROM saga_units WHERE kind = $1 AND state <> $2)`,
+		int16(fulfil.Webhook), int16(fulfil.Closed)).Scan(&sealed, &live)
 	if err != nil || sealed != 0 || live != 0 {
 		t.Errorf("%d secrets and %d units are left (%v)", sealed, live, err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
 	"github.com/platforma-cloud/orders/internal/world"
@@ -22,7 +23,9 @@ func TestTheLedgerAloneSaysWhatIsLeftOfAnOrder(t *testing.T) {
 		}
 	}
 	w.Settle(o)
-	paid, back := w.Count(`SELECT sum(paid_cents) FROM platforma.payments`), w.Count(`SELECT sum(cents) FROM platforma.refunds WHERE state IN (2, 3)`)
+	paid := w.Count(`SELECT sum(paid_cents) FROM platforma.payments`)
+	back := w.Count(`SELECT sum(cents) FROM platforma.refunds WHERE state IN ($1, $2)`,
+		int16(order.RefundAccepted), int16(order.RefundCompleted))
 	if left := w.Count(`SELECT sum(moved_cents) FROM platforma.billing_receipts`); paid != 8510 || back != 6500 || left != paid-back {
 		t.Errorf("paid %d, given back %d, the ledger says %d are left", paid, back, left)
 	}

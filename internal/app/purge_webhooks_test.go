@@ -9,6 +9,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 	"github.com/platforma-cloud/orders/internal/world"
@@ -214,7 +215,8 @@ func TestAReplayBeforeThePurgeCommitsKeepsTheDelivery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replay.Exec(t.Context(), `UPDATE webhook_delivery SET state = 0, done_at = NULL WHERE id = $1`, p.ID.String()); err != nil {
+	_, err = replay.Exec(t.Context(), `UPDATE webhook_delivery SET state = $1, done_at = NULL WHERE id = $2`, int16(app.PostingPending), p.ID.String())
+	if err != nil {
 		t.Fatal(err)
 	}
 	purged := make(chan int, 1)
@@ -260,7 +262,7 @@ func TestAReplayAfterThePurgeBeganFindsNothing(t *testing.T) {
 	if err := <-replayed; codeOf(err) != fault.CodeNotFound {
 		t.Errorf("replay: %v, want what is absent", err)
 	}
-	if n := h.Count(`SELECT count(*) FROM platforma.saga_units WHERE kind = 6 AND state <> 3`); n != 0 {
+	if n := h.Count(`SELECT count(*) FROM platforma.saga_units WHERE kind = $1 AND state <> $2`, int16(fulfil.Webhook), int16(fulfil.Closed)); n != 0 {
 		t.Errorf("%d units wait without a delivery", n)
 	}
 }

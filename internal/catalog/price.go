@@ -74,7 +74,7 @@ func (p Priced) FirstPeriod(cycle Cycle, rate *money.Rate, cur money.Currency) (
 	month := new(big.Rat).SetInt64(int64(p.Monthly))
 	period := month
 	if cycle == Annual {
-		period = money.AnnualExact(p.Monthly)
+		period = money.Annual(p.Monthly)
 	}
 	return inCurrency(month, rate, cur), inCurrency(period, rate, cur)
 }

@@ -97,9 +97,6 @@ func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	return launch(ctx, bin, dir, as, cfg)
 }
 
-// Host is the address the server listens on.
-func (p *Postgres) Host() string { return loopback }
-
 // Port is the TCP port the server listens on.
 func (p *Postgres) Port() int { return p.port }
 

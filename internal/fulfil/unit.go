@@ -70,7 +70,6 @@ type Unit struct {
 	// Deadline of the long operation (D6); zero before its first start.
 	Deadline time.Time
 	Waited   time.Duration // for capacity
-	UndoTop  int64
 	Cause    id.Of[order.Event] // the event that asked for the work: causation of what it records
 	Progress int
 	Detail   string

@@ -126,8 +126,8 @@ func (r *real) thingsOf(org tenantKeys) things {
 	_, err = conn.Exec(r.Context(), `WITH d AS (
 			INSERT INTO platforma.webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result, created_at, done_at)
 			SELECT tenant_id, $1::uuid, $2::uuid, order_id, seq, event_id, type, 2, 10, 'refused', at, at FROM platforma.order_event WHERE order_id = $3::uuid AND seq = 1 RETURNING *)
-		INSERT INTO platforma.saga_units (tenant_id, id, order_id, subject_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, undo_top, progress, detail)
-		SELECT tenant_id, id, order_id, id, 6, 'webhook', 3, 0, 9, false, false, 10, 0, 0, 0, '' FROM d`, th.posting, th.webhook, refunded.ID)
+		INSERT INTO platforma.saga_units (tenant_id, id, order_id, subject_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, progress, detail)
+		SELECT tenant_id, id, order_id, id, 6, 'webhook', 3, 0, 9, false, false, 10, 0, 0, '' FROM d`, th.posting, th.webhook, refunded.ID)
 	if err != nil {
 		r.Fatalf("make a webhook delivery: %v", err)
 	}

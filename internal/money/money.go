@@ -21,28 +21,14 @@ const Max Cents = 1_000_000_000_000_000
 // ErrRange is returned where an amount would leave ±Max.
 var ErrRange = errors.New("amount out of range")
 
-// Annual is twelve months at monthly less the annual discount of 20 %, rounded half-even once
-// (D11). Annual(20_10) is 192_96, i.e. €192.96. It panics where the result leaves an int64, which
-// takes an amount some hundred times Max.
-func Annual(monthly Cents) Cents {
-	return mustCents(RoundHalfEven(AnnualExact(monthly)))
-}
+// annualDiscount is what a year that is paid at once costs less than twelve months, in percent (D11).
+const annualDiscount = 20
 
-// AnnualExact is Annual before its rounding, for an amount that is still to be converted and is
-// rounded only after that (D11).
-func AnnualExact(monthly Cents) *big.Rat {
+// Annual is twelve months at monthly less the annual discount, exactly: Annual(20_10) is 19296 cents,
+// i.e. €192.96. The caller converts it, if it has to, and rounds once after that (D11).
+func Annual(monthly Cents) *big.Rat {
 	exact := new(big.Rat).SetInt64(int64(monthly))
-	return exact.Mul(exact, big.NewRat(12*80, 100))
-}
-
-// Sum adds amounts of one currency. It fails with ErrRange where the sum leaves ±Max; what happens
-// on the way there does not matter, since the addition is exact.
-func Sum(amounts ...Cents) (Cents, error) {
-	total := new(big.Int)
-	for _, a := range amounts {
-		total.Add(total, big.NewInt(int64(a)))
-	}
-	return toCents(total)
+	return exact.Mul(exact, big.NewRat(12*(100-annualDiscount), 100))
 }
 
 // Within tells whether a and b differ by no more than tolerance; the bound itself is inside (D11:

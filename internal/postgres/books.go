@@ -17,13 +17,15 @@ import (
 const (
 	// The newest provisioning of each item: a restored one's past is over.
 	bookColumns = `
-		SELECT i.tenant_id, i.order_id, i.id, i.state, u.id, coalesce(u.state IN (0, 1), false), coalesce(u.provider, '')
+		SELECT i.tenant_id, i.order_id, i.id, i.state, u.id, coalesce(u.state IN (` + taskLive + `), false), coalesce(u.provider, '')
 		FROM order_items i
 		LEFT JOIN LATERAL (
 			SELECT x.id, x.state, x.provider FROM saga_units x
-			WHERE x.tenant_id = i.tenant_id AND x.order_id = i.order_id AND x.item_id = i.id AND x.kind = 2 ORDER BY x.id DESC LIMIT 1) u ON true`
-	sqlItemsOf   = bookColumns + ` WHERE i.tenant_id = ANY ($1::uuid[]) AND i.id = ANY ($2::uuid[])`
-	sqlStanding  = bookColumns + ` WHERE i.tenant_id = ANY ($1::uuid[]) AND i.state IN (4, 5)` // active, delivered
+			WHERE x.tenant_id = i.tenant_id AND x.order_id = i.order_id AND x.item_id = i.id AND x.kind = ` + taskProvision + `
+			ORDER BY x.id DESC LIMIT 1) u ON true`
+	sqlItemsOf  = bookColumns + ` WHERE i.tenant_id = ANY ($1::uuid[]) AND i.id = ANY ($2::uuid[])`
+	sqlStanding = bookColumns + `
+		WHERE i.tenant_id = ANY ($1::uuid[]) AND i.state IN (` + itemActive + `, ` + itemDelivered + `)`
 	sqlBookParts = `
 		SELECT unit_id, part, generation, phase, refs, called_at FROM saga_parts
 		WHERE tenant_id = ANY ($1::uuid[]) AND unit_id = ANY ($2::uuid[])`

@@ -146,7 +146,7 @@ func TestDossierIsReadBackAsItWasSaved(t *testing.T) {
 		unit = fulfil.Unit{
 			ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: o.ID, Item: o.Items[0].ID, Payment: pay.ID, Subject: newID[fulfil.Subject](db), Kind: fulfil.Provision,
 			Queue: "sim", State: fulfil.Open, Step: 1, Try: 2, Undoing: true, Sent: true, Epoch: 7, NextAt: now.Add(time.Second), Deadline: now.Add(time.Minute),
-			Waited: 90 * time.Second, UndoTop: 12, Cause: newID[order.Event](db), Progress: 40, Detail: "creating the server",
+			Waited: 90 * time.Second, Cause: newID[order.Event](db), Progress: 40, Detail: "creating the server",
 		}
 		d.Units = append(d.Units, unit)
 		d.Parts = append(d.Parts, fulfil.Part{

@@ -21,7 +21,7 @@ const (
 	// One at a time adds to a tenant's list, so that its bound holds.
 	sqlEndpointsLock = `SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || $1, 0))`
 	// Shared: many events are heard at once, and none while somebody moves an endpoint's state.
-	sqlEndpointsHearing = sqlEndpoints + ` AND e.state <> 3 ORDER BY e.id FOR SHARE`
+	sqlEndpointsHearing = sqlEndpoints + ` AND e.state <> ` + endpointDisabled + ` ORDER BY e.id FOR SHARE`
 	sqlEndpointPut      = `
 		INSERT INTO webhook_endpoint (tenant_id, id, version, url, description, types, state, why, since, failures, resting_until, created_at, updated_at, deleted_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)

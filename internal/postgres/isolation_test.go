@@ -136,7 +136,7 @@ func TestTenantSeesNoRowOfAnotherInAnyTable(t *testing.T) {
 	for _, table := range tables {
 		var n int
 		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM `+table+` WHERE tenant_id = $1`, a.ID.String()).Scan(&n); err != nil || n == 0 {
-			t.Errorf("table %s has %d rows of tenant a (%v): the test must look at every table", table, n, err)
+			t.Errorf("table %s has %d rows of tenant a (%v): let fill put one into it", table, n, err)
 		}
 	}
 	for _, login := range []string{postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginAudit} {
@@ -234,8 +234,8 @@ func TestWritingIntoAnotherTenantIsRefused(t *testing.T) {
 		t.Errorf("update of tenant a's order as b: %d rows, %v; want none", tag.RowsAffected(), err)
 	}
 	// A foreign row in a foreign key: the key leads with the tenant, so it is not there.
-	if _, err := attempt(`INSERT INTO saga_units (tenant_id, id, order_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, undo_top, progress, detail)
-		VALUES ($1, gen_random_uuid(), $2, 1, 'x', 0, 0, 0, false, false, 0, 0, 0, 0, '')`, b.ID.String(), o.String()); sqlState(err) != "23503" {
+	if _, err := attempt(`INSERT INTO saga_units (tenant_id, id, order_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, progress, detail)
+		VALUES ($1, gen_random_uuid(), $2, 1, 'x', 0, 0, 0, false, false, 0, 0, 0, '')`, b.ID.String(), o.String()); sqlState(err) != "23503" {
 		t.Errorf("unit of b on the order of a: %v, want 23503", err)
 	}
 	api := db.API(t)
@@ -280,15 +280,15 @@ func TestListOfTenantsSeesExactlyThose(t *testing.T) {
 	}
 }
 
-// TestEveryTableWithATenantStandsBehindItsWalls is a lint over the catalogue: a new table is checked
-// without anyone remembering it.
-func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
-	t.Parallel()
-	c := pgtest.New(t).Super(t)
+// gapsInWalls reads the catalogue of the server: every table that has a tenant, and what its walls lack. A new
+// table is checked without anyone remembering it.
+func gapsInWalls(t *testing.T, c *pgx.Conn) []string {
+	t.Helper()
+	var gaps []string
 	none := func(what, sql string) {
 		t.Helper()
-		if found := strings1(t, c, sql); len(found) > 0 {
-			t.Errorf("%s: %s", what, strings.Join(found, ", "))
+		for _, found := range strings1(t, c, sql) {
+			gaps = append(gaps, what+": "+found)
 		}
 	}
 	tenanted := `pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')`
@@ -305,6 +305,28 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 		WHERE g.grantee <> c.relowner AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND g.grantee = ANY (p.polroles))`)
 	none("foreign key between tenant tables not led by tenant_id", `SELECT k.conname::text FROM pg_constraint k JOIN `+tenanted+` ON k.conrelid = c.oid
 		WHERE k.contype = 'f' AND k.confrelid <> 'platforma.tenants'::regclass AND k.conkey[1] <> a.attnum`)
+	return gaps
+}
+
+// TestEveryTableWithATenantStandsBehindItsWalls is a lint over the catalogue.
+func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
+	t.Parallel()
+	c := pgtest.New(t).Super(t)
+	for _, gap := range gapsInWalls(t, c) {
+		t.Error(gap)
+	}
+	none := func(what, sql string) {
+		t.Helper()
+		if found := strings1(t, c, sql); len(found) > 0 {
+			t.Errorf("%s: %s", what, strings.Join(found, ", "))
+		}
+	}
+	none("table outside the schema: its migration sets no search_path", `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('platforma', 'pg_catalog', 'information_schema') AND c.relname <> 'goose_db_version'`)
+	none("table that is not its owner's: its migration sets no role", `SELECT c.relname::text FROM pg_class c
+		WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p') AND c.relowner <> 'platforma_owner'::regrole`)
+	none("function that is no owner's", `SELECT proname::text FROM pg_proc
+		WHERE pronamespace = 'platforma'::regnamespace AND proowner NOT IN ('platforma_owner'::regrole, 'platforma_system'::regrole)`)
 	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox, idempotency, the log of webhooks and the consumers' news", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
 		WHERE c.relnamespace = 'platforma'::regnamespace AND x.grantee <> c.relowner AND (x.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
 			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole OR c.relname IN ('idempotency', 'webhook_delivery', 'webhook_call') AND x.grantee = 'platforma_system'::regrole
@@ -327,6 +349,44 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 	}
 	if got := strings1(t, c, `SELECT cache_size::text FROM pg_sequences WHERE schemaname = 'platforma' AND sequencename LIKE 'outbox%'`); !slices.Equal(got, []string{"1"}) {
 		t.Errorf("outbox ids are drawn with CACHE %v, want 1: else they are not in the order of the changes", got)
+	}
+}
+
+// TestWallIsAllThatANewTableNeeds makes tables as a migration does: with a call of wall and without.
+func TestWallIsAllThatANewTableNeeds(t *testing.T) {
+	t.Parallel()
+	c := pgtest.New(t).Super(t)
+	create := func(name, wall string) {
+		t.Helper()
+		_, err := c.Exec(t.Context(), `SET ROLE platforma_owner; SET search_path = platforma, pg_temp;
+			CREATE TABLE `+name+` (tenant_id uuid NOT NULL REFERENCES tenants, id uuid NOT NULL, PRIMARY KEY (tenant_id, id)); `+wall+`
+			GRANT SELECT, INSERT ON `+name+` TO platforma_api, platforma_worker; RESET ROLE`)
+		if err != nil {
+			t.Fatalf("make table %s: %v", name, err)
+		}
+	}
+	create("walled", `CALL wall('walled');`)
+	create("open_ground", ``)
+	want := []string{
+		"no ENABLE or no FORCE: open_ground",
+		"grantee without a policy: open_ground to platforma_api", "grantee without a policy: open_ground to platforma_worker",
+	}
+	if diff := cmp.Diff(want, gapsInWalls(t, c)); diff != "" {
+		t.Errorf("what the walls lack (-want +found):\n%s", diff)
+	}
+	policies := `SELECT policyname || ' ' || cmd || ' ' || permissive || ' ' || roles::text || ' ' || qual || ' ' || with_check FROM pg_policies WHERE tablename = $1`
+	if diff := cmp.Diff(strings1(t, c, policies, "inbox"), strings1(t, c, policies, "walled")); diff != "" {
+		t.Errorf("policies (-of the first migration +of wall):\n%s", diff)
+	}
+}
+
+func TestOnlyTheOwnerMayCallWall(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	for _, login := range postgres.Logins() {
+		if _, err := db.Conn(t, login).Exec(t.Context(), `CALL wall('orders')`); sqlState(err) != "42501" {
+			t.Errorf("%s: %v, want 42501", login, err)
+		}
 	}
 }
 

@@ -18,9 +18,14 @@ const (
 		consumer, seq, event_id, event_type, topic_id, part, off, logged_at`
 	// Of a parked event also what stands behind it now.
 	letterRead = letterColumns + `,
-		(SELECT i.held FROM inbox i WHERE i.tenant_id = dead_letters.tenant_id AND i.order_id = dead_letters.order_id AND i.consumer = dead_letters.consumer AND i.parked_seq = dead_letters.seq AND dead_letters.state = 1),
-		source = 'event' AND state = 1 AND EXISTS (SELECT FROM saga_units u WHERE u.tenant_id = dead_letters.tenant_id AND u.id = dead_letters.unit_id AND u.state IN (0, 1))`
-	sqlOpenLetters  = `SELECT ` + letterRead + ` FROM dead_letters WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND state IN (0, 1) ORDER BY id`
+		(SELECT i.held FROM inbox i
+			WHERE i.tenant_id = dead_letters.tenant_id AND i.order_id = dead_letters.order_id AND i.consumer = dead_letters.consumer
+				AND i.parked_seq = dead_letters.seq AND dead_letters.state = ` + deadLetterParked + `),
+		source = 'event' AND state = ` + deadLetterParked + ` AND EXISTS (SELECT FROM saga_units u
+			WHERE u.tenant_id = dead_letters.tenant_id AND u.id = dead_letters.unit_id AND u.state IN (` + taskLive + `))`
+	sqlOpenLetters = `
+		SELECT ` + letterRead + ` FROM dead_letters
+		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND state IN (` + deadLetterOpen + `, ` + deadLetterParked + `) ORDER BY id`
 	sqlLetter       = `SELECT ` + letterRead + ` FROM dead_letters WHERE tenant_id = $1 AND id = $2`
 	sqlLetterPage   = `SELECT set_config('app.page', coalesce((SELECT array_agg(order_id)::text FROM dead_letters WHERE tenant_id = $1 AND id = $2 AND order_id IS NOT NULL), '{}'), true)`
 	sqlLetterInsert = `INSERT INTO dead_letters (tenant_id, ` + letterColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)`

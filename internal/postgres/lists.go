@@ -267,7 +267,8 @@ const sqlWorkItems = `
 	FROM refunds r
 	JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id
 	JOIN orders o ON o.tenant_id = r.tenant_id AND o.id = r.order_id
-	WHERE r.tenant_id = $1 AND r.state = 2 AND p.provider = 'manual' AND ($2::uuid IS NULL OR r.id > $2)
+	WHERE r.tenant_id = $1 AND r.state = ` + refundAccepted + ` AND p.provider = 'manual'
+		AND ($2::uuid IS NULL OR r.id > $2)
 	ORDER BY r.id LIMIT $3`
 
 // WorkItems reads a page of the refunds that wait for an operator's hand.

@@ -25,7 +25,7 @@ const (
 		INSERT INTO operator_incident (tenant_id, cause, subject, order_id, at)
 		SELECT o.tenant_id, 'payment-overdue', md5(o.id::text || extract(epoch FROM o.expires_at)::text)::uuid, o.id, $2
 		FROM orders o LEFT JOIN settings s ON s.tenant_id = o.tenant_id
-		WHERE o.tenant_id = ANY ($1::uuid[]) AND o.state = 2 AND o.expires_at > $2
+		WHERE o.tenant_id = ANY ($1::uuid[]) AND o.state = ` + orderPendingPayment + ` AND o.expires_at > $2
 			AND o.expires_at <= $2 + make_interval(hours => 12 * coalesce((s.body ->> 'payment_due_days')::int, $3))
 		ON CONFLICT DO NOTHING`
 	sqlNoticesDue = `

@@ -18,34 +18,39 @@ const (
 	postingColumns = `d.id, d.endpoint_id, d.order_id, d.seq, d.event_id, d.type, d.state, d.calls, d.last_status, d.last_result, d.created_at, d.next_at, d.done_at`
 	sqlPostings    = `SELECT ` + postingColumns + ` FROM webhook_delivery d`
 	sqlPosting     = sqlPostings + ` WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.id = $3`
-	sqlPostingUnit = `SELECT ` + unitColumns + ` FROM saga_units WHERE tenant_id = $1 AND id = $2 AND kind = 6`
-	sqlPostingLog  = `SELECT n, at, status, result, took_ms, excerpt FROM webhook_call WHERE tenant_id = $1 AND delivery_id = $2 ORDER BY n DESC LIMIT 100`
+	sqlPostingUnit = `
+		SELECT ` + unitColumns + ` FROM saga_units WHERE tenant_id = $1 AND id = $2 AND kind = ` + taskWebhook
+	sqlPostingLog = `SELECT n, at, status, result, took_ms, excerpt FROM webhook_call WHERE tenant_id = $1 AND delivery_id = $2 ORDER BY n DESC LIMIT 100`
 
 	sqlPostingAdd = `
 		INSERT INTO webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result, created_at, next_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, '', $8, $9)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, ` + webhookDeliveryPending + `, 0, '', $8, $9)`
 	sqlPostingSave = `
 		UPDATE webhook_delivery SET state = $3, calls = $4, last_status = $5, last_result = $6, next_at = $7, done_at = $8 WHERE tenant_id = $1 AND id = $2`
 	sqlPostingCall = `INSERT INTO webhook_call (tenant_id, delivery_id, n, at, status, result, took_ms, excerpt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	// The fence once more; the endpoint's lock is held.
 	sqlPostingUnitSave = `
-		WITH hit AS (UPDATE saga_units SET state = $4, try = $5, epoch = $3 + 1, next_at = $6, detail = $7 WHERE tenant_id = $1 AND id = $2 AND kind = 6 AND epoch = $3 RETURNING 1)
+		WITH hit AS (
+			UPDATE saga_units SET state = $4, try = $5, epoch = $3 + 1, next_at = $6, detail = $7
+			WHERE tenant_id = $1 AND id = $2 AND kind = ` + taskWebhook + ` AND epoch = $3 RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = 1, 'unit moved under the lock of its endpoint')`
 
 	// The units of what is pending at an endpoint. A job that one of them has finds it not due and ends.
 	// Held ones are stuck, so that the feeder never looks at them.
-	sqlPostingUnits = `
-		UPDATE saga_units u SET state = %s, next_at = %s FROM webhook_delivery d
-		WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.state = 0 AND u.tenant_id = d.tenant_id AND u.id = d.id AND u.state <> 3`
-	sqlPostingsDrop = `
-		WITH dropped AS (UPDATE webhook_delivery SET state = 3, next_at = NULL, done_at = $3 WHERE tenant_id = $1 AND endpoint_id = $2 AND state = 0 RETURNING id)
-		UPDATE saga_units u SET state = 3, epoch = u.epoch + 1 FROM dropped WHERE u.tenant_id = $1 AND u.id = dropped.id`
-)
-
-var (
-	sqlPostingsHold    = fmt.Sprintf(sqlPostingUnits, `2`, `NULL`)
-	sqlPostingsRest    = fmt.Sprintf(sqlPostingUnits, `0`, `$3`) + ` AND u.next_at < $3`
-	sqlPostingsRelease = fmt.Sprintf(sqlPostingUnits, `0`, `greatest(d.next_at, $3)`)
+	setPosting        = `UPDATE saga_units u SET state = `
+	ofPendingPostings = `
+		FROM webhook_delivery d
+		WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.state = ` + webhookDeliveryPending + `
+			AND u.tenant_id = d.tenant_id AND u.id = d.id AND u.state <> ` + taskClosed
+	sqlPostingsHold    = setPosting + taskStuck + `, next_at = NULL` + ofPendingPostings
+	sqlPostingsRest    = setPosting + taskQueued + `, next_at = $3` + ofPendingPostings + ` AND u.next_at < $3`
+	sqlPostingsRelease = setPosting + taskQueued + `, next_at = greatest(d.next_at, $3)` + ofPendingPostings
+	sqlPostingsDrop    = `
+		WITH dropped AS (
+			UPDATE webhook_delivery SET state = ` + webhookDeliveryDropped + `, next_at = NULL, done_at = $3
+			WHERE tenant_id = $1 AND endpoint_id = $2 AND state = ` + webhookDeliveryPending + ` RETURNING id)
+		UPDATE saga_units u SET state = ` + taskClosed + `, epoch = u.epoch + 1
+		FROM dropped WHERE u.tenant_id = $1 AND u.id = dropped.id`
 )
 
 const cursorPostings = 'h'

@@ -24,16 +24,19 @@ const (
 	countedRevenue = `
 		SELECT m.day, m.currency, sum(m.captured)::bigint AS captured, sum(m.refunded)::bigint AS refunded FROM (
 			SELECT (p.paid_at AT TIME ZONE z.time_zone)::date AS day, p.currency, p.paid_cents AS captured, 0 AS refunded
-			FROM payments p JOIN rollup z ON z.tenant_id = $1 WHERE p.tenant_id = $1 AND p.state <> 2
+			FROM payments p JOIN rollup z ON z.tenant_id = $1 WHERE p.tenant_id = $1 AND p.state <> ` + paymentReverted + `
 			UNION ALL
 			SELECT (r.accepted_at AT TIME ZONE z.time_zone)::date, r.currency, 0, r.cents
 			FROM r JOIN rollup z ON z.tenant_id = $1 WHERE r.counts AND r.stands) m GROUP BY 1, 2`
 	ordersAndRefunds = `
 		o AS MATERIALIZED (
-			SELECT o.id, o.created_at, o.state, o.currency, o.due_cents, o.last_seq, (SELECT count(*) FROM payments p WHERE p.tenant_id = $1 AND p.order_id = o.id AND p.state <> 2) AS paid
+			SELECT o.id, o.created_at, o.state, o.currency, o.due_cents, o.last_seq,
+				(SELECT count(*) FROM payments p
+					WHERE p.tenant_id = $1 AND p.order_id = o.id AND p.state <> ` + paymentReverted + `) AS paid
 			FROM orders o WHERE o.tenant_id = $1),
 		r AS MATERIALIZED (
-			SELECT r.id, r.accepted_at, r.currency, r.cents, r.state IN (2, 3) AS counts, p.state <> 2 AS stands
+			SELECT r.id, r.accepted_at, r.currency, r.cents,
+				r.state IN (` + refundAccepted + `, ` + refundCompleted + `) AS counts, p.state <> ` + paymentReverted + ` AS stands
 			FROM refunds r JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id WHERE r.tenant_id = $1 AND r.accepted_at IS NOT NULL)`
 	ordersThatDiffer = `
 		FROM (` + countedOrders + `) n FULL JOIN (SELECT d.day, d.state, d.currency, d.orders, d.paid, d.paid_due_cents FROM order_daily d WHERE d.tenant_id = $1) d USING (day, state, currency)

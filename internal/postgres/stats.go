@@ -48,13 +48,17 @@ const (
 				coalesce((SELECT s.body ->> 'currency' FROM settings s WHERE s.tenant_id = $1), 'EUR') AS cur) y),
 		o AS (
 			SELECT x.state, (x.created_at AT TIME ZONE z.time_zone)::date AS day, x.due_cents, x.currency,
-				EXISTS (SELECT FROM payments p WHERE p.tenant_id = $1 AND p.order_id = x.id AND p.state <> 2) AS paid
+				EXISTS (SELECT FROM payments p
+					WHERE p.tenant_id = $1 AND p.order_id = x.id AND p.state <> ` + paymentReverted + `) AS paid
 			FROM orders x, z WHERE x.tenant_id = $1),
 		m AS (
-			SELECT (p.paid_at AT TIME ZONE z.time_zone)::date AS day, p.paid_cents AS cents FROM payments p, z WHERE p.tenant_id = $1 AND p.state <> 2 AND p.currency = z.cur
+			SELECT (p.paid_at AT TIME ZONE z.time_zone)::date AS day, p.paid_cents AS cents FROM payments p, z
+			WHERE p.tenant_id = $1 AND p.state <> ` + paymentReverted + ` AND p.currency = z.cur
 			UNION ALL
-			SELECT (r.accepted_at AT TIME ZONE z.time_zone)::date, -r.cents FROM refunds r JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id, z
-			WHERE r.tenant_id = $1 AND r.state IN (2, 3) AND p.state <> 2 AND r.currency = z.cur)`
+			SELECT (r.accepted_at AT TIME ZONE z.time_zone)::date, -r.cents
+			FROM refunds r JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id, z
+			WHERE r.tenant_id = $1 AND r.state IN (` + refundAccepted + `, ` + refundCompleted + `)
+				AND p.state <> ` + paymentReverted + ` AND r.currency = z.cur)`
 	sqlCount = countOf + `
 		SELECT o.state, count(*) FILTER (WHERE o.day >= z.today), count(*) FILTER (WHERE o.day >= date_trunc('week', z.today)::date),
 			count(*) FILTER (WHERE o.day >= date_trunc('month', z.today)::date), count(*),

@@ -15,23 +15,29 @@ import (
 type fulfilUnitID = fulfil.UnitID
 
 const (
-	unitColumns = `order_id, id, item_id, payment_id, subject_id, kind, provider, state, step, try, undoing, sent, epoch, next_at, deadline_at, waited_ms, undo_top, cause, progress, detail, claim_part, claim_ref`
-	sqlUnits    = `SELECT ` + unitColumns + ` FROM saga_units WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND kind <> 6 ORDER BY order_id, id` // without webhooks (6): many, and nothing to the order
+	unitColumns = `order_id, id, item_id, payment_id, subject_id, kind, provider, state, step, try, undoing, sent, epoch, next_at,
+		deadline_at, waited_ms, cause, progress, detail, claim_part, claim_ref`
+	// Webhooks are many, and nothing to the order.
+	sqlUnits = `
+		SELECT ` + unitColumns + ` FROM saga_units
+		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND kind <> ` + taskWebhook + ` ORDER BY order_id, id`
 	// A unit that lives already for the same thing stands for the new one.
 	sqlUnitsInsert = `
 		INSERT INTO saga_units (tenant_id, ` + unitColumns + `)
-		SELECT $1, x.* FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[], $9::smallint[], $10::smallint[], $11::smallint[],
-			$12::boolean[], $13::boolean[], $14::bigint[], $15::timestamptz[], $16::timestamptz[], $17::bigint[], $18::bigint[], $19::uuid[], $20::smallint[], $21::text[], $22::text[], $23::text[]) AS x
+		SELECT $1, x.* FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[], $9::smallint[],
+			$10::smallint[], $11::smallint[], $12::boolean[], $13::boolean[], $14::bigint[], $15::timestamptz[], $16::timestamptz[],
+			$17::bigint[], $18::uuid[], $19::smallint[], $20::text[], $21::text[], $22::text[]) AS x
 		ON CONFLICT DO NOTHING`
 	// The fence once more: the epoch is still the one that was read under the order's lock.
 	sqlUnitsUpdate = `
 		WITH hit AS (
-			UPDATE saga_units u SET provider = x.provider, state = x.state, step = x.step, try = x.try, undoing = x.undoing, sent = x.sent, epoch = x.epoch, next_at = x.next_at,
-				deadline_at = x.deadline_at, waited_ms = x.waited_ms, undo_top = x.undo_top, progress = x.progress, detail = x.detail,
-				claim_part = x.claim_part, claim_ref = x.claim_ref
-			FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::smallint[], $7::smallint[], $8::boolean[], $9::boolean[], $10::bigint[], $11::timestamptz[],
-				$12::timestamptz[], $13::bigint[], $14::bigint[], $15::smallint[], $16::text[], $17::text[], $18::text[])
-				AS x(id, was, provider, state, step, try, undoing, sent, epoch, next_at, deadline_at, waited_ms, undo_top, progress, detail, claim_part, claim_ref)
+			UPDATE saga_units u SET provider = x.provider, state = x.state, step = x.step, try = x.try, undoing = x.undoing, sent = x.sent,
+				epoch = x.epoch, next_at = x.next_at, deadline_at = x.deadline_at, waited_ms = x.waited_ms, progress = x.progress,
+				detail = x.detail, claim_part = x.claim_part, claim_ref = x.claim_ref
+			FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::smallint[], $7::smallint[], $8::boolean[], $9::boolean[],
+				$10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::bigint[], $14::smallint[], $15::text[], $16::text[], $17::text[])
+				AS x(id, was, provider, state, step, try, undoing, sent, epoch, next_at, deadline_at, waited_ms, progress, detail,
+					claim_part, claim_ref)
 			WHERE u.tenant_id = $1 AND u.id = x.id AND u.epoch = x.was RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = cardinality($2::uuid[]), 'unit moved under the lock of its order')`
 )
@@ -42,7 +48,7 @@ type unitRow struct {
 	kind, state, step, try, progress         int16
 	queue, detail, claimPart, claimRef       string
 	undoing, sent                            bool
-	epoch, waited, undoTop                   int64
+	epoch, waited                            int64
 	next, deadline                           pgtype.Timestamptz
 }
 
@@ -50,7 +56,7 @@ func unitRowOf(u fulfil.Unit) unitRow {
 	return unitRow{
 		order: uid(u.Order), id: uid(u.ID), item: uid(u.Item), payment: uid(u.Payment), subject: uid(u.Subject), cause: uid(u.Cause),
 		kind: int16(u.Kind), state: int16(u.State), step: int16(u.Step), try: int16(u.Try), progress: int16(u.Progress), queue: u.Queue, detail: u.Detail,
-		undoing: u.Undoing, sent: u.Sent, epoch: u.Epoch, waited: u.Waited.Milliseconds(), undoTop: u.UndoTop,
+		undoing: u.Undoing, sent: u.Sent, epoch: u.Epoch, waited: u.Waited.Milliseconds(),
 		next: stamp(u.NextAt), deadline: stamp(u.Deadline), claimPart: u.Claim.Part, claimRef: u.Claim.Ref,
 	}
 }
@@ -59,7 +65,7 @@ func scanUnit(r pgx.Rows) (fulfil.Unit, error) {
 	var u fulfil.Unit
 	var waited int64
 	err := r.Scan(intoID(&u.Order), intoID(&u.ID), intoID(&u.Item), intoID(&u.Payment), intoID(&u.Subject), &u.Kind, &u.Queue, &u.State, &u.Step, &u.Try,
-		&u.Undoing, &u.Sent, &u.Epoch, intoTime(&u.NextAt), intoTime(&u.Deadline), &waited, &u.UndoTop, intoID(&u.Cause), &u.Progress, &u.Detail, &u.Claim.Part, &u.Claim.Ref)
+		&u.Undoing, &u.Sent, &u.Epoch, intoTime(&u.NextAt), intoTime(&u.Deadline), &waited, intoID(&u.Cause), &u.Progress, &u.Detail, &u.Claim.Part, &u.Claim.Ref)
 	if err != nil {
 		return u, fmt.Errorf("read unit: %w", err)
 	}
@@ -110,7 +116,6 @@ func (x *tx) saveUnits(d *app.Dossier) {
 			column(changed, func(r *unitRow) pgtype.Timestamptz { return r.next }),
 			column(changed, func(r *unitRow) pgtype.Timestamptz { return r.deadline }),
 			column(changed, func(r *unitRow) int64 { return r.waited }),
-			column(changed, func(r *unitRow) int64 { return r.undoTop }),
 			column(changed, func(r *unitRow) int16 { return r.progress }),
 			column(changed, func(r *unitRow) string { return r.detail }),
 			column(changed, func(r *unitRow) string { return r.claimPart }),
@@ -139,7 +144,6 @@ func (x *tx) insertUnits(rows []unitRow) {
 		column(rows, func(r *unitRow) pgtype.Timestamptz { return r.next }),
 		column(rows, func(r *unitRow) pgtype.Timestamptz { return r.deadline }),
 		column(rows, func(r *unitRow) int64 { return r.waited }),
-		column(rows, func(r *unitRow) int64 { return r.undoTop }),
 		column(rows, func(r *unitRow) pgtype.UUID { return r.cause }),
 		column(rows, func(r *unitRow) int16 { return r.progress }),
 		column(rows, func(r *unitRow) string { return r.detail }),

@@ -17,11 +17,11 @@ const (
 	sqlDueUnits = `SELECT tenant_id, id FROM due_units($1, $2, $3, $4)`
 	// What another transaction holds is left for the next turn: its commit may well close the unit.
 	sqlMarkOpen = `
-		UPDATE saga_units SET state = 1
+		UPDATE saga_units SET state = ` + taskOpen + `
 		WHERE (tenant_id, id) IN (
 			SELECT u.tenant_id, u.id
 			FROM unnest($1::uuid[], $2::uuid[]) AS x(tenant_id, id) JOIN saga_units u ON u.tenant_id = x.tenant_id AND u.id = x.id
-			WHERE u.state = 0 FOR NO KEY UPDATE OF u SKIP LOCKED)`
+			WHERE u.state = ` + taskQueued + ` FOR NO KEY UPDATE OF u SKIP LOCKED)`
 	sqlExpiredOrders = `SELECT tenant_id, id FROM expired_orders($1, $2)`
 )
 

@@ -13,6 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/money"
@@ -177,7 +178,8 @@ func BenchmarkNoisyNeighbour(b *testing.B) {
 			tn.pay(b, tn.loud, 100)
 		}
 		busy := single(7)
-		open, err := tn.db.Super(b).Query(b.Context(), `SELECT count(*) FROM platforma.saga_units WHERE state IN (0, 1) AND kind = 2`)
+		open, err := tn.db.Super(b).Query(b.Context(), `SELECT count(*) FROM platforma.saga_units WHERE state IN ($1, $2) AND kind = $3`,
+			int16(fulfil.Queued), int16(fulfil.Open), int16(fulfil.Provision))
 		if err != nil {
 			b.Fatalf("count the open items: %v", err)
 		}

@@ -145,10 +145,10 @@ func (w *World) Picture(o order.ID) string {
 }
 
 // Count asks the superuser for one number: what no login may see.
-func (w *World) Count(sql string) int {
+func (w *World) Count(sql string, args ...any) int {
 	w.t.Helper()
 	var n int
-	if err := w.super.QueryRow(w.t.Context(), sql).Scan(&n); err != nil {
+	if err := w.super.QueryRow(w.t.Context(), sql, args...).Scan(&n); err != nil {
 		w.t.Fatalf("%s: %v", sql, err)
 	}
 	return n

@@ -283,7 +283,8 @@ func (w *World) due() []dueUnit {
 // busyQueues spares the logins asking every queue again and again for nothing.
 func (w *World) busyQueues() []string {
 	w.t.Helper()
-	rows, err := w.super.Query(w.t.Context(), `SELECT DISTINCT provider FROM platforma.saga_units WHERE state IN (0, 1) AND next_at <= $1 ORDER BY provider`, w.Clock.Now())
+	rows, err := w.super.Query(w.t.Context(), `SELECT DISTINCT provider FROM platforma.saga_units WHERE state IN ($1, $2) AND next_at <= $3 ORDER BY provider`,
+		int16(fulfil.Queued), int16(fulfil.Open), w.Clock.Now())
 	if err != nil {
 		w.t.Fatalf("look for busy queues: %v", err)
 	}
@@ -328,7 +329,9 @@ func (w *World) Survive(f func()) (alive bool) {
 func (w *World) nextDue() (time.Time, bool) {
 	w.t.Helper()
 	var at *time.Time
-	if err := w.super.QueryRow(w.t.Context(), `SELECT min(next_at) FROM platforma.saga_units WHERE state IN (0, 1)`).Scan(&at); err != nil {
+	err := w.super.QueryRow(w.t.Context(), `SELECT min(next_at) FROM platforma.saga_units WHERE state IN ($1, $2)`,
+		int16(fulfil.Queued), int16(fulfil.Open)).Scan(&at)
+	if err != nil {
 		w.t.Fatalf("look for what is due next: %v", err)
 	}
 	if at == nil {

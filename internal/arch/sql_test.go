@@ -1,0 +1,120 @@
+package arch
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Columns that hold the number of a named thing (ADR 0022), and what compares with one or sets it.
+const (
+	numberedColumn = `\b(?:state|kind|phase|outcome|settlement|policy|closing|role|what)\b`
+	bareNumber     = `-?\d+`
+	comparison     = `(?:<>|!=|<=|>=|=|<|>|IS\s+(?:NOT\s+)?DISTINCT\s+FROM|BETWEEN)`
+)
+
+// bareComparisons find SQL that knows a state or kind by its number.
+var bareComparisons = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)` + numberedColumn + `(?:::\w+)?\s*` + comparison + `\s*\(?\s*` + bareNumber),
+	regexp.MustCompile(`(?i)` + numberedColumn + `(?:::\w+)?\s*(?:NOT\s+)?IN\s*\((?:[^()]*,)?\s*` + bareNumber + `\b`),
+	regexp.MustCompile(`(?i)` + numberedColumn + `\s*(?:=|<>)\s*(?:ANY|ALL)\s*\(\s*(?:ARRAY\s*\[|'\{)[^)]*` + bareNumber),
+	regexp.MustCompile(`(?i)(?:^|[\s(])` + bareNumber + `\s*(?:<>|!=|=|<|>)\s*(?:\w+\.)?` + numberedColumn),
+}
+
+// statement tells SQL from other text that has a state in it.
+var statement = regexp.MustCompile(`\b(?:SELECT|UPDATE|INSERT|DELETE|WHERE|AND|FROM|SET)\b|^\s*\w+\s*(?:=|<>|IN)`)
+
+// bareNumbers are the places in SQL texts below a node where a state or kind is compared with a bare number.
+func bareNumbers(below ast.Node) []string {
+	var found []string
+	ast.Inspect(below, func(n ast.Node) bool {
+		e, isExpr := n.(ast.Expr)
+		if !isExpr {
+			return true
+		}
+		text, others, isText := textOf(e)
+		if !isText {
+			return true
+		}
+		if statement.MatchString(text) {
+			for _, bare := range bareComparisons {
+				found = append(found, bare.FindAllString(text, -1)...)
+			}
+		}
+		for _, o := range others {
+			found = append(found, bareNumbers(o)...)
+		}
+		return false
+	})
+	return found
+}
+
+// textOf is what an expression of string literals joined by + says, with "name" for each of the other
+// operands, which it returns too.
+func textOf(e ast.Expr) (text string, others []ast.Expr, isText bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		text, err := strconv.Unquote(e.Value)
+		return text, nil, e.Kind == token.STRING && err == nil
+	case *ast.BinaryExpr:
+		if e.Op != token.ADD {
+			return "", nil, false
+		}
+		for _, side := range []ast.Expr{e.X, e.Y} {
+			part, more, ok := textOf(side)
+			if !ok {
+				part, more = "name", []ast.Expr{side}
+			}
+			text, others, isText = text+part, append(others, more...), isText || ok
+		}
+		return text, others, isText
+	}
+	return "", nil, false
+}
+
+// TestNoStatementComparesAStateWithABareNumber holds ADR 0022: the numbers of states and kinds stand once, in
+// Go; SQL takes them from the names of internal/postgres/names.go, or as parameters.
+func TestNoStatementComparesAStateWithABareNumber(t *testing.T) {
+	t.Parallel()
+	_, files := goFiles(t)
+	for _, f := range files {
+		if f.path == "internal/arch/sql_test.go" {
+			continue // its own examples
+		}
+		for _, bare := range bareNumbers(f.ast) {
+			t.Errorf("%s: %q: name the number as in internal/postgres/names.go, or pass it as a parameter", f.path, bare)
+		}
+	}
+}
+
+func TestABareNumberBesideAStateIsSeen(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ source, want string }{
+		{"`SELECT id FROM payments p WHERE p.state <> 2`", "state <> 2"},
+		{"`SELECT id FROM order_items i WHERE i.state IN (4, 5)`", "state IN (4, 5"},
+		{"`SELECT id FROM saga_units WHERE kind = ` + k + ` AND state NOT IN (` + open + `, 1)`", "state NOT IN (name, 1"},
+		{"`UPDATE saga_units SET state = 3 WHERE id = $1`", "state = 3"},
+		{"`SELECT id FROM saga_units WHERE phase::int BETWEEN 2 AND 3`", "phase::int BETWEEN 2"},
+		{"`SELECT id FROM members WHERE 3 = m.role`", " 3 = m.role"},
+		{"`SELECT id FROM orders WHERE state = ANY ('{1,2}')`", "state = ANY ('{1,2"},
+		{"f(`SELECT 1` + g(`UPDATE refunds SET state = 2`))", "state = 2"},
+		{"`SELECT id FROM payments p WHERE p.state <> ` + paymentReverted + ` AND p.n = 2`", ""},
+		{"`SELECT id FROM orders WHERE state = $2 AND settlement IN (` + open + `, ` + stuck + `)`", ""},
+		{"`SELECT id FROM orders WHERE $2 = state AND state = ANY ($3::smallint[])`", ""},
+		{"\"the kind of thing is 1\"", ""},
+	} {
+		f, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nvar _ = "+c.source, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, strings.Join(bareNumbers(f), "; ")); diff != "" {
+			t.Errorf("%s (-want +found):\n%s", c.source, diff)
+		}
+	}
+}
