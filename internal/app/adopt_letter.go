@@ -91,7 +91,7 @@ func (d *Dossier) left(u fulfil.UnitID) []string {
 // judge looks at what a person says is there. Nothing is changed at the provider: a claim that holds
 // only adds the id to the journal, and the clean-up goes on from there.
 func (a *App) judge(ctx context.Context, p provider.Provider, d *Dossier, u *fulfil.Unit, it *order.Item) fulfil.Result {
-	steps, err := a.plan(d.Order, it)
+	steps, err := a.plan(d, it)
 	if err != nil {
 		return failed(err)
 	}

@@ -118,8 +118,7 @@ func (a *App) capabilities(queue string) (provider.Capabilities, bool) {
 // partsOf names an item's steps: the adapter's plan, then the credentials. A process without
 // providers (the API's) gets nil, and leaves the step of a unit where it is.
 func (a *App) partsOf(d *Dossier, item order.ItemID) []string {
-	it := d.Order.Find(item)
-	steps, err := a.plan(d.Order, it)
+	steps, err := a.plan(d, d.Order.Find(item))
 	if err != nil || len(steps) == 0 {
 		return nil
 	}
@@ -130,13 +129,14 @@ func (a *App) partsOf(d *Dossier, item order.ItemID) []string {
 	return append(names, credentialsStep)
 }
 
-func (a *App) plan(o *order.Order, it *order.Item) ([]provider.Step, error) {
-	name, _ := a.Placement(it.Snapshot.Product, it.Snapshot.Region)
-	p, ok := a.Providers[name]
+// plan is made by the account that the item began with, as its unit of work records it; what the
+// configuration places elsewhere today concerns new items alone. Without that account here it is empty.
+func (a *App) plan(d *Dossier, it *order.Item) ([]provider.Step, error) {
+	p, ok := a.Providers[d.queueOf(it.ID)]
 	if !ok {
 		return nil, nil
 	}
-	return p.Plan(specOf(o, it), a.keyOf(o, it, ""))
+	return p.Plan(specOf(d.Order, it), a.keyOf(d.Order, it, ""))
 }
 
 func specOf(o *order.Order, it *order.Item) provider.Spec {
@@ -190,7 +190,7 @@ func (a *App) turn(ctx context.Context, p provider.Provider, d *Dossier, u *fulf
 		}
 		return a.sealCredentials(ctx, p, d, u, it)
 	}
-	steps, err := a.plan(d.Order, it)
+	steps, err := a.plan(d, it)
 	if err != nil {
 		return failed(err)
 	}
