@@ -38,7 +38,7 @@ func (a Addresses) clouds(file string) (*config.Clouds, error) {
 
 // cloudFile is where a command finds the accounts.
 type cloudFile struct {
-	Config string `env:"PLATFORMA_CONFIG" type:"path" placeholder:"FILE" help:"Configuration file with the clouds' accounts (docs/providers.md). Without it that of a running development installation, see --data."`
+	Config string `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts; none: see --data."`
 	Data   string `default:".data" type:"path" help:"Data folder of a running development installation."`
 	JSON   bool   `help:"Print as JSON."`
 }
@@ -47,7 +47,8 @@ type cloudFile struct {
 func (c cloudFile) open() (*config.Clouds, error) {
 	a, err := readAddresses(c.Data)
 	if err != nil && c.Config == "" {
-		return nil, fmt.Errorf("name the configuration file (--config or PLATFORMA_CONFIG), or a running development installation (--data): %w", err)
+		return nil, fmt.Errorf("name the configuration file (--config or PLATFORMA_CONFIG), "+
+			"or a running development installation (--data): %w", err)
 	}
 	return a.clouds(c.Config)
 }

@@ -35,7 +35,7 @@ type place struct {
 	Speed        int      `default:"60" help:"How much faster than life the simulated cloud and the waits of policy run."`
 	DatabaseURL  string   `env:"DATABASE_URL" help:"Use this PostgreSQL (as a user who may create roles) instead of the embedded one."`
 	KafkaBrokers []string `env:"KAFKA_BROKERS" help:"Use these brokers instead of the embedded one."`
-	Config       string   `env:"PLATFORMA_CONFIG" type:"path" placeholder:"FILE" help:"Configuration file with the clouds' accounts and what is placed on them (docs/providers.md); without it everything is built by the simulated cloud that is started here."`
+	Config       string   `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts; none: a simulator."`
 	Naming       string   `default:"unique-409" enum:"none,unique-409,upsert" help:"What the simulated cloud does with a second create under one name."`
 	Verbose      bool     `short:"v" help:"Log the details too."`
 }
@@ -189,7 +189,11 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	}
 	stops = append(stops, stopMetrics)
 
-	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], Metrics: "http://" + metrics + "/metrics", SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.URL, Naming: p.Naming, Config: p.Config, DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data))}
+	d.Addresses = Addresses{
+		API: base, Portal: base, Kafka: d.brokers[0], Metrics: "http://" + metrics + "/metrics",
+		SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.URL, Naming: p.Naming, Config: p.Config,
+		DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data)),
+	}
 	d.speed = d.Speed
 	if err := writePrivate(filepath.Join(p.Data, "dev.json"), d.Addresses); err != nil {
 		return err
@@ -198,7 +202,12 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 }
 
 // readConfig looks for faults of the configuration file. The simulator's address is not known yet.
-func (p *place) readConfig() error {
+func (p *place) readConfig() (err error) {
+	if p.Config != "" {
+		if p.Config, err = filepath.Abs(p.Config); err != nil { // dev.json is read from other folders
+			return fmt.Errorf("find the configuration file: %w", err)
+		}
+	}
 	clouds, err := devClouds(p.Config, sim.Settings{URL: "http://127.0.0.1:1", Naming: p.Naming})
 	if err != nil {
 		return err
@@ -222,7 +231,10 @@ func lastSpeed(dir string) int {
 }
 
 // process wires the one process of the installation, with every role.
-func (p *place) process(ctx context.Context, d *installation, cluster kafka.Cluster, clouds *config.Clouds, ids seeded, base string, log *slog.Logger) (*process.Process, error) {
+func (p *place) process(
+	ctx context.Context, d *installation, cluster kafka.Cluster, clouds *config.Clouds, ids seeded, base string,
+	log *slog.Logger,
+) (*process.Process, error) {
 	keys := filepath.Join(p.Data, "keys")
 	if err := os.MkdirAll(keys, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of keys: %w", err)

@@ -34,7 +34,7 @@ type cli struct {
 	} `cmd:"" help:"The events on the topic."`
 	Providers struct {
 		List  providersListCmd  `cmd:"" help:"List the accounts and what is placed on them."`
-		Check providersCheckCmd `cmd:"" help:"Ask an account, or all, whether it can be reached and what it misses; nothing is made. Status 1 when something is missing."`
+		Check providersCheckCmd `cmd:"" help:"Ask the accounts what they offer and miss; status 1 when something is missing."`
 	} `cmd:"" help:"The clouds that build what is ordered."`
 	Catalog struct {
 		Diff  catalogDiffCmd  `cmd:"" help:"Show what a catalogue file would change."`

@@ -13,7 +13,8 @@ import (
 // simulator runs a simulated cloud of its own and gives its address.
 func simulator(t *testing.T) string {
 	t.Helper()
-	said := background(t, nil, "sim", "--listen", "127.0.0.1:0", "--ledger", filepath.Join(t.TempDir(), "ledger"), "--speed", "300")
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	said := background(t, nil, "sim", "--listen", "127.0.0.1:0", "--ledger", ledger, "--speed", "300")
 	url := ""
 	until(t, ready, "the simulated cloud", func() bool {
 		_, after, ok := strings.Cut(said.String(), "sim: ready on ")
@@ -43,7 +44,10 @@ placements:
 		Drained    bool
 		Placements []struct{ Product, Region string }
 	}
-	if err != nil || json.Unmarshal([]byte(said), &listed) != nil || len(listed) != 2 || !listed[1].Drained || len(listed[0].Placements) != 1 {
+	if err != nil || json.Unmarshal([]byte(said), &listed) != nil || len(listed) != 2 {
+		t.Fatalf("providers list --json: %v\n%s", err, said)
+	}
+	if !listed[1].Drained || len(listed[0].Placements) != 1 {
 		t.Errorf("providers list --json: %v\n%s", err, said)
 	}
 	said, err = run(t, env, "providers", "check")
@@ -56,7 +60,7 @@ placements:
 	}
 	var books struct{ Live, Log []json.RawMessage }
 	if err := json.Unmarshal(get(t, url+"/ledger"), &books); err != nil || len(books.Live) != 0 || len(books.Log) != 0 {
-		t.Errorf("the checks left %d resources and %d calls in the cloud, %v; want none", len(books.Live), len(books.Log), err)
+		t.Errorf("the checks left %d resources and %d calls, %v; want none", len(books.Live), len(books.Log), err)
 	}
 }
 

@@ -30,7 +30,7 @@ type serveCmd struct {
 	PublicURL     string   `required:"" env:"PLATFORMA_PUBLIC_URL" help:"Where customers reach the portal, such as https://orders.example."`
 	Roles         []string `env:"PLATFORMA_ROLES" help:"Which work this process takes: api, portal, worker, relay, provision, billing, notify, audit, live. Default: all."`
 	Installation  string   `required:"" env:"PLATFORMA_INSTALLATION" help:"Name of the installation; part of every resource's key, so never change it."`
-	Config        string   `required:"" env:"PLATFORMA_CONFIG" type:"path" placeholder:"FILE" help:"Configuration file with the clouds' accounts and what is placed on them (docs/providers.md)."`
+	Config        string   `required:"" env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts."`
 	SMTP          string   `required:"" env:"PLATFORMA_SMTP" help:"host:port of the mail relay; it must speak TLS."`
 	SMTPUser      string   `env:"PLATFORMA_SMTP_USER" help:"Login at the mail relay."`
 	SMTPPassword  string   `env:"PLATFORMA_SMTP_PASSWORD_FILE" type:"existingfile" help:"File with the password at the mail relay."`
@@ -45,6 +45,9 @@ type serveCmd struct {
 
 // Run serves until it is told to stop: it stops accepting, lets work finish for up to 25 s, and ends.
 func (c *serveCmd) Run(g *globals) error {
+	if c.Config == "" { // a variable that is set to nothing
+		return errors.New("name the configuration file: --config or PLATFORMA_CONFIG (docs/providers.md)")
+	}
 	clouds, err := config.Read(c.Config, config.Defaults{})
 	if err != nil {
 		return err

@@ -102,15 +102,11 @@ func newProduction(t *testing.T) production {
 	}
 	t.Cleanup(func() { _ = inbox.Close() })
 	p.inbox = inbox
-	said := background(t, nil, "sim", "--listen", "127.0.0.1:0", "--ledger", filepath.Join(t.TempDir(), "ledger"), "--speed", "300")
-	until(t, ready, "the simulated cloud", func() bool {
-		_, url, ok := strings.Cut(said.String(), "sim: ready on ")
-		p.sim = strings.TrimSpace(url)
-		return ok
-	})
+	p.sim = simulator(t)
 	p.credentials, p.passphrases = keyFile(t, "a", 0o600), keyFile(t, "b", 0o600)
 	file := configFile(t, oneAccount(p.sim))
-	p.env = append(p.env, "PLATFORMA_DEVELOPMENT=true", "PLATFORMA_INSTALLATION=shop", "PLATFORMA_CONFIG="+file, "PLATFORMA_SMTP="+inbox.SMTPAddr(), "PLATFORMA_SMTP_CA="+inbox.CAFile(),
+	p.env = append(p.env, "PLATFORMA_DEVELOPMENT=true", "PLATFORMA_INSTALLATION=shop", "PLATFORMA_CONFIG="+file,
+		"PLATFORMA_SMTP="+inbox.SMTPAddr(), "PLATFORMA_SMTP_CA="+inbox.CAFile(),
 		"PLATFORMA_MAIL_FROM=delivery@shop.example", "PLATFORMA_PUBLIC_URL=https://shop.example")
 	return p
 }
@@ -196,10 +192,10 @@ func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
 		"a login without TLS":        {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+p.credentials, "KAFKA_MECHANISM=PLAIN"), "--kafka-tls or --kafka-ca"},
 		"a login in an open file":    {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+keyFile(t, "c", 0o644)), "chmod 600"},
 		"the embedded broker":        {append(keys, "PLATFORMA_DEVELOPMENT=false"), "is the embedded development broker"},
-		"no configuration":           {append(keys, "PLATFORMA_CONFIG="), "missing flags: --config"},
+		"no configuration":           {append(keys, "PLATFORMA_CONFIG="), "name the configuration file: --config"},
 		"an absent configuration":    {append(keys, "PLATFORMA_CONFIG=/absent.yaml"), "docs/providers.md says what it holds"},
-		"a faulty configuration":     {append(keys, "PLATFORMA_CONFIG="+faulty), `clouds.yaml:2: account main has no key "uri"; did you mean url?`},
-		"a catalogue nobody builds":  {append(keys, "PLATFORMA_CONFIG="+partial), "vps in lj-1: no placement names an account for it"},
+		"a faulty configuration":     {append(keys, "PLATFORMA_CONFIG="+faulty), `:2: account main has no key "uri"; did you mean url?`},
+		"a catalogue nobody builds":  {append(keys, "PLATFORMA_CONFIG="+partial), "vps in lj-1: no placement names an account"},
 		"a role that there is not":   {append(keys, "PLATFORMA_ROLES=api,cook"), `no role "cook"`},
 		"a database without tables":  {append(keys, "DATABASE_URL="+empty.OwnerURL()), "run platforma migrate"},
 		"an address that is taken":   {append(keys, "PLATFORMA_LISTEN="+strings.TrimPrefix(p.sim, "http://")), "address already in use"},

@@ -15,6 +15,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/world"
 )
 
+// bothBack is how items of VPS and database look that were taken back.
+const bothBack = "vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 accepted"
+
 // portless is a cloud whose servers need no port of their own: its plans differ from those of the first
 // account, so that a plan of the wrong account is seen.
 type portless struct{ provider.Provider }
@@ -93,7 +96,7 @@ func TestAnItemIsCompensatedByTheAccountItBeganWith(t *testing.T) {
 	w.WorkUntil(o, func(string) bool { return len(w.Sim.Live()) > 0 })
 	moved()
 	w.Settle(o)
-	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 accepted")
+	w.WantPicture(o, "failed none settled; "+bothBack)
 	wantAccount(t, w, o, "sim")
 	w.WantLive("", 0)
 	wantNothing(t, second, "the account that is placed now, for items of the other")
@@ -106,11 +109,12 @@ func TestAnItemThatIsUpGoesBackAtTheAccountItBeganWith(t *testing.T) {
 	o := w.AllOrNothing(world.VPS(), world.Database())
 	w.WorkUntil(o, func(string) bool { return w.Item(o, "vps").State == order.ItemActive })
 	moved()
-	if _, err := w.Verbs.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more")); err != nil {
+	_, err := w.Verbs.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more"))
+	if err != nil {
 		t.Fatalf("CancelOrder: %v", err)
 	}
 	w.Settle(o)
-	w.WantPicture(o, "cancelled none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 accepted")
+	w.WantPicture(o, "cancelled none settled; "+bothBack)
 	w.WantLive("", 0)
 	wantNothing(t, second, "the account that is placed now, for items of the other")
 }

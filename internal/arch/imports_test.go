@@ -101,8 +101,11 @@ var table = map[string]row{
 	},
 
 	// Wiring: the one place besides cmd that knows everybody (ADR 0009).
-	"process":       {ours: wired, libs: []string{"github.com/google/uuid"}, test: []string{stdHooks}},
-	"cmd/platforma": {ours: slices.Concat(wired, checker, []string{"process", "config", "embedded", "crashpoint"}), libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+	"process": {ours: wired, libs: []string{"github.com/google/uuid"}, test: []string{stdHooks}},
+	"cmd/platforma": {
+		ours: slices.Concat(wired, checker, []string{"process", "config", "embedded", "crashpoint"}),
+		libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
+	},
 
 	// Programs of the build.
 	"embedded/cmd/withpostgres": {ours: []string{"embedded"}},

@@ -166,7 +166,8 @@ func (c *Clouds) CheckCatalog(products []catalog.Product) (paused []string, err 
 		}
 	}
 	if len(faults) > 0 {
-		return paused, fmt.Errorf("the catalogue sells what no account can build; mend the placements or the catalogue:\n  %s", strings.Join(faults, "\n  "))
+		return paused, fmt.Errorf("the catalogue sells what no account can build; mend the placements or the catalogue:"+
+			"\n  %s", strings.Join(faults, "\n  "))
 	}
 	return paused, nil
 }

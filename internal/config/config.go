@@ -221,9 +221,9 @@ func (p *parser) placement(n *yaml.Node) {
 		return
 	}
 	complete := true
-	for _, key := range []struct{ name, value string }{{"product", to.Product}, {"region", to.Region}, {"account", to.Account}} {
-		if key.value == "" {
-			p.fault(n.Line, "a placement has no %s", key.name)
+	for _, key := range [][2]string{{"product", to.Product}, {"region", to.Region}, {"account", to.Account}} {
+		if key[1] == "" {
+			p.fault(n.Line, "a placement has no %s", key[0])
 			complete = false
 		}
 	}
@@ -239,7 +239,8 @@ func (p *parser) placement(n *yaml.Node) {
 	p.clouds.placements = append(p.clouds.placements, to)
 	a, there := p.clouds.byName[to.Account]
 	if !there {
-		p.fault(lines["account"], "%s is placed on an account that is not there, %q; %s", to.Pair(), to.Account, meant(to.Account, p.clouds.names()))
+		p.fault(lines["account"], "%s is placed on an account that is not there, %q; %s",
+			to.Pair(), to.Account, meant(to.Account, p.clouds.names()))
 		return
 	}
 	if a.Provider != nil {

@@ -62,7 +62,8 @@ func TestTheExampleBuildsEverythingThatTheShippedCatalogueSells(t *testing.T) {
 	for _, a := range c.Accounts() {
 		drained[a.Name] = a.Drained
 	}
-	if diff := cmp.Diff(map[string]bool{"ljubljana": false, "falkenstein": false, "ljubljana-old": true}, drained); diff != "" {
+	want := map[string]bool{"ljubljana": false, "falkenstein": false, "ljubljana-old": true}
+	if diff := cmp.Diff(want, drained); diff != "" {
 		t.Errorf("accounts and whether they are drained (-want +got):\n%s", diff)
 	}
 }
@@ -115,7 +116,8 @@ func TestAnAccountsSettingsReachItsAdapter(t *testing.T) {
 	for name, p := range c.Providers() {
 		got[name] = p.Capabilities().Naming
 	}
-	if diff := cmp.Diff(map[string]provider.Naming{"first": provider.NamingUnique409, "second": provider.NamingNone}, got); diff != "" {
+	want := map[string]provider.Naming{"first": provider.NamingUnique409, "second": provider.NamingNone}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("naming by account (-want +got):\n%s", diff)
 	}
 }
@@ -219,14 +221,16 @@ func TestAFileThatIsNoConfigurationIsRefused(t *testing.T) {
 		"no type":              {"accounts:\n  - name: first\n", "account first has no type: it must be one of sim"},
 		"a bare asterisk":      {two + "  - {product: *, region: mb-1, account: first}\n", `an asterisk needs quotes: "*"`},
 		"two documents":        {two + "---\n" + two, "must be one document"},
-		"a list for a text":    {"accounts:\n  - {name: first, type: sim, url: [1]}\n", "clouds.yaml:2: url of account first must be text"},
+		"a list for a text":    {"accounts:\n  - {name: a, type: sim, url: [1]}\n", ":2: url of account a must be text"},
 		"an account of itself": {"accounts: &a\n  - *a\n", "account has no type"},
 	} {
-		if _, err := config.Parse("clouds.yaml", []byte(c.text), config.Defaults{}); err == nil || !strings.Contains(err.Error(), c.want) {
+		_, err := config.Parse("clouds.yaml", []byte(c.text), config.Defaults{})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: Parse = %v, want %q", what, err, c.want)
 		}
 	}
-	if _, err := config.Read(filepath.Join(t.TempDir(), "absent.yaml"), config.Defaults{}); !errors.Is(err, os.ErrNotExist) {
+	_, err := config.Read(filepath.Join(t.TempDir(), "absent.yaml"), config.Defaults{})
+	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Read of an absent file = %v", err)
 	}
 }

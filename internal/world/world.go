@@ -217,7 +217,8 @@ func (w *World) Settle(orders ...order.ID) {
 func (w *World) queues() map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
 	v := w.Verbs.Worker
 	all := map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error){
-		"validate": v.ValidateOrder, "refund": v.RefundItem, "deliver": v.DeliverCredentials, "notify": v.NotifyCustomer, "checkout": v.CheckoutOrder, "redrive": v.RedoEvent, "webhook": v.PostWebhook,
+		"validate": v.ValidateOrder, "refund": v.RefundItem, "deliver": v.DeliverCredentials,
+		"notify": v.NotifyCustomer, "checkout": v.CheckoutOrder, "redrive": v.RedoEvent, "webhook": v.PostWebhook,
 	}
 	for account := range w.Config.Providers {
 		all[account] = v.ProvisionItem
