@@ -35,7 +35,7 @@ type place struct {
 	Speed        int      `default:"60" help:"How much faster than life the simulated cloud and the waits of policy run."`
 	DatabaseURL  string   `env:"DATABASE_URL" help:"Use this PostgreSQL (as a user who may create roles) instead of the embedded one."`
 	KafkaBrokers []string `env:"KAFKA_BROKERS" help:"Use these brokers instead of the embedded one."`
-	Config       string   `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts; none: a simulator."`
+	Config       string   `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts; none: simulated."`
 	Naming       string   `default:"unique-409" enum:"none,unique-409,upsert" help:"What the simulated cloud does with a second create under one name."`
 	Verbose      bool     `short:"v" help:"Log the details too."`
 }
