@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/config"
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/kafka"
@@ -21,7 +22,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/portal"
 	"github.com/platforma-cloud/orders/internal/process"
-	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
 	"github.com/platforma-cloud/orders/internal/vault"
@@ -35,6 +35,7 @@ type place struct {
 	Speed        int      `default:"60" help:"How much faster than life the simulated cloud and the waits of policy run."`
 	DatabaseURL  string   `env:"DATABASE_URL" help:"Use this PostgreSQL (as a user who may create roles) instead of the embedded one."`
 	KafkaBrokers []string `env:"KAFKA_BROKERS" help:"Use these brokers instead of the embedded one."`
+	Config       string   `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts; none: simulated."`
 	Naming       string   `default:"unique-409" enum:"none,unique-409,upsert" help:"What the simulated cloud does with a second create under one name."`
 	Verbose      bool     `short:"v" help:"Log the details too."`
 }
@@ -66,6 +67,8 @@ type Addresses struct {
 	SMTP        string       `json:"smtp"`
 	Inbox       string       `json:"inbox"`
 	Sim         string       `json:"sim"`
+	Naming      string       `json:"naming"`           // of the simulated cloud
+	Config      string       `json:"config,omitempty"` // the configuration file; empty: all is the simulated cloud's
 	DatabaseURL string       `json:"database_url"`
 	Speed       int          `json:"speed"` // the highest this data folder ever ran at
 	Tenants     []seedTenant `json:"tenants"`
@@ -87,6 +90,9 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	log := logTo(g.err, p.Verbose)
 	if !p.Verbose {
 		log = slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	if err := p.readConfig(); err != nil { // before anything is started
+		return err
 	}
 	if err := os.MkdirAll(p.Data, 0o711); err != nil { // PostgreSQL, which may be another user, passes through
 		return fmt.Errorf("make the data folder: %w", err)
@@ -134,6 +140,11 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 		return err
 	}
 	stops = append(stops, cloud.stop)
+	clouds, err := devClouds(p.Config, sim.Settings{URL: cloud.URL, Naming: p.Naming})
+	if err != nil {
+		return err
+	}
+	stops = append(stops, func(context.Context) error { clouds.Close(); return nil })
 
 	if err := process.Prepare(g.ctx, d.admin); err != nil {
 		return err
@@ -156,7 +167,7 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 		return fmt.Errorf("listen for API and portal (choose another --listen?): %w", err)
 	}
 	base := "http://" + lis.Addr().String()
-	if d.proc, err = p.process(g.ctx, d, cluster, cloud, ids, base, log); err != nil {
+	if d.proc, err = p.process(g.ctx, d, cluster, clouds, ids, base, log); err != nil {
 		return errors.Join(err, lis.Close())
 	}
 	srv := httpkit.NewServer(d.proc.Handler)
@@ -175,12 +186,31 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	}
 	stops = append(stops, stopMetrics)
 
-	d.Addresses = Addresses{API: base, Portal: base, Kafka: d.brokers[0], Metrics: "http://" + metrics + "/metrics", SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.URL, DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data))}
+	d.Addresses = Addresses{
+		API: base, Portal: base, Kafka: d.brokers[0], Metrics: "http://" + metrics + "/metrics",
+		SMTP: d.inbox.SMTPAddr(), Inbox: d.inbox.HTTPURL(), Sim: cloud.URL, Naming: p.Naming, Config: p.Config,
+		DatabaseURL: d.admin, Tenants: ids.Tenants, Speed: max(p.Speed, lastSpeed(p.Data)),
+	}
 	d.speed = d.Speed
 	if err := writePrivate(filepath.Join(p.Data, "dev.json"), d.Addresses); err != nil {
 		return err
 	}
 	return fn(g.ctx, d)
+}
+
+// readConfig looks for faults of the configuration file. The simulator's address is not known yet.
+func (p *place) readConfig() (err error) {
+	if p.Config != "" {
+		if p.Config, err = filepath.Abs(p.Config); err != nil { // dev.json is read from other folders
+			return fmt.Errorf("find the configuration file: %w", err)
+		}
+	}
+	clouds, err := devClouds(p.Config, sim.Settings{URL: "http://127.0.0.1:1", Naming: p.Naming})
+	if err != nil {
+		return err
+	}
+	clouds.Close()
+	return nil
 }
 
 // lastSpeed is the highest speed that earlier starts on the data folder had: waits of the past are to
@@ -198,12 +228,10 @@ func lastSpeed(dir string) int {
 }
 
 // process wires the one process of the installation, with every role.
-func (p *place) process(ctx context.Context, d *installation, cluster kafka.Cluster, cloud *simProcess, ids seeded, base string, log *slog.Logger) (*process.Process, error) {
-	naming, _ := provider.ParseNaming(p.Naming)
-	clouds, err := sim.New(sim.ProviderConfig{URL: cloud.URL, Naming: naming})
-	if err != nil {
-		return nil, err
-	}
+func (p *place) process(
+	ctx context.Context, d *installation, cluster kafka.Cluster, clouds *config.Clouds, ids seeded, base string,
+	log *slog.Logger,
+) (*process.Process, error) {
 	keys := filepath.Join(p.Data, "keys")
 	if err := os.MkdirAll(keys, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of keys: %w", err)
@@ -227,8 +255,7 @@ func (p *place) process(ctx context.Context, d *installation, cluster kafka.Clus
 	clock := process.WallClock(p.Speed)
 	return process.Start(ctx, process.Config{
 		DatabaseURL: d.admin, Kafka: cluster, Installation: ids.Installation, Clock: clock, Log: log,
-		Placement: func(string, string) (string, bool) { return "sim", true },
-		Providers: map[string]provider.Provider{"sim": clouds},
+		Placement: clouds.Place, Providers: clouds.Providers(), CheckCatalog: clouds.CheckCatalog,
 		Payments: map[string]payment.Provider{
 			manual.Name: manual.Provider{},
 			demo.Name:   &demo.Provider{Webhook: base + "/v1/payments/webhook/demo", Secret: ids.WebhookSecret, Now: clock.Now, Client: &http.Client{Timeout: 5 * time.Second}},

@@ -155,7 +155,8 @@ func launchProgram(t *testing.T, program string, env []string, data string, args
 func withoutOwnServers(env []string) []string {
 	var kept []string
 	for _, e := range env {
-		if !strings.HasPrefix(e, "DATABASE_URL=") && !strings.HasPrefix(e, "KAFKA_BROKERS=") {
+		if !strings.HasPrefix(e, "DATABASE_URL=") && !strings.HasPrefix(e, "KAFKA_BROKERS=") &&
+			!strings.HasPrefix(e, "PLATFORMA_CONFIG=") {
 			kept = append(kept, e)
 		}
 	}

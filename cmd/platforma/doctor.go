@@ -19,6 +19,7 @@ import (
 
 type doctorCmd struct {
 	Data       string        `default:".data" type:"path" help:"Data folder of a running development installation."`
+	Config     string        `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"Clouds' accounts, if not dev's."`
 	Invariants bool          `default:"true" negatable:"" help:"Check the promises from outside: database, topic, the cloud's own ledger, the inbox."`
 	Orphans    bool          `help:"Compare the providers' inventory with our books, both ways, instead."`
 	Delete     bool          `help:"With --orphans: remove what is not in our books now. Only resources with this installation's label are ever touched."`

@@ -10,22 +10,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/process"
-	"github.com/platforma-cloud/orders/internal/provider"
-	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// orphans compares the simulated cloud's inventory with the books of a running development
+// orphans compares the inventory of every account with the books of a running development
 // installation. It ends with status 1 when they differ and nothing was removed.
 func (c *doctorCmd) orphans(g *globals, d *installation) error {
 	ids, err := keptSeed(filepath.Join(c.Data, "seed.json"))
 	if err != nil {
 		return err
 	}
-	cloud, err := sim.New(sim.ProviderConfig{URL: d.Sim, Naming: provider.NamingUnique409})
+	clouds, err := d.clouds(c.Config)
 	if err != nil {
 		return err
 	}
-	defer cloud.Close()
+	defer clouds.Close()
 	clock := process.WallClock(1)
 	db, err := postgres.Open(g.ctx, process.LoginURL(d.DatabaseURL, postgres.LoginWorker), postgres.LoginWorker, postgres.Options{Clock: clock, NewID: process.NewID, MaxConns: 2})
 	if err != nil {
@@ -34,12 +32,12 @@ func (c *doctorCmd) orphans(g *globals, d *installation) error {
 	defer db.Close()
 	verbs, err := process.Wire(process.Config{
 		Clock: clock, Log: logTo(g.err, false), Installation: ids.Installation,
-		Placement: func(string, string) (string, bool) { return "sim", true },
+		Placement: clouds.Place,
 	}, map[string]*postgres.DB{postgres.LoginWorker: db}, nil)
 	if err != nil {
 		return err
 	}
-	verbs.Worker.Providers = map[string]provider.Provider{"sim": cloud}
+	verbs.Worker.Providers = clouds.Providers()
 	remove := app.Nothing
 	if c.Delete {
 		remove = app.Everything

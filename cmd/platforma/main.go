@@ -32,6 +32,10 @@ type cli struct {
 		Rebuild eventsRebuildCmd `cmd:"" help:"Fill the topic anew from the database, when it was lost or does not fit; without --yes say what that would do."`
 		Verify  eventsVerifyCmd  `cmd:"" help:"Compare every event with what the witness saw of it on the topic; status 1 when they differ."`
 	} `cmd:"" help:"The events on the topic."`
+	Providers struct {
+		List  providersListCmd  `cmd:"" help:"List the accounts and what is placed on them."`
+		Check providersCheckCmd `cmd:"" help:"Ask the accounts what they offer and miss; status 1 when something is missing."`
+	} `cmd:"" help:"The clouds that build what is ordered."`
 	Catalog struct {
 		Diff  catalogDiffCmd  `cmd:"" help:"Show what a catalogue file would change."`
 		Apply catalogApplyCmd `cmd:"" help:"Add a catalogue file's versions."`

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/config"
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/kafka"
@@ -17,8 +18,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/process"
-	"github.com/platforma-cloud/orders/internal/provider"
-	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/vault"
 )
 
@@ -30,7 +29,7 @@ type serveCmd struct {
 	PublicURL     string   `required:"" env:"PLATFORMA_PUBLIC_URL" help:"Where customers reach the portal, such as https://orders.example."`
 	Roles         []string `env:"PLATFORMA_ROLES" help:"Which work this process takes: api, portal, worker, relay, provision, billing, notify, audit, live. Default: all."`
 	Installation  string   `required:"" env:"PLATFORMA_INSTALLATION" help:"Name of the installation; part of every resource's key, so never change it."`
-	SimURL        string   `env:"PLATFORMA_SIM_URL" required:"" help:"Address of the simulated cloud, the one provider there is so far."`
+	Config        string   `required:"" env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts."`
 	SMTP          string   `required:"" env:"PLATFORMA_SMTP" help:"host:port of the mail relay; it must speak TLS."`
 	SMTPUser      string   `env:"PLATFORMA_SMTP_USER" help:"Login at the mail relay."`
 	SMTPPassword  string   `env:"PLATFORMA_SMTP_PASSWORD_FILE" type:"existingfile" help:"File with the password at the mail relay."`
@@ -45,7 +44,15 @@ type serveCmd struct {
 
 // Run serves until it is told to stop: it stops accepting, lets work finish for up to 25 s, and ends.
 func (c *serveCmd) Run(g *globals) error {
-	cfg, err := c.config(g)
+	if c.Config == "" { // a variable that is set to nothing
+		return errors.New("name the configuration file: --config or PLATFORMA_CONFIG (docs/providers.md)")
+	}
+	clouds, err := config.Read(c.Config, config.Defaults{})
+	if err != nil {
+		return err
+	}
+	defer clouds.Close()
+	cfg, err := c.config(g, clouds)
 	if err != nil {
 		return err
 	}
@@ -99,14 +106,14 @@ func (c *serveCmd) meet(ctx context.Context, cfg process.Config) error {
 	return nil
 }
 
-func (c *serveCmd) config(g *globals) (process.Config, error) {
+func (c *serveCmd) config(g *globals, clouds *config.Clouds) (process.Config, error) {
 	cluster, err := c.cluster()
 	if err != nil {
 		return process.Config{}, err
 	}
 	cfg := process.Config{
 		DatabaseURL: c.DatabaseURL, Kafka: cluster, Installation: c.Installation, Clock: process.WallClock(1), Log: logTo(g.err, c.Verbose),
-		Placement: func(string, string) (string, bool) { return "sim", true },
+		Placement: clouds.Place, Providers: clouds.Providers(), CheckCatalog: clouds.CheckCatalog,
 		Payments:  map[string]payment.Provider{manual.Name: manual.Provider{}},
 		PublicURL: c.PublicURL,
 		Limits:    httpkit.DefaultLimits(),
@@ -118,11 +125,6 @@ func (c *serveCmd) config(g *globals) (process.Config, error) {
 		}
 		cfg.Roles = append(cfg.Roles, role)
 	}
-	cloud, err := sim.New(sim.ProviderConfig{URL: c.SimURL, Naming: provider.NamingUnique409})
-	if err != nil {
-		return cfg, err
-	}
-	cfg.Providers = map[string]provider.Provider{"sim": cloud}
 	if err := c.keys(&cfg); err != nil {
 		return cfg, err
 	}

@@ -102,16 +102,29 @@ func newProduction(t *testing.T) production {
 	}
 	t.Cleanup(func() { _ = inbox.Close() })
 	p.inbox = inbox
-	said := background(t, nil, "sim", "--listen", "127.0.0.1:0", "--ledger", filepath.Join(t.TempDir(), "ledger"), "--speed", "300")
-	until(t, ready, "the simulated cloud", func() bool {
-		_, url, ok := strings.Cut(said.String(), "sim: ready on ")
-		p.sim = strings.TrimSpace(url)
-		return ok
-	})
+	p.sim = simulator(t)
 	p.credentials, p.passphrases = keyFile(t, "a", 0o600), keyFile(t, "b", 0o600)
-	p.env = append(p.env, "PLATFORMA_DEVELOPMENT=true", "PLATFORMA_INSTALLATION=shop", "PLATFORMA_SIM_URL="+p.sim, "PLATFORMA_SMTP="+inbox.SMTPAddr(), "PLATFORMA_SMTP_CA="+inbox.CAFile(),
+	file := configFile(t, oneAccount(p.sim))
+	p.env = append(p.env, "PLATFORMA_DEVELOPMENT=true", "PLATFORMA_INSTALLATION=shop", "PLATFORMA_CONFIG="+file,
+		"PLATFORMA_SMTP="+inbox.SMTPAddr(), "PLATFORMA_SMTP_CA="+inbox.CAFile(),
 		"PLATFORMA_MAIL_FROM=delivery@shop.example", "PLATFORMA_PUBLIC_URL=https://shop.example")
 	return p
+}
+
+// configFile is a configuration file with this text.
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "clouds.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// oneAccount places everything with one simulated cloud.
+func oneAccount(url string) string {
+	return "accounts:\n  - {name: main, type: sim, url: \"" + url + "\"}\n" +
+		"placements:\n  - {product: \"*\", region: \"*\", account: main}\n"
 }
 
 // untilReady waits for the process that listens there.
@@ -165,6 +178,8 @@ func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
 	p := newProduction(t)
 	keys := p.keys(p.credentials, p.passphrases)
 	empty := pgtest.Empty(t)
+	faulty := configFile(t, strings.Replace(oneAccount(p.sim), "url:", "uri:", 1))
+	partial := configFile(t, strings.Replace(oneAccount(p.sim), `region: "*"`, "region: mb-1", 1))
 	for what, c := range map[string]struct {
 		env  []string
 		want string
@@ -177,6 +192,10 @@ func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
 		"a login without TLS":        {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+p.credentials, "KAFKA_MECHANISM=PLAIN"), "--kafka-tls or --kafka-ca"},
 		"a login in an open file":    {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+keyFile(t, "c", 0o644)), "chmod 600"},
 		"the embedded broker":        {append(keys, "PLATFORMA_DEVELOPMENT=false"), "is the embedded development broker"},
+		"no configuration":           {append(keys, "PLATFORMA_CONFIG="), "name the configuration file: --config"},
+		"an absent configuration":    {append(keys, "PLATFORMA_CONFIG=/absent.yaml"), "docs/providers.md says what it holds"},
+		"a faulty configuration":     {append(keys, "PLATFORMA_CONFIG="+faulty), `:2: account main has no key "uri"; did you mean url`},
+		"a catalogue nobody builds":  {append(keys, "PLATFORMA_CONFIG="+partial), "vps in lj-1: no placement"},
 		"a role that there is not":   {append(keys, "PLATFORMA_ROLES=api,cook"), `no role "cook"`},
 		"a database without tables":  {append(keys, "DATABASE_URL="+empty.OwnerURL()), "run platforma migrate"},
 		"an address that is taken":   {append(keys, "PLATFORMA_LISTEN="+strings.TrimPrefix(p.sim, "http://")), "address already in use"},

@@ -62,8 +62,9 @@ type Deps struct {
 	Fallback time.Duration
 }
 
-// Placement maps what was ordered to the provider that builds it; configuration, not code.
-type Placement func(product, region string) (providerName string, ok bool)
+// Placement maps what was ordered to the account that builds new items of it; configuration, not code.
+// An item stays with the account that its unit of work names, whatever the placement says later.
+type Placement func(product, region string) (account string, ok bool)
 
 // App has the use cases as methods. Whatever it keeps between two calls only spares the database; it may be
 // used concurrently.

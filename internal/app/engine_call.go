@@ -25,7 +25,7 @@ func (a *App) turn(
 		}
 		return a.sealCredentials(ctx, p, d, u, it)
 	}
-	steps, err := a.plan(d.Order, it)
+	steps, err := a.plan(d, it)
 	if err != nil {
 		return failed(err)
 	}

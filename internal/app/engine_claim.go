@@ -15,7 +15,7 @@ import (
 func (a *App) judge(
 	ctx context.Context, p provider.Provider, d *Dossier, u *fulfil.Unit, it *order.Item,
 ) fulfil.Result {
-	steps, err := a.plan(d.Order, it)
+	steps, err := a.plan(d, it)
 	if err != nil {
 		return failed(err)
 	}

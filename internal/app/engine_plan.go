@@ -12,8 +12,7 @@ const credentialsStep = "credentials"
 // partsOf names an item's steps: the adapter's plan, then the credentials. A process without
 // providers (the API's) gets nil, and leaves the step of a unit where it is.
 func (a *App) partsOf(d *Dossier, item order.ItemID) []string {
-	it := d.Order.Find(item)
-	steps, err := a.plan(d.Order, it)
+	steps, err := a.plan(d, d.Order.Find(item))
 	if err != nil || len(steps) == 0 {
 		return nil
 	}
@@ -24,14 +23,15 @@ func (a *App) partsOf(d *Dossier, item order.ItemID) []string {
 	return append(names, credentialsStep)
 }
 
-// plan returns the provider's steps for an item; none in a process without the provider.
-func (a *App) plan(o *order.Order, it *order.Item) ([]provider.Step, error) {
-	name, _ := a.Placement(it.Snapshot.Product, it.Snapshot.Region)
-	p, ok := a.Providers[name]
+// plan returns the steps that the item's own account plans: the account with which the item began, as its
+// unit of work records it. Where the configuration places new items today does not matter here. It returns
+// none in a process without that account.
+func (a *App) plan(d *Dossier, it *order.Item) ([]provider.Step, error) {
+	p, ok := a.Providers[d.queueOf(it.ID)]
 	if !ok {
 		return nil, nil
 	}
-	return p.Plan(specOf(o, it), a.keyOf(o, it, ""))
+	return p.Plan(specOf(d.Order, it), a.keyOf(d.Order, it, ""))
 }
 
 func specOf(o *order.Order, it *order.Item) provider.Spec {

@@ -49,6 +49,7 @@ func (a *App) notify(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Re
 	if !ok {
 		return fulfil.Result{Class: fault.None, Note: "no news for the customer: another mail tells it"}, noEffect
 	}
+	n.Simulated = a.simulated(d)
 	mail, err := notice.ForCustomer(d.Settings.reader(), n)
 	if err != nil {
 		a.Log.ErrorContext(ctx, "write a notice", "order", d.Order.ID.String(), "event", u.Subject.String(), "error", err)

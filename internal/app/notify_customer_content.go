@@ -26,7 +26,7 @@ func (s story) told() event.Event { return s.life[s.at] }
 // same holds when several of them fail, and when they go on.
 func (a *App) newsOf(s story) (notice.Customer, bool) {
 	told := s.told()
-	n := notice.Customer{Order: s.o.Number, At: told.At, Currency: s.o.Currency, Simulated: a.simulated(s.o)}
+	n := notice.Customer{Order: s.o.Number, At: told.At, Currency: s.o.Currency}
 	if a.PortalURL != "" {
 		n.Link = a.PortalURL + "/orders/" + s.o.ID.String()
 	}
@@ -267,13 +267,16 @@ func (s story) endsDelay() bool {
 	return true
 }
 
-// simulated tells whether a simulated region builds any of the order.
-func (a *App) simulated(o *order.Order) bool {
-	for _, it := range o.Items {
-		if name, ok := a.Placement(it.Snapshot.Product, it.Snapshot.Region); ok {
-			if caps, ok := a.capabilities(name); ok && caps.Sim {
-				return true
-			}
+// simulated reports whether a simulated region builds any of the order: by the account that an item began
+// with, before that by where new ones are placed.
+func (a *App) simulated(d *Dossier) bool {
+	for _, it := range d.Order.Items {
+		account := d.queueOf(it.ID)
+		if account == "" {
+			account, _ = a.Placement(it.Snapshot.Product, it.Snapshot.Region)
+		}
+		if caps, ok := a.capabilities(account); ok && caps.Sim {
+			return true
 		}
 	}
 	return false

@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -72,18 +74,20 @@ const reapTwice = 10 * time.Minute
 // carries our installation's label. A run by itself leaves alone what is younger than twice the time a
 // create may take. A leftover seen
 // twice is removed; what names no item of ours is reported, and removed when remove is Everything; a
-// vanished resource is an alarm that a person answers.
+// vanished resource is an alarm that a person answers. An account that cannot be read keeps no other
+// from being compared; its error comes back with what the others showed.
 func (a *App) Reap(ctx context.Context, books Books, remove Removal) ([]Finding, error) {
 	var all []Finding
-	for name, p := range a.Providers {
-		found, err := a.reapOne(ctx, books, name, p, remove)
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
+		found, err := a.reapOne(ctx, books, name, a.Providers[name], remove)
 		if err != nil {
-			return all, fmt.Errorf("compare the inventory of %s: %w", name, err)
+			errs = append(errs, fmt.Errorf("compare the inventory of %s: %w", name, err))
 		}
 		all = append(all, found...)
 	}
 	slices.SortFunc(all, func(x, y Finding) int { return x.Made.Compare(y.Made) })
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // Removal is what a run may remove.

@@ -107,9 +107,20 @@ var table = map[string]row{
 	"invariant/mailfacts":  {ours: []string{"invariant"}},
 	"invariant/facts":      {ours: append(slices.Clone(readers), "invariant")},
 
+	// The configuration file: it makes adapters of clouds, and so knows each of them.
+	"config": {
+		ours: []string{"fulfil", "catalog", "provider", "provider/sim"}, libs: []string{"go.yaml.in/yaml/v3"},
+	},
+
 	// Wiring: the one place besides cmd that knows everybody (ADR 0009).
-	"process":       {ours: append(slices.Clone(wired), "provider/guard"), libs: []string{"github.com/google/uuid"}, test: []string{stdHooks}},
-	"cmd/platforma": {ours: slices.Concat(wired, checker, []string{"process", "embedded", "crashpoint"}), libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"}},
+	"process": {
+		ours: append(slices.Clone(wired), "provider/guard"),
+		libs: []string{"github.com/google/uuid"}, test: []string{stdHooks},
+	},
+	"cmd/platforma": {
+		ours: slices.Concat(wired, checker, []string{"process", "config", "embedded", "crashpoint"}),
+		libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
+	},
 
 	// Programs of the build.
 	"embedded/cmd/withpostgres": {ours: []string{"embedded"}},

@@ -84,7 +84,7 @@ func (p *Portal) sheet(r *http.Request, v *visit, form url.Values) (configView, 
 	d := product.Default
 	view := configView{Product: product, Plan: d.Plan, Region: d.Region, Cycle: string(d.Cycle), Head: map[string]string{}, MayOrder: p.useCases.May(v.Actor, app.WriteOrders), Simulate: map[string]bool{}}
 	for _, region := range product.Regions {
-		view.Simulate[region] = p.cfg.Simulated(product.ID, region)
+		view.Simulate[region] = p.cfg.Simulated(product.ID, region, "")
 	}
 	if form != nil {
 		view.Label, view.Plan, view.Region, view.Cycle = strings.TrimSpace(form.Get("label")), form.Get("plan"), form.Get("region"), form.Get("billing_cycle")

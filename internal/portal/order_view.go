@@ -106,7 +106,11 @@ func (p *Portal) itemViews(r *http.Request, v *visit, d *app.Dossier) ([]itemVie
 	views := make([]itemView, 0, len(d.Order.Items))
 	for _, it := range d.Order.Items {
 		view := itemOf(cat, d, it)
-		view.Simulated = p.cfg.Simulated(it.Snapshot.Product, it.Snapshot.Region)
+		account := ""
+		if u := d.ProvisionUnit(it.ID); u != nil {
+			account = u.Queue
+		}
+		view.Simulated = p.cfg.Simulated(it.Snapshot.Product, it.Snapshot.Region, account)
 		view.Redeliver = mayWrite && (it.State == order.ItemDelivered || it.State == order.ItemActive && d.Order.DeliveryStuck)
 		if d.Order.Customer != v.Member {
 			view.Passphrase = nil // shown to the order's own customer alone (D21)

@@ -19,7 +19,7 @@ func serve(t testing.TB, s *portaltest.Story, change func(*portal.Config)) *http
 	t.Helper()
 	cfg := portal.Config{
 		Dev: true, Methods: []string{"manual", "demo"}, Now: s.Fake.Now, Refresh: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
-		Simulated: func(_, region string) bool { return region == "mb-1" }, MailURL: "http://127.0.0.1:1080/",
+		Simulated: func(_, region, _ string) bool { return region == "mb-1" }, MailURL: "http://127.0.0.1:1080/",
 	}
 	for _, a := range []tenant.Actor{s.Ana, s.Olga, s.Adam, s.Vera, s.Bor} {
 		name := "Acme Hosting"

@@ -49,8 +49,9 @@ type Config struct {
 	Secure bool
 	// Methods are the payment methods offered at submit, the first by default; none: manual (D28).
 	Methods []string
-	// Simulated tells whether a product in a region is built by the simulator; nil: none is.
-	Simulated func(product, region string) bool
+	// Simulated reports whether nothing real is built of a product in a region: by the account that an item
+	// began with, or, where that is "", by where new items are placed. nil: everything is real.
+	Simulated func(product, region, account string) bool
 	Wakes     app.OrderChanges // nil: streams poll alone
 	Refresh   time.Duration    // the longest time a stream goes without reading; 0: one second
 	Sessions  SessionStore     // nil: in memory, gone with the process
@@ -89,7 +90,7 @@ func New(useCases UseCases, cfg Config) http.Handler {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Simulated == nil {
-		cfg.Simulated = func(string, string) bool { return false }
+		cfg.Simulated = func(_, _, _ string) bool { return false }
 	}
 	if cfg.Sessions == nil {
 		cfg.Sessions = NewMemorySessions(cfg.Now)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/httpapi"
@@ -66,8 +67,11 @@ type Config struct {
 	Log          *slog.Logger
 
 	Placement app.Placement
-	Providers map[string]provider.Provider
-	Payments  map[string]payment.Provider
+	Providers map[string]provider.Provider // by account
+	// CheckCatalog refuses a catalogue that sells what no account can build, and names what is not sold for
+	// now; nil: nothing is checked.
+	CheckCatalog func([]catalog.Product) (paused []string, err error)
+	Payments     map[string]payment.Provider
 
 	Mail          mail.Config
 	CredentialKEK vault.KEK // not given to a process that only serves the API
@@ -154,6 +158,9 @@ func (p *Process) start(ctx, run context.Context) error {
 			return err
 		}
 		p.logins[login] = db
+	}
+	if err := p.checkCatalog(ctx); err != nil {
+		return err
 	}
 	var err error
 	if p.verbs, err = Wire(p.cfg, p.logins, p.everywhere); err != nil {
@@ -325,13 +332,12 @@ func (p *Process) serve() {
 	p.Handler = mux
 }
 
-func (p *Process) simulated(product, region string) bool {
-	name, ok := p.cfg.Placement(product, region)
-	if !ok {
-		return false
+func (p *Process) simulated(product, region, account string) bool {
+	if account == "" {
+		account, _ = p.cfg.Placement(product, region)
 	}
-	prov, ok := p.cfg.Providers[name]
-	return ok && prov.Capabilities().Sim
+	adapter, ok := p.cfg.Providers[account]
+	return ok && adapter.Capabilities().Sim
 }
 
 // methods lists the payment methods, the one that needs no hand first.

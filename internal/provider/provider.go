@@ -27,6 +27,11 @@ type Provider interface {
 	// what Validate let pass.
 	Validate(ctx context.Context, s Spec) ([]Violation, error)
 
+	// Check logs in and reads what the account offers, without any effect: it is for the operator who
+	// configures the account. What has to be mended is listed in the Checkup; an error means "could not
+	// be asked", and class Parked that the login was refused.
+	Check(ctx context.Context) (Checkup, error)
+
 	// Quota compares the account's quota with the need of a whole order at once.
 	Quota(ctx context.Context, all []Spec) (QuotaReport, error)
 
@@ -169,11 +174,11 @@ func ParseNaming(s string) (Naming, bool) {
 
 // Capabilities say what an account offers and how to treat it.
 type Capabilities struct {
+	// Products and Regions are all that the account can ever build; empty: only asking it tells. A
+	// placement or a catalogue that asks for another is refused at start.
 	Products, Regions []string
 	Naming            Naming // the weakest of its parts
-	ListByLabel       bool
-	Manual            bool // people do the work
-	Sim               bool // nothing is real: pages and mails say so
+	Sim               bool   // nothing is real: pages and mails say so
 
 	CallTimeout   time.Duration // of one request
 	Settle        time.Duration // how long a create without an answer may still take effect
@@ -192,9 +197,9 @@ type Rate struct {
 // Violation is one fault of a spec.
 type Violation = fault.Violation
 
-// QuotaReport is the account's quota against the need of an order.
+// QuotaReport is the account's quota against the need of an order. Without lines the provider tells only
+// at create.
 type QuotaReport struct {
-	Known bool // false: the provider tells only at create
 	Lines []QuotaLine
 }
 

@@ -167,7 +167,7 @@ func TestErrorWithoutAClassIsAmbiguous(t *testing.T) {
 
 func TestQuotaIsExceededOnlyWhereThereIsANeed(t *testing.T) {
 	t.Parallel()
-	r := provider.QuotaReport{Known: true, Lines: []provider.QuotaLine{
+	r := provider.QuotaReport{Lines: []provider.QuotaLine{
 		{Resource: "vcpu", Used: 6, Limit: 10, Need: 4},
 		{Resource: "ram", Used: 6, Limit: 10, Need: 5},
 		{Resource: "h100", Used: 9, Limit: 8, Need: 0},

@@ -216,9 +216,14 @@ func (w *World) Settle(orders ...order.ID) {
 // queues are where units wait.
 func (w *World) queues() map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
 	v := w.Verbs.Worker
-	return map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error){
-		"validate": v.ValidateOrder, "sim": v.ProvisionItem, "refund": v.RefundItem, "deliver": v.DeliverCredentials, "notify": v.NotifyCustomer, "checkout": v.CheckoutOrder, "redrive": v.RedoEvent, "webhook": v.PostWebhook,
+	all := map[string]func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error){
+		"validate": v.ValidateOrder, "refund": v.RefundItem, "deliver": v.DeliverCredentials,
+		"notify": v.NotifyCustomer, "checkout": v.CheckoutOrder, "redrive": v.RedoEvent, "webhook": v.PostWebhook,
 	}
+	for account := range w.Config.Providers {
+		all[account] = v.ProvisionItem
+	}
+	return all
 }
 
 // Crash is what a test's provider panics with to end the process in the middle of a call: the world

@@ -63,6 +63,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 		{"every part is found by its owner, half made too", owned},
 		{"the plan is equal on every call", planEqual},
 		{"create sends one mutating request", oneMutation},
+		{"a check lists what can be ordered and changes nothing", checkHasNoEffect},
 		{"nothing is sent after the context ended", contextEnded},
 		{"a secret leaves through Reveal alone", secretStays},
 		{"the spec's hash and the key are told back", hashTold},
@@ -299,6 +300,45 @@ func planEqual(t *testing.T, s *suite) {
 	}
 	if _, err := s.p.Plan(provider.Spec{Product: "no-such-product"}, s.key("item", 1)); provider.ClassOf(err) != fault.Invalid {
 		t.Errorf("Plan(no-such-product) = %v, want class invalid", err)
+	}
+}
+
+// checkHasNoEffect holds Check to what Capabilities promise: a region or a product that the account can
+// never build is not among its facts.
+func checkHasNoEffect(t *testing.T, s *suite) {
+	through := NewForwarder(t, s.URL)
+	found, err := s.Open(through.URL).Check(t.Context())
+	if err != nil {
+		t.Fatalf("Check = %v", err)
+	}
+	if _, n := through.Requests(); n != 0 {
+		t.Errorf("Check sent %d mutating requests, want none", n)
+	}
+	if len(found.Missing) != 0 {
+		t.Errorf("Check of a fresh account misses %q, want nothing", found.Missing)
+	}
+	offers := map[string]bool{}
+	caps := s.p.Capabilities()
+	for _, r := range found.Regions {
+		if len(caps.Regions) > 0 && !slices.Contains(caps.Regions, r.Name) {
+			t.Errorf("Check told of region %s, which the capabilities do not list", r.Name)
+		}
+		for _, p := range r.Products {
+			offers[p+" in "+r.Name] = true
+			if len(caps.Products) > 0 && !slices.Contains(caps.Products, p) {
+				t.Errorf("Check told of product %s, which the capabilities do not list", p)
+			}
+		}
+	}
+	for _, spec := range s.Specs {
+		if !offers[spec.Product+" in "+spec.Region] {
+			t.Errorf("Check does not tell that %s is offered in %s", spec.Product, spec.Region)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.p.Check(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Check after the context ended = %v, want that it was canceled", err)
 	}
 }
 

@@ -329,7 +329,7 @@ func entrance(all []*resource) bool {
 func (s *Server) getFacts(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	_, err := s.arrive()
-	f := facts{Regions: map[string]regionFacts{}}
+	f := facts{Naming: s.cfg.Naming.String(), Regions: map[string]regionFacts{}}
 	for _, region := range regions() {
 		free := Amounts{}
 		free.add(s.limit(s.cfg.Capacity, region), 1)

@@ -37,8 +37,7 @@ type ProviderConfig struct {
 
 // New makes the adapter; it sends nothing.
 func New(cfg ProviderConfig) (*Provider, error) {
-	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Scheme != "http" || u.Host == "" || u.User != nil {
+	if !validURL(cfg.URL) {
 		return nil, fmt.Errorf("sim url must be of the form http://host:port")
 	}
 	if cfg.CallTimeout == 0 {
@@ -67,7 +66,7 @@ func (p *Provider) Capabilities() provider.Capabilities {
 		settle = 120 * time.Second // clouds without unique names, which this mode imitates, take that long
 	}
 	return provider.Capabilities{
-		Products: products(), Regions: regions(), Naming: p.naming, ListByLabel: true, Sim: true,
+		Products: products(), Regions: regions(), Naming: p.naming, Sim: true,
 		CallTimeout: p.timeout, Settle: settle, PollEvery: 2 * time.Second,
 		CreateTimeout: 2 * time.Hour, DeleteTimeout: 10 * time.Minute,
 		Rate: provider.Rate{PerSecond: 1000, Burst: 2000},
@@ -161,7 +160,7 @@ func (p *Provider) Quota(ctx context.Context, all []provider.Spec) (provider.Quo
 		}
 		need[s.Region].add(d, 1)
 	}
-	report := provider.QuotaReport{Known: true}
+	var report provider.QuotaReport
 	for _, region := range slices.Sorted(maps.Keys(need)) {
 		for _, r := range resourceNames() {
 			if need[region][r[0]] == 0 {

@@ -249,7 +249,7 @@ func TestQuotaIsReportedForTheWholeOrderAndEnforced(t *testing.T) {
 	})
 	b.built(vps(), "one") // business: 4 vCPU, 8 GiB, 80 GB
 	report, err := b.p.Quota(t.Context(), []provider.Spec{vps(), vps()})
-	want := provider.QuotaReport{Known: true, Lines: []provider.QuotaLine{
+	want := provider.QuotaReport{Lines: []provider.QuotaLine{
 		{Resource: "vcpu", Region: "lj-1", Unit: "vCPU", Used: 4, Limit: 8, Need: 8},
 		{Resource: "ram_gb", Region: "lj-1", Unit: "GiB", Used: 8, Limit: 100, Need: 16},
 		{Resource: "storage_gb", Region: "lj-1", Unit: "GB", Used: 80, Limit: 1000, Need: 160},

@@ -99,6 +99,7 @@ type resourcePage struct {
 }
 
 type facts struct {
+	Naming  string                 `json:"naming"`
 	Regions map[string]regionFacts `json:"regions"`
 }
 
