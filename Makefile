@@ -42,7 +42,7 @@ demo: build ## start everything, play the demo once and end
 build: ## build bin/platforma
 	@go build -o bin/platforma ./cmd/platforma
 
-# Random walks go the same way each time: a red run is one to repeat. RAPID_SEED=0 draws others.
+# Random walks go the same way each time: a red run is one to repeat. RAPID_SEED=0 draws others, as soak does.
 test: export RAPID_SEED ?= 1
 test: ## all tests, with a PostgreSQL of their own (some minutes on two cores)
 	$(WITH_POSTGRES) go test -timeout 15m ./...
