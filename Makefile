@@ -16,12 +16,19 @@ KAFKA := internal/kafka/kafkatest/apache/kafka.sh
 
 # Pure packages: no socket, no database, so that the race detector costs little there.
 PURE := ./internal/money/... ./internal/tenant/... ./internal/fault/... ./internal/id/... ./internal/order/... \
-	./internal/catalog/... ./internal/fulfil/... ./internal/event/...
+	./internal/catalog/... ./internal/fulfil/... ./internal/event/... ./internal/witness/... ./internal/analytics/...
+
+# deadcode of the programs: what these hold serves tests as well (the servers of development, the checker from
+# outside, the look at our own source), and Must… is for literals in tests. For them -test alone can say what is dead.
+FOR_TESTS := ^internal/(embedded|invariant|arch)/|unreachable func: Must
+
+# What lint-commits begins after.
+BASE ?= origin/main
 
 # Every file that is in the project, with its checksum: what verify compares before and after.
 CHECKSUMS := find . -type f -not -path './.git/*' -not -path './bin/*' -not -path './.data/*' -not -path './.cache/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
 
-.PHONY: help run demo build test soak mutants test-kafka test-browser race lint lint-events fmt generate verify check
+.PHONY: help run demo build test soak mutants test-kafka test-browser race lint deadcode lint-commits lint-events fmt generate verify check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -79,10 +86,26 @@ test-browser: ## the portal's pages in a real Chromium (make test runs them too,
 	fi; \
 	go test -count=1 -timeout 10m ./internal/portal/...
 
-lint: ## formatting and linters
+lint: ## formatting, linters and dead code
 	@unformatted=$$($(TOOL) gofumpt -l cmd internal); \
 	[ -z "$$unformatted" ] || { printf 'not formatted, run make fmt:\n%s\n' "$$unformatted" >&2; exit 1; }
 	@$(TOOL) golangci-lint run ./...
+	@$(MAKE) deadcode
+
+deadcode: ## functions that no program and no test reaches, and those of the product that only tests reach
+	@all=$$($(TOOL) deadcode -test ./...); \
+	programs=$$(go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./...); \
+	product=$$($(TOOL) deadcode $$programs | { grep -vE '$(FOR_TESTS)' || true; }); \
+	[ -z "$$all$$product" ] || { printf 'dead code, remove it or move it to a file of tests:\n%s\n%s\n' "$$all" "$$product" >&2; exit 1; }
+
+lint-commits: ## subjects and bodies of the commits since BASE (origin/main where nothing is given)
+	@base="$(BASE)"; \
+	git rev-parse -q --verify "$$base^{commit}" >/dev/null || { echo "lint-commits: NOT RUN, there is no commit $$base"; exit 0; }; \
+	git log --no-merges --reverse --format='%h %s' "$$base..HEAD" | while read -r hash subject; do \
+		[[ $$subject =~ ^[a-z][a-z0-9/_.-]*(,\ [a-z][a-z0-9/_.-]*)*:\ [^\ ] ]] || echo "$$hash: the subject is not \"package: what changes\": $$subject"; \
+		[ $${#subject} -le 72 ] || echo "$$hash: the subject has $${#subject} characters, 72 are allowed: $$subject"; \
+		[ -n "$$(git log -1 --format=%b $$hash)" ] || echo "$$hash: no body says why: $$subject"; \
+	done | { ! grep . >&2; }
 
 lint-events: ## the description of the events, by AsyncAPI's own parser (needs Node)
 	@if ! command -v npm >/dev/null; then \
@@ -95,7 +118,7 @@ lint-events: ## the description of the events, by AsyncAPI's own parser (needs N
 fmt: ## format the code
 	@$(TOOL) gofumpt -w cmd internal
 
-generate: ## make what is generated: pages, lifecycle document and the rest
+generate: ## make what is generated: the Go code of the pages, event schemas, and the documents that say so
 	@cd internal/portal && go tool -modfile=../../tools/go.mod templ generate -log-level error
 	@go generate ./...
 

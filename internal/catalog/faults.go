@@ -33,17 +33,6 @@ const (
 	CodeForbiddenCharacters = "forbidden-characters"      // control or direction characters in a label
 )
 
-// Codes lists every code a Check can answer with.
-func Codes() []string {
-	return []string{
-		CodeRequired, CodeUnknownMember, CodeWrongType, CodeNotAnInteger, CodeValueNotOffered,
-		CodeBelowMinimum, CodeAboveMaximum, CodeTooShort, CodeTooLong, CodeTooFew, CodeTooMany,
-		CodeDuplicateValue, CodeWrongFormat, CodeInvalidValue, CodeInconsistent, CodeMalformed,
-		CodeProductUnknown, CodePlanNotOffered, CodeRegionNotOffered, CodeCycleNotOffered,
-		CodeForbiddenCharacters,
-	}
-}
-
 // typeNames is how a message calls a schema's type.
 var typeNames = map[string]string{
 	"object": "an object", "array": "a list", "integer": "a whole number", "string": "a text", "boolean": "true or false",

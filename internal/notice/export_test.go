@@ -35,3 +35,8 @@ var (
 	Plain = plain
 	Short = short
 )
+
+// NoAnswers lists the reasons why a webhook got no answer.
+func NoAnswers() []NoAnswer {
+	return []NoAnswer{NotInTime, NoName, NoRoute, NoTrust, NotAllowed}
+}

@@ -183,8 +183,3 @@ const (
 	NoTrust    NoAnswer = "no-trust"    // no TLS that can be trusted
 	NotAllowed NoAnswer = "not-allowed" // the address is not on the public internet
 )
-
-// NoAnswers lists all of them.
-func NoAnswers() []NoAnswer {
-	return []NoAnswer{NotInTime, NoName, NoRoute, NoTrust, NotAllowed}
-}

@@ -31,14 +31,13 @@ func sentVersion(r *http.Request) (app.Precondition, error) {
 
 // listView is a page of orders.
 type listView struct {
-	Tabs    []tab
-	State   string
-	Query   string
-	Rows    []orderRow
-	Older   string // link to the next page, "" on the last
-	First   bool   // no cursor: this is the newest page
-	Whole   bool   // orders of everybody, with their customers
-	Deleted bool
+	Tabs  []tab
+	State string
+	Query string
+	Rows  []orderRow
+	Older string // link to the next page, "" on the last
+	First bool   // no cursor: this is the newest page
+	Whole bool   // orders of everybody, with their customers
 }
 
 type tab struct {
