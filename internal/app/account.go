@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/brand"
-	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
@@ -166,19 +165,6 @@ func (a *App) ShowPassphrase(ctx context.Context, c Caller, o order.ID, del id.O
 		return "", fault.New(fault.KindForbidden, fault.CodeForbidden, "Only the customer of this order may see its passphrases.")
 	}
 	return a.Passphrases.TakePassphrase(ctx, c.Tenant, o, del)
-}
-
-// CatalogProduct is one product of what is sold now.
-func (a *App) CatalogProduct(ctx context.Context, name string) (catalog.Product, error) {
-	cat, err := a.Catalog(ctx)
-	if err != nil {
-		return catalog.Product{}, err
-	}
-	p, ok := cat.Product(name)
-	if !ok {
-		return catalog.Product{}, fault.Absent()
-	}
-	return p, nil
 }
 
 func validZone(name string) bool {

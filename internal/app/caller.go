@@ -14,7 +14,6 @@ type Caller struct {
 	Key         *IdempotencyKey // of writes; nil when none was sent
 	NeedsKey    bool            // a write by API: the tenant may demand a key
 	Traceparent string
-	RequestID   string
 }
 
 // IdempotencyKey makes a write's repetition return the first answer (D22).

@@ -105,7 +105,7 @@ func (s *server) authenticate(req *request, r *http.Request) error {
 		return err
 	}
 	req.bearer = key
-	req.caller = app.Caller{Actor: actor, Traceparent: httpkit.Traceparent(r.Header), RequestID: req.id}
+	req.caller = app.Caller{Actor: actor, Traceparent: httpkit.Traceparent(r.Header)}
 	return nil
 }
 

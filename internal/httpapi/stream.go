@@ -165,7 +165,7 @@ func (st *stream) mayStay(ctx context.Context) bool {
 		return false
 	}
 	st.req.caller.Actor = actor // the role may have changed
-	_, err = st.s.useCases.Order(ctx, app.Caller{Actor: actor, RequestID: st.req.id}, st.order)
+	_, err = st.s.useCases.Order(ctx, app.Caller{Actor: actor}, st.order)
 	f := fault.Of(err)
 	return err == nil || f != nil && f.Kind == fault.KindUnavailable
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
-	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
@@ -146,7 +145,7 @@ func (p *Portal) visitor(r *http.Request) (*visit, error) {
 		Tenant: t, Kind: tenant.KindMember, Member: m, Role: tenant.Role(p.sessions.GetInt(ctx, keyRole)),
 		Scopes: strings.Fields(p.sessions.GetString(ctx, keyScopes)),
 	}
-	v := &visit{Caller: app.Caller{Actor: a, RequestID: httpkit.RequestID(ctx)}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
+	v := &visit{Caller: app.Caller{Actor: a}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
 	v.me, err = p.useCases.Me(ctx, v.Caller)
 	if f := fault.Of(err); f != nil && (f.Kind == fault.KindNotFound || f.Kind == fault.KindUnauthenticated) {
 		return nil, p.sessions.Destroy(ctx)
