@@ -16,7 +16,7 @@ KAFKA := internal/kafka/kafkatest/apache/kafka.sh
 
 # Pure packages: no socket, no database, so that the race detector costs little there.
 PURE := ./internal/money/... ./internal/tenant/... ./internal/fault/... ./internal/id/... ./internal/order/... \
-	./internal/catalog/... ./internal/fulfil/... ./internal/event/... ./internal/witness/... ./internal/analytics/...
+	./internal/catalog/... ./internal/fulfil/... ./internal/event/... ./internal/auditlog/... ./internal/analytics/...
 
 # deadcode of the programs: what these hold serves tests as well (the servers of development, the checker from
 # outside, the look at our own source), and Must… is for literals in tests. For them -test alone can say what is dead.
@@ -51,7 +51,7 @@ test: ## all tests, with a PostgreSQL of their own (some minutes on two cores)
 soak: ## every death at every point, in this process and of the binary, a thousand seeds of faults and as many random walks (about an hour)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
 	PLATFORMA_SOAK=1 RAPID_CHECKS=1000 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|RandomWalks|BinaryKilledAtAMoment|EverySagaUnwinds|NeverBothWin|SettleTheOrderOnce|NoWallCanBeTakenAwayUnseen|KilledAtAnyPointLoses|KilledUnderLoad|KilledAtAnyMomentKeeps|BrokerThatIsAway|ThatWasStopped|DelaysNobodyElse' \
-		./internal/world ./internal/app ./internal/kafka ./internal/embedded ./cmd/platforma >"$$log" 2>&1 || status=$$?; \
+		./internal/harness ./internal/app ./internal/kafka ./internal/embedded ./cmd/platforma >"$$log" 2>&1 || status=$$?; \
 	grep -E '^ *--- FAIL|^FAIL|repeat with|_test.go:[0-9]+: I[0-9]+:' "$$log" || true; \
 	awk '/: order [0-9a-f-]+$$/ { met++ } /cannot be met/ { never++ } /deaths; / { seeds++ } /walks, / { walks += $$2 } /kills, / { kills += $$2 } /kills of a relay process/ { relay += $$2 } /_test.go:[0-9]+: I[0-9]+:/ { broken++ } \
 		END { printf "soak: %d deaths in process, %d pairs that cannot meet, %d seeds, %d random walks, %d kills of the binary, %d of the relay, %d broken promises\n", met, never, seeds, walks, kills, relay, broken }' "$$log"; \

@@ -20,7 +20,7 @@ func (l rollupLine) String() string {
 	switch {
 	case !l.Holds:
 		said = fmt.Sprintf("the figures are WRONG on %d counts (mend them: platforma analytics rebuild --tenant %s)", len(l.Differences), l.Slug)
-	case !l.Counted:
+	case !l.Backfilled:
 		said = "not counted yet"
 	}
 	if l.Behind > 0 {

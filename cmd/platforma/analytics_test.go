@@ -7,14 +7,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func TestFiguresAreCheckedAndMendedFromTheCommandLine(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	d.Settle(d.PaidOrder(world.VPS()))
+	d.Drain(d.PaidOrder(harness.VPS()))
 	d.audit(0, words("analytics check"), "alpha: the figures are those of the orders", "beta: not counted yet")
 	d.super(`UPDATE revenue_daily SET captured_cents = captured_cents * 2`)
 	d.super(fmt.Sprintf(`UPDATE order_daily SET orders = orders + 1 WHERE state = %d`, order.Fulfilled))
@@ -38,7 +38,7 @@ func TestFiguresAreCheckedAndMendedFromTheCommandLine(t *testing.T) {
 	d.CheckWorld()
 
 	// What was made since is on its way, and no fault.
-	d.PaidOrder(world.VPS())
+	d.PaidOrder(harness.VPS())
 	d.audit(0, words("analytics check --tenant alpha"), "of 1 orders events are still to be taken in")
 	d.Publish()
 	var whole []map[string]any

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/term"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/auditlog"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/process"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/witness"
 )
 
 // books are where the witness log is, and whose. They are opened by the product's own logins, behind their
@@ -64,7 +64,7 @@ func printJSON(w io.Writer, v any) error {
 // chainLine is what is said of a tenant's chain.
 type chainLine struct {
 	Slug string `json:"slug,omitempty"` // not known of a file
-	witness.Chain
+	auditlog.Chain
 }
 
 func (c chainLine) String() string {
@@ -109,7 +109,7 @@ func (c *auditVerifyCmd) Run(g *globals) error {
 	p := newCounted(g.err)
 	for _, t := range tenants {
 		v.Begin(t.ID)
-		if err := app.EachLink(g.ctx, db, t.ID, func(l witness.Link) error { p.add(t.Slug); return passed(v, l) }); err != nil && !errors.Is(err, errBroken) {
+		if err := app.EachEntry(g.ctx, db, t.ID, func(entry auditlog.Entry) error { p.add(t.Slug); return passed(v, entry) }); err != nil && !errors.Is(err, errBroken) {
 			return err
 		}
 	}
@@ -120,19 +120,19 @@ func (c *auditVerifyCmd) Run(g *globals) error {
 // errBroken ends the reading of a chain whose first break is known.
 var errBroken = errors.New("the chain is broken")
 
-func passed(v *witness.Verifier, l witness.Link) error {
-	if v.Add(l) {
+func passed(v *auditlog.Verifier, entry auditlog.Entry) error {
+	if v.Add(entry) {
 		return nil
 	}
 	return errBroken
 }
 
 // verifier reads the heads asked for; slugs name the tenants that are looked at, nil stands for any.
-func (c *auditVerifyCmd) verifier(slugs map[tenant.ID]string) (*witness.Verifier, error) {
-	var heads []witness.Head
+func (c *auditVerifyCmd) verifier(slugs map[tenant.ID]string) (*auditlog.Verifier, error) {
+	var heads []auditlog.Head
 	for _, text := range c.Head {
 		name, hash, ok := strings.Cut(text, "=")
-		h := witness.Head{}
+		h := auditlog.Head{}
 		if _, bare, numbered := strings.Cut(hash, ":"); numbered { // as it is printed, with n
 			hash = bare
 		}
@@ -152,7 +152,7 @@ func (c *auditVerifyCmd) verifier(slugs map[tenant.ID]string) (*witness.Verifier
 		}
 		heads = append(heads, h)
 	}
-	return witness.NewVerifier(heads...), nil
+	return auditlog.NewVerifier(heads...), nil
 }
 
 // verifyFile checks an export, with nothing but the file.
@@ -170,27 +170,27 @@ func (c *auditVerifyCmd) verifyFile(g *globals) error {
 	lines := json.NewDecoder(f)
 	lines.DisallowUnknownFields()
 	for n := 1; ; n++ {
-		var l witness.Link
-		if err := lines.Decode(&l); errors.Is(err, io.EOF) {
+		var entry auditlog.Entry
+		if err := lines.Decode(&entry); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return fmt.Errorf("%s, row %d: %w", c.File, n, err)
 		}
 		p.add(c.File)
-		if c.Tenant == "" || strings.EqualFold(c.Tenant, l.Tenant.String()) {
-			v.Add(l)
+		if c.Tenant == "" || strings.EqualFold(c.Tenant, entry.Tenant.String()) {
+			v.Add(entry)
 		}
 	}
 	p.end()
 	return c.report(g, v.Chains(), nil)
 }
 
-func (c *auditVerifyCmd) report(g *globals, chains []witness.Chain, slugs map[tenant.ID]string) error {
+func (c *auditVerifyCmd) report(g *globals, chains []auditlog.Chain, slugs map[tenant.ID]string) error {
 	lines := make([]chainLine, len(chains))
 	for i, chain := range chains {
 		lines[i] = chainLine{slugs[chain.Head.Tenant], chain}
 	}
-	whole := witness.Whole(chains)
+	whole := auditlog.Whole(chains)
 	if c.JSON {
 		if err := printJSON(g.out, map[string]any{"whole": whole, "chains": lines}); err != nil {
 			return err
@@ -225,7 +225,7 @@ func (c *auditExportCmd) Run(g *globals) error {
 	}
 	enc := json.NewEncoder(g.out)
 	for _, t := range tenants {
-		if err := app.EachLink(g.ctx, db, t.ID, func(l witness.Link) error { return enc.Encode(l) }); err != nil {
+		if err := app.EachEntry(g.ctx, db, t.ID, func(entry auditlog.Entry) error { return enc.Encode(entry) }); err != nil {
 			return err
 		}
 	}

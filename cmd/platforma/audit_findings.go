@@ -6,19 +6,19 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/auditlog"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/witness"
 )
 
 // advice is the first thing to do about a kind of finding; docs/runbook.md has the rest.
-func advice(k witness.Kind) string {
-	return map[witness.Kind]string{
-		witness.Gap:       "look whether the record that is missing comes: platforma events verify. If it does not, rebuild the topic.",
-		witness.Duplicate: "nothing was applied twice. Find who else writes the topic.",
-		witness.Misplaced: "see whether the topic's partitions were changed, or who else writes it. Consumers that had gone on lack the late event.",
-		witness.Conflict:  "somebody changed an event. platforma events verify says whether the table or the topic is the changed one.",
-		witness.Foreign:   "nothing was applied. Find who else writes the topic, and take their right to.",
+func advice(k auditlog.Kind) string {
+	return map[auditlog.Kind]string{
+		auditlog.Gap:       "look whether the record that is missing comes: platforma events verify. If it does not, rebuild the topic.",
+		auditlog.Duplicate: "nothing was applied twice. Find who else writes the topic.",
+		auditlog.Misplaced: "see whether the topic's partitions were changed, or who else writes it. Consumers that had gone on lack the late event.",
+		auditlog.Conflict:  "somebody changed an event. platforma events verify says whether the table or the topic is the changed one.",
+		auditlog.Foreign:   "nothing was applied. Find who else writes the topic, and take their right to.",
 	}[k]
 }
 
@@ -41,7 +41,7 @@ func (c *auditFindingsCmd) Run(g *globals) error {
 	if c.Tenant == "" {
 		tenants = append(tenants, postgres.Tenant{}) // what is nobody's
 	}
-	found := []witness.Finding{}
+	found := []auditlog.Finding{}
 	for _, t := range tenants {
 		some, err := db.Findings(g.ctx, t.ID, c.Since)
 		if err != nil {
@@ -63,13 +63,13 @@ func (c *auditFindingsCmd) Run(g *globals) error {
 	return nil
 }
 
-func printFound(g *globals, found []witness.Finding) error {
+func printFound(g *globals, found []auditlog.Finding) error {
 	if len(found) == 0 {
 		_, err := fmt.Fprintln(g.out, "The witness found nothing wrong about the topic.")
 		return err
 	}
 	var rows [][]string
-	var kinds []witness.Kind
+	var kinds []auditlog.Kind
 	for _, f := range found {
 		rows = append(rows, []string{day(f.At), string(f.Kind), orNobody(f.Tenant), orDash(f), fmt.Sprintf("%d/%d", f.Partition, f.Offset), f.Detail})
 		if !slices.Contains(kinds, f.Kind) {
@@ -92,7 +92,7 @@ func orNobody(t tenant.ID) string {
 	return t.String()
 }
 
-func orDash(f witness.Finding) string {
+func orDash(f auditlog.Finding) string {
 	if f.Order.IsZero() {
 		return "-"
 	}

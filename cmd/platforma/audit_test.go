@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/platforma-cloud/orders/internal/witness"
-	"github.com/platforma-cloud/orders/internal/world"
+	"github.com/platforma-cloud/orders/internal/auditlog"
+	"github.com/platforma-cloud/orders/internal/harness"
 )
 
 // audit runs one of the witness's commands on the desk's database, and wants a status and texts.
@@ -37,11 +37,11 @@ func (d *desk) super(sql string) {
 func words(s string) []string { return strings.Fields(s) }
 
 // A world that ran: some orders of every kind of end, and what the witness made of them.
-func TestTheWitnessOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T) {
+func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
 	d.stuck()
-	d.Settle(d.PaidOrder(world.VPS()), d.PaidOrder(world.VPS(), world.Storage()))
+	d.Drain(d.PaidOrder(harness.VPS()), d.PaidOrder(harness.VPS(), harness.Storage()))
 	d.CheckWorld()
 	events := len(d.Events)
 
@@ -98,15 +98,15 @@ func TestTheWitnessOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.
 	// A second copy on the topic.
 	again := d.Events[0]
 	again.Offset += 1000
-	if err := d.Verbs.Audit.WitnessEvent(t.Context(), again); err != nil {
+	if err := d.UseCases.Audit.AuditEvent(t.Context(), again); err != nil {
 		t.Fatal(err)
 	}
 	d.audit(1, words("audit findings"), "duplicate", "nothing was applied twice")
 	d.audit(0, words("audit findings --since 2100-01-01T00:00:00Z"))
 	d.audit(1, words("events verify"), "duplicate")
 	d.audit(0, words("events verify --since 2100-01-01T00:00:00Z"))
-	var all []witness.Finding
-	if err := json.Unmarshal([]byte(d.audit(1, words("audit findings --json"))), &all); err != nil || len(all) != 1 || all[0].Kind != witness.Duplicate {
+	var all []auditlog.Finding
+	if err := json.Unmarshal([]byte(d.audit(1, words("audit findings --json"))), &all); err != nil || len(all) != 1 || all[0].Kind != auditlog.Duplicate {
 		t.Errorf("as JSON: %+v, %v", all, err)
 	}
 
@@ -122,7 +122,7 @@ func TestTheWitnessOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.
 		Whole  bool
 		Chains []struct {
 			Slug   string
-			Broken *witness.Break
+			Broken *auditlog.Break
 		}
 	}
 	if err := json.Unmarshal([]byte(d.audit(1, words("audit verify --json"))), &report); err != nil || report.Whole || len(report.Chains) == 0 {
@@ -141,7 +141,7 @@ func TestRunbookSaysWhatToDoAboutEveryFinding(t *testing.T) {
 			t.Errorf("the runbook has nothing on %s", kind)
 		}
 	}
-	if n := len(witness.Kinds()); n != 5 {
+	if n := len(auditlog.Kinds()); n != 5 {
 		t.Errorf("%d kinds, 5 are looked for", n)
 	}
 }

@@ -25,7 +25,7 @@ type orderView struct {
 
 type itemView struct{ ID, Product, Label, State string }
 
-// ended tells whether nothing is to happen any more.
+// ended reports whether nothing is to happen any more.
 func (o orderView) ended() bool { return o.Settlement == "settled" || o.Settlement == "stuck" }
 
 // states of the items, each once.
@@ -172,7 +172,7 @@ func (d *dev) ledger() sim.Ledger {
 	return l
 }
 
-// partsOf are the resources that each product is made of, written down by hand from the catalogue's
+// stepNames are the resources that each product is made of, written down by hand from the catalogue's
 // description of them.
 func partsOf(product string) []string {
 	return map[string][]string{

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/platforma-cloud/orders/internal/crashpoint"
-	"github.com/platforma-cloud/orders/internal/world"
+	"github.com/platforma-cloud/orders/internal/failpoint"
+	"github.com/platforma-cloud/orders/internal/harness"
 )
 
 // The binary, built so that it kills itself at a named moment, takes up every order where it was.
@@ -24,7 +24,7 @@ func TestTheBinaryKilledAtAMomentTakesItsOrdersUpAndNothingIsWrong(t *testing.T)
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "crashpoints", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	for _, s := range world.Scenarios() {
+	for _, s := range harness.Scenarios() {
 		moments := momentsOf(s)
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
@@ -40,12 +40,12 @@ func TestTheBinaryKilledAtAMomentTakesItsOrdersUpAndNothingIsWrong(t *testing.T)
 
 // momentsOf are the moments that a scenario's installation is killed at: in a soak all that its orders
 // come to, otherwise those whose turn it has, 48 in all.
-func momentsOf(s world.Scenario) []crashpoint.Moment {
-	var all []crashpoint.Moment
-	for _, p := range crashpoint.Points() {
-		for _, side := range crashpoint.Sides() {
-			m := crashpoint.Moment{Point: p, Side: side}
-			if soak := os.Getenv("PLATFORMA_SOAK") != ""; soak && s.CannotMeet(p) == "" || world.TurnOf(m) == s.Name {
+func momentsOf(s harness.Scenario) []failpoint.Moment {
+	var all []failpoint.Moment
+	for _, p := range failpoint.Points() {
+		for _, side := range failpoint.Sides() {
+			m := failpoint.Moment{Point: p, Side: side}
+			if soak := os.Getenv("PLATFORMA_SOAK") != ""; soak && s.CannotMeet(p) == "" || harness.TurnOf(m) == s.Name {
 				all = append(all, m)
 			}
 		}
@@ -59,7 +59,7 @@ type killing struct {
 	t       *testing.T
 	program string
 	data    string
-	s       world.Scenario
+	s       harness.Scenario
 	d       *dev
 	orders  []string
 	asked   map[string]bool // to be cancelled
@@ -67,7 +67,7 @@ type killing struct {
 }
 
 // killAt starts the installation, places an order, and waits for the moment.
-func (c *killing) killAt(m crashpoint.Moment) {
+func (c *killing) killAt(m failpoint.Moment) {
 	c.t.Helper()
 	c.start("PLATFORMA_CRASH=" + m.String())
 	c.place()

@@ -37,13 +37,13 @@ type deadLetter struct {
 		Consumer string `json:"consumer"`
 		Type     string `json:"type"`
 		Seq      int    `json:"seq"`
-		Held     int    `json:"held"`
-		Redoing  bool   `json:"redoing"`
+		Held     int    `json:"blocked"`
+		Redoing  bool   `json:"redriving"`
 	} `json:"event"`
 }
 
-// letterDetail is what `show` reads besides.
-type letterDetail struct {
+// deadLetterDetail is what `show` reads besides.
+type deadLetterDetail struct {
 	deadLetter
 	Advice string `json:"advice"`
 	About  struct {
@@ -64,7 +64,7 @@ type letterDetail struct {
 	} `json:"attempts"`
 	LastAnswer *string `json:"last_answer"`
 	Left       []struct {
-		Part       string   `json:"part"`
+		Part       string   `json:"step"`
 		Generation int      `json:"generation"`
 		Phase      string   `json:"phase"`
 		Refs       []string `json:"refs"`
@@ -77,17 +77,17 @@ type letterDetail struct {
 	Reasons []string `json:"abandon_reasons"`
 }
 
-type lettersListCmd struct {
+type deadLettersListCmd struct {
 	remote
 	State  string `default:"open" enum:"open,parked,redriven,abandoned,closed,all" help:"Only those in this state; open is all that need a person, parked events too."`
-	Cause  string `help:"Only those of this cause, such as undo-exhausted."`
+	Cause  string `help:"Only those of this cause, such as compensation-exhausted."`
 	Order  string `help:"Only those of this order: its id or number."`
 	Limit  int    `default:"50" help:"How many, at most 100."`
 	Cursor string `help:"Where the page before ended."`
 }
 
 // Run lists dead letters, newest first.
-func (c *lettersListCmd) Run(g *globals) error {
+func (c *deadLettersListCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
 		return err
@@ -125,13 +125,13 @@ func (c *lettersListCmd) Run(g *globals) error {
 	return nil
 }
 
-type lettersGroupsCmd struct {
+type deadLettersGroupsCmd struct {
 	remote
 	State string `default:"open" enum:"open,parked,redriven,abandoned,closed" help:"Only those in this state."`
 }
 
 // Run counts dead letters by cause and class.
-func (c *lettersGroupsCmd) Run(g *globals) error {
+func (c *deadLettersGroupsCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
 		return err
@@ -158,18 +158,18 @@ func (c *lettersGroupsCmd) Run(g *globals) error {
 	return table(g.out, "COUNT CAUSE CLASS OLDEST NEWEST SUGGESTED", rows)
 }
 
-type lettersShowCmd struct {
+type deadLettersShowCmd struct {
 	remote
 	ID string `arg:"" help:"The dead letter's id."`
 }
 
 // Run shows one with all that is needed to decide about it.
-func (c *lettersShowCmd) Run(g *globals) error {
+func (c *deadLettersShowCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
 		return err
 	}
-	var l letterDetail
+	var l deadLetterDetail
 	raw, err := s.call(g.ctx, http.MethodGet, "/v1/dead-letters/"+url.PathEscape(c.ID), nil, &l)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
@@ -177,7 +177,7 @@ func (c *lettersShowCmd) Run(g *globals) error {
 	return l.print(g.out)
 }
 
-func (l *letterDetail) print(w io.Writer) error {
+func (l *deadLetterDetail) print(w io.Writer) error {
 	rows := [][]string{
 		{"letter", l.ID + ", " + l.State},
 		{"cause", l.Cause + " (" + l.Class + ") at " + dash(l.Step) + ", " + strconv.Itoa(l.Tries) + " tries"},
@@ -246,7 +246,7 @@ type redriven struct {
 	} `json:"results"`
 }
 
-type lettersRedriveCmd struct {
+type deadLettersRedriveCmd struct {
 	remote
 	IDs    []string `arg:"" optional:"" name:"id" help:"Dead letters to try again; without any --cause or --class selects open ones."`
 	Cause  string   `help:"Those of this cause."`
@@ -257,7 +257,7 @@ type lettersRedriveCmd struct {
 }
 
 // Run tries dead letters again; it ends with status 1 when one was refused.
-func (c *lettersRedriveCmd) Run(g *globals) error {
+func (c *deadLettersRedriveCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
 		return err
@@ -307,7 +307,7 @@ func (d redriven) print(w io.Writer) error {
 	return err
 }
 
-type lettersAdoptCmd struct {
+type deadLettersAdoptCmd struct {
 	remote
 	ID     string `arg:"" help:"The dead letter's id."`
 	Part   string `required:"" help:"Which part of the item it is, as show names what is left."`
@@ -316,7 +316,7 @@ type lettersAdoptCmd struct {
 }
 
 // Run says that a resource is there, which the clean-up could not find.
-func (c *lettersAdoptCmd) Run(g *globals) error {
+func (c *deadLettersAdoptCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
 		return err
@@ -330,7 +330,7 @@ func (c *lettersAdoptCmd) Run(g *globals) error {
 	return err
 }
 
-type lettersAbandonCmd struct {
+type deadLettersAbandonCmd struct {
 	remote
 	ID       string `arg:"" help:"The dead letter's id."`
 	Reason   string `help:"On what grounds: verified_absent, removed_by_hand, account_closed or other for a clean-up, refunded_by_hand for a refund. Both people give the same."`
@@ -340,7 +340,7 @@ type lettersAbandonCmd struct {
 }
 
 // Run signs that stuck work is given up, first or second.
-func (c *lettersAbandonCmd) Run(g *globals) error {
+func (c *deadLettersAbandonCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
 		return err

@@ -21,29 +21,29 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/httpapi"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 var update = flag.Bool("update", false, "write the golden files of testdata anew")
 
 // desk is the binary's commands against the API of a world.
 type desk struct {
-	*world.World
+	*harness.Harness
 	t    *testing.T
 	url  string
 	says map[string]string // what differs from run to run → what stands for it in a golden file
 }
 
-func openDesk(t *testing.T, opts ...world.Option) *desk {
+func openDesk(t *testing.T, opts ...harness.Option) *desk {
 	t.Helper()
-	d := &desk{World: world.New(t, opts...), t: t, says: map[string]string{}}
+	d := &desk{Harness: harness.New(t, opts...), t: t, says: map[string]string{}}
 	var n atomic.Int64
-	srv := httptest.NewServer(httpapi.New(d.Verbs.API, httpapi.Config{
+	srv := httptest.NewServer(httpapi.New(d.UseCases.API, httpapi.Config{
 		Now: d.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler),
 		NewRequestID: func() string { return fmt.Sprintf("0190ffff-0000-7000-8000-%012x", n.Add(1)) },
 	}))
@@ -78,7 +78,7 @@ var anyID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}
 func (d *desk) plain(s string) string {
 	s = strings.ReplaceAll(s, d.url, "http://api.example")
 	s = regexp.MustCompile(`ORD-[0-9A-Z]{8}`).ReplaceAllString(s, "ORD-XXXXXXXX")
-	s = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`).ReplaceAllString(s, "hh:mm:ss.mmm") // the jitter hangs on the unit's id
+	s = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`).ReplaceAllString(s, "hh:mm:ss.mmm") // the jitter hangs on the task's id
 	s = regexp.MustCompile(`\d\d:\d\d:\d\d`).ReplaceAllString(s, "hh:mm:ss")
 	s = regexp.MustCompile(`port-[0-9a-f]+|vol-[0-9a-f]+`).ReplaceAllString(s, "port-ref")
 	return anyID.ReplaceAllStringFunc(s, func(id string) string {
@@ -129,11 +129,11 @@ func (d *desk) stuck() (order.ID, string) {
 	d.t.Helper()
 	d.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 	d.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
-	o := d.PaidOrder(world.VPS(), world.Labelled(world.Storage(), "backup"))
-	d.Settle(o)
+	o := d.PaidOrder(harness.VPS(), harness.Labelled(harness.Storage(), "backup"))
+	d.Drain(o)
 	d.Sim.ClearFaults()
-	open := app.LetterOpen
-	page, err := d.Verbs.API.DeadLetters(d.t.Context(), d.As(tenant.Operator), app.DeadLetterFilter{Order: o, State: &open, Cause: "undo-exhausted", Limit: 10})
+	open := app.DeadLetterOpen
+	page, err := d.UseCases.API.DeadLetters(d.t.Context(), d.As(tenant.Operator), app.DeadLetterFilter{Order: o, State: &open, Cause: "compensation-exhausted", Limit: 10})
 	if err != nil || len(page.Data) != 1 {
 		d.t.Fatalf("open letters of the clean-up: %+v, %v", page.Data, err)
 	}
@@ -151,13 +151,13 @@ func TestDeskCommandsPrintWhatAnOperatorNeeds(t *testing.T) {
 	d.wantGolden("orders-watch-stuck", op, 1, "orders", "watch", o.String())
 	d.wantGolden("letters-list", op, 0, "deadletters", "list", "--order", number)
 	d.wantGolden("letters-groups", op, 0, "deadletters", "groups")
-	d.wantGolden("letters-dry-run", op, 0, "deadletters", "redrive", "--cause", "undo-exhausted", "--dry-run")
+	d.wantGolden("letters-dry-run", op, 0, "deadletters", "redrive", "--cause", "compensation-exhausted", "--dry-run")
 	d.wantGolden("abandon-first", op, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand", "--proof", "ticket OPS-311", "--text", "deleted at the console")
 	d.wantGolden("letters-show", op, 0, "deadletters", "show", l)
 	d.wantGolden("abandon-same-person", op, 1, "deadletters", "abandon", l, "--reason", "removed_by_hand")
 	d.wantGolden("abandon-second", tenant.Admin, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand")
 	d.wantGolden("redrive-refused", op, 1, "deadletters", "redrive", l)
-	d.Settle(o)
+	d.Drain(o)
 	d.wantGolden("orders-watch-fulfilled", op, 0, "orders", "watch", number)
 	d.wantGolden("letters-none", op, 0, "deadletters", "list")
 	d.wantGolden("work-list", op, 0, "workitems", "list")
@@ -172,7 +172,7 @@ func TestDeskCommandsTellTheTimesOfEveryCall(t *testing.T) {
 	o, l := d.stuck()
 	saga, errs, _ := d.run(tenant.Operator, "orders", "saga", o.String())
 	show, more, _ := d.run(tenant.Operator, "deadletters", "show", l)
-	detail, err := d.Verbs.API.DeadLetter(t.Context(), d.As(tenant.Operator), id.MustParse[app.DeadLetter](l))
+	detail, err := d.UseCases.API.DeadLetter(t.Context(), d.As(tenant.Operator), id.MustParse[app.DeadLetter](l))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestDeskCommandsRedriveAndWithdraw(t *testing.T) {
 	}
 	d.wantGolden("abandon-withdraw", op, 0, "deadletters", "abandon", l, "--withdraw")
 	d.wantGolden("redrive-one", op, 0, "deadletters", "redrive", l, "--reason", "the cloud is back")
-	d.Settle(o)
+	d.Drain(o)
 	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
 }
 
@@ -216,7 +216,7 @@ func TestDeskCommandsAdoptWhatWasFound(t *testing.T) {
 	d := openDesk(t)
 	o, l := d.stuck()
 	op := tenant.Operator
-	detail, err := d.Verbs.API.DeadLetter(t.Context(), d.As(op), id.MustParse[app.DeadLetter](l))
+	detail, err := d.UseCases.API.DeadLetter(t.Context(), d.As(op), id.MustParse[app.DeadLetter](l))
 	if err != nil || len(detail.Left) != 1 || len(detail.Left[0].Refs) != 1 {
 		t.Fatalf("what is left: %+v, %v; want one part with its id", detail.Left, err)
 	}
@@ -224,11 +224,11 @@ func TestDeskCommandsAdoptWhatWasFound(t *testing.T) {
 	if _, errs, status := d.run(op, "deadletters", "adopt", l, "--part", "volume", "--ref", "vol-1", "--reason", "seen"); status != 1 || !strings.Contains(errs, "no part of the item") {
 		t.Errorf("a part that is not left: status %d, %s", status, errs)
 	}
-	out, errs, status := d.run(op, "deadletters", "adopt", l, "--part", left.Part, "--ref", left.Refs[0], "--reason", "seen at the console")
+	out, errs, status := d.run(op, "deadletters", "adopt", l, "--part", left.Step, "--ref", left.Refs[0], "--reason", "seen at the console")
 	if status != 0 || !strings.Contains(out, "The clean-up goes on.") || !strings.Contains(out, "platforma orders saga "+o.String()) {
 		t.Errorf("adopt: status %d, said %q %s", status, out, errs)
 	}
-	d.Settle(o)
+	d.Drain(o)
 	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
 }
 
@@ -297,12 +297,12 @@ func TestRunbookSaysWhatToDoForEveryCauseAndReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, cause := range []string{"undo-exhausted", "refund-failed", "delivery-failed", "step-failed", "validation-failed", "checkout-failed", "notice-failed"} {
+	for _, cause := range []string{"compensation-exhausted", "refund-failed", "delivery-failed", "step-failed", "validation-failed", "checkout-failed", "notice-failed"} {
 		if !strings.Contains(string(raw), "\n### "+cause+"\n") {
 			t.Errorf("the runbook has nothing on %s", cause)
 		}
 	}
-	for _, g := range app.AllGrounds() {
+	for _, g := range app.AllAbandonReasons() {
 		if !strings.Contains(string(raw), "| `"+string(g)+"` |") {
 			t.Errorf("the runbook does not say when %s holds", g)
 		}

@@ -248,7 +248,7 @@ func (p *place) process(
 	if err != nil {
 		return nil, err
 	}
-	seam, err := crashSeam()
+	failpoints, err := crashFailpoints()
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +262,7 @@ func (p *place) process(
 		},
 		Mail:          mail.Config{Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool()},
 		CredentialKEK: credentials, PassphraseKEK: passphrases, WebhookKEK: webhooks, Webhook: webhook.Config{Loopback: true},
-		PublicURL: base, Dev: true, Alone: true, Seam: seam, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
+		PublicURL: base, Dev: true, Alone: true, Failpoints: failpoints, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
 		Limits: devLimits(),
 	})
 }

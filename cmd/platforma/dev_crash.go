@@ -7,22 +7,22 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/platforma-cloud/orders/internal/crashpoint"
+	"github.com/platforma-cloud/orders/internal/failpoint"
 	"github.com/platforma-cloud/orders/internal/process"
 )
 
-// crashSeam kills this very process at the moment that PLATFORMA_CRASH names, such as "CP-D7 before:2".
+// crashFailpoints kills this very process at the moment that PLATFORMA_CRASH names, such as "CP-D7 before:2".
 // It is in no shipped binary: the build tag is for tests.
 func crashSeam() (process.Seam, error) {
 	text := os.Getenv("PLATFORMA_CRASH")
 	if text == "" {
 		return nil, nil //nolint:nilnil // nothing stands between, which is no error
 	}
-	m, err := crashpoint.Parse(text)
+	m, err := failpoint.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("PLATFORMA_CRASH: %w", err)
 	}
-	return crashpoint.NewTrap(func(crashpoint.Moment) {
+	return failpoint.NewTrap(func(failpoint.Moment) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // nothing of this goroutine happens any more
 	}, m), nil

@@ -34,7 +34,7 @@ func holdFolder(ctx context.Context, dir string) (release func() error, err erro
 	}
 }
 
-// held tells whether some process holds the lock of a file.
+// held reports whether some process holds the lock of a file.
 func held(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {

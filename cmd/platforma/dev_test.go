@@ -102,7 +102,7 @@ func servers(data string) []int {
 	return pids
 }
 
-// mentions tells whether a process is alive and was started with the folder in its arguments.
+// mentions reports whether a process is alive and was started with the folder in its arguments.
 func mentions(pid int, data string) bool {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	return err == nil && bytes.Contains(raw, []byte(data))
@@ -200,7 +200,7 @@ func (d *dev) kill() {
 	<-d.done
 }
 
-// ends tells whether the process has ended within limit.
+// ends reports whether the process has ended within limit.
 func (d *dev) ends(limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -212,7 +212,7 @@ func (d *dev) ends(limit time.Duration) bool {
 	}
 }
 
-// running tells whether the process has not ended yet.
+// running reports whether the process has not ended yet.
 func (d *dev) running() bool { return !d.ends(0) }
 
 // code is the exit status of a process that ended by itself.

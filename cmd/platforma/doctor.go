@@ -64,13 +64,13 @@ func (c *doctorCmd) Run(g *globals) error {
 	if !invariant.Broken(results) {
 		return nil
 	}
-	if !c.JSON && slices.ContainsFunc(results, func(r invariant.Result) bool { return slices.ContainsFunc(r.Violations, foundByWitness) }) {
+	if !c.JSON && slices.ContainsFunc(results, func(r invariant.Result) bool { return slices.ContainsFunc(r.Violations, foundByAudit) }) {
 		fmt.Fprintf(g.out, "What to do about what the witness found: platforma audit findings --data %s, and docs/runbook.md.\n", c.Data)
 	}
 	return errReported
 }
 
-func foundByWitness(v invariant.Violation) bool {
+func foundByAudit(v invariant.Violation) bool {
 	return strings.HasPrefix(v.Detail, "the witness found")
 }
 

@@ -30,19 +30,19 @@ func (c *doctorCmd) orphans(g *globals, d *installation) error {
 		return err
 	}
 	defer db.Close()
-	verbs, err := process.Wire(process.Config{
+	useCases, err := process.Wire(process.Config{
 		Clock: clock, Log: logTo(g.err, false), Installation: ids.Installation,
 		Placement: clouds.Place,
 	}, map[string]*postgres.DB{postgres.LoginWorker: db}, nil)
 	if err != nil {
 		return err
 	}
-	verbs.Worker.Providers = clouds.Providers()
+	useCases.Worker.Providers = clouds.Providers()
 	remove := app.Nothing
 	if c.Delete {
 		remove = app.Everything
 	}
-	found, err := verbs.Worker.Reap(g.ctx, db, remove)
+	found, err := useCases.Worker.Reap(g.ctx, db, remove)
 	if err != nil {
 		return err
 	}

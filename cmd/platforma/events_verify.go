@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/auditlog"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/witness"
 )
 
 type eventsVerifyCmd struct {
@@ -22,9 +22,9 @@ type eventsVerifyCmd struct {
 // verdict is what was found of a tenant's events.
 type verdict struct {
 	chainLine
-	Events      int                  `json:"events"` // of the table
-	Differences []witness.Difference `json:"differences"`
-	Findings    []witness.Finding    `json:"findings"`
+	Events      int                   `json:"events"` // of the table
+	Differences []auditlog.Difference `json:"differences"`
+	Findings    []auditlog.Finding    `json:"findings"`
 }
 
 func (v *verdict) well() bool {
@@ -58,7 +58,7 @@ func (c *eventsVerifyCmd) Run(g *globals) error {
 		verdicts = append(verdicts, v)
 	}
 	p.end()
-	var nobodys []witness.Finding
+	var nobodys []auditlog.Finding
 	if c.Tenant == "" {
 		if nobodys, err = log.Findings(g.ctx, tenant.ID{}, c.Since); err != nil {
 			return err
@@ -75,16 +75,16 @@ func (c *eventsVerifyCmd) Run(g *globals) error {
 
 // tenant checks a tenant's chain, then compares its events.
 func (c *eventsVerifyCmd) tenant(ctx context.Context, log, table *postgres.DB, t postgres.Tenant, p *counted) (*verdict, error) {
-	v := &verdict{Differences: []witness.Difference{}, Findings: []witness.Finding{}}
-	chain := witness.NewVerifier()
+	v := &verdict{Differences: []auditlog.Difference{}, Findings: []auditlog.Finding{}}
+	chain := auditlog.NewVerifier()
 	chain.Begin(t.ID)
-	err := app.EachLink(ctx, log, t.ID, func(l witness.Link) error { p.add(t.Slug); return passed(chain, l) })
+	err := app.EachEntry(ctx, log, t.ID, func(entry auditlog.Entry) error { p.add(t.Slug); return passed(chain, entry) })
 	if err != nil && !errors.Is(err, errBroken) {
 		return nil, err
 	}
 	v.chainLine = chainLine{t.Slug, chain.Chains()[0]}
 	before := time.Now().Add(-c.Lag)
-	err = app.VerifyEvents(ctx, log, table, t.ID, before, func(told int, found []witness.Difference) error {
+	err = app.VerifyEvents(ctx, log, table, t.ID, before, func(told int, found []auditlog.Difference) error {
 		v.Events += told
 		v.Differences = append(v.Differences, found...)
 		return nil
@@ -100,9 +100,9 @@ func (c *eventsVerifyCmd) tenant(ctx context.Context, log, table *postgres.DB, t
 // mostTold differences of a tenant are printed; the others are counted.
 const mostTold = 20
 
-func (c *eventsVerifyCmd) print(g *globals, verdicts []*verdict, nobodys []witness.Finding) error {
+func (c *eventsVerifyCmd) print(g *globals, verdicts []*verdict, nobodys []auditlog.Finding) error {
 	if c.JSON {
-		return printJSON(g.out, map[string]any{"tenants": verdicts, "nobodys_findings": slices.Concat([]witness.Finding{}, nobodys)})
+		return printJSON(g.out, map[string]any{"tenants": verdicts, "nobodys_findings": slices.Concat([]auditlog.Finding{}, nobodys)})
 	}
 	found := nobodys
 	for _, v := range verdicts {

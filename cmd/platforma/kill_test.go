@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The names of this cloud are not unique: it would make a twin of every resource that is asked for
+// The names of this cloud are not unique: it would make a duplicate of every resource that is asked for
 // twice.
 func TestAKilledProcessGoesOnWhereItWasAndMakesNothingTwice(t *testing.T) {
 	t.Parallel()

@@ -52,12 +52,12 @@ type cli struct {
 		Saga  ordersSagaCmd  `cmd:"" help:"Print how an order was built or taken down: every call, both ways, with its times."`
 	} `cmd:"" help:"Orders, through the API."`
 	Deadletters struct {
-		List    lettersListCmd    `cmd:"" help:"List what needs a person, newest first."`
-		Groups  lettersGroupsCmd  `cmd:"" help:"Count it by cause, with what to do first."`
-		Show    lettersShowCmd    `cmd:"" help:"Show one: every attempt, what is left at the provider, the refund, what to do."`
-		Redrive lettersRedriveCmd `cmd:"" help:"Try one or many again; status 1 when one was refused."`
-		Adopt   lettersAdoptCmd   `cmd:"" help:"Say which resource of a stuck clean-up is there at the provider."`
-		Abandon lettersAbandonCmd `cmd:"" help:"Sign that stuck work is given up. It takes two people."`
+		List    deadLettersListCmd    `cmd:"" help:"List what needs a person, newest first."`
+		Groups  deadLettersGroupsCmd  `cmd:"" help:"Count it by cause, with what to do first."`
+		Show    deadLettersShowCmd    `cmd:"" help:"Show one: every attempt, what is left at the provider, the refund, what to do."`
+		Redrive deadLettersRedriveCmd `cmd:"" help:"Try one or many again; status 1 when one was refused."`
+		Adopt   deadLettersAdoptCmd   `cmd:"" help:"Say which resource of a stuck clean-up is there at the provider."`
+		Abandon deadLettersAbandonCmd `cmd:"" help:"Sign that stuck work is given up. It takes two people."`
 	} `cmd:"" help:"The fallout desk, through the API."`
 	Workitems struct {
 		List workListCmd `cmd:"" help:"List the refunds to be moved by hand, oldest first."`

@@ -283,14 +283,14 @@ type ordersSagaCmd struct {
 
 // saga is what the transcript is made from.
 type saga struct {
-	Units []struct {
+	Tasks []struct {
 		Item       *string `json:"item"`
 		Kind       string  `json:"kind"`
 		State      string  `json:"state"`
 		Direction  string  `json:"direction"`
 		Generation int     `json:"generation"`
 		Steps      []struct {
-			Part      string  `json:"part"`
+			Part      string  `json:"step"`
 			Direction string  `json:"direction"`
 			Phase     *string `json:"phase"`
 			Attempts  []struct {
@@ -305,10 +305,10 @@ type saga struct {
 			At      time.Time `json:"at"`
 			Message string    `json:"message"`
 		} `json:"decisions"`
-	} `json:"units"`
+	} `json:"tasks"`
 }
 
-// Run prints how an order was built, or taken down: every unit of work with its calls in the order of time.
+// Run prints how an order was built, or taken down: every task with its calls in the order of time.
 func (c *ordersSagaCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
@@ -339,7 +339,7 @@ type sagaLine struct {
 }
 
 func (sg *saga) print(w io.Writer, o *orderLine) error {
-	for i, u := range sg.Units {
+	for i, u := range sg.Tasks {
 		name := "the order"
 		if u.Item != nil {
 			name = o.itemName(*u.Item)
@@ -363,10 +363,10 @@ func (sg *saga) print(w io.Writer, o *orderLine) error {
 	return nil
 }
 
-// lines are a unit's calls and decisions in the order of time.
-func (sg *saga) lines(unit int) []sagaLine {
+// lines are a task's calls and decisions in the order of time.
+func (sg *saga) lines(task int) []sagaLine {
 	var all []sagaLine
-	for _, st := range sg.Units[unit].Steps {
+	for _, st := range sg.Tasks[task].Steps {
 		for n, a := range st.Attempts {
 			took, next, said := "-", "-", "no answer"
 			if a.TookMS != nil {
@@ -384,7 +384,7 @@ func (sg *saga) lines(unit int) []sagaLine {
 			all = append(all, l)
 		}
 	}
-	for _, d := range sg.Units[unit].Decisions {
+	for _, d := range sg.Tasks[task].Decisions {
 		all = append(all, sagaLine{at: d.At, cells: []string{d.At.UTC().Format(timeOfDay), "decided", "-", "-", "-", "-", "-", d.Message}})
 	}
 	slices.SortStableFunc(all, func(a, b sagaLine) int { return a.at.Compare(b.at) })

@@ -57,7 +57,7 @@ func (g gpg) key(t *testing.T, address string) string {
 }
 
 // letter is a mail as it arrived.
-type letter struct {
+type deadLetter struct {
 	ID        int
 	Subject   string
 	MessageID string `json:"message_id"`
@@ -65,9 +65,9 @@ type letter struct {
 }
 
 // inbox reads all mails.
-func (d *dev) inbox() []letter {
+func (d *dev) inbox() []deadLetter {
 	d.t.Helper()
-	var all []letter
+	var all []deadLetter
 	if err := json.Unmarshal(get(d.t, d.Inbox+"/api/messages"), &all); err != nil {
 		d.t.Fatalf("read the inbox: %v", err)
 	}
@@ -78,9 +78,9 @@ func (d *dev) inbox() []letter {
 }
 
 // deliveries are the mails that carry credentials, oldest first.
-func (d *dev) deliveries() []letter {
+func (d *dev) deliveries() []deadLetter {
 	d.t.Helper()
-	var all []letter
+	var all []deadLetter
 	seen := map[string]bool{}
 	for _, l := range d.inbox() {
 		if !strings.HasPrefix(l.MessageID, "<delivery.") {
@@ -95,7 +95,7 @@ func (d *dev) deliveries() []letter {
 }
 
 // parts gives a multipart mail's type and its parts, decoded.
-func (l letter) parts(t *testing.T) (kind string, bodies [][]byte) {
+func (l deadLetter) parts(t *testing.T) (kind string, bodies [][]byte) {
 	t.Helper()
 	m, err := mail.ReadMessage(bytes.NewReader(l.raw))
 	if err != nil {

@@ -133,7 +133,7 @@ func whyUnchecked(err error) string {
 	switch {
 	case e == nil:
 		return err.Error()
-	case e.Class == fault.Parked:
+	case e.Class == fault.Suspended:
 		return "it refused the login: " + e.Error()
 	case e.Class == fault.Forbidden:
 		return "the login may not read its facts: " + e.Error()

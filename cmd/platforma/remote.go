@@ -200,7 +200,7 @@ func (r *refusal) Error() string {
 	return b.String()
 }
 
-// asJSON prints an answer as it came, and tells whether that was asked for.
+// asJSON prints an answer as it came, and reports whether that was asked for.
 func (r *remote) asJSON(w io.Writer, raw []byte) bool {
 	if r.JSON {
 		fmt.Fprintln(w, strings.TrimSpace(string(raw)))

@@ -26,7 +26,7 @@ type routing struct {
 		Duplicates int64   `json:"duplicates"`
 		Retried    int64   `json:"retried"`
 		Parked     int     `json:"parked"`
-		Held       int     `json:"held"`
+		Held       int     `json:"blocked"`
 		Refused    int64   `json:"refused"`
 		Stopped    int     `json:"stopped_partitions"`
 		LagEvents  int64   `json:"lag_events"`

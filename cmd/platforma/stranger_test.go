@@ -116,7 +116,7 @@ func TestSixProductsGoFromDraftToEncryptedMailWithCurlAlone(t *testing.T) {
 
 // wantSixMailsOpen opens each mail with one of the passphrases that the portal showed, each of which
 // opens one mail: inside is the secret that the cloud issued for one item, and each item has its mail.
-func wantSixMailsOpen(t *testing.T, d *dev, o orderView, letters []letter, shown map[string]string) {
+func wantSixMailsOpen(t *testing.T, d *dev, o orderView, letters []deadLetter, shown map[string]string) {
 	t.Helper()
 	needs(t, "gpg")
 	g := newGPG(t)
@@ -450,7 +450,7 @@ func pages(t *testing.T, d *dev, orders []string) string {
 	for _, path := range []string{"/", "/catalog", "/cart", "/orders", "/account"} {
 		customer.open(path)
 	}
-	for _, path := range []string{"/desk", "/desk/payments", "/desk/refunds", "/desk/letters", "/desk/figures", "/desk/routing"} {
+	for _, path := range []string{"/desk", "/desk/payments", "/desk/refunds", "/desk/dead-letters", "/desk/figures", "/desk/routing"} {
 		operator.open(path)
 	}
 	for _, id := range orders {

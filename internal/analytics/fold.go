@@ -14,7 +14,7 @@ import (
 )
 
 // Fold is what was taken in of one order. The zero Fold of a tenant and an order has taken in nothing.
-type Fold struct {
+type Projection struct {
 	Tenant    tenant.ID
 	Order     order.ID
 	CreatedAt time.Time
@@ -52,7 +52,7 @@ type Movement struct {
 // Take takes an event in and gives the money it moved. The events of an order come in their order, each once:
 // the same twice would count its money twice. refunds holds the order's refunds that were accepted once, and
 // is changed.
-func (f *Fold) Take(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
+func (f *Projection) Take(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
 	d := ev.Payload
 	state, ok := order.ParseState(d.To)
 	if !ok {
@@ -79,7 +79,7 @@ func (f *Fold) Take(ev event.Event, refunds map[order.RefundID]Refund) ([]Moveme
 
 // payment counts a payment on the day it was made, or takes it back from there: a reverted one counts on
 // neither side (D11). It has no refunds, which ask for a live payment.
-func (f *Fold) payment(ev event.Event, sign int) ([]Movement, error) {
+func (f *Projection) payment(ev event.Event, sign int) ([]Movement, error) {
 	p := ev.Payload.Payment
 	paid, err := cents(ev, p.Amount)
 	if err != nil {
@@ -90,7 +90,7 @@ func (f *Fold) payment(ev event.Event, sign int) ([]Movement, error) {
 }
 
 // refund counts a refund on the day it was accepted first, while it is accepted.
-func (f *Fold) refund(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
+func (f *Projection) refund(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
 	r := ev.Payload.Refund
 	amount, err := cents(ev, r.Amount)
 	if err != nil {
@@ -122,7 +122,7 @@ func cents(ev event.Event, a event.Amount) (money.Cents, error) {
 
 // Since gives what has to be added to the counts so that they hold an order as it is now instead of as it
 // was before.
-func (f Fold) Since(before Fold) []Count {
+func (f Projection) Since(before Projection) []Count {
 	if f == before {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (f Fold) Since(before Fold) []Count {
 	return append(all, f.count())
 }
 
-func (f Fold) count() Count {
+func (f Projection) count() Count {
 	c := Count{Tenant: f.Tenant, At: f.CreatedAt, State: f.State, Currency: f.Currency, Orders: 1}
 	if f.Payments > 0 {
 		c.Paid, c.PaidDue = 1, f.Due

@@ -53,7 +53,7 @@ func refunded(at int, c money.Cents) analytics.Movement {
 // A life with everything that moves a figure, each step worked out by hand.
 func TestEachEventAddsWhatItChanges(t *testing.T) {
 	t.Parallel()
-	f, refunds := analytics.Fold{Tenant: acme, Order: theOne}, map[order.RefundID]analytics.Refund{}
+	f, refunds := analytics.Projection{Tenant: acme, Order: theOne}, map[order.RefundID]analytics.Refund{}
 	for i, step := range []struct {
 		ev     event.Event
 		counts []analytics.Count
@@ -110,7 +110,7 @@ func TestWhatIsNoStateOrNoAmountIsNotTakenIn(t *testing.T) {
 		"due":     told(9, order.EvCreated, "draft", "20,10", "EUR"),
 		"payment": paid(told(9, order.EvPaymentConfirmed, "payment_confirmed", "20.10", "EUR"), 9, "much"),
 	} {
-		f := analytics.Fold{Tenant: acme, Order: theOne}
+		f := analytics.Projection{Tenant: acme, Order: theOne}
 		if moved, err := f.Take(ev, map[order.RefundID]analytics.Refund{}); err == nil {
 			t.Errorf("%s: taken in as %+v, %v", name, f, moved)
 		}

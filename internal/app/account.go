@@ -157,11 +157,11 @@ func languages() []any {
 // ShowPassphrase takes a delivery's one-time passphrase for the order's own customer; the second time
 // it is gone (D21). Never by REST: the portal alone has the login for it.
 func (a *App) ShowPassphrase(ctx context.Context, c Caller, o order.ID, del id.Of[Delivery]) (string, error) {
-	d, err := a.Order(ctx, c, o)
+	agg, err := a.Order(ctx, c, o)
 	if err != nil {
 		return "", err
 	}
-	if d.Order.Customer != c.Member || a.Passphrases == nil {
+	if agg.Order.Customer != c.Member || a.Passphrases == nil {
 		return "", fault.New(fault.KindForbidden, fault.CodeForbidden, "Only the customer of this order may see its passphrases.")
 	}
 	return a.Passphrases.TakePassphrase(ctx, c.Tenant, o, del)

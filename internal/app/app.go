@@ -25,45 +25,45 @@ import (
 // Deps are what the use cases work with. A process that only serves the API leaves Providers, Sealer,
 // Credentials and Mailer's sending side unused; nothing is optional but where it says so.
 type Deps struct {
-	Store    Store
-	Accounts Accounts
-	Catalog  CatalogSource
-	Webhooks WebhookStore
-	Witness  WitnessLog // of the audit login alone
-	Clock    Clock
-	NewID    func() [16]byte // UUIDv7
-	Random   io.Reader       // crypto/rand's, but in tests
-	Log      *slog.Logger
+	Store           Store
+	Accounts        Accounts
+	Catalog         CatalogSource
+	PaymentWebhooks PaymentWebhookStore
+	AuditLog        AuditLog // of the audit login alone
+	Clock           Clock
+	NewID           func() [16]byte // UUIDv7
+	Random          io.Reader       // crypto/rand's, but in tests
+	Log             *slog.Logger
 
 	Installation string // part of every provider key; configuration, not a row
 	Placement    Placement
 	Providers    map[string]provider.Provider
 	Payments     map[string]payment.Provider
 
-	Units       Units
-	Sealer      Sealer
-	Passphrases PassphraseReader // of the portal's login alone
-	Credentials CredentialReader // of the delivery login alone
-	Mailer      Mailer
-	PortalURL   string // where passphrases are shown; told in delivery mails
-	Consumers   func(context.Context) ([]ConsumerStatus, error)
-	Poster      Poster      // where it may post is checked by every process, posting is the worker's
-	Secrets     SecretBox   // of webhooks; nil: this installation has no key for them
-	PostingJobs PostingJobs // of the worker's login
-	Stats       StatsCache  // nil: every read asks the database
-	Rollup      Rollup      // of the worker's login
-	Notices     Notices     // of the worker's login
+	Tasks               Tasks
+	Sealer              Sealer
+	Passphrases         PassphraseReader // of the portal's login alone
+	Credentials         CredentialReader // of the delivery login alone
+	Mailer              Mailer
+	PortalURL           string // where passphrases are shown; told in delivery mails
+	Consumers           func(context.Context) ([]ConsumerStatus, error)
+	WebhookSender       WebhookSender       // where it may post is checked by every process, webhook delivery is the worker's
+	Secrets             SecretBox           // of webhooks; nil: this installation has no key for them
+	WebhookDeliveryJobs WebhookDeliveryJobs // of the worker's login
+	Stats               StatsCache          // nil: every read asks the database
+	Rollup              Rollup              // of the worker's login
+	Notices             Notices             // of the worker's login
 
 	// Listeners are the consumers that may have parked an event, by name: what a redrive applies it with.
 	// Of the worker's login alone.
-	Listeners map[string]Listener
+	Handlers map[string]ConsumerHandler
 
 	// Fallback is how long work waits for its event before it starts by itself (D20): 30 s.
 	Fallback time.Duration
 }
 
 // Placement maps what was ordered to the account that builds new items of it; configuration, not code.
-// An item stays with the account that its unit of work names, whatever the placement says later.
+// An item stays with the account that its task names, whatever the placement says later.
 type Placement func(product, region string) (account string, ok bool)
 
 // App has the use cases as methods. Whatever it keeps between two calls only spares the database; it may be
@@ -77,7 +77,7 @@ type App struct {
 	// would keep everybody else's work from getting one (ADR 0017).
 	orders keyed.Mutex[order.ID]
 	// calls counts the calls that are under way to each webhook endpoint.
-	calls keyed.Semaphore[EndpointID]
+	calls keyed.Semaphore[WebhookEndpointID]
 }
 
 // New makes an App. It panics on a missing dependency that every process needs: that is a fault of

@@ -14,14 +14,14 @@ import (
 // Of a cancelled order it closes what is left; when the event comes so late that the order was restored
 // and paid again meanwhile, that validation is not what it speaks of.
 func (a *App) BeginFulfilment(ctx context.Context, ev event.Event) error {
-	return a.hear(ctx, event.Provision, ev, func(tx Tx, d *Dossier) bool {
+	return a.handleEvent(ctx, event.Provision, ev, func(tx Tx, agg *Aggregate) bool {
 		if ev.Type == order.EvCancelled {
-			if d.Order.State != order.Cancelled {
+			if agg.Order.State != order.Cancelled {
 				return false
 			}
-			d.close(fulfil.Validate, order.ItemID{})
+			agg.close(fulfil.Validate, order.ItemID{})
 			return true
 		}
-		return a.pull(d, ev, tx.Now(), fulfil.Validate)
+		return a.pull(agg, ev, tx.Now(), fulfil.Validate)
 	})
 }

@@ -20,7 +20,7 @@ type Caller struct {
 type IdempotencyKey struct {
 	Key         string
 	Fingerprint [32]byte
-	// Encode renders the verb's result, or the domain fault it ended with, inside the transaction.
+	// Encode renders the use case's result, or the domain fault it ended with, inside the transaction.
 	Encode func(result any, fault error) (Answer, error)
 }
 
@@ -31,7 +31,7 @@ type Answer struct {
 	Body   []byte
 }
 
-// Replayed ends a verb whose key was used before with the same request.
+// Replayed ends a use case whose key was used before with the same request.
 type Replayed struct{ Answer Answer }
 
 // Error tells that this is no failure.
@@ -41,7 +41,7 @@ func (*Replayed) Error() string { return "replayed the stored answer of the idem
 var ErrDuplicate = errors.New("event was applied before")
 
 // ErrFenced ends a worker's move that was made from an epoch that is over.
-var ErrFenced = errors.New("unit has moved on")
+var ErrFenced = errors.New("task has moved on")
 
 // keyDemanded refuses a write by API without an Idempotency-Key where the tenant's settings demand one
 // (require_key).

@@ -7,20 +7,20 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
-func cancel(t *testing.T, w *world.World, o order.ID) error {
+func cancel(t *testing.T, w *harness.Harness, o order.ID) error {
 	t.Helper()
-	_, err := w.Verbs.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more"))
+	_, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more"))
 	return err
 }
 
-func mustCancel(t *testing.T, w *world.World, o order.ID) {
+func mustCancel(t *testing.T, w *harness.Harness, o order.ID) {
 	t.Helper()
 	if err := cancel(t, w, o); err != nil {
 		t.Fatalf("CancelOrder: %v", err)
@@ -46,12 +46,12 @@ func TestCancelEndsAnOrderFromEveryStateThatTakesIt(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		script  []sim.Fault
-		arrive  func(w *world.World) order.ID
+		arrive  func(w *harness.Harness) order.ID
 		reached func(string) bool
 		want    string
 	}{
-		"draft":                {arrive: func(w *world.World) order.ID { return w.Draft("per_item", world.VPS()).Order.ID }, want: "cancelled none settled; vps cancelled"},
-		"pending_payment":      {arrive: func(w *world.World) order.ID { return w.Submitted("per_item", world.VPS()).Order.ID }, want: "cancelled none settled; vps cancelled"},
+		"draft":                {arrive: func(w *harness.Harness) order.ID { return w.Draft("per_item", harness.VPS()).Order.ID }, want: "cancelled none settled; vps cancelled"},
+		"pending_payment":      {arrive: func(w *harness.Harness) order.ID { return w.Submitted("per_item", harness.VPS()).Order.ID }, want: "cancelled none settled; vps cancelled"},
 		"payment_confirmed":    {want: "cancelled none settled; vps cancelled refund 20.10 accepted"},
 		"queued":               {reached: holds("vps queued"), want: "cancelled none settled; vps cancelled refund 20.10 accepted"},
 		"provisioning":         {reached: holds("vps provisioning"), script: []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Stuck}}, want: "cancelled none settled; vps rolled_back refund 20.10 accepted"},
@@ -64,7 +64,7 @@ func TestCancelEndsAnOrderFromEveryStateThatTakesIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := world.New(t, world.WithProvider(func(p provider.Provider) provider.Provider {
+			w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider {
 				if name == "validating" {
 					return unreachable{p}
 				}
@@ -75,7 +75,7 @@ func TestCancelEndsAnOrderFromEveryStateThatTakesIt(t *testing.T) {
 			}
 			arrive := c.arrive
 			if arrive == nil {
-				arrive = func(w *world.World) order.ID { return w.PaidOrder(world.VPS()) }
+				arrive = func(w *harness.Harness) order.ID { return w.PaidOrder(harness.VPS()) }
 			}
 			o := arrive(w)
 			if c.reached != nil {
@@ -87,7 +87,7 @@ func TestCancelEndsAnOrderFromEveryStateThatTakesIt(t *testing.T) {
 			if again := w.Get(o).Order.Version; again != version {
 				t.Errorf("a second cancel moved version %d to %d, want no change", version, again)
 			}
-			w.Settle(o)
+			w.Drain(o)
 			w.WantPicture(o, c.want)
 			w.WantLive("", 0)
 			mustCancel(t, w, o)
@@ -105,11 +105,11 @@ func (unreachable) Validate(context.Context, provider.Spec) ([]provider.Violatio
 
 func TestCancelIsRefusedWhereAnOrderIsOver(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	done := w.PaidOrder(world.Storage())
+	w := harness.New(t)
+	done := w.PaidOrder(harness.Storage())
 	w.Sim.Script(sim.Fault{Label: "vps", Operation: sim.OpCreate, Kind: sim.Invalid})
-	failed := w.PaidOrder(world.VPS())
-	w.Settle(done, failed)
+	failed := w.PaidOrder(harness.VPS())
+	w.Drain(done, failed)
 	wantConflict(t, "cancel of a fulfilled order", cancel(t, w, done), "fulfilled")
 	wantConflict(t, "cancel of a failed order", cancel(t, w, failed), "failed")
 	w.CheckWorld()
@@ -117,13 +117,13 @@ func TestCancelIsRefusedWhereAnOrderIsOver(t *testing.T) {
 
 func TestAllOrNothingTakesNoCancelOnceDeliveryBegan(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	o := w.AllOrNothing(world.VPS(), world.Storage())
+	w := harness.New(t)
+	o := w.AllOrNothing(harness.VPS(), harness.Storage())
 	w.WorkUntil(o, func(p string) bool {
 		return strings.Contains(p, "vps active") && strings.Contains(p, "object_storage active")
 	})
 	wantConflict(t, "cancel after delivery began", cancel(t, w, o), "partially_fulfilled")
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered; object_storage delivered")
 	w.CheckWorld()
 }
@@ -131,12 +131,12 @@ func TestAllOrNothingTakesNoCancelOnceDeliveryBegan(t *testing.T) {
 func TestALateSuccessOfACancelledItemIsRemoved(t *testing.T) {
 	t.Parallel()
 	for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
-		w := world.New(t, world.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
+		w := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
 		w.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Late, AfterS: 12, Times: 1})
-		o := w.PaidOrder(world.VPS())
+		o := w.PaidOrder(harness.VPS())
 		w.WorkUntil(o, func(string) bool { return len(w.Sim.Calls(sim.OpCreate, "")) == 2 })
 		mustCancel(t, w, o)
-		w.Settle(o)
+		w.Drain(o)
 		w.WantPicture(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
 		w.Clock.Advance(time.Hour)
 		w.WantLive("", 0)
@@ -153,14 +153,14 @@ func TestALateSuccessOfACancelledItemIsRemoved(t *testing.T) {
 
 func TestCancellingLateKeepsWhatWasDelivered(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "stuck"})
-	o := w.PaidOrder(world.VPS(), world.Database())
-	w.SettleUntil(o, func(p string) bool { return strings.Contains(p, "vps delivered") })
-	if _, err := w.Verbs.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more")); err != nil {
+	o := w.PaidOrder(harness.VPS(), harness.Database())
+	w.DrainUntil(o, func(p string) bool { return strings.Contains(p, "vps delivered") })
+	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more")); err != nil {
 		t.Fatalf("CancelOrder: %v", err)
 	}
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 accepted")
 	w.WantLive("vps", 2)
 	w.WantLive("", 2)

@@ -16,17 +16,17 @@ import (
 
 // CheckoutOrder asks a payment provider that confirms by itself for the money of a submitted order.
 // The confirmation comes back through its signed webhook, never as this call's answer (D28).
-func (a *App) CheckoutOrder(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (wait time.Duration, err error) {
-	return a.single(ctx, t, unit, func(ctx context.Context, d *Dossier, _ *fulfil.Unit) (fulfil.Result, apply) {
-		o := d.Order
+func (a *App) CheckoutOrder(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
+	return a.single(ctx, t, taskID, func(ctx context.Context, agg *Aggregate, _ *fulfil.Task) (fulfil.Result, apply) {
+		o := agg.Order
 		p, ok := a.Payments[o.Method]
 		if o.State != order.PendingPayment || !ok {
 			return fulfil.Result{Class: fault.None, Note: "no payment is awaited"}, noEffect
 		}
-		err := p.Checkout(ctx, payment.Checkout{Key: unit.String(), Reference: reference(o), Amount: o.Due, Currency: o.Currency})
-		return paymentResult(err, "asked for payment"), func(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
+		err := p.Checkout(ctx, payment.Checkout{Key: taskID.String(), Reference: reference(o), Amount: o.Due, Currency: o.Currency})
+		return paymentResult(err, "asked for payment"), func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
 			if m.Dead {
-				d.addLetter(a.letter(d, *u, m, tx.Now()))
+				agg.addDeadLetter(a.deadLetter(agg, *task, m, tx.Now()))
 			}
 			return nil
 		}

@@ -29,7 +29,7 @@ const manualPayments = "manual"
 // ConfirmPayment commits payment, allocations, order, event, outbox row and the validation to come
 // together or not at all. The same reference a second time changes nothing; what happens next is the
 // event's matter: the Provision consumer hears it and pulls the validation to now (D20).
-func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Dossier, error) {
+func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Aggregate, error) {
 	if err := a.may(c.Actor, ConfirmMoney); err != nil {
 		return nil, err
 	}
@@ -42,9 +42,9 @@ func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (
 		provider = c.Name
 	}
 	also := Also{PaymentProvider: provider, PaymentReference: in.Reference}
-	return a.onOrder(ctx, c, ConfirmMoney, in.Order, in.Precondition, also, func(tx Tx, d *Dossier) (bool, error) {
-		o := d.Order
-		if k := d.KnownPayment; k != nil {
+	return a.onOrder(ctx, c, ConfirmMoney, in.Order, in.Precondition, also, func(tx Tx, agg *Aggregate) (bool, error) {
+		o := agg.Order
+		if k := agg.KnownPayment; k != nil {
 			return false, a.knownReference(o, *k)
 		}
 		if t, err := order.Next(o, order.ConfirmPayment); err != nil || t.How == order.NoOp {

@@ -7,9 +7,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func paid(o order.ID, reference, amount string) app.ConfirmPayment {
@@ -18,19 +18,19 @@ func paid(o order.ID, reference, amount string) app.ConfirmPayment {
 
 func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	for _, c := range []struct {
 		amount, code string
 	}{
 		{"84.11", ""}, {"85.10", ""}, {"86.09", ""}, {"86.10", ""}, {"84.10", ""}, {"86.11", "payment-amount-mismatch"}, {"84.09", "payment-amount-mismatch"}, {"-85.10", "validation-failed"}, {"85.101", "validation-failed"},
 	} {
-		d := w.Submitted("per_item", world.VPS(), world.Database()) // 20.10 + 65.00
-		got, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "ref-"+d.Order.Number, c.amount))
+		agg := w.Submitted("per_item", harness.VPS(), harness.Database()) // 20.10 + 65.00
+		got, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "ref-"+agg.Order.Number, c.amount))
 		if c.code != "" {
 			if f := fault.Of(err); f == nil || f.Kind != fault.KindInvalid || f.Code != c.code {
 				t.Errorf("ConfirmPayment(%s of 85.10) = %v, want %s", c.amount, err, c.code)
 			}
-			w.WantPicture(d.Order.ID, "pending_payment none open; vps pending; database pending")
+			w.WantPicture(agg.Order.ID, "pending_payment none open; vps pending; database pending")
 			continue
 		}
 		if err != nil {
@@ -46,54 +46,54 @@ func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *test
 
 func TestSecondConfirmationWithSameReferenceChangesNothing(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	d := w.Submitted("per_item", world.VPS())
-	first, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "bank-1", "20.10"))
+	w := harness.New(t)
+	agg := w.Submitted("per_item", harness.VPS())
+	first, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-1", "20.10"))
 	if err != nil {
 		t.Fatalf("ConfirmPayment: %v", err)
 	}
-	second, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "bank-1", "20.10"))
+	second, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-1", "20.10"))
 	if err != nil || second.Order.Version != first.Order.Version || len(second.Order.Payments) != 1 {
 		t.Errorf("second confirmation: version %d, %d payments, %v; want version %d, 1", second.Order.Version, len(second.Order.Payments), err, first.Order.Version)
 	}
-	if _, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "bank-2", "20.10")); fault.Of(err) == nil || fault.Of(err).Code != fault.CodeIllegalTransition {
+	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-2", "20.10")); fault.Of(err) == nil || fault.Of(err).Code != fault.CodeIllegalTransition {
 		t.Errorf("another reference for a paid order = %v, want illegal-transition", err)
 	}
-	other := w.Submitted("per_item", world.VPS())
-	if _, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(other.Order.ID, "bank-1", "20.10")); fault.Of(err) == nil || fault.Of(err).Code != "payment-reference-in-use" {
+	other := w.Submitted("per_item", harness.VPS())
+	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(other.Order.ID, "bank-1", "20.10")); fault.Of(err) == nil || fault.Of(err).Code != "payment-reference-in-use" {
 		t.Errorf("the same reference for another order = %v, want payment-reference-in-use", err)
 	}
-	w.WantEvents(d.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
+	w.WantEvents(agg.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
 }
 
 func TestConfirmingIsAnOperatorsAndNobodyElsesTenant(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	d := w.Submitted("per_item", world.VPS())
-	in := paid(d.Order.ID, "bank-1", "20.10")
-	if _, err := w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Customer), in); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindForbidden {
+	w := harness.New(t)
+	agg := w.Submitted("per_item", harness.VPS())
+	in := paid(agg.Order.ID, "bank-1", "20.10")
+	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Customer), in); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindForbidden {
 		t.Errorf("ConfirmPayment by a customer = %v, want forbidden", err)
 	}
 	stranger := app.Caller{Actor: w.Other.Actor(tenant.Operator)}
-	if _, err := w.Verbs.API.ConfirmPayment(t.Context(), stranger, in); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
+	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), stranger, in); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
 		t.Errorf("ConfirmPayment by another tenant's operator = %v, want not found", err)
 	}
-	w.WantPicture(d.Order.ID, "pending_payment none open; vps pending")
+	w.WantPicture(agg.Order.ID, "pending_payment none open; vps pending")
 }
 
 func TestTwoConfirmationsAtOnceRecordOnePayment(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	d := w.Submitted("per_item", world.VPS())
+	w := harness.New(t)
+	agg := w.Submitted("per_item", harness.VPS())
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			_, _ = w.Verbs.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(d.Order.ID, "bank-1", "20.10"))
+			_, _ = w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-1", "20.10"))
 		})
 	}
 	wg.Wait()
-	if got := w.Get(d.Order.ID); len(got.Order.Payments) != 1 || got.Order.State != order.PaymentConfirmed {
+	if got := w.Get(agg.Order.ID); len(got.Order.Payments) != 1 || got.Order.State != order.PaymentConfirmed {
 		t.Errorf("%d payments, %s; want 1, payment_confirmed", len(got.Order.Payments), got.Order.State)
 	}
-	w.WantEvents(d.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
+	w.WantEvents(agg.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
 }

@@ -26,7 +26,7 @@ var ErrNumberTaken = errors.New("order number is taken")
 
 // CreateOrder writes order, items, event and outbox row together or not at all. The same external_id
 // a second time is a conflict that names the order it belongs to; it never expires.
-func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Dossier, error) {
+func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Aggregate, error) {
 	if err := a.may(c.Actor, WriteOrders); err != nil {
 		return nil, err
 	}
@@ -39,8 +39,8 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Dossi
 		return nil, err
 	}
 	for range 3 { // 40 random bits: a clash within a tenant is rare, a second one in a row a fault
-		var d *Dossier
-		d, err = a.write(ctx, c, func(tx Tx) (*Dossier, error) {
+		var agg *Aggregate
+		agg, err = a.write(ctx, c, func(tx Tx) (*Aggregate, error) {
 			known, err := tx.Prepare(ctx, NewOrder{Customer: customer, ExternalID: in.ExternalID})
 			if err != nil {
 				return nil, err
@@ -81,16 +81,16 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Dossi
 			}
 			o.Due = o.Totals().DueNow
 			o.Record(order.Event{Type: order.EvCreated, From: order.Draft})
-			d := &Dossier{Order: o, Settings: known.Settings, Customer: known.Customer}
+			agg := &Aggregate{Order: o, Settings: known.Settings, Customer: known.Customer}
 			o.Version = 1
-			if err := a.record(tx, d, c.cause()); err != nil {
+			if err := a.record(tx, agg, c.cause()); err != nil {
 				return nil, err
 			}
-			tx.Insert(d)
-			return d, nil
+			tx.Insert(agg)
+			return agg, nil
 		})
 		if !errors.Is(err, ErrNumberTaken) {
-			return d, err
+			return agg, err
 		}
 	}
 	return nil, err

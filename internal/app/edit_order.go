@@ -22,7 +22,7 @@ type EditOrder struct {
 }
 
 // EditOrder asks for a version, because two people may have the cart open (D23).
-func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, error) {
+func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Aggregate, error) {
 	if err := a.may(c.Actor, WriteOrders); err != nil {
 		return nil, err
 	}
@@ -33,8 +33,8 @@ func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, 
 	if err != nil {
 		return nil, err
 	}
-	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{}, func(tx Tx, d *Dossier) (bool, error) {
-		o := d.Order
+	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{}, func(tx Tx, agg *Aggregate) (bool, error) {
+		o := agg.Order
 		if o.State != order.Draft {
 			return false, o.Refuse(string(order.ActEdit))
 		}
@@ -51,8 +51,8 @@ func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, 
 		}
 		o.Policy, o.ExternalID = p, external
 		if in.Items != nil {
-			if err := a.replaceItems(d, tx.Now(), *in.Items, func(items []ItemInput) ([]order.Snapshot, error) {
-				return priceAll(cat, items, inCurrency(d), d.Order.FX, tx.Now())
+			if err := a.replaceItems(agg, tx.Now(), *in.Items, func(items []ItemInput) ([]order.Snapshot, error) {
+				return priceAll(cat, items, inCurrency(agg), agg.Order.FX, tx.Now())
 			}); err != nil {
 				return false, err
 			}
@@ -65,22 +65,22 @@ func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, 
 
 // inCurrency are the tenant's settings with the order's own currency: a draft keeps the currency and
 // the rate it was begun with.
-func inCurrency(d *Dossier) Settings {
-	s := d.Settings
-	s.Currency = d.Order.Currency
+func inCurrency(agg *Aggregate) Settings {
+	s := agg.Settings
+	s.Currency = agg.Order.Currency
 	return s
 }
 
-func (a *App) replaceItems(d *Dossier, now time.Time, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error)) error {
+func (a *App) replaceItems(agg *Aggregate, now time.Time, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error)) error {
 	snaps, err := priced(items)
 	if err != nil {
 		return err
 	}
 	line := 0
-	for _, it := range d.Order.Items {
+	for _, it := range agg.Order.Items {
 		line = max(line, it.Line)
 	}
-	line = max(line, d.LastLine)
+	line = max(line, agg.LastLine)
 	var list []order.Item
 	var faults []fault.Violation
 	used := map[order.ItemID]bool{}
@@ -90,14 +90,14 @@ func (a *App) replaceItems(d *Dossier, now time.Time, items []ItemInput, priced 
 			list = append(list, a.newItem(in, snaps[i], line))
 			continue
 		}
-		kept := findByText(d.Order, in.ID)
+		kept := findByText(agg.Order, in.ID)
 		if kept == nil || used[kept.ID] {
 			faults = append(faults, fault.Violation{Pointer: fmt.Sprintf("/items/%d/id", i), Code: "unknown-item", Message: "The draft has no such item, or it is listed twice."})
 			continue
 		}
 		used[kept.ID] = true
 		it := *kept
-		if !sameOffer(it, in.Label, snaps[i]) || expired(it, d.Settings, now) {
+		if !sameOffer(it, in.Label, snaps[i]) || expired(it, agg.Settings, now) {
 			it.Label, it.Snapshot, it.Price = in.Label, snaps[i], snaps[i].Due
 		}
 		list = append(list, it)
@@ -106,11 +106,11 @@ func (a *App) replaceItems(d *Dossier, now time.Time, items []ItemInput, priced 
 		return fault.Violated(faults)
 	}
 	slices.SortFunc(list, func(x, y order.Item) int { return x.Line - y.Line }) // as it is read from now on
-	d.Order.Items, d.LastLine = list, line
+	agg.Order.Items, agg.LastLine = list, line
 	return nil
 }
 
-// sameOffer tells whether an item sent back is the one it was: then its quote stands as it is.
+// sameOffer reports whether an item sent back is the one it was: then its quote stands as it is.
 func sameOffer(it order.Item, label string, s order.Snapshot) bool {
 	o := it.Snapshot
 	return it.Label == label && o.Product == s.Product && o.Plan == s.Plan && o.Region == s.Region && o.BillingCycle == s.BillingCycle && string(o.Configuration) == string(s.Configuration)

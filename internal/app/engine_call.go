@@ -10,41 +10,41 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// turn makes the call of the unit's present step in its direction when perform is set, and else looks what
+// turn makes the call of the task's present step in its direction when perform is set, and else looks what
 // became of it.
 func (a *App) turn(
-	ctx context.Context, p provider.Provider, d *Dossier, u *fulfil.Unit, perform bool,
+	ctx context.Context, p provider.Provider, agg *Aggregate, task *fulfil.Task, perform bool,
 ) fulfil.Result {
-	it := d.Order.Find(u.Item)
-	if u.Claim.Ref != "" {
-		return a.judge(ctx, p, d, u, it)
+	it := agg.Order.Find(task.Item)
+	if task.Assertion.Ref != "" {
+		return a.checkAssertion(ctx, p, agg, task, it)
 	}
-	if u.Parts[u.Step] == credentialsStep {
-		if u.Undoing {
+	if task.Steps[task.Step] == credentialsStep {
+		if task.Compensating {
 			return fulfil.Result{Class: fault.None, Note: "credentials discarded"}
 		}
-		return a.sealCredentials(ctx, p, d, u, it)
+		return a.sealCredentials(ctx, p, agg, task, it)
 	}
-	steps, err := a.plan(d, it)
+	steps, err := a.plan(agg, it)
 	if err != nil {
 		return failed(err)
 	}
-	s := steps[u.Step]
-	for _, earlier := range steps[:u.Step] {
-		s.Needs = append(s.Needs, provider.Ref(d.refOf(u.ID, earlier.Part)))
+	s := steps[task.Step]
+	for _, earlier := range steps[:task.Step] {
+		s.Needs = append(s.Needs, provider.Ref(agg.refOf(task.ID, earlier.Name)))
 	}
-	part := d.newestPart(u.ID, s.Part)
+	res := agg.newestResource(task.ID, s.Name)
 	switch {
-	case u.Undoing && part == nil:
+	case task.Compensating && res == nil:
 		return fulfil.Result{Class: fault.None, Note: "never begun"}
-	case u.Undoing && perform:
-		return a.remove(ctx, p, s, u, part)
-	case u.Undoing:
-		return a.lookGone(ctx, p, s, part)
+	case task.Compensating && perform:
+		return a.remove(ctx, p, s, task, res)
+	case task.Compensating:
+		return a.lookGone(ctx, p, s, res)
 	case perform:
 		return a.create(ctx, p, s)
 	default:
-		return a.lookReady(ctx, p, s, part)
+		return a.lookReady(ctx, p, s, res)
 	}
 }
 
@@ -59,7 +59,7 @@ func failed(err error) fulfil.Result {
 	if r.Code != "" {
 		r.Note += " (" + r.Code + ")"
 	}
-	if (r.Class == fault.RateLimited || r.Class == fault.Parked || r.Class == fault.Pending) && r.After == 0 {
+	if (r.Class == fault.RateLimited || r.Class == fault.Suspended || r.Class == fault.Pending) && r.After == 0 {
 		r.After = 2 * time.Second
 	}
 	return r
@@ -67,15 +67,15 @@ func failed(err error) fulfil.Result {
 
 // tuned turns a part's progress into the item's, and sets a wait for capacity: the next one of the schedule,
 // or what is left of the item's limit.
-func tuned(u fulfil.Unit, r fulfil.Result) fulfil.Result {
-	if !u.Undoing && len(u.Parts) > 0 {
+func tuned(task fulfil.Task, r fulfil.Result) fulfil.Result {
+	if !task.Compensating && len(task.Steps) > 0 {
 		if r.Class == fault.None {
 			r.Progress = 100
 		}
-		r.Progress = (u.Step*100 + r.Progress) / len(u.Parts)
+		r.Progress = (task.Step*100 + r.Progress) / len(task.Steps)
 	}
 	if r.Class == fault.Capacity {
-		r.After = min(fulfil.CapacityWait(u.Waited), max(0, u.CapacityLimit-u.Waited))
+		r.After = min(fulfil.CapacityWait(task.Waited), max(0, task.CapacityLimit-task.Waited))
 	}
 	return r
 }

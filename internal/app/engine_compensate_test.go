@@ -9,14 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // creations are the parts in the order in which their creates came to the cloud.
-func creations(w *world.World) []string {
+func creations(w *harness.Harness) []string {
 	var parts []string
 	for _, c := range w.Sim.Calls(sim.OpCreate, "") {
 		parts = append(parts, c.Label+" "+c.Part)
@@ -25,7 +25,7 @@ func creations(w *world.World) []string {
 }
 
 // removals are the parts in the order in which the cloud first took their delete.
-func removals(w *world.World) []string {
+func removals(w *harness.Harness) []string {
 	var parts []string
 	for _, c := range w.Sim.Calls(sim.OpDelete, "") {
 		if name := c.Label + " " + c.Part; !slices.Contains(parts, name) {
@@ -37,10 +37,10 @@ func removals(w *world.World) []string {
 
 func TestAllOrNothingGoesBackLastProvisionedFirst(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
-	o := w.AllOrNothing(world.Labelled(world.VPS(), "first"), world.Labelled(world.Storage(), "second"), world.Labelled(world.Database(), "last"))
-	w.Settle(o)
+	o := w.AllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"), harness.Labelled(harness.Database(), "last"))
+	w.Drain(o)
 	w.WantPicture(o, "failed none settled; first rolled_back refund 20.10 accepted; second rolled_back refund 20.00 accepted; last rolled_back refund 65.00 accepted")
 	made := creations(w)
 	slices.Reverse(made)
@@ -59,7 +59,7 @@ type overtaken struct {
 }
 
 func (p *overtaken) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
-	if s.Part == p.part && p.meanwhile != nil {
+	if s.Name == p.part && p.meanwhile != nil {
 		do := p.meanwhile
 		p.meanwhile = nil
 		do()
@@ -73,23 +73,23 @@ func (p *overtaken) Create(ctx context.Context, s provider.Step, j provider.Jour
 func TestACreateThatIsOvertakenOnItsWayKeepsItsPlaceOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	slow := &overtaken{part: "port"}
-	w := world.New(t, world.WithProvider(func(p provider.Provider) provider.Provider { slow.Provider = p; return slow }))
+	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { slow.Provider = p; return slow }))
 	w.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
 	var o order.ID
 	slow.meanwhile = func() {
 		w.Clock.Advance(time.Millisecond)
-		d := w.Get(o)
-		for _, u := range open(d, fulfil.Provision) {
-			if d.Order.Find(u.Item).Label == "second" {
-				if _, err := w.Verbs.Worker.ProvisionItem(t.Context(), u.Tenant, u.ID); err != nil {
+		agg := w.Get(o)
+		for _, task := range open(agg, fulfil.Provision) {
+			if agg.Order.Find(task.Item).Label == "second" {
+				if _, err := w.UseCases.Worker.ProvisionItem(t.Context(), task.Tenant, task.ID); err != nil {
 					t.Errorf("ProvisionItem: %v", err)
 				}
 			}
 		}
 		w.Clock.Advance(time.Millisecond)
 	}
-	o = w.AllOrNothing(world.Labelled(world.VPS(), "first"), world.Labelled(world.Storage(), "second"), world.Labelled(world.Database(), "last"))
-	w.Settle(o)
+	o = w.AllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"), harness.Labelled(harness.Database(), "last"))
+	w.Drain(o)
 	if diff := cmp.Diff([]string{"second bucket", "first port"}, creations(w)[:2]); diff != "" {
 		t.Fatalf("the first creates that came to the cloud (-want +got):\n%s", diff)
 	}
@@ -102,10 +102,10 @@ func TestACreateThatIsOvertakenOnItsWayKeepsItsPlaceOnTheWayBack(t *testing.T) {
 
 func TestAllOrNothingRollsTheWholeOrderBackAndKeepsItsSecrets(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "refused"})
-	o := w.AllOrNothing(world.VPS(), world.Database())
-	w.Settle(o)
+	o := w.AllOrNothing(harness.VPS(), harness.Database())
+	w.Drain(o)
 	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 accepted")
 	w.WantLive("", 0)
 	if n := len(deliveries(w)); n != 0 {

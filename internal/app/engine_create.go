@@ -17,13 +17,13 @@ func (a *App) create(ctx context.Context, p provider.Provider, s provider.Step) 
 	if err == nil {
 		return fulfil.Result{
 			Class: fault.Pending, After: p.Capabilities().PollEvery, Ref: string(ref), Phase: fulfil.Created,
-			Note: "accepted", Detail: s.Part + " is being built",
+			Note: "accepted", Detail: s.Name + " is being built",
 		}
 	}
 	r := failed(err)
 	r.Ref = string(learnt)
 	switch r.Class {
-	case fault.RateLimited, fault.Parked:
+	case fault.RateLimited, fault.Suspended:
 		r.NotSent = true
 	case fault.NotFound:
 		r.Class = fault.Invalid // a missing image or network will not appear by asking again
@@ -35,16 +35,16 @@ func (a *App) create(ctx context.Context, p provider.Provider, s provider.Step) 
 }
 
 // lookReady reads what became of a create whose intent is in the journal.
-func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Step, part *fulfil.Part) fulfil.Result {
+func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Step, res *fulfil.Resource) fulfil.Result {
 	caps := p.Capabilities()
 	known := ""
-	if part != nil && len(part.Refs) > 0 {
-		known = part.Refs[0]
+	if res != nil && len(res.Refs) > 0 {
+		known = res.Refs[0]
 	}
 	obs, err := p.Observe(ctx, s, "")
 	if err != nil {
 		r := failed(err)
-		if r.Class != fault.RateLimited && r.Class != fault.Parked { // a fault of a read says nothing of the resource
+		if r.Class != fault.RateLimited && r.Class != fault.Suspended { // a fault of a read says nothing of the resource
 			r.Class, r.After = fault.Ambiguous, caps.PollEvery
 		}
 		return r
@@ -53,13 +53,13 @@ func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Ste
 	switch obs.Phase {
 	case provider.Ready:
 		if len(obs.Matches) > 1 {
-			return a.removeTwins(ctx, p, s, obs.Matches, known, r)
+			return a.removeDuplicates(ctx, p, s, obs.Matches, known, r)
 		}
-		return fulfil.Result{Class: fault.None, Ref: string(obs.Matches[0]), Phase: fulfil.PartDone, Note: "ready"}
+		return fulfil.Result{Class: fault.None, Ref: string(obs.Matches[0]), Phase: fulfil.Ready, Note: "ready"}
 	case provider.Failed:
 		return removeFailed(ctx, p, s, obs, r)
 	case provider.Absent:
-		return a.notThere(s, part, known, r)
+		return a.notThere(s, res, known, r)
 	default: // being made, or on its way out: look again
 	}
 	if len(obs.Matches) > 0 {
@@ -69,21 +69,21 @@ func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Ste
 }
 
 // notThere says what it means that nothing is seen of a part whose create was called.
-func (a *App) notThere(s provider.Step, part *fulfil.Part, known string, r fulfil.Result) fulfil.Result {
+func (a *App) notThere(s provider.Step, res *fulfil.Resource, known string, r fulfil.Result) fulfil.Result {
 	now := a.Clock.Now()
 	switch {
-	case part != nil && part.Phase == fulfil.Deleting:
-		return fulfil.Result{Class: fault.Retryable, Corpse: true, Note: "the resource failed and was removed"}
+	case res != nil && res.Phase == fulfil.Deleting:
+		return fulfil.Result{Class: fault.Retryable, FailedRemoved: true, Note: "the resource failed and was removed"}
 	case known != "":
 		r.Note = "accepted, not visible yet" // keeps looking until the deadline
 		return r
-	case s.Naming == provider.NamingNone && part != nil && now.Before(part.SettleUntil):
+	case s.Naming == provider.NamingNone && res != nil && now.Before(res.SettleUntil):
 		r.Class, r.Note = fault.Ambiguous, "no answer and nothing found yet"
 		return r
 	}
 	called := now
-	if part != nil {
-		called = part.CalledAt
+	if res != nil {
+		called = res.CalledAt
 	}
 	return fulfil.Result{Class: fault.Retryable, Note: "nothing was made", At: called} // looking eats into the backoff
 }
@@ -98,14 +98,14 @@ func removeFailed(
 		r.Note = "removing a failed resource: " + provider.ClassOf(err).String()
 	} else if obs.Fault != nil && obs.Fault.Class == fault.Capacity {
 		// No room is a wait of its own. The next try has a new generation. Should the failed resource outlive
-		// its delete, it is found beside the new one and removed as a twin.
-		r.Class, r.Corpse, r.Note = fault.Capacity, true, "no room; the failed resource is being removed"
+		// its delete, it is found beside the new one and removed as a duplicate.
+		r.Class, r.FailedRemoved, r.Note = fault.Capacity, true, "no room; the failed resource is being removed"
 	}
 	return r
 }
 
-// removeTwins keeps one of several resources of a part: the one in the journal, else the oldest.
-func (a *App) removeTwins(
+// removeDuplicates keeps one of several resources of a part: the one in the journal, else the oldest.
+func (a *App) removeDuplicates(
 	ctx context.Context, p provider.Provider, s provider.Step, matches []provider.Ref, known string, r fulfil.Result,
 ) fulfil.Result {
 	keep := matches[0]
@@ -128,11 +128,11 @@ func (a *App) removeTwins(
 
 // sealCredentials is the last step: it fetches the item's credentials and seals them for its tenant.
 func (a *App) sealCredentials(
-	ctx context.Context, p provider.Provider, d *Dossier, u *fulfil.Unit, it *order.Item,
+	ctx context.Context, p provider.Provider, agg *Aggregate, task *fulfil.Task, it *order.Item,
 ) fulfil.Result {
 	var refs []provider.Ref
-	for _, part := range u.Parts[:len(u.Parts)-1] {
-		refs = append(refs, provider.Ref(d.refOf(u.ID, part)))
+	for _, part := range task.Steps[:len(task.Steps)-1] {
+		refs = append(refs, provider.Ref(agg.refOf(task.ID, part)))
 	}
 	secret, err := p.Credentials(ctx, refs)
 	if err != nil {
@@ -145,10 +145,10 @@ func (a *App) sealCredentials(
 		}
 		return r
 	}
-	what := Sealing{Tenant: d.Order.Tenant, Order: d.Order.ID, Item: it.ID, Kind: "credential", Generation: it.Generation}
+	what := Sealing{Tenant: agg.Order.Tenant, Order: agg.Order.ID, Item: it.ID, Kind: "credential", Generation: it.Generation}
 	sealed, err := a.Sealer.Seal(ctx, what, secret.Reveal())
 	if err != nil {
-		a.Log.ErrorContext(ctx, "seal credentials", "order", d.Order.ID.String(), "item", it.ID.String(), "error", err)
+		a.Log.ErrorContext(ctx, "seal credentials", "order", agg.Order.ID.String(), "item", it.ID.String(), "error", err)
 		return fulfil.Result{Class: fault.Retryable, Note: "the credentials could not be sealed"}
 	}
 	return fulfil.Result{Class: fault.None, Sealed: sealed, Note: "credentials sealed"}

@@ -8,96 +8,96 @@ import (
 )
 
 // journal writes what the move knows of its part: the intent before the call, the id after it.
-func (a *App) journal(d *Dossier, from fulfil.Unit, m fulfil.Move) {
-	if from.Step >= len(from.Parts) || from.Parts[from.Step] == credentialsStep {
+func (a *App) journal(agg *Aggregate, from fulfil.Task, m fulfil.Move) {
+	if from.Step >= len(from.Steps) || from.Steps[from.Step] == credentialsStep {
 		return
 	}
-	name, it := from.Parts[from.Step], d.Order.Find(from.Item)
-	p := d.part(from.ID, name, it.Generation)
-	intent := m.Unit.Sent && !from.Sent
-	if p == nil {
-		if !intent || from.Undoing {
-			if p = d.newestPart(from.ID, name); p == nil {
+	name, it := from.Steps[from.Step], agg.Order.Find(from.Item)
+	res := agg.resource(from.ID, name, it.Generation)
+	intent := m.Task.Sent && !from.Sent
+	if res == nil {
+		if !intent || from.Compensating {
+			if res = agg.newestResource(from.ID, name); res == nil {
 				return // going back over a part that was never begun
 			}
 		} else {
-			d.Parts = append(d.Parts, fulfil.Part{Unit: from.ID, Part: name, Generation: it.Generation, Phase: fulfil.Intent})
-			p = &d.Parts[len(d.Parts)-1]
+			agg.Resources = append(agg.Resources, fulfil.Resource{Task: from.ID, Step: name, Generation: it.Generation, Phase: fulfil.Intent})
+			res = &agg.Resources[len(agg.Resources)-1]
 		}
 	}
-	if intent && !from.Undoing {
-		p.Key = a.keyOf(d.Order, it, name).Name()
-		p.CalledAt = d.nextCall(m.Result.At)
+	if intent && !from.Compensating {
+		res.Key = a.keyOf(agg.Order, it, name).Name()
+		res.CalledAt = agg.nextCall(m.Result.At)
 		if caps, ok := a.capabilities(from.Queue); ok {
-			p.SettleUntil = m.Result.At.Add(a.wait(caps.CallTimeout + caps.Settle))
+			res.SettleUntil = m.Result.At.Add(a.wait(caps.CallTimeout + caps.Settle))
 		}
 	}
 	if m.Result.Phase != 0 {
-		p.Phase = m.Result.Phase
+		res.Phase = m.Result.Phase
 	}
-	if r := m.Result.Ref; r != "" && (len(p.Refs) == 0 || p.Refs[0] != r) {
-		p.Refs = append([]string{r}, p.Refs...)
+	if r := m.Result.Ref; r != "" && (len(res.Refs) == 0 || res.Refs[0] != r) {
+		res.Refs = append([]string{r}, res.Refs...)
 	}
-	if m.Result.Absent && p.AbsentSince.IsZero() {
-		p.AbsentSince = m.Result.At
+	if m.Result.Absent && res.AbsentSince.IsZero() {
+		res.AbsentSince = m.Result.At
 	}
 }
 
 // nextCall is now, or just after the order's latest create where that was later or in the same
 // microsecond: the moments of an order's creates keep the order in which they were decided under its
 // lock, for they are taken back in reverse.
-func (d *Dossier) nextCall(now time.Time) time.Time {
-	for _, p := range d.Parts {
-		if !p.CalledAt.Before(now) {
-			now = p.CalledAt.Add(time.Microsecond)
+func (agg *Aggregate) nextCall(now time.Time) time.Time {
+	for _, res := range agg.Resources {
+		if !res.CalledAt.Before(now) {
+			now = res.CalledAt.Add(time.Microsecond)
 		}
 	}
 	return now
 }
 
-func (d *Dossier) part(u fulfil.UnitID, name string, generation int) *fulfil.Part {
-	for i := range d.Parts {
-		if p := &d.Parts[i]; p.Unit == u && p.Part == name && p.Generation == generation {
-			return p
+func (agg *Aggregate) resource(taskID fulfil.TaskID, name string, generation int) *fulfil.Resource {
+	for i := range agg.Resources {
+		if res := &agg.Resources[i]; res.Task == taskID && res.Step == name && res.Generation == generation {
+			return res
 		}
 	}
 	return nil
 }
 
-func (d *Dossier) newestPart(u fulfil.UnitID, name string) *fulfil.Part {
-	var newest *fulfil.Part
-	for i := range d.Parts {
-		if p := &d.Parts[i]; p.Unit == u && p.Part == name && (newest == nil || p.Generation > newest.Generation) {
-			newest = p
+func (agg *Aggregate) newestResource(taskID fulfil.TaskID, name string) *fulfil.Resource {
+	var newest *fulfil.Resource
+	for i := range agg.Resources {
+		if res := &agg.Resources[i]; res.Task == taskID && res.Step == name && (newest == nil || res.Generation > newest.Generation) {
+			newest = res
 		}
 	}
 	return newest
 }
 
-func (d *Dossier) refOf(u fulfil.UnitID, part string) string {
-	if p := d.newestPart(u, part); p != nil && len(p.Refs) > 0 {
-		return p.Refs[0]
+func (agg *Aggregate) refOf(taskID fulfil.TaskID, part string) string {
+	if res := agg.newestResource(taskID, part); res != nil && len(res.Refs) > 0 {
+		return res.Refs[0]
 	}
 	return ""
 }
 
-// youngest is when the unit's newest resource that is not gone was asked for.
-func (d *Dossier) youngest(u fulfil.UnitID) time.Time {
+// youngest is when the task's newest resource that is not gone was asked for.
+func (agg *Aggregate) youngest(taskID fulfil.TaskID) time.Time {
 	var t time.Time
-	for _, p := range d.Parts {
-		if p.Unit == u && p.Phase != fulfil.Gone && p.Phase != fulfil.Deleting && p.CalledAt.After(t) {
-			t = p.CalledAt
+	for _, res := range agg.Resources {
+		if res.Task == taskID && res.Phase != fulfil.Gone && res.Phase != fulfil.Deleting && res.CalledAt.After(t) {
+			t = res.CalledAt
 		}
 	}
 	return t
 }
 
-// left names the parts of a unit that are not confirmed gone, in the journal's order, each once.
-func (d *Dossier) left(u fulfil.UnitID) []string {
+// left names the parts of a task that are not confirmed gone, in the journal's order, each once.
+func (agg *Aggregate) left(taskID fulfil.TaskID) []string {
 	var parts []string
-	for _, p := range d.Parts {
-		if p.Unit == u && p.Phase != fulfil.Gone && !slices.Contains(parts, p.Part) {
-			parts = append(parts, p.Part)
+	for _, res := range agg.Resources {
+		if res.Task == taskID && res.Phase != fulfil.Gone && !slices.Contains(parts, res.Step) {
+			parts = append(parts, res.Step)
 		}
 	}
 	return parts

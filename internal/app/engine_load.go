@@ -9,37 +9,37 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// load reads the order of a unit without a lock. The unit is nil when it is not there.
-func (a *App) load(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (*Dossier, *fulfil.Unit, error) {
-	d, err := a.Units.Load(ctx, t, unit)
+// load reads the order of a task without a lock. The task is nil when it is not there.
+func (a *App) load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*Aggregate, *fulfil.Task, error) {
+	agg, err := a.Tasks.Load(ctx, t, taskID)
 	if err != nil {
 		if f := fault.Of(err); f != nil && f.Kind == fault.KindNotFound {
 			return nil, nil, nil
 		}
 		return nil, nil, err
 	}
-	return a.withPlan(d, d.Unit(unit))
+	return a.withPlan(agg, agg.Task(taskID))
 }
 
 // withPlan fills in what is not stored: the plan's parts and the policy's times.
-func (a *App) withPlan(d *Dossier, u *fulfil.Unit) (*Dossier, *fulfil.Unit, error) {
-	if u == nil {
-		return d, nil, nil
+func (a *App) withPlan(agg *Aggregate, task *fulfil.Task) (*Aggregate, *fulfil.Task, error) {
+	if task == nil {
+		return agg, nil, nil
 	}
-	u.Speed = a.Clock.Speed()
-	it := d.Order.Find(u.Item)
-	if u.Kind != fulfil.Provision || it == nil {
-		return d, u, nil
+	task.Speed = a.Clock.Speed()
+	it := agg.Order.Find(task.Item)
+	if task.Kind != fulfil.Provision || it == nil {
+		return agg, task, nil
 	}
-	if u.Parts = a.partsOf(d, u.Item); len(u.Parts) == 0 {
-		return nil, nil, fmt.Errorf("provider %q has no plan for %s", u.Queue, it.Snapshot.Product)
+	if task.Steps = a.stepNames(agg, task.Item); len(task.Steps) == 0 {
+		return nil, nil, fmt.Errorf("provider %q has no plan for %s", task.Queue, it.Snapshot.Product)
 	}
-	if u.Undoing { // a process without the plan may have turned it back: an item that was up starts at its last step
-		u.Step = min(u.Step, len(u.Parts)-1)
+	if task.Compensating { // a process without the plan may have turned it back: an item that was up starts at its last step
+		task.Step = min(task.Step, len(task.Steps)-1)
 	}
-	u.Limit, u.CapacityLimit = it.Snapshot.Deadline(), it.Snapshot.CapacityWait()
-	if caps, ok := a.capabilities(u.Queue); ok {
-		u.DeleteTimeout = caps.DeleteTimeout
+	task.Limit, task.CapacityLimit = it.Snapshot.Deadline(), it.Snapshot.CapacityWait()
+	if caps, ok := a.capabilities(task.Queue); ok {
+		task.DeleteTimeout = caps.DeleteTimeout
 	}
-	return d, u, nil
+	return agg, task, nil
 }

@@ -9,29 +9,29 @@ import (
 // credentialsStep is the last step of every item: it fetches and seals what the customer needs to get in.
 const credentialsStep = "credentials"
 
-// partsOf names an item's steps: the adapter's plan, then the credentials. A process without
-// providers (the API's) gets nil, and leaves the step of a unit where it is.
-func (a *App) partsOf(d *Dossier, item order.ItemID) []string {
-	steps, err := a.plan(d, d.Order.Find(item))
+// stepNames names an item's steps: the adapter's plan, then the credentials. A process without
+// providers (the API's) gets nil, and leaves the step of a task where it is.
+func (a *App) stepNames(agg *Aggregate, item order.ItemID) []string {
+	steps, err := a.plan(agg, agg.Order.Find(item))
 	if err != nil || len(steps) == 0 {
 		return nil
 	}
 	names := make([]string, 0, len(steps)+1)
 	for _, s := range steps {
-		names = append(names, s.Part)
+		names = append(names, s.Name)
 	}
 	return append(names, credentialsStep)
 }
 
 // plan returns the steps that the item's own account plans: the account with which the item began, as its
-// unit of work records it. Where the configuration places new items today does not matter here. It returns
+// task records it. Where the configuration places new items today does not matter here. It returns
 // none in a process without that account.
-func (a *App) plan(d *Dossier, it *order.Item) ([]provider.Step, error) {
-	p, ok := a.Providers[d.queueOf(it.ID)]
+func (a *App) plan(agg *Aggregate, it *order.Item) ([]provider.Step, error) {
+	p, ok := a.Providers[agg.queueOf(it.ID)]
 	if !ok {
 		return nil, nil
 	}
-	return p.Plan(specOf(d.Order, it), a.keyOf(d.Order, it, ""))
+	return p.Plan(specOf(agg.Order, it), a.keyOf(agg.Order, it, ""))
 }
 
 func specOf(o *order.Order, it *order.Item) provider.Spec {
@@ -48,7 +48,7 @@ func specOf(o *order.Order, it *order.Item) provider.Spec {
 func (a *App) keyOf(o *order.Order, it *order.Item, part string) provider.Key {
 	return provider.Key{
 		Installation: a.Installation, Tenant: o.Tenant.String(), Order: o.ID.String(), Item: it.ID.String(),
-		Part: part, Generation: it.Generation,
+		Step: part, Generation: it.Generation,
 	}
 }
 
@@ -60,10 +60,10 @@ func (a *App) capabilities(queue string) (provider.Capabilities, bool) {
 	return p.Capabilities(), true
 }
 
-// stepName names the step a unit is at, or its kind when it has no steps.
-func stepName(u fulfil.Unit) string {
-	if u.Step < len(u.Parts) {
-		return u.Parts[u.Step]
+// stepName names the step a task is at, or its kind when it has no steps.
+func stepName(task fulfil.Task) string {
+	if task.Step < len(task.Steps) {
+		return task.Steps[task.Step]
 	}
-	return u.Kind.String()
+	return task.Kind.String()
 }

@@ -6,28 +6,28 @@ import (
 )
 
 // save raises the order's version, records its events with the work that they call for, and queues all of it.
-func (a *App) save(tx Tx, d *Dossier, by event.Cause) error {
-	d.Order.Version++
-	d.Order.UpdatedAt = tx.Now()
-	if err := a.record(tx, d, by); err != nil {
+func (a *App) save(tx Tx, agg *Aggregate, by event.Cause) error {
+	agg.Order.Version++
+	agg.Order.UpdatedAt = tx.Now()
+	if err := a.record(tx, agg, by); err != nil {
 		return err
 	}
-	tx.Save(d)
+	tx.Save(agg)
 	return nil
 }
 
 // record turns what the aggregate recorded into event rows, and adds the work that they call for.
-func (a *App) record(tx Tx, d *Dossier, by event.Cause) error {
+func (a *App) record(tx Tx, agg *Aggregate, by event.Cause) error {
 	if by.Correlation.IsZero() {
-		by.Correlation = event.ID(d.Order.ID)
+		by.Correlation = event.ID(agg.Order.ID)
 	}
-	for _, e := range d.Order.TakeEvents() {
-		rec, err := event.Of(d.Order, e, by, newID[order.Event](a), tx.Now())
+	for _, e := range agg.Order.TakeEvents() {
+		rec, err := event.Of(agg.Order, e, by, newID[order.Event](a), tx.Now())
 		if err != nil {
 			return err
 		}
-		d.Added.Events = append(d.Added.Events, rec)
-		if err := a.workFor(d, e, rec, tx.Now()); err != nil {
+		agg.Added.Events = append(agg.Added.Events, rec)
+		if err := a.workFor(agg, e, rec, tx.Now()); err != nil {
 			return err
 		}
 	}

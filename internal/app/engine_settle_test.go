@@ -5,20 +5,20 @@ import (
 	"testing"
 
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func TestTheLastTwoItemsFinishingTogetherSettleTheOrderOnce(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	for round := range rounds(5, 15) {
-		o := w.AllOrNothing(world.VPS(), world.Labelled(world.VPS(), "twin")) // so that both deliveries begin together
+		o := w.AllOrNothing(harness.VPS(), harness.Labelled(harness.VPS(), "twin")) // so that both deliveries begin together
 		w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Deliver)) == 2 })
 		var wg sync.WaitGroup
-		for _, u := range open(w.Get(o), fulfil.Deliver) {
+		for _, task := range open(w.Get(o), fulfil.Deliver) {
 			wg.Go(func() {
-				if _, err := w.Verbs.Worker.DeliverCredentials(t.Context(), u.Tenant, u.ID); err != nil {
+				if _, err := w.UseCases.Worker.DeliverCredentials(t.Context(), task.Tenant, task.ID); err != nil {
 					t.Errorf("DeliverCredentials: %v", err)
 				}
 			})
@@ -26,7 +26,7 @@ func TestTheLastTwoItemsFinishingTogetherSettleTheOrderOnce(t *testing.T) {
 		wg.Wait()
 		w.WantPicture(o, "fulfilled full settled; vps delivered; twin delivered")
 		n := 0
-		w.Settle(o)
+		w.Drain(o)
 		for _, e := range w.Events {
 			if e.Order == o && e.Type == order.EvFulfilled {
 				n++

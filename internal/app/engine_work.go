@@ -12,46 +12,46 @@ import (
 // workFor writes the work that an event calls for, in the transaction of the event: no event is ever without
 // its work, whatever becomes of the broker (D20, ADR 0006). Work that a consumer makes due earlier is due
 // Fallback later; the rest is due at once.
-func (a *App) workFor(d *Dossier, e order.Event, rec event.Record, now time.Time) error {
+func (a *App) workFor(agg *Aggregate, e order.Event, rec event.Record, now time.Time) error {
 	switch e.Type {
 	case order.EvSubmitted:
-		if p, ok := a.Payments[d.Order.Method]; ok && p.ConfirmsItself() {
-			a.addUnit(d, fulfil.Unit{Kind: fulfil.Checkout, NextAt: now.Add(a.Fallback)}, rec.ID)
+		if p, ok := a.Payments[agg.Order.Method]; ok && p.ConfirmsItself() {
+			a.addTask(agg, fulfil.Task{Kind: fulfil.Checkout, NextAt: now.Add(a.Fallback)}, rec.ID)
 		}
 	case order.EvPaymentConfirmed:
-		window := time.Duration(d.Settings.SafetyWindow) * time.Second
+		window := time.Duration(agg.Settings.SafetyWindow) * time.Second
 		due := now.Add(a.Fallback + window)
-		a.addUnit(d, fulfil.Unit{Kind: fulfil.Validate, Payment: e.Payment.ID, NextAt: due}, rec.ID)
+		a.addTask(agg, fulfil.Task{Kind: fulfil.Validate, Payment: e.Payment.ID, NextAt: due}, rec.ID)
 	case order.EvPaymentReverted:
-		d.close(fulfil.Validate, order.ItemID{})
+		agg.close(fulfil.Validate, order.ItemID{})
 	case order.EvProvisioningStarted:
-		for i := range d.Order.Items {
-			if err := a.addProvision(d, &d.Order.Items[i], rec.ID, now); err != nil {
+		for i := range agg.Order.Items {
+			if err := a.addProvision(agg, &agg.Order.Items[i], rec.ID, now); err != nil {
 				return err
 			}
 		}
 	case order.EvItemActive:
-		a.addDeliveries(d, rec.ID, now)
+		a.addDeliveries(agg, rec.ID, now)
 	case order.EvRefundRequested:
-		a.addRefund(d, e.Refund, rec.ID, now)
+		a.addRefund(agg, e.Refund, rec.ID, now)
 	}
 	return nil
 }
 
 // addRefund begins a refund that is not under way.
-func (a *App) addRefund(d *Dossier, r *order.Refund, cause event.ID, now time.Time) {
-	underWay := d.last(func(u fulfil.Unit) bool {
-		return u.Kind == fulfil.Refund && u.Payment == r.Payment && u.Item == r.Item && u.State != fulfil.Closed
+func (a *App) addRefund(agg *Aggregate, r *order.Refund, cause event.ID, now time.Time) {
+	underWay := agg.last(func(task fulfil.Task) bool {
+		return task.Kind == fulfil.Refund && task.Payment == r.Payment && task.Item == r.Item && task.State != fulfil.Closed
 	})
 	if underWay != nil {
 		return
 	}
-	u := fulfil.Unit{Kind: fulfil.Refund, Payment: r.Payment, Item: r.Item, NextAt: now.Add(a.Fallback)}
-	a.addUnit(d, u, cause)
+	task := fulfil.Task{Kind: fulfil.Refund, Payment: r.Payment, Item: r.Item, NextAt: now.Add(a.Fallback)}
+	a.addTask(agg, task, cause)
 }
 
 // addProvision begins the provisioning of a queued item at the provider that Placement names.
-func (a *App) addProvision(d *Dossier, it *order.Item, cause event.ID, now time.Time) error {
+func (a *App) addProvision(agg *Aggregate, it *order.Item, cause event.ID, now time.Time) error {
 	if it.State != order.ItemQueued {
 		return nil
 	}
@@ -59,57 +59,57 @@ func (a *App) addProvision(d *Dossier, it *order.Item, cause event.ID, now time.
 	if !ok {
 		return fmt.Errorf("no provider is configured for %s in %s", it.Snapshot.Product, it.Snapshot.Region)
 	}
-	a.addUnit(d, fulfil.Unit{Kind: fulfil.Provision, Queue: name, Item: it.ID, NextAt: now}, cause)
+	a.addTask(agg, fulfil.Task{Kind: fulfil.Provision, Queue: name, Item: it.ID, NextAt: now}, cause)
 	return nil
 }
 
 // addDeliveries begins delivery: of each item that became active, or under all_or_nothing of all at
 // once when the last one is up (D1).
-func (a *App) addDeliveries(d *Dossier, cause event.ID, now time.Time) {
-	if d.Order.Closing != order.NotClosing {
+func (a *App) addDeliveries(agg *Aggregate, cause event.ID, now time.Time) {
+	if agg.Order.Closing != order.NotClosing {
 		return
 	}
-	if d.Order.Policy == order.AllOrNothing && !d.Order.DeliveryBegun() {
+	if agg.Order.Policy == order.AllOrNothing && !agg.Order.DeliveryBegun() {
 		return
 	}
-	for _, it := range d.Order.Items {
-		if it.State == order.ItemActive && d.deliverUnit(it.ID) == nil {
-			a.addUnit(d, fulfil.Unit{Kind: fulfil.Deliver, Item: it.ID, NextAt: now}, cause)
+	for _, it := range agg.Order.Items {
+		if it.State == order.ItemActive && agg.deliverTask(it.ID) == nil {
+			a.addTask(agg, fulfil.Task{Kind: fulfil.Deliver, Item: it.ID, NextAt: now}, cause)
 		}
 	}
 }
 
-// addUnit adds a unit of the order to what is saved with it.
-func (a *App) addUnit(d *Dossier, u fulfil.Unit, cause event.ID) {
-	u.ID, u.Tenant, u.Order, u.Cause = newID[fulfil.Unit](a), d.Order.Tenant, d.Order.ID, cause
-	if u.Queue == "" {
-		u.Queue = u.Kind.String()
+// addTask adds a task of the order to what is saved with it.
+func (a *App) addTask(agg *Aggregate, task fulfil.Task, cause event.ID) {
+	task.ID, task.Tenant, task.Order, task.Cause = newID[fulfil.Task](a), agg.Order.Tenant, agg.Order.ID, cause
+	if task.Queue == "" {
+		task.Queue = task.Kind.String()
 	}
-	d.Units = append(d.Units, u)
+	agg.Tasks = append(agg.Tasks, task)
 }
 
-// close ends the live units of a kind, of one item or (zero) of the order. A worker in the middle of
+// close ends the live tasks of a kind, of one item or (zero) of the order. A worker in the middle of
 // one loses its fence.
-func (d *Dossier) close(k fulfil.Kind, it order.ItemID) {
-	for i := range d.Units {
-		u := &d.Units[i]
-		if u.Kind == k && u.State != fulfil.Closed && (it.IsZero() || u.Item == it) {
-			u.State, u.Epoch, u.Sent = fulfil.Closed, u.Epoch+1, false
+func (agg *Aggregate) close(k fulfil.Kind, it order.ItemID) {
+	for i := range agg.Tasks {
+		task := &agg.Tasks[i]
+		if task.Kind == k && task.State != fulfil.Closed && (it.IsZero() || task.Item == it) {
+			task.State, task.Epoch, task.Sent = fulfil.Closed, task.Epoch+1, false
 		}
 	}
 }
 
-// pull takes the fallback wait off the unit that an event asked for, unless it has begun or is held.
-func (a *App) pull(d *Dossier, ev event.Event, now time.Time, k fulfil.Kind) bool {
-	for i := range d.Units {
-		u := &d.Units[i]
-		if u.Kind != k || u.Cause != ev.ID || u.State != fulfil.Queued || u.Try > 0 || u.Epoch > 0 || u.NextAt.IsZero() {
+// pull takes the fallback wait off the task that an event asked for, unless it has begun or is held.
+func (a *App) pull(agg *Aggregate, ev event.Event, now time.Time, k fulfil.Kind) bool {
+	for i := range agg.Tasks {
+		task := &agg.Tasks[i]
+		if task.Kind != k || task.Cause != ev.ID || task.State != fulfil.Queued || task.Try > 0 || task.Epoch > 0 || task.NextAt.IsZero() {
 			continue
 		}
-		if due := u.NextAt.Add(-a.Fallback); due.After(now) {
-			u.NextAt = due
+		if due := task.NextAt.Add(-a.Fallback); due.After(now) {
+			task.NextAt = due
 		} else {
-			u.NextAt = now
+			task.NextAt = now
 		}
 		return true
 	}
@@ -117,46 +117,46 @@ func (a *App) pull(d *Dossier, ev event.Event, now time.Time, k fulfil.Kind) boo
 }
 
 // dueValidation moves the order's validation to a time; zero means not before somebody says so.
-func (a *App) dueValidation(d *Dossier, at time.Time) {
-	if u := d.ValidateUnit(); u != nil {
-		u.NextAt, u.Epoch, u.Sent = at, u.Epoch+1, false
-		u.State = 0 // queued: the feeder finds it again when it is due
+func (a *App) dueValidation(agg *Aggregate, at time.Time) {
+	if task := agg.ValidateTask(); task != nil {
+		task.NextAt, task.Epoch, task.Sent = at, task.Epoch+1, false
+		task.State = 0 // queued: the feeder finds it again when it is due
 	}
 }
 
-// Unit finds a unit of the dossier by its id, or nil.
-func (d *Dossier) Unit(u fulfil.UnitID) *fulfil.Unit {
-	for i := range d.Units {
-		if d.Units[i].ID == u {
-			return &d.Units[i]
+// Task finds a task of the aggregate by its id, or nil.
+func (agg *Aggregate) Task(taskID fulfil.TaskID) *fulfil.Task {
+	for i := range agg.Tasks {
+		if agg.Tasks[i].ID == taskID {
+			return &agg.Tasks[i]
 		}
 	}
 	return nil
 }
 
-// ProvisionUnit is the newest unit that provisions an item, or nil before provisioning.
-func (d *Dossier) ProvisionUnit(it order.ItemID) *fulfil.Unit {
-	return d.last(func(u fulfil.Unit) bool { return u.Kind == fulfil.Provision && u.Item == it })
+// ProvisionTask is the newest task that provisions an item, or nil before provisioning.
+func (agg *Aggregate) ProvisionTask(it order.ItemID) *fulfil.Task {
+	return agg.last(func(task fulfil.Task) bool { return task.Kind == fulfil.Provision && task.Item == it })
 }
 
-// ValidateUnit is the unit that will validate the order, while it is still to come, or nil.
-func (d *Dossier) ValidateUnit() *fulfil.Unit {
-	return d.last(func(u fulfil.Unit) bool { return u.Kind == fulfil.Validate && u.Live() })
+// ValidateTask is the task that will validate the order, while it is still to come, or nil.
+func (agg *Aggregate) ValidateTask() *fulfil.Task {
+	return agg.last(func(task fulfil.Task) bool { return task.Kind == fulfil.Validate && task.Live() })
 }
 
-// deliverUnit is the item's unfinished first delivery, or nil.
-func (d *Dossier) deliverUnit(it order.ItemID) *fulfil.Unit {
-	return d.last(func(u fulfil.Unit) bool {
-		return u.Kind == fulfil.Deliver && u.Item == it && u.State != fulfil.Closed
+// deliverTask is the item's unfinished first delivery, or nil.
+func (agg *Aggregate) deliverTask(it order.ItemID) *fulfil.Task {
+	return agg.last(func(task fulfil.Task) bool {
+		return task.Kind == fulfil.Deliver && task.Item == it && task.State != fulfil.Closed
 	})
 }
 
-// last finds the newest unit that matches, or nil.
-func (d *Dossier) last(match func(fulfil.Unit) bool) *fulfil.Unit {
-	var found *fulfil.Unit
-	for i := range d.Units {
-		if match(d.Units[i]) && (found == nil || d.Units[i].ID.String() > found.ID.String()) {
-			found = &d.Units[i]
+// last finds the newest task that matches, or nil.
+func (agg *Aggregate) last(match func(fulfil.Task) bool) *fulfil.Task {
+	var found *fulfil.Task
+	for i := range agg.Tasks {
+		if match(agg.Tasks[i]) && (found == nil || agg.Tasks[i].ID.String() > found.ID.String()) {
+			found = &agg.Tasks[i]
 		}
 	}
 	return found

@@ -14,11 +14,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/catalog"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // stepsOf is written by hand: every step of every product, in order of creation.
@@ -34,7 +34,7 @@ var stepsOf = map[string][]string{
 func TestEveryProductOfTheCatalogueHasItsSagaProven(t *testing.T) {
 	t.Parallel()
 	proven := map[string]bool{}
-	for _, in := range world.Products() {
+	for _, in := range harness.Products() {
 		proven[in.Product] = true
 		adapter, err := sim.New(sim.ProviderConfig{URL: "http://127.0.0.1:1"})
 		if err != nil {
@@ -46,7 +46,7 @@ func TestEveryProductOfTheCatalogueHasItsSagaProven(t *testing.T) {
 		}
 		var steps []string
 		for _, s := range plan {
-			steps = append(steps, s.Part)
+			steps = append(steps, s.Name)
 		}
 		if steps = append(steps, "credentials"); !slices.Equal(steps, stepsOf[in.Product]) {
 			t.Errorf("the plan of %s is %v, the proof walks %v", in.Product, steps, stepsOf[in.Product])
@@ -103,7 +103,7 @@ func (b *between) Observe(ctx context.Context, s provider.Step, r provider.Ref) 
 
 func (b *between) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
 	ref, err := b.Provider.Create(ctx, s, j)
-	err = b.spoil(sim.OpCreate, s.Part, s.Spec.Labels["label"], err, func() error { ref, err = b.Provider.Create(ctx, s, j); return err })
+	err = b.spoil(sim.OpCreate, s.Name, s.Spec.Labels["label"], err, func() error { ref, err = b.Provider.Create(ctx, s, j); return err })
 	if err != nil {
 		return "", err
 	}
@@ -112,7 +112,7 @@ func (b *between) Create(ctx context.Context, s provider.Step, j provider.Journa
 
 func (b *between) Delete(ctx context.Context, s provider.Step, r provider.Ref) error {
 	err := b.Provider.Delete(ctx, s, r)
-	return b.spoil(sim.OpDelete, s.Part, s.Spec.Labels["label"], err, func() error { return b.Provider.Delete(ctx, s, r) })
+	return b.spoil(sim.OpDelete, s.Name, s.Spec.Labels["label"], err, func() error { return b.Provider.Delete(ctx, s, r) })
 }
 
 func (b *between) Credentials(ctx context.Context, refs []provider.Ref) (provider.Secret, error) {
@@ -153,7 +153,7 @@ func proofs(step string) []proof {
 	lost := scripted
 	lost.Kind, lost.Times = sim.LostReply, 1
 	once := crashOncePerPart()
-	// doing disturbs the step itself, undoing fails it after its effect and disturbs every undo.
+	// doing disturbs the step itself, compensating fails it after its effect and disturbs every undo.
 	doing := func(f func(again func() error) error) spoiler {
 		return func(operation, s string, again func() error) error {
 			if operation != op || s != step {
@@ -162,7 +162,7 @@ func proofs(step string) []proof {
 			return f(again)
 		}
 	}
-	undoing := func(f func(part string, again func() error) error) spoiler {
+	compensating := func(f func(part string, again func() error) error) spoiler {
 		return func(operation, s string, again func() error) error {
 			switch {
 			case operation == op && s == step:
@@ -179,11 +179,11 @@ func proofs(step string) []proof {
 		{step: step, what: "refused after its effect", spoil: doing(func(func() error) error { return refuse() }), unwinds: true},
 		{step: step, what: "run twice", spoil: doing(func(again func() error) error { return again() })},
 		{step: step, what: "killed after its effect", spoil: doing(func(again func() error) error { return once(step, again) })},
-		{step: step, what: "every undo run twice", spoil: undoing(func(_ string, again func() error) error { return again() }), unwinds: true},
-		{step: step, what: "every undo absent", spoil: undoing(func(string, func() error) error {
+		{step: step, what: "every undo run twice", spoil: compensating(func(_ string, again func() error) error { return again() }), unwinds: true},
+		{step: step, what: "every undo absent", spoil: compensating(func(string, func() error) error {
 			return provider.NewError(fault.NotFound, "not_found", "no such resource")
 		}), unwinds: true},
-		{step: step, what: "killed after every undo", spoil: undoing(crashOncePerPart()), unwinds: true},
+		{step: step, what: "killed after every undo", spoil: compensating(crashOncePerPart()), unwinds: true},
 	}
 }
 
@@ -197,7 +197,7 @@ func crashOncePerPart() func(part string, again func() error) error {
 		killed[part] = true
 		mu.Unlock()
 		if first {
-			panic(world.Crash{})
+			panic(harness.Crash{})
 		}
 		return nil
 	}
@@ -205,17 +205,17 @@ func crashOncePerPart() func(part string, again func() error) error {
 
 func TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
 	t.Parallel()
-	for _, in := range world.Products() {
+	for _, in := range harness.Products() {
 		for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
 			if naming == provider.NamingUnique409 && in.Product != "vps" && in.Product != "object_storage" && os.Getenv("PLATFORMA_SOAK") == "" {
-				continue // a cloud that makes twins is the harder one: every product walks there, and make soak walks both
+				continue // a cloud that makes duplicates is the harder one: every product walks there, and make soak walks both
 			}
 			t.Run(in.Product+" "+naming.String(), func(t *testing.T) {
 				t.Parallel()
 				mid := &between{after: map[string]spoiler{}, made: map[provider.Ref]string{}}
-				w := world.New(t, world.WithSim(func(c *sim.ServerConfig) {
+				w := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) {
 					c.Naming, c.Speed = naming, 60 // a slow cloud proves no more than a quick one
-				}), world.WithProvider(func(p provider.Provider) provider.Provider {
+				}), harness.WithProvider(func(p provider.Provider) provider.Provider {
 					mid.Provider = p
 					return mid
 				}))
@@ -227,10 +227,10 @@ func TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
 							w.Sim.Script(p.script)
 						}
 						mid.after[p.label()] = p.spoil
-						orders[w.PaidOrder(world.Labelled(in, p.label()))] = p
+						orders[w.PaidOrder(harness.Labelled(in, p.label()))] = p
 					}
 				}
-				w.Settle()
+				w.Drain()
 				for o, p := range orders {
 					if p.unwinds {
 						wantUnwound(t, w, o, p)
@@ -239,7 +239,7 @@ func TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
 					w.WantPicture(o, "fulfilled full settled; "+p.label()+" delivered")
 					w.WantLive(p.label(), len(stepsOf[in.Product])-1)
 				}
-				wantNoTwins(t, w, naming)
+				wantNoDuplicates(t, w, naming)
 				w.CheckWorld("I16") // calls are doubled on purpose
 			})
 		}
@@ -248,39 +248,39 @@ func TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
 
 // wantUnwound looks at an order that failed at a step: there and nowhere else, nothing left, its
 // allocation refunded.
-func wantUnwound(t *testing.T, w *world.World, o order.ID, p proof) {
+func wantUnwound(t *testing.T, w *harness.Harness, o order.ID, p proof) {
 	t.Helper()
-	d := w.Get(o)
-	it := d.Order.Items[0]
-	r, pay := d.Order.RefundOf(it.ID), d.Order.LivePayment()
-	if d.Order.State != order.Failed || d.Order.Settlement != order.SettlementSettled || it.State != order.ItemRolledBack {
+	agg := w.Get(o)
+	it := agg.Order.Items[0]
+	r, pay := agg.Order.RefundOf(it.ID), agg.Order.LivePayment()
+	if agg.Order.State != order.Failed || agg.Order.Settlement != order.SettlementSettled || it.State != order.ItemRolledBack {
 		t.Errorf("%s: got %s, want failed and settled, rolled back", p.label(), w.Picture(o))
 	}
 	if r == nil || pay == nil || !r.State.Accepted() || r.Cents != pay.Of(it.ID) || r.Cents != pay.Paid {
 		t.Errorf("%s: refund %+v of payment %+v, want the whole allocation", p.label(), r, pay)
 	}
 	w.WantLive(p.label(), 0)
-	rec, err := w.Verbs.API.Saga(t.Context(), w.As(tenant.Operator), o)
+	rec, err := w.UseCases.API.Saga(t.Context(), w.As(tenant.Operator), o)
 	if err != nil {
 		t.Fatalf("Saga: %v", err)
 	}
 	var turned []string
 	for _, l := range rec.Log {
-		if l.What == app.LogTurned {
-			turned = append(turned, l.Part)
+		if l.What == app.LogCompensating {
+			turned = append(turned, l.Step)
 		}
 	}
 	if !slices.Equal(turned, []string{p.step}) {
 		t.Errorf("%s: turned back at %v", p.label(), turned)
 	}
-	if len(d.Letters) != 0 {
-		t.Errorf("%s: dead letters still open: %+v", p.label(), d.Letters)
+	if len(agg.DeadLetters) != 0 {
+		t.Errorf("%s: dead letters still open: %+v", p.label(), agg.DeadLetters)
 	}
 }
 
-// wantNoTwins counts what was ever made under one key: one, and where names are not unique two at
+// wantNoDuplicates counts what was ever made under one key: one, and where names are not unique two at
 // most, of which one is left at most.
-func wantNoTwins(t *testing.T, w *world.World, naming provider.Naming) {
+func wantNoDuplicates(t *testing.T, w *harness.Harness, naming provider.Naming) {
 	t.Helper()
 	most := 1
 	if naming == provider.NamingNone {

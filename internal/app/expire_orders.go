@@ -15,17 +15,17 @@ const expiry = "expiry"
 // ExpireOrders cancels unpaid orders past their time (payment_due_days). One that was paid or
 // cancelled meanwhile is left alone.
 func (a *App) ExpireOrders(ctx context.Context) (int, error) {
-	due, err := a.Units.ExpiredOrders(ctx, a.Clock.Now(), 100)
+	due, err := a.Tasks.ExpiredOrders(ctx, a.Clock.Now(), 100)
 	if err != nil {
 		return 0, err
 	}
 	for _, ref := range due {
 		c := Caller{Actor: tenant.System(ref.Tenant, expiry)}
-		_, err := a.onOrder(ctx, c, WriteOrders, ref.Order, Precondition{}, Also{}, func(tx Tx, d *Dossier) (bool, error) {
-			if d.Order.ExpiresAt == nil || d.Order.ExpiresAt.After(tx.Now()) {
+		_, err := a.onOrder(ctx, c, WriteOrders, ref.Order, Precondition{}, Also{}, func(tx Tx, agg *Aggregate) (bool, error) {
+			if agg.Order.ExpiresAt == nil || agg.Order.ExpiresAt.After(tx.Now()) {
 				return false, nil
 			}
-			return a.cancel(tx, d, order.Expire, "not paid in time")
+			return a.cancel(tx, agg, order.Expire, "not paid in time")
 		})
 		if f := fault.Of(err); err != nil && (f == nil || f.Kind != fault.KindConflict) {
 			return 0, errors.Join(errors.New("expire order "+ref.Order.String()), err)

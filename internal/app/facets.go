@@ -39,21 +39,21 @@ type Access interface {
 
 // Orders is the life of an order.
 type Orders interface {
-	CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Dossier, error)
-	EditOrder(ctx context.Context, c Caller, in EditOrder) (*Dossier, error)
-	SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Dossier, error)
-	CancelOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
-	RestoreOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
-	HoldOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
-	ReleaseOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
-	Redeliver(ctx context.Context, c Caller, in Redeliver) (*Dossier, error)
+	CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Aggregate, error)
+	EditOrder(ctx context.Context, c Caller, in EditOrder) (*Aggregate, error)
+	SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Aggregate, error)
+	CancelOrder(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error)
+	RestoreOrder(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error)
+	HoldOrder(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error)
+	ReleaseOrder(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error)
+	Redeliver(ctx context.Context, c Caller, in Redeliver) (*Aggregate, error)
 
-	Order(ctx context.Context, c Caller, o order.ID) (*Dossier, error)
-	Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Dossier], error)
+	Order(ctx context.Context, c Caller, o order.ID) (*Aggregate, error)
+	Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Aggregate], error)
 	// OrderEvents returns at most limit events of an order that come after the seq after.
 	OrderEvents(ctx context.Context, c Caller, o order.ID, after, limit int) ([]event.Record, error)
 	// AllowedActions lists what the caller could do to the order now.
-	AllowedActions(c Caller, d *Dossier) []order.Action
+	AllowedActions(c Caller, agg *Aggregate) []order.Action
 }
 
 // Deliveries are the mails with credentials and the passphrases that open them. A passphrase is shown
@@ -66,8 +66,8 @@ type Deliveries interface {
 
 // Payments are confirmed by an operator, and reverted while nothing is provisioned yet.
 type Payments interface {
-	ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Dossier, error)
-	RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Dossier, error)
+	ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Aggregate, error)
+	RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error)
 }
 
 // PaymentWebhooks are the messages of payment providers.
@@ -88,16 +88,16 @@ type Operations interface {
 	Saga(ctx context.Context, c Caller, o order.ID) (SagaRecord, error)
 
 	DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Page[DeadLetter], error)
-	LetterGroups(ctx context.Context, c Caller, f DeadLetterFilter) ([]LetterGroup, error)
-	DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (LetterDetail, error)
+	DeadLetterGroups(ctx context.Context, c Caller, f DeadLetterFilter) ([]DeadLetterGroup, error)
+	DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetterDetail, error)
 	RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter], reason string) (DeadLetter, error)
-	RedriveDeadLetters(ctx context.Context, c Caller, in RedriveLetters) (RedriveReport, error)
-	AdoptDeadLetter(ctx context.Context, c Caller, in AdoptLetter) (DeadLetter, error)
-	AbandonDeadLetter(ctx context.Context, c Caller, in AbandonLetter) (DeadLetter, error)
+	RedriveDeadLetters(ctx context.Context, c Caller, in RedriveDeadLetters) (RedriveReport, error)
+	AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter) (DeadLetter, error)
+	AbandonDeadLetter(ctx context.Context, c Caller, in AbandonDeadLetter) (DeadLetter, error)
 	WithdrawAbandonment(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetter, error)
 
 	WorkItems(ctx context.Context, c Caller, cursor string, limit int) (Page[WorkItem], error)
-	FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Dossier, error)
+	FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Aggregate, error)
 	Routing(ctx context.Context, c Caller) (Routing, error)
 }
 
@@ -121,15 +121,15 @@ type Account interface {
 
 // Webhooks are the endpoints that a tenant's events are posted to.
 type Webhooks interface {
-	AddEndpoint(ctx context.Context, c Caller, in AddEndpoint) (IssuedSecret, error)
-	EditEndpoint(ctx context.Context, c Caller, in EditEndpoint) (Endpoint, error)
-	DeleteEndpoint(ctx context.Context, c Caller, e EndpointID, pre Precondition) (Endpoint, error)
-	RotateSecret(ctx context.Context, c Caller, in RotateSecret) (IssuedSecret, error)
-	Endpoints(ctx context.Context, c Caller) ([]Endpoint, error)
-	Endpoint(ctx context.Context, c Caller, e EndpointID) (Endpoint, error)
-	Postings(ctx context.Context, c Caller, e EndpointID, f PostingFilter) (Page[Posting], error)
-	Posting(ctx context.Context, c Caller, e EndpointID, p PostingID) (Posting, error)
-	ReplayPosting(ctx context.Context, c Caller, e EndpointID, p PostingID) (Posting, error)
+	AddWebhookEndpoint(ctx context.Context, c Caller, in AddWebhookEndpoint) (IssuedSecret, error)
+	EditWebhookEndpoint(ctx context.Context, c Caller, in EditWebhookEndpoint) (WebhookEndpoint, error)
+	DeleteWebhookEndpoint(ctx context.Context, c Caller, e WebhookEndpointID, pre Precondition) (WebhookEndpoint, error)
+	RotateWebhookSecret(ctx context.Context, c Caller, in RotateWebhookSecret) (IssuedSecret, error)
+	WebhookEndpoints(ctx context.Context, c Caller) ([]WebhookEndpoint, error)
+	WebhookEndpoint(ctx context.Context, c Caller, e WebhookEndpointID) (WebhookEndpoint, error)
+	WebhookDeliveries(ctx context.Context, c Caller, e WebhookEndpointID, f WebhookDeliveryFilter) (Page[WebhookDelivery], error)
+	WebhookDelivery(ctx context.Context, c Caller, e WebhookEndpointID, delivery WebhookDeliveryID) (WebhookDelivery, error)
+	ReplayWebhookDelivery(ctx context.Context, c Caller, e WebhookEndpointID, delivery WebhookDeliveryID) (WebhookDelivery, error)
 }
 
 // OrderChanges wakes event streams. Its one implementation is *Hub; facades may subscribe, and only the

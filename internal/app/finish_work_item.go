@@ -18,20 +18,20 @@ func (a *App) WorkItems(ctx context.Context, c Caller, cursor string, limit int)
 // FinishWorkItem says that the money of a refund was moved by hand. A second time changes nothing. Only
 // a payment that came by hand is given back by hand: a gateway says itself when its refund is through
 // (D12, D28).
-func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Dossier, error) {
+func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Aggregate, error) {
 	if err := a.may(c.Actor, WorkDesk); err != nil {
 		return nil, err
 	}
 	if faults := textFaults("/reason", reason, maxReason); len(faults) > 0 {
 		return nil, fault.Violated(faults)
 	}
-	return a.onOrder(ctx, c, WorkDesk, o, Precondition{}, Also{}, func(tx Tx, d *Dossier) (bool, error) {
-		for i := range d.Order.Refunds {
-			ref := &d.Order.Refunds[i]
+	return a.onOrder(ctx, c, WorkDesk, o, Precondition{}, Also{}, func(tx Tx, agg *Aggregate) (bool, error) {
+		for i := range agg.Order.Refunds {
+			ref := &agg.Order.Refunds[i]
 			if ref.ID != r {
 				continue
 			}
-			if pay := paymentOf(d.Order, ref.Payment); pay == nil || pay.Provider != manualPayments {
+			if pay := paymentOf(agg.Order, ref.Payment); pay == nil || pay.Provider != manualPayments {
 				return false, fault.New(fault.KindConflict, "not-by-hand", "The money of this refund is not moved by hand: its payment provider sends it back and says so.")
 			}
 			if ref.State == order.RefundCompleted {
@@ -40,7 +40,7 @@ func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o 
 			if ref.State != order.RefundAccepted {
 				return false, fault.New(fault.KindConflict, fault.CodeIllegalTransition, "This refund is %s; only an accepted one can be marked done.", ref.State)
 			}
-			d.Order.MoveRefund(ref, order.RefundCompleted, "", tx.Now(), reason)
+			agg.Order.MoveRefund(ref, order.RefundCompleted, "", tx.Now(), reason)
 			return true, nil
 		}
 		return false, fault.Absent()

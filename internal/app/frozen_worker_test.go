@@ -11,10 +11,10 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // frozen holds the first create of a part, before or after its effect, until it is let go.
@@ -45,14 +45,14 @@ func (f *frozen) Capabilities() provider.Capabilities {
 
 func (f *frozen) Observe(ctx context.Context, s provider.Step, r provider.Ref) (provider.Observation, error) {
 	o, err := f.Provider.Observe(ctx, s, r)
-	if s.Part == f.part && f.lasting.Load() && o.Phase == provider.Ready {
+	if s.Name == f.part && f.lasting.Load() && o.Phase == provider.Ready {
 		o.Phase = provider.Pending
 	}
 	return o, err
 }
 
 func (f *frozen) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
-	if s.Part != f.part {
+	if s.Name != f.part {
 		return f.Provider.Create(ctx, s, j)
 	}
 	select {
@@ -71,18 +71,18 @@ func (f *frozen) Create(ctx context.Context, s provider.Step, j provider.Journal
 	return ref, err
 }
 
-// zombie starts a worker on an item's unit and returns when it hangs inside its create; the channel
+// zombie starts a worker on an item's task and returns when it hangs inside its create; the channel
 // tells what became of it.
-func zombie(t *testing.T, w *world.World, f *frozen) (order.ID, chan error) {
+func zombie(t *testing.T, w *harness.Harness, f *frozen) (order.ID, chan error) {
 	t.Helper()
-	o := w.PaidOrder(world.VPS())
+	o := w.PaidOrder(harness.VPS())
 	w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Provision)) == 1 })
-	u := open(w.Get(o), fulfil.Provision)[0]
-	old := w.Verbs.Worker
+	task := open(w.Get(o), fulfil.Provision)[0]
+	old := w.UseCases.Worker
 	ended := make(chan error, 1)
 	go func() {
 		for {
-			wait, err := old.ProvisionItem(t.Context(), u.Tenant, u.ID)
+			wait, err := old.ProvisionItem(t.Context(), task.Tenant, task.ID)
 			if err != nil || wait < 0 {
 				ended <- err
 				return
@@ -91,7 +91,7 @@ func zombie(t *testing.T, w *world.World, f *frozen) (order.ID, chan error) {
 		}
 	}()
 	<-f.entered
-	w.Clock.Advance(20 * time.Second) // past the call's time: the queue hands the unit to somebody else
+	w.Clock.Advance(20 * time.Second) // past the call's time: the queue hands the task to somebody else
 	w.Restart()
 	return o, ended
 }
@@ -102,10 +102,10 @@ func TestAWorkerThatWasFrozenInACallWritesNothingAndDoublesNothing(t *testing.T)
 		for _, before := range []bool{true, false} {
 			f := freeze("server")
 			f.before = before
-			w := world.New(t, world.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }),
-				world.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
+			w := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }),
+				harness.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
 			o, ended := zombie(t, w, f)
-			w.Settle(o)
+			w.Drain(o)
 			w.WantPicture(o, "fulfilled full settled; vps delivered")
 			version := w.Get(o).Order.Version
 			close(f.let)
@@ -125,12 +125,12 @@ func TestAWorkerThatWakesAfterItsCallsTimeSendsNothing(t *testing.T) {
 	t.Parallel()
 	f := freeze("server")
 	f.before, f.timeout = true, 300*time.Millisecond
-	w := world.New(t, world.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
+	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
 	o, ended := zombie(t, w, f)
 	dead, cancelled := context.WithTimeout(t.Context(), f.timeout) // begun after the frozen call's own time
 	defer cancelled()
 	mustCancel(t, w, o)
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
 	<-dead.Done()
 	close(f.let)
@@ -150,11 +150,11 @@ func TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork(t *testing.T) {
 	t.Parallel()
 	f := freeze("server")
 	f.lasting.Store(true)
-	w := world.New(t, world.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
+	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
 	o, ended := zombie(t, w, f)
-	u := open(w.Get(o), fulfil.Provision)[0]
-	w.WorkUntil(o, func(string) bool { return w.Get(o).Unit(u.ID).Epoch > u.Epoch })
-	before := *w.Get(o).Unit(u.ID)
+	task := open(w.Get(o), fulfil.Provision)[0]
+	w.WorkUntil(o, func(string) bool { return w.Get(o).Task(task.ID).Epoch > task.Epoch })
+	before := *w.Get(o).Task(task.ID)
 	if !before.Live() {
 		t.Fatalf("the successor is through already, %+v; the test wants it at work", before)
 	}
@@ -162,11 +162,11 @@ func TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork(t *testing.T) {
 	if err := <-ended; !errors.Is(err, app.ErrFenced) {
 		t.Errorf("the frozen worker ended with %v, want %v", err, app.ErrFenced)
 	}
-	if after := w.Get(o).Unit(u.ID); after.Epoch != before.Epoch {
-		t.Errorf("the frozen worker moved the unit from epoch %d to %d", before.Epoch, after.Epoch)
+	if after := w.Get(o).Task(task.ID); after.Epoch != before.Epoch {
+		t.Errorf("the frozen worker moved the task from epoch %d to %d", before.Epoch, after.Epoch)
 	}
 	f.lasting.Store(false)
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	w.WantLive("", 2)
 	w.CheckWorld()
@@ -181,9 +181,9 @@ type deadly struct {
 
 func (d *deadly) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
 	ref, err := d.Provider.Create(ctx, s, j)
-	if s.Part == d.part && !d.died {
+	if s.Name == d.part && !d.died {
 		d.died = true
-		panic(world.Crash{})
+		panic(harness.Crash{})
 	}
 	return ref, err
 }
@@ -191,28 +191,28 @@ func (d *deadly) Create(ctx context.Context, s provider.Step, j provider.Journal
 func TestACancelAfterADeathBetweenEffectAndAnswerLeavesNothing(t *testing.T) {
 	t.Parallel()
 	d := &deadly{part: "server"}
-	w := world.New(t, world.WithProvider(func(p provider.Provider) provider.Provider { d.Provider = p; return d }))
-	o := w.PaidOrder(world.VPS())
+	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { d.Provider = p; return d }))
+	o := w.PaidOrder(harness.VPS())
 	w.WorkUntil(o, func(string) bool { return d.died })
 	w.WantLive("", 2)
 	mustCancel(t, w, o)
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
 	w.WantLive("", 0)
 	w.CheckWorld()
 }
 
-func TestTwoWorkersOnOneUnitMakeOneResource(t *testing.T) {
+func TestTwoWorkersOnOneTaskMakeOneResource(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	for range 10 {
-		o := w.PaidOrder(world.Storage())
+		o := w.PaidOrder(harness.Storage())
 		w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Provision)) == 1 })
-		u := open(w.Get(o), fulfil.Provision)[0]
+		task := open(w.Get(o), fulfil.Provision)[0]
 		errs := make(chan error, 2)
 		for range 2 {
 			go func() {
-				_, err := w.Verbs.Worker.ProvisionItem(t.Context(), u.Tenant, u.ID)
+				_, err := w.UseCases.Worker.ProvisionItem(t.Context(), task.Tenant, task.ID)
 				errs <- err
 			}()
 		}
@@ -221,7 +221,7 @@ func TestTwoWorkersOnOneUnitMakeOneResource(t *testing.T) {
 				t.Errorf("ProvisionItem: %v", err)
 			}
 		}
-		w.Settle(o)
+		w.Drain(o)
 		w.WantPicture(o, "fulfilled full settled; object_storage delivered")
 	}
 	w.WantLive("", 10)

@@ -20,8 +20,8 @@ func reasoned(o order.ID, why string) app.Reasoned { return app.Reasoned{Order: 
 
 func submit(o order.ID) app.SubmitOrder { return app.SubmitOrder{Order: o} }
 
-func openLetters(o order.ID) app.DeadLetterFilter {
-	open := app.LetterOpen
+func openDeadLetters(o order.ID) app.DeadLetterFilter {
+	open := app.DeadLetterOpen
 	return app.DeadLetterFilter{Order: o, State: &open, Limit: 100}
 }
 

@@ -17,9 +17,9 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/tenant"
 	"github.com/platforma-cloud/orders/internal/webhook"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // call is one message as a receiver got it, by the world's clock.
@@ -33,7 +33,7 @@ type call struct {
 
 // hooks is a world with a customer's server, which answers as told and believes nothing.
 type hooks struct {
-	*world.World
+	*harness.Harness
 	t      *testing.T
 	server *httptest.Server
 
@@ -42,14 +42,14 @@ type hooks struct {
 	calls  []call
 }
 
-func newHooks(t *testing.T, opts ...world.Option) *hooks {
+func newHooks(t *testing.T, opts ...harness.Option) *hooks {
 	t.Helper()
 	h := &hooks{t: t}
 	h.server = httptest.NewTLSServer(http.HandlerFunc(h.take))
 	t.Cleanup(h.server.Close)
 	pool := x509.NewCertPool()
 	pool.AddCert(h.server.Certificate())
-	h.World = world.New(t, append(opts, world.WithWebhooks(webhook.Config{Loopback: true, RootCAs: pool}))...)
+	h.Harness = harness.New(t, append(opts, harness.WithWebhooks(webhook.Config{Loopback: true, RootCAs: pool}))...)
 	return h
 }
 
@@ -104,7 +104,7 @@ func (h *hooks) admin() app.Caller { return h.As(tenant.Admin) }
 // add makes an endpoint at a path of the server.
 func (h *hooks) add(path string, types ...event.Type) app.IssuedSecret {
 	h.t.Helper()
-	issued, err := h.Verbs.API.AddEndpoint(h.t.Context(), h.admin(), app.AddEndpoint{URL: h.server.URL + path, Types: types})
+	issued, err := h.UseCases.API.AddWebhookEndpoint(h.t.Context(), h.admin(), app.AddWebhookEndpoint{URL: h.server.URL + path, Types: types})
 	if err != nil {
 		h.t.Fatalf("add an endpoint: %v", err)
 	}
@@ -112,9 +112,9 @@ func (h *hooks) add(path string, types ...event.Type) app.IssuedSecret {
 }
 
 // endpoint is how one stands.
-func (h *hooks) endpoint(e app.EndpointID) app.Endpoint {
+func (h *hooks) webhookEndpoint(e app.WebhookEndpointID) app.WebhookEndpoint {
 	h.t.Helper()
-	got, err := h.Verbs.API.Endpoint(h.t.Context(), h.admin(), e)
+	got, err := h.UseCases.API.WebhookEndpoint(h.t.Context(), h.admin(), e)
 	if err != nil {
 		h.t.Fatalf("read endpoint %s: %v", e, err)
 	}
@@ -122,9 +122,9 @@ func (h *hooks) endpoint(e app.EndpointID) app.Endpoint {
 }
 
 // log is all that was posted to an endpoint, or will be, oldest first.
-func (h *hooks) log(e app.EndpointID) []app.Posting {
+func (h *hooks) log(e app.WebhookEndpointID) []app.WebhookDelivery {
 	h.t.Helper()
-	page, err := h.Verbs.API.Postings(h.t.Context(), h.admin(), e, app.PostingFilter{Limit: 100})
+	page, err := h.UseCases.API.WebhookDeliveries(h.t.Context(), h.admin(), e, app.WebhookDeliveryFilter{Limit: 100})
 	if err != nil {
 		h.t.Fatalf("read the deliveries of %s: %v", e, err)
 	}
@@ -133,13 +133,13 @@ func (h *hooks) log(e app.EndpointID) []app.Posting {
 }
 
 // only is the one delivery of an endpoint, with its log.
-func (h *hooks) only(e app.EndpointID) app.Posting {
+func (h *hooks) only(e app.WebhookEndpointID) app.WebhookDelivery {
 	h.t.Helper()
 	all := h.log(e)
 	if len(all) != 1 {
 		h.t.Fatalf("%d deliveries, want one: %+v", len(all), all)
 	}
-	got, err := h.Verbs.API.Posting(h.t.Context(), h.admin(), e, all[0].ID)
+	got, err := h.UseCases.API.WebhookDelivery(h.t.Context(), h.admin(), e, all[0].ID)
 	if err != nil {
 		h.t.Fatalf("read delivery %s: %v", all[0].ID, err)
 	}
@@ -147,22 +147,22 @@ func (h *hooks) only(e app.EndpointID) app.Posting {
 }
 
 // enable takes an endpoint back into service, or out of it.
-func (h *hooks) enable(e app.EndpointID, on bool) {
+func (h *hooks) enable(e app.WebhookEndpointID, on bool) {
 	h.t.Helper()
-	version := h.endpoint(e).Version
-	if _, err := h.Verbs.API.EditEndpoint(h.t.Context(), h.admin(), app.EditEndpoint{Endpoint: e, Enabled: &on, Precondition: app.Precondition{Version: &version}}); err != nil {
+	version := h.webhookEndpoint(e).Version
+	if _, err := h.UseCases.API.EditWebhookEndpoint(h.t.Context(), h.admin(), app.EditWebhookEndpoint{WebhookEndpoint: e, Enabled: &on, Precondition: app.Precondition{Version: &version}}); err != nil {
 		h.t.Fatalf("enable %s %t: %v", e, on, err)
 	}
 }
 
-func (h *hooks) replay(e app.EndpointID, p app.PostingID) {
+func (h *hooks) replay(e app.WebhookEndpointID, delivery app.WebhookDeliveryID) {
 	h.t.Helper()
-	if _, err := h.Verbs.API.ReplayPosting(h.t.Context(), h.admin(), e, p); err != nil {
-		h.t.Fatalf("replay %s: %v", p, err)
+	if _, err := h.UseCases.API.ReplayWebhookDelivery(h.t.Context(), h.admin(), e, delivery); err != nil {
+		h.t.Fatalf("replay %s: %v", delivery, err)
 	}
 }
 
-// verifies tells whether an independent verifier believes a message under a secret. The world's clock is
+// verifies reports whether an independent verifier believes a message under a secret. The world's clock is
 // not the verifier's, so the age is not looked at here.
 func verifies(t *testing.T, secret string, c call) bool {
 	t.Helper()
@@ -174,11 +174,11 @@ func verifies(t *testing.T, secret string, c call) bool {
 }
 
 // poster stands in for the worker's, to do something around a call.
-type poster struct {
-	app.Poster
+type webhookSender struct {
+	app.WebhookSender
 	around func(ctx context.Context, post func() app.PostAnswer) app.PostAnswer
 }
 
-func (p poster) Post(ctx context.Context, m app.Post) app.PostAnswer {
-	return p.around(ctx, func() app.PostAnswer { return p.Poster.Post(ctx, m) })
+func (p webhookSender) Post(ctx context.Context, m app.Post) app.PostAnswer {
+	return p.around(ctx, func() app.PostAnswer { return p.WebhookSender.Post(ctx, m) })
 }

@@ -22,10 +22,10 @@ func (a *App) KeepReceipt(ctx context.Context, ev event.Event) error {
 		return err
 	}
 	var wrong *money.Cents
-	mark := &InboxMark{Consumer: string(event.Billing), Order: ev.Order, Seq: ev.Seq}
-	err = a.Store.InTenant(ctx, ev.Tenant, With{Inbox: mark}, func(tx Tx) error {
+	position := &InboxPosition{Consumer: string(event.Billing), Order: ev.Order, Seq: ev.Seq}
+	err = a.Store.InTenant(ctx, ev.Tenant, With{Inbox: position}, func(tx Tx) error {
 		wrong = nil
-		d, err := tx.LockOrder(ctx, ev.Order, Also{})
+		agg, err := tx.LockOrder(ctx, ev.Order, Also{})
 		if err != nil {
 			return err
 		}
@@ -34,17 +34,17 @@ func (a *App) KeepReceipt(ctx context.Context, ev event.Event) error {
 			if err != nil {
 				return err
 			}
-			if left != 0 || !balanced(d.Order) {
+			if left != 0 || !balanced(agg.Order) {
 				wrong = &left
-				d.Added.Findings = append(d.Added.Findings, BillingFinding{Seq: ev.Seq, Event: ev.ID, Left: left})
-				d.incident(notice.BooksDiffer, [16]byte(ev.ID), ev.At)
+				agg.Added.Findings = append(agg.Added.Findings, BillingFinding{Seq: ev.Seq, Event: ev.ID, Left: left})
+				agg.incident(notice.BooksDiffer, [16]byte(ev.ID), ev.At)
 			}
 		}
-		d.Added.Receipts = append(d.Added.Receipts, r)
-		if !a.pull(d, ev, tx.Now(), fulfil.Refund) {
-			a.pull(d, ev, tx.Now(), fulfil.Checkout)
+		agg.Added.Receipts = append(agg.Added.Receipts, r)
+		if !a.pull(agg, ev, tx.Now(), fulfil.Refund) {
+			a.pull(agg, ev, tx.Now(), fulfil.Checkout)
 		}
-		tx.Save(d)
+		tx.Save(agg)
 		return nil
 	})
 	if err == nil && wrong != nil {
@@ -53,7 +53,7 @@ func (a *App) KeepReceipt(ctx context.Context, ev event.Event) error {
 	return err
 }
 
-// balanced tells whether captured - refunded = allocations of live items, over all payments that were not
+// balanced reports whether captured - refunded = allocations of live items, over all payments that were not
 // reverted (D11).
 func balanced(o *order.Order) bool {
 	for _, p := range o.Payments {

@@ -16,17 +16,17 @@ import (
 // AskNotice is the Notify consumer: one mail's worth of work per event that may have news for the customer,
 // and a note for the operators where an event is theirs to act on.
 func (a *App) AskNotice(ctx context.Context, ev event.Event) error {
-	return a.hear(ctx, event.Notify, ev, func(tx Tx, d *Dossier) bool {
+	return a.handleEvent(ctx, event.Notify, ev, func(tx Tx, agg *Aggregate) bool {
 		if ev.Type != order.EvItemStuck { // the customer's refund goes on beside it
-			u := fulfil.Unit{Kind: fulfil.Notify, NextAt: tx.Now(), Detail: string(ev.Type)}
-			u.Subject = [16]byte(ev.ID)
-			a.addUnit(d, u, ev.ID)
+			task := fulfil.Task{Kind: fulfil.Notify, NextAt: tx.Now(), Detail: string(ev.Type)}
+			task.Subject = [16]byte(ev.ID)
+			a.addTask(agg, task, ev.ID)
 		}
 		switch ev.Type {
 		case order.EvItemStuck:
-			d.incident(notice.ItemStuck, [16]byte(ev.ID), ev.At)
+			agg.incident(notice.ItemStuck, [16]byte(ev.ID), ev.At)
 		case order.EvRefundFailed:
-			d.incident(notice.RefundFailed, [16]byte(ev.ID), ev.At)
+			agg.incident(notice.RefundFailed, [16]byte(ev.ID), ev.At)
 		default: // nobody has to act
 		}
 		return true
@@ -35,28 +35,28 @@ func (a *App) AskNotice(ctx context.Context, ev event.Event) error {
 
 // NotifyCustomer mails one event's news to the customer: what happened, what it means for machines
 // and money, what comes next. At least once; the message id is the event's.
-func (a *App) NotifyCustomer(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (wait time.Duration, err error) {
-	return a.single(ctx, t, unit, a.notify)
+func (a *App) NotifyCustomer(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
+	return a.single(ctx, t, taskID, a.notify)
 }
 
-func (a *App) notify(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Result, apply) {
-	s, err := a.storyOf(ctx, d.Order, event.ID(u.Subject))
+func (a *App) notify(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, apply) {
+	s, err := a.noticeSourceOf(ctx, agg.Order, event.ID(task.Subject))
 	if err != nil {
-		a.Log.ErrorContext(ctx, "read what a notice is about", "order", d.Order.ID.String(), "event", u.Subject.String(), "error", err)
+		a.Log.ErrorContext(ctx, "read what a notice is about", "order", agg.Order.ID.String(), "event", task.Subject.String(), "error", err)
 		return fulfil.Result{Class: fault.Retryable, Note: "the order's events could not be read"}, a.noticed
 	}
-	n, ok := a.newsOf(s)
+	n, ok := a.noticeContent(s)
 	if !ok {
 		return fulfil.Result{Class: fault.None, Note: "no news for the customer: another mail tells it"}, noEffect
 	}
-	n.Simulated = a.simulated(d)
-	mail, err := notice.ForCustomer(d.Settings.reader(), n)
+	n.Simulated = a.simulated(agg)
+	mail, err := notice.ForCustomer(agg.Settings.reader(), n)
 	if err != nil {
-		a.Log.ErrorContext(ctx, "write a notice", "order", d.Order.ID.String(), "event", u.Subject.String(), "error", err)
+		a.Log.ErrorContext(ctx, "write a notice", "order", agg.Order.ID.String(), "event", task.Subject.String(), "error", err)
 		return fulfil.Result{Class: fault.Invalid, Note: "the notice could not be written"}, a.noticed
 	}
 	err = a.Mailer.SendNotice(ctx, Notice{
-		To: d.Customer.Email, MessageID: "notice." + u.Subject.String(), At: a.Clock.Now(), Brand: d.Settings.Name, Mail: mail,
+		To: agg.Customer.Email, MessageID: "notice." + task.Subject.String(), At: a.Clock.Now(), Brand: agg.Settings.Name, Mail: mail,
 	})
 	res := fulfil.Result{Class: fault.None, Note: "accepted by the mail server"}
 	if err != nil {
@@ -66,9 +66,9 @@ func (a *App) notify(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Re
 	return res, a.noticed
 }
 
-func (a *App) noticed(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
+func (a *App) noticed(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
 	if m.Dead {
-		d.addLetter(a.letter(d, *u, m, tx.Now()))
+		agg.addDeadLetter(a.deadLetter(agg, *task, m, tx.Now()))
 	}
 	return nil
 }
@@ -76,10 +76,10 @@ func (a *App) noticed(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
 // lifePage is how many events are read at once.
 const lifePage = 200
 
-// storyOf reads an order's events from its creation or its last restore on, up to the end of the change
+// noticeSourceOf reads an order's events from its creation or its last restore on, up to the end of the change
 // that one of them belongs to.
-func (a *App) storyOf(ctx context.Context, o *order.Order, told event.ID) (story, error) {
-	s := story{o: o, at: -1}
+func (a *App) noticeSourceOf(ctx context.Context, o *order.Order, told event.ID) (noticeSource, error) {
+	s := noticeSource{o: o, at: -1}
 	for after := 0; ; {
 		records, err := a.Store.Events(ctx, o.Tenant, o.ID, after, lifePage)
 		if err != nil {

@@ -13,18 +13,18 @@ import (
 // story is what a mail about an event is written from: the order's events up to the change that the event
 // belongs to, and the order as it is now. What was decided comes from the events; how far it has come, from the
 // order.
-type story struct {
+type noticeSource struct {
 	o    *order.Order
 	life []event.Event
 	at   int // in life, of the event that is to be told
 }
 
-func (s story) told() event.Event { return s.life[s.at] }
+func (s noticeSource) told() event.Event { return s.life[s.at] }
 
-// newsOf returns what the mail about an event says to the customer. It returns false when the event has no mail
+// noticeContent returns what the mail about an event says to the customer. It returns false when the event has no mail
 // of its own. When one change asks for several refunds, one mail covers them all, about the first event; the
 // same holds when several of them fail, and when they go on.
-func (a *App) newsOf(s story) (notice.Customer, bool) {
+func (a *App) noticeContent(s noticeSource) (notice.Customer, bool) {
 	told := s.told()
 	n := notice.Customer{Order: s.o.Number, At: told.At, Currency: s.o.Currency}
 	if a.PortalURL != "" {
@@ -72,7 +72,7 @@ func (a *App) newsOf(s story) (notice.Customer, bool) {
 }
 
 // payment is the one that stands then, or nil.
-func (s story) payment() *order.Payment {
+func (s noticeSource) payment() *order.Payment {
 	var p *order.Payment
 	for _, ev := range s.life {
 		switch ev.Type {
@@ -87,7 +87,7 @@ func (s story) payment() *order.Payment {
 }
 
 // items are those that the news is about.
-func (s story) items(k notice.Kind, pay *order.Payment) []notice.Item {
+func (s noticeSource) items(k notice.Kind, pay *order.Payment) []notice.Item {
 	group := s.group()
 	var all []notice.Item
 	for i := range s.o.Items {
@@ -112,7 +112,7 @@ func (s story) items(k notice.Kind, pay *order.Payment) []notice.Item {
 	return all
 }
 
-func (s story) item(it *order.Item, k notice.Kind, r *order.Refund) notice.Item {
+func (s noticeSource) item(it *order.Item, k notice.Kind, r *order.Refund) notice.Item {
 	n := notice.Item{
 		Line: it.Line, Label: it.Label, Title: it.Snapshot.Title, Region: it.Snapshot.Region,
 		Annual: it.Snapshot.BillingCycle == "annual", Cents: it.Price,
@@ -143,7 +143,7 @@ var refundStates = map[order.RefundState]notice.RefundState{
 }
 
 // why the order as a whole goes back.
-func (s story) why() notice.Why {
+func (s noticeSource) why() notice.Why {
 	switch {
 	case s.happened(order.EvCancelRequested):
 		return notice.WhyCancelled
@@ -156,7 +156,7 @@ func (s story) why() notice.Why {
 
 // whyOf says why an item goes back: it waited for room in vain, another one of all or nothing could not be
 // had (the first that one change turned back is the one that failed), it was cancelled, or it failed.
-func (s story) whyOf(it *order.Item) notice.Why {
+func (s noticeSource) whyOf(it *order.Item) notice.Why {
 	turnedAt, first := 0, order.ItemID{}
 	for _, ev := range s.life {
 		if ev.Type == order.EvCancelRequested {
@@ -185,7 +185,7 @@ func (s story) whyOf(it *order.Item) notice.Why {
 	return notice.WhyNone
 }
 
-func (s story) happened(t event.Type) bool {
+func (s noticeSource) happened(t event.Type) bool {
 	for _, ev := range s.life {
 		if ev.Type == t {
 			return true
@@ -195,7 +195,7 @@ func (s story) happened(t event.Type) bool {
 }
 
 // rejections are what validation found, by the lines of the items.
-func (s story) rejections() []notice.Rejection {
+func (s noticeSource) rejections() []notice.Rejection {
 	var all []notice.Rejection
 	for _, f := range s.o.Faults {
 		r := notice.Rejection{Code: f.Code}
@@ -210,7 +210,7 @@ func (s story) rejections() []notice.Rejection {
 
 // group are the refunds that one change asked for, the event's among them. A version of the order is
 // one change. Asking again for a refund that was stuck is no new one.
-func (s story) group() map[order.RefundID]bool {
+func (s noticeSource) group() map[order.RefundID]bool {
 	asked := map[order.RefundID]int{}
 	for _, ev := range s.life {
 		if ev.Type != order.EvRefundRequested || ev.Payload.Refund == nil {
@@ -231,14 +231,14 @@ func (s story) group() map[order.RefundID]bool {
 	return group
 }
 
-// firstOfRefunds tells whether the event is the first that asked for a refund of its group.
-func (s story) firstOfRefunds() bool { return s.before(order.EvRefundRequested) == 0 }
+// firstOfRefunds reports whether the event is the first that asked for a refund of its group.
+func (s noticeSource) firstOfRefunds() bool { return s.before(order.EvRefundRequested) == 0 }
 
-// firstFailure tells whether the event is the first failure of its group.
-func (s story) firstFailure() bool { return s.before(order.EvRefundFailed) == 0 }
+// firstFailure reports whether the event is the first failure of its group.
+func (s noticeSource) firstFailure() bool { return s.before(order.EvRefundFailed) == 0 }
 
 // before counts the events of a type about refunds of the event's group, before it.
-func (s story) before(t event.Type) int {
+func (s noticeSource) before(t event.Type) int {
 	group, n := s.group(), 0
 	for _, ev := range s.life[:s.at] {
 		if ev.Type == t && ev.Payload.Refund != nil && group[ev.Payload.Refund.ID] {
@@ -248,8 +248,8 @@ func (s story) before(t event.Type) int {
 	return n
 }
 
-// endsDelay tells whether a refund of the event's group had failed, and with it all are accepted.
-func (s story) endsDelay() bool {
+// endsDelay reports whether a refund of the event's group had failed, and with it all are accepted.
+func (s noticeSource) endsDelay() bool {
 	if s.before(order.EvRefundFailed) == 0 {
 		return false
 	}
@@ -269,9 +269,9 @@ func (s story) endsDelay() bool {
 
 // simulated reports whether a simulated region builds any of the order: by the account that an item began
 // with, before that by where new ones are placed.
-func (a *App) simulated(d *Dossier) bool {
-	for _, it := range d.Order.Items {
-		account := d.queueOf(it.ID)
+func (a *App) simulated(agg *Aggregate) bool {
+	for _, it := range agg.Order.Items {
+		account := agg.queueOf(it.ID)
 		if account == "" {
 			account, _ = a.Placement(it.Snapshot.Product, it.Snapshot.Region)
 		}

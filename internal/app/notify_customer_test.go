@@ -13,16 +13,16 @@ import (
 	"github.com/platforma-cloud/orders/internal/embedded"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // mailed are the subjects that came to an address, in the order of their coming, with the order's number
 // written as N.
-func mailed(w *world.World, address string, o order.ID) []string {
+func mailed(w *harness.Harness, address string, o order.ID) []string {
 	number := w.Get(o).Order.Number
 	var subjects []string
 	for _, m := range w.Inbox.Messages() {
@@ -34,7 +34,7 @@ func mailed(w *world.World, address string, o order.ID) []string {
 }
 
 // wantMails compares what the customer of the world got for an order, each mail once.
-func wantMails(t *testing.T, w *world.World, o order.ID, subjects ...string) {
+func wantMails(t *testing.T, w *harness.Harness, o order.ID, subjects ...string) {
 	t.Helper()
 	if diff := cmp.Diff(subjects, mailed(w, "customer@alpha.example", o)); diff != "" {
 		t.Errorf("the customer's mails (-want +got):\n%s", diff)
@@ -49,7 +49,7 @@ func wantMails(t *testing.T, w *world.World, o order.ID, subjects ...string) {
 }
 
 // text is the readable part of the last mail with a subject that begins so.
-func text(t *testing.T, w *world.World, subject string) string {
+func text(t *testing.T, w *harness.Harness, subject string) string {
 	t.Helper()
 	for _, m := range slices.Backward(w.Inbox.Messages()) {
 		if strings.HasPrefix(m.Subject, subject) {
@@ -79,11 +79,11 @@ func TestEachLanguageTellsAWholeOrdersLife(t *testing.T) {
 	} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			w := world.New(t)
+			w := harness.New(t)
 			w.SetSettings(func(s *app.Settings) { s.Language, s.TimeZone, s.BrandColor = language, "Europe/Ljubljana", "#ffd400" })
 			w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: sim.Invalid})
-			o := w.PaidOrder(world.VPS(), world.Database())
-			w.Settle(o)
+			o := w.PaidOrder(harness.VPS(), harness.Database())
+			w.Drain(o)
 			w.WantPicture(o, "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 accepted")
 			got := mailed(w, "customer@alpha.example", o)
 			slices.Sort(got) // refund and delivery race
@@ -99,11 +99,11 @@ func TestEachLanguageTellsAWholeOrdersLife(t *testing.T) {
 
 func TestWhatACancelGivesBackIsToldOnceForAllItemsAndAtTheEnd(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.SetSettings(func(s *app.Settings) { s.SafetyWindow = 3600 })
-	o := w.PaidOrder(world.VPS(), world.Database(), world.Storage())
+	o := w.PaidOrder(harness.VPS(), harness.Database(), harness.Storage())
 	mustCancel(t, w, o)
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "cancelled none settled; vps cancelled refund 20.10 accepted; database cancelled refund 65.00 accepted; object_storage cancelled refund 20.00 accepted")
 	wantMails(t, w, o, "Payment received for N", "Refund of €105.10 for N", "Order N is cancelled")
 	told := text(t, w, "Order ")
@@ -117,19 +117,19 @@ func TestWhatACancelGivesBackIsToldOnceForAllItemsAndAtTheEnd(t *testing.T) {
 
 func TestAnOrderThatWasNeverPaidSaysSoWhenItIsCancelled(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	thrown := w.Draft("per_item", world.VPS()).Order.ID
+	w := harness.New(t)
+	thrown := w.Draft("per_item", harness.VPS()).Order.ID
 	mustCancel(t, w, thrown)
-	w.Settle()
+	w.Drain()
 	if got := text(t, w, "Order "); !strings.Contains(got, "Nothing was paid, and nothing was built.") {
 		t.Errorf("a thrown away draft reads:\n%s", got)
 	}
-	unpaid := w.Submitted("per_item", world.VPS()).Order.ID
+	unpaid := w.Submitted("per_item", harness.VPS()).Order.ID
 	w.Clock.Advance(15 * 24 * time.Hour)
-	if n, err := w.Verbs.Worker.ExpireOrders(t.Context()); n != 1 || err != nil {
+	if n, err := w.UseCases.Worker.ExpireOrders(t.Context()); n != 1 || err != nil {
 		t.Fatalf("%d orders expired, %v", n, err)
 	}
-	w.Settle()
+	w.Drain()
 	if got := text(t, w, "Order "+w.Get(unpaid).Order.Number); !strings.Contains(got, "was not paid in time") || strings.Contains(got, "Refund") {
 		t.Errorf("an expired order reads:\n%s", got)
 	}
@@ -138,10 +138,10 @@ func TestAnOrderThatWasNeverPaidSaysSoWhenItIsCancelled(t *testing.T) {
 
 func TestAFailedOrderSaysWhyInPlainWords(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: sim.Invalid})
-	o := w.AllOrNothing(world.VPS(), world.Database())
-	w.Settle(o)
+	o := w.AllOrNothing(harness.VPS(), harness.Database())
+	w.Drain(o)
 	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 accepted")
 	wantMails(t, w, o, "Payment received for N", "Order N is being built", "Refund of €85.10 for N", "Order N could not be fulfilled")
 	got := text(t, w, "Order ")
@@ -155,25 +155,25 @@ func TestAFailedOrderSaysWhyInPlainWords(t *testing.T) {
 func TestARefundThatIsDelayedIsToldOnceAndAgainWhenItGoesOn(t *testing.T) {
 	t.Parallel()
 	b := &bank{fail: &payment.Error{Class: fault.Retryable, Code: "maintenance"}, left: -1, back: map[string]int{}}
-	w := world.New(t, world.WithPayment(b))
+	w := harness.New(t, harness.WithPayment(b))
 	w.SetSettings(func(s *app.Settings) { s.SafetyWindow = 3600 })
-	o := w.PaidOrder(world.VPS(), world.Database())
+	o := w.PaidOrder(harness.VPS(), harness.Database())
 	mustCancel(t, w, o)
-	w.Settle(o)
+	w.Drain(o)
 	first := []string{"Payment received for N", "Refund of €85.10 for N", "The refund for N is delayed"}
 	wantMails(t, w, o, first...)
 	if got := text(t, w, "The refund"); !strings.Contains(got, "nothing for you to do") {
 		t.Errorf("the mail reads:\n%s", got)
 	}
-	letters, err := w.Verbs.API.DeadLetters(t.Context(), w.As(tenant.Operator), openLetters(o))
+	letters, err := w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), openDeadLetters(o))
 	if err != nil || len(letters.Data) != 2 {
 		t.Fatalf("letters %+v, %v", letters.Data, err)
 	}
 	redrive := func(l app.DeadLetter) {
-		if _, err := w.Verbs.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "again"); err != nil {
+		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "again"); err != nil {
 			t.Fatal(err)
 		}
-		w.Settle(o)
+		w.Drain(o)
 	}
 	redrive(letters.Data[0]) // in vain, and no second mail
 	wantMails(t, w, o, first...)
@@ -181,7 +181,7 @@ func TestARefundThatIsDelayedIsToldOnceAndAgainWhenItGoesOn(t *testing.T) {
 	b.left = 0
 	b.mu.Unlock()
 	for {
-		letters, err = w.Verbs.API.DeadLetters(t.Context(), w.As(tenant.Operator), openLetters(o))
+		letters, err = w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), openDeadLetters(o))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,11 +197,11 @@ func TestARefundThatIsDelayedIsToldOnceAndAgainWhenItGoesOn(t *testing.T) {
 
 func TestAMailWhoseWorkerDiesBetweenSendAndCommitComesTwiceAtMostUnderOneName(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	died := false
-	w.Verbs.Worker.Mailer = dying{w.Verbs.Worker.Mailer, &died}
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	w.UseCases.Worker.Mailer = dying{w.UseCases.Worker.Mailer, &died}
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	ids := map[string]int{}
 	for _, m := range w.Inbox.Messages() {
 		ids[m.MessageID]++
@@ -228,21 +228,21 @@ func (m dying) SendNotice(ctx context.Context, n app.Notice) error {
 	err := m.Mailer.SendNotice(ctx, n)
 	if !*m.died {
 		*m.died = true
-		panic(world.Crash{})
+		panic(harness.Crash{})
 	}
 	return err
 }
 
 func TestANoticeThatCannotBeMailedStandsOnTheDeskAndHoldsNothingUp(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	o := w.PaidOrder(world.VPS())
+	w := harness.New(t)
+	o := w.PaidOrder(harness.VPS())
 	w.Publish()
 	w.Inbox.Script(embedded.MailRejected)
-	carry(t, w, open(w.Get(o), fulfil.Notify)[0], w.Verbs.Worker.NotifyCustomer)
-	w.Settle(o)
+	carry(t, w, open(w.Get(o), fulfil.Notify)[0], w.UseCases.Worker.NotifyCustomer)
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	wantMails(t, w, o, "Order N is being built", "Your service is ready: Virtual server (N, item 1)", "Order N is fulfilled")
-	letterOf(t, w, o, "notice-failed")
+	deadLetterOf(t, w, o, "notice-failed")
 	w.CheckWorld()
 }

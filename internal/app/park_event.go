@@ -24,46 +24,46 @@ func Parking() []string {
 // commits together or not at all.
 func (a *App) ParkEvent(ctx context.Context, p Poison) error {
 	return a.Store.InTenant(ctx, p.Event.Tenant, With{}, func(tx Tx) error {
-		m, err := tx.LockMark(ctx, p.Consumer, p.Event.Order)
+		cp, err := tx.LockCheckpoint(ctx, p.Consumer, p.Event.Order)
 		if err != nil {
 			return err
 		}
-		if m.Seq >= p.Event.Seq || m.Parked == p.Event.Seq {
+		if cp.Seq >= p.Event.Seq || cp.Parked == p.Event.Seq {
 			return ErrDuplicate
 		}
-		if m.Parked != 0 {
-			m.hold(p.Event.Seq)
-			tx.PutMark(m)
+		if cp.Parked != 0 {
+			cp.block(p.Event.Seq)
+			tx.PutCheckpoint(cp)
 			return nil
 		}
-		d, err := tx.LockOrder(ctx, p.Event.Order, Also{})
+		agg, err := tx.LockOrder(ctx, p.Event.Order, Also{})
 		if err != nil {
 			return err
 		}
-		m.Parked, m.HeldTo, m.Held, m.Redo = p.Event.Seq, p.Event.Seq, 0, 0
-		tx.PutMark(m)
-		a.park(d, p, tx.Now())
-		tx.Save(d)
+		cp.Parked, cp.BlockedTo, cp.Blocked, cp.Redrive = p.Event.Seq, p.Event.Seq, 0, 0
+		tx.PutCheckpoint(cp)
+		a.park(agg, p, tx.Now())
+		tx.Save(agg)
 		return nil
 	})
 }
 
 // park writes the dead letter of an event, and the work that waits for a person to try it again.
-func (a *App) park(d *Dossier, p Poison, now time.Time) {
+func (a *App) park(agg *Aggregate, p Poison, now time.Time) {
 	ev := p.Event
 	class, detail := causeOf(p.Err)
 	l := DeadLetter{
-		ID: newID[DeadLetter](a), Order: ev.Order, Source: causes[fulfil.Redo].source, Class: class, Code: causes[fulfil.Redo].code, Detail: detail, Step: p.Consumer,
-		Attempts: p.Attempts, PayloadSHA256: sha256.Sum256(ev.Data), State: LetterParked, FirstFailedAt: p.FirstFailedAt, At: now,
+		ID: newID[DeadLetter](a), Order: ev.Order, Source: causes[fulfil.Redrive].source, Class: class, Code: causes[fulfil.Redrive].code, Detail: detail, Step: p.Consumer,
+		Attempts: p.Attempts, PayloadSHA256: sha256.Sum256(ev.Data), State: DeadLetterParked, FirstFailedAt: p.FirstFailedAt, At: now,
 		Event: ParkedEvent{Consumer: p.Consumer, ID: ev.ID, Type: ev.Type, Seq: ev.Seq, TopicID: ev.TopicID, Partition: ev.Partition, Offset: ev.Offset, LoggedAt: ev.LoggedAt},
 	}
-	u := fulfil.Unit{Kind: fulfil.Redo, State: fulfil.Stuck, NextAt: now}
-	u.Subject = [16]byte(l.ID)
-	a.addUnit(d, u, ev.ID)
-	l.Unit = d.Units[len(d.Units)-1].ID
-	d.addLetter(l)
-	d.Added.Log = append(d.Added.Log, LogEntry{
-		Unit: l.Unit, At: now, Part: p.Consumer, What: LogAnswer, Class: class,
+	task := fulfil.Task{Kind: fulfil.Redrive, State: fulfil.Stuck, NextAt: now}
+	task.Subject = [16]byte(l.ID)
+	a.addTask(agg, task, ev.ID)
+	l.Task = agg.Tasks[len(agg.Tasks)-1].ID
+	agg.addDeadLetter(l)
+	agg.Added.Log = append(agg.Added.Log, LogEntry{
+		Task: l.Task, At: now, Step: p.Consumer, What: LogAnswer, Class: class,
 		Note: fmt.Sprintf("%s could not apply event %d (%s) in %d calls: %s", p.Consumer, ev.Seq, ev.Type, p.Attempts, detail),
 	})
 }

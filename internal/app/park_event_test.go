@@ -14,9 +14,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // The order of one server is told to its customer by three notices, and one of each credential.
@@ -27,16 +27,16 @@ const (
 )
 
 // notices are the types of event that the notify consumer has asked a mail for, in its order.
-func notices(t *testing.T, w *world.World, o order.ID) []string {
+func notices(t *testing.T, w *harness.Harness, o order.ID) []string {
 	t.Helper()
-	rec, err := w.Verbs.API.Saga(t.Context(), w.As(tenant.Operator), o)
+	rec, err := w.UseCases.API.Saga(t.Context(), w.As(tenant.Operator), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, u := range rec.Units {
-		if u.Kind == fulfil.Notify {
-			got = append(got, u.Detail)
+	for _, task := range rec.Tasks {
+		if task.Kind == fulfil.Notify {
+			got = append(got, task.Detail)
 		}
 	}
 	return got
@@ -44,19 +44,19 @@ func notices(t *testing.T, w *world.World, o order.ID) []string {
 
 // parkedOrder is an order whose payment's event the notify consumer could not apply; its other consumers
 // went on, and the order is fulfilled.
-func parkedOrder(t *testing.T, w *world.World) (o order.ID, l letterID, heal func()) {
+func parkedOrder(t *testing.T, w *harness.Harness) (o order.ID, l deadLetterID, heal func()) {
 	t.Helper()
 	w.Parks = true
 	heal = w.DB.Poison(t, "notify", paidNews)
-	o = w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o = w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	return o, letterOf(t, w, o, "event-failed"), heal
+	return o, deadLetterOf(t, w, o, "event-failed"), heal
 }
 
-func parkedLetter(t *testing.T, w *world.World, l letterID) app.LetterDetail {
+func parkedDeadLetter(t *testing.T, w *harness.Harness, l deadLetterID) app.DeadLetterDetail {
 	t.Helper()
-	d, err := w.Verbs.API.DeadLetter(t.Context(), w.As(tenant.Operator), l)
+	d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,17 +64,17 @@ func parkedLetter(t *testing.T, w *world.World, l letterID) app.LetterDetail {
 }
 
 // stands is what of a letter the tests compare.
-func stands(d app.LetterDetail) string {
+func stands(d app.DeadLetterDetail) string {
 	s := d.State.String() + " " + string(d.Event.Type) + " " + string(d.Suggested())
-	if d.Event.Held > 0 {
-		s += " held " + string(rune('0'+d.Event.Held))
+	if d.Event.Blocked > 0 {
+		s += " blocked " + string(rune('0'+d.Event.Blocked))
 	}
 	return s
 }
 
-func counts(t *testing.T, w *world.World, as tenant.Role) []app.ParkedCount {
+func counts(t *testing.T, w *harness.Harness, as tenant.Role) []app.ParkedCount {
 	t.Helper()
-	r, err := w.Verbs.API.Routing(t.Context(), w.As(as))
+	r, err := w.UseCases.API.Routing(t.Context(), w.As(as))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,15 +83,15 @@ func counts(t *testing.T, w *world.World, as tenant.Role) []app.ParkedCount {
 
 func TestAParkedEventHoldsItsOrdersLaterOnesForItsConsumerAlone(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	o, l, _ := parkedOrder(t, w)
-	d := parkedLetter(t, w, l)
-	want(t, "the letter", stands(d), "parked order.payment-confirmed redrive held 2")
+	d := parkedDeadLetter(t, w, l)
+	want(t, "the letter", stands(d), "parked order.payment-confirmed redrive blocked 2")
 	if d.Class != fault.Retryable || d.Attempts != 6 || d.Step != "notify" || d.Event.Consumer != "notify" || d.Detail != "internal: what went wrong stands in the log of the consumer" {
 		t.Errorf("the letter: %+v", d.DeadLetter)
 	}
-	wantEach(t, "grounds to abandon it", grounds(d.Allows), "other")
-	if diff := cmp.Diff([]app.ParkedCount{{Consumer: "notify", Parked: 1, Held: 2}}, counts(t, w, tenant.Operator)); diff != "" {
+	wantEach(t, "grounds to abandon it", abandonReasons(d.Allows), "other")
+	if diff := cmp.Diff([]app.ParkedCount{{Consumer: "notify", Parked: 1, Blocked: 2}}, counts(t, w, tenant.Operator)); diff != "" {
 		t.Errorf("parked (-want +got):\n%s", diff)
 	}
 	if got := notices(t, w, o); got != nil {
@@ -103,7 +103,7 @@ func TestAParkedEventHoldsItsOrdersLaterOnesForItsConsumerAlone(t *testing.T) {
 	w.CheckWorld()
 }
 
-func grounds(all []app.Grounds) []string {
+func abandonReasons(all []app.AbandonReason) []string {
 	var names []string
 	for _, g := range all {
 		names = append(names, string(g))
@@ -113,15 +113,15 @@ func grounds(all []app.Grounds) []string {
 
 func TestARedriveAppliesTheParkedEventAndThenWhatWaitsBehindItInOrder(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	o, l, heal := parkedOrder(t, w)
 	heal()
 	want(t, "redrive", redriveOf(t, w, l), "parked")
-	want(t, "while it is at work", stands(parkedLetter(t, w, l)), "parked order.payment-confirmed wait held 2")
+	want(t, "while it is at work", stands(parkedDeadLetter(t, w, l)), "parked order.payment-confirmed wait blocked 2")
 	want(t, "a second one meanwhile", redriveOf(t, w, l), "not-stuck")
-	w.Settle(o)
+	w.Drain(o)
 	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
-	d := parkedLetter(t, w, l)
+	d := parkedDeadLetter(t, w, l)
 	want(t, "the letter", stands(d), "redriven order.payment-confirmed nothing")
 	if d.Reason != "again" || d.ClosedAt == nil {
 		t.Errorf("closed at %v with the reason %q", d.ClosedAt, d.Reason)
@@ -129,22 +129,22 @@ func TestARedriveAppliesTheParkedEventAndThenWhatWaitsBehindItInOrder(t *testing
 	if got := counts(t, w, tenant.Operator); got != nil {
 		t.Errorf("still parked: %v", got)
 	}
-	if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE parked_seq IS NOT NULL OR held_to IS NOT NULL OR held <> 0 OR redo_seq IS NOT NULL`); n != 0 {
+	if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE parked_seq IS NOT NULL OR blocked_to IS NOT NULL OR blocked <> 0 OR redrive_seq IS NOT NULL`); n != 0 {
 		t.Errorf("%d marks are not clean", n)
 	}
 	w.CheckWorld()
 }
 
-func TestARedriveThatFailsAgainIsCalledSixTimesAndLeavesTheLetterParked(t *testing.T) {
+func TestARedriveThatFailsAgainIsCalledSixTimesAndLeavesTheDeadLetterParked(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	o, l, heal := parkedOrder(t, w)
 	began := w.Clock.Now()
 	want(t, "redrive", redriveOf(t, w, l), "parked")
-	w.Settle(o)
-	d := parkedLetter(t, w, l)
-	want(t, "the letter", stands(d), "parked order.payment-confirmed redrive held 2")
-	if d.Attempts != 12 || d.Event.Redoing {
+	w.Drain(o)
+	d := parkedDeadLetter(t, w, l)
+	want(t, "the letter", stands(d), "parked order.payment-confirmed redrive blocked 2")
+	if d.Attempts != 12 || d.Event.Redriving {
 		t.Errorf("%d attempts, want 12: six in the consumer, six by the redrive", d.Attempts)
 	}
 	if took := w.Clock.Now().Sub(began); took < time.Minute || took > 66*time.Second {
@@ -153,50 +153,50 @@ func TestARedriveThatFailsAgainIsCalledSixTimesAndLeavesTheLetterParked(t *testi
 	wantEach(t, "notices", notices(t, w, o))
 	heal()
 	want(t, "redrive once mended", redriveOf(t, w, l), "parked")
-	w.Settle(o)
+	w.Drain(o)
 	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
 	w.CheckWorld()
 }
 
 func TestAHeldEventThatFailsWhenItsTurnComesIsParkedInItsTurn(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	o, first, heal := parkedOrder(t, w)
 	heal()
 	healStarted := w.DB.Poison(t, "notify", startedNews)
 	want(t, "redrive", redriveOf(t, w, first), "parked")
-	w.Settle(o)
-	want(t, "the first letter", stands(parkedLetter(t, w, first)), "redriven order.payment-confirmed nothing")
-	second := letterOf(t, w, o, "event-failed")
-	d := parkedLetter(t, w, second)
-	want(t, "the second letter", stands(d), "parked order.provisioning-started redrive held 1")
+	w.Drain(o)
+	want(t, "the first letter", stands(parkedDeadLetter(t, w, first)), "redriven order.payment-confirmed nothing")
+	second := deadLetterOf(t, w, o, "event-failed")
+	d := parkedDeadLetter(t, w, second)
+	want(t, "the second letter", stands(d), "parked order.provisioning-started redrive blocked 1")
 	if d.Attempts != 6 {
 		t.Errorf("%d attempts, want 6", d.Attempts)
 	}
 	wantEach(t, "notices", notices(t, w, o), paidNews)
 	healStarted()
 	want(t, "redrive", redriveOf(t, w, second), "parked")
-	w.Settle(o)
+	w.Drain(o)
 	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
 	w.CheckWorld()
 }
 
 func TestAnAbandonedEventIsPassedOverByTwoPeopleAndTheHeldOnesGoOn(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	o, l, heal := parkedOrder(t, w)
-	in := app.AbandonLetter{Letter: l, Grounds: app.OtherGrounds, Text: "the customer was told by telephone", Proof: "OPS-7"}
-	_, err := w.Verbs.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), in)
+	in := app.AbandonDeadLetter{DeadLetter: l, AbandonReason: app.OtherReason, Text: "the customer was told by telephone", Proof: "OPS-7"}
+	_, err := w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), in)
 	want(t, "first signature", outcome(t, "signed", err), "signed")
-	want(t, "while it awaits the second", stands(parkedLetter(t, w, l)), "parked order.payment-confirmed second-person held 2")
-	_, err = w.Verbs.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), in)
+	want(t, "while it awaits the second", stands(parkedDeadLetter(t, w, l)), "parked order.payment-confirmed second-person blocked 2")
+	_, err = w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), in)
 	want(t, "the same person again", outcome(t, "signed", err), "second-person-required")
-	_, err = w.Verbs.API.AbandonDeadLetter(t.Context(), w.As(tenant.Admin), in)
+	_, err = w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Admin), in)
 	want(t, "second signature", outcome(t, "signed", err), "signed")
 	heal() // the poison sits at the mark, which passes over now
-	w.Settle(o)
+	w.Drain(o)
 	wantEach(t, "notices", notices(t, w, o), startedNews, doneNews)
-	want(t, "the letter", stands(parkedLetter(t, w, l)), "abandoned order.payment-confirmed nothing")
+	want(t, "the letter", stands(parkedDeadLetter(t, w, l)), "abandoned order.payment-confirmed nothing")
 	want(t, "redrive", redriveOf(t, w, l), "not-stuck")
 	if got := counts(t, w, tenant.Operator); got != nil {
 		t.Errorf("still parked: %v", got)
@@ -204,15 +204,15 @@ func TestAnAbandonedEventIsPassedOverByTwoPeopleAndTheHeldOnesGoOn(t *testing.T)
 	w.CheckWorld()
 }
 
-// Two workers have the same unit: a frozen one and the one that took over.
+// Two workers have the same task: a frozen one and the one that took over.
 func TestTwoRedrivesAtOnceApplyEachEventOnce(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	o, l, heal := parkedOrder(t, w)
 	heal()
 	want(t, "redrive", redriveOf(t, w, l), "parked")
 	var calls sync.Map
-	counted := w.Verbs.Worker.Listeners["notify"]
+	counted := w.UseCases.Worker.Handlers["notify"]
 	apply := counted.Apply
 	counted.Apply = func(ctx context.Context, ev event.Event) error {
 		err := apply(ctx, ev)
@@ -223,52 +223,52 @@ func TestTwoRedrivesAtOnceApplyEachEventOnce(t *testing.T) {
 		}
 		return err
 	}
-	w.Verbs.Worker.Listeners["notify"] = counted
-	unit := parkedLetter(t, w, l).Unit
+	w.UseCases.Worker.Handlers["notify"] = counted
+	taskID := parkedDeadLetter(t, w, l).Task
 	var both sync.WaitGroup
 	for range 2 {
-		both.Go(func() { _, _ = w.Verbs.Worker.RedoEvent(t.Context(), w.Tenant.ID, unit) })
+		both.Go(func() { _, _ = w.UseCases.Worker.RedriveEvent(t.Context(), w.Tenant.ID, taskID) })
 	}
 	both.Wait()
-	w.Settle(o)
+	w.Drain(o)
 	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
 	w.CheckWorld()
 }
 
 func TestAnEventHeardWhileItsOrderIsRedrivenIsAppliedWithTheRest(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Parks = true
 	heal := w.DB.Poison(t, "notify", paidNews)
-	o := w.PaidOrder(world.VPS())
+	o := w.PaidOrder(harness.VPS())
 	w.Publish()
-	l := letterOf(t, w, o, "event-failed")
+	l := deadLetterOf(t, w, o, "event-failed")
 	heal()
 	want(t, "redrive", redriveOf(t, w, l), "parked")
-	w.Settle(o) // the order goes on, and its events are heard, beside the redrive
+	w.Drain(o) // the order goes on, and its events are heard, beside the redrive
 	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
-	want(t, "the letter", stands(parkedLetter(t, w, l)), "redriven order.payment-confirmed nothing")
+	want(t, "the letter", stands(parkedDeadLetter(t, w, l)), "redriven order.payment-confirmed nothing")
 	w.CheckWorld()
 }
 
 func TestAParkedEventIsNobodyElsesToSeeOrToMove(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	_, l, _ := parkedOrder(t, w)
 	foreign := app.Caller{Actor: w.Other.Actor(tenant.Operator)}
-	_, err := w.Verbs.API.DeadLetter(t.Context(), foreign, l)
+	_, err := w.UseCases.API.DeadLetter(t.Context(), foreign, l)
 	want(t, "another tenant reads", outcome(t, "shown", err), "not-found")
-	_, err = w.Verbs.API.RedriveDeadLetter(t.Context(), foreign, l, "mine")
+	_, err = w.UseCases.API.RedriveDeadLetter(t.Context(), foreign, l, "mine")
 	want(t, "another tenant redrives", outcome(t, "redriven", err), "not-found")
-	r, err := w.Verbs.API.Routing(t.Context(), foreign)
+	r, err := w.UseCases.API.Routing(t.Context(), foreign)
 	if err != nil || r.Parked != nil {
 		t.Errorf("another tenant counts %v (%v)", r.Parked, err)
 	}
-	_, err = w.Verbs.API.RedriveDeadLetter(t.Context(), w.As(tenant.Customer), l, "mine")
+	_, err = w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Customer), l, "mine")
 	want(t, "a customer redrives", outcome(t, "redriven", err), "forbidden")
 	ev := w.Events[0]
 	ev.Tenant = w.Other.ID
-	err = w.Verbs.Worker.ParkEvent(t.Context(), app.Poison{Consumer: "notify", Event: ev, Attempts: 6, FirstFailedAt: w.Clock.Now(), Err: fault.Absent()})
+	err = w.UseCases.Worker.ParkEvent(t.Context(), app.Poison{Consumer: "notify", Event: ev, Attempts: 6, FirstFailedAt: w.Clock.Now(), Err: fault.Absent()})
 	want(t, "an event under another tenant's name", outcome(t, "parked", err), "not-found")
 	if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE tenant_id = '` + w.Other.ID.String() + `'`); n != 0 {
 		t.Errorf("%d marks of the other tenant", n)
@@ -277,28 +277,28 @@ func TestAParkedEventIsNobodyElsesToSeeOrToMove(t *testing.T) {
 
 func TestWhatIsParkedStandsInTheDesksGroupsAndIsTriedAgainByItsCause(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	o, l, heal := parkedOrder(t, w)
-	groups, err := w.Verbs.API.LetterGroups(t.Context(), w.As(tenant.Operator), app.DeadLetterFilter{})
+	groups, err := w.UseCases.API.DeadLetterGroups(t.Context(), w.As(tenant.Operator), app.DeadLetterFilter{})
 	if err != nil || len(groups) != 1 || groups[0].Cause != "event-failed" || groups[0].Count != 1 || groups[0].Suggested() != app.SuggestRedrive {
 		t.Errorf("groups %+v (%v)", groups, err)
 	}
 	heal()
-	wantEach(t, "by its cause", redriveMany(t, w, w.As(tenant.Operator), app.RedriveLetters{Cause: "event-failed", Reason: "mended"}), "redriven")
-	wantEach(t, "by its cause, while it is at work", redriveMany(t, w, w.As(tenant.Operator), app.RedriveLetters{Cause: "event-failed"}))
-	w.Settle(o)
-	want(t, "the letter", stands(parkedLetter(t, w, l)), "redriven order.payment-confirmed nothing")
+	wantEach(t, "by its cause", redriveMany(t, w, w.As(tenant.Operator), app.RedriveDeadLetters{Cause: "event-failed", Reason: "mended"}), "redriven")
+	wantEach(t, "by its cause, while it is at work", redriveMany(t, w, w.As(tenant.Operator), app.RedriveDeadLetters{Cause: "event-failed"}))
+	w.Drain(o)
+	want(t, "the letter", stands(parkedDeadLetter(t, w, l)), "redriven order.payment-confirmed nothing")
 }
 
 // A consumer that marked under one name and parked under another would go past what it has parked.
 func TestEachConsumerThatParksMarksUnderTheNameItParksUnder(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	w := harness.New(t)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	names := slices.Sorted(slices.Values(app.Parking()))
-	wantEach(t, "wired", slices.Sorted(maps.Keys(w.Verbs.Worker.Listeners)), names...)
-	for name, l := range w.Verbs.Worker.Listeners {
+	wantEach(t, "wired", slices.Sorted(maps.Keys(w.UseCases.Worker.Handlers)), names...)
+	for name, l := range w.UseCases.Worker.Handlers {
 		want(t, "wired as "+name, l.Name, name)
 		if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE consumer = '` + name + `'`); n != 1 {
 			t.Errorf("%s keeps %d marks of the order, want 1", name, n)

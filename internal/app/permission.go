@@ -8,7 +8,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Permission is what a verb needs. An API key's scopes are permissions too.
+// Permission is what a use case needs. An API key's scopes are permissions too.
 type Permission string
 
 // Every permission.
@@ -71,9 +71,9 @@ var actionRights = map[order.Action]Permission{
 }
 
 // AllowedActions lists what this caller could do to the order now: by its state and by their rights.
-func (a *App) AllowedActions(c Caller, d *Dossier) []order.Action {
+func (a *App) AllowedActions(c Caller, agg *Aggregate) []order.Action {
 	allowed := []order.Action{}
-	for _, act := range d.Order.AllowedActions() {
+	for _, act := range agg.Order.AllowedActions() {
 		if a.May(c.Actor, actionRights[act]) {
 			allowed = append(allowed, act)
 		}

@@ -7,12 +7,12 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/provider/sim/simtest"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // bothBack is how items of VPS and database look that were taken back.
@@ -29,9 +29,9 @@ func (p portless) Plan(s provider.Spec, k provider.Key) ([]provider.Step, error)
 
 // twoAccounts is a world whose first account is that of the world's own cloud. moved places what is
 // ordered from then on with the second, on another cloud, in a process of its own.
-func twoAccounts(t *testing.T) (w *world.World, second *simtest.Sim, moved func()) {
+func twoAccounts(t *testing.T) (w *harness.Harness, second *simtest.Sim, moved func()) {
 	t.Helper()
-	w = world.New(t)
+	w = harness.New(t)
 	second = simtest.Start(t, simtest.Options{Modify: func(c *sim.ServerConfig) { c.Now = w.Clock.Now }})
 	w.Config.Providers["second"] = portless{second.Provider()}
 	w.Restart()
@@ -41,12 +41,12 @@ func twoAccounts(t *testing.T) (w *world.World, second *simtest.Sim, moved func(
 	}
 }
 
-func wantAccount(t *testing.T, w *world.World, o order.ID, want string) {
+func wantAccount(t *testing.T, w *harness.Harness, o order.ID, want string) {
 	t.Helper()
-	d := w.Get(o)
-	for _, it := range d.Order.Items {
-		if u := d.ProvisionUnit(it.ID); u == nil || u.Queue != want || u.Kind != fulfil.Provision {
-			t.Errorf("item %s is recorded with %+v, want a unit of account %s", it.Label, u, want)
+	agg := w.Get(o)
+	for _, it := range agg.Order.Items {
+		if task := agg.ProvisionTask(it.ID); task == nil || task.Queue != want || task.Kind != fulfil.Provision {
+			t.Errorf("item %s is recorded with %+v, want a task of account %s", it.Label, task, want)
 		}
 	}
 }
@@ -61,20 +61,20 @@ func wantNothing(t *testing.T, cloud *simtest.Sim, what string) {
 func TestAnItemIsBuiltAndDeliveredByTheAccountItBeganWith(t *testing.T) {
 	t.Parallel()
 	w, second, moved := twoAccounts(t)
-	o := w.PaidOrder(world.VPS())
+	o := w.PaidOrder(harness.VPS())
 	w.WorkUntil(o, func(string) bool { return len(w.Sim.Calls(sim.OpCreate, "")) > 0 })
 	moved()
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	wantAccount(t, w, o, "sim")
 	w.WantLive("vps", 2) // port, server
-	rec, err := w.Verbs.Worker.Saga(t.Context(), w.As(tenant.Operator), o)
+	rec, err := w.UseCases.Worker.Saga(t.Context(), w.As(tenant.Operator), o)
 	if err != nil {
 		t.Fatalf("Saga: %v", err)
 	}
 	parts := map[string]int{}
-	for _, p := range rec.Parts {
-		parts[p.Part] = len(p.Refs)
+	for _, res := range rec.Resources {
+		parts[res.Step] = len(res.Refs)
 	}
 	if diff := cmp.Diff(map[string]int{"port": 1, "server": 1}, parts); diff != "" {
 		t.Errorf("resources by part in the journal (-want +got):\n%s", diff)
@@ -92,10 +92,10 @@ func TestAnItemIsCompensatedByTheAccountItBeganWith(t *testing.T) {
 	t.Parallel()
 	w, second, moved := twoAccounts(t)
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: sim.Invalid})
-	o := w.AllOrNothing(world.VPS(), world.Database())
+	o := w.AllOrNothing(harness.VPS(), harness.Database())
 	w.WorkUntil(o, func(string) bool { return len(w.Sim.Live()) > 0 })
 	moved()
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "failed none settled; "+bothBack)
 	wantAccount(t, w, o, "sim")
 	w.WantLive("", 0)
@@ -106,14 +106,14 @@ func TestAnItemThatIsUpGoesBackAtTheAccountItBeganWith(t *testing.T) {
 	t.Parallel()
 	w, second, moved := twoAccounts(t)
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: sim.Stuck})
-	o := w.AllOrNothing(world.VPS(), world.Database())
+	o := w.AllOrNothing(harness.VPS(), harness.Database())
 	w.WorkUntil(o, func(string) bool { return w.Item(o, "vps").State == order.ItemActive })
 	moved()
-	_, err := w.Verbs.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more"))
+	_, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more"))
 	if err != nil {
 		t.Fatalf("CancelOrder: %v", err)
 	}
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "cancelled none settled; "+bothBack)
 	w.WantLive("", 0)
 	wantNothing(t, second, "the account that is placed now, for items of the other")
@@ -122,11 +122,11 @@ func TestAnItemThatIsUpGoesBackAtTheAccountItBeganWith(t *testing.T) {
 func TestNewItemsGoWhereThePlacementSaysNow(t *testing.T) {
 	t.Parallel()
 	w, second, moved := twoAccounts(t)
-	before := w.PaidOrder(world.VPS())
+	before := w.PaidOrder(harness.VPS())
 	w.WorkUntil(before, func(string) bool { return len(w.Sim.Calls(sim.OpCreate, "")) > 0 })
 	moved()
-	after := w.PaidOrder(world.VPS())
-	w.Settle(before, after)
+	after := w.PaidOrder(harness.VPS())
+	w.Drain(before, after)
 	w.WantPicture(before, "fulfilled full settled; vps delivered")
 	w.WantPicture(after, "fulfilled full settled; vps delivered")
 	wantAccount(t, w, before, "sim")

@@ -22,7 +22,7 @@ type Clock interface {
 	Speed() int
 }
 
-// Store is a database login as the verbs see it. Writes go through InTenant alone.
+// Store is a database login as the use cases see it. Writes go through InTenant alone.
 type Store interface {
 	// InTenant opens a transaction for one tenant and commits it when fn returns nil. fn's reads are
 	// the first round trip, its queued writes and the commit the second. fn may run twice
@@ -30,13 +30,13 @@ type Store interface {
 	InTenant(ctx context.Context, t tenant.ID, with With, fn func(tx Tx) error) error
 
 	// Reads: one round trip each, no lock. Absent or another tenant's is fault.Absent().
-	Order(ctx context.Context, t tenant.ID, o order.ID) (*Dossier, error)
-	Orders(ctx context.Context, t tenant.ID, f OrderFilter) (Page[*Dossier], error)
+	Order(ctx context.Context, t tenant.ID, o order.ID) (*Aggregate, error)
+	Orders(ctx context.Context, t tenant.ID, f OrderFilter) (Page[*Aggregate], error)
 	Events(ctx context.Context, t tenant.ID, o order.ID, after, limit int) ([]event.Record, error)
 	Saga(ctx context.Context, t tenant.ID, o order.ID) (SagaRecord, error)
 	DeadLetters(ctx context.Context, t tenant.ID, f DeadLetterFilter) (Page[DeadLetter], error)
 	DeadLetter(ctx context.Context, t tenant.ID, d id.Of[DeadLetter]) (DeadLetter, error)
-	LetterGroups(ctx context.Context, t tenant.ID, f DeadLetterFilter) ([]LetterGroup, error)
+	DeadLetterGroups(ctx context.Context, t tenant.ID, f DeadLetterFilter) ([]DeadLetterGroup, error)
 	WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (Page[WorkItem], error)
 	// OrderStats reads the figures from the roll-up; of a tenant that was not counted yet, from the tables.
 	OrderStats(ctx context.Context, t tenant.ID, now time.Time) (OrderStats, error)
@@ -46,18 +46,18 @@ type Store interface {
 	Rate(ctx context.Context, cur money.Currency) (*order.FX, error)
 	Deliveries(ctx context.Context, t tenant.ID, o order.ID) ([]Delivery, error)
 
-	EndpointStore
-	MarkStore
+	WebhookEndpointStore
+	CheckpointStore
 }
 
 // With rides along with a transaction's first round trip.
 type With struct {
 	Key   *IdempotencyKey // looked up before anything is decided; a hit ends fn with *Replayed
-	Inbox *InboxMark      // a consumer's row, moved in the same transaction; a duplicate ends fn with ErrDuplicate, what waits behind a parked event with ErrHeld
+	Inbox *InboxPosition  // a consumer's row, moved in the same transaction; a duplicate ends fn with ErrDuplicate, what waits behind a parked event with ErrBlocked
 }
 
-// InboxMark is how far a consumer has come with an order.
-type InboxMark struct {
+// InboxPosition is how far a consumer has come with an order.
+type InboxPosition struct {
 	Consumer string
 	Order    order.ID
 	Seq      int
@@ -70,20 +70,20 @@ type Tx interface {
 	Now() time.Time
 	// LockOrder locks an order's row and reads everything that moves with it. fault.Absent() when it
 	// is not there.
-	LockOrder(ctx context.Context, o order.ID, also Also) (*Dossier, error)
+	LockOrder(ctx context.Context, o order.ID, also Also) (*Aggregate, error)
 	// Prepare reads what creating an order needs.
 	Prepare(ctx context.Context, n NewOrder) (Prepared, error)
-	// Begin runs With's look-ups when a verb needs nothing else read.
+	// Begin runs With's look-ups when a use case needs nothing else read.
 	Begin(ctx context.Context) error
 
 	// Insert queues a new order with its items and events.
-	Insert(d *Dossier)
-	// Save queues what changed in the dossier since LockOrder: the order row (guarded by its old
+	Insert(agg *Aggregate)
+	// Save queues what changed in the aggregate since LockOrder: the order row (guarded by its old
 	// version, and left alone when nothing of it changed), items (one that is gone from the list is
-	// marked removed, D27), payments, refunds, units, parts, letters, and everything in Added.
-	Save(d *Dossier)
-	// AddUnit queues a unit outside a dossier's order lock (notify).
-	AddUnit(u fulfil.Unit)
+	// marked removed, D27), payments, refunds, tasks, parts, letters, and everything in Added.
+	Save(agg *Aggregate)
+	// AddTask queues a task outside a aggregate's order lock (notify).
+	AddTask(task fulfil.Task)
 	// PutSettings queues the tenant's settings; PutDeliveryKey a member's OpenPGP key (nil removes it).
 	PutSettings(s Settings)
 	PutDeliveryKey(m tenant.MemberID, key []byte)
@@ -94,24 +94,24 @@ type Tx interface {
 	// Ledger is what Billing's receipts of an order come to: received - given back.
 	Ledger(ctx context.Context, o order.ID) (money.Cents, error)
 
-	EndpointTx
-	MarkTx
+	WebhookEndpointTx
+	CheckpointTx
 }
 
-// Dossier is an order with everything that moves with it: read together under the order's lock,
-// changed in memory by a verb, written back together.
-type Dossier struct {
-	Order    *order.Order
-	Units    []fulfil.Unit // all units of the order, closed ones too
-	Parts    []fulfil.Part // when asked for
-	Settings Settings
-	Customer Member
+// Aggregate is an order with everything that moves with it: read together under the order's lock,
+// changed in memory by a use case, written back together.
+type Aggregate struct {
+	Order     *order.Order
+	Tasks     []fulfil.Task     // all tasks of the order, closed ones too
+	Resources []fulfil.Resource // when asked for
+	Settings  Settings
+	Customer  Member
 	// KnownPayment is the payment that already carries the reference asked for in Also.
 	KnownPayment *KnownPayment
 	// Letters are the order's open dead letters.
-	Letters []DeadLetter
+	DeadLetters []DeadLetter
 	// Letter is the dead letter asked for in Also, open or not.
-	Letter DeadLetter
+	DeadLetter DeadLetter
 	// Signers are the members asked for in Also, as far as they have rights still.
 	Signers []Member
 	// Deliveries of the order's items, newest first, when asked for.
@@ -122,7 +122,7 @@ type Dossier struct {
 	Added Added
 }
 
-// Added is what a verb adds to an order besides changing it.
+// Added is what a use case adds to an order besides changing it.
 type Added struct {
 	Events      []event.Record
 	Log         []LogEntry
@@ -137,11 +137,11 @@ type Added struct {
 
 // Also asks LockOrder for more.
 type Also struct {
-	Parts            bool
+	Resources        bool
 	Deliveries       bool
 	PaymentProvider  string
 	PaymentReference string
-	Letter           id.Of[DeadLetter] // find the order by a dead letter of it; the order's id is not needed then
+	DeadLetter       id.Of[DeadLetter] // find the order by a dead letter of it; the order's id is not needed then
 	Signer           tenant.MemberID   // with Letter: read this member, and who asked to abandon it first
 }
 
@@ -197,9 +197,9 @@ type Settings struct {
 // LogEntry is a line of the saga record.
 type LogEntry struct {
 	ID    int64 // set when read
-	Unit  fulfil.UnitID
+	Task  fulfil.TaskID
 	At    time.Time
-	Part  string
+	Step  string
 	What  LogWhat
 	Class fault.Class
 	Key   string
@@ -213,23 +213,23 @@ type LogWhat uint8
 
 // The kinds of line.
 const (
-	LogIntent   LogWhat = 1
-	LogAnswer   LogWhat = 2
-	LogTurned   LogWhat = 3 // turned back
-	LogDecision LogWhat = 4 // by a person or another unit
+	LogIntent       LogWhat = 1
+	LogAnswer       LogWhat = 2
+	LogCompensating LogWhat = 3 // turned back
+	LogDecision     LogWhat = 4 // by a person or another task
 )
 
 // String is the name used in the saga record.
 func (w LogWhat) String() string {
-	return [...]string{"", "intent", "answer", "turned-back", "decision"}[w]
+	return [...]string{"", "intent", "answer", "compensating", "decision"}[w]
 }
 
-// SagaRecord is all of an order's units with their lines.
+// SagaRecord is all of an order's tasks with their lines.
 type SagaRecord struct {
-	Order *order.Order
-	Units []fulfil.Unit
-	Parts []fulfil.Part
-	Log   []LogEntry
+	Order     *order.Order
+	Tasks     []fulfil.Task
+	Resources []fulfil.Resource
+	Log       []LogEntry
 }
 
 // DeadLetter is work that needs a person; a failed step of an item that is going back is written too
@@ -238,10 +238,10 @@ type DeadLetter struct {
 	ID            id.Of[DeadLetter]
 	Order         order.ID
 	Item          order.ItemID
-	Unit          fulfil.UnitID
+	Task          fulfil.TaskID
 	Source        string // event, step, refund, mail
 	Class         fault.Class
-	Code          string // cause: step-failed, undo-exhausted, refund-failed, delivery-failed, …
+	Code          string // cause: step-failed, compensation-exhausted, refund-failed, delivery-failed, …
 	Detail        string // our own words
 	Step          string
 	Attempts      int
@@ -260,11 +260,11 @@ type DeadLetterState uint8
 
 // The states.
 const (
-	LetterOpen      DeadLetterState = 0
-	LetterParked    DeadLetterState = 1
-	LetterRedriven  DeadLetterState = 2
-	LetterAbandoned DeadLetterState = 3
-	LetterClosed    DeadLetterState = 4
+	DeadLetterOpen      DeadLetterState = 0
+	DeadLetterParked    DeadLetterState = 1
+	DeadLetterRedriven  DeadLetterState = 2
+	DeadLetterAbandoned DeadLetterState = 3
+	DeadLetterClosed    DeadLetterState = 4
 )
 
 // String is the name used in the API.
@@ -429,14 +429,14 @@ type Accounts interface {
 	FindActor(ctx context.Context, hash [32]byte) (tenant.Actor, error)
 }
 
-// WebhookStore keeps payment webhooks raw, unique by event id for ever, until they are processed.
-type WebhookStore interface {
-	// KeepWebhook stores one; the same event id again changes nothing.
-	KeepWebhook(ctx context.Context, w PaymentWebhook) error
-	// OpenWebhooks lists those not processed, oldest first.
-	OpenWebhooks(ctx context.Context, limit int) ([]PaymentWebhook, error)
-	// FinishWebhook marks one processed.
-	FinishWebhook(ctx context.Context, provider, eventID string, at time.Time) error
+// PaymentWebhookStore keeps payment webhooks raw, unique by event id for ever, until they are processed.
+type PaymentWebhookStore interface {
+	// KeepPaymentWebhook stores one; the same event id again changes nothing.
+	KeepPaymentWebhook(ctx context.Context, w PaymentWebhook) error
+	// OpenPaymentWebhooks lists those not processed, oldest first.
+	OpenPaymentWebhooks(ctx context.Context, limit int) ([]PaymentWebhook, error)
+	// FinishPaymentWebhook marks one processed.
+	FinishPaymentWebhook(ctx context.Context, provider, eventID string, at time.Time) error
 }
 
 // PaymentWebhook is one as it came.
@@ -447,27 +447,27 @@ type PaymentWebhook struct {
 	ReceivedAt        time.Time
 }
 
-// Units is where workers find units: their own login's part of the store.
-type Units interface {
-	// Load reads a unit's order without locking it. fault.Absent() when there is no such unit.
-	Load(ctx context.Context, t tenant.ID, u fulfil.UnitID) (*Dossier, error)
+// Tasks is where workers find tasks: their own login's part of the store.
+type Tasks interface {
+	// Load reads a task's order without locking it. fault.Absent() when there is no such task.
+	Load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*Aggregate, error)
 	// ExpiredOrders lists unpaid orders past their time, of all tenants.
 	ExpiredOrders(ctx context.Context, now time.Time, limit int) ([]OrderRef, error)
 }
 
 // WorkSource is where the feeder finds work, of all tenants at once: ids only, a few per tenant, so
-// that no tenant's heap hides another's single unit.
+// that no tenant's heap hides another's single task.
 type WorkSource interface {
-	// DueUnits lists units of a queue in a state that are due, those going back first.
-	DueUnits(ctx context.Context, queue string, s fulfil.UnitState, now time.Time, perTenant int) ([]UnitRef, error)
-	// MarkOpen moves queued units to open, once their jobs are in; others are left alone.
-	MarkOpen(ctx context.Context, units []UnitRef) error
+	// DueTasks lists tasks of a queue in a state that are due, those going back first.
+	DueTasks(ctx context.Context, queue string, s fulfil.TaskState, now time.Time, perTenant int) ([]TaskRef, error)
+	// MarkOpen moves queued tasks to open, once their jobs are in; others are left alone.
+	MarkOpen(ctx context.Context, tasks []TaskRef) error
 }
 
-// UnitRef names a unit of a tenant.
-type UnitRef struct {
+// TaskRef names a task of a tenant.
+type TaskRef struct {
 	Tenant tenant.ID
-	Unit   fulfil.UnitID
+	Task   fulfil.TaskID
 }
 
 // OrderRef names an order of a tenant.
@@ -476,5 +476,5 @@ type OrderRef struct {
 	Order  order.ID
 }
 
-// Kicker wakes the feeder and the relay of this process after a commit; losing a kick costs a poll.
-type Kicker interface{ Kick() }
+// Notifier wakes the feeder and the relay of this process after a commit; losing a kick costs a poll.
+type Notifier interface{ Notify() }

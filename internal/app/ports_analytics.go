@@ -49,14 +49,14 @@ type StatsCache interface {
 
 // Rollup keeps what the figures are read from: the worker's login.
 type Rollup interface {
-	// FoldEvents takes events in, exactly once: marks and figures move in one transaction per 32 tenants at
+	// ProjectEvents takes events in, exactly once: marks and figures move in one transaction per 32 tenants at
 	// most. A tenant that was not counted yet, and one of whose orders events were missed, is counted from the
 	// tables first. A fault of KindNotFound when a tenant has not the order its event names; then, and after
 	// any other error, events of other transactions may be in.
-	FoldEvents(ctx context.Context, evs []event.Event) (Heard, error)
+	ProjectEvents(ctx context.Context, evs []event.Event) (Handled, error)
 	// StaleRollups lists tenants that were not counted yet, or by another time zone than they have now.
 	StaleRollups(ctx context.Context) ([]tenant.ID, error)
-	// Recount counts a tenant anew from the tables, in one transaction under the lock that FoldEvents takes, and
+	// Recount counts a tenant anew from the tables, in one transaction under the lock that ProjectEvents takes, and
 	// moves the marks to what it counted.
 	Recount(ctx context.Context, t tenant.ID) error
 	// CheckRollup compares a tenant's roll-up with a count of the tables, in one snapshot.
@@ -65,15 +65,15 @@ type Rollup interface {
 
 // RollupCheck says how a roll-up stands beside the tables.
 type RollupCheck struct {
-	Counted     bool               `json:"counted"`     // false: the tenant was not counted yet
+	Backfilled  bool               `json:"counted"`     // false: the tenant was not counted yet
 	Behind      int                `json:"behind"`      // orders with events that are not in yet, such as the last second's
 	Parked      int                `json:"parked"`      // of them, those that stand behind a parked event
 	Differences []RollupDifference `json:"differences"` // of the days
 }
 
-// Holds tells whether the figures are those of the tables, or will be once the consumer has caught up.
+// Holds reports whether the figures are those of the tables, or will be once the consumer has caught up.
 func (c RollupCheck) Holds() bool {
-	return len(c.Differences) == 0 || !c.Counted || c.Behind > c.Parked
+	return len(c.Differences) == 0 || !c.Backfilled || c.Behind > c.Parked
 }
 
 // RollupDifference is a day of which roll-up and tables say different things.

@@ -15,7 +15,7 @@ type OutboxRow struct {
 	// Record is the event. Of a dead letter it is the event that was parked, or only Tenant and Order are set.
 	Record event.Record
 	// Letter is set instead, when a dead letter waits for its own topic.
-	Letter *DeadLetter
+	DeadLetter *DeadLetter
 }
 
 // RelayPosition is the last batch that stands on the topic, as it was committed there together with
@@ -106,8 +106,8 @@ type RelayStatus struct {
 }
 
 // Effect applies one event to the database, exactly once: it opens InTenant with the event's tenant
-// and the consumer's InboxMark, so its rows and the mark commit together. It returns ErrDuplicate when
-// the mark has passed the event, ErrHeld when an earlier one of the order is parked (the wait is noted then,
+// and the consumer's InboxPosition, so its rows and the mark commit together. It returns ErrDuplicate when
+// the mark has passed the event, ErrBlocked when an earlier one of the order is parked (the wait is noted then,
 // and committed), a fault of KindNotFound when the event's tenant has no such order, and a fault of
 // KindUnavailable when the database is away (that costs no retry). It makes no network call: an effect is
 // rows, work among them.
@@ -116,10 +116,10 @@ type Effect func(ctx context.Context, ev event.Event) error
 // EffectAll applies many events, of any tenants and each order's in their order, as Effect applies one, in as
 // few transactions as it can. Redelivered and held ones are counted and are no error. After an error any of
 // them may have been applied, and counted: giving them again adds nothing.
-type EffectAll func(ctx context.Context, evs []event.Event) (Heard, error)
+type EffectAll func(ctx context.Context, evs []event.Event) (Handled, error)
 
-// Heard counts what became of events.
-type Heard struct{ Applied, Duplicates, Held int }
+// Handled counts what became of events.
+type Handled struct{ Applied, Duplicates, Blocked int }
 
 // Refusal is a record that a consumer did not apply, because it could not be trusted.
 type Refusal struct {
@@ -149,7 +149,7 @@ type ConsumerStatus struct {
 	Duplicates int64         // redelivered, and absorbed by the inbox
 	Retried    int64
 	Parked     int64 // set aside after the last retry
-	Held       int64 // heard behind a parked event of their order, redelivered ones too
+	Blocked    int64 // heard behind a parked event of their order, redelivered ones too
 	Refused    int64
 	Stopped    int // partitions standing still behind an event that cannot be applied: of a consumer that parks nothing
 }

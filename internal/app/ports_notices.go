@@ -13,7 +13,7 @@ import (
 
 // Incident is something about an order that operators are to be told of. It is written in the transaction
 // of what asks for it, so it is never lost; the same subject a second time is the same incident. One about
-// a webhook is EndpointTx.NoteFailing.
+// a webhook is WebhookEndpointTx.NoteFailing.
 type Incident struct {
 	Cause   notice.Cause
 	Subject [16]byte // the event or dead letter
@@ -43,7 +43,7 @@ type NoticeRef struct {
 }
 
 // Told are the roles that are told of a cause: webhooks are the admins' alone (D24).
-func (r NoticeRef) Told() []tenant.Role {
+func (r NoticeRef) SourceEvents() []tenant.Role {
 	if r.Cause == notice.WebhookFailing {
 		return []tenant.Role{tenant.Admin}
 	}
@@ -57,17 +57,17 @@ type OperatorNotice struct {
 	Number    int // of the tenant's notices of this cause, from 1
 	Count     int // incidents
 	Since     time.Time
-	Orders    []string          // numbers of the last orders concerned, 10 at most
-	AllOrders int               // how many orders are concerned
-	Failing   []FailingEndpoint // the last webhooks concerned, 10 at most
-	AllHooks  int               // how many webhooks are concerned
+	Orders    []string                 // numbers of the last orders concerned, 10 at most
+	AllOrders int                      // how many orders are concerned
+	Failing   []FailingWebhookEndpoint // the last webhooks concerned, 10 at most
+	AllHooks  int                      // how many webhooks are concerned
 	Settings  Settings
 	Operators []Member // of the roles that are told and not revoked, 20 at most
 }
 
-// FailingEndpoint is a webhook as an incident has it: how it stood when it became failing.
-type FailingEndpoint struct {
-	ID         EndpointID
+// FailingWebhookEndpoint is a webhook as an incident has it: how it stood when it became failing.
+type FailingWebhookEndpoint struct {
+	ID         WebhookEndpointID
 	URL        string // as it is now
 	Since      time.Time
 	LastStatus int // of HTTP; 0: no answer came

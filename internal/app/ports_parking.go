@@ -10,68 +10,68 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// ErrHeld ends a consumer's transaction when an earlier event of the order is parked: what was heard is
+// ErrBlocked ends a consumer's transaction when an earlier event of the order is parked: what was heard is
 // noted, that commits, and nothing of the effect does.
-var ErrHeld = errors.New("held behind a parked event")
+var ErrBlocked = errors.New("held behind a parked event")
 
 // Mark is how far a consumer has come with an order, and what it has set aside of it.
-type Mark struct {
-	Consumer string
-	Order    order.ID
-	Seq      int // the highest applied
-	Parked   int // the event that was set aside; 0: none
-	HeldTo   int // the last heard while one is parked
-	Held     int // how many wait behind it; they stand in order_event
-	Redo     int // the event that may be applied though one is parked; 0: none
+type Checkpoint struct {
+	Consumer  string
+	Order     order.ID
+	Seq       int // the highest applied
+	Parked    int // the event that was set aside; 0: none
+	BlockedTo int // the last heard while one is parked
+	Blocked   int // how many wait behind it; they stand in order_event
+	Redrive   int // the event that may be applied though one is parked; 0: none
 }
 
 // Hearing is what becomes of an event at a mark.
-type Hearing uint8
+type Admission uint8
 
 // What becomes of an event.
 const (
-	Fresh    Hearing = iota // it is its turn; the mark has moved to it
-	Repeated                // the mark has passed it
-	Waiting                 // an earlier one is parked; the mark has noted that it waits
-	Missed                  // events before it were never heard, and the mark stays
+	Fresh    Admission = iota // it is its turn; the mark has moved to it
+	Repeated                  // the mark has passed it
+	Waiting                   // an earlier one is parked; the mark has noted that it waits
+	Missed                    // events before it were never heard, and the mark stays
 )
 
 // Hear moves a mark that is read and put in one transaction, of a consumer that hears every event of an order.
-func (m *Mark) Hear(seq int) Hearing {
+func (cp *Checkpoint) Admit(seq int) Admission {
 	switch {
-	case seq <= m.Seq:
+	case seq <= cp.Seq:
 		return Repeated
-	case m.Parked != 0 && m.Redo != seq:
-		m.hold(seq)
+	case cp.Parked != 0 && cp.Redrive != seq:
+		cp.block(seq)
 		return Waiting
-	case seq != m.Seq+1:
+	case seq != cp.Seq+1:
 		return Missed
-	case seq > m.Parked && m.Parked != 0:
-		m.Held = max(0, m.Held-1)
+	case seq > cp.Parked && cp.Parked != 0:
+		cp.Blocked = max(0, cp.Blocked-1)
 	}
-	m.Seq = seq
+	cp.Seq = seq
 	return Fresh
 }
 
 // hold notes that an event was heard behind the parked one. The same again changes nothing.
-func (m *Mark) hold(seq int) {
-	if seq > m.HeldTo {
-		m.HeldTo, m.Held = seq, m.Held+1
+func (cp *Checkpoint) block(seq int) {
+	if seq > cp.BlockedTo {
+		cp.BlockedTo, cp.Blocked = seq, cp.Blocked+1
 	}
 }
 
-// MarkTx is the part of Tx that parks. A mark's lock comes before the lock of its order, as in every
+// CheckpointTx is the part of Tx that parks. A mark's lock comes before the lock of its order, as in every
 // consumer's transaction.
-type MarkTx interface {
-	// LockMark locks a consumer's mark, and makes one that has applied nothing when there is none.
+type CheckpointTx interface {
+	// LockCheckpoint locks a consumer's mark, and makes one that has applied nothing when there is none.
 	// fault.Absent() when the tenant has no such order.
-	LockMark(ctx context.Context, consumer string, o order.ID) (Mark, error)
-	// PutMark queues the mark.
-	PutMark(m Mark)
+	LockCheckpoint(ctx context.Context, consumer string, o order.ID) (Checkpoint, error)
+	// PutCheckpoint queues the mark.
+	PutCheckpoint(cp Checkpoint)
 }
 
-// MarkStore is the part of Store that tells what is parked.
-type MarkStore interface {
+// CheckpointStore is the part of Store that tells what is parked.
+type CheckpointStore interface {
 	// ParkedCounts counts a tenant's parked and held events by consumer, in the order of their names;
 	// consumers without any are left out.
 	ParkedCounts(ctx context.Context, t tenant.ID) ([]ParkedCount, error)
@@ -81,7 +81,7 @@ type MarkStore interface {
 type ParkedCount struct {
 	Consumer string
 	Parked   int // orders, each behind one event
-	Held     int // later events of them
+	Blocked  int // later events of them
 }
 
 // ParkedEvent is the event behind a dead letter of the source event.
@@ -97,8 +97,8 @@ type ParkedEvent struct {
 
 	// Set when read, and only while it is parked:
 
-	Held    int  // later events of the order that wait behind it
-	Redoing bool // it is being tried again
+	Blocked   int  // later events of the order that wait behind it
+	Redriving bool // it is being tried again
 }
 
 // Poison is an event that a consumer could not apply, after its last retry.
@@ -115,7 +115,7 @@ type Poison struct {
 type Park func(ctx context.Context, p Poison) error
 
 // Listener is a consumer as a process wires it: who may hear an event, and what it does with one.
-type Listener struct {
+type ConsumerHandler struct {
 	Name  string         // in the inbox, on dead letters and in the name of their topic
 	As    event.Consumer // whose row of the routing matrix it hears
 	Apply Effect

@@ -28,20 +28,20 @@ const (
 )
 
 // PostWebhook makes one call of a webhook delivery, and writes down what became of it. It is at least
-// once: a process that dies between the two leaves the unit as it was, and the same message goes again.
-func (a *App) PostWebhook(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (wait time.Duration, err error) {
-	job, err := a.PostingJobs.PostingJob(ctx, t, unit)
+// once: a process that dies between the two leaves the task as it was, and the same message goes again.
+func (a *App) PostWebhook(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
+	job, err := a.WebhookDeliveryJobs.WebhookDeliveryJob(ctx, t, taskID)
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindNotFound {
 		return -1, nil
 	}
 	if err != nil {
 		return 0, err
 	}
-	u, e := job.Unit, job.Endpoint
-	if !u.Live() || u.NextAt.IsZero() || !callable(e, u) {
+	task, e := job.Task, job.WebhookEndpoint
+	if !task.Live() || task.NextAt.IsZero() || !callable(e, task) {
 		return -1, nil
 	}
-	if wait := laterOf(u.NextAt, e.RestingUntil).Sub(a.Clock.Now()); wait > 0 {
+	if wait := laterOf(task.NextAt, e.RestingUntil).Sub(a.Clock.Now()); wait > 0 {
 		return wait, nil
 	}
 	if !a.calls.TryAcquire(e.ID, callsAtOnce) {
@@ -52,17 +52,17 @@ func (a *App) PostWebhook(ctx context.Context, t tenant.ID, unit fulfil.UnitID) 
 	if err != nil {
 		return 0, err
 	}
-	answer := a.Poster.Post(ctx, post)
+	answer := a.WebhookSender.Post(ctx, post)
 	if ctx.Err() != nil {
 		return 0, ctx.Err() // not written down: whoever comes next posts it again
 	}
-	call := PostingCall{At: post.At, Status: answer.Status, Result: answer.Result, Took: a.Clock.Now().Sub(post.At), Excerpt: answer.Excerpt}
-	return -1, a.recordPosting(ctx, t, job, call, answer.After)
+	call := WebhookDeliveryCall{At: post.At, Status: answer.Status, Result: answer.Result, Took: a.Clock.Now().Sub(post.At), Excerpt: answer.Excerpt}
+	return -1, a.recordWebhookDelivery(ctx, t, job, call, answer.After)
 }
 
-// callable tells whether a unit's endpoint may be called at all.
-func callable(e Endpoint, u fulfil.Unit) bool {
-	return e.DeletedAt.IsZero() && (e.State == EndpointActive || e.State == EndpointFailing && u.Detail == replayed)
+// callable reports whether a task's endpoint may be called at all.
+func callable(e WebhookEndpoint, task fulfil.Task) bool {
+	return e.DeletedAt.IsZero() && (e.State == WebhookEndpointActive || e.State == WebhookEndpointFailing && task.Detail == replayed)
 }
 
 // message is a webhook's body, as Standard Webhooks proposes it. Its bytes are the same at every call.
@@ -72,62 +72,62 @@ type message struct {
 	Data      json.RawMessage `json:"data"`      // as it stands on the topic
 }
 
-func (a *App) compose(t tenant.ID, job PostingJob) (Post, error) {
-	body, err := json.Marshal(message{Type: job.Posting.Type, Timestamp: job.At.UTC(), Data: job.Data})
+func (a *App) compose(t tenant.ID, job WebhookDeliveryJob) (Post, error) {
+	body, err := json.Marshal(message{Type: job.WebhookDelivery.Type, Timestamp: job.At.UTC(), Data: job.Data})
 	if err != nil {
-		return Post{}, fmt.Errorf("compose webhook delivery %s: %w", job.Posting.ID, err)
+		return Post{}, fmt.Errorf("compose webhook delivery %s: %w", job.WebhookDelivery.ID, err)
 	}
 	if a.Secrets == nil || len(job.Secrets) == 0 {
-		return Post{}, fmt.Errorf("webhook delivery %s: no secret to sign with", job.Posting.ID)
+		return Post{}, fmt.Errorf("webhook delivery %s: no secret to sign with", job.WebhookDelivery.ID)
 	}
-	p := Post{URL: job.Endpoint.URL, ID: job.Posting.Event.String(), At: a.Clock.Now(), Body: body}
+	p := Post{URL: job.WebhookEndpoint.URL, ID: job.WebhookDelivery.Event.String(), At: a.Clock.Now(), Body: body}
 	for _, s := range job.Secrets {
-		secret, err := a.Secrets.OpenSecret(t, job.Endpoint.ID, s)
+		secret, err := a.Secrets.OpenSecret(t, job.WebhookEndpoint.ID, s)
 		if err != nil {
-			return Post{}, fmt.Errorf("open the secret of endpoint %s: %w", job.Endpoint.ID, err)
+			return Post{}, fmt.Errorf("open the secret of endpoint %s: %w", job.WebhookEndpoint.ID, err)
 		}
 		p.Secrets = append(p.Secrets, secret)
 	}
 	return p, nil
 }
 
-// recordPosting writes a call down under the endpoint's lock, unless the unit has moved on since it was
+// recordWebhookDelivery writes a call down under the endpoint's lock, unless the task has moved on since it was
 // read: then somebody else's call counts.
-func (a *App) recordPosting(ctx context.Context, t tenant.ID, job PostingJob, call PostingCall, after time.Duration) error {
-	var was, is Endpoint
+func (a *App) recordWebhookDelivery(ctx context.Context, t tenant.ID, job WebhookDeliveryJob, call WebhookDeliveryCall, after time.Duration) error {
+	var was, is WebhookEndpoint
 	err := a.Store.InTenant(ctx, t, With{}, func(tx Tx) error {
-		f, err := tx.LockEndpoint(ctx, job.Endpoint.ID, job.Posting.ID)
+		f, err := tx.LockWebhookEndpoint(ctx, job.WebhookEndpoint.ID, job.WebhookDelivery.ID)
 		if absent := fault.Of(err); absent != nil && absent.Kind == fault.KindNotFound {
 			return nil // deleted meanwhile
 		}
 		if err != nil {
 			return err
 		}
-		if f.Unit.Epoch != job.Unit.Epoch || f.Unit.State == fulfil.Closed {
+		if f.Task.Epoch != job.Task.Epoch || f.Task.State == fulfil.Closed {
 			return ErrFenced
 		}
-		e, p, u := f.Endpoint, f.Posting, f.Unit
-		u.Speed = a.Clock.Speed()
-		m := fulfil.Post(u, fulfil.Result{Class: classOfPost(call.Result), At: a.Clock.Now(), After: after})
-		if call.Result == PostGone || e.State == EndpointFailing && u.Detail == replayed && !m.Done {
-			m.Unit.State = fulfil.Closed // for good, or the one call of a replay
+		e, delivery, task := f.WebhookEndpoint, f.WebhookDelivery, f.Task
+		task.Speed = a.Clock.Speed()
+		m := fulfil.Post(task, fulfil.Result{Class: classOfPost(call.Result), At: a.Clock.Now(), After: after})
+		if call.Result == PostGone || e.State == WebhookEndpointFailing && task.Detail == replayed && !m.Done {
+			m.Task.State = fulfil.Closed // for good, or the one call of a replay
 		}
-		p.Calls++
-		call.N = p.Calls
-		p.LastStatus, p.LastResult = call.Status, call.Result
-		p.State, p.NextAt, p.DoneAt = PostingPending, m.Unit.NextAt, time.Time{}
+		delivery.Calls++
+		call.N = delivery.Calls
+		delivery.LastStatus, delivery.LastResult = call.Status, call.Result
+		delivery.State, delivery.NextAt, delivery.DoneAt = WebhookDeliveryPending, m.Task.NextAt, time.Time{}
 		switch {
 		case m.Done:
-			p.State, p.NextAt, p.DoneAt = PostingDelivered, time.Time{}, tx.Now()
-		case m.Unit.State == fulfil.Closed:
-			p.State, p.NextAt, p.DoneAt = PostingFailed, time.Time{}, tx.Now()
+			delivery.State, delivery.NextAt, delivery.DoneAt = WebhookDeliveryDelivered, time.Time{}, tx.Now()
+		case m.Task.State == fulfil.Closed:
+			delivery.State, delivery.NextAt, delivery.DoneAt = WebhookDeliveryFailed, time.Time{}, tx.Now()
 		}
-		if m.Unit.Detail = ""; e.State != EndpointActive && m.Unit.Live() {
-			m.Unit.State, m.Unit.NextAt = fulfil.Stuck, time.Time{} // stopped meanwhile: it waits with the others
+		if m.Task.Detail = ""; e.State != WebhookEndpointActive && m.Task.Live() {
+			m.Task.State, m.Task.NextAt = fulfil.Stuck, time.Time{} // stopped meanwhile: it waits with the others
 		}
-		tx.SavePosting(p, m.Unit, &call)
-		was, is = e, a.moveEndpoint(tx, e, call.Result, m)
-		if is.State == EndpointFailing && was.State != EndpointFailing {
+		tx.SaveWebhookDelivery(delivery, m.Task, &call)
+		was, is = e, a.moveWebhookEndpoint(tx, e, call.Result, m)
+		if is.State == WebhookEndpointFailing && was.State != WebhookEndpointFailing {
 			tx.NoteFailing(is, call)
 		}
 		return nil
@@ -152,39 +152,39 @@ func classOfPost(r PostResult) fault.Class {
 	}
 }
 
-// moveEndpoint is what a call means for all that goes to the same endpoint: it queues what changes, and
+// moveWebhookEndpoint is what a call means for all that goes to the same endpoint: it queues what changes, and
 // answers the endpoint as it is then.
-func (a *App) moveEndpoint(tx Tx, e Endpoint, r PostResult, m fulfil.Move) Endpoint {
+func (a *App) moveWebhookEndpoint(tx Tx, e WebhookEndpoint, r PostResult, m fulfil.Move) WebhookEndpoint {
 	was := e
 	switch {
-	case e.State == EndpointDisabled:
-	case m.Done && e.State == EndpointFailing:
-		e = e.moved(EndpointActive, "", tx.Now())
-		tx.ReleasePostings(e.ID)
+	case e.State == WebhookEndpointDisabled:
+	case m.Done && e.State == WebhookEndpointFailing:
+		e = e.moved(WebhookEndpointActive, "", tx.Now())
+		tx.ReleaseWebhookDeliveries(e.ID)
 	case m.Done:
 		if !e.RestingUntil.IsZero() {
-			tx.ReleasePostings(e.ID)
+			tx.ReleaseWebhookDeliveries(e.ID)
 		}
 		e.Failures, e.RestingUntil = 0, time.Time{}
 	case r == PostGone:
-		e = e.moved(EndpointDisabled, EndpointGone, tx.Now())
-		tx.HoldPostings(e.ID)
-	case e.State == EndpointFailing:
+		e = e.moved(WebhookEndpointDisabled, WebhookEndpointGone, tx.Now())
+		tx.HoldWebhookDeliveries(e.ID)
+	case e.State == WebhookEndpointFailing:
 	case m.Dead:
-		e = e.moved(EndpointFailing, EndpointExhausted, tx.Now())
-		tx.HoldPostings(e.ID)
+		e = e.moved(WebhookEndpointFailing, WebhookEndpointExhausted, tx.Now())
+		tx.HoldWebhookDeliveries(e.ID)
 	default:
 		if e.Failures++; e.Failures >= restAfter {
 			rest := min(restFirst<<min(e.Failures-restAfter, 8), restLongest)
 			e.RestingUntil = tx.Now().Add(a.wait(rest))
-			tx.RestPostings(e.ID, e.RestingUntil)
+			tx.RestWebhookDeliveries(e.ID, e.RestingUntil)
 		}
 	}
 	if e.State != was.State {
 		e.Version, e.UpdatedAt = e.Version+1, tx.Now()
 	}
 	if e.State != was.State || e.Failures != was.Failures || !e.RestingUntil.Equal(was.RestingUntil) {
-		tx.MoveEndpoint(e)
+		tx.MoveWebhookEndpoint(e)
 	}
 	return e
 }

@@ -4,16 +4,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func TestAPaidOrderIsBuiltDeliveredAndFulfilled(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	o := w.PaidOrder(world.VPS(), world.Database())
-	w.Settle(o)
+	w := harness.New(t)
+	o := w.PaidOrder(harness.VPS(), harness.Database())
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered; database delivered")
 	w.WantLive("vps", 2)      // port, server
 	w.WantLive("database", 2) // volume, instance
@@ -23,7 +23,7 @@ func TestAPaidOrderIsBuiltDeliveredAndFulfilled(t *testing.T) {
 	}
 }
 
-func deliveries(w *world.World) []string {
+func deliveries(w *harness.Harness) []string {
 	var subjects []string
 	for _, m := range w.Inbox.Messages() {
 		if strings.HasPrefix(m.Subject, "Your service is ready: ") {
@@ -35,10 +35,10 @@ func deliveries(w *world.World) []string {
 
 func TestAnItemThatCannotBeBuiltIsRefundedAndTheOthersStay(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "refused"})
-	o := w.PaidOrder(world.VPS(), world.Database())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS(), harness.Database())
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 accepted")
 	w.WantCalls(o, "database", sim.OpCreate, 6)
 	w.WantLive("database", 0)
@@ -47,10 +47,10 @@ func TestAnItemThatCannotBeBuiltIsRefundedAndTheOthersStay(t *testing.T) {
 
 func TestAHardRefusalIsCalledOnceAndRolledBack(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 	w.WantLive("", 0)
 	calls := 0
@@ -66,34 +66,34 @@ func TestAHardRefusalIsCalledOnceAndRolledBack(t *testing.T) {
 
 func TestALostAnswerLeavesOneResource(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "lost_reply", Times: 1})
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	w.WantLive("vps", 2)
 }
 
 func TestACleanUpThatFailsIsStuckAndTheRefundGoesOnAndARedriveEndsIt(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
 	w.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: "refused"})
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
 	w.WantLive("vps", 1)
 	w.Sim.ClearFaults()
-	letters, err := w.Verbs.API.DeadLetters(t.Context(), w.As(tenant.Operator), openLetters(o))
+	letters, err := w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), openDeadLetters(o))
 	if err != nil {
 		t.Fatalf("DeadLetters: %v", err)
 	}
 	redriven := 0
 	for _, l := range letters.Data {
-		if l.Code != "undo-exhausted" {
+		if l.Code != "compensation-exhausted" {
 			continue
 		}
-		if _, err := w.Verbs.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "the cloud is back"); err != nil {
+		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "the cloud is back"); err != nil {
 			t.Fatalf("RedriveDeadLetter: %v", err)
 		}
 		redriven++
@@ -101,10 +101,10 @@ func TestACleanUpThatFailsIsStuckAndTheRefundGoesOnAndARedriveEndsIt(t *testing.
 	if redriven != 1 {
 		t.Fatalf("%d dead letters of the clean-up, want 1 of %+v", redriven, letters.Data)
 	}
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 	w.WantLive("", 0)
-	if d := w.Get(o); len(d.Letters) != 0 {
-		t.Errorf("dead letters still open: %+v", d.Letters)
+	if agg := w.Get(o); len(agg.DeadLetters) != 0 {
+		t.Errorf("dead letters still open: %+v", agg.DeadLetters)
 	}
 }

@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	// postingsKept is how long a delivery stands in the log, and may be replayed, after it was taken or its
+	// webhookDeliveriesKept is how long a delivery stands in the log, and may be replayed, after it was taken or its
 	// endpoint was deleted. One that failed is kept as long as its endpoint: its replay is promised (ADR 0018).
-	postingsKept = 30 * 24 * time.Hour
+	webhookDeliveriesKept = 30 * 24 * time.Hour
 	// purgeBatch bounds a transaction of the purge.
 	purgeBatch = 1000
 )
@@ -19,7 +19,7 @@ const (
 func (a *App) PurgeWebhooks(ctx context.Context) (int, error) {
 	for purged := 0; ; {
 		now := a.Clock.Now()
-		n, err := a.PostingJobs.PurgeWebhooks(ctx, now, now.Add(-postingsKept), purgeBatch)
+		n, err := a.WebhookDeliveryJobs.PurgeWebhooks(ctx, now, now.Add(-webhookDeliveriesKept), purgeBatch)
 		if purged += n; err != nil || n < purgeBatch {
 			return purged, err
 		}

@@ -11,24 +11,24 @@ import (
 )
 
 // Order reads one order with everything about it.
-func (a *App) Order(ctx context.Context, c Caller, o order.ID) (*Dossier, error) {
+func (a *App) Order(ctx context.Context, c Caller, o order.ID) (*Aggregate, error) {
 	if err := a.may(c.Actor, ReadOrders); err != nil {
 		return nil, err
 	}
-	d, err := a.Store.Order(ctx, c.Tenant, o)
+	agg, err := a.Store.Order(ctx, c.Tenant, o)
 	if err != nil {
 		return nil, err
 	}
-	if !a.sees(c.Actor, d.Order) {
+	if !a.sees(c.Actor, agg.Order) {
 		return nil, fault.Absent()
 	}
-	return d, nil
+	return agg, nil
 }
 
 // Orders lists orders, newest first; a customer sees only their own.
-func (a *App) Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Dossier], error) {
+func (a *App) Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Aggregate], error) {
 	if err := a.may(c.Actor, ReadOrders); err != nil {
-		return Page[*Dossier]{}, err
+		return Page[*Aggregate]{}, err
 	}
 	if c.Kind == tenant.KindMember && c.Role == tenant.Customer {
 		f.Customer = c.Member
@@ -47,7 +47,7 @@ func (a *App) OrderEvents(ctx context.Context, c Caller, o order.ID, after, limi
 	return a.Store.Events(ctx, c.Tenant, o, after, limit)
 }
 
-// Saga reads every unit, part and line of an order's fulfilment.
+// Saga reads every task, part and line of an order's fulfilment.
 func (a *App) Saga(ctx context.Context, c Caller, o order.ID) (SagaRecord, error) {
 	if err := a.may(c.Actor, ReadSaga); err != nil {
 		return SagaRecord{}, err
@@ -56,10 +56,10 @@ func (a *App) Saga(ctx context.Context, c Caller, o order.ID) (SagaRecord, error
 	if err != nil || rec.Order == nil {
 		return rec, err
 	}
-	d := &Dossier{Order: rec.Order, Units: rec.Units}
-	for i := range rec.Units {
-		if u := &rec.Units[i]; u.Kind == fulfil.Provision {
-			u.Parts = a.partsOf(d, u.Item)
+	agg := &Aggregate{Order: rec.Order, Tasks: rec.Tasks}
+	for i := range rec.Tasks {
+		if task := &rec.Tasks[i]; task.Kind == fulfil.Provision {
+			task.Steps = a.stepNames(agg, task.Item)
 		}
 	}
 	return rec, nil

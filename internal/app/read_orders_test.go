@@ -7,16 +7,16 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func TestFiguresAreAtMostFiveMinutesOldAndEachTenantsOwn(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	today := func(c app.Caller) string {
 		t.Helper()
-		s, err := w.Verbs.API.OrderStats(t.Context(), c)
+		s, err := w.UseCases.API.OrderStats(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,17 +26,17 @@ func TestFiguresAreAtMostFiveMinutesOldAndEachTenantsOwn(t *testing.T) {
 		return fmt.Sprint(s.Today)
 	}
 	ours, theirs := w.As(tenant.Operator), app.Caller{Actor: w.Other.Actor(tenant.Operator)}
-	w.PaidOrder(world.VPS())
+	w.PaidOrder(harness.VPS())
 	w.Publish()
 	want(t, "orders", today(ours), "1")
-	w.PaidOrder(world.VPS())
+	w.PaidOrder(harness.VPS())
 	w.Publish()
 	w.Clock.Advance(4 * time.Minute)
 	want(t, "orders of four minutes ago", today(ours), "1")
 	want(t, "the other tenant's", today(theirs), "0")
 	w.Clock.Advance(time.Minute)
 	want(t, "orders after five minutes", today(ours), "2")
-	_, err := w.Verbs.API.OrderStats(t.Context(), w.As(tenant.Customer))
+	_, err := w.UseCases.API.OrderStats(t.Context(), w.As(tenant.Customer))
 	if f := fault.Of(err); f == nil || f.Kind != fault.KindForbidden {
 		t.Errorf("a customer asks for figures that are kept: %v, want forbidden", err)
 	}

@@ -21,7 +21,7 @@ type FindingKind uint8
 
 // The kinds.
 const (
-	Leftover FindingKind = 1 // of an item of ours that keeps nothing there, or of another generation or twin
+	Leftover FindingKind = 1 // of an item of ours that keeps nothing there, or of another generation or duplicate
 	Unknown  FindingKind = 2 // our label, but no item of ours
 	Vanished FindingKind = 3 // a live item's resource is not there any more
 )
@@ -36,7 +36,7 @@ type Finding struct {
 	Ref        string       `json:"ref"`
 	Resource   string       `json:"resource"` // the provider's kind, such as server
 	Item       order.ItemID `json:"item"`
-	Part       string       `json:"part"`
+	Step       string       `json:"step"`
 	Generation int          `json:"generation"`
 	Kind       FindingKind  `json:"-"`
 	Made       time.Time    `json:"made"`
@@ -45,23 +45,23 @@ type Finding struct {
 }
 
 // Booked is what our books say of an item that a provider names, or that should be there.
-type Booked struct {
-	Tenant tenant.ID
-	Order  order.ID
-	Item   order.ItemID
-	State  order.ItemState
-	Unit   fulfil.UnitID // of its provisioning; zero before
-	Live   bool          // its unit is still at work: what is there is its matter
-	Queue  string
-	Parts  []fulfil.Part
+type InventoryItem struct {
+	Tenant    tenant.ID
+	Order     order.ID
+	Item      order.ItemID
+	State     order.ItemState
+	Task      fulfil.TaskID // of its provisioning; zero before
+	Live      bool          // its task is still at work: what is there is its matter
+	Queue     string
+	Resources []fulfil.Resource
 }
 
 // Books are read over all tenants, and keep what was found.
-type Books interface {
+type Inventory interface {
 	// ItemsOf reads the items with these ids, whoever's they are; unknown ids are left out.
-	ItemsOf(ctx context.Context, items []order.ItemID) ([]Booked, error)
+	ItemsOf(ctx context.Context, items []order.ItemID) ([]InventoryItem, error)
 	// Standing reads every item that should have resources now.
-	Standing(ctx context.Context) ([]Booked, error)
+	Standing(ctx context.Context) ([]InventoryItem, error)
 	// Sight notes a finding and returns when it was seen first; Forget marks one as settled.
 	Sight(ctx context.Context, f Finding, now time.Time) (first time.Time, err error)
 	Forget(ctx context.Context, f Finding, now time.Time) error
@@ -76,7 +76,7 @@ const reapTwice = 10 * time.Minute
 // twice is removed; what names no item of ours is reported, and removed when remove is Everything; a
 // vanished resource is an alarm that a person answers. An account that cannot be read keeps no other
 // from being compared; its error comes back with what the others showed.
-func (a *App) Reap(ctx context.Context, books Books, remove Removal) ([]Finding, error) {
+func (a *App) Reap(ctx context.Context, books Inventory, remove Removal) ([]Finding, error) {
 	var all []Finding
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
@@ -100,7 +100,7 @@ const (
 	Everything                // at once, unknown ones too: a person asked
 )
 
-func (a *App) reapOne(ctx context.Context, books Books, name string, p provider.Provider, remove Removal) ([]Finding, error) {
+func (a *App) reapOne(ctx context.Context, books Inventory, name string, p provider.Provider, remove Removal) ([]Finding, error) {
 	now, caps := a.Clock.Now(), p.Capabilities()
 	var owned []provider.Owned
 	var ids []order.ItemID
@@ -117,7 +117,7 @@ func (a *App) reapOne(ctx context.Context, books Books, name string, p provider.
 	if err != nil {
 		return nil, err
 	}
-	byItem := map[string]Booked{}
+	byItem := map[string]InventoryItem{}
 	for _, b := range known {
 		byItem[b.Item.String()] = b
 	}
@@ -129,7 +129,7 @@ func (a *App) reapOne(ctx context.Context, books Books, name string, p provider.
 		if remove == Leftovers && now.Sub(o.CreatedAt) < a.wait(2*caps.CreateTimeout) || ours && (b.Live || b.keeps(o.Ref)) || o.Phase == provider.Deleting {
 			continue
 		}
-		f := Finding{Provider: name, Region: o.Region, Ref: string(o.Ref), Resource: o.Kind, Item: b.Item, Part: o.Key.Part, Generation: o.Key.Generation, Kind: Leftover, Made: o.CreatedAt}
+		f := Finding{Provider: name, Region: o.Region, Ref: string(o.Ref), Resource: o.Kind, Item: b.Item, Step: o.Key.Step, Generation: o.Key.Generation, Kind: Leftover, Made: o.CreatedAt}
 		if !ours {
 			f.Kind = Unknown
 		}
@@ -142,20 +142,20 @@ func (a *App) reapOne(ctx context.Context, books Books, name string, p provider.
 	return append(found, gone...), err
 }
 
-// keeps tells whether a resource is the one the item's journal stands by.
-func (b Booked) keeps(ref provider.Ref) bool {
+// keeps reports whether a resource is the one the item's journal stands by.
+func (b InventoryItem) keeps(ref provider.Ref) bool {
 	if b.State != order.ItemActive && b.State != order.ItemDelivered && b.State != order.ItemStuck {
 		return false
 	}
-	for _, p := range b.Parts {
-		if len(p.Refs) > 0 && p.Refs[0] == string(ref) && p.Phase != fulfil.Gone {
+	for _, res := range b.Resources {
+		if len(res.Refs) > 0 && res.Refs[0] == string(ref) && res.Phase != fulfil.Gone {
 			return true
 		}
 	}
 	return false
 }
 
-func (a *App) handle(ctx context.Context, books Books, p provider.Provider, o provider.Owned, f Finding, remove Removal, now time.Time) (Finding, error) {
+func (a *App) handle(ctx context.Context, books Inventory, p provider.Provider, o provider.Owned, f Finding, remove Removal, now time.Time) (Finding, error) {
 	first, err := books.Sight(ctx, f, now)
 	if err != nil {
 		return f, err
@@ -165,7 +165,7 @@ func (a *App) handle(ctx context.Context, books Books, p provider.Provider, o pr
 	if !due {
 		return f, nil
 	}
-	step := provider.Step{Part: o.Key.Part, Key: o.Key, Spec: provider.Spec{Region: o.Region}}
+	step := provider.Step{Name: o.Key.Step, Key: o.Key, Spec: provider.Spec{Region: o.Region}}
 	if err := p.Delete(ctx, step, o.Ref); err != nil && provider.ClassOf(err) != fault.NotFound {
 		a.Log.WarnContext(ctx, "a leftover could not be removed; the next run tries again", "provider", f.Provider, "ref", f.Ref, "class", provider.ClassOf(err).String())
 		return f, nil
@@ -176,18 +176,18 @@ func (a *App) handle(ctx context.Context, books Books, p provider.Provider, o pr
 }
 
 // vanished finds live items whose resources are not in the inventory: never healed by itself.
-func (a *App) vanished(ctx context.Context, books Books, name string, there map[string]bool, now time.Time) ([]Finding, error) {
+func (a *App) vanished(ctx context.Context, books Inventory, name string, there map[string]bool, now time.Time) ([]Finding, error) {
 	standing, err := books.Standing(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var found []Finding
 	for _, b := range standing {
-		for _, part := range b.Parts {
-			if b.Queue != name || part.Phase != fulfil.PartDone || len(part.Refs) == 0 || there[part.Refs[0]] {
+		for _, res := range b.Resources {
+			if b.Queue != name || res.Phase != fulfil.Ready || len(res.Refs) == 0 || there[res.Refs[0]] {
 				continue
 			}
-			f := Finding{Provider: name, Ref: part.Refs[0], Item: b.Item, Part: part.Part, Generation: part.Generation, Kind: Vanished, Made: part.CalledAt}
+			f := Finding{Provider: name, Ref: res.Refs[0], Item: b.Item, Step: res.Step, Generation: res.Generation, Kind: Vanished, Made: res.CalledAt}
 			if f.FirstSeen, err = books.Sight(ctx, f, now); err != nil {
 				return found, err
 			}

@@ -8,9 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func kinds(found []app.Finding) []string {
@@ -25,9 +25,9 @@ func kinds(found []app.Finding) []string {
 	return got
 }
 
-func reap(t *testing.T, w *world.World, remove app.Removal) []string {
+func reap(t *testing.T, w *harness.Harness, remove app.Removal) []string {
 	t.Helper()
-	found, err := w.Verbs.Worker.Reap(t.Context(), w.DB.Worker(t), remove)
+	found, err := w.UseCases.Worker.Reap(t.Context(), w.DB.Worker(t), remove)
 	if err != nil {
 		t.Fatalf("Reap: %v", err)
 	}
@@ -36,8 +36,8 @@ func reap(t *testing.T, w *world.World, remove app.Removal) []string {
 
 func TestTheReaperFindsNothingWhereTheBooksAreRight(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	w.Settle(w.PaidOrder(world.VPS(), world.Database()))
+	w := harness.New(t)
+	w.Drain(w.PaidOrder(harness.VPS(), harness.Database()))
 	w.Clock.Advance(24 * time.Hour)
 	if got := reap(t, w, app.Leftovers); len(got) != 0 {
 		t.Errorf("findings of a settled world: %v", got)
@@ -47,7 +47,7 @@ func TestTheReaperFindsNothingWhereTheBooksAreRight(t *testing.T) {
 
 func TestAnUnknownResourceUnderOurLabelIsReportedAndRemovedOnlyWhenAPersonAsks(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	item := "01890000-0000-7000-8000-0000000000aa"
 	w.Sim.Plant(sim.Foreign{Kind: "server", Region: "lj-1", Name: "ours", Labels: map[string]string{"pf-inst": "test", "pf-item": item, "pf-part": "server", "pf-gen": "1"}})
 	w.Sim.Plant(sim.Foreign{Kind: "server", Region: "lj-1", Name: "theirs", Labels: map[string]string{"pf-inst": "another", "pf-item": item, "pf-part": "server", "pf-gen": "1"}})
@@ -72,9 +72,9 @@ func TestAnUnknownResourceUnderOurLabelIsReportedAndRemovedOnlyWhenAPersonAsks(t
 
 func TestALateResourceOfACancelledItemIsRemovedAtItsSecondSighting(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	o := w.PaidOrder(world.Storage())
-	w.Settle(o)
+	w := harness.New(t)
+	o := w.PaidOrder(harness.Storage())
+	w.Drain(o)
 	item := w.Item(o, "object_storage").ID.String()
 	w.Sim.Plant(sim.Foreign{Kind: "bucket", Region: "lj-1", Name: "late", Labels: map[string]string{"pf-inst": "test", "pf-item": item, "pf-part": "bucket", "pf-gen": "7"}})
 	w.Clock.Advance(24 * time.Hour)
@@ -96,16 +96,16 @@ func TestALateResourceOfACancelledItemIsRemovedAtItsSecondSighting(t *testing.T)
 
 func TestAVanishedResourceIsAnAlarmAndNothingIsHealedByItself(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "object_storage", Operation: sim.OpCreate, Kind: "vanish", AfterS: 3600})
-	o := w.PaidOrder(world.Storage())
-	w.Settle(o)
+	o := w.PaidOrder(harness.Storage())
+	w.Drain(o)
 	w.Clock.Advance(24 * time.Hour)
-	found, err := w.Verbs.Worker.Reap(t.Context(), w.DB.Worker(t), app.Leftovers)
+	found, err := w.UseCases.Worker.Reap(t.Context(), w.DB.Worker(t), app.Leftovers)
 	if err != nil || len(found) != 1 || found[0].Kind != app.Vanished || found[0].Item != w.Item(o, "object_storage").ID {
 		t.Errorf("Reap = %+v, %v; want one vanished resource of the item", found, err)
 	}
-	if d, err := w.Verbs.API.Order(t.Context(), w.As(tenant.Operator), o); err != nil || d.Order.State.String() != "fulfilled" {
+	if agg, err := w.UseCases.API.Order(t.Context(), w.As(tenant.Operator), o); err != nil || agg.Order.State.String() != "fulfilled" {
 		t.Errorf("the order moved: %v", err)
 	}
 }

@@ -6,22 +6,22 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
-func redeliver(t *testing.T, w *world.World, o order.ID) error {
+func redeliver(t *testing.T, w *harness.Harness, o order.ID) error {
 	t.Helper()
-	_, err := w.Verbs.API.Redeliver(t.Context(), w.As(tenant.Customer), app.Redeliver{Order: o, Item: w.Item(o, "vps").ID})
+	_, err := w.UseCases.API.Redeliver(t.Context(), w.As(tenant.Customer), app.Redeliver{Order: o, Item: w.Item(o, "vps").ID})
 	return err
 }
 
 func TestAnItemIsDeliveredAgainThreeTimesAnHourAndTenTimesADay(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	w := harness.New(t)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	begin := w.Clock.Now()
 	asked := 0
 	for hour := range 4 {
@@ -33,7 +33,7 @@ func TestAnItemIsDeliveredAgainThreeTimesAnHourAndTenTimesADay(t *testing.T) {
 				t.Fatalf("redelivery %d in hour %d: %v", asked+1, hour+1, err)
 			}
 			asked++
-			w.Settle(o)
+			w.Drain(o)
 		}
 		if hour < 3 {
 			f := fault.Of(redeliver(t, w, o))
@@ -51,7 +51,7 @@ func TestAnItemIsDeliveredAgainThreeTimesAnHourAndTenTimesADay(t *testing.T) {
 	if err := redeliver(t, w, o); err != nil {
 		t.Errorf("redelivery the next day: %v", err)
 	}
-	w.Settle(o)
+	w.Drain(o)
 	if n := len(deliveries(w)); n != 12 {
 		t.Errorf("%d deliveries in the inbox, want 1 and 11 again", n)
 	}

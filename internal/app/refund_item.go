@@ -16,39 +16,39 @@ import (
 // RefundItem gives an item's allocation back, exactly and once: its key is (payment, item), so a lost
 // answer is asked again without harm. Accepted is enough for the order to end (D4). A refund that
 // cannot be made is stuck and stands on the fallout desk; the clean-up goes on beside it.
-func (a *App) RefundItem(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (wait time.Duration, err error) {
-	return a.single(ctx, t, unit, a.refund)
+func (a *App) RefundItem(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
+	return a.single(ctx, t, taskID, a.refund)
 }
 
-func (a *App) refund(ctx context.Context, d *Dossier, u *fulfil.Unit) (fulfil.Result, apply) {
-	r := d.Order.RefundUnder(u.Payment, u.Item)
+func (a *App) refund(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, apply) {
+	r := agg.Order.RefundUnder(task.Payment, task.Item)
 	if r == nil || r.State.Accepted() {
 		return fulfil.Result{Class: fault.None, Note: "nothing to refund"}, noEffect
 	}
-	pay := paymentOf(d.Order, r.Payment)
+	pay := paymentOf(agg.Order, r.Payment)
 	if pay == nil {
 		return fulfil.Result{Class: fault.Invalid, Note: "the payment is not there"}, noEffect
 	}
 	p, ok := a.Payments[pay.Provider]
 	if !ok {
-		return fulfil.Result{Class: fault.Parked, After: time.Minute, Note: "payment provider " + pay.Provider + " is not configured here"}, noEffect
+		return fulfil.Result{Class: fault.Suspended, After: time.Minute, Note: "payment provider " + pay.Provider + " is not configured here"}, noEffect
 	}
-	receipt, err := p.Refund(ctx, payment.Refund{Key: r.Payment.String() + "/" + r.Item.String(), Payment: pay.Reference, Amount: r.Cents, Currency: r.Currency, Reason: "order " + d.Order.Number})
+	receipt, err := p.Refund(ctx, payment.Refund{Key: r.Payment.String() + "/" + r.Item.String(), Payment: pay.Reference, Amount: r.Cents, Currency: r.Currency, Reason: "order " + agg.Order.Number})
 	res := paymentResult(err, "refund accepted")
-	return res, func(tx Tx, d *Dossier, u *fulfil.Unit, m fulfil.Move) error {
-		r := d.Order.RefundUnder(u.Payment, u.Item)
+	return res, func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
+		r := agg.Order.RefundUnder(task.Payment, task.Item)
 		if r == nil {
-			return fmt.Errorf("unit %s has no refund", u.ID)
+			return fmt.Errorf("task %s has no refund", task.ID)
 		}
 		switch {
 		case m.Done:
-			d.Order.MoveRefund(r, order.RefundAccepted, receipt.Reference, tx.Now(), "")
+			agg.Order.MoveRefund(r, order.RefundAccepted, receipt.Reference, tx.Now(), "")
 			if receipt.Completed {
-				d.Order.MoveRefund(r, order.RefundCompleted, "", tx.Now(), "")
+				agg.Order.MoveRefund(r, order.RefundCompleted, "", tx.Now(), "")
 			}
 		case m.Dead:
-			d.Order.MoveRefund(r, order.RefundStuck, "", tx.Now(), m.Result.Note)
-			d.addLetter(a.letter(d, *u, m, tx.Now()))
+			agg.Order.MoveRefund(r, order.RefundStuck, "", tx.Now(), m.Result.Note)
+			agg.addDeadLetter(a.deadLetter(agg, *task, m, tx.Now()))
 		}
 		return nil
 	}

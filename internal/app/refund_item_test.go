@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // bank gives money back, once a key, unless it is told to fail first.
@@ -73,10 +73,10 @@ func TestARefundThatFailsIsRetriedUnderItsKeyAndThenStandsOnTheDesk(t *testing.T
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c.bank.back = map[string]int{}
-			w := world.New(t, world.WithPayment(c.bank))
+			w := harness.New(t, harness.WithPayment(c.bank))
 			w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-			o := w.PaidOrder(world.VPS())
-			w.Settle(o)
+			o := w.PaidOrder(harness.VPS())
+			w.Drain(o)
 			if n := len(c.bank.calls); n != c.calls {
 				t.Errorf("the bank was asked %d times, want %d", n, c.calls)
 			}
@@ -93,13 +93,13 @@ func TestARefundThatFailsIsRetriedUnderItsKeyAndThenStandsOnTheDesk(t *testing.T
 				c.bank.left = 0
 				c.bank.mu.Unlock()
 				redriveAll(t, w, o, "refund-failed")
-				w.Settle(o)
+				w.Drain(o)
 			}
 			w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 			if c.bank.total() != 20_10 {
 				t.Errorf("%d cents went back, want 2010, once", c.bank.total())
 			}
-			if left := w.Get(o).Letters; len(left) != 0 {
+			if left := w.Get(o).DeadLetters; len(left) != 0 {
 				t.Errorf("dead letters still open: %+v", left)
 			}
 			w.CheckWorld()
@@ -108,9 +108,9 @@ func TestARefundThatFailsIsRetriedUnderItsKeyAndThenStandsOnTheDesk(t *testing.T
 }
 
 // redriveAll tries again what stands on the desk under a code, and wants there to be one.
-func redriveAll(t *testing.T, w *world.World, o order.ID, code string) {
+func redriveAll(t *testing.T, w *harness.Harness, o order.ID, code string) {
 	t.Helper()
-	letters, err := w.Verbs.API.DeadLetters(t.Context(), w.As(tenant.Operator), openLetters(o))
+	letters, err := w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), openDeadLetters(o))
 	if err != nil {
 		t.Fatalf("DeadLetters: %v", err)
 	}
@@ -119,7 +119,7 @@ func redriveAll(t *testing.T, w *world.World, o order.ID, code string) {
 		if l.Code != code {
 			continue
 		}
-		if _, err := w.Verbs.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "it works again"); err != nil {
+		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "it works again"); err != nil {
 			t.Fatalf("RedriveDeadLetter: %v", err)
 		}
 		n++
@@ -132,23 +132,23 @@ func redriveAll(t *testing.T, w *world.World, o order.ID, code string) {
 func TestAStuckRefundAndAStuckCleanUpDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	b := &bank{fail: &payment.Error{Class: fault.Retryable, Code: "maintenance"}, left: -1, back: map[string]int{}}
-	w := world.New(t, world.WithPayment(b))
+	w := harness.New(t, harness.WithPayment(b))
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 	w.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Protected})
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 stuck")
 	w.CheckWorld()
 	w.Sim.ClearFaults()
-	redriveAll(t, w, o, "undo-exhausted")
-	w.Settle(o)
+	redriveAll(t, w, o, "compensation-exhausted")
+	w.Drain(o)
 	w.WantPicture(o, "provisioning none stuck; vps compensating refund 20.10 stuck")
 	w.WantLive("", 0)
 	b.mu.Lock()
 	b.left = 0
 	b.mu.Unlock()
 	redriveAll(t, w, o, "refund-failed")
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 	w.CheckWorld()
 }

@@ -9,9 +9,9 @@ import (
 // RestoreOrder makes a cancelled, settled order a draft again, with its number and its snapshots
 // (D8). Its items start over under a new generation, so that nothing of its past is adopted, and it
 // needs a new payment.
-func (a *App) RestoreOrder(ctx context.Context, c Caller, in Reasoned) (*Dossier, error) {
-	return a.reasoned(ctx, c, WriteOrders, in, func(_ Tx, d *Dossier) (bool, error) {
-		o := d.Order
+func (a *App) RestoreOrder(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error) {
+	return a.reasoned(ctx, c, WriteOrders, in, func(_ Tx, agg *Aggregate) (bool, error) {
+		o := agg.Order
 		if _, err := order.Next(o, order.Restore); err != nil {
 			return false, err
 		}

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // gaps are the times between the cloud's calls of an operation, by its own log.
-func gaps(w *world.World, operation, part string) []time.Duration {
+func gaps(w *harness.Harness, operation, part string) []time.Duration {
 	var all []time.Duration
 	var last time.Time
 	for _, c := range w.Sim.Calls(operation, "") {
@@ -47,10 +47,10 @@ var fiveWaits = []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Secon
 func TestAFailingCallIsTriedSixTimesWithThePromisedWaitsByTheCloudsOwnLog(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimitedBare, sim.Timeout} {
-		w := world.New(t)
+		w := harness.New(t)
 		w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: kind})
-		o := w.PaidOrder(world.VPS())
-		w.Settle(o)
+		o := w.PaidOrder(harness.VPS())
+		w.Drain(o)
 		w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 		wantGaps(t, gaps(w, sim.OpCreate, "server"), fiveWaits...)
 		w.WantLive("", 0)
@@ -60,11 +60,11 @@ func TestAFailingCallIsTriedSixTimesWithThePromisedWaitsByTheCloudsOwnLog(t *tes
 
 func TestAFailingCleanUpIsTriedSixTimesWithTheSameWaits(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 	w.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
 	wantGaps(t, gaps(w, sim.OpDelete, "port"), fiveWaits...)
 	w.CheckWorld()
@@ -73,19 +73,19 @@ func TestAFailingCleanUpIsTriedSixTimesWithTheSameWaits(t *testing.T) {
 func TestTheWaitsAreTheSameWhenEveryCallIsMadeByAnotherProcess(t *testing.T) {
 	t.Parallel()
 	for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
-		w := world.New(t, world.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
+		w := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
 		w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Refused})
 		w.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
-		o := w.PaidOrder(world.VPS())
+		o := w.PaidOrder(harness.VPS())
 		for _, way := range []struct{ operation, part string }{{sim.OpCreate, "server"}, {sim.OpDelete, "port"}} {
 			for calls := range 6 { // between each two: one process ends after its call, the next starts halfway through the wait
-				w.SettleUntil(o, func(string) bool { return len(gaps(w, way.operation, way.part)) >= calls })
+				w.DrainUntil(o, func(string) bool { return len(gaps(w, way.operation, way.part)) >= calls })
 				w.Restart()
 				w.Clock.Advance(time.Second)
 				w.Restart()
 			}
 		}
-		w.Settle(o)
+		w.Drain(o)
 		w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
 		wantGaps(t, gaps(w, sim.OpCreate, "server"), fiveWaits...)
 		wantGaps(t, gaps(w, sim.OpDelete, "port"), fiveWaits...)
@@ -95,18 +95,18 @@ func TestTheWaitsAreTheSameWhenEveryCallIsMadeByAnotherProcess(t *testing.T) {
 
 func TestACallThatWorksAtTheSixthTryIsASuccess(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpCreate, Kind: sim.Refused, Times: 5})
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 5})
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	w.WantLive("", 2)
 	w.CheckWorld()
 }
 
 // count counts an order's events of a type.
-func count(w *world.World, o order.ID, e order.EventType) int {
+func count(w *harness.Harness, o order.ID, e order.EventType) int {
 	n := 0
 	for _, ev := range w.Events {
 		if ev.Order == o && ev.Type == e {
@@ -118,10 +118,10 @@ func count(w *world.World, o order.ID, e order.EventType) int {
 
 func TestRetryAfterIsKeptAndUsesUpNoRetry(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.RateLimited, AfterS: 7, Times: 12})
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	got := gaps(w, sim.OpCreate, "server")
 	if len(got) != 12 {
@@ -140,10 +140,10 @@ func TestRetryAfterIsKeptAndUsesUpNoRetry(t *testing.T) {
 
 func TestALoginOfOursThatIsRefusedRollsNobodyBack(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Unauthorized, Times: 320}) // beyond the product's deadline
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	if n := count(w, o, order.EvItemRetrying); n != 0 {
 		t.Errorf("%d retries were counted, want none (D6)", n)
@@ -154,10 +154,10 @@ func TestALoginOfOursThatIsRefusedRollsNobodyBack(t *testing.T) {
 func TestAnItemWaitsForRoomAndIsBuiltWhenThereIsSome(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{sim.NoCapacity, sim.NoValidHost} {
-		w := world.New(t)
+		w := harness.New(t)
 		w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: kind, Times: 3})
-		o := w.PaidOrder(world.VPS())
-		w.Settle(o)
+		o := w.PaidOrder(harness.VPS())
+		w.Drain(o)
 		w.WantPicture(o, "fulfilled full settled; vps delivered")
 		if n := count(w, o, order.EvItemWaiting); n != 3 {
 			t.Errorf("%s: %d events order.item-waiting, want 3", kind, n)
@@ -176,15 +176,15 @@ func TestAnItemWaitsForRoomAndIsBuiltWhenThereIsSome(t *testing.T) {
 func TestAnItemWithoutRoomForHalfAnHourIsRolledBack(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{sim.NoCapacity, sim.NoValidHost} {
-		w := world.New(t)
+		w := harness.New(t)
 		w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: kind})
-		o := w.PaidOrder(world.VPS())
+		o := w.PaidOrder(harness.VPS())
 		paidAt := w.Clock.Now()
-		w.SettleUntil(o, func(p string) bool { return strings.Contains(p, "compensating") })
+		w.DrainUntil(o, func(p string) bool { return strings.Contains(p, "compensating") })
 		if waited := w.Clock.Now().Sub(paidAt); waited < 30*time.Minute || waited > 33*time.Minute {
 			t.Errorf("%s: gave up after %s, want about 30 min (D6)", kind, waited)
 		}
-		w.Settle(o)
+		w.Drain(o)
 		w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 		w.WantLive("", 0)
 		w.CheckWorld()
@@ -193,15 +193,15 @@ func TestAnItemWithoutRoomForHalfAnHourIsRolledBack(t *testing.T) {
 
 func TestABuildThatNeverEndsIsRolledBackAtTheProductsDeadline(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Stuck})
-	o := w.PaidOrder(world.VPS())
+	o := w.PaidOrder(harness.VPS())
 	paidAt := w.Clock.Now()
-	w.SettleUntil(o, func(p string) bool { return strings.Contains(p, "compensating") })
+	w.DrainUntil(o, func(p string) bool { return strings.Contains(p, "compensating") })
 	if waited := w.Clock.Now().Sub(paidAt); waited < 10*time.Minute || waited > 10*time.Minute+10*time.Second {
 		t.Errorf("gave up after %s, want 10 min (D6)", waited)
 	}
-	w.Settle(o)
+	w.Drain(o)
 	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 	w.WantLive("", 0)
 	w.CheckWorld()
@@ -209,10 +209,10 @@ func TestABuildThatNeverEndsIsRolledBackAtTheProductsDeadline(t *testing.T) {
 
 func TestABuildThatFailsIsRemovedBeforeItIsTriedAgainUnderANewGeneration(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.FailedBuild, Times: 2})
-	o := w.PaidOrder(world.VPS())
-	w.Settle(o)
+	o := w.PaidOrder(harness.VPS())
+	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
 	w.WantLive("", 2)
 	if g := w.Item(o, "vps").Generation; g != 3 {

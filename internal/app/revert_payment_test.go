@@ -7,27 +7,27 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func TestAPaymentRevertAndTheStartOfProvisioningNeverBothWin(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	reverted, started := 0, 0
 	for range rounds(40, 200) {
-		o := w.PaidOrder(world.Storage())
+		o := w.PaidOrder(harness.Storage())
 		w.Publish()
-		d := w.Get(o)
-		u := d.ValidateUnit()
+		agg := w.Get(o)
+		task := agg.ValidateTask()
 		var wg sync.WaitGroup
 		var revert error
 		wg.Go(func() {
-			_, revert = w.Verbs.API.RevertPayment(t.Context(), w.As(tenant.Operator), reasoned(o, "wrong payer"))
+			_, revert = w.UseCases.API.RevertPayment(t.Context(), w.As(tenant.Operator), reasoned(o, "wrong payer"))
 		})
 		wg.Go(func() {
-			if _, err := w.Verbs.Worker.ValidateOrder(t.Context(), u.Tenant, u.ID); err != nil && !fencedOrRefused(err) {
+			if _, err := w.UseCases.Worker.ValidateOrder(t.Context(), task.Tenant, task.ID); err != nil && !fencedOrRefused(err) {
 				t.Errorf("ValidateOrder: %v", err)
 			}
 		})
@@ -47,7 +47,7 @@ func TestAPaymentRevertAndTheStartOfProvisioningNeverBothWin(t *testing.T) {
 		mustCancel(t, w, o)
 	}
 	t.Logf("%d reverted, %d started", reverted, started)
-	w.Settle()
+	w.Drain()
 	w.WantLive("", 0)
 	w.CheckWorld()
 }

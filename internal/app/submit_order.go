@@ -21,13 +21,13 @@ type SubmitOrder struct {
 
 // SubmitOrder refuses an empty cart, a total the customer did not see, quotes that are too old, a
 // payment method that is not offered, and configurations the catalogue no longer takes (D13).
-func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Dossier, error) {
+func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Aggregate, error) {
 	cat, err := a.Catalog(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{}, func(tx Tx, d *Dossier) (bool, error) {
-		o := d.Order
+	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{}, func(tx Tx, agg *Aggregate) (bool, error) {
+		o := agg.Order
 		if _, err := order.Next(o, order.Submit); err != nil {
 			return false, err
 		}
@@ -36,7 +36,7 @@ func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Dossi
 		}
 		method := in.PaymentMethod
 		if method == "" {
-			method = d.Settings.PaymentMethod
+			method = agg.Settings.PaymentMethod
 		}
 		if _, ok := a.Payments[method]; !ok {
 			return false, fault.Violated([]fault.Violation{{Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.", Allowed: a.methods()}})
@@ -44,7 +44,7 @@ func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Dossi
 		if err := expectTotal(o, in.ExpectedTotal); err != nil {
 			return false, err
 		}
-		if err := fresh(o, d.Settings, tx.Now()); err != nil {
+		if err := fresh(o, agg.Settings, tx.Now()); err != nil {
 			return false, err
 		}
 		inputs := make([]ItemInput, len(o.Items))
@@ -53,11 +53,11 @@ func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Dossi
 			inputs[i] = inputOf(it)
 			faults = append(faults, cat.Check(inputs[i].selection(), "/items/"+itoa(i))...)
 		}
-		if faults = append(faults, cycleFaults(inputs, d.Settings)...); len(faults) > 0 {
+		if faults = append(faults, cycleFaults(inputs, agg.Settings)...); len(faults) > 0 {
 			return false, fault.Violated(faults)
 		}
 		o.Method = method
-		expires := tx.Now().AddDate(0, 0, d.Settings.PaymentDueDays)
+		expires := tx.Now().AddDate(0, 0, agg.Settings.PaymentDueDays)
 		o.ExpiresAt = &expires
 		_, err := o.Fire(order.Submit, "")
 		return true, err
@@ -104,7 +104,7 @@ func expectTotal(o *order.Order, want *event.Amount) error {
 	return e
 }
 
-// expired tells whether an item's quote is older than the tenant lets it be.
+// expired reports whether an item's quote is older than the tenant lets it be.
 func expired(it order.Item, s Settings, now time.Time) bool {
 	at, err := time.Parse(time.RFC3339, it.Snapshot.QuotedAt)
 	return err != nil || now.After(at.AddDate(0, 0, s.QuoteValidDays))

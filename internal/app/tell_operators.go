@@ -20,8 +20,8 @@ const (
 )
 
 // incident notes something for the operators, with whatever else the transaction writes.
-func (d *Dossier) incident(c notice.Cause, subject [16]byte, at time.Time) {
-	d.Added.Incidents = append(d.Added.Incidents, Incident{Cause: c, Subject: subject, At: at})
+func (agg *Aggregate) incident(c notice.Cause, subject [16]byte, at time.Time) {
+	agg.Added.Incidents = append(agg.Added.Incidents, Incident{Cause: c, Subject: subject, At: at})
 }
 
 // NoteOverdue notes orders that have waited long for their payment. Twice, or by two workers, it does no
@@ -71,13 +71,13 @@ func (a *App) tell(ctx context.Context, r NoticeRef) (bool, error) {
 
 // deskOf says where a cause is worked on.
 var deskOf = map[notice.Cause]string{
-	notice.ItemStuck: "/desk/letters", notice.RefundFailed: "/desk/letters", notice.NewLetter: "/desk/letters", notice.PaymentOverdue: "/desk/payments", notice.BooksDiffer: "/desk",
+	notice.ItemStuck: "/desk/dead-letters", notice.RefundFailed: "/desk/dead-letters", notice.NewDeadLetter: "/desk/dead-letters", notice.PaymentOverdue: "/desk/payments", notice.BooksDiffer: "/desk",
 	notice.WebhookFailing: "/settings/webhooks",
 }
 
 // failingWebhooks are the webhooks of a notice as it names them: by the host, because the rest of an address
 // may hold what only its owner is to know.
-func failingWebhooks(all []FailingEndpoint) []notice.Webhook {
+func failingWebhooks(all []FailingWebhookEndpoint) []notice.Webhook {
 	var told []notice.Webhook
 	for _, e := range all {
 		w := notice.Webhook{ID: e.ID.String(), Since: e.Since, Status: e.LastStatus, Silent: silence(e.LastResult)}

@@ -15,16 +15,16 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // wantFailingTold lets a worker tell, and compares what the tenant's admin has got by then. Webhooks are the
 // admins' alone: no mail of it goes to anybody else, of this tenant or the other.
 func (h *hooks) wantFailingTold(subjects ...string) {
 	h.t.Helper()
-	if _, err := h.Verbs.Worker.TellOperators(h.t.Context()); err != nil {
+	if _, err := h.UseCases.Worker.TellOperators(h.t.Context()); err != nil {
 		h.t.Fatalf("TellOperators: %v", err)
 	}
 	var told []string
@@ -48,12 +48,12 @@ func TestAdminsAreToldOnceThatAWebhookIsFailing(t *testing.T) {
 	issued := h.add("/hook?token=not-for-mails", order.EvCreated)
 	e := issued.ID
 	for range 3 {
-		h.Draft("per_item", world.VPS())
+		h.Draft("per_item", harness.VPS())
 	}
-	h.Settle()
-	since := h.endpoint(e).Since
+	h.Drain()
+	since := h.webhookEndpoint(e).Since
 	h.wantFailingTold("alpha: 1 webhook is failing")
-	told := text(t, h.World, "alpha: 1 webhook")
+	told := text(t, h.Harness, "alpha: 1 webhook")
 	for _, line := range []string{
 		" " + strings.TrimPrefix(h.server.URL, "https://") + " Failing", "Last answer: HTTP 503", "Failing since " + since.Format("2 January 2006, 15:04") + " (UTC)",
 		"/v1/webhooks/" + e.String(), "https://portal.example/settings/webhooks/" + e.String(), `"enabled": true`,
@@ -72,19 +72,19 @@ func TestAdminsAreToldOnceThatAWebhookIsFailing(t *testing.T) {
 		}
 	}
 
-	failed := app.PostingFailed
-	page, err := h.Verbs.API.Postings(t.Context(), h.admin(), e, app.PostingFilter{State: &failed, Limit: 1})
+	failed := app.WebhookDeliveryFailed
+	page, err := h.UseCases.API.WebhookDeliveries(t.Context(), h.admin(), e, app.WebhookDeliveryFilter{State: &failed, Limit: 1})
 	if err != nil || len(page.Data) != 1 {
 		t.Fatalf("failed deliveries: %+v, %v", page.Data, err)
 	}
 	h.replay(e, page.Data[0].ID) // in vain: it was failing, and still is
-	h.Draft("per_item", world.VPS())
-	h.Settle()
+	h.Draft("per_item", harness.VPS())
+	h.Drain()
 	h.Clock.Advance(24 * time.Hour)
 	h.wantFailingTold("alpha: 1 webhook is failing")
 
 	h.enable(e, true)
-	h.Settle()
+	h.Drain()
 	h.wantFailingTold("alpha: 1 webhook is failing", "alpha: 1 webhook is failing")
 	h.CheckWorld()
 }
@@ -95,10 +95,10 @@ func TestSeveralFailingWebhooksAreToldInOneMail(t *testing.T) {
 	h.SetSettings(func(s *app.Settings) { s.Language = "de" })
 	h.says(500)
 	one, other := h.add("/one", order.EvCreated).ID, h.add("/other", order.EvCreated).ID
-	h.Draft("per_item", world.VPS())
-	h.Settle()
+	h.Draft("per_item", harness.VPS())
+	h.Drain()
 	h.wantFailingTold("alpha: 2 Webhooks sind gestört")
-	told := text(t, h.World, "alpha: 2 Webhooks")
+	told := text(t, h.Harness, "alpha: 2 Webhooks")
 	if !strings.Contains(told, one.String()) || !strings.Contains(told, other.String()) || !strings.Contains(told, "https://portal.example/settings/webhooks Höchstens") {
 		t.Errorf("the mail does not name both:\n%s", told)
 	}
@@ -110,7 +110,7 @@ func TestAWebhookThatAnswersGoneIsNotToldAsFailing(t *testing.T) {
 	h := newHooks(t)
 	h.says(410)
 	h.add("/hook", order.EvCreated)
-	h.Settle(h.Draft("per_item", world.VPS()).Order.ID)
+	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
 	h.wantFailingTold()
 }
 
@@ -132,18 +132,18 @@ func TestAFailingWebhookIsToldOnceWhereverItsWorkerDies(t *testing.T) {
 	t.Parallel()
 	for name, arm := range map[string]func(h *hooks){
 		"after the call, before it is written down": func(h *hooks) {
-			h.Verbs.Worker.Poster = poster{h.Verbs.Worker.Poster, func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
+			h.UseCases.Worker.WebhookSender = webhookSender{h.UseCases.Worker.WebhookSender, func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
 				answer := post()
 				if len(h.heard("/hook")) == 10 {
-					panic(world.Crash{})
+					panic(harness.Crash{})
 				}
 				return answer
 			}}
 		},
 		"after it is written down": func(h *hooks) {
-			h.Verbs.Worker.Store = leaves{h.Verbs.Worker.Store, func() {
+			h.UseCases.Worker.Store = leaves{h.UseCases.Worker.Store, func() {
 				if len(h.heard("/hook")) == 10 {
-					panic(world.Crash{})
+					panic(harness.Crash{})
 				}
 			}}
 		},
@@ -153,14 +153,14 @@ func TestAFailingWebhookIsToldOnceWhereverItsWorkerDies(t *testing.T) {
 			h := newHooks(t)
 			h.says(500)
 			e := h.add("/hook", order.EvCreated).ID
-			h.Draft("per_item", world.VPS())
+			h.Draft("per_item", harness.VPS())
 			h.Publish()
 			arm(h)
-			h.Settle()
-			if got := h.endpoint(e); got.State != app.EndpointFailing {
+			h.Drain()
+			if got := h.webhookEndpoint(e); got.State != app.WebhookEndpointFailing {
 				t.Fatalf("the endpoint is %s", got.State)
 			}
-			if wait, err := h.Verbs.Worker.PostWebhook(t.Context(), h.Tenant.ID, fulfil.UnitID(h.only(e).ID)); wait != -1 || err != nil {
+			if wait, err := h.UseCases.Worker.PostWebhook(t.Context(), h.Tenant.ID, fulfil.TaskID(h.only(e).ID)); wait != -1 || err != nil {
 				t.Errorf("its job once more: %s, %v", wait, err)
 			}
 			h.wantFailingTold("alpha: 1 webhook is failing")
@@ -174,21 +174,21 @@ func TestTwoWorkersWithTheSameLastCallTellOnce(t *testing.T) {
 	h := newHooks(t)
 	h.says(500)
 	e := h.add("/hook", order.EvCreated).ID
-	h.Draft("per_item", world.VPS())
+	h.Draft("per_item", harness.VPS())
 	h.Publish()
 	arrived, both := make(chan struct{}, 2), sync.WaitGroup{}
 	both.Add(2)
 	var once sync.Once
-	inner := h.Verbs.Worker.Poster
-	h.Verbs.Worker.Poster = poster{inner, func(ctx context.Context, post func() app.PostAnswer) app.PostAnswer {
+	inner := h.UseCases.Worker.WebhookSender
+	h.UseCases.Worker.WebhookSender = webhookSender{inner, func(ctx context.Context, post func() app.PostAnswer) app.PostAnswer {
 		if len(h.heard("/hook")) < 9 {
 			return post()
 		}
 		once.Do(func() {
-			unit := fulfil.UnitID(h.only(e).ID)
+			taskID := fulfil.TaskID(h.only(e).ID)
 			go func() {
 				defer func() { arrived <- struct{}{} }()
-				if _, err := h.Verbs.Worker.PostWebhook(context.WithoutCancel(ctx), h.Tenant.ID, unit); err != nil && !errors.Is(err, app.ErrFenced) {
+				if _, err := h.UseCases.Worker.PostWebhook(context.WithoutCancel(ctx), h.Tenant.ID, taskID); err != nil && !errors.Is(err, app.ErrFenced) {
 					t.Errorf("the other worker: %v", err)
 				}
 			}()
@@ -198,10 +198,10 @@ func TestTwoWorkersWithTheSameLastCallTellOnce(t *testing.T) {
 		both.Wait() // each has its answer, and neither has written it down
 		return answer
 	}}
-	h.Settle()
+	h.Drain()
 	<-arrived
-	if got, p := h.endpoint(e), h.only(e); got.State != app.EndpointFailing || p.Calls != 10 || len(h.heard("/hook")) != 11 {
-		t.Fatalf("%s after %d calls written down of %d, want failing after 10 of 11", got.State, p.Calls, len(h.heard("/hook")))
+	if got, delivery := h.webhookEndpoint(e), h.only(e); got.State != app.WebhookEndpointFailing || delivery.Calls != 10 || len(h.heard("/hook")) != 11 {
+		t.Fatalf("%s after %d calls written down of %d, want failing after 10 of 11", got.State, delivery.Calls, len(h.heard("/hook")))
 	}
 	h.wantFailingTold("alpha: 1 webhook is failing")
 }
@@ -213,7 +213,7 @@ func TestAWebhookIsNeverFailingWithoutANotice(t *testing.T) {
 	h := newHooks(t)
 	h.says(500)
 	e := h.add("/hook", order.EvCreated).ID
-	h.Draft("per_item", world.VPS())
+	h.Draft("per_item", harness.VPS())
 	h.Publish()
 	for len(h.heard("/hook")) < 9 {
 		if !h.WorkOne() {
@@ -221,20 +221,20 @@ func TestAWebhookIsNeverFailingWithoutANotice(t *testing.T) {
 		}
 	}
 	h.Wait()
-	unit := fulfil.UnitID(h.only(e).ID)
+	taskID := fulfil.TaskID(h.only(e).ID)
 	super := h.DB.Super(t)
 	if _, err := super.Exec(t.Context(), `REVOKE INSERT ON operator_incident FROM platforma_worker`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Verbs.Worker.PostWebhook(t.Context(), h.Tenant.ID, unit); err == nil || h.endpoint(e).State != app.EndpointActive || h.only(e).Calls != 9 {
-		t.Errorf("without its notice: %v, %s, %d calls written down", err, h.endpoint(e).State, h.only(e).Calls)
+	if _, err := h.UseCases.Worker.PostWebhook(t.Context(), h.Tenant.ID, taskID); err == nil || h.webhookEndpoint(e).State != app.WebhookEndpointActive || h.only(e).Calls != 9 {
+		t.Errorf("without its notice: %v, %s, %d calls written down", err, h.webhookEndpoint(e).State, h.only(e).Calls)
 	}
 	h.wantFailingTold()
 	if _, err := super.Exec(t.Context(), `GRANT INSERT ON operator_incident TO platforma_worker`); err != nil {
 		t.Fatal(err)
 	}
-	h.Settle()
-	if got := h.endpoint(e); got.State != app.EndpointFailing {
+	h.Drain()
+	if got := h.webhookEndpoint(e); got.State != app.WebhookEndpointFailing {
 		t.Errorf("the endpoint is %s", got.State)
 	}
 	h.wantFailingTold("alpha: 1 webhook is failing")

@@ -12,7 +12,7 @@ import (
 
 // write runs the transaction of a use case for a caller. With an idempotency key, the answer or the domain
 // fault that the use case ended with commits together with the effect (D22).
-func (a *App) write(ctx context.Context, c Caller, fn func(tx Tx) (*Dossier, error)) (*Dossier, error) {
+func (a *App) write(ctx context.Context, c Caller, fn func(tx Tx) (*Aggregate, error)) (*Aggregate, error) {
 	return write(ctx, a, c, fn)
 }
 
@@ -80,30 +80,30 @@ func (p Precondition) check(current int) error {
 // change reports whether anything moved; a no-op is answered and not saved.
 func (a *App) onOrder(
 	ctx context.Context, c Caller, p Permission, o order.ID, pre Precondition, also Also,
-	change func(tx Tx, d *Dossier) (changed bool, err error),
-) (*Dossier, error) {
+	change func(tx Tx, agg *Aggregate) (changed bool, err error),
+) (*Aggregate, error) {
 	if err := a.may(c.Actor, p); err != nil {
 		return nil, err
 	}
-	return a.write(ctx, c, func(tx Tx) (*Dossier, error) {
-		d, err := tx.LockOrder(ctx, o, also)
+	return a.write(ctx, c, func(tx Tx) (*Aggregate, error) {
+		agg, err := tx.LockOrder(ctx, o, also)
 		if err != nil {
 			return nil, err
 		}
-		if !a.sees(c.Actor, d.Order) {
+		if !a.sees(c.Actor, agg.Order) {
 			return nil, fault.Absent()
 		}
-		if err := c.keyDemanded(d.Settings); err != nil {
+		if err := c.keyDemanded(agg.Settings); err != nil {
 			return nil, err
 		}
-		if err := pre.check(d.Order.Version); err != nil {
+		if err := pre.check(agg.Order.Version); err != nil {
 			return nil, err
 		}
-		changed, err := change(tx, d)
+		changed, err := change(tx, agg)
 		if err != nil || !changed {
-			return d, err
+			return agg, err
 		}
-		return d, a.save(tx, d, c.cause())
+		return agg, a.save(tx, agg, c.cause())
 	})
 }
 
@@ -119,15 +119,15 @@ const maxReason = 500
 
 // reasoned is onOrder for a change that a person explains.
 func (a *App) reasoned(
-	ctx context.Context, c Caller, p Permission, in Reasoned, change func(tx Tx, d *Dossier) (bool, error),
-) (*Dossier, error) {
+	ctx context.Context, c Caller, p Permission, in Reasoned, change func(tx Tx, agg *Aggregate) (bool, error),
+) (*Aggregate, error) {
 	if err := a.may(c.Actor, p); err != nil {
 		return nil, err
 	}
 	if faults := textFaults("/reason", in.Reason, maxReason); len(faults) > 0 {
 		return nil, fault.Violated(faults)
 	}
-	return a.onOrder(ctx, c, p, in.Order, in.Precondition, Also{Parts: true}, change)
+	return a.onOrder(ctx, c, p, in.Order, in.Precondition, Also{Resources: true}, change)
 }
 
 // textFaults checks a short text of a person: length, and nothing invisible.

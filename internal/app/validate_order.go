@@ -13,79 +13,79 @@ import (
 )
 
 // ValidateOrder takes a paid order through validation: it enters validating, asks the providers for
-// their live facts (D13), and either starts provisioning, with a unit per item, or rejects the order
+// their live facts (D13), and either starts provisioning, with a task per item, or rejects the order
 // with every fault and refunds it. Whatever it records was caused by the payment's event (D20). A
 // provider that cannot be asked is a wait, never a rejection.
-func (a *App) ValidateOrder(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (wait time.Duration, err error) {
-	d, u, err := a.load(ctx, t, unit)
-	if err != nil || u == nil || !u.Live() {
+func (a *App) ValidateOrder(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
+	agg, task, err := a.load(ctx, t, taskID)
+	if err != nil || task == nil || !task.Live() {
 		return -1, err
 	}
-	if u.NextAt.IsZero() || d.Order.HeldAt != nil {
+	if task.NextAt.IsZero() || agg.Order.HeldAt != nil {
 		return -1, nil // held: release queues it anew
 	}
-	if wait := u.NextAt.Sub(a.Clock.Now()); wait > 0 {
+	if wait := task.NextAt.Sub(a.Clock.Now()); wait > 0 {
 		return wait, nil
 	}
-	if d.Order.State == order.PaymentConfirmed {
-		begin := *u
-		begin.Epoch, begin.Sent = u.Epoch+1, true
-		from := *u
-		d, err = a.commit(ctx, from, fulfil.Move{Unit: begin, Result: fulfil.Result{At: a.Clock.Now()}}, func(_ Tx, d *Dossier, _ *fulfil.Unit) error {
-			_, err := d.Order.Fire(order.BeginValidation, "")
+	if agg.Order.State == order.PaymentConfirmed {
+		begin := *task
+		begin.Epoch, begin.Sent = task.Epoch+1, true
+		from := *task
+		agg, err = a.commit(ctx, from, fulfil.Move{Task: begin, Result: fulfil.Result{At: a.Clock.Now()}}, func(_ Tx, agg *Aggregate, _ *fulfil.Task) error {
+			_, err := agg.Order.Fire(order.BeginValidation, "")
 			return err
 		})
 		if err != nil {
 			return 0, err
 		}
-		u = d.Unit(unit)
-		u.Speed = a.Clock.Speed()
+		task = agg.Task(taskID)
+		task.Speed = a.Clock.Speed()
 	}
-	faults, r := a.liveFaults(ctx, d)
+	faults, r := a.liveFaults(ctx, agg)
 	r.At = a.Clock.Now()
-	m := fulfil.Once(*u, r)
-	_, err = a.commit(ctx, *u, m, func(tx Tx, d *Dossier, _ *fulfil.Unit) error {
+	m := fulfil.Once(*task, r)
+	_, err = a.commit(ctx, *task, m, func(tx Tx, agg *Aggregate, _ *fulfil.Task) error {
 		if !m.Done {
 			return nil
 		}
 		if len(faults) > 0 {
-			return a.reject(tx, d, faults)
+			return a.reject(tx, agg, faults)
 		}
-		for i := range d.Order.Items {
-			if err := d.Order.MoveItem(&d.Order.Items[i], order.Enqueue, order.ItemFact{}, ""); err != nil {
+		for i := range agg.Order.Items {
+			if err := agg.Order.MoveItem(&agg.Order.Items[i], order.Enqueue, order.ItemFact{}, ""); err != nil {
 				return err
 			}
 		}
-		_, err := d.Order.Fire(order.PassValidation, "")
+		_, err := agg.Order.Fire(order.PassValidation, "")
 		return err
 	})
-	return max(0, m.Unit.NextAt.Sub(a.Clock.Now())), err
+	return max(0, m.Task.NextAt.Sub(a.Clock.Now())), err
 }
 
-func (a *App) reject(tx Tx, d *Dossier, faults []fault.Violation) error {
-	d.Order.Faults = faults
-	if _, err := d.Order.Fire(order.RejectValidation, ""); err != nil {
+func (a *App) reject(tx Tx, agg *Aggregate, faults []fault.Violation) error {
+	agg.Order.Faults = faults
+	if _, err := agg.Order.Fire(order.RejectValidation, ""); err != nil {
 		return err
 	}
-	a.dropWork(d, tx.Now(), "validation found a fault; nothing was built")
+	a.dropWork(agg, tx.Now(), "validation found a fault; nothing was built")
 	return nil
 }
 
 // liveFaults asks every provider concerned; the pointers are those of the order's items.
-func (a *App) liveFaults(ctx context.Context, d *Dossier) ([]fault.Violation, fulfil.Result) {
+func (a *App) liveFaults(ctx context.Context, agg *Aggregate) ([]fault.Violation, fulfil.Result) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var faults []fault.Violation
 	specs := map[string][]provider.Spec{}
-	for i := range d.Order.Items {
-		it, at := &d.Order.Items[i], fmt.Sprintf("/items/%d", i)
+	for i := range agg.Order.Items {
+		it, at := &agg.Order.Items[i], fmt.Sprintf("/items/%d", i)
 		name, ok := a.Placement(it.Snapshot.Product, it.Snapshot.Region)
 		p, known := a.Providers[name]
 		if !ok || !known {
 			faults = append(faults, fault.Violation{Pointer: at + "/region", Code: "not-offered-now", Message: "Nobody builds this product in this region at the moment."})
 			continue
 		}
-		spec := specOf(d.Order, it)
+		spec := specOf(agg.Order, it)
 		found, err := p.Validate(ctx, spec)
 		if err != nil {
 			return nil, unreachable(err)
@@ -108,16 +108,16 @@ func (a *App) liveFaults(ctx context.Context, d *Dossier) ([]fault.Violation, fu
 			})
 		}
 	}
-	inputs := make([]ItemInput, len(d.Order.Items))
-	for i, it := range d.Order.Items {
+	inputs := make([]ItemInput, len(agg.Order.Items))
+	for i, it := range agg.Order.Items {
 		inputs[i] = inputOf(it)
 	}
-	return append(faults, cycleFaults(inputs, d.Settings)...), fulfil.Result{Class: fault.None, Note: "validated"}
+	return append(faults, cycleFaults(inputs, agg.Settings)...), fulfil.Result{Class: fault.None, Note: "validated"}
 }
 
 func unreachable(err error) fulfil.Result {
 	r := failed(err)
-	r.Class, r.After = fault.Parked, max(r.After, 5*time.Second)
+	r.Class, r.After = fault.Suspended, max(r.After, 5*time.Second)
 	r.Note = "a provider could not be asked; asking again"
 	return r
 }

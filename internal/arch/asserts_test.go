@@ -68,7 +68,7 @@ func helpersThatAssert(pkg []file, known []string) []string {
 	return known
 }
 
-// asserts tells whether a body can make a test fail for what it looks at.
+// asserts reports whether a body can make a test fail for what it looks at.
 func asserts(body *ast.BlockStmt, helpers []string) bool {
 	found := false
 	ast.Inspect(body, func(n ast.Node) bool {
@@ -116,7 +116,7 @@ func TestWhatCountsAsAsserting(t *testing.T) {
 		`t.Run("x", func(t *testing.T) { w.Do() })`:    false,
 		`_ = err.Error()`:                              false,
 		`_ = fmt.Errorf("%w", err)`:                    false,
-		`w := world.New(t); w.Do()`:                    false,
+		`w := harness.New(t); w.Do()`:                  false,
 		`_ = cmd.Run()`:                                false,
 		`t.Log("looks good"); t.Skip("not to-day")`:    false,
 		`kit := newKit(t); kit.place("order", "paid")`: false,

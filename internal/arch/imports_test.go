@@ -20,7 +20,7 @@ type row struct {
 // The layers, from the ground up, as docs/ARCHITECTURE.md lists them.
 var (
 	ground    = []string{"id", "tenant", "fault", "money", "brand"}
-	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "witness", "analytics", "notice")
+	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "auditlog", "analytics", "notice")
 	contracts = append(slices.Clone(domain), "provider", "payment")
 	verbs     = append(slices.Clone(contracts), "app")
 	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "cache", "provider/sim", "payment/manual", "payment/demo"}
@@ -62,11 +62,11 @@ var table = map[string]row{
 	"fulfil":  {ours: append(slices.Clone(ground), "order")},
 	"event":   {ours: append(slices.Clone(ground), "order"), libs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 
-	"witness":   {ours: append(slices.Clone(ground), "order", "event")},
+	"auditlog":  {ours: append(slices.Clone(ground), "order", "event")},
 	"analytics": {ours: append(slices.Clone(ground), "order", "event")},
 	"notice":    {ours: ground},
 
-	// The contracts with outside systems, and the verbs.
+	// The contracts with outside systems, and the use cases.
 	"provider": {ours: ground},
 	"payment":  {ours: ground},
 	"app":      {ours: append(slices.Clone(contracts), "keyed"), test: []string{stdHooks}},
@@ -74,8 +74,8 @@ var table = map[string]row{
 	// The rate limiter and the circuit breaker before every call to a provider.
 	"provider/guard": {ours: []string{"fault", "provider"}},
 
-	// What lets a test end a process between a verb and its ports; in no shipped binary.
-	"crashpoint": {ours: verbs},
+	// What lets a test end a process between a use case and its ports; in no shipped binary.
+	"failpoint": {ours: verbs},
 
 	// What every HTTP facade needs, once. It is no adapter: it wraps no outside technology, and facades may use it.
 	"httpkit": {ours: verbs, libs: []string{"github.com/go-json-experiment/json"}},
@@ -118,7 +118,7 @@ var table = map[string]row{
 		libs: []string{"github.com/google/uuid"}, test: []string{stdHooks},
 	},
 	"cmd/platforma": {
-		ours: slices.Concat(wired, checker, []string{"process", "config", "embedded", "crashpoint"}),
+		ours: slices.Concat(wired, checker, []string{"process", "config", "embedded", "failpoint"}),
 		libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
 	},
 
@@ -136,7 +136,7 @@ var table = map[string]row{
 	"provider/sim/simtest":  {kit: true, ours: []string{"provider", "provider/sim"}},
 	"app/apptest":           {kit: true, ours: verbs},
 	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "app/apptest"), libs: []string{chromedp}},
-	"world":                 {kit: true, ours: slices.Concat(wired, checker, []string{"process", "embedded", "crashpoint", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest"}), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
+	"harness":               {kit: true, ours: slices.Concat(wired, checker, []string{"process", "embedded", "failpoint", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest"}), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
 	"arch":                  {ours: []string{"arch/commandline"}},
 }
 
@@ -176,13 +176,13 @@ func ours(path string) (string, bool) {
 	return strings.TrimPrefix(rel, "internal/"), ok
 }
 
-// standard tells whether a path is of the standard library: its first part has no dot.
+// standard reports whether a path is of the standard library: its first part has no dot.
 func standard(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return !strings.Contains(first, ".")
 }
 
-// below tells whether a path lies in one of the modules, or in a module whose path begins with one.
+// below reports whether a path lies in one of the modules, or in a module whose path begins with one.
 func below(path string, modules []string) bool {
 	return slices.ContainsFunc(modules, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") })
 }
@@ -244,11 +244,11 @@ func TestNoAdapterMayImportAnother(t *testing.T) {
 	}
 }
 
-// Other adapters answer no HTTP of the product's own, and the verbs know no status. Besides the facades, what
+// Other adapters answer no HTTP of the product's own, and the use cases know no status. Besides the facades, what
 // wires a process names the limits and makes the server.
 func TestOnlyFacadesAndWhatWiresThemUseHttpkit(t *testing.T) {
 	t.Parallel()
-	users := append(slices.Clone(facades), "process", "cmd/platforma", "world")
+	users := append(slices.Clone(facades), "process", "cmd/platforma", "harness")
 	for name, r := range table {
 		if slices.Contains(r.ours, "httpkit") && !slices.Contains(users, name) {
 			t.Errorf("the row of %s allows httpkit, which is for HTTP facades: %v", name, facades)
@@ -268,7 +268,7 @@ func TestOnlyFacadesAndWhatWiresThemUseHttpkit(t *testing.T) {
 
 func TestTheDomainKnowsNoTechnology(t *testing.T) {
 	t.Parallel()
-	above := slices.Concat(adapters, []string{"app", "httpkit", "embedded", "invariant", "process", "world"})
+	above := slices.Concat(adapters, []string{"app", "httpkit", "embedded", "invariant", "process", "harness"})
 	for _, d := range domain {
 		for _, other := range table[d].ours {
 			if slices.Contains(above, other) {

@@ -78,7 +78,7 @@ func openLibrary(t *testing.T) library {
 	}
 	lib.decisions = defined("docs/decisions.md", decisionHeading, 41)
 	lib.invariants = defined("internal/invariant/check.go", invariantRow, 25)
-	lib.crashes = defined("internal/crashpoint/crashpoint.go", crashConstant, 24)
+	lib.crashes = defined("internal/failpoint/failpoint.go", crashConstant, 24)
 	lib.suite = defined("internal/kafka/main_test.go", suiteLine, 21)
 	return lib
 }
@@ -343,7 +343,7 @@ func (l library) missingMarks(r remark) []string {
 		}
 	}
 	look(invariantMark, l.invariants, "internal/invariant/check.go")
-	look(crashMark, l.crashes, "internal/crashpoint/crashpoint.go")
+	look(crashMark, l.crashes, "internal/failpoint/failpoint.go")
 	if strings.HasSuffix(r.path, ".md") {
 		return missing // documents use other letters as they need
 	}
@@ -409,7 +409,7 @@ func TestAMarkThatNothingDefinesIsFoundInAComment(t *testing.T) {
 	for _, c := range []struct{ path, text, want string }{
 		{"a.go", "I1 holds at CP-D1, as ADR 0004 says; item-E1 speaks S3", ""},
 		{"a.go", "as I9 says", "I9, which internal/invariant/check.go does not define"},
-		{"a.go", "dies at CP-C9", "CP-C9, which internal/crashpoint/crashpoint.go does not define"},
+		{"a.go", "dies at CP-C9", "CP-C9, which internal/failpoint/failpoint.go does not define"},
 		{"a.go", "(P20)", "P20, which this repository does not define"},
 		{"a.go", "T1: a rebuild", "T1, which this repository does not define"},
 		{"internal/kafka/a_test.go", "T1: a rebuild", ""},

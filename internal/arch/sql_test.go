@@ -98,9 +98,9 @@ func TestABareNumberBesideAStateIsSeen(t *testing.T) {
 	for _, c := range []struct{ source, want string }{
 		{"`SELECT id FROM payments p WHERE p.state <> 2`", "state <> 2"},
 		{"`SELECT id FROM order_items i WHERE i.state IN (4, 5)`", "state IN (4, 5"},
-		{"`SELECT id FROM saga_units WHERE kind = ` + k + ` AND state NOT IN (` + open + `, 1)`", "state NOT IN (name, 1"},
-		{"`UPDATE saga_units SET state = 3 WHERE id = $1`", "state = 3"},
-		{"`SELECT id FROM saga_units WHERE phase::int BETWEEN 2 AND 3`", "phase::int BETWEEN 2"},
+		{"`SELECT id FROM saga_tasks WHERE kind = ` + k + ` AND state NOT IN (` + open + `, 1)`", "state NOT IN (name, 1"},
+		{"`UPDATE saga_tasks SET state = 3 WHERE id = $1`", "state = 3"},
+		{"`SELECT id FROM saga_tasks WHERE phase::int BETWEEN 2 AND 3`", "phase::int BETWEEN 2"},
 		{"`SELECT id FROM members WHERE 3 = m.role`", " 3 = m.role"},
 		{"`SELECT id FROM orders WHERE state = ANY ('{1,2}')`", "state = ANY ('{1,2"},
 		{"f(`SELECT 1` + g(`UPDATE refunds SET state = 2`))", "state = 2"},

@@ -230,7 +230,7 @@ func withFractions(findings []finding, fractions [][]string) []finding {
 	return kept
 }
 
-// within tells whether a place is one of a set or lies inside one of it.
+// within reports whether a place is one of a set or lies inside one of it.
 func within(at []string, places map[string]bool) bool {
 	for i := range len(at) + 1 {
 		if places[pointer(at[:i])] {

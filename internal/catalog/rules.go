@@ -64,7 +64,7 @@ func (r ruleBody) lint(fields *node) error {
 	return fmt.Errorf("%q is none of %s, %s, %s", r.Rule, ruleRequired, ruleAtMost, ruleAtLeast)
 }
 
-// broken tells whether a configuration with its defaults filled in breaks the rule, and how. A
+// broken reports whether a configuration with its defaults filled in breaks the rule, and how. A
 // member that is absent or no number is the schema's to report, not the rule's.
 func (r ruleBody) broken(fields *node, configuration any, at string) (fault.Violation, bool) {
 	if r.When != "" {

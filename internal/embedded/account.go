@@ -57,7 +57,7 @@ func (a *account) process() *syscall.SysProcAttr {
 	return attr
 }
 
-// reaches tells whether the account can enter dir. The kernel is asked, by starting a shell there,
+// reaches reports whether the account can enter dir. The kernel is asked, by starting a shell there,
 // because modes alone do not tell of access lists or of user namespaces.
 func (a *account) reaches(dir string) (bool, error) {
 	if a == nil {

@@ -94,7 +94,7 @@ func addLeaf(h header, kind string, body io.Reader, parts *[]part) error {
 	return err
 }
 
-// isText tells whether a part can be shown as it is, which OpenPGP's armour can whatever type it has.
+// isText reports whether a part can be shown as it is, which OpenPGP's armour can whatever type it has.
 func isText(b []byte) bool {
 	if len(b) > maxShownText || !utf8.Valid(b) {
 		return false

@@ -256,7 +256,7 @@ func findOpen(ctx context.Context, addr string, starts, ends kadm.ListedOffsets)
 	return open, committed, nil
 }
 
-// isCommit tells whether a control record ends a transaction with a commit: its key is a version and a
+// isCommit reports whether a control record ends a transaction with a commit: its key is a version and a
 // type, two bytes each, and type 1 is a commit.
 func isCommit(control *kgo.Record) bool {
 	return len(control.Key) >= 4 && binary.BigEndian.Uint16(control.Key[2:]) == 1

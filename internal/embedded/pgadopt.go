@@ -105,7 +105,7 @@ func stopPostmaster(ctx context.Context, pid int, data string) error {
 	return nil
 }
 
-// isPostmaster tells whether a process is alive and the server of this data directory. Pids are
+// isPostmaster reports whether a process is alive and the server of this data directory. Pids are
 // given out anew, so being alive is not enough; a dead child that nobody has waited for does not
 // count as alive.
 func isPostmaster(pid int, data string) bool {

@@ -185,7 +185,7 @@ func ask(ctx context.Context, port int) (answer, error) {
 	return a, nil
 }
 
-// serves tells whether the server that gave the answer works on this data directory.
+// serves reports whether the server that gave the answer works on this data directory.
 func (a answer) serves(data string) bool {
 	one, errA := os.Stat(a.dataDir)
 	two, errB := os.Stat(data)

@@ -301,7 +301,7 @@ func TestTemporaryPostgresLeavesNothingBehindWhenItsProcessIsKilled(t *testing.T
 	until(t, "its files are gone", func() bool { return !exists(dir) })
 }
 
-// isZombie tells whether a process is dead and only its parent has not noticed, as happens where no
+// isZombie reports whether a process is dead and only its parent has not noticed, as happens where no
 // init process looks after orphans.
 func isZombie(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -174,9 +174,9 @@ func examples(t *testing.T) map[event.Type]event.Record {
 	x.refund(2, order.RefundRequested)
 	x.refund(2, order.RefundStuck)
 	x.refund(2, order.RefundAccepted)
-	x.item(2, order.UndoExhausted, 0)
+	x.item(2, order.CompensationExhausted, 0)
 	x.item(2, order.Redrive, 0)
-	x.item(2, order.Undone, 0)
+	x.item(2, order.Compensated, 0)
 	x.refund(2, order.RefundCompleted)
 	x.fact(customer, order.Event{Type: order.EvRedeliveryRequested, Item: &order.ItemFact{Item: x.o.Items[0], From: x.o.Items[0].State, To: x.o.Items[0].State}})
 

@@ -55,7 +55,7 @@ var Routing = map[Type][]Consumer{
 	order.EvRefundFailed:        heard(Notify, Billing), // tells customer and operators
 }
 
-// Hears tells whether an event is routed to a consumer.
+// Hears reports whether an event is routed to a consumer.
 func (c Consumer) Hears(t Type) bool {
 	for _, h := range Routing[t] {
 		if h == c {

@@ -12,7 +12,7 @@ const (
 	Pending                  // accepted and not yet ready: poll
 	RateLimited              // 429 with Retry-After: wait as told
 	Ambiguous                // bytes may have left and no clear answer came: look, never repeat blindly
-	Parked                   // our own login was refused, or the breaker is open: the deadline moves along
+	Suspended                // our own login was refused, or the breaker is open: the deadline moves along
 	Capacity                 // no room now
 	Retryable                // failed for certain, may work later: one of the six calls
 	Invalid                  // can never succeed as asked: hard refusal
@@ -22,7 +22,7 @@ const (
 	NotFound                 // absent: success on delete, Absent on observe
 )
 
-var classNames = [...]string{"none", "pending", "rate-limited", "ambiguous", "parked", "capacity", "retryable", "invalid", "forbidden", "quota", "protected", "not-found"}
+var classNames = [...]string{"none", "pending", "rate-limited", "ambiguous", "suspended", "capacity", "retryable", "invalid", "forbidden", "quota", "protected", "not-found"}
 
 // ParseClass reads what String prints of a class.
 func ParseClass(name string) (Class, bool) {

@@ -13,7 +13,7 @@ var Backoff = [...]time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Seco
 // MaxCalls is how often a step is called in one direction: the first call and a retry after each wait of Backoff.
 const MaxCalls = 1 + len(Backoff)
 
-// CapacityWait is the next wait for capacity of a unit that has waited for so long: 1, 5, then 15 minutes again
+// CapacityWait is the next wait for capacity of a task that has waited for so long: 1, 5, then 15 minutes again
 // and again.
 func CapacityWait(waited time.Duration) time.Duration {
 	switch {
@@ -26,14 +26,14 @@ func CapacityWait(waited time.Duration) time.Duration {
 	}
 }
 
-// Jitter lengthens a wait by 0 to 10 %, never shortens it (D5). It is drawn from unit, step and try,
+// Jitter lengthens a wait by 0 to 10 %, never shortens it (D5). It is drawn from task, step and try,
 // so a replay waits the same.
-func Jitter(u Unit, d time.Duration) time.Duration {
+func Jitter(task Task, d time.Duration) time.Duration {
 	h := fnv.New64a()
-	h.Write(u.ID[:])
+	h.Write(task.ID[:])
 	var b [8]byte
-	binary.BigEndian.PutUint32(b[:4], uint32(u.Step))
-	binary.BigEndian.PutUint32(b[4:], uint32(u.Try))
+	binary.BigEndian.PutUint32(b[:4], uint32(task.Step))
+	binary.BigEndian.PutUint32(b[4:], uint32(task.Try))
 	h.Write(b[:])
 	// 9.5 % leaves room for the way to the provider within the promised 10 %.
 	return d + time.Duration(h.Sum64()%1000)*(d*95/1000)/1000

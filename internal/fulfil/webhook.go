@@ -17,20 +17,20 @@ const longestAsk = 24 * time.Hour
 
 // Post decides what follows from one call of a webhook delivery: done, called again later, or over. A
 // wait that the receiver asked for makes it longer, never shorter, and uses up the call all the same.
-// Between two calls the unit is queued and not open: a tenant's place among the open ones is not held
+// Between two calls the task is queued and not open: a tenant's place among the open ones is not held
 // for hours.
-func Post(u Unit, r Result) Move {
-	n, m := u, Move{Result: r}
-	n.Epoch, n.Sent, n.NextAt = u.Epoch+1, false, r.At
+func Post(task Task, r Result) Move {
+	n, m := task, Move{Result: r}
+	n.Epoch, n.Sent, n.NextAt = task.Epoch+1, false, r.At
 	switch {
 	case r.Class == fault.None:
 		m.Done, n.State = true, Closed
-	case u.Try >= len(WebhookWaits):
+	case task.Try >= len(WebhookWaits):
 		m.Dead, n.State = true, Closed
 	default:
-		wait := u.scaled(Jitter(u, WebhookWaits[u.Try]))
-		n.Try, n.State, n.NextAt = u.Try+1, Queued, r.At.Add(max(wait, min(r.After, longestAsk)))
+		wait := task.scaled(Jitter(task, WebhookWaits[task.Try]))
+		n.Try, n.State, n.NextAt = task.Try+1, Queued, r.At.Add(max(wait, min(r.After, longestAsk)))
 	}
-	m.Unit = n
+	m.Task = n
 	return m
 }

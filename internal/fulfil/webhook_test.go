@@ -14,19 +14,19 @@ func TestAWebhookThatIsNeverTakenIsCalledTenTimesOverThreeDays(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	begin := at
-	u := fulfil.Unit{ID: fulfil.UnitID{1}, Kind: fulfil.Webhook, State: fulfil.Open, NextAt: at, Speed: 1}
+	task := fulfil.Task{ID: fulfil.TaskID{1}, Kind: fulfil.Webhook, State: fulfil.Open, NextAt: at, Speed: 1}
 	want := []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour}
 	for i, wait := range want {
-		m := fulfil.Post(u, fulfil.Result{Class: fault.Retryable, At: at})
-		got := m.Unit.NextAt.Sub(at)
-		if m.Dead || m.Done || m.Unit.State != fulfil.Queued || m.Unit.Try != i+1 || got < wait || got > wait*11/10 {
+		m := fulfil.Post(task, fulfil.Result{Class: fault.Retryable, At: at})
+		got := m.Task.NextAt.Sub(at)
+		if m.Dead || m.Done || m.Task.State != fulfil.Queued || m.Task.Try != i+1 || got < wait || got > wait*11/10 {
 			t.Fatalf("after call %d: %+v, waits %s; want queued and %s, at most a tenth more", i+1, m, got, wait)
 		}
-		u, at = m.Unit, m.Unit.NextAt
-		u.State = fulfil.Open
+		task, at = m.Task, m.Task.NextAt
+		task.State = fulfil.Open
 	}
-	m := fulfil.Post(u, fulfil.Result{Class: fault.Retryable, At: at})
-	if !m.Dead || m.Unit.State != fulfil.Closed {
+	m := fulfil.Post(task, fulfil.Result{Class: fault.Retryable, At: at})
+	if !m.Dead || m.Task.State != fulfil.Closed {
 		t.Errorf("after the tenth call: %+v, want it over", m)
 	}
 	if took := at.Sub(begin); took < 75*time.Hour || took > 84*time.Hour {
@@ -38,8 +38,8 @@ func TestARetryAfterMakesAWebhooksWaitLongerAndNeverShorter(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	wait := func(try int, after time.Duration) time.Duration {
-		u := fulfil.Unit{ID: fulfil.UnitID{1}, Kind: fulfil.Webhook, Try: try, Speed: 1}
-		return fulfil.Post(u, fulfil.Result{Class: fault.RateLimited, At: at, After: after}).Unit.NextAt.Sub(at).Round(time.Minute)
+		task := fulfil.Task{ID: fulfil.TaskID{1}, Kind: fulfil.Webhook, Try: try, Speed: 1}
+		return fulfil.Post(task, fulfil.Result{Class: fault.RateLimited, At: at, After: after}).Task.NextAt.Sub(at).Round(time.Minute)
 	}
 	got := []time.Duration{wait(0, time.Hour), wait(3, time.Second).Truncate(time.Hour), wait(0, 40*24*time.Hour)}
 	if diff := cmp.Diff([]time.Duration{time.Hour, 2 * time.Hour, 24 * time.Hour}, got); diff != "" {
@@ -49,8 +49,8 @@ func TestARetryAfterMakesAWebhooksWaitLongerAndNeverShorter(t *testing.T) {
 
 func TestATakenWebhookIsOver(t *testing.T) {
 	t.Parallel()
-	m := fulfil.Post(fulfil.Unit{Kind: fulfil.Webhook, State: fulfil.Open, Epoch: 4, Try: 2}, fulfil.Result{Class: fault.None})
-	if !m.Done || m.Dead || m.Unit.State != fulfil.Closed || m.Unit.Epoch != 5 {
+	m := fulfil.Post(fulfil.Task{Kind: fulfil.Webhook, State: fulfil.Open, Epoch: 4, Try: 2}, fulfil.Result{Class: fault.None})
+	if !m.Done || m.Dead || m.Task.State != fulfil.Closed || m.Task.Epoch != 5 {
 		t.Errorf("got %+v, want it done, closed, and the fence raised", m)
 	}
 }

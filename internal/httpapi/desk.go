@@ -92,7 +92,7 @@ type consumerView struct {
 	Duplicates int64   `json:"duplicates" doc:"Redelivered, and absorbed."`
 	Retried    int64   `json:"retried"`
 	Parked     int     `json:"parked" doc:"Events of your organisation that stand on the desk now, because they could not be applied."`
-	Held       int     `json:"held" doc:"Later events of the same orders, which wait behind them."`
+	Held       int     `json:"blocked" doc:"Later events of the same orders, which wait behind them."`
 	Refused    int64   `json:"refused" doc:"Records that were not to be believed."`
 	Stopped    int     `json:"stopped_partitions" doc:"Standing still behind an event that cannot be applied; of a consumer that parks nothing."`
 	LagEvents  int64   `json:"lag_events" doc:"Events not yet done with, at most: a publication may count as one more while it is behind. 0 when caught up."`
@@ -116,7 +116,7 @@ func viewRouting(r app.Routing) routingView {
 			i = len(v.Consumers)
 			v.Consumers = append(v.Consumers, consumerView{Name: p.Consumer})
 		}
-		v.Consumers[i].Parked, v.Consumers[i].Held = p.Parked, p.Held
+		v.Consumers[i].Parked, v.Consumers[i].Held = p.Parked, p.Blocked
 	}
 	return v
 }
@@ -138,7 +138,7 @@ type doneInput struct {
 
 func (s *server) deskRoutes() {
 	const tag = "operations"
-	s.letterRoutes()
+	s.deadLetterRoutes()
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/work-items", ID: "list-work-items", Tag: tag, Summary: "Refunds to be moved by hand", Who: "operator, auditor",
 		Description: "Accepted refunds of payments that came by bank transfer.",
@@ -164,6 +164,6 @@ func (s *server) deskRoutes() {
 		func(_ app.Caller, r app.Routing) reply[routingView] { return plain(viewRouting(r)) })
 }
 
-func (s *server) finishWork(ctx context.Context, c app.Caller, in *doneInput) (*app.Dossier, error) {
+func (s *server) finishWork(ctx context.Context, c app.Caller, in *doneInput) (*app.Aggregate, error) {
 	return s.useCases.FinishWorkItem(ctx, c, idIn[order.Refund](in.ID), idIn[order.Order](in.Body.Order), in.Body.Reason)
 }

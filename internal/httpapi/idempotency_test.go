@@ -15,7 +15,7 @@ func TestRepeatedKeyReplaysTheSameBytesAndSaysSo(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	first := k.do("POST", "/v1/orders", `{"external_id":"a"}`, "Idempotency-Key", "k1")
-	k.dossier.Order.Version = 99 // whatever happened since does not matter
+	k.aggregate.Order.Version = 99 // whatever happened since does not matter
 	again := k.do("POST", "/v1/orders", `{"external_id":"a"}`, "Idempotency-Key", `"k1"`)
 	if first.Code != 201 || again.Code != 201 || first.Body.String() != again.Body.String() {
 		t.Errorf("answered %d and %d:\n%s\n%s", first.Code, again.Code, first.Body, again.Body)

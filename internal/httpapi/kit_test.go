@@ -20,20 +20,20 @@ import (
 // kit is an API over the use cases in memory, with one order in them.
 type kit struct {
 	*testing.T
-	fake    *apptest.Fake
-	dossier *app.Dossier // of the order; a test may change it before it asks for the order
-	events  int          // of the order, so far
-	hub     *app.Hub
-	api     *server
-	log     *bytes.Buffer
+	fake      *apptest.Fake
+	aggregate *app.Aggregate // of the order; a test may change it before it asks for the order
+	events    int            // of the order, so far
+	hub       *app.Hub
+	api       *server
+	log       *bytes.Buffer
 }
 
 func newKit(t *testing.T, change ...func(*Config)) *kit {
 	t.Helper()
 	clock := func() time.Time { return now }
-	k := &kit{T: t, fake: apptest.New(clock), dossier: sampleDossier(), hub: app.NewHub(), log: &bytes.Buffer{}}
-	seed(k.fake, k.dossier)
-	prepareAnswers(k.fake, k.dossier)
+	k := &kit{T: t, fake: apptest.New(clock), aggregate: sampleAggregate(), hub: app.NewHub(), log: &bytes.Buffer{}}
+	seed(k.fake, k.aggregate)
+	prepareAnswers(k.fake, k.aggregate)
 	cfg := Config{
 		Now: clock, NewRequestID: func() string { return "01900000-0000-7000-8000-00000000beef" }, Hub: k.hub,
 		Log: slog.New(slog.NewTextHandler(&lockedWriter{w: k.log}, nil)),

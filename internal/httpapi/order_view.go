@@ -91,29 +91,29 @@ type refundView struct {
 }
 
 // showOrder renders an order for its caller; showCreated as a new one.
-func (s *server) showOrder(c app.Caller, d *app.Dossier) reply[orderView] {
-	return reply[orderView]{Body: s.viewOrder(c, d), ETag: httpkit.ETag(d.Order.Version)}
+func (s *server) showOrder(c app.Caller, agg *app.Aggregate) reply[orderView] {
+	return reply[orderView]{Body: s.viewOrder(c, agg), ETag: httpkit.ETag(agg.Order.Version)}
 }
 
-func (s *server) showCreated(c app.Caller, d *app.Dossier) reply[orderView] {
-	r := s.showOrder(c, d)
-	r.Location = "/v1/orders/" + d.Order.ID.String()
+func (s *server) showCreated(c app.Caller, agg *app.Aggregate) reply[orderView] {
+	r := s.showOrder(c, agg)
+	r.Location = "/v1/orders/" + agg.Order.ID.String()
 	return r
 }
 
-func (s *server) viewOrder(c app.Caller, d *app.Dossier) orderView {
-	o := d.Order
+func (s *server) viewOrder(c app.Caller, agg *app.Aggregate) orderView {
+	o := agg.Order
 	v := orderView{
 		ID: o.ID.String(), Number: o.Number, ExternalID: orNull(o.ExternalID), CustomerID: o.Customer.String(),
 		State: o.State.String(), Outcome: o.Outcome.String(), Settlement: o.Settlement.String(), Closing: closingOf(o), Version: o.Version,
 		Policy: o.Policy.String(), PaymentMethod: orNull(o.Method), Totals: totalsOf(o.Totals(), o.Currency), FX: fxOf(o.FX),
-		StartsAt: startsAt(d), HeldAt: stampOr(o.HeldAt), ExpiresAt: stampOr(o.ExpiresAt),
+		StartsAt: startsAt(agg), HeldAt: stampOr(o.HeldAt), ExpiresAt: stampOr(o.ExpiresAt),
 		CreatedAt: stamp(o.CreatedAt), UpdatedAt: stamp(o.UpdatedAt), DeletedAt: stampOr(o.DeletedAt),
 		Items: make([]itemView, len(o.Items)), Payments: make([]paymentView, len(o.Payments)), Refunds: make([]refundView, len(o.Refunds)),
 		Faults: faultsOf(o.Faults), AllowedActions: []string{},
 	}
 	for i := range o.Items {
-		v.Items[i] = viewItem(d, &o.Items[i])
+		v.Items[i] = viewItem(agg, &o.Items[i])
 	}
 	for i, p := range o.Payments {
 		v.Payments[i] = paymentView{
@@ -127,7 +127,7 @@ func (s *server) viewOrder(c app.Caller, d *app.Dossier) orderView {
 			Amount: amountOf(r.Cents, r.Currency), Reference: orNull(r.Reference), AcceptedAt: stampOr(r.AcceptedAt),
 		}
 	}
-	for _, a := range s.useCases.AllowedActions(c, d) {
+	for _, a := range s.useCases.AllowedActions(c, agg) {
 		v.AllowedActions = append(v.AllowedActions, string(a))
 	}
 	return v
@@ -156,49 +156,49 @@ func faultsOf(found []fault.Violation) []httpkit.ProblemFault {
 
 // startsAt is when validation begins while the tenant's safety window delays it (D12). Without a
 // window it begins as soon as the payment is heard of, and there is nothing to announce.
-func startsAt(d *app.Dossier) *time.Time {
-	u := d.ValidateUnit()
-	if u == nil || d.Order.State != order.PaymentConfirmed || d.Order.HeldAt != nil || d.Settings.SafetyWindow == 0 {
+func startsAt(agg *app.Aggregate) *time.Time {
+	task := agg.ValidateTask()
+	if task == nil || agg.Order.State != order.PaymentConfirmed || agg.Order.HeldAt != nil || agg.Settings.SafetyWindow == 0 {
 		return nil
 	}
-	return stampOr(&u.NextAt)
+	return stampOr(&task.NextAt)
 }
 
-func viewItem(d *app.Dossier, it *order.Item) itemView {
+func viewItem(agg *app.Aggregate, it *order.Item) itemView {
 	s := it.Snapshot
 	v := itemView{
 		ID: it.ID.String(), Product: s.Product, Plan: orNull(s.Plan), Region: s.Region, Label: orNull(it.Label), BillingCycle: s.BillingCycle,
 		Configuration: object(s.Configuration), State: it.State.String(), Progress: it.Progress, Detail: orNull(it.Detail),
-		Price: priceOf(s.Lines, s.Monthly, it.Price, d.Order.Currency), CancelEffect: string(d.Order.CancelEffect(it)),
+		Price: priceOf(s.Lines, s.Monthly, it.Price, agg.Order.Currency), CancelEffect: string(agg.Order.CancelEffect(it)),
 	}
-	if p := d.Order.LivePayment(); p != nil {
+	if p := agg.Order.LivePayment(); p != nil {
 		share := amountOf(p.Of(it.ID), p.Currency)
 		v.Allocation = &share
 	}
-	if u := d.ProvisionUnit(it.ID); u != nil {
-		v.Attempts = attempts(u)
-		if waits(it, u) {
-			v.NextRetryAt = stampOr(&u.NextAt)
+	if task := agg.ProvisionTask(it.ID); task != nil {
+		v.Attempts = attempts(task)
+		if waits(it, task) {
+			v.NextRetryAt = stampOr(&task.NextAt)
 		}
 	}
 	return v
 }
 
-// attempts are the calls made for the unit's present step: none before the first.
-func attempts(u *fulfil.Unit) int {
-	if u.Epoch == 0 {
+// attempts are the calls made for the task's present step: none before the first.
+func attempts(task *fulfil.Task) int {
+	if task.Epoch == 0 {
 		return 0
 	}
-	return u.Try + 1
+	return task.Try + 1
 }
 
-// waits tells whether the item's next call has its time.
-func waits(it *order.Item, u *fulfil.Unit) bool {
+// waits reports whether the item's next call has its time.
+func waits(it *order.Item, task *fulfil.Task) bool {
 	switch it.State {
 	case order.ItemRetryWait, order.ItemWaitingCapacity:
-		return u.Live()
+		return task.Live()
 	case order.ItemCompensating:
-		return u.Live() && u.Try > 0
+		return task.Live() && task.Try > 0
 	}
 	return false
 }

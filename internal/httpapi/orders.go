@@ -128,26 +128,26 @@ func (s *server) orderRoutes() {
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/orders", ID: "create-order", Tag: tag, Summary: "Create a draft", Who: "customer; an operator may name another customer", Status: http.StatusCreated, Key: true, Errors: []int{409},
 		Description: "A draft is the cart: it may be empty, is edited with PATCH and costs nothing until it is submitted. Prices are fixed when an item is added or edited.",
-	}, func(ctx context.Context, c app.Caller, in *createInput) (*app.Dossier, error) {
+	}, func(ctx context.Context, c app.Caller, in *createInput) (*app.Aggregate, error) {
 		b := in.Body
 		return s.useCases.CreateOrder(ctx, c, app.CreateOrder{ExternalID: b.ExternalID, Policy: b.Policy, Customer: b.CustomerID, Items: inputsOf(b.Items)})
 	}, s.showCreated)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/orders", ID: "list-orders", Tag: tag, Summary: "List orders, newest first", Who: "customer (own orders), auditor",
 		Description: "Pages by cursor; there is no total count. The Link header names the next page.",
-	}, func(ctx context.Context, c app.Caller, in *listInput) (app.Page[*app.Dossier], error) {
+	}, func(ctx context.Context, c app.Caller, in *listInput) (app.Page[*app.Aggregate], error) {
 		f, err := in.filter()
 		if err != nil {
-			return app.Page[*app.Dossier]{}, err
+			return app.Page[*app.Aggregate]{}, err
 		}
 		return s.useCases.Orders(ctx, c, f)
-	}, func(c app.Caller, p app.Page[*app.Dossier]) reply[list[orderView]] {
-		return page(p, func(d *app.Dossier) orderView { return s.viewOrder(c, d) })
+	}, func(c app.Caller, p app.Page[*app.Aggregate]) reply[list[orderView]] {
+		return page(p, func(agg *app.Aggregate) orderView { return s.viewOrder(c, agg) })
 	})
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "get-order", Tag: tag, Summary: "Read an order", Who: "customer (own orders), auditor", Errors: []int{404},
 		Description: "The order with its items' progress, what cancelling would do to each, and what you could do now. Deleted orders answer too.",
-	}, func(ctx context.Context, c app.Caller, in *orderInput) (*app.Dossier, error) {
+	}, func(ctx context.Context, c app.Caller, in *orderInput) (*app.Aggregate, error) {
 		return s.useCases.Order(ctx, c, idIn[order.Order](in.ID))
 	}, s.showOrder)
 	serve(s, route{
@@ -180,16 +180,16 @@ func (s *server) orderRoutes() {
 	}, s.redeliver, s.showOrder)
 }
 
-// reasoned registers one of the verbs that take an order and a reason.
-func (s *server) reasoned(rt route, verb func(context.Context, app.Caller, app.Reasoned) (*app.Dossier, error)) {
+// reasoned registers one of the use cases that take an order and a reason.
+func (s *server) reasoned(rt route, verb func(context.Context, app.Caller, app.Reasoned) (*app.Aggregate, error)) {
 	rt.Method, rt.Tag, rt.Key, rt.Versioned, rt.Errors = http.MethodPost, "orders", true, true, []int{404, 409}
-	serve(s, rt, func(ctx context.Context, c app.Caller, in *reasonInput) (*app.Dossier, error) {
+	serve(s, rt, func(ctx context.Context, c app.Caller, in *reasonInput) (*app.Aggregate, error) {
 		b := orZero(in.Body)
 		return verb(ctx, c, app.Reasoned{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reason: b.Reason})
 	}, s.showOrder)
 }
 
-func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*app.Dossier, error) {
+func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*app.Aggregate, error) {
 	b := in.Body
 	edit := app.EditOrder{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), ExternalID: b.ExternalID, Policy: b.Policy}
 	if b.Items != nil {
@@ -202,7 +202,7 @@ func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*a
 	return s.useCases.EditOrder(ctx, c, edit)
 }
 
-func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput) (*app.Dossier, error) {
+func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput) (*app.Aggregate, error) {
 	b := orZero(in.Body)
 	submit := app.SubmitOrder{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), PaymentMethod: b.PaymentMethod}
 	if b.ExpectedTotal != nil {
@@ -212,7 +212,7 @@ func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput)
 	return s.useCases.SubmitOrder(ctx, c, submit)
 }
 
-func (s *server) redeliver(ctx context.Context, c app.Caller, in *redeliverInput) (*app.Dossier, error) {
+func (s *server) redeliver(ctx context.Context, c app.Caller, in *redeliverInput) (*app.Aggregate, error) {
 	return s.useCases.Redeliver(ctx, c, app.Redeliver{Order: idIn[order.Order](in.ID), Item: idIn[order.Item](in.Item), Precondition: requestFrom(ctx).precondition(orZero(in.Body).Version)})
 }
 

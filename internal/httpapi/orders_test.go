@@ -96,7 +96,7 @@ func TestIfMatchThatIsNoVersionOfOursMatchesNothingAndAMalformedOneIsRefused(t *
 	}
 }
 
-func TestOrderVerbsGetWhatTheRequestSays(t *testing.T) {
+func TestOrderUseCasesGetWhatTheRequestSays(t *testing.T) {
 	t.Parallel()
 	two := 2
 	pre := app.Precondition{Version: &two}
@@ -135,7 +135,7 @@ func TestOrderVerbsGetWhatTheRequestSays(t *testing.T) {
 func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	apptest.Answer(k.fake, "Orders", app.Page[*app.Dossier]{Data: []*app.Dossier{k.dossier}, Next: "next/page="})
+	apptest.Answer(k.fake, "Orders", app.Page[*app.Aggregate]{Data: []*app.Aggregate{k.aggregate}, Next: "next/page="})
 	w := k.do("GET", "/v1/orders?limit=7&state=cancelled&outcome=partial&settlement=stuck&product=vps&created_after=2026-01-01T00:00:00Z&created_before=2026-02-01T00:00:00%2B01:00&payment_reference=r1&q=po&customer="+ana.String(), "")
 	if w.Code != 200 {
 		t.Fatalf("answered %d: %s", w.Code, w.Body)
@@ -160,9 +160,9 @@ func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
 func TestItemShowsItsAttemptsAndWhenTheNextCallIsMade(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	d := k.dossier
-	d.Order.State, d.Order.Items[0].State, d.Order.Items[0].Progress = order.Provisioning, order.ItemRetryWait, 40
-	d.Units = []fulfil.Unit{{ID: fulfil.UnitID{1}, Kind: fulfil.Provision, Item: theItem, State: fulfil.Open, Try: 2, Epoch: 9, NextAt: now.Add(8 * time.Second)}}
+	agg := k.aggregate
+	agg.Order.State, agg.Order.Items[0].State, agg.Order.Items[0].Progress = order.Provisioning, order.ItemRetryWait, 40
+	agg.Tasks = []fulfil.Task{{ID: fulfil.TaskID{1}, Kind: fulfil.Provision, Item: theItem, State: fulfil.Open, Try: 2, Epoch: 9, NextAt: now.Add(8 * time.Second)}}
 	var got struct {
 		Items []struct {
 			State       string
@@ -188,11 +188,11 @@ func TestOrderSaysWhenItStartsWhileTheSafetyWindowRunsAndNotWhileItIsHeld(t *tes
 		want   bool
 	}{"window": {10, false, true}, "no window": {0, false, false}, "held": {10, true, false}} {
 		k := newKit(t)
-		d := k.dossier
-		d.Settings.SafetyWindow = c.window
-		d.Units = []fulfil.Unit{{ID: fulfil.UnitID{1}, Kind: fulfil.Validate, State: fulfil.Queued, NextAt: start}}
+		agg := k.aggregate
+		agg.Settings.SafetyWindow = c.window
+		agg.Tasks = []fulfil.Task{{ID: fulfil.TaskID{1}, Kind: fulfil.Validate, State: fulfil.Queued, NextAt: start}}
 		if c.held {
-			d.Order.HeldAt = &now
+			agg.Order.HeldAt = &now
 		}
 		var got struct {
 			StartsAt *time.Time `json:"starts_at"`
@@ -233,12 +233,12 @@ func TestForeignRandomAndMalformedIdsAnswerTheSameBytes(t *testing.T) {
 func TestCredentialsHaveNoPlaceInAnOrdersAnswer(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	d := k.dossier
-	d.Deliveries = []app.Delivery{{ID: id.Of[app.Delivery]{1}, Item: theItem, PassphraseSealed: []byte("CANARY-sealed"), Recipient: "CANARY@example.com", MessageID: "CANARY-message"}}
-	d.Added.Credentials = []app.SealedCredential{{Item: theItem, Sealed: []byte("CANARY-credential")}}
-	d.Customer = app.Member{Email: "CANARY@example.com", DeliveryKey: []byte("CANARY-key")}
-	apptest.Answer(k.fake, "Order", d) // with all that it has, as no use case answers
-	apptest.Answer(k.fake, "Orders", app.Page[*app.Dossier]{Data: []*app.Dossier{d}})
+	agg := k.aggregate
+	agg.Deliveries = []app.Delivery{{ID: id.Of[app.Delivery]{1}, Item: theItem, PassphraseSealed: []byte("CANARY-sealed"), Recipient: "CANARY@example.com", MessageID: "CANARY-message"}}
+	agg.Added.Credentials = []app.SealedCredential{{Item: theItem, Sealed: []byte("CANARY-credential")}}
+	agg.Customer = app.Member{Email: "CANARY@example.com", DeliveryKey: []byte("CANARY-key")}
+	apptest.Answer(k.fake, "Order", agg) // with all that it has, as no use case answers
+	apptest.Answer(k.fake, "Orders", app.Page[*app.Aggregate]{Data: []*app.Aggregate{agg}})
 	for _, path := range []string{orderPath, "/v1/orders"} {
 		if body := k.do("GET", path, "").Body.String(); strings.Contains(body, "CANARY") {
 			t.Errorf("GET %s shows it:\n%s", path, body)

@@ -14,7 +14,7 @@ import (
 )
 
 // endpoint is a route with a body that has every member there is. who lists the roles that may call it.
-type endpoint struct {
+type webhookEndpoint struct {
 	name, who string
 	body      string
 	optional  bool // the body
@@ -30,7 +30,7 @@ const (
 )
 
 // endpoints is every route of the API that wants a key, by hand from the roles of D24.
-var endpoints = []endpoint{
+var webhookEndpoints = []webhookEndpoint{
 	{name: "GET /v1/catalog", who: everybody},
 	{name: "GET /v1/catalog/{product}", who: everybody},
 	{name: "POST /v1/quotes", who: writers, body: `{"currency":"EUR","items":[` + theVPS + `]}`},
@@ -77,27 +77,27 @@ var endpoints = []endpoint{
 	{name: "DELETE /v1/webhooks/{webhook}", who: "admin", keyed: true, versioned: true},
 }
 
-func (e endpoint) method() string {
+func (e webhookEndpoint) method() string {
 	m, _, _ := strings.Cut(e.name, " ")
 	return m
 }
 
-func (e endpoint) path() string {
+func (e webhookEndpoint) path() string {
 	_, p, _ := strings.Cut(e.name, " ")
 	return p
 }
 
 // may is the first role that may call it.
-func (e endpoint) may() tenant.Role {
+func (e webhookEndpoint) may() tenant.Role {
 	r, _ := tenant.ParseRole(strings.Fields(e.who)[0])
 	return r
 }
 
 // things are what ids name: ours, and what another tenant has of the same.
-type things struct{ order, item, letter, refund, member, webhook, posting string }
+type things struct{ order, item, deadLetter, refund, member, webhook, webhookDelivery string }
 
 func (th things) in(s string) string {
-	return strings.NewReplacer("{order}", th.order, "{item}", th.item, "{letter}", th.letter, "{refund}", th.refund, "{member}", th.member, "{webhook}", th.webhook, "{posting}", th.posting, "{product}", "vps").Replace(s)
+	return strings.NewReplacer("{order}", th.order, "{item}", th.item, "{letter}", th.deadLetter, "{refund}", th.refund, "{member}", th.member, "{webhook}", th.webhook, "{posting}", th.webhookDelivery, "{product}", "vps").Replace(s)
 }
 
 // thingsOf makes a draft, a refund, a dead letter and a webhook with a delivery in a tenant, and names
@@ -113,21 +113,21 @@ func (r *real) thingsOf(org tenantKeys) things {
 	draft := r.orderOf(r.send(customer, "POST", "/v1/orders", `{"items":[`+theVPS+`]}`))
 	var me struct{ ID string }
 	r.decode(r.send(customer, "GET", "/v1/me", ""), &me)
-	th := things{order: draft.ID, item: draft.Items[0].ID, refund: refunded.Refunds[0].ID, member: me.ID, letter: id.Of[struct{}](r.Clock.NewID()).String(), posting: id.Of[struct{}](r.Clock.NewID()).String()}
+	th := things{order: draft.ID, item: draft.Items[0].ID, refund: refunded.Refunds[0].ID, member: me.ID, deadLetter: id.Of[struct{}](r.Clock.NewID()).String(), webhookDelivery: id.Of[struct{}](r.Clock.NewID()).String()}
 	var webhook struct{ ID string }
 	r.decode(r.send(org[tenant.Admin], "POST", "/v1/webhooks", `{"url":"https://hooks.example.com/"}`), &webhook)
 	th.webhook = webhook.ID
 	conn := r.DB.Super(r)
 	_, err := conn.Exec(r.Context(), `INSERT INTO platforma.dead_letters (tenant_id, id, order_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, reason)
-		SELECT tenant_id, $1::uuid, id, 'step', 'retryable', 'undo-exhausted', '', 'server', 6, ''::bytea, 0, created_at, created_at, '' FROM platforma.orders WHERE id = $2::uuid`, th.letter, refunded.ID)
+		SELECT tenant_id, $1::uuid, id, 'step', 'retryable', 'compensation-exhausted', '', 'server', 6, ''::bytea, 0, created_at, created_at, '' FROM platforma.orders WHERE id = $2::uuid`, th.deadLetter, refunded.ID)
 	if err != nil {
 		r.Fatalf("make a dead letter: %v", err)
 	}
 	_, err = conn.Exec(r.Context(), `WITH d AS (
 			INSERT INTO platforma.webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result, created_at, done_at)
 			SELECT tenant_id, $1::uuid, $2::uuid, order_id, seq, event_id, type, 2, 10, 'refused', at, at FROM platforma.order_event WHERE order_id = $3::uuid AND seq = 1 RETURNING *)
-		INSERT INTO platforma.saga_units (tenant_id, id, order_id, subject_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, progress, detail)
-		SELECT tenant_id, id, order_id, id, 6, 'webhook', 3, 0, 9, false, false, 10, 0, 0, '' FROM d`, th.posting, th.webhook, refunded.ID)
+		INSERT INTO platforma.saga_tasks (tenant_id, id, order_id, subject_id, kind, provider, state, step, try, compensating, sent, epoch, waited_ms, progress, detail)
+		SELECT tenant_id, id, order_id, id, 6, 'webhook', 3, 0, 9, false, false, 10, 0, 0, '' FROM d`, th.webhookDelivery, th.webhook, refunded.ID)
 	if err != nil {
 		r.Fatalf("make a webhook delivery: %v", err)
 	}
@@ -136,7 +136,7 @@ func (r *real) thingsOf(org tenantKeys) things {
 
 type tenantKeys = map[tenant.Role]string
 
-func (r *real) call(e endpoint, who string, th things, body string, headers ...string) *httptest.ResponseRecorder {
+func (r *real) call(e webhookEndpoint, who string, th things, body string, headers ...string) *httptest.ResponseRecorder {
 	r.Helper()
 	if body == "" && e.body != "" && !e.optional {
 		body = e.body
@@ -240,7 +240,7 @@ type attempt struct {
 }
 
 // badBodies lists what is wrong with a body, whatever the route.
-func badBodies(t testing.TB, e endpoint) []attempt {
+func badBodies(t testing.TB, e webhookEndpoint) []attempt {
 	list := []attempt{
 		{what: "half a body", body: `{"a":`, want: "400 malformed-json"},
 		{what: "no JSON", body: `hello`, want: "400 malformed-json"},

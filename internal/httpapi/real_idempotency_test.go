@@ -163,12 +163,12 @@ func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
 	write("revert", operator, "POST", at+"/payment/revert", `{"reason":"bounced"}`)
 	write("confirm again", operator, "POST", at+"/payment/confirm", confirmation("r2", o.Totals.DueNow))
 	cancelled := r.orderOf(write("cancel", customer, "POST", at+"/cancel", `{"reason":"changed my mind"}`))
-	r.Settle(parseOrder(t, o.ID))
+	r.Drain(parseOrder(t, o.ID))
 	write("work item", operator, "POST", "/v1/work-items/"+cancelled.Refunds[0].ID+"/done", `{"order":"`+o.ID+`","reason":"sent"}`)
 	write("restore", customer, "POST", at+"/restore", "")
 	write("submit again", customer, "POST", at+"/submit", "")
 	write("confirm a third time", operator, "POST", at+"/payment/confirm", confirmation("r3", o.Totals.DueNow))
-	r.Settle(parseOrder(t, o.ID))
+	r.Drain(parseOrder(t, o.ID))
 	write("redeliver", customer, "POST", at+"/items/"+o.Items[0].ID+"/redeliver", "")
 	write("delivery key away", customer, "DELETE", "/v1/me/delivery-key", "")
 	write("settings", admin, "PUT", "/v1/settings", r.settings(nil))
@@ -178,7 +178,7 @@ func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
 	stuck := r.orderOf(r.customer("POST", "/v1/orders", strings.Replace(anOrder, `"web"`, `"stays"`, 1)))
 	r.orderOf(r.customer("POST", "/v1/orders/"+stuck.ID+"/submit", ""))
 	r.orderOf(r.operator("POST", "/v1/orders/"+stuck.ID+"/payment/confirm", confirmation("r4", stuck.Totals.DueNow)))
-	r.Settle(parseOrder(t, stuck.ID))
+	r.Drain(parseOrder(t, stuck.ID))
 	var letters struct{ Data []struct{ ID, Cause string } }
 	r.decode(r.operator("GET", "/v1/dead-letters?state=open&order="+stuck.ID, ""), &letters)
 	for _, l := range letters.Data {
@@ -318,16 +318,16 @@ func TestOutcomesAreKeptAndWhoYouAreIsAskedAnew(t *testing.T) {
 	r.wantFresh("the same key for the real thing", r.operator("POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "200")
 }
 
-// interrupted are verbs during whose transaction, between its reads and its writes, something happens:
+// interrupted are use cases during whose transaction, between its reads and its writes, something happens:
 // the answer is rendered there.
 type interrupted struct {
 	*app.App
 	happens func()
 }
 
-func (i interrupted) AllowedActions(c app.Caller, d *app.Dossier) []order.Action {
+func (i interrupted) AllowedActions(c app.Caller, agg *app.Aggregate) []order.Action {
 	i.happens()
-	return i.App.AllowedActions(c, d)
+	return i.App.AllowedActions(c, agg)
 }
 
 func TestACrashBetweenReadingAndWritingLeavesNothing(t *testing.T) {
@@ -342,7 +342,7 @@ func TestACrashBetweenReadingAndWritingLeavesNothing(t *testing.T) {
 		for _, at := range []struct{ target, body, done string }{{"/v1/orders", anOrder, "201"}, {"/v1/orders/" + draft.ID + "/cancel", "", "200"}} {
 			before := r.rows()
 			ctx, cancel := context.WithCancel(t.Context())
-			api := httpapi.New(interrupted{r.Verbs.API, func() { happens(cancel) }}, httpapi.Config{
+			api := httpapi.New(interrupted{r.UseCases.API, func() { happens(cancel) }}, httpapi.Config{
 				Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), NewRequestID: func() string { return noID },
 			})
 			w := httptest.NewRecorder()

@@ -14,34 +14,34 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/httpapi"
 	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
-// real is the API over the real verbs and a real database: what a client sees of a world.
+// real is the API over the real use cases and a real database: what a client sees of a world.
 type real struct {
 	*testing.T
-	*world.World
+	*harness.Harness
 	api http.Handler
 }
 
 // noID names nothing anywhere.
 const noID = "01900000-0000-7000-8000-00000000dead"
 
-func openAPI(t *testing.T, opts ...world.Option) *real {
+func openAPI(t *testing.T, opts ...harness.Option) *real {
 	t.Helper()
-	r := &real{T: t, World: world.New(t, opts...)}
+	r := &real{T: t, Harness: harness.New(t, opts...)}
 	r.api = r.handler(httpkit.Limits{})
 	return r
 }
 
-// handler serves the world's verbs. Request ids are counted, so that they differ.
+// handler serves the world's use cases. Request ids are counted, so that they differ.
 func (r *real) handler(limits httpkit.Limits) http.Handler {
 	var n atomic.Int64
-	return httpapi.New(r.Verbs.API, httpapi.Config{
+	return httpapi.New(r.UseCases.API, httpapi.Config{
 		Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), Limits: limits,
 		NewRequestID: func() string { return fmt.Sprintf("0190ffff-0000-7000-8000-%012x", n.Add(1)) },
 	})

@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/provider"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 // theActions are the columns of the matrix: what a client may ask of an order.
@@ -76,7 +76,7 @@ func (l *lifecycle) pay(items ...string) orderAnswer {
 
 func (l *lifecycle) until(o orderAnswer, picture string) orderAnswer {
 	l.Helper()
-	l.SettleUntil(parseOrder(l, o.ID), func(p string) bool { return strings.Contains(p, picture) })
+	l.DrainUntil(parseOrder(l, o.ID), func(p string) bool { return strings.Contains(p, picture) })
 	return l.read(o)
 }
 
@@ -156,7 +156,7 @@ func TestEveryActionInEveryState(t *testing.T) {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
 			closed := &atomic.Bool{}
-			l := &lifecycle{real: openAPI(t, world.WithProvider(func(p provider.Provider) provider.Provider { return blind{p, closed} })), closed: closed}
+			l := &lifecycle{real: openAPI(t, harness.WithProvider(func(p provider.Provider) provider.Provider { return blind{p, closed} })), closed: closed}
 			o := l.in(state)
 			before := l.rows()
 			var done, mine []string
@@ -255,7 +255,7 @@ func TestRedeliveryIsBoundedPerItem(t *testing.T) {
 	t.Parallel()
 	r := openAPI(t)
 	o := r.paid()
-	r.Settle(parseOrder(t, o.ID))
+	r.Drain(parseOrder(t, o.ID))
 	target := "/v1/orders/" + o.ID + "/items/" + o.Items[0].ID + "/redeliver"
 	for range 3 {
 		r.want("redeliver", r.customer("POST", target, ""), "200")

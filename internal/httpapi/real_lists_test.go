@@ -204,7 +204,7 @@ func TestTheTimelineIsPagedWithoutGaps(t *testing.T) {
 	t.Parallel()
 	r := openAPI(t)
 	o := r.paid()
-	r.Settle(parseOrder(t, o.ID))
+	r.Drain(parseOrder(t, o.ID))
 	target, next := "/v1/orders/"+o.ID+"/events?limit=3", 1
 	for target != "" {
 		w := r.customer("GET", target, "")

@@ -368,7 +368,7 @@ func TestAChangeOfTheCatalogueAltersNoOrder(t *testing.T) {
 	r := openAPI(t)
 	draft, submitted, paid := r.create(theVPS), r.submitted(), r.paid()
 	done := r.paid()
-	r.Settle(parseOrder(t, done.ID))
+	r.Drain(parseOrder(t, done.ID))
 	cancelled := r.submitted()
 	r.want("cancel", r.customer("POST", "/v1/orders/"+cancelled.ID+"/cancel", ""), "200")
 	read := func() map[string]string {

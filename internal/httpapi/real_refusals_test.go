@@ -30,7 +30,7 @@ func TestEveryRouteOfTheDocumentIsTried(t *testing.T) {
 			}
 		}
 	}
-	for _, e := range endpoints {
+	for _, e := range webhookEndpoints {
 		want = append(want, anonymous(e.name))
 	}
 	slices.Sort(got)
@@ -45,7 +45,7 @@ func TestWhatIsWrongInFormIsRefusedWithItsCodeAndChangesNothing(t *testing.T) {
 	r := openAPI(t)
 	th := r.thingsOf(r.Tenant.Keys)
 	tried := 0
-	for _, e := range endpoints {
+	for _, e := range webhookEndpoints {
 		if e.body == "" {
 			continue
 		}
@@ -87,11 +87,11 @@ func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
 	ours, theirs := r.thingsOf(r.Tenant.Keys), r.thingsOf(r.Other.Keys)
 	nothing := things{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
-	ids := map[string]things{"another tenant's": theirs, "ours under another's": {order: theirs.order, item: ours.item, letter: theirs.letter, refund: theirs.refund, webhook: theirs.webhook, posting: ours.posting}}
+	ids := map[string]things{"another tenant's": theirs, "ours under another's": {order: theirs.order, item: ours.item, deadLetter: theirs.deadLetter, refund: theirs.refund, webhook: theirs.webhook, webhookDelivery: ours.webhookDelivery}}
 	for _, id := range []string{"x", "%00", "%ff%fe", "%7B%7D", strings.Repeat("9", 400), noID + "0", "0190000000007000800000000000dead", "{" + noID + "}", "00000000-0000-0000-0000-000000000000", "'%20OR%201=1--"} {
 		ids[id] = things{id, id, id, id, noID, id, id}
 	}
-	for _, e := range endpoints {
+	for _, e := range webhookEndpoints {
 		for _, role := range tenant.Roles() {
 			may := slices.Contains(strings.Fields(e.who), role.String())
 			named := strings.Contains(e.path(), "{") && !strings.Contains(e.path(), "{product}")
@@ -128,7 +128,7 @@ func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
 }
 
 // callWith sends the body for what is named in it, too: a foreign id in a body is tried with the path's.
-func (r *real) callWith(e endpoint, who string, th things, headers []string) *httptest.ResponseRecorder {
+func (r *real) callWith(e webhookEndpoint, who string, th things, headers []string) *httptest.ResponseRecorder {
 	r.Helper()
 	body := e.body
 	if !json.Valid([]byte(th.in(body))) || strings.Contains(body, "{order}") && len(th.order) != 36 || strings.Contains(body, "{item}") && len(th.item) != 36 {
@@ -144,10 +144,10 @@ func TestAnotherCustomersOrderIsAbsentForACustomer(t *testing.T) {
 	r := openAPI(t)
 	mine := r.thingsOf(r.Tenant.Keys)
 	o := r.orderOf(r.operator("POST", "/v1/orders", `{"items":[`+theVPS+`]}`)) // the operator's own
-	theirs := things{order: o.ID, item: o.Items[0].ID, letter: mine.letter, refund: mine.refund, member: mine.member}
+	theirs := things{order: o.ID, item: o.Items[0].ID, deadLetter: mine.deadLetter, refund: mine.refund, member: mine.member}
 	nothing := things{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
-	for _, e := range endpoints {
+	for _, e := range webhookEndpoints {
 		if !strings.Contains(e.path(), "{order}") || !strings.Contains(e.who, "customer") {
 			continue
 		}
@@ -175,7 +175,7 @@ func TestNobodyKnownGetsOneAndTheSame401(t *testing.T) {
 	first := withoutID(r.send("", "GET", "/v1/me", ""))
 	try := func(what string, authorization string) {
 		t.Helper()
-		for _, e := range endpoints {
+		for _, e := range webhookEndpoints {
 			w := r.call(e, "", th, "", "Authorization", authorization, "Idempotency-Key", "k")
 			r.want(e.name+" with "+what, w, "401 unauthenticated")
 			if got := withoutID(w); got != first {
@@ -201,7 +201,7 @@ func TestStaleVersionsAndWrongKeysHaveTheirOwnCodes(t *testing.T) {
 	r := openAPI(t)
 	th := r.thingsOf(r.Tenant.Keys)
 	before := r.rows()
-	for _, e := range endpoints {
+	for _, e := range webhookEndpoints {
 		who := r.as(e.may())
 		if e.keyed {
 			for what, key := range map[string]string{"a space": "a b", "256 letters": strings.Repeat("k", 256), "an open quote": `"k`, "a control": "a\x01", "beyond ASCII": "ključ", "a quote inside": `"a"b"`, "nothing": `""`} {
@@ -295,7 +295,7 @@ func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 	if w := r.operator("GET", letters+"?order="+theirs.order, ""); !strings.Contains(w.Body.String(), `"data":[]`) {
 		r.Errorf("dead letters of another tenant's order: %d %s", w.Code, w.Body)
 	}
-	for _, e := range endpoints {
+	for _, e := range webhookEndpoints {
 		if !strings.Contains(e.name, "stream") {
 			r.want(e.name+"?surprise=1", r.send(r.as(e.may()), e.method(), ours.in(e.path())+"?surprise=1", ours.in(e.body)), "422 validation-failed")
 		}

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func TestATenantMayDemandIdempotencyKeysOfItsAPICallers(t *testing.T) {
@@ -14,14 +14,14 @@ func TestATenantMayDemandIdempotencyKeysOfItsAPICallers(t *testing.T) {
 	r := openAPI(t)
 	th := r.thingsOf(r.Tenant.Keys)
 	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"require_idempotency_key": true})), "200")
-	key, err := json.Marshal(world.PublicKey)
+	key, err := json.Marshal(harness.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	nothing := things{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
 	tried := 0
-	for _, e := range endpoints {
+	for _, e := range webhookEndpoints {
 		body := strings.Replace(e.body, `"-----BEGIN PGP PUBLIC KEY BLOCK-----"`, string(key), 1)
 		if strings.HasSuffix(e.path(), "/stream") {
 			continue // follows until its client leaves
@@ -64,7 +64,7 @@ func TestRightsComeBeforeWhatIsSaid(t *testing.T) {
 		r.want(target+" as operator", r.operator("POST", "/v1/orders/"+th.order+"/"+target, unprintable), "422 validation-failed")
 	}
 	r.want("cancel as auditor", r.send(r.as(tenant.Auditor), "POST", "/v1/orders/"+th.order+"/cancel", unprintable), "403 forbidden")
-	r.want("redrive as customer", r.customer("POST", "/v1/dead-letters/"+th.letter+"/redrive", unprintable), "403 forbidden")
+	r.want("redrive as customer", r.customer("POST", "/v1/dead-letters/"+th.deadLetter+"/redrive", unprintable), "403 forbidden")
 	done := `{"order":"` + th.order + `","reason":"line\nbreak"}`
 	r.want("work item as customer", r.customer("POST", "/v1/work-items/"+th.refund+"/done", done), "403 forbidden")
 	r.want("work item as operator", r.operator("POST", "/v1/work-items/"+th.refund+"/done", done), "422 validation-failed")
@@ -115,7 +115,7 @@ func TestADeliveryKeyIsCheckedKeptAndRemoved(t *testing.T) {
 	t.Parallel()
 	r := openAPI(t)
 	before := r.rows()
-	for what, key := range map[string]string{"no key": "hello", "half a key": world.PublicKey[:200], "another kind of block": strings.ReplaceAll(world.PublicKey, "PUBLIC KEY BLOCK", "MESSAGE")} {
+	for what, key := range map[string]string{"no key": "hello", "half a key": harness.PublicKey[:200], "another kind of block": strings.ReplaceAll(harness.PublicKey, "PUBLIC KEY BLOCK", "MESSAGE")} {
 		body, err := json.Marshal(map[string]string{"public_key": key})
 		if err != nil {
 			t.Fatal(err)
@@ -125,7 +125,7 @@ func TestADeliveryKeyIsCheckedKeptAndRemoved(t *testing.T) {
 		}
 	}
 	r.wantSameRows("keys that are none", before)
-	body, err := json.Marshal(map[string]string{"public_key": world.PublicKey})
+	body, err := json.Marshal(map[string]string{"public_key": harness.PublicKey})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,10 +30,10 @@ type route struct {
 	Errors       []int // beyond 401, 403, 429, 500 and 503, which all have
 }
 
-// Write tells whether the route may change something; a quote is asked like a write and changes nothing.
+// Write reports whether the route may change something; a quote is asked like a write and changes nothing.
 func (rt *route) Write() bool { return rt.Method != http.MethodGet }
 
-// reply is what a view makes of a verb's result.
+// reply is what a view makes of a use case's result.
 type reply[T any] struct {
 	Body     T
 	ETag     string
@@ -65,7 +65,7 @@ func sendAnswer(a app.Answer) *sent {
 	}
 }
 
-// serve registers a route: decode I, call one verb, show its result as T.
+// serve registers a route: decode I, call one use case, show its result as T.
 func serve[I, R, T any](s *server, rt route, call func(ctx context.Context, c app.Caller, in *I) (R, error), show func(c app.Caller, result R) reply[T]) {
 	if rt.Status == 0 {
 		rt.Status = http.StatusOK

@@ -94,20 +94,20 @@ type stoppedClock struct{}
 func (stoppedClock) Now() time.Time { return now }
 func (stoppedClock) Speed() int     { return 1 }
 
-// realVerbs are app's own, over a store that is not there: whoever is let through to it gets a 500,
+// realUseCases are app's own, over a store that is not there: whoever is let through to it gets a 500,
 // whoever is not a 403, and that is all the table asks.
-func realVerbs() *app.App {
+func realUseCases() *app.App {
 	var nowhere struct{ app.Store }
 	return app.New(app.Deps{
 		Random: rand.Reader,
 		Store:  nowhere, Accounts: accounts{}, Catalog: builtIn{}, Clock: stoppedClock{}, NewID: func() [16]byte { return [16]byte{1} }, Log: slog.New(slog.DiscardHandler),
-		Mailer: struct{ app.Mailer }{}, Poster: struct{ app.Poster }{},
+		Mailer: struct{ app.Mailer }{}, WebhookSender: struct{ app.WebhookSender }{},
 	})
 }
 
 func TestEveryRoleMayCallWhatTheTableSaysAndNothingElse(t *testing.T) {
 	t.Parallel()
-	api := newServer(realVerbs(), Config{Now: func() time.Time { return now }, NewRequestID: func() string { return absent }, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler)})
+	api := newServer(realUseCases(), Config{Now: func() time.Time { return now }, NewRequestID: func() string { return absent }, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler)})
 	k := &kit{T: t}
 	call := func(name, key string) int {
 		method, path, _ := strings.Cut(name, " ")

@@ -28,10 +28,10 @@ const (
 	secondKey = "pk_test_second_key_of_ana_0002"
 )
 
-// sampleDossier is a paid order of one VPS.
-func sampleDossier() *app.Dossier {
+// sampleAggregate is a paid order of one VPS.
+func sampleAggregate() *app.Aggregate {
 	payment := id.MustParse[order.Payment]("01900000-0000-7000-8000-0000000000b9")
-	return &app.Dossier{
+	return &app.Aggregate{
 		Settings: app.Settings{
 			Tenant: tenantA, Version: 4, Currency: "EUR", Name: "Example d.o.o.", TimeZone: "Europe/Ljubljana",
 			PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30,
@@ -61,28 +61,28 @@ func sampleLines() []order.PriceLine {
 }
 
 // seed fills the memory: Ana, an admin with two keys, and her order.
-func seed(f *apptest.Fake, d *app.Dossier) {
-	f.AddTenant(d.Settings.Name, func(s *app.Settings) { *s = d.Settings })
+func seed(f *apptest.Fake, agg *app.Aggregate) {
+	f.AddTenant(agg.Settings.Name, func(s *app.Settings) { *s = agg.Settings })
 	f.AddMember(tenantA, app.Member{ID: ana, Role: tenant.Admin, Email: "ana@example.com"}, rightKey, secondKey)
-	f.AddOrder(d)
+	f.AddOrder(agg)
 }
 
 // prepareAnswers gives fixed answers to two groups of use cases. The first changes something: the API hands
 // over what was asked and shows what was answered, and it does not know whether the order's state allows
 // it. The second has answers that a test compares member by member. All others answer from the memory.
-func prepareAnswers(f *apptest.Fake, d *app.Dossier) {
+func prepareAnswers(f *apptest.Fake, agg *app.Aggregate) {
 	for _, name := range []string{
 		"CreateOrder", "EditOrder", "SubmitOrder", "CancelOrder", "RestoreOrder", "HoldOrder", "ReleaseOrder",
 		"Redeliver", "ConfirmPayment", "RevertPayment", "FinishWorkItem",
 	} {
-		apptest.Answer(f, name, d)
+		apptest.Answer(f, name, agg)
 	}
 	apptest.Answer(f, "AllowedActions", []order.Action{order.ActCancel, order.ActHold})
 	apptest.Answer(f, "Quote", sampleQuote())
-	put := d.Settings
+	put := agg.Settings
 	put.Version++
 	apptest.Answer(f, "PutSettings", put)
-	prepareDesk(f, d)
+	prepareDesk(f, agg)
 	prepareWebhooks(f)
 }
 
@@ -100,43 +100,43 @@ func sampleQuote() app.Quote {
 	}
 }
 
-func sampleLetter() app.DeadLetter {
+func sampleDeadLetter() app.DeadLetter {
 	return app.DeadLetter{
 		ID: id.Of[app.DeadLetter]{15: 7}, Order: theOrder, Item: theItem, Source: "step", Class: fault.Retryable,
-		Code: "undo-exhausted", Step: "server", Attempts: 6, FirstFailedAt: now, At: now.Add(time.Minute),
+		Code: "compensation-exhausted", Step: "server", Attempts: 6, FirstFailedAt: now, At: now.Add(time.Minute),
 	}
 }
 
-// sampleLetterDetail is about an item of which a server is left.
-func sampleLetterDetail(o *order.Order) app.LetterDetail {
+// sampleDeadLetterDetail is about an item of which a server is left.
+func sampleDeadLetterDetail(o *order.Order) app.DeadLetterDetail {
 	call := app.LogEntry{
-		At: now, Part: "server", What: app.LogAnswer, Class: fault.Retryable, Took: 12 * time.Millisecond,
+		At: now, Step: "server", What: app.LogAnswer, Class: fault.Retryable, Took: 12 * time.Millisecond,
 		Note: "the provider answered: retryable",
 	}
-	return app.LetterDetail{
-		DeadLetter: sampleLetter(), Of: o, About: &o.Items[0], Calls: []app.LogEntry{call}, Last: &call,
-		Allows: []app.Grounds{app.RemovedByHand},
-		Left:   []fulfil.Part{{Part: "server", Generation: 1, Phase: fulfil.Deleting, Refs: []string{"srv-1"}}},
+	return app.DeadLetterDetail{
+		DeadLetter: sampleDeadLetter(), Of: o, About: &o.Items[0], Calls: []app.LogEntry{call}, Last: &call,
+		Allows: []app.AbandonReason{app.RemovedByHand},
+		Left:   []fulfil.Resource{{Step: "server", Generation: 1, Phase: fulfil.Deleting, Refs: []string{"srv-1"}}},
 		Refund: &order.Refund{State: order.RefundAccepted, Item: theItem, Cents: 20_10, Currency: "EUR"},
 	}
 }
 
-func prepareDesk(f *apptest.Fake, d *app.Dossier) {
-	l, at := sampleLetter(), now
+func prepareDesk(f *apptest.Fake, agg *app.Aggregate) {
+	l, at := sampleDeadLetter(), now
 	apptest.Answer(f, "DeadLetters", app.Page[app.DeadLetter]{Data: []app.DeadLetter{l}})
-	apptest.Answer(f, "LetterGroups", []app.LetterGroup{
-		{Cause: "undo-exhausted", Class: fault.Retryable, Count: 3, Oldest: now, Newest: now.Add(time.Minute)},
+	apptest.Answer(f, "LetterGroups", []app.DeadLetterGroup{
+		{Cause: "compensation-exhausted", Class: fault.Retryable, Count: 3, Oldest: now, Newest: now.Add(time.Minute)},
 	})
-	apptest.Answer(f, "DeadLetter", sampleLetterDetail(d.Order))
-	apptest.Answer(f, "RedriveDeadLetters", app.RedriveReport{Letters: []app.Redriven{
-		{Letter: l.ID, Order: theOrder, Outcome: app.RedriveDone},
-		{Letter: id.Of[app.DeadLetter]{15: 8}, Outcome: app.RedriveRefused, Code: "not-stuck", Detail: "Nothing is stuck."},
+	apptest.Answer(f, "DeadLetter", sampleDeadLetterDetail(agg.Order))
+	apptest.Answer(f, "RedriveDeadLetters", app.RedriveReport{DeadLetters: []app.Redriven{
+		{DeadLetter: l.ID, Order: theOrder, Outcome: app.RedriveDone},
+		{DeadLetter: id.Of[app.DeadLetter]{15: 8}, Outcome: app.RedriveRefused, Code: "not-stuck", Detail: "Nothing is stuck."},
 	}})
 	for _, name := range []string{"RedriveDeadLetter", "AdoptDeadLetter", "WithdrawAbandonment"} {
 		apptest.Answer(f, name, l)
 	}
 	l.Abandonment = app.Abandonment{
-		Grounds: app.RemovedByHand, Text: "Deleted at the console", Proof: "Ticket OPS-311", FirstBy: ana, FirstAt: &at,
+		AbandonReason: app.RemovedByHand, Text: "Deleted at the console", Proof: "Ticket OPS-311", FirstBy: ana, FirstAt: &at,
 	}
 	apptest.Answer(f, "AbandonDeadLetter", l)
 	apptest.Answer(f, "WorkItems", app.Page[app.WorkItem]{Data: []app.WorkItem{{
@@ -155,27 +155,27 @@ func prepareDesk(f *apptest.Fake, d *app.Dossier) {
 }
 
 func prepareWebhooks(f *apptest.Fake) {
-	e := app.Endpoint{
-		ID: app.EndpointID{15: 0xe1}, Version: 3, URL: "https://hooks.example.com/", Types: []event.Type{order.EvFulfilled},
-		State: app.EndpointFailing, Why: app.EndpointExhausted, Since: now,
+	e := app.WebhookEndpoint{
+		ID: app.WebhookEndpointID{15: 0xe1}, Version: 3, URL: "https://hooks.example.com/", Types: []event.Type{order.EvFulfilled},
+		State: app.WebhookEndpointFailing, Why: app.WebhookEndpointExhausted, Since: now,
 		Secrets: []app.SecretInfo{{CreatedAt: now}}, CreatedAt: now, UpdatedAt: now,
 	}
-	p := app.Posting{
-		ID: app.PostingID{15: 0xe2}, Endpoint: e.ID, Order: theOrder, Seq: 1, Event: event.ID{15: 1},
-		Type: order.EvFulfilled, State: app.PostingFailed, Calls: 10, LastStatus: 500, LastResult: app.PostRefused,
+	delivery := app.WebhookDelivery{
+		ID: app.WebhookDeliveryID{15: 0xe2}, WebhookEndpoint: e.ID, Order: theOrder, Seq: 1, Event: event.ID{15: 1},
+		Type: order.EvFulfilled, State: app.WebhookDeliveryFailed, Calls: 10, LastStatus: 500, LastResult: app.PostRefused,
 		CreatedAt: now, DoneAt: now.Add(time.Minute),
 	}
 	for _, name := range []string{"AddEndpoint", "RotateSecret"} {
-		apptest.Answer(f, name, app.IssuedSecret{Endpoint: e, Secret: "whsec_c2VjcmV0"})
+		apptest.Answer(f, name, app.IssuedSecret{WebhookEndpoint: e, Secret: "whsec_c2VjcmV0"})
 	}
 	for _, name := range []string{"EditEndpoint", "DeleteEndpoint", "Endpoint"} {
 		apptest.Answer(f, name, e)
 	}
-	apptest.Answer(f, "Endpoints", []app.Endpoint{e})
-	apptest.Answer(f, "Postings", app.Page[app.Posting]{Data: []app.Posting{p}})
-	apptest.Answer(f, "ReplayPosting", p)
-	p.Log = []app.PostingCall{
+	apptest.Answer(f, "Endpoints", []app.WebhookEndpoint{e})
+	apptest.Answer(f, "Postings", app.Page[app.WebhookDelivery]{Data: []app.WebhookDelivery{delivery}})
+	apptest.Answer(f, "ReplayPosting", delivery)
+	delivery.Log = []app.WebhookDeliveryCall{
 		{N: 1, At: now, Status: 500, Result: app.PostRefused, Took: 12 * time.Millisecond, Excerpt: "Oh no"},
 	}
-	apptest.Answer(f, "Posting", p)
+	apptest.Answer(f, "Posting", delivery)
 }

@@ -1,7 +1,7 @@
-// Package httpapi is the REST API: it decodes a request strictly, calls one verb and encodes its
+// Package httpapi is the REST API: it decodes a request strictly, calls one use case and encodes its
 // answer, with RFC 9457 problems, idempotency keys, event streams and the OpenAPI document that
 // describes it all. It must not know a state, a price, a role's rights or a table: those are the
-// verbs' and the domain's. What is not of its own, such as statuses, headers and limits, is httpkit's.
+// use cases' and the domain's. What is not of its own, such as statuses, headers and limits, is httpkit's.
 package httpapi
 
 import (

@@ -15,20 +15,20 @@ import (
 )
 
 type productView struct {
-	ID              string       `json:"id" example:"vps"`
-	Title           string       `json:"title"`
-	Description     string       `json:"description"`
-	CatalogVersion  int          `json:"catalog_version"`
-	FormulaVersion  int          `json:"formula_version"`
-	Plans           []planView   `json:"plans" nullable:"false"`
-	Regions         []string     `json:"regions" nullable:"false"`
-	BillingCycles   []string     `json:"billing_cycles" nullable:"false"`
-	Schema          object       `json:"configuration_schema" doc:"JSON Schema 2020-12 of an item's configuration, with x-ui hints."`
-	Prices          []unitView   `json:"prices" nullable:"false" doc:"Every unit price there is."`
-	From            amountView   `json:"from" doc:"Of the cheapest configuration, per month."`
-	Default         defaultsView `json:"default" doc:"A selection that is accepted as it stands."`
-	DeadlineMinutes int          `json:"deadline_minutes" doc:"How long building it may take before it is given up and refunded."`
-	Assumptions     []string     `json:"assumptions" nullable:"false"`
+	ID              string          `json:"id" example:"vps"`
+	Title           string          `json:"title"`
+	Description     string          `json:"description"`
+	CatalogVersion  int             `json:"catalog_version"`
+	FormulaVersion  int             `json:"formula_version"`
+	Plans           []planView      `json:"plans" nullable:"false"`
+	Regions         []string        `json:"regions" nullable:"false"`
+	BillingCycles   []string        `json:"billing_cycles" nullable:"false"`
+	Schema          object          `json:"configuration_schema" doc:"JSON Schema 2020-12 of an item's configuration, with x-ui hints."`
+	Prices          []unitPriceView `json:"prices" nullable:"false" doc:"Every unit price there is."`
+	From            amountView      `json:"from" doc:"Of the cheapest configuration, per month."`
+	Default         defaultsView    `json:"default" doc:"A selection that is accepted as it stands."`
+	DeadlineMinutes int             `json:"deadline_minutes" doc:"How long building it may take before it is given up and refunded."`
+	Assumptions     []string        `json:"assumptions" nullable:"false"`
 }
 
 type planView struct {
@@ -39,7 +39,7 @@ type planView struct {
 	Included map[string]int64 `json:"included" doc:"Such as vcpu, ram_gb, disk_gb."`
 }
 
-type unitView struct {
+type unitPriceView struct {
 	Component string     `json:"component"`
 	Title     string     `json:"title"`
 	Choice    *string    `json:"choice" doc:"Of which plan or value this is the price."`
@@ -127,7 +127,7 @@ func (s *server) shopRoutes() {
 	}, showQuote)
 }
 
-// mayShop guards the catalogue, whose verb takes no caller because it is the same for all.
+// mayShop guards the catalogue, whose use case takes no caller because it is the same for all.
 func (s *server) mayShop(c app.Caller) error {
 	if s.useCases.May(c.Actor, app.SeeCatalog) {
 		return nil
@@ -150,7 +150,7 @@ func viewProduct(p catalog.Product) productView {
 	v := productView{
 		ID: p.ID, Title: p.Title, Description: p.Description, CatalogVersion: p.CatalogVersion, FormulaVersion: p.FormulaVersion,
 		Plans: make([]planView, len(p.Plans)), Regions: p.Regions, BillingCycles: make([]string, len(p.Cycles)), Schema: object(p.Schema),
-		Prices: make([]unitView, len(p.Prices)), From: amountOf(p.From, app.CatalogCurrency), DeadlineMinutes: int(p.Deadline / time.Minute), Assumptions: p.Assumptions,
+		Prices: make([]unitPriceView, len(p.Prices)), From: amountOf(p.From, app.CatalogCurrency), DeadlineMinutes: int(p.Deadline / time.Minute), Assumptions: p.Assumptions,
 		Default: defaultsView{Plan: orNull(p.Default.Plan), Region: p.Default.Region, BillingCycle: string(p.Default.Cycle), Configuration: object(p.Default.Configuration)},
 	}
 	for i, c := range p.Cycles {
@@ -160,7 +160,7 @@ func viewProduct(p catalog.Product) productView {
 		v.Plans[i] = planView{ID: pl.ID, Title: pl.Title, Price: amountOf(pl.Price, app.CatalogCurrency), Unit: pl.Unit, Included: pl.Included}
 	}
 	for i, u := range p.Prices {
-		v.Prices[i] = unitView{Component: u.Component, Title: u.Title, Choice: orNull(u.Choice), Unit: u.Unit, UnitPrice: amountOf(u.UnitPrice, app.CatalogCurrency)}
+		v.Prices[i] = unitPriceView{Component: u.Component, Title: u.Title, Choice: orNull(u.Choice), Unit: u.Unit, UnitPrice: amountOf(u.UnitPrice, app.CatalogCurrency)}
 	}
 	return v
 }

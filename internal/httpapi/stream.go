@@ -119,7 +119,7 @@ func (st *stream) run(ctx context.Context, w http.ResponseWriter) {
 	}
 }
 
-// look sends every event after the last one sent. The verb checks each time whose order it is.
+// look sends every event after the last one sent. The use case checks each time whose order it is.
 func (st *stream) look(ctx context.Context, out *streamWriter) bool {
 	for {
 		ctx, cancel := context.WithTimeout(ctx, httpkit.RequestTimeout)

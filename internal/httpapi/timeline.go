@@ -46,10 +46,10 @@ func viewEvent(r event.Record) eventView {
 
 // sagaView is the record of how an order was built, or taken down: what a Gantt chart is drawn from.
 type sagaView struct {
-	Units []unitRunView `json:"units" nullable:"false"`
+	Tasks []taskRunView `json:"tasks" nullable:"false"`
 }
 
-type unitRunView struct {
+type taskRunView struct {
 	ID         string         `json:"id" format:"uuid"`
 	Item       *string        `json:"item" format:"uuid" doc:"Null when the work is the whole order's."`
 	Kind       string         `json:"kind" enum:"validate,provision,refund,deliver,notify,webhook,redrive,checkout"`
@@ -63,7 +63,7 @@ type unitRunView struct {
 }
 
 type stepView struct {
-	Part      string        `json:"part" example:"server"`
+	Part      string        `json:"step" example:"server"`
 	Direction string        `json:"direction" enum:"do,undo"`
 	Phase     *string       `json:"phase" doc:"How the resource stands: intent, created, ready, deleting or gone."`
 	Attempts  []attemptView `json:"attempts" nullable:"false"`
@@ -83,45 +83,45 @@ type decisionView struct {
 }
 
 func viewSaga(rec app.SagaRecord) sagaView {
-	v := sagaView{Units: make([]unitRunView, len(rec.Units))}
-	for i, u := range rec.Units {
-		v.Units[i] = viewRun(rec, u)
+	v := sagaView{Tasks: make([]taskRunView, len(rec.Tasks))}
+	for i, task := range rec.Tasks {
+		v.Tasks[i] = viewRun(rec, task)
 	}
 	return v
 }
 
-func viewRun(rec app.SagaRecord, u fulfil.Unit) unitRunView {
-	v := unitRunView{ID: u.ID.String(), Kind: u.Kind.String(), State: u.State.String(), Direction: direction(u.Undoing), Generation: 1, Steps: []stepView{}, Decisions: []decisionView{}}
-	if !u.Item.IsZero() {
-		v.Item = orNull(u.Item.String())
+func viewRun(rec app.SagaRecord, task fulfil.Task) taskRunView {
+	v := taskRunView{ID: task.ID.String(), Kind: task.Kind.String(), State: task.State.String(), Direction: direction(task.Compensating), Generation: 1, Steps: []stepView{}, Decisions: []decisionView{}}
+	if !task.Item.IsZero() {
+		v.Item = orNull(task.Item.String())
 	}
 	if rec.Order != nil {
-		if it := rec.Order.Find(u.Item); it != nil {
+		if it := rec.Order.Find(task.Item); it != nil {
 			v.Generation = it.Generation
 		}
 	}
-	if u.Live() {
-		v.NextAt, v.Deadline = stampOr(&u.NextAt), stampOr(&u.Deadline)
+	if task.Live() {
+		v.NextAt, v.Deadline = stampOr(&task.NextAt), stampOr(&task.Deadline)
 	}
-	v.addLog(rec.Log, u.ID)
-	v.addPhases(rec.Parts, u.ID)
+	v.addLog(rec.Log, task.ID)
+	v.addPhases(rec.Resources, task.ID)
 	return v
 }
 
-func direction(undoing bool) string {
-	if undoing {
+func direction(compensating bool) string {
+	if compensating {
 		return "undo"
 	}
 	return "do"
 }
 
-// addLog lays a unit's lines out as steps with their attempts. An intent begins an attempt and the next
-// answer of its part ends it; an intent whose answer never came stays without one. Once the unit has
+// addLog lays a task's lines out as steps with their attempts. An intent begins an attempt and the next
+// answer of its part ends it; an intent whose answer never came stays without one. Once the task has
 // turned back, what follows is undo.
-func (v *unitRunView) addLog(log []app.LogEntry, u fulfil.UnitID) {
-	undoing, open := false, map[int]bool{}
+func (v *taskRunView) addLog(log []app.LogEntry, taskID fulfil.TaskID) {
+	compensating, open := false, map[int]bool{}
 	answer := func(l app.LogEntry) {
-		i := v.step(l.Part, direction(undoing))
+		i := v.step(l.Step, direction(compensating))
 		at := l.At.Add(-l.Took)
 		if open[i] {
 			at = v.Steps[i].Attempts[len(v.Steps[i].Attempts)-1].At
@@ -132,20 +132,20 @@ func (v *unitRunView) addLog(log []app.LogEntry, u fulfil.UnitID) {
 		v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{At: stamp(at), TookMS: &took, Class: orNull(l.Class.String()), Message: orNull(l.Note), NextAt: stampOr(&l.Next)})
 	}
 	for _, l := range log {
-		if l.Unit != u {
+		if l.Task != taskID {
 			continue
 		}
 		switch l.What {
-		case app.LogTurned:
-			if l.Part != "" && l.Class != fault.None {
-				answer(l) // the last call of a step that failed turns its unit back
+		case app.LogCompensating:
+			if l.Step != "" && l.Class != fault.None {
+				answer(l) // the last call of a step that failed turns its task back
 			}
-			undoing = true
+			compensating = true
 			v.Decisions = append(v.Decisions, decisionView{At: stamp(l.At), Message: l.Note})
 		case app.LogDecision:
 			v.Decisions = append(v.Decisions, decisionView{At: stamp(l.At), Message: l.Note})
 		case app.LogIntent:
-			i := v.step(l.Part, direction(undoing))
+			i := v.step(l.Step, direction(compensating))
 			v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{At: stamp(l.At)})
 			open[i] = true
 		case app.LogAnswer:
@@ -155,7 +155,7 @@ func (v *unitRunView) addLog(log []app.LogEntry, u fulfil.UnitID) {
 }
 
 // step finds the step of a part in a direction, or begins it.
-func (v *unitRunView) step(part, dir string) int {
+func (v *taskRunView) step(part, dir string) int {
 	for i, s := range v.Steps {
 		if s.Part == part && s.Direction == dir {
 			return i
@@ -166,13 +166,13 @@ func (v *unitRunView) step(part, dir string) int {
 }
 
 // addPhases says how each resource stands; the newest generation's line is the one that counts.
-func (v *unitRunView) addPhases(parts []fulfil.Part, u fulfil.UnitID) {
+func (v *taskRunView) addPhases(parts []fulfil.Resource, taskID fulfil.TaskID) {
 	for i := range v.Steps {
 		newest := 0
-		for _, p := range parts {
-			if p.Unit == u && p.Part == v.Steps[i].Part && p.Generation >= newest {
-				newest = p.Generation
-				v.Steps[i].Phase = orNull(p.Phase.String())
+		for _, res := range parts {
+			if res.Task == taskID && res.Step == v.Steps[i].Part && res.Generation >= newest {
+				newest = res.Generation
+				v.Steps[i].Phase = orNull(res.Phase.String())
 			}
 		}
 	}
@@ -204,7 +204,7 @@ func (s *server) timelineRoutes() {
 	})
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}/saga", ID: "get-saga", Tag: tag, Summary: "How an order was built", Who: "operator, auditor", Errors: []int{404},
-		Description: "Every unit of work with its steps, attempts and compensations.",
+		Description: "Every task with its steps, attempts and compensations.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (app.SagaRecord, error) {
 		return s.useCases.Saga(ctx, c, idIn[order.Order](in.ID))
 	}, func(_ app.Caller, rec app.SagaRecord) reply[sagaView] { return plain(viewSaga(rec)) })

@@ -15,27 +15,27 @@ import (
 func TestSagaLaysLinesOutAsStepsAndAttemptsThereAndBack(t *testing.T) {
 	t.Parallel()
 	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
-	unit := fulfil.UnitID{15: 1}
+	taskID := fulfil.TaskID{15: 1}
 	rec := app.SagaRecord{
-		Order: &order.Order{Items: []order.Item{{ID: theItem, Generation: 2}}},
-		Units: []fulfil.Unit{{ID: unit, Item: theItem, Kind: fulfil.Provision, State: fulfil.Open, Undoing: true, NextAt: at(30)}, {ID: fulfil.UnitID{15: 2}, Kind: fulfil.Validate, State: fulfil.Closed, NextAt: at(1)}},
-		Parts: []fulfil.Part{{Unit: unit, Part: "network", Generation: 1, Phase: fulfil.Gone}, {Unit: unit, Part: "network", Generation: 2, Phase: fulfil.PartDone}, {Unit: unit, Part: "server", Generation: 2, Phase: fulfil.Deleting}},
+		Order:     &order.Order{Items: []order.Item{{ID: theItem, Generation: 2}}},
+		Tasks:     []fulfil.Task{{ID: taskID, Item: theItem, Kind: fulfil.Provision, State: fulfil.Open, Compensating: true, NextAt: at(30)}, {ID: fulfil.TaskID{15: 2}, Kind: fulfil.Validate, State: fulfil.Closed, NextAt: at(1)}},
+		Resources: []fulfil.Resource{{Task: taskID, Step: "network", Generation: 1, Phase: fulfil.Gone}, {Task: taskID, Step: "network", Generation: 2, Phase: fulfil.Ready}, {Task: taskID, Step: "server", Generation: 2, Phase: fulfil.Deleting}},
 		Log: []app.LogEntry{
-			{Unit: unit, At: at(0), Part: "network", What: app.LogIntent},
-			{Unit: unit, At: at(1), Part: "network", What: app.LogAnswer, Class: fault.None, Took: 900 * time.Millisecond},
-			{Unit: unit, At: at(2), Part: "server", What: app.LogIntent},
-			{Unit: unit, At: at(3), Part: "server", What: app.LogAnswer, Class: fault.Retryable, Note: "the provider answered 503", Took: 812 * time.Millisecond, Next: at(5)},
-			{Unit: unit, At: at(5), Part: "server", What: app.LogIntent}, // its answer was lost
-			{Unit: unit, At: at(6), What: app.LogTurned, Note: "cancel asked"},
-			{Unit: unit, At: at(7), Part: "server", What: app.LogIntent},
+			{Task: taskID, At: at(0), Step: "network", What: app.LogIntent},
+			{Task: taskID, At: at(1), Step: "network", What: app.LogAnswer, Class: fault.None, Took: 900 * time.Millisecond},
+			{Task: taskID, At: at(2), Step: "server", What: app.LogIntent},
+			{Task: taskID, At: at(3), Step: "server", What: app.LogAnswer, Class: fault.Retryable, Note: "the provider answered 503", Took: 812 * time.Millisecond, Next: at(5)},
+			{Task: taskID, At: at(5), Step: "server", What: app.LogIntent}, // its answer was lost
+			{Task: taskID, At: at(6), What: app.LogCompensating, Note: "cancel asked"},
+			{Task: taskID, At: at(7), Step: "server", What: app.LogIntent},
 		},
 	}
 	ms := func(n int64) *int64 { return &n }
 	p := func(s string) *string { return &s }
 	when := func(s int) *time.Time { v := at(s); return &v }
-	want := sagaView{Units: []unitRunView{
+	want := sagaView{Tasks: []taskRunView{
 		{
-			ID: unit.String(), Item: p(theItem.String()), Kind: "provision", State: "open", Direction: "undo", Generation: 2, NextAt: when(30),
+			ID: taskID.String(), Item: p(theItem.String()), Kind: "provision", State: "open", Direction: "undo", Generation: 2, NextAt: when(30),
 			Steps: []stepView{
 				{Part: "network", Direction: "do", Phase: p("ready"), Attempts: []attemptView{{At: at(0), TookMS: ms(900), Class: p("none")}}},
 				{Part: "server", Direction: "do", Phase: p("deleting"), Attempts: []attemptView{
@@ -45,7 +45,7 @@ func TestSagaLaysLinesOutAsStepsAndAttemptsThereAndBack(t *testing.T) {
 			},
 			Decisions: []decisionView{{At: at(6), Message: "cancel asked"}},
 		},
-		{ID: fulfil.UnitID{15: 2}.String(), Kind: "validate", State: "closed", Direction: "do", Generation: 1, Steps: []stepView{}, Decisions: []decisionView{}},
+		{ID: fulfil.TaskID{15: 2}.String(), Kind: "validate", State: "closed", Direction: "do", Generation: 1, Steps: []stepView{}, Decisions: []decisionView{}},
 	}}
 	if diff := cmp.Diff(want, viewSaga(rec)); diff != "" {
 		t.Errorf("saga (-want +got):\n%s", diff)

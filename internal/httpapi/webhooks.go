@@ -62,7 +62,7 @@ type secretView struct {
 	ExpiresAt *time.Time `json:"expires_at" doc:"Null of the present one."`
 }
 
-func viewWebhook(e app.Endpoint) webhookView {
+func viewWebhook(e app.WebhookEndpoint) webhookView {
 	v := webhookView{
 		ID: e.ID.String(), URL: e.URL, Description: orNull(e.Description), Types: eventNames(e.Types), State: e.State.String(), Why: orNull(string(e.Why)), Since: stamp(e.Since), Failures: e.Failures,
 		RestingUntil: stampOr(&e.RestingUntil), Secrets: make([]secretView, len(e.Secrets)), Version: e.Version, CreatedAt: stamp(e.CreatedAt), UpdatedAt: stamp(e.UpdatedAt),
@@ -76,7 +76,7 @@ func viewWebhook(e app.Endpoint) webhookView {
 	return v
 }
 
-func showWebhook(_ app.Caller, e app.Endpoint) reply[webhookView] {
+func showWebhook(_ app.Caller, e app.WebhookEndpoint) reply[webhookView] {
 	return reply[webhookView]{Body: viewWebhook(e), ETag: httpkit.ETag(e.Version)}
 }
 
@@ -92,11 +92,11 @@ type issuedView struct {
 }
 
 func showIssued(_ app.Caller, i app.IssuedSecret) reply[issuedView] {
-	return reply[issuedView]{Body: issuedView{Webhook: viewWebhook(i.Endpoint), Secret: orNull(i.Secret), AlreadyShown: i.Secret == ""}, ETag: httpkit.ETag(i.Version), Location: "/v1/webhooks/" + i.ID.String()}
+	return reply[issuedView]{Body: issuedView{Webhook: viewWebhook(i.WebhookEndpoint), Secret: orNull(i.Secret), AlreadyShown: i.Secret == ""}, ETag: httpkit.ETag(i.Version), Location: "/v1/webhooks/" + i.ID.String()}
 }
 
-// postingView is one event on its way to one webhook.
-type postingView struct {
+// webhookDeliveryView is one event on its way to one webhook.
+type webhookDeliveryView struct {
 	ID         string     `json:"id" format:"uuid"`
 	Event      string     `json:"event" format:"uuid" doc:"The webhook-id of every call."`
 	Type       string     `json:"type" example:"order.fulfilled"`
@@ -111,10 +111,10 @@ type postingView struct {
 	DoneAt     *time.Time `json:"done_at"`
 }
 
-func viewPosting(p app.Posting) postingView {
-	return postingView{
-		ID: p.ID.String(), Event: p.Event.String(), Type: string(p.Type), Order: p.Order.String(), Seq: p.Seq, State: p.State.String(), Calls: p.Calls, LastStatus: intOr(p.LastStatus),
-		LastResult: orNull(string(p.LastResult)), CreatedAt: stamp(p.CreatedAt), NextAt: stampOr(&p.NextAt), DoneAt: stampOr(&p.DoneAt),
+func viewWebhookDelivery(delivery app.WebhookDelivery) webhookDeliveryView {
+	return webhookDeliveryView{
+		ID: delivery.ID.String(), Event: delivery.Event.String(), Type: string(delivery.Type), Order: delivery.Order.String(), Seq: delivery.Seq, State: delivery.State.String(), Calls: delivery.Calls, LastStatus: intOr(delivery.LastStatus),
+		LastResult: orNull(string(delivery.LastResult)), CreatedAt: stamp(delivery.CreatedAt), NextAt: stampOr(&delivery.NextAt), DoneAt: stampOr(&delivery.DoneAt),
 	}
 }
 
@@ -125,11 +125,11 @@ func intOr(n int) *int {
 	return &n
 }
 
-// Posting embeds what a list shows of a delivery, as Webhook does.
-type Posting = postingView
+// WebhookDelivery embeds what a list shows of a delivery, as Webhook does.
+type WebhookDelivery = webhookDeliveryView
 
-type postingDetailView struct {
-	Posting
+type webhookDeliveryDetailView struct {
+	WebhookDelivery
 	Log []callView `json:"log" nullable:"false" doc:"Calls, the newest first; the last 100."`
 }
 
@@ -142,9 +142,9 @@ type callView struct {
 	Excerpt *string   `json:"excerpt" doc:"The beginning of the answer, at most 1 KiB of what can be printed."`
 }
 
-func showPosting(_ app.Caller, p app.Posting) reply[postingDetailView] {
-	v := postingDetailView{Posting: viewPosting(p), Log: make([]callView, len(p.Log))}
-	for i, c := range p.Log {
+func showWebhookDelivery(_ app.Caller, delivery app.WebhookDelivery) reply[webhookDeliveryDetailView] {
+	v := webhookDeliveryDetailView{WebhookDelivery: viewWebhookDelivery(delivery), Log: make([]callView, len(delivery.Log))}
+	for i, c := range delivery.Log {
 		v.Log[i] = callView{N: c.N, At: stamp(c.At), Status: intOr(c.Status), Result: string(c.Result), TookMS: c.Took.Milliseconds(), Excerpt: orNull(c.Excerpt)}
 	}
 	return plain(v)
@@ -183,14 +183,14 @@ type rotateInput struct {
 	Body *rotateBody
 }
 
-type postingsInput struct {
+type webhookDeliveriesInput struct {
 	ID     string `path:"id"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
 	Cursor string `query:"cursor" maxLength:"512"`
 	State  string `query:"state" enum:"pending,delivered,failed,dropped"`
 }
 
-type postingInput struct {
+type webhookDeliveryInput struct {
 	ID       string `path:"id"`
 	Delivery string `path:"delivery"`
 }
@@ -201,20 +201,22 @@ func (s *server) webhookRoutes() {
 		Method: http.MethodPost, Path: "/v1/webhooks", ID: "create-webhook", Tag: tag, Summary: "Have events posted to you", Who: who, Status: http.StatusCreated, Key: true, Errors: []int{409},
 		Description: "At most 20. The answer shows the signing secret, once. Events committed from now on are posted.",
 	}, func(ctx context.Context, c app.Caller, in *addWebhookInput) (app.IssuedSecret, error) {
-		return s.useCases.AddEndpoint(ctx, c, app.AddEndpoint{URL: in.Body.URL, Description: in.Body.Description, Types: typesOf(in.Body.Types)})
+		return s.useCases.AddWebhookEndpoint(ctx, c, app.AddWebhookEndpoint{URL: in.Body.URL, Description: in.Body.Description, Types: typesOf(in.Body.Types)})
 	}, showIssued)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks", ID: "list-webhooks", Tag: tag, Summary: "List webhooks", Who: "admin, auditor",
 		Description: "All of them, the oldest first.",
-	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Page[app.Endpoint], error) {
-		all, err := s.useCases.Endpoints(ctx, c)
-		return app.Page[app.Endpoint]{Data: all}, err
-	}, func(_ app.Caller, p app.Page[app.Endpoint]) reply[list[webhookView]] { return page(p, viewWebhook) })
+	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Page[app.WebhookEndpoint], error) {
+		all, err := s.useCases.WebhookEndpoints(ctx, c)
+		return app.Page[app.WebhookEndpoint]{Data: all}, err
+	}, func(_ app.Caller, p app.Page[app.WebhookEndpoint]) reply[list[webhookView]] {
+		return page(p, viewWebhook)
+	})
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks/{id}", ID: "get-webhook", Tag: tag, Summary: "Read a webhook", Who: "admin, auditor", Errors: []int{404},
 		Description: "Everything but its secrets.",
-	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.Endpoint, error) {
-		return s.useCases.Endpoint(ctx, c, idIn[app.Endpoint](in.ID))
+	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.WebhookEndpoint, error) {
+		return s.useCases.WebhookEndpoint(ctx, c, idIn[app.WebhookEndpoint](in.ID))
 	}, showWebhook)
 	serve(s, route{
 		Method: http.MethodPatch, Path: "/v1/webhooks/{id}", ID: "edit-webhook", Tag: tag, Summary: "Change a webhook, stop it or start it again", Who: who, Key: true, Versioned: true, Errors: []int{404, 409, 428},
@@ -223,8 +225,8 @@ func (s *server) webhookRoutes() {
 	serve(s, route{
 		Method: http.MethodDelete, Path: "/v1/webhooks/{id}", ID: "delete-webhook", Tag: tag, Summary: "Delete a webhook", Who: who, Key: true, Versioned: true, Errors: []int{404},
 		Description: "For good, with its secrets. What is pending is never posted.",
-	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.Endpoint, error) {
-		return s.useCases.DeleteEndpoint(ctx, c, idIn[app.Endpoint](in.ID), requestFrom(ctx).precondition(nil))
+	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.WebhookEndpoint, error) {
+		return s.useCases.DeleteWebhookEndpoint(ctx, c, idIn[app.WebhookEndpoint](in.ID), requestFrom(ctx).precondition(nil))
 	}, showWebhook)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/webhooks/{id}/rotate", ID: "rotate-webhook-secret", Tag: tag, Summary: "Give a webhook a new secret", Who: who, Key: true, Versioned: true, Errors: []int{404, 409},
@@ -233,40 +235,44 @@ func (s *server) webhookRoutes() {
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries", ID: "list-webhook-deliveries", Tag: tag, Summary: "List what was posted, or will be", Who: "admin, auditor", Errors: []int{404},
 		Description: "The newest first.",
-	}, func(ctx context.Context, c app.Caller, in *postingsInput) (app.Page[app.Posting], error) {
-		f := app.PostingFilter{Cursor: in.Cursor, Limit: limitOf(in.Limit), State: named(in.State, app.PostingPending, app.PostingDelivered, app.PostingFailed, app.PostingDropped)}
-		return s.useCases.Postings(ctx, c, idIn[app.Endpoint](in.ID), f)
-	}, func(_ app.Caller, p app.Page[app.Posting]) reply[list[postingView]] { return page(p, viewPosting) })
+	}, func(ctx context.Context, c app.Caller, in *webhookDeliveriesInput) (app.Page[app.WebhookDelivery], error) {
+		f := app.WebhookDeliveryFilter{Cursor: in.Cursor, Limit: limitOf(in.Limit), State: named(in.State, app.WebhookDeliveryPending, app.WebhookDeliveryDelivered, app.WebhookDeliveryFailed, app.WebhookDeliveryDropped)}
+		return s.useCases.WebhookDeliveries(ctx, c, idIn[app.WebhookEndpoint](in.ID), f)
+	}, func(_ app.Caller, p app.Page[app.WebhookDelivery]) reply[list[webhookDeliveryView]] {
+		return page(p, viewWebhookDelivery)
+	})
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries/{delivery}", ID: "get-webhook-delivery", Tag: tag, Summary: "Read a delivery with its calls", Who: "admin, auditor", Errors: []int{404},
 		Description: "When each call was made, what came back, and how long it took.",
-	}, func(ctx context.Context, c app.Caller, in *postingInput) (app.Posting, error) {
-		return s.useCases.Posting(ctx, c, idIn[app.Endpoint](in.ID), idIn[app.Posting](in.Delivery))
-	}, showPosting)
+	}, func(ctx context.Context, c app.Caller, in *webhookDeliveryInput) (app.WebhookDelivery, error) {
+		return s.useCases.WebhookDelivery(ctx, c, idIn[app.WebhookEndpoint](in.ID), idIn[app.WebhookDelivery](in.Delivery))
+	}, showWebhookDelivery)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/webhooks/{id}/deliveries/{delivery}/replay", ID: "replay-webhook-delivery", Tag: tag, Summary: "Post a delivery again", Who: who, Key: true, Errors: []int{404, 409},
 		Description: "With the same webhook-id, whatever became of it before. To a failing webhook it is one call: taken, it brings the webhook back into service.",
-	}, func(ctx context.Context, c app.Caller, in *postingInput) (app.Posting, error) {
-		return s.useCases.ReplayPosting(ctx, c, idIn[app.Endpoint](in.ID), idIn[app.Posting](in.Delivery))
-	}, func(_ app.Caller, p app.Posting) reply[postingView] { return plain(viewPosting(p)) })
+	}, func(ctx context.Context, c app.Caller, in *webhookDeliveryInput) (app.WebhookDelivery, error) {
+		return s.useCases.ReplayWebhookDelivery(ctx, c, idIn[app.WebhookEndpoint](in.ID), idIn[app.WebhookDelivery](in.Delivery))
+	}, func(_ app.Caller, delivery app.WebhookDelivery) reply[webhookDeliveryView] {
+		return plain(viewWebhookDelivery(delivery))
+	})
 }
 
-func (s *server) editWebhook(ctx context.Context, c app.Caller, in *editWebhookInput) (app.Endpoint, error) {
+func (s *server) editWebhook(ctx context.Context, c app.Caller, in *editWebhookInput) (app.WebhookEndpoint, error) {
 	b := in.Body
-	edit := app.EditEndpoint{Endpoint: idIn[app.Endpoint](in.ID), URL: b.URL, Description: b.Description, Enabled: b.Enabled, Precondition: requestFrom(ctx).precondition(b.Version)}
+	edit := app.EditWebhookEndpoint{WebhookEndpoint: idIn[app.WebhookEndpoint](in.ID), URL: b.URL, Description: b.Description, Enabled: b.Enabled, Precondition: requestFrom(ctx).precondition(b.Version)}
 	if b.Types != nil {
 		types := typesOf(*b.Types)
 		edit.Types = &types
 	}
-	return s.useCases.EditEndpoint(ctx, c, edit)
+	return s.useCases.EditWebhookEndpoint(ctx, c, edit)
 }
 
 func (s *server) rotateSecret(ctx context.Context, c app.Caller, in *rotateInput) (app.IssuedSecret, error) {
 	b := orZero(in.Body)
-	rotate := app.RotateSecret{Endpoint: idIn[app.Endpoint](in.ID), Precondition: requestFrom(ctx).precondition(b.Version)}
+	rotate := app.RotateWebhookSecret{WebhookEndpoint: idIn[app.WebhookEndpoint](in.ID), Precondition: requestFrom(ctx).precondition(b.Version)}
 	if b.Overlap != nil {
 		overlap := time.Duration(*b.Overlap) * time.Hour
 		rotate.Overlap = &overlap
 	}
-	return s.useCases.RotateSecret(ctx, c, rotate)
+	return s.useCases.RotateWebhookSecret(ctx, c, rotate)
 }

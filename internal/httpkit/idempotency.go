@@ -92,7 +92,7 @@ func Fingerprint(r *http.Request, by tenant.Actor, raw []byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// Exchange is how one operation answers: Show renders the result of its verb, Refuse an error.
+// Exchange is how one operation answers: Show renders the result of its use case, Refuse an error.
 type Exchange[R any] struct {
 	Show   func(R) (app.Answer, error)
 	Refuse func(error) (app.Answer, error)
@@ -114,7 +114,7 @@ func (e Exchange[R]) Encode(result any, verdict error) (app.Answer, error) {
 	return e.Show(r)
 }
 
-// Answer renders what a verb returned: its result, its error, or the stored answer of an idempotency key
+// Answer renders what a use case returned: its result, its error, or the stored answer of an idempotency key
 // that was used before, byte for byte and marked as replayed.
 func (e Exchange[R]) Answer(result R, err error) (app.Answer, error) {
 	var replayed *app.Replayed

@@ -53,7 +53,7 @@ func (u Of[T]) String() string {
 	return string(b[:])
 }
 
-// IsZero tells whether no id is set.
+// IsZero reports whether no id is set.
 func (u Of[T]) IsZero() bool { return u == Of[T]{} }
 
 // Time is the moment a UUIDv7 was made, to the millisecond (RFC 9562, section 5.7).

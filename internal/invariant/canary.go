@@ -45,7 +45,7 @@ func noSecrets(l *look) {
 	for _, g := range l.Log {
 		search(g.Order, "a line of the saga record", g.Note+"\n"+g.Key+"\n"+g.Part)
 	}
-	for _, d := range l.Letters {
+	for _, d := range l.DeadLetters {
 		search(d.Order, "dead letter "+d.ID, d.Detail+"\n"+d.Reason+"\n"+d.Proof+"\n"+d.Code)
 	}
 	for _, a := range l.Answers {
@@ -55,7 +55,7 @@ func noSecrets(l *look) {
 		search("", t.Where, t.Text)
 	}
 	if l.Topic != nil {
-		for _, r := range slices.Concat(l.Topic.Records, l.Topic.Letters) {
+		for _, r := range slices.Concat(l.Topic.Records, l.Topic.DeadLetters) {
 			search(r.header("ce_subject"), fmt.Sprintf("the record at %d/%d", r.Partition, r.Offset), r.text())
 		}
 	}

@@ -13,8 +13,8 @@ import (
 // chained checks the witness's chain of each tenant, by the published format (docs/audit.md): rows 1, 2, 3
 // and so on, each with the hash of the one before it and a hash of its own over all it says.
 func (l *look) chained() {
-	rows := slices.Clone(l.Witness)
-	slices.SortStableFunc(rows, func(a, b Witness) int { return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.N, b.N)) })
+	rows := slices.Clone(l.Audit)
+	slices.SortStableFunc(rows, func(a, b Audit) int { return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.N, b.N)) })
 	n, before := int64(0), []byte(nil)
 	for i := range rows {
 		w := &rows[i]
@@ -35,7 +35,7 @@ func (l *look) chained() {
 }
 
 // sum is the hash that the row must have.
-func (w *Witness) sum() []byte {
+func (w *Audit) sum() []byte {
 	number := func(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 	h := sha256.New()
 	h.Write(w.Before)

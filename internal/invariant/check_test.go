@@ -45,9 +45,9 @@ func itemOf(t *testing.T, f *invariant.Facts, id string) *invariant.Item {
 	return row(t, f.Items, func(i invariant.Item) bool { return i.ID == id })
 }
 
-func unitOf(t *testing.T, f *invariant.Facts, kind, item string) *invariant.Unit {
+func taskOf(t *testing.T, f *invariant.Facts, kind, item string) *invariant.Task {
 	t.Helper()
-	return row(t, f.Units, func(u invariant.Unit) bool { return u.Kind == kind && u.Item == item })
+	return row(t, f.Tasks, func(u invariant.Task) bool { return u.Kind == kind && u.Item == item })
 }
 
 func callOf(t *testing.T, f *invariant.Facts, item, operation, part string) *invariant.Call {
@@ -74,7 +74,7 @@ func damages() []damage {
 			f.Topic.Records = f.Topic.Records[:len(f.Topic.Records)-1]
 		}},
 		{"I3", "the witness missed the last event", func(_ *testing.T, f *invariant.Facts) {
-			f.Witness = f.Witness[:len(f.Witness)-1]
+			f.Audit = f.Audit[:len(f.Audit)-1]
 		}},
 		{"I3", "something that is no event of ours is on the topic", func(_ *testing.T, f *invariant.Facts) {
 			f.Topic.Records = append(f.Topic.Records, invariant.Record{Partition: 1, Key: "x", Headers: []invariant.Header{{Key: "ce_id", Value: "forged"}, {Key: "ce_subject", Value: "order-Z"}}})
@@ -99,23 +99,23 @@ func damages() []damage {
 			f.Topic.Records = append(f.Topic.Records, again)
 		}},
 		{"I6", "a consumer passed over the last event routed to it", func(t *testing.T, f *invariant.Facts) {
-			row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "portal-analytics" }).Seq--
+			row(t, f.Checkpoints, func(m invariant.Checkpoint) bool { return m.Order == "order-A" && m.Consumer == "portal-analytics" }).Seq--
 		}},
 		{"I6", "a consumer stands at an event that was not routed to it", func(t *testing.T, f *invariant.Facts) {
-			row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "provision" }).Seq = 1
+			row(t, f.Checkpoints, func(m invariant.Checkpoint) bool { return m.Order == "order-A" && m.Consumer == "provision" }).Seq = 1
 		}},
 		{"I6", "an event is parked that no dead letter asks about", func(t *testing.T, f *invariant.Facts) {
-			m := row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "portal-analytics" })
+			m := row(t, f.Checkpoints, func(m invariant.Checkpoint) bool { return m.Order == "order-A" && m.Consumer == "portal-analytics" })
 			m.Parked, m.HeldTo, m.Seq = m.Seq, m.Seq, m.Seq-1
 		}},
 		{"I6", "an event is parked that was not routed to its consumer", func(t *testing.T, f *invariant.Facts) {
-			m := row(t, f.Marks, func(m invariant.Mark) bool { return m.Order == "order-A" && m.Consumer == "provision" })
+			m := row(t, f.Checkpoints, func(m invariant.Checkpoint) bool { return m.Order == "order-A" && m.Consumer == "provision" })
 			m.Parked, m.HeldTo = 1, m.Seq
 		}},
 		{"I6", "Notify applied an event twice", func(t *testing.T, f *invariant.Facts) {
-			again := *row(t, f.Units, func(u invariant.Unit) bool { return u.Kind == "notify" })
-			again.ID = "unit-again"
-			f.Units = append(f.Units, again)
+			again := *row(t, f.Tasks, func(u invariant.Task) bool { return u.Kind == "notify" })
+			again.ID = "task-again"
+			f.Tasks = append(f.Tasks, again)
 		}},
 		{"I6", "Billing lost a receipt", func(t *testing.T, f *invariant.Facts) {
 			*row(t, f.Receipts, func(r invariant.Receipt) bool { return r.Order == "order-A" && r.Type == "order.fulfilled" }) = f.Receipts[len(f.Receipts)-1]
@@ -142,7 +142,7 @@ func damages() []damage {
 			r := row(t, f.Refunds, func(r invariant.Refund) bool { return r.Order == "order-F" })
 			r.State, r.Cents = "requested", 2011
 			row(t, f.Receipts, func(x invariant.Receipt) bool { return x.Subject == r.ID }).Moved = 0
-			row(t, f.Units, func(u invariant.Unit) bool { return u.Kind == "refund" && u.Order == "order-F" }).State = "queued"
+			row(t, f.Tasks, func(u invariant.Task) bool { return u.Kind == "refund" && u.Order == "order-F" }).State = "queued"
 		}},
 		{"I10", "something with our label lives that belongs to no item", func(_ *testing.T, f *invariant.Facts) {
 			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "server-999", Name: "pf-planted", Kind: "server", Phase: "ready", Labels: map[string]string{"pf-inst": "test", "pf-item": "item-nobody"}})
@@ -174,16 +174,16 @@ func damages() []damage {
 			r := row(t, f.Refunds, func(r invariant.Refund) bool { return r.Item == "item-E1" })
 			r.State, r.AcceptedAt = "requested", time.Time{}
 			row(t, f.Receipts, func(x invariant.Receipt) bool { return x.Subject == r.ID }).Moved = 0
-			unitOf(t, f, "refund", "item-E1").State = "queued"
+			taskOf(t, f, "refund", "item-E1").State = "queued"
 			orderOf(t, f, "order-E").Settlement = "compensating"
 		}},
 		{"I13", "the outcome says more than was delivered", func(t *testing.T, f *invariant.Facts) { orderOf(t, f, "order-B").Outcome = "full" }},
 		{"I13", "the settlement hides what is stuck", func(t *testing.T, f *invariant.Facts) { orderOf(t, f, "order-F").Settlement = "settled" }},
 		{"I13", "an item counts as delivered and no mail server took its mail", func(_ *testing.T, f *invariant.Facts) { f.Deliveries[0].State = "asked" }},
 		{"I14", "the work of an order under way is over", func(t *testing.T, f *invariant.Facts) {
-			unitOf(t, f, "provision", "item-H1").State = "stuck"
+			taskOf(t, f, "provision", "item-H1").State = "stuck"
 		}},
-		{"I15", "an item that was delivered is worked on", func(t *testing.T, f *invariant.Facts) { unitOf(t, f, "provision", "item-A1").State = "queued" }},
+		{"I15", "an item that was delivered is worked on", func(t *testing.T, f *invariant.Facts) { taskOf(t, f, "provision", "item-A1").State = "queued" }},
 		{"I16", "a seventh call", seventhCall},
 		{"I16", "a retry came early", func(t *testing.T, f *invariant.Facts) {
 			c := callOf(t, f, "item-A1", "look", "server")
@@ -205,12 +205,12 @@ func damages() []damage {
 		{"I16", "a delete was refused a seventh time", func(t *testing.T, f *invariant.Facts) {
 			f.Cloud.Log = append(f.Cloud.Log, *callOf(t, f, "item-F1", "delete", "port"))
 		}},
-		{"I17", "a dead letter has no hash", func(_ *testing.T, f *invariant.Facts) { f.Letters[0].Hash = nil }},
-		{"I17", "a dead letter never got to its topic", func(_ *testing.T, f *invariant.Facts) { f.Topic.Letters = f.Topic.Letters[1:] }},
-		{"I17", "a dead letter was settled without a reason", func(_ *testing.T, f *invariant.Facts) { f.Letters[0].Reason = "" }},
+		{"I17", "a dead letter has no hash", func(_ *testing.T, f *invariant.Facts) { f.DeadLetters[0].Hash = nil }},
+		{"I17", "a dead letter never got to its topic", func(_ *testing.T, f *invariant.Facts) { f.Topic.DeadLetters = f.Topic.DeadLetters[1:] }},
+		{"I17", "a dead letter was settled without a reason", func(_ *testing.T, f *invariant.Facts) { f.DeadLetters[0].Reason = "" }},
 		{"I17", "one person abandoned it twice", func(_ *testing.T, f *invariant.Facts) {
-			d := &f.Letters[0]
-			d.State, d.Grounds, d.Proof, d.FirstBy, d.SecondBy = "abandoned", "removed_by_hand", "ticket", "olga", "olga"
+			d := &f.DeadLetters[0]
+			d.State, d.AbandonReason, d.Proof, d.FirstBy, d.SecondBy = "abandoned", "removed_by_hand", "ticket", "olga", "olga"
 		}},
 		{"I18", "a volume was removed before what stands on it", func(t *testing.T, f *invariant.Facts) {
 			a, b := callOf(t, f, "item-B2", "delete", "volume"), callOf(t, f, "item-B2", "delete", "instance")
@@ -236,12 +236,12 @@ func damages() []damage {
 			f.Grants = append(f.Grants, invariant.Grant{Login: "platforma_api", Table: "order_event", Verb: "UPDATE"})
 		}},
 		{"I22", "there were more orders before", func(_ *testing.T, f *invariant.Facts) { f.Earlier["orders"] = 9 }},
-		{"I22", "a row of the witness was changed", func(_ *testing.T, f *invariant.Facts) { f.Witness[4].SeenAt = f.Witness[4].SeenAt.Add(time.Hour) }},
+		{"I22", "a row of the witness was changed", func(_ *testing.T, f *invariant.Facts) { f.Audit[4].SeenAt = f.Audit[4].SeenAt.Add(time.Hour) }},
 		{"I22", "a row of the witness was changed, and its hash made to fit", func(_ *testing.T, f *invariant.Facts) {
-			f.Witness[4].Offset += 100
-			f.Witness[4] = link(f.Witness[4])
+			f.Audit[4].Offset += 100
+			f.Audit[4] = link(f.Audit[4])
 		}},
-		{"I22", "two witnesses made a fork", func(_ *testing.T, f *invariant.Facts) { f.Witness[5].N = f.Witness[4].N }},
+		{"I22", "two witnesses made a fork", func(_ *testing.T, f *invariant.Facts) { f.Audit[5].N = f.Audit[4].N }},
 		{"I23", "a password stands in the saga record", func(_ *testing.T, f *invariant.Facts) {
 			f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: "order-A", Note: "login with CANARY-item-A1-ABCDEFGH"})
 		}},
@@ -280,16 +280,16 @@ func lateRetry(_ *testing.T, f *invariant.Facts) {
 // not show them, ours does.
 func TestARetryThatWasHeldBackOnTheWayIsNotLate(t *testing.T) {
 	t.Parallel()
-	for _, class := range []string{"parked", "rate-limited"} {
+	for _, class := range []string{"suspended", "rate-limited"} {
 		f := goodWorld(t)
 		lateRetry(t, &f)
 		late := invariant.Check(f)
 		if len(late) != 1 || late[0].Invariant != "I16" {
 			t.Fatalf("the damaged world breaks %v, want I16 once", late)
 		}
-		unit := unitOf(t, &f, "provision", "item-A1")
+		task := taskOf(t, &f, "provision", "item-A1")
 		first := callOf(t, &f, "item-A1", "create", "server")
-		f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: unit.Order, Unit: unit.ID, At: first.At.Add(time.Second), Part: "server", What: "answer", Class: class})
+		f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: task.Order, Task: task.ID, At: first.At.Add(time.Second), Part: "server", What: "answer", Class: class})
 		if found := invariant.Check(f); len(found) > 0 {
 			t.Errorf("held back (%s): %v", class, found)
 		}
@@ -320,8 +320,8 @@ func TestCreatesThatWereOnTheirWayAtOnceGoBackInTheReverseOfTheirIntents(t *test
 	if found := invariant.Check(f); len(found) != 1 || found[0].Invariant != "I18" {
 		t.Fatalf("the later item's create was decided after the other's had come: %v; want I18 once", found)
 	}
-	unit := unitOf(t, &f, "provision", "item-E2")
-	intent := row(t, f.Log, func(g invariant.LogLine) bool { return g.Unit == unit.ID && g.Part == "port" && g.What == "intent" })
+	task := taskOf(t, &f, "provision", "item-E2")
+	intent := row(t, f.Log, func(g invariant.LogLine) bool { return g.Task == task.ID && g.Part == "port" && g.What == "intent" })
 	intent.At = callOf(t, &f, "item-E2", "create", "port").At.Add(-time.Millisecond)
 	if found := invariant.Check(f); len(found) > 0 {
 		t.Errorf("both were on their way at once: %v", found)
@@ -348,8 +348,8 @@ func TestAFailedResourceRemovedInTheMomentOfTheTurnHasNoPlaceInTheReverseOrder(t
 	if found := invariant.Check(f); len(found) > 0 {
 		t.Errorf("removed on the way there: %v", found)
 	}
-	unit := unitOf(t, &f, "provision", "item-E1")
-	f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: unit.Order, Unit: unit.ID, At: corpse.At, Part: "port", What: "intent"})
+	task := taskOf(t, &f, "provision", "item-E1")
+	f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: task.Order, Task: task.ID, At: corpse.At, Part: "port", What: "intent"})
 	if found := invariant.Check(f); len(found) != 2 || found[0].Invariant != "I18" || found[1].Invariant != "I18" {
 		t.Errorf("meant on the way back: %v; want I18 twice, within the item and within the order", found)
 	}
@@ -370,8 +370,8 @@ func TestACallThatFoundNoRoomAfterwardsIsNoneOfTheSix(t *testing.T) {
 	t.Parallel()
 	f := goodWorld(t)
 	seventhCall(t, &f)
-	unit := unitOf(t, &f, "provision", "item-B2")
-	noRoom := invariant.LogLine{Tenant: unit.Tenant, Order: unit.Order, Unit: unit.ID, At: callOf(t, &f, "item-B2", "delete", "instance").At, Part: "volume", What: "answer", Class: "capacity"}
+	task := taskOf(t, &f, "provision", "item-B2")
+	noRoom := invariant.LogLine{Tenant: task.Tenant, Order: task.Order, Task: task.ID, At: callOf(t, &f, "item-B2", "delete", "instance").At, Part: "volume", What: "answer", Class: "capacity"}
 	f.Log = append(f.Log, noRoom)
 	if found := invariant.Check(f); len(found) != 1 || found[0].Invariant != "I16" {
 		t.Errorf("another part's want of room excuses the seventh call: %v", found)
@@ -437,7 +437,7 @@ func TestTheLifecycleIsReadFromTheEventsMoveByMove(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := goodWorld(t)
-			f.Topic, f.Witness = nil, nil
+			f.Topic, f.Audit = nil, nil
 			e := row(t, f.Events, func(e invariant.Event) bool { return e.Order == "order-A" && e.Type == c.kind })
 			changed := bytes.ReplaceAll(e.Data, []byte(c.old), []byte(c.new))
 			if bytes.Equal(changed, e.Data) {
@@ -460,7 +460,7 @@ func TestTheLifecycleIsReadFromTheEventsMoveByMove(t *testing.T) {
 func TestAnOrderOnItsWayOutMustNotMoveOn(t *testing.T) {
 	t.Parallel()
 	f := goodWorld(t)
-	f.Topic, f.Witness = nil, nil
+	f.Topic, f.Audit = nil, nil
 	e := row(t, f.Events, func(e invariant.Event) bool { return e.Order == "order-H" && e.Type == "order.validating" })
 	e.Type = "order.validating"
 	paid := row(t, f.Events, func(e invariant.Event) bool { return e.Order == "order-H" && e.Type == "order.payment-confirmed" })
@@ -491,10 +491,10 @@ func TestWhatIsNotAtRestMayStillBeOnItsWay(t *testing.T) {
 	e := f.Events[last]
 	f.Outbox = []invariant.Outbox{{Tenant: acme, Order: e.Order, Seq: e.Seq}}
 	f.Topic.Records = f.Topic.Records[:last]
-	f.Witness = f.Witness[:last]
-	for i := range f.Marks {
-		if f.Marks[i].Order == e.Order && f.Marks[i].Seq == e.Seq {
-			f.Marks[i].Seq-- // order.provisioning-started, heard by the portal
+	f.Audit = f.Audit[:last]
+	for i := range f.Checkpoints {
+		if f.Checkpoints[i].Order == e.Order && f.Checkpoints[i].Seq == e.Seq {
+			f.Checkpoints[i].Seq-- // order.provisioning-started, heard by the portal
 		}
 	}
 	for _, v := range invariant.Check(f) {
@@ -511,8 +511,8 @@ func TestWhatRetentionTookFromTheTopicIsNotMissed(t *testing.T) {
 	f := goodWorld(t)
 	f.Topic.Records = f.Topic.Records[20:]
 	f.Topic.Horizon = f.Events[20].At
-	f.Topic.Letters = nil
-	f.Letters = nil
+	f.Topic.DeadLetters = nil
+	f.DeadLetters = nil
 	for _, v := range invariant.Check(f) {
 		if v.Invariant == "I3" || v.Invariant == "I4" {
 			t.Errorf("older than the horizon: %s", v)
@@ -541,8 +541,8 @@ func TestAFreeAnswerUsesUpNoCall(t *testing.T) {
 func TestAStuckItemMustBeNamedOnTheDesk(t *testing.T) {
 	t.Parallel()
 	f := goodWorld(t)
-	for i := range f.Letters {
-		if d := &f.Letters[i]; d.Order == "order-F" {
+	for i := range f.DeadLetters {
+		if d := &f.DeadLetters[i]; d.Order == "order-F" {
 			d.State, d.Reason, d.ClosedAt = "closed", "no reason at all", f.At
 		}
 	}

@@ -64,7 +64,7 @@ func causeToMove(l *look) {
 		}
 		l.seen++
 		for _, r := range l.refundsOf[o.ID] {
-			if r.State == "requested" && !l.has(o, func(u *Unit) bool {
+			if r.State == "requested" && !l.has(o, func(u *Task) bool {
 				return u.Kind == "refund" && u.Item == r.Item && u.Payment == r.Payment && u.live()
 			}) {
 				l.broken(o.ID, "refund %s is requested, and no work will make it", r.ID)
@@ -82,7 +82,7 @@ func causeToMove(l *look) {
 				l.broken(o.ID, "waits for its payment, and never expires")
 			}
 		case "payment_confirmed", "validating":
-			validates := l.has(o, func(u *Unit) bool { return u.Kind == "validate" && u.live() && !u.NextAt.IsZero() })
+			validates := l.has(o, func(u *Task) bool { return u.Kind == "validate" && u.live() && !u.NextAt.IsZero() })
 			if o.Closing == "" && !o.Held && !validates {
 				l.broken(o.ID, "is %s, and no work will validate it", o.State)
 			}
@@ -94,12 +94,12 @@ func causeToMove(l *look) {
 	}
 }
 
-func (l *look) has(o *Order, match func(*Unit) bool) bool {
-	return slices.ContainsFunc(l.unitsOf[o.ID], match)
+func (l *look) has(o *Order, match func(*Task) bool) bool {
+	return slices.ContainsFunc(l.tasksOf[o.ID], match)
 }
 
 func (l *look) onDesk(o *Order, source, item string) bool {
-	return slices.ContainsFunc(l.lettersOf[o.ID], func(d *Letter) bool {
+	return slices.ContainsFunc(l.deadLettersOf[o.ID], func(d *DeadLetter) bool {
 		return d.Source == source && d.Item == item && (d.State == "open" || d.State == "parked")
 	})
 }
@@ -130,23 +130,23 @@ func (l *look) itemMoves(o *Order, it *Item) {
 }
 
 // noWorkForTheEnded is I15, as far as rows show it: no live provisioning of an item that is over, no
-// second live one of any item, and every unit belongs to an order that is there.
+// second live one of any item, and every task belongs to an order that is there.
 func noWorkForTheEnded(l *look) {
 	live := map[string]string{}
-	for i := range l.Units {
-		u := &l.Units[i]
+	for i := range l.Tasks {
+		u := &l.Tasks[i]
 		l.seen++
 		if l.orders[u.Order] == nil {
-			l.broken(u.Order, "unit %s is of an order that is not there", u.ID)
+			l.broken(u.Order, "task %s is of an order that is not there", u.ID)
 		}
 		if u.Kind != "provision" || !u.live() {
 			continue
 		}
 		if it := l.items[u.Item]; it == nil || it.State == "delivered" || it.State == "rolled_back" || it.State == "cancelled" {
-			l.broken(u.Order, "unit %s works on item %s, which is over", u.ID, u.Item)
+			l.broken(u.Order, "task %s works on item %s, which is over", u.ID, u.Item)
 		}
 		if other, twice := live[u.Item]; twice {
-			l.broken(u.Order, "units %s and %s both work on item %s", other, u.ID, u.Item)
+			l.broken(u.Order, "tasks %s and %s both work on item %s", other, u.ID, u.Item)
 		}
 		live[u.Item] = u.ID
 	}

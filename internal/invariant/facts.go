@@ -29,13 +29,13 @@ type Facts struct {
 	Payments    []Payment
 	Allocations []Allocation
 	Refunds     []Refund
-	Units       []Unit
-	Parts       []Part
+	Tasks       []Task
+	Parts       []JournalEntry
 	Log         []LogLine
-	Letters     []Letter
+	DeadLetters []DeadLetter
 	Deliveries  []Delivery
-	Marks       []Mark
-	Witness     []Witness
+	Checkpoints []Checkpoint
+	Audit       []Audit
 	Findings    []Finding
 	Credentials []Credential
 	Answers     []Answer
@@ -95,7 +95,7 @@ type Event struct {
 type Outbox struct {
 	Tenant, Order string
 	Seq           int
-	Letter        string
+	DeadLetter    string
 }
 
 // Payment is a row of payments: state confirmed, reverted or refunded (its order was restored).
@@ -125,21 +125,21 @@ type Refund struct {
 
 func (r Refund) accepted() bool { return r.State == "accepted" || r.State == "completed" }
 
-// Unit is a row of saga_units: kind validate, provision, refund, deliver, notify, webhook, redrive or
+// Task is a row of saga_tasks: kind validate, provision, refund, deliver, notify, webhook, redrive or
 // checkout; state queued, open, stuck or closed.
-type Unit struct {
+type Task struct {
 	Tenant, ID, Order, Item, Payment, Subject string
 	Kind, State                               string
-	Undoing                                   bool
+	Compensating                              bool
 	Epoch                                     int64
 	NextAt                                    time.Time // zero while held
 }
 
-func (u Unit) live() bool { return u.State == "queued" || u.State == "open" }
+func (u Task) live() bool { return u.State == "queued" || u.State == "open" }
 
 // Part is a line of the journal: phase intent, created, ready, deleting or gone.
-type Part struct {
-	Tenant, Unit, Part string
+type JournalEntry struct {
+	Tenant, Task, Part string
 	Generation         int
 	Key, Phase         string
 	Refs               []string
@@ -147,15 +147,15 @@ type Part struct {
 
 // LogLine is a line of the saga record.
 type LogLine struct {
-	Tenant, Order, Unit    string
+	Tenant, Order, Task    string
 	At                     time.Time
 	Part, What, Class, Key string
 	Note                   string
 }
 
 // Letter is a dead letter: state open, parked, redriven, abandoned or closed.
-type Letter struct {
-	Tenant, ID, Order, Item, Unit string
+type DeadLetter struct {
+	Tenant, ID, Order, Item, Task string
 	Source, Class, Code, Detail   string
 	Step                          string
 	Attempts                      int
@@ -163,7 +163,7 @@ type Letter struct {
 	State                         string
 	At, ClosedAt                  time.Time
 	Reason                        string
-	Grounds, Proof                string // of an abandonment
+	AbandonReason, Proof          string // of an abandonment
 	FirstBy, SecondBy             string // who signed it
 	Consumer                      string // of the source event: who could not apply it
 	Seq                           int    // the event's number
@@ -175,17 +175,17 @@ type Delivery struct {
 }
 
 // Mark is how far a consumer has come with an order.
-type Mark struct {
+type Checkpoint struct {
 	Tenant, Order, Consumer string
 	Seq                     int // the highest applied
 	Parked, HeldTo          int // an event that was set aside, and the last heard since; 0: none
 }
 
 // heard is how far the consumer has listened: what waits behind a parked event it has not applied.
-func (m Mark) heard() int { return max(m.Seq, m.HeldTo) }
+func (m Checkpoint) heard() int { return max(m.Seq, m.HeldTo) }
 
 // Witness is what the Audit consumer saw on the topic: row N of its tenant's chain.
-type Witness struct {
+type Audit struct {
 	Tenant        string
 	N             int64
 	Order         string
@@ -264,8 +264,8 @@ type Grant struct {
 
 // Topic is what a read_committed reader sees from the first offset to the end.
 type Topic struct {
-	Records []Record // events
-	Letters []Record // dead letters; nil: their topic was not read
+	Records     []Record // events
+	DeadLetters []Record // dead letters; nil: their topic was not read
 	// Horizon is the time of the oldest record where the topic no longer begins at its beginning:
 	// events before it may have gone by retention. Zero: all is there.
 	Horizon time.Time
@@ -342,6 +342,6 @@ type Text struct{ Where, Text string }
 func (f *Facts) Counts() map[string]int {
 	return map[string]int{
 		"orders": len(f.Orders), "order_items": len(f.Items), "order_event": len(f.Events), "payments": len(f.Payments),
-		"allocations": len(f.Allocations), "refunds": len(f.Refunds), "audit_log": len(f.Witness), "saga_log": len(f.Log), "dead_letters": len(f.Letters),
+		"allocations": len(f.Allocations), "refunds": len(f.Refunds), "audit_log": len(f.Audit), "saga_log": len(f.Log), "dead_letters": len(f.DeadLetters),
 	}
 }

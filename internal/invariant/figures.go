@@ -20,7 +20,7 @@ const dayFormat = "2006-01-02"
 // every event was taken in: marks and figures move together, so theirs agree at any moment.
 func countedRight(l *look) {
 	taken := map[string]int{}
-	for _, m := range l.Marks {
+	for _, m := range l.Checkpoints {
 		if m.Consumer == figures {
 			taken[m.Order] = m.Seq
 		}
@@ -58,7 +58,7 @@ func countedRight(l *look) {
 }
 
 func (l *look) parkedFigures(order string) bool {
-	return slices.ContainsFunc(l.Marks, func(m Mark) bool { return m.Order == order && m.Consumer == figures && m.Parked != 0 })
+	return slices.ContainsFunc(l.Checkpoints, func(m Checkpoint) bool { return m.Order == order && m.Consumer == figures && m.Parked != 0 })
 }
 
 // cell is a day's entry of the roll-up: of orders in a state, or, without a state, of money.

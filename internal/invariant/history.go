@@ -22,9 +22,9 @@ func sameHistory(l *look) {
 			onTopic[r.header("ce_id")] = r
 		}
 	}
-	seen := map[string]*Witness{}
-	for i := range l.Witness {
-		seen[l.Witness[i].Event] = &l.Witness[i]
+	seen := map[string]*Audit{}
+	for i := range l.Audit {
+		seen[l.Audit[i].Event] = &l.Audit[i]
 	}
 	for i := range l.Orders {
 		o := &l.Orders[i]
@@ -42,8 +42,8 @@ func sameHistory(l *look) {
 		}
 	}
 	l.foreignRecords()
-	for i := range l.Witness {
-		if w := &l.Witness[i]; l.eventByID[w.Event] == nil {
+	for i := range l.Audit {
+		if w := &l.Audit[i]; l.eventByID[w.Event] == nil {
 			l.broken(w.Order, "the witness saw event %s (number %d), which is not among the events", w.Event, w.Seq)
 		}
 	}
@@ -95,7 +95,7 @@ func envelope(e *Event) []Header {
 	}
 }
 
-func (l *look) witnessed(o *Order, e happened, w *Witness) {
+func (l *look) witnessed(o *Order, e happened, w *Audit) {
 	if w == nil {
 		if l.rest(o) && (l.Topic == nil || !e.At.Before(l.Topic.Horizon)) {
 			l.broken(o.ID, "the witness did not see event %d %s", e.Seq, e.Type)
@@ -206,8 +206,8 @@ func hears(consumer, eventType string) bool {
 // per event that a customer may hear of, and Billing's, one receipt per event; but for one that two people
 // passed over. Audit keeps no mark: its log is compared by I3.
 func routedOnce(l *look) {
-	marks := map[string]Mark{}
-	for _, m := range l.Marks {
+	marks := map[string]Checkpoint{}
+	for _, m := range l.Checkpoints {
 		marks[m.Order+" "+m.Consumer] = m
 		if l.orders[m.Order] == nil {
 			l.broken(m.Order, "consumer %s keeps a mark of an order that is not there", m.Consumer)
@@ -234,7 +234,7 @@ func routedOnce(l *look) {
 				l.broken(o.ID, "%s applied nothing; number %d was routed to it", consumer, last)
 			case l.rest(o) && marked && mark.heard() != last:
 				l.broken(o.ID, "%s stands at number %d; number %d was routed to it", consumer, mark.heard(), last)
-			case l.rest(o) && mark.Parked > 0 && (mark.Seq >= mark.Parked || !l.letterStands(o.ID, consumer, mark.Parked)):
+			case l.rest(o) && mark.Parked > 0 && (mark.Seq >= mark.Parked || !l.deadLetterStands(o.ID, consumer, mark.Parked)):
 				l.broken(o.ID, "%s has parked number %d, and no dead letter asks a person about it", consumer, mark.Parked)
 			}
 		}
@@ -245,7 +245,7 @@ func routedOnce(l *look) {
 
 func (l *look) noticesOnce(o *Order) {
 	asked := map[string]int{}
-	for _, u := range l.unitsOf[o.ID] {
+	for _, u := range l.tasksOf[o.ID] {
 		if u.Kind == "notify" {
 			asked[u.Subject]++
 		}
@@ -281,19 +281,19 @@ func (l *look) receiptsOnce(o *Order) {
 	}
 }
 
-// letterStands tells whether a parked event stands on the desk.
-func (l *look) letterStands(order, consumer string, seq int) bool {
-	return slices.ContainsFunc(l.lettersOf[order], func(d *Letter) bool { return d.Consumer == consumer && d.Seq == seq && d.State == "parked" })
+// deadLetterStands reports whether a parked event stands on the desk.
+func (l *look) deadLetterStands(order, consumer string, seq int) bool {
+	return slices.ContainsFunc(l.deadLettersOf[order], func(d *DeadLetter) bool { return d.Consumer == consumer && d.Seq == seq && d.State == "parked" })
 }
 
-// passedOver tells whether two people gave an event up for a consumer.
+// passedOver reports whether two people gave an event up for a consumer.
 func (l *look) passedOver(order, consumer string, seq int) bool {
-	return slices.ContainsFunc(l.lettersOf[order], func(d *Letter) bool { return d.Consumer == consumer && d.Seq == seq && d.State == "abandoned" })
+	return slices.ContainsFunc(l.deadLettersOf[order], func(d *DeadLetter) bool { return d.Consumer == consumer && d.Seq == seq && d.State == "abandoned" })
 }
 
-// waits tells whether an event is parked, or waits behind one.
+// waits reports whether an event is parked, or waits behind one.
 func (l *look) waits(order, consumer string, seq int) bool {
-	return slices.ContainsFunc(l.Marks, func(m Mark) bool {
+	return slices.ContainsFunc(l.Checkpoints, func(m Checkpoint) bool {
 		return m.Order == order && m.Consumer == consumer && m.Parked > 0 && seq >= m.Parked && seq <= m.HeldTo
 	})
 }

@@ -14,23 +14,23 @@ import (
 // facts give the same violations.
 type index struct {
 	*Facts
-	orders      map[string]*Order
-	items       map[string]*Item
-	itemsOf     map[string][]*Item // of an order, removed ones left out
-	events      map[string][]happened
-	eventByID   map[string]*Event
-	outbox      map[string]bool // order + seq, or a letter's id
-	paymentsOf  map[string][]*Payment
-	allocations map[string][]*Allocation // of a payment
-	refundsOf   map[string][]*Refund     // of an order
-	receiptsOf  map[string][]*Receipt    // of an order
-	unitsOf     map[string][]*Unit       // of an order
-	units       map[string]*Unit
-	partsOf     map[string][]*Part // of a unit
-	lettersOf   map[string][]*Letter
-	recordsOf   map[string][]*Record // of an order, by partition and offset
-	liveOf      map[string][]*Resource
-	calls       map[string][]*Call // of an item, in order
+	orders        map[string]*Order
+	items         map[string]*Item
+	itemsOf       map[string][]*Item // of an order, removed ones left out
+	events        map[string][]happened
+	eventByID     map[string]*Event
+	outbox        map[string]bool // order + seq, or a letter's id
+	paymentsOf    map[string][]*Payment
+	allocations   map[string][]*Allocation // of a payment
+	refundsOf     map[string][]*Refund     // of an order
+	receiptsOf    map[string][]*Receipt    // of an order
+	tasksOf       map[string][]*Task       // of an order
+	tasks         map[string]*Task
+	partsOf       map[string][]*JournalEntry // of a task
+	deadLettersOf map[string][]*DeadLetter
+	recordsOf     map[string][]*Record // of an order, by partition and offset
+	liveOf        map[string][]*Resource
+	calls         map[string][]*Call // of an item, in order
 }
 
 // happened is an event with its data read; unread says why it could not be.
@@ -83,8 +83,8 @@ func newIndex(f *Facts) *index {
 	x := &index{
 		Facts: f, orders: map[string]*Order{}, items: map[string]*Item{}, itemsOf: map[string][]*Item{}, events: map[string][]happened{},
 		eventByID: map[string]*Event{}, outbox: map[string]bool{}, paymentsOf: map[string][]*Payment{}, allocations: map[string][]*Allocation{},
-		refundsOf: map[string][]*Refund{}, receiptsOf: map[string][]*Receipt{}, unitsOf: map[string][]*Unit{}, units: map[string]*Unit{}, partsOf: map[string][]*Part{},
-		lettersOf: map[string][]*Letter{}, recordsOf: map[string][]*Record{}, liveOf: map[string][]*Resource{}, calls: map[string][]*Call{},
+		refundsOf: map[string][]*Refund{}, receiptsOf: map[string][]*Receipt{}, tasksOf: map[string][]*Task{}, tasks: map[string]*Task{}, partsOf: map[string][]*JournalEntry{},
+		deadLettersOf: map[string][]*DeadLetter{}, recordsOf: map[string][]*Record{}, liveOf: map[string][]*Resource{}, calls: map[string][]*Call{},
 	}
 	for i := range f.Orders {
 		x.orders[f.Orders[i].ID] = &f.Orders[i]
@@ -135,8 +135,8 @@ func (x *index) indexEvents() {
 		slices.SortFunc(es, func(a, b happened) int { return cmp.Compare(a.Seq, b.Seq) })
 	}
 	for _, o := range x.Outbox {
-		if o.Letter != "" {
-			x.outbox[o.Letter] = true
+		if o.DeadLetter != "" {
+			x.outbox[o.DeadLetter] = true
 			continue
 		}
 		x.outbox[place(o.Order, o.Seq)] = true
@@ -163,25 +163,25 @@ func (x *index) indexMoney() {
 }
 
 func (x *index) indexWork() {
-	for i := range x.Units {
-		u := &x.Units[i]
-		x.units[u.ID] = u
-		x.unitsOf[u.Order] = append(x.unitsOf[u.Order], u)
+	for i := range x.Tasks {
+		u := &x.Tasks[i]
+		x.tasks[u.ID] = u
+		x.tasksOf[u.Order] = append(x.tasksOf[u.Order], u)
 	}
 	for i := range x.Parts {
 		p := &x.Parts[i]
-		x.partsOf[p.Unit] = append(x.partsOf[p.Unit], p)
+		x.partsOf[p.Task] = append(x.partsOf[p.Task], p)
 	}
-	for i := range x.Letters {
-		d := &x.Letters[i]
-		x.lettersOf[d.Order] = append(x.lettersOf[d.Order], d)
+	for i := range x.DeadLetters {
+		d := &x.DeadLetters[i]
+		x.deadLettersOf[d.Order] = append(x.deadLettersOf[d.Order], d)
 	}
 }
 
 // place names an event by its order and number.
 func place(order string, seq int) string { return order + "/" + strconv.Itoa(seq) }
 
-// rest tells whether an order has come to rest.
+// rest reports whether an order has come to rest.
 func (x *index) rest(o *Order) bool { return x.AtRest || o.AtRest }
 
 // restOf is rest by id; an order we do not know is at rest when everything is.
@@ -192,10 +192,10 @@ func (x *index) restOf(order string) bool {
 	return x.AtRest
 }
 
-// newest is the item's newest unit of a kind, or nil: unit ids rise with time.
-func (x *index) newest(it *Item, kind string) *Unit {
-	var found *Unit
-	for _, u := range x.unitsOf[it.Order] {
+// newest is the item's newest task of a kind, or nil: task ids rise with time.
+func (x *index) newest(it *Item, kind string) *Task {
+	var found *Task
+	for _, u := range x.tasksOf[it.Order] {
 		if u.Kind == kind && u.Item == it.ID && (found == nil || u.ID > found.ID) {
 			found = u
 		}
@@ -203,9 +203,9 @@ func (x *index) newest(it *Item, kind string) *Unit {
 	return found
 }
 
-// working tells whether the item has live work of a kind.
+// working reports whether the item has live work of a kind.
 func (x *index) working(it *Item, kind string) bool {
-	return slices.ContainsFunc(x.unitsOf[it.Order], func(u *Unit) bool { return u.Kind == kind && u.Item == it.ID && u.live() })
+	return slices.ContainsFunc(x.tasksOf[it.Order], func(u *Task) bool { return u.Kind == kind && u.Item == it.ID && u.live() })
 }
 
 // live is the payment that stands for the order: confirmed, or, of an order that went back to a

@@ -232,7 +232,7 @@ func (x *index) census(o *Order) census {
 			c.refundsStuck++
 		}
 	}
-	for _, u := range x.unitsOf[o.ID] {
+	for _, u := range x.tasksOf[o.ID] {
 		if u.Kind == "deliver" && u.State == "stuck" {
 			c.mailsStuck++
 		}
@@ -240,7 +240,7 @@ func (x *index) census(o *Order) census {
 	return c
 }
 
-// over tells whether an order in this state moves by itself no more.
+// over reports whether an order in this state moves by itself no more.
 func over(state string) bool {
 	return state == "fulfilled" || state == "cancelled" || state == "failed"
 }
@@ -286,7 +286,7 @@ func (c census) state(o *Order) string {
 	return "failed"
 }
 
-// follows tells whether a derived state is a move from the present one.
+// follows reports whether a derived state is a move from the present one.
 func follows(o *Order, to string) bool {
 	switch o.State {
 	case "payment_confirmed":

@@ -51,8 +51,8 @@ func balancedBooks(l *look) {
 // ledgerAgrees compares the receipts of an order at rest with its payments and refunds, unless an event is
 // parked or was passed over.
 func (l *look) ledgerAgrees(o *Order) {
-	deaf := func(d *Letter) bool { return d.Consumer == "billing" && d.State != "redriven" }
-	if !l.rest(o) || slices.ContainsFunc(l.lettersOf[o.ID], deaf) {
+	deaf := func(d *DeadLetter) bool { return d.Consumer == "billing" && d.State != "redriven" }
+	if !l.rest(o) || slices.ContainsFunc(l.deadLettersOf[o.ID], deaf) {
 		return
 	}
 	stands := map[string]int64{}
@@ -103,7 +103,7 @@ func (l *look) sharesOfItems(p *Payment, shares map[string]bool) {
 	}
 }
 
-// needsMoney tells whether an order in this state must have been paid.
+// needsMoney reports whether an order in this state must have been paid.
 func needsMoney(state string) bool {
 	switch state {
 	case "payment_confirmed", "validating", "provisioning", "partially_fulfilled", "fulfilled", "failed":

@@ -7,26 +7,26 @@ import (
 	"slices"
 )
 
-// wholeLetters is I17: a dead letter has its class, a payload's hash, tenant, order, step and number
+// wholeDeadLetters is I17: a dead letter has its class, a payload's hash, tenant, order, step and number
 // of tries, and a failed step its item; one that was settled says why and when, and
 // one that was abandoned on what grounds, with which proof and by which two people. At rest each stands
 // on the topic of dead letters exactly once. That it holds no secret is I23's.
-func wholeLetters(l *look) {
+func wholeDeadLetters(l *look) {
 	published := map[string]int{}
-	if l.Topic == nil || l.Topic.Letters == nil {
+	if l.Topic == nil || l.Topic.DeadLetters == nil {
 		l.without("the topic of dead letters was not read: not compared with it")
 	} else {
-		for i := range l.Topic.Letters {
+		for i := range l.Topic.DeadLetters {
 			var v struct {
 				ID string `json:"id"`
 			}
-			if json.Unmarshal(l.Topic.Letters[i].Value, &v) == nil {
+			if json.Unmarshal(l.Topic.DeadLetters[i].Value, &v) == nil {
 				published[v.ID]++
 			}
 		}
 	}
-	for i := range l.Letters {
-		d := &l.Letters[i]
+	for i := range l.DeadLetters {
+		d := &l.DeadLetters[i]
 		l.seen++
 		missing := func(what string) { l.broken(d.Order, "dead letter %s (%s) has no %s", d.ID, d.Source, what) }
 		if d.Class == "" || d.Class == "none" || d.Class == "unknown" {
@@ -47,21 +47,21 @@ func wholeLetters(l *look) {
 		if d.Source == "step" && l.items[d.Item] == nil {
 			missing("item")
 		}
-		if d.Source != "event" && (d.Step == "" || l.units[d.Unit] == nil) {
-			missing("step and unit of work")
+		if d.Source != "event" && (d.Step == "" || l.tasks[d.Task] == nil) {
+			missing("step and task")
 		}
 		if settled := d.State == "redriven" || d.State == "abandoned" || d.State == "closed"; settled && (d.Reason == "" || d.ClosedAt.IsZero()) {
 			missing("reason and time of its end, though it is " + d.State)
 		}
-		if d.State == "abandoned" && (d.Grounds == "" || d.Proof == "" || d.FirstBy == "" || d.SecondBy == "" || d.FirstBy == d.SecondBy) {
+		if d.State == "abandoned" && (d.AbandonReason == "" || d.Proof == "" || d.FirstBy == "" || d.SecondBy == "" || d.FirstBy == d.SecondBy) {
 			missing("grounds, proof and two people, though it is abandoned")
 		}
-		l.letterPublished(d, published[d.ID])
+		l.deadLetterPublished(d, published[d.ID])
 	}
 }
 
-func (l *look) letterPublished(d *Letter, times int) {
-	if l.Topic == nil || l.Topic.Letters == nil {
+func (l *look) deadLetterPublished(d *DeadLetter, times int) {
+	if l.Topic == nil || l.Topic.DeadLetters == nil {
 		return
 	}
 	waits := l.outbox[d.ID]
@@ -252,7 +252,7 @@ func nothingLost(l *look) {
 		}
 	}
 	seqs := map[string][]int{}
-	for _, w := range l.Witness {
+	for _, w := range l.Audit {
 		seqs[w.Order] = append(seqs[w.Order], w.Seq)
 	}
 	for _, order := range slices.Sorted(maps.Keys(seqs)) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Broken tells whether any promise was found broken.
+// Broken reports whether any promise was found broken.
 func Broken(results []Result) bool {
 	for _, r := range results {
 		if len(r.Violations) > 0 {

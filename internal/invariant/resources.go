@@ -46,14 +46,14 @@ func (l *look) unexplained(it *Item, r *Resource) string {
 	}
 	switch it.State {
 	case "active", "delivered":
-		for _, p := range l.standingParts(it) {
+		for _, p := range l.standingEntries(it) {
 			if len(p.Refs) > 0 && p.Refs[0] == r.ID {
 				return ""
 			}
 		}
 		return "the item is " + it.State + ", and this is none of its resources"
 	case "stuck":
-		named := slices.ContainsFunc(l.lettersOf[it.Order], func(d *Letter) bool { return d.Item == it.ID && (d.State == "open" || d.State == "parked") })
+		named := slices.ContainsFunc(l.deadLettersOf[it.Order], func(d *DeadLetter) bool { return d.Item == it.ID && (d.State == "open" || d.State == "parked") })
 		if named {
 			return ""
 		}
@@ -64,19 +64,19 @@ func (l *look) unexplained(it *Item, r *Resource) string {
 	return "" // under way without work: I14's
 }
 
-// standingParts are the newest lines of the item's journal, one for each part.
-func (x *index) standingParts(it *Item) []*Part {
+// standingEntries are the newest lines of the item's journal, one for each part.
+func (x *index) standingEntries(it *Item) []*JournalEntry {
 	u := x.newest(it, "provision")
 	if u == nil {
 		return nil
 	}
-	newest := map[string]*Part{}
+	newest := map[string]*JournalEntry{}
 	for _, p := range x.partsOf[u.ID] {
 		if old := newest[p.Part]; old == nil || old.Generation < p.Generation {
 			newest[p.Part] = p
 		}
 	}
-	var parts []*Part
+	var parts []*JournalEntry
 	for _, name := range slices.Sorted(maps.Keys(newest)) {
 		parts = append(parts, newest[name])
 	}
@@ -85,7 +85,7 @@ func (x *index) standingParts(it *Item) []*Part {
 
 // standing asks that everything an item was built of is there and ready.
 func (l *look) standing(it *Item) {
-	parts := l.standingParts(it)
+	parts := l.standingEntries(it)
 	if len(parts) == 0 {
 		l.broken(it.Order, "item %s is %s, and nothing was journaled as built for it", it.ID, it.State)
 	}
@@ -164,7 +164,7 @@ type made struct {
 	decided    time.Time
 }
 
-// before tells whether a was made before b: the one that came to the provider first, unless both calls
+// before reports whether a was made before b: the one that came to the provider first, unless both calls
 // were on their way at once. Two workers' calls may overtake each other on the road; the order is then
 // the one in which they were decided, under the lock of their order.
 func (a made) before(b made) bool {
@@ -200,7 +200,7 @@ func reverseOrder(l *look) {
 	}
 }
 
-// wasStuck tells whether an item stands on the desk, or did: the others went on without it.
+// wasStuck reports whether an item stands on the desk, or did: the others went on without it.
 func (l *look) wasStuck(o *Order, it *Item) bool {
 	return slices.ContainsFunc(l.events[o.ID], func(e happened) bool {
 		return e.Type == "order.item-stuck" && e.Item != nil && e.Item.ID == it.ID
@@ -250,7 +250,7 @@ func (l *look) takenDown(o *Order, it *Item, life int) []made {
 	return down
 }
 
-// undoes tells whether a delete was made on the item's way back, which began at turned. A failed resource
+// undoes reports whether a delete was made on the item's way back, which began at turned. A failed resource
 // can be removed on the way there in the moment in which the item's deadline turns it: then only our own
 // log tells, for a call on the way back was meant anew before it was made.
 func (l *look) undoes(it *Item, c *Call, turned time.Time) bool {
@@ -258,7 +258,7 @@ func (l *look) undoes(it *Item, c *Call, turned time.Time) bool {
 		return since >= 0
 	}
 	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
-		u := l.units[g.Unit]
+		u := l.tasks[g.Task]
 		return g.What == "intent" && g.Part == c.Part && u != nil && u.Item == it.ID && !g.At.Before(turned) && g.At.Sub(c.At) < time.Millisecond
 	})
 }
@@ -268,7 +268,7 @@ func (l *look) meant(it *Item, c *Call) made {
 	m := made{item: it.ID, part: c.Part, came: c.At}
 	for n := range l.Log {
 		g := &l.Log[n]
-		if u := l.units[g.Unit]; g.What == "intent" && g.Part == c.Part && u != nil && u.Item == it.ID && !g.At.After(c.At) {
+		if u := l.tasks[g.Task]; g.What == "intent" && g.Part == c.Part && u != nil && u.Item == it.ID && !g.At.After(c.At) {
 			m.meant, m.decided = n+1, g.At
 		}
 	}

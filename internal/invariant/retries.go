@@ -79,7 +79,7 @@ func (l *look) attempts(it *Item) map[string][]attempt {
 	return steps
 }
 
-// free tells whether a call uses up none of the six: 429 that says how long, a login refused, no room.
+// free reports whether a call uses up none of the six: 429 that says how long, a login refused, no room.
 func free(c *Call) bool {
 	switch c.Result {
 	case "unauthorized", "no_capacity":
@@ -90,12 +90,12 @@ func free(c *Call) bool {
 	return false
 }
 
-// hard tells whether an answer forbids every further call.
+// hard reports whether an answer forbids every further call.
 func hard(result string) bool {
 	return result == "invalid_input" || result == "forbidden" || result == "quota_exceeded" || result == "unknown_reference"
 }
 
-// refusedSurely tells whether an answer said for certain that nothing was done.
+// refusedSurely reports whether an answer said for certain that nothing was done.
 func refusedSurely(result string) bool {
 	return result == "maintenance" || result == "locked" || result == "in_use" || result == "not_ready" || result == "being_deleted"
 }
@@ -126,12 +126,12 @@ func (l *look) bounded(it *Item, step string, all []attempt) {
 	}
 }
 
-// noRoom tells whether a call was a wait for capacity that only our own log shows: the provider took it, and
+// noRoom reports whether a call was a wait for capacity that only our own log shows: the provider took it, and
 // found out afterwards that there was no room. It is one where a line of the part says so between the
 // call and the next.
 func (l *look) noRoom(it *Item, part string, from, until time.Time) bool {
 	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
-		u := l.units[g.Unit]
+		u := l.tasks[g.Task]
 		return g.Class == "capacity" && g.Part == part && u != nil && u.Item == it.ID && !g.At.Before(from) && (until.IsZero() || g.At.Before(until))
 	})
 }
@@ -152,13 +152,13 @@ func (l *look) gap(it *Item, step string, retry int, a, b attempt, neighbours bo
 	}
 }
 
-// heldBack tells whether a wait that is no retry's came between two calls: the account's breaker was
+// heldBack reports whether a wait that is no retry's came between two calls: the account's breaker was
 // open, its login refused, or its budget used up. None of that reaches the provider, so only our own log
 // tells; it lengthens a gap and never shortens one.
 func (l *look) heldBack(it *Item, from, to time.Time) bool {
 	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
-		u := l.units[g.Unit]
-		return (g.Class == "parked" || g.Class == "rate-limited") && u != nil && u.Item == it.ID && !g.At.Before(from) && !g.At.After(to)
+		u := l.tasks[g.Task]
+		return (g.Class == "suspended" || g.Class == "rate-limited") && u != nil && u.Item == it.ID && !g.At.Before(from) && !g.At.After(to)
 	})
 }
 

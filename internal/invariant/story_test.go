@@ -123,10 +123,10 @@ func (g *saga) tell(kind string, extra map[string]any) {
 	}})
 	hash := sha256.Sum256(raw)
 	before := make([]byte, 32)
-	if n := len(g.f.Witness); n > 0 {
-		before = g.f.Witness[n-1].Chain
+	if n := len(g.f.Audit); n > 0 {
+		before = g.f.Audit[n-1].Chain
 	}
-	g.f.Witness = append(g.f.Witness, link(invariant.Witness{
+	g.f.Audit = append(g.f.Audit, link(invariant.Audit{
 		Tenant: acme, N: int64(at) + 1, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, At: g.now, SeenAt: g.now.Add(time.Second),
 		Hash: hash[:], Topic: "topic", Partition: 3, Offset: int64(at), Before: before,
 	}))
@@ -138,7 +138,7 @@ func (g *saga) tell(kind string, extra map[string]any) {
 			g.f.Receipts = append(g.f.Receipts, r)
 		}
 		if consumer == "notify" && kind != "order.item-stuck" {
-			g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: o.ID, Subject: e.ID, Kind: "notify", State: "closed"})
+			g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: o.ID, Subject: e.ID, Kind: "notify", State: "closed"})
 		}
 	}
 }
@@ -162,7 +162,7 @@ func (g *saga) moves(kind string) (subject string, cents int64) {
 }
 
 // link gives a row of the witness its hash, by docs/audit.md. Ids are names here, and stand for themselves.
-func link(w invariant.Witness) invariant.Witness {
+func link(w invariant.Audit) invariant.Audit {
 	b := bytes.NewBuffer(slices.Clone(w.Before))
 	put := func(v any) {
 		if name, ok := v.(string); ok {
@@ -180,13 +180,13 @@ func link(w invariant.Witness) invariant.Witness {
 }
 
 func (g *saga) hear(consumer string, seq int) {
-	for i := range g.f.Marks {
-		if m := &g.f.Marks[i]; m.Order == g.row().ID && m.Consumer == consumer {
+	for i := range g.f.Checkpoints {
+		if m := &g.f.Checkpoints[i]; m.Order == g.row().ID && m.Consumer == consumer {
 			m.Seq = seq
 			return
 		}
 	}
-	g.f.Marks = append(g.f.Marks, invariant.Mark{Tenant: acme, Order: g.row().ID, Consumer: consumer, Seq: seq})
+	g.f.Checkpoints = append(g.f.Checkpoints, invariant.Checkpoint{Tenant: acme, Order: g.row().ID, Consumer: consumer, Seq: seq})
 }
 
 // move takes the order to a state.
@@ -220,7 +220,7 @@ func (g *saga) pay() {
 	for _, it := range g.items() {
 		g.f.Allocations = append(g.f.Allocations, invariant.Allocation{Tenant: acme, Payment: p.ID, Item: it.ID, Cents: 2010})
 	}
-	g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: o.ID, Payment: p.ID, Kind: "validate", State: "closed"})
+	g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: o.ID, Payment: p.ID, Kind: "validate", State: "closed"})
 	g.move("order.payment-confirmed", "payment_confirmed")
 }
 
@@ -229,18 +229,18 @@ func (g *saga) start() {
 	g.move("order.validating", "validating")
 	for _, it := range g.items() {
 		it.State = "queued"
-		g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: it.Order, Item: it.ID, Kind: "provision", State: "open", NextAt: g.now})
+		g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Kind: "provision", State: "open", NextAt: g.now})
 	}
 	g.move("order.provisioning-started", "provisioning")
 }
 
-func (g *saga) unit(it *invariant.Item, kind string) *invariant.Unit {
-	for i := len(g.f.Units) - 1; i >= 0; i-- {
-		if u := &g.f.Units[i]; u.Kind == kind && u.Item == it.ID {
+func (g *saga) task(it *invariant.Item, kind string) *invariant.Task {
+	for i := len(g.f.Tasks) - 1; i >= 0; i-- {
+		if u := &g.f.Tasks[i]; u.Kind == kind && u.Item == it.ID {
 			return u
 		}
 	}
-	g.t.Fatalf("no unit %s of %s", kind, it.ID)
+	g.t.Fatalf("no task %s of %s", kind, it.ID)
 	return nil
 }
 
@@ -262,10 +262,10 @@ func (g *saga) make(it *invariant.Item, part string) {
 		g.moveItem(it, "order.item-provisioning", "provisioning")
 	}
 	id := g.id(part)
-	g.f.Log = append(g.f.Log, invariant.LogLine{Tenant: acme, Order: it.Order, Unit: g.unit(it, "provision").ID, At: g.now, Part: part, What: "intent"})
+	g.f.Log = append(g.f.Log, invariant.LogLine{Tenant: acme, Order: it.Order, Task: g.task(it, "provision").ID, At: g.now, Part: part, What: "intent"})
 	g.call(it, "look", part, "absent")
 	g.call(it, "create", part, "created", id)
-	g.f.Parts = append(g.f.Parts, invariant.Part{Tenant: acme, Unit: g.unit(it, "provision").ID, Part: part, Generation: it.Generation, Key: keyOf(it, part), Phase: "ready", Refs: []string{id}})
+	g.f.Parts = append(g.f.Parts, invariant.JournalEntry{Tenant: acme, Task: g.task(it, "provision").ID, Part: part, Generation: it.Generation, Key: keyOf(it, part), Phase: "ready", Refs: []string{id}})
 	g.f.Cloud.Live = append(g.f.Cloud.Live, invariant.Resource{ID: id, Name: keyOf(it, part), Kind: part, Phase: "ready", Labels: map[string]string{
 		"pf-inst": "test", "pf-item": it.ID, "pf-part": part, "pf-gen": fmt.Sprint(it.Generation), "item": it.ID, "order": it.Order, "tenant": acme,
 	}})
@@ -289,11 +289,11 @@ func (g *saga) refuse(it *invariant.Item, part string, retry int) {
 func (g *saga) up(it *invariant.Item) {
 	g.f.Cloud.Secrets = append(g.f.Cloud.Secrets, invariant.Secret{Item: it.ID, Document: []byte(`{"kind":"vps","region":"lj-1","username":"root","password":"CANARY-` + it.ID + `-ABCDEFGH","ip_address":"198.18.7.` + fmt.Sprint(g.n%200) + `"}`)})
 	g.f.Credentials = append(g.f.Credentials, invariant.Credential{Tenant: acme, Item: it.ID, Generation: it.Generation, Sealed: true})
-	g.unit(it, "provision").State = "closed"
+	g.task(it, "provision").State = "closed"
 	g.moveItem(it, "order.item-active", "active")
 	d := invariant.Delivery{Tenant: acme, ID: g.id("delivery"), Item: it.ID, MessageID: "delivery." + g.id("mail"), State: "accepted"}
 	g.f.Deliveries = append(g.f.Deliveries, d)
-	g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: it.Order, Item: it.ID, Kind: "deliver", State: "closed"})
+	g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Kind: "deliver", State: "closed"})
 	raw := "Message-ID: <" + d.MessageID + "@platforma.test>\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n"
 	g.f.Mailbox.Mails = append(g.f.Mailbox.Mails, invariant.Mail{MessageID: "<" + d.MessageID + "@platforma.test>", Raw: []byte(raw)})
 	if g.row().Policy == "per_item" && g.row().State == "provisioning" && len(g.items()) > 1 {
@@ -312,7 +312,7 @@ func (g *saga) askRefund(it *invariant.Item) {
 	}
 	r := invariant.Refund{Tenant: acme, ID: g.id("refund"), Order: it.Order, Payment: p.ID, Item: it.ID, State: "requested", Cents: 2010, Currency: "EUR"}
 	g.f.Refunds = append(g.f.Refunds, r)
-	g.f.Units = append(g.f.Units, invariant.Unit{Tenant: acme, ID: g.id("unit"), Order: it.Order, Item: it.ID, Payment: p.ID, Kind: "refund", State: "closed"})
+	g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Payment: p.ID, Kind: "refund", State: "closed"})
 	g.row().Settlement = "compensating"
 	g.tell("billing.refund-requested", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "requested"}})
 }
@@ -326,27 +326,27 @@ func (g *saga) takeRefund(it *invariant.Item) {
 	g.tell("billing.refund-accepted", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "accepted"}})
 }
 
-// turnBack begins an item's way back, with its dead letter when a step of it failed.
-func (g *saga) turnBack(it *invariant.Item, failed string) {
+// compensate begins an item's way back, with its dead letter when a step of it failed.
+func (g *saga) compensate(it *invariant.Item, failed string) {
 	g.moveItem(it, "order.item-compensating", "compensating")
 	if failed != "" {
-		g.letter(it, failed, "step-failed")
+		g.deadLetter(it, failed, "step-failed")
 	}
 	g.askRefund(it)
 }
 
-func (g *saga) letter(it *invariant.Item, step, code string) {
+func (g *saga) deadLetter(it *invariant.Item, step, code string) {
 	hash := sha256.Sum256([]byte("configuration"))
-	d := invariant.Letter{Tenant: acme, ID: g.id("letter"), Order: it.Order, Item: it.ID, Unit: g.unit(it, "provision").ID, Source: "step", Class: "retryable", Code: code, Step: step, Attempts: 6, Hash: hash[:], State: "open", At: g.now}
-	g.f.Letters = append(g.f.Letters, d)
-	g.f.Topic.Letters = append(g.f.Topic.Letters, invariant.Record{Key: it.Order, Value: []byte(`{"id":"` + d.ID + `"}`)})
+	d := invariant.DeadLetter{Tenant: acme, ID: g.id("letter"), Order: it.Order, Item: it.ID, Task: g.task(it, "provision").ID, Source: "step", Class: "retryable", Code: code, Step: step, Attempts: 6, Hash: hash[:], State: "open", At: g.now}
+	g.f.DeadLetters = append(g.f.DeadLetters, d)
+	g.f.Topic.DeadLetters = append(g.f.Topic.DeadLetters, invariant.Record{Key: it.Order, Value: []byte(`{"id":"` + d.ID + `"}`)})
 }
 
 // takeDown removes the item's parts, last made first.
 func (g *saga) takeDown(it *invariant.Item) {
 	var parts []string
 	for i := range g.f.Parts {
-		if p := &g.f.Parts[i]; p.Unit == g.unit(it, "provision").ID {
+		if p := &g.f.Parts[i]; p.Task == g.task(it, "provision").ID {
 			p.Phase = "gone"
 			parts = append(parts, p.Part)
 		}
@@ -355,13 +355,13 @@ func (g *saga) takeDown(it *invariant.Item) {
 		g.call(it, "delete", part, "accepted", "gone")
 	}
 	g.f.Cloud.Live = slices.DeleteFunc(g.f.Cloud.Live, func(r invariant.Resource) bool { return r.Labels["pf-item"] == it.ID })
-	g.unit(it, "provision").State = "closed"
+	g.task(it, "provision").State = "closed"
 }
 
 func (g *saga) rolledBack(it *invariant.Item) {
 	g.moveItem(it, "order.item-rolled-back", "rolled_back")
-	for i := range g.f.Letters {
-		if d := &g.f.Letters[i]; d.Item == it.ID {
+	for i := range g.f.DeadLetters {
+		if d := &g.f.DeadLetters[i]; d.Item == it.ID {
 			d.State, d.ClosedAt, d.Reason = "closed", g.now, "rolled back and refunded"
 		}
 	}
@@ -401,7 +401,7 @@ func goodWorld(t testing.TB) invariant.Facts {
 	for retry := 1; retry <= 6; retry++ {
 		b.refuse(b.item(2), "instance", retry)
 	}
-	b.turnBack(b.item(2), "instance")
+	b.compensate(b.item(2), "instance")
 	b.call(b.item(2), "delete", "instance", "absent")
 	b.takeDown(b.item(2))
 	b.takeRefund(b.item(2))
@@ -427,8 +427,8 @@ func goodWorld(t testing.TB) invariant.Facts {
 	e.make(e.item(1), "server")
 	e.call(e.item(2), "look", "server", "absent")
 	e.call(e.item(2), "create", "server", "quota_exceeded")
-	e.turnBack(e.item(2), "server")
-	e.turnBack(e.item(1), "")
+	e.compensate(e.item(2), "server")
+	e.compensate(e.item(1), "")
 	e.call(e.item(2), "delete", "server", "absent")
 	e.call(e.item(1), "delete", "server", "accepted", "gone")
 	e.takeDown(e.item(2))
@@ -443,15 +443,15 @@ func goodWorld(t testing.TB) invariant.Facts {
 	f.pay()
 	f.start()
 	f.make(f.item(1), "port")
-	f.turnBack(f.item(1), "server")
+	f.compensate(f.item(1), "server")
 	for range 6 {
 		f.call(f.item(1), "delete", "port", "locked")
 		f.pass(30 * time.Second)
 	}
 	f.takeRefund(f.item(1))
 	f.moveItem(f.item(1), "order.item-stuck", "stuck")
-	f.letter(f.item(1), "port", "undo-exhausted")
-	f.unit(f.item(1), "provision").State = "stuck"
+	f.deadLetter(f.item(1), "port", "compensation-exhausted")
+	f.task(f.item(1), "provision").State = "stuck"
 	f.row().Settlement = "stuck"
 
 	g := s.begin("G", "per_item", "vps")

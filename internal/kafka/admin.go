@@ -44,7 +44,7 @@ func (n Names) topics() []topic {
 		// With the producer's time, a rebuild of old events would be deleted by retention at once.
 		{n.Events, EventPartitions, map[string]string{"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}, keep},
 		{n.Positions, 1, map[string]string{"cleanup.policy": "compact"}, nil},
-		{n.Letters, 1, map[string]string{"cleanup.policy": "delete"}, keep},
+		{n.DeadLetters, 1, map[string]string{"cleanup.policy": "delete"}, keep},
 	}
 	for _, consumer := range app.Parking() {
 		topics = append(topics, topic{n.Parked(consumer), 1, map[string]string{"cleanup.policy": "delete"}, keep})

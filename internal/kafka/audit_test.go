@@ -16,28 +16,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/auditlog"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/witness"
 )
 
-// auditor is the Audit consumer on a real database: its verbs, its log, and what it says.
+// auditor is the Audit consumer on a real database: its use cases, its log, and what it says.
 type auditor struct {
 	*app.App
 	t    *testing.T
 	b    *kafkatest.Broker
-	log  app.WitnessLog
+	log  app.AuditLog
 	said *shouts
 }
 
 func newAuditor(t *testing.T, b *kafkatest.Broker, db *pgtest.DB) *auditor {
 	t.Helper()
 	login, said := db.Audit(t), &shouts{}
-	a := app.New(app.Deps{Store: login, Witness: login, Clock: db.Clock, NewID: db.Clock.NewID, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(said, nil))})
+	a := app.New(app.Deps{Store: login, AuditLog: login, Clock: db.Clock, NewID: db.Clock.NewID, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(said, nil))})
 	return &auditor{a, t, b, login, said}
 }
 
@@ -46,8 +46,8 @@ func newAuditor(t *testing.T, b *kafkatest.Broker, db *pgtest.DB) *auditor {
 func (a *auditor) reads(group string, together app.EffectAll, n int64) {
 	a.t.Helper()
 	c := kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: a.b.Cluster, Refusals: a.WitnessRefusals(), Clock: a.Clock, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(a.t),
-	}, kafka.Subscription{Consumer: event.Audit, Group: group + a.b.Names.Events, Apply: a.WitnessEvent, ApplyAll: together})
+		Cluster: a.b.Cluster, Refusals: a.AuditRefusals(), Clock: a.Clock, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(a.t),
+	}, kafka.Subscription{Consumer: event.Audit, Group: group + a.b.Names.Events, Apply: a.AuditEvent, ApplyAll: together})
 	stop := start(a.t, run(c))
 	kafkatest.Eventually(a.t, "the witness has read the topic", func() bool {
 		s := c.Status()
@@ -65,7 +65,7 @@ func (a *auditor) found(of tenant.ID) (all []string) {
 	}
 	for _, f := range fs {
 		what := fmt.Sprintf("%s %d", f.Kind, f.Seq)
-		if f.Kind == witness.Foreign {
+		if f.Kind == auditlog.Foreign {
 			what, _, _ = strings.Cut(f.Detail, ":")
 		}
 		all = append(all, what)
@@ -76,9 +76,9 @@ func (a *auditor) found(of tenant.ID) (all []string) {
 
 func (a *auditor) wantWhole(of tenant.ID, n int64) {
 	a.t.Helper()
-	v := witness.NewVerifier()
+	v := auditlog.NewVerifier()
 	v.Begin(of)
-	if err := app.EachLink(a.t.Context(), a.log, of, func(l witness.Link) error { v.Add(l); return nil }); err != nil {
+	if err := app.EachEntry(a.t.Context(), a.log, of, func(entry auditlog.Entry) error { v.Add(entry); return nil }); err != nil {
 		a.t.Fatal(err)
 	}
 	if c := v.Chains()[0]; c.Broken != nil || c.Head.N != n {
@@ -139,7 +139,7 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 		produce(t, b, nil, r) // one by one: they keep their order
 	}
 	type how func(*auditor) app.EffectAll
-	singly, together := how(func(*auditor) app.EffectAll { return nil }), how(func(a *auditor) app.EffectAll { return a.WitnessEvents })
+	singly, together := how(func(*auditor) app.EffectAll { return nil }), how(func(a *auditor) app.EffectAll { return a.AuditEvents })
 	for name, hows := range map[string][]how{"one by one": {singly, together}, "together": {together, singly}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -158,7 +158,7 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 				}
 				a.wantWhole(tenantA, 3+2+2+3+1)
 			}
-			want := map[witness.Kind]int64{witness.Gap: 2, witness.Duplicate: 1, witness.Misplaced: 1, witness.Conflict: 1, witness.Foreign: 3}
+			want := map[auditlog.Kind]int64{auditlog.Gap: 2, auditlog.Duplicate: 1, auditlog.Misplaced: 1, auditlog.Conflict: 1, auditlog.Foreign: 3}
 			if diff := cmp.Diff(want, a.Findings()); diff != "" {
 				t.Errorf("counted (-want +got):\n%s", diff)
 			}
@@ -192,7 +192,7 @@ func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	s.write(t, 2, 5)
 	relayed("after")
 	all := int64(s.events(t))
-	a.reads("before", a.WitnessEvents, all) // the same group, whose offsets are of the old topic
+	a.reads("before", a.AuditEvents, all) // the same group, whose offsets are of the old topic
 	if found := append(a.found(s.org.ID), a.found(tenant.ID{})...); len(found) > 0 {
 		t.Errorf("found %v", found)
 	}
@@ -200,7 +200,7 @@ func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	if all <= seen {
 		t.Errorf("%d events after the rebuild, %d before: nothing was heard from the new topic", all, seen)
 	}
-	err := app.VerifyEvents(t.Context(), a.log, s.Worker(t), s.org.ID, s.Clock.Now().Add(time.Hour), func(_ int, ds []witness.Difference) error {
+	err := app.VerifyEvents(t.Context(), a.log, s.Worker(t), s.org.ID, s.Clock.Now().Add(time.Hour), func(_ int, ds []auditlog.Difference) error {
 		for _, d := range ds {
 			t.Error(d)
 		}

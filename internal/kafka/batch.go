@@ -16,7 +16,7 @@ const (
 	batchWait = time.Second
 )
 
-// full tells whether enough is queued for the partition to be paused. It is called with mu held.
+// full reports whether enough is queued for the partition to be paused. It is called with mu held.
 func (p *partition) full() bool {
 	if p.c.sub.ApplyAll == nil {
 		return len(p.queue) >= queuedBatches
@@ -117,7 +117,7 @@ func (p *partition) all(ctx context.Context, records []*kgo.Record, evs []event.
 		heard, err := c.sub.ApplyAll(ctx, evs)
 		c.applied.Add(int64(heard.Applied))
 		c.duplicates.Add(int64(heard.Duplicates))
-		c.held.Add(int64(heard.Held))
+		c.held.Add(int64(heard.Blocked))
 		log := c.Log.With("consumer", c.sub.Group, "partition", p.number, "events", len(evs), "error", err)
 		switch {
 		case err == nil:

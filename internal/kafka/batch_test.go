@@ -27,8 +27,8 @@ type batches struct {
 	parked []string // guarded by mu
 }
 
-func (b *batches) applyAll(ctx context.Context, evs []event.Event) (app.Heard, error) {
-	var h app.Heard
+func (b *batches) applyAll(ctx context.Context, evs []event.Event) (app.Handled, error) {
+	var h app.Handled
 	if b.wrong != nil {
 		if err := b.wrong(evs); err != nil {
 			return h, err
@@ -184,12 +184,12 @@ func TestABatchKilledBeforeItsOffsetsIsRepeatedAndAbsorbed(t *testing.T) {
 	// The database has the batch; the process dies before it tells Kafka.
 	life, die := context.WithCancel(t.Context())
 	dies := kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply, ApplyAll: func(ctx context.Context, evs []event.Event) (app.Heard, error) {
+		kafka.Subscription{Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply, ApplyAll: func(ctx context.Context, evs []event.Event) (app.Handled, error) {
 			if _, err := in.applyAll(ctx, evs); err != nil {
-				return app.Heard{}, err
+				return app.Handled{}, err
 			}
 			die()
-			return app.Heard{}, life.Err()
+			return app.Handled{}, life.Err()
 		}})
 	if err := dies.Run(life); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Run() = %v, want context.Canceled", err)

@@ -94,7 +94,7 @@ func (s *store) load(b *testing.B, w *watch, d time.Duration, rate float64) floa
 func (s *store) follow(b *testing.B, broker *kafkatest.Broker, w *watch) {
 	b.Helper()
 	r := kafka.NewRelay(broker.Cluster, 0, "bench", s.Relay(b), logger(b))
-	if db, ok := s.api.(interface{ OnCommit(app.Kicker) }); ok {
+	if db, ok := s.api.(interface{ OnCommit(app.Notifier) }); ok {
 		db.OnCommit(r)
 	}
 	start(b, r.RunForever)

@@ -82,7 +82,7 @@ func NewConsumer(d ConsumerDeps, s Subscription) *Consumer {
 func (c *Consumer) Status() app.ConsumerStatus {
 	s := app.ConsumerStatus{
 		Consumer: c.sub.Group, Name: c.sub.Name, Applied: c.applied.Load(), Duplicates: c.duplicates.Load(),
-		Retried: c.retried.Load(), Parked: c.parked.Load(), Held: c.held.Load(), Refused: c.refused.Load(),
+		Retried: c.retried.Load(), Parked: c.parked.Load(), Blocked: c.held.Load(), Refused: c.refused.Load(),
 	}
 	now := c.Clock.Now()
 	c.mu.Lock()
@@ -221,7 +221,7 @@ func (c *Consumer) refuse(ctx context.Context, rec *kgo.Record, code event.Refus
 	}
 }
 
-// refusalCode tells whether an error means that a record is not to be believed, and why.
+// refusalCode reports whether an error means that a record is not to be believed, and why.
 func refusalCode(err error) (event.RefusalCode, bool) {
 	var r *event.Refused
 	if errors.As(err, &r) {

@@ -63,20 +63,20 @@ func runConsumer(spec string) {
 
 // consumer is one whose effect counts: applied twice, it counts twice.
 func (c consuming) consumer(db app.Store, log *slog.Logger, at func(point string)) *kafka.Consumer {
-	verbs := app.New(app.Deps{Store: db, Clock: pgtest.NewClock(), NewID: randomID, Random: rand.Reader, Log: log})
+	useCases := app.New(app.Deps{Store: db, Clock: pgtest.NewClock(), NewID: randomID, Random: rand.Reader, Log: log})
 	k := kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: c.Cluster, Refusals: newInbox(), Clock: pgtest.NewClock(), Pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }, Random: func() float64 { return 0 }, Log: log,
 	}, kafka.Subscription{
 		Consumer: event.Portal, Group: c.Group, Name: "portal-webhooks",
 		Apply: func(ctx context.Context, ev event.Event) error {
-			with := app.With{Inbox: &app.InboxMark{Consumer: "portal-webhooks", Order: ev.Order, Seq: ev.Seq}}
+			with := app.With{Inbox: &app.InboxPosition{Consumer: "portal-webhooks", Order: ev.Order, Seq: ev.Seq}}
 			if c.Unmarked {
 				with = app.With{}
 			}
 			err := db.InTenant(ctx, ev.Tenant, with, func(tx app.Tx) error {
-				u := fulfil.Unit{ID: randomID(), Tenant: ev.Tenant, Order: ev.Order, Kind: fulfil.Notify, Queue: "count", State: fulfil.Stuck, Detail: ev.ID.String()}
-				u.Subject = randomID()
-				tx.AddUnit(u)
+				task := fulfil.Task{ID: randomID(), Tenant: ev.Tenant, Order: ev.Order, Kind: fulfil.Notify, Queue: "count", State: fulfil.Stuck, Detail: ev.ID.String()}
+				task.Subject = randomID()
+				tx.AddTask(task)
 				return tx.Begin(ctx)
 			})
 			if err == nil {
@@ -85,7 +85,7 @@ func (c consuming) consumer(db app.Store, log *slog.Logger, at func(point string
 			return err
 		},
 		Park: func(ctx context.Context, p app.Poison) error {
-			err := verbs.ParkEvent(ctx, p)
+			err := useCases.ParkEvent(ctx, p)
 			at(afterPark)
 			return err
 		},
@@ -137,9 +137,9 @@ func counted(t *testing.T, unmarked bool) (again int) {
 	start(t, run(last))
 	want := s.events(t)
 	kafkatest.Eventually(t, "all events counted, and caught up", func() bool {
-		return s.count(t, `SELECT count(DISTINCT detail) FROM saga_units WHERE provider = 'count'`) == want && last.Status().Age == 0
+		return s.count(t, `SELECT count(DISTINCT detail) FROM saga_tasks WHERE provider = 'count'`) == want && last.Status().Age == 0
 	})
-	return s.count(t, `SELECT count(*) FROM saga_units WHERE provider = 'count'`) - want
+	return s.count(t, `SELECT count(*) FROM saga_tasks WHERE provider = 'count'`) - want
 }
 
 func TestConsumerProcessKilledBetweenDatabaseAndOffsetAppliesEachEventOnce(t *testing.T) {
@@ -158,7 +158,7 @@ func TestConsumerWithoutItsInboxWouldApplyEventsAgain(t *testing.T) {
 	}
 }
 
-func TestConsumerProcessKilledAfterParkingLeavesOneLetterAndGoesOn(t *testing.T) {
+func TestConsumerProcessKilledAfterParkingLeavesOneDeadLetterAndGoesOn(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 1)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
@@ -172,7 +172,7 @@ func TestConsumerProcessKilledAfterParkingLeavesOneLetterAndGoesOn(t *testing.T)
 	last := c.consumer(s.Worker(t), logger(t), func(string) {})
 	start(t, run(last))
 	kafkatest.Eventually(t, "the event behind it is held", func() bool {
-		return s.count(t, `SELECT count(*) FROM inbox WHERE parked_seq = 2 AND held_to = 3 AND held = 1 AND seq = 1`) == 1
+		return s.count(t, `SELECT count(*) FROM inbox WHERE parked_seq = 2 AND blocked_to = 3 AND blocked = 1 AND seq = 1`) == 1
 	})
 	if n := s.count(t, `SELECT count(*) FROM dead_letters WHERE source = 'event'`); n != 1 {
 		t.Errorf("%d dead letters, want 1", n)

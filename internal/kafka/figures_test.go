@@ -25,18 +25,18 @@ type books interface {
 	app.Refusals
 }
 
-// shop is a store whose orders are paid for, and the worker's verbs that keep its figures.
+// shop is a store whose orders are paid for, and the worker's use cases that keep its figures.
 type shop struct {
 	*store
-	worker books
-	verbs  *app.App
+	worker   books
+	useCases *app.App
 }
 
 func newShop(t testing.TB) *shop {
 	t.Helper()
 	s := &shop{store: newStore(t, 0)}
 	s.worker = s.Worker(t)
-	s.verbs = app.New(app.Deps{Store: s.worker, Rollup: s.worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
+	s.useCases = app.New(app.Deps{Store: s.worker, Rollup: s.worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
 	if err := s.worker.Recount(t.Context(), s.org.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +53,9 @@ func (s *shop) sell(t testing.TB, orders int) {
 			Items: []order.Item{{ID: order.ItemID(s.Clock.NewID()), Line: 1, State: order.ItemPending, Generation: 1, Price: 20_10, Snapshot: order.Snapshot{Product: "vps", Configuration: []byte(`{}`)}}},
 		}
 		err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
-			d := &app.Dossier{Order: o}
-			s.record(d, order.EvCreated, tx.Now())
-			tx.Insert(d)
+			agg := &app.Aggregate{Order: o}
+			s.record(agg, order.EvCreated, tx.Now())
+			tx.Insert(agg)
 			return nil
 		})
 		for _, step := range []func() error{
@@ -72,11 +72,11 @@ func (s *shop) sell(t testing.TB, orders int) {
 				t.Fatalf("sell: %v", err)
 			}
 			err = s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
-				d, err := tx.LockOrder(t.Context(), o.ID, app.Also{})
+				agg, err := tx.LockOrder(t.Context(), o.ID, app.Also{})
 				if err != nil {
 					return err
 				}
-				o = d.Order
+				o = agg.Order
 				if err := step(); err != nil {
 					return err
 				}
@@ -86,9 +86,9 @@ func (s *shop) sell(t testing.TB, orders int) {
 					if err != nil {
 						return err
 					}
-					d.Added.Events = append(d.Added.Events, r)
+					agg.Added.Events = append(agg.Added.Events, r)
 				}
-				tx.Save(d)
+				tx.Save(agg)
 				return nil
 			})
 		}
@@ -101,18 +101,18 @@ func (s *shop) sell(t testing.TB, orders int) {
 // figures is the shipped consumer of a group, of which wrap changes what it does.
 func (s *shop) figures(t testing.TB, b *kafkatest.Broker, group string, wrap func(all app.EffectAll) app.EffectAll) *kafka.Consumer {
 	t.Helper()
-	all := app.EffectAll(s.verbs.FoldEvents)
+	all := app.EffectAll(s.useCases.ProjectEvents)
 	if wrap != nil {
 		all = wrap(all)
 	}
 	return kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: s.worker, Clock: s.Clock, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: group + b.Names.Events, Name: string(app.AnalyticsConsumer), Apply: s.verbs.FoldEvent, ApplyAll: all, Park: s.verbs.ParkEvent})
+		kafka.Subscription{Consumer: event.Portal, Group: group + b.Names.Events, Name: string(app.AnalyticsConsumer), Apply: s.useCases.ProjectEvent, ApplyAll: all, Park: s.useCases.ParkEvent})
 }
 
 // wantFigures requires the roll-up to be that of the tables, with so many orders sold.
 func (s *shop) wantFigures(t *testing.T, orders int) {
 	t.Helper()
-	if diff := cmp.Diff(app.RollupCheck{Counted: true}, must(s.worker.CheckRollup(t.Context(), s.org.ID))); diff != "" {
+	if diff := cmp.Diff(app.RollupCheck{Backfilled: true}, must(s.worker.CheckRollup(t.Context(), s.org.ID))); diff != "" {
 		t.Errorf("roll-up (-want +got):\n%s", diff)
 	}
 	got := must(s.worker.OrderStats(t.Context(), s.org.ID, s.Clock.Now()))
@@ -140,7 +140,7 @@ func TestFiguresCountEachEventOnceThroughDeathsRebalancesAndASecondReading(t *te
 	life, die := context.WithCancel(t.Context())
 	var folded atomic.Int64
 	dies := s.figures(t, b, "figures", func(all app.EffectAll) app.EffectAll {
-		return func(ctx context.Context, evs []event.Event) (app.Heard, error) {
+		return func(ctx context.Context, evs []event.Event) (app.Handled, error) {
 			h, err := all(ctx, evs)
 			folded.Add(int64(h.Applied))
 			die()

@@ -26,10 +26,10 @@ type Cluster struct {
 // Names of topics, and the prefix of the relay's transactional ids. Two installations that share a
 // cluster differ in all of them.
 type Names struct {
-	Events    string
-	Positions string // the relay's own: which batch stands on Events
-	Letters   string // dead letters of the saga (step, refund, mail)
-	Relay     string // the transactional id of a shard's relay is this and its number
+	Events      string
+	Positions   string // the relay's own: which batch stands on Events
+	DeadLetters string // dead letters of the saga (step, refund, mail)
+	Relay       string // the transactional id of a shard's relay is this and its number
 }
 
 // StandardNames are those of the documentation.
@@ -37,7 +37,7 @@ func StandardNames() Names { return NamesFor("order-events", "orders-relay-") }
 
 // NamesFor derives the names of an installation from its topic and its relay's prefix.
 func NamesFor(topic, relay string) Names {
-	return Names{Events: topic, Positions: topic + ".relay", Letters: topic + ".fulfilment.dlq", Relay: relay}
+	return Names{Events: topic, Positions: topic + ".relay", DeadLetters: topic + ".fulfilment.dlq", Relay: relay}
 }
 
 // Group is the name of a consumer's group: its own name, and the topic's where an installation has its own.

@@ -28,13 +28,13 @@ const loginWorker = "platforma_worker"
 func (s *store) add(t testing.TB, o order.ID, typ event.Type) {
 	t.Helper()
 	err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
-		d, err := tx.LockOrder(t.Context(), o, app.Also{})
+		agg, err := tx.LockOrder(t.Context(), o, app.Also{})
 		if err != nil {
 			return err
 		}
-		d.Order.Version++
-		s.record(d, typ, tx.Now())
-		tx.Save(d)
+		agg.Order.Version++
+		s.record(agg, typ, tx.Now())
+		tx.Save(agg)
 		return nil
 	})
 	if err != nil {
@@ -46,8 +46,8 @@ func (s *store) add(t testing.TB, o order.ID, typ event.Type) {
 // which order, the database tells: of two at once, who commits first may well return last.
 type portal struct {
 	*kafka.Consumer
-	verbs   *app.App // of the worker
-	applied func(consumer string, o order.ID) []int
+	useCases *app.App // of the worker
+	applied  func(consumer string, o order.ID) []int
 
 	mu    sync.Mutex
 	calls map[place]int // guarded by mu
@@ -63,16 +63,16 @@ type place struct {
 func newPortal(t testing.TB, b *kafkatest.Broker, s *store, pause kafka.Pause) *portal {
 	t.Helper()
 	worker := s.Worker(t)
-	p := &portal{applied: s.WatchMarks(t), calls: map[place]int{}}
-	p.verbs = app.New(app.Deps{Store: worker, Units: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
-	p.verbs.Listeners = map[string]app.Listener{"portal-webhooks": {Name: "portal-webhooks", As: event.Portal, Apply: p.apply}}
+	p := &portal{applied: s.WatchCheckpoints(t), calls: map[place]int{}}
+	p.useCases = app.New(app.Deps{Store: worker, Tasks: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
+	p.useCases.Handlers = map[string]app.ConsumerHandler{"portal-webhooks": {Name: "portal-webhooks", As: event.Portal, Apply: p.apply}}
 	p.Consumer = kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: pause, Random: func() float64 { return 0.5 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Apply: p.apply, Park: p.verbs.ParkEvent})
+		kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Apply: p.apply, Park: p.useCases.ParkEvent})
 	return p
 }
 
 func (p *portal) apply(ctx context.Context, ev event.Event) error {
-	err := p.verbs.ProjectWebhooks(ctx, ev)
+	err := p.useCases.QueueWebhookDeliveries(ctx, ev)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls[place{ev.Order, ev.Seq}]++
@@ -125,7 +125,7 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 	start(t, run(p.Consumer))
 	kafkatest.Eventually(t, "two events wait behind the parked one, and all others are applied", func() bool {
 		st := p.Status()
-		return st.Parked == 1 && st.Held == 2 && st.Applied == 2+12*4 && st.Age == 0
+		return st.Parked == 1 && st.Blocked == 2 && st.Applied == 2+12*4 && st.Age == 0
 	})
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	if diff := cmp.Diff([]time.Duration{ms(2100), ms(4200), ms(8400), ms(16800), ms(31500)}, w.list()); diff != "" { // 5 % of jitter, drawn in the middle
@@ -144,8 +144,8 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 	}
 	s.drained(t)
 	wantTheRecordItself(t, b, poisoned)
-	letter := theLetter(t, s)
-	if letter.Event.Held != 2 || letter.Attempts != 6 || letter.State != app.LetterParked || letter.PayloadSHA256 == [32]byte{} {
+	letter := theDeadLetter(t, s)
+	if letter.Event.Blocked != 2 || letter.Attempts != 6 || letter.State != app.DeadLetterParked || letter.PayloadSHA256 == [32]byte{} {
 		t.Errorf("the letter %+v, want it parked after 6 attempts with 2 events behind it", letter)
 	}
 
@@ -157,7 +157,7 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 	s.add(t, poisoned, order.EvUpdated)
 	kafkatest.Eventually(t, "the order flows again", func() bool { return len(p.of(poisoned)) == 6 })
 	wantParkedOnce(t, b, "portal-webhooks", 1)
-	if n := s.count(t, `SELECT count(*) FROM inbox WHERE consumer = 'portal-webhooks' AND (parked_seq IS NOT NULL OR held <> 0)`); n != 0 {
+	if n := s.count(t, `SELECT count(*) FROM inbox WHERE consumer = 'portal-webhooks' AND (parked_seq IS NOT NULL OR blocked <> 0)`); n != 0 {
 		t.Errorf("%d marks are still parked", n)
 	}
 }
@@ -193,9 +193,9 @@ func wantTheRecordItself(t testing.TB, b *kafkatest.Broker, o order.ID) {
 	}
 }
 
-func theLetter(t testing.TB, s *store) app.DeadLetter {
+func theDeadLetter(t testing.TB, s *store) app.DeadLetter {
 	t.Helper()
-	open := app.LetterOpen
+	open := app.DeadLetterOpen
 	page, err := s.api.DeadLetters(t.Context(), s.org.ID, app.DeadLetterFilter{State: &open, Limit: 10})
 	if err != nil || len(page.Data) != 1 {
 		t.Fatalf("letters on the desk: %+v, %v; want one", page.Data, err)
@@ -215,7 +215,7 @@ func (s *store) redriveTwice(t testing.TB, p *portal, l app.DeadLetter) {
 	for range 2 {
 		both.Go(func() {
 			kafkatest.Eventually(t, "the redrive is over", func() bool {
-				wait, err := p.verbs.RedoEvent(t.Context(), s.org.ID, l.Unit)
+				wait, err := p.useCases.RedriveEvent(t.Context(), s.org.ID, l.Task)
 				if err != nil && !errors.Is(err, app.ErrFenced) {
 					t.Errorf("RedoEvent() = %v", err)
 				}
@@ -225,7 +225,7 @@ func (s *store) redriveTwice(t testing.TB, p *portal, l app.DeadLetter) {
 	}
 	both.Wait()
 	after, err := s.api.DeadLetter(t.Context(), s.org.ID, l.ID)
-	if err != nil || after.State != app.LetterRedriven {
+	if err != nil || after.State != app.DeadLetterRedriven {
 		t.Errorf("the letter is %s (%v), want redriven", after.State, err)
 	}
 }
@@ -248,10 +248,10 @@ func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 	}
 	ev.TopicID, ev.LoggedAt = [16]byte{1}, s.Clock.Now()
 	poison := app.Poison{Consumer: "portal-webhooks", Event: ev, Attempts: 6, FirstFailedAt: s.Clock.Now(), Err: fault.New(fault.KindConflict, fault.CodeIllegalTransition, "It cannot.")}
-	if err := p.verbs.ParkEvent(t.Context(), poison); err != nil {
+	if err := p.useCases.ParkEvent(t.Context(), poison); err != nil {
 		t.Fatalf("ParkEvent() = %v", err)
 	}
-	if err := p.verbs.ParkEvent(t.Context(), poison); !errors.Is(err, app.ErrDuplicate) {
+	if err := p.useCases.ParkEvent(t.Context(), poison); !errors.Is(err, app.ErrDuplicate) {
 		t.Errorf("ParkEvent() a second time = %v, want ErrDuplicate", err)
 	}
 	for _, point := range []string{afterRead, afterCommit} {
@@ -263,7 +263,7 @@ func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 	if got["dlq.error-class"] != "invalid" || got["dlq.error-message"] != "illegal-transition" {
 		t.Errorf("the failure stands as %s: %s", got["dlq.error-class"], got["dlq.error-message"])
 	}
-	if sum := sha256.Sum256(ev.Data); theLetter(t, s).PayloadSHA256 != sum {
+	if sum := sha256.Sum256(ev.Data); theDeadLetter(t, s).PayloadSHA256 != sum {
 		t.Error("the letter's hash is not that of the event's data")
 	}
 }

@@ -182,7 +182,7 @@ func (p *partition) one(ctx context.Context, rec *kgo.Record) error {
 		case errors.Is(err, app.ErrDuplicate):
 			c.duplicates.Add(1)
 			return nil
-		case errors.Is(err, app.ErrHeld):
+		case errors.Is(err, app.ErrBlocked):
 			c.held.Add(1)
 			return nil
 		case ctx.Err() != nil:

@@ -99,7 +99,7 @@ func TestRebuiltTopicIsTheTableThoughWritersGoOn(t *testing.T) {
 	for name, lost := range map[string]func(n kafka.Names) []string{
 		"the events are lost":              func(n kafka.Names) []string { return []string{n.Events} },
 		"the positions are lost":           func(n kafka.Names) []string { return []string{n.Positions} },
-		"the whole cluster is a new one":   func(n kafka.Names) []string { return []string{n.Events, n.Positions, n.Letters} },
+		"the whole cluster is a new one":   func(n kafka.Names) []string { return []string{n.Events, n.Positions, n.DeadLetters} },
 		"nothing is lost and it was asked": func(kafka.Names) []string { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -51,7 +51,7 @@ type Relay struct {
 	batch, fenced   atomic.Int64
 }
 
-var _ app.Kicker = (*Relay)(nil)
+var _ app.Notifier = (*Relay)(nil)
 
 // NewRelay makes a shard's relay. The instance tells people which process it was; it decides nothing.
 func NewRelay(c Cluster, shard int, instance string, outbox app.Outbox, log *slog.Logger) *Relay {
@@ -83,7 +83,7 @@ func (r *Relay) Status() app.RelayStatus {
 
 // Kick tells a relay of this process that something was committed. It never waits, and a lost kick
 // costs a poll.
-func (r *Relay) Kick() {
+func (r *Relay) Notify() {
 	select {
 	case r.kicked <- struct{}{}:
 	default:
@@ -286,8 +286,8 @@ func fence(ctx context.Context, cl *kgo.Client) error {
 }
 
 func record(names Names, row app.OutboxRow) (*kgo.Record, error) {
-	if row.Letter != nil {
-		return letterRecord(names, row)
+	if row.DeadLetter != nil {
+		return deadLetterRecord(names, row)
 	}
 	return eventRecord(names, row.Record), nil
 }

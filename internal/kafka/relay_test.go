@@ -39,7 +39,7 @@ func TestEachCommittedEventStandsOnceAndInOrder(t *testing.T) {
 	r := kafka.NewRelay(b.Cluster, 0, "test", m, logger(t))
 	stop := start(t, r.RunForever)
 	want := writers{orders: 20, writers: 16, each: 150, most: 40, slow: 20}.run(t, m)
-	r.Kick()
+	r.Notify()
 	kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
 	stop()
 	wantOnceInOrder(t, events(t, b), want)
@@ -327,11 +327,11 @@ func TestDeadLettersGoToTheirOwnTopicWithoutPayload(t *testing.T) {
 		ID: [16]byte{1}, Order: orderID(1), Item: [16]byte{2}, Source: "step", Class: 6, Code: "step-failed", Detail: "not to travel", Step: "create", Attempts: 6,
 		PayloadSHA256: [32]byte{0xab}, FirstFailedAt: at, At: at,
 	}
-	m.commit(app.OutboxRow{ID: m.draw(), Record: event.Record{Tenant: tenantA, Order: orderID(1)}, Letter: letter})
+	m.commit(app.OutboxRow{ID: m.draw(), Record: event.Record{Tenant: tenantA, Order: orderID(1)}, DeadLetter: letter})
 	stop := start(t, kafka.NewRelay(b.Cluster, 0, "test", m, logger(t)).RunForever)
 	kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
 	stop()
-	got := readAll(t, b, b.Names.Letters, 1, kgo.ReadCommitted())
+	got := readAll(t, b, b.Names.DeadLetters, 1, kgo.ReadCommitted())
 	if len(got) != 1 {
 		t.Fatalf("%d dead letters on the topic, want 1", len(got))
 	}

@@ -141,7 +141,7 @@ func spawn(t testing.TB, c child) *exec.Cmd {
 	return cmd
 }
 
-// soak tells whether the long forms run.
+// soak reports whether the long forms run.
 func soak() bool { return os.Getenv("PLATFORMA_SOAK") != "" }
 
 // killed waits for a process that is to die by SIGKILL.

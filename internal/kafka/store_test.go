@@ -50,9 +50,9 @@ func newStore(t testing.TB, orders int) *store {
 			State: order.PaymentConfirmed, Version: 1, Currency: "EUR", CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
 		}
 		err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
-			d := &app.Dossier{Order: o}
-			s.record(d, order.EvCreated, tx.Now())
-			tx.Insert(d)
+			agg := &app.Aggregate{Order: o}
+			s.record(agg, order.EvCreated, tx.Now())
+			tx.Insert(agg)
 			return nil
 		})
 		if err != nil {
@@ -63,28 +63,28 @@ func newStore(t testing.TB, orders int) *store {
 	return s
 }
 
-// record adds an event to what a transaction writes, as every verb does.
-func (s *store) record(d *app.Dossier, typ event.Type, now time.Time) {
-	d.Order.Record(order.Event{Type: typ, From: d.Order.State})
-	for _, e := range d.Order.TakeEvents() {
-		r, err := event.Of(d.Order, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")}, event.ID(s.Clock.NewID()), now)
+// record adds an event to what a transaction writes, as every use case does.
+func (s *store) record(agg *app.Aggregate, typ event.Type, now time.Time) {
+	agg.Order.Record(order.Event{Type: typ, From: agg.Order.State})
+	for _, e := range agg.Order.TakeEvents() {
+		r, err := event.Of(agg.Order, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")}, event.ID(s.Clock.NewID()), now)
 		if err != nil {
 			panic(err)
 		}
-		d.Added.Events = append(d.Added.Events, r)
+		agg.Added.Events = append(agg.Added.Events, r)
 	}
 }
 
 // change writes one event of an order in a transaction of its own; end decides whether it commits.
 func (s *store) change(ctx context.Context, o order.ID, end error) error {
 	return s.api.InTenant(ctx, s.org.ID, app.With{}, func(tx app.Tx) error {
-		d, err := tx.LockOrder(ctx, o, app.Also{})
+		agg, err := tx.LockOrder(ctx, o, app.Also{})
 		if err != nil {
 			return err
 		}
-		d.Order.Version++
-		s.record(d, order.EvItemProvisioning, tx.Now())
-		tx.Save(d)
+		agg.Order.Version++
+		s.record(agg, order.EvItemProvisioning, tx.Now())
+		tx.Save(agg)
 		return end
 	})
 }
@@ -393,8 +393,8 @@ func TestInboxOfTheDatabaseAbsorbsTheWholeTopicReadTwice(t *testing.T) {
 	s.write(t, 4, 10)
 	s.drained(t)
 	apply := func(ctx context.Context, ev event.Event) error {
-		mark := &app.InboxMark{Consumer: "portal", Order: ev.Order, Seq: ev.Seq}
-		return worker.InTenant(ctx, ev.Tenant, app.With{Inbox: mark}, func(tx app.Tx) error {
+		position := &app.InboxPosition{Consumer: "portal", Order: ev.Order, Seq: ev.Seq}
+		return worker.InTenant(ctx, ev.Tenant, app.With{Inbox: position}, func(tx app.Tx) error {
 			_, err := tx.LockOrder(ctx, ev.Order, app.Also{})
 			return err
 		})
@@ -447,12 +447,12 @@ func TestDeadLetterOfTheStoreReachesItsTopicOnce(t *testing.T) {
 	now := s.Clock.Now()
 	letter := app.DeadLetter{ID: s.Clock.NewID(), Order: s.orders[0], Source: "mail", Class: fault.Retryable, Code: "delivery-failed", Attempts: 6, FirstFailedAt: now, At: now}
 	err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
-		d, err := tx.LockOrder(t.Context(), s.orders[0], app.Also{})
+		agg, err := tx.LockOrder(t.Context(), s.orders[0], app.Also{})
 		if err != nil {
 			return err
 		}
-		d.Added.DeadLetters = append(d.Added.DeadLetters, letter)
-		tx.Save(d)
+		agg.Added.DeadLetters = append(agg.Added.DeadLetters, letter)
+		tx.Save(agg)
 		return nil
 	})
 	if err != nil {
@@ -460,7 +460,7 @@ func TestDeadLetterOfTheStoreReachesItsTopicOnce(t *testing.T) {
 	}
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	s.drained(t)
-	got := readAll(t, b, b.Names.Letters, 1, kgo.ReadCommitted())
+	got := readAll(t, b, b.Names.DeadLetters, 1, kgo.ReadCommitted())
 	if len(got) != 1 || string(got[0].Key) != s.orders[0].String() {
 		t.Fatalf("dead letters on the topic: %v, want one of order %s", got, s.orders[0])
 	}

@@ -27,7 +27,7 @@ func CheckAddress(address string) error {
 	return fault.New(fault.KindInvalid, "address-invalid", "This is not exactly one plain mail address such as name@example.org.")
 }
 
-// isDotted tells whether s is one or more non-empty parts of allowed bytes, joined by dots.
+// isDotted reports whether s is one or more non-empty parts of allowed bytes, joined by dots.
 func isDotted(s string, allowed func(byte) bool) bool {
 	for part := range strings.SplitSeq(s, ".") {
 		if part == "" {

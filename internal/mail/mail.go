@@ -110,7 +110,7 @@ type DeliveryMail struct {
 	Simulated   bool   // the service lives in a simulated region, and the mail says so
 }
 
-// Format prints [redacted] for every verb.
+// Format prints [redacted] for every use case.
 func (DeliveryMail) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[redacted]") }
 
 // LogValue prints [redacted].

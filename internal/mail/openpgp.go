@@ -24,7 +24,7 @@ type KeyInfo struct {
 	Public      []byte    // the key in binary: what to store and to give as DeliveryMail.PublicKey
 }
 
-// CheckPublicKey reads one OpenPGP public key, armored or binary, and tells whether mail can be
+// CheckPublicKey reads one OpenPGP public key, armored or binary, and reports whether mail can be
 // encrypted to it at now. Everything else is a fault of KindInvalid: "key-too-large",
 // "key-unreadable", "key-private", "key-revoked", "key-expired" or "key-cannot-encrypt".
 func CheckPublicKey(key []byte, now time.Time) (KeyInfo, error) {

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/platforma-cloud/orders/internal/app"
-	"github.com/platforma-cloud/orders/internal/witness"
+	"github.com/platforma-cloud/orders/internal/auditlog"
 )
 
 // scrapeTime is how long a scrape may ask. A database that is slower than this is a fault of its own.
@@ -25,7 +25,7 @@ type Sources struct {
 	Consumers func(ctx context.Context) ([]app.ConsumerStatus, error)
 	Relay     func() app.RelayStatus
 	Outbox    func(ctx context.Context) (app.OutboxStatus, error)
-	Findings  func() map[witness.Kind]int64
+	Findings  func() map[auditlog.Kind]int64
 }
 
 // Handler answers scrapes in Prometheus' text format. A source that fails costs its own figures only; the
@@ -120,7 +120,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			counter(duplicates, s.Duplicates, s.Consumer)
 			counter(retried, s.Retried, s.Consumer)
 			counter(parked, s.Parked, s.Consumer)
-			counter(held, s.Held, s.Consumer)
+			counter(held, s.Blocked, s.Consumer)
 			counter(refused, s.Refused, s.Consumer)
 			gauge(stopped, float64(s.Stopped), s.Consumer)
 		}

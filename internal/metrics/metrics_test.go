@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/auditlog"
 	"github.com/platforma-cloud/orders/internal/metrics"
-	"github.com/platforma-cloud/orders/internal/witness"
 )
 
 // scrape gives the product's own lines, without their comments.
@@ -40,9 +40,9 @@ func TestAScrapeTellsHowRelayOutboxAndConsumersStand(t *testing.T) {
 			return app.OutboxStatus{Rows: 12, Lag: 1500 * time.Millisecond, XminHeld: time.Minute}, nil
 		},
 		Relay:    func() app.RelayStatus { return app.RelayStatus{Leader: true, Batch: 500, Fenced: 2} },
-		Findings: func() map[witness.Kind]int64 { return map[witness.Kind]int64{witness.Gap: 2, witness.Foreign: 0} },
+		Findings: func() map[auditlog.Kind]int64 { return map[auditlog.Kind]int64{auditlog.Gap: 2, auditlog.Foreign: 0} },
 		Consumers: func(context.Context) ([]app.ConsumerStatus, error) {
-			return []app.ConsumerStatus{{Consumer: "billing", Age: 250 * time.Millisecond, Behind: 9, Applied: 7, Duplicates: 3, Retried: 2, Parked: 4, Held: 5, Refused: 1, Stopped: 1}}, nil
+			return []app.ConsumerStatus{{Consumer: "billing", Age: 250 * time.Millisecond, Behind: 9, Applied: 7, Duplicates: 3, Retried: 2, Parked: 4, Blocked: 5, Refused: 1, Stopped: 1}}, nil
 		},
 	})
 	want := []string{

@@ -45,7 +45,7 @@ func ParseCurrency(s string) (Currency, error) {
 // Currencies lists the table in alphabetical order.
 func Currencies() []Currency { return slices.Sorted(maps.Keys(decimals)) }
 
-// Known tells whether the currency is in the table.
+// Known reports whether the currency is in the table.
 func (c Currency) Known() bool {
 	_, ok := decimals[c]
 	return ok

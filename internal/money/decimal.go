@@ -66,7 +66,7 @@ func ParseDecimal(s string, cur Currency) (Cents, error) {
 	return Cents(n), nil
 }
 
-// onlyDigits tells whether s is one or more ASCII digits.
+// onlyDigits reports whether s is one or more ASCII digits.
 func onlyDigits(s string) bool {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {

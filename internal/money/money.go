@@ -31,7 +31,7 @@ func Annual(monthly Cents) *big.Rat {
 	return exact.Mul(exact, big.NewRat(12*(100-annualDiscount), 100))
 }
 
-// Within tells whether a and b differ by no more than tolerance; the bound itself is inside (D11:
+// Within reports whether a and b differ by no more than tolerance; the bound itself is inside (D11:
 // exactly 1.00 is accepted, 1.01 is not). A negative tolerance accepts nothing.
 func Within(a, b, tolerance Cents) bool {
 	if tolerance < 0 {

@@ -46,7 +46,7 @@ func ParseRate(s string) (Rate, error) {
 	return Rate{digits: n, places: uint8(len(fraction))}, nil
 }
 
-// IsZero tells whether there is no rate.
+// IsZero reports whether there is no rate.
 func (r Rate) IsZero() bool { return r.digits == 0 }
 
 // String is the decimal that ParseRate reads, without trailing zeros; "" for no rate.

@@ -141,7 +141,7 @@ type Cause string
 const (
 	ItemStuck      Cause = "item-stuck"      // a clean-up ran out of retries
 	RefundFailed   Cause = "refund-failed"   // a refund did
-	NewLetter      Cause = "dead-letter"     // other work stands on the desk
+	NewDeadLetter  Cause = "dead-letter"     // other work stands on the desk
 	PaymentOverdue Cause = "payment-overdue" // half of the time to pay is over
 	BooksDiffer    Cause = "books-differ"    // receipts and allocations of an order that ended do not agree
 	WebhookFailing Cause = "webhook-failing" // a webhook's message was never taken: nothing is posted there any more
@@ -149,7 +149,7 @@ const (
 
 // Causes lists all of them.
 func Causes() []Cause {
-	return []Cause{ItemStuck, RefundFailed, NewLetter, PaymentOverdue, BooksDiffer, WebhookFailing}
+	return []Cause{ItemStuck, RefundFailed, NewDeadLetter, PaymentOverdue, BooksDiffer, WebhookFailing}
 }
 
 // Operators is news for operators, or for admins: how often one thing happened since they heard of it last.

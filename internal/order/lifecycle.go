@@ -136,10 +136,10 @@ func (o *Order) next(on Trigger) (Transition, bool) {
 	return Lifecycle[i], true
 }
 
-// MayHold tells whether validation may be held back, and MayRelease whether it may go on (D12).
+// MayHold reports whether validation may be held back, and MayRelease whether it may go on (D12).
 func (o *Order) MayHold() bool { return o.beforeProvisioning() && o.HeldAt == nil }
 
-// MayRelease tells whether a held order may go on.
+// MayRelease reports whether a held order may go on.
 func (o *Order) MayRelease() bool { return o.beforeProvisioning() && o.HeldAt != nil }
 
 func (o *Order) beforeProvisioning() bool {
@@ -217,8 +217,8 @@ const (
 	CallFailed
 	NoCapacity
 	Unrecoverable // also cancel, and a sibling's failure under all_or_nothing
-	Undone
-	UndoExhausted
+	Compensated
+	CompensationExhausted
 	Redrive
 	Abandon
 	RestoreItem
@@ -226,12 +226,12 @@ const (
 
 var itemTriggerNames = map[ItemTrigger]string{
 	Enqueue: "enqueue", Start: "start", Ready: "ready", Deliver: "delivered", CallFailed: "call-failed", NoCapacity: "no-capacity",
-	Unrecoverable: "unrecoverable", Undone: "undone", UndoExhausted: "undo-exhausted", Redrive: "redrive", Abandon: "abandon", RestoreItem: "restore",
+	Unrecoverable: "unrecoverable", Compensated: "undone", CompensationExhausted: "compensation-exhausted", Redrive: "redrive", Abandon: "abandon", RestoreItem: "restore",
 }
 
 // ItemTriggers lists all twelve in the order of the matrix.
 func ItemTriggers() []ItemTrigger {
-	return []ItemTrigger{Enqueue, Start, Ready, Deliver, CallFailed, NoCapacity, Unrecoverable, Undone, UndoExhausted, Redrive, Abandon, RestoreItem}
+	return []ItemTrigger{Enqueue, Start, Ready, Deliver, CallFailed, NoCapacity, Unrecoverable, Compensated, CompensationExhausted, Redrive, Abandon, RestoreItem}
 }
 
 // String is the trigger's name.
@@ -264,8 +264,8 @@ var ItemLifecycle = []ItemTransition{
 	{ItemActive, Deliver, ItemDelivered, EvServiceDelivered, "the mail server accepted the credentials: point of no return (D7)"},
 	{ItemActive, Unrecoverable, ItemCompensating, EvItemCompensating, "not yet delivered, so it can still go back"},
 	{ItemCompensating, CallFailed, ItemCompensating, "", "a clean-up call failed and will be tried again"},
-	{ItemCompensating, Undone, ItemRolledBack, EvItemRolledBack, "clean-up confirmed and refund accepted"},
-	{ItemCompensating, UndoExhausted, ItemStuck, EvItemStuck, "clean-up needs a person"},
+	{ItemCompensating, Compensated, ItemRolledBack, EvItemRolledBack, "clean-up confirmed and refund accepted"},
+	{ItemCompensating, CompensationExhausted, ItemStuck, EvItemStuck, "clean-up needs a person"},
 	{ItemStuck, Redrive, ItemCompensating, EvItemCompensating, "an operator tries again"},
 	{ItemStuck, Abandon, ItemRolledBack, EvItemRolledBack, "two people took it over, with proof"},
 	{ItemRolledBack, RestoreItem, ItemPending, "", "with the order's restore (D8)"},

@@ -88,7 +88,7 @@ var itemMatrix = map[ItemState]map[ItemTrigger]ItemState{
 	ItemRetryWait:       {Start: ItemProvisioning, Unrecoverable: ItemCompensating},
 	ItemWaitingCapacity: {Start: ItemProvisioning, Unrecoverable: ItemCompensating},
 	ItemActive:          {Deliver: ItemDelivered, Unrecoverable: ItemCompensating},
-	ItemCompensating:    {CallFailed: ItemCompensating, Undone: ItemRolledBack, UndoExhausted: ItemStuck},
+	ItemCompensating:    {CallFailed: ItemCompensating, Compensated: ItemRolledBack, CompensationExhausted: ItemStuck},
 	ItemStuck:           {Redrive: ItemCompensating, Abandon: ItemRolledBack},
 	ItemRolledBack:      {RestoreItem: ItemPending},
 	ItemCancelled:       {RestoreItem: ItemPending},

@@ -73,7 +73,7 @@ func (o *Order) Find(it ItemID) *Item {
 	return nil
 }
 
-// DeliveryBegun tells whether the delivery of an all_or_nothing order has begun: every item that
+// DeliveryBegun reports whether the delivery of an all_or_nothing order has begun: every item that
 // lives was active at once, so from now on it only goes forward (D7).
 func (o *Order) DeliveryBegun() bool {
 	if len(o.Items) == 0 {

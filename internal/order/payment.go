@@ -72,7 +72,7 @@ func (s RefundState) String() string {
 	return [...]string{"", "requested", "accepted", "completed", "stuck"}[s]
 }
 
-// Accepted tells whether the payment provider has taken the refund over.
+// Accepted reports whether the payment provider has taken the refund over.
 func (s RefundState) Accepted() bool { return s == RefundAccepted || s == RefundCompleted }
 
 // Refund of one item's allocation of one payment; there is at most one of each pair (D11).

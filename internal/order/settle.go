@@ -110,7 +110,7 @@ func outcome(items []ItemState) Outcome {
 	return o
 }
 
-// isMove tells whether the matrix lets a derived change happen: by items-changed, or by a move that
+// isMove reports whether the matrix lets a derived change happen: by items-changed, or by a move that
 // a closing order takes once nothing is left of it (How == Closes).
 func isMove(from, to State) bool {
 	for _, t := range Lifecycle {

@@ -39,7 +39,7 @@ func ParseState(name string) (State, bool) {
 	return 0, false
 }
 
-// Terminal tells whether an order in this state moves by itself no more.
+// Terminal reports whether an order in this state moves by itself no more.
 func (s State) Terminal() bool { return s == Fulfilled || s == Cancelled || s == Failed }
 
 // Outcome says how much of an order was delivered (D2).
@@ -136,7 +136,7 @@ func ItemStates() []ItemState {
 // String is the name used in the API and in events.
 func (s ItemState) String() string { return itemStateNames[s] }
 
-// Terminal tells whether an item moves no more (but by the order's restore). Stuck is not terminal.
+// Terminal reports whether an item moves no more (but by the order's restore). Stuck is not terminal.
 func (s ItemState) Terminal() bool {
 	return s == ItemDelivered || s == ItemRolledBack || s == ItemCancelled
 }

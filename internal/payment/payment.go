@@ -16,7 +16,7 @@ import (
 type Provider interface {
 	// Name is stored with each payment: manual, demo, ….
 	Name() string
-	// ConfirmsItself tells whether a payment needs no operator: its webhook confirms it.
+	// ConfirmsItself reports whether a payment needs no operator: its webhook confirms it.
 	ConfirmsItself() bool
 	// Checkout asks for the money of a submitted order. A provider whose payments an operator confirms
 	// does nothing.

@@ -16,11 +16,11 @@ type accountView struct {
 	Fault  string
 }
 
-func (p *Portal) accountPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) accountPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	return p.showAccount(w, r, v, http.StatusOK, "", "")
 }
 
-func (p *Portal) showAccount(w http.ResponseWriter, r *http.Request, v *visit, status int, sent, wrong string) error {
+func (p *Portal) showAccount(w http.ResponseWriter, r *http.Request, v *session, status int, sent, wrong string) error {
 	view := accountView{MayKey: p.useCases.May(v.Actor, app.OwnDeliveryKey), Sent: sent, Fault: wrong}
 	if view.MayKey {
 		key, err := p.useCases.DeliveryKey(r.Context(), v.Caller)
@@ -29,11 +29,11 @@ func (p *Portal) showAccount(w http.ResponseWriter, r *http.Request, v *visit, s
 		}
 		view.Key = key
 	}
-	return p.show(w, r, status, accountPage(p.chrome(r, v, "account", "Your account"), v, view))
+	return p.show(w, r, status, accountPage(p.pageLayout(r, v, "account", "Your account"), v, view))
 }
 
 // putKey puts an OpenPGP public key on file, or takes it off.
-func (p *Portal) putKey(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) putKey(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}

@@ -32,7 +32,7 @@ type reasonedAction struct {
 	Sent   string // what the next page says
 	Danger bool
 	Fresh  bool // needs a sign-in younger than five minutes
-	Do     func(u UseCases, ctx context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error)
+	Do     func(u UseCases, ctx context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error)
 }
 
 var reasonedActions = map[order.Action]reasonedAction{
@@ -73,9 +73,9 @@ var actionRights = []struct {
 }
 
 // actionsOf lists what the visitor can do to the order, and what they could in another state.
-func (p *Portal) actionsOf(v *visit, d *app.Dossier) []actionView {
-	allowed := p.useCases.AllowedActions(v.Caller, d)
-	base := "/orders/" + d.Order.ID.String()
+func (p *Portal) actionsOf(v *session, agg *app.Aggregate) []actionView {
+	allowed := p.useCases.AllowedActions(v.Caller, agg)
+	base := "/orders/" + agg.Order.ID.String()
 	var views []actionView
 	for _, ar := range actionRights {
 		if !p.useCases.May(v.Actor, ar.Need) {
@@ -89,7 +89,7 @@ func (p *Portal) actionsOf(v *visit, d *app.Dossier) []actionView {
 			view.Text, view.Href = "Confirm payment", base+"/payment"
 		}
 		if !slices.Contains(allowed, ar.Action) {
-			if view.Reason = refusal(d.Order, ar.Action); view.Reason == "" {
+			if view.Reason = refusal(agg.Order, ar.Action); view.Reason == "" {
 				continue
 			}
 		}
@@ -146,8 +146,8 @@ type effect struct {
 	Tone              tone
 }
 
-func (p *Portal) actionPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	d, err := p.dossier(r, v)
+func (p *Portal) actionPage(w http.ResponseWriter, r *http.Request, v *session) error {
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
@@ -158,19 +158,19 @@ func (p *Portal) actionPage(w http.ResponseWriter, r *http.Request, v *visit) er
 	if action.Fresh && p.requireFresh(w, r, v, r.URL.Path) {
 		return nil
 	}
-	return p.showAction(w, r, v, d, action, http.StatusOK, "")
+	return p.showAction(w, r, v, agg, action, http.StatusOK, "")
 }
 
-func (p *Portal) showAction(w http.ResponseWriter, r *http.Request, v *visit, d *app.Dossier, action reasonedAction, status int, wrong string) error {
+func (p *Portal) showAction(w http.ResponseWriter, r *http.Request, v *session, agg *app.Aggregate, action reasonedAction, status int, wrong string) error {
 	name := order.Action(r.PathValue("action"))
-	if !slices.Contains(p.useCases.AllowedActions(v.Caller, d), name) {
-		return d.Order.Refuse(string(name))
+	if !slices.Contains(p.useCases.AllowedActions(v.Caller, agg), name) {
+		return agg.Order.Refuse(string(name))
 	}
-	view := actionPageView{O: d.Order, Action: name, reasonedAction: action, Reason: r.PostFormValue("reason"), Fault: wrong}
+	view := actionPageView{O: agg.Order, Action: name, reasonedAction: action, Reason: r.PostFormValue("reason"), Fault: wrong}
 	if name == order.ActCancel {
-		view.cancelling(d.Order)
+		view.cancelling(agg.Order)
 	}
-	return p.show(w, r, status, actionPage(p.chrome(r, v, "orders", action.Title), view))
+	return p.show(w, r, status, actionPage(p.pageLayout(r, v, "orders", action.Title), view))
 }
 
 // cancelling words the effect on every item and sums up the money.
@@ -222,7 +222,7 @@ func goesBack(pay *order.Payment, share money.Cents) string {
 // maxReason bounds a reason: a few sentences.
 const maxReason = 500
 
-func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
@@ -231,11 +231,11 @@ func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *visit) error {
 	if !ok {
 		return errNoPage
 	}
-	d, err := p.dossier(r, v)
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
-	here := "/orders/" + d.Order.ID.String()
+	here := "/orders/" + agg.Order.ID.String()
 	if action.Fresh && p.requireFresh(w, r, v, here+"/do/"+string(name)) {
 		return nil
 	}
@@ -245,9 +245,9 @@ func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *visit) error {
 	}
 	reason := oneLine(r.PostForm.Get("reason"))
 	if reason == "" || len([]rune(reason)) > maxReason {
-		return p.showAction(w, r, v, d, action, http.StatusUnprocessableEntity, "Give a reason of one to 500 characters. It stands in the order's record.")
+		return p.showAction(w, r, v, agg, action, http.StatusUnprocessableEntity, "Give a reason of one to 500 characters. It stands in the order's record.")
 	}
-	if _, err := action.Do(p.useCases, r.Context(), v.Caller, app.Reasoned{Order: d.Order.ID, Precondition: pre, Reason: reason}); err != nil {
+	if _, err := action.Do(p.useCases, r.Context(), v.Caller, app.Reasoned{Order: agg.Order.ID, Precondition: pre, Reason: reason}); err != nil {
 		return err
 	}
 	p.flash(r, action.Sent)
@@ -276,32 +276,32 @@ type paymentView struct {
 // formTime is how a datetime-local control writes a moment.
 const formTime = "2006-01-02T15:04"
 
-func (p *Portal) paymentPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	d, err := p.dossier(r, v)
+func (p *Portal) paymentPage(w http.ResponseWriter, r *http.Request, v *session) error {
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
 	if p.requireFresh(w, r, v, r.URL.Path) {
 		return nil
 	}
-	o := d.Order
-	if !slices.Contains(p.useCases.AllowedActions(v.Caller, d), order.ActConfirmPayment) {
+	o := agg.Order
+	if !slices.Contains(p.useCases.AllowedActions(v.Caller, agg), order.ActConfirmPayment) {
 		return o.Refuse(string(order.ActConfirmPayment))
 	}
-	view := paymentViewOf(v, d)
+	view := paymentViewOf(v, agg)
 	view.Amount, view.PaidAt, view.Method = money.Format(o.Due, o.Currency), v.now.In(v.zone()).Format(formTime), "bank_transfer"
-	return p.show(w, r, http.StatusOK, paymentPage(p.chrome(r, v, "desk", "Confirm a payment"), view))
+	return p.show(w, r, http.StatusOK, paymentPage(p.pageLayout(r, v, "desk", "Confirm a payment"), view))
 }
 
-func paymentViewOf(v *visit, d *app.Dossier) paymentView {
-	return paymentView{O: d.Order, Due: amount(d.Order.Due, d.Order.Currency), Customer: d.Customer.Email, Zone: v.zone().String()}
+func paymentViewOf(v *session, agg *app.Aggregate) paymentView {
+	return paymentView{O: agg.Order, Due: amount(agg.Order.Due, agg.Order.Currency), Customer: agg.Customer.Email, Zone: v.zone().String()}
 }
 
-func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
-	d, err := p.dossier(r, v)
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
@@ -312,20 +312,20 @@ func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *visit
 	if err != nil {
 		return err
 	}
-	view := paymentViewOf(v, d)
+	view := paymentViewOf(v, agg)
 	view.Reference, view.Amount = strings.TrimSpace(r.PostForm.Get("reference")), strings.TrimSpace(r.PostForm.Get("amount"))
 	view.PaidAt, view.Method = r.PostForm.Get("paid_at"), r.PostForm.Get("method")
 	again := func(faults ...string) error {
 		view.Faults = faults
-		return p.show(w, r, http.StatusUnprocessableEntity, paymentPage(p.chrome(r, v, "desk", "Confirm a payment"), view))
+		return p.show(w, r, http.StatusUnprocessableEntity, paymentPage(p.pageLayout(r, v, "desk", "Confirm a payment"), view))
 	}
 	paidAt, err := time.ParseInLocation(formTime, view.PaidAt, v.zone())
 	if err != nil {
 		return again("Say when it was paid, as date and time.")
 	}
 	_, err = p.useCases.ConfirmPayment(r.Context(), v.Caller, app.ConfirmPayment{
-		Order: d.Order.ID, Precondition: pre, Reference: view.Reference,
-		Amount: event.Amount{Amount: view.Amount, Currency: d.Order.Currency}, PaidAt: paidAt, Method: view.Method,
+		Order: agg.Order.ID, Precondition: pre, Reference: view.Reference,
+		Amount: event.Amount{Amount: view.Amount, Currency: agg.Order.Currency}, PaidAt: paidAt, Method: view.Method,
 	})
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindInvalid {
 		if len(f.Violations) > 0 {
@@ -337,14 +337,14 @@ func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *visit
 		return err
 	}
 	p.flash(r, "The payment was confirmed. Checks begin now; building follows.")
-	return see(w, r, "/orders/"+d.Order.ID.String())
+	return see(w, r, "/orders/"+agg.Order.ID.String())
 }
 
-func (p *Portal) redeliver(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) redeliver(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
-	d, err := p.dossier(r, v)
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
@@ -352,30 +352,30 @@ func (p *Portal) redeliver(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err != nil {
 		return errNoPage
 	}
-	if _, err := p.useCases.Redeliver(r.Context(), v.Caller, app.Redeliver{Order: d.Order.ID, Item: item}); err != nil {
+	if _, err := p.useCases.Redeliver(r.Context(), v.Caller, app.Redeliver{Order: agg.Order.ID, Item: item}); err != nil {
 		return err
 	}
 	p.flash(r, "A new delivery was asked for. It goes, freshly encrypted, to the address on file.")
-	return see(w, r, "/orders/"+d.Order.ID.String())
+	return see(w, r, "/orders/"+agg.Order.ID.String())
 }
 
 // passphrase shows the one-time passphrase of a delivery. It is a POST, because it changes something:
 // the passphrase is gone afterwards (D21).
-func (p *Portal) passphrase(w http.ResponseWriter, r *http.Request, v *visit) error {
-	d, err := p.dossier(r, v)
+func (p *Portal) passphrase(w http.ResponseWriter, r *http.Request, v *session) error {
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
-	if p.requireFresh(w, r, v, "/orders/"+d.Order.ID.String()) {
+	if p.requireFresh(w, r, v, "/orders/"+agg.Order.ID.String()) {
 		return nil
 	}
 	delivery, err := id.Parse[app.Delivery](r.PathValue("delivery"))
 	if err != nil {
 		return errNoPage
 	}
-	phrase, err := p.useCases.ShowPassphrase(r.Context(), v.Caller, d.Order.ID, delivery)
+	phrase, err := p.useCases.ShowPassphrase(r.Context(), v.Caller, agg.Order.ID, delivery)
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, passphrasePage(p.chrome(r, v, "orders", "One-time passphrase"), d.Order, phrase))
+	return p.show(w, r, http.StatusOK, passphrasePage(p.pageLayout(r, v, "orders", "One-time passphrase"), agg.Order, phrase))
 }

@@ -17,12 +17,12 @@ import (
 var errNoCart = errors.New("no draft")
 
 // findCart is the draft that the person filled last, else their newest one.
-func (p *Portal) findCart(r *http.Request, v *visit) (*app.Dossier, error) {
+func (p *Portal) findCart(r *http.Request, v *session) (*app.Aggregate, error) {
 	ctx := r.Context()
 	if known, err := id.Parse[order.Order](p.sessions.GetString(ctx, keyCart)); err == nil {
-		d, err := p.useCases.Order(ctx, v.Caller, known)
-		if err == nil && d.Order.State == order.Draft {
-			return d, nil
+		agg, err := p.useCases.Order(ctx, v.Caller, known)
+		if err == nil && agg.Order.State == order.Draft {
+			return agg, nil
 		}
 		if f := fault.Of(err); err != nil && (f == nil || f.Kind != fault.KindNotFound) {
 			return nil, err
@@ -76,54 +76,54 @@ func totalsOf(o *order.Order) totalsView {
 	return view
 }
 
-func (p *Portal) currentCart(w http.ResponseWriter, r *http.Request, v *visit) error {
-	d, err := p.findCart(r, v)
+func (p *Portal) currentCart(w http.ResponseWriter, r *http.Request, v *session) error {
+	agg, err := p.findCart(r, v)
 	if errors.Is(err, errNoCart) {
 		p.sessions.Remove(r.Context(), keyCount)
-		return p.show(w, r, http.StatusOK, emptyCartPage(p.chrome(r, v, "cart", "Cart")))
+		return p.show(w, r, http.StatusOK, emptyCartPage(p.pageLayout(r, v, "cart", "Cart")))
 	}
 	if err != nil {
 		return err
 	}
-	return see(w, r, "/orders/"+d.Order.ID.String()+"/cart")
+	return see(w, r, "/orders/"+agg.Order.ID.String()+"/cart")
 }
 
-func (p *Portal) cartPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	d, err := p.dossier(r, v)
+func (p *Portal) cartPage(w http.ResponseWriter, r *http.Request, v *session) error {
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
-	if d.Order.State != order.Draft {
-		return see(w, r, "/orders/"+d.Order.ID.String())
+	if agg.Order.State != order.Draft {
+		return see(w, r, "/orders/"+agg.Order.ID.String())
 	}
-	if d.Order.Customer == v.Member {
-		p.rememberCart(r, d.Order)
+	if agg.Order.Customer == v.Member {
+		p.rememberCart(r, agg.Order)
 	}
-	return p.showCart(w, r, v, d, http.StatusOK, nil)
+	return p.showCart(w, r, v, agg, http.StatusOK, nil)
 }
 
-func (p *Portal) showCart(w http.ResponseWriter, r *http.Request, v *visit, d *app.Dossier, status int, faults []string) error {
-	items, err := p.itemViews(r, v, d)
+func (p *Portal) showCart(w http.ResponseWriter, r *http.Request, v *session, agg *app.Aggregate, status int, faults []string) error {
+	items, err := p.itemViews(r, v, agg)
 	if err != nil {
 		return err
 	}
 	view := cartView{
-		Order: d.Order, Items: items, Totals: totalsOf(d.Order), Methods: p.cfg.Methods, Method: d.Settings.PaymentMethod, Due: d.Settings.PaymentDueDays, Faults: faults,
-		MayEdit: slices.Contains(p.useCases.AllowedActions(v.Caller, d), order.ActEdit),
+		Order: agg.Order, Items: items, Totals: totalsOf(agg.Order), Methods: p.cfg.Methods, Method: agg.Settings.PaymentMethod, Due: agg.Settings.PaymentDueDays, Faults: faults,
+		MayEdit: slices.Contains(p.useCases.AllowedActions(v.Caller, agg), order.ActEdit),
 	}
 	if !slices.Contains(view.Methods, view.Method) {
 		view.Method = view.Methods[0]
 	}
-	return p.show(w, r, status, cartPage(p.chrome(r, v, "cart", "Cart"), v, view))
+	return p.show(w, r, status, cartPage(p.pageLayout(r, v, "cart", "Cart"), v, view))
 }
 
 // changeCart takes the cart's one form: remove an item, keep policy and reference, or submit. Policy
 // and reference are kept first, so that what is submitted is what the form showed.
-func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
-	d, err := p.dossier(r, v)
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
@@ -131,43 +131,43 @@ func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *visit) er
 	if err != nil {
 		return err
 	}
-	here := "/orders/" + d.Order.ID.String() + "/cart"
-	edit := app.EditOrder{Order: d.Order.ID, Precondition: pre}
+	here := "/orders/" + agg.Order.ID.String() + "/cart"
+	edit := app.EditOrder{Order: agg.Order.ID, Precondition: pre}
 	remove := r.PostForm.Get("remove")
 	if remove != "" {
-		items := slices.DeleteFunc(inputsOf(d.Order), func(in app.ItemInput) bool { return in.ID == remove })
+		items := slices.DeleteFunc(inputsOf(agg.Order), func(in app.ItemInput) bool { return in.ID == remove })
 		edit.Items = &items
 	}
 	policy, reference := r.PostForm.Get("policy"), r.PostForm.Get("external_id")
-	if policy != d.Order.Policy.String() || reference != d.Order.ExternalID || edit.Items != nil {
+	if policy != agg.Order.Policy.String() || reference != agg.Order.ExternalID || edit.Items != nil {
 		edit.Policy, edit.ExternalID = &policy, &reference
 		changed, err := p.useCases.EditOrder(r.Context(), v.Caller, edit)
 		if err != nil {
-			return p.cartRefused(w, r, v, d, err)
+			return p.cartRefused(w, r, v, agg, err)
 		}
-		d, pre.Version = changed, &changed.Order.Version
+		agg, pre.Version = changed, &changed.Order.Version
 	}
-	p.rememberCart(r, d.Order)
+	p.rememberCart(r, agg.Order)
 	if r.PostForm.Get("do") != "submit" || remove != "" {
 		if remove != "" {
 			p.flash(r, "The item was removed from your cart.")
 		}
 		return see(w, r, here)
 	}
-	in := app.SubmitOrder{Order: d.Order.ID, Precondition: pre, PaymentMethod: r.PostForm.Get("payment_method")}
+	in := app.SubmitOrder{Order: agg.Order.ID, Precondition: pre, PaymentMethod: r.PostForm.Get("payment_method")}
 	if total := r.PostForm.Get("expected_total"); total != "" {
-		in.ExpectedTotal = &event.Amount{Amount: total, Currency: d.Order.Currency}
+		in.ExpectedTotal = &event.Amount{Amount: total, Currency: agg.Order.Currency}
 	}
 	submitted, err := p.useCases.SubmitOrder(r.Context(), v.Caller, in)
 	if err != nil {
-		return p.cartRefused(w, r, v, d, err)
+		return p.cartRefused(w, r, v, agg, err)
 	}
 	p.rememberCart(r, submitted.Order)
-	return see(w, r, "/orders/"+d.Order.ID.String())
+	return see(w, r, "/orders/"+agg.Order.ID.String())
 }
 
 // cartRefused shows the cart again with what is wrong; a fault of another kind goes to its own page.
-func (p *Portal) cartRefused(w http.ResponseWriter, r *http.Request, v *visit, d *app.Dossier, err error) error {
+func (p *Portal) cartRefused(w http.ResponseWriter, r *http.Request, v *session, agg *app.Aggregate, err error) error {
 	f := fault.Of(err)
 	if f == nil || f.Kind != fault.KindInvalid {
 		return err
@@ -176,7 +176,7 @@ func (p *Portal) cartRefused(w http.ResponseWriter, r *http.Request, v *visit, d
 	if len(faults) == 0 {
 		faults = []string{f.Detail}
 	}
-	return p.showCart(w, r, v, d, http.StatusUnprocessableEntity, faults)
+	return p.showCart(w, r, v, agg, http.StatusUnprocessableEntity, faults)
 }
 
 // methodText words a payment method (D28).

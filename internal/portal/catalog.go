@@ -21,12 +21,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-func (p *Portal) catalogPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) catalogPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	cat, err := p.useCases.Catalog(r.Context())
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, catalogPage(p.chrome(r, v, "catalog", "Catalogue"), cat.Products()))
+	return p.show(w, r, http.StatusOK, catalogPage(p.pageLayout(r, v, "catalog", "Catalogue"), cat.Products()))
 }
 
 // configView is the configurator of one product.
@@ -68,7 +68,7 @@ type quoteView struct {
 type lineView struct{ Title, Sum, Amount string }
 
 // sheet reads the form of a product as it is now: the defaults, an item of a draft, or what was sent.
-func (p *Portal) sheet(r *http.Request, v *visit, form url.Values) (configView, error) {
+func (p *Portal) sheet(r *http.Request, v *session, form url.Values) (configView, error) {
 	cat, err := p.useCases.Catalog(r.Context())
 	if err != nil {
 		return configView{}, err
@@ -105,7 +105,7 @@ func (v configView) input() (app.ItemInput, error) {
 }
 
 // priced asks for the quote and lays its faults beside the fields they are about.
-func (p *Portal) priced(r *http.Request, v *visit, view configView) (configView, error) {
+func (p *Portal) priced(r *http.Request, v *session, view configView) (configView, error) {
 	in, err := view.input()
 	if err != nil {
 		return view, err
@@ -194,7 +194,7 @@ func plural(unit string, n int64) string {
 	return unit + "s"
 }
 
-func (p *Portal) configurator(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) configurator(w http.ResponseWriter, r *http.Request, v *session) error {
 	view, err := p.sheet(r, v, nil)
 	if err != nil {
 		return err
@@ -208,11 +208,11 @@ func (p *Portal) configurator(w http.ResponseWriter, r *http.Request, v *visit) 
 		return err
 	}
 	view.Summary = nil // nothing was sent yet
-	return p.show(w, r, http.StatusOK, configPage(p.chrome(r, v, "catalog", view.Product.Title), view))
+	return p.show(w, r, http.StatusOK, configPage(p.pageLayout(r, v, "catalog", view.Product.Title), view))
 }
 
 // editedItem fills the form with an item of a draft: ?order=…&item=….
-func (p *Portal) editedItem(r *http.Request, v *visit, view configView) (configView, error) {
+func (p *Portal) editedItem(r *http.Request, v *session, view configView) (configView, error) {
 	q := r.URL.Query()
 	o, it, err := p.draftItem(r, v, q.Get("order"), q.Get("item"))
 	if err != nil {
@@ -225,18 +225,18 @@ func (p *Portal) editedItem(r *http.Request, v *visit, view configView) (configV
 	return view, nil
 }
 
-func (p *Portal) draftItem(r *http.Request, v *visit, orderID, itemID string) (*order.Order, *order.Item, error) {
+func (p *Portal) draftItem(r *http.Request, v *session, orderID, itemID string) (*order.Order, *order.Item, error) {
 	o, err := id.Parse[order.Order](orderID)
 	if err != nil {
 		return nil, nil, errNoPage
 	}
-	d, err := p.useCases.Order(r.Context(), v.Caller, o)
+	agg, err := p.useCases.Order(r.Context(), v.Caller, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	for i := range d.Order.Items {
-		if d.Order.Items[i].ID.String() == itemID {
-			return d.Order, &d.Order.Items[i], nil
+	for i := range agg.Order.Items {
+		if agg.Order.Items[i].ID.String() == itemID {
+			return agg.Order, &agg.Order.Items[i], nil
 		}
 	}
 	return nil, nil, errNoPage
@@ -244,7 +244,7 @@ func (p *Portal) draftItem(r *http.Request, v *visit, orderID, itemID string) (*
 
 // quote answers the live price: the fragments of lines, totals and faults, never the form itself, so
 // that nobody loses what they are typing.
-func (p *Portal) quote(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) quote(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
@@ -260,7 +260,7 @@ func (p *Portal) quote(w http.ResponseWriter, r *http.Request, v *visit) error {
 
 // addToCart takes the form for good: into the draft, or, asked to recalculate by a browser without
 // scripts, back to the page with its price.
-func (p *Portal) addToCart(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) addToCart(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
@@ -279,7 +279,7 @@ func (p *Portal) addToCart(w http.ResponseWriter, r *http.Request, v *visit) err
 		return err
 	}
 	again := func(status int) error {
-		return p.show(w, r, status, configPage(p.chrome(r, v, "catalog", view.Product.Title), view))
+		return p.show(w, r, status, configPage(p.pageLayout(r, v, "catalog", view.Product.Title), view))
 	}
 	if r.PostForm.Get("do") == "price" {
 		return again(http.StatusOK)
@@ -287,7 +287,7 @@ func (p *Portal) addToCart(w http.ResponseWriter, r *http.Request, v *visit) err
 	if !view.Quote.OK || len(view.Summary) > 0 {
 		return again(http.StatusUnprocessableEntity)
 	}
-	d, err := p.putInCart(r, v, view)
+	agg, err := p.putInCart(r, v, view)
 	if f := fault.Of(err); f != nil && len(f.Violations) > 0 { // of another item, or of the whole order
 		view.Summary = messages(f.Violations)
 		return again(http.StatusUnprocessableEntity)
@@ -295,9 +295,9 @@ func (p *Portal) addToCart(w http.ResponseWriter, r *http.Request, v *visit) err
 	if err != nil {
 		return err
 	}
-	p.rememberCart(r, d.Order)
+	p.rememberCart(r, agg.Order)
 	p.flash(r, cmp.Or(view.Label, view.Product.Title)+map[bool]string{true: " was changed.", false: " is in your cart."}[view.Editing != nil])
-	return see(w, r, "/orders/"+d.Order.ID.String()+"/cart")
+	return see(w, r, "/orders/"+agg.Order.ID.String()+"/cart")
 }
 
 func messages(faults []fault.Violation) []string {
@@ -310,23 +310,23 @@ func messages(faults []fault.Violation) []string {
 
 // putInCart writes the item into the draft it was edited in, or adds it to the person's cart. Somebody
 // else may change the cart at the same moment: then it is read again and tried once more.
-func (p *Portal) putInCart(r *http.Request, v *visit, view configView) (*app.Dossier, error) {
+func (p *Portal) putInCart(r *http.Request, v *session, view configView) (*app.Aggregate, error) {
 	in, err := view.input()
 	if err != nil {
 		return nil, err
 	}
 	for try := 0; ; try++ {
-		d, err := p.tryCart(r, v, view, in)
+		agg, err := p.tryCart(r, v, view, in)
 		if f := fault.Of(err); try == 0 && f != nil && f.Code == fault.CodeVersionConflict {
 			continue
 		}
-		return d, err
+		return agg, err
 	}
 }
 
-func (p *Portal) tryCart(r *http.Request, v *visit, view configView, in app.ItemInput) (*app.Dossier, error) {
+func (p *Portal) tryCart(r *http.Request, v *session, view configView, in app.ItemInput) (*app.Aggregate, error) {
 	ctx := r.Context()
-	var cart *app.Dossier
+	var cart *app.Aggregate
 	var err error
 	if view.Editing != nil {
 		cart, err = p.useCases.Order(ctx, v.Caller, view.Editing.Order)

@@ -13,14 +13,14 @@ import (
 )
 
 // deskTabs are the pages of the desk that a visitor may open.
-func (p *Portal) deskTabs(v *visit, here string) []tab {
+func (p *Portal) deskTabs(v *session, here string) []tab {
 	all := []struct {
 		text, path string
 		need       app.Permission
 	}{
 		{"Payments", "/desk/payments", app.ConfirmMoney},
 		{"Refunds by hand", "/desk/refunds", app.ReadDesk},
-		{"Dead letters", "/desk/letters", app.ReadDesk},
+		{"Dead letters", "/desk/dead-letters", app.ReadDesk},
 		{"Figures", "/desk/figures", app.ReadAnalytics},
 		{"Routing", "/desk/routing", app.ReadRouting},
 	}
@@ -33,26 +33,26 @@ func (p *Portal) deskTabs(v *visit, here string) []tab {
 	return tabs
 }
 
-func (p *Portal) deskPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) deskPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	if p.useCases.May(v.Actor, app.ConfirmMoney) {
 		return see(w, r, "/desk/payments")
 	}
-	return see(w, r, "/desk/letters")
+	return see(w, r, "/desk/dead-letters")
 }
 
-func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	page, err := p.useCases.Orders(r.Context(), v.Caller, app.OrderFilter{State: order.PendingPayment, Query: r.URL.Query().Get("q"), Cursor: r.URL.Query().Get("cursor"), Limit: pageSize})
 	if err != nil {
 		return err
 	}
 	view := listView{Query: r.URL.Query().Get("q"), First: r.URL.Query().Get("cursor") == ""}
-	for _, d := range page.Data {
-		view.Rows = append(view.Rows, rowOf(d))
+	for _, agg := range page.Data {
+		view.Rows = append(view.Rows, rowOf(agg))
 	}
 	if page.Next != "" {
 		view.Older = "/desk/payments?" + url.Values{"q": {view.Query}, "cursor": {page.Next}}.Encode()
 	}
-	return p.show(w, r, http.StatusOK, paymentsPage(p.chrome(r, v, "desk", "Payments to confirm"), v, p.deskTabs(v, "/desk/payments"), view))
+	return p.show(w, r, http.StatusOK, paymentsPage(p.pageLayout(r, v, "desk", "Payments to confirm"), v, p.deskTabs(v, "/desk/payments"), view))
 }
 
 // refundsView lists refunds that a person has to move.
@@ -62,7 +62,7 @@ type refundsView struct {
 	MayWrite bool
 }
 
-func (p *Portal) refundsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) refundsPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	page, err := p.useCases.WorkItems(r.Context(), v.Caller, r.URL.Query().Get("cursor"), pageSize)
 	if err != nil {
 		return err
@@ -71,10 +71,10 @@ func (p *Portal) refundsPage(w http.ResponseWriter, r *http.Request, v *visit) e
 	if page.Next != "" {
 		view.Older = "/desk/refunds?" + url.Values{"cursor": {page.Next}}.Encode()
 	}
-	return p.show(w, r, http.StatusOK, refundsPage(p.chrome(r, v, "desk", "Refunds by hand"), v, p.deskTabs(v, "/desk/refunds"), view))
+	return p.show(w, r, http.StatusOK, refundsPage(p.pageLayout(r, v, "desk", "Refunds by hand"), v, p.deskTabs(v, "/desk/refunds"), view))
 }
 
-func (p *Portal) finishRefund(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) finishRefund(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
@@ -105,19 +105,19 @@ func checkReason(reason string) error {
 	return nil
 }
 
-// lettersView lists what needs a person, counted by cause where there are several of one.
-type lettersView struct {
-	Letters  []app.DeadLetter
-	Groups   []app.LetterGroup
-	All      bool
-	Older    string
-	MayWrite bool
+// deadLettersView lists what needs a person, counted by cause where there are several of one.
+type deadLettersView struct {
+	DeadLetters []app.DeadLetter
+	Groups      []app.DeadLetterGroup
+	All         bool
+	Older       string
+	MayWrite    bool
 }
 
-func (p *Portal) lettersPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	open := app.LetterOpen
+func (p *Portal) deadLettersPage(w http.ResponseWriter, r *http.Request, v *session) error {
+	open := app.DeadLetterOpen
 	f := app.DeadLetterFilter{State: &open, Cursor: r.URL.Query().Get("cursor"), Limit: pageSize}
-	view := lettersView{All: r.URL.Query().Get("state") == "all", MayWrite: p.useCases.May(v.Actor, app.WorkDesk)}
+	view := deadLettersView{All: r.URL.Query().Get("state") == "all", MayWrite: p.useCases.May(v.Actor, app.WorkDesk)}
 	if view.All {
 		f.State = nil
 	}
@@ -125,9 +125,9 @@ func (p *Portal) lettersPage(w http.ResponseWriter, r *http.Request, v *visit) e
 	if err != nil {
 		return err
 	}
-	view.Letters = page.Data
+	view.DeadLetters = page.Data
 	if !view.All && f.Cursor == "" {
-		groups, err := p.useCases.LetterGroups(r.Context(), v.Caller, app.DeadLetterFilter{})
+		groups, err := p.useCases.DeadLetterGroups(r.Context(), v.Caller, app.DeadLetterFilter{})
 		if err != nil {
 			return err
 		}
@@ -138,9 +138,9 @@ func (p *Portal) lettersPage(w http.ResponseWriter, r *http.Request, v *visit) e
 		}
 	}
 	if page.Next != "" {
-		view.Older = "/desk/letters?" + url.Values{"cursor": {page.Next}, "state": {r.URL.Query().Get("state")}}.Encode()
+		view.Older = "/desk/dead-letters?" + url.Values{"cursor": {page.Next}, "state": {r.URL.Query().Get("state")}}.Encode()
 	}
-	return p.show(w, r, http.StatusOK, lettersPage(p.chrome(r, v, "desk", "Dead letters"), v, p.deskTabs(v, "/desk/letters"), view))
+	return p.show(w, r, http.StatusOK, deadLettersPage(p.pageLayout(r, v, "desk", "Dead letters"), v, p.deskTabs(v, "/desk/dead-letters"), view))
 }
 
 // suggestions word what an operator should try first.
@@ -154,15 +154,15 @@ var suggestions = map[app.Suggestion]string{
 	app.SuggestNothing:   "Nothing to do.",
 }
 
-func (p *Portal) routingPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) routingPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	routing, err := p.useCases.Routing(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, routingPage(p.chrome(r, v, "desk", "Routing"), p.deskTabs(v, "/desk/routing"), routing))
+	return p.show(w, r, http.StatusOK, routingPage(p.pageLayout(r, v, "desk", "Routing"), p.deskTabs(v, "/desk/routing"), routing))
 }
 
-// hears tells whether a consumer is among those an event is routed to.
+// hears reports whether a consumer is among those an event is routed to.
 func hears(e app.RoutedEvent, c event.Consumer) bool {
 	for _, h := range e.Consumers {
 		if h == c {
@@ -172,8 +172,8 @@ func hears(e app.RoutedEvent, c event.Consumer) bool {
 	return false
 }
 
-func letterTone(l app.DeadLetter) tone {
-	if l.State == app.LetterOpen || l.State == app.LetterParked {
+func deadLetterTone(l app.DeadLetter) tone {
+	if l.State == app.DeadLetterOpen || l.State == app.DeadLetterParked {
 		return tone{"bad", "alert"}
 	}
 	return tone{"calm", "check"}

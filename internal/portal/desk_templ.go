@@ -5,17 +5,20 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import "github.com/a-h/templ"
-import templruntime "github.com/a-h/templ/runtime"
-
 import (
-	"github.com/platforma-cloud/orders/internal/app"
-	"github.com/platforma-cloud/orders/internal/event"
-	"strconv"
-	"time"
+	"github.com/a-h/templ"
+	templruntime "github.com/a-h/templ/runtime"
 )
 
-func desk(c chrome, title, lead string, tabs []tab) templ.Component {
+import (
+	"strconv"
+	"time"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/event"
+)
+
+func desk(c pageLayout, title, lead string, tabs []tab) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -136,7 +139,7 @@ func desk(c chrome, title, lead string, tabs []tab) templ.Component {
 	})
 }
 
-func paymentsPage(c chrome, v *visit, tabs []tab, view listView) templ.Component {
+func paymentsPage(c pageLayout, v *session, tabs []tab, view listView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -399,7 +402,7 @@ func paymentsPage(c chrome, v *visit, tabs []tab, view listView) templ.Component
 	})
 }
 
-func refundsPage(c chrome, v *visit, tabs []tab, view refundsView) templ.Component {
+func refundsPage(c pageLayout, v *session, tabs []tab, view refundsView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -601,7 +604,7 @@ func refundsPage(c chrome, v *visit, tabs []tab, view refundsView) templ.Compone
 	})
 }
 
-func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Component {
+func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -639,17 +642,17 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 				return templ_7745c5c3_Err
 			}
 			if view.All {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 47, "Open and closed ones. <a href=\"/desk/letters\">Show open ones only</a> ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 47, "Open and closed ones. <a href=\"/desk/dead-letters\">Show open ones only</a> ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "Open ones. <a href=\"/desk/letters?state=all\">Show closed ones too</a> ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "Open ones. <a href=\"/desk/dead-letters?state=all\">Show closed ones too</a> ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 			}
-			if view.MayWrite && len(view.Letters) > 0 {
+			if view.MayWrite && len(view.DeadLetters) > 0 {
 				var templ_7745c5c3_Var36 string
 				templ_7745c5c3_Var36, templ_7745c5c3_Err = templ.JoinStringErrs(" ")
 				if templ_7745c5c3_Err != nil {
@@ -744,7 +747,7 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 						return templ_7745c5c3_Err
 					}
 					if view.MayWrite {
-						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 57, "<form method=\"post\" action=\"/desk/letters\" class=\"inline-form\"><input type=\"hidden\" name=\"cause\" value=\"")
+						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 57, "<form method=\"post\" action=\"/desk/dead-letters\" class=\"inline-form\"><input type=\"hidden\" name=\"cause\" value=\"")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
@@ -815,7 +818,7 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if len(view.Letters) == 0 {
+			if len(view.DeadLetters) == 0 {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 65, "<div class=\"empty\"><p><strong>Nothing needs a person.</strong></p><p>Every machine is where its order says, and every refund went through.</p></div>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -825,15 +828,15 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			for _, l := range view.Letters {
+			for _, l := range view.DeadLetters {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "<li class=\"item\"><div class=\"item-head\"><h2><a href=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var46 templ.SafeURL
-				templ_7745c5c3_Var46, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/desk/letters/" + l.ID.String()))
+				templ_7745c5c3_Var46, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/desk/dead-letters/" + l.ID.String()))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 147, Col: 67}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 147, Col: 72}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var46))
 				if templ_7745c5c3_Err != nil {
@@ -846,7 +849,7 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 				var templ_7745c5c3_Var47 string
 				templ_7745c5c3_Var47, templ_7745c5c3_Err = templ.JoinStringErrs(words(l.Code))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 147, Col: 85}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 147, Col: 90}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var47))
 				if templ_7745c5c3_Err != nil {
@@ -856,7 +859,7 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = chip(letterTone(l), words(l.State.String())).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = chip(deadLetterTone(l), words(l.State.String())).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -947,15 +950,15 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					if l.State == app.LetterParked {
+					if l.State == app.DeadLetterParked {
 						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 78, "<div><dt>Waiting behind it</dt><dd>")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
 						var templ_7745c5c3_Var54 string
-						templ_7745c5c3_Var54, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(l.Event.Held))
+						templ_7745c5c3_Var54, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(l.Event.Blocked))
 						if templ_7745c5c3_Err != nil {
-							return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 157, Col: 71}
+							return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 157, Col: 74}
 						}
 						_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var54))
 						if templ_7745c5c3_Err != nil {
@@ -1075,15 +1078,15 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if view.MayWrite && l.Suggested() != app.SuggestNothing && !l.Event.Redoing {
+				if view.MayWrite && l.Suggested() != app.SuggestNothing && !l.Event.Redriving {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 92, "<form method=\"post\" action=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var60 templ.SafeURL
-					templ_7745c5c3_Var60, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/desk/letters/" + l.ID.String()))
+					templ_7745c5c3_Var60, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/desk/dead-letters/" + l.ID.String()))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 188, Col: 82}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 188, Col: 87}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var60))
 					if templ_7745c5c3_Err != nil {
@@ -1116,7 +1119,7 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = pager("/desk/letters", true, view.Older).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = pager("/desk/dead-letters", true, view.Older).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1130,7 +1133,7 @@ func lettersPage(c chrome, v *visit, tabs []tab, view lettersView) templ.Compone
 	})
 }
 
-func when(v *visit, t time.Time) templ.Component {
+func when(v *session, t time.Time) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1198,7 +1201,7 @@ func when(v *visit, t time.Time) templ.Component {
 	})
 }
 
-func figuresPage(c chrome, v *visit, tabs []tab, view figuresView) templ.Component {
+func figuresPage(c pageLayout, v *session, tabs []tab, view figuresView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1327,7 +1330,7 @@ func figuresPage(c chrome, v *visit, tabs []tab, view figuresView) templ.Compone
 				return templ_7745c5c3_Err
 			}
 			for _, b := range view.Bars {
-				var templ_7745c5c3_Var75 = []any{"tone-" + b.Tone}
+				templ_7745c5c3_Var75 := []any{"tone-" + b.Tone}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var75...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -1601,7 +1604,7 @@ func figuresPage(c chrome, v *visit, tabs []tab, view figuresView) templ.Compone
 					return templ_7745c5c3_Err
 				}
 				for _, col := range c.Columns {
-					var templ_7745c5c3_Var94 = []any{"tone-" + col.Tone}
+					templ_7745c5c3_Var94 := []any{"tone-" + col.Tone}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var94...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -1845,7 +1848,7 @@ func figuresPage(c chrome, v *visit, tabs []tab, view figuresView) templ.Compone
 	})
 }
 
-func routingPage(c chrome, tabs []tab, routing app.Routing) templ.Component {
+func routingPage(c pageLayout, tabs []tab, routing app.Routing) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1977,7 +1980,7 @@ func routingPage(c chrome, tabs []tab, routing app.Routing) templ.Component {
 	})
 }
 
-func accountPage(c chrome, v *visit, view accountView) templ.Component {
+func accountPage(c pageLayout, v *session, view accountView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

@@ -50,14 +50,14 @@ type column struct {
 	Title        string
 }
 
-// The charts of days, in the units of their SVG.
+// The charts of days, in the tasks of their SVG.
 const (
 	chartTop    = 4
 	chartHeight = 96 // of all columns, both ways
 	columnStep  = 10
 )
 
-func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	s, err := p.useCases.OrderStats(r.Context(), v.Caller)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *visit) e
 	}
 	view.Height = len(view.Bars) * rowHeight
 	view.tellDays()
-	return p.show(w, r, http.StatusOK, figuresPage(p.chrome(r, v, "desk", "Figures"), v, p.deskTabs(v, "/desk/figures"), view))
+	return p.show(w, r, http.StatusOK, figuresPage(p.pageLayout(r, v, "desk", "Figures"), v, p.deskTabs(v, "/desk/figures"), view))
 }
 
 // tellDays draws the last days, those on which nothing happened too.

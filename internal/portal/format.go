@@ -60,7 +60,7 @@ func ago(t, now time.Time) string {
 	return span(d) + " ago"
 }
 
-// span says a length of time in its largest unit.
+// span says a length of time in its largest task.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Minute:
@@ -74,7 +74,7 @@ func span(d time.Duration) string {
 }
 
 // zone is the tenant's time zone, UTC when it is not known.
-func (v *visit) zone() *time.Location {
+func (v *session) zone() *time.Location {
 	if z, err := time.LoadLocation(v.brand.TimeZone); err == nil {
 		return z
 	}
@@ -82,11 +82,11 @@ func (v *visit) zone() *time.Location {
 }
 
 // exact writes a moment in the tenant's time zone.
-func (v *visit) exact(t time.Time) string { return t.In(v.zone()).Format("2 Jan 2006, 15:04:05 MST") }
+func (v *session) exact(t time.Time) string { return t.In(v.zone()).Format("2 Jan 2006, 15:04:05 MST") }
 
-func (v *visit) day(t time.Time) string { return t.In(v.zone()).Format("2 January 2006") }
+func (v *session) day(t time.Time) string { return t.In(v.zone()).Format("2 January 2006") }
 
-func (v *visit) clock(t time.Time) string { return t.In(v.zone()).Format("15:04:05") }
+func (v *session) clock(t time.Time) string { return t.In(v.zone()).Format("15:04:05") }
 
 func iso(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 

@@ -303,11 +303,11 @@ func TestOperatorConfirmsAPaymentAndHearsOfAWrongAmount(t *testing.T) {
 	mustContain(t, olga.get("/orders/"+s.Orders["pending"].String()), "The payment is in.", "differs by −€1.00", "€0.00 unexplained")
 }
 
-func TestDeskMovesRefundsAndLettersWithAReason(t *testing.T) {
+func TestDeskMovesRefundsAndDeadLettersWithAReason(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	olga := signedIn(t, serve(t, s, nil), s.Olga)
-	letter := regexp.MustCompile(`/desk/letters/[0-9a-f-]{36}`).FindString(olga.get("/desk/letters").body)
+	letter := regexp.MustCompile(`/desk/dead-letters/[0-9a-f-]{36}`).FindString(olga.get("/desk/dead-letters").body)
 	if got := olga.post(letter, url.Values{"reason": {""}}); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("redrive without a reason: status %d, want 422", got.status)
 	}
@@ -315,10 +315,10 @@ func TestDeskMovesRefundsAndLettersWithAReason(t *testing.T) {
 		t.Errorf("redrive: status %d, want 303", got.status)
 	}
 	mustContain(t, olga.get(letter), "It is tried again.", "protection was lifted", "Redriven")
-	if page := olga.get("/desk/letters"); strings.Contains(page.body, letter) {
+	if page := olga.get("/desk/dead-letters"); strings.Contains(page.body, letter) {
 		t.Error("the letter that is being tried again still stands among the open ones")
 	}
-	mustContain(t, olga.get("/desk/letters?state=all"), letter)
+	mustContain(t, olga.get("/desk/dead-letters?state=all"), letter)
 
 	page := olga.get("/desk/refunds")
 	refund := regexp.MustCompile(`/desk/refunds/[0-9a-f-]{36}`).FindString(page.body)
@@ -335,8 +335,8 @@ func TestTheDeskSaysWhatIsBehindAndWhatTryingAgainVoids(t *testing.T) {
 	olga := signedIn(t, server, s.Olga)
 	mustContain(t, olga.get("/desk/routing"), "Caught up", "3 seconds, 12 events behind")
 	const voids = "Trying again voids a first signature to abandon."
-	mustContain(t, olga.get("/desk/letters"), voids)
-	if vera := signedIn(t, server, s.Vera).get("/desk/letters"); strings.Contains(vera.body, voids) {
+	mustContain(t, olga.get("/desk/dead-letters"), voids)
+	if vera := signedIn(t, server, s.Vera).get("/desk/dead-letters"); strings.Contains(vera.body, voids) {
 		t.Error("an auditor, who cannot try again, is told what it voids")
 	}
 }
@@ -364,7 +364,7 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 	s := portaltest.NewStory(clock.Now)
 	server := serve(t, s, nil)
 	olga, adam := signedIn(t, server, s.Olga), signedIn(t, server, s.Adam)
-	at := "/desk/letters/" + s.Letters["protected"].String()
+	at := "/desk/dead-letters/" + s.DeadLetters["protected"].String()
 	mustContain(t, olga.get(at), "srv-7a41c0de", "protected against deletion", "the provider answered: protected", "The refund of €10.00 was accepted.", "The item becomes rolled back, and the order goes on without it.", "The first changes nothing.")
 
 	form := url.Values{"grounds": {"removed_by_hand"}, "text": {"deleted at the console"}}
@@ -390,8 +390,8 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 
 	theirs := adam.get(at)
 	mustContain(t, theirs, "Sign as the second person", "olga@acme.example", "it happens at once and cannot be taken back")
-	if grounds := hidden(t, theirs, "grounds"); grounds != "removed_by_hand" {
-		t.Errorf("the second person signs %q, want the first one's grounds", grounds)
+	if abandonReason := hidden(t, theirs, "grounds"); abandonReason != "removed_by_hand" {
+		t.Errorf("the second person signs %q, want the first one's grounds", abandonReason)
 	}
 	if got := adam.post(at+"/withdraw", nil); got.status != http.StatusConflict {
 		t.Errorf("withdrawing another's signature: status %d, want 409", got.status)
@@ -418,7 +418,7 @@ func TestWhoSignedFirstMayWithdrawAndAnAuditorOnlyLooks(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
-	at := "/desk/letters/" + s.Letters["signed"].String()
+	at := "/desk/dead-letters/" + s.DeadLetters["signed"].String()
 	vera, adam, bor := signedIn(t, server, s.Vera), signedIn(t, server, s.Adam), signedIn(t, server, s.Bor)
 	look := vera.get(at)
 	mustContain(t, look, "Signed by one person", "adam@acme.example", "Ticket OPS-311")
@@ -443,7 +443,7 @@ func TestAFoundResourceIsNamedOnThePageAndManyAreTriedAgainAtOnce(t *testing.T) 
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	olga := signedIn(t, serve(t, s, nil), s.Olga)
-	at := "/desk/letters/" + s.Letters["unclear"].String()
+	at := "/desk/dead-letters/" + s.DeadLetters["unclear"].String()
 	mustContain(t, olga.get(at), "nobody knows whether it exists", "It is there")
 	wrong := olga.post(at+"/adopt", url.Values{"part": {"volume"}, "ref": {"srv-9"}, "reason": {"seen"}})
 	if wrong.status != http.StatusUnprocessableEntity {
@@ -451,17 +451,17 @@ func TestAFoundResourceIsNamedOnThePageAndManyAreTriedAgainAtOnce(t *testing.T) 
 	}
 	mustContain(t, wrong, "This is no part of the item", `value="srv-9"`)
 
-	list := olga.get("/desk/letters")
+	list := olga.get("/desk/dead-letters")
 	mustContain(t, list, "2 × Undo exhausted", "Try 2 again")
-	if got := olga.post("/desk/letters", url.Values{"cause": {"undo-exhausted"}, "class": {"nonsense"}, "reason": {"x"}}); got.status != http.StatusNotFound {
+	if got := olga.post("/desk/dead-letters", url.Values{"cause": {"compensation-exhausted"}, "class": {"nonsense"}, "reason": {"x"}}); got.status != http.StatusNotFound {
 		t.Errorf("an unknown class: status %d, want 404", got.status)
 	}
 	if got := olga.post(at+"/adopt", url.Values{"part": {"server"}, "ref": {"srv-9"}, "reason": {"seen"}}); got.to != at {
 		t.Errorf("adopt: status %d to %q, want the letter", got.status, got.to)
 	}
 	mustContain(t, olga.get(at), "It is looked at.", "Redriven")
-	olga.post("/desk/letters", url.Values{"cause": {"undo-exhausted"}, "class": {"retryable"}, "reason": {"the provider is back"}})
-	mustContain(t, olga.get("/desk/letters"), "1 of 1 tried again.")
+	olga.post("/desk/dead-letters", url.Values{"cause": {"compensation-exhausted"}, "class": {"retryable"}, "reason": {"the provider is back"}})
+	mustContain(t, olga.get("/desk/dead-letters"), "1 of 1 tried again.")
 }
 
 func TestListPagesWithoutACountAndSearchesByPrefix(t *testing.T) {

@@ -5,15 +5,18 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import "github.com/a-h/templ"
-import templruntime "github.com/a-h/templ/runtime"
-
 import (
-	"github.com/platforma-cloud/orders/internal/order"
-	"strconv"
+	"github.com/a-h/templ"
+	templruntime "github.com/a-h/templ/runtime"
 )
 
-func orderPage(c chrome, view orderView) templ.Component {
+import (
+	"strconv"
+
+	"github.com/platforma-cloud/orders/internal/order"
+)
+
+func orderPage(c pageLayout, view orderView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -329,7 +332,7 @@ func statusPart(view orderView) templ.Component {
 			templ_7745c5c3_Var14 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		var templ_7745c5c3_Var15 = []any{"story", "tone-" + stateTone(view.O).Class}
+		templ_7745c5c3_Var15 := []any{"story", "tone-" + stateTone(view.O).Class}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var15...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
@@ -496,7 +499,7 @@ func way(view orderView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for i, s := range view.Path {
-			var templ_7745c5c3_Var22 = []any{"stop", "stop-" + s.Is}
+			templ_7745c5c3_Var22 := []any{"stop", "stop-" + s.Is}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var22...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -566,9 +569,9 @@ func way(view orderView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var26 string
-			templ_7745c5c3_Var26, templ_7745c5c3_Err = templ.JoinStringErrs(stationText(s.Is))
+			templ_7745c5c3_Var26, templ_7745c5c3_Err = templ.JoinStringErrs(progressStepText(s.Is))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `order.templ`, Line: 127, Col: 79}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `order.templ`, Line: 127, Col: 84}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var26))
 			if templ_7745c5c3_Err != nil {
@@ -584,7 +587,7 @@ func way(view orderView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, s := range view.Exits {
-			var templ_7745c5c3_Var27 = []any{"exit", "exit-" + s.Is, "exit-" + s.State.String()}
+			templ_7745c5c3_Var27 := []any{"exit", "exit-" + s.Is, "exit-" + s.State.String()}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var27...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -636,9 +639,9 @@ func way(view orderView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var30 string
-			templ_7745c5c3_Var30, templ_7745c5c3_Err = templ.JoinStringErrs(stationText(s.Is))
+			templ_7745c5c3_Var30, templ_7745c5c3_Err = templ.JoinStringErrs(progressStepText(s.Is))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `order.templ`, Line: 135, Col: 61}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `order.templ`, Line: 135, Col: 66}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var30))
 			if templ_7745c5c3_Err != nil {
@@ -685,7 +688,7 @@ func actions(list []actionView) templ.Component {
 			}
 			for _, a := range list {
 				if a.Reason == "" {
-					var templ_7745c5c3_Var32 = []any{templ.KV("danger", a.Danger), templ.KV("secondary", !a.Danger && a.Action != order.ActConfirmPayment && a.Action != order.ActEdit)}
+					templ_7745c5c3_Var32 := []any{templ.KV("danger", a.Danger), templ.KV("secondary", !a.Danger && a.Action != order.ActConfirmPayment && a.Action != order.ActEdit)}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var32...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -866,7 +869,7 @@ func itemPart(view orderView, it itemView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if view.O.State != order.Draft && view.O.State != order.PendingPayment {
-			var templ_7745c5c3_Var43 = []any{"bar", "tone-" + it.Tone.Class, templ.KV("bar-back", it.Back)}
+			templ_7745c5c3_Var43 := []any{"bar", "tone-" + it.Tone.Class, templ.KV("bar-back", it.Back)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var43...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1525,7 +1528,7 @@ func timelinePart(view orderView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, e := range view.Entries {
-			var templ_7745c5c3_Var79 = []any{"tone-" + e.Tone.Class}
+			templ_7745c5c3_Var79 := []any{"tone-" + e.Tone.Class}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var79...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1696,7 +1699,7 @@ func timelinePart(view orderView) templ.Component {
 	})
 }
 
-func actionPage(c chrome, view actionPageView) templ.Component {
+func actionPage(c pageLayout, view actionPageView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1801,7 +1804,7 @@ func actionPage(c chrome, view actionPageView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				for _, e := range view.Effects {
-					var templ_7745c5c3_Var95 = []any{"tone-" + e.Tone.Class}
+					templ_7745c5c3_Var95 := []any{"tone-" + e.Tone.Class}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var95...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -1968,7 +1971,7 @@ func actionPage(c chrome, view actionPageView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			var templ_7745c5c3_Var106 = []any{templ.KV("danger", view.Danger)}
+			templ_7745c5c3_Var106 := []any{templ.KV("danger", view.Danger)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var106...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -2026,7 +2029,7 @@ func actionPage(c chrome, view actionPageView) templ.Component {
 	})
 }
 
-func paymentPage(c chrome, view paymentView) templ.Component {
+func paymentPage(c pageLayout, view paymentView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -2306,7 +2309,7 @@ func paymentPage(c chrome, view paymentView) templ.Component {
 	})
 }
 
-func passphrasePage(c chrome, o *order.Order, phrase string) templ.Component {
+func passphrasePage(c pageLayout, o *order.Order, phrase string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

@@ -16,12 +16,12 @@ import (
 
 // orderView is an order's page: first paint and every fragment of the stream are drawn from it.
 type orderView struct {
-	Visit   *visit
-	D       *app.Dossier
+	Visit   *session
+	D       *app.Aggregate
 	O       *order.Order
 	Story   story
-	Path    []station
-	Exits   []station
+	Path    []progressStep
+	Exits   []progressStep
 	Items   []itemView
 	Money   moneyView
 	Events  []record
@@ -59,60 +59,62 @@ type itemView struct {
 const maxCalls = fulfil.MaxCalls
 
 // orderView draws an order. events are those read before, nil at first; what came since is read too.
-func (p *Portal) orderView(r *http.Request, v *visit, d *app.Dossier, events []record) (orderView, error) {
-	events, err := p.eventsSince(r, v, d.Order, events)
+func (p *Portal) orderView(r *http.Request, v *session, agg *app.Aggregate, events []record) (orderView, error) {
+	events, err := p.eventsSince(r, v, agg.Order, events)
 	if err != nil {
 		return orderView{}, err
 	}
-	if slices.ContainsFunc(d.Order.Items, sentOnce) {
-		if d.Deliveries, err = p.useCases.Deliveries(r.Context(), v.Caller, d.Order.ID); err != nil {
+	if slices.ContainsFunc(agg.Order.Items, sentOnce) {
+		if agg.Deliveries, err = p.useCases.Deliveries(r.Context(), v.Caller, agg.Order.ID); err != nil {
 			return orderView{}, err
 		}
 	}
-	items, err := p.itemViews(r, v, d)
+	items, err := p.itemViews(r, v, agg)
 	if err != nil {
 		return orderView{}, err
 	}
-	view := orderView{Visit: v, D: d, O: d.Order, Items: items, Money: moneyOf(d.Order), Faults: messages(d.Order.Faults)}
-	view.Story = storyOf(v, d)
-	view.Path, view.Exits = pathOf(d.Order, events)
-	view.Events, view.Entries = events, entriesOf(v, d, events)
-	view.Actions = p.actionsOf(v, d)
-	view.Live, view.Steps = isLive(d), p.useCases.May(v.Actor, app.ReadSaga)
+	view := orderView{Visit: v, D: agg, O: agg.Order, Items: items, Money: moneyOf(agg.Order), Faults: messages(agg.Order.Faults)}
+	view.Story = storyOf(v, agg)
+	view.Path, view.Exits = pathOf(agg.Order, events)
+	view.Events, view.Entries = events, entriesOf(v, agg, events)
+	view.Actions = p.actionsOf(v, agg)
+	view.Live, view.Steps = isLive(agg), p.useCases.May(v.Actor, app.ReadSaga)
 	return view, nil
 }
 
-// sentOnce tells whether a mail with the item's credentials may have been sent.
+// sentOnce reports whether a mail with the item's credentials may have been sent.
 func sentOnce(it order.Item) bool {
 	return it.State == order.ItemActive || it.State == order.ItemDelivered
 }
 
-// isLive tells whether anything about the order may still move by itself.
-func isLive(d *app.Dossier) bool {
-	o := d.Order
+// isLive reports whether anything about the order may still move by itself.
+func isLive(agg *app.Aggregate) bool {
+	o := agg.Order
 	if o.State == order.Draft {
 		return false
 	}
-	working := slices.ContainsFunc(d.Units, func(u fulfil.Unit) bool { return u.Live() && u.Kind != fulfil.Notify && u.Kind != fulfil.Webhook })
+	working := slices.ContainsFunc(agg.Tasks, func(task fulfil.Task) bool {
+		return task.Live() && task.Kind != fulfil.Notify && task.Kind != fulfil.Webhook
+	})
 	return !o.State.Terminal() || working
 }
 
-func (p *Portal) itemViews(r *http.Request, v *visit, d *app.Dossier) ([]itemView, error) {
+func (p *Portal) itemViews(r *http.Request, v *session, agg *app.Aggregate) ([]itemView, error) {
 	cat, err := p.useCases.Catalog(r.Context())
 	if err != nil {
 		return nil, err
 	}
 	mayWrite := p.useCases.May(v.Actor, app.WriteOrders)
-	views := make([]itemView, 0, len(d.Order.Items))
-	for _, it := range d.Order.Items {
-		view := itemOf(cat, d, it)
+	views := make([]itemView, 0, len(agg.Order.Items))
+	for _, it := range agg.Order.Items {
+		view := itemOf(cat, agg, it)
 		account := ""
-		if u := d.ProvisionUnit(it.ID); u != nil {
-			account = u.Queue
+		if task := agg.ProvisionTask(it.ID); task != nil {
+			account = task.Queue
 		}
 		view.Simulated = p.cfg.Simulated(it.Snapshot.Product, it.Snapshot.Region, account)
-		view.Redeliver = mayWrite && (it.State == order.ItemDelivered || it.State == order.ItemActive && d.Order.DeliveryStuck)
-		if d.Order.Customer != v.Member {
+		view.Redeliver = mayWrite && (it.State == order.ItemDelivered || it.State == order.ItemActive && agg.Order.DeliveryStuck)
+		if agg.Order.Customer != v.Member {
 			view.Passphrase = nil // shown to the order's own customer alone (D21)
 		}
 		views = append(views, view)
@@ -120,8 +122,8 @@ func (p *Portal) itemViews(r *http.Request, v *visit, d *app.Dossier) ([]itemVie
 	return views, nil
 }
 
-func itemOf(cat *catalog.Catalog, d *app.Dossier, it order.Item) itemView {
-	o, s := d.Order, it.Snapshot
+func itemOf(cat *catalog.Catalog, agg *app.Aggregate, it order.Item) itemView {
+	o, s := agg.Order, it.Snapshot
 	view := itemView{Item: it, Name: nameOf(it), Kind: s.Title, Price: amount(it.Price, o.Currency), Cycle: cycleText(s.BillingCycle), Text: itemTexts[it.State], Tone: itemTones[it.State]}
 	product, known := cat.Product(s.Product)
 	if known {
@@ -136,9 +138,9 @@ func itemOf(cat *catalog.Catalog, d *app.Dossier, it order.Item) itemView {
 	}
 	view.Lines = linesOf(product, s.Lines)
 	view.EditLink = fmt.Sprintf("/catalog/%s?order=%s&item=%s", s.Product, o.ID, it.ID)
-	view.work(d.ProvisionUnit(it.ID), it)
-	for i := range d.Deliveries {
-		x := &d.Deliveries[i]
+	view.work(agg.ProvisionTask(it.ID), it)
+	for i := range agg.Deliveries {
+		x := &agg.Deliveries[i]
 		if x.Item != it.ID {
 			continue
 		}
@@ -155,23 +157,23 @@ func itemOf(cat *catalog.Catalog, d *app.Dossier, it order.Item) itemView {
 	return view
 }
 
-// work says how the unit that builds the item is doing: attempts, and when the next call is due.
-func (v *itemView) work(u *fulfil.Unit, it order.Item) {
+// work says how the task that builds the item is doing: attempts, and when the next call is due.
+func (v *itemView) work(task *fulfil.Task, it order.Item) {
 	v.Back = it.State == order.ItemCompensating || it.State == order.ItemStuck || it.State == order.ItemRolledBack
-	if u == nil || !u.Live() {
+	if task == nil || !task.Live() {
 		return
 	}
-	if u.Try > 0 {
-		v.Attempt = min(u.Try+1, maxCalls)
+	if task.Try > 0 {
+		v.Attempt = min(task.Try+1, maxCalls)
 	}
 	switch it.State {
 	case order.ItemRetryWait:
-		v.NextTry, v.Waiting = u.NextAt, "Next try"
+		v.NextTry, v.Waiting = task.NextAt, "Next try"
 	case order.ItemWaitingCapacity:
-		v.NextTry, v.Waiting = u.NextAt, "Asking again"
+		v.NextTry, v.Waiting = task.NextAt, "Asking again"
 	case order.ItemCompensating:
-		if u.Try > 0 {
-			v.NextTry, v.Waiting = u.NextAt, "Next try to remove it"
+		if task.Try > 0 {
+			v.NextTry, v.Waiting = task.NextAt, "Next try to remove it"
 		}
 	}
 }
@@ -246,16 +248,16 @@ func moneyOf(o *order.Order) moneyView {
 	return view
 }
 
-func (p *Portal) orderPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	d, err := p.dossier(r, v)
+func (p *Portal) orderPage(w http.ResponseWriter, r *http.Request, v *session) error {
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
-	view, err := p.orderView(r, v, d, nil)
+	view, err := p.orderView(r, v, agg, nil)
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, orderPage(p.chrome(r, v, "orders", cmp.Or(d.Order.Number, "Order")), view))
+	return p.show(w, r, http.StatusOK, orderPage(p.pageLayout(r, v, "orders", cmp.Or(agg.Order.Number, "Order")), view))
 }
 
 func policyText(p order.Policy) string {

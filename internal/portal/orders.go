@@ -11,8 +11,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// dossier reads the order that the path names.
-func (p *Portal) dossier(r *http.Request, v *visit) (*app.Dossier, error) {
+// aggregate reads the order that the path names.
+func (p *Portal) aggregate(r *http.Request, v *session) (*app.Aggregate, error) {
 	o, err := id.Parse[order.Order](r.PathValue("order"))
 	if err != nil {
 		return nil, errNoPage
@@ -55,7 +55,7 @@ type orderRow struct {
 // pageSize of lists: two screens.
 const pageSize = 25
 
-func (p *Portal) ordersPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) ordersPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	q := r.URL.Query()
 	f := app.OrderFilter{Query: q.Get("q"), Cursor: q.Get("cursor"), Limit: pageSize}
 	if v.isCustomer() {
@@ -77,18 +77,18 @@ func (p *Portal) ordersPage(w http.ResponseWriter, r *http.Request, v *visit) er
 	for _, s := range order.States() {
 		view.Tabs = append(view.Tabs, tab{stateText(s), listLink(s.String(), f.Query, ""), known && s == state})
 	}
-	for _, d := range page.Data {
-		view.Rows = append(view.Rows, rowOf(d))
+	for _, agg := range page.Data {
+		view.Rows = append(view.Rows, rowOf(agg))
 	}
 	if page.Next != "" {
 		view.Older = listLink(view.State, f.Query, page.Next)
 	}
-	return p.show(w, r, http.StatusOK, ordersPage(p.chrome(r, v, "orders", "Orders"), v, view))
+	return p.show(w, r, http.StatusOK, ordersPage(p.pageLayout(r, v, "orders", "Orders"), v, view))
 }
 
-func rowOf(d *app.Dossier) orderRow {
-	o := d.Order
-	row := orderRow{Order: o, Due: amount(o.Due, o.Currency), Customer: d.Customer.Email}
+func rowOf(agg *app.Aggregate) orderRow {
+	o := agg.Order
+	row := orderRow{Order: o, Due: amount(o.Due, o.Currency), Customer: agg.Customer.Email}
 	for i, it := range o.Items {
 		if i == 2 && len(o.Items) > 3 {
 			row.Items += " and " + count(len(o.Items)-i, "more", "more")

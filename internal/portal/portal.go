@@ -178,13 +178,13 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 	page("GET /desk/payments", app.ConfirmMoney, p.paymentsPage)
 	page("GET /desk/refunds", app.ReadDesk, p.refundsPage)
 	page("POST /desk/refunds/{refund}", app.WorkDesk, p.finishRefund)
-	page("GET /desk/letters", app.ReadDesk, p.lettersPage)
-	page("POST /desk/letters", app.WorkDesk, p.redriveGroup)
-	page("GET /desk/letters/{letter}", app.ReadDesk, p.letterPage)
-	page("POST /desk/letters/{letter}", app.WorkDesk, p.redrive)
-	page("POST /desk/letters/{letter}/adopt", app.WorkDesk, p.adopt)
-	page("POST /desk/letters/{letter}/abandon", app.WorkDesk, p.abandon)
-	page("POST /desk/letters/{letter}/withdraw", app.WorkDesk, p.withdraw)
+	page("GET /desk/dead-letters", app.ReadDesk, p.deadLettersPage)
+	page("POST /desk/dead-letters", app.WorkDesk, p.redriveGroup)
+	page("GET /desk/dead-letters/{letter}", app.ReadDesk, p.deadLetterPage)
+	page("POST /desk/dead-letters/{letter}", app.WorkDesk, p.redrive)
+	page("POST /desk/dead-letters/{letter}/adopt", app.WorkDesk, p.adopt)
+	page("POST /desk/dead-letters/{letter}/abandon", app.WorkDesk, p.abandon)
+	page("POST /desk/dead-letters/{letter}/withdraw", app.WorkDesk, p.withdraw)
 	page("GET /desk/figures", app.ReadAnalytics, p.figuresPage)
 	page("GET /desk/routing", app.ReadRouting, p.routingPage)
 
@@ -197,10 +197,10 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 	page("POST /settings/webhooks", app.WriteWebhooks, p.addWebhook)
 	page("GET /settings/webhooks/{webhook}", app.ReadWebhooks, p.webhookPage)
 	page("POST /settings/webhooks/{webhook}", app.WriteWebhooks, p.changeWebhook)
-	page("GET /settings/webhooks/{webhook}/deliveries/{delivery}", app.ReadWebhooks, p.postingPage)
-	page("POST /settings/webhooks/{webhook}/deliveries/{delivery}/replay", app.WriteWebhooks, p.replayPosting)
+	page("GET /settings/webhooks/{webhook}/deliveries/{delivery}", app.ReadWebhooks, p.webhookDeliveryPage)
+	page("POST /settings/webhooks/{webhook}/deliveries/{delivery}/replay", app.WriteWebhooks, p.replayWebhookDelivery)
 
-	page("/", "", func(http.ResponseWriter, *http.Request, *visit) error { return errNoPage })
+	page("/", "", func(http.ResponseWriter, *http.Request, *session) error { return errNoPage })
 }
 
 // first is what every request passes before the routes: its id, the headers of its answer, the bound of its

@@ -18,7 +18,7 @@ import (
 )
 
 // pageFunc serves a signed-in person.
-type pageFunc func(w http.ResponseWriter, r *http.Request, v *visit) error
+type pageFunc func(w http.ResponseWriter, r *http.Request, v *session) error
 
 // open serves anybody.
 func (p *Portal) open(h func(http.ResponseWriter, *http.Request) error) http.Handler {
@@ -65,11 +65,11 @@ func (p *Portal) askToSignIn(w http.ResponseWriter, r *http.Request) {
 }
 
 // chrome is what surrounds every page.
-type chrome struct {
+type pageLayout struct {
 	Title string
-	Here  string // which entry of the navigation is this
-	Visit *visit // nil: nobody is signed in
-	Name  string // the tenant's, or ours
+	Here  string   // which entry of the navigation is this
+	Visit *session // nil: nobody is signed in
+	Name  string   // the tenant's, or ours
 	Flash string
 	Cart  int
 	Dev   bool
@@ -80,8 +80,8 @@ type chrome struct {
 
 type navEntry struct{ ID, Text, Href string }
 
-func (p *Portal) chrome(r *http.Request, v *visit, here, title string) chrome {
-	c := chrome{Title: title, Here: here, Visit: v, Name: "Platforma", Dev: p.cfg.Dev, Files: p.assets.names}
+func (p *Portal) pageLayout(r *http.Request, v *session, here, title string) pageLayout {
+	c := pageLayout{Title: title, Here: here, Visit: v, Name: "Platforma", Dev: p.cfg.Dev, Files: p.assets.names}
 	if v == nil {
 		return c
 	}
@@ -134,7 +134,7 @@ var (
 )
 
 // trouble is a fault as a page says it.
-type trouble struct {
+type errorPage struct {
 	Status  int
 	Title   string
 	Detail  string
@@ -145,12 +145,12 @@ type trouble struct {
 	Request string
 }
 
-var troubleTitles = map[int]string{
+var errorTitles = map[int]string{
 	400: "That could not be read", 401: "Please sign in", 403: "This is not yours to do", 404: "Nothing here", 409: "The order has moved on",
 	412: "The order has moved on", 413: "That is too large", 422: "That cannot be done as asked", 428: "That could not be read", 429: "Too often", 500: "Our fault", 503: "Not right now",
 }
 
-var troubleNext = map[int]string{
+var errorNext = map[int]string{
 	400: "Nothing was changed. Go back and try again.",
 	401: "Your session has ended or the key is not known.",
 	403: "",
@@ -166,7 +166,7 @@ var troubleNext = map[int]string{
 }
 
 // fail answers an error with a designed page; of an internal one it shows nothing but its number.
-func (p *Portal) fail(w http.ResponseWriter, r *http.Request, v *visit, err error) {
+func (p *Portal) fail(w http.ResponseWriter, r *http.Request, v *session, err error) {
 	t := p.troubleOf(r, err)
 	if t.Status >= http.StatusInternalServerError {
 		p.cfg.Log.ErrorContext(r.Context(), "portal page failed", "path", r.URL.Path, "request_id", t.Request, "error", err)
@@ -176,20 +176,20 @@ func (p *Portal) fail(w http.ResponseWriter, r *http.Request, v *visit, err erro
 			w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		}
 	}
-	if err := p.show(w, r, t.Status, problemPage(p.chromeOfTrouble(r, v, t), t)); err != nil {
+	if err := p.show(w, r, t.Status, problemPage(p.pageLayoutOfError(r, v, t), t)); err != nil {
 		p.cfg.Log.ErrorContext(r.Context(), "portal could not answer", "path", r.URL.Path, "error", err)
 	}
 }
 
-func (p *Portal) chromeOfTrouble(r *http.Request, v *visit, t trouble) chrome {
+func (p *Portal) pageLayoutOfError(r *http.Request, v *session, t errorPage) pageLayout {
 	if v == nil { // no session may be at hand here
-		return chrome{Title: t.Title, Name: "Platforma", Dev: p.cfg.Dev, Files: p.assets.names}
+		return pageLayout{Title: t.Title, Name: "Platforma", Dev: p.cfg.Dev, Files: p.assets.names}
 	}
-	return p.chrome(r, v, "", t.Title)
+	return p.pageLayout(r, v, "", t.Title)
 }
 
-func (p *Portal) troubleOf(r *http.Request, err error) trouble {
-	t := trouble{Status: http.StatusInternalServerError, Request: httpkit.RequestID(r.Context()), Back: "/", BackTo: "Start page"}
+func (p *Portal) troubleOf(r *http.Request, err error) errorPage {
+	t := errorPage{Status: http.StatusInternalServerError, Request: httpkit.RequestID(r.Context()), Back: "/", BackTo: "Start page"}
 	if f := fault.Of(err); f != nil {
 		t.Status, t.Detail, t.Faults = httpkit.Status(f.Kind), f.Detail, f.Violations
 		if len(f.Violations) > 0 {
@@ -200,7 +200,7 @@ func (p *Portal) troubleOf(r *http.Request, err error) trouble {
 	if errors.As(err, &large) {
 		t.Status, t.Detail = http.StatusRequestEntityTooLarge, fmt.Sprintf("At most %d KiB are taken.", large.Limit>>10)
 	}
-	t.Title, t.Next = troubleTitles[t.Status], troubleNext[t.Status]
+	t.Title, t.Next = errorTitles[t.Status], errorNext[t.Status]
 	if o := r.PathValue("order"); o != "" && t.Status != http.StatusNotFound {
 		t.Back, t.BackTo = "/orders/"+o, "To the order"
 	}
@@ -221,7 +221,7 @@ func see(w http.ResponseWriter, r *http.Request, to string) error {
 	return nil
 }
 
-func (v *visit) isCustomer() bool { return v.Role == tenant.Customer }
+func (v *session) isCustomer() bool { return v.Role == tenant.Customer }
 
 // htmxConfig forbids what the content security policy would refuse anyway, and keeps no copy of a
 // page in the browser's storage.

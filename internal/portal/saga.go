@@ -16,23 +16,23 @@ import (
 // sagaView is the work behind an order: each call as a bar on a common time line, and the same as a
 // table.
 type sagaView struct {
-	Visit  *visit
+	Visit  *session
 	O      *order.Order
 	Rows   []sagaRow
 	Lines  []sagaLine
-	Units  []sagaUnit
+	Tasks  []sagaTask
 	Length string // from the first call to the last
 	Height int
 }
 
-// sagaRow is one part of one unit: a row of the drawing.
+// sagaRow is one part of one task: a row of the drawing.
 type sagaRow struct {
 	Text string
 	Y    int
 	Bars []sagaBar
 }
 
-// sagaBar is one call, in units of the drawing.
+// sagaBar is one call, in tasks of the drawing.
 type sagaBar struct {
 	X, Width int
 	Tone     string
@@ -43,7 +43,7 @@ type sagaBar struct {
 // sagaLine is one line of the record.
 type sagaLine struct {
 	At               time.Time
-	Unit, Part, What string
+	Task, Step, What string
 	Class            string
 	Tone             tone
 	Note             string
@@ -51,7 +51,7 @@ type sagaLine struct {
 	Next             time.Time
 }
 
-type sagaUnit struct {
+type sagaTask struct {
 	Text, Detail string
 	Tone         tone
 	State        string
@@ -65,59 +65,59 @@ const (
 	sagaRowOf = 26
 )
 
-func (p *Portal) sagaPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	d, err := p.dossier(r, v)
+func (p *Portal) sagaPage(w http.ResponseWriter, r *http.Request, v *session) error {
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
-	record, err := p.useCases.Saga(r.Context(), v.Caller, d.Order.ID)
+	record, err := p.useCases.Saga(r.Context(), v.Caller, agg.Order.ID)
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, sagaPage(p.chrome(r, v, "orders", "Steps of "+d.Order.Number), sagaOf(v, d.Order, record)))
+	return p.show(w, r, http.StatusOK, sagaPage(p.pageLayout(r, v, "orders", "Steps of "+agg.Order.Number), sagaOf(v, agg.Order, record)))
 }
 
-func sagaOf(v *visit, o *order.Order, record app.SagaRecord) sagaView {
+func sagaOf(v *session, o *order.Order, record app.SagaRecord) sagaView {
 	view := sagaView{Visit: v, O: o}
-	names := map[fulfil.UnitID]string{}
-	for _, u := range record.Units {
-		name := words(u.Kind.String())
-		if it := o.Find(u.Item); it != nil {
+	names := map[fulfil.TaskID]string{}
+	for _, task := range record.Tasks {
+		name := words(task.Kind.String())
+		if it := o.Find(task.Item); it != nil {
 			name += " " + nameOf(*it)
 		}
-		names[u.ID] = name
-		unit := sagaUnit{Text: name, Detail: u.Detail, State: words(u.State.String()), Tone: unitTone(u), Next: u.NextAt}
-		if u.Undoing {
-			unit.State += ", going back"
+		names[task.ID] = name
+		run := sagaTask{Text: name, Detail: task.Detail, State: words(task.State.String()), Tone: taskTone(task), Next: task.NextAt}
+		if task.Compensating {
+			run.State += ", going back"
 		}
-		if !u.Live() {
-			unit.Next = time.Time{}
+		if !task.Live() {
+			run.Next = time.Time{}
 		}
-		view.Units = append(view.Units, unit)
+		view.Tasks = append(view.Tasks, run)
 	}
 	first, length := stretch(record.Log)
 	view.Length = span(length)
-	back := map[fulfil.UnitID]bool{}
+	back := map[fulfil.TaskID]bool{}
 	at := map[string]int{}
 	for _, l := range record.Log {
-		view.Lines = append(view.Lines, sagaLine{At: l.At, Unit: names[l.Unit], Part: l.Part, What: words(l.What.String()), Class: classText(l), Tone: classTone(l.Class), Note: l.Note, Took: tookText(l.Took), Next: l.Next})
-		if l.What == app.LogTurned {
-			back[l.Unit] = true
+		view.Lines = append(view.Lines, sagaLine{At: l.At, Task: names[l.Task], Step: l.Step, What: words(l.What.String()), Class: classText(l), Tone: classTone(l.Class), Note: l.Note, Took: tookText(l.Took), Next: l.Next})
+		if l.What == app.LogCompensating {
+			back[l.Task] = true
 		}
 		if l.What != app.LogAnswer {
 			continue
 		}
-		key := l.Unit.String() + l.Part
+		key := l.Task.String() + l.Step
 		i, known := at[key]
 		if !known {
 			i = len(view.Rows)
 			at[key] = i
-			view.Rows = append(view.Rows, sagaRow{Text: rowText(names[l.Unit], l.Part), Y: i * sagaRowOf})
+			view.Rows = append(view.Rows, sagaRow{Text: rowText(names[l.Task], l.Step), Y: i * sagaRowOf})
 		}
 		begun := l.At.Add(-l.Took)
 		view.Rows[i].Bars = append(view.Rows[i].Bars, sagaBar{
-			X: sagaLeft + scaled(begun.Sub(first), length), Width: max(4, scaled(l.Took, length)), Tone: classTone(l.Class).Class, Back: back[l.Unit],
-			Title: fmt.Sprintf("%s %s: %s, %s", names[l.Unit], l.Part, classText(l), tookText(l.Took)),
+			X: sagaLeft + scaled(begun.Sub(first), length), Width: max(4, scaled(l.Took, length)), Tone: classTone(l.Class).Class, Back: back[l.Task],
+			Title: fmt.Sprintf("%s %s: %s, %s", names[l.Task], l.Step, classText(l), tookText(l.Took)),
 		})
 	}
 	slices.Reverse(view.Lines)
@@ -131,14 +131,14 @@ const maxRowText = 32
 
 // rowText names a row: the work and its step, where the two differ. The step is kept, the item's name
 // gives way.
-func rowText(unit, part string) string {
-	if strings.EqualFold(unit, part) || strings.HasPrefix(strings.ToLower(unit), strings.ToLower(part)+" ") {
+func rowText(task, part string) string {
+	if strings.EqualFold(task, part) || strings.HasPrefix(strings.ToLower(task), strings.ToLower(part)+" ") {
 		part = ""
 	}
-	if room := maxRowText - len([]rune(part)) - 1; len([]rune(unit)) > room {
-		unit = string([]rune(unit)[:room-1]) + "…"
+	if room := maxRowText - len([]rune(part)) - 1; len([]rune(task)) > room {
+		task = string([]rune(task)[:room-1]) + "…"
 	}
-	return strings.TrimSpace(unit + " " + part)
+	return strings.TrimSpace(task + " " + part)
 }
 
 // stretch is when the first call began and how long it was to the end of the last.
@@ -162,13 +162,13 @@ func scaled(d, length time.Duration) int {
 	return int(d * sagaWidth / length)
 }
 
-func unitTone(u fulfil.Unit) tone {
+func taskTone(task fulfil.Task) tone {
 	switch {
-	case u.State == fulfil.Stuck:
+	case task.State == fulfil.Stuck:
 		return tone{"bad", "alert"}
-	case u.State == fulfil.Closed:
+	case task.State == fulfil.Closed:
 		return tone{"calm", "check"}
-	case u.Undoing:
+	case task.Compensating:
 		return tone{"warn", "undo"}
 	}
 	return tone{"busy", "gear"}
@@ -190,7 +190,7 @@ func classTone(c fault.Class) tone {
 	switch c {
 	case fault.None, fault.NotFound:
 		return tone{"good", "check"}
-	case fault.Pending, fault.RateLimited, fault.Parked, fault.Capacity:
+	case fault.Pending, fault.RateLimited, fault.Suspended, fault.Capacity:
 		return tone{"calm", "clock"}
 	case fault.Ambiguous, fault.Retryable:
 		return tone{"warn", "undo"}

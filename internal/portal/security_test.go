@@ -61,7 +61,7 @@ func TestAuditorSeesEveryDeskPageAndNoFormThatWrites(t *testing.T) {
 	s := portaltest.NewStory(newClock().Now)
 	vera := signedIn(t, serve(t, s, nil), s.Vera)
 	writes := regexp.MustCompile(`<form method="post" action="([^"]*)"`)
-	for _, path := range []string{"/catalog", "/orders", "/orders/" + s.Orders["fulfilled"].String(), "/desk/refunds", "/desk/letters", "/desk/figures", "/desk/routing", "/settings", "/account"} {
+	for _, path := range []string{"/catalog", "/orders", "/orders/" + s.Orders["fulfilled"].String(), "/desk/refunds", "/desk/dead-letters", "/desk/figures", "/desk/routing", "/settings", "/account"} {
 		page := vera.get(path)
 		if page.status != http.StatusOK {
 			t.Errorf("%s: status %d, want 200", path, page.status)
@@ -72,7 +72,7 @@ func TestAuditorSeesEveryDeskPageAndNoFormThatWrites(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/catalog/vps", "/account/key", "/desk/letters/" + strings.Repeat("0", 8) + "-0000-0000-0000-000000000000"} {
+	for _, path := range []string{"/catalog/vps", "/account/key", "/desk/dead-letters/" + strings.Repeat("0", 8) + "-0000-0000-0000-000000000000"} {
 		if got := vera.post(path, url.Values{"reason": {"x"}}); got.status != http.StatusForbidden {
 			t.Errorf("POST %s: status %d, want 403", path, got.status)
 		}
@@ -83,7 +83,7 @@ func TestCustomerMayOpenNothingOfTheDesk(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	for _, path := range []string{"/desk", "/desk/payments", "/desk/refunds", "/desk/letters", "/desk/figures", "/desk/routing", "/orders/" + s.Orders["pending"].String() + "/payment"} {
+	for _, path := range []string{"/desk", "/desk/payments", "/desk/refunds", "/desk/dead-letters", "/desk/figures", "/desk/routing", "/orders/" + s.Orders["pending"].String() + "/payment"} {
 		if got := ana.get(path); got.status != http.StatusForbidden {
 			t.Errorf("%s: status %d, want 403", path, got.status)
 		}

@@ -106,7 +106,7 @@ const (
 )
 
 // visit is one request of a signed-in person.
-type visit struct {
+type session struct {
 	app.Caller
 	me    app.Member
 	brand app.Settings
@@ -131,7 +131,7 @@ func (p *Portal) begin(r *http.Request, a tenant.Actor) error {
 
 // visitor reads who is asking from the session; nil when nobody is signed in. The member row is read
 // anew each time, so that a revoked member or a changed role counts at once.
-func (p *Portal) visitor(r *http.Request) (*visit, error) {
+func (p *Portal) visitor(r *http.Request) (*session, error) {
 	ctx := r.Context()
 	t, err := id.Parse[tenant.Tenant](p.sessions.GetString(ctx, keyTenant))
 	if err != nil {
@@ -145,7 +145,7 @@ func (p *Portal) visitor(r *http.Request) (*visit, error) {
 		Tenant: t, Kind: tenant.KindMember, Member: m, Role: tenant.Role(p.sessions.GetInt(ctx, keyRole)),
 		Scopes: strings.Fields(p.sessions.GetString(ctx, keyScopes)),
 	}
-	v := &visit{Caller: app.Caller{Actor: a}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
+	v := &session{Caller: app.Caller{Actor: a}, now: p.cfg.Now(), since: time.Unix(p.sessions.GetInt64(ctx, keySince), 0)}
 	v.me, err = p.useCases.Me(ctx, v.Caller)
 	if f := fault.Of(err); f != nil && (f.Kind == fault.KindNotFound || f.Kind == fault.KindUnauthenticated) {
 		return nil, p.sessions.Destroy(ctx)
@@ -158,8 +158,8 @@ func (p *Portal) visitor(r *http.Request) (*visit, error) {
 	return v, err
 }
 
-// fresh tells whether the person signed in within the last five minutes.
-func (v *visit) fresh() bool { return v.now.Sub(v.since) <= freshFor }
+// fresh reports whether the person signed in within the last five minutes.
+func (v *session) fresh() bool { return v.now.Sub(v.since) <= freshFor }
 
 // flash says a sentence on the next page.
 func (p *Portal) flash(r *http.Request, sentence string) {

@@ -22,7 +22,7 @@ type settingsView struct {
 	Tabs     []tab
 }
 
-func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	s, err := p.useCases.Settings(r.Context(), v.Caller)
 	if err != nil {
 		return err
@@ -30,14 +30,14 @@ func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *visit) 
 	return p.showSettings(w, r, v, http.StatusOK, s, nil)
 }
 
-func (p *Portal) showSettings(w http.ResponseWriter, r *http.Request, v *visit, status int, s app.Settings, faults []string) error {
+func (p *Portal) showSettings(w http.ResponseWriter, r *http.Request, v *session, status int, s app.Settings, faults []string) error {
 	view := settingsView{S: s, Methods: p.cfg.Methods, MayWrite: p.useCases.May(v.Actor, app.WriteSettings), Faults: faults, Tabs: p.settingsTabs(v, "/settings")}
-	return p.show(w, r, status, settingsPage(p.chrome(r, v, "settings", "Settings"), view))
+	return p.show(w, r, status, settingsPage(p.pageLayout(r, v, "settings", "Settings"), view))
 }
 
 // putSettings replaces the settings as the form shows them. Numbers that are none, and a brand that
-// could not be read, are refused here; everything else is the verb's matter.
-func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *visit) error {
+// could not be read, are refused here; everything else is the use case's matter.
+func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}

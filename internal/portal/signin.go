@@ -10,7 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func (p *Portal) home(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) home(w http.ResponseWriter, r *http.Request, v *session) error {
 	if v.isCustomer() {
 		return see(w, r, "/catalog")
 	}
@@ -51,7 +51,7 @@ func (p *Portal) signInPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, signInPage(p.chrome(r, v, "", "Sign in"), p.signInView(r.FormValue("next"))))
+	return p.show(w, r, http.StatusOK, signInPage(p.pageLayout(r, v, "", "Sign in"), p.signInView(r.FormValue("next"))))
 }
 
 // signIn opens a session for a demo user, in dev alone, or for the holder of an API key.
@@ -104,7 +104,7 @@ func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
 // errUnknownKey is the one answer for every key that opens nothing.
 var errUnknownKey = fault.New(fault.KindUnauthenticated, "unknown-key", "This key opens nothing here: it is mistyped, expired or revoked.")
 
-func (p *Portal) signInRefused(w http.ResponseWriter, r *http.Request, v *visit, err error) error {
+func (p *Portal) signInRefused(w http.ResponseWriter, r *http.Request, v *session, err error) error {
 	f := fault.Of(err)
 	if f == nil || f.Kind != fault.KindUnauthenticated {
 		return err
@@ -114,7 +114,7 @@ func (p *Portal) signInRefused(w http.ResponseWriter, r *http.Request, v *visit,
 	if v != nil {
 		view.Tenants = nil
 	}
-	return p.show(w, r, http.StatusUnauthorized, signInPage(p.chrome(r, v, "", "Sign in"), view))
+	return p.show(w, r, http.StatusUnauthorized, signInPage(p.pageLayout(r, v, "", "Sign in"), view))
 }
 
 func (p *Portal) signOut(w http.ResponseWriter, r *http.Request) error {
@@ -126,7 +126,7 @@ func (p *Portal) signOut(w http.ResponseWriter, r *http.Request) error {
 
 // requireFresh sends a person whose sign-in is older than five minutes to show again that it is
 // them. It reports whether it did.
-func (p *Portal) requireFresh(w http.ResponseWriter, r *http.Request, v *visit, back string) bool {
+func (p *Portal) requireFresh(w http.ResponseWriter, r *http.Request, v *session, back string) bool {
 	if v.fresh() {
 		return false
 	}
@@ -134,13 +134,13 @@ func (p *Portal) requireFresh(w http.ResponseWriter, r *http.Request, v *visit, 
 	return true
 }
 
-func (p *Portal) signInAgainPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) signInAgainPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	view := p.againView(v, r.FormValue("next"))
-	return p.show(w, r, http.StatusOK, signInPage(p.chrome(r, v, "", "Is it still you?"), view))
+	return p.show(w, r, http.StatusOK, signInPage(p.pageLayout(r, v, "", "Is it still you?"), view))
 }
 
 // againView offers a demo user himself alone.
-func (p *Portal) againView(v *visit, next string) signInView {
+func (p *Portal) againView(v *session, next string) signInView {
 	view := signInView{Next: local(next), Again: true}
 	if !p.cfg.Dev {
 		return view
@@ -153,7 +153,7 @@ func (p *Portal) againView(v *visit, next string) signInView {
 	return view
 }
 
-func (p *Portal) signInAgain(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) signInAgain(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}

@@ -11,9 +11,9 @@ import (
 // next.
 type story struct{ Head, Means, Next string }
 
-// storyOf is worded for whoever reads it: the customer, and the operator who helps.
-func storyOf(v *visit, d *app.Dossier) story {
-	o := d.Order
+// noticeSourceOf is worded for whoever reads it: the customer, and the operator who helps.
+func storyOf(v *session, agg *app.Aggregate) story {
+	o := agg.Order
 	switch {
 	case o.Settlement == order.SettlementStuck:
 		return story{"A person is looking at this order.", stuckMeans(o), "It stands on the operators' desk. Nothing is lost."}
@@ -28,7 +28,7 @@ func storyOf(v *visit, d *app.Dossier) story {
 	case order.PendingPayment:
 		return awaiting(v, o)
 	case order.PaymentConfirmed:
-		return paid(v, d)
+		return paid(v, agg)
 	case order.Validating:
 		return story{"Every item is being checked with its region.", "Nothing is built yet: the order can still be cancelled for a full refund.", "Building starts as soon as every item has passed."}
 	case order.Provisioning:
@@ -49,7 +49,7 @@ func storyOf(v *visit, d *app.Dossier) story {
 	return story{"This order failed.", "Nothing of it runs, and the payment went back.", "The timeline tells what happened. The same can be ordered again at any time."}
 }
 
-func awaiting(v *visit, o *order.Order) story {
+func awaiting(v *session, o *order.Order) story {
 	due := amount(o.Due, o.Currency)
 	s := story{"Waiting for the payment of " + due + ".", "Nothing is built before the money is confirmed.", "Transfer " + due + " with the reference " + o.Number + "; an operator confirms it."}
 	if o.Method != "" && o.Method != "manual" {
@@ -61,13 +61,13 @@ func awaiting(v *visit, o *order.Order) story {
 	return s
 }
 
-func paid(v *visit, d *app.Dossier) story {
-	if d.Order.HeldAt != nil {
+func paid(v *session, agg *app.Aggregate) story {
+	if agg.Order.HeldAt != nil {
 		return story{"The payment is in; an operator holds the order.", "Nothing is built meanwhile, and the money is safe.", "It goes on when the hold is released. It can still be cancelled for a full refund."}
 	}
 	s := story{"The payment is in.", "Nothing is built yet: the order can still be cancelled for a full refund.", "Every item is checked against what its region can build right now."}
-	if u := d.ValidateUnit(); u != nil && u.NextAt.After(v.now) {
-		s.Next = "The checks begin at " + v.clock(u.NextAt) + " or sooner."
+	if task := agg.ValidateTask(); task != nil && task.NextAt.After(v.now) {
+		s.Next = "The checks begin at " + v.clock(task.NextAt) + " or sooner."
 	}
 	return s
 }
@@ -92,7 +92,7 @@ func stuckMeans(o *order.Order) string {
 }
 
 // station is one state on the order's path.
-type station struct {
+type progressStep struct {
 	State order.State
 	Text  string
 	Is    string // done, here, skipped or ahead
@@ -100,7 +100,7 @@ type station struct {
 
 // pathOf draws the nine states: seven along the way, two apart. Which ones the order went through is
 // read from its events, for an order may pass one by or come back.
-func pathOf(o *order.Order, events []record) (path, exits []station) {
+func pathOf(o *order.Order, events []record) (path, exits []progressStep) {
 	been := map[order.State]bool{}
 	for _, e := range events {
 		if s, ok := order.ParseState(e.Payload.To); ok {
@@ -117,7 +117,7 @@ func pathOf(o *order.Order, events []record) (path, exits []station) {
 		}
 	}
 	for i, s := range way {
-		st := station{s, stateText(s), "ahead"}
+		st := progressStep{s, stateText(s), "ahead"}
 		switch {
 		case s == o.State:
 			st.Is = "here"
@@ -129,7 +129,7 @@ func pathOf(o *order.Order, events []record) (path, exits []station) {
 		path = append(path, st)
 	}
 	for _, s := range []order.State{order.Cancelled, order.Failed} {
-		st := station{s, stateText(s), "ahead"}
+		st := progressStep{s, stateText(s), "ahead"}
 		if s == o.State {
 			st.Is = "here"
 		}
@@ -138,7 +138,7 @@ func pathOf(o *order.Order, events []record) (path, exits []station) {
 	return path, exits
 }
 
-// stationText says to a screen reader what the drawing shows.
-func stationText(is string) string {
+// progressStepText says to a screen reader what the drawing shows.
+func progressStepText(is string) string {
 	return map[string]string{"done": ", done", "here": ", the order is here", "skipped": ", passed by", "ahead": ", not reached"}[is]
 }

@@ -27,12 +27,12 @@ const (
 // of them, so that nothing between paint and connection is missed. It reads the database on every
 // wake-up, or at least once per Refresh, and holds no connection in between. It ends with the
 // event "end" when nothing can move any more.
-func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error {
-	d, err := p.dossier(r, v)
+func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *session) error {
+	agg, err := p.aggregate(r, v)
 	if err != nil {
 		return err
 	}
-	wake, stop := p.subscribe(v, d.Order.ID)
+	wake, stop := p.subscribe(v, agg.Order.ID)
 	defer stop()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
@@ -48,9 +48,9 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error 
 	for {
 		// A version stands for everything an order's transactions change; what only grows old, such as
 		// "1 minute ago", is drawn anew with the heartbeat.
-		if d.Order.Version != drawn || quiet >= heartbeat {
-			v.now, drawn, quiet = p.cfg.Now(), d.Order.Version, 0
-			view, err := p.orderView(r, v, d, events)
+		if agg.Order.Version != drawn || quiet >= heartbeat {
+			v.now, drawn, quiet = p.cfg.Now(), agg.Order.Version, 0
+			view, err := p.orderView(r, v, agg, events)
 			if err != nil {
 				return p.ended(r, err)
 			}
@@ -78,7 +78,7 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *visit) error 
 				return nil
 			}
 		}
-		if d, err = p.useCases.Order(r.Context(), v.Caller, d.Order.ID); err != nil {
+		if agg, err = p.useCases.Order(r.Context(), v.Caller, agg.Order.ID); err != nil {
 			return p.ended(r, err)
 		}
 	}
@@ -92,7 +92,7 @@ func (p *Portal) ended(r *http.Request, err error) error {
 	return nil
 }
 
-func (p *Portal) subscribe(v *visit, o order.ID) (<-chan struct{}, func()) {
+func (p *Portal) subscribe(v *session, o order.ID) (<-chan struct{}, func()) {
 	if p.cfg.Wakes == nil {
 		return nil, func() {}
 	}
@@ -111,7 +111,7 @@ type sender struct {
 	err     error
 }
 
-// page sends the fragments that changed and tells whether there was one.
+// page sends the fragments that changed and reports whether there was one.
 func (s *sender) page(ctx context.Context, view orderView) bool {
 	changed := s.fragment(ctx, "status", statusPart(view))
 	for _, it := range view.Items {
@@ -142,17 +142,17 @@ func (s *sender) fragment(ctx context.Context, name string, part templ.Component
 
 // news is what a screen reader says: each new state of the order and of an item once, and nothing at
 // the first reading, for that is the page itself.
-func (s *sender) news(d *app.Dossier) string {
+func (s *sender) news(agg *app.Aggregate) string {
 	first := s.states == nil
 	if first {
 		s.states = map[order.ItemID]order.ItemState{}
 	}
 	news := ""
-	if !first && d.Order.State != s.state {
-		news = "Order: " + stateText(d.Order.State) + ". "
+	if !first && agg.Order.State != s.state {
+		news = "Order: " + stateText(agg.Order.State) + ". "
 	}
-	s.state = d.Order.State
-	for _, it := range d.Order.Items {
+	s.state = agg.Order.State
+	for _, it := range agg.Order.Items {
 		if !first && s.states[it.ID] != it.State {
 			news += templ.EscapeString(nameOf(it)) + ": " + itemTexts[it.State] + ". "
 		}

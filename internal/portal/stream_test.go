@@ -99,9 +99,9 @@ func TestWakeUpSendsOnlyTheFragmentsThatChanged(t *testing.T) {
 	l.until("timeline") // the last fragment of the first reading
 
 	var item order.ItemID
-	s.Fake.Change(at, func(d *app.Dossier) {
-		item = d.Order.Items[1].ID
-		d.Order.Items[1].Progress, d.Order.Items[1].Detail = 70, "Joining the worker nodes"
+	s.Fake.Change(at, func(agg *app.Aggregate) {
+		item = agg.Order.Items[1].ID
+		agg.Order.Items[1].Progress, agg.Order.Items[1].Detail = 70, "Joining the worker nodes"
 	})
 	bell.Wake(s.Acme, at)
 	name, data := l.next()
@@ -109,8 +109,8 @@ func TestWakeUpSendsOnlyTheFragmentsThatChanged(t *testing.T) {
 		t.Errorf("after a change of one item came %s: %s", name, data)
 	}
 
-	s.Fake.Change(at, func(d *app.Dossier) {
-		if err := d.Order.MoveItem(&d.Order.Items[1], order.Ready, order.ItemFact{}, ""); err != nil {
+	s.Fake.Change(at, func(agg *app.Aggregate) {
+		if err := agg.Order.MoveItem(&agg.Order.Items[1], order.Ready, order.ItemFact{}, ""); err != nil {
 			t.Error(err)
 		}
 	})

@@ -25,7 +25,7 @@ type record struct {
 const maxEvents = 2000
 
 // eventsSince adds to known what the order has recorded since; it reads nothing when that is nothing.
-func (p *Portal) eventsSince(r *http.Request, v *visit, o *order.Order, known []record) ([]record, error) {
+func (p *Portal) eventsSince(r *http.Request, v *session, o *order.Order, known []record) ([]record, error) {
 	const batch = 100
 	all, after := known, 0
 	if len(known) > 0 {
@@ -65,11 +65,11 @@ type entry struct {
 }
 
 // entriesOf words the events, newest first.
-func entriesOf(v *visit, d *app.Dossier, events []record) []entry {
+func entriesOf(v *session, agg *app.Aggregate, events []record) []entry {
 	list := make([]entry, 0, len(events))
 	for _, e := range slices.Backward(events) {
 		what := eventTexts[e.Type]
-		list = append(list, entry{Seq: e.Seq, At: e.At, Title: eventTitle(e), Text: eventDetail(d, e), Who: whoText(v, d, e.Actor), Reason: e.Payload.Reason, ID: e.ID.String(), Tone: what.Tone, Type: string(e.Type)})
+		list = append(list, entry{Seq: e.Seq, At: e.At, Title: eventTitle(e), Text: eventDetail(agg, e), Who: whoText(v, agg, e.Actor), Reason: e.Payload.Reason, ID: e.ID.String(), Tone: what.Tone, Type: string(e.Type)})
 	}
 	return list
 }
@@ -119,11 +119,11 @@ func eventTitle(e record) string {
 }
 
 // eventDetail says which item or which money an event is about.
-func eventDetail(d *app.Dossier, e record) string {
+func eventDetail(agg *app.Aggregate, e record) string {
 	var parts []string
 	if it := e.Payload.Item; it != nil {
 		name := words(it.Product)
-		if known := d.Order.Find(it.ID); known != nil {
+		if known := agg.Order.Find(it.ID); known != nil {
 			name = nameOf(*known)
 		}
 		parts = append(parts, name)
@@ -150,15 +150,15 @@ func sent(a event.Amount) string {
 }
 
 // whoText says who did something, in the reader's terms.
-func whoText(v *visit, d *app.Dossier, actor string) string {
+func whoText(v *session, agg *app.Aggregate, actor string) string {
 	kind, name, _ := strings.Cut(actor, ":")
 	switch kind {
 	case "member":
 		switch name {
 		case v.Member.String():
 			return "you"
-		case d.Customer.ID.String():
-			return d.Customer.Email
+		case agg.Customer.ID.String():
+			return agg.Customer.Email
 		}
 		return "member " + short(name)
 	case "provider":

@@ -16,7 +16,7 @@ import (
 )
 
 // settingsTabs are the pages of the settings that a visitor may open.
-func (p *Portal) settingsTabs(v *visit, here string) []tab {
+func (p *Portal) settingsTabs(v *session, here string) []tab {
 	tabs := []tab{{"Organisation", "/settings", here == "/settings"}}
 	if p.useCases.May(v.Actor, app.ReadWebhooks) {
 		tabs = append(tabs, tab{"Webhooks", "/settings/webhooks", here == "/settings/webhooks"})
@@ -27,7 +27,7 @@ func (p *Portal) settingsTabs(v *visit, here string) []tab {
 // webhooksView lists the endpoints, with the form for one more.
 type webhooksView struct {
 	Tabs     []tab
-	All      []app.Endpoint
+	All      []app.WebhookEndpoint
 	MayWrite bool
 	Form     webhookForm
 	Faults   []string
@@ -39,7 +39,7 @@ type webhookForm struct {
 	Types            []event.Type
 }
 
-// Has tells whether a type is ticked.
+// Has reports whether a type is ticked.
 func (f webhookForm) Has(t event.Type) bool { return slices.Contains(f.Types, t) }
 
 func webhookFormOf(r *http.Request) webhookForm {
@@ -50,20 +50,20 @@ func webhookFormOf(r *http.Request) webhookForm {
 	return f
 }
 
-func (p *Portal) webhooksPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) webhooksPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	return p.showWebhooks(w, r, v, http.StatusOK, webhookForm{}, nil)
 }
 
-func (p *Portal) showWebhooks(w http.ResponseWriter, r *http.Request, v *visit, status int, form webhookForm, faults []string) error {
-	all, err := p.useCases.Endpoints(r.Context(), v.Caller)
+func (p *Portal) showWebhooks(w http.ResponseWriter, r *http.Request, v *session, status int, form webhookForm, faults []string) error {
+	all, err := p.useCases.WebhookEndpoints(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}
 	view := webhooksView{Tabs: p.settingsTabs(v, "/settings/webhooks"), All: all, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks), Form: form, Faults: faults}
-	return p.show(w, r, status, webhooksPage(p.chrome(r, v, "settings", "Webhooks"), v, view))
+	return p.show(w, r, status, webhooksPage(p.pageLayout(r, v, "settings", "Webhooks"), v, view))
 }
 
-func (p *Portal) addWebhook(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) addWebhook(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
@@ -71,14 +71,14 @@ func (p *Portal) addWebhook(w http.ResponseWriter, r *http.Request, v *visit) er
 		return nil
 	}
 	form := webhookFormOf(r)
-	issued, err := p.useCases.AddEndpoint(r.Context(), v.Caller, app.AddEndpoint(form))
+	issued, err := p.useCases.AddWebhookEndpoint(r.Context(), v.Caller, app.AddWebhookEndpoint(form))
 	if wrong := wrongs(err); wrong != nil {
 		return p.showWebhooks(w, r, v, http.StatusUnprocessableEntity, form, wrong)
 	}
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, secretPage(p.chrome(r, v, "settings", "Signing secret"), issued))
+	return p.show(w, r, http.StatusOK, secretPage(p.pageLayout(r, v, "settings", "Signing secret"), issued))
 }
 
 // wrongs are the faults of a form that is shown again with them; nil for anything else.
@@ -95,61 +95,61 @@ func wrongs(err error) []string {
 
 // webhookView is one endpoint with what was posted to it.
 type webhookView struct {
-	E        app.Endpoint
-	MayWrite bool
-	Form     webhookForm
-	Faults   []string
-	State    string // of the list
-	Postings []app.Posting
-	First    bool
-	Older    string
+	E                 app.WebhookEndpoint
+	MayWrite          bool
+	Form              webhookForm
+	Faults            []string
+	State             string // of the list
+	WebhookDeliveries []app.WebhookDelivery
+	First             bool
+	Older             string
 }
 
 // Base is the page's address.
 func (view webhookView) Base() string { return "/settings/webhooks/" + view.E.ID.String() }
 
-func (p *Portal) webhookPage(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) webhookPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	return p.showWebhook(w, r, v, http.StatusOK, nil, nil)
 }
 
-func (p *Portal) showWebhook(w http.ResponseWriter, r *http.Request, v *visit, status int, form *webhookForm, faults []string) error {
-	e, err := p.endpoint(r, v)
+func (p *Portal) showWebhook(w http.ResponseWriter, r *http.Request, v *session, status int, form *webhookForm, faults []string) error {
+	e, err := p.webhookEndpoint(r, v)
 	if err != nil {
 		return err
 	}
 	q := r.URL.Query()
-	f := app.PostingFilter{Cursor: q.Get("cursor"), Limit: pageSize}
+	f := app.WebhookDeliveryFilter{Cursor: q.Get("cursor"), Limit: pageSize}
 	view := webhookView{E: e, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks), Faults: faults, First: q.Get("cursor") == "", Form: webhookForm{URL: e.URL, Description: e.Description, Types: e.Types}}
 	if form != nil {
 		view.Form = *form
 	}
-	for _, s := range postingStates {
+	for _, s := range webhookDeliveryStates {
 		if s.String() == q.Get("state") {
 			f.State, view.State = &s, s.String()
 		}
 	}
-	page, err := p.useCases.Postings(r.Context(), v.Caller, e.ID, f)
+	page, err := p.useCases.WebhookDeliveries(r.Context(), v.Caller, e.ID, f)
 	if err != nil {
 		return err
 	}
-	if view.Postings = page.Data; page.Next != "" {
+	if view.WebhookDeliveries = page.Data; page.Next != "" {
 		view.Older = view.Base() + "?" + url.Values{"state": {view.State}, "cursor": {page.Next}}.Encode()
 	}
-	return p.show(w, r, status, webhookPage(p.chrome(r, v, "settings", "Webhook"), v, view))
+	return p.show(w, r, status, webhookPage(p.pageLayout(r, v, "settings", "Webhook"), v, view))
 }
 
-var postingStates = []app.PostingState{app.PostingPending, app.PostingDelivered, app.PostingFailed}
+var webhookDeliveryStates = []app.WebhookDeliveryState{app.WebhookDeliveryPending, app.WebhookDeliveryDelivered, app.WebhookDeliveryFailed}
 
-func (p *Portal) endpoint(r *http.Request, v *visit) (app.Endpoint, error) {
-	e, err := id.Parse[app.Endpoint](r.PathValue("webhook"))
+func (p *Portal) webhookEndpoint(r *http.Request, v *session) (app.WebhookEndpoint, error) {
+	e, err := id.Parse[app.WebhookEndpoint](r.PathValue("webhook"))
 	if err != nil {
-		return app.Endpoint{}, errNoPage
+		return app.WebhookEndpoint{}, errNoPage
 	}
-	return p.useCases.Endpoint(r.Context(), v.Caller, e)
+	return p.useCases.WebhookEndpoint(r.Context(), v.Caller, e)
 }
 
 // changeWebhook takes the forms of a webhook's page: what it hears, on and off, a new secret, its end.
-func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *visit) error {
+func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
@@ -157,7 +157,7 @@ func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *visit)
 	if err != nil {
 		return err
 	}
-	e, err := p.endpoint(r, v)
+	e, err := p.webhookEndpoint(r, v)
 	if err != nil {
 		return err
 	}
@@ -170,21 +170,21 @@ func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *visit)
 	case "rotate":
 		return p.rotateSecret(w, r, v, e, pre)
 	case "delete":
-		if _, err := p.useCases.DeleteEndpoint(r.Context(), v.Caller, e.ID, pre); err != nil {
+		if _, err := p.useCases.DeleteWebhookEndpoint(r.Context(), v.Caller, e.ID, pre); err != nil {
 			return err
 		}
 		p.flash(r, "The webhook is deleted, and its secret with it. Nothing is posted there any more.")
 		return see(w, r, "/settings/webhooks")
 	case "enable", "disable":
 		on := do == "enable"
-		if _, err := p.useCases.EditEndpoint(r.Context(), v.Caller, app.EditEndpoint{Endpoint: e.ID, Enabled: &on, Precondition: pre}); err != nil {
+		if _, err := p.useCases.EditWebhookEndpoint(r.Context(), v.Caller, app.EditWebhookEndpoint{WebhookEndpoint: e.ID, Enabled: &on, Precondition: pre}); err != nil {
 			return err
 		}
 		p.flash(r, map[bool]string{true: "The webhook is in service. What waited is posted now.", false: "The webhook is disabled. What is pending waits; new events are not kept for it."}[on])
 		return see(w, r, here)
 	}
 	form := webhookFormOf(r)
-	_, err = p.useCases.EditEndpoint(r.Context(), v.Caller, app.EditEndpoint{Endpoint: e.ID, URL: &form.URL, Description: &form.Description, Types: &form.Types, Precondition: pre})
+	_, err = p.useCases.EditWebhookEndpoint(r.Context(), v.Caller, app.EditWebhookEndpoint{WebhookEndpoint: e.ID, URL: &form.URL, Description: &form.Description, Types: &form.Types, Precondition: pre})
 	if wrong := wrongs(err); wrong != nil {
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, &form, wrong)
 	}
@@ -195,60 +195,60 @@ func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *visit)
 	return see(w, r, here)
 }
 
-func (p *Portal) rotateSecret(w http.ResponseWriter, r *http.Request, v *visit, e app.Endpoint, pre app.Precondition) error {
+func (p *Portal) rotateSecret(w http.ResponseWriter, r *http.Request, v *session, e app.WebhookEndpoint, pre app.Precondition) error {
 	hours, err := strconv.Atoi(r.PostForm.Get("overlap"))
 	if err != nil {
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, []string{"Choose how long the present secret stays valid."})
 	}
 	overlap := time.Duration(hours) * time.Hour
-	issued, err := p.useCases.RotateSecret(r.Context(), v.Caller, app.RotateSecret{Endpoint: e.ID, Overlap: &overlap, Precondition: pre})
+	issued, err := p.useCases.RotateWebhookSecret(r.Context(), v.Caller, app.RotateWebhookSecret{WebhookEndpoint: e.ID, Overlap: &overlap, Precondition: pre})
 	if wrong := wrongs(err); wrong != nil {
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, wrong)
 	}
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, secretPage(p.chrome(r, v, "settings", "Signing secret"), issued))
+	return p.show(w, r, http.StatusOK, secretPage(p.pageLayout(r, v, "settings", "Signing secret"), issued))
 }
 
-func (p *Portal) postingPage(w http.ResponseWriter, r *http.Request, v *visit) error {
-	e, err := p.endpoint(r, v)
+func (p *Portal) webhookDeliveryPage(w http.ResponseWriter, r *http.Request, v *session) error {
+	e, err := p.webhookEndpoint(r, v)
 	if err != nil {
 		return err
 	}
-	d, err := id.Parse[app.Posting](r.PathValue("delivery"))
+	d, err := id.Parse[app.WebhookDelivery](r.PathValue("delivery"))
 	if err != nil {
 		return errNoPage
 	}
-	posting, err := p.useCases.Posting(r.Context(), v.Caller, e.ID, d)
+	delivery, err := p.useCases.WebhookDelivery(r.Context(), v.Caller, e.ID, d)
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, postingPage(p.chrome(r, v, "settings", "Webhook delivery"), v, e, posting, p.useCases.May(v.Actor, app.WriteWebhooks)))
+	return p.show(w, r, http.StatusOK, webhookDeliveryPage(p.pageLayout(r, v, "settings", "Webhook delivery"), v, e, delivery, p.useCases.May(v.Actor, app.WriteWebhooks)))
 }
 
-func (p *Portal) replayPosting(w http.ResponseWriter, r *http.Request, v *visit) error {
-	e, err := p.endpoint(r, v)
+func (p *Portal) replayWebhookDelivery(w http.ResponseWriter, r *http.Request, v *session) error {
+	e, err := p.webhookEndpoint(r, v)
 	if err != nil {
 		return err
 	}
-	d, err := id.Parse[app.Posting](r.PathValue("delivery"))
+	d, err := id.Parse[app.WebhookDelivery](r.PathValue("delivery"))
 	if err != nil {
 		return errNoPage
 	}
-	if _, err := p.useCases.ReplayPosting(r.Context(), v.Caller, e.ID, d); err != nil {
+	if _, err := p.useCases.ReplayWebhookDelivery(r.Context(), v.Caller, e.ID, d); err != nil {
 		return err
 	}
 	p.flash(r, "It is posted again, with the same webhook-id.")
 	return see(w, r, "/settings/webhooks/"+e.ID.String()+"/deliveries/"+d.String())
 }
 
-// endpointTone and the words of an endpoint's state.
-func endpointTone(e app.Endpoint) tone {
+// webhookEndpointTone and the words of an endpoint's state.
+func webhookEndpointTone(e app.WebhookEndpoint) tone {
 	switch e.State {
-	case app.EndpointFailing:
+	case app.WebhookEndpointFailing:
 		return tone{"bad", "alert"}
-	case app.EndpointDisabled:
+	case app.WebhookEndpointDisabled:
 		return tone{"calm", "pause"}
 	}
 	if e.Failures > 0 {
@@ -257,30 +257,30 @@ func endpointTone(e app.Endpoint) tone {
 	return tone{"good", "check"}
 }
 
-func endpointText(e app.Endpoint) string {
-	if e.State == app.EndpointActive && e.Failures > 0 {
+func webhookEndpointText(e app.WebhookEndpoint) string {
+	if e.State == app.WebhookEndpointActive && e.Failures > 0 {
 		return "Active, last calls failed"
 	}
 	return words(e.State.String())
 }
 
-// endpointWhy says what stopped an endpoint, and what to do.
-var endpointWhy = map[app.EndpointReason]string{
-	app.EndpointExhausted: "A delivery was not taken in three days of calls, so nothing is called any more. Events are kept: mend your endpoint, then post one again or take the webhook back into service.",
-	app.EndpointGone:      "It answered 410 Gone, which asks never to be called again. Enable it if that was not meant; events since then were not kept.",
-	app.EndpointByHand:    "Somebody of your organisation stopped it. New events are not kept for it.",
+// webhookEndpointWhy says what stopped an endpoint, and what to do.
+var webhookEndpointWhy = map[app.WebhookEndpointReason]string{
+	app.WebhookEndpointExhausted: "A delivery was not taken in three days of calls, so nothing is called any more. Events are kept: mend your endpoint, then post one again or take the webhook back into service.",
+	app.WebhookEndpointGone:      "It answered 410 Gone, which asks never to be called again. Enable it if that was not meant; events since then were not kept.",
+	app.WebhookEndpointByHand:    "Somebody of your organisation stopped it. New events are not kept for it.",
 }
 
-func postingTone(p app.Posting) tone {
-	switch p.State {
-	case app.PostingDelivered:
+func webhookDeliveryTone(delivery app.WebhookDelivery) tone {
+	switch delivery.State {
+	case app.WebhookDeliveryDelivered:
 		return tone{"good", "check"}
-	case app.PostingFailed:
+	case app.WebhookDeliveryFailed:
 		return tone{"bad", "alert"}
-	case app.PostingDropped:
+	case app.WebhookDeliveryDropped:
 		return tone{"calm", "cross"}
 	}
-	if p.Calls > 0 {
+	if delivery.Calls > 0 {
 		return tone{"warn", "undo"}
 	}
 	return tone{"busy", "clock"}
@@ -324,7 +324,7 @@ func namesOf(types []event.Type) []string {
 }
 
 // presentSecret is when the endpoint's present secret was made; the one before is valid until older.
-func presentSecret(e app.Endpoint) (made, older time.Time) {
+func presentSecret(e app.WebhookEndpoint) (made, older time.Time) {
 	for _, s := range e.Secrets {
 		if s.ExpiresAt.IsZero() {
 			made = s.CreatedAt

@@ -5,12 +5,15 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import "github.com/a-h/templ"
-import templruntime "github.com/a-h/templ/runtime"
+import (
+	"github.com/a-h/templ"
+	templruntime "github.com/a-h/templ/runtime"
+)
 
 import (
-	"github.com/platforma-cloud/orders/internal/app"
 	"strconv"
+
+	"github.com/platforma-cloud/orders/internal/app"
 )
 
 func settingsTabs(tabs []tab) templ.Component {
@@ -88,7 +91,7 @@ func settingsTabs(tabs []tab) templ.Component {
 	})
 }
 
-func webhooksPage(c chrome, v *visit, view webhooksView) templ.Component {
+func webhooksPage(c pageLayout, v *session, view webhooksView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -174,7 +177,7 @@ func webhooksPage(c chrome, v *visit, view webhooksView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = chip(endpointTone(e), endpointText(e)).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = chip(webhookEndpointTone(e), webhookEndpointText(e)).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -201,15 +204,15 @@ func webhooksPage(c chrome, v *visit, view webhooksView) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				}
-				if e.State != app.EndpointActive {
+				if e.State != app.WebhookEndpointActive {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, "<p class=\"fine\">")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var9 string
-					templ_7745c5c3_Var9, templ_7745c5c3_Err = templ.JoinStringErrs(endpointWhy[e.Why])
+					templ_7745c5c3_Var9, templ_7745c5c3_Err = templ.JoinStringErrs(webhookEndpointWhy[e.Why])
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `webhooks.templ`, Line: 44, Col: 42}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `webhooks.templ`, Line: 44, Col: 49}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var9))
 					if templ_7745c5c3_Err != nil {
@@ -436,7 +439,7 @@ func webhookFields(form webhookForm) templ.Component {
 	})
 }
 
-func secretPage(c chrome, issued app.IssuedSecret) templ.Component {
+func secretPage(c pageLayout, issued app.IssuedSecret) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -522,7 +525,7 @@ func secretPage(c chrome, issued app.IssuedSecret) templ.Component {
 	})
 }
 
-func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
+func webhookPage(c pageLayout, v *session, view webhookView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -572,7 +575,7 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = chip(endpointTone(view.E), endpointText(view.E)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = chip(webhookEndpointTone(view.E), webhookEndpointText(view.E)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -588,15 +591,15 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if view.E.State != app.EndpointActive {
+			if view.E.State != app.WebhookEndpointActive {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "<div class=\"card\"><p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var27 string
-				templ_7745c5c3_Var27, templ_7745c5c3_Err = templ.JoinStringErrs(endpointWhy[view.E.Why])
+				templ_7745c5c3_Var27, templ_7745c5c3_Err = templ.JoinStringErrs(webhookEndpointWhy[view.E.Why])
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `webhooks.templ`, Line: 133, Col: 32}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `webhooks.templ`, Line: 133, Col: 39}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var27))
 				if templ_7745c5c3_Err != nil {
@@ -694,7 +697,7 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			for _, s := range postingStates {
+			for _, s := range webhookDeliveryStates {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 58, "<li><a href=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -738,7 +741,7 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if len(view.Postings) == 0 {
+			if len(view.WebhookDeliveries) == 0 {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 63, "<div class=\"empty\"><p><strong>Nothing here.</strong></p><p>What is posted appears here with every call and its answer.</p></div>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -748,7 +751,7 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			for _, d := range view.Postings {
+			for _, d := range view.WebhookDeliveries {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 65, "<li class=\"item item-row\"><div><p><a href=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -818,7 +821,7 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if d.State == app.PostingPending && view.E.State != app.EndpointActive {
+				if d.State == app.WebhookDeliveryPending && view.E.State != app.WebhookEndpointActive {
 					var templ_7745c5c3_Var39 string
 					templ_7745c5c3_Var39, templ_7745c5c3_Err = templ.JoinStringErrs(" · waits for the webhook")
 					if templ_7745c5c3_Err != nil {
@@ -828,7 +831,7 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-				} else if d.State == app.PostingPending && !d.NextAt.IsZero() && d.NextAt.After(v.now) {
+				} else if d.State == app.WebhookDeliveryPending && !d.NextAt.IsZero() && d.NextAt.After(v.now) {
 					var templ_7745c5c3_Var40 string
 					templ_7745c5c3_Var40, templ_7745c5c3_Err = templ.JoinStringErrs(" · next try ")
 					if templ_7745c5c3_Err != nil {
@@ -847,11 +850,11 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = chip(postingTone(d), words(d.State.String())).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = chip(webhookDeliveryTone(d), words(d.State.String())).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if view.MayWrite && view.E.State != app.EndpointDisabled {
+				if view.MayWrite && view.E.State != app.WebhookEndpointDisabled {
 					templ_7745c5c3_Err = replayForm(view.E, d).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -947,7 +950,7 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if view.E.State != app.EndpointDisabled {
+				if view.E.State != app.WebhookEndpointDisabled {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 81, "<p>Disabled, it keeps what is pending and hears nothing more. Deleted, it is gone with its secret and what is pending.</p>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -1030,7 +1033,7 @@ func webhookPage(c chrome, v *visit, view webhookView) templ.Component {
 	})
 }
 
-func secretFacts(v *visit, e app.Endpoint) templ.Component {
+func secretFacts(v *session, e app.WebhookEndpoint) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1141,7 +1144,7 @@ func webhookAction(view webhookView, do, text, class string) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		var templ_7745c5c3_Var53 = []any{class}
+		templ_7745c5c3_Var53 := []any{class}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var53...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
@@ -1193,7 +1196,7 @@ func webhookAction(view webhookView, do, text, class string) templ.Component {
 	})
 }
 
-func replayForm(e app.Endpoint, d app.Posting) templ.Component {
+func replayForm(e app.WebhookEndpoint, d app.WebhookDelivery) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1248,7 +1251,7 @@ func replayForm(e app.Endpoint, d app.Posting) templ.Component {
 	})
 }
 
-func postingPage(c chrome, v *visit, e app.Endpoint, d app.Posting, mayWrite bool) templ.Component {
+func webhookDeliveryPage(c pageLayout, v *session, e app.WebhookEndpoint, d app.WebhookDelivery, mayWrite bool) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1324,7 +1327,7 @@ func postingPage(c chrome, v *visit, e app.Endpoint, d app.Posting, mayWrite boo
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = chip(postingTone(d), words(d.State.String())).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = chip(webhookDeliveryTone(d), words(d.State.String())).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1375,7 +1378,7 @@ func postingPage(c chrome, v *visit, e app.Endpoint, d app.Posting, mayWrite boo
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 110, "</dd></div><div><dt>Heard</dt><dd>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 110, "</dd></div><div><dt>Handled</dt><dd>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1387,7 +1390,7 @@ func postingPage(c chrome, v *visit, e app.Endpoint, d app.Posting, mayWrite boo
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if d.State == app.PostingPending && e.State == app.EndpointActive && !d.NextAt.IsZero() {
+			if d.State == app.WebhookDeliveryPending && e.State == app.WebhookEndpointActive && !d.NextAt.IsZero() {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 112, "<div><dt>Next try</dt><dd>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -1405,7 +1408,7 @@ func postingPage(c chrome, v *visit, e app.Endpoint, d app.Posting, mayWrite boo
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if mayWrite && e.State != app.EndpointDisabled {
+			if mayWrite && e.State != app.WebhookEndpointDisabled {
 				templ_7745c5c3_Err = replayForm(e, d).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

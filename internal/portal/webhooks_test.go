@@ -51,7 +51,7 @@ func TestAWebhookIsStoppedTakenBackPostedAgainAndDeletedFromItsPage(t *testing.T
 			t.Errorf("after %s the page does not offer %q", step.do, step.shows)
 		}
 	}
-	delivery := path + "/deliveries/" + s.Posting.String()
+	delivery := path + "/deliveries/" + s.WebhookDelivery.String()
 	if got := adam.post(delivery+"/replay", nil); got.status != http.StatusSeeOther || got.to != delivery {
 		t.Errorf("replay: %d to %q", got.status, got.to)
 	}
@@ -76,7 +76,7 @@ func TestWebhooksAreAnAdminsToChangeAndAnAuditorsToRead(t *testing.T) {
 	if got := vera.get(path); got.status != http.StatusOK || strings.Contains(got.body, "<button type=\"submit\" name=\"do\"") || strings.Contains(got.body, "Post again") {
 		t.Errorf("the auditor's page: %d, or it offers a change", got.status)
 	}
-	for _, target := range []string{"/settings/webhooks", path, path + "/deliveries/" + s.Posting.String() + "/replay"} {
+	for _, target := range []string{"/settings/webhooks", path, path + "/deliveries/" + s.WebhookDelivery.String() + "/replay"} {
 		if got := vera.post(target, url.Values{"version": {"1"}, "do": {"delete"}}); got.status != http.StatusForbidden {
 			t.Errorf("the auditor posts to %s: %d, want 403", target, got.status)
 		}

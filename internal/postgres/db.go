@@ -52,7 +52,7 @@ type DB struct {
 	snapshots snapshots
 
 	mu      sync.Mutex
-	kickers []app.Kicker // guarded by mu
+	kickers []app.Notifier // guarded by mu
 }
 
 // Open connects a login and makes sure that the walls stand before anything is served: an error says
@@ -119,7 +119,7 @@ func (db *DB) Close() { db.pool.Close() }
 func (db *DB) Ping(ctx context.Context) error { return explain(ctx, db.pool.Ping(ctx)) }
 
 // OnCommit has k kicked after every commit that wrote something.
-func (db *DB) OnCommit(k app.Kicker) {
+func (db *DB) OnCommit(k app.Notifier) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.kickers = append(db.kickers, k)
@@ -130,7 +130,7 @@ func (db *DB) kick() {
 	kickers := db.kickers
 	db.mu.Unlock()
 	for _, k := range kickers {
-		k.Kick()
+		k.Notify()
 	}
 }
 

@@ -29,7 +29,7 @@ const (
 	stateMust          = "PF001" // function must
 )
 
-// repeatable tells whether the transaction failed only because of another one, so that it may simply
+// repeatable reports whether the transaction failed only because of another one, so that it may simply
 // run again.
 func repeatable(err error) bool {
 	var pg *pgconn.PgError
@@ -109,7 +109,7 @@ func unavailable(detail string, cause error) error {
 // because keeps the cause for the log; fault.Of finds the fault for the caller.
 func because(f *fault.Error, cause error) error { return fmt.Errorf("%w: %w", f, cause) }
 
-// lostConnection tells whether the server could not be reached, or not be heard out.
+// lostConnection reports whether the server could not be reached, or not be heard out.
 func lostConnection(err error) bool {
 	var dial *pgconn.ConnectError
 	var network net.Error
@@ -117,7 +117,7 @@ func lostConnection(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
 }
 
-// absent tells whether a query found nothing.
+// absent reports whether a query found nothing.
 func absent(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
 
 // withoutAddress drops what a parser says about an address: it may quote the password.

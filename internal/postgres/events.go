@@ -27,12 +27,12 @@ const (
 		SELECT ` + eventColumns + ` FROM order_event WHERE tenant_id = $1 AND order_id = $2 AND seq > $3 ORDER BY seq LIMIT $4`
 )
 
-func (x *tx) insertEvents(d *app.Dossier) {
-	events := d.Added.Events
+func (x *tx) insertEvents(agg *app.Aggregate) {
+	events := agg.Added.Events
 	if len(events) == 0 {
 		return
 	}
-	t, o := uid(x.tenant), uid(d.Order.ID)
+	t, o := uid(x.tenant), uid(agg.Order.ID)
 	seqs := column(events, func(e *event.Record) int32 { return int32(e.Seq) })
 	x.queue(sqlEventsInsert, t, o, seqs,
 		column(events, func(e *event.Record) pgtype.UUID { return uid(e.ID) }),
@@ -80,22 +80,22 @@ func (db *DB) Events(ctx context.Context, t tenant.ID, o order.ID, after, limit 
 
 const (
 	sqlLogInsert = `
-		INSERT INTO saga_log (tenant_id, order_id, unit_id, at, part, what, class, key, note, took_ms, next_at)
-		SELECT $1, $2, x.unit_id, x.at, x.part, x.what, x.class, x.key, x.note, x.took_ms, x.next_at
+		INSERT INTO saga_log (tenant_id, order_id, task_id, at, step, what, class, key, note, took_ms, next_at)
+		SELECT $1, $2, x.task_id, x.at, x.step, x.what, x.class, x.key, x.note, x.took_ms, x.next_at
 		FROM unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::timestamptz[])
-			WITH ORDINALITY AS x(unit_id, at, part, what, class, key, note, took_ms, next_at, n) ORDER BY x.n`
-	sqlLog = `SELECT id, unit_id, at, part, what, class, key, note, took_ms, next_at FROM saga_log WHERE tenant_id = $1 AND order_id = $2 ORDER BY id`
+			WITH ORDINALITY AS x(task_id, at, step, what, class, key, note, took_ms, next_at, n) ORDER BY x.n`
+	sqlLog = `SELECT id, task_id, at, step, what, class, key, note, took_ms, next_at FROM saga_log WHERE tenant_id = $1 AND order_id = $2 ORDER BY id`
 )
 
-func (x *tx) insertLog(d *app.Dossier) {
-	lines := d.Added.Log
+func (x *tx) insertLog(agg *app.Aggregate) {
+	lines := agg.Added.Log
 	if len(lines) == 0 {
 		return
 	}
-	x.queue(sqlLogInsert, uid(x.tenant), uid(d.Order.ID),
-		column(lines, func(l *app.LogEntry) pgtype.UUID { return uid(l.Unit) }),
+	x.queue(sqlLogInsert, uid(x.tenant), uid(agg.Order.ID),
+		column(lines, func(l *app.LogEntry) pgtype.UUID { return uid(l.Task) }),
 		column(lines, func(l *app.LogEntry) pgtype.Timestamptz { return stamp(l.At) }),
-		column(lines, func(l *app.LogEntry) string { return l.Part }),
+		column(lines, func(l *app.LogEntry) string { return l.Step }),
 		column(lines, func(l *app.LogEntry) int16 { return int16(l.What) }),
 		column(lines, func(l *app.LogEntry) string { return l.Class.String() }),
 		column(lines, func(l *app.LogEntry) string { return l.Key }),

@@ -13,17 +13,17 @@ func OrdersPage(t tenant.ID, f app.OrderFilter, after order.ID) (string, []any) 
 	return ordersPage(t, f, after)
 }
 
-// DossierStatements are the statements that read dossiers by the ids of their orders.
-func DossierStatements() map[string]string {
+// AggregateStatements are the statements that read aggregates by the ids of their orders.
+func AggregateStatements() map[string]string {
 	return map[string]string{
 		"orders": sqlOrders, "lock": sqlOrders + ` FOR NO KEY UPDATE`, "items": sqlItems, "payments": sqlPayments, "allocations": sqlAllocations,
-		"refunds": sqlRefunds, "units": sqlUnits, "letters": sqlOpenLetters, "customers": sqlCustomers, "parts": sqlParts, "deliveries": sqlDeliveries,
+		"refunds": sqlRefunds, "tasks": sqlTasks, "dead letters": sqlOpenDeadLetters, "customers": sqlCustomers, "resources": sqlResources, "deliveries": sqlDeliveries,
 	}
 }
 
 // PageStatements are the same for the orders that were put on a page.
 func PageStatements() map[string]string {
-	all := DossierStatements()
+	all := AggregateStatements()
 	for name, sql := range all {
 		all[name] = strings.ReplaceAll(sql, "$2::uuid[]", pageIDs)
 	}

@@ -71,23 +71,23 @@ func TestCommitWhoseAnswerIsLostIsResolvedByTheSameKey(t *testing.T) {
 			t.Parallel()
 			var line brokenLine
 			api := db.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 1, DialFunc: line.dial})
-			d := draft(db, org, 1)
-			insert(t, api, d)
+			agg := draft(db, org, 1)
+			insert(t, api, agg)
 			attempt := func(before func()) error {
 				return api.InTenant(t.Context(), org.ID, app.With{Key: key(name)}, func(tx app.Tx) error {
-					d, err := tx.LockOrder(t.Context(), d.Order.ID, app.Also{})
+					agg, err := tx.LockOrder(t.Context(), agg.Order.ID, app.Also{})
 					if err != nil {
 						return err
 					}
-					d.Order.Version++
-					tx.Save(d)
+					agg.Order.Version++
+					tx.Save(agg)
 					tx.Remember(app.Answer{Status: 200, Body: []byte("done")})
 					before()
 					return nil
 				})
 			}
 			// Once before, so that no statement is new: the line then breaks at the commit itself.
-			warm(t, api, db, org, d.Order.ID)
+			warm(t, api, db, org, agg.Order.ID)
 			err := attempt(func() { tc.arm(&line) })
 			if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable || f.After <= 0 {
 				t.Fatalf("got %v, want unavailable with a wait", err)
@@ -103,7 +103,7 @@ func TestCommitWhoseAnswerIsLostIsResolvedByTheSameKey(t *testing.T) {
 			if tc.replayed != errors.As(err, &replay) || !tc.replayed && err != nil {
 				t.Errorf("the same key again: %v; want a replay: %t", err, tc.replayed)
 			}
-			if got := must(api.Order(t.Context(), org.ID, d.Order.ID)); got.Order.Version != 3 {
+			if got := must(api.Order(t.Context(), org.ID, agg.Order.ID)); got.Order.Version != 3 {
 				t.Errorf("version %d, want 3: one effect, whatever was lost", got.Order.Version)
 			}
 		})
@@ -114,12 +114,12 @@ func TestCommitWhoseAnswerIsLostIsResolvedByTheSameKey(t *testing.T) {
 func warm(t *testing.T, api *postgres.DB, db *pgtest.DB, org pgtest.Org, o order.ID) {
 	t.Helper()
 	err := api.InTenant(t.Context(), org.ID, app.With{Key: key("warm " + o.String())}, func(tx app.Tx) error {
-		d, err := tx.LockOrder(t.Context(), o, app.Also{})
+		agg, err := tx.LockOrder(t.Context(), o, app.Also{})
 		if err != nil {
 			return err
 		}
-		d.Order.Version++
-		tx.Save(d)
+		agg.Order.Version++
+		tx.Save(agg)
 		tx.Remember(app.Answer{Status: 200, Body: []byte("warm")})
 		return nil
 	})
@@ -143,8 +143,8 @@ func TestSerializationFailureIsTriedOnceMore(t *testing.T) {
 			db := pgtest.New(t)
 			org, _ := db.Two(t)
 			api := db.API(t)
-			d := draft(db, org, 1)
-			insert(t, api, d)
+			agg := draft(db, org, 1)
+			insert(t, api, agg)
 			if _, err := db.Super(t).Exec(t.Context(), `
 				CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO platforma_api;
 				CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -153,9 +153,9 @@ func TestSerializationFailureIsTriedOnceMore(t *testing.T) {
 				t.Fatal(err)
 			}
 			runs := 0
-			saved, err := tryChange(t, api, db, org, d.Order.ID, app.Also{}, func(d *app.Dossier) {
+			saved, err := tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
 				runs++
-				d.Order.Record(order.Event{Type: order.EvUpdated})
+				agg.Order.Record(order.Event{Type: order.EvUpdated})
 			})
 			if runs != tc.runs {
 				t.Errorf("ran %d times, want %d", runs, tc.runs)
@@ -169,7 +169,7 @@ func TestSerializationFailureIsTriedOnceMore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := must(api.Events(t.Context(), org.ID, d.Order.ID, 1, 10)); cmp.Diff(saved.Added.Events, got) != "" {
+			if got := must(api.Events(t.Context(), org.ID, agg.Order.ID, 1, 10)); cmp.Diff(saved.Added.Events, got) != "" {
 				t.Errorf("events %v: the first run's must not show", got)
 			}
 		})
@@ -204,19 +204,19 @@ func TestSaveOfAnUnlockedOrderIsRefused(t *testing.T) {
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	api := db.API(t)
-	d := draft(db, org, 2)
-	insert(t, api, d)
-	read := must(api.Order(t.Context(), org.ID, d.Order.ID))
+	agg := draft(db, org, 2)
+	insert(t, api, agg)
+	read := must(api.Order(t.Context(), org.ID, agg.Order.ID))
 	err := api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error { tx.Save(read); return nil })
 	if err == nil {
 		t.Error("an order was saved that this transaction had not locked")
 	}
-	change(t, api, db, org, d.Order.ID, app.Also{}, func(d *app.Dossier) { _, _ = d.Order.Fire(order.Submit, "") })
-	_, err = tryChange(t, api, db, org, d.Order.ID, app.Also{}, func(d *app.Dossier) { d.Order.Items = d.Order.Items[:1] })
+	change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { _, _ = agg.Order.Fire(order.Submit, "") })
+	_, err = tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { agg.Order.Items = agg.Order.Items[:1] })
 	if err == nil {
 		t.Error("an item was taken off a submitted order")
 	}
-	if got := must(api.Order(t.Context(), org.ID, d.Order.ID)); len(got.Order.Items) != 2 || got.Order.Version != 2 {
+	if got := must(api.Order(t.Context(), org.ID, agg.Order.ID)); len(got.Order.Items) != 2 || got.Order.Version != 2 {
 		t.Errorf("%d items at version %d", len(got.Order.Items), got.Order.Version)
 	}
 }

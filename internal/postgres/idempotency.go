@@ -44,7 +44,7 @@ func (k *keyLookup) queueLookup(b *pgx.Batch, t tenant.ID, key *app.IdempotencyK
 	})
 }
 
-// verdict ends the verb when the key was used before, with the same request or another, or is in use
+// verdict ends the use case when the key was used before, with the same request or another, or is in use
 // at this moment.
 func (k *keyLookup) verdict(key *app.IdempotencyKey) error {
 	switch {

@@ -19,26 +19,26 @@ const (
 	sqlInboxMove = `
 		INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (tenant_id, order_id, consumer) DO UPDATE SET
-			seq = CASE WHEN inbox.parked_seq IS NULL OR inbox.redo_seq = excluded.seq THEN excluded.seq ELSE inbox.seq END,
-			held_to = CASE WHEN inbox.parked_seq IS NULL OR inbox.redo_seq = excluded.seq THEN inbox.held_to ELSE greatest(inbox.held_to, excluded.seq) END,
-			held = CASE
+			seq = CASE WHEN inbox.parked_seq IS NULL OR inbox.redrive_seq = excluded.seq THEN excluded.seq ELSE inbox.seq END,
+			blocked_to = CASE WHEN inbox.parked_seq IS NULL OR inbox.redrive_seq = excluded.seq THEN inbox.blocked_to ELSE greatest(inbox.blocked_to, excluded.seq) END,
+			blocked = CASE
 				WHEN inbox.parked_seq IS NULL THEN 0
-				WHEN inbox.redo_seq = excluded.seq THEN greatest(0, inbox.held - (excluded.seq > inbox.parked_seq)::int)
-				ELSE inbox.held + (excluded.seq > inbox.held_to)::int END
+				WHEN inbox.redrive_seq = excluded.seq THEN greatest(0, inbox.blocked - (excluded.seq > inbox.parked_seq)::int)
+				ELSE inbox.blocked + (excluded.seq > inbox.blocked_to)::int END
 		WHERE inbox.seq < excluded.seq
 		RETURNING seq = $4`
-	sqlMarkMake   = `INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`
-	sqlMarkLock   = `SELECT seq, parked_seq, held_to, held, redo_seq FROM inbox WHERE tenant_id = $1 AND order_id = $2 AND consumer = $3 FOR UPDATE`
-	sqlMarkPut    = `UPDATE inbox SET seq = $4, parked_seq = $5, held_to = $6, held = $7, redo_seq = $8 WHERE tenant_id = $1 AND order_id = $2 AND consumer = $3`
-	sqlMarkCounts = `SELECT consumer, count(*), sum(held)::bigint FROM inbox WHERE tenant_id = $1 AND parked_seq IS NOT NULL GROUP BY consumer ORDER BY consumer`
+	sqlCheckpointMake   = `INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`
+	sqlCheckpointLock   = `SELECT seq, parked_seq, blocked_to, blocked, redrive_seq FROM inbox WHERE tenant_id = $1 AND order_id = $2 AND consumer = $3 FOR UPDATE`
+	sqlCheckpointPut    = `UPDATE inbox SET seq = $4, parked_seq = $5, blocked_to = $6, blocked = $7, redrive_seq = $8 WHERE tenant_id = $1 AND order_id = $2 AND consumer = $3`
+	sqlCheckpointCounts = `SELECT consumer, count(*), sum(blocked)::bigint FROM inbox WHERE tenant_id = $1 AND parked_seq IS NOT NULL GROUP BY consumer ORDER BY consumer`
 )
 
-// inboxMark is what a first trip learns about a consumer's event: whether its tenant has the order
+// inboxPosition is what a first trip learns about a consumer's event: whether its tenant has the order
 // at all (a forged pair does not), and whether it was applied before or waits behind a parked one. The
 // row it moves is the consumer's lock on the order.
-type inboxMark struct{ known, fresh, moved bool }
+type inboxPosition struct{ known, fresh, moved bool }
 
-func (m *inboxMark) queue(b *pgx.Batch, t tenant.ID, i *app.InboxMark) {
+func (m *inboxPosition) queue(b *pgx.Batch, t tenant.ID, i *app.InboxPosition) {
 	b.Queue(sqlOrderExists, uid(t), uid(i.Order)).QueryRow(func(r pgx.Row) error { return r.Scan(&m.known) })
 	each(b.Queue(sqlInboxMove, uid(t), uid(i.Order), i.Consumer, i.Seq), func(r pgx.Rows) error {
 		m.fresh = true
@@ -46,29 +46,29 @@ func (m *inboxMark) queue(b *pgx.Batch, t tenant.ID, i *app.InboxMark) {
 	})
 }
 
-func (m *inboxMark) verdict() error {
+func (m *inboxPosition) verdict() error {
 	switch {
 	case !m.known:
 		return fault.Absent()
 	case !m.fresh:
 		return app.ErrDuplicate
 	case !m.moved:
-		return app.ErrHeld
+		return app.ErrBlocked
 	}
 	return nil
 }
 
-// LockMark locks a consumer's mark; see app.MarkTx.
-func (x *tx) LockMark(ctx context.Context, consumer string, o order.ID) (app.Mark, error) {
-	m := app.Mark{Consumer: consumer, Order: o}
+// LockCheckpoint locks a consumer's mark; see app.CheckpointTx.
+func (x *tx) LockCheckpoint(ctx context.Context, consumer string, o order.ID) (app.Checkpoint, error) {
+	cp := app.Checkpoint{Consumer: consumer, Order: o}
 	var known bool
 	err := x.read(ctx, func(b *pgx.Batch) {
 		b.Queue(sqlOrderExists, uid(x.tenant), uid(o)).QueryRow(func(r pgx.Row) error { return r.Scan(&known) })
-		b.Queue(sqlMarkMake, uid(x.tenant), uid(o), consumer)
-		each(b.Queue(sqlMarkLock, uid(x.tenant), uid(o), consumer), func(r pgx.Rows) error {
+		b.Queue(sqlCheckpointMake, uid(x.tenant), uid(o), consumer)
+		each(b.Queue(sqlCheckpointLock, uid(x.tenant), uid(o), consumer), func(r pgx.Rows) error {
 			var parked, heldTo, redo pgtype.Int4
-			err := r.Scan(&m.Seq, &parked, &heldTo, &m.Held, &redo)
-			m.Parked, m.HeldTo, m.Redo = int(parked.Int32), int(heldTo.Int32), int(redo.Int32)
+			err := r.Scan(&cp.Seq, &parked, &heldTo, &cp.Blocked, &redo)
+			cp.Parked, cp.BlockedTo, cp.Redrive = int(parked.Int32), int(heldTo.Int32), int(redo.Int32)
 			return err
 		})
 	}, func() error {
@@ -78,14 +78,14 @@ func (x *tx) LockMark(ctx context.Context, consumer string, o order.ID) (app.Mar
 		return nil
 	})
 	if err != nil {
-		return app.Mark{}, faultOr(err, "lock the mark of consumer %s at order %s", consumer, o)
+		return app.Checkpoint{}, faultOr(err, "lock the mark of consumer %s at order %s", consumer, o)
 	}
-	return m, nil
+	return cp, nil
 }
 
-// PutMark queues a mark that was locked.
-func (x *tx) PutMark(m app.Mark) {
-	x.queue(sqlMarkPut, uid(x.tenant), uid(m.Order), m.Consumer, m.Seq, number(m.Parked), number(m.HeldTo), m.Held, number(m.Redo))
+// PutCheckpoint queues a mark that was locked.
+func (x *tx) PutCheckpoint(cp app.Checkpoint) {
+	x.queue(sqlCheckpointPut, uid(x.tenant), uid(cp.Order), cp.Consumer, cp.Seq, number(cp.Parked), number(cp.BlockedTo), cp.Blocked, number(cp.Redrive))
 }
 
 // number is null when zero.
@@ -95,9 +95,9 @@ func number(n int) pgtype.Int4 { return pgtype.Int4{Int32: int32(n), Valid: n !=
 func (db *DB) ParkedCounts(ctx context.Context, t tenant.ID) ([]app.ParkedCount, error) {
 	var list []app.ParkedCount
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
-		each(b.Queue(sqlMarkCounts, uid(t)), func(r pgx.Rows) error {
+		each(b.Queue(sqlCheckpointCounts, uid(t)), func(r pgx.Rows) error {
 			var c app.ParkedCount
-			err := r.Scan(&c.Consumer, &c.Parked, &c.Held)
+			err := r.Scan(&c.Consumer, &c.Parked, &c.Blocked)
 			list = append(list, c)
 			return err
 		})

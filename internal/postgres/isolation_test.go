@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/auditlog"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/notice"
@@ -21,7 +22,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/witness"
 )
 
 // tenantless are the tables that may have no tenant, by name (D24).
@@ -53,32 +53,32 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 	t.Helper()
 	ctx := t.Context()
 	worker := db.Worker(t)
-	d := draft(db, org, 1)
-	insert(t, worker, d)
-	o := d.Order.ID
-	change(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
-		if _, err := d.Order.Fire(order.Submit, ""); err != nil {
+	agg := draft(db, org, 1)
+	insert(t, worker, agg)
+	o := agg.Order.ID
+	change(t, worker, db, org, o, app.Also{}, func(agg *app.Aggregate) {
+		if _, err := agg.Order.Fire(order.Submit, ""); err != nil {
 			t.Fatal(err)
 		}
 	})
 	pay(t, db, worker, org, o, "ref-"+org.Slug)
 	var delivery app.Delivery
-	saved := change(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
-		now, it := db.Clock.Now(), d.Order.Items[0].ID
-		r := d.Order.RequestRefund(newID[order.Refund](db), &d.Order.Items[0], "test")
-		d.Order.MoveRefund(r, order.RefundAccepted, "x", now, "test")
-		d.Order.MoveRefund(r, order.RefundStuck, "", now, "it bounced")
-		u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: o, Item: it, Kind: fulfil.Provision, Queue: "sim", NextAt: now}
-		d.Units = append(d.Units, u)
-		d.Parts = append(d.Parts, fulfil.Part{Unit: u.ID, Part: "server", Generation: 1, Key: "k", Phase: fulfil.Intent, CalledAt: now})
-		d.Added.Log = []app.LogEntry{{Unit: u.ID, At: now, What: app.LogIntent}}
-		d.Added.DeadLetters = []app.DeadLetter{{ID: newID[app.DeadLetter](db), Item: it, Unit: u.ID, Source: "step", FirstFailedAt: now, At: now}}
-		d.Added.Credentials = []app.SealedCredential{{Item: it, Generation: 1, Sealed: []byte("sealed for " + org.Slug)}}
+	saved := change(t, worker, db, org, o, app.Also{}, func(agg *app.Aggregate) {
+		now, it := db.Clock.Now(), agg.Order.Items[0].ID
+		r := agg.Order.RequestRefund(newID[order.Refund](db), &agg.Order.Items[0], "test")
+		agg.Order.MoveRefund(r, order.RefundAccepted, "x", now, "test")
+		agg.Order.MoveRefund(r, order.RefundStuck, "", now, "it bounced")
+		task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: o, Item: it, Kind: fulfil.Provision, Queue: "sim", NextAt: now}
+		agg.Tasks = append(agg.Tasks, task)
+		agg.Resources = append(agg.Resources, fulfil.Resource{Task: task.ID, Step: "server", Generation: 1, Key: "k", Phase: fulfil.Intent, CalledAt: now})
+		agg.Added.Log = []app.LogEntry{{Task: task.ID, At: now, What: app.LogIntent}}
+		agg.Added.DeadLetters = []app.DeadLetter{{ID: newID[app.DeadLetter](db), Item: it, Task: task.ID, Source: "step", FirstFailedAt: now, At: now}}
+		agg.Added.Credentials = []app.SealedCredential{{Item: it, Generation: 1, Sealed: []byte("sealed for " + org.Slug)}}
 		delivery = app.Delivery{ID: newID[app.Delivery](db), Item: it, PassphraseSealed: []byte("passphrase for " + org.Slug), State: app.DeliveryAccepted, At: now}
-		d.Added.Deliveries = []app.Delivery{delivery}
-		d.Added.Receipts = []app.Receipt{{Seq: 1, Event: newID[order.Event](db), Type: order.EvSubmitted, At: now, Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, Cents: 2010}}
-		d.Added.Findings = []app.BillingFinding{{Seq: 1, Event: newID[order.Event](db), Left: 1}}
-		d.Added.Incidents = []app.Incident{{Cause: notice.ItemStuck, Subject: [16]byte(u.ID), At: now}}
+		agg.Added.Deliveries = []app.Delivery{delivery}
+		agg.Added.Receipts = []app.Receipt{{Seq: 1, Event: newID[order.Event](db), Type: order.EvSubmitted, At: now, Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, Cents: 2010}}
+		agg.Added.Findings = []app.BillingFinding{{Seq: 1, Event: newID[order.Event](db), Left: 1}}
+		agg.Added.Incidents = []app.Incident{{Cause: notice.ItemStuck, Subject: [16]byte(task.ID), At: now}}
 	})
 	if _, ok, err := worker.ClaimNotice(ctx, app.NoticeRef{Tenant: org.ID, Cause: notice.ItemStuck}, time.Hour, db.Clock.NewID(), db.Clock.Now().Add(time.Minute)); err != nil || !ok {
 		t.Fatalf("claim a notice: %t, %v", ok, err)
@@ -94,11 +94,11 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 	if err := consume(t, worker, org, o, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := worker.FoldEvents(ctx, allEvents(t, worker, org)); err != nil {
+	if _, err := worker.ProjectEvents(ctx, allEvents(t, worker, org)); err != nil {
 		t.Fatal(err)
 	}
 	// Not the order's first event: the witness finds a gap.
-	if _, err := db.Audit(t).WitnessAll(ctx, []witness.Link{witness.Saw(eventOf(saved.Added.Events[0]), db.Clock.Now())}); err != nil {
+	if _, err := db.Audit(t).AppendAuditLog(ctx, []auditlog.Entry{auditlog.Saw(eventOf(saved.Added.Events[0]), db.Clock.Now())}); err != nil {
 		t.Fatal(err)
 	}
 	fillWebhooks(t, db, org, o)
@@ -112,14 +112,14 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 	return o
 }
 
-func pay(t *testing.T, db *pgtest.DB, s *postgres.DB, org pgtest.Org, o order.ID, reference string) *app.Dossier {
+func pay(t *testing.T, db *pgtest.DB, s *postgres.DB, org pgtest.Org, o order.ID, reference string) *app.Aggregate {
 	t.Helper()
-	return change(t, s, db, org, o, app.Also{}, func(d *app.Dossier) {
-		p, err := d.Order.Pay(order.Payment{ID: newID[order.Payment](db), Provider: "manual", Reference: reference, Method: "bank_transfer", Paid: d.Order.Due, Currency: d.Order.Currency, PaidAt: db.Clock.Now()})
+	return change(t, s, db, org, o, app.Also{}, func(agg *app.Aggregate) {
+		p, err := agg.Order.Pay(order.Payment{ID: newID[order.Payment](db), Provider: "manual", Reference: reference, Method: "bank_transfer", Paid: agg.Order.Due, Currency: agg.Order.Currency, PaidAt: db.Clock.Now()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Order.Confirm(p); err != nil {
+		if err := agg.Order.Confirm(p); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -234,17 +234,17 @@ func TestWritingIntoAnotherTenantIsRefused(t *testing.T) {
 		t.Errorf("update of tenant a's order as b: %d rows, %v; want none", tag.RowsAffected(), err)
 	}
 	// A foreign row in a foreign key: the key leads with the tenant, so it is not there.
-	if _, err := attempt(`INSERT INTO saga_units (tenant_id, id, order_id, kind, provider, state, step, try, undoing, sent, epoch, waited_ms, progress, detail)
+	if _, err := attempt(`INSERT INTO saga_tasks (tenant_id, id, order_id, kind, provider, state, step, try, compensating, sent, epoch, waited_ms, progress, detail)
 		VALUES ($1, gen_random_uuid(), $2, 1, 'x', 0, 0, 0, false, false, 0, 0, 0, '')`, b.ID.String(), o.String()); sqlState(err) != "23503" {
-		t.Errorf("unit of b on the order of a: %v, want 23503", err)
+		t.Errorf("task of b on the order of a: %v, want 23503", err)
 	}
 	api := db.API(t)
-	d := draft(db, a, 1)
-	err := api.InTenant(t.Context(), b.ID, app.With{}, func(tx app.Tx) error { tx.Insert(d); return nil })
+	agg := draft(db, a, 1)
+	err := api.InTenant(t.Context(), b.ID, app.With{}, func(tx app.Tx) error { tx.Insert(agg); return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := api.Order(t.Context(), b.ID, d.Order.ID); err != nil || got.Order.Tenant != b.ID {
+	if got, err := api.Order(t.Context(), b.ID, agg.Order.ID); err != nil || got.Order.Tenant != b.ID {
 		t.Errorf("an order lands in the transaction's tenant, whatever it says: %v, %v", got, err)
 	}
 }
@@ -255,19 +255,19 @@ func TestListOfTenantsSeesExactlyThose(t *testing.T) {
 	a, b := db.Two(t)
 	c := db.Seed(t, db.API(t), "gamma")
 	worker := db.Worker(t)
-	units := map[tenant.ID]app.UnitRef{}
+	tasks := map[tenant.ID]app.TaskRef{}
 	for _, org := range []pgtest.Org{a, b, c} {
-		d := draft(db, org, 1)
-		u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: d.Order.ID, Item: d.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
-		d.Units = []fulfil.Unit{u}
-		insert(t, worker, d)
-		units[org.ID] = app.UnitRef{Tenant: org.ID, Unit: u.ID}
+		agg := draft(db, org, 1)
+		task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
+		agg.Tasks = []fulfil.Task{task}
+		insert(t, worker, agg)
+		tasks[org.ID] = app.TaskRef{Tenant: org.ID, Task: task.ID}
 	}
-	foreign := app.UnitRef{Tenant: b.ID, Unit: units[c.ID].Unit} // c's unit under b's name
-	if err := worker.MarkOpen(t.Context(), []app.UnitRef{units[a.ID], units[b.ID], foreign}); err != nil {
+	foreign := app.TaskRef{Tenant: b.ID, Task: tasks[c.ID].Task} // c's task under b's name
+	if err := worker.MarkOpen(t.Context(), []app.TaskRef{tasks[a.ID], tasks[b.ID], foreign}); err != nil {
 		t.Fatal(err)
 	}
-	open, err := worker.DueUnits(t.Context(), "sim", fulfil.Open, db.Clock.Now(), 10)
+	open, err := worker.DueTasks(t.Context(), "sim", fulfil.Open, db.Clock.Now(), 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestListOfTenantsSeesExactlyThose(t *testing.T) {
 		got[u.Tenant] = true
 	}
 	if diff := cmp.Diff(map[tenant.ID]bool{a.ID: true, b.ID: true}, got); diff != "" {
-		t.Errorf("open units (-want +got):\n%s", diff)
+		t.Errorf("open tasks (-want +got):\n%s", diff)
 	}
 }
 
@@ -344,7 +344,7 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 		t.Errorf("tables without a tenant (-allowed +found):\n%s", diff)
 	}
 	sanctioned := strings1(t, c, `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND p.prosecdef`)
-	if diff := cmp.Diff([]string{"due_units", "expired_orders", "find_actor", "purge_expired", "purge_webhooks"}, sanctioned); diff != "" {
+	if diff := cmp.Diff([]string{"due_tasks", "expired_orders", "find_actor", "purge_expired", "purge_webhooks"}, sanctioned); diff != "" {
 		t.Errorf("functions with their owner's rights, at most 5 (-want +got):\n%s", diff)
 	}
 	if got := strings1(t, c, `SELECT cache_size::text FROM pg_sequences WHERE schemaname = 'platforma' AND sequencename LIKE 'outbox%'`); !slices.Equal(got, []string{"1"}) {
@@ -519,7 +519,7 @@ func TestSettingThatOutlivesItsTransactionEndsTheConnection(t *testing.T) {
 		CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()`); err != nil {
 		t.Fatal(err)
 	}
-	change(t, api, db, a, o, app.Also{}, func(d *app.Dossier) { d.Order.Method = "x" })
+	change(t, api, db, a, o, app.Also{}, func(agg *app.Aggregate) { agg.Order.Method = "x" })
 	p, err := api.Orders(t.Context(), b.ID, app.OrderFilter{Limit: 10})
 	if err != nil || len(p.Data) != 0 {
 		t.Errorf("tenant b lists %d orders, %v", len(p.Data), err)

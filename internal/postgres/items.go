@@ -65,31 +65,31 @@ func (l *loader) scanItem(r pgx.Rows) error {
 	if err := r.Scan(intoID(&o), intoID(&it.ID), &it.Line, &it.State, &it.Label, &it.Generation, &snapshot, &it.Price, &it.Progress, &it.Detail, &removed); err != nil {
 		return fmt.Errorf("read item: %w", err)
 	}
-	d := l.byOrder[o]
-	if d == nil {
+	agg := l.byOrder[o]
+	if agg == nil {
 		return nil
 	}
-	if d.LastLine = max(d.LastLine, it.Line); removed {
+	if agg.LastLine = max(agg.LastLine, it.Line); removed {
 		return nil
 	}
 	if err := json.Unmarshal([]byte(snapshot), &it.Snapshot); err != nil {
 		return fmt.Errorf("read the snapshot of item %s: %w", it.ID, err)
 	}
-	d.Order.Items = append(d.Order.Items, it)
-	l.loaded[d].items[it.ID] = itemRow{
+	agg.Order.Items = append(agg.Order.Items, it)
+	l.loaded[agg].items[it.ID] = itemRow{
 		id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label,
 		generation: int32(it.Generation), snapshot: snapshot, price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail,
 	}
 	return nil
 }
 
-func (x *tx) saveItems(d *app.Dossier) {
-	was := x.loaded[d]
+func (x *tx) saveItems(agg *app.Aggregate) {
+	was := x.loaded[agg]
 	var added, changed []itemRow
 	var removed []order.ItemID
 	present := map[order.ItemID]bool{}
-	for i := range d.Order.Items {
-		it := &d.Order.Items[i]
+	for i := range agg.Order.Items {
+		it := &agg.Order.Items[i]
 		row, err := itemRowOf(it)
 		if err != nil {
 			x.fail(err)
@@ -109,11 +109,11 @@ func (x *tx) saveItems(d *app.Dossier) {
 			removed = append(removed, id)
 		}
 	}
-	if len(removed) > 0 && d.Order.State != order.Draft {
-		x.fail(fmt.Errorf("save order %s: %d items are gone from an order that is %s", d.Order.ID, len(removed), d.Order.State))
+	if len(removed) > 0 && agg.Order.State != order.Draft {
+		x.fail(fmt.Errorf("save order %s: %d items are gone from an order that is %s", agg.Order.ID, len(removed), agg.Order.State))
 		return
 	}
-	t, o := uid(x.tenant), uid(d.Order.ID)
+	t, o := uid(x.tenant), uid(agg.Order.ID)
 	if len(removed) > 0 {
 		slices.SortFunc(removed, func(a, b order.ItemID) int { return slices.Compare(a[:], b[:]) })
 		x.queue(sqlItemsRemove, t, o, uids(removed), stamp(x.now))

@@ -23,9 +23,9 @@ import (
 // Cursors name the last row of a page and which list it was of. They carry nothing secret and give no
 // right: row-level security stands behind them, so a forged one only moves within one's own rows.
 const (
-	cursorOrders  = 'o'
-	cursorLetters = 'd'
-	cursorWork    = 'w'
+	cursorOrders      = 'o'
+	cursorDeadLetters = 'd'
+	cursorWork        = 'w'
 )
 
 func cursorOf[T any](list byte, last id.Of[T]) string {
@@ -70,7 +70,7 @@ func (c *conditions) add(sql string, values ...any) {
 func (c *conditions) where() string { return " WHERE " + strings.Join(c.parts, " AND ") }
 
 // The page's ids stay on the server, in a setting of the transaction, so that the page and its rows
-// are one round trip. n more than the page tells whether there is another.
+// are one round trip. n more than the page reports whether there is another.
 const (
 	pageIDs     = `current_setting('app.page')::uuid[]`
 	sqlPageHead = `SELECT set_config('app.page', coalesce((array_agg(p.id ORDER BY p.id DESC))[1:%[1]d]::text, '{}'), true), count(*) FROM (SELECT id FROM orders`
@@ -78,10 +78,10 @@ const (
 )
 
 // Orders reads a page of orders, newest first, by the key alone: any page costs what the first does.
-func (db *DB) Orders(ctx context.Context, t tenant.ID, f app.OrderFilter) (app.Page[*app.Dossier], error) {
+func (db *DB) Orders(ctx context.Context, t tenant.ID, f app.OrderFilter) (app.Page[*app.Aggregate], error) {
 	after, err := parseCursor[order.Order](cursorOrders, f.Cursor)
 	if err != nil {
-		return app.Page[*app.Dossier]{}, err
+		return app.Page[*app.Aggregate]{}, err
 	}
 	n := pageSize(f.Limit)
 	page, args := ordersPage(t, f, after)
@@ -95,10 +95,10 @@ func (db *DB) Orders(ctx context.Context, t tenant.ID, f app.OrderFilter) (app.P
 		l.queuePage(b)
 	})
 	if err != nil {
-		return app.Page[*app.Dossier]{}, faultOr(err, "list orders")
+		return app.Page[*app.Aggregate]{}, faultOr(err, "list orders")
 	}
 	slices.Reverse(l.dossiers) // read in the key's order
-	p := app.Page[*app.Dossier]{Data: l.dossiers}
+	p := app.Page[*app.Aggregate]{Data: l.dossiers}
 	if found > n {
 		p.Next = cursorOf(cursorOrders, l.dossiers[n-1].Order.ID)
 	}
@@ -172,19 +172,19 @@ func storable(s string) string {
 
 // DeadLetters reads a page of the fallout desk, newest first.
 func (db *DB) DeadLetters(ctx context.Context, t tenant.ID, f app.DeadLetterFilter) (app.Page[app.DeadLetter], error) {
-	after, err := parseCursor[app.DeadLetter](cursorLetters, f.Cursor)
+	after, err := parseCursor[app.DeadLetter](cursorDeadLetters, f.Cursor)
 	if err != nil {
 		return app.Page[app.DeadLetter]{}, err
 	}
-	c := letterConditions(t, f)
+	c := deadLetterConditions(t, f)
 	if !after.IsZero() {
 		c.add(`id < ?`, uid(after))
 	}
 	n := pageSize(f.Limit)
 	var p app.Page[app.DeadLetter]
 	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
-		each(b.Queue(`SELECT `+letterRead+` FROM dead_letters`+c.where()+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1), c.args...), func(r pgx.Rows) error {
-			d, err := scanLetter(r)
+		each(b.Queue(`SELECT `+deadLetterRead+` FROM dead_letters`+c.where()+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1), c.args...), func(r pgx.Rows) error {
+			d, err := scanDeadLetter(r)
 			p.Data = append(p.Data, d)
 			return err
 		})
@@ -194,18 +194,18 @@ func (db *DB) DeadLetters(ctx context.Context, t tenant.ID, f app.DeadLetterFilt
 	}
 	if len(p.Data) > n {
 		p.Data = p.Data[:n]
-		p.Next = cursorOf(cursorLetters, p.Data[n-1].ID)
+		p.Next = cursorOf(cursorDeadLetters, p.Data[n-1].ID)
 	}
 	return p, nil
 }
 
-func letterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
+func deadLetterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
 	c := &conditions{}
 	c.add(`tenant_id = ?`, uid(t))
 	switch {
 	case f.State == nil:
-	case *f.State == app.LetterOpen: // all that need a person, with the condition of the partial indexes, which a parameter would never meet
-		c.parts = append(c.parts, fmt.Sprintf(`state IN (%d, %d)`, app.LetterOpen, app.LetterParked))
+	case *f.State == app.DeadLetterOpen: // all that need a person, with the condition of the partial indexes, which a parameter would never meet
+		c.parts = append(c.parts, fmt.Sprintf(`state IN (%d, %d)`, app.DeadLetterOpen, app.DeadLetterParked))
 	default:
 		c.add(`state = ?::smallint`, int16(*f.State))
 	}
@@ -221,14 +221,14 @@ func letterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
 	return c
 }
 
-// LetterGroups counts the letters of a filter by cause and class, the most first.
-func (db *DB) LetterGroups(ctx context.Context, t tenant.ID, f app.DeadLetterFilter) ([]app.LetterGroup, error) {
-	c := letterConditions(t, f)
-	var groups []app.LetterGroup
+// DeadLetterGroups counts the letters of a filter by cause and class, the most first.
+func (db *DB) DeadLetterGroups(ctx context.Context, t tenant.ID, f app.DeadLetterFilter) ([]app.DeadLetterGroup, error) {
+	c := deadLetterConditions(t, f)
+	var groups []app.DeadLetterGroup
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
 		sql := `SELECT error_code, class, count(*), min(first_failed_at), max(at) FROM dead_letters` + c.where() + fmt.Sprintf(` GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %d`, maxPage)
 		each(b.Queue(sql, c.args...), func(r pgx.Rows) error {
-			var g app.LetterGroup
+			var g app.DeadLetterGroup
 			var class string
 			err := r.Scan(&g.Cause, &class, &g.Count, intoTime(&g.Oldest), intoTime(&g.Newest))
 			g.Class = classOf(class)
@@ -246,8 +246,8 @@ func (db *DB) LetterGroups(ctx context.Context, t tenant.ID, f app.DeadLetterFil
 func (db *DB) DeadLetter(ctx context.Context, t tenant.ID, d id.Of[app.DeadLetter]) (app.DeadLetter, error) {
 	var got *app.DeadLetter
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
-		each(b.Queue(sqlLetter, uid(t), uid(d)), func(r pgx.Rows) error {
-			found, err := scanLetter(r)
+		each(b.Queue(sqlDeadLetter, uid(t), uid(d)), func(r pgx.Rows) error {
+			found, err := scanDeadLetter(r)
 			got = &found
 			return err
 		})

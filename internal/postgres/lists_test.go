@@ -19,10 +19,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func numbers(p app.Page[*app.Dossier]) []string {
+func numbers(p app.Page[*app.Aggregate]) []string {
 	list := []string{}
-	for _, d := range p.Data {
-		list = append(list, d.Order.Number)
+	for _, agg := range p.Data {
+		list = append(list, agg.Order.Number)
 	}
 	return list
 }
@@ -32,29 +32,29 @@ func TestOrdersAreFoundByEachFilter(t *testing.T) {
 	db := pgtest.New(t)
 	org, other := db.Two(t)
 	api := db.API(t)
-	add := func(number string, with func(d *app.Dossier)) *app.Dossier {
+	add := func(number string, with func(agg *app.Aggregate)) *app.Aggregate {
 		t.Helper()
 		db.Clock.Advance(time.Hour)
-		d := draft(db, org, 1)
-		d.Order.Number = number
-		with(d)
-		insert(t, api, d)
-		return d
+		agg := draft(db, org, 1)
+		agg.Order.Number = number
+		with(agg)
+		insert(t, api, agg)
+		return agg
 	}
-	plain := func(*app.Dossier) {}
+	plain := func(*app.Aggregate) {}
 	add("ORD-AAAA0001", plain)
-	second := add("ORD-AAAA0002", func(d *app.Dossier) { d.Order.ExternalID, d.Order.Items[0].Label = "po-17", "Web_Front" })
-	third := add("ORD-BBBB0003", func(d *app.Dossier) {
-		d.Order.Customer = org.Members[tenant.Operator].ID
-		d.Order.Items[0].Snapshot.Product = "database"
+	second := add("ORD-AAAA0002", func(agg *app.Aggregate) { agg.Order.ExternalID, agg.Order.Items[0].Label = "po-17", "Web_Front" })
+	third := add("ORD-BBBB0003", func(agg *app.Aggregate) {
+		agg.Order.Customer = org.Members[tenant.Operator].ID
+		agg.Order.Items[0].Snapshot.Product = "database"
 	})
 	fourth := add("ORD-BBBB0004", plain)
-	change(t, api, db, org, third.Order.ID, app.Also{}, func(d *app.Dossier) { _, _ = d.Order.Fire(order.Submit, "") })
+	change(t, api, db, org, third.Order.ID, app.Also{}, func(agg *app.Aggregate) { _, _ = agg.Order.Fire(order.Submit, "") })
 	pay(t, db, api, org, third.Order.ID, "ref-3")
-	change(t, api, db, org, fourth.Order.ID, app.Also{}, func(d *app.Dossier) {
+	change(t, api, db, org, fourth.Order.ID, app.Also{}, func(agg *app.Aggregate) {
 		now := db.Clock.Now()
-		_, _ = d.Order.Fire(order.Cancel, "")
-		d.Order.DeletedAt = &now
+		_, _ = agg.Order.Fire(order.Cancel, "")
+		agg.Order.DeletedAt = &now
 	})
 	foreign := draft(db, other, 1)
 	foreign.Order.Number = "ORD-AAAA0001"
@@ -98,9 +98,9 @@ func TestPagesMeetWithoutGapOrRepetition(t *testing.T) {
 	api := db.API(t)
 	var want []string
 	for range 7 {
-		d := draft(db, org, 2)
-		insert(t, api, d)
-		want = append(want, d.Order.Number)
+		agg := draft(db, org, 2)
+		insert(t, api, agg)
+		want = append(want, agg.Order.Number)
 	}
 	slices.Reverse(want)
 	var got []string
@@ -108,9 +108,9 @@ func TestPagesMeetWithoutGapOrRepetition(t *testing.T) {
 	for pages := 1; ; pages++ {
 		p := must(api.Orders(t.Context(), org.ID, app.OrderFilter{Limit: 3, Cursor: cursor}))
 		got = append(got, numbers(p)...)
-		for _, d := range p.Data {
-			if len(d.Order.Items) != 2 || d.Customer.ID != member(org) || d.Settings.Slug != "alpha" {
-				t.Errorf("order %s is not whole on a page", d.Order.Number)
+		for _, agg := range p.Data {
+			if len(agg.Order.Items) != 2 || agg.Customer.ID != member(org) || agg.Settings.Slug != "alpha" {
+				t.Errorf("order %s is not whole on a page", agg.Order.Number)
 			}
 		}
 		if cursor = p.Next; cursor == "" {
@@ -150,14 +150,14 @@ func TestForgedCursorIsMalformed(t *testing.T) {
 	}
 }
 
-func TestDeskListsLettersAndWork(t *testing.T) {
+func TestDeskListsDeadLettersAndWork(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, other := db.Two(t)
 	api := db.API(t)
 	fill(t, db, org)
 	fill(t, db, other)
-	open, closed := app.LetterOpen, app.LetterClosed
+	open, closed := app.DeadLetterOpen, app.DeadLetterClosed
 	page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{State: &open, Limit: 10}))
 	if len(page.Data) != 1 || page.Next != "" {
 		t.Fatalf("%d open letters, next %q; want 1", len(page.Data), page.Next)
@@ -170,9 +170,9 @@ func TestDeskListsLettersAndWork(t *testing.T) {
 		t.Errorf("another tenant's letter: %v", err)
 	}
 	at := db.Clock.Now()
-	change(t, api, db, org, letter.Order, app.Also{}, func(d *app.Dossier) {
-		d.Letters[0].State, d.Letters[0].ClosedAt, d.Letters[0].Reason = app.LetterClosed, &at, "gone"
-		d.Order.MoveRefund(&d.Order.Refunds[0], order.RefundAccepted, "bank-1", at, "")
+	change(t, api, db, org, letter.Order, app.Also{}, func(agg *app.Aggregate) {
+		agg.DeadLetters[0].State, agg.DeadLetters[0].ClosedAt, agg.DeadLetters[0].Reason = app.DeadLetterClosed, &at, "gone"
+		agg.Order.MoveRefund(&agg.Order.Refunds[0], order.RefundAccepted, "bank-1", at, "")
 	})
 	if page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{State: &closed, Order: letter.Order, Limit: 10})); len(page.Data) != 1 || page.Data[0].Reason != "gone" {
 		t.Errorf("closed letters of the order: %+v", page.Data)
@@ -205,20 +205,20 @@ func TestFiguresEqualACountByHand(t *testing.T) {
 			t.Fatal(err)
 		}
 		db.Clock.Set(moment)
-		d := draft(db, org, items)
-		insert(t, api, d)
+		agg := draft(db, org, items)
+		insert(t, api, agg)
 		if !paid {
 			return
 		}
-		change(t, api, db, org, d.Order.ID, app.Also{}, func(d *app.Dossier) { _, _ = d.Order.Fire(order.Submit, "") })
-		pay(t, db, api, org, d.Order.ID, "ref-"+at)
-		change(t, api, db, org, d.Order.ID, app.Also{}, func(d *app.Dossier) {
+		change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { _, _ = agg.Order.Fire(order.Submit, "") })
+		pay(t, db, api, org, agg.Order.ID, "ref-"+at)
+		change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
 			if refunded {
-				r := d.Order.RequestRefund(newID[order.Refund](db), &d.Order.Items[0], "")
-				d.Order.MoveRefund(r, order.RefundAccepted, "x", db.Clock.Now(), "")
+				r := agg.Order.RequestRefund(newID[order.Refund](db), &agg.Order.Items[0], "")
+				agg.Order.MoveRefund(r, order.RefundAccepted, "x", db.Clock.Now(), "")
 			}
 			if reverted {
-				if err := d.Order.Revert("wrong"); err != nil {
+				if err := agg.Order.Revert("wrong"); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -254,7 +254,7 @@ func TestFiguresEqualACountByHand(t *testing.T) {
 		t.Errorf("from the tables, before there is a roll-up (-by hand +got):\n%s", diff)
 	}
 	worker := db.Worker(t)
-	if got := must(worker.FoldEvents(t.Context(), allEvents(t, worker, org))); got.Duplicates == 0 {
+	if got := must(worker.ProjectEvents(t.Context(), allEvents(t, worker, org))); got.Duplicates == 0 {
 		t.Errorf("%+v: the first event of a tenant has it counted from the tables", got)
 	}
 	if diff := cmp.Diff(want, must(api.OrderStats(t.Context(), org.ID, now))); diff != "" {
@@ -305,9 +305,9 @@ func TestPrepareTellsWhatCreatingNeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d := draft(db, org, 1)
-	d.Order.ExternalID = "po-1"
-	insert(t, api, d)
+	agg := draft(db, org, 1)
+	agg.Order.ExternalID = "po-1"
+	insert(t, api, agg)
 	prepare := func(as pgtest.Org, n app.NewOrder) (p app.Prepared) {
 		t.Helper()
 		err := api.InTenant(t.Context(), as.ID, app.With{}, func(tx app.Tx) (err error) { p, err = tx.Prepare(t.Context(), n); return err })
@@ -317,7 +317,7 @@ func TestPrepareTellsWhatCreatingNeeds(t *testing.T) {
 		return p
 	}
 	got := prepare(org, app.NewOrder{Customer: member(org), ExternalID: "po-1"})
-	if got.Customer.Email != "customer@alpha.example" || got.ExternalIDTaken != d.Order.ID || got.Settings.Currency != "CHF" || got.Rate == nil || got.Rate.Rate.String() != "0.9321" || got.Rate.Source != "source 1" {
+	if got.Customer.Email != "customer@alpha.example" || got.ExternalIDTaken != agg.Order.ID || got.Settings.Currency != "CHF" || got.Rate == nil || got.Rate.Rate.String() != "0.9321" || got.Rate.Source != "source 1" {
 		t.Errorf("prepared %+v, rate %+v", got, got.Rate)
 	}
 	got = prepare(other, app.NewOrder{Customer: member(org), ExternalID: "po-1"})

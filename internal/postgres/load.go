@@ -10,35 +10,35 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// loader reads dossiers, one or a hundred, in one round trip: the orders first (locked or not), then
+// loader reads aggregates, one or a hundred, in one round trip: the orders first (locked or not), then
 // one statement for each kind of row that hangs on them. Under a lock these must be statements of
 // their own: joined to the locking one they would show rows from before the wait.
 type loader struct {
 	tenant   tenant.ID
 	lock     bool
 	also     app.Also
-	dossiers []*app.Dossier
-	byOrder  map[order.ID]*app.Dossier
-	loaded   map[*app.Dossier]*loaded
+	dossiers []*app.Aggregate
+	byOrder  map[order.ID]*app.Aggregate
+	loaded   map[*app.Aggregate]*loaded
 	payments map[order.PaymentID]*order.Payment
 }
 
-// loaded is a dossier's rows as they were read: Save writes what differs.
+// loaded is a aggregate's rows as they were read: Save writes what differs.
 type loaded struct {
-	version  int
-	order    []any
-	items    map[order.ItemID]itemRow
-	payments map[order.PaymentID]order.PaymentState
-	refunds  map[order.RefundID]refundRow
-	units    map[fulfilUnitID]unitRow
-	parts    map[partKey]partRow
-	letters  map[letterID]letterRow
+	version     int
+	order       []any
+	items       map[order.ItemID]itemRow
+	payments    map[order.PaymentID]order.PaymentState
+	refunds     map[order.RefundID]refundRow
+	tasks       map[fulfilTaskID]taskRow
+	parts       map[resourceKey]resourceRow
+	deadLetters map[deadLetterID]deadLetterRow
 }
 
 func newLoader(t tenant.ID, lock bool, also app.Also) *loader {
 	return &loader{
-		tenant: t, lock: lock, also: also, byOrder: map[order.ID]*app.Dossier{},
-		loaded: map[*app.Dossier]*loaded{}, payments: map[order.PaymentID]*order.Payment{},
+		tenant: t, lock: lock, also: also, byOrder: map[order.ID]*app.Aggregate{},
+		loaded: map[*app.Aggregate]*loaded{}, payments: map[order.PaymentID]*order.Payment{},
 	}
 }
 
@@ -48,23 +48,23 @@ func (l *loader) add(o *order.Order) error {
 	if err != nil {
 		return err
 	}
-	d := &app.Dossier{Order: o}
-	l.dossiers = append(l.dossiers, d)
-	l.byOrder[o.ID] = d
-	l.loaded[d] = &loaded{
-		version:  o.Version,
-		order:    columns,
-		items:    map[order.ItemID]itemRow{},
-		payments: map[order.PaymentID]order.PaymentState{},
-		refunds:  map[order.RefundID]refundRow{},
-		units:    map[fulfilUnitID]unitRow{},
-		parts:    map[partKey]partRow{},
-		letters:  map[letterID]letterRow{},
+	agg := &app.Aggregate{Order: o}
+	l.dossiers = append(l.dossiers, agg)
+	l.byOrder[o.ID] = agg
+	l.loaded[agg] = &loaded{
+		version:     o.Version,
+		order:       columns,
+		items:       map[order.ItemID]itemRow{},
+		payments:    map[order.PaymentID]order.PaymentState{},
+		refunds:     map[order.RefundID]refundRow{},
+		tasks:       map[fulfilTaskID]taskRow{},
+		parts:       map[resourceKey]resourceRow{},
+		deadLetters: map[deadLetterID]deadLetterRow{},
 	}
 	return nil
 }
 
-// queue puts the statements for these orders into a batch; the dossiers are whole once it is closed.
+// queue puts the statements for these orders into a batch; the aggregates are whole once it is closed.
 func (l *loader) queue(b *pgx.Batch, ids []order.ID) {
 	t, these := uid(l.tenant), uids(ids)
 	l.queueBy(b, func(sql string) *pgx.QueuedQuery { return b.Queue(sql, t, these) })
@@ -89,11 +89,11 @@ func (l *loader) queueBy(b *pgx.Batch, queue func(sql string) *pgx.QueuedQuery) 
 		return eachOf(rows, l.scanAllocation)
 	})
 	each(queue(sqlRefunds), l.scanRefund)
-	each(queue(sqlUnits), l.scanUnit)
-	each(queue(sqlOpenLetters), l.scanLetter)
+	each(queue(sqlTasks), l.scanTask)
+	each(queue(sqlOpenDeadLetters), l.scanDeadLetter)
 	each(queue(sqlCustomers), l.scanCustomer)
-	if l.also.Parts {
-		each(queue(sqlParts), l.scanPart)
+	if l.also.Resources {
+		each(queue(sqlResources), l.scanResource)
 	}
 	if l.also.Deliveries {
 		each(queue(sqlDeliveries), l.scanDelivery)
@@ -102,8 +102,8 @@ func (l *loader) queueBy(b *pgx.Batch, queue func(sql string) *pgx.QueuedQuery) 
 		each(b.Queue(sqlKnownPayment, uid(l.tenant), l.also.PaymentProvider, l.also.PaymentReference), l.scanKnownPayment)
 	}
 	queueSettings(b, l.tenant, func(s app.Settings) {
-		for _, d := range l.dossiers {
-			d.Settings = s
+		for _, agg := range l.dossiers {
+			agg.Settings = s
 		}
 	})
 }

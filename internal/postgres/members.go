@@ -109,9 +109,9 @@ func (l *loader) scanCustomer(r pgx.Rows) error {
 	if err != nil {
 		return err
 	}
-	for _, d := range l.dossiers {
-		if d.Order.Customer == m.ID {
-			d.Customer = m
+	for _, agg := range l.dossiers {
+		if agg.Order.Customer == m.ID {
+			agg.Customer = m
 		}
 	}
 	return nil

@@ -134,13 +134,13 @@ func TestIllegalMoveEndsTheWholeTransaction(t *testing.T) {
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	api := db.API(t)
-	d := draft(db, org, 1)
-	insert(t, api, d)
-	_, err := tryChange(t, api, db, org, d.Order.ID, app.Also{}, func(d *app.Dossier) { d.Order.State = order.Fulfilled })
+	agg := draft(db, org, 1)
+	insert(t, api, agg)
+	_, err := tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { agg.Order.State = order.Fulfilled })
 	if sqlState(err) != "23514" {
 		t.Errorf("draft to fulfilled: %v", err)
 	}
-	if got := must(api.Order(t.Context(), org.ID, d.Order.ID)); got.Order.State != order.Draft || got.Order.Version != 1 {
+	if got := must(api.Order(t.Context(), org.ID, agg.Order.ID)); got.Order.State != order.Draft || got.Order.Version != 1 {
 		t.Errorf("state %s, version %d after a refused move", got.Order.State, got.Order.Version)
 	}
 }

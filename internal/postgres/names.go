@@ -29,11 +29,11 @@ const (
 	taskProvision = string('0' + rune(fulfil.Provision)) // a kind
 	taskWebhook   = string('0' + rune(fulfil.Webhook))   // a kind
 
-	deadLetterOpen   = string('0' + rune(app.LetterOpen))
-	deadLetterParked = string('0' + rune(app.LetterParked))
+	deadLetterOpen   = string('0' + rune(app.DeadLetterOpen))
+	deadLetterParked = string('0' + rune(app.DeadLetterParked))
 
-	endpointDisabled = string('0' + rune(app.EndpointDisabled))
+	webhookEndpointDisabled = string('0' + rune(app.WebhookEndpointDisabled))
 
-	webhookDeliveryPending = string('0' + rune(app.PostingPending))
-	webhookDeliveryDropped = string('0' + rune(app.PostingDropped))
+	webhookDeliveryPending = string('0' + rune(app.WebhookDeliveryPending))
+	webhookDeliveryDropped = string('0' + rune(app.WebhookDeliveryDropped))
 )

@@ -50,7 +50,7 @@ const (
 		JOIN orders o ON o.tenant_id = i.tenant_id AND o.id = i.order_id
 		WHERE i.tenant_id = $1 AND i.cause = $2 AND NOT i.told AND n.holder = $3
 		GROUP BY o.id, o.number ORDER BY max(i.at) DESC, o.id LIMIT 10`
-	sqlIncidentEndpoints = `
+	sqlIncidentWebhookEndpoints = `
 		SELECT e.id, e.url, f.at, f.last_status, f.last_result FROM (
 			SELECT DISTINCT ON (i.endpoint_id) i.endpoint_id, i.at, i.last_status, i.last_result FROM operator_incident i
 			JOIN operator_notice n ON n.tenant_id = i.tenant_id AND n.cause = i.cause
@@ -65,14 +65,14 @@ const (
 )
 
 // saveIncidents notes what operators are to be told.
-func (x *tx) saveIncidents(d *app.Dossier) {
-	for _, i := range d.Added.Incidents {
-		x.queue(sqlIncidentAdd, uid(x.tenant), string(i.Cause), pgtype.UUID{Bytes: i.Subject, Valid: true}, uid(d.Order.ID), stamp(i.At))
+func (x *tx) saveIncidents(agg *app.Aggregate) {
+	for _, i := range agg.Added.Incidents {
+		x.queue(sqlIncidentAdd, uid(x.tenant), string(i.Cause), pgtype.UUID{Bytes: i.Subject, Valid: true}, uid(agg.Order.ID), stamp(i.At))
 	}
 }
 
-// NoteFailing queues that a webhook is failing; see app.EndpointTx.
-func (x *tx) NoteFailing(e app.Endpoint, last app.PostingCall) {
+// NoteFailing queues that a webhook is failing; see app.WebhookEndpointTx.
+func (x *tx) NoteFailing(e app.WebhookEndpoint, last app.WebhookDeliveryCall) {
 	x.queue(sqlFailingNote, uid(x.tenant), uid(e.ID), e.Version, stamp(e.Since), smallOr(last.Status), string(last.Result))
 }
 
@@ -142,12 +142,12 @@ func (db *DB) ClaimNotice(ctx context.Context, r app.NoticeRef, quiet time.Durat
 			n.Orders = append(n.Orders, number)
 			return err
 		})
-		each(b.Queue(sqlIncidentEndpoints, t, cause, mine), func(rows pgx.Rows) error {
+		each(b.Queue(sqlIncidentWebhookEndpoints, t, cause, mine), func(rows pgx.Rows) error {
 			e, err := scanFailing(rows)
 			n.Failing = append(n.Failing, e)
 			return err
 		})
-		each(b.Queue(sqlOperators, t, column(r.Told(), func(o *tenant.Role) int16 { return int16(*o) })), func(rows pgx.Rows) error {
+		each(b.Queue(sqlOperators, t, column(r.SourceEvents(), func(o *tenant.Role) int16 { return int16(*o) })), func(rows pgx.Rows) error {
 			m, err := scanMember(rows)
 			n.Operators = append(n.Operators, m)
 			return err
@@ -160,8 +160,8 @@ func (db *DB) ClaimNotice(ctx context.Context, r app.NoticeRef, quiet time.Durat
 	return n, won && n.Count > 0, nil
 }
 
-func scanFailing(r pgx.Rows) (app.FailingEndpoint, error) {
-	var e app.FailingEndpoint
+func scanFailing(r pgx.Rows) (app.FailingWebhookEndpoint, error) {
+	var e app.FailingWebhookEndpoint
 	var status pgtype.Int2
 	if err := r.Scan(intoID(&e.ID), &e.URL, intoTime(&e.Since), &status, &e.LastResult); err != nil {
 		return e, fmt.Errorf("read a failing webhook: %w", err)

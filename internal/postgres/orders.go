@@ -55,52 +55,52 @@ func orderColumns(o *order.Order) ([]any, error) {
 	}, nil
 }
 
-// Insert queues a new order with its items, units and events.
-func (x *tx) Insert(d *app.Dossier) {
-	o := d.Order
+// Insert queues a new order with its items, tasks and events.
+func (x *tx) Insert(agg *app.Aggregate) {
+	o := agg.Order
 	columns, err := orderColumns(o)
 	if err != nil {
 		x.fail(err)
 		return
 	}
 	x.queue(sqlOrderInsert, append([]any{uid(x.tenant), uid(o.ID), o.Number, uid(o.Customer), stamp(o.CreatedAt)}, columns...)...)
-	x.loaded[d] = &loaded{}
-	x.saveRows(d)
+	x.loaded[agg] = &loaded{}
+	x.saveRows(agg)
 }
 
-// Save queues what changed in the dossier since it was locked. An order of which only items or units
+// Save queues what changed in the aggregate since it was locked. An order of which only items or tasks
 // moved on is left alone: its row keeps its version.
-func (x *tx) Save(d *app.Dossier) {
-	was := x.loaded[d]
+func (x *tx) Save(agg *app.Aggregate) {
+	was := x.loaded[agg]
 	if was == nil {
-		x.fail(fmt.Errorf("save order %s: it was not locked in this transaction", d.Order.ID))
+		x.fail(fmt.Errorf("save order %s: it was not locked in this transaction", agg.Order.ID))
 		return
 	}
-	columns, err := orderColumns(d.Order)
+	columns, err := orderColumns(agg.Order)
 	if err != nil {
 		x.fail(err)
 		return
 	}
 	if !slices.Equal(columns, was.order) {
-		x.queue(sqlOrderUpdate, append([]any{uid(x.tenant), uid(d.Order.ID), was.version}, columns...)...)
+		x.queue(sqlOrderUpdate, append([]any{uid(x.tenant), uid(agg.Order.ID), was.version}, columns...)...)
 	}
-	x.saveRows(d)
+	x.saveRows(agg)
 }
 
 // saveRows queues the rows that hang on an order, each kind after those it refers to.
-func (x *tx) saveRows(d *app.Dossier) {
-	x.saveItems(d)
-	x.savePayments(d)
-	x.saveRefunds(d)
-	x.saveUnits(d)
-	x.saveParts(d)
-	x.saveCredentials(d)
-	x.insertDeliveries(d)
-	x.insertLog(d)
-	x.saveLetters(d)
-	x.saveReceipts(d)
-	x.saveIncidents(d)
-	x.insertEvents(d)
+func (x *tx) saveRows(agg *app.Aggregate) {
+	x.saveItems(agg)
+	x.savePayments(agg)
+	x.saveRefunds(agg)
+	x.saveTasks(agg)
+	x.saveResources(agg)
+	x.saveCredentials(agg)
+	x.insertDeliveries(agg)
+	x.insertLog(agg)
+	x.saveDeadLetters(agg)
+	x.saveReceipts(agg)
+	x.saveIncidents(agg)
+	x.insertEvents(agg)
 }
 
 func (l *loader) scanOrder(r pgx.Rows) error {

@@ -32,7 +32,7 @@ const (
 	sqlPending = `
 		SELECT o.id, o.tenant_id, o.order_id, o.dead_letter_id,
 			e.seq, e.event_id, e.type, e.actor, e.at, e.causation_id, e.correlation_id, e.traceparent, e.data,
-			d.item_id, d.unit_id, d.source, d.class, d.error_code, d.detail, d.step, d.attempts, d.payload_sha256, d.state, d.first_failed_at, d.at, d.closed_at, d.reason,
+			d.item_id, d.task_id, d.source, d.class, d.error_code, d.detail, d.step, d.attempts, d.payload_sha256, d.state, d.first_failed_at, d.at, d.closed_at, d.reason,
 			d.consumer, d.topic_id, d.part, d.off, d.logged_at
 		FROM (SELECT id, tenant_id, order_id, seq, dead_letter_id FROM outbox ORDER BY id LIMIT $1) o
 		LEFT JOIN dead_letters d ON d.tenant_id = o.tenant_id AND d.id = o.dead_letter_id
@@ -121,7 +121,7 @@ func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
 	var parked parkedRow
 	err := r.Scan(&o.ID, intoID(&e.Tenant), intoID(&e.Order), intoID(&letter),
 		&seq, intoID(&e.ID), &eventType, &actor, intoTime(&e.At), intoID(&e.Causation), intoID(&e.Correlation), &trace, &data,
-		intoID(&d.Item), intoID(&d.Unit), &source, &class, &code, &detail, &step, &attempts, &hash, &state, intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &reason,
+		intoID(&d.Item), intoID(&d.Task), &source, &class, &code, &detail, &step, &attempts, &hash, &state, intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &reason,
 		&parked.consumer, &parked.topic, &parked.part, &parked.off, intoTime(&d.Event.LoggedAt))
 	if err != nil {
 		return o, fmt.Errorf("read outbox row: %w", err)
@@ -145,7 +145,7 @@ func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
 		parked.into(&d.Event)
 		d.Event.ID, d.Event.Type, d.Event.Seq = e.ID, e.Type, e.Seq
 	}
-	o.Letter = &d
+	o.DeadLetter = &d
 	return o, nil
 }
 

@@ -33,23 +33,23 @@ func ids(rows []app.OutboxRow) (list []int64) {
 	return list
 }
 
-func TestOutboxHandsOverEventsAndLettersInOrder(t *testing.T) {
+func TestOutboxHandsOverEventsAndDeadLettersInOrder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	api := db.API(t)
-	d := draft(db, org, 1)
-	d.Order.Record(order.Event{Type: order.EvUpdated})
-	take(db, d)
-	u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: d.Order.ID, Item: d.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim"}
-	d.Units = []fulfil.Unit{u}
+	agg := draft(db, org, 1)
+	agg.Order.Record(order.Event{Type: order.EvUpdated})
+	take(db, agg)
+	task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim"}
+	agg.Tasks = []fulfil.Task{task}
 	now := db.Clock.Now()
 	letter := app.DeadLetter{
-		ID: newID[app.DeadLetter](db), Order: d.Order.ID, Item: u.Item, Unit: u.ID, Source: "step", Class: fault.Quota, Code: "step-failed", Detail: "over quota", Step: "server",
+		ID: newID[app.DeadLetter](db), Order: agg.Order.ID, Item: task.Item, Task: task.ID, Source: "step", Class: fault.Quota, Code: "step-failed", Detail: "over quota", Step: "server",
 		Attempts: 1, PayloadSHA256: [32]byte{9}, FirstFailedAt: now, At: now,
 	}
-	d.Added.DeadLetters = []app.DeadLetter{letter}
-	insert(t, api, d)
+	agg.Added.DeadLetters = []app.DeadLetter{letter}
+	insert(t, api, agg)
 
 	lease := leaseOf(t, db.Relay(t))
 	defer lease.Release()
@@ -62,16 +62,16 @@ func TestOutboxHandsOverEventsAndLettersInOrder(t *testing.T) {
 		if i > 0 && rows[i].ID <= rows[i-1].ID {
 			t.Errorf("ids %v are not rising", ids(rows))
 		}
-		if l := rows[i].Letter; l != nil {
+		if l := rows[i].DeadLetter; l != nil {
 			got["letter"] = *l
-			if rows[i].Record.Tenant != org.ID || rows[i].Record.Order != d.Order.ID {
+			if rows[i].Record.Tenant != org.ID || rows[i].Record.Order != agg.Order.ID {
 				t.Errorf("letter of %s, order %s", rows[i].Record.Tenant, rows[i].Record.Order)
 			}
 			continue
 		}
 		got[string(rows[i].Record.Type)] = rows[i].Record
 	}
-	want := map[string]any{"letter": letter, "order.created": d.Added.Events[0], "order.updated": d.Added.Events[1]}
+	want := map[string]any{"letter": letter, "order.created": agg.Added.Events[0], "order.updated": agg.Added.Events[1]}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -41,18 +41,18 @@ func (l *loader) scanPayment(r pgx.Rows) error {
 	if err != nil {
 		return fmt.Errorf("read payment: %w", err)
 	}
-	if d := l.byOrder[o]; d != nil {
-		d.Order.Payments = append(d.Order.Payments, p)
-		l.loaded[d].payments[p.ID] = p.State
+	if agg := l.byOrder[o]; agg != nil {
+		agg.Order.Payments = append(agg.Order.Payments, p)
+		l.loaded[agg].payments[p.ID] = p.State
 	}
 	return nil
 }
 
 // indexPayments finds payments by their id once no slice of them grows any more.
 func (l *loader) indexPayments() {
-	for _, d := range l.dossiers {
-		for i := range d.Order.Payments {
-			l.payments[d.Order.Payments[i].ID] = &d.Order.Payments[i]
+	for _, agg := range l.dossiers {
+		for i := range agg.Order.Payments {
+			l.payments[agg.Order.Payments[i].ID] = &agg.Order.Payments[i]
 		}
 	}
 }
@@ -74,25 +74,25 @@ func (l *loader) scanKnownPayment(r pgx.Rows) error {
 	if err := r.Scan(intoID(&k.Order), intoID(&k.Payment), &k.State); err != nil {
 		return fmt.Errorf("read the payment of a reference: %w", err)
 	}
-	for _, d := range l.dossiers {
-		d.KnownPayment = &k
+	for _, agg := range l.dossiers {
+		agg.KnownPayment = &k
 	}
 	return nil
 }
 
 // savePayments sets states first, so that a payment which stands down makes room for the next.
-func (x *tx) savePayments(d *app.Dossier) {
-	was := x.loaded[d].payments
-	for _, p := range d.Order.Payments {
+func (x *tx) savePayments(agg *app.Aggregate) {
+	was := x.loaded[agg].payments
+	for _, p := range agg.Order.Payments {
 		if old, known := was[p.ID]; known && old != p.State {
 			x.queue(sqlPaymentState, uid(x.tenant), uid(p.ID), int16(old), int16(p.State))
 		}
 	}
-	for _, p := range d.Order.Payments {
+	for _, p := range agg.Order.Payments {
 		if _, known := was[p.ID]; known {
 			continue
 		}
-		x.queue(sqlPaymentInsert, uid(x.tenant), uid(p.ID), uid(d.Order.ID), int16(p.State), p.Provider, p.Reference, p.Method,
+		x.queue(sqlPaymentInsert, uid(x.tenant), uid(p.ID), uid(agg.Order.ID), int16(p.State), p.Provider, p.Reference, p.Method,
 			int64(p.Due), int64(p.Paid), string(p.Currency), stamp(p.PaidAt))
 		x.queue(sqlAllocationsInsert, uid(x.tenant), uid(p.ID),
 			column(p.Allocations, func(a *order.Allocation) pgtype.UUID { return uid(a.Item) }),
@@ -141,18 +141,18 @@ func (l *loader) scanRefund(r pgx.Rows) error {
 	if err != nil {
 		return fmt.Errorf("read refund: %w", err)
 	}
-	if d := l.byOrder[o]; d != nil {
-		d.Order.Refunds = append(d.Order.Refunds, f)
-		l.loaded[d].refunds[f.ID] = refundRowOf(&f)
+	if agg := l.byOrder[o]; agg != nil {
+		agg.Order.Refunds = append(agg.Order.Refunds, f)
+		l.loaded[agg].refunds[f.ID] = refundRowOf(&f)
 	}
 	return nil
 }
 
-func (x *tx) saveRefunds(d *app.Dossier) {
-	was := x.loaded[d].refunds
+func (x *tx) saveRefunds(agg *app.Aggregate) {
+	was := x.loaded[agg].refunds
 	var added, changed []refundRow
-	for i := range d.Order.Refunds {
-		r := &d.Order.Refunds[i]
+	for i := range agg.Order.Refunds {
+		r := &agg.Order.Refunds[i]
 		row := refundRowOf(r)
 		old, known := was[r.ID]
 		switch {
@@ -166,7 +166,7 @@ func (x *tx) saveRefunds(d *app.Dossier) {
 	state := func(r *refundRow) int16 { return r.state }
 	reference := func(r *refundRow) string { return r.reference }
 	accepted := func(r *refundRow) pgtype.Timestamptz { return r.accepted }
-	t, o := uid(x.tenant), uid(d.Order.ID)
+	t, o := uid(x.tenant), uid(agg.Order.ID)
 	if len(changed) > 0 {
 		x.queue(sqlRefundsUpdate, t, o, column(changed, id), column(changed, state), column(changed, reference), column(changed, accepted))
 	}

@@ -24,9 +24,9 @@ const sqlMany = `
 	SELECT 'TENANT', hex::uuid, hex::uuid, 1, 'manual', 'ref-' || n, 'x', 100, 100, 'EUR', now() FROM s;
 	INSERT INTO allocations (tenant_id, payment_id, item_id, cents) SELECT 'TENANT', hex::uuid, hex::uuid, 100 FROM s;
 	INSERT INTO refunds (tenant_id, id, order_id, payment_id, item_id, state, reference, cents, currency) SELECT 'TENANT', hex::uuid, hex::uuid, hex::uuid, hex::uuid, 3, '', 100, 'EUR' FROM s;
-	INSERT INTO saga_units (tenant_id, id, order_id, item_id, kind, provider, state, step, try, undoing, sent, epoch, next_at, waited_ms, progress, detail)
+	INSERT INTO saga_tasks (tenant_id, id, order_id, item_id, kind, provider, state, step, try, compensating, sent, epoch, next_at, waited_ms, progress, detail)
 	SELECT 'TENANT', hex::uuid, hex::uuid, hex::uuid, 2, 'sim', CASE WHEN n % 100 = 0 THEN 0 ELSE 3 END, 0, 0, false, false, 0, now(), 0, 0, '' FROM s;
-	INSERT INTO saga_parts (tenant_id, unit_id, part, generation, key, phase, refs) SELECT 'TENANT', hex::uuid, 'server', 1, 'k', 3, '{}' FROM s;
+	INSERT INTO saga_resources (tenant_id, task_id, step, generation, key, phase, refs) SELECT 'TENANT', hex::uuid, 'server', 1, 'k', 3, '{}' FROM s;
 	INSERT INTO deliveries (tenant_id, id, item_id, message_id, recipient, state, at) SELECT 'TENANT', hex::uuid, hex::uuid, '', '', 2, now() FROM s;
 	INSERT INTO dead_letters (tenant_id, id, order_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, reason)
 	SELECT 'TENANT', hex::uuid, hex::uuid, 'step', '', '', '', '', 1, '', 4, now(), now(), '' FROM s;
@@ -107,9 +107,9 @@ func TestReadsUseTheirIndexesBehindRowLevelSecurity(t *testing.T) {
 	}
 	indexes := map[string]string{
 		"orders": "orders_pkey", "lock": "orders_pkey", "items": "order_items_line", "payments": "payments_", "allocations": "allocations_pkey", "refunds": "refunds_order",
-		"units": "saga_units_", "letters": "dead_letters_", "customers": "orders_pkey", "parts": "saga_parts_pkey", "deliveries": "deliveries_item",
+		"tasks": "saga_tasks_", "dead letters": "dead_letters_", "customers": "orders_pkey", "resources": "saga_resources_pkey", "deliveries": "deliveries_item",
 	}
-	for name, sql := range postgres.DossierStatements() {
+	for name, sql := range postgres.AggregateStatements() {
 		check(name, plan(t, sql, org.ID.String(), some), indexes[name])
 	}
 	for name, sql := range postgres.PageStatements() {

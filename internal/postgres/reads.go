@@ -15,7 +15,7 @@ import (
 )
 
 // Order reads one order with all that hangs on it, without a lock.
-func (db *DB) Order(ctx context.Context, t tenant.ID, o order.ID) (*app.Dossier, error) {
+func (db *DB) Order(ctx context.Context, t tenant.ID, o order.ID) (*app.Aggregate, error) {
 	l := newLoader(t, false, app.Also{})
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) { l.queue(b, []order.ID{o}) })
 	if err != nil {
@@ -29,7 +29,7 @@ func (db *DB) Order(ctx context.Context, t tenant.ID, o order.ID) (*app.Dossier,
 
 // Saga reads the record of all work on an order.
 func (db *DB) Saga(ctx context.Context, t tenant.ID, o order.ID) (app.SagaRecord, error) {
-	l := newLoader(t, false, app.Also{Parts: true})
+	l := newLoader(t, false, app.Also{Resources: true})
 	var log []app.LogEntry
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
 		l.queue(b, []order.ID{o})
@@ -45,33 +45,33 @@ func (db *DB) Saga(ctx context.Context, t tenant.ID, o order.ID) (app.SagaRecord
 	if len(l.dossiers) == 0 {
 		return app.SagaRecord{}, fault.Absent()
 	}
-	d := l.dossiers[0]
-	return app.SagaRecord{Order: d.Order, Units: d.Units, Parts: d.Parts, Log: log}, nil
+	agg := l.dossiers[0]
+	return app.SagaRecord{Order: agg.Order, Tasks: agg.Tasks, Resources: agg.Resources, Log: log}, nil
 }
 
 func scanLog(r pgx.Rows) (app.LogEntry, error) {
 	var e app.LogEntry
 	var class string
 	var took int64
-	if err := r.Scan(&e.ID, intoID(&e.Unit), intoTime(&e.At), &e.Part, &e.What, &class, &e.Key, &e.Note, &took, intoTime(&e.Next)); err != nil {
+	if err := r.Scan(&e.ID, intoID(&e.Task), intoTime(&e.At), &e.Step, &e.What, &class, &e.Key, &e.Note, &took, intoTime(&e.Next)); err != nil {
 		return e, fmt.Errorf("read saga log: %w", err)
 	}
 	e.Class, e.Took = classOf(class), time.Duration(took)*time.Millisecond
 	return e, nil
 }
 
-// The page is the unit's order, or nothing.
-const sqlUnitPage = `SELECT set_config('app.page', coalesce(array_agg(order_id)::text, '{}'), true) FROM saga_units WHERE tenant_id = $1 AND id = $2`
+// The page is the task's order, or nothing.
+const sqlTaskPage = `SELECT set_config('app.page', coalesce(array_agg(order_id)::text, '{}'), true) FROM saga_tasks WHERE tenant_id = $1 AND id = $2`
 
-// Load reads the order of a unit, its journal too, without locking it.
-func (db *DB) Load(ctx context.Context, t tenant.ID, u fulfil.UnitID) (*app.Dossier, error) {
-	l := newLoader(t, false, app.Also{Parts: true})
+// Load reads the order of a task, its journal too, without locking it.
+func (db *DB) Load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*app.Aggregate, error) {
+	l := newLoader(t, false, app.Also{Resources: true})
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
-		b.Queue(sqlUnitPage, uid(t), uid(u))
+		b.Queue(sqlTaskPage, uid(t), uid(taskID))
 		l.queuePage(b)
 	})
 	if err != nil {
-		return nil, faultOr(err, "load unit %s", u)
+		return nil, faultOr(err, "load task %s", taskID)
 	}
 	if len(l.dossiers) == 0 {
 		return nil, fault.Absent()

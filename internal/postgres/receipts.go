@@ -35,12 +35,12 @@ func (x *tx) Ledger(ctx context.Context, o order.ID) (sum money.Cents, err error
 }
 
 // saveReceipts writes what Billing keeps of an event.
-func (x *tx) saveReceipts(d *app.Dossier) {
-	for _, r := range d.Added.Receipts {
-		x.queue(sqlReceiptAdd, uid(x.tenant), uid(d.Order.ID), r.Seq, uid(r.Event), string(r.Type), stamp(r.At), stamp(x.now),
+func (x *tx) saveReceipts(agg *app.Aggregate) {
+	for _, r := range agg.Added.Receipts {
+		x.queue(sqlReceiptAdd, uid(x.tenant), uid(agg.Order.ID), r.Seq, uid(r.Event), string(r.Type), stamp(r.At), stamp(x.now),
 			pgtype.UUID{Bytes: r.Subject, Valid: r.Subject != [16]byte{}}, uid(r.Item), int64(r.Cents), r.Stands, string(r.Amount.Currency))
 	}
-	for _, f := range d.Added.Findings {
-		x.queue(sqlBillingFindingAdd, uid(x.tenant), uid(d.Order.ID), f.Seq, uid(f.Event), int64(f.Left), stamp(x.now))
+	for _, f := range agg.Added.Findings {
+		x.queue(sqlBillingFindingAdd, uid(x.tenant), uid(agg.Order.ID), f.Seq, uid(f.Event), int64(f.Left), stamp(x.now))
 	}
 }

@@ -17,7 +17,7 @@ import (
 func receive(t *testing.T, db *pgtest.DB, worker *postgres.DB, org pgtest.Org, o order.ID, r app.Receipt) money.Cents {
 	t.Helper()
 	r.Event, r.Amount, r.At = newID[order.Event](db), event.Amount{Amount: "20.10", Currency: "EUR"}, db.Clock.Now()
-	change(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) { d.Added.Receipts = []app.Receipt{r} })
+	change(t, worker, db, org, o, app.Also{}, func(agg *app.Aggregate) { agg.Added.Receipts = []app.Receipt{r} })
 	var sum money.Cents
 	err := worker.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) (err error) {
 		sum, err = tx.Ledger(t.Context(), o)
@@ -33,8 +33,8 @@ func TestTheLedgerFollowsWhereAPaymentOrRefundStands(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
-	d := draft(db, org, 1)
-	insert(t, db.API(t), d)
+	agg := draft(db, org, 1)
+	insert(t, db.API(t), agg)
 	worker, payment, refund := db.Worker(t), db.Clock.NewID(), db.Clock.NewID()
 	for i, c := range []struct {
 		kind    order.EventType
@@ -52,11 +52,11 @@ func TestTheLedgerFollowsWhereAPaymentOrRefundStands(t *testing.T) {
 		{order.EvRefundCompleted, refund, -2010, 0}, // and is not given back twice
 		{order.EvPaymentReverted, payment, 0, -2010},
 	} {
-		if got := receive(t, db, worker, org, d.Order.ID, app.Receipt{Seq: i + 1, Type: c.kind, Subject: c.subject, Stands: c.stands, Cents: 2010}); got != c.want {
+		if got := receive(t, db, worker, org, agg.Order.ID, app.Receipt{Seq: i + 1, Type: c.kind, Subject: c.subject, Stands: c.stands, Cents: 2010}); got != c.want {
 			t.Errorf("after %d, %s, the ledger says %d, want %d", i+1, c.kind, got, c.want)
 		}
 	}
-	receive(t, db, worker, org, d.Order.ID, app.Receipt{Seq: 2, Type: order.EvPaymentConfirmed, Subject: payment, Stands: 2010}) // the same number again
+	receive(t, db, worker, org, agg.Order.ID, app.Receipt{Seq: 2, Type: order.EvPaymentConfirmed, Subject: payment, Stands: 2010}) // the same number again
 	if n := strings1(t, db.Super(t), `SELECT count(*)::text FROM platforma.billing_receipts`); n[0] != "9" {
 		t.Errorf("%s receipts, want 9", n[0])
 	}

@@ -63,14 +63,14 @@ const (
 			SELECT $1, o.id, $2, o.last_seq FROM o LEFT JOIN inbox m ON m.tenant_id = $1 AND m.order_id = o.id AND m.consumer = $2 WHERE m.seq IS DISTINCT FROM o.last_seq
 			ON CONFLICT (tenant_id, order_id, consumer) DO UPDATE SET seq = excluded.seq),
 		folds AS (
-			INSERT INTO order_fold (tenant_id, order_id, created_at, state, currency, due_cents, payments)
-			SELECT $1, o.id, o.created_at, o.state, o.currency, o.due_cents, o.paid FROM o LEFT JOIN order_fold f ON f.tenant_id = $1 AND f.order_id = o.id
+			INSERT INTO order_projection (tenant_id, order_id, created_at, state, currency, due_cents, payments)
+			SELECT $1, o.id, o.created_at, o.state, o.currency, o.due_cents, o.paid FROM o LEFT JOIN order_projection f ON f.tenant_id = $1 AND f.order_id = o.id
 			WHERE (f.created_at, f.state, f.currency, f.due_cents, f.payments) IS DISTINCT FROM (o.created_at, o.state, o.currency, o.due_cents, o.paid::int)
 			ON CONFLICT (tenant_id, order_id) DO UPDATE SET
 				created_at = excluded.created_at, state = excluded.state, currency = excluded.currency, due_cents = excluded.due_cents, payments = excluded.payments),
 		refund_folds AS (
-			INSERT INTO refund_fold (tenant_id, refund_id, accepted_at, counts)
-			SELECT $1, r.id, r.accepted_at, r.counts FROM r LEFT JOIN refund_fold f ON f.tenant_id = $1 AND f.refund_id = r.id
+			INSERT INTO refund_projection (tenant_id, refund_id, accepted_at, counts)
+			SELECT $1, r.id, r.accepted_at, r.counts FROM r LEFT JOIN refund_projection f ON f.tenant_id = $1 AND f.refund_id = r.id
 			WHERE (f.accepted_at, f.counts) IS DISTINCT FROM (r.accepted_at, r.counts)
 			ON CONFLICT (tenant_id, refund_id) DO UPDATE SET accepted_at = excluded.accepted_at, counts = excluded.counts),
 		order_days AS (
@@ -137,7 +137,7 @@ func (db *DB) CheckRollup(ctx context.Context, t tenant.ID) (app.RollupCheck, er
 	var c app.RollupCheck
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
 		b.Queue(sqlRecountTime)
-		b.Queue(sqlRollupBehind, uid(t), string(app.AnalyticsConsumer)).QueryRow(func(r pgx.Row) error { return r.Scan(&c.Counted, &c.Behind, &c.Parked) })
+		b.Queue(sqlRollupBehind, uid(t), string(app.AnalyticsConsumer)).QueryRow(func(r pgx.Row) error { return r.Scan(&c.Backfilled, &c.Behind, &c.Parked) })
 		each(b.Queue(sqlRollupDifferences, uid(t)), func(r pgx.Rows) error {
 			var day string
 			var state order.State

@@ -20,8 +20,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// foldMost is how many events one transaction takes in (ADR 0020); of tenants it is maxTenants.
-const foldMost = 2000
+// projectionMost is how many events one transaction takes in (ADR 0020); of tenants it is maxTenants.
+const projectionMost = 2000
 
 // mustMarks is what must raises when an event was parked, or let by, while its mark was moved.
 const mustMarks = "marks were moved meanwhile"
@@ -31,30 +31,30 @@ const (
 	sqlRollupLock = `SELECT tenant_id FROM rollup WHERE tenant_id = ANY ($1::uuid[]) ORDER BY tenant_id FOR NO KEY UPDATE`
 	// LATERAL and LIMIT keep to the keys: joined, each batch would read all of a tenant's rows.
 	sqlFolds = `
-		SELECT k.tenant_id, k.order_id, f.state IS NOT NULL OR EXISTS (SELECT FROM orders o WHERE o.tenant_id = k.tenant_id AND o.id = k.order_id), coalesce(m.seq, 0), m.parked_seq, m.held_to, coalesce(m.held, 0), m.redo_seq,
+		SELECT k.tenant_id, k.order_id, f.state IS NOT NULL OR EXISTS (SELECT FROM orders o WHERE o.tenant_id = k.tenant_id AND o.id = k.order_id), coalesce(m.seq, 0), m.parked_seq, m.blocked_to, coalesce(m.blocked, 0), m.redrive_seq,
 			f.created_at, coalesce(f.state, 0), coalesce(f.currency, ''), coalesce(f.due_cents, 0), coalesce(f.payments, 0)
 		FROM unnest($1::uuid[], $2::uuid[]) k (tenant_id, order_id)
 		LEFT JOIN LATERAL (SELECT m.* FROM inbox m WHERE m.tenant_id = k.tenant_id AND m.order_id = k.order_id AND m.consumer = $3 LIMIT 1) m ON true
-		LEFT JOIN LATERAL (SELECT f.* FROM order_fold f WHERE f.tenant_id = k.tenant_id AND f.order_id = k.order_id LIMIT 1) f ON true`
+		LEFT JOIN LATERAL (SELECT f.* FROM order_projection f WHERE f.tenant_id = k.tenant_id AND f.order_id = k.order_id LIMIT 1) f ON true`
 	sqlRefundFolds = `
 		SELECT r.refund_id, r.accepted_at, r.counts FROM unnest($1::uuid[], $2::uuid[]) k (tenant_id, refund_id)
-		CROSS JOIN LATERAL (SELECT r.* FROM refund_fold r WHERE r.tenant_id = k.tenant_id AND r.refund_id = k.refund_id LIMIT 1) r`
+		CROSS JOIN LATERAL (SELECT r.* FROM refund_projection r WHERE r.tenant_id = k.tenant_id AND r.refund_id = k.refund_id LIMIT 1) r`
 	// Who parks an event, or tries it again, locks the mark alone and not the tenant: what is parked must be as
 	// it was read, and who passes over an event is not set back.
-	sqlMarksPut = `
+	sqlCheckpointsPut = `
 		WITH moved AS (
-			INSERT INTO inbox AS m (tenant_id, order_id, consumer, seq, parked_seq, held_to, held, redo_seq)
-			SELECT v.tenant_id, v.order_id, $3, v.seq, v.parked, v.held_to, v.held, v.redo
-			FROM unnest($1::uuid[], $2::uuid[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[]) v (tenant_id, order_id, seq, parked, held_to, held, redo)
-			ON CONFLICT (tenant_id, order_id, consumer) DO UPDATE SET seq = greatest(m.seq, excluded.seq), held_to = excluded.held_to, held = excluded.held
-			WHERE m.parked_seq IS NOT DISTINCT FROM excluded.parked_seq AND m.redo_seq IS NOT DISTINCT FROM excluded.redo_seq RETURNING 1)
+			INSERT INTO inbox AS m (tenant_id, order_id, consumer, seq, parked_seq, blocked_to, blocked, redrive_seq)
+			SELECT v.tenant_id, v.order_id, $3, v.seq, v.parked, v.blocked_to, v.blocked, v.redrive
+			FROM unnest($1::uuid[], $2::uuid[], $4::int[], $5::int[], $6::int[], $7::int[], $8::int[]) v (tenant_id, order_id, seq, parked, blocked_to, blocked, redrive)
+			ON CONFLICT (tenant_id, order_id, consumer) DO UPDATE SET seq = greatest(m.seq, excluded.seq), blocked_to = excluded.blocked_to, blocked = excluded.blocked
+			WHERE m.parked_seq IS NOT DISTINCT FROM excluded.parked_seq AND m.redrive_seq IS NOT DISTINCT FROM excluded.redrive_seq RETURNING 1)
 		SELECT must((SELECT count(*) FROM moved) = cardinality($1::uuid[]), '` + mustMarks + `')`
 	sqlFoldsPut = `
-		INSERT INTO order_fold (tenant_id, order_id, created_at, state, currency, due_cents, payments)
+		INSERT INTO order_projection (tenant_id, order_id, created_at, state, currency, due_cents, payments)
 		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::smallint[], $5::text[], $6::bigint[], $7::int[])
 		ON CONFLICT (tenant_id, order_id) DO UPDATE SET state = excluded.state, currency = excluded.currency, due_cents = excluded.due_cents, payments = excluded.payments`
 	sqlRefundFoldsPut = `
-		INSERT INTO refund_fold (tenant_id, refund_id, accepted_at, counts) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::boolean[])
+		INSERT INTO refund_projection (tenant_id, refund_id, accepted_at, counts) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::boolean[])
 		ON CONFLICT (tenant_id, refund_id) DO UPDATE SET counts = excluded.counts`
 	// The days are PostgreSQL's, here as in a recount: two tables of time zones could differ.
 	sqlOrderDailyAdd = `
@@ -75,12 +75,12 @@ const (
 			captured_cents = revenue_daily.captured_cents + excluded.captured_cents, refunded_cents = revenue_daily.refunded_cents + excluded.refunded_cents`
 )
 
-// FoldEvents takes events into the roll-up; see app.Rollup. For the worker's login.
-func (db *DB) FoldEvents(ctx context.Context, evs []event.Event) (app.Heard, error) {
-	var all app.Heard
-	for _, some := range foldBatches(evs) {
-		h, err := db.foldCounted(ctx, some)
-		all.Applied, all.Duplicates, all.Held = all.Applied+h.Applied, all.Duplicates+h.Duplicates, all.Held+h.Held
+// ProjectEvents takes events into the roll-up; see app.Rollup. For the worker's login.
+func (db *DB) ProjectEvents(ctx context.Context, evs []event.Event) (app.Handled, error) {
+	var all app.Handled
+	for _, some := range projectionBatches(evs) {
+		h, err := db.projectBackfilled(ctx, some)
+		all.Applied, all.Duplicates, all.Blocked = all.Applied+h.Applied, all.Duplicates+h.Duplicates, all.Blocked+h.Blocked
 		if err != nil {
 			return all, err
 		}
@@ -88,9 +88,9 @@ func (db *DB) FoldEvents(ctx context.Context, evs []event.Event) (app.Heard, err
 	return all, nil
 }
 
-// foldBatches puts the events of some tenants into each transaction. All of a tenant's come in the order in
+// projectionBatches puts the events of some tenants into each transaction. All of a tenant's come in the order in
 // which they were given.
-func foldBatches(evs []event.Event) [][]event.Event {
+func projectionBatches(evs []event.Event) [][]event.Event {
 	var tenants []tenant.ID
 	of := map[tenant.ID][]event.Event{}
 	for _, ev := range evs {
@@ -105,35 +105,35 @@ func foldBatches(evs []event.Event) [][]event.Event {
 		for _, t := range some {
 			batch = append(batch, of[t]...)
 		}
-		batches = slices.AppendSeq(batches, slices.Chunk(batch, foldMost))
+		batches = slices.AppendSeq(batches, slices.Chunk(batch, projectionMost))
 	}
 	return batches
 }
 
-// foldCounted folds, and before that counts the tenants that must be counted first.
-func (db *DB) foldCounted(ctx context.Context, evs []event.Event) (app.Heard, error) {
-	h, err := db.foldOnce(ctx, evs)
+// projectBackfilled folds, and before that counts the tenants that must be counted first.
+func (db *DB) projectBackfilled(ctx context.Context, evs []event.Event) (app.Handled, error) {
+	h, err := db.projectOnce(ctx, evs)
 	var first *uncounted
 	if !errors.As(err, &first) {
 		return h, err
 	}
 	for _, t := range first.tenants {
 		if err := db.Recount(ctx, t); err != nil {
-			return app.Heard{}, err
+			return app.Handled{}, err
 		}
 	}
-	return db.foldOnce(ctx, evs)
+	return db.projectOnce(ctx, evs)
 }
 
-// foldOnce folds, once more when another transaction was in the way.
-func (db *DB) foldOnce(ctx context.Context, evs []event.Event) (app.Heard, error) {
-	h, err := db.fold(ctx, evs)
+// projectOnce folds, once more when another transaction was in the way.
+func (db *DB) projectOnce(ctx context.Context, evs []event.Event) (app.Handled, error) {
+	h, err := db.project(ctx, evs)
 	var pg *pgconn.PgError
 	if repeatable(err) || errors.As(err, &pg) && pg.Code == stateMust && pg.Message == mustMarks {
-		h, err = db.fold(ctx, evs)
+		h, err = db.project(ctx, evs)
 	}
 	if err != nil {
-		return app.Heard{}, faultOr(explain(ctx, err), "fold %d events", len(evs))
+		return app.Handled{}, faultOr(explain(ctx, err), "fold %d events", len(evs))
 	}
 	return h, nil
 }
@@ -149,33 +149,33 @@ func (u *uncounted) Error() string { return fmt.Sprintf("tenant %s: %s", u.tenan
 
 // fold is one transaction: locks, marks and what was folded before in the first round trip, everything that
 // changes with the commit in the second.
-func (db *DB) fold(ctx context.Context, evs []event.Event) (app.Heard, error) {
+func (db *DB) project(ctx context.Context, evs []event.Event) (app.Handled, error) {
 	c, err := db.conn(ctx)
 	if err != nil {
-		return app.Heard{}, err
+		return app.Handled{}, err
 	}
 	defer c.Release()
 	f, b := newFolding(evs), &pgx.Batch{}
 	b.Queue(sqlBegin)
 	f.read(b)
 	if err := c.SendBatch(ctx, b).Close(); err != nil {
-		return app.Heard{}, errors.Join(err, abort(ctx, c))
+		return app.Handled{}, errors.Join(err, abort(ctx, c))
 	}
 	h, err := f.take(evs)
 	if err != nil {
-		return app.Heard{}, errors.Join(err, abort(ctx, c))
+		return app.Handled{}, errors.Join(err, abort(ctx, c))
 	}
 	b = &pgx.Batch{}
 	f.write(b)
 	end := closing(b)
 	if err := end.settle(ctx, c, c.SendBatch(ctx, b).Close()); err != nil {
-		return app.Heard{}, errors.Join(err, abort(ctx, c))
+		return app.Handled{}, errors.Join(err, abort(ctx, c))
 	}
 	return h, nil
 }
 
-// foldKey is an order of a tenant.
-type foldKey struct {
+// projectionKey is an order of a tenant.
+type projectionKey struct {
 	tenant tenant.ID
 	order  order.ID
 }
@@ -183,16 +183,16 @@ type foldKey struct {
 // folded is an order's part of the roll-up.
 type folded struct {
 	known         bool // the tenant has the order
-	was, now      app.Mark
-	before, after analytics.Fold
+	was, now      app.Checkpoint
+	before, after analytics.Projection
 }
 
 // folding is a transaction of the roll-up.
 type folding struct {
 	tenants []tenant.ID // sorted
 	counted map[tenant.ID]bool
-	keys    []foldKey // sorted
-	orders  map[foldKey]*folded
+	keys    []projectionKey // sorted
+	orders  map[projectionKey]*folded
 
 	refundKeys []refundKey
 	refunds    map[order.RefundID]analytics.Refund
@@ -206,10 +206,10 @@ type refundKey struct {
 }
 
 func newFolding(evs []event.Event) *folding {
-	f := &folding{counted: map[tenant.ID]bool{}, orders: map[foldKey]*folded{}, refunds: map[order.RefundID]analytics.Refund{}}
+	f := &folding{counted: map[tenant.ID]bool{}, orders: map[projectionKey]*folded{}, refunds: map[order.RefundID]analytics.Refund{}}
 	tenants, refunds := map[tenant.ID]bool{}, map[refundKey]bool{}
 	for _, ev := range evs {
-		if k := (foldKey{ev.Tenant, ev.Order}); f.orders[k] == nil {
+		if k := (projectionKey{ev.Tenant, ev.Order}); f.orders[k] == nil {
 			f.orders[k] = &folded{}
 			f.keys = append(f.keys, k)
 		}
@@ -223,7 +223,7 @@ func newFolding(evs []event.Event) *folding {
 		}
 	}
 	slices.SortFunc(f.tenants, func(a, b tenant.ID) int { return bytes.Compare(a[:], b[:]) })
-	slices.SortFunc(f.keys, func(a, b foldKey) int {
+	slices.SortFunc(f.keys, func(a, b projectionKey) int {
 		if d := bytes.Compare(a.tenant[:], b.tenant[:]); d != 0 {
 			return d
 		}
@@ -243,12 +243,12 @@ func (f *folding) read(b *pgx.Batch) {
 		return err
 	})
 	each(b.Queue(sqlFolds, f.tenantColumn(f.keys), f.orderColumn(f.keys), string(app.AnalyticsConsumer)), func(r pgx.Rows) error {
-		var k foldKey
+		var k projectionKey
 		var o folded
 		var parked, heldTo, redo pgtype.Int4
-		err := r.Scan(intoID(&k.tenant), intoID(&k.order), &o.known, &o.was.Seq, &parked, &heldTo, &o.was.Held, &redo,
+		err := r.Scan(intoID(&k.tenant), intoID(&k.order), &o.known, &o.was.Seq, &parked, &heldTo, &o.was.Blocked, &redo,
 			intoTime(&o.before.CreatedAt), &o.before.State, &o.before.Currency, &o.before.Due, &o.before.Payments)
-		o.was.Parked, o.was.HeldTo, o.was.Redo = int(parked.Int32), int(heldTo.Int32), int(redo.Int32)
+		o.was.Parked, o.was.BlockedTo, o.was.Redrive = int(parked.Int32), int(heldTo.Int32), int(redo.Int32)
 		o.before.Tenant, o.before.Order = k.tenant, k.order
 		o.now, o.after = o.was, o.before
 		f.orders[k] = &o
@@ -268,21 +268,21 @@ func (f *folding) read(b *pgx.Batch) {
 }
 
 // take moves the marks over the events and folds those whose turn it is.
-func (f *folding) take(evs []event.Event) (app.Heard, error) {
-	var h app.Heard
+func (f *folding) take(evs []event.Event) (app.Handled, error) {
+	var h app.Handled
 	for _, ev := range evs {
-		o := f.orders[foldKey{ev.Tenant, ev.Order}]
+		o := f.orders[projectionKey{ev.Tenant, ev.Order}]
 		switch {
 		case !o.known:
 			return h, fault.Absent()
 		case !f.counted[ev.Tenant]:
 			return h, f.uncounted()
 		}
-		switch o.now.Hear(ev.Seq) {
+		switch o.now.Admit(ev.Seq) {
 		case app.Repeated:
 			h.Duplicates++
 		case app.Waiting:
-			h.Held++
+			h.Blocked++
 		case app.Missed:
 			return h, &uncounted{[]tenant.ID{ev.Tenant}, fmt.Sprintf("of order %s event %d follows event %d, and those between are not there", ev.Order, ev.Seq, o.now.Seq)}
 		case app.Fresh:
@@ -309,8 +309,8 @@ func (f *folding) uncounted() error {
 
 // write queues what changed.
 func (f *folding) write(b *pgx.Batch) {
-	f.writeMarks(b)
-	var changed []foldKey
+	f.writeCheckpoints(b)
+	var changed []projectionKey
 	var counts []analytics.Count
 	for _, k := range f.keys {
 		o := f.orders[k]
@@ -319,14 +319,14 @@ func (f *folding) write(b *pgx.Batch) {
 		}
 	}
 	if len(changed) > 0 {
-		folds := make([]analytics.Fold, len(changed))
+		folds := make([]analytics.Projection, len(changed))
 		for i, k := range changed {
 			folds[i] = f.orders[k].after
 		}
 		b.Queue(sqlFoldsPut, f.tenantColumn(changed), f.orderColumn(changed),
-			column(folds, func(o *analytics.Fold) pgtype.Timestamptz { return stamp(o.CreatedAt) }), column(folds, func(o *analytics.Fold) int16 { return int16(o.State) }),
-			column(folds, func(o *analytics.Fold) string { return string(o.Currency) }), column(folds, func(o *analytics.Fold) int64 { return int64(o.Due) }),
-			column(folds, func(o *analytics.Fold) int32 { return int32(o.Payments) }))
+			column(folds, func(o *analytics.Projection) pgtype.Timestamptz { return stamp(o.CreatedAt) }), column(folds, func(o *analytics.Projection) int16 { return int16(o.State) }),
+			column(folds, func(o *analytics.Projection) string { return string(o.Currency) }), column(folds, func(o *analytics.Projection) int64 { return int64(o.Due) }),
+			column(folds, func(o *analytics.Projection) int32 { return int32(o.Payments) }))
 		queueCounts(b, counts)
 	}
 	if len(f.moved) > 0 {
@@ -335,9 +335,9 @@ func (f *folding) write(b *pgx.Batch) {
 	}
 }
 
-func (f *folding) writeMarks(b *pgx.Batch) {
-	var moved []foldKey
-	var marks []app.Mark
+func (f *folding) writeCheckpoints(b *pgx.Batch) {
+	var moved []projectionKey
+	var marks []app.Checkpoint
 	for _, k := range f.keys {
 		if o := f.orders[k]; o.now != o.was {
 			moved, marks = append(moved, k), append(marks, o.now)
@@ -346,10 +346,10 @@ func (f *folding) writeMarks(b *pgx.Batch) {
 	if len(moved) == 0 {
 		return
 	}
-	b.Queue(sqlMarksPut, f.tenantColumn(moved), f.orderColumn(moved), string(app.AnalyticsConsumer),
-		column(marks, func(m *app.Mark) int32 { return int32(m.Seq) }), column(marks, func(m *app.Mark) pgtype.Int4 { return number(m.Parked) }),
-		column(marks, func(m *app.Mark) pgtype.Int4 { return number(m.HeldTo) }), column(marks, func(m *app.Mark) int32 { return int32(m.Held) }),
-		column(marks, func(m *app.Mark) pgtype.Int4 { return number(m.Redo) }))
+	b.Queue(sqlCheckpointsPut, f.tenantColumn(moved), f.orderColumn(moved), string(app.AnalyticsConsumer),
+		column(marks, func(cp *app.Checkpoint) int32 { return int32(cp.Seq) }), column(marks, func(cp *app.Checkpoint) pgtype.Int4 { return number(cp.Parked) }),
+		column(marks, func(cp *app.Checkpoint) pgtype.Int4 { return number(cp.BlockedTo) }), column(marks, func(cp *app.Checkpoint) int32 { return int32(cp.Blocked) }),
+		column(marks, func(cp *app.Checkpoint) pgtype.Int4 { return number(cp.Redrive) }))
 }
 
 func (f *folding) writeRefunds(b *pgx.Batch) {
@@ -384,10 +384,10 @@ func queueMovements(b *pgx.Batch, all []analytics.Movement) {
 		column(all, cents(func(m *analytics.Movement) money.Cents { return m.Refunded })))
 }
 
-func (*folding) tenantColumn(keys []foldKey) []pgtype.UUID {
-	return column(keys, func(k *foldKey) pgtype.UUID { return uid(k.tenant) })
+func (*folding) tenantColumn(keys []projectionKey) []pgtype.UUID {
+	return column(keys, func(k *projectionKey) pgtype.UUID { return uid(k.tenant) })
 }
 
-func (*folding) orderColumn(keys []foldKey) []pgtype.UUID {
-	return column(keys, func(k *foldKey) pgtype.UUID { return uid(k.order) })
+func (*folding) orderColumn(keys []projectionKey) []pgtype.UUID {
+	return column(keys, func(k *projectionKey) pgtype.UUID { return uid(k.order) })
 }

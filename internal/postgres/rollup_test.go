@@ -27,8 +27,8 @@ func allEvents(t testing.TB, s *postgres.DB, org pgtest.Org) []event.Event {
 	filter := app.OrderFilter{Limit: 100, Deleted: true}
 	for {
 		page := must(s.Orders(t.Context(), org.ID, filter))
-		for _, d := range page.Data {
-			for _, r := range must(s.Events(t.Context(), org.ID, d.Order.ID, 0, 1000)) {
+		for _, agg := range page.Data {
+			for _, r := range must(s.Events(t.Context(), org.ID, agg.Order.ID, 0, 1000)) {
 				all = append(all, eventOf(r))
 			}
 		}
@@ -79,19 +79,19 @@ func (s *shop) at(moment string) *shop {
 // create makes a draft of so many items in a currency.
 func (s *shop) create(items int, cur money.Currency) order.ID {
 	s.t.Helper()
-	d := draft(s.db, s.org, items)
-	d.Order.Currency, d.Added.Events = cur, nil
-	d.Order.LastSeq = 0
-	d.Order.Record(order.Event{Type: order.EvCreated, From: order.Draft})
-	take(s.db, d)
-	insert(s.t, s.api, d)
-	s.orders = append(s.orders, d.Order.ID)
-	return d.Order.ID
+	agg := draft(s.db, s.org, items)
+	agg.Order.Currency, agg.Added.Events = cur, nil
+	agg.Order.LastSeq = 0
+	agg.Order.Record(order.Event{Type: order.EvCreated, From: order.Draft})
+	take(s.db, agg)
+	insert(s.t, s.api, agg)
+	s.orders = append(s.orders, agg.Order.ID)
+	return agg.Order.ID
 }
 
 func (s *shop) change(o order.ID, fn func(o *order.Order)) {
 	s.t.Helper()
-	change(s.t, s.api, s.db, s.org, o, app.Also{}, func(d *app.Dossier) { fn(d.Order) })
+	change(s.t, s.api, s.db, s.org, o, app.Also{}, func(agg *app.Aggregate) { fn(agg.Order) })
 }
 
 func (s *shop) fire(o order.ID, on order.Trigger) {
@@ -148,9 +148,9 @@ func (s *shop) back(o order.ID, item int, life ...order.RefundState) {
 func (s *shop) events() []event.Event { return allEvents(s.t, s.worker, s.org) }
 
 // fold has the worker take events in.
-func (s *shop) fold(evs []event.Event) app.Heard {
+func (s *shop) fold(evs []event.Event) app.Handled {
 	s.t.Helper()
-	return must(s.worker.FoldEvents(s.t.Context(), evs))
+	return must(s.worker.ProjectEvents(s.t.Context(), evs))
 }
 
 // wantCounted requires the figures of the roll-up to be those of the tables.
@@ -160,7 +160,7 @@ func (s *shop) wantCounted(now time.Time) {
 	if diff := cmp.Diff(must(s.api.CountOrderStats(s.t.Context(), s.org.ID, now)), got); diff != "" {
 		s.t.Errorf("figures of %s at %s (-tables +roll-up):\n%s", s.org.Slug, now, diff)
 	}
-	want := app.RollupCheck{Counted: true}
+	want := app.RollupCheck{Backfilled: true}
 	if diff := cmp.Diff(want, must(s.worker.CheckRollup(s.t.Context(), s.org.ID))); diff != "" {
 		s.t.Errorf("roll-up of %s (-want +got):\n%s", s.org.Slug, diff)
 	}
@@ -185,8 +185,8 @@ func (s *shop) live(r *rand.Rand) {
 		return
 	}
 	id := s.orders[r.IntN(len(s.orders))]
-	d := must(s.api.Order(s.t.Context(), s.org.ID, id))
-	o := d.Order
+	agg := must(s.api.Order(s.t.Context(), s.org.ID, id))
+	o := agg.Order
 	switch {
 	case o.Closing != order.NotClosing, o.State == order.Provisioning:
 		item := r.IntN(len(o.Items))
@@ -258,7 +258,7 @@ func deliver(r *rand.Rand, worker *postgres.DB, evs []event.Event) error {
 	}
 	for at := 0; at < len(topic); {
 		n := min(1+r.IntN(60), len(topic)-at)
-		if _, err := worker.FoldEvents(context.Background(), topic[at:at+n]); err != nil {
+		if _, err := worker.ProjectEvents(context.Background(), topic[at:at+n]); err != nil {
 			return err
 		}
 		if at += n; r.IntN(4) == 0 {
@@ -334,10 +334,10 @@ func TestTheWholeTopicTwiceCountsOnce(t *testing.T) {
 	s.back(o, 1, order.RefundAccepted)
 	all := s.events()
 	n := len(all)
-	if diff := cmp.Diff(app.Heard{Applied: n}, s.fold(all)); diff != "" {
+	if diff := cmp.Diff(app.Handled{Applied: n}, s.fold(all)); diff != "" {
 		t.Errorf("first time (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(app.Heard{Duplicates: n}, s.fold(all)); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: n}, s.fold(all)); diff != "" {
 		t.Errorf("second time (-want +got):\n%s", diff)
 	}
 	if captured, refunded := s.captured(); captured != 40_20 || refunded != 20_10 {
@@ -367,7 +367,7 @@ func TestWithoutTheInboxTheMoneyIsCountedTwice(t *testing.T) {
 		t.Errorf("captured %d, want twice 4020", captured)
 	}
 	check := must(s.worker.CheckRollup(t.Context(), s.org.ID))
-	want := app.RollupCheck{Counted: true, Differences: []app.RollupDifference{
+	want := app.RollupCheck{Backfilled: true, Differences: []app.RollupDifference{
 		{Day: "2026-03-02", What: "revenue", Tables: "captured 40.20 EUR, refunded 0.00 EUR", Rollup: "captured 80.40 EUR, refunded 0.00 EUR"},
 	}}
 	if diff := cmp.Diff(want, check); diff != "" || check.Holds() {
@@ -439,7 +439,7 @@ func TestAnInstallationThatWasThereBeforeIsCountedFromItsTables(t *testing.T) {
 	o := s.create(2, "EUR")
 	s.fire(o, order.Submit)
 	all := must(s.worker.Events(t.Context(), s.org.ID, o, 0, 10))
-	if diff := cmp.Diff(app.Heard{Duplicates: 1}, s.fold([]event.Event{eventOf(all[1])})); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: 1}, s.fold([]event.Event{eventOf(all[1])})); diff != "" {
 		t.Errorf("an event that the tables know of (-want +got):\n%s", diff)
 	}
 	s.wantCounted(s.db.Clock.Now())
@@ -453,7 +453,7 @@ func TestEventsThatWereMissedHaveTheTenantCounted(t *testing.T) {
 	s.fire(o, order.Submit)
 	s.pay(o, s.db.Clock.Now(), 0)
 	last := must(s.worker.Events(t.Context(), s.org.ID, o, 2, 10))
-	if diff := cmp.Diff(app.Heard{Duplicates: 1}, s.fold([]event.Event{eventOf(last[0])})); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: 1}, s.fold([]event.Event{eventOf(last[0])})); diff != "" {
 		t.Errorf("third event after the first (-want +got):\n%s", diff)
 	}
 	s.wantCounted(s.db.Clock.Now())
@@ -475,7 +475,7 @@ func TestEventsOfManyTenantsAreTakenInByTheDozens(t *testing.T) {
 			evs = append(evs, s.events()...)
 		}
 	}
-	if diff := cmp.Diff(app.Heard{Duplicates: 80}, shops[0].fold(evs)); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: 80}, shops[0].fold(evs)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, s := range shops {
@@ -490,7 +490,7 @@ func TestAForgedPairOfTenantAndOrderIsNotTakenIn(t *testing.T) {
 	s.create(1, "EUR")
 	forged := s.events()
 	forged[0].Tenant = other.org.ID
-	_, err := s.worker.FoldEvents(t.Context(), forged)
+	_, err := s.worker.ProjectEvents(t.Context(), forged)
 	if f := fault.Of(err); f == nil || f.Kind != fault.KindNotFound {
 		t.Errorf("FoldEvents() = %v, want not found", err)
 	}
@@ -507,17 +507,17 @@ func TestEventsBehindAParkedOneWaitAndAreCountedWhenTheyAreLetBy(t *testing.T) {
 	s.fold(s.events())
 	s.fire(o, order.Submit)
 	s.pay(o, s.db.Clock.Now(), 0)
-	mark := func(fn func(m *app.Mark)) app.Mark {
+	mark := func(fn func(cp *app.Checkpoint)) app.Checkpoint {
 		t.Helper()
-		var got app.Mark
+		var got app.Checkpoint
 		err := s.worker.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
-			m, err := tx.LockMark(t.Context(), "portal-analytics", o)
+			cp, err := tx.LockCheckpoint(t.Context(), "portal-analytics", o)
 			if err != nil {
 				return err
 			}
-			if got = m; fn != nil {
-				fn(&m)
-				tx.PutMark(m)
+			if got = cp; fn != nil {
+				fn(&cp)
+				tx.PutCheckpoint(cp)
 			}
 			return nil
 		})
@@ -526,12 +526,12 @@ func TestEventsBehindAParkedOneWaitAndAreCountedWhenTheyAreLetBy(t *testing.T) {
 		}
 		return got
 	}
-	mark(func(m *app.Mark) { m.Parked, m.HeldTo = 2, 2 })
+	mark(func(cp *app.Checkpoint) { cp.Parked, cp.BlockedTo = 2, 2 })
 	all := s.events()
-	if diff := cmp.Diff(app.Heard{Duplicates: 1, Held: 2}, s.fold(all)); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: 1, Blocked: 2}, s.fold(all)); diff != "" {
 		t.Errorf("while the second is parked (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(app.Mark{Consumer: "portal-analytics", Order: o, Seq: 1, Parked: 2, HeldTo: 3, Held: 1}, mark(nil)); diff != "" {
+	if diff := cmp.Diff(app.Checkpoint{Consumer: "portal-analytics", Order: o, Seq: 1, Parked: 2, BlockedTo: 3, Blocked: 1}, mark(nil)); diff != "" {
 		t.Errorf("mark (-want +got):\n%s", diff)
 	}
 	check := must(s.worker.CheckRollup(t.Context(), s.org.ID))
@@ -539,12 +539,12 @@ func TestEventsBehindAParkedOneWaitAndAreCountedWhenTheyAreLetBy(t *testing.T) {
 		t.Errorf("what the check sees: %+v; want one order behind, parked, and figures that do not hold", check)
 	}
 	for seq := 2; seq <= 3; seq++ {
-		mark(func(m *app.Mark) { m.Redo = seq })
-		if diff := cmp.Diff(app.Heard{Applied: 1}, s.fold(all[seq-1:seq])); diff != "" {
+		mark(func(cp *app.Checkpoint) { cp.Redrive = seq })
+		if diff := cmp.Diff(app.Handled{Applied: 1}, s.fold(all[seq-1:seq])); diff != "" {
 			t.Errorf("event %d let by (-want +got):\n%s", seq, diff)
 		}
 	}
-	if diff := cmp.Diff(app.Mark{Consumer: "portal-analytics", Order: o, Seq: 3, Parked: 2, HeldTo: 3, Redo: 3}, mark(nil)); diff != "" {
+	if diff := cmp.Diff(app.Checkpoint{Consumer: "portal-analytics", Order: o, Seq: 3, Parked: 2, BlockedTo: 3, Redrive: 3}, mark(nil)); diff != "" {
 		t.Errorf("mark at the end (-want +got):\n%s", diff)
 	}
 	s.wantCounted(s.db.Clock.Now())

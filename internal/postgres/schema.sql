@@ -155,7 +155,7 @@ CREATE TABLE consumer_status (
   instance text NOT NULL,
   name text NOT NULL,
   parked bigint NOT NULL,
-  held bigint NOT NULL,
+  blocked bigint NOT NULL,
   behind bigint NOT NULL,
   CONSTRAINT consumer_status_pkey PRIMARY KEY (consumer, instance),
   CONSTRAINT consumer_status_behind_check CHECK ((behind >= 0))
@@ -208,7 +208,7 @@ CREATE TABLE dead_letters (
   id uuid NOT NULL,
   order_id uuid NOT NULL,
   item_id uuid,
-  unit_id uuid,
+  task_id uuid,
   source text NOT NULL,
   class text NOT NULL,
   error_code text NOT NULL,
@@ -227,8 +227,8 @@ CREATE TABLE dead_letters (
   topic_id uuid,
   part integer,
   off bigint,
-  grounds text NOT NULL DEFAULT ''::text,
-  words text NOT NULL DEFAULT ''::text,
+  abandon_reason text NOT NULL DEFAULT ''::text,
+  abandon_text text NOT NULL DEFAULT ''::text,
   proof text NOT NULL DEFAULT ''::text,
   first_by uuid,
   first_at timestamp with time zone,
@@ -240,10 +240,10 @@ CREATE TABLE dead_letters (
   CONSTRAINT dead_letters_second FOREIGN KEY (tenant_id, second_by) REFERENCES members(tenant_id, id),
   CONSTRAINT dead_letters_tenant_id_item_id_fkey FOREIGN KEY (tenant_id, item_id) REFERENCES order_items(tenant_id, id),
   CONSTRAINT dead_letters_tenant_id_order_id_fkey FOREIGN KEY (tenant_id, order_id) REFERENCES orders(tenant_id, id),
-  CONSTRAINT dead_letters_tenant_id_unit_id_fkey FOREIGN KEY (tenant_id, unit_id) REFERENCES saga_units(tenant_id, id),
-  CONSTRAINT dead_letters_abandoned CHECK ((((state = 3) = (second_by IS NOT NULL)) AND ((first_by IS NULL) = (grounds = ''::text)) AND ((state <> 3) OR ((first_by IS NOT NULL) AND (proof <> ''::text) AND (closed_at IS NOT NULL))))),
+  CONSTRAINT dead_letters_tenant_id_task_id_fkey FOREIGN KEY (tenant_id, task_id) REFERENCES saga_tasks(tenant_id, id),
+  CONSTRAINT dead_letters_abandon_reason_check CHECK ((abandon_reason = ANY (ARRAY[''::text, 'verified_absent'::text, 'removed_by_hand'::text, 'account_closed'::text, 'refunded_by_hand'::text, 'other'::text]))),
+  CONSTRAINT dead_letters_abandoned CHECK ((((state = 3) = (second_by IS NOT NULL)) AND ((first_by IS NULL) = (abandon_reason = ''::text)) AND ((state <> 3) OR ((first_by IS NOT NULL) AND (proof <> ''::text) AND (closed_at IS NOT NULL))))),
   CONSTRAINT dead_letters_event CHECK (((source = 'event'::text) = ((consumer IS NOT NULL) AND (seq IS NOT NULL) AND (event_id IS NOT NULL) AND (event_type IS NOT NULL)))),
-  CONSTRAINT dead_letters_grounds_check CHECK ((grounds = ANY (ARRAY[''::text, 'verified_absent'::text, 'removed_by_hand'::text, 'account_closed'::text, 'refunded_by_hand'::text, 'other'::text]))),
   CONSTRAINT dead_letters_place CHECK ((((topic_id IS NULL) = (part IS NULL)) AND ((part IS NULL) = (off IS NULL)))),
   CONSTRAINT dead_letters_source_check CHECK ((source = ANY (ARRAY['event'::text, 'step'::text, 'refund'::text, 'mail'::text]))),
   CONSTRAINT dead_letters_state_check CHECK (((state >= 0) AND (state <= 4))),
@@ -320,11 +320,11 @@ CREATE TABLE inbox (
   consumer text NOT NULL,
   seq integer NOT NULL,
   parked_seq integer,
-  held_to integer,
-  held integer NOT NULL DEFAULT 0,
-  redo_seq integer,
+  blocked_to integer,
+  blocked integer NOT NULL DEFAULT 0,
+  redrive_seq integer,
   CONSTRAINT inbox_pkey PRIMARY KEY (tenant_id, order_id, consumer),
-  CONSTRAINT inbox_parked_whole CHECK ((((parked_seq IS NULL) = (held_to IS NULL)) AND (held_to >= parked_seq) AND (held >= 0) AND ((parked_seq IS NOT NULL) OR ((held = 0) AND (redo_seq IS NULL)))))
+  CONSTRAINT inbox_parked_whole CHECK ((((parked_seq IS NULL) = (blocked_to IS NULL)) AND (blocked_to >= parked_seq) AND (blocked >= 0) AND ((parked_seq IS NOT NULL) OR ((blocked = 0) AND (redrive_seq IS NULL)))))
 ) WITH (fillfactor=60);
 CREATE INDEX inbox_parked ON inbox USING btree (tenant_id, consumer) WHERE (parked_seq IS NOT NULL);
 ALTER TABLE inbox ENABLE ROW LEVEL SECURITY;
@@ -455,25 +455,6 @@ CREATE POLICY relay ON order_event FOR SELECT TO platforma_relay;
 GRANT INSERT, SELECT ON order_event TO platforma_api, platforma_portal, platforma_worker;
 GRANT SELECT ON order_event TO platforma_relay;
 
-CREATE TABLE order_fold (
-  tenant_id uuid NOT NULL,
-  order_id uuid NOT NULL,
-  created_at timestamp with time zone NOT NULL,
-  state smallint NOT NULL,
-  currency character(3) NOT NULL,
-  due_cents bigint NOT NULL,
-  payments integer NOT NULL,
-  CONSTRAINT order_fold_pkey PRIMARY KEY (tenant_id, order_id),
-  CONSTRAINT order_fold_tenant_id_order_id_fkey FOREIGN KEY (tenant_id, order_id) REFERENCES orders(tenant_id, id),
-  CONSTRAINT order_fold_payments_check CHECK ((payments >= 0)),
-  CONSTRAINT order_fold_state_check CHECK (((state >= 1) AND (state <= 9)))
-) WITH (fillfactor=60);
-ALTER TABLE order_fold ENABLE ROW LEVEL SECURITY;
-ALTER TABLE order_fold FORCE ROW LEVEL SECURITY;
-CREATE POLICY few ON order_fold FOR ALL TO platforma_worker;
-CREATE POLICY one ON order_fold FOR ALL TO platforma_api, platforma_portal;
-GRANT INSERT, SELECT, UPDATE ON order_fold TO platforma_worker;
-
 CREATE TABLE order_items (
   tenant_id uuid NOT NULL,
   id uuid NOT NULL,
@@ -502,6 +483,25 @@ ALTER TABLE order_items FORCE ROW LEVEL SECURITY;
 CREATE POLICY few ON order_items FOR ALL TO platforma_audit, platforma_delivery, platforma_worker;
 CREATE POLICY one ON order_items FOR ALL TO platforma_api, platforma_portal;
 GRANT INSERT, SELECT, UPDATE ON order_items TO platforma_api, platforma_portal, platforma_worker;
+
+CREATE TABLE order_projection (
+  tenant_id uuid NOT NULL,
+  order_id uuid NOT NULL,
+  created_at timestamp with time zone NOT NULL,
+  state smallint NOT NULL,
+  currency character(3) NOT NULL,
+  due_cents bigint NOT NULL,
+  payments integer NOT NULL,
+  CONSTRAINT order_projection_pkey PRIMARY KEY (tenant_id, order_id),
+  CONSTRAINT order_projection_tenant_id_order_id_fkey FOREIGN KEY (tenant_id, order_id) REFERENCES orders(tenant_id, id),
+  CONSTRAINT order_projection_payments_check CHECK ((payments >= 0)),
+  CONSTRAINT order_projection_state_check CHECK (((state >= 1) AND (state <= 9)))
+) WITH (fillfactor=60);
+ALTER TABLE order_projection ENABLE ROW LEVEL SECURITY;
+ALTER TABLE order_projection FORCE ROW LEVEL SECURITY;
+CREATE POLICY few ON order_projection FOR ALL TO platforma_worker;
+CREATE POLICY one ON order_projection FOR ALL TO platforma_api, platforma_portal;
+GRANT INSERT, SELECT, UPDATE ON order_projection TO platforma_worker;
 
 CREATE TABLE orders (
   tenant_id uuid NOT NULL,
@@ -628,7 +628,7 @@ CREATE TABLE reaper_findings (
   ref text COLLATE "C" NOT NULL,
   kind smallint NOT NULL,
   item uuid,
-  part text NOT NULL,
+  step text NOT NULL,
   generation integer NOT NULL,
   first_seen timestamp with time zone NOT NULL,
   last_seen timestamp with time zone NOT NULL,
@@ -638,19 +638,19 @@ CREATE TABLE reaper_findings (
 );
 GRANT INSERT, SELECT, UPDATE ON reaper_findings TO platforma_worker;
 
-CREATE TABLE refund_fold (
+CREATE TABLE refund_projection (
   tenant_id uuid NOT NULL,
   refund_id uuid NOT NULL,
   accepted_at timestamp with time zone NOT NULL,
   counts boolean NOT NULL,
-  CONSTRAINT refund_fold_pkey PRIMARY KEY (tenant_id, refund_id),
-  CONSTRAINT refund_fold_tenant_id_refund_id_fkey FOREIGN KEY (tenant_id, refund_id) REFERENCES refunds(tenant_id, id)
+  CONSTRAINT refund_projection_pkey PRIMARY KEY (tenant_id, refund_id),
+  CONSTRAINT refund_projection_tenant_id_refund_id_fkey FOREIGN KEY (tenant_id, refund_id) REFERENCES refunds(tenant_id, id)
 );
-ALTER TABLE refund_fold ENABLE ROW LEVEL SECURITY;
-ALTER TABLE refund_fold FORCE ROW LEVEL SECURITY;
-CREATE POLICY few ON refund_fold FOR ALL TO platforma_worker;
-CREATE POLICY one ON refund_fold FOR ALL TO platforma_api, platforma_portal;
-GRANT INSERT, SELECT, UPDATE ON refund_fold TO platforma_worker;
+ALTER TABLE refund_projection ENABLE ROW LEVEL SECURITY;
+ALTER TABLE refund_projection FORCE ROW LEVEL SECURITY;
+CREATE POLICY few ON refund_projection FOR ALL TO platforma_worker;
+CREATE POLICY one ON refund_projection FOR ALL TO platforma_api, platforma_portal;
+GRANT INSERT, SELECT, UPDATE ON refund_projection TO platforma_worker;
 
 CREATE TABLE refunds (
   tenant_id uuid NOT NULL,
@@ -735,9 +735,9 @@ CREATE TABLE saga_log (
   tenant_id uuid NOT NULL,
   order_id uuid NOT NULL,
   id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
-  unit_id uuid NOT NULL,
+  task_id uuid NOT NULL,
   at timestamp with time zone NOT NULL,
-  part text NOT NULL,
+  step text NOT NULL,
   what smallint NOT NULL,
   class text NOT NULL,
   key text NOT NULL,
@@ -745,7 +745,7 @@ CREATE TABLE saga_log (
   took_ms bigint NOT NULL,
   next_at timestamp with time zone,
   CONSTRAINT saga_log_pkey PRIMARY KEY (tenant_id, order_id, id),
-  CONSTRAINT saga_log_tenant_id_unit_id_fkey FOREIGN KEY (tenant_id, unit_id) REFERENCES saga_units(tenant_id, id),
+  CONSTRAINT saga_log_tenant_id_task_id_fkey FOREIGN KEY (tenant_id, task_id) REFERENCES saga_tasks(tenant_id, id),
   CONSTRAINT saga_log_what_check CHECK (((what >= 1) AND (what <= 4)))
 );
 ALTER TABLE saga_log ENABLE ROW LEVEL SECURITY;
@@ -754,10 +754,10 @@ CREATE POLICY few ON saga_log FOR ALL TO platforma_audit, platforma_delivery, pl
 CREATE POLICY one ON saga_log FOR ALL TO platforma_api, platforma_portal;
 GRANT INSERT, SELECT ON saga_log TO platforma_api, platforma_portal, platforma_worker;
 
-CREATE TABLE saga_parts (
+CREATE TABLE saga_resources (
   tenant_id uuid NOT NULL,
-  unit_id uuid NOT NULL,
-  part text NOT NULL,
+  task_id uuid NOT NULL,
+  step text NOT NULL,
   generation integer NOT NULL,
   key text NOT NULL,
   phase smallint NOT NULL,
@@ -765,18 +765,18 @@ CREATE TABLE saga_parts (
   called_at timestamp with time zone,
   settle_until timestamp with time zone,
   absent_since timestamp with time zone,
-  CONSTRAINT saga_parts_pkey PRIMARY KEY (tenant_id, unit_id, part, generation),
-  CONSTRAINT saga_parts_tenant_id_unit_id_fkey FOREIGN KEY (tenant_id, unit_id) REFERENCES saga_units(tenant_id, id),
-  CONSTRAINT saga_parts_phase_check CHECK (((phase >= 1) AND (phase <= 5)))
+  CONSTRAINT saga_resources_pkey PRIMARY KEY (tenant_id, task_id, step, generation),
+  CONSTRAINT saga_resources_tenant_id_task_id_fkey FOREIGN KEY (tenant_id, task_id) REFERENCES saga_tasks(tenant_id, id),
+  CONSTRAINT saga_resources_phase_check CHECK (((phase >= 1) AND (phase <= 5)))
 ) WITH (fillfactor=70);
-ALTER TABLE saga_parts ENABLE ROW LEVEL SECURITY;
-ALTER TABLE saga_parts FORCE ROW LEVEL SECURITY;
-CREATE POLICY few ON saga_parts FOR ALL TO platforma_audit, platforma_delivery, platforma_worker;
-CREATE POLICY one ON saga_parts FOR ALL TO platforma_api, platforma_portal;
-GRANT INSERT, SELECT, UPDATE ON saga_parts TO platforma_worker;
-GRANT SELECT ON saga_parts TO platforma_api, platforma_portal;
+ALTER TABLE saga_resources ENABLE ROW LEVEL SECURITY;
+ALTER TABLE saga_resources FORCE ROW LEVEL SECURITY;
+CREATE POLICY few ON saga_resources FOR ALL TO platforma_audit, platforma_delivery, platforma_worker;
+CREATE POLICY one ON saga_resources FOR ALL TO platforma_api, platforma_portal;
+GRANT INSERT, SELECT, UPDATE ON saga_resources TO platforma_worker;
+GRANT SELECT ON saga_resources TO platforma_api, platforma_portal;
 
-CREATE TABLE saga_units (
+CREATE TABLE saga_tasks (
   tenant_id uuid NOT NULL,
   id uuid NOT NULL,
   order_id uuid NOT NULL,
@@ -788,7 +788,7 @@ CREATE TABLE saga_units (
   state smallint NOT NULL,
   step smallint NOT NULL,
   try smallint NOT NULL,
-  undoing boolean NOT NULL,
+  compensating boolean NOT NULL,
   sent boolean NOT NULL,
   epoch bigint NOT NULL,
   next_at timestamp with time zone,
@@ -797,26 +797,26 @@ CREATE TABLE saga_units (
   cause uuid,
   progress smallint NOT NULL,
   detail text NOT NULL,
-  claim_part text NOT NULL DEFAULT ''::text,
-  claim_ref text NOT NULL DEFAULT ''::text,
-  CONSTRAINT saga_units_pkey PRIMARY KEY (tenant_id, id),
-  CONSTRAINT saga_units_tenant_id_item_id_fkey FOREIGN KEY (tenant_id, item_id) REFERENCES order_items(tenant_id, id),
-  CONSTRAINT saga_units_tenant_id_order_id_fkey FOREIGN KEY (tenant_id, order_id) REFERENCES orders(tenant_id, id),
-  CONSTRAINT saga_units_tenant_id_payment_id_fkey FOREIGN KEY (tenant_id, payment_id) REFERENCES payments(tenant_id, id),
-  CONSTRAINT saga_units_claim CHECK ((((claim_part = ''::text) = (claim_ref = ''::text)) AND ((claim_ref = ''::text) OR (kind = 2)))),
-  CONSTRAINT saga_units_kind_check CHECK (((kind >= 1) AND (kind <= 8))),
-  CONSTRAINT saga_units_state_check CHECK (((state >= 0) AND (state <= 3)))
+  asserted_step text NOT NULL DEFAULT ''::text,
+  asserted_ref text NOT NULL DEFAULT ''::text,
+  CONSTRAINT saga_tasks_pkey PRIMARY KEY (tenant_id, id),
+  CONSTRAINT saga_tasks_tenant_id_item_id_fkey FOREIGN KEY (tenant_id, item_id) REFERENCES order_items(tenant_id, id),
+  CONSTRAINT saga_tasks_tenant_id_order_id_fkey FOREIGN KEY (tenant_id, order_id) REFERENCES orders(tenant_id, id),
+  CONSTRAINT saga_tasks_tenant_id_payment_id_fkey FOREIGN KEY (tenant_id, payment_id) REFERENCES payments(tenant_id, id),
+  CONSTRAINT saga_tasks_assertion CHECK ((((asserted_step = ''::text) = (asserted_ref = ''::text)) AND ((asserted_ref = ''::text) OR (kind = 2)))),
+  CONSTRAINT saga_tasks_kind_check CHECK (((kind >= 1) AND (kind <= 8))),
+  CONSTRAINT saga_tasks_state_check CHECK (((state >= 0) AND (state <= 3)))
 ) WITH (fillfactor=70);
-CREATE INDEX saga_units_due ON saga_units USING btree (provider, tenant_id, id) WHERE (state = ANY (ARRAY[0, 1]));
-CREATE UNIQUE INDEX saga_units_live ON saga_units USING btree (tenant_id, order_id, kind, item_id, payment_id, subject_id) NULLS NOT DISTINCT WHERE (state <> 3);
-CREATE INDEX saga_units_order ON saga_units USING btree (tenant_id, order_id);
-ALTER TABLE saga_units ENABLE ROW LEVEL SECURITY;
-ALTER TABLE saga_units FORCE ROW LEVEL SECURITY;
-CREATE POLICY few ON saga_units FOR ALL TO platforma_audit, platforma_delivery, platforma_worker;
-CREATE POLICY one ON saga_units FOR ALL TO platforma_api, platforma_portal;
-CREATE POLICY system ON saga_units FOR SELECT TO platforma_system;
-GRANT INSERT, SELECT, UPDATE ON saga_units TO platforma_api, platforma_portal, platforma_worker;
-GRANT SELECT ON saga_units TO platforma_system;
+CREATE INDEX saga_tasks_due ON saga_tasks USING btree (provider, tenant_id, id) WHERE (state = ANY (ARRAY[0, 1]));
+CREATE UNIQUE INDEX saga_tasks_live ON saga_tasks USING btree (tenant_id, order_id, kind, item_id, payment_id, subject_id) NULLS NOT DISTINCT WHERE (state <> 3);
+CREATE INDEX saga_tasks_order ON saga_tasks USING btree (tenant_id, order_id);
+ALTER TABLE saga_tasks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE saga_tasks FORCE ROW LEVEL SECURITY;
+CREATE POLICY few ON saga_tasks FOR ALL TO platforma_audit, platforma_delivery, platforma_worker;
+CREATE POLICY one ON saga_tasks FOR ALL TO platforma_api, platforma_portal;
+CREATE POLICY system ON saga_tasks FOR SELECT TO platforma_system;
+GRANT INSERT, SELECT, UPDATE ON saga_tasks TO platforma_api, platforma_portal, platforma_worker;
+GRANT SELECT ON saga_tasks TO platforma_system;
 
 CREATE TABLE settings (
   tenant_id uuid NOT NULL,
@@ -960,8 +960,8 @@ GRANT EXECUTE ON FUNCTION bucket TO platforma_worker;
 
 -- function credential_destroyed() returns trigger, language plpgsql, owner platforma_owner
 
--- function due_units(queue text, s smallint, now timestamp with time zone, per_tenant integer) returns TABLE(tenant_id uuid, id uuid), language sql, with the rights of its owner, owner platforma_system
-GRANT EXECUTE ON FUNCTION due_units TO platforma_worker;
+-- function due_tasks(queue text, s smallint, now timestamp with time zone, per_tenant integer) returns TABLE(tenant_id uuid, id uuid), language sql, with the rights of its owner, owner platforma_system
+GRANT EXECUTE ON FUNCTION due_tasks TO platforma_worker;
 
 -- function expired_orders(now timestamp with time zone, n integer) returns TABLE(tenant_id uuid, id uuid), language sql, with the rights of its owner, owner platforma_system
 GRANT EXECUTE ON FUNCTION expired_orders TO platforma_worker;

@@ -27,12 +27,12 @@ const (
 	sqlDeliveryInsert = `INSERT INTO deliveries (tenant_id, id, item_id, passphrase_sealed, message_id, recipient, state, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 )
 
-func (x *tx) saveCredentials(d *app.Dossier) {
-	for _, c := range d.Added.Credentials {
+func (x *tx) saveCredentials(agg *app.Aggregate) {
+	for _, c := range agg.Added.Credentials {
 		x.queue(sqlCredentialPut, uid(x.tenant), uid(c.Item), c.Generation, c.Sealed, stamp(x.now))
 	}
-	if len(d.Added.Destroyed) > 0 {
-		x.queue(sqlCredentialsDestroy, uid(x.tenant), uids(d.Added.Destroyed), stamp(x.now))
+	if len(agg.Added.Destroyed) > 0 {
+		x.queue(sqlCredentialsDestroy, uid(x.tenant), uids(agg.Added.Destroyed), stamp(x.now))
 	}
 }
 
@@ -50,15 +50,15 @@ func (l *loader) scanDelivery(r pgx.Rows) error {
 	if err != nil {
 		return err
 	}
-	if d := l.byOrder[o]; d != nil {
-		d.Deliveries = append(d.Deliveries, delivery)
+	if agg := l.byOrder[o]; agg != nil {
+		agg.Deliveries = append(agg.Deliveries, delivery)
 	}
 	return nil
 }
 
 // insertDeliveries writes each mail that went out, or may have; a delivery never changes after.
-func (x *tx) insertDeliveries(d *app.Dossier) {
-	for _, v := range d.Added.Deliveries {
+func (x *tx) insertDeliveries(agg *app.Aggregate) {
+	for _, v := range agg.Added.Deliveries {
 		x.queue(sqlDeliveryInsert, uid(x.tenant), uid(v.ID), uid(v.Item), v.PassphraseSealed, v.MessageID, v.Recipient, int16(v.State), stamp(v.At))
 	}
 }

@@ -97,7 +97,7 @@ func TestOpeningCredentialsIsWrittenDown(t *testing.T) {
 	refused(b, 1)
 	refused(a, 2)
 	worker := db.Worker(t)
-	change(t, worker, db, a, o, app.Also{}, func(d *app.Dossier) { d.Added.Destroyed = []order.ItemID{it} })
+	change(t, worker, db, a, o, app.Also{}, func(agg *app.Aggregate) { agg.Added.Destroyed = []order.ItemID{it} })
 	refused(a, 1)
 	if log := strings1(t, super, `SELECT actor || ' ' || why || ' ' || recipient || ' ' || generation FROM credential_access`); cmp.Diff([]string{"system:worker delivery r 1"}, log) != "" {
 		t.Errorf("access log %v: one line for the one that was opened", log)

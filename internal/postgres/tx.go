@@ -29,8 +29,8 @@ type tx struct {
 	begun  bool // the first trip was sent
 	writes []statement
 	answer *app.Answer
-	loaded map[*app.Dossier]*loaded // what was read, to compare with at Save
-	wrong  error                    // a write that could not be made ready
+	loaded map[*app.Aggregate]*loaded // what was read, to compare with at Save
+	wrong  error                      // a write that could not be made ready
 }
 
 // statement is a queued write.
@@ -52,19 +52,19 @@ func (x *tx) fail(err error) {
 	}
 }
 
-// Begin runs With's look-ups when a verb needs nothing else read.
+// Begin runs With's look-ups when a use case needs nothing else read.
 func (x *tx) Begin(ctx context.Context) error {
 	return x.read(ctx, func(*pgx.Batch) {}, func() error { return nil })
 }
 
 // LockOrder locks an order and reads what moves with it; see app.Tx.
-func (x *tx) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Dossier, error) {
+func (x *tx) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Aggregate, error) {
 	l := newLoader(x.tenant, true, also)
 	err := x.read(ctx, func(b *pgx.Batch) {
-		if also.Letter.IsZero() {
+		if also.DeadLetter.IsZero() {
 			l.queue(b, []order.ID{o})
 		} else {
-			l.queueLetter(b)
+			l.queueDeadLetter(b)
 		}
 	}, func() error {
 		if len(l.dossiers) == 0 {
@@ -75,9 +75,9 @@ func (x *tx) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Dos
 	if err != nil {
 		return nil, faultOr(err, "lock order %s", o)
 	}
-	d := l.dossiers[0]
-	x.loaded[d] = l.loaded[d]
-	return d, nil
+	agg := l.dossiers[0]
+	x.loaded[agg] = l.loaded[agg]
+	return agg, nil
 }
 
 // Prepare reads what creating an order needs.
@@ -96,7 +96,7 @@ func (x *tx) Prepare(ctx context.Context, n app.NewOrder) (app.Prepared, error) 
 func (x *tx) read(ctx context.Context, queue func(b *pgx.Batch), verdict func() error) error {
 	b := &pgx.Batch{}
 	first := !x.begun
-	var mark inboxMark
+	var mark inboxPosition
 	var key keyLookup
 	if first {
 		b.Queue(sqlBegin)
@@ -137,15 +137,15 @@ func (x *tx) Remember(a app.Answer) { x.answer = &a }
 // Discard forgets all writes queued so far.
 func (x *tx) Discard() { x.writes, x.answer, x.wrong = nil, nil, nil }
 
-// AddUnit queues a unit outside a dossier's order lock. One that lives already stands for it.
-func (x *tx) AddUnit(u fulfil.Unit) { x.insertUnits([]unitRow{unitRowOf(u)}) }
+// AddTask queues a task outside a aggregate's order lock. One that lives already stands for it.
+func (x *tx) AddTask(task fulfil.Task) { x.insertTasks([]taskRow{taskRowOf(task)}) }
 
 func (x *tx) commit(ctx context.Context) error {
 	if x.wrong != nil {
 		return errors.Join(x.wrong, x.rollback(ctx))
 	}
 	if !x.begun && (x.with.Key != nil || x.with.Inbox != nil) {
-		if err := x.Begin(ctx); errors.Is(err, app.ErrHeld) {
+		if err := x.Begin(ctx); errors.Is(err, app.ErrBlocked) {
 			return err
 		} else if err != nil {
 			return errors.Join(err, x.rollback(ctx))
@@ -197,7 +197,7 @@ func (x *tx) rollback(ctx context.Context) error {
 // faultOr wraps an error with what was being done, but for the ends that a caller compares with.
 func faultOr(err error, format string, args ...any) error {
 	var replay *app.Replayed
-	if fault.Of(err) != nil || errors.As(err, &replay) || errors.Is(err, app.ErrDuplicate) || errors.Is(err, app.ErrHeld) {
+	if fault.Of(err) != nil || errors.As(err, &replay) || errors.Is(err, app.ErrDuplicate) || errors.Is(err, app.ErrBlocked) {
 		return err
 	}
 	return fmt.Errorf(format+": %w", append(args, err)...)

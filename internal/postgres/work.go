@@ -14,57 +14,57 @@ import (
 )
 
 const (
-	sqlDueUnits = `SELECT tenant_id, id FROM due_units($1, $2, $3, $4)`
-	// What another transaction holds is left for the next turn: its commit may well close the unit.
+	sqlDueTasks = `SELECT tenant_id, id FROM due_tasks($1, $2, $3, $4)`
+	// What another transaction holds is left for the next turn: its commit may well close the task.
 	sqlMarkOpen = `
-		UPDATE saga_units SET state = ` + taskOpen + `
+		UPDATE saga_tasks SET state = ` + taskOpen + `
 		WHERE (tenant_id, id) IN (
 			SELECT u.tenant_id, u.id
-			FROM unnest($1::uuid[], $2::uuid[]) AS x(tenant_id, id) JOIN saga_units u ON u.tenant_id = x.tenant_id AND u.id = x.id
+			FROM unnest($1::uuid[], $2::uuid[]) AS x(tenant_id, id) JOIN saga_tasks u ON u.tenant_id = x.tenant_id AND u.id = x.id
 			WHERE u.state = ` + taskQueued + ` FOR NO KEY UPDATE OF u SKIP LOCKED)`
 	sqlExpiredOrders = `SELECT tenant_id, id FROM expired_orders($1, $2)`
 )
 
-// DueUnits lists units of a queue in a state that are due, of all tenants, those going back first; at
+// DueTasks lists tasks of a queue in a state that are due, of all tenants, those going back first; at
 // most perTenant of each.
-func (db *DB) DueUnits(ctx context.Context, queue string, s fulfil.UnitState, now time.Time, perTenant int) ([]app.UnitRef, error) {
-	var list []app.UnitRef
+func (db *DB) DueTasks(ctx context.Context, queue string, s fulfil.TaskState, now time.Time, perTenant int) ([]app.TaskRef, error) {
+	var list []app.TaskRef
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
-		each(b.Queue(sqlDueUnits, queue, int16(s), stamp(now), perTenant), func(r pgx.Rows) error {
-			var u app.UnitRef
-			err := r.Scan(intoID(&u.Tenant), intoID(&u.Unit))
+		each(b.Queue(sqlDueTasks, queue, int16(s), stamp(now), perTenant), func(r pgx.Rows) error {
+			var u app.TaskRef
+			err := r.Scan(intoID(&u.Tenant), intoID(&u.Task))
 			list = append(list, u)
 			return err
 		})
 	})
 	if err != nil {
-		return nil, faultOr(err, "list the due units of queue %s", queue)
+		return nil, faultOr(err, "list the due tasks of queue %s", queue)
 	}
 	return list, nil
 }
 
-// MarkOpen moves queued units to open; others, and those another transaction holds, are left alone.
-func (db *DB) MarkOpen(ctx context.Context, units []app.UnitRef) error {
-	ids := map[tenant.ID][]fulfil.UnitID{}
+// MarkOpen moves queued tasks to open; others, and those another transaction holds, are left alone.
+func (db *DB) MarkOpen(ctx context.Context, tasks []app.TaskRef) error {
+	ids := map[tenant.ID][]fulfil.TaskID{}
 	var tenants []tenant.ID
-	for _, u := range units {
+	for _, u := range tasks {
 		if ids[u.Tenant] == nil {
 			tenants = append(tenants, u.Tenant)
 		}
-		ids[u.Tenant] = append(ids[u.Tenant], u.Unit)
+		ids[u.Tenant] = append(ids[u.Tenant], u.Task)
 	}
 	slices.SortFunc(tenants, func(a, b tenant.ID) int { return slices.Compare(a[:], b[:]) })
 	err := db.inTenants(ctx, tenants, func(b *pgx.Batch, some []tenant.ID) {
 		var of, these []pgtype.UUID
 		for _, t := range some {
-			for _, u := range ids[t] {
-				of, these = append(of, uid(t)), append(these, uid(u))
+			for _, taskID := range ids[t] {
+				of, these = append(of, uid(t)), append(these, uid(taskID))
 			}
 		}
 		b.Queue(sqlMarkOpen, of, these)
 	})
 	if err != nil {
-		return faultOr(err, "mark %d units open", len(units))
+		return faultOr(err, "mark %d tasks open", len(tasks))
 	}
 	return nil
 }

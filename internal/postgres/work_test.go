@@ -14,45 +14,45 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// addUnit puts a new order with one provision unit in place.
-func addUnit(t testing.TB, db *pgtest.DB, s *postgres.DB, org pgtest.Org, with func(u *fulfil.Unit)) app.UnitRef {
+// addTask puts a new order with one provision task in place.
+func addTask(t testing.TB, db *pgtest.DB, s *postgres.DB, org pgtest.Org, with func(task *fulfil.Task)) app.TaskRef {
 	t.Helper()
-	d := draft(db, org, 1)
-	u := fulfil.Unit{ID: newID[fulfil.Unit](db), Tenant: org.ID, Order: d.Order.ID, Item: d.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
-	with(&u)
-	d.Units = []fulfil.Unit{u}
-	insert(t, s, d)
-	return app.UnitRef{Tenant: org.ID, Unit: u.ID}
+	agg := draft(db, org, 1)
+	task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
+	with(&task)
+	agg.Tasks = []fulfil.Task{task}
+	insert(t, s, agg)
+	return app.TaskRef{Tenant: org.ID, Task: task.ID}
 }
 
-func TestDueUnitsComeFairlyAndThoseGoingBackFirst(t *testing.T) {
+func TestDueTasksComeFairlyAndThoseGoingBackFirst(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	a, b := db.Two(t)
 	worker := db.Worker(t)
 	now := db.Clock.Now()
-	plain := func(*fulfil.Unit) {}
-	first := addUnit(t, db, worker, a, plain)
-	addUnit(t, db, worker, a, plain)
-	back := addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.Undoing = true })
-	addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.NextAt = now.Add(time.Second) })
-	addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.NextAt = time.Time{} }) // held
-	addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.Queue = "other" })
-	addUnit(t, db, worker, a, func(u *fulfil.Unit) { u.State = fulfil.Closed })
-	only := addUnit(t, db, worker, b, plain)
-	open := addUnit(t, db, worker, b, func(u *fulfil.Unit) { u.State = fulfil.Open })
+	plain := func(*fulfil.Task) {}
+	first := addTask(t, db, worker, a, plain)
+	addTask(t, db, worker, a, plain)
+	back := addTask(t, db, worker, a, func(task *fulfil.Task) { task.Compensating = true })
+	addTask(t, db, worker, a, func(task *fulfil.Task) { task.NextAt = now.Add(time.Second) })
+	addTask(t, db, worker, a, func(task *fulfil.Task) { task.NextAt = time.Time{} }) // held
+	addTask(t, db, worker, a, func(task *fulfil.Task) { task.Queue = "other" })
+	addTask(t, db, worker, a, func(task *fulfil.Task) { task.State = fulfil.Closed })
+	only := addTask(t, db, worker, b, plain)
+	open := addTask(t, db, worker, b, func(task *fulfil.Task) { task.State = fulfil.Open })
 
-	got := must(worker.DueUnits(t.Context(), "sim", fulfil.Queued, now, 2))
-	if diff := cmp.Diff([]app.UnitRef{back, first, only}, got); diff != "" {
+	got := must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, now, 2))
+	if diff := cmp.Diff([]app.TaskRef{back, first, only}, got); diff != "" {
 		t.Errorf("two of each tenant (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]app.UnitRef{open}, must(worker.DueUnits(t.Context(), "sim", fulfil.Open, now, 2))); diff != "" {
+	if diff := cmp.Diff([]app.TaskRef{open}, must(worker.DueTasks(t.Context(), "sim", fulfil.Open, now, 2))); diff != "" {
 		t.Errorf("the sweeper's (-want +got):\n%s", diff)
 	}
 	if err := worker.MarkOpen(t.Context(), got); err != nil {
 		t.Fatal(err)
 	}
-	if left := must(worker.DueUnits(t.Context(), "sim", fulfil.Queued, now, 10)); len(left) != 1 {
+	if left := must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, now, 10)); len(left) != 1 {
 		t.Errorf("%d still queued, want the one of tenant a that was not taken", len(left))
 	}
 }
@@ -62,37 +62,37 @@ func TestMarkOpenWaitsForNobody(t *testing.T) {
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	worker := db.Worker(t)
-	held := addUnit(t, db, worker, org, func(*fulfil.Unit) {})
-	free := addUnit(t, db, worker, org, func(*fulfil.Unit) {})
+	held := addTask(t, db, worker, org, func(*fulfil.Task) {})
+	free := addTask(t, db, worker, org, func(*fulfil.Task) {})
 	super := db.Super(t)
 	tx, err := super.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback(t.Context()) }()
-	if _, err := tx.Exec(t.Context(), `SELECT FROM saga_units WHERE id = $1 FOR UPDATE`, held.Unit.String()); err != nil {
+	if _, err := tx.Exec(t.Context(), `SELECT FROM saga_tasks WHERE id = $1 FOR UPDATE`, held.Task.String()); err != nil {
 		t.Fatal(err)
 	}
-	if err := worker.MarkOpen(t.Context(), []app.UnitRef{held, free}); err != nil {
+	if err := worker.MarkOpen(t.Context(), []app.TaskRef{held, free}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]app.UnitRef{held}, must(worker.DueUnits(t.Context(), "sim", fulfil.Queued, db.Clock.Now(), 10))); diff != "" {
+	if diff := cmp.Diff([]app.TaskRef{held}, must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, db.Clock.Now(), 10))); diff != "" {
 		t.Errorf("still queued (-want +got):\n%s", diff)
 	}
 }
 
-func TestOnlyQueuedUnitsAreMarkedOpen(t *testing.T) {
+func TestOnlyQueuedTasksAreMarkedOpen(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	worker := db.Worker(t)
-	for _, s := range []fulfil.UnitState{fulfil.Stuck, fulfil.Closed} {
-		u := addUnit(t, db, worker, org, func(u *fulfil.Unit) { u.State = s })
-		if err := worker.MarkOpen(t.Context(), []app.UnitRef{u}); err != nil {
+	for _, s := range []fulfil.TaskState{fulfil.Stuck, fulfil.Closed} {
+		u := addTask(t, db, worker, org, func(task *fulfil.Task) { task.State = s })
+		if err := worker.MarkOpen(t.Context(), []app.TaskRef{u}); err != nil {
 			t.Fatal(err)
 		}
-		if got := must(worker.Load(t.Context(), org.ID, u.Unit)).Unit(u.Unit).State; got != s {
-			t.Errorf("a unit that was %s is %s", s, got)
+		if got := must(worker.Load(t.Context(), org.ID, u.Task)).Task(u.Task).State; got != s {
+			t.Errorf("a task that was %s is %s", s, got)
 		}
 	}
 }
@@ -101,50 +101,50 @@ func TestManyTenantsAreMarkedInBatches(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	api, worker := db.API(t), db.Worker(t)
-	var units []app.UnitRef
+	var tasks []app.TaskRef
 	for i := range 40 { // more than the 32 that one transaction may see
-		units = append(units, addUnit(t, db, worker, db.Seed(t, api, "t"+string(rune('a'+i/26))+string(rune('a'+i%26))), func(*fulfil.Unit) {}))
+		tasks = append(tasks, addTask(t, db, worker, db.Seed(t, api, "t"+string(rune('a'+i/26))+string(rune('a'+i%26))), func(*fulfil.Task) {}))
 	}
-	if err := worker.MarkOpen(t.Context(), units); err != nil {
+	if err := worker.MarkOpen(t.Context(), tasks); err != nil {
 		t.Fatal(err)
 	}
-	if got := must(worker.DueUnits(t.Context(), "sim", fulfil.Open, db.Clock.Now(), 1)); len(got) != 40 {
+	if got := must(worker.DueTasks(t.Context(), "sim", fulfil.Open, db.Clock.Now(), 1)); len(got) != 40 {
 		t.Errorf("%d open, want 40", len(got))
 	}
 }
 
-func TestUnitIsLoadedWithItsOrder(t *testing.T) {
+func TestTaskIsLoadedWithItsOrder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	a, b := db.Two(t)
 	worker := db.Worker(t)
-	u := addUnit(t, db, worker, a, func(*fulfil.Unit) {})
-	d := must(worker.Load(t.Context(), a.ID, u.Unit))
-	if d.Unit(u.Unit) == nil || len(d.Order.Items) != 1 || d.Customer.ID != member(a) {
-		t.Errorf("loaded %+v", d)
+	u := addTask(t, db, worker, a, func(*fulfil.Task) {})
+	agg := must(worker.Load(t.Context(), a.ID, u.Task))
+	if agg.Task(u.Task) == nil || len(agg.Order.Items) != 1 || agg.Customer.ID != member(a) {
+		t.Errorf("loaded %+v", agg)
 	}
-	if _, err := worker.Load(t.Context(), b.ID, u.Unit); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
-		t.Errorf("another tenant's unit: %v", err)
+	if _, err := worker.Load(t.Context(), b.ID, u.Task); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
+		t.Errorf("another tenant's task: %v", err)
 	}
 }
 
-func TestSuccessorOfAClosedUnitTakesItsPlace(t *testing.T) {
+func TestSuccessorOfAClosedTaskTakesItsPlace(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	worker := db.Worker(t)
-	u := addUnit(t, db, worker, org, func(*fulfil.Unit) {})
-	o := must(worker.Load(t.Context(), org.ID, u.Unit)).Order.ID
-	next := newID[fulfil.Unit](db)
-	change(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
-		again := d.Units[0]
-		d.Units[0].State, d.Units[0].Epoch = fulfil.Closed, d.Units[0].Epoch+1
+	u := addTask(t, db, worker, org, func(*fulfil.Task) {})
+	o := must(worker.Load(t.Context(), org.ID, u.Task)).Order.ID
+	next := newID[fulfil.Task](db)
+	change(t, worker, db, org, o, app.Also{}, func(agg *app.Aggregate) {
+		again := agg.Tasks[0]
+		agg.Tasks[0].State, agg.Tasks[0].Epoch = fulfil.Closed, agg.Tasks[0].Epoch+1
 		again.ID = next
-		d.Units = append(d.Units, again)
+		agg.Tasks = append(agg.Tasks, again)
 	})
-	d := must(worker.Load(t.Context(), org.ID, next))
-	if len(d.Units) != 2 || d.Unit(u.Unit).State != fulfil.Closed || d.Unit(next).State != fulfil.Queued {
-		t.Errorf("units %+v", d.Units)
+	agg := must(worker.Load(t.Context(), org.ID, next))
+	if len(agg.Tasks) != 2 || agg.Task(u.Task).State != fulfil.Closed || agg.Task(next).State != fulfil.Queued {
+		t.Errorf("tasks %+v", agg.Tasks)
 	}
 }
 
@@ -155,11 +155,11 @@ func TestExpiredOrdersOfAllTenants(t *testing.T) {
 	worker := db.Worker(t)
 	var want []app.OrderRef
 	for i, org := range []pgtest.Org{a, b, a} {
-		d := draft(db, org, 1)
+		agg := draft(db, org, 1)
 		at := db.Clock.Now().Add(time.Duration(i-2) * time.Hour)
-		d.Order.ExpiresAt = &at
-		insert(t, worker, d)
-		want = append(want, app.OrderRef{Tenant: org.ID, Order: d.Order.ID})
+		agg.Order.ExpiresAt = &at
+		insert(t, worker, agg)
+		want = append(want, app.OrderRef{Tenant: org.ID, Order: agg.Order.ID})
 	}
 	insert(t, worker, draft(db, a, 1)) // no time at all
 	later := draft(db, a, 1)
@@ -210,20 +210,20 @@ func TestWebhookIsKeptOnceForEver(t *testing.T) {
 	again := w
 	again.Raw = []byte("other")
 	for _, call := range []app.PaymentWebhook{w, again} {
-		if err := api.KeepWebhook(t.Context(), call); err != nil {
+		if err := api.KeepPaymentWebhook(t.Context(), call); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]app.PaymentWebhook{w}, must(worker.OpenWebhooks(t.Context(), 10))); diff != "" {
+	if diff := cmp.Diff([]app.PaymentWebhook{w}, must(worker.OpenPaymentWebhooks(t.Context(), 10))); diff != "" {
 		t.Errorf("open (-want +got):\n%s", diff)
 	}
-	if err := worker.FinishWebhook(t.Context(), "demo", "e-1", db.Clock.Now()); err != nil {
+	if err := worker.FinishPaymentWebhook(t.Context(), "demo", "e-1", db.Clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := api.KeepWebhook(t.Context(), w); err != nil {
+	if err := api.KeepPaymentWebhook(t.Context(), w); err != nil {
 		t.Fatal(err)
 	}
-	if open := must(worker.OpenWebhooks(t.Context(), 10)); len(open) != 0 {
+	if open := must(worker.OpenPaymentWebhooks(t.Context(), 10)); len(open) != 0 {
 		t.Errorf("processed and open again: %+v", open)
 	}
 }
@@ -260,7 +260,7 @@ func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
 		}
 	}
 	audit := app.ConsumerStatus{Consumer: "audit", Name: "audit", Age: 1500 * time.Millisecond, Behind: 8, Applied: 7}
-	billing := app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: time.Second, Behind: 20, Applied: 10, Duplicates: 1, Retried: 2, Parked: 3, Held: 4, Refused: 5, Stopped: 6}
+	billing := app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: time.Second, Behind: 20, Applied: 10, Duplicates: 1, Retried: 2, Parked: 3, Blocked: 4, Refused: 5, Stopped: 6}
 	put("one", audit, app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 1})
 	put("one", audit, billing) // again: it replaces what the process said before
 	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: 2 * time.Second, Behind: 200, Applied: 100})
@@ -277,26 +277,26 @@ func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
 	}
 }
 
-func TestUnitThatMovedMeanwhileStopsTheCommit(t *testing.T) {
+func TestTaskThatMovedMeanwhileStopsTheCommit(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	worker := db.Worker(t)
-	u := addUnit(t, db, worker, org, func(u *fulfil.Unit) { u.Epoch = 3 })
-	o := must(worker.Load(t.Context(), org.ID, u.Unit)).Order.ID
+	u := addTask(t, db, worker, org, func(task *fulfil.Task) { task.Epoch = 3 })
+	o := must(worker.Load(t.Context(), org.ID, u.Task)).Order.ID
 	super := db.Super(t)
-	_, err := tryChange(t, worker, db, org, o, app.Also{}, func(d *app.Dossier) {
-		// Somebody who does not know the lock moves the unit on in between.
-		if _, err := super.Exec(t.Context(), `UPDATE saga_units SET epoch = epoch + 1`); err != nil {
+	_, err := tryChange(t, worker, db, org, o, app.Also{}, func(agg *app.Aggregate) {
+		// Somebody who does not know the lock moves the task on in between.
+		if _, err := super.Exec(t.Context(), `UPDATE saga_tasks SET epoch = epoch + 1`); err != nil {
 			t.Fatal(err)
 		}
-		d.Units[0].Epoch++
-		d.Order.Record(order.Event{Type: order.EvUpdated})
+		agg.Tasks[0].Epoch++
+		agg.Order.Record(order.Event{Type: order.EvUpdated})
 	})
 	if sqlState(err) != "PF001" {
 		t.Errorf("got %v, want the fence", err)
 	}
-	if d := must(worker.Load(t.Context(), org.ID, u.Unit)); d.Units[0].Epoch != 4 || d.Order.LastSeq != 1 {
-		t.Errorf("epoch %d, last seq %d: part was committed", d.Units[0].Epoch, d.Order.LastSeq)
+	if agg := must(worker.Load(t.Context(), org.ID, u.Task)); agg.Tasks[0].Epoch != 4 || agg.Order.LastSeq != 1 {
+		t.Errorf("epoch %d, last seq %d: part was committed", agg.Tasks[0].Epoch, agg.Order.LastSeq)
 	}
 }

@@ -96,18 +96,18 @@ func settle(b testing.TB) *town {
 		b.Fatalf("Start: %v", err)
 	}
 	b.Cleanup(func() { _ = p.Stop(b.Context()) })
-	// The benchmark's own requests go through verbs of its own, as another API process's would; the
+	// The benchmark's own requests go through use cases of its own, as another API process's would; the
 	// working process hears of them by its polls.
 	api, err := postgres.Open(b.Context(), db.URL(postgres.LoginAPI), postgres.LoginAPI, postgres.Options{Clock: clock, NewID: process.NewID})
 	if err != nil {
 		b.Fatalf("open the api login: %v", err)
 	}
 	b.Cleanup(api.Close)
-	verbs, err := process.Wire(cfg, map[string]*postgres.DB{postgres.LoginAPI: api}, nil)
+	useCases, err := process.Wire(cfg, map[string]*postgres.DB{postgres.LoginAPI: api}, nil)
 	if err != nil {
 		b.Fatalf("wire: %v", err)
 	}
-	tn.api = verbs.API
+	tn.api = useCases.API
 	return tn
 }
 
@@ -119,20 +119,20 @@ func (tn *town) pay(b testing.TB, o pgtest.Org, n int) (order.ID, time.Time) {
 		items[i] = app.ItemInput{Product: "vps", Plan: "core", Region: "lj-1", BillingCycle: "monthly", Configuration: json.RawMessage(`{"os_image":"debian-12"}`)}
 	}
 	as := app.Caller{Actor: o.Actor(tenant.Operator)}
-	d, err := tn.api.CreateOrder(b.Context(), as, app.CreateOrder{Items: items})
+	agg, err := tn.api.CreateOrder(b.Context(), as, app.CreateOrder{Items: items})
 	if err == nil {
-		d, err = tn.api.SubmitOrder(b.Context(), as, app.SubmitOrder{Order: d.Order.ID})
+		agg, err = tn.api.SubmitOrder(b.Context(), as, app.SubmitOrder{Order: agg.Order.ID})
 	}
 	if err == nil {
-		d, err = tn.api.ConfirmPayment(b.Context(), as, app.ConfirmPayment{
-			Order: d.Order.ID, Reference: d.Order.Number, Method: "bank_transfer",
-			Amount: event.Amount{Amount: money.Format(d.Order.Due, d.Order.Currency), Currency: d.Order.Currency},
+		agg, err = tn.api.ConfirmPayment(b.Context(), as, app.ConfirmPayment{
+			Order: agg.Order.ID, Reference: agg.Order.Number, Method: "bank_transfer",
+			Amount: event.Amount{Amount: money.Format(agg.Order.Due, agg.Order.Currency), Currency: agg.Order.Currency},
 		})
 	}
 	if err != nil {
 		b.Fatalf("place an order: %v", err)
 	}
-	return d.Order.ID, time.Now()
+	return agg.Order.ID, time.Now()
 }
 
 // delivered waits for an order to be fulfilled and says how long after its payment it was.
@@ -141,15 +141,15 @@ func (tn *town) delivered(b testing.TB, o pgtest.Org, id order.ID, paid time.Tim
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {
-		d, err := tn.api.Order(b.Context(), app.Caller{Actor: o.Actor(tenant.Operator)}, id)
+		agg, err := tn.api.Order(b.Context(), app.Caller{Actor: o.Actor(tenant.Operator)}, id)
 		if err != nil {
 			b.Fatalf("Order: %v", err)
 		}
-		if d.Order.State == order.Fulfilled {
+		if agg.Order.State == order.Fulfilled {
 			return time.Since(paid)
 		}
 		if time.Since(paid) > 5*time.Minute {
-			b.Fatalf("order %s is %s after 5 minutes", d.Order.Number, d.Order.State)
+			b.Fatalf("order %s is %s after 5 minutes", agg.Order.Number, agg.Order.State)
 		}
 	}
 	return 0
@@ -178,7 +178,7 @@ func BenchmarkNoisyNeighbour(b *testing.B) {
 			tn.pay(b, tn.loud, 100)
 		}
 		busy := single(7)
-		open, err := tn.db.Super(b).Query(b.Context(), `SELECT count(*) FROM platforma.saga_units WHERE state IN ($1, $2) AND kind = $3`,
+		open, err := tn.db.Super(b).Query(b.Context(), `SELECT count(*) FROM platforma.saga_tasks WHERE state IN ($1, $2) AND kind = $3`,
 			int16(fulfil.Queued), int16(fulfil.Open), int16(fulfil.Provision))
 		if err != nil {
 			b.Fatalf("count the open items: %v", err)

@@ -11,7 +11,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/mail"
 )
 
-// mailer is package mail as the verbs see it. Without a sender it checks keys alone: an API process
+// mailer is package mail as the use cases see it. Without a sender it checks keys alone: an API process
 // sends nothing.
 type mailer struct{ *mail.Sender }
 

@@ -17,8 +17,8 @@ func (p *Process) Metrics() http.Handler {
 	if p.relay != nil {
 		s.Relay, s.Outbox = p.relay.Status, p.logins[postgres.LoginRelay].OutboxStatus
 	}
-	if p.verbs.Audit != nil {
-		s.Findings = p.verbs.Audit.Findings
+	if p.useCases.Audit != nil {
+		s.Findings = p.useCases.Audit.Findings
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(s))

@@ -1,4 +1,4 @@
-// Package process wires one process of an installation: which logins it opens, which verbs it gets,
+// Package process wires one process of an installation: which logins it opens, which use cases it gets,
 // which loops it runs. The binary and the test kit share it, so that a test runs what is shipped
 // (ADR 0009). It decides nothing about orders.
 package process
@@ -54,7 +54,7 @@ func Roles() []Role {
 	return []Role{API, Portal, Worker, Relay, Provision, Billing, Notify, Audit, Live}
 }
 
-// Known tells whether there is such a role.
+// Known reports whether there is such a role.
 func Known(r Role) bool { return slices.Contains(Roles(), r) }
 
 // Config of a process. Everything is required but where it says so.
@@ -97,13 +97,13 @@ type Config struct {
 	// NewID makes UUIDv7s; nil is this package's, by real time. Tests give their clock's.
 	NewID func() [16]byte
 	// Seam is nil in every shipped binary.
-	Seam Seam
+	Failpoints Failpoints
 }
 
 // Seam stands between a process and what it reaches, in builds that let a test end the process at a
-// named moment (package crashpoint).
-type Seam interface {
-	// Ports changes what a login's verbs work with.
+// named moment (package failpoint).
+type Failpoints interface {
+	// Ports changes what a login's use cases work with.
 	Ports(d *app.Deps)
 	// Effect wraps a consumer's effect, Outbox the relay's outbox.
 	Effect(apply app.Effect) app.Effect
@@ -114,19 +114,19 @@ type Seam interface {
 type Process struct {
 	Handler http.Handler
 
-	cfg      Config
-	instance string // this run of the process, told apart from every other
-	verbs    Verbs
-	logins   map[string]*postgres.DB
-	runner   *queue.Runner
-	relay    *kafka.Relay
-	hub      *app.Hub
-	readers  []*kafka.Consumer
-	chores   []*chore
-	webhooks *chore
-	closing  chan struct{}
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
+	cfg          Config
+	instance     string // this run of the process, told apart from every other
+	useCases     UseCases
+	logins       map[string]*postgres.DB
+	runner       *queue.Runner
+	relay        *kafka.Relay
+	hub          *app.Hub
+	readers      []*kafka.Consumer
+	periodicJobs []*periodicJob
+	webhooks     *periodicJob
+	closing      chan struct{}
+	cancel       context.CancelFunc
+	running      sync.WaitGroup
 }
 
 // Start opens the logins, refuses an unsafe database, and begins to work.
@@ -163,7 +163,7 @@ func (p *Process) start(ctx, run context.Context) error {
 		return err
 	}
 	var err error
-	if p.verbs, err = Wire(p.cfg, p.logins, p.everywhere); err != nil {
+	if p.useCases, err = Wire(p.cfg, p.logins, p.everywhere); err != nil {
 		return err
 	}
 	if err := p.startWorker(ctx); err != nil {
@@ -171,8 +171,8 @@ func (p *Process) start(ctx, run context.Context) error {
 	}
 	if p.has(Relay) {
 		var outbox app.Outbox = p.logins[postgres.LoginRelay]
-		if p.cfg.Seam != nil {
-			outbox = p.cfg.Seam.Outbox(outbox)
+		if p.cfg.Failpoints != nil {
+			outbox = p.cfg.Failpoints.Outbox(outbox)
 		}
 		p.relay = kafka.NewRelay(p.cfg.Kafka, 0, p.cfg.Installation, outbox, p.cfg.Log)
 		if p.cfg.Poll > 0 {
@@ -185,14 +185,14 @@ func (p *Process) start(ctx, run context.Context) error {
 	}
 	p.tellStatus()
 	if p.has(Audit) {
-		p.chores = append(p.chores, newChore("tell the audit heads", 24*time.Hour, p.cfg.Log, p.verbs.Audit.TellAuditHeads))
+		p.periodicJobs = append(p.periodicJobs, newPeriodicJob("tell the audit heads", 24*time.Hour, p.cfg.Log, p.useCases.Audit.TellAuditHeads))
 	}
 	if p.has(Live) {
-		p.chores = append(p.chores, newChore("count tenants whose figures are not of their time zone", recountEvery, p.cfg.Log, p.verbs.Worker.RecountStale))
+		p.periodicJobs = append(p.periodicJobs, newPeriodicJob("count tenants whose figures are not of their time zone", recountEvery, p.cfg.Log, p.useCases.Worker.RecountStale))
 	}
 	p.kickAfterCommits()
 	p.serve()
-	for _, c := range p.chores {
+	for _, c := range p.periodicJobs {
 		p.loop(run, c.run)
 	}
 	return nil
@@ -222,19 +222,19 @@ func (p *Process) loop(run context.Context, fn func(context.Context)) {
 	p.running.Go(func() { fn(run) })
 }
 
-// startWorker gives the units their verbs.
+// startWorker gives the tasks their use cases.
 func (p *Process) startWorker(ctx context.Context) error {
 	if !p.has(Worker) {
 		return nil
 	}
-	w, db := p.verbs.Worker, p.logins[postgres.LoginWorker]
+	w, db := p.useCases.Worker, p.logins[postgres.LoginWorker]
 	queues := []queue.Queue{
 		{Name: fulfil.Validate.String(), Workers: 8, Work: w.ValidateOrder},
 		{Name: fulfil.Refund.String(), Workers: 4, Work: w.RefundItem},
 		{Name: fulfil.Deliver.String(), Workers: 4, Work: w.DeliverCredentials},
 		{Name: fulfil.Notify.String(), Workers: 4, Work: w.NotifyCustomer},
 		{Name: fulfil.Checkout.String(), Workers: 4, Work: w.CheckoutOrder},
-		{Name: fulfil.Redo.String(), Workers: 2, Work: w.RedoEvent},
+		{Name: fulfil.Redrive.String(), Workers: 2, Work: w.RedriveEvent},
 		{Name: fulfil.Webhook.String(), Workers: 16, Work: w.PostWebhook},
 	}
 	for name := range p.cfg.Providers {
@@ -245,20 +245,20 @@ func (p *Process) startWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.webhooks = newChore("payment webhooks", time.Second, p.cfg.Log, w.ProcessPaymentWebhooks)
-	p.chores = append(p.chores, p.webhooks,
-		newChore("expire unpaid orders", time.Minute, p.cfg.Log, w.ExpireOrders),
-		newChore("look for overdue payments", time.Minute, p.cfg.Log, w.NoteOverdue),
-		newChore("tell operators", noticeEvery, p.cfg.Log, w.TellOperators),
-		newChore("compare inventories with the books", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
+	p.webhooks = newPeriodicJob("payment webhooks", time.Second, p.cfg.Log, w.ProcessPaymentWebhooks)
+	p.periodicJobs = append(p.periodicJobs, p.webhooks,
+		newPeriodicJob("expire unpaid orders", time.Minute, p.cfg.Log, w.ExpireOrders),
+		newPeriodicJob("look for overdue payments", time.Minute, p.cfg.Log, w.NoteOverdue),
+		newPeriodicJob("tell operators", noticeEvery, p.cfg.Log, w.TellOperators),
+		newPeriodicJob("compare inventories with the books", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
 			found, err := w.Reap(ctx, db, app.Leftovers)
 			for _, f := range found {
 				p.cfg.Log.WarnContext(ctx, "inventory and books differ: see platforma doctor --orphans", "kind", f.Kind.String(), "provider", f.Provider, "ref", f.Ref, "item", f.Item.String())
 			}
 			return len(found), err
 		}),
-		newChore("purge expired webhook secrets and old deliveries", time.Hour, p.cfg.Log, w.PurgeWebhooks),
-		newChore("purge idempotency keys", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
+		newPeriodicJob("purge expired webhook secrets and old deliveries", time.Hour, p.cfg.Log, w.PurgeWebhooks),
+		newPeriodicJob("purge idempotency keys", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
 			return 0, db.PurgeKeys(ctx, p.cfg.Clock.Now().Add(-72*time.Hour), 5000) // promised 24 h (D30), kept 72
 		}))
 	return nil
@@ -313,7 +313,7 @@ func (p *Process) serve() {
 	mux := http.NewServeMux()
 	https := strings.HasPrefix(p.cfg.PublicURL, "https://")
 	if db := p.logins[postgres.LoginAPI]; db != nil {
-		api := httpapi.New(p.verbs.API, httpapi.Config{
+		api := httpapi.New(p.useCases.API, httpapi.Config{
 			Now: p.cfg.Clock.Now, NewRequestID: requestID, HTTPS: https, Hub: p.hub, Log: p.cfg.Log,
 			Ready: db.Ping, Degraded: p.degraded, Closing: p.closing, Limits: p.cfg.Limits,
 		})
@@ -323,8 +323,8 @@ func (p *Process) serve() {
 	} else {
 		p.health(mux)
 	}
-	if p.verbs.Portal != nil {
-		mux.Handle("/", portal.New(p.verbs.Portal, portal.Config{
+	if p.useCases.Portal != nil {
+		mux.Handle("/", portal.New(p.useCases.Portal, portal.Config{
 			Dev: p.cfg.Dev, Users: p.cfg.DemoUsers, Methods: methods(p.cfg.Payments), Simulated: p.simulated, Wakes: p.hub,
 			MailURL: p.cfg.MailURL, RequestID: requestID, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Secure: https,
 		}))

@@ -227,7 +227,7 @@ func TestAProcessThatRelaysIsDegradedWhileTheBrokerIsAwayAndServesAllTheSame(t *
 }
 
 // The witness as it is deployed: a process of its own, with no login but its own.
-func TestAWitnessOfItsOwnSeesEverythingAndTellsItsHeads(t *testing.T) {
+func TestAAuditOfItsOwnSeesEverythingAndTellsItsHeads(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 10)
 	base := r.start(process.API, process.Worker, process.Relay, process.Provision, process.Billing, process.Notify, process.Live)

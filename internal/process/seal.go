@@ -25,12 +25,12 @@ const passphraseKind = "passphrase:"
 
 // sealer seals for the worker: credentials under one key, passphrases under another, so that who reads
 // the one cannot read the other.
-type sealer struct {
+type credentialEncrypter struct {
 	db                       *postgres.DB
 	credentials, passphrases *vault.Vault
 }
 
-func (s sealer) Seal(ctx context.Context, at app.Sealing, plaintext []byte) ([]byte, error) {
+func (s credentialEncrypter) Seal(ctx context.Context, at app.Sealing, plaintext []byte) ([]byte, error) {
 	v, purpose := s.credentials, postgres.ForCredentials
 	if strings.HasPrefix(at.Kind, passphraseKind) {
 		v, purpose = s.passphrases, postgres.ForPassphrases
@@ -51,12 +51,12 @@ func (s sealer) Seal(ctx context.Context, at app.Sealing, plaintext []byte) ([]b
 
 // opener opens credentials for delivery, through the one login that may read them; every opening is
 // written down in the transaction that reads.
-type opener struct {
+type credentialDecrypter struct {
 	db    *postgres.DB
 	vault *vault.Vault
 }
 
-func (o opener) Open(ctx context.Context, at app.Sealing, why, recipient string) ([]byte, error) {
+func (o credentialDecrypter) Open(ctx context.Context, at app.Sealing, why, recipient string) ([]byte, error) {
 	s, err := o.db.SealedCredential(ctx, at.Tenant, at.Item, at.Generation, postgres.Access{Actor: "system:worker", Why: why, Recipient: recipient})
 	if err != nil {
 		return nil, err
@@ -69,12 +69,12 @@ func (o opener) Open(ctx context.Context, at app.Sealing, why, recipient string)
 }
 
 // taker takes one-time passphrases for the portal.
-type taker struct {
+type passphraseStore struct {
 	db    *postgres.DB
 	vault *vault.Vault
 }
 
-func (p taker) TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id.Of[app.Delivery]) (string, error) {
+func (p passphraseStore) TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id.Of[app.Delivery]) (string, error) {
 	s, err := p.db.TakePassphrase(ctx, t, o, d)
 	if err != nil {
 		return "", err
@@ -89,25 +89,25 @@ func (p taker) TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id
 
 // box keeps the signing secrets of webhooks, each under a keyset of its own: API and portal seal without
 // reading anything, and the worker alone reads what is sealed.
-type box struct{ vault *vault.Vault }
+type webhookSecretBox struct{ vault *vault.Vault }
 
-// boxOf is nil where there is no key.
-func boxOf(k vault.KEK) app.SecretBox {
+// webhookSecretBoxOf is nil where there is no key.
+func webhookSecretBoxOf(k vault.KEK) app.SecretBox {
 	if k.Fingerprint() == (vault.KEK{}).Fingerprint() {
 		return nil
 	}
-	return box{vault.New(k)}
+	return webhookSecretBox{vault.New(k)}
 }
 
 // secretKind is the kind of a webhook's secret.
 const secretKind = "webhook-secret"
 
 // secretPlace is where a secret belongs: to this endpoint, as this row.
-func secretPlace(t tenant.ID, e app.EndpointID, s id.Of[app.SealedSecret]) vault.AD {
+func secretPlace(t tenant.ID, e app.WebhookEndpointID, s id.Of[app.SealedSecret]) vault.AD {
 	return vault.AD{Tenant: t.String(), Order: e.String(), Item: s.String(), Kind: secretKind}
 }
 
-func (b box) SealSecret(t tenant.ID, e app.EndpointID, s id.Of[app.SealedSecret], secret string) (app.SealedSecret, error) {
+func (b webhookSecretBox) SealSecret(t tenant.ID, e app.WebhookEndpointID, s id.Of[app.SealedSecret], secret string) (app.SealedSecret, error) {
 	wrapped, err := b.vault.NewKeyset(t.String())
 	if err != nil {
 		return app.SealedSecret{}, err
@@ -116,7 +116,7 @@ func (b box) SealSecret(t tenant.ID, e app.EndpointID, s id.Of[app.SealedSecret]
 	return app.SealedSecret{ID: s, Wrapped: wrapped, Sealed: sealed}, err
 }
 
-func (b box) OpenSecret(t tenant.ID, e app.EndpointID, s app.SealedSecret) (string, error) {
+func (b webhookSecretBox) OpenSecret(t tenant.ID, e app.WebhookEndpointID, s app.SealedSecret) (string, error) {
 	plain, err := b.vault.Open(s.Wrapped, secretPlace(t, e, s.ID), s.Sealed)
 	return string(plain), err
 }

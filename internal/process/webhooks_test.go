@@ -21,7 +21,7 @@ import (
 )
 
 // endpoint is a customer's receiver that believes an independent verifier and nothing else.
-type endpoint struct {
+type webhookEndpoint struct {
 	*httptest.Server
 	t *testing.T
 
@@ -31,15 +31,15 @@ type endpoint struct {
 	refused int
 }
 
-func receive(t *testing.T) *endpoint {
+func receive(t *testing.T) *webhookEndpoint {
 	t.Helper()
-	e := &endpoint{t: t}
+	e := &webhookEndpoint{t: t}
 	e.Server = httptest.NewTLSServer(http.HandlerFunc(e.take))
 	t.Cleanup(e.Close)
 	return e
 }
 
-func (e *endpoint) take(w http.ResponseWriter, r *http.Request) {
+func (e *webhookEndpoint) take(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -53,7 +53,7 @@ func (e *endpoint) take(w http.ResponseWriter, r *http.Request) {
 }
 
 // knows gives the receiver its secret.
-func (e *endpoint) knows(secret string) {
+func (e *webhookEndpoint) knows(secret string) {
 	e.t.Helper()
 	v, err := standard.NewWebhook(secret)
 	if err != nil {
@@ -65,7 +65,7 @@ func (e *endpoint) knows(secret string) {
 }
 
 // ids are what it heard, each once, sorted.
-func (e *endpoint) ids() []string {
+func (e *webhookEndpoint) ids() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Compact(slices.Sorted(slices.Values(e.heard)))
@@ -83,7 +83,7 @@ func TestEveryEventOfAnOrderReachesItsTenantsWebhookSigned(t *testing.T) {
 	base := r.start(process.API)
 	r.start(process.Worker, process.Provision, process.Billing, process.Notify)
 	r.start(process.Relay, process.Audit, process.Live)
-	r.start(process.Live, process.Worker) // two of each: partitions and units are shared
+	r.start(process.Live, process.Worker) // two of each: partitions and tasks are shared
 	var all, some struct{ ID, Secret string }
 	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": receiver.URL + "/all"}, &all)
 	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": second.URL, "types": []string{"order.fulfilled"}}, &some)
@@ -156,7 +156,7 @@ func TestADeadEndpointDoesNotDelayAnother(t *testing.T) {
 	}
 }
 
-// What a running worker does for webhooks besides posting: it destroys a secret that has expired, and tells
+// What a running worker does for webhooks besides webhook delivery: it destroys a secret that has expired, and tells
 // admins of an endpoint whose last call was not taken either.
 func TestAWorkerTellsOfAFailingWebhookAndDestroysExpiredSecrets(t *testing.T) {
 	t.Parallel()
@@ -180,7 +180,7 @@ func TestAWorkerTellsOfAFailingWebhookAndDestroysExpiredSecrets(t *testing.T) {
 	r.start(process.Relay, process.Live)
 	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": []any{}}, nil)
 	kafkatest.Eventually(t, "the delivery waits for its last call", func() bool {
-		tag, err := super.Exec(t.Context(), `WITH d AS (UPDATE webhook_delivery SET calls = 9 RETURNING id) UPDATE saga_units u SET try = 9 FROM d WHERE u.id = d.id`)
+		tag, err := super.Exec(t.Context(), `WITH d AS (UPDATE webhook_delivery SET calls = 9 RETURNING id) UPDATE saga_tasks u SET try = 9 FROM d WHERE u.id = d.id`)
 		return err == nil && tag.RowsAffected() == 1
 	})
 	r.start(process.Worker)

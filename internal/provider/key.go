@@ -15,7 +15,7 @@ import (
 // Key is the computed name of one part of one item in one generation. It is all that is needed to
 // find what a lost answer made, so a crash between effect and commit loses nothing.
 type Key struct {
-	Installation, Tenant, Order, Item, Part string
+	Installation, Tenant, Order, Item, Step string
 	Generation                              int // of the item; never resets (D8)
 }
 
@@ -25,7 +25,7 @@ var nameEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 // Name is "pf-" and 20 letters (100 bits) of a hash over all fields: an RFC 1123 label.
 func (k Key) Name() string {
 	h := sha256.New()
-	for _, field := range []string{k.Installation, k.Tenant, k.Order, k.Item, k.Part, strconv.Itoa(k.Generation)} {
+	for _, field := range []string{k.Installation, k.Tenant, k.Order, k.Item, k.Step, strconv.Itoa(k.Generation)} {
 		var n [8]byte // the length first, so that no two keys hash the same bytes
 		binary.BigEndian.PutUint64(n[:], uint64(len(field)))
 		h.Write(n[:])
@@ -38,7 +38,7 @@ func (k Key) Name() string {
 const (
 	LabelInstallation = "pf-inst"
 	LabelItem         = "pf-item"
-	LabelPart         = "pf-part"
+	LabelStep         = "pf-part"
 	LabelGeneration   = "pf-gen"
 )
 
@@ -47,7 +47,7 @@ func (k Key) Labels() map[string]string {
 	return map[string]string{
 		LabelInstallation: k.Installation,
 		LabelItem:         k.Item,
-		LabelPart:         k.Part,
+		LabelStep:         k.Step,
 		LabelGeneration:   strconv.Itoa(k.Generation),
 	}
 }
@@ -57,14 +57,14 @@ func KeyFromLabels(labels map[string]string) (Key, bool) {
 	generation, err := strconv.Atoi(labels[LabelGeneration])
 	k := Key{
 		Installation: labels[LabelInstallation], Item: labels[LabelItem],
-		Part: labels[LabelPart], Generation: generation,
+		Step: labels[LabelStep], Generation: generation,
 	}
-	return k, err == nil && k.Installation != "" && k.Item != "" && k.Part != ""
+	return k, err == nil && k.Installation != "" && k.Item != "" && k.Step != ""
 }
 
-// WithPart is the key of another part of the same item and generation.
-func (k Key) WithPart(part string) Key {
-	k.Part = part
+// WithStep is the key of another part of the same item and generation.
+func (k Key) WithStep(part string) Key {
+	k.Step = part
 	return k
 }
 

@@ -81,7 +81,7 @@ type Spec struct {
 
 // Step is one part of an item's plan.
 type Step struct {
-	Part   string
+	Name   string
 	Key    Key
 	Spec   Spec
 	Needs  []Ref  // refs of the item's earlier parts, in plan order: the engine fills them in before Create
@@ -107,7 +107,7 @@ const (
 	Absent   Phase = iota + 1 // not there: on a read by key it proves little while a create may be running
 	Pending                   // being made
 	Ready                     // usable
-	Failed                    // a corpse: has to be deleted
+	Failed                    // a failed resource: has to be deleted
 	Deleting                  // deletion accepted, not over
 )
 
@@ -147,7 +147,7 @@ type Naming uint8
 
 // The naming modes, weakest first.
 const (
-	NamingNone      Naming = iota // makes a twin gladly
+	NamingNone      Naming = iota // makes a duplicate gladly
 	NamingUnique409               // refuses with a conflict
 	NamingUpsert                  // answers with the one that is there
 )

@@ -16,7 +16,7 @@ import (
 )
 
 func key() provider.Key {
-	return provider.Key{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Part: "server", Generation: 1}
+	return provider.Key{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Step: "server", Generation: 1}
 }
 
 func TestKeyNameNeverChangesBetweenReleases(t *testing.T) {
@@ -33,13 +33,13 @@ func TestKeyNameIsAHostNameAndDependsOnEveryField(t *testing.T) {
 	form := regexp.MustCompile(`^pf-[a-z2-7]{20}$`)
 	variants := []provider.Key{
 		key(),
-		{Installation: "inst2", Tenant: "t", Order: "o", Item: "i", Part: "server", Generation: 1},
-		{Installation: "inst", Tenant: "t2", Order: "o", Item: "i", Part: "server", Generation: 1},
-		{Installation: "inst", Tenant: "t", Order: "o2", Item: "i", Part: "server", Generation: 1},
-		{Installation: "inst", Tenant: "t", Order: "o", Item: "i2", Part: "server", Generation: 1},
-		{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Part: "port", Generation: 1},
-		{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Part: "server", Generation: 2},
-		{Installation: "inst", Tenant: "to", Order: "", Item: "i", Part: "server", Generation: 1}, // the same letters, cut elsewhere
+		{Installation: "inst2", Tenant: "t", Order: "o", Item: "i", Step: "server", Generation: 1},
+		{Installation: "inst", Tenant: "t2", Order: "o", Item: "i", Step: "server", Generation: 1},
+		{Installation: "inst", Tenant: "t", Order: "o2", Item: "i", Step: "server", Generation: 1},
+		{Installation: "inst", Tenant: "t", Order: "o", Item: "i2", Step: "server", Generation: 1},
+		{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Step: "port", Generation: 1},
+		{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Step: "server", Generation: 2},
+		{Installation: "inst", Tenant: "to", Order: "", Item: "i", Step: "server", Generation: 1}, // the same letters, cut elsewhere
 	}
 	seen := map[string]provider.Key{}
 	for _, k := range variants {
@@ -62,7 +62,7 @@ func TestLabelsCarryIdsAndAreReadBack(t *testing.T) {
 		t.Errorf("Labels() (-want +got):\n%s", diff)
 	}
 	back, ours := provider.KeyFromLabels(labels)
-	if diff := cmp.Diff(provider.Key{Installation: "inst", Item: "i", Part: "server", Generation: 1}, back); diff != "" || !ours {
+	if diff := cmp.Diff(provider.Key{Installation: "inst", Item: "i", Step: "server", Generation: 1}, back); diff != "" || !ours {
 		t.Errorf("KeyFromLabels, ours %t (-want +got):\n%s", ours, diff)
 	}
 	for _, missing := range []string{"pf-inst", "pf-item", "pf-part", "pf-gen"} {

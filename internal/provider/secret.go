@@ -13,7 +13,7 @@ const redacted = "[redacted]"
 // Reveal alone. The zero value holds nothing.
 type Secret struct {
 	// A function and not bytes: what prints by reflection (fmt does for an unexported field of another
-	// struct, and for a wrong verb) passes the methods below by, and cannot look into a function.
+	// struct, and for a wrong use case) passes the methods below by, and cannot look into a function.
 	reveal func() []byte
 }
 
@@ -34,7 +34,7 @@ func (s Secret) Reveal() []byte {
 	return s.reveal()
 }
 
-// IsZero tells whether nothing is held.
+// IsZero reports whether nothing is held.
 func (s Secret) IsZero() bool { return s.reveal == nil }
 
 // String prints [redacted].
@@ -43,7 +43,7 @@ func (s Secret) String() string { return redacted }
 // GoString prints [redacted], for %#v.
 func (s Secret) GoString() string { return redacted }
 
-// Format prints [redacted] for every verb and flag.
+// Format prints [redacted] for every use case and flag.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // MarshalJSON writes "[redacted]".

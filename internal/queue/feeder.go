@@ -13,10 +13,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 )
 
-// feedForEver turns due units into jobs: every second (Config.Poll), and at once after a kick, until the
+// feedForEver turns due tasks into jobs: every second (Config.Poll), and at once after a kick, until the
 // runner ends.
 // A pass at hand is finished first: a cancel in the midst of an insert would have River log an error at
-// an ordinary stop. Several processes may feed at once: a job is unique by its unit.
+// an ordinary stop. Several processes may feed at once: a job is unique by its task.
 func (r *Runner) feedForEver(ctx context.Context) {
 	defer close(r.done)
 	tick := time.NewTicker(cmp.Or(r.cfg.Poll, feedEvery)) //nolint:forbidigo // polling a database is real time, whatever the product's clock says
@@ -61,16 +61,16 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // feed inserts first and marks open after: a crash between the two costs an insert that uniqueness
-// refuses. A unit that was queued anew while its old job still sleeps (a cancel during a wait) has that
+// refuses. A task that was queued anew while its old job still sleeps (a cancel during a wait) has that
 // job woken.
 func (r *Runner) feed(ctx context.Context, q Queue) error {
-	units, err := r.cfg.Source.DueUnits(ctx, q.Name, fulfil.Queued, r.cfg.Now(), perTenant)
-	if err != nil || len(units) == 0 {
+	tasks, err := r.cfg.Source.DueTasks(ctx, q.Name, fulfil.Queued, r.cfg.Now(), perTenant)
+	if err != nil || len(tasks) == 0 {
 		return err
 	}
-	jobs := make([]river.InsertManyParams, len(units))
-	for i, u := range units {
-		jobs[i] = insertion(q.Name, u.Tenant.String(), u.Unit.String())
+	jobs := make([]river.InsertManyParams, len(tasks))
+	for i, u := range tasks {
+		jobs[i] = insertion(q.Name, u.Tenant.String(), u.Task.String())
 	}
 	inserted, err := r.client.InsertMany(ctx, jobs)
 	if err != nil {
@@ -83,21 +83,21 @@ func (r *Runner) feed(ctx context.Context, q Queue) error {
 			}
 		}
 	}
-	if err := r.cfg.Source.MarkOpen(ctx, units); err != nil {
-		return fmt.Errorf("mark %d units open: %w", len(units), err)
+	if err := r.cfg.Source.MarkOpen(ctx, tasks); err != nil {
+		return fmt.Errorf("mark %d tasks open: %w", len(tasks), err)
 	}
 	return nil
 }
 
-// sweep gives every open unit that is due a job, unless it has one: it heals lost and discarded jobs.
+// sweep gives every open task that is due a job, unless it has one: it heals lost and discarded jobs.
 func (r *Runner) sweep(ctx context.Context, q Queue) error {
-	units, err := r.cfg.Source.DueUnits(ctx, q.Name, fulfil.Open, r.cfg.Now(), 1000)
-	if err != nil || len(units) == 0 {
+	tasks, err := r.cfg.Source.DueTasks(ctx, q.Name, fulfil.Open, r.cfg.Now(), 1000)
+	if err != nil || len(tasks) == 0 {
 		return err
 	}
-	jobs := make([]river.InsertManyParams, len(units))
-	for i, u := range units {
-		jobs[i] = insertion(q.Name, u.Tenant.String(), u.Unit.String())
+	jobs := make([]river.InsertManyParams, len(tasks))
+	for i, u := range tasks {
+		jobs[i] = insertion(q.Name, u.Tenant.String(), u.Task.String())
 	}
 	if _, err := r.client.InsertMany(ctx, jobs); err != nil {
 		return fmt.Errorf("insert %d lost jobs: %w", len(jobs), err)
@@ -105,8 +105,8 @@ func (r *Runner) sweep(ctx context.Context, q Queue) error {
 	return nil
 }
 
-func insertion(queue, tenant, unit string) river.InsertManyParams {
-	return river.InsertManyParams{Args: unitJob{Tenant: tenant, Unit: unit}, InsertOpts: &river.InsertOpts{
+func insertion(queue, tenant, task string) river.InsertManyParams {
+	return river.InsertManyParams{Args: taskJob{Tenant: tenant, Task: task}, InsertOpts: &river.InsertOpts{
 		Queue: queue, MaxAttempts: maxAttempts,
 		UniqueOpts: river.UniqueOpts{ByArgs: true, ByQueue: true, ByState: []rivertype.JobState{
 			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,

@@ -1,5 +1,5 @@
-// Package queue carries units of work: it turns due units into River jobs, runs the verb that belongs
-// to a job's queue, and translates what the verb answers into a snooze or an end. The unit's row is the
+// Package queue carries tasks: it turns due tasks into River jobs, runs the use case that belongs
+// to a job's queue, and translates what the use case answers into a snooze or an end. The task's row is the
 // truth; a job merely points at it, so a lost, doubled or stale job does no harm. River and its types
 // stay in here.
 package queue
@@ -28,10 +28,10 @@ import (
 // Schema of River's tables, beside the product's own.
 const Schema = "river"
 
-// Work is a verb that carries a unit: it is due again after wait, or over when wait is negative.
-type Work func(ctx context.Context, t tenant.ID, unit fulfil.UnitID) (wait time.Duration, err error)
+// Work is a use case that carries a task: it is due again after wait, or over when wait is negative.
+type Work func(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error)
 
-// Queue is one kind of work: all provisioning at one provider, or all units of a single call.
+// Queue is one kind of work: all provisioning at one provider, or all tasks of a single call.
 type Queue struct {
 	Name    string
 	Workers int
@@ -48,9 +48,9 @@ type Config struct {
 	// Alone says that no other process works on this database: jobs that a kill left running are taken
 	// at once, instead of when River's rescuer finds them.
 	Alone bool
-	// Poll is how often the feeder looks for due units when nobody kicks it; 0 is every second.
+	// Poll is how often the feeder looks for due tasks when nobody kicks it; 0 is every second.
 	Poll time.Duration
-	// MaxConns of River's own pool; the verbs have theirs.
+	// MaxConns of River's own pool; the use cases have theirs.
 	MaxConns int32
 }
 
@@ -60,7 +60,7 @@ const (
 	fetchCool    = 100 * time.Millisecond // also paces River's NOTIFY at inserts
 	jobTimeout   = 15 * time.Second       // an attempt is at most 4 s of turns and one call of 10 s
 	rescueAfter  = 20 * time.Second       // River has no heartbeat: a dead worker's job is back in 20 to 65 s
-	maxAttempts  = 1000                   // business tries are the unit's; the last attempt would be discarded without running
+	maxAttempts  = 1000                   // business tries are the task's; the last attempt would be discarded without running
 	keepFinished = 5 * time.Minute
 	perTenant    = 20 // live jobs of a tenant per queue: open-source River has no fairness
 	feedEvery    = time.Second
@@ -111,32 +111,32 @@ func Migrate(ctx context.Context, adminURL string) error {
 	return nil
 }
 
-// unitJob is all a job carries: which unit. River's tables have no row-level security.
-type unitJob struct {
+// taskJob is all a job carries: which task. River's tables have no row-level security.
+type taskJob struct {
 	Tenant string `json:"tenant"`
-	Unit   string `json:"unit" river:"unique"`
+	Task   string `json:"task" river:"unique"`
 }
 
-// Kind is the one kind of job there is; its queue says which verb runs.
-func (unitJob) Kind() string { return "unit" }
+// Kind is the one kind of job there is; its queue says which use case runs.
+func (taskJob) Kind() string { return "task" }
 
 type worker struct {
-	river.WorkerDefaults[unitJob]
+	river.WorkerDefaults[taskJob]
 	work    map[string]Work
 	workers map[string]int
 	slots   slots
 	log     *slog.Logger
 }
 
-// Work runs the verb of the job's queue and translates its answer.
-func (w *worker) Work(ctx context.Context, job *river.Job[unitJob]) error {
+// Work runs the use case of the job's queue and translates its answer.
+func (w *worker) Work(ctx context.Context, job *river.Job[taskJob]) error {
 	t, err := id.Parse[tenant.Tenant](job.Args.Tenant)
 	if err != nil {
 		return river.JobCancel(fmt.Errorf("job %d: tenant: %w", job.ID, err))
 	}
-	u, err := id.Parse[fulfil.Unit](job.Args.Unit)
+	u, err := id.Parse[fulfil.Task](job.Args.Task)
 	if err != nil {
-		return river.JobCancel(fmt.Errorf("job %d: unit: %w", job.ID, err))
+		return river.JobCancel(fmt.Errorf("job %d: task: %w", job.ID, err))
 	}
 	if !w.slots.take(job.Queue, t, w.workers[job.Queue]) {
 		return river.JobSnooze(stepBack)
@@ -145,10 +145,10 @@ func (w *worker) Work(ctx context.Context, job *river.Job[unitJob]) error {
 	wait, err := w.work[job.Queue](ctx, t, u)
 	switch {
 	case errors.Is(err, app.ErrFenced):
-		return river.JobSnooze(fencedWait) // somebody moved the unit: look at it again
+		return river.JobSnooze(fencedWait) // somebody moved the task: look at it again
 	case err != nil:
 		if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable {
-			w.log.ErrorContext(ctx, "work failed; it will be tried again", "queue", job.Queue, "tenant", job.Args.Tenant, "unit", job.Args.Unit, "error", err)
+			w.log.ErrorContext(ctx, "work failed; it will be tried again", "queue", job.Queue, "tenant", job.Args.Tenant, "task", job.Args.Task, "error", err)
 		}
 		return err
 	case wait >= 0:
@@ -159,7 +159,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[unitJob]) error {
 
 type shortRetry struct{}
 
-// NextRetry is for faults of ours alone; a unit's own retries are its row's.
+// NextRetry is for faults of ours alone; a task's own retries are its row's.
 func (shortRetry) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(2 * time.Second) } //nolint:forbidigo // River asks for a wall-clock time
 
 // Start begins to work.
@@ -219,7 +219,7 @@ func (h levelHandler) Enabled(ctx context.Context, l slog.Level) bool {
 }
 
 // Kick wakes the feeder; it never blocks.
-func (r *Runner) Kick() {
+func (r *Runner) Notify() {
 	select {
 	case r.kick <- struct{}{}:
 	default:

@@ -16,45 +16,45 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// heap is a store's due units in memory; the jobs that point at them are River's own.
+// heap is a store's due tasks in memory; the jobs that point at them are River's own.
 type heap struct {
 	mu    sync.Mutex
-	state map[fulfil.UnitID]fulfil.UnitState // guarded by mu
-	look  func(ctx context.Context)          // called at each look for due units, when set
+	state map[fulfil.TaskID]fulfil.TaskState // guarded by mu
+	look  func(ctx context.Context)          // called at each look for due tasks, when set
 }
 
 var org = id.MustParse[tenant.Tenant]("01890000-0000-7000-8000-000000000001")
 
-func (h *heap) put(u fulfil.UnitID, s fulfil.UnitState) {
+func (h *heap) put(taskID fulfil.TaskID, s fulfil.TaskState) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state[u] = s
+	h.state[taskID] = s
 }
 
-func (h *heap) get(u fulfil.UnitID) fulfil.UnitState {
+func (h *heap) get(taskID fulfil.TaskID) fulfil.TaskState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.state[u]
+	return h.state[taskID]
 }
 
-func (h *heap) DueUnits(ctx context.Context, name string, s fulfil.UnitState, _ time.Time, _ int) ([]app.UnitRef, error) {
+func (h *heap) DueTasks(ctx context.Context, name string, s fulfil.TaskState, _ time.Time, _ int) ([]app.TaskRef, error) {
 	if h.look != nil {
 		h.look(ctx)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var due []app.UnitRef
-	for u, state := range h.state {
+	var due []app.TaskRef
+	for taskID, state := range h.state {
 		if name == "work" && state == s {
-			due = append(due, app.UnitRef{Tenant: org, Unit: u})
+			due = append(due, app.TaskRef{Tenant: org, Task: taskID})
 		}
 	}
 	return due, nil
 }
 
-func (h *heap) MarkOpen(_ context.Context, units []app.UnitRef) error {
-	for _, u := range units {
-		h.put(u.Unit, fulfil.Open)
+func (h *heap) MarkOpen(_ context.Context, tasks []app.TaskRef) error {
+	for _, u := range tasks {
+		h.put(u.Task, fulfil.Open)
 	}
 	return nil
 }
@@ -69,11 +69,11 @@ func migrated(t *testing.T) *pgtest.DB {
 	return db
 }
 
-// bench runs a queue whose verb is the test's.
+// bench runs a queue whose use case is the test's.
 func bench(t *testing.T, work queue.Work) (*heap, *queue.Runner, *pgtest.DB) {
 	t.Helper()
 	db := migrated(t)
-	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{}}
+	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{}}
 	return h, start(t, db, h, work), db
 }
 
@@ -141,21 +141,21 @@ func asleep(t *testing.T, db *pgtest.DB) {
 	}
 }
 
-func unit(n byte) fulfil.UnitID { return fulfil.UnitID{0x01, 0x89, 15: n} }
+func task(n byte) fulfil.TaskID { return fulfil.TaskID{0x01, 0x89, 15: n} }
 
-func TestAUnitIsWorkedSoonAfterAKickAndItsWholeWaitIsOneSnooze(t *testing.T) {
+func TestATaskIsWorkedSoonAfterAKickAndItsWholeWaitIsOneSnooze(t *testing.T) {
 	t.Parallel()
 	calls := make(chan time.Time, 10)
 	n := 0
-	h, r, _ := bench(t, func(_ context.Context, _ tenant.ID, _ fulfil.UnitID) (time.Duration, error) {
+	h, r, _ := bench(t, func(_ context.Context, _ tenant.ID, _ fulfil.TaskID) (time.Duration, error) {
 		calls <- time.Now()
 		if n++; n == 1 {
 			return 2 * time.Second, nil
 		}
 		return -1, nil
 	})
-	h.put(unit(1), fulfil.Queued)
-	r.Kick()
+	h.put(task(1), fulfil.Queued)
+	r.Notify()
 	first := next(t, calls, patience, "the first call")
 	second := next(t, calls, patience, "the call after the snooze")
 	if gap := second.Sub(first); gap < 2*time.Second {
@@ -168,36 +168,36 @@ func TestAFencedMoveIsLookedAtAgainAndAFaultOfOursIsRetried(t *testing.T) {
 	calls := make(chan struct{}, 10)
 	answers := []error{app.ErrFenced, errors.New("the database is away"), nil}
 	n := 0
-	h, r, _ := bench(t, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+	h, r, _ := bench(t, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		err := answers[min(n, 2)]
 		n++
 		return -1, err
 	})
-	h.put(unit(1), fulfil.Queued)
-	r.Kick()
+	h.put(task(1), fulfil.Queued)
+	r.Notify()
 	for i := range answers {
 		next(t, calls, patience, "call "+string(rune('1'+i)))
 	}
 }
 
-func TestAUnitQueuedAnewWhileItsJobSleepsIsWoken(t *testing.T) {
+func TestATaskQueuedAnewWhileItsJobSleepsIsWoken(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
 	n := 0
-	h, r, db := bench(t, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+	h, r, db := bench(t, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		if n++; n == 1 {
 			return time.Hour, nil
 		}
 		return -1, nil
 	})
-	h.put(unit(1), fulfil.Queued)
-	r.Kick()
+	h.put(task(1), fulfil.Queued)
+	r.Notify()
 	next(t, calls, patience, "the first call")
-	asleep(t, db)                 // River writes the snooze after the verb has answered
-	h.put(unit(1), fulfil.Queued) // as a cancel does
-	r.Kick()
+	asleep(t, db)                 // River writes the snooze after the use case has answered
+	h.put(task(1), fulfil.Queued) // as a cancel does
+	r.Notify()
 	next(t, calls, patience, "the call of the woken job")
 }
 
@@ -205,8 +205,8 @@ func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
 	db := migrated(t)
-	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{unit(1): fulfil.Queued}}
-	first := begin(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Queued}}
+	first := begin(t, db, h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		return time.Hour, nil
 	})
@@ -217,31 +217,31 @@ func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
 	if _, err := db.Super(t).Exec(t.Context(), `UPDATE river.river_job SET state = 'running', attempted_at = now() WHERE state = 'scheduled'`); err != nil {
 		t.Fatalf("leave the job running: %v", err)
 	}
-	h.put(unit(1), fulfil.Closed) // so that neither feeder nor sweeper wakes it
-	start(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+	h.put(task(1), fulfil.Closed) // so that neither feeder nor sweeper wakes it
+	start(t, db, h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		return -1, nil
 	})
 	next(t, calls, 14*time.Second, "the second process's call, before River's own rescue could come")
 }
 
-func TestAnOpenUnitWithoutAJobGetsOneFromTheSweeper(t *testing.T) {
+func TestAnOpenTaskWithoutAJobGetsOneFromTheSweeper(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
 	db := migrated(t)
-	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{unit(1): fulfil.Open}} // its job was lost
-	start(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) {
+	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Open}} // its job was lost
+	start(t, db, h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		return -1, nil
 	})
-	next(t, calls, patience, "the swept unit's call")
+	next(t, calls, patience, "the swept task's call")
 }
 
-// A stop that comes while a unit is on its way into a job lets the unit arrive: it has a job and says so.
+// A stop that comes while a task is on its way into a job lets the task arrive: it has a job and says so.
 func TestAStopLetsTheFeedersPassFinish(t *testing.T) {
 	t.Parallel()
 	looking, ended := make(chan struct{}), make(chan struct{})
-	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{unit(1): fulfil.Queued}}
+	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Queued}}
 	var once sync.Once
 	h.look = func(ctx context.Context) {
 		once.Do(func() {
@@ -253,26 +253,26 @@ func TestAStopLetsTheFeedersPassFinish(t *testing.T) {
 		})
 	}
 	db := migrated(t)
-	r := begin(t, db, h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) { return time.Hour, nil })
+	r := begin(t, db, h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) { return time.Hour, nil })
 	next(t, looking, patience, "the feeder's look")
 	go func() {
 		defer close(ended)
 		stop(t, r)
 	}()
 	next(t, ended, patience, "the end")
-	if s := h.get(unit(1)); s != fulfil.Open {
-		t.Errorf("after the stop the unit's state is %d, want %d (open, with a job)", s, fulfil.Open)
+	if s := h.get(task(1)); s != fulfil.Open {
+		t.Errorf("after the stop the task's state is %d, want %d (open, with a job)", s, fulfil.Open)
 	}
 	var jobs int
 	if err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM river.river_job`).Scan(&jobs); err != nil || jobs != 1 {
-		t.Errorf("%d jobs stand in the table (%v), want the unit's", jobs, err)
+		t.Errorf("%d jobs stand in the table (%v), want the task's", jobs, err)
 	}
 }
 
 func TestAStopDoesNotWaitForEverForADatabaseThatHangs(t *testing.T) {
 	t.Parallel()
 	looking := make(chan struct{}, 1)
-	h := &heap{state: map[fulfil.UnitID]fulfil.UnitState{}}
+	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{}}
 	h.look = func(ctx context.Context) {
 		select {
 		case looking <- struct{}{}:
@@ -280,7 +280,7 @@ func TestAStopDoesNotWaitForEverForADatabaseThatHangs(t *testing.T) {
 		}
 		<-ctx.Done() // as a query does whose answer never comes
 	}
-	r := begin(t, migrated(t), h, func(context.Context, tenant.ID, fulfil.UnitID) (time.Duration, error) { return -1, nil })
+	r := begin(t, migrated(t), h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) { return -1, nil })
 	next(t, looking, patience, "the feeder's look")
 	ended := make(chan error, 1)
 	go func() {

@@ -47,7 +47,7 @@ func NewKEK(key []byte) (KEK, error) {
 // KEKs of an installation differ.
 func (k KEK) Fingerprint() string { return k.fingerprint }
 
-// Format prints [redacted] for every verb.
+// Format prints [redacted] for every use case.
 func (k KEK) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[redacted]") }
 
 // MarshalText prints [redacted], so that JSON does.

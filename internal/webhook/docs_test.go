@@ -31,7 +31,7 @@ func posted(t *testing.T) (id, timestamp, signature, body string) {
 	m := message(r.URL)
 	m.Body = []byte(`{"type":"order.created","data":{"reason":"ž, \"quoted\""}}`)
 	m.Secrets = []string{olderSecret, secret}
-	r.poster(t).Post(t.Context(), m)
+	r.webhookSender(t).Post(t.Context(), m)
 	h := r.got[0].Header
 	return h.Get("Webhook-Id"), h.Get("Webhook-Timestamp"), h.Get("Webhook-Signature"), r.body[0]
 }

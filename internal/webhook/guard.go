@@ -64,7 +64,7 @@ func prefixes(list ...string) []netip.Prefix {
 	return all
 }
 
-// open tells whether an address may be dialled.
+// open reports whether an address may be dialled.
 func (g guard) open(a netip.Addr) bool {
 	if a.Zone() != "" || !a.IsValid() {
 		return false
@@ -83,7 +83,7 @@ func (g guard) open(a netip.Addr) bool {
 // firstFreePort is above the ports of the system's own services.
 const firstFreePort = 1024
 
-// port tells whether a port may be called: that of https, or one that no system service is kept at.
+// port reports whether a port may be called: that of https, or one that no system service is kept at.
 func (g guard) port(p uint16) bool { return p == 443 || p >= firstFreePort }
 
 // control is called by the dialer with the very address it is about to connect to, for every address it
@@ -104,7 +104,7 @@ func (g guard) control(network, address string, _ syscall.RawConn) error {
 
 // CheckURL says what is wrong with an address; nil when nothing is. It asks no name server: what a name
 // means is seen when it is dialled.
-func (p *Poster) CheckURL(address string) *fault.Violation {
+func (p *WebhookSender) CheckURL(address string) *fault.Violation {
 	wrong := func(code, message string) *fault.Violation {
 		return &fault.Violation{Code: code, Message: message}
 	}
@@ -140,7 +140,7 @@ func (p *Poster) CheckURL(address string) *fault.Violation {
 	return nil
 }
 
-// isName tells whether a host is a name of the public kind: it has a dot, and does not end in a number,
+// isName reports whether a host is a name of the public kind: it has a dot, and does not end in a number,
 // which some resolvers read as an address (127.1, 0x7f.1).
 func isName(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")

@@ -64,7 +64,7 @@ func (r *receiver) pool() *x509.CertPool {
 }
 
 // poster may reach this machine and trusts the receiver.
-func (r *receiver) poster(t *testing.T, change ...func(*webhook.Config)) *webhook.Poster {
+func (r *receiver) webhookSender(t *testing.T, change ...func(*webhook.Config)) *webhook.WebhookSender {
 	t.Helper()
 	cfg := webhook.Config{Loopback: true, RootCAs: r.pool()}
 	for _, c := range change {

@@ -36,24 +36,24 @@ type Config struct {
 	Within   time.Duration  // of a whole call; 0: 5 s
 }
 
-// Poster posts messages. It may be used by many goroutines.
-type Poster struct {
+// WebhookSender posts messages. It may be used by many goroutines.
+type WebhookSender struct {
 	guard  guard
 	client *http.Client
 	within time.Duration
 }
 
-var _ app.Poster = (*Poster)(nil)
+var _ app.WebhookSender = (*WebhookSender)(nil)
 
 // New makes a poster. Every connection it opens passes the guard with the address that is really
 // dialled, so that a name that resolves anew between two looks gains nothing.
-func New(c Config) *Poster {
+func New(c Config) *WebhookSender {
 	if c.Within <= 0 {
 		c.Within = callTime
 	}
 	g := guard{loopback: c.Loopback}
 	dialer := &net.Dialer{Timeout: c.Within, Resolver: c.Resolver, Control: g.control}
-	return &Poster{guard: g, within: c.Within, client: &http.Client{
+	return &WebhookSender{guard: g, within: c.Within, client: &http.Client{
 		Transport: &http.Transport{
 			Proxy: nil, DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
 			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
@@ -65,10 +65,10 @@ func New(c Config) *Poster {
 }
 
 // Close ends idle connections.
-func (p *Poster) Close() { p.client.CloseIdleConnections() }
+func (p *WebhookSender) Close() { p.client.CloseIdleConnections() }
 
-// Post makes one call; see app.Poster.
-func (p *Poster) Post(ctx context.Context, m app.Post) app.PostAnswer {
+// Post makes one call; see app.WebhookSender.
+func (p *WebhookSender) Post(ctx context.Context, m app.Post) app.PostAnswer {
 	if p.CheckURL(m.URL) != nil {
 		return app.PostAnswer{Result: app.PostNotOpen} // allowed once, by another configuration
 	}

@@ -24,7 +24,7 @@ func TestAnIndependentVerifierAcceptsEverySecretsSignature(t *testing.T) {
 	r := receive(t, nil)
 	m := message(r.URL + "/hook?for=us")
 	m.Secrets = []string{secret, olderSecret}
-	if got := r.poster(t).Post(t.Context(), m); got.Result != app.PostTaken || got.Status != 204 {
+	if got := r.webhookSender(t).Post(t.Context(), m); got.Result != app.PostTaken || got.Status != 204 {
 		t.Fatalf("answer %+v, want it taken", got)
 	}
 	for _, s := range m.Secrets {
@@ -63,7 +63,7 @@ func TestWhatAStatusMeans(t *testing.T) {
 			w.Header().Set("Location", "https://example.com/")
 			w.WriteHeader(status)
 		})
-		if got := r.poster(t).Post(t.Context(), message(r.URL)); got.Result != want || got.Status != status {
+		if got := r.webhookSender(t).Post(t.Context(), message(r.URL)); got.Result != want || got.Status != status {
 			t.Errorf("%d: %+v, want %s", status, got, want)
 		}
 		if r.heard() != 1 {
@@ -78,7 +78,7 @@ func TestARedirectLeadsNowhere(t *testing.T) {
 	r := receive(t, func(w http.ResponseWriter, q *http.Request) {
 		http.Redirect(w, q, inside.URL, http.StatusTemporaryRedirect)
 	})
-	if got := r.poster(t).Post(t.Context(), message(r.URL)); got.Result != app.PostRedirect {
+	if got := r.webhookSender(t).Post(t.Context(), message(r.URL)); got.Result != app.PostRedirect {
 		t.Errorf("answer %+v", got)
 	}
 	if inside.heard() != 0 {
@@ -96,7 +96,7 @@ func TestRetryAfterIsReadInBothItsForms(t *testing.T) {
 		})
 		m := message(r.URL)
 		m.At = at
-		if got := r.poster(t).Post(t.Context(), m); got.After != want {
+		if got := r.webhookSender(t).Post(t.Context(), m); got.After != want {
 			t.Errorf("Retry-After %q is read as %s, want %s", text, got.After, want)
 		}
 	}
@@ -107,7 +107,7 @@ func TestAnAnswerIsKeptShortPrintableAndWithoutTheSecret(t *testing.T) {
 	r := receive(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("your secret\n\x1b[31m\xff is " + secret + strings.Repeat("é", 100_000)))
 	})
-	got := r.poster(t).Post(t.Context(), message(r.URL))
+	got := r.webhookSender(t).Post(t.Context(), message(r.URL))
 	if want := "your secret [31m is whsec_[redacted]é"; !strings.HasPrefix(got.Excerpt, want) || len(got.Excerpt) > 1024 || len(got.Excerpt) < 1000 {
 		t.Errorf("kept %d bytes %.80q, want them to begin with %q", len(got.Excerpt), got.Excerpt, want)
 	}
@@ -133,27 +133,27 @@ func TestWhatGoesWrongBeforeAnAnswerHasAName(t *testing.T) {
 	}
 	soon := func(c *webhook.Config) { c.Within = 300 * time.Millisecond }
 	for name, c := range map[string]struct {
-		poster *webhook.Poster
-		url    string
-		want   app.PostResult
+		webhookSender *webhook.WebhookSender
+		url           string
+		want          app.PostResult
 	}{
-		"an endpoint that never answers":     {slow.poster(t, soon), slow.URL, app.PostTimeout},
-		"a port that never shakes hands":     {slow.poster(t, soon), "https://" + hanging.Addr().String(), app.PostTimeout},
-		"a server without TLS":               {slow.poster(t), strings.Replace(plain.URL, "http:", "https:", 1), app.PostBadTLS},
-		"a certificate nobody trusts":        {plainPoster(t), slow.URL, app.PostBadTLS},
-		"a closed port":                      {slow.poster(t), closed.URL, app.PostNoRoute},
-		"a connection that breaks":           {broken.poster(t), broken.URL, app.PostNoRoute},
-		"a name that is none":                {slow.poster(t, nowhere), "https://hooks.example.com/", app.PostNoName},
+		"an endpoint that never answers":     {slow.webhookSender(t, soon), slow.URL, app.PostTimeout},
+		"a port that never shakes hands":     {slow.webhookSender(t, soon), "https://" + hanging.Addr().String(), app.PostTimeout},
+		"a server without TLS":               {slow.webhookSender(t), strings.Replace(plain.URL, "http:", "https:", 1), app.PostBadTLS},
+		"a certificate nobody trusts":        {plainWebhookSender(t), slow.URL, app.PostBadTLS},
+		"a closed port":                      {slow.webhookSender(t), closed.URL, app.PostNoRoute},
+		"a connection that breaks":           {broken.webhookSender(t), broken.URL, app.PostNoRoute},
+		"a name that is none":                {slow.webhookSender(t, nowhere), "https://hooks.example.com/", app.PostNoName},
 		"an address that was allowed before": {webhook.New(webhook.Config{}), slow.URL, app.PostNotOpen},
 	} {
-		if got := c.poster.Post(t.Context(), message(c.url)); got.Result != c.want || got.Status != 0 {
+		if got := c.webhookSender.Post(t.Context(), message(c.url)); got.Result != c.want || got.Status != 0 {
 			t.Errorf("%s: %+v, want %s", name, got, c.want)
 		}
 	}
 }
 
-// plainPoster may reach this machine and trusts nobody but the system.
-func plainPoster(t *testing.T) *webhook.Poster {
+// plainWebhookSender may reach this machine and trusts nobody but the system.
+func plainWebhookSender(t *testing.T) *webhook.WebhookSender {
 	t.Helper()
 	p := webhook.New(webhook.Config{Loopback: true})
 	t.Cleanup(p.Close)
@@ -165,7 +165,7 @@ func TestNoProxyOfTheEnvironmentIsUsed(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", proxy.URL)
 	t.Setenv("ALL_PROXY", proxy.URL)
 	r := receive(t, nil)
-	if got := r.poster(t).Post(t.Context(), message(r.URL)); got.Result != app.PostTaken {
+	if got := r.webhookSender(t).Post(t.Context(), message(r.URL)); got.Result != app.PostTaken {
 		t.Errorf("answer %+v", got)
 	}
 	if proxy.heard() != 0 || r.heard() != 1 {
@@ -179,7 +179,7 @@ func TestATextThatIsNoSecretIsNeverSent(t *testing.T) {
 	for _, s := range [][]string{nil, {"whsec_!"}, {"c2VjcmV0"}} {
 		m := message(r.URL)
 		m.Secrets = s
-		if got := r.poster(t).Post(t.Context(), m); got.Result != app.PostNoRoute {
+		if got := r.webhookSender(t).Post(t.Context(), m); got.Result != app.PostNoRoute {
 			t.Errorf("with secrets %q: %+v", s, got)
 		}
 	}

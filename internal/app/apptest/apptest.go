@@ -44,17 +44,17 @@ type Fake struct {
 	rights *app.App // decides by role, scope and state; it has no store
 	ids    atomic.Uint64
 
-	mu       sync.Mutex // guards everything below
-	script   script
-	members  map[tenant.MemberID]app.Member
-	settings map[tenant.ID]app.Settings
-	keys     map[string]tenant.Actor
-	pgp      map[tenant.MemberID]*app.KeyInfo
-	orders   []*held // the newest first
-	phrases  map[id.Of[app.Delivery]]string
-	letters  []app.LetterDetail
-	work     []app.WorkItem
-	hooks    []*hook
+	mu          sync.Mutex // guards everything below
+	script      script
+	members     map[tenant.MemberID]app.Member
+	settings    map[tenant.ID]app.Settings
+	keys        map[string]tenant.Actor
+	pgp         map[tenant.MemberID]*app.KeyInfo
+	orders      []*held // the newest first
+	phrases     map[id.Of[app.Delivery]]string
+	deadLetters []app.DeadLetterDetail
+	work        []app.WorkItem
+	hooks       []*hook
 }
 
 // New makes an empty world with the built-in catalogue.

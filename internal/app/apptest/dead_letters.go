@@ -11,21 +11,21 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-type letterID = id.Of[app.DeadLetter]
+type deadLetterID = id.Of[app.DeadLetter]
 
-// AddLetter puts a dead letter of an order on the desk. Of and About are filled in when it is read.
-func (f *Fake) AddLetter(l app.LetterDetail) {
+// AddDeadLetter puts a dead letter of an order on the desk. Of and About are filled in when it is read.
+func (f *Fake) AddDeadLetter(l app.DeadLetterDetail) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.letters = append(f.letters, l)
+	f.deadLetters = append(f.deadLetters, l)
 }
 
 // DeadLetters lists those of the tenant, on one page.
 func (f *Fake) DeadLetters(_ context.Context, c app.Caller, q app.DeadLetterFilter) (app.Page[app.DeadLetter], error) {
 	return read(f, "DeadLetters", c, q, func() (app.Page[app.DeadLetter], error) {
 		var page app.Page[app.DeadLetter]
-		for i := range f.letters {
-			if l := &f.letters[i]; f.owner(l) == c.Tenant && (q.State == nil || *q.State == l.State) {
+		for i := range f.deadLetters {
+			if l := &f.deadLetters[i]; f.owner(l) == c.Tenant && (q.State == nil || *q.State == l.State) {
 				page.Data = append(page.Data, l.DeadLetter)
 			}
 		}
@@ -33,24 +33,24 @@ func (f *Fake) DeadLetters(_ context.Context, c app.Caller, q app.DeadLetterFilt
 	})
 }
 
-// DeadLetter reads one with what AddLetter wrote about it.
-func (f *Fake) DeadLetter(_ context.Context, c app.Caller, id letterID) (app.LetterDetail, error) {
-	return read(f, "DeadLetter", c, id, func() (app.LetterDetail, error) {
-		l, err := f.letter(c, id)
+// DeadLetter reads one with what AddDeadLetter wrote about it.
+func (f *Fake) DeadLetter(_ context.Context, c app.Caller, id deadLetterID) (app.DeadLetterDetail, error) {
+	return read(f, "DeadLetter", c, id, func() (app.DeadLetterDetail, error) {
+		l, err := f.deadLetter(c, id)
 		if err != nil {
-			return app.LetterDetail{}, err
+			return app.DeadLetterDetail{}, err
 		}
 		d := *l
 		h, err := f.find(c, d.Order)
 		if err != nil {
-			return app.LetterDetail{}, err
+			return app.DeadLetterDetail{}, err
 		}
-		dossier := copied(h)
-		d.Of, d.About = dossier.Order, dossier.Order.Find(d.Item)
+		aggregate := copied(h)
+		d.Of, d.About = aggregate.Order, aggregate.Order.Find(d.Item)
 		if d.About != nil {
-			d.Refund = dossier.Order.RefundOf(d.Item)
+			d.Refund = aggregate.Order.RefundOf(d.Item)
 		}
-		if d.Work = dossier.Unit(d.Unit); d.State != app.LetterOpen {
+		if d.Work = aggregate.Task(d.Task); d.State != app.DeadLetterOpen {
 			d.Allows = nil
 		}
 		d.First, d.Second = f.member(d.Abandonment.FirstBy), f.member(d.Abandonment.SecondBy)
@@ -65,7 +65,7 @@ func (f *Fake) member(m tenant.MemberID) *app.Member {
 	return nil
 }
 
-func (f *Fake) owner(l *app.LetterDetail) tenant.ID {
+func (f *Fake) owner(l *app.DeadLetterDetail) tenant.ID {
 	for _, h := range f.orders {
 		if h.d.Order.ID == l.Order {
 			return h.d.Order.Tenant
@@ -74,38 +74,38 @@ func (f *Fake) owner(l *app.LetterDetail) tenant.ID {
 	return tenant.ID{}
 }
 
-func (f *Fake) letter(c app.Caller, id letterID) (*app.LetterDetail, error) {
-	for i := range f.letters {
-		if l := &f.letters[i]; l.ID == id && f.owner(l) == c.Tenant {
+func (f *Fake) deadLetter(c app.Caller, id deadLetterID) (*app.DeadLetterDetail, error) {
+	for i := range f.deadLetters {
+		if l := &f.deadLetters[i]; l.ID == id && f.owner(l) == c.Tenant {
 			return l, nil
 		}
 	}
 	return nil, fault.Absent()
 }
 
-// stuckLetter is letter for one that a person may still decide about.
-func (f *Fake) stuckLetter(c app.Caller, id letterID) (*app.LetterDetail, error) {
-	l, err := f.letter(c, id)
-	if err == nil && l.State != app.LetterOpen {
+// stuckDeadLetter is letter for one that a person may still decide about.
+func (f *Fake) stuckDeadLetter(c app.Caller, id deadLetterID) (*app.DeadLetterDetail, error) {
+	l, err := f.deadLetter(c, id)
+	if err == nil && l.State != app.DeadLetterOpen {
 		return nil, fault.New(fault.KindConflict, "not-stuck",
 			"Nothing is stuck behind this dead letter (any more): there is nothing to try again or to give up.")
 	}
 	return l, err
 }
 
-// LetterGroups counts the open ones.
-func (f *Fake) LetterGroups(_ context.Context, c app.Caller, q app.DeadLetterFilter) ([]app.LetterGroup, error) {
-	return read(f, "LetterGroups", c, q, func() ([]app.LetterGroup, error) {
-		var groups []app.LetterGroup
-		for i := range f.letters {
-			l := &f.letters[i]
-			if f.owner(l) != c.Tenant || l.State != app.LetterOpen {
+// DeadLetterGroups counts the open ones.
+func (f *Fake) DeadLetterGroups(_ context.Context, c app.Caller, q app.DeadLetterFilter) ([]app.DeadLetterGroup, error) {
+	return read(f, "LetterGroups", c, q, func() ([]app.DeadLetterGroup, error) {
+		var groups []app.DeadLetterGroup
+		for i := range f.deadLetters {
+			l := &f.deadLetters[i]
+			if f.owner(l) != c.Tenant || l.State != app.DeadLetterOpen {
 				continue
 			}
-			at := slices.IndexFunc(groups, func(g app.LetterGroup) bool { return g.Cause == l.Code && g.Class == l.Class })
+			at := slices.IndexFunc(groups, func(g app.DeadLetterGroup) bool { return g.Cause == l.Code && g.Class == l.Class })
 			if at < 0 {
 				at = len(groups)
-				groups = append(groups, app.LetterGroup{Cause: l.Code, Class: l.Class, Oldest: l.FirstFailedAt, Newest: l.At})
+				groups = append(groups, app.DeadLetterGroup{Cause: l.Code, Class: l.Class, Oldest: l.FirstFailedAt, Newest: l.At})
 			}
 			groups[at].Count++
 		}
@@ -114,55 +114,55 @@ func (f *Fake) LetterGroups(_ context.Context, c app.Caller, q app.DeadLetterFil
 }
 
 // RedriveDeadLetter marks one.
-func (f *Fake) RedriveDeadLetter(_ context.Context, c app.Caller, id letterID, reason string) (app.DeadLetter, error) {
+func (f *Fake) RedriveDeadLetter(_ context.Context, c app.Caller, id deadLetterID, reason string) (app.DeadLetter, error) {
 	return write(f, "RedriveDeadLetter", c, reason, func() (app.DeadLetter, error) {
-		l, err := f.stuckLetter(c, id)
+		l, err := f.stuckDeadLetter(c, id)
 		if err != nil {
 			return app.DeadLetter{}, err
 		}
-		l.State, l.Reason, l.Abandonment = app.LetterRedriven, reason, app.Abandonment{}
+		l.State, l.Reason, l.Abandonment = app.DeadLetterRedriven, reason, app.Abandonment{}
 		return l.DeadLetter, nil
 	})
 }
 
 // RedriveDeadLetters marks the open ones of a cause and class.
-func (f *Fake) RedriveDeadLetters(_ context.Context, c app.Caller, in app.RedriveLetters) (app.RedriveReport, error) {
+func (f *Fake) RedriveDeadLetters(_ context.Context, c app.Caller, in app.RedriveDeadLetters) (app.RedriveReport, error) {
 	return write(f, "RedriveDeadLetters", c, in, func() (app.RedriveReport, error) {
 		var report app.RedriveReport
-		for i := range f.letters {
-			l := &f.letters[i]
+		for i := range f.deadLetters {
+			l := &f.deadLetters[i]
 			asked := l.Code == in.Cause && in.Class != nil && l.Class == *in.Class
-			if f.owner(l) != c.Tenant || l.State != app.LetterOpen || !asked {
+			if f.owner(l) != c.Tenant || l.State != app.DeadLetterOpen || !asked {
 				continue
 			}
-			l.State, l.Reason = app.LetterRedriven, in.Reason
-			report.Letters = append(report.Letters, app.Redriven{Letter: l.ID, Order: l.Order, Outcome: app.RedriveDone})
+			l.State, l.Reason = app.DeadLetterRedriven, in.Reason
+			report.DeadLetters = append(report.DeadLetters, app.Redriven{DeadLetter: l.ID, Order: l.Order, Outcome: app.RedriveDone})
 		}
 		return report, nil
 	})
 }
 
 // AdoptDeadLetter takes every claim about a part that is left.
-func (f *Fake) AdoptDeadLetter(_ context.Context, c app.Caller, in app.AdoptLetter) (app.DeadLetter, error) {
+func (f *Fake) AdoptDeadLetter(_ context.Context, c app.Caller, in app.AdoptDeadLetter) (app.DeadLetter, error) {
 	return write(f, "AdoptDeadLetter", c, in, func() (app.DeadLetter, error) {
-		l, err := f.stuckLetter(c, in.Letter)
+		l, err := f.stuckDeadLetter(c, in.DeadLetter)
 		if err != nil {
 			return app.DeadLetter{}, err
 		}
-		if !slices.ContainsFunc(l.Left, func(p fulfil.Part) bool { return p.Part == in.Part }) || in.Ref == "" {
+		if !slices.ContainsFunc(l.Left, func(res fulfil.Resource) bool { return res.Step == in.Part }) || in.Ref == "" {
 			return app.DeadLetter{}, fault.Violated([]fault.Violation{
 				{Pointer: "/part", Code: "not-allowed", Message: "This is no part of the item that may still be there."},
 			})
 		}
-		l.State, l.Reason = app.LetterRedriven, in.Reason
+		l.State, l.Reason = app.DeadLetterRedriven, in.Reason
 		return l.DeadLetter, nil
 	})
 }
 
 // AbandonDeadLetter takes two signatures, of two people.
-func (f *Fake) AbandonDeadLetter(_ context.Context, c app.Caller, in app.AbandonLetter) (app.DeadLetter, error) {
+func (f *Fake) AbandonDeadLetter(_ context.Context, c app.Caller, in app.AbandonDeadLetter) (app.DeadLetter, error) {
 	return write(f, "AbandonDeadLetter", c, in, func() (app.DeadLetter, error) {
-		l, err := f.stuckLetter(c, in.Letter)
+		l, err := f.stuckDeadLetter(c, in.DeadLetter)
 		if err != nil {
 			return app.DeadLetter{}, err
 		}
@@ -174,33 +174,33 @@ func (f *Fake) AbandonDeadLetter(_ context.Context, c app.Caller, in app.Abandon
 }
 
 // sign adds the first signature to a letter, or the second and with it the abandonment.
-func (f *Fake) sign(l *app.LetterDetail, c app.Caller, in app.AbandonLetter) error {
+func (f *Fake) sign(l *app.DeadLetterDetail, c app.Caller, in app.AbandonDeadLetter) error {
 	now, a := f.Now(), &l.Abandonment
 	switch {
-	case !slices.Contains(l.Allows, in.Grounds):
+	case !slices.Contains(l.Allows, in.AbandonReason):
 		return fault.Violated([]fault.Violation{{Pointer: "/reason", Code: "not-allowed", Message: "Say on what grounds."}})
 	case !a.Awaits() && in.Proof == "":
 		return fault.Violated([]fault.Violation{
 			{Pointer: "/proof", Code: "required", Message: "Say what proves it: a ticket, a protocol, a transfer's reference."},
 		})
 	case !a.Awaits():
-		*a = app.Abandonment{Grounds: in.Grounds, Text: in.Text, Proof: in.Proof, FirstBy: c.Member, FirstAt: &now}
+		*a = app.Abandonment{AbandonReason: in.AbandonReason, Text: in.Text, Proof: in.Proof, FirstBy: c.Member, FirstAt: &now}
 	case a.FirstBy == c.Member:
 		return fault.New(fault.KindConflict, "second-person-required",
 			"You signed this first; another key of yours does not make you two. Ask another operator to sign.")
-	case a.Grounds != in.Grounds:
+	case a.AbandonReason != in.AbandonReason:
 		return fault.New(fault.KindConflict, "grounds-differ",
-			"The first signature says %s. Sign the same, or have the first one withdrawn.", a.Grounds)
+			"The first signature says %s. Sign the same, or have the first one withdrawn.", a.AbandonReason)
 	default:
-		a.SecondBy, l.State, l.ClosedAt, l.Reason = c.Member, app.LetterAbandoned, &now, string(a.Grounds)
+		a.SecondBy, l.State, l.ClosedAt, l.Reason = c.Member, app.DeadLetterAbandoned, &now, string(a.AbandonReason)
 	}
 	return nil
 }
 
 // WithdrawAbandonment takes the caller's own first signature back.
-func (f *Fake) WithdrawAbandonment(_ context.Context, c app.Caller, id letterID) (app.DeadLetter, error) {
+func (f *Fake) WithdrawAbandonment(_ context.Context, c app.Caller, id deadLetterID) (app.DeadLetter, error) {
 	return write(f, "WithdrawAbandonment", c, id, func() (app.DeadLetter, error) {
-		l, err := f.stuckLetter(c, id)
+		l, err := f.stuckDeadLetter(c, id)
 		if err != nil {
 			return app.DeadLetter{}, err
 		}

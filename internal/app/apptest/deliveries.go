@@ -13,17 +13,17 @@ import (
 
 // Deliver sends an item's credentials, with a passphrase unless the customer has a delivery key. Call it
 // within Change.
-func (f *Fake) Deliver(d *app.Dossier, it order.ItemID) {
+func (f *Fake) Deliver(agg *app.Aggregate, it order.ItemID) {
 	sent := app.Delivery{
-		ID: f.NewID(), Item: it, Recipient: d.Customer.Email, State: app.DeliveryAccepted, At: f.Now(),
-		HasPassphrase: f.pgp[d.Order.Customer] == nil,
+		ID: f.NewID(), Item: it, Recipient: agg.Customer.Email, State: app.DeliveryAccepted, At: f.Now(),
+		HasPassphrase: f.pgp[agg.Order.Customer] == nil,
 	}
-	d.Deliveries = append([]app.Delivery{sent}, d.Deliveries...)
+	agg.Deliveries = append([]app.Delivery{sent}, agg.Deliveries...)
 	f.phrases[sent.ID] = "plain walnut harbour seven copper lantern drift meadow"
 }
 
 // Redeliver sends a new delivery at once.
-func (f *Fake) Redeliver(_ context.Context, c app.Caller, in app.Redeliver) (*app.Dossier, error) {
+func (f *Fake) Redeliver(_ context.Context, c app.Caller, in app.Redeliver) (*app.Aggregate, error) {
 	return f.change("Redeliver", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		sent := 0
 		for _, x := range h.d.Deliveries {

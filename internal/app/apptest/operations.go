@@ -24,15 +24,15 @@ func (f *Fake) AddWorkItem(w app.WorkItem) {
 	f.work = append(f.work, w)
 }
 
-// Saga has an order's units, and what SetLog wrote down.
+// Saga has an order's tasks, and what SetLog wrote down.
 func (f *Fake) Saga(_ context.Context, c app.Caller, o order.ID) (app.SagaRecord, error) {
 	return read(f, "Saga", c, o, func() (app.SagaRecord, error) {
 		h, err := f.find(c, o)
 		if err != nil {
 			return app.SagaRecord{}, err
 		}
-		d := copied(h)
-		return app.SagaRecord{Order: d.Order, Units: d.Units, Log: h.log}, nil
+		agg := copied(h)
+		return app.SagaRecord{Order: agg.Order, Tasks: agg.Tasks, Log: h.log}, nil
 	})
 }
 
@@ -46,8 +46,8 @@ func (f *Fake) WorkItems(_ context.Context, c app.Caller, cursor string, _ int) 
 // FinishWorkItem takes one off the desk. It leaves the order as it is.
 func (f *Fake) FinishWorkItem(
 	_ context.Context, c app.Caller, r order.RefundID, o order.ID, reason string,
-) (*app.Dossier, error) {
-	return write(f, "FinishWorkItem", c, reason, func() (*app.Dossier, error) {
+) (*app.Aggregate, error) {
+	return write(f, "FinishWorkItem", c, reason, func() (*app.Aggregate, error) {
 		h, err := f.find(c, o)
 		if err != nil {
 			return nil, err

@@ -14,8 +14,8 @@ import (
 )
 
 // CreateOrder begins a draft.
-func (f *Fake) CreateOrder(_ context.Context, c app.Caller, in app.CreateOrder) (*app.Dossier, error) {
-	return write(f, "CreateOrder", c, in, func() (*app.Dossier, error) {
+func (f *Fake) CreateOrder(_ context.Context, c app.Caller, in app.CreateOrder) (*app.Aggregate, error) {
+	return write(f, "CreateOrder", c, in, func() (*app.Aggregate, error) {
 		policy, _ := order.ParsePolicy(in.Policy)
 		oid := f.NewID()
 		sum := sha256.Sum256(oid[:])
@@ -24,7 +24,7 @@ func (f *Fake) CreateOrder(_ context.Context, c app.Caller, in app.CreateOrder) 
 			ExternalID: in.ExternalID, Customer: c.Member, State: order.Draft, Policy: policy,
 			Currency: f.settings[c.Tenant].Currency, CreatedAt: f.Now(),
 		}
-		h := &held{d: &app.Dossier{Order: o, Settings: f.settings[c.Tenant], Customer: f.members[c.Member]}}
+		h := &held{d: &app.Aggregate{Order: o, Settings: f.settings[c.Tenant], Customer: f.members[c.Member]}}
 		if err := f.fill(o, in.Items); err != nil {
 			return nil, err
 		}
@@ -61,8 +61,8 @@ func (f *Fake) fill(o *order.Order, items []app.ItemInput) error {
 func (f *Fake) change(
 	useCase string, c app.Caller, in any,
 	need app.Permission, o order.ID, pre app.Precondition, change func(h *held) error,
-) (*app.Dossier, error) {
-	return write(f, useCase, c, in, func() (*app.Dossier, error) {
+) (*app.Aggregate, error) {
+	return write(f, useCase, c, in, func() (*app.Aggregate, error) {
 		if err := f.refuse(c, need); err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func (f *Fake) change(
 }
 
 // EditOrder changes a draft.
-func (f *Fake) EditOrder(_ context.Context, c app.Caller, in app.EditOrder) (*app.Dossier, error) {
+func (f *Fake) EditOrder(_ context.Context, c app.Caller, in app.EditOrder) (*app.Aggregate, error) {
 	return f.change("EditOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		o := h.d.Order
 		if in.Policy != nil {
@@ -103,7 +103,7 @@ func (f *Fake) EditOrder(_ context.Context, c app.Caller, in app.EditOrder) (*ap
 }
 
 // SubmitOrder freezes a draft.
-func (f *Fake) SubmitOrder(_ context.Context, c app.Caller, in app.SubmitOrder) (*app.Dossier, error) {
+func (f *Fake) SubmitOrder(_ context.Context, c app.Caller, in app.SubmitOrder) (*app.Aggregate, error) {
 	return f.change("SubmitOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		o := h.d.Order
 		if len(o.Items) == 0 {
@@ -117,7 +117,7 @@ func (f *Fake) SubmitOrder(_ context.Context, c app.Caller, in app.SubmitOrder) 
 }
 
 // CancelOrder sends back what can go.
-func (f *Fake) CancelOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
+func (f *Fake) CancelOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
 	return f.change("CancelOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		o := h.d.Order
 		if _, err := o.Fire(order.Cancel, in.Reason); err != nil {
@@ -137,7 +137,7 @@ func (f *Fake) CancelOrder(_ context.Context, c app.Caller, in app.Reasoned) (*a
 }
 
 // RestoreOrder makes a draft of a cancelled order.
-func (f *Fake) RestoreOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
+func (f *Fake) RestoreOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
 	return f.change("RestoreOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
 		o := h.d.Order
 		for i := range o.Items {
@@ -153,7 +153,7 @@ func (f *Fake) RestoreOrder(_ context.Context, c app.Caller, in app.Reasoned) (*
 }
 
 // HoldOrder stops the checks.
-func (f *Fake) HoldOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
+func (f *Fake) HoldOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
 	return f.change("HoldOrder", c, in, app.HoldOrders, in.Order, in.Precondition, func(h *held) error {
 		now := f.Now()
 		h.d.Order.HeldAt = &now
@@ -163,7 +163,7 @@ func (f *Fake) HoldOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app
 }
 
 // ReleaseOrder lets a held order go on.
-func (f *Fake) ReleaseOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
+func (f *Fake) ReleaseOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
 	return f.change("ReleaseOrder", c, in, app.HoldOrders, in.Order, in.Precondition, func(h *held) error {
 		h.d.Order.HeldAt = nil
 		h.d.Order.Record(order.Event{Type: order.EvReleased, Reason: in.Reason})

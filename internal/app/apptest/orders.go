@@ -16,18 +16,18 @@ import (
 
 // held is an order in memory.
 type held struct {
-	d      *app.Dossier
+	d      *app.Aggregate
 	events []event.Record
 	log    []app.LogEntry
 	moved  time.Time
 }
 
-// AddOrder puts an order into the memory as it is, and before all others. A test may change the dossier
+// AddOrder puts an order into the memory as it is, and before all others. A test may change the aggregate
 // as long as nothing asks for the order.
-func (f *Fake) AddOrder(d *app.Dossier) {
+func (f *Fake) AddOrder(agg *app.Aggregate) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.orders = append([]*held{{d: d, moved: f.Now()}}, f.orders...)
+	f.orders = append([]*held{{d: agg, moved: f.Now()}}, f.orders...)
 }
 
 // AddEvents appends to what an order recorded.
@@ -39,7 +39,7 @@ func (f *Fake) AddEvents(o order.ID, events ...event.Record) {
 }
 
 // Change edits an order as the workers would, and records what the aggregate says about it.
-func (f *Fake) Change(o order.ID, change func(d *app.Dossier)) {
+func (f *Fake) Change(o order.ID, change func(agg *app.Aggregate)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := f.mustHold(o)
@@ -86,18 +86,18 @@ func sees(c app.Caller, o *order.Order) bool {
 	return o.Tenant == c.Tenant && (c.Role != tenant.Customer || o.Customer == c.Member)
 }
 
-// copied is a dossier that a facade can read while others change the original.
-func copied(h *held) *app.Dossier {
-	d, o := *h.d, *h.d.Order
-	d.Deliveries = nil // a use case of its own reads them
+// copied is a aggregate that a facade can read while others change the original.
+func copied(h *held) *app.Aggregate {
+	agg, o := *h.d, *h.d.Order
+	agg.Deliveries = nil // a use case of its own reads them
 	o.Items, o.Payments, o.Refunds = slices.Clone(o.Items), slices.Clone(o.Payments), slices.Clone(o.Refunds)
-	d.Order, d.Units = &o, slices.Clone(d.Units)
-	return &d
+	agg.Order, agg.Tasks = &o, slices.Clone(agg.Tasks)
+	return &agg
 }
 
 // Order reads one.
-func (f *Fake) Order(_ context.Context, c app.Caller, o order.ID) (*app.Dossier, error) {
-	return read(f, "Order", c, o, func() (*app.Dossier, error) {
+func (f *Fake) Order(_ context.Context, c app.Caller, o order.ID) (*app.Aggregate, error) {
+	return read(f, "Order", c, o, func() (*app.Aggregate, error) {
 		h, err := f.find(c, o)
 		if err != nil {
 			return nil, err
@@ -107,9 +107,9 @@ func (f *Fake) Order(_ context.Context, c app.Caller, o order.ID) (*app.Dossier,
 }
 
 // Orders lists by customer, state and prefix. The cursor is how many to pass over.
-func (f *Fake) Orders(_ context.Context, c app.Caller, q app.OrderFilter) (app.Page[*app.Dossier], error) {
-	return read(f, "Orders", c, q, func() (app.Page[*app.Dossier], error) {
-		var page app.Page[*app.Dossier]
+func (f *Fake) Orders(_ context.Context, c app.Caller, q app.OrderFilter) (app.Page[*app.Aggregate], error) {
+	return read(f, "Orders", c, q, func() (app.Page[*app.Aggregate], error) {
+		var page app.Page[*app.Aggregate]
 		pass, seen := 0, 0
 		_, _ = fmt.Sscan(q.Cursor, &pass)
 		for _, h := range f.orders {
@@ -162,9 +162,9 @@ func (f *Fake) OrderEvents(_ context.Context, c app.Caller, o order.ID, after, l
 }
 
 // AllowedActions asks the application's own table.
-func (f *Fake) AllowedActions(c app.Caller, d *app.Dossier) []order.Action {
+func (f *Fake) AllowedActions(c app.Caller, agg *app.Aggregate) []order.Action {
 	allowed, _ := answer(f, "AllowedActions", func() ([]order.Action, error) {
-		return f.rights.AllowedActions(c, d), nil
+		return f.rights.AllowedActions(c, agg), nil
 	})
 	return allowed
 }

@@ -22,7 +22,7 @@ func (f *Fake) Pay(o *order.Order, reference string, paid money.Cents, method st
 }
 
 // ConfirmPayment records a payment.
-func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPayment) (*app.Dossier, error) {
+func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPayment) (*app.Aggregate, error) {
 	return f.change("ConfirmPayment", c, in, app.ConfirmMoney, in.Order, in.Precondition, func(h *held) error {
 		cents, err := money.ParseDecimal(in.Amount.Amount, in.Amount.Currency)
 		if err != nil {
@@ -42,7 +42,7 @@ func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPay
 }
 
 // RevertPayment sets the payment aside.
-func (f *Fake) RevertPayment(_ context.Context, c app.Caller, in app.Reasoned) (*app.Dossier, error) {
+func (f *Fake) RevertPayment(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
 	return f.change("RevertPayment", c, in, app.RevertMoney, in.Order, in.Precondition, func(h *held) error {
 		if p := h.d.Order.LivePayment(); p != nil {
 			p.State = order.PaymentReverted

@@ -53,7 +53,7 @@ func TestEveryUseCaseFailsAsToldAndIsRecorded(t *testing.T) {
 func TestUseCaseAnswersWhatItWasToldUntilItIsBroken(t *testing.T) {
 	t.Parallel()
 	f := New(noon)
-	told := &app.Dossier{}
+	told := &app.Aggregate{}
 	Answer(f, "Order", told)
 	if got, err := f.Order(t.Context(), app.Caller{}, order.ID{1}); got != told || err != nil {
 		t.Errorf("told to answer: got %v, %v", got, err)
@@ -76,7 +76,7 @@ func TestMistakenScriptIsRefused(t *testing.T) {
 	f := New(noon)
 	for name, tell := range map[string]func(){
 		"no such use case":     func() { f.Break("Oder", nil) },
-		"of another type":      func() { Answer(f, "Order", app.Dossier{}) },
+		"of another type":      func() { Answer(f, "Order", app.Aggregate{}) },
 		"an error for a reply": func() { Answer(f, "ReceivePaymentWebhook", errors.New("x")) },
 		"only an error":        func() { Answer[error](f, "ReceivePaymentWebhook", nil) },
 	} {

@@ -12,51 +12,51 @@ import (
 
 // hook is an endpoint with what was posted to it, the newest first.
 type hook struct {
-	tenant   tenant.ID
-	endpoint app.Endpoint
-	postings []app.Posting
+	tenant            tenant.ID
+	webhookEndpoint   app.WebhookEndpoint
+	webhookDeliveries []app.WebhookDelivery
 }
 
-// Secret is what AddEndpoint and RotateSecret issue.
+// Secret is what AddWebhookEndpoint and RotateWebhookSecret issue.
 const Secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
-// ChangeEndpoint edits an endpoint as the workers would.
-func (f *Fake) ChangeEndpoint(e app.EndpointID, change func(e *app.Endpoint)) {
+// ChangeWebhookEndpoint edits an endpoint as the workers would.
+func (f *Fake) ChangeWebhookEndpoint(e app.WebhookEndpointID, change func(e *app.WebhookEndpoint)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	change(&f.mustHaveHook(e).endpoint)
+	change(&f.mustHaveHook(e).webhookEndpoint)
 }
 
-// AddPosting puts a posting before all others of its endpoint.
-func (f *Fake) AddPosting(p app.Posting) {
+// AddWebhookDelivery puts a webhook delivery before all others of its endpoint.
+func (f *Fake) AddWebhookDelivery(delivery app.WebhookDelivery) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	h := f.mustHaveHook(p.Endpoint)
-	h.postings = append([]app.Posting{p}, h.postings...)
+	h := f.mustHaveHook(delivery.WebhookEndpoint)
+	h.webhookDeliveries = append([]app.WebhookDelivery{delivery}, h.webhookDeliveries...)
 }
 
 // mustHaveHook finds an endpoint that a test knows to be there.
-func (f *Fake) mustHaveHook(e app.EndpointID) *hook {
-	at := slices.IndexFunc(f.hooks, func(h *hook) bool { return h.endpoint.ID == e })
+func (f *Fake) mustHaveHook(e app.WebhookEndpointID) *hook {
+	at := slices.IndexFunc(f.hooks, func(h *hook) bool { return h.webhookEndpoint.ID == e })
 	if at < 0 {
 		panic("apptest: there is no endpoint " + e.String())
 	}
 	return f.hooks[at]
 }
 
-// AddEndpoint makes one.
-func (f *Fake) AddEndpoint(_ context.Context, c app.Caller, in app.AddEndpoint) (app.IssuedSecret, error) {
+// AddWebhookEndpoint makes one.
+func (f *Fake) AddWebhookEndpoint(_ context.Context, c app.Caller, in app.AddWebhookEndpoint) (app.IssuedSecret, error) {
 	return write(f, "AddEndpoint", c, in, func() (app.IssuedSecret, error) {
 		if err := urlFault(in.URL); err != nil {
 			return app.IssuedSecret{}, err
 		}
 		now := f.Now()
-		e := app.Endpoint{
+		e := app.WebhookEndpoint{
 			ID: f.NewID(), Version: 1, URL: in.URL, Description: in.Description, Types: in.Types,
-			State: app.EndpointActive, Since: now, Secrets: []app.SecretInfo{{CreatedAt: now}}, CreatedAt: now, UpdatedAt: now,
+			State: app.WebhookEndpointActive, Since: now, Secrets: []app.SecretInfo{{CreatedAt: now}}, CreatedAt: now, UpdatedAt: now,
 		}
-		f.hooks = append(f.hooks, &hook{tenant: c.Tenant, endpoint: e})
-		return app.IssuedSecret{Endpoint: e, Secret: Secret}, nil
+		f.hooks = append(f.hooks, &hook{tenant: c.Tenant, webhookEndpoint: e})
+		return app.IssuedSecret{WebhookEndpoint: e, Secret: Secret}, nil
 	})
 }
 
@@ -69,9 +69,9 @@ func urlFault(address string) error {
 	})
 }
 
-func (f *Fake) hook(c app.Caller, e app.EndpointID) (*hook, error) {
+func (f *Fake) hook(c app.Caller, e app.WebhookEndpointID) (*hook, error) {
 	for _, h := range f.hooks {
-		if h.tenant == c.Tenant && h.endpoint.ID == e {
+		if h.tenant == c.Tenant && h.webhookEndpoint.ID == e {
 			return h, nil
 		}
 	}
@@ -80,28 +80,28 @@ func (f *Fake) hook(c app.Caller, e app.EndpointID) (*hook, error) {
 
 // changeHook changes an endpoint at the version that was read.
 func (f *Fake) changeHook(
-	c app.Caller, e app.EndpointID, pre app.Precondition, change func(h *hook) error,
-) (app.Endpoint, error) {
+	c app.Caller, e app.WebhookEndpointID, pre app.Precondition, change func(h *hook) error,
+) (app.WebhookEndpoint, error) {
 	h, err := f.hook(c, e)
 	if err != nil {
-		return app.Endpoint{}, err
+		return app.WebhookEndpoint{}, err
 	}
-	if pre.Version == nil || *pre.Version != h.endpoint.Version {
-		return app.Endpoint{},
-			fault.New(fault.KindConflict, fault.CodeVersionConflict, "It is at version %d.", h.endpoint.Version)
+	if pre.Version == nil || *pre.Version != h.webhookEndpoint.Version {
+		return app.WebhookEndpoint{},
+			fault.New(fault.KindConflict, fault.CodeVersionConflict, "It is at version %d.", h.webhookEndpoint.Version)
 	}
 	if err := change(h); err != nil {
-		return app.Endpoint{}, err
+		return app.WebhookEndpoint{}, err
 	}
-	h.endpoint.Version++
-	return h.endpoint, nil
+	h.webhookEndpoint.Version++
+	return h.webhookEndpoint, nil
 }
 
-// EditEndpoint changes one.
-func (f *Fake) EditEndpoint(_ context.Context, c app.Caller, in app.EditEndpoint) (app.Endpoint, error) {
-	return write(f, "EditEndpoint", c, in, func() (app.Endpoint, error) {
-		return f.changeHook(c, in.Endpoint, in.Precondition, func(h *hook) error {
-			e := &h.endpoint
+// EditWebhookEndpoint changes one.
+func (f *Fake) EditWebhookEndpoint(_ context.Context, c app.Caller, in app.EditWebhookEndpoint) (app.WebhookEndpoint, error) {
+	return write(f, "EditEndpoint", c, in, func() (app.WebhookEndpoint, error) {
+		return f.changeHook(c, in.WebhookEndpoint, in.Precondition, func(h *hook) error {
+			e := &h.webhookEndpoint
 			if in.URL != nil {
 				if err := urlFault(*in.URL); err != nil {
 					return err
@@ -111,20 +111,20 @@ func (f *Fake) EditEndpoint(_ context.Context, c app.Caller, in app.EditEndpoint
 			switch {
 			case in.Enabled == nil:
 			case *in.Enabled:
-				e.State, e.Why, e.Since = app.EndpointActive, "", f.Now()
+				e.State, e.Why, e.Since = app.WebhookEndpointActive, "", f.Now()
 			default:
-				e.State, e.Why, e.Since = app.EndpointDisabled, app.EndpointByHand, f.Now()
+				e.State, e.Why, e.Since = app.WebhookEndpointDisabled, app.WebhookEndpointByHand, f.Now()
 			}
 			return nil
 		})
 	})
 }
 
-// DeleteEndpoint removes one.
-func (f *Fake) DeleteEndpoint(
-	_ context.Context, c app.Caller, e app.EndpointID, pre app.Precondition,
-) (app.Endpoint, error) {
-	return write(f, "DeleteEndpoint", c, e, func() (app.Endpoint, error) {
+// DeleteWebhookEndpoint removes one.
+func (f *Fake) DeleteWebhookEndpoint(
+	_ context.Context, c app.Caller, e app.WebhookEndpointID, pre app.Precondition,
+) (app.WebhookEndpoint, error) {
+	return write(f, "DeleteEndpoint", c, e, func() (app.WebhookEndpoint, error) {
 		return f.changeHook(c, e, pre, func(h *hook) error {
 			f.hooks = slices.DeleteFunc(f.hooks, func(x *hook) bool { return x == h })
 			return nil
@@ -132,25 +132,25 @@ func (f *Fake) DeleteEndpoint(
 	})
 }
 
-// RotateSecret makes a new secret.
-func (f *Fake) RotateSecret(_ context.Context, c app.Caller, in app.RotateSecret) (app.IssuedSecret, error) {
+// RotateWebhookSecret makes a new secret.
+func (f *Fake) RotateWebhookSecret(_ context.Context, c app.Caller, in app.RotateWebhookSecret) (app.IssuedSecret, error) {
 	return write(f, "RotateSecret", c, in, func() (app.IssuedSecret, error) {
-		e, err := f.changeHook(c, in.Endpoint, in.Precondition, func(h *hook) error {
-			old := app.SecretInfo{CreatedAt: h.endpoint.CreatedAt, ExpiresAt: f.Now().Add(*in.Overlap)}
-			h.endpoint.Secrets = []app.SecretInfo{{CreatedAt: f.Now()}, old}
+		e, err := f.changeHook(c, in.WebhookEndpoint, in.Precondition, func(h *hook) error {
+			old := app.SecretInfo{CreatedAt: h.webhookEndpoint.CreatedAt, ExpiresAt: f.Now().Add(*in.Overlap)}
+			h.webhookEndpoint.Secrets = []app.SecretInfo{{CreatedAt: f.Now()}, old}
 			return nil
 		})
-		return app.IssuedSecret{Endpoint: e, Secret: Secret}, err
+		return app.IssuedSecret{WebhookEndpoint: e, Secret: Secret}, err
 	})
 }
 
 // Endpoints of a tenant.
-func (f *Fake) Endpoints(_ context.Context, c app.Caller) ([]app.Endpoint, error) {
-	return read(f, "Endpoints", c, nil, func() ([]app.Endpoint, error) {
-		var all []app.Endpoint
+func (f *Fake) WebhookEndpoints(_ context.Context, c app.Caller) ([]app.WebhookEndpoint, error) {
+	return read(f, "Endpoints", c, nil, func() ([]app.WebhookEndpoint, error) {
+		var all []app.WebhookEndpoint
 		for _, h := range f.hooks {
 			if h.tenant == c.Tenant {
-				all = append(all, h.endpoint)
+				all = append(all, h.webhookEndpoint)
 			}
 		}
 		return all, nil
@@ -158,27 +158,27 @@ func (f *Fake) Endpoints(_ context.Context, c app.Caller) ([]app.Endpoint, error
 }
 
 // Endpoint reads one.
-func (f *Fake) Endpoint(_ context.Context, c app.Caller, e app.EndpointID) (app.Endpoint, error) {
-	return read(f, "Endpoint", c, e, func() (app.Endpoint, error) {
+func (f *Fake) WebhookEndpoint(_ context.Context, c app.Caller, e app.WebhookEndpointID) (app.WebhookEndpoint, error) {
+	return read(f, "Endpoint", c, e, func() (app.WebhookEndpoint, error) {
 		h, err := f.hook(c, e)
 		if err != nil {
-			return app.Endpoint{}, err
+			return app.WebhookEndpoint{}, err
 		}
-		return h.endpoint, nil
+		return h.webhookEndpoint, nil
 	})
 }
 
-// Postings of an endpoint, on one page.
-func (f *Fake) Postings(
-	_ context.Context, c app.Caller, e app.EndpointID, in app.PostingFilter,
-) (app.Page[app.Posting], error) {
-	return read(f, "Postings", c, in, func() (app.Page[app.Posting], error) {
+// WebhookDeliveries of an endpoint, on one page.
+func (f *Fake) WebhookDeliveries(
+	_ context.Context, c app.Caller, e app.WebhookEndpointID, in app.WebhookDeliveryFilter,
+) (app.Page[app.WebhookDelivery], error) {
+	return read(f, "Postings", c, in, func() (app.Page[app.WebhookDelivery], error) {
 		h, err := f.hook(c, e)
 		if err != nil {
-			return app.Page[app.Posting]{}, err
+			return app.Page[app.WebhookDelivery]{}, err
 		}
-		var p app.Page[app.Posting]
-		for _, x := range h.postings {
+		var p app.Page[app.WebhookDelivery]
+		for _, x := range h.webhookDeliveries {
 			if in.State == nil || *in.State == x.State {
 				p.Data = append(p.Data, x)
 			}
@@ -187,37 +187,37 @@ func (f *Fake) Postings(
 	})
 }
 
-// Posting reads one with its log.
-func (f *Fake) Posting(_ context.Context, c app.Caller, e app.EndpointID, id app.PostingID) (app.Posting, error) {
-	return read(f, "Posting", c, id, func() (app.Posting, error) {
+// WebhookDelivery reads one with its log.
+func (f *Fake) WebhookDelivery(_ context.Context, c app.Caller, e app.WebhookEndpointID, id app.WebhookDeliveryID) (app.WebhookDelivery, error) {
+	return read(f, "Posting", c, id, func() (app.WebhookDelivery, error) {
 		h, err := f.hook(c, e)
 		if err != nil {
-			return app.Posting{}, err
+			return app.WebhookDelivery{}, err
 		}
-		for _, x := range h.postings {
+		for _, x := range h.webhookDeliveries {
 			if x.ID == id {
 				return x, nil
 			}
 		}
-		return app.Posting{}, fault.Absent()
+		return app.WebhookDelivery{}, fault.Absent()
 	})
 }
 
-// ReplayPosting makes one pending again.
-func (f *Fake) ReplayPosting(
-	_ context.Context, c app.Caller, e app.EndpointID, id app.PostingID,
-) (app.Posting, error) {
-	return write(f, "ReplayPosting", c, id, func() (app.Posting, error) {
+// ReplayWebhookDelivery makes one pending again.
+func (f *Fake) ReplayWebhookDelivery(
+	_ context.Context, c app.Caller, e app.WebhookEndpointID, id app.WebhookDeliveryID,
+) (app.WebhookDelivery, error) {
+	return write(f, "ReplayPosting", c, id, func() (app.WebhookDelivery, error) {
 		h, err := f.hook(c, e)
 		if err != nil {
-			return app.Posting{}, err
+			return app.WebhookDelivery{}, err
 		}
-		for i := range h.postings {
-			if h.postings[i].ID == id {
-				h.postings[i].State, h.postings[i].NextAt = app.PostingPending, f.Now()
-				return h.postings[i], nil
+		for i := range h.webhookDeliveries {
+			if h.webhookDeliveries[i].ID == id {
+				h.webhookDeliveries[i].State, h.webhookDeliveries[i].NextAt = app.WebhookDeliveryPending, f.Now()
+				return h.webhookDeliveries[i], nil
 			}
 		}
-		return app.Posting{}, fault.Absent()
+		return app.WebhookDelivery{}, fault.Absent()
 	})
 }

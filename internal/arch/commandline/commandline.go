@@ -188,7 +188,7 @@ func Find(all []Command, words []string) (c Command, rest []string, ok bool) {
 	return Command{}, nil, false
 }
 
-// Has tells whether the command has a flag of that name.
+// Has reports whether the command has a flag of that name.
 func (c Command) Has(name string) bool {
 	return slices.ContainsFunc(c.Flags, func(f Flag) bool { return f.Name == name })
 }

@@ -12,12 +12,12 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/invariant"
 	"github.com/platforma-cloud/orders/internal/invariant/facts"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
-	"github.com/platforma-cloud/orders/internal/world"
 )
 
 func TestMain(m *testing.M) {
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-func sources(w *world.World) facts.Sources {
+func sources(w *harness.Harness) facts.Sources {
 	return facts.Sources{AdminURL: w.DB.OwnerURL(), SimURL: w.Sim.URL, InboxURL: w.Inbox.HTTPURL()}
 }
 
@@ -41,24 +41,24 @@ func collect(t *testing.T, s facts.Sources) invariant.Facts {
 }
 
 // ends plays one order of each kind of end.
-func ends(t *testing.T) *world.World {
-	w := world.New(t)
+func ends(t *testing.T) *harness.Harness {
+	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "refused", Operation: sim.OpCreate, Kind: sim.Refused})
 	w.Sim.Script(sim.Fault{Label: "slow", Part: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 2})
-	full := w.PaidOrder(world.Labelled(world.VPS(), "slow"), world.Storage())
-	partial := w.PaidOrder(world.VPS(), world.Labelled(world.Database(), "refused"))
-	none := w.AllOrNothing(world.VPS(), world.Labelled(world.Database(), "refused"))
-	cancelled := w.PaidOrder(world.VPS())
-	if _, err := w.Verbs.API.CancelOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: cancelled}); err != nil {
+	full := w.PaidOrder(harness.Labelled(harness.VPS(), "slow"), harness.Storage())
+	partial := w.PaidOrder(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
+	none := w.AllOrNothing(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
+	cancelled := w.PaidOrder(harness.VPS())
+	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: cancelled}); err != nil {
 		t.Fatal(err)
 	}
-	w.Draft("per_item", world.VPS())
-	w.Settle(full, partial, none, cancelled)
+	w.Draft("per_item", harness.VPS())
+	w.Drain(full, partial, none, cancelled)
 	w.WantPicture(cancelled, "cancelled none settled; vps cancelled refund 20.10 accepted")
-	if _, err := w.Verbs.API.RestoreOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: cancelled}); err != nil {
+	if _, err := w.UseCases.API.RestoreOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: cancelled}); err != nil {
 		t.Fatal(err)
 	}
-	w.Settle(cancelled)
+	w.Drain(cancelled)
 	return w
 }
 
@@ -118,7 +118,7 @@ func TestAPlantedOrphanIsFound(t *testing.T) {
 
 func TestWhatAnotherInstallationOwnsIsLeftOut(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	w.Sim.Plant(sim.Foreign{Name: "theirs", Kind: "server", Region: "lj-1", Labels: map[string]string{"pf-inst": "other", "pf-item": "theirs"}})
 	s := sources(w)
 	if n := len(invariant.Check(collect(t, s))); n != 1 {
@@ -132,8 +132,8 @@ func TestWhatAnotherInstallationOwnsIsLeftOut(t *testing.T) {
 
 func TestAnOrderIsAtRestOnceItHasBeenQuietForLongEnough(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	w.PaidOrder(world.VPS()) // its events wait in the outbox
+	w := harness.New(t)
+	w.PaidOrder(harness.VPS()) // its events wait in the outbox
 	s := sources(w)
 	if found := invariant.Check(collect(t, s)); !slices.ContainsFunc(found, func(v invariant.Violation) bool { return v.Invariant == "I3" }) {
 		t.Errorf("at rest, what waits in the outbox is not seen: %v", found)
@@ -146,12 +146,12 @@ func TestAnOrderIsAtRestOnceItHasBeenQuietForLongEnough(t *testing.T) {
 
 func TestAwaitLooksAgainUntilNothingIsOnItsWay(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
-	o := w.PaidOrder(world.VPS())
+	w := harness.New(t)
+	o := w.PaidOrder(harness.VPS())
 	looks := 0
 	f, err := facts.Await(t.Context(), sources(w), func(context.Context) error {
 		if looks++; looks == 2 {
-			w.Settle(o)
+			w.Drain(o)
 		}
 		return nil
 	})
@@ -159,7 +159,7 @@ func TestAwaitLooksAgainUntilNothingIsOnItsWay(t *testing.T) {
 	if err != nil || looks != 2 || !f.AtRest {
 		t.Errorf("Await() = %v after %d pauses, at rest %t; want nil, 2, true", err, looks, f.AtRest)
 	}
-	w.PaidOrder(world.VPS())
+	w.PaidOrder(harness.VPS())
 	f, err = facts.Await(t.Context(), sources(w), func(context.Context) error { return context.DeadlineExceeded })
 	http.DefaultClient.CloseIdleConnections()
 	if !errors.Is(err, facts.ErrRestless) || f.AtRest {
@@ -172,7 +172,7 @@ func TestAwaitLooksAgainUntilNothingIsOnItsWay(t *testing.T) {
 
 func TestASourceThatDoesNotAnswerIsAnErrorAndNoCleanBill(t *testing.T) {
 	t.Parallel()
-	w := world.New(t)
+	w := harness.New(t)
 	for name, s := range map[string]facts.Sources{
 		"no database":     {},
 		"no such address": {AdminURL: "postgres://nobody:hunter22@127.0.0.1:1/none"},

@@ -20,7 +20,7 @@ const (
 	orderID  = "22222222-2222-7222-8222-222222222222"
 	itemID   = "33333333-3333-7333-8333-333333333333"
 	payID    = "44444444-4444-7444-8444-444444444444"
-	unitID   = "55555555-5555-7555-8555-555555555555"
+	taskID   = "55555555-5555-7555-8555-555555555555"
 	otherID  = "66666666-6666-7666-8666-666666666666"
 )
 
@@ -43,11 +43,11 @@ const oneOfEach = `
 	INSERT INTO billing_receipts (tenant_id, order_id, seq, event_id, type, at, heard_at, subject_id, cents, moved_cents, currency)
 		VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID + `', 'billing.refund-accepted', '2026-01-15T09:00:00Z', '2026-01-15T09:00:01Z', '` + otherID + `', 2009, -2009, 'EUR');
 	INSERT INTO billing_finding (tenant_id, order_id, seq, event_id, left_cents, at) VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID + `', -7, '2026-01-15T09:00:00Z');
-	INSERT INTO inbox (tenant_id, order_id, consumer, seq, parked_seq, held_to, held) VALUES ('` + tenantID + `', '` + orderID + `', 'notify', 4, 6, 9, 2);
+	INSERT INTO inbox (tenant_id, order_id, consumer, seq, parked_seq, blocked_to, blocked) VALUES ('` + tenantID + `', '` + orderID + `', 'notify', 4, 6, 9, 2);
 	INSERT INTO audit_log (tenant_id, n, order_id, seq, event_id, type, at, seen_at, data_sha256, topic_id, part, off, prev_hash, hash)
-		VALUES ('` + tenantID + `', 8, '` + orderID + `', 4, '` + otherID + `', 'order.created', '2026-01-15T09:00:00Z', '2026-01-15T09:00:00.000001Z', 'd', '` + unitID + `', 11, 12, 'p', 'h');
+		VALUES ('` + tenantID + `', 8, '` + orderID + `', 4, '` + otherID + `', 'order.created', '2026-01-15T09:00:00Z', '2026-01-15T09:00:00.000001Z', 'd', '` + taskID + `', 11, 12, 'p', 'h');
 	INSERT INTO audit_finding (tenant_id, kind, topic_id, part, off, order_id, seq, detail, at)
-		VALUES ('` + tenantID + `', 'gap', '` + unitID + `', 11, 12, NULL, NULL, 'why', '2026-01-15T09:00:00Z');
+		VALUES ('` + tenantID + `', 'gap', '` + taskID + `', 11, 12, NULL, NULL, 'why', '2026-01-15T09:00:00Z');
 	INSERT INTO rollup (tenant_id, asked_zone, time_zone, counted_at) VALUES ('` + tenantID + `', 'Europe/Ljubljana', 'Europe/Ljubljana', '2026-01-15T09:00:00Z');
 	INSERT INTO order_daily (tenant_id, day, state, currency, orders, paid, paid_due_cents) VALUES ('` + tenantID + `', '2026-01-15', 6, 'EUR', 3, 2, 4020);
 	INSERT INTO revenue_daily (tenant_id, day, currency, captured_cents, refunded_cents) VALUES ('` + tenantID + `', '2026-01-16', 'EUR', 2009, 2008);
@@ -78,13 +78,13 @@ func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 		Refunds:     []invariant.Refund{{Tenant: tenantID, ID: otherID, Order: orderID, Payment: payID, Item: itemID, State: "accepted", Cents: 2009, Currency: "EUR", AcceptedAt: at.Add(30 * time.Minute)}},
 		Receipts:    []invariant.Receipt{{Tenant: tenantID, Order: orderID, Seq: 4, Event: otherID, Type: "billing.refund-accepted", Subject: otherID, Cents: 2009, Moved: -2009, Currency: "EUR"}},
 		Left:        []invariant.Left{{Tenant: tenantID, Order: orderID, Seq: 4, Cents: -7}},
-		Marks:       []invariant.Mark{{Tenant: tenantID, Order: orderID, Consumer: "notify", Seq: 4, Parked: 6, HeldTo: 9}},
+		Checkpoints: []invariant.Checkpoint{{Tenant: tenantID, Order: orderID, Consumer: "notify", Seq: 4, Parked: 6, HeldTo: 9}},
 		Credentials: []invariant.Credential{{Tenant: tenantID, Item: itemID, Generation: 3, Sealed: true}},
 		Answers:     []invariant.Answer{{Tenant: tenantID, Key: "k", Status: 201, Body: []byte("answer")}},
-		Units:       []invariant.Unit{}, Parts: []invariant.Part{}, Log: []invariant.LogLine{}, Letters: []invariant.Letter{}, Deliveries: []invariant.Delivery{},
-		Witness: []invariant.Witness{{
+		Tasks:       []invariant.Task{}, Parts: []invariant.JournalEntry{}, Log: []invariant.LogLine{}, DeadLetters: []invariant.DeadLetter{}, Deliveries: []invariant.Delivery{},
+		Audit: []invariant.Audit{{
 			Tenant: tenantID, N: 8, Order: orderID, Seq: 4, Event: otherID, Type: "order.created", At: at, SeenAt: at.Add(time.Microsecond), Hash: []byte("d"),
-			Topic: unitID, Partition: 11, Offset: 12, Before: []byte("p"), Chain: []byte("h"),
+			Topic: taskID, Partition: 11, Offset: 12, Before: []byte("p"), Chain: []byte("h"),
 		}},
 		Rollups: []invariant.Rollup{{Tenant: tenantID, Zone: "Europe/Ljubljana"}},
 		Days: []invariant.Day{

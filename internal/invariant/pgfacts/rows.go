@@ -40,7 +40,7 @@ func readers() []reader {
 			}),
 		rows("outbox", `SELECT tenant_id::text, order_id::text, coalesce(seq, 0), coalesce(dead_letter_id::text, '') FROM outbox ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Outbox { return &f.Outbox },
-			func(r pgx.Rows, o *invariant.Outbox) error { return r.Scan(&o.Tenant, &o.Order, &o.Seq, &o.Letter) }),
+			func(r pgx.Rows, o *invariant.Outbox) error { return r.Scan(&o.Tenant, &o.Order, &o.Seq, &o.DeadLetter) }),
 		rows("receipts", `
 			SELECT tenant_id::text, order_id::text, seq, event_id::text, type, coalesce(subject_id::text, ''), cents, moved_cents, currency::text
 			FROM billing_receipts ORDER BY order_id, seq`,
@@ -73,24 +73,24 @@ func readers() []reader {
 				x.State, x.AcceptedAt = named(state, "-", "requested", "accepted", "completed", "stuck"), moment(accepted)
 				return err
 			}),
-		rows("units of work", `
-			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(payment_id::text, ''), coalesce(subject_id::text, ''), kind, state, undoing, epoch, next_at
-			FROM saga_units ORDER BY id`,
-			func(f *invariant.Facts) *[]invariant.Unit { return &f.Units }, scanUnit),
-		rows("the journal", `SELECT tenant_id::text, unit_id::text, part, generation, key, phase, refs FROM saga_parts ORDER BY unit_id, generation, part`,
-			func(f *invariant.Facts) *[]invariant.Part { return &f.Parts },
-			func(r pgx.Rows, p *invariant.Part) error {
+		rows("tasks", `
+			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(payment_id::text, ''), coalesce(subject_id::text, ''), kind, state, compensating, epoch, next_at
+			FROM saga_tasks ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.Task { return &f.Tasks }, scanTask),
+		rows("the journal", `SELECT tenant_id::text, task_id::text, step, generation, key, phase, refs FROM saga_resources ORDER BY task_id, generation, step`,
+			func(f *invariant.Facts) *[]invariant.JournalEntry { return &f.Parts },
+			func(r pgx.Rows, p *invariant.JournalEntry) error {
 				var phase int
-				err := r.Scan(&p.Tenant, &p.Unit, &p.Part, &p.Generation, &p.Key, &phase, &p.Refs)
+				err := r.Scan(&p.Tenant, &p.Task, &p.Part, &p.Generation, &p.Key, &phase, &p.Refs)
 				p.Phase = named(phase, "-", "intent", "created", "ready", "deleting", "gone")
 				return err
 			}),
-		rows("the saga record", `SELECT tenant_id::text, order_id::text, unit_id::text, at, part, what, class, key, note FROM saga_log ORDER BY id`,
+		rows("the saga record", `SELECT tenant_id::text, order_id::text, task_id::text, at, step, what, class, key, note FROM saga_log ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.LogLine { return &f.Log },
 			func(r pgx.Rows, l *invariant.LogLine) error {
 				var what int
-				err := r.Scan(&l.Tenant, &l.Order, &l.Unit, &l.At, &l.Part, &what, &l.Class, &l.Key, &l.Note)
-				l.At, l.What = l.At.UTC(), named(what, "-", "intent", "answer", "turned-back", "decision")
+				err := r.Scan(&l.Tenant, &l.Order, &l.Task, &l.At, &l.Part, &what, &l.Class, &l.Key, &l.Note)
+				l.At, l.What = l.At.UTC(), named(what, "-", "intent", "answer", "compensating", "decision")
 				return err
 			}),
 		rows("the roll-ups", `SELECT tenant_id::text, time_zone FROM rollup ORDER BY tenant_id`,
@@ -109,10 +109,10 @@ func readers() []reader {
 				return err
 			}),
 		rows("dead letters", `
-			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(unit_id::text, ''), source, class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason,
+			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(task_id::text, ''), source, class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason,
 				grounds, proof, coalesce(first_by::text, ''), coalesce(second_by::text, ''), coalesce(consumer, ''), coalesce(seq, 0)
 			FROM dead_letters ORDER BY id`,
-			func(f *invariant.Facts) *[]invariant.Letter { return &f.Letters }, scanLetter),
+			func(f *invariant.Facts) *[]invariant.DeadLetter { return &f.DeadLetters }, scanDeadLetter),
 		rows("deliveries", `SELECT tenant_id::text, id::text, item_id::text, message_id, state FROM deliveries ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Delivery { return &f.Deliveries },
 			func(r pgx.Rows, d *invariant.Delivery) error {
@@ -121,19 +121,19 @@ func readers() []reader {
 				d.State = named(state, "-", "asked", "accepted", "failed")
 				return err
 			}),
-		rows("consumers' marks", `SELECT tenant_id::text, order_id::text, consumer, seq, coalesce(parked_seq, 0), coalesce(held_to, 0) FROM inbox ORDER BY order_id, consumer`,
-			func(f *invariant.Facts) *[]invariant.Mark { return &f.Marks },
-			func(r pgx.Rows, m *invariant.Mark) error {
+		rows("consumers' checkpoints", `SELECT tenant_id::text, order_id::text, consumer, seq, coalesce(parked_seq, 0), coalesce(blocked_to, 0) FROM inbox ORDER BY order_id, consumer`,
+			func(f *invariant.Facts) *[]invariant.Checkpoint { return &f.Checkpoints },
+			func(r pgx.Rows, m *invariant.Checkpoint) error {
 				return r.Scan(&m.Tenant, &m.Order, &m.Consumer, &m.Seq, &m.Parked, &m.HeldTo)
 			}),
-		rows("the witness", `SELECT tenant_id::text, n, order_id::text, seq, event_id::text, type, at, seen_at, data_sha256, topic_id::text, part, off, prev_hash, hash FROM audit_log ORDER BY tenant_id, n`,
-			func(f *invariant.Facts) *[]invariant.Witness { return &f.Witness },
-			func(r pgx.Rows, w *invariant.Witness) error {
+		rows("the audit log", `SELECT tenant_id::text, n, order_id::text, seq, event_id::text, type, at, seen_at, data_sha256, topic_id::text, part, off, prev_hash, hash FROM audit_log ORDER BY tenant_id, n`,
+			func(f *invariant.Facts) *[]invariant.Audit { return &f.Audit },
+			func(r pgx.Rows, w *invariant.Audit) error {
 				err := r.Scan(&w.Tenant, &w.N, &w.Order, &w.Seq, &w.Event, &w.Type, &w.At, &w.SeenAt, &w.Hash, &w.Topic, &w.Partition, &w.Offset, &w.Before, &w.Chain)
 				w.At, w.SeenAt = w.At.UTC(), w.SeenAt.UTC()
 				return err
 			}),
-		rows("the witness's findings", `SELECT tenant_id::text, kind, coalesce(order_id::text, ''), detail, part, off FROM audit_finding ORDER BY at, part, off`,
+		rows("the audit findings", `SELECT tenant_id::text, kind, coalesce(order_id::text, ''), detail, part, off FROM audit_finding ORDER BY at, part, off`,
 			func(f *invariant.Facts) *[]invariant.Finding { return &f.Findings },
 			func(r pgx.Rows, x *invariant.Finding) error {
 				return r.Scan(&x.Tenant, &x.Kind, &x.Order, &x.Detail, &x.Partition, &x.Offset)
@@ -173,20 +173,20 @@ func scanOrder(r pgx.Rows, o *invariant.Order) error {
 	return err
 }
 
-func scanUnit(r pgx.Rows, u *invariant.Unit) error {
+func scanTask(r pgx.Rows, u *invariant.Task) error {
 	var kind, state int
 	var next *time.Time
-	err := r.Scan(&u.Tenant, &u.ID, &u.Order, &u.Item, &u.Payment, &u.Subject, &kind, &state, &u.Undoing, &u.Epoch, &next)
+	err := r.Scan(&u.Tenant, &u.ID, &u.Order, &u.Item, &u.Payment, &u.Subject, &kind, &state, &u.Compensating, &u.Epoch, &next)
 	u.Kind = named(kind, "-", "validate", "provision", "refund", "deliver", "notify", "webhook", "redrive", "checkout")
 	u.State, u.NextAt = named(state, "queued", "open", "stuck", "closed"), moment(next)
 	return err
 }
 
-func scanLetter(r pgx.Rows, d *invariant.Letter) error {
+func scanDeadLetter(r pgx.Rows, d *invariant.DeadLetter) error {
 	var state int
 	var closed *time.Time
-	err := r.Scan(&d.Tenant, &d.ID, &d.Order, &d.Item, &d.Unit, &d.Source, &d.Class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &d.Hash, &state, &d.At, &closed, &d.Reason,
-		&d.Grounds, &d.Proof, &d.FirstBy, &d.SecondBy, &d.Consumer, &d.Seq)
+	err := r.Scan(&d.Tenant, &d.ID, &d.Order, &d.Item, &d.Task, &d.Source, &d.Class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &d.Hash, &state, &d.At, &closed, &d.Reason,
+		&d.AbandonReason, &d.Proof, &d.FirstBy, &d.SecondBy, &d.Consumer, &d.Seq)
 	d.State, d.At, d.ClosedAt = named(state, "open", "parked", "redriven", "abandoned", "closed"), d.At.UTC(), moment(closed)
 	return err
 }

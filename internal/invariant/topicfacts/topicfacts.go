@@ -19,8 +19,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/invariant"
 )
 
-// lettersSuffix names the topic of the saga's dead letters after that of the events.
-const lettersSuffix = ".fulfilment.dlq"
+// deadLettersSuffix names the topic of the saga's dead letters after that of the events.
+const deadLettersSuffix = ".fulfilment.dlq"
 
 // Read takes all events and dead letters up to the end as it is now. A missing topic of dead letters
 // holds none; a missing topic of events is an error.
@@ -29,14 +29,14 @@ func Read(ctx context.Context, brokers []string, topic string) (*invariant.Topic
 	if err != nil {
 		return nil, fmt.Errorf("read topic %s: %w", topic, err)
 	}
-	letters, _, err := readAll(ctx, brokers, topic+lettersSuffix)
+	letters, _, err := readAll(ctx, brokers, topic+deadLettersSuffix)
 	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return nil, fmt.Errorf("read topic %s: %w", topic+lettersSuffix, err)
+		return nil, fmt.Errorf("read topic %s: %w", topic+deadLettersSuffix, err)
 	}
 	if letters == nil {
 		letters = []invariant.Record{} // none, as opposed to not read
 	}
-	return &invariant.Topic{Records: events, Letters: letters, Horizon: horizon}, nil
+	return &invariant.Topic{Records: events, DeadLetters: letters, Horizon: horizon}, nil
 }
 
 // readAll reads a topic, and says from when on it is whole: zero when it begins at its beginning.

@@ -41,7 +41,7 @@ func TestEveryCommittedRecordIsReadAndNoAbortedOne(t *testing.T) {
 	send(t, b, kgo.TryCommit,
 		&kgo.Record{Topic: b.Names.Events, Partition: 2, Key: []byte("a"), Value: []byte("one"), Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte("1")}}},
 		&kgo.Record{Topic: b.Names.Events, Partition: 2, Key: []byte("a"), Value: []byte("two")},
-		&kgo.Record{Topic: b.Names.Letters, Partition: 0, Key: []byte("a"), Value: []byte("letter")})
+		&kgo.Record{Topic: b.Names.DeadLetters, Partition: 0, Key: []byte("a"), Value: []byte("letter")})
 	send(t, b, kgo.TryAbort, &kgo.Record{Topic: b.Names.Events, Partition: 2, Value: []byte("aborted")}, &kgo.Record{Topic: b.Names.Events, Partition: 4, Value: []byte("aborted")})
 	send(t, b, kgo.TryCommit, &kgo.Record{Topic: b.Names.Events, Partition: 5, Key: []byte("b"), Value: []byte("three")})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -70,8 +70,8 @@ func TestEveryCommittedRecordIsReadAndNoAbortedOne(t *testing.T) {
 			t.Errorf("the first record (-want +got):\n%s", diff)
 		}
 	}
-	if len(got.Letters) != 1 || string(got.Letters[0].Value) != "letter" || !got.Horizon.IsZero() {
-		t.Errorf("%d dead letters, horizon %s; want 1, none", len(got.Letters), got.Horizon)
+	if len(got.DeadLetters) != 1 || string(got.DeadLetters[0].Value) != "letter" || !got.Horizon.IsZero() {
+		t.Errorf("%d dead letters, horizon %s; want 1, none", len(got.DeadLetters), got.Horizon)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestAnEmptyTopicIsReadAndAMissingOneIsAnError(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.New(t)
 	got, err := topicfacts.Read(t.Context(), b.Brokers, b.Names.Events)
-	if err != nil || len(got.Records) != 0 || len(got.Letters) != 0 {
+	if err != nil || len(got.Records) != 0 || len(got.DeadLetters) != 0 {
 		t.Errorf("Read() of an empty topic = %v, %v", got, err)
 	}
 	if _, err := topicfacts.Read(t.Context(), b.Brokers, "no-such-topic"); !errors.Is(err, kerr.UnknownTopicOrPartition) {

@@ -59,7 +59,7 @@ func (b *Broker) drop(t testing.TB) {
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	topics := []string{b.Names.Events, b.Names.Positions, b.Names.Letters}
+	topics := []string{b.Names.Events, b.Names.Positions, b.Names.DeadLetters}
 	for _, consumer := range app.Parking() {
 		topics = append(topics, b.Names.Parked(consumer))
 	}

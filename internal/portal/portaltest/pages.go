@@ -15,7 +15,7 @@ func (s *Story) pages() {
 	hook := func(name, suffix string) string {
 		return "/settings/webhooks/" + s.Webhooks[name].String() + suffix
 	}
-	letter := func(name string) string { return "/desk/letters/" + s.Letters[name].String() }
+	letter := func(name string) string { return "/desk/dead-letters/" + s.DeadLetters[name].String() }
 	nobody := tenant.Actor{}
 	s.Pages = []Page{
 		{"catalog", "/catalog", s.Ana, 200},
@@ -49,8 +49,8 @@ func (s *Story) pages() {
 		{"payment", at("pending", "/payment"), s.Olga, 200},
 		{"desk-payments", "/desk/payments", s.Olga, 200},
 		{"desk-refunds", "/desk/refunds", s.Olga, 200},
-		{"desk-letters", "/desk/letters", s.Olga, 200},
-		{"desk-letters-auditor", "/desk/letters", s.Vera, 200},
+		{"desk-letters", "/desk/dead-letters", s.Olga, 200},
+		{"desk-letters-auditor", "/desk/dead-letters", s.Vera, 200},
 		{"desk-letter-protected", letter("protected"), s.Olga, 200},
 		{"desk-letter-unclear", letter("unclear"), s.Olga, 200},
 		{"desk-letter-signed-by-another", letter("signed"), s.Olga, 200},
@@ -65,7 +65,7 @@ func (s *Story) pages() {
 		{"webhook", hook("active", ""), s.Adam, 200},
 		{"webhook-failing", hook("failing", ""), s.Adam, 200},
 		{"webhook-disabled", hook("disabled", ""), s.Adam, 200},
-		{"webhook-delivery", hook("active", "/deliveries/"+s.Posting.String()), s.Adam, 200},
+		{"webhook-delivery", hook("active", "/deliveries/"+s.WebhookDelivery.String()), s.Adam, 200},
 		{"webhooks-auditor", "/settings/webhooks", s.Vera, 200},
 		{"webhook-auditor", hook("active", ""), s.Vera, 200},
 		{"webhooks-no-permission", "/settings/webhooks", s.Ana, 403},

@@ -23,9 +23,9 @@ type Story struct {
 	Acme, Beta                 tenant.ID
 	Ana, Olga, Adam, Vera, Bor tenant.Actor // customer, operator, admin, auditor of Acme; customer of Beta
 	Orders                     map[string]order.ID
-	Webhooks                   map[string]app.EndpointID
-	Posting                    app.PostingID // of the active one
-	Letters                    map[string]id.Of[app.DeadLetter]
+	Webhooks                   map[string]app.WebhookEndpointID
+	WebhookDelivery            app.WebhookDeliveryID // of the active one
+	DeadLetters                map[string]id.Of[app.DeadLetter]
 	Pages                      []Page
 }
 
@@ -38,8 +38,8 @@ const (
 func NewStory(now func() time.Time) *Story {
 	f := apptest.New(now)
 	s := &Story{
-		Fake: f, Orders: map[string]order.ID{}, Webhooks: map[string]app.EndpointID{},
-		Letters: map[string]id.Of[app.DeadLetter]{},
+		Fake: f, Orders: map[string]order.ID{}, Webhooks: map[string]app.WebhookEndpointID{},
+		DeadLetters: map[string]id.Of[app.DeadLetter]{},
 	}
 	s.Acme = f.AddTenant("Acme Hosting", nil)
 	s.Beta = f.AddTenant("Beta d.o.o.", func(x *app.Settings) { x.BrandColor, x.BrandContrast = "#7a1fa2", "#ffffff" })
@@ -91,12 +91,12 @@ func database(label string) app.ItemInput {
 
 func (s *Story) begin(name string, items ...app.ItemInput) order.ID {
 	create := app.CreateOrder{Items: items, ExternalID: "po-" + name}
-	d, err := s.Fake.CreateOrder(context.Background(), app.Caller{Actor: s.Ana}, create)
+	agg, err := s.Fake.CreateOrder(context.Background(), app.Caller{Actor: s.Ana}, create)
 	if err != nil {
 		panic(err)
 	}
-	s.Orders[name] = d.Order.ID
-	return d.Order.ID
+	s.Orders[name] = agg.Order.ID
+	return agg.Order.ID
 }
 
 func (s *Story) submitted(name string, items ...app.ItemInput) order.ID {
@@ -111,13 +111,13 @@ func (s *Story) submitted(name string, items ...app.ItemInput) order.ID {
 // provisioning brings an order to where its items are being built.
 func (s *Story) provisioning(name string, items ...app.ItemInput) order.ID {
 	o := s.submitted(name, items...)
-	s.Fake.Change(o, func(d *app.Dossier) { s.Fake.Pay(d.Order, "SI56-"+name, d.Order.Due, "bank_transfer") })
-	s.Fake.Change(o, func(d *app.Dossier) { apptest.MustFire(d.Order, order.BeginValidation) })
-	s.Fake.Change(o, func(d *app.Dossier) {
-		apptest.MustFire(d.Order, order.PassValidation)
-		for i := range d.Order.Items {
-			apptest.MustMove(d.Order, &d.Order.Items[i], order.Enqueue)
-			apptest.MustMove(d.Order, &d.Order.Items[i], order.Start)
+	s.Fake.Change(o, func(agg *app.Aggregate) { s.Fake.Pay(agg.Order, "SI56-"+name, agg.Order.Due, "bank_transfer") })
+	s.Fake.Change(o, func(agg *app.Aggregate) { apptest.MustFire(agg.Order, order.BeginValidation) })
+	s.Fake.Change(o, func(agg *app.Aggregate) {
+		apptest.MustFire(agg.Order, order.PassValidation)
+		for i := range agg.Order.Items {
+			apptest.MustMove(agg.Order, &agg.Order.Items[i], order.Enqueue)
+			apptest.MustMove(agg.Order, &agg.Order.Items[i], order.Start)
 		}
 	})
 	return o
@@ -131,11 +131,11 @@ func (s *Story) pending() { s.submitted("pending", vps("web-2", "core"), databas
 
 func (s *Story) paid() {
 	o := s.submitted("paid", vps("web-3", "core"))
-	s.Fake.Change(o, func(d *app.Dossier) { s.Fake.Pay(d.Order, "SI56-paid", d.Order.Due+1, "bank_transfer") })
+	s.Fake.Change(o, func(agg *app.Aggregate) { s.Fake.Pay(agg.Order, "SI56-paid", agg.Order.Due+1, "bank_transfer") })
 	held := s.Fake.Now()
-	s.Fake.Change(o, func(d *app.Dossier) {
-		d.Order.HeldAt = &held
-		d.Order.Record(order.Event{Type: order.EvHeld, Reason: "Address is being checked"})
+	s.Fake.Change(o, func(agg *app.Aggregate) {
+		agg.Order.HeldAt = &held
+		agg.Order.Record(order.Event{Type: order.EvHeld, Reason: "Address is being checked"})
 	})
 }
 
@@ -143,47 +143,47 @@ func (s *Story) building() {
 	o := s.provisioning("building",
 		vps("web-4", "enterprise"), cluster("apps-2"), database("shop-db"), vps("web-5", "core"), vps("web-6", "core"))
 	var retrying, back order.ItemID
-	s.Fake.Change(o, func(d *app.Dossier) {
-		items := d.Order.Items
+	s.Fake.Change(o, func(agg *app.Aggregate) {
+		items := agg.Order.Items
 		items[0].Progress = 100
-		apptest.MustMove(d.Order, &items[0], order.Ready)
-		apptest.MustMove(d.Order, &items[0], order.Deliver)
-		s.Fake.Deliver(d, items[0].ID)
+		apptest.MustMove(agg.Order, &items[0], order.Ready)
+		apptest.MustMove(agg.Order, &items[0], order.Deliver)
+		s.Fake.Deliver(agg, items[0].ID)
 		items[1].Progress, items[1].Detail = 55, "Starting the worker nodes"
 		items[2].Progress, items[2].Detail = 30, "The provider was not reachable"
-		if err := d.Order.MoveItem(&items[2], order.CallFailed, order.ItemFact{Attempt: 3}, ""); err != nil {
+		if err := agg.Order.MoveItem(&items[2], order.CallFailed, order.ItemFact{Attempt: 3}, ""); err != nil {
 			panic(err)
 		}
-		d.Units = append(d.Units, waiting(items[2].ID, 2, s.Fake.Now().Add(8*time.Second)))
-		apptest.MustMove(d.Order, &items[3], order.NoCapacity)
+		agg.Tasks = append(agg.Tasks, waiting(items[2].ID, 2, s.Fake.Now().Add(8*time.Second)))
+		apptest.MustMove(agg.Order, &items[3], order.NoCapacity)
 		items[3].Detail = "lj-1 has no room for this size at the moment"
-		d.Units = append(d.Units, waiting(items[3].ID, 0, s.Fake.Now().Add(2*time.Minute)))
+		agg.Tasks = append(agg.Tasks, waiting(items[3].ID, 0, s.Fake.Now().Add(2*time.Minute)))
 		items[4].Progress, items[4].Detail = 40, "Removing the machine"
-		apptest.MustMove(d.Order, &items[4], order.Unrecoverable)
-		d.Order.RequestRefund(s.Fake.NewID(), &items[4], "")
-		undoing := waiting(items[4].ID, 0, s.Fake.Now().Add(4*time.Second))
-		undoing.Undoing = true
-		d.Units = append(d.Units, undoing)
-		d.Order.Resettle("")
+		apptest.MustMove(agg.Order, &items[4], order.Unrecoverable)
+		agg.Order.RequestRefund(s.Fake.NewID(), &items[4], "")
+		compensating := waiting(items[4].ID, 0, s.Fake.Now().Add(4*time.Second))
+		compensating.Compensating = true
+		agg.Tasks = append(agg.Tasks, compensating)
+		agg.Order.Resettle("")
 		retrying, back = items[2].ID, items[4].ID
 	})
 	s.Fake.SetLog(o, sagaLog(retrying, back, s.Fake.Now()))
 }
 
-// waiting is a unit of an item that waits for its next call.
-func waiting(it order.ItemID, try int, next time.Time) fulfil.Unit {
-	return fulfil.Unit{
-		ID: fulfil.UnitID(it), Item: it, Kind: fulfil.Provision, State: fulfil.Open, Try: try, NextAt: next,
+// waiting is a task of an item that waits for its next call.
+func waiting(it order.ItemID, try int, next time.Time) fulfil.Task {
+	return fulfil.Task{
+		ID: fulfil.TaskID(it), Item: it, Kind: fulfil.Provision, State: fulfil.Open, Try: try, NextAt: next,
 	}
 }
 
-// sagaLog is the log of two units: one that retries and one that goes back.
+// sagaLog is the log of two tasks: one that retries and one that goes back.
 func sagaLog(retrying, back order.ItemID, now time.Time) []app.LogEntry {
 	at := func(s float64) time.Time { return now.Add(time.Duration((s - 20) * float64(time.Second))) }
-	a, b := fulfil.UnitID(retrying), fulfil.UnitID(back)
-	answer := func(u fulfil.UnitID, part string, s, took float64, class fault.Class, note string) app.LogEntry {
+	a, b := fulfil.TaskID(retrying), fulfil.TaskID(back)
+	answer := func(taskID fulfil.TaskID, part string, s, took float64, class fault.Class, note string) app.LogEntry {
 		return app.LogEntry{
-			Unit: u, At: at(s), Part: part, What: app.LogAnswer, Class: class, Note: note,
+			Task: taskID, At: at(s), Step: part, What: app.LogAnswer, Class: class, Note: note,
 			Took: time.Duration(took * float64(time.Second)),
 		}
 	}
@@ -193,14 +193,14 @@ func sagaLog(retrying, back order.ItemID, now time.Time) []app.LogEntry {
 	}
 	const away = "the provider was not reachable"
 	return []app.LogEntry{
-		{Unit: a, At: at(0.1), Part: "network", What: app.LogIntent},
+		{Task: a, At: at(0.1), Step: "network", What: app.LogIntent},
 		answer(a, "network", 1.2, 1.1, fault.None, ""),
-		{Unit: b, At: at(1.3), Part: "server", What: app.LogIntent},
+		{Task: b, At: at(1.3), Step: "server", What: app.LogIntent},
 		answer(b, "server", 3.9, 2.6, fault.Pending, "accepted, being created"),
 		next(answer(a, "cluster", 4.2, 2.9, fault.Retryable, away), 6.2),
 		next(answer(a, "cluster", 8.8, 2.5, fault.Ambiguous, "no clear answer came"), 12.8),
 		answer(b, "server", 10.1, 0.4, fault.Quota, "over quota"),
-		{Unit: b, At: at(10.2), Part: "server", What: app.LogTurned, Note: "unrecoverable"},
+		{Task: b, At: at(10.2), Step: "server", What: app.LogCompensating, Note: "unrecoverable"},
 		answer(b, "server", 14.5, 4.1, fault.None, "removed"),
 		next(answer(a, "cluster", 15.5, 2.7, fault.Retryable, away), 28),
 	}
@@ -208,22 +208,22 @@ func sagaLog(retrying, back order.ItemID, now time.Time) []app.LogEntry {
 
 func (s *Story) fulfilled(name string, partly bool) {
 	o := s.provisioning(name, vps("web-7", "business"), vps("web-8", "business"))
-	s.Fake.Change(o, func(d *app.Dossier) {
-		for i := range d.Order.Items {
-			it := &d.Order.Items[i]
+	s.Fake.Change(o, func(agg *app.Aggregate) {
+		for i := range agg.Order.Items {
+			it := &agg.Order.Items[i]
 			if partly && i == 1 {
 				it.Progress = 70
-				apptest.MustMove(d.Order, it, order.Unrecoverable)
-				r := d.Order.RequestRefund(s.Fake.NewID(), it, "")
-				d.Order.MoveRefund(r, order.RefundAccepted, "", s.Fake.Now(), "")
-				apptest.MustMove(d.Order, it, order.Undone)
+				apptest.MustMove(agg.Order, it, order.Unrecoverable)
+				r := agg.Order.RequestRefund(s.Fake.NewID(), it, "")
+				agg.Order.MoveRefund(r, order.RefundAccepted, "", s.Fake.Now(), "")
+				apptest.MustMove(agg.Order, it, order.Compensated)
 				continue
 			}
-			apptest.MustMove(d.Order, it, order.Ready)
-			apptest.MustMove(d.Order, it, order.Deliver)
-			s.Fake.Deliver(d, it.ID)
+			apptest.MustMove(agg.Order, it, order.Ready)
+			apptest.MustMove(agg.Order, it, order.Deliver)
+			s.Fake.Deliver(agg, it.ID)
 		}
-		d.Order.Resettle("")
+		agg.Order.Resettle("")
 	})
 }
 
@@ -237,18 +237,18 @@ func (s *Story) cancelled() {
 
 func (s *Story) failed() {
 	o := s.submitted("failed", database("reports"))
-	s.Fake.Change(o, func(d *app.Dossier) { s.Fake.Pay(d.Order, "SI56-failed", d.Order.Due, "bank_transfer") })
-	s.Fake.Change(o, func(d *app.Dossier) { apptest.MustFire(d.Order, order.BeginValidation) })
-	s.Fake.Change(o, func(d *app.Dossier) {
-		d.Order.Faults = []fault.Violation{{
+	s.Fake.Change(o, func(agg *app.Aggregate) { s.Fake.Pay(agg.Order, "SI56-failed", agg.Order.Due, "bank_transfer") })
+	s.Fake.Change(o, func(agg *app.Aggregate) { apptest.MustFire(agg.Order, order.BeginValidation) })
+	s.Fake.Change(o, func(agg *app.Aggregate) {
+		agg.Order.Faults = []fault.Violation{{
 			Pointer: "/items/0/region", Code: "no-quota",
 			Message: "lj-1 has no quota left for a database of this size.",
 		}}
-		apptest.MustFire(d.Order, order.RejectValidation)
-		it := &d.Order.Items[0]
-		apptest.MustMove(d.Order, it, order.Unrecoverable)
-		r := d.Order.RequestRefund(s.Fake.NewID(), it, "")
-		d.Order.MoveRefund(r, order.RefundAccepted, "", s.Fake.Now(), "")
-		d.Order.Resettle("")
+		apptest.MustFire(agg.Order, order.RejectValidation)
+		it := &agg.Order.Items[0]
+		apptest.MustMove(agg.Order, it, order.Unrecoverable)
+		r := agg.Order.RequestRefund(s.Fake.NewID(), it, "")
+		agg.Order.MoveRefund(r, order.RefundAccepted, "", s.Fake.Now(), "")
+		agg.Order.Resettle("")
 	})
 }

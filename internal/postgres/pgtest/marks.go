@@ -8,10 +8,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// WatchMarks has the database write down each step of each consumer's mark, in the transaction of the effect
+// WatchCheckpoints has the database write down each step of each consumer's mark, in the transaction of the effect
 // and under the lock of the mark's row: of two who apply events of one order at once, who commits first may
 // well return last. The answer lists the sequence numbers that a consumer's mark has taken, in that order.
-func (db *DB) WatchMarks(t testing.TB) func(consumer string, o order.ID) []int {
+func (db *DB) WatchCheckpoints(t testing.TB) func(consumer string, o order.ID) []int {
 	t.Helper()
 	c := db.Super(t)
 	_, err := c.Exec(t.Context(), `

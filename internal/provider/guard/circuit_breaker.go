@@ -69,12 +69,12 @@ func (b *breakers) admit(ctx context.Context, a Account) error {
 		return nil
 	}
 	if wait := v.state.Until.Sub(now); wait > 0 {
-		return refusal(fault.Parked, wait, "breaker-open", "calls to this region are held back after failures")
+		return refusal(fault.Suspended, wait, "breaker-open", "calls to this region are held back after failures")
 	}
 	probe := Breaker{Open: true, Until: now.Add(b.scaled(probeFor)), Level: v.state.Level, Moves: v.state.Moves + 1}
 	if !b.move(ctx, v, a, probe, now) {
 		wait := b.scaled(time.Second)
-		return refusal(fault.Parked, wait, "breaker-open", "somebody else is asking whether the region is back")
+		return refusal(fault.Suspended, wait, "breaker-open", "somebody else is asking whether the region is back")
 	}
 	return nil
 }
@@ -86,13 +86,13 @@ func (b *breakers) record(ctx context.Context, a Account, class fault.Class) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := b.clock.Now()
-	failed := class == fault.Retryable || class == fault.Ambiguous || class == fault.Parked
+	failed := class == fault.Retryable || class == fault.Ambiguous || class == fault.Suspended
 	v.note(outcome{now, failed}, b.scaled(window))
 	shared := context.WithoutCancel(ctx) // the call is over: its context may be too
 	switch {
 	case v.state.Open && !failed:
 		b.move(shared, v, a, Breaker{Moves: v.state.Moves + 1}, now)
-	case v.state.Open || class == fault.Parked || v.tripped():
+	case v.state.Open || class == fault.Suspended || v.tripped():
 		level := v.state.Level
 		wait := min(b.scaled(openFor)<<min(level, 8), b.scaled(openAtMost))
 		b.move(shared, v, a, Breaker{Open: true, Until: now.Add(wait), Level: level + 1, Moves: v.state.Moves + 1}, now)

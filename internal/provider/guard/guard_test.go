@@ -39,22 +39,22 @@ func TestFiveFailuresInARowOpenTheBreakerForEveryProcessAndOneProbeClosesIt(t *t
 		}
 		one.Record(t.Context(), ljubljana, fault.Retryable)
 	}
-	if class, wait := enter(t, one, provider.Rate{}); class != fault.Parked || wait != 30*time.Second {
-		t.Errorf("Admit after five failures = %s for %s, want parked for 30 s", class, wait)
+	if class, wait := enter(t, one, provider.Rate{}); class != fault.Suspended || wait != 30*time.Second {
+		t.Errorf("Admit after five failures = %s for %s, want suspended for 30 s", class, wait)
 	}
-	if class, _ := enter(t, two, provider.Rate{}); class != fault.Parked {
-		t.Errorf("Admit in another process = %s, want parked", class)
+	if class, _ := enter(t, two, provider.Rate{}); class != fault.Suspended {
+		t.Errorf("Admit in another process = %s, want suspended", class)
 	}
 	db.Clock.Advance(31 * time.Second)
 	if class, _ := enter(t, two, provider.Rate{}); class != fault.None {
 		t.Errorf("the probe = %s, want let in", class)
 	}
-	if class, _ := enter(t, one, provider.Rate{}); class != fault.Parked {
-		t.Errorf("a second call while one probes = %s, want parked", class)
+	if class, _ := enter(t, one, provider.Rate{}); class != fault.Suspended {
+		t.Errorf("a second call while one probes = %s, want suspended", class)
 	}
 	two.Record(t.Context(), ljubljana, fault.Retryable)
-	if class, wait := enter(t, two, provider.Rate{}); class != fault.Parked || wait != 60*time.Second {
-		t.Errorf("Admit after a failed probe = %s for %s, want parked for twice as long", class, wait)
+	if class, wait := enter(t, two, provider.Rate{}); class != fault.Suspended || wait != 60*time.Second {
+		t.Errorf("Admit after a failed probe = %s for %s, want suspended for twice as long", class, wait)
 	}
 	db.Clock.Advance(61 * time.Second)
 	if class, _ := enter(t, one, provider.Rate{}); class != fault.None {
@@ -83,9 +83,9 @@ func TestARefusedLoginOpensTheBreakerAtOnceAndAnAnswerResetsTheCount(t *testing.
 	if class, _ := enter(t, g, provider.Rate{}); class != fault.None {
 		t.Errorf("Admit after failures with answers between = %s, want let in", class)
 	}
-	g.Record(t.Context(), ljubljana, fault.Parked)
-	if class, _ := enter(t, g, provider.Rate{}); class != fault.Parked {
-		t.Errorf("Admit after a refused login = %s, want parked", class)
+	g.Record(t.Context(), ljubljana, fault.Suspended)
+	if class, _ := enter(t, g, provider.Rate{}); class != fault.Suspended {
+		t.Errorf("Admit after a refused login = %s, want suspended", class)
 	}
 }
 
@@ -97,8 +97,8 @@ func TestHalfOfTwentyCallsFailingOpensTheBreaker(t *testing.T) {
 		g.Record(t.Context(), ljubljana, fault.None)
 		g.Record(t.Context(), ljubljana, fault.Retryable)
 	}
-	if class, _ := enter(t, g, provider.Rate{}); class != fault.Parked {
-		t.Errorf("Admit after 10 of 20 failed = %s, want parked", class)
+	if class, _ := enter(t, g, provider.Rate{}); class != fault.Suspended {
+		t.Errorf("Admit after 10 of 20 failed = %s, want suspended", class)
 	}
 }
 

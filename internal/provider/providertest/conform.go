@@ -116,10 +116,10 @@ func (s *suite) create(t *testing.T, p provider.Provider, step provider.Step) pr
 	j := &journal{}
 	r, err := p.Create(t.Context(), step, j)
 	if err != nil {
-		t.Fatalf("Create(%s) = %v", step.Part, err)
+		t.Fatalf("Create(%s) = %v", step.Name, err)
 	}
 	if r == "" || !slices.Contains(j.refs, r) {
-		t.Fatalf("Create(%s) = %q, the journal learnt %q", step.Part, r, j.refs)
+		t.Fatalf("Create(%s) = %q, the journal learnt %q", step.Name, r, j.refs)
 	}
 	return r
 }
@@ -132,10 +132,10 @@ func (s *suite) until(t *testing.T, step provider.Step, r provider.Ref, want pro
 	for passed := time.Duration(0); passed <= limit; passed += 10 * time.Second {
 		o, err := s.p.Observe(t.Context(), step, r)
 		if err != nil {
-			t.Fatalf("Observe(%s, %q) = %v", step.Part, r, err)
+			t.Fatalf("Observe(%s, %q) = %v", step.Name, r, err)
 		}
 		if (o.Phase == provider.Absent) != (len(o.Matches) == 0) {
-			t.Fatalf("Observe(%s, %q): phase %s with matches %q", step.Part, r, o.Phase, o.Matches)
+			t.Fatalf("Observe(%s, %q): phase %s with matches %q", step.Name, r, o.Phase, o.Matches)
 		}
 		if o.Phase == want {
 			return o
@@ -143,7 +143,7 @@ func (s *suite) until(t *testing.T, step provider.Step, r provider.Ref, want pro
 		last = o
 		s.Advance(10 * time.Second)
 	}
-	t.Fatalf("Observe(%s, %q): phase %s after %s, want %s", step.Part, r, last.Phase, limit, want)
+	t.Fatalf("Observe(%s, %q): phase %s after %s, want %s", step.Name, r, last.Phase, limit, want)
 	return last
 }
 
@@ -165,11 +165,11 @@ func (s *suite) clear(t *testing.T, steps []provider.Step) {
 	t.Helper()
 	for _, step := range slices.Backward(steps) {
 		if err := s.p.Delete(t.Context(), step, ""); err != nil {
-			t.Fatalf("Delete(%s) by key = %v", step.Part, err)
+			t.Fatalf("Delete(%s) by key = %v", step.Name, err)
 		}
 		s.until(t, step, "", provider.Absent)
 		if live := s.Live(step.Key); len(live) != 0 {
-			t.Errorf("after delete of %s by key there still live %q", step.Part, live)
+			t.Errorf("after delete of %s by key there still live %q", step.Name, live)
 		}
 	}
 }
@@ -189,15 +189,15 @@ func lifeOfEachProduct(t *testing.T, s *suite) {
 		for j, step := range slices.Backward(steps) {
 			for _, which := range []string{"first", "second"} {
 				if err := s.p.Delete(t.Context(), step, refs[j]); err != nil {
-					t.Fatalf("%s Delete(%s) = %v", which, step.Part, err)
+					t.Fatalf("%s Delete(%s) = %v", which, step.Name, err)
 				}
 			}
 			s.until(t, step, refs[j], provider.Absent)
 			if err := s.p.Delete(t.Context(), step, refs[j]); err != nil {
-				t.Errorf("Delete(%s) of what is gone = %v", step.Part, err)
+				t.Errorf("Delete(%s) of what is gone = %v", step.Name, err)
 			}
 			if live := s.Live(step.Key); len(live) != 0 {
-				t.Errorf("after delete of %s there still live %q", step.Part, live)
+				t.Errorf("after delete of %s there still live %q", step.Name, live)
 			}
 		}
 	}
@@ -208,7 +208,7 @@ func nothingThere(t *testing.T, s *suite) {
 		for _, step := range s.plan(t, spec, fmt.Sprintf("item-%d", i), 1) {
 			s.until(t, step, "", provider.Absent)
 			if err := s.p.Delete(t.Context(), step, ""); err != nil {
-				t.Errorf("Delete(%s) of nothing = %v", step.Part, err)
+				t.Errorf("Delete(%s) of nothing = %v", step.Name, err)
 			}
 		}
 	}
@@ -230,7 +230,7 @@ func createTwice(t *testing.T, s *suite) {
 }
 
 // createAtOnce: where names are unique, eight callers end with one resource, which each of them got.
-// Where they are not, twins are possible: as many as there are callers (the engine's fence lets no more
+// Where they are not, duplicates are possible: as many as there are callers (the engine's fence lets no more
 // than two call at once), and keeping one of them is left to the caller.
 func createAtOnce(t *testing.T, s *suite) {
 	callers := 8
@@ -259,11 +259,11 @@ func createAtOnce(t *testing.T, s *suite) {
 		t.Errorf("%d live after %d creates", len(live), callers)
 	}
 	o := s.until(t, steps[0], "", provider.Ready)
-	for _, twin := range o.Matches[1:] {
-		if err := s.p.Delete(t.Context(), steps[0], twin); err != nil {
+	for _, duplicate := range o.Matches[1:] {
+		if err := s.p.Delete(t.Context(), steps[0], duplicate); err != nil {
 			t.Fatalf("Delete(twin) = %v", err)
 		}
-		s.until(t, steps[0], twin, provider.Absent)
+		s.until(t, steps[0], duplicate, provider.Absent)
 	}
 	if diff := cmp.Diff(o.Matches[:1], s.Live(steps[0].Key)); diff != "" {
 		t.Errorf("live after the twins went (-want +got):\n%s", diff)
@@ -285,8 +285,8 @@ func planEqual(t *testing.T, s *suite) {
 		names := map[string]bool{}
 		weakest := provider.NamingUpsert
 		for _, step := range first {
-			if step.Key.Part != step.Part || step.Key.Generation != 3 || len(step.Needs) != 0 {
-				t.Errorf("Plan(%s): step %q has key %+v and needs %q", spec.Product, step.Part, step.Key, step.Needs)
+			if step.Key.Step != step.Name || step.Key.Generation != 3 || len(step.Needs) != 0 {
+				t.Errorf("Plan(%s): step %q has key %+v and needs %q", spec.Product, step.Name, step.Key, step.Needs)
 			}
 			names[step.Key.Name()] = true
 			weakest = min(weakest, step.Naming)
@@ -353,7 +353,7 @@ func hashTold(t *testing.T, s *suite) {
 	if err != nil {
 		t.Fatalf("Observe = %v", err)
 	}
-	if o.Key.Installation != steps[0].Key.Installation || o.Key.Item != steps[0].Key.Item || o.Key.Part != steps[0].Key.Part || o.Key.Generation != steps[0].Key.Generation {
+	if o.Key.Installation != steps[0].Key.Installation || o.Key.Item != steps[0].Key.Item || o.Key.Step != steps[0].Key.Step || o.Key.Generation != steps[0].Key.Generation {
 		t.Errorf("Observe by id told the key %+v, want %+v", o.Key, steps[0].Key)
 	}
 	if o.SpecHash != "" && o.SpecHash != want {

@@ -173,7 +173,7 @@ func owned(t *testing.T, s *suite) {
 			r := s.create(t, s.p, step)
 			want[r] = step.Key
 			if got := s.listed(t); !cmp.Equal(got[r], step.Key) {
-				t.Errorf("ListOwned while %s is being made: %+v, want %+v", step.Part, got[r], step.Key)
+				t.Errorf("ListOwned while %s is being made: %+v, want %+v", step.Name, got[r], step.Key)
 			}
 			s.until(t, step, r, provider.Ready)
 			refs = append(refs, r)
@@ -198,7 +198,7 @@ func (s *suite) listed(t *testing.T) map[provider.Ref]provider.Key {
 		if o.CreatedAt.IsZero() || o.Kind == "" {
 			t.Errorf("ListOwned: %q has kind %q and was created at %s", o.Ref, o.Kind, o.CreatedAt)
 		}
-		full := s.key(o.Key.Item, o.Key.Generation).WithPart(o.Key.Part)
+		full := s.key(o.Key.Item, o.Key.Generation).WithStep(o.Key.Step)
 		full.Installation = o.Key.Installation
 		if o.Key.Tenant == "" {
 			o.Key.Tenant, o.Key.Order = full.Tenant, full.Order
@@ -219,15 +219,15 @@ func oneMutation(t *testing.T, s *suite) {
 			r := s.create(t, p, step)
 			_, after := f.Requests()
 			if after-before != 1 {
-				t.Errorf("Create(%s) sent %d mutating requests, want 1", step.Part, after-before)
+				t.Errorf("Create(%s) sent %d mutating requests, want 1", step.Name, after-before)
 			}
 			s.create(t, p, step)
 			if _, again := f.Requests(); again != after {
-				t.Errorf("Create(%s) of what is there sent %d mutating requests, want 0", step.Part, again-after)
+				t.Errorf("Create(%s) of what is there sent %d mutating requests, want 0", step.Name, again-after)
 			}
 			s.until(t, step, r, provider.Ready)
 			if _, reads := f.Requests(); reads != after {
-				t.Errorf("reading %s sent %d mutating requests", step.Part, reads-after)
+				t.Errorf("reading %s sent %d mutating requests", step.Name, reads-after)
 			}
 			refs = append(refs, r)
 		}

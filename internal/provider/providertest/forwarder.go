@@ -48,7 +48,7 @@ func NewForwarder(t testing.TB, target string) *Forwarder {
 	return f
 }
 
-// Mutating tells whether a request may change something.
+// Mutating reports whether a request may change something.
 func Mutating(r *http.Request) bool {
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
 }

@@ -16,7 +16,7 @@ type part struct {
 	gone           time.Duration // p50 from delete to absent; p95 is three times that
 }
 
-// partsOf are a product's parts in order of creation. Even the slowest draw (see draw) of all parts
+// stepNames are a product's parts in order of creation. Even the slowest draw (see draw) of all parts
 // together stays within the product's deadline (D6).
 func partsOf(product string) []part {
 	switch product {

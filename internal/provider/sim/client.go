@@ -46,7 +46,7 @@ func classOf(code string, e effect) fault.Class {
 	case codeInvalid, codeReference, codeNameTaken:
 		return fault.Invalid
 	case codeUnauthorized:
-		return fault.Parked
+		return fault.Suspended
 	case codeForbidden:
 		return fault.Forbidden
 	case codeQuota:

@@ -55,7 +55,7 @@ func fixture(t *testing.T, naming provider.Naming) providertest.Fixture {
 		Live: func(k provider.Key) []provider.Ref {
 			var refs []provider.Ref
 			for _, r := range s.Live() {
-				if r.Labels["installation"] == k.Installation && r.Labels["item"] == k.Item && r.Labels["part"] == k.Part {
+				if r.Labels["installation"] == k.Installation && r.Labels["item"] == k.Item && r.Labels["part"] == k.Step {
 					refs = append(refs, provider.Ref(r.ID))
 				}
 			}
@@ -95,7 +95,7 @@ func refusals(s *simtest.Sim) []providertest.Refusal {
 		add(operation, sim.Malformed, unclear)
 		add(operation, sim.RateLimited, fault.RateLimited)
 		add(operation, sim.RateLimitedBare, fault.Retryable)
-		add(operation, sim.Unauthorized, fault.Parked)
+		add(operation, sim.Unauthorized, fault.Suspended)
 		add(operation, sim.Forbidden, fault.Forbidden)
 	}
 	add(sim.OpCreate, sim.OverQuota, fault.Quota)

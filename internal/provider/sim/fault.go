@@ -50,7 +50,7 @@ const (
 	LostReply   = "lost_reply"    // effect, then the connection ends
 	Malformed   = "malformed"     // effect, then half a body
 	Slow        = "slow"          // effect, and the reply AfterS later (default 5)
-	Twin        = "twin"          // create: carried out twice, as an SDK's own re-send would
+	Duplicate   = "twin"          // create: carried out twice, as an SDK's own re-send would
 	Stuck       = "stuck"         // create: pending for ever; delete: deleting for ever (until asked again)
 	FailedBuild = "failed"        // create: pending, then failed; delete: deleting, then failed
 	NoValidHost = "no_valid_host" // create: accepted, then failed for want of room
@@ -105,7 +105,7 @@ func kindsOf(operation string) []string {
 	}
 	switch operation {
 	case OpCreate:
-		return append(always, OverQuota, Invalid, NoCapacity, Late, Twin, Stuck, FailedBuild, NoValidHost, Vanish, ListLag, GetLag)
+		return append(always, OverQuota, Invalid, NoCapacity, Late, Duplicate, Stuck, FailedBuild, NoValidHost, Vanish, ListLag, GetLag)
 	case OpDelete:
 		return append(always, Protected, NotFound, Late, Stuck, FailedBuild, Orphan)
 	case OpCredentials:

@@ -103,7 +103,7 @@ func TestReaperWalksAllPages(t *testing.T) {
 	}
 	b.Script(sim.Fault{Operation: sim.OpList, Kind: sim.Unauthorized})
 	for o, err := range b.p.ListOwned(t.Context(), provider.Scope{Installation: "inst"}) {
-		if provider.ClassOf(err) != fault.Parked {
+		if provider.ClassOf(err) != fault.Suspended {
 			t.Errorf("ListOwned with a refused login = %+v, %v", o, err)
 		}
 	}
@@ -162,11 +162,11 @@ func TestLateCreateTakesEffectAfterItsCallerGaveUp(t *testing.T) {
 	}
 }
 
-func TestTwinIsMadeOnlyWhereNamesAreNotUnique(t *testing.T) {
+func TestDuplicateIsMadeOnlyWhereNamesAreNotUnique(t *testing.T) {
 	t.Parallel()
 	for naming, want := range map[provider.Naming]int{provider.NamingNone: 2, provider.NamingUnique409: 1, provider.NamingUpsert: 1} {
 		b := newBench(t, withNaming(naming))
-		b.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Twin})
+		b.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Duplicate})
 		step := b.steps(vps(), "item")[0]
 		first := b.create(step)
 		if o := b.observe(step, ""); len(o.Matches) != want || o.Matches[0] != first {

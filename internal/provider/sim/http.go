@@ -311,7 +311,7 @@ func (s *Server) issue(now time.Time, refs []string, f Fault, rec *record) reply
 	return reply{status: http.StatusOK, body: doc}
 }
 
-// entrance tells whether these are the parts of one item, the last one being what is entered.
+// entrance reports whether these are the parts of one item, the last one being what is entered.
 func entrance(all []*resource) bool {
 	if len(all) == 0 {
 		return false

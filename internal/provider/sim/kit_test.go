@@ -42,7 +42,7 @@ func (b *bench) create(s provider.Step) provider.Ref {
 	b.t.Helper()
 	r, err := b.p.Create(b.t.Context(), s, nil)
 	if err != nil {
-		b.t.Fatalf("Create(%s) = %v", s.Part, err)
+		b.t.Fatalf("Create(%s) = %v", s.Name, err)
 	}
 	return r
 }
@@ -51,7 +51,7 @@ func (b *bench) observe(s provider.Step, r provider.Ref) provider.Observation {
 	b.t.Helper()
 	o, err := b.p.Observe(b.t.Context(), s, r)
 	if err != nil {
-		b.t.Fatalf("Observe(%s, %q) = %v", s.Part, r, err)
+		b.t.Fatalf("Observe(%s, %q) = %v", s.Name, r, err)
 	}
 	return o
 }
@@ -60,7 +60,7 @@ func (b *bench) wantPhase(s provider.Step, r provider.Ref, want provider.Phase) 
 	b.t.Helper()
 	o := b.observe(s, r)
 	if o.Phase != want {
-		b.t.Fatalf("Observe(%s, %q) = phase %s, want %s", s.Part, r, o.Phase, want)
+		b.t.Fatalf("Observe(%s, %q) = phase %s, want %s", s.Name, r, o.Phase, want)
 	}
 	return o
 }

@@ -81,7 +81,7 @@ func (p *Provider) Plan(s provider.Spec, k provider.Key) ([]provider.Step, error
 	}
 	steps := make([]provider.Step, 0, len(parts))
 	for _, part := range parts {
-		steps = append(steps, provider.Step{Part: part.name, Key: k.WithPart(part.name), Spec: s, Naming: p.naming})
+		steps = append(steps, provider.Step{Name: part.name, Key: k.WithStep(part.name), Spec: s, Naming: p.naming})
 	}
 	return steps, nil
 }
@@ -223,7 +223,7 @@ func learnt(ctx context.Context, id string, j provider.Journal) provider.Ref {
 	return provider.Ref(id)
 }
 
-// isExactly tells whether a resource is of this key: name, labels and generation. A name alone proves
+// isExactly reports whether a resource is of this key: name, labels and generation. A name alone proves
 // nothing, since anybody may give it.
 func isExactly(res Resource, k provider.Key) bool {
 	return res.Name == k.Name() && sameOwner(res.Labels, k.Labels())
@@ -237,13 +237,13 @@ func newCreateRequest(s provider.Step) (createRequest, error) {
 	labels := maps.Clone(s.Key.Labels())
 	maps.Copy(labels, map[string]string{
 		labelInstallation: s.Key.Installation, labelTenant: s.Key.Tenant, labelOrder: s.Key.Order, labelItem: s.Key.Item,
-		labelPart: s.Key.Part, labelGeneration: strconv.Itoa(s.Key.Generation), labelProduct: s.Spec.Product,
+		labelPart: s.Key.Step, labelGeneration: strconv.Itoa(s.Key.Generation), labelProduct: s.Spec.Product,
 	})
 	if own := s.Spec.Labels[labelLabel]; own != "" {
 		labels[labelLabel] = own
 	}
 	q := createRequest{
-		Name: s.Key.Name(), Kind: s.Part, Region: s.Spec.Region, Product: s.Spec.Product, Plan: s.Spec.Plan,
+		Name: s.Key.Name(), Kind: s.Name, Region: s.Spec.Region, Product: s.Spec.Product, Plan: s.Spec.Plan,
 		Configuration: s.Spec.Configuration, SpecHash: hash, Labels: labels,
 	}
 	for _, need := range s.Needs {
@@ -435,7 +435,7 @@ func partSelector(k provider.Key) []string {
 func aboutStep(s provider.Step) url.Values {
 	return url.Values{
 		"operation": {OpObserve}, "name": {s.Key.Name()}, labelTenant: {s.Key.Tenant}, labelOrder: {s.Key.Order},
-		labelItem: {s.Key.Item}, labelPart: {s.Key.Part}, labelGeneration: {strconv.Itoa(s.Key.Generation)},
+		labelItem: {s.Key.Item}, labelPart: {s.Key.Step}, labelGeneration: {strconv.Itoa(s.Key.Generation)},
 		labelProduct: {s.Spec.Product}, "item_label": {s.Spec.Labels[labelLabel]},
 	}
 }

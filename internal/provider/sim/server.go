@@ -265,9 +265,9 @@ func (s *Server) create(now time.Time, q createRequest, f Fault, r *record) repl
 	res := s.build(now, q, takes, f)
 	r.Make = append(r.Make, res)
 	r.Call.Result, r.Call.Effect, r.Call.IDs = "created", true, append(r.Call.IDs, res.ID)
-	if f.Kind == Twin && s.cfg.Naming == provider.NamingNone {
-		twin := s.build(now, q, takes, Fault{})
-		r.Make, r.Call.IDs = append(r.Make, twin), append(r.Call.IDs, twin.ID)
+	if f.Kind == Duplicate && s.cfg.Naming == provider.NamingNone {
+		duplicate := s.build(now, q, takes, Fault{})
+		r.Make, r.Call.IDs = append(r.Make, duplicate), append(r.Call.IDs, duplicate.ID)
 	}
 	return reply{status: http.StatusAccepted, body: res.view(now)}
 }
@@ -315,9 +315,9 @@ func (s *Server) judge(now time.Time, q createRequest, r *record) reply {
 	return out
 }
 
-// sameOwner tells whether two resources carry the same computed labels.
+// sameOwner reports whether two resources carry the same computed labels.
 func sameOwner(a, b map[string]string) bool {
-	for _, k := range []string{provider.LabelInstallation, provider.LabelItem, provider.LabelPart, provider.LabelGeneration} {
+	for _, k := range []string{provider.LabelInstallation, provider.LabelItem, provider.LabelStep, provider.LabelGeneration} {
 		if a[k] == "" || a[k] != b[k] {
 			return false
 		}

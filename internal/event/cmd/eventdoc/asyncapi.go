@@ -59,7 +59,7 @@ func asyncapi(examples string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	messages = append(messages, letterMessages()...)
+	messages = append(messages, deadLetterMessages()...)
 	body, err := json.Marshal(pairs{
 		{"asyncapi", asyncapiVersion},
 		{"info", pairs{
@@ -78,7 +78,7 @@ func asyncapi(examples string) ([]byte, error) {
 		{"operations", operations()},
 		{"components", pairs{
 			{"messages", messages},
-			{"schemas", append(pairs{{"Headers", envelopeSchema()}, {"Data", data}}, letterSchemas()...)},
+			{"schemas", append(pairs{{"Headers", envelopeSchema()}, {"Data", data}}, deadLetterSchemas()...)},
 		}},
 	})
 	if err != nil {
@@ -262,9 +262,9 @@ func headerSchema(says string, list []header) pairs {
 	return pairs{{"type", "object"}, {"description", says}, {"required", required}, {"properties", properties}}
 }
 
-// ofLetters are the headers that say why something is on a dead-letter topic; those of a parked event
+// ofDeadLetters are the headers that say why something is on a dead-letter topic; those of a parked event
 // also say where it stood.
-var ofLetters = []header{
+var ofDeadLetters = []header{
 	{name: "dlq.attempts", says: "How often it was tried.", pattern: "^[0-9]+$"},
 	{name: "dlq.error-class", says: "Class of the last error, from a closed set."},
 	{name: "dlq.error-message", says: "Code of the last error, from a closed set: never somebody else's text."},
@@ -279,7 +279,7 @@ var ofParked = []header{
 	{name: "dlq.consumer-group", says: "The consumer that could not apply it."},
 }
 
-func letterMessages() pairs {
+func deadLetterMessages() pairs {
 	return pairs{
 		{"parkedEvent", pairs{
 			{"name", "parkedEvent"},
@@ -302,7 +302,7 @@ func letterMessages() pairs {
 	}
 }
 
-func letterSchemas() pairs {
+func deadLetterSchemas() pairs {
 	id := func(says string) pairs {
 		return pairs{{"type", "string"}, {"format", "uuid"}, {"description", says}}
 	}
@@ -311,8 +311,8 @@ func letterSchemas() pairs {
 		return pairs{{"type", "string"}, {"format", "date-time"}, {"description", says}}
 	}
 	return pairs{
-		{"ParkedHeaders", headerSchema("The event's own headers, and why it is here.", slices.Concat(headers, ofLetters, ofParked))},
-		{"LetterHeaders", headerSchema("Whose it is, and why it is here.", slices.Concat([]header{headers[7], headers[4], headers[len(headers)-1]}, ofLetters))},
+		{"ParkedHeaders", headerSchema("The event's own headers, and why it is here.", slices.Concat(headers, ofDeadLetters, ofParked))},
+		{"LetterHeaders", headerSchema("Whose it is, and why it is here.", slices.Concat([]header{headers[7], headers[4], headers[len(headers)-1]}, ofDeadLetters))},
 		{"Letter", pairs{
 			{"type", "object"},
 			{"description", "What failed and how often."},
@@ -322,7 +322,7 @@ func letterSchemas() pairs {
 				{"tenant_id", id("The tenant.")},
 				{"order_id", id("The order.")},
 				{"item_id", id("The item, where it is about one.")},
-				{"unit_id", id("The unit of work, as in the order's saga record.")},
+				{"task_id", id("The task, as in the order's saga record.")},
 				{"source", pairs{{"type", "string"}, {"enum", []string{"step", "refund", "mail"}}, {"description", "What kind of work it was."}}},
 				{"class", text("Class of the last error, from a closed set.")},
 				{"code", text("Cause, from a closed set.")},

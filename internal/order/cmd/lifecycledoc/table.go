@@ -23,7 +23,7 @@ type row struct {
 	from, on, to, how, event, why string
 }
 
-// moves tells whether the row changes the state.
+// moves reports whether the row changes the state.
 func (r row) moves() bool { return r.to != "" && r.to != r.from }
 
 var hows = map[order.How]string{

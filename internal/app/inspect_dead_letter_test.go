@@ -1,0 +1,90 @@
+package app_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/platforma-cloud/orders/internal/app"
+	"github.com/platforma-cloud/orders/internal/fault"
+	"github.com/platforma-cloud/orders/internal/fulfil"
+	"github.com/platforma-cloud/orders/internal/harness"
+	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/tenant"
+)
+
+func TestTheDeskGroupsByCauseAndFilters(t *testing.T) {
+	t.Parallel()
+	w := harness.New(t)
+	orders, _ := stuckOrders(t, w, 3)
+	operator := w.As(tenant.Operator)
+	groups, err := w.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type line struct {
+		Cause, Class, Suggested string
+		Count                   int
+	}
+	var got []line
+	for _, g := range groups {
+		got = append(got, line{g.Cause, g.Class.String(), string(g.Suggested()), g.Count})
+		if g.Oldest.IsZero() || g.Newest.Before(g.Oldest) {
+			t.Errorf("group %s lies between %s and %s", g.Cause, g.Oldest, g.Newest)
+		}
+	}
+	if diff := cmp.Diff([]line{{"step-failed", "invalid", "wait", 3}, {"compensation-exhausted", "retryable", "redrive", 3}}, got); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+	one, err := w.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{Order: orders[0], Cause: "compensation-exhausted"})
+	if err != nil || len(one) != 1 || one[0].Count != 1 {
+		t.Errorf("of one order and cause: %+v, %v", one, err)
+	}
+	none, err := w.UseCases.API.DeadLetterGroups(t.Context(), app.Caller{Actor: w.Other.Actor(tenant.Operator)}, app.DeadLetterFilter{})
+	if err != nil || len(none) != 0 {
+		t.Errorf("another tenant counts %+v, %v", none, err)
+	}
+	_, err = w.UseCases.API.DeadLetterGroups(t.Context(), w.As(tenant.Customer), app.DeadLetterFilter{})
+	want(t, "a customer", outcome(t, "done", err), "forbidden")
+}
+
+func TestADeadLetterTellsAllThatAPersonNeeds(t *testing.T) {
+	t.Parallel()
+	w := harness.New(t)
+	o, l := stuckVPS(t, w)
+	d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Of.ID != o || d.About == nil || d.About.State != order.ItemStuck || d.Refund == nil || d.Refund.State != order.RefundAccepted || d.Work == nil || d.Work.State != fulfil.Stuck {
+		t.Errorf("about order %v, item %+v, refund %+v, task %+v", d.Of.ID, d.About, d.Refund, d.Work)
+	}
+	failures := 0
+	for _, e := range d.Calls {
+		if e.What == app.LogAnswer && e.Class == fault.Retryable {
+			if failures++; failures <= 5 && e.Next.Sub(e.At) < 2*time.Second {
+				t.Errorf("failure %d waits %s, want 2 s or more", failures, e.Next.Sub(e.At))
+			}
+		}
+	}
+	if failures != 6 || d.Attempts != 6 {
+		t.Errorf("%d failed calls and %d attempts, want 6 (D5)", failures, d.Attempts)
+	}
+	if d.Last == nil || d.Last.Note != "the provider answered: retryable (maintenance)" {
+		t.Errorf("last answer = %+v", d.Last)
+	}
+	live := w.Sim.Live()
+	if len(live) != 1 || len(d.Left) != 1 || d.Left[0].Step != "port" || !cmp.Equal(d.Left[0].Refs, []string{live[0].ID}) {
+		t.Errorf("left at the provider: %+v, in the cloud: %+v", d.Left, live)
+	}
+	if diff := cmp.Diff([]app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason}, d.Allows); diff != "" {
+		t.Errorf("grounds (-want +got):\n%s", diff)
+	}
+	want(t, "suggested", string(d.Suggested()), "redrive")
+	want(t, "signed", sign(t, w, w.As(tenant.Operator), removed(l)), "open")
+	if d, err = w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "suggested once signed", string(d.Suggested()), "second-person")
+}

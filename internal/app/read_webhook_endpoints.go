@@ -1,0 +1,35 @@
+package app
+
+import "context"
+
+// Endpoints lists a tenant's webhooks, the oldest first: there are at most twenty.
+func (a *App) WebhookEndpoints(ctx context.Context, c Caller) ([]WebhookEndpoint, error) {
+	if err := a.may(c.Actor, ReadWebhooks); err != nil {
+		return nil, err
+	}
+	return a.Store.WebhookEndpoints(ctx, c.Tenant)
+}
+
+// Endpoint reads one.
+func (a *App) WebhookEndpoint(ctx context.Context, c Caller, e WebhookEndpointID) (WebhookEndpoint, error) {
+	if err := a.may(c.Actor, ReadWebhooks); err != nil {
+		return WebhookEndpoint{}, err
+	}
+	return a.Store.WebhookEndpoint(ctx, c.Tenant, e)
+}
+
+// WebhookDeliveries lists the deliveries of a webhook, the newest first.
+func (a *App) WebhookDeliveries(ctx context.Context, c Caller, e WebhookEndpointID, f WebhookDeliveryFilter) (Page[WebhookDelivery], error) {
+	if err := a.may(c.Actor, ReadWebhooks); err != nil {
+		return Page[WebhookDelivery]{}, err
+	}
+	return a.Store.WebhookDeliveries(ctx, c.Tenant, e, f)
+}
+
+// WebhookDelivery reads one delivery with its log of calls.
+func (a *App) WebhookDelivery(ctx context.Context, c Caller, e WebhookEndpointID, delivery WebhookDeliveryID) (WebhookDelivery, error) {
+	if err := a.may(c.Actor, ReadWebhooks); err != nil {
+		return WebhookDelivery{}, err
+	}
+	return a.Store.WebhookDelivery(ctx, c.Tenant, e, delivery)
+}
