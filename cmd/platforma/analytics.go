@@ -19,7 +19,8 @@ func (l rollupLine) String() string {
 	said := "the figures are those of the orders"
 	switch {
 	case !l.Holds:
-		said = fmt.Sprintf("the figures are WRONG on %d counts (mend them: platforma analytics rebuild --tenant %s)", len(l.Differences), l.Slug)
+		said = fmt.Sprintf("the figures are WRONG on %d counts (mend them: platforma analytics rebuild --tenant %s)",
+			len(l.Differences), l.Slug)
 	case !l.Backfilled:
 		said = "not counted yet"
 	}

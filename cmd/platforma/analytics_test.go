@@ -18,8 +18,10 @@ func TestFiguresAreCheckedAndMendedFromTheCommandLine(t *testing.T) {
 	d.audit(0, words("analytics check"), "alpha: the figures are those of the orders", "beta: not counted yet")
 	d.super(`UPDATE revenue_daily SET captured_cents = captured_cents * 2`)
 	d.super(fmt.Sprintf(`UPDATE order_daily SET orders = orders + 1 WHERE state = %d`, order.Fulfilled))
-	d.audit(1, words("analytics check"), "alpha: the figures are WRONG on 2 counts", "platforma analytics rebuild --tenant alpha",
-		"orders fulfilled: the orders say 1, of which 1 paid", "the roll-up 2, of which 1 paid", "revenue: the orders say captured")
+	d.audit(1, words("analytics check"), "alpha: the figures are WRONG on 2 counts",
+		"platforma analytics rebuild --tenant alpha",
+		"orders fulfilled: the orders say 1, of which 1 paid", "the roll-up 2, of which 1 paid",
+		"revenue: the orders say captured")
 	d.audit(0, words("analytics check --tenant beta"), "beta: not counted yet")
 	var told []struct {
 		Slug        string
@@ -33,7 +35,8 @@ func TestFiguresAreCheckedAndMendedFromTheCommandLine(t *testing.T) {
 	if len(told) != 1 || told[0].Slug != "alpha" || told[0].Holds || told[0].Behind != 0 || len(told[0].Differences) != 2 {
 		t.Errorf("in JSON: %+v", told)
 	}
-	d.audit(0, words("analytics rebuild"), "alpha: the figures are those of the orders", "beta: the figures are those of the orders")
+	d.audit(0, words("analytics rebuild"), "alpha: the figures are those of the orders",
+		"beta: the figures are those of the orders")
 	d.audit(0, words("analytics check"))
 	d.CheckWorld()
 
@@ -46,7 +49,8 @@ func TestFiguresAreCheckedAndMendedFromTheCommandLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]map[string]any{{
-		"tenant": d.Tenant.ID.String(), "slug": "alpha", "holds": true, "counted": true, "behind": 0.0, "parked": 0.0, "differences": []any{},
+		"tenant": d.Tenant.ID.String(), "slug": "alpha", "holds": true, "counted": true, "behind": 0.0,
+		"parked": 0.0, "differences": []any{},
 	}}, whole); diff != "" {
 		t.Errorf("in JSON, when all is well (-want +got):\n%s", diff)
 	}

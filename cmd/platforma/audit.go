@@ -37,7 +37,9 @@ func (b *books) open(g *globals, login string) (*postgres.DB, error) {
 		}
 		b.DatabaseURL = d.DatabaseURL
 	}
-	return postgres.Open(g.ctx, process.LoginURL(b.DatabaseURL, login), login, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2, AcquireTimeout: 10 * time.Second})
+	return postgres.Open(g.ctx, process.LoginURL(b.DatabaseURL, login), login, postgres.Options{
+		Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2, AcquireTimeout: 10 * time.Second,
+	})
 }
 
 // tenants are those asked for.
@@ -109,7 +111,10 @@ func (c *auditVerifyCmd) Run(g *globals) error {
 	p := newCounted(g.err)
 	for _, t := range tenants {
 		v.Begin(t.ID)
-		if err := app.EachEntry(g.ctx, db, t.ID, func(entry auditlog.Entry) error { p.add(t.Slug); return passed(v, entry) }); err != nil && !errors.Is(err, errBroken) {
+		if err := app.EachEntry(g.ctx, db, t.ID, func(entry auditlog.Entry) error {
+			p.add(t.Slug)
+			return passed(v, entry)
+		}); err != nil && !errors.Is(err, errBroken) {
 			return err
 		}
 	}
@@ -148,7 +153,8 @@ func (c *auditVerifyCmd) verifier(slugs map[tenant.ID]string) (*auditlog.Verifie
 			}
 		}
 		if _, looked := slugs[h.Tenant]; h.Tenant.IsZero() || slugs != nil && !looked {
-			return nil, fmt.Errorf("--head %s: %q is no organisation that is looked at here (of a file, give its id)", text, name)
+			return nil, fmt.Errorf("--head %s: %q is no organisation that is looked at here (of a file, give its id)", text,
+				name)
 		}
 		heads = append(heads, h)
 	}

@@ -14,11 +14,14 @@ import (
 // advice is the first thing to do about a kind of finding; docs/runbook.md has the rest.
 func advice(k auditlog.Kind) string {
 	return map[auditlog.Kind]string{
-		auditlog.Gap:       "look whether the record that is missing comes: platforma events verify. If it does not, rebuild the topic.",
+		auditlog.Gap: "look whether the record that is missing comes: platforma events verify. If it does not, " +
+			"rebuild the topic.",
 		auditlog.Duplicate: "nothing was applied twice. Find who else writes the topic.",
-		auditlog.Misplaced: "see whether the topic's partitions were changed, or who else writes it. Consumers that had gone on lack the late event.",
-		auditlog.Conflict:  "somebody changed an event. platforma events verify says whether the table or the topic is the changed one.",
-		auditlog.Foreign:   "nothing was applied. Find who else writes the topic, and take their right to.",
+		auditlog.Misplaced: "see whether the topic's partitions were changed, or who else writes it. Consumers that had " +
+			"gone on lack the late event.",
+		auditlog.Conflict: "somebody changed an event. platforma events verify says whether the table or the topic is the " +
+			"changed one.",
+		auditlog.Foreign: "nothing was applied. Find who else writes the topic, and take their right to.",
 	}[k]
 }
 
@@ -71,7 +74,9 @@ func printFound(g *globals, found []auditlog.Finding) error {
 	var rows [][]string
 	var kinds []auditlog.Kind
 	for _, f := range found {
-		rows = append(rows, []string{day(f.At), string(f.Kind), orNobody(f.Tenant), orDash(f), fmt.Sprintf("%d/%d", f.Partition, f.Offset), f.Detail})
+		rows = append(rows, []string{
+			day(f.At), string(f.Kind), orNobody(f.Tenant), orDash(f), fmt.Sprintf("%d/%d", f.Partition, f.Offset), f.Detail,
+		})
 		if !slices.Contains(kinds, f.Kind) {
 			kinds = append(kinds, f.Kind)
 		}

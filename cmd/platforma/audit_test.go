@@ -106,7 +106,8 @@ func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T)
 	d.audit(1, words("events verify"), "duplicate")
 	d.audit(0, words("events verify --since 2100-01-01T00:00:00Z"))
 	var all []auditlog.Finding
-	if err := json.Unmarshal([]byte(d.audit(1, words("audit findings --json"))), &all); err != nil || len(all) != 1 || all[0].Kind != auditlog.Duplicate {
+	if err := json.Unmarshal([]byte(d.audit(1, words("audit findings --json"))), &all); err != nil || len(all) != 1 ||
+		all[0].Kind != auditlog.Duplicate {
 		t.Errorf("as JSON: %+v, %v", all, err)
 	}
 
@@ -125,7 +126,8 @@ func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T)
 			Broken *auditlog.Break
 		}
 	}
-	if err := json.Unmarshal([]byte(d.audit(1, words("audit verify --json"))), &report); err != nil || report.Whole || len(report.Chains) == 0 {
+	if err := json.Unmarshal([]byte(d.audit(1, words("audit verify --json"))), &report); err != nil || report.Whole ||
+		len(report.Chains) == 0 {
 		t.Errorf("as JSON: %+v, %v", report, err)
 	}
 }

@@ -12,7 +12,8 @@ import (
 
 // store opens the login that reads and adds to what belongs to no tenant.
 func (d database) store(g *globals) (*postgres.DB, error) {
-	return postgres.Open(g.ctx, process.LoginURL(d.DatabaseURL, postgres.LoginAPI), postgres.LoginAPI, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2})
+	return postgres.Open(g.ctx, process.LoginURL(d.DatabaseURL, postgres.LoginAPI),
+		postgres.LoginAPI, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2})
 }
 
 // catalogFile is a file against the catalogue in force.
@@ -23,7 +24,9 @@ type catalogFile struct {
 }
 
 // changes reads the file and says what it would do; nothing may be refused.
-func (c *catalogFile) changes(g *globals, db *postgres.DB) (entries []catalog.Entry, changes []catalog.Change, refused bool, err error) {
+func (c *catalogFile) changes(
+	g *globals, db *postgres.DB,
+) (entries []catalog.Entry, changes []catalog.Change, refused bool, err error) {
 	current, err := db.CatalogEntries(g.ctx)
 	if err != nil {
 		return nil, nil, false, err
@@ -118,7 +121,8 @@ func (c *catalogApplyCmd) Run(g *globals) error {
 	if err := db.AddCatalogEntries(g.ctx, entries, "cli:"+c.By, summary); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(g.out, "%d entries added. Prices show within 5 seconds; orders that exist keep theirs.\n", len(entries))
+	_, err = fmt.Fprintf(g.out, "%d entries added. Prices show within 5 seconds; orders that exist keep theirs.\n",
+		len(entries))
 	return err
 }
 

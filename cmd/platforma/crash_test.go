@@ -21,7 +21,8 @@ import (
 func TestTheBinaryKilledAtAMomentTakesItsOrdersUpAndNothingIsWrong(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "platforma")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "crashpoints", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "crashpoints", "-o", program,
+		".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	for _, s := range harness.Scenarios() {
@@ -165,7 +166,8 @@ func (c *killing) place() {
 		items = append(items, wish{it.Product, it.Plan, it.Region, it.BillingCycle, it.Label, it.Configuration})
 	}
 	var o orderView
-	if !c.write("/v1/orders", fmt.Sprintf("create-%d", c.kills), map[string]any{"items": items, "fulfillment_policy": c.s.Policy}, &o) {
+	if !c.write("/v1/orders", fmt.Sprintf("create-%d", c.kills),
+		map[string]any{"items": items, "fulfillment_policy": c.s.Policy}, &o) {
 		return
 	}
 	c.orders = append(c.orders, o.ID)

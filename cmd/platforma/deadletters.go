@@ -106,7 +106,8 @@ func (c *deadLettersListCmd) Run(g *globals) error {
 		Data []deadLetter `json:"data"`
 		Next *string      `json:"next_cursor"`
 	}
-	raw, err := s.call(g.ctx, http.MethodGet, "/v1/dead-letters"+query("state", state, "cause", c.Cause, "order", order, "limit", strconv.Itoa(c.Limit), "cursor", c.Cursor), nil, &page)
+	raw, err := s.call(g.ctx, http.MethodGet, "/v1/dead-letters"+query("state", state, "cause", c.Cause, "order", order,
+		"limit", strconv.Itoa(c.Limit), "cursor", c.Cursor), nil, &page)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
@@ -116,7 +117,9 @@ func (c *deadLettersListCmd) Run(g *globals) error {
 	}
 	var rows [][]string
 	for _, l := range page.Data {
-		rows = append(rows, []string{l.ID, l.Cause, l.Class, dash(l.Step), strconv.Itoa(l.Tries), day(l.LastAt), l.State, l.Suggested, dash(l.Order)})
+		rows = append(rows, []string{
+			l.ID, l.Cause, l.Class, dash(l.Step), strconv.Itoa(l.Tries), day(l.LastAt), l.State, l.Suggested, dash(l.Order),
+		})
 	}
 	if err := table(g.out, "ID CAUSE CLASS STEP TRIES LAST STATE SUGGESTED ORDER", rows); err != nil {
 		return err
@@ -191,13 +194,17 @@ func (l *deadLetterDetail) print(w io.Writer) error {
 		if e.Redoing {
 			held += "; it is being tried again"
 		}
-		rows = append(rows, []string{"event", "number " + strconv.Itoa(e.Seq) + ", " + e.Type + ", which " + e.Consumer + " could not apply; " + held})
+		rows = append(rows, []string{
+			"event", "number " + strconv.Itoa(e.Seq) + ", " + e.Type + ", which " + e.Consumer + " could not apply; " + held,
+		})
 	}
 	if r := l.Refund; r != nil {
 		rows = append(rows, []string{"refund", r.Amount.String() + " " + r.State + ", reference " + dash(r.Reference)})
 	}
 	if a := l.Abandonment; a != nil {
-		rows = append(rows, []string{"abandonment", a.Reason + ", proof " + a.Proof + ", " + dash(a.Text)}, []string{"", "signed first by " + a.FirstBy + " " + day(a.FirstAt) + ", second by " + dash(a.SecondBy)})
+		rows = append(rows, []string{"abandonment", a.Reason + ", proof " + a.Proof + ", " + dash(a.Text)}, []string{
+			"", "signed first by " + a.FirstBy + " " + day(a.FirstAt) + ", second by " + dash(a.SecondBy),
+		})
 	}
 	if l.Reason != nil {
 		rows = append(rows, []string{"closed", *l.Reason})
@@ -213,7 +220,9 @@ func (l *deadLetterDetail) print(w io.Writer) error {
 		fmt.Fprintln(w, "\nNot confirmed gone at the provider:")
 		rows = nil
 		for _, p := range l.Left {
-			rows = append(rows, []string{"  " + p.Part, p.Phase, "generation " + strconv.Itoa(p.Generation), strings.Join(p.Refs, " ")})
+			rows = append(rows, []string{
+				"  " + p.Part, p.Phase, "generation " + strconv.Itoa(p.Generation), strings.Join(p.Refs, " "),
+			})
 		}
 		if err := table(w, "", rows); err != nil {
 			return err
@@ -322,11 +331,14 @@ func (c *deadLettersAdoptCmd) Run(g *globals) error {
 		return err
 	}
 	var l deadLetter
-	raw, err := s.call(g.ctx, http.MethodPost, "/v1/dead-letters/"+url.PathEscape(c.ID)+"/adopt", map[string]string{"part": c.Part, "ref": c.Ref, "reason": c.Reason}, &l)
+	raw, err := s.call(g.ctx, http.MethodPost, "/v1/dead-letters/"+url.PathEscape(c.ID)+"/adopt",
+		map[string]string{"part": c.Part, "ref": c.Ref, "reason": c.Reason}, &l)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
-	_, err = fmt.Fprintf(g.out, "The clean-up goes on. If %s is this item's %s it is removed; if not, it is left alone and a new dead letter says so:\n  platforma orders saga %s\n", c.Ref, c.Part, dash(l.Order))
+	_, err = fmt.Fprintf(g.out,
+		"The clean-up goes on. If %s is this item's %s it is removed; if not, it is left alone and a new dead letter says "+
+			"so:\n  platforma orders saga %s\n", c.Ref, c.Part, dash(l.Order))
 	return err
 }
 
@@ -356,17 +368,22 @@ func (c *deadLettersAbandonCmd) Run(g *globals) error {
 		return err
 	}
 	if c.Reason == "" {
-		return errors.New("say on what grounds with --reason: verified_absent, removed_by_hand, account_closed or other for a clean-up, refunded_by_hand for a refund")
+		return errors.New("say on what grounds with --reason: verified_absent, removed_by_hand, account_closed or other " +
+			"for a clean-up, refunded_by_hand for a refund")
 	}
-	raw, err := s.call(g.ctx, http.MethodPost, path, map[string]string{"reason": c.Reason, "text": c.Text, "proof": c.Proof}, &l)
+	raw, err := s.call(g.ctx, http.MethodPost, path,
+		map[string]string{"reason": c.Reason, "text": c.Text, "proof": c.Proof}, &l)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
 	if l.State == "abandoned" {
-		_, err = fmt.Fprintf(g.out, "Abandoned, signed by two people. How its order stands: platforma orders show %s\n", dash(l.Order))
+		_, err = fmt.Fprintf(g.out, "Abandoned, signed by two people. How its order stands: platforma orders show %s\n",
+			dash(l.Order))
 		return err
 	}
-	_, err = fmt.Fprintf(g.out, "Signed first. Nothing has happened yet: another operator looks at the proof and signs the same:\n  platforma deadletters abandon %s --reason %s\n", l.ID, c.Reason)
+	_, err = fmt.Fprintf(g.out,
+		"Signed first. Nothing has happened yet: another operator looks at the proof and signs the same:\n  platforma "+
+			"deadletters abandon %s --reason %s\n", l.ID, c.Reason)
 	return err
 }
 
@@ -399,7 +416,8 @@ func (c *workListCmd) Run(g *globals) error {
 		return err
 	}
 	var page workItemPage
-	raw, err := s.call(g.ctx, http.MethodGet, "/v1/work-items"+query("limit", strconv.Itoa(c.Limit), "cursor", c.Cursor), nil, &page)
+	raw, err := s.call(g.ctx, http.MethodGet, "/v1/work-items"+query("limit", strconv.Itoa(c.Limit), "cursor", c.Cursor),
+		nil, &page)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
@@ -432,14 +450,16 @@ func (c *workDoneCmd) Run(g *globals) error {
 	}
 	for cursor := ""; ; {
 		var page workItemPage
-		if _, err := s.call(g.ctx, http.MethodGet, "/v1/work-items"+query("limit", "100", "cursor", cursor), nil, &page); err != nil {
+		if _, err := s.call(g.ctx, http.MethodGet, "/v1/work-items"+query("limit", "100", "cursor", cursor),
+			nil, &page); err != nil {
 			return err
 		}
 		for _, i := range page.Data {
 			if i.ID != strings.ToLower(c.ID) {
 				continue
 			}
-			raw, err := s.call(g.ctx, http.MethodPost, "/v1/work-items/"+i.ID+"/done", map[string]string{"order": i.Order, "reason": c.Reason}, nil)
+			raw, err := s.call(g.ctx, http.MethodPost, "/v1/work-items/"+i.ID+"/done",
+				map[string]string{"order": i.Order, "reason": c.Reason}, nil)
 			if err != nil || c.asJSON(g.out, raw) {
 				return err
 			}

@@ -47,7 +47,9 @@ func (c *demoCmd) Run(g *globals) error {
 
 // print tells where everything is.
 func (d *installation) print(w io.Writer) {
-	fmt.Fprintf(w, "\n  portal   %s\n  API      %s/v1   (docs: %s/docs)\n  inbox    %s\n  cloud    %s/ledger\n  kafka    %s\n  metrics  %s\n\n", d.Portal, d.API, d.API, d.Inbox, d.Sim, d.Kafka, d.Metrics)
+	fmt.Fprintf(w,
+		"\n  portal   %s\n  API      %s/v1   (docs: %s/docs)\n  inbox    %s\n  cloud    %s/ledger\n  kafka    %s\n  "+
+			"metrics  %s\n\n", d.Portal, d.API, d.API, d.Inbox, d.Sim, d.Kafka, d.Metrics)
 	for _, t := range d.Tenants {
 		fmt.Fprintf(w, "  tenant %s:", t.Slug)
 		for _, u := range t.Users {
@@ -78,7 +80,10 @@ type story struct {
 }
 
 func demoVPS(label string) demoItem {
-	return demoItem{Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly", Label: label, Configuration: map[string]any{"os_image": "debian-12"}}
+	return demoItem{
+		Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly", Label: label,
+		Configuration: map[string]any{"os_image": "debian-12"},
+	}
 }
 
 func demoDatabase(label string) demoItem {
@@ -102,12 +107,16 @@ func stories(run string) []story {
 			state: "fulfilled", outcome: "full", ends: map[string]string{web: "delivered", db: "delivered"},
 		},
 		{
-			title: "one of two items cannot be built: it alone is rolled back and refunded", policy: "per_item", items: []demoItem{demoVPS(lone), demoDatabase(broken)},
-			faults: []map[string]any{fails(broken)}, state: "fulfilled", outcome: "partial", ends: map[string]string{lone: "delivered", broken: "rolled_back"},
+			title: "one of two items cannot be built: it alone is rolled back and refunded", policy: "per_item",
+			items:  []demoItem{demoVPS(lone), demoDatabase(broken)},
+			faults: []map[string]any{fails(broken)}, state: "fulfilled", outcome: "partial",
+			ends: map[string]string{lone: "delivered", broken: "rolled_back"},
 		},
 		{
-			title: "all or nothing: one item cannot be built, the whole order goes back", policy: "all_or_nothing", items: []demoItem{demoVPS(first), demoDatabase(second)},
-			faults: []map[string]any{fails(second)}, state: "failed", outcome: "none", ends: map[string]string{first: "rolled_back", second: "rolled_back"},
+			title: "all or nothing: one item cannot be built, the whole order goes back", policy: "all_or_nothing",
+			items:  []demoItem{demoVPS(first), demoDatabase(second)},
+			faults: []map[string]any{fails(second)}, state: "failed", outcome: "none",
+			ends: map[string]string{first: "rolled_back", second: "rolled_back"},
 		},
 	}
 }
@@ -172,7 +181,8 @@ func (d *installation) play(ctx context.Context, w io.Writer) (ok bool, err erro
 
 func (s story) wrong(o demoOrder) string {
 	if o.State != s.state || o.Outcome != s.outcome || o.Settlement != "settled" {
-		return fmt.Sprintf("%s is %s, outcome %s, settlement %s; want %s, %s, settled", o.Number, o.State, o.Outcome, o.Settlement, s.state, s.outcome)
+		return fmt.Sprintf("%s is %s, outcome %s, settlement %s; want %s, %s, settled", o.Number, o.State, o.Outcome,
+			o.Settlement, s.state, s.outcome)
 	}
 	for _, it := range o.Items {
 		if it.State != s.ends[it.Label] {
@@ -187,7 +197,8 @@ type apiClient struct{ base, key string }
 
 func (c apiClient) place(ctx context.Context, s story) (demoOrder, error) {
 	var o demoOrder
-	if err := c.call(ctx, http.MethodPost, "/v1/orders", map[string]any{"fulfillment_policy": s.policy, "items": s.items}, &o); err != nil {
+	if err := c.call(ctx, http.MethodPost, "/v1/orders", map[string]any{"fulfillment_policy": s.policy, "items": s.items},
+		&o); err != nil {
 		return o, err
 	}
 	err := c.call(ctx, http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"payment_method": "demo"}, &o)

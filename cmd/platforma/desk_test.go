@@ -78,7 +78,8 @@ var anyID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}
 func (d *desk) plain(s string) string {
 	s = strings.ReplaceAll(s, d.url, "http://api.example")
 	s = regexp.MustCompile(`ORD-[0-9A-Z]{8}`).ReplaceAllString(s, "ORD-XXXXXXXX")
-	s = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`).ReplaceAllString(s, "hh:mm:ss.mmm") // the jitter hangs on the task's id
+	// the jitter hangs on the task's id
+	s = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`).ReplaceAllString(s, "hh:mm:ss.mmm")
 	s = regexp.MustCompile(`\d\d:\d\d:\d\d`).ReplaceAllString(s, "hh:mm:ss")
 	s = regexp.MustCompile(`port-[0-9a-f]+|vol-[0-9a-f]+`).ReplaceAllString(s, "port-ref")
 	return anyID.ReplaceAllStringFunc(s, func(id string) string {
@@ -103,7 +104,9 @@ func (d *desk) wantGolden(name string, r tenant.Role, status int, args ...string
 		said = regexp.MustCompile(`(do +(?:port|bucket)) +\d+`).ReplaceAllString(said, "$1  n")
 		said = regexp.MustCompile(`(\S) {2,}`).ReplaceAllString(said, "$1  ")
 		blocks := strings.Split(said, "\n\n")
-		said = blocks[0] + "\n\n" + strings.Join(slices.DeleteFunc(blocks[1:], func(b string) bool { return !strings.HasPrefix(b, "provision") }), "\n\n") + "\n"
+		said = blocks[0] + "\n\n" + strings.Join(slices.DeleteFunc(blocks[1:], func(b string) bool {
+			return !strings.HasPrefix(b, "provision")
+		}), "\n\n") + "\n"
 	}
 	path := filepath.Join("testdata", "desk", name+".txt")
 	if *update {
@@ -133,7 +136,9 @@ func (d *desk) stuck() (order.ID, string) {
 	d.Drain(o)
 	d.Sim.ClearFaults()
 	open := app.DeadLetterOpen
-	page, err := d.UseCases.API.DeadLetters(d.t.Context(), d.As(tenant.Operator), app.DeadLetterFilter{Order: o, State: &open, Cause: "compensation-exhausted", Limit: 10})
+	page, err := d.UseCases.API.DeadLetters(d.t.Context(), d.As(tenant.Operator), app.DeadLetterFilter{
+		Order: o, State: &open, Cause: "compensation-exhausted", Limit: 10,
+	})
 	if err != nil || len(page.Data) != 1 {
 		d.t.Fatalf("open letters of the clean-up: %+v, %v", page.Data, err)
 	}
@@ -152,7 +157,8 @@ func TestDeskCommandsPrintWhatAnOperatorNeeds(t *testing.T) {
 	d.wantGolden("letters-list", op, 0, "deadletters", "list", "--order", number)
 	d.wantGolden("letters-groups", op, 0, "deadletters", "groups")
 	d.wantGolden("letters-dry-run", op, 0, "deadletters", "redrive", "--cause", "compensation-exhausted", "--dry-run")
-	d.wantGolden("abandon-first", op, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand", "--proof", "ticket OPS-311", "--text", "deleted at the console")
+	d.wantGolden("abandon-first", op, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand", "--proof",
+		"ticket OPS-311", "--text", "deleted at the console")
 	d.wantGolden("letters-show", op, 0, "deadletters", "show", l)
 	d.wantGolden("abandon-same-person", op, 1, "deadletters", "abandon", l, "--reason", "removed_by_hand")
 	d.wantGolden("abandon-second", tenant.Admin, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand")
@@ -188,7 +194,8 @@ func TestDeskCommandsTellTheTimesOfEveryCall(t *testing.T) {
 		if at := e.At.Format("2006-01-02 15:04:05"); !strings.Contains(show, at) {
 			t.Errorf("the letter does not name the call at %s: %s%s", at, show, more)
 		}
-		if next := e.Next.Format("15:04:05.000"); !e.Next.IsZero() && (!strings.Contains(show, next) || !strings.Contains(saga, next)) {
+		if next := e.Next.Format("15:04:05.000"); !e.Next.IsZero() && (!strings.Contains(show, next) ||
+			!strings.Contains(saga, next)) {
 			t.Errorf("the wait until %s is not told", next)
 		}
 	}
@@ -202,7 +209,8 @@ func TestDeskCommandsRedriveAndWithdraw(t *testing.T) {
 	d := openDesk(t)
 	o, l := d.stuck()
 	op := tenant.Operator
-	if _, errs, status := d.run(op, "deadletters", "abandon", l, "--reason", "verified_absent", "--proof", "T-1"); status != 0 {
+	if _, errs, status := d.run(op, "deadletters", "abandon", l, "--reason", "verified_absent",
+		"--proof", "T-1"); status != 0 {
 		t.Fatalf("sign: %s", errs)
 	}
 	d.wantGolden("abandon-withdraw", op, 0, "deadletters", "abandon", l, "--withdraw")
@@ -221,11 +229,14 @@ func TestDeskCommandsAdoptWhatWasFound(t *testing.T) {
 		t.Fatalf("what is left: %+v, %v; want one part with its id", detail.Left, err)
 	}
 	left := detail.Left[0]
-	if _, errs, status := d.run(op, "deadletters", "adopt", l, "--part", "volume", "--ref", "vol-1", "--reason", "seen"); status != 1 || !strings.Contains(errs, "no part of the item") {
+	if _, errs, status := d.run(op, "deadletters", "adopt", l, "--part", "volume", "--ref", "vol-1", "--reason",
+		"seen"); status != 1 || !strings.Contains(errs, "no part of the item") {
 		t.Errorf("a part that is not left: status %d, %s", status, errs)
 	}
-	out, errs, status := d.run(op, "deadletters", "adopt", l, "--part", left.Step, "--ref", left.Refs[0], "--reason", "seen at the console")
-	if status != 0 || !strings.Contains(out, "The clean-up goes on.") || !strings.Contains(out, "platforma orders saga "+o.String()) {
+	out, errs, status := d.run(op, "deadletters", "adopt", l, "--part", left.Step, "--ref", left.Refs[0],
+		"--reason", "seen at the console")
+	if status != 0 || !strings.Contains(out, "The clean-up goes on.") ||
+		!strings.Contains(out, "platforma orders saga "+o.String()) {
 		t.Errorf("adopt: status %d, said %q %s", status, out, errs)
 	}
 	d.Drain(o)
@@ -253,7 +264,11 @@ func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
 		"no installation": {nil, []string{"orders", "list"}, "platforma dev"},
 		"no key":          {nil, []string{"orders", "list", "--api", d.url}, "PLATFORMA_API_KEY"},
 		"wrong key":       {nil, []string{"orders", "list", "--api", d.url, "--key-file", key}, "expired or revoked"},
-		"nobody answers":  {[]string{"PLATFORMA_API_KEY=x"}, []string{"orders", "list", "--api", "http://127.0.0.1:1"}, "is --api right?"},
+		"nobody answers": {
+			[]string{"PLATFORMA_API_KEY=x"},
+			[]string{"orders", "list", "--api", "http://127.0.0.1:1"},
+			"is --api right?",
+		},
 		"other tenant": {
 			[]string{"PLATFORMA_API=" + d.url, "PLATFORMA_API_KEY=" + d.Other.Keys[tenant.Admin]},
 			[]string{"deadletters", "abandon", l, "--reason", "other", "--text", "x", "--proof", "y"},
@@ -297,7 +312,10 @@ func TestRunbookSaysWhatToDoForEveryCauseAndReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, cause := range []string{"compensation-exhausted", "refund-failed", "delivery-failed", "step-failed", "validation-failed", "checkout-failed", "notice-failed"} {
+	for _, cause := range []string{
+		"compensation-exhausted", "refund-failed", "delivery-failed", "step-failed", "validation-failed",
+		"checkout-failed", "notice-failed",
+	} {
 		if !strings.Contains(string(raw), "\n### "+cause+"\n") {
 			t.Errorf("the runbook has nothing on %s", cause)
 		}

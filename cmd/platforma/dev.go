@@ -115,7 +115,9 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	d := &installation{}
 
 	if d.admin = p.DatabaseURL; d.admin == "" {
-		pg, err := embedded.StartPostgres(g.ctx, embedded.PostgresConfig{Dir: filepath.Join(p.Data, "postgres"), Fsync: true, Log: g.err})
+		pg, err := embedded.StartPostgres(g.ctx, embedded.PostgresConfig{
+			Dir: filepath.Join(p.Data, "postgres"), Fsync: true, Log: g.err,
+		})
 		if err != nil {
 			return err
 		}
@@ -131,7 +133,9 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 		stops = append(stops, func(context.Context) error { return k.Close() })
 		d.brokers, ours = []string{k.Addr()}, true
 	}
-	if d.inbox, err = embedded.StartInbox(embedded.InboxConfig{Dir: filepath.Join(p.Data, "mail"), Log: g.err}); err != nil {
+	if d.inbox, err = embedded.StartInbox(embedded.InboxConfig{
+		Dir: filepath.Join(p.Data, "mail"), Log: g.err,
+	}); err != nil {
 		return err
 	}
 	stops = append(stops, func(context.Context) error { return d.inbox.Close() })
@@ -258,12 +262,16 @@ func (p *place) process(
 		Placement: clouds.Place, Providers: clouds.Providers(), CheckCatalog: clouds.CheckCatalog,
 		Payments: map[string]payment.Provider{
 			manual.Name: manual.Provider{},
-			demo.Name:   &demo.Provider{Webhook: base + "/v1/payments/webhook/demo", Secret: ids.WebhookSecret, Now: clock.Now, Client: &http.Client{Timeout: 5 * time.Second}},
+			demo.Name: &demo.Provider{
+				Webhook: base + "/v1/payments/webhook/demo", Secret: ids.WebhookSecret, Now: clock.Now,
+				Client: &http.Client{Timeout: 5 * time.Second},
+			},
 		},
 		Mail:          mail.Config{Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool()},
 		CredentialKEK: credentials, PassphraseKEK: passphrases, WebhookKEK: webhooks, Webhook: webhook.Config{Loopback: true},
-		PublicURL: base, Dev: true, Alone: true, Failpoints: failpoints, DemoUsers: demoUsers(ids), MailURL: d.inbox.HTTPURL(),
-		Limits: devLimits(),
+		PublicURL: base, Dev: true, Alone: true, Failpoints: failpoints, DemoUsers: demoUsers(ids),
+		MailURL: d.inbox.HTTPURL(),
+		Limits:  devLimits(),
 	})
 }
 

@@ -28,7 +28,9 @@ func holdFolder(ctx context.Context, dir string) (release func() error, err erro
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("the data folder %s is in use by another process: stop that one, or choose another --data", dir), f.Close())
+			return nil,
+				errors.Join(fmt.Errorf("the data folder %s is in use by another process: stop that one, or choose another --data",
+					dir), f.Close())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

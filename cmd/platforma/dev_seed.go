@@ -67,7 +67,8 @@ func seed(ctx context.Context, dir, admin string) (seeded, error) {
 		return s, err
 	}
 	defer func() { _ = a.Close(ctx) }()
-	db, err := postgres.Open(ctx, process.LoginURL(admin, postgres.LoginAPI), postgres.LoginAPI, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2})
+	db, err := postgres.Open(ctx, process.LoginURL(admin, postgres.LoginAPI),
+		postgres.LoginAPI, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2})
 	if err != nil {
 		return s, err
 	}
@@ -109,11 +110,15 @@ func seedMember(ctx context.Context, db *postgres.DB, t tenant.ID, u seedUser) e
 		return nil
 	}
 	role, _ := tenant.ParseRole(u.Role)
-	if err := db.PutMember(ctx, t, app.Member{ID: u.id, Role: role, Subject: "dev:" + u.Email, Email: u.Email}); err != nil {
+	if err := db.PutMember(ctx, t, app.Member{
+		ID: u.id, Role: role, Subject: "dev:" + u.Email, Email: u.Email,
+	}); err != nil {
 		return err
 	}
 	now := time.Now().UTC()
-	return db.AddAPIKey(ctx, t, postgres.APIKey{ID: process.NewID(), Member: u.id, Hash: hash, Prefix: u.APIKey[:8], CreatedAt: now, ExpiresAt: now.AddDate(1, 0, 0)})
+	return db.AddAPIKey(ctx, t, postgres.APIKey{
+		ID: process.NewID(), Member: u.id, Hash: hash, Prefix: u.APIKey[:8], CreatedAt: now, ExpiresAt: now.AddDate(1, 0, 0),
+	})
 }
 
 // keptSeed reads what an earlier start drew, or draws it.

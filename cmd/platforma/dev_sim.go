@@ -64,7 +64,8 @@ func takeOverSim(ctx context.Context, at simPlace) (*simProcess, error) {
 		return !held(at.ledger()) || p != nil && answers(ctx, p.URL+"/healthz")
 	})
 	if err != nil {
-		return nil, fmt.Errorf("the simulated cloud's ledger %s is in use by a process that does not answer: %w", at.ledger(), err)
+		return nil, fmt.Errorf("the simulated cloud's ledger %s is in use by a process that does not answer: %w",
+			at.ledger(), err)
 	}
 	if p == nil || !held(at.ledger()) {
 		return nil, nil
@@ -108,7 +109,8 @@ func launchSim(ctx context.Context, at simPlace) (*simProcess, error) {
 		return nil, fmt.Errorf("open the simulated cloud's log: %w", err)
 	}
 	defer func() { _ = out.Close() }()
-	cmd := exec.Command(self, "sim", "--listen", "127.0.0.1:"+port, "--ledger", at.ledger(), //nolint:noctx // our own program, which is to outlive us
+	//nolint:noctx // our own program, which is to outlive us
+	cmd := exec.Command(self, "sim", "--listen", "127.0.0.1:"+port, "--ledger", at.ledger(),
 		"--speed", strconv.Itoa(at.Speed), "--naming", at.Naming)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

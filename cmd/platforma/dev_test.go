@@ -96,7 +96,8 @@ func servers(data string) []int {
 		}
 	}
 	var cloud struct{ PID int }
-	if raw, err := os.ReadFile(filepath.Join(data, "sim/ledger.process")); err == nil && json.Unmarshal(raw, &cloud) == nil && mentions(cloud.PID, data) {
+	if raw, err := os.ReadFile(filepath.Join(data, "sim/ledger.process")); err == nil &&
+		json.Unmarshal(raw, &cloud) == nil && mentions(cloud.PID, data) {
 		pids = append(pids, cloud.PID)
 	}
 	return pids
@@ -130,7 +131,8 @@ func launchProgram(t *testing.T, program string, env []string, data string, args
 	d.cmd = exec.Command(program, append(args, "--data", data, "--listen", "127.0.0.1:0")...)
 	d.cmd.Stdout, d.cmd.Stderr = d.said, d.said
 	d.cmd.Env = append(withoutOwnServers(os.Environ()), env...)
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can send what Ctrl-C sends: a signal to the group
+	// so that a test can send what Ctrl-C sends: a signal to the group
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	d.begun = time.Now()
 	if err := d.cmd.Start(); err != nil {
 		t.Fatalf("start platforma: %v", err)

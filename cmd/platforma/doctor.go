@@ -64,8 +64,11 @@ func (c *doctorCmd) Run(g *globals) error {
 	if !invariant.Broken(results) {
 		return nil
 	}
-	if !c.JSON && slices.ContainsFunc(results, func(r invariant.Result) bool { return slices.ContainsFunc(r.Violations, foundByAudit) }) {
-		fmt.Fprintf(g.out, "What to do about what the witness found: platforma audit findings --data %s, and docs/runbook.md.\n", c.Data)
+	if !c.JSON && slices.ContainsFunc(results, func(r invariant.Result) bool {
+		return slices.ContainsFunc(r.Violations, foundByAudit)
+	}) {
+		fmt.Fprintf(g.out,
+			"What to do about what the witness found: platforma audit findings --data %s, and docs/runbook.md.\n", c.Data)
 	}
 	return errReported
 }
@@ -80,7 +83,8 @@ func (d *installation) examine(ctx context.Context, patience time.Duration) ([]i
 	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	seen, err := facts.Await(wait, facts.Sources{
-		AdminURL: d.admin, Brokers: d.brokers, Topic: kafka.StandardNames().Events, SimURL: d.Sim, InboxURL: d.Inbox, Speed: d.speed,
+		AdminURL: d.admin, Brokers: d.brokers, Topic: kafka.StandardNames().Events, SimURL: d.Sim,
+		InboxURL: d.Inbox, Speed: d.speed,
 	}, func(ctx context.Context) error { return kafka.Wait(ctx, 200*time.Millisecond) })
 	if err != nil && !errors.Is(err, facts.ErrRestless) {
 		return nil, fmt.Errorf("look at the installation from outside: %w", err)

@@ -25,7 +25,8 @@ func (c *doctorCmd) orphans(g *globals, d *installation) error {
 	}
 	defer clouds.Close()
 	clock := process.WallClock(1)
-	db, err := postgres.Open(g.ctx, process.LoginURL(d.DatabaseURL, postgres.LoginWorker), postgres.LoginWorker, postgres.Options{Clock: clock, NewID: process.NewID, MaxConns: 2})
+	db, err := postgres.Open(g.ctx, process.LoginURL(d.DatabaseURL, postgres.LoginWorker),
+		postgres.LoginWorker, postgres.Options{Clock: clock, NewID: process.NewID, MaxConns: 2})
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,8 @@ func (c *doctorCmd) printFindings(g *globals, found []app.Finding) error {
 		if f.Item.IsZero() {
 			item = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", what, f.Provider, f.Region, f.Resource, f.Ref, item, f.Made.Format(time.RFC3339))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", what, f.Provider, f.Region, f.Resource, f.Ref, item,
+			f.Made.Format(time.RFC3339))
 	}
 	return w.Flush()
 }

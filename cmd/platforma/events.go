@@ -57,9 +57,12 @@ func (c *eventsRebuildCmd) Run(g *globals) error {
 		return fmt.Errorf("%w (the relay stands still until a rebuild is finished; starting it again is safe)", err)
 	}
 	if c.JSON {
-		return json.NewEncoder(g.out).Encode(map[string]any{"events": done.Events, "rows": done.Rows, "epoch": done.Epoch, "took_ms": time.Since(begun).Milliseconds()})
+		return json.NewEncoder(g.out).Encode(map[string]any{
+			"events": done.Events, "rows": done.Rows, "epoch": done.Epoch, "took_ms": time.Since(begun).Milliseconds(),
+		})
 	}
-	_, err = fmt.Fprintf(g.out, "%d events stand on %s again, %d of them for the first time; epoch %d, %s.\n", done.Events, cluster.Names.Events, done.Rows, done.Epoch, time.Since(begun).Round(time.Millisecond))
+	_, err = fmt.Fprintf(g.out, "%d events stand on %s again, %d of them for the first time; epoch %d, %s.\n", done.Events,
+		cluster.Names.Events, done.Rows, done.Epoch, time.Since(begun).Round(time.Millisecond))
 	return err
 }
 
@@ -81,7 +84,10 @@ func (c *eventsRebuildCmd) explain(g *globals, db *postgres.DB, cluster kafka.Cl
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(g.out).Encode(map[string]any{"events": events, "unpublished": outbox.Rows, "delete": []string{names.Events, names.Positions}, "topics": topics, "replicas": c.Replicas})
+		return json.NewEncoder(g.out).Encode(map[string]any{
+			"events": events, "unpublished": outbox.Rows, "delete": []string{names.Events, names.Positions},
+			"topics": topics, "replicas": c.Replicas,
+		})
 	}
 	_, err = fmt.Fprintf(g.out, `This would delete the topics %s and %s, with all that is on them, make them anew
 with %d copies, and publish all %d events of the database again, with the ids they have.
@@ -100,7 +106,8 @@ Nothing was changed. To do it: platforma events rebuild --yes
 
 // openRelay opens the one login that reads every tenant's events.
 func openRelay(ctx context.Context, databaseURL string) (*postgres.DB, error) {
-	return postgres.Open(ctx, process.LoginURL(databaseURL, postgres.LoginRelay), postgres.LoginRelay, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2})
+	return postgres.Open(ctx, process.LoginURL(databaseURL, postgres.LoginRelay),
+		postgres.LoginRelay, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2})
 }
 
 // refit rebuilds the topic of the embedded broker when it is not the one that the database speaks of: its
@@ -126,7 +133,8 @@ func refit(ctx context.Context, cluster kafka.Cluster, databaseURL string, log *
 	if err != nil {
 		return fmt.Errorf("rebuild the topic of the embedded broker: %w", err)
 	}
-	_, err = fmt.Fprintf(w, "The embedded broker was not the one of this database: its topic was rebuilt with %d events.\n", done.Events)
+	_, err = fmt.Fprintf(w,
+		"The embedded broker was not the one of this database: its topic was rebuilt with %d events.\n", done.Events)
 	return err
 }
 
@@ -152,7 +160,8 @@ func (m *meter) show(p kafka.RebuildProgress) {
 	share := 100 * p.Events / max(1, p.Of)
 	if m.live {
 		done := min(share, 100) * barWidth / 100
-		fmt.Fprintf(m.w, "\r\x1b[2K  %s%s %3d %%  %d of %d events", strings.Repeat("█", done), strings.Repeat("·", barWidth-done), share, p.Events, p.Of)
+		fmt.Fprintf(m.w, "\r\x1b[2K  %s%s %3d %%  %d of %d events", strings.Repeat("█", done),
+			strings.Repeat("·", barWidth-done), share, p.Events, p.Of)
 		m.drawn = true
 		return
 	}

@@ -17,7 +17,8 @@ import (
 // an error.
 func (d *dev) topic() map[string]string {
 	d.t.Helper()
-	out, err := exec.Command("kcat", "-b", d.Kafka, "-C", "-t", "order-events", "-X", "isolation.level=read_committed", "-J", "-e", "-q").Output()
+	out, err := exec.Command("kcat", "-b", d.Kafka, "-C", "-t", "order-events", "-X", "isolation.level=read_committed",
+		"-J", "-e", "-q").Output()
 	if err != nil {
 		d.t.Fatalf("kcat: %v", err)
 	}
@@ -147,7 +148,9 @@ func TestRebuildByHandSaysFirstWhatItWouldDo(t *testing.T) {
 	o := d.pays(d.as("customer"), file(t, "one.json"))
 	d.as("customer").follow(o.ID, time.Minute)
 	rebuild := func(args ...string) (string, error) {
-		cmd := exec.Command(binary, append([]string{"events", "rebuild", "--replicas", "1", "--database-url", d.DatabaseURL, "--kafka-brokers", d.Kafka}, args...)...)
+		cmd := exec.Command(binary,
+			append([]string{"events", "rebuild", "--replicas", "1", "--database-url", d.DatabaseURL, "--kafka-brokers", d.Kafka},
+				args...)...)
 		said, err := cmd.CombinedOutput()
 		return string(said), err
 	}
@@ -161,7 +164,8 @@ func TestRebuildByHandSaysFirstWhatItWouldDo(t *testing.T) {
 	if said, err = rebuild("--yes", "--wait", "1s"); err == nil || !strings.Contains(said, "a relay is at work") {
 		t.Errorf("beside a relay that works, events rebuild --yes ended with %v:\n%s", err, said)
 	}
-	if said, err = rebuild("--json"); err != nil || !strings.Contains(said, `"delete":["order-events","order-events.relay"]`) {
+	if said, err = rebuild("--json"); err != nil ||
+		!strings.Contains(said, `"delete":["order-events","order-events.relay"]`) {
 		t.Errorf("events rebuild --json ended with %v:\n%s", err, said)
 	}
 	if after := len(d.table(o.ID)); after != before || before == 0 {

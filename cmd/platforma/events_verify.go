@@ -74,7 +74,9 @@ func (c *eventsVerifyCmd) Run(g *globals) error {
 }
 
 // tenant checks a tenant's chain, then compares its events.
-func (c *eventsVerifyCmd) tenant(ctx context.Context, log, table *postgres.DB, t postgres.Tenant, p *counted) (*verdict, error) {
+func (c *eventsVerifyCmd) tenant(
+	ctx context.Context, log, table *postgres.DB, t postgres.Tenant, p *counted,
+) (*verdict, error) {
 	v := &verdict{Differences: []auditlog.Difference{}, Findings: []auditlog.Finding{}}
 	chain := auditlog.NewVerifier()
 	chain.Begin(t.ID)
@@ -102,7 +104,9 @@ const mostTold = 20
 
 func (c *eventsVerifyCmd) print(g *globals, verdicts []*verdict, nobodys []auditlog.Finding) error {
 	if c.JSON {
-		return printJSON(g.out, map[string]any{"tenants": verdicts, "nobodys_findings": slices.Concat([]auditlog.Finding{}, nobodys)})
+		return printJSON(g.out, map[string]any{
+			"tenants": verdicts, "nobodys_findings": slices.Concat([]auditlog.Finding{}, nobodys),
+		})
 	}
 	found := nobodys
 	for _, v := range verdicts {

@@ -49,7 +49,9 @@ func (c *kafkaApplyCmd) Run(g *globals) error {
 	if err := cluster.Apply(g.ctx, c.Replicas); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprint(g.out, "The topics are as they must be. Where the brokers enforce access control lists, nobody but the relay\nmay write events:\n\n"); err != nil {
+	if _, err := fmt.Fprint(g.out,
+		"The topics are as they must be. Where the brokers enforce access control lists, nobody but the relay\nmay write "+
+			"events:\n\n"); err != nil {
 		return err
 	}
 	var rows [][]string

@@ -28,7 +28,8 @@ func TestTopicsAreAppliedByWhoLogsInAndNothingSaysThePassword(t *testing.T) {
 		if err := os.WriteFile(file, []byte(c.password+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		said, err := run(t, []string{"KAFKA_BROKERS=" + k.Addr()}, "kafka", "apply", "--replicas", "1", "--kafka-user", "admin", "--kafka-password", file)
+		said, err := run(t, []string{"KAFKA_BROKERS=" + k.Addr()}, "kafka", "apply", "--replicas", "1", "--kafka-user",
+			"admin", "--kafka-password", file)
 		if (err == nil) != c.well || !strings.Contains(said, c.want) {
 			t.Errorf("kafka apply: %v, it should say %q:\n%s", err, c.want, said)
 		}

@@ -12,7 +12,9 @@ import (
 
 // serveMetrics answers Prometheus on a listener of its own, which customers do not reach. It gives the
 // address, and how to stop.
-func serveMetrics(ctx context.Context, address string, h http.Handler) (at string, stop func(context.Context) error, err error) {
+func serveMetrics(
+	ctx context.Context, address string, h http.Handler,
+) (at string, stop func(context.Context) error, err error) {
 	var cfg net.ListenConfig
 	lis, err := cfg.Listen(ctx, "tcp", address)
 	if err != nil {

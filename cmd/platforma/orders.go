@@ -80,7 +80,8 @@ func (s session) orderID(ctx context.Context, name string) (string, error) {
 	var page struct {
 		Data []orderLine `json:"data"`
 	}
-	if _, err := s.call(ctx, http.MethodGet, "/v1/orders"+query("q", name, "include_deleted", "true", "limit", "10"), nil, &page); err != nil {
+	if _, err := s.call(ctx, http.MethodGet, "/v1/orders"+query("q", name, "include_deleted", "true", "limit", "10"),
+		nil, &page); err != nil {
 		return "", err
 	}
 	for _, o := range page.Data {
@@ -125,7 +126,8 @@ func (c *ordersListCmd) Run(g *globals) error {
 		Data []orderLine `json:"data"`
 		Next *string     `json:"next_cursor"`
 	}
-	raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders"+query("state", c.State, "settlement", c.Settlement, "q", c.Search, "include_deleted", deleted, "limit", strconv.Itoa(c.Limit), "cursor", c.Cursor), nil, &page)
+	raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders"+query("state", c.State, "settlement", c.Settlement, "q",
+		c.Search, "include_deleted", deleted, "limit", strconv.Itoa(c.Limit), "cursor", c.Cursor), nil, &page)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
@@ -135,7 +137,10 @@ func (c *ordersListCmd) Run(g *globals) error {
 	}
 	var rows [][]string
 	for _, o := range page.Data {
-		rows = append(rows, []string{o.Number, o.State, o.Outcome, o.Settlement, strconv.Itoa(len(o.Items)), o.Totals.DueNow.String(), day(o.CreatedAt), dash(o.ExternalID)})
+		rows = append(rows, []string{
+			o.Number, o.State, o.Outcome, o.Settlement, strconv.Itoa(len(o.Items)), o.Totals.DueNow.String(),
+			day(o.CreatedAt), dash(o.ExternalID),
+		})
 	}
 	if err := table(g.out, "NUMBER STATE OUTCOME SETTLEMENT ITEMS DUE CREATED EXTERNAL", rows); err != nil {
 		return err
@@ -164,7 +169,8 @@ func (c *ordersShowCmd) Run(g *globals) error {
 
 func (o *orderLine) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s  %s, outcome %s, settlement %s\n", o.Number, words(o.State), o.Outcome, o.Settlement)
-	fmt.Fprintf(w, "id %s, version %d, %s, created %s, due %s\n", o.ID, o.Version, o.Policy, day(o.CreatedAt), o.Totals.DueNow)
+	fmt.Fprintf(w, "id %s, version %d, %s, created %s, due %s\n", o.ID, o.Version, o.Policy,
+		day(o.CreatedAt), o.Totals.DueNow)
 	if len(o.Actions) > 0 {
 		fmt.Fprintf(w, "you could: %s\n", strings.Join(o.Actions, ", "))
 	}
@@ -179,7 +185,10 @@ func (o *orderLine) print(w io.Writer) error {
 		if it.Allocation != nil {
 			paid = it.Allocation.String()
 		}
-		rows = append(rows, []string{o.itemName(it.ID), it.Product, it.Region, words(it.State), strconv.Itoa(it.Progress) + " %", strconv.Itoa(it.Attempts), paid, detail})
+		rows = append(rows, []string{
+			o.itemName(it.ID), it.Product, it.Region, words(it.State), strconv.Itoa(it.Progress) + " %",
+			strconv.Itoa(it.Attempts), paid, detail,
+		})
 	}
 	if err := table(w, "ITEM PRODUCT REGION STATE PROGRESS ATTEMPTS PAID DETAIL", rows); err != nil {
 		return err
@@ -271,7 +280,9 @@ func (o *orderLine) progress() demoOrder {
 		if taken[name]++; taken[name] > 1 {
 			name += " " + strconv.Itoa(taken[name])
 		}
-		d.Items = append(d.Items, demoItemState{Product: it.Product, Label: name, State: it.State, Progress: it.Progress, Detail: dash(it.Detail)})
+		d.Items = append(d.Items, demoItemState{
+			Product: it.Product, Label: name, State: it.State, Progress: it.Progress, Detail: dash(it.Detail),
+		})
 	}
 	return d
 }
@@ -323,7 +334,8 @@ func (c *ordersSagaCmd) Run(g *globals) error {
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
-	fmt.Fprintf(g.out, "%s  %s, outcome %s, settlement %s; created %s UTC\n", o.Number, words(o.State), o.Outcome, o.Settlement, day(o.CreatedAt))
+	fmt.Fprintf(g.out, "%s  %s, outcome %s, settlement %s; created %s UTC\n", o.Number, words(o.State), o.Outcome,
+		o.Settlement, day(o.CreatedAt))
 	return sg.print(g.out, &o)
 }
 
@@ -375,8 +387,12 @@ func (sg *saga) lines(task int) []sagaLine {
 			if a.NextAt != nil {
 				next = a.NextAt.UTC().Format(timeOfDay)
 			}
-			l := sagaLine{at: a.At, first: n + 1, last: n + 1, same: strings.Join([]string{st.Direction, st.Part, dash(a.Class), said}, "|")}
-			l.cells = []string{a.At.UTC().Format(timeOfDay), st.Direction, st.Part, strconv.Itoa(n + 1), took, dash(a.Class), next, said}
+			l := sagaLine{
+				at: a.At, first: n + 1, last: n + 1, same: strings.Join([]string{st.Direction, st.Part, dash(a.Class), said}, "|"),
+			}
+			l.cells = []string{
+				a.At.UTC().Format(timeOfDay), st.Direction, st.Part, strconv.Itoa(n + 1), took, dash(a.Class), next, said,
+			}
 			if k := len(all) - 1; k >= 0 && all[k].same == l.same && dash(a.Class) == "pending" {
 				all[k].last, all[k].cells[4], all[k].cells[6] = l.last, took, next
 				continue
@@ -385,7 +401,9 @@ func (sg *saga) lines(task int) []sagaLine {
 		}
 	}
 	for _, d := range sg.Tasks[task].Decisions {
-		all = append(all, sagaLine{at: d.At, cells: []string{d.At.UTC().Format(timeOfDay), "decided", "-", "-", "-", "-", "-", d.Message}})
+		all = append(all, sagaLine{
+			at: d.At, cells: []string{d.At.UTC().Format(timeOfDay), "decided", "-", "-", "-", "-", "-", d.Message},
+		})
 	}
 	slices.SortStableFunc(all, func(a, b sagaLine) int { return a.at.Compare(b.at) })
 	return all

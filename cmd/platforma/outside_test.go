@@ -35,7 +35,9 @@ func newGPG(t *testing.T) gpg {
 
 func (g gpg) run(t *testing.T, input []byte, args ...string) ([]byte, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "gpg", append([]string{"--homedir", g.home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--trust-model", "always"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "gpg",
+		append([]string{"--homedir", g.home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--trust-model", "always"},
+			args...)...)
 	cmd.Stdin = bytes.NewReader(input)
 	return cmd.Output()
 }
@@ -52,7 +54,8 @@ func (g gpg) must(t *testing.T, input []byte, args ...string) []byte {
 // key makes a key pair in this home and gives its public part, armored.
 func (g gpg) key(t *testing.T, address string) string {
 	t.Helper()
-	g.must(t, nil, "--passphrase", "", "--quick-generate-key", "Ana Novak <"+address+">", "future-default", "default", "1y")
+	g.must(t, nil, "--passphrase", "", "--quick-generate-key", "Ana Novak <"+address+">",
+		"future-default", "default", "1y")
 	return string(g.must(t, nil, "--armor", "--export", address))
 }
 
@@ -160,7 +163,8 @@ type record struct {
 // kcat reads the topic from its start to its end, as a stranger to the product.
 func kcat(t *testing.T, broker, key string) []record {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "kcat", "-b", broker, "-C", "-t", "order-events", "-e", "-q", "-X", "isolation.level=read_committed", "-f", `%k\t%h\t%s\n`).Output()
+	out, err := exec.CommandContext(t.Context(), "kcat", "-b", broker, "-C", "-t", "order-events", "-e", "-q", "-X",
+		"isolation.level=read_committed", "-f", `%k\t%h\t%s\n`).Output()
 	if err != nil {
 		t.Fatalf("kcat: %v", err)
 	}

@@ -38,7 +38,8 @@ func (p *progress) draw(o demoOrder) {
 	fmt.Fprintf(&b, "\x1b[2K  %s  %s\n", o.Number, o.State)
 	for _, it := range o.Items {
 		done := it.Progress * barWidth / 100
-		fmt.Fprintf(&b, "\x1b[2K    %-26s %s%s %3d %%  %s\n", it.Label, strings.Repeat("█", done), strings.Repeat("·", barWidth-done), it.Progress, words(it.State))
+		fmt.Fprintf(&b, "\x1b[2K    %-26s %s%s %3d %%  %s\n", it.Label, strings.Repeat("█", done),
+			strings.Repeat("·", barWidth-done), it.Progress, words(it.State))
 	}
 	p.drawn = len(o.Items) + 1
 	_, _ = io.WriteString(p.w, b.String())

@@ -13,14 +13,17 @@ import (
 // found all well.
 func (d *dev) doctor() (said string, well bool) {
 	d.t.Helper()
-	out, err := exec.CommandContext(d.t.Context(), binary, "doctor", "--data", d.Data, "--patience", "20s").CombinedOutput()
+	out, err := exec.CommandContext(d.t.Context(), binary, "doctor", "--data", d.Data,
+		"--patience", "20s").CombinedOutput()
 	return string(out), err == nil
 }
 
 // plant puts a resource into the cloud that carries the installation's labels, but that no item has.
 func (d *dev) plant(name string) {
 	d.t.Helper()
-	labels := map[string]string{"pf-inst": "somebody", "pf-item": "01a20571-0375-7013-b868-319e620f7851", "pf-part": "server", "pf-gen": "1"}
+	labels := map[string]string{
+		"pf-inst": "somebody", "pf-item": "01a20571-0375-7013-b868-319e620f7851", "pf-part": "server", "pf-gen": "1",
+	}
 	for _, r := range d.ledger().Live {
 		labels["pf-inst"] = r.Labels["pf-inst"]
 	}

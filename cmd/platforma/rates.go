@@ -75,7 +75,8 @@ func (c *ratesListCmd) Run(g *globals) error {
 		return enc.Encode(lines)
 	}
 	for _, l := range lines {
-		if _, err := fmt.Fprintf(g.out, "EUR/%s %s  %s, %s\n", l.Currency, l.Rate, l.Source, l.At.Format(time.RFC3339)); err != nil {
+		if _, err := fmt.Fprintf(g.out, "EUR/%s %s  %s, %s\n", l.Currency, l.Rate, l.Source,
+			l.At.Format(time.RFC3339)); err != nil {
 			return err
 		}
 	}

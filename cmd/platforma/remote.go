@@ -80,7 +80,9 @@ func readAddresses(data string) (Addresses, error) {
 	var d Addresses
 	raw, err := os.ReadFile(filepath.Join(data, "dev.json"))
 	if err != nil {
-		return d, fmt.Errorf("no development installation runs on %s; start one (platforma dev), name its folder (--data), or talk to another API (--api): %w", data, err)
+		return d,
+			fmt.Errorf("no development installation runs on %s; start one (platforma dev), name its folder (--data), or talk "+
+				"to another API (--api): %w", data, err)
 	}
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return d, fmt.Errorf("read dev.json of %s: %w", data, err)
@@ -157,7 +159,8 @@ type refusal struct {
 
 // remedies say what to do about a status besides what the API says.
 var remedies = map[int]string{
-	http.StatusUnauthorized:    "The key is not valid here: it may be expired or revoked. Another one: --key-file, " + keyVariable + " or --as.",
+	http.StatusUnauthorized: "The key is not valid here: it may be expired or revoked. Another one: --key-file, " +
+		keyVariable + " or --as.",
 	http.StatusForbidden:       "Use the key of somebody who may: --key-file, or --as operator.",
 	http.StatusNotFound:        "It may belong to another organisation, or the id is mistyped.",
 	http.StatusTooManyRequests: "Wait a little, then try again.",

@@ -76,8 +76,10 @@ func (c *routingCmd) Run(g *globals) error {
 	rows = nil
 	for _, k := range r.Consumers {
 		rows = append(rows, []string{
-			k.Name, lag(k.LagSeconds), strconv.FormatInt(k.LagEvents, 10), strconv.FormatInt(k.Applied, 10), strconv.FormatInt(k.Duplicates, 10),
-			strconv.FormatInt(k.Retried, 10), strconv.Itoa(k.Parked), strconv.Itoa(k.Held), strconv.FormatInt(k.Refused, 10), strconv.Itoa(k.Stopped),
+			k.Name, lag(k.LagSeconds), strconv.FormatInt(k.LagEvents, 10), strconv.FormatInt(k.Applied, 10),
+			strconv.FormatInt(k.Duplicates, 10),
+			strconv.FormatInt(k.Retried, 10), strconv.Itoa(k.Parked), strconv.Itoa(k.Held), strconv.FormatInt(k.Refused, 10),
+			strconv.Itoa(k.Stopped),
 		})
 	}
 	fmt.Fprintln(g.out)

@@ -101,7 +101,9 @@ func (c *serveCmd) meet(ctx context.Context, cfg process.Config) error {
 	case err != nil:
 		cfg.Log.Warn("the Kafka brokers do not answer; starting without them", "error", err)
 	case id == embedded.KafkaClusterID && !c.Development:
-		return fmt.Errorf("%s is the embedded development broker: it has no second copy of anything, so serve refuses it; name the brokers of your Kafka, or say --development (PLATFORMA_DEVELOPMENT) where nothing matters", strings.Join(c.KafkaBrokers, ","))
+		return fmt.Errorf("%s is the embedded development broker: it has no second copy of anything, so serve refuses it; "+
+			"name the brokers of your Kafka, or say --development (PLATFORMA_DEVELOPMENT) where nothing matters",
+			strings.Join(c.KafkaBrokers, ","))
 	}
 	return nil
 }
@@ -112,7 +114,8 @@ func (c *serveCmd) config(g *globals, clouds *config.Clouds) (process.Config, er
 		return process.Config{}, err
 	}
 	cfg := process.Config{
-		DatabaseURL: c.DatabaseURL, Kafka: cluster, Installation: c.Installation, Clock: process.WallClock(1), Log: logTo(g.err, c.Verbose),
+		DatabaseURL: c.DatabaseURL, Kafka: cluster, Installation: c.Installation, Clock: process.WallClock(1),
+		Log:       logTo(g.err, c.Verbose),
 		Placement: clouds.Place, Providers: clouds.Providers(), CheckCatalog: clouds.CheckCatalog,
 		Payments:  map[string]payment.Provider{manual.Name: manual.Provider{}},
 		PublicURL: c.PublicURL,
@@ -146,7 +149,8 @@ func (c *serveCmd) keys(cfg *process.Config) (err error) {
 	}
 	if takes(process.Worker) || takes(process.Portal) {
 		if c.PassphraseKEK == "" {
-			return errors.New("workers and the portal need the key of the passphrases: --passphrase-kek or PLATFORMA_PASSPHRASE_KEK")
+			return errors.New("workers and the portal need the key of the passphrases: --passphrase-kek or " +
+				"PLATFORMA_PASSPHRASE_KEK")
 		}
 		if cfg.PassphraseKEK, err = vault.OpenKEKFile(c.PassphraseKEK); err != nil {
 			return err

@@ -146,14 +146,16 @@ func TestServeRunsAnOrderInProcessesOfTheirOwn(t *testing.T) {
 	p := newProduction(t)
 	address := freeAddress(t)
 	background(t, append(p.env, "PLATFORMA_ROLES=api,live", "PLATFORMA_LISTEN="+address), "serve")
-	background(t, append(append(p.env, p.keys(p.credentials, p.passphrases)...), "PLATFORMA_ROLES=worker,relay,provision,billing,notify,audit", "PLATFORMA_LISTEN="+freeAddress(t)), "serve")
+	background(t, append(append(p.env, p.keys(p.credentials, p.passphrases)...),
+		"PLATFORMA_ROLES=worker,relay,provision,billing,notify,audit", "PLATFORMA_LISTEN="+freeAddress(t)), "serve")
 	untilReady(t, address)
 	customer := stranger{t: t, base: "http://" + address, key: p.tenant.Keys[tenant.Customer], heard: &transcript{}}
 	operator := stranger{t: t, base: "http://" + address, key: p.tenant.Keys[tenant.Operator], heard: &transcript{}}
 	var o orderView
 	customer.must(http.MethodPost, "/v1/orders", file(t, "one.json"), &o)
 	customer.must(http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"expected_total": o.Totals.DueNow}, &o)
-	operator.must(http.MethodPost, "/v1/orders/"+o.ID+"/payment/confirm", map[string]any{"reference": "bank-1", "amount": o.Totals.DueNow, "method": "bank_transfer"}, nil)
+	operator.must(http.MethodPost, "/v1/orders/"+o.ID+"/payment/confirm",
+		map[string]any{"reference": "bank-1", "amount": o.Totals.DueNow, "method": "bank_transfer"}, nil)
 	o = customer.follow(o.ID, 2*time.Minute)
 	if o.State != "fulfilled" || o.Outcome != "full" {
 		t.Errorf("the order is %s, outcome %s; want fulfilled, full", o.State, o.Outcome)
@@ -188,18 +190,30 @@ func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
 		"a portal without a key":     {[]string{"PLATFORMA_ROLES=api,portal"}, "need the key of the passphrases"},
 		"a key that others may read": {p.keys(p.credentials, keyFile(t, "c", 0o644)), "chmod 600"},
 		"one key for both":           {p.keys(p.credentials, p.credentials), "keys of their own"},
-		"a key of both for webhooks": {append(p.keys(p.credentials, p.passphrases), "PLATFORMA_WEBHOOK_KEK="+keyFile(t, "b", 0o600)), "webhooks need a key of their own"},
-		"a login without TLS":        {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+p.credentials, "KAFKA_MECHANISM=PLAIN"), "--kafka-tls or --kafka-ca"},
-		"a login in an open file":    {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+keyFile(t, "c", 0o644)), "chmod 600"},
-		"the embedded broker":        {append(keys, "PLATFORMA_DEVELOPMENT=false"), "is the embedded development broker"},
-		"no configuration":           {append(keys, "PLATFORMA_CONFIG="), "name the configuration file: --config"},
-		"an absent configuration":    {append(keys, "PLATFORMA_CONFIG=/absent.yaml"), "docs/providers.md says what it holds"},
-		"a faulty configuration":     {append(keys, "PLATFORMA_CONFIG="+faulty), `:2: account main has no key "uri"; did you mean url`},
-		"a catalogue nobody builds":  {append(keys, "PLATFORMA_CONFIG="+partial), "vps in lj-1: no placement"},
-		"a role that there is not":   {append(keys, "PLATFORMA_ROLES=api,cook"), `no role "cook"`},
-		"a database without tables":  {append(keys, "DATABASE_URL="+empty.OwnerURL()), "run platforma migrate"},
-		"an address that is taken":   {append(keys, "PLATFORMA_LISTEN="+strings.TrimPrefix(p.sim, "http://")), "address already in use"},
-		"a database that is away":    {append(keys, "DATABASE_URL=postgres://postgres@"+freeAddress(t)+"/postgres?sslmode=disable"), "connection refused"},
+		"a key of both for webhooks": {append(p.keys(p.credentials, p.passphrases),
+			"PLATFORMA_WEBHOOK_KEK="+keyFile(t, "b", 0o600)), "webhooks need a key of their own"},
+		"a login without TLS": {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+p.credentials,
+			"KAFKA_MECHANISM=PLAIN"), "--kafka-tls or --kafka-ca"},
+		"a login in an open file": {
+			append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+keyFile(t, "c", 0o644)),
+			"chmod 600",
+		},
+		"the embedded broker":     {append(keys, "PLATFORMA_DEVELOPMENT=false"), "is the embedded development broker"},
+		"no configuration":        {append(keys, "PLATFORMA_CONFIG="), "name the configuration file: --config"},
+		"an absent configuration": {append(keys, "PLATFORMA_CONFIG=/absent.yaml"), "docs/providers.md says what it holds"},
+		"a faulty configuration": {
+			append(keys, "PLATFORMA_CONFIG="+faulty),
+			`:2: account main has no key "uri"; did you mean url`,
+		},
+		"a catalogue nobody builds": {append(keys, "PLATFORMA_CONFIG="+partial), "vps in lj-1: no placement"},
+		"a role that there is not":  {append(keys, "PLATFORMA_ROLES=api,cook"), `no role "cook"`},
+		"a database without tables": {append(keys, "DATABASE_URL="+empty.OwnerURL()), "run platforma migrate"},
+		"an address that is taken": {
+			append(keys, "PLATFORMA_LISTEN="+strings.TrimPrefix(p.sim, "http://")),
+			"address already in use",
+		},
+		"a database that is away": {append(keys,
+			"DATABASE_URL=postgres://postgres@"+freeAddress(t)+"/postgres?sslmode=disable"), "connection refused"},
 	} {
 		said, err := run(t, append(p.env, c.env...), "serve")
 		if err == nil || !strings.Contains(said, c.want) {
@@ -212,7 +226,8 @@ func TestServeStartsWhileTheBrokersAreAway(t *testing.T) {
 	t.Parallel()
 	p := newProduction(t)
 	address := freeAddress(t)
-	said := background(t, append(p.env, "KAFKA_BROKERS="+freeAddress(t), "PLATFORMA_ROLES=api", "PLATFORMA_LISTEN="+address), "serve")
+	said := background(t, append(p.env, "KAFKA_BROKERS="+freeAddress(t), "PLATFORMA_ROLES=api",
+		"PLATFORMA_LISTEN="+address), "serve")
 	untilReady(t, address)
 	if want := "the Kafka brokers do not answer; starting without them"; !strings.Contains(said.String(), want) {
 		t.Errorf("serve should say %q:\n%s", want, said)

@@ -25,7 +25,9 @@ func (c *simCmd) Run(g *globals) error {
 		return fmt.Errorf("make the ledger's folder: %w", err)
 	}
 	note := &noteWriter{sim: c, to: g.out}
-	return sim.Main(g.ctx, sim.Config{Listen: c.Listen, Ledger: c.Ledger, Speed: c.Speed, Seed: c.Seed, Naming: naming, Log: note})
+	return sim.Main(g.ctx, sim.Config{
+		Listen: c.Listen, Ledger: c.Ledger, Speed: c.Speed, Seed: c.Seed, Naming: naming, Log: note,
+	})
 }
 
 // noteWriter hears the line that says where the cloud can be called, and leaves that beside the

@@ -22,7 +22,10 @@ func (d *dev) reaches(pattern string) {
 func TestAFirstStartThatIsKilledAgainAndAgainIsFinishedByTheNext(t *testing.T) {
 	t.Parallel()
 	data := folder(t)
-	for _, stage := range []string{"postgres/data.half-*/PG_VERSION", "postgres/data.half-*/global", "postgres/data/postmaster.pid", "kafka/broker", "sim/sim.log", "sim/ledger", "sim/ledger.process", "seed.json"} {
+	for _, stage := range []string{
+		"postgres/data.half-*/PG_VERSION", "postgres/data.half-*/global", "postgres/data/postmaster.pid", "kafka/broker",
+		"sim/sim.log", "sim/ledger", "sim/ledger.process", "seed.json",
+	} {
 		d := launch(t, nil, data, "dev", "--no-demo")
 		d.reaches(stage)
 		d.kill()
@@ -46,7 +49,8 @@ func TestCtrlCDuringTheFirstStartEndsItAtOnceAndQuietly(t *testing.T) {
 		if !d.ends(time.Minute) || d.code() != 130 && d.code() != 0 {
 			t.Errorf("interrupted at %s: status %d, want 130 (or 0 once it is up):\n%s", stage, d.code(), d.said)
 		}
-		if said := d.said.String(); strings.Contains(said, "level=ERROR") || strings.Contains(said, "initdb") || strings.Count(said, "platforma: ") > 0 {
+		if said := d.said.String(); strings.Contains(said, "level=ERROR") || strings.Contains(said, "initdb") ||
+			strings.Count(said, "platforma: ") > 0 {
 			t.Errorf("interrupted at %s it says:\n%s", stage, said)
 		}
 		if got := servers(data); len(got) != 0 {

@@ -70,7 +70,8 @@ func TestASecondStartOnTheSameDataIsRefusedAndHarmsNothing(t *testing.T) {
 	if !second.ends(time.Minute) || second.code() != 1 {
 		t.Fatalf("the second start: status %d, want 1:\n%s", second.code(), second.said)
 	}
-	if !strings.Contains(second.said.String(), "in use by another process") || !strings.Contains(second.said.String(), data) {
+	if !strings.Contains(second.said.String(), "in use by another process") ||
+		!strings.Contains(second.said.String(), data) {
 		t.Errorf("the refusal does not say what is wrong with which folder:\n%s", second.said)
 	}
 	if diff := cmp.Diff(before, servers(data)); diff != "" || len(before) != 2 {

@@ -43,7 +43,8 @@ func newOwn(t *testing.T) own {
 // startDev starts `platforma dev` on these servers.
 func (o own) startDev(t *testing.T, args ...string) *dev {
 	t.Helper()
-	d := launch(t, []string{"DATABASE_URL=" + o.db.OwnerURL(), "KAFKA_BROKERS=" + o.broker.Addr()}, folder(t), append([]string{"dev", "--no-demo"}, args...)...)
+	d := launch(t, []string{"DATABASE_URL=" + o.db.OwnerURL(), "KAFKA_BROKERS=" + o.broker.Addr()}, folder(t),
+		append([]string{"dev", "--no-demo"}, args...)...)
 	d.awaitUp()
 	return d
 }
@@ -57,7 +58,10 @@ type curl struct {
 
 func (c curl) do(into any, path string, args ...string) {
 	c.t.Helper()
-	all := append([]string{"-sS", "--fail-with-body", "-H", "Authorization: Bearer " + c.key, "-H", "Content-Type: application/json", c.d.API + path}, args...)
+	all := append([]string{
+		"-sS", "--fail-with-body", "-H", "Authorization: Bearer " + c.key, "-H",
+		"Content-Type: application/json", c.d.API + path,
+	}, args...)
 	out, err := exec.CommandContext(c.t.Context(), "curl", all...).Output()
 	if err != nil {
 		c.t.Fatalf("curl %s: %v\n%s", path, err, out)
@@ -84,7 +88,8 @@ func TestSixProductsGoFromDraftToEncryptedMailWithCurlAlone(t *testing.T) {
 		t.Fatalf("the draft: %+v", o)
 	}
 	customer.do(&o, "/v1/orders/"+o.ID+"/submit", "-d", fmt.Sprintf(`{"expected_total": %s}`, o.Totals.DueNow))
-	operator.do(&o, "/v1/orders/"+o.ID+"/payment/confirm", "-d", fmt.Sprintf(`{"reference": "bank-1", "amount": %s, "method": "bank_transfer"}`, o.Totals.DueNow))
+	operator.do(&o, "/v1/orders/"+o.ID+"/payment/confirm", "-d",
+		fmt.Sprintf(`{"reference": "bank-1", "amount": %s, "method": "bank_transfer"}`, o.Totals.DueNow))
 	begun := time.Now()
 	until(t, 2*time.Minute, "the order to be at rest", func() bool {
 		customer.do(&o, "/v1/orders/"+o.ID)
@@ -127,7 +132,8 @@ func wantSixMailsOpen(t *testing.T, d *dev, o orderView, letters []deadLetter, s
 	left := maps.Clone(shown)
 	for _, l := range letters {
 		kind, parts := l.parts(t)
-		if kind != "multipart/mixed" || len(parts) != 2 || !strings.HasPrefix(l.Subject, "Your service is ready: ") || !strings.Contains(l.Subject, "("+o.Number+", item ") {
+		if kind != "multipart/mixed" || len(parts) != 2 || !strings.HasPrefix(l.Subject, "Your service is ready: ") ||
+			!strings.Contains(l.Subject, "("+o.Number+", item ") {
 			t.Errorf("mail %d is %s of %d parts, %q", l.ID, kind, len(parts), l.Subject)
 			continue
 		}
@@ -159,9 +165,11 @@ func wantMailToAKeyOpens(t *testing.T, d *dev) orderView {
 	var answer struct {
 		OnFile struct{ Fingerprint string } `json:"delivery_key"`
 	}
-	customer.must(http.MethodPut, "/v1/me/delivery-key", map[string]string{"public_key": g.key(t, d.user(t, "customer").Email)}, &answer)
+	customer.must(http.MethodPut, "/v1/me/delivery-key",
+		map[string]string{"public_key": g.key(t, d.user(t, "customer").Email)}, &answer)
 	list := string(g.must(t, nil, "--with-colons", "--fingerprint"))
-	if print := strings.ToUpper(answer.OnFile.Fingerprint); len(print) != 40 || !strings.Contains(list, "\nfpr:::::::::"+print+":\n") {
+	if print := strings.ToUpper(answer.OnFile.Fingerprint); len(print) != 40 ||
+		!strings.Contains(list, "\nfpr:::::::::"+print+":\n") {
 		t.Errorf("the fingerprint on file is %q; gpg says\n%s", print, list)
 	}
 	before := len(d.deliveries())
@@ -171,7 +179,8 @@ func wantMailToAKeyOpens(t *testing.T, d *dev) orderView {
 		t.Fatalf("%d mails came after the key was put on file, want 1", len(letters))
 	}
 	kind, parts := letters[0].parts(t)
-	if kind != "multipart/encrypted" || len(parts) != 2 || !bytes.HasPrefix(parts[1], []byte("-----BEGIN PGP MESSAGE-----")) {
+	if kind != "multipart/encrypted" || len(parts) != 2 ||
+		!bytes.HasPrefix(parts[1], []byte("-----BEGIN PGP MESSAGE-----")) {
 		t.Fatalf("the mail to a key is %s of %d parts", kind, len(parts))
 	}
 	if diff := cmp.Diff(d.issued(o)[o.Items[0].ID], document(t, g.must(t, parts[1], "--decrypt"))); diff != "" {
@@ -202,7 +211,8 @@ func wantEvents(t *testing.T, d *dev, servers own, o orderView) {
 	}
 	confirmed := ""
 	for _, r := range kcat(t, servers.broker.Addr(), o.ID) {
-		got = append(got, r.Headers["ce_sequence"]+" "+r.Headers["ce_id"]+" "+r.Headers["ce_type"]+" "+r.Headers["ce_subject"])
+		got = append(got,
+			r.Headers["ce_sequence"]+" "+r.Headers["ce_id"]+" "+r.Headers["ce_type"]+" "+r.Headers["ce_subject"])
 		if r.Headers["ce_tenantid"] != d.Tenants[0].ID {
 			t.Errorf("event %s is tenant %s's", r.Headers["ce_id"], r.Headers["ce_tenantid"])
 		}
@@ -211,7 +221,8 @@ func wantEvents(t *testing.T, d *dev, servers own, o orderView) {
 			confirmed = r.Headers["ce_id"]
 		case "order.validating", "order.provisioning-started":
 			if confirmed == "" || r.Headers["ce_causationid"] != confirmed {
-				t.Errorf("%s names %q as its cause, want the payment's event %q", r.Headers["ce_type"], r.Headers["ce_causationid"], confirmed)
+				t.Errorf("%s names %q as its cause, want the payment's event %q", r.Headers["ce_type"],
+					r.Headers["ce_causationid"], confirmed)
 			}
 		}
 	}
@@ -237,7 +248,9 @@ func wantLogins(t *testing.T, servers own) {
 		}
 		got = append(got, name)
 	}
-	want := []string{"platforma_api", "platforma_audit", "platforma_delivery", "platforma_portal", "platforma_relay", "platforma_worker"}
+	want := []string{
+		"platforma_api", "platforma_audit", "platforma_delivery", "platforma_portal", "platforma_relay", "platforma_worker",
+	}
 	if diff := cmp.Diff(want, got); diff != "" || rows.Err() != nil {
 		t.Errorf("connected (-want +got), %v:\n%s", rows.Err(), diff)
 	}
@@ -247,7 +260,8 @@ func wantLogins(t *testing.T, servers own) {
 func tenantTables(t *testing.T, servers own, tenant string) map[string]int {
 	t.Helper()
 	conn := servers.db.Super(t)
-	rows, err := conn.Query(t.Context(), `SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+	rows, err := conn.Query(t.Context(), `SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+		AND a.attname = 'tenant_id'
 		WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1`)
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +277,8 @@ func tenantTables(t *testing.T, servers own, tenant string) map[string]int {
 	all := map[string]int{}
 	for _, name := range names {
 		var n int
-		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM platforma.`+name+` WHERE tenant_id = $1`, tenant).Scan(&n); err != nil {
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM platforma.`+name+` WHERE tenant_id = $1`,
+			tenant).Scan(&n); err != nil {
 			t.Fatalf("count %s: %v", name, err)
 		}
 		all[name] = n
@@ -282,7 +297,9 @@ func wantNothingForeign(t *testing.T, d *dev, servers own) {
 	seen := func(as string) map[string]int {
 		var script strings.Builder
 		for table := range there {
-			fmt.Fprintf(&script, "BEGIN; SELECT set_config('app.tenant_id', '%s', true) \\g /dev/null\nSELECT '%s', count(*) FROM platforma.%s WHERE tenant_id = '%s'; ROLLBACK;\n", as, table, table, first)
+			fmt.Fprintf(&script,
+				"BEGIN; SELECT set_config('app.tenant_id', '%s', true) \\g /dev/null\nSELECT '%s', count(*) FROM platforma.%s "+
+					"WHERE tenant_id = '%s'; ROLLBACK;\n", as, table, table, first)
 		}
 		cmd := exec.CommandContext(t.Context(), "psql", "-X", "-q", "-A", "-t", "-F", " ", servers.db.URL("platforma_api"))
 		cmd.Stdin = strings.NewReader(script.String())
@@ -356,7 +373,9 @@ func TestTheSearchForSecretsFindsTheirDisguises(t *testing.T) {
 	secret := "CANARY-7Q"
 	for _, hidden := range []string{
 		`{"password":"CANARY-7Q"}`, `\x7b43414e4152592d375122`,
-		base64.StdEncoding.EncodeToString([]byte("CANARY-7Q and on")), base64.StdEncoding.EncodeToString([]byte("a CANARY-7Q and on")), base64.URLEncoding.EncodeToString([]byte("is CANARY-7Q")) + "==",
+		base64.StdEncoding.EncodeToString([]byte("CANARY-7Q and on")),
+		base64.StdEncoding.EncodeToString([]byte("a CANARY-7Q and on")),
+		base64.URLEncoding.EncodeToString([]byte("is CANARY-7Q")) + "==",
 	} {
 		if !slices.ContainsFunc(needle(secret), func(n string) bool { return strings.Contains(hidden, n) }) {
 			t.Errorf("not found in %s", hidden)
@@ -377,12 +396,16 @@ func wantSecretsNowhere(t *testing.T, d *dev, servers own, orders []string, show
 	for _, phrase := range shown {
 		needles = append(needles, needle(phrase)...)
 	}
-	places := map[string]string{"the tables": tables(t, servers), "the API's answers": answers(t, d, orders), "the portal's pages": pages(t, d, orders)}
+	places := map[string]string{
+		"the tables": tables(t, servers), "the API's answers": answers(t, d, orders),
+		"the portal's pages": pages(t, d, orders),
+	}
 	if _, err := exec.LookPath("kcat"); err != nil {
 		t.Log("NOT SEARCHED: the topics, for kcat is not installed")
 	} else {
 		for _, topic := range []string{"order-events", "order-events.relay", "order-events.fulfilment.dlq"} {
-			out, err := exec.CommandContext(t.Context(), "kcat", "-b", servers.broker.Addr(), "-C", "-t", topic, "-e", "-q", "-f", "%k %h %s\n").Output()
+			out, err := exec.CommandContext(t.Context(), "kcat", "-b", servers.broker.Addr(), "-C", "-t", topic, "-e", "-q",
+				"-f", "%k %h %s\n").Output()
 			if err != nil {
 				t.Fatalf("kcat %s: %v", topic, err)
 			}
@@ -416,7 +439,8 @@ func tables(t *testing.T, servers own) string {
 	t.Helper()
 	conn := servers.db.Super(t)
 	var all string
-	const q = `SELECT string_agg(query_to_xml(format('SELECT r::text FROM %I.%I AS r', schemaname, tablename), true, false, '')::text, '') FROM pg_tables WHERE schemaname IN ('platforma', 'river')`
+	const q = `SELECT string_agg(query_to_xml(format('SELECT r::text FROM %I.%I AS r', schemaname, tablename), true, false,
+		'')::text, '') FROM pg_tables WHERE schemaname IN ('platforma', 'river')`
 	if err := conn.QueryRow(t.Context(), q).Scan(&all); err != nil {
 		t.Fatalf("read all tables: %v", err)
 	}
@@ -429,7 +453,10 @@ func answers(t *testing.T, d *dev, orders []string) string {
 	var heard strings.Builder
 	for _, role := range []string{"customer", "operator", "admin", "auditor"} {
 		who := d.as(role)
-		paths := []string{"/v1/analytics/orders", "/v1/catalog", "/v1/dead-letters", "/v1/me", "/v1/me/delivery-key", "/v1/orders", "/v1/routing", "/v1/settings", "/v1/work-items", "/openapi.json"}
+		paths := []string{
+			"/v1/analytics/orders", "/v1/catalog", "/v1/dead-letters", "/v1/me", "/v1/me/delivery-key", "/v1/orders",
+			"/v1/routing", "/v1/settings", "/v1/work-items", "/openapi.json",
+		}
 		for _, id := range orders {
 			paths = append(paths, "/v1/orders/"+id, "/v1/orders/"+id+"/events?limit=100", "/v1/orders/"+id+"/saga")
 		}
@@ -450,7 +477,9 @@ func pages(t *testing.T, d *dev, orders []string) string {
 	for _, path := range []string{"/", "/catalog", "/cart", "/orders", "/account"} {
 		customer.open(path)
 	}
-	for _, path := range []string{"/desk", "/desk/payments", "/desk/refunds", "/desk/dead-letters", "/desk/figures", "/desk/routing"} {
+	for _, path := range []string{
+		"/desk", "/desk/payments", "/desk/refunds", "/desk/dead-letters", "/desk/figures", "/desk/routing",
+	} {
 		operator.open(path)
 	}
 	for _, id := range orders {

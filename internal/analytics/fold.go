@@ -86,7 +86,8 @@ func (f *Projection) payment(ev event.Event, sign int) ([]Movement, error) {
 		return nil, err
 	}
 	f.Payments += sign
-	return []Movement{{Tenant: f.Tenant, At: p.PaidAt, Currency: p.Amount.Currency, Captured: money.Cents(sign) * paid}}, nil
+	return []Movement{{Tenant: f.Tenant, At: p.PaidAt, Currency: p.Amount.Currency, Captured: money.Cents(sign) * paid}},
+		nil
 }
 
 // refund counts a refund on the day it was accepted first, while it is accepted.

@@ -39,7 +39,9 @@ func back(ev event.Event, state string) event.Event {
 }
 
 func count(state order.State, cur money.Currency, orders, paid int, due money.Cents) analytics.Count {
-	return analytics.Count{Tenant: acme, At: hour(9), State: state, Currency: cur, Orders: orders, Paid: paid, PaidDue: due}
+	return analytics.Count{
+		Tenant: acme, At: hour(9), State: state, Currency: cur, Orders: orders, Paid: paid, PaidDue: due,
+	}
 }
 
 func captured(at int, c money.Cents) analytics.Movement {
@@ -60,11 +62,19 @@ func TestEachEventAddsWhatItChanges(t *testing.T) {
 		moved  []analytics.Movement
 	}{
 		{told(9, order.EvCreated, "draft", "20.10", "CHF"), []analytics.Count{count(order.Draft, "CHF", 1, 0, 0)}, nil},
-		{told(10, order.EvUpdated, "draft", "40.20", "EUR"), []analytics.Count{count(order.Draft, "CHF", -1, 0, 0), count(order.Draft, "EUR", 1, 0, 0)}, nil},
+		{told(10, order.EvUpdated, "draft", "40.20", "EUR"), []analytics.Count{
+			count(order.Draft, "CHF", -1, 0, 0),
+			count(order.Draft, "EUR", 1, 0, 0),
+		}, nil},
 		{told(10, order.EvHeld, "draft", "40.20", "EUR"), nil, nil}, // changes nothing that is counted
-		{told(11, order.EvSubmitted, "pending_payment", "40.20", "EUR"), []analytics.Count{count(order.Draft, "EUR", -1, 0, 0), count(order.PendingPayment, "EUR", 1, 0, 0)}, nil},
 		{
-			paid(told(12, order.EvPaymentConfirmed, "payment_confirmed", "40.20", "EUR"), 8, "40.00"), // paid at eight, and twenty cents short
+			told(11, order.EvSubmitted, "pending_payment", "40.20", "EUR"),
+			[]analytics.Count{count(order.Draft, "EUR", -1, 0, 0), count(order.PendingPayment, "EUR", 1, 0, 0)},
+			nil,
+		},
+		{
+			// paid at eight, and twenty cents short
+			paid(told(12, order.EvPaymentConfirmed, "payment_confirmed", "40.20", "EUR"), 8, "40.00"),
 			[]analytics.Count{count(order.PendingPayment, "EUR", -1, 0, 0), count(order.PaymentConfirmed, "EUR", 1, 1, 40_20)},
 			[]analytics.Movement{captured(8, 40_00)},
 		},
@@ -78,16 +88,33 @@ func TestEachEventAddsWhatItChanges(t *testing.T) {
 			[]analytics.Count{count(order.PendingPayment, "EUR", -1, 0, 0), count(order.PaymentConfirmed, "EUR", 1, 1, 40_20)},
 			[]analytics.Movement{captured(14, 40_20)},
 		},
-		{paid(told(15, order.EvItemActive, "payment_confirmed", "40.20", "EUR"), 14, "40.20"), nil, nil}, // it only names the payment
+		// it only names the payment
+		{paid(told(15, order.EvItemActive, "payment_confirmed", "40.20", "EUR"), 14, "40.20"), nil, nil},
 		{back(told(15, order.EvRefundRequested, "payment_confirmed", "40.20", "EUR"), "requested"), nil, nil},
 		{back(told(15, order.EvRefundFailed, "payment_confirmed", "40.20", "EUR"), "stuck"), nil, nil},
-		{back(told(16, order.EvRefundAccepted, "payment_confirmed", "40.20", "EUR"), "accepted"), nil, []analytics.Movement{refunded(16, 20_10)}},
+		{
+			back(told(16, order.EvRefundAccepted, "payment_confirmed", "40.20", "EUR"), "accepted"), nil,
+			[]analytics.Movement{refunded(16, 20_10)},
+		},
 		{back(told(17, order.EvRefundCompleted, "payment_confirmed", "40.20", "EUR"), "completed"), nil, nil},
-		{back(told(18, order.EvRefundFailed, "payment_confirmed", "40.20", "EUR"), "stuck"), nil, []analytics.Movement{refunded(16, -20_10)}},
-		{back(told(19, order.EvRefundAccepted, "payment_confirmed", "40.20", "EUR"), "accepted"), nil, []analytics.Movement{refunded(16, 20_10)}},
-		{told(20, order.EvCancelled, "cancelled", "40.20", "EUR"), []analytics.Count{count(order.PaymentConfirmed, "EUR", -1, -1, -40_20), count(order.Cancelled, "EUR", 1, 1, 40_20)}, nil},
-		{told(21, order.EvRestored, "draft", "40.20", "EUR"), []analytics.Count{count(order.Cancelled, "EUR", -1, -1, -40_20), count(order.Draft, "EUR", 1, 1, 40_20)}, nil},
-		{told(22, order.EvUpdated, "draft", "60.30", "EUR"), []analytics.Count{count(order.Draft, "EUR", -1, -1, -40_20), count(order.Draft, "EUR", 1, 1, 60_30)}, nil},
+		{
+			back(told(18, order.EvRefundFailed, "payment_confirmed", "40.20", "EUR"), "stuck"), nil,
+			[]analytics.Movement{refunded(16, -20_10)},
+		},
+		{
+			back(told(19, order.EvRefundAccepted, "payment_confirmed", "40.20", "EUR"), "accepted"), nil,
+			[]analytics.Movement{refunded(16, 20_10)},
+		},
+		{told(20, order.EvCancelled, "cancelled", "40.20", "EUR"), []analytics.Count{count(order.PaymentConfirmed, "EUR", -1,
+			-1, -40_20), count(order.Cancelled, "EUR", 1, 1, 40_20)}, nil},
+		{told(21, order.EvRestored, "draft", "40.20", "EUR"), []analytics.Count{
+			count(order.Cancelled, "EUR", -1, -1, -40_20),
+			count(order.Draft, "EUR", 1, 1, 40_20),
+		}, nil},
+		{told(22, order.EvUpdated, "draft", "60.30", "EUR"), []analytics.Count{
+			count(order.Draft, "EUR", -1, -1, -40_20),
+			count(order.Draft, "EUR", 1, 1, 60_30),
+		}, nil},
 	} {
 		before := f
 		moved, err := f.Take(step.ev, refunds)

@@ -120,12 +120,17 @@ func (a *App) mayAsMember(c Caller, p Permission) error {
 func mayBeGivenUp(l *DeadLetter, task *fulfil.Task, g AbandonReason) error {
 	allowed := abandonReasons[task.Kind]
 	if len(allowed) == 0 {
-		e := fault.New(fault.KindConflict, "not-abandonable", "Nobody gives this up for the customer, who has paid and whose service stands: try it again (redrive), or have it delivered anew (redeliver) once the address or the mail server is mended.")
+		e := fault.New(fault.KindConflict, "not-abandonable",
+			"Nobody gives this up for the customer, who has paid and whose service stands: try it again (redrive), or have it "+
+				"delivered anew (redeliver) once the address or the mail server is mended.")
 		e.Members = map[string]any{"instead": []string{"redrive", "redeliver"}}
 		return e
 	}
 	if !slices.Contains(allowed, g) {
-		v := fault.Violation{Pointer: "/reason", Code: "not-allowed", Message: "Stuck work of the kind " + l.Source + " is given up on other grounds."}
+		v := fault.Violation{
+			Pointer: "/reason", Code: "not-allowed",
+			Message: "Stuck work of the kind " + l.Source + " is given up on other grounds.",
+		}
 		if task.Kind == fulfil.Refund {
 			v.Message = "The customer is owed this money. Refund it by hand, then say so with the transfer's reference as proof."
 		}
@@ -151,17 +156,24 @@ func (agg *Aggregate) signer(m tenant.MemberID) *Member {
 func (a *App) signFirst(tx Tx, agg *Aggregate, open *DeadLetter, c Caller, in AbandonDeadLetter) error {
 	var faults []fault.Violation
 	if strings.TrimSpace(in.Proof) == "" {
-		faults = append(faults, fault.Violation{Pointer: "/proof", Code: "required", Message: "Say what proves it: a ticket, a protocol, a transfer's reference."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/proof", Code: "required", Message: "Say what proves it: a ticket, a protocol, a transfer's reference.",
+		})
 	}
 	if in.AbandonReason == OtherReason && strings.TrimSpace(in.Text) == "" {
-		faults = append(faults, fault.Violation{Pointer: "/text", Code: "required", Message: "Say in words what the grounds are."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/text", Code: "required", Message: "Say in words what the grounds are.",
+		})
 	}
 	if len(faults) > 0 {
 		return fault.Violated(faults)
 	}
 	now := tx.Now()
-	open.Abandonment = Abandonment{AbandonReason: in.AbandonReason, Text: in.Text, Proof: in.Proof, FirstBy: c.Member, FirstAt: &now}
-	agg.decide(*open, now, "to be abandoned ("+string(in.AbandonReason)+"), signed first by "+event.ActorText(c.Actor)+said(in.Text)+"; proof: "+in.Proof+"; awaits a second person")
+	open.Abandonment = Abandonment{
+		AbandonReason: in.AbandonReason, Text: in.Text, Proof: in.Proof, FirstBy: c.Member, FirstAt: &now,
+	}
+	agg.decide(*open, now, "to be abandoned ("+string(in.AbandonReason)+"), signed first by "+event.ActorText(c.Actor)+
+		said(in.Text)+"; proof: "+in.Proof+"; awaits a second person")
 	tx.Save(agg) // the order has not moved: no version, no event
 	return nil
 }
@@ -183,7 +195,8 @@ func secondPerson(open *DeadLetter, first, second *Member, g AbandonReason) erro
 		return e
 	}
 	if agreed := open.Abandonment.AbandonReason; g != agreed {
-		e := fault.New(fault.KindConflict, "grounds-differ", "The first signature says %s. Sign the same, or have the first one withdrawn.", agreed)
+		e := fault.New(fault.KindConflict, "grounds-differ",
+			"The first signature says %s. Sign the same, or have the first one withdrawn.", agreed)
 		members["reason"] = string(agreed)
 		e.Members = members
 		return e
@@ -192,13 +205,17 @@ func secondPerson(open *DeadLetter, first, second *Member, g AbandonReason) erro
 }
 
 // abandon carries out what two people signed.
-func (a *App) abandon(tx Tx, agg *Aggregate, open *DeadLetter, task *fulfil.Task, c Caller, in AbandonDeadLetter) error {
+func (a *App) abandon(
+	tx Tx, agg *Aggregate, open *DeadLetter, task *fulfil.Task, c Caller, in AbandonDeadLetter,
+) error {
 	now, ab := tx.Now(), &open.Abandonment
 	first := event.ActorText(tenant.Actor{Kind: tenant.KindMember, Member: ab.FirstBy})
 	ab.SecondBy = c.Member
 	open.State, open.ClosedAt, open.Reason = DeadLetterAbandoned, &now, string(ab.AbandonReason)+said(ab.Text)
-	agg.decide(*open, now, "abandoned ("+string(ab.AbandonReason)+"), signed by "+first+said(ab.Text)+"; proof: "+ab.Proof+"; and by "+event.ActorText(c.Actor)+said(in.Text)+said(in.Proof))
-	reason := "abandoned (" + string(ab.AbandonReason) + ") by " + first + " and " + event.ActorText(c.Actor) + said(ab.Text)
+	agg.decide(*open, now, "abandoned ("+string(ab.AbandonReason)+"), signed by "+first+said(ab.Text)+"; proof: "+ab.Proof+
+		"; and by "+event.ActorText(c.Actor)+said(in.Text)+said(in.Proof))
+	reason := "abandoned (" + string(ab.AbandonReason) + ") by " + first + " and " + event.ActorText(c.Actor) +
+		said(ab.Text)
 	task.State, task.Epoch, task.Sent = fulfil.Closed, task.Epoch+1, false
 	switch task.Kind {
 	case fulfil.Provision:
@@ -249,10 +266,12 @@ func (a *App) WithdrawAbandonment(ctx context.Context, c Caller, l id.Of[DeadLet
 			return DeadLetter{}, err
 		}
 		if !open.Abandonment.Awaits() {
-			return DeadLetter{}, fault.New(fault.KindConflict, "not-signed", "Nobody has signed to abandon this, so there is nothing to withdraw.")
+			return DeadLetter{}, fault.New(fault.KindConflict, "not-signed",
+				"Nobody has signed to abandon this, so there is nothing to withdraw.")
 		}
 		if open.Abandonment.FirstBy != c.Member {
-			e := fault.New(fault.KindConflict, "not-your-signature", "Somebody else signed this. Who does not agree tries it again (redrive), which voids the signature.")
+			e := fault.New(fault.KindConflict, "not-your-signature",
+				"Somebody else signed this. Who does not agree tries it again (redrive), which voids the signature.")
 			e.Members = map[string]any{"first_by": open.Abandonment.FirstBy.String()}
 			return DeadLetter{}, e
 		}

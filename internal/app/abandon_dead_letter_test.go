@@ -68,7 +68,9 @@ func removeByHand(t *testing.T, w *harness.Harness) {
 }
 
 func removed(l deadLetterID) app.AbandonDeadLetter {
-	return app.AbandonDeadLetter{DeadLetter: l, AbandonReason: app.RemovedByHand, Text: "deleted at the console", Proof: "ticket OPS-311"}
+	return app.AbandonDeadLetter{
+		DeadLetter: l, AbandonReason: app.RemovedByHand, Text: "deleted at the console", Proof: "ticket OPS-311",
+	}
 }
 
 // sign gives a signature and tells how it was taken: the letter's state, or the code of the refusal.
@@ -94,7 +96,9 @@ func outcome(t *testing.T, done string, err error) string {
 // member adds a person in a role.
 func member(t *testing.T, w *harness.Harness, r tenant.Role, subject string) app.Caller {
 	t.Helper()
-	m := app.Member{ID: id.Of[tenant.Member](w.Clock.NewID()), Role: r, Subject: subject, Email: subject + "@alpha.example"}
+	m := app.Member{
+		ID: id.Of[tenant.Member](w.Clock.NewID()), Role: r, Subject: subject, Email: subject + "@alpha.example",
+	}
 	if err := w.DB.API(t).PutMember(t.Context(), w.Tenant.ID, m); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +121,8 @@ func TestTwoPeopleAbandonAStuckCleanUpAndTheItemIsRolledBack(t *testing.T) {
 	want(t, "the first signature", sign(t, w, w.As(tenant.Operator), removed(l)), "open")
 	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
 	if after := w.Get(o).Order; after.Version != before.Version || after.LastSeq != before.LastSeq {
-		t.Errorf("the first signature moved the order to version %d, event %d; want %d, %d", after.Version, after.LastSeq, before.Version, before.LastSeq)
+		t.Errorf("the first signature moved the order to version %d, event %d; want %d, %d", after.Version, after.LastSeq,
+			before.Version, before.LastSeq)
 	}
 	second := app.AbandonDeadLetter{DeadLetter: l, AbandonReason: app.RemovedByHand, Text: "seen it gone"}
 	want(t, "the second signature", sign(t, w, w.As(tenant.Admin), second), "abandoned")
@@ -129,14 +134,16 @@ func TestTwoPeopleAbandonAStuckCleanUpAndTheItemIsRolledBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, olga, ada := d.Abandonment, w.Tenant.Members[tenant.Operator].ID, w.Tenant.Members[tenant.Admin].ID
-	if a.AbandonReason != app.RemovedByHand || a.Text != "deleted at the console" || a.Proof != "ticket OPS-311" || a.FirstBy != olga || a.SecondBy != ada || a.FirstAt == nil || d.ClosedAt == nil {
+	if a.AbandonReason != app.RemovedByHand || a.Text != "deleted at the console" || a.Proof != "ticket OPS-311" ||
+		a.FirstBy != olga || a.SecondBy != ada || a.FirstAt == nil || d.ClosedAt == nil {
 		t.Errorf("the letter says %+v, closed %v", a, d.ClosedAt)
 	}
 	events, err := w.UseCases.API.OrderEvents(t.Context(), w.As(tenant.Operator), o, before.LastSeq, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reason := `"reason":"abandoned (removed_by_hand) by member:` + olga.String() + ` and member:` + ada.String() + `: deleted at the console"`
+	reason := `"reason":"abandoned (removed_by_hand) by member:` + olga.String() + ` and member:` + ada.String() +
+		`: deleted at the console"`
 	for i, e := range events {
 		if !strings.Contains(string(e.Data), reason) || e.Actor != "member:"+ada.String() {
 			t.Errorf("event %s by %s does not tell of the abandonment: %s", e.Type, e.Actor, e.Data)
@@ -150,8 +157,10 @@ func TestTwoPeopleAbandonAStuckCleanUpAndTheItemIsRolledBack(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{
-		"to be abandoned (removed_by_hand), signed first by member:" + olga.String() + ": deleted at the console; proof: ticket OPS-311; awaits a second person",
-		"abandoned (removed_by_hand), signed by member:" + olga.String() + ": deleted at the console; proof: ticket OPS-311; and by member:" + ada.String() + ": seen it gone",
+		"to be abandoned (removed_by_hand), signed first by member:" + olga.String() +
+			": deleted at the console; proof: ticket OPS-311; awaits a second person",
+		"abandoned (removed_by_hand), signed by member:" + olga.String() + ": deleted at the console; proof: ticket " +
+			"OPS-311; and by member:" + ada.String() + ": seen it gone",
 	}, decisions); diff != "" {
 		t.Errorf("the saga record (-want +got):\n%s", diff)
 	}
@@ -189,7 +198,8 @@ func TestAnAbandonedCleanUpWaitsForItsRefundAndAStuckRefundIsPaidByHand(t *testi
 	refund := deadLetterOf(t, w, o, "refund-failed")
 	want(t, "a refund given up into thin air", sign(t, w, w.As(tenant.Operator), removed(refund)), "validation-failed")
 	_, err := w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), removed(refund))
-	if f := fault.Of(err); f == nil || len(f.Violations) != 1 || f.Violations[0].Pointer != "/reason" || !slices.Equal(f.Violations[0].Allowed, []any{"refunded_by_hand"}) {
+	if f := fault.Of(err); f == nil || len(f.Violations) != 1 || f.Violations[0].Pointer != "/reason" ||
+		!slices.Equal(f.Violations[0].Allowed, []any{"refunded_by_hand"}) {
 		t.Errorf("its refusal names %+v, want refunded_by_hand as the one possible reason (D4)", f)
 	}
 	byHand := app.AbandonDeadLetter{DeadLetter: refund, AbandonReason: app.RefundedByHand, Proof: "SI56-2026-0042"}
@@ -214,7 +224,8 @@ func TestOnePersonIsNotTwoWhateverKeysOrMembersTheyHave(t *testing.T) {
 	another.Scopes = []string{string(app.WorkDesk)}
 	want(t, "with a second key", sign(t, w, another, removed(l)), "second-person-required")
 
-	if _, err := w.DB.Super(t).Exec(t.Context(), `ALTER TABLE platforma.members DROP CONSTRAINT members_subject`); err != nil {
+	if _, err := w.DB.Super(t).Exec(t.Context(),
+		`ALTER TABLE platforma.members DROP CONSTRAINT members_subject`); err != nil {
 		t.Fatal(err)
 	}
 	duplicate := member(t, w, tenant.Admin, w.Tenant.Members[tenant.Operator].Subject)
@@ -267,7 +278,8 @@ func TestWhoMayNotWorkTheDeskSignsNothing(t *testing.T) {
 	want(t, "another tenant reads", outcome(t, "done", err), "not-found")
 	_, err = w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Customer), l)
 	want(t, "a customer reads", outcome(t, "done", err), "forbidden")
-	if d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Auditor), l); err != nil || d.Abandonment != (app.Abandonment{}) {
+	if d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Auditor), l); err != nil ||
+		d.Abandonment != (app.Abandonment{}) {
 		t.Errorf("after the refusals the letter says %+v, %v", d.Abandonment, err)
 	}
 	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
@@ -279,7 +291,10 @@ func TestOfManySecondSignaturesAtOnceExactlyOneCounts(t *testing.T) {
 	o, l := stuckVPS(t, w)
 	removeByHand(t, w)
 	want(t, "first", sign(t, w, w.As(tenant.Operator), removed(l)), "open")
-	people := []app.Caller{w.As(tenant.Admin), member(t, w, tenant.Operator, "alpha|second"), member(t, w, tenant.Operator, "alpha|third"), member(t, w, tenant.Admin, "alpha|fourth")}
+	people := []app.Caller{
+		w.As(tenant.Admin), member(t, w, tenant.Operator, "alpha|second"), member(t, w, tenant.Operator, "alpha|third"),
+		member(t, w, tenant.Admin, "alpha|fourth"),
+	}
 	got := make([]string, len(people))
 	start := make(chan struct{})
 	var wg sync.WaitGroup
@@ -317,7 +332,10 @@ func TestTheFirstSignatureNeedsProofAndOtherGroundsNeedWords(t *testing.T) {
 		"no words":   {app.AbandonDeadLetter{AbandonReason: app.OtherReason, Proof: "T-1"}, []string{"/text"}},
 		"nothing":    {app.AbandonDeadLetter{AbandonReason: app.OtherReason}, []string{"/proof", "/text"}},
 		"no grounds": {app.AbandonDeadLetter{Proof: "T-1"}, []string{"/reason"}},
-		"too long":   {app.AbandonDeadLetter{AbandonReason: app.RemovedByHand, Proof: strings.Repeat("x", 501), Text: "a\nb"}, []string{"/text", "/proof"}},
+		"too long": {
+			app.AbandonDeadLetter{AbandonReason: app.RemovedByHand, Proof: strings.Repeat("x", 501), Text: "a\nb"},
+			[]string{"/text", "/proof"},
+		},
 		"a refund's": {app.AbandonDeadLetter{AbandonReason: app.RefundedByHand, Proof: "T-1"}, []string{"/reason"}},
 	} {
 		c.in.DeadLetter = l
@@ -365,7 +383,8 @@ func TestTheSignatureOfWhoLeftOrLostTheRightCountsForNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, "after its author left", sign(t, w, w.As(tenant.Operator), removed(l)), "open")
-	if d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l); err != nil || d.Abandonment.FirstBy != w.Tenant.Members[tenant.Operator].ID {
+	if d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l); err != nil ||
+		d.Abandonment.FirstBy != w.Tenant.Members[tenant.Operator].ID {
 		t.Errorf("signed first by %s, %v; want who is still here", d.Abandonment.FirstBy, err)
 	}
 	demoted := w.Tenant.Members[tenant.Operator]
@@ -399,7 +418,8 @@ func TestADeliveryIsNotGivenUp(t *testing.T) {
 	l := deadLetterOf(t, w, o, "delivery-failed")
 	_, err := w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), removed(l))
 	want(t, "abandon", outcome(t, "done", err), "not-abandonable")
-	if f := fault.Of(err); f != nil && (!strings.Contains(f.Detail, "redrive") || !strings.Contains(f.Detail, "redeliver")) {
+	if f := fault.Of(err); f != nil && (!strings.Contains(f.Detail, "redrive") ||
+		!strings.Contains(f.Detail, "redeliver")) {
 		t.Errorf("the refusal does not say what to do: %s", f.Detail)
 	}
 	d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l)

@@ -17,7 +17,8 @@ import (
 // Authenticate finds who presents an API key. Every way of being wrong has the same answer.
 func (a *App) Authenticate(ctx context.Context, bearer string) (tenant.Actor, error) {
 	if len(bearer) < 16 || len(bearer) > 256 {
-		return tenant.Actor{}, fault.New(fault.KindUnauthenticated, "unauthenticated", "Send a valid API key as: Authorization: Bearer KEY.")
+		return tenant.Actor{}, fault.New(fault.KindUnauthenticated, "unauthenticated",
+			"Send a valid API key as: Authorization: Bearer KEY.")
 	}
 	return a.Accounts.FindActor(ctx, sha256.Sum256([]byte(bearer)))
 }
@@ -85,7 +86,10 @@ func (a *App) Settings(ctx context.Context, c Caller) (Settings, error) {
 // Brand is what every member may see of the settings: name and colours.
 func (a *App) Brand(ctx context.Context, c Caller) (Settings, error) {
 	s, err := a.Store.Settings(ctx, c.Tenant)
-	return Settings{Slug: s.Slug, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod, Language: s.Language, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast}, err
+	return Settings{
+		Slug: s.Slug, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod,
+		Language: s.Language, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast,
+	}, err
 }
 
 // PutSettings replaces the tenant's settings as a whole.
@@ -120,23 +124,36 @@ func (a *App) checkSettings(s Settings) []fault.Violation {
 	var faults []fault.Violation
 	bound := func(pointer string, n, low, high int) {
 		if n < low || n > high {
-			faults = append(faults, fault.Violation{Pointer: pointer, Code: "out-of-range", Message: "Not between the bounds.", Allowed: []any{low, high}})
+			faults = append(faults, fault.Violation{
+				Pointer: pointer, Code: "out-of-range", Message: "Not between the bounds.", Allowed: []any{low, high},
+			})
 		}
 	}
 	bound("/safety_window", s.SafetyWindow, 0, 7*24*3600)
 	bound("/payment_due_days", s.PaymentDueDays, 1, 365)
 	bound("/quote_valid_days", s.QuoteValidDays, 1, 365)
 	if _, err := money.ParseCurrency(string(s.Currency)); err != nil {
-		faults = append(faults, fault.Violation{Pointer: "/currency", Code: "unknown-currency", Message: "Use an ISO 4217 code such as EUR."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/currency", Code: "unknown-currency", Message: "Use an ISO 4217 code such as EUR.",
+		})
 	}
 	if !validZone(s.TimeZone) {
-		faults = append(faults, fault.Violation{Pointer: "/time_zone", Code: "unknown-time-zone", Message: "Use a name of the time zone database such as Europe/Ljubljana."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/time_zone", Code: "unknown-time-zone",
+			Message: "Use a name of the time zone database such as Europe/Ljubljana.",
+		})
 	}
 	if _, ok := a.Payments[s.PaymentMethod]; !ok {
-		faults = append(faults, fault.Violation{Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.", Allowed: a.methods()})
+		faults = append(faults, fault.Violation{
+			Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.",
+			Allowed: a.methods(),
+		})
 	}
 	if _, ok := notice.LanguageOf(s.Language); !ok {
-		faults = append(faults, fault.Violation{Pointer: "/language", Code: "unknown-language", Message: "Mails are written in these languages.", Allowed: languages()})
+		faults = append(faults, fault.Violation{
+			Pointer: "/language", Code: "unknown-language", Message: "Mails are written in these languages.",
+			Allowed: languages(),
+		})
 	}
 	for pointer, colour := range map[string]string{"/brand_color": s.BrandColor, "/brand_contrast": s.BrandContrast} {
 		if _, ok := brand.Parse(colour); !ok && colour != "" {
@@ -162,7 +179,8 @@ func (a *App) ShowPassphrase(ctx context.Context, c Caller, o order.ID, del id.O
 		return "", err
 	}
 	if agg.Order.Customer != c.Member || a.Passphrases == nil {
-		return "", fault.New(fault.KindForbidden, fault.CodeForbidden, "Only the customer of this order may see its passphrases.")
+		return "", fault.New(fault.KindForbidden, fault.CodeForbidden,
+			"Only the customer of this order may see its passphrases.")
 	}
 	return a.Passphrases.TakePassphrase(ctx, c.Tenant, o, del)
 }

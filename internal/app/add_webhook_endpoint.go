@@ -59,12 +59,16 @@ func (a *App) AddWebhookEndpoint(ctx context.Context, c Caller, in AddWebhookEnd
 			return IssuedSecret{}, err
 		}
 		now := tx.Now()
-		e := WebhookEndpoint{ID: newID[WebhookEndpoint](a), Version: 1, URL: in.URL, Description: in.Description, Types: sortedTypes(in.Types), State: WebhookEndpointActive, Since: now, CreatedAt: now, UpdatedAt: now}
+		e := WebhookEndpoint{
+			ID: newID[WebhookEndpoint](a), Version: 1, URL: in.URL, Description: in.Description, Types: sortedTypes(in.Types),
+			State: WebhookEndpointActive, Since: now, CreatedAt: now, UpdatedAt: now,
+		}
 		if faults := a.checkWebhookEndpoint(e); len(faults) > 0 {
 			return IssuedSecret{}, fault.Violated(faults)
 		}
 		if len(all) >= maxWebhookEndpoints {
-			return IssuedSecret{}, fault.New(fault.KindConflict, "too-many-webhooks", "An organisation has at most %d webhooks. Delete one that is no longer needed.", maxWebhookEndpoints)
+			return IssuedSecret{}, fault.New(fault.KindConflict, "too-many-webhooks",
+				"An organisation has at most %d webhooks. Delete one that is no longer needed.", maxWebhookEndpoints)
 		}
 		tx.PutWebhookEndpoint(e)
 		return a.issueSecret(tx, c.Tenant, e, now)
@@ -74,14 +78,20 @@ func (a *App) AddWebhookEndpoint(ctx context.Context, c Caller, in AddWebhookEnd
 func (a *App) checkWebhookEndpoint(e WebhookEndpoint) []fault.Violation {
 	faults := textFaults("/description", e.Description, maxWebhookEndpointComment)
 	if utf8.RuneCountInString(e.URL) > maxWebhookEndpointURL {
-		faults = append(faults, fault.Violation{Pointer: "/url", Code: "too-long", Message: fmt.Sprintf("At most %d characters.", maxWebhookEndpointURL), Allowed: []any{maxWebhookEndpointURL}})
+		faults = append(faults, fault.Violation{
+			Pointer: "/url", Code: "too-long", Message: fmt.Sprintf("At most %d characters.", maxWebhookEndpointURL),
+			Allowed: []any{maxWebhookEndpointURL},
+		})
 	} else if v := a.WebhookSender.CheckURL(e.URL); v != nil {
 		v.Pointer = "/url"
 		faults = append(faults, *v)
 	}
 	for i, t := range e.Types {
 		if !slices.Contains(order.EventTypes(), t) {
-			faults = append(faults, fault.Violation{Pointer: fmt.Sprintf("/types/%d", i), Code: "unknown-event", Message: "There is no such event.", Allowed: allowedTypes()})
+			faults = append(faults, fault.Violation{
+				Pointer: fmt.Sprintf("/types/%d", i), Code: "unknown-event", Message: "There is no such event.",
+				Allowed: allowedTypes(),
+			})
 		}
 	}
 	return faults
@@ -113,7 +123,8 @@ func sortedTypes(types []event.Type) []event.Type {
 // issueSecret draws an endpoint's new secret and queues it sealed. The one before is valid until then.
 func (a *App) issueSecret(tx Tx, t tenant.ID, e WebhookEndpoint, until time.Time) (IssuedSecret, error) {
 	if a.Secrets == nil {
-		return IssuedSecret{}, fault.New(fault.KindConflict, "webhooks-not-set-up", "This installation has no key to keep webhook secrets with. Its operator sets one (--webhook-kek).")
+		return IssuedSecret{}, fault.New(fault.KindConflict, "webhooks-not-set-up",
+			"This installation has no key to keep webhook secrets with. Its operator sets one (--webhook-kek).")
 	}
 	raw := make([]byte, secretBytes)
 	if _, err := io.ReadFull(a.Random, raw); err != nil {

@@ -18,7 +18,8 @@ func TestATenantHasAtMostTwentyEndpointsHoweverManyAreAddedAtOnce(t *testing.T) 
 	ends := make(chan error, 6)
 	for range 6 {
 		wg.Go(func() {
-			_, err := h.UseCases.API.AddWebhookEndpoint(context.WithoutCancel(t.Context()), h.admin(), app.AddWebhookEndpoint{URL: "https://hooks.example.com/"})
+			_, err := h.UseCases.API.AddWebhookEndpoint(context.WithoutCancel(t.Context()),
+				h.admin(), app.AddWebhookEndpoint{URL: "https://hooks.example.com/"})
 			ends <- err
 		})
 	}
@@ -41,7 +42,9 @@ func TestAnInstallationWithoutItsKeyHasNoWebhooks(t *testing.T) {
 	t.Parallel()
 	h := newHooks(t)
 	h.UseCases.API.Secrets = nil
-	if _, err := h.UseCases.API.AddWebhookEndpoint(t.Context(), h.admin(), app.AddWebhookEndpoint{URL: "https://hooks.example.com/"}); codeOf(err) != "webhooks-not-set-up" {
+	if _, err := h.UseCases.API.AddWebhookEndpoint(t.Context(), h.admin(), app.AddWebhookEndpoint{
+		URL: "https://hooks.example.com/",
+	}); codeOf(err) != "webhooks-not-set-up" {
 		t.Errorf("add: %v", err)
 	}
 	if all, err := h.UseCases.API.WebhookEndpoints(t.Context(), h.admin()); err != nil || len(all) != 0 {

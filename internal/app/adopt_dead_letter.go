@@ -41,10 +41,13 @@ func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter)
 			return DeadLetter{}, err
 		}
 		if task.Kind != fulfil.Provision {
-			return DeadLetter{}, fault.New(fault.KindConflict, "not-adoptable", "What is stuck here is no resource at a provider: there is nothing to be found.")
+			return DeadLetter{}, fault.New(fault.KindConflict, "not-adoptable",
+				"What is stuck here is no resource at a provider: there is nothing to be found.")
 		}
 		if left := agg.left(task.ID); !slices.Contains(left, in.Part) {
-			v := fault.Violation{Pointer: "/part", Code: "not-allowed", Message: "This is no part of the item that may still be there."}
+			v := fault.Violation{
+				Pointer: "/part", Code: "not-allowed", Message: "This is no part of the item that may still be there.",
+			}
 			for _, part := range left {
 				v.Allowed = append(v.Allowed, part)
 			}
@@ -55,7 +58,8 @@ func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter)
 			return DeadLetter{}, err
 		}
 		voided := agg.closeRedriven(task, in.DeadLetter, in.Reason, tx.Now())
-		agg.decide(*open, tx.Now(), "said to be there by "+event.ActorText(c.Actor)+": "+in.Part+" as "+in.Ref+said(in.Reason)+voided)
+		agg.decide(*open, tx.Now(),
+			"said to be there by "+event.ActorText(c.Actor)+": "+in.Part+" as "+in.Ref+said(in.Reason)+voided)
 		a.settle(agg, tx.Now(), in.Reason)
 		return *open, a.save(tx, agg, c.cause())
 	})
@@ -64,13 +68,19 @@ func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter)
 func (in AdoptDeadLetter) faults() []fault.Violation {
 	var faults []fault.Violation
 	if in.Part == "" {
-		faults = append(faults, fault.Violation{Pointer: "/part", Code: "required", Message: "Say which part of the item it is."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/part", Code: "required", Message: "Say which part of the item it is.",
+		})
 	}
 	if !refForm.MatchString(in.Ref) {
-		faults = append(faults, fault.Violation{Pointer: "/ref", Code: "malformed", Message: "Give the provider's own id of the resource."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/ref", Code: "malformed", Message: "Give the provider's own id of the resource.",
+		})
 	}
 	if strings.TrimSpace(in.Reason) == "" {
-		faults = append(faults, fault.Violation{Pointer: "/reason", Code: "required", Message: "Say how you know that it is this one."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/reason", Code: "required", Message: "Say how you know that it is this one.",
+		})
 	}
 	return append(faults, textFaults("/reason", in.Reason, maxReason)...)
 }

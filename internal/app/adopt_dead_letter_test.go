@@ -98,7 +98,9 @@ func TestAResourceThatAPersonFoundIsAdoptedAndRemoved(t *testing.T) {
 	for _, dies := range []bool{false, true} {
 		w, h, o := unclear(t)
 		ref := serverOf(t, w, w.Item(o, "vps").ID)
-		in := app.AdoptDeadLetter{DeadLetter: deadLetterOf(t, w, o, "compensation-exhausted"), Part: "server", Ref: ref, Reason: "seen at the console"}
+		in := app.AdoptDeadLetter{
+			DeadLetter: deadLetterOf(t, w, o, "compensation-exhausted"), Part: "server", Ref: ref, Reason: "seen at the console",
+		}
 		h.dies = dies
 		want(t, "adopt", adopt(t, w, w.As(tenant.Operator), in), "redriven")
 		want(t, "the same again", adopt(t, w, w.As(tenant.Operator), in), "not-stuck")
@@ -119,7 +121,8 @@ func TestAResourceThatAPersonFoundIsAdoptedAndRemoved(t *testing.T) {
 			}
 		}
 		wanted := []string{
-			"said to be there by member:" + w.Tenant.Members[tenant.Operator].ID.String() + ": server as " + ref + ": seen at the console",
+			"said to be there by member:" + w.Tenant.Members[tenant.Operator].ID.String() + ": server as " + ref +
+				": seen at the console",
 			"what was said to be the server is this item's: adopted, to be removed",
 		}
 		if !slices.Equal(told, wanted) {
@@ -151,20 +154,27 @@ func TestAFalseAssertionLeavesTheResourceAloneAndTheWorkOnTheDesk(t *testing.T) 
 		{"another tenant's server", plant(other), "forbidden"},
 		{"another installation's server", plant(elsewhere), "forbidden"},
 		{"another part of the item", plant(own.WithStep("port")), "forbidden"},
-		{"a server without our labels", w.Sim.Plant(sim.Foreign{Name: "somebody's", Kind: "server", Region: "lj-1"}).ID, "forbidden"},
+		{
+			"a server without our labels", w.Sim.Plant(sim.Foreign{Name: "somebody's", Kind: "server", Region: "lj-1"}).ID,
+			"forbidden",
+		},
 		{"an id that is not there", "srv-0000", "not-found"},
 	} {
-		in := app.AdoptDeadLetter{DeadLetter: deadLetterOf(t, w, o, "compensation-exhausted"), Part: "server", Ref: c.ref, Reason: "I think so"}
+		in := app.AdoptDeadLetter{
+			DeadLetter: deadLetterOf(t, w, o, "compensation-exhausted"), Part: "server", Ref: c.ref, Reason: "I think so",
+		}
 		want(t, c.what, adopt(t, w, w.As(tenant.Operator), in), "redriven")
 		w.Drain(o)
 		w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
-		again, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), deadLetterOf(t, w, o, "compensation-exhausted"))
+		again, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator),
+			deadLetterOf(t, w, o, "compensation-exhausted"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		want(t, c.what, again.Class.String(), c.class)
 		if refs := again.Left[len(again.Left)-1].Refs; len(refs) != 0 || again.Work.Assertion.Ref != "" {
-			t.Errorf("%s: the journal has %v, the task %+v; want nothing believed and nothing claimed any more", c.what, refs, again.Work.Assertion)
+			t.Errorf("%s: the journal has %v, the task %+v; want nothing believed and nothing claimed any more", c.what,
+				refs, again.Work.Assertion)
 		}
 		if n := len(w.Sim.Live()); n != live {
 			t.Fatalf("%s: %d resources live after the claim, want %d as before", c.what, n, live)
@@ -173,7 +183,10 @@ func TestAFalseAssertionLeavesTheResourceAloneAndTheWorkOnTheDesk(t *testing.T) 
 	for _, c := range w.Sim.Calls(sim.OpDelete, w.Item(neighbour, "vps").ID.String()) {
 		t.Errorf("the neighbour's %s was asked to go", c.Part)
 	}
-	in := app.AdoptDeadLetter{DeadLetter: deadLetterOf(t, w, o, "compensation-exhausted"), Part: "server", Ref: serverOf(t, w, item), Reason: "this one"}
+	in := app.AdoptDeadLetter{
+		DeadLetter: deadLetterOf(t, w, o, "compensation-exhausted"), Part: "server", Ref: serverOf(t, w, item),
+		Reason: "this one",
+	}
 	want(t, "the true one", adopt(t, w, w.As(tenant.Operator), in), "redriven")
 	w.Drain(o)
 	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
@@ -189,14 +202,24 @@ func TestAAssertionIsRefusedWhereItMakesNoSense(t *testing.T) {
 		change func(*app.AdoptDeadLetter)
 		want   string
 	}{
-		"a customer":            {w.As(tenant.Customer), func(*app.AdoptDeadLetter) {}, "forbidden"},
-		"an auditor":            {w.As(tenant.Auditor), func(*app.AdoptDeadLetter) {}, "forbidden"},
-		"another tenant":        {app.Caller{Actor: w.Other.Actor(tenant.Operator)}, func(*app.AdoptDeadLetter) {}, "not-found"},
-		"a part that is not":    {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Part = "volume" }, "validation-failed"},
-		"no part":               {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Part = "" }, "validation-failed"},
-		"no id":                 {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Ref = "" }, "validation-failed"},
-		"an id with a new line": {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Ref = "srv-1\nsrv-2" }, "validation-failed"},
-		"no reason":             {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Reason = " " }, "validation-failed"},
+		"a customer": {w.As(tenant.Customer), func(*app.AdoptDeadLetter) {}, "forbidden"},
+		"an auditor": {w.As(tenant.Auditor), func(*app.AdoptDeadLetter) {}, "forbidden"},
+		"another tenant": {
+			app.Caller{Actor: w.Other.Actor(tenant.Operator)},
+			func(*app.AdoptDeadLetter) {},
+			"not-found",
+		},
+		"a part that is not": {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) {
+			in.Part = "volume"
+		}, "validation-failed"},
+		"no part": {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Part = "" }, "validation-failed"},
+		"no id":   {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Ref = "" }, "validation-failed"},
+		"an id with a new line": {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) {
+			in.Ref = "srv-1\nsrv-2"
+		}, "validation-failed"},
+		"no reason": {w.As(tenant.Operator), func(in *app.AdoptDeadLetter) {
+			in.Reason = " "
+		}, "validation-failed"},
 	} {
 		in := good
 		c.change(&in)

@@ -40,14 +40,15 @@ type Deps struct {
 	Providers    map[string]provider.Provider
 	Payments     map[string]payment.Provider
 
-	Tasks               Tasks
-	Sealer              Sealer
-	Passphrases         PassphraseReader // of the portal's login alone
-	Credentials         CredentialReader // of the delivery login alone
-	Mailer              Mailer
-	PortalURL           string // where passphrases are shown; told in delivery mails
-	Consumers           func(context.Context) ([]ConsumerStatus, error)
-	WebhookSender       WebhookSender       // where it may post is checked by every process, webhook delivery is the worker's
+	Tasks       Tasks
+	Sealer      Sealer
+	Passphrases PassphraseReader // of the portal's login alone
+	Credentials CredentialReader // of the delivery login alone
+	Mailer      Mailer
+	PortalURL   string // where passphrases are shown; told in delivery mails
+	Consumers   func(context.Context) ([]ConsumerStatus, error)
+	// where it may post is checked by every process, webhook delivery is the worker's
+	WebhookSender       WebhookSender
 	Secrets             SecretBox           // of webhooks; nil: this installation has no key for them
 	WebhookDeliveryJobs WebhookDeliveryJobs // of the worker's login
 	Stats               StatsCache          // nil: every read asks the database

@@ -80,7 +80,8 @@ func (a *App) alarm(ctx context.Context, f auditlog.Finding) {
 	}
 	a.alarms.of[f.Kind]++
 	a.alarms.mu.Unlock()
-	a.Log.ErrorContext(ctx, "audit finding: the topic is not as it must be", "kind", string(f.Kind), "tenant", f.Tenant, "order", f.Order, "seq", f.Seq,
+	a.Log.ErrorContext(ctx, "audit finding: the topic is not as it must be", "kind", string(f.Kind), "tenant",
+		f.Tenant, "order", f.Order, "seq", f.Seq,
 		"topic", f.Topic, "partition", f.Partition, "offset", f.Offset, "detail", f.Detail)
 }
 

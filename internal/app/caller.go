@@ -49,7 +49,9 @@ func (c Caller) keyDemanded(s Settings) error {
 	if !c.NeedsKey || c.Key != nil || !s.RequireKey {
 		return nil
 	}
-	return fault.New(fault.KindMalformed, "idempotency-key-required", "Your organisation demands an Idempotency-Key with every write. Send one of your own making, and the same one when you repeat the request.")
+	return fault.New(fault.KindMalformed, "idempotency-key-required",
+		"Your organisation demands an Idempotency-Key with every write. Send one of your own making, and the same one when "+
+			"you repeat the request.")
 }
 
 func (c Caller) cause() event.Cause {

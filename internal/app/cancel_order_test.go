@@ -50,17 +50,51 @@ func TestCancelEndsAnOrderFromEveryStateThatTakesIt(t *testing.T) {
 		reached func(string) bool
 		want    string
 	}{
-		"draft":                {arrive: func(w *harness.Harness) order.ID { return w.Draft("per_item", harness.VPS()).Order.ID }, want: "cancelled none settled; vps cancelled"},
-		"pending_payment":      {arrive: func(w *harness.Harness) order.ID { return w.Submitted("per_item", harness.VPS()).Order.ID }, want: "cancelled none settled; vps cancelled"},
-		"payment_confirmed":    {want: "cancelled none settled; vps cancelled refund 20.10 accepted"},
-		"queued":               {reached: holds("vps queued"), want: "cancelled none settled; vps cancelled refund 20.10 accepted"},
-		"provisioning":         {reached: holds("vps provisioning"), script: []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Stuck}}, want: "cancelled none settled; vps rolled_back refund 20.10 accepted"},
-		"after a lost answer":  {reached: holds("vps provisioning"), script: []sim.Fault{{Operation: sim.OpCreate, Kind: sim.LostReply}}, want: "cancelled none settled; vps rolled_back refund 20.10 accepted"},
-		"retry_wait":           {reached: holds("vps retry_wait"), script: []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Refused}}, want: "cancelled none settled; vps rolled_back refund 20.10 accepted"},
-		"waiting_capacity":     {reached: holds("vps waiting_capacity"), script: []sim.Fault{{Operation: sim.OpCreate, Kind: sim.NoCapacity}}, want: "cancelled none settled; vps rolled_back refund 20.10 accepted"},
-		"active":               {reached: holds("vps active"), want: "cancelled none settled; vps rolled_back refund 20.10 accepted"},
-		"compensating already": {reached: holds("vps compensating"), script: []sim.Fault{{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid}}, want: "cancelled none settled; vps rolled_back refund 20.10 accepted"},
-		"validating":           {reached: begins("validating"), script: []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Refused}}, want: "cancelled none settled; vps cancelled refund 20.10 accepted"},
+		"draft": {arrive: func(w *harness.Harness) order.ID {
+			return w.Draft("per_item", harness.VPS()).Order.ID
+		}, want: "cancelled none settled; vps cancelled"},
+		"pending_payment": {arrive: func(w *harness.Harness) order.ID {
+			return w.Submitted("per_item", harness.VPS()).Order.ID
+		}, want: "cancelled none settled; vps cancelled"},
+		"payment_confirmed": {want: "cancelled none settled; vps cancelled refund 20.10 accepted"},
+		"queued": {
+			reached: holds("vps queued"),
+			want:    "cancelled none settled; vps cancelled refund 20.10 accepted",
+		},
+		"provisioning": {
+			reached: holds("vps provisioning"),
+			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Stuck}},
+			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
+		},
+		"after a lost answer": {
+			reached: holds("vps provisioning"),
+			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.LostReply}},
+			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
+		},
+		"retry_wait": {
+			reached: holds("vps retry_wait"),
+			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Refused}},
+			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
+		},
+		"waiting_capacity": {
+			reached: holds("vps waiting_capacity"),
+			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.NoCapacity}},
+			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
+		},
+		"active": {
+			reached: holds("vps active"),
+			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
+		},
+		"compensating already": {
+			reached: holds("vps compensating"),
+			script:  []sim.Fault{{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid}},
+			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
+		},
+		"validating": {
+			reached: begins("validating"),
+			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Refused}},
+			want:    "cancelled none settled; vps cancelled refund 20.10 accepted",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,7 +191,8 @@ func TestCancellingLateKeepsWhatWasDelivered(t *testing.T) {
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "stuck"})
 	o := w.PaidOrder(harness.VPS(), harness.Database())
 	w.DrainUntil(o, func(p string) bool { return strings.Contains(p, "vps delivered") })
-	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more")); err != nil {
+	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer),
+		reasoned(o, "not needed any more")); err != nil {
 		t.Fatalf("CancelOrder: %v", err)
 	}
 	w.Drain(o)

@@ -23,7 +23,9 @@ func (a *App) CheckoutOrder(ctx context.Context, t tenant.ID, taskID fulfil.Task
 		if o.State != order.PendingPayment || !ok {
 			return fulfil.Result{Class: fault.None, Note: "no payment is awaited"}, noEffect
 		}
-		err := p.Checkout(ctx, payment.Checkout{Key: taskID.String(), Reference: reference(o), Amount: o.Due, Currency: o.Currency})
+		err := p.Checkout(ctx, payment.Checkout{
+			Key: taskID.String(), Reference: reference(o), Amount: o.Due, Currency: o.Currency,
+		})
 		return paymentResult(err, "asked for payment"), func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
 			if m.Dead {
 				agg.addDeadLetter(a.deadLetter(agg, *task, m, tx.Now()))

@@ -58,9 +58,14 @@ func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (
 			paidAt = tx.Now()
 		}
 		if paidAt.After(tx.Now().Add(24 * time.Hour)) {
-			return false, fault.Violated([]fault.Violation{{Pointer: "/paid_at", Code: "in-the-future", Message: "A payment cannot have happened in the future."}})
+			return false, fault.Violated([]fault.Violation{
+				{Pointer: "/paid_at", Code: "in-the-future", Message: "A payment cannot have happened in the future."},
+			})
 		}
-		pay, err := o.Pay(order.Payment{ID: newID[order.Payment](a), Provider: provider, Reference: in.Reference, Method: in.Method, Paid: cents, Currency: in.Amount.Currency, PaidAt: paidAt.UTC()})
+		pay, err := o.Pay(order.Payment{
+			ID: newID[order.Payment](a), Provider: provider, Reference: in.Reference, Method: in.Method, Paid: cents,
+			Currency: in.Amount.Currency, PaidAt: paidAt.UTC(),
+		})
 		if err != nil {
 			return false, err
 		}
@@ -74,20 +79,29 @@ func (a *App) knownReference(o *order.Order, k KnownPayment) error {
 	if k.Order == o.ID && k.State == order.PaymentLive {
 		return nil
 	}
-	return fault.New(fault.KindConflict, "payment-reference-in-use", "This reference was recorded before, for another order or for a payment that was reverted. References are permanent; use the one of this payment.")
+	return fault.New(fault.KindConflict, "payment-reference-in-use",
+		"This reference was recorded before, for another order or for a payment that was reverted. References are "+
+			"permanent; use the one of this payment.")
 }
 
 func checkPayment(in ConfirmPayment) (money.Cents, []fault.Violation) {
 	faults := append(textFaults("/reference", in.Reference, 128), textFaults("/method", in.Method, 40)...)
 	if in.Reference == "" {
-		faults = append(faults, fault.Violation{Pointer: "/reference", Code: "required", Message: "The payment's reference is needed: it is recorded permanently."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/reference", Code: "required", Message: "The payment's reference is needed: it is recorded permanently.",
+		})
 	}
 	cents, err := money.ParseDecimal(in.Amount.Amount, in.Amount.Currency)
 	if err != nil || cents < 0 {
-		faults = append(faults, fault.Violation{Pointer: "/amount/amount", Code: "not-an-amount", Message: "Write the amount as a decimal with its currency, such as 20.10 EUR."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/amount/amount", Code: "not-an-amount",
+			Message: "Write the amount as a decimal with its currency, such as 20.10 EUR.",
+		})
 	}
 	if !in.PaidAt.IsZero() && in.PaidAt.Before(earliestPayment) {
-		faults = append(faults, fault.Violation{Pointer: "/paid_at", Code: "too-long-ago", Message: "No payment for an order of ours was made before 2000."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/paid_at", Code: "too-long-ago", Message: "No payment for an order of ours was made before 2000.",
+		})
 	}
 	return cents, faults
 }

@@ -13,7 +13,9 @@ import (
 )
 
 func paid(o order.ID, reference, amount string) app.ConfirmPayment {
-	return app.ConfirmPayment{Order: o, Reference: reference, Method: "bank_transfer", Amount: event.Amount{Amount: amount, Currency: "EUR"}}
+	return app.ConfirmPayment{
+		Order: o, Reference: reference, Method: "bank_transfer", Amount: event.Amount{Amount: amount, Currency: "EUR"},
+	}
 }
 
 func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *testing.T) {
@@ -22,10 +24,19 @@ func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *test
 	for _, c := range []struct {
 		amount, code string
 	}{
-		{"84.11", ""}, {"85.10", ""}, {"86.09", ""}, {"86.10", ""}, {"84.10", ""}, {"86.11", "payment-amount-mismatch"}, {"84.09", "payment-amount-mismatch"}, {"-85.10", "validation-failed"}, {"85.101", "validation-failed"},
+		{"84.11", ""},
+		{"85.10", ""},
+		{"86.09", ""},
+		{"86.10", ""},
+		{"84.10", ""},
+		{"86.11", "payment-amount-mismatch"},
+		{"84.09", "payment-amount-mismatch"},
+		{"-85.10", "validation-failed"},
+		{"85.101", "validation-failed"},
 	} {
 		agg := w.Submitted("per_item", harness.VPS(), harness.Database()) // 20.10 + 65.00
-		got, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "ref-"+agg.Order.Number, c.amount))
+		got, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator),
+			paid(agg.Order.ID, "ref-"+agg.Order.Number, c.amount))
 		if c.code != "" {
 			if f := fault.Of(err); f == nil || f.Kind != fault.KindInvalid || f.Code != c.code {
 				t.Errorf("ConfirmPayment(%s of 85.10) = %v, want %s", c.amount, err, c.code)
@@ -38,7 +49,8 @@ func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *test
 			continue
 		}
 		p := got.Order.LivePayment()
-		if sum := p.Allocations[0].Cents + p.Allocations[1].Cents; p.Paid != w.Cents(c.amount) || sum != p.Paid || p.Due != w.Cents("85.10") {
+		if sum := p.Allocations[0].Cents + p.Allocations[1].Cents; p.Paid != w.Cents(c.amount) || sum != p.Paid ||
+			p.Due != w.Cents("85.10") {
 			t.Errorf("paid %d, allocated %d of due %d; want %s twice, 8510", p.Paid, sum, p.Due, c.amount)
 		}
 	}
@@ -54,13 +66,16 @@ func TestSecondConfirmationWithSameReferenceChangesNothing(t *testing.T) {
 	}
 	second, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-1", "20.10"))
 	if err != nil || second.Order.Version != first.Order.Version || len(second.Order.Payments) != 1 {
-		t.Errorf("second confirmation: version %d, %d payments, %v; want version %d, 1", second.Order.Version, len(second.Order.Payments), err, first.Order.Version)
+		t.Errorf("second confirmation: version %d, %d payments, %v; want version %d, 1", second.Order.Version,
+			len(second.Order.Payments), err, first.Order.Version)
 	}
-	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-2", "20.10")); fault.Of(err) == nil || fault.Of(err).Code != fault.CodeIllegalTransition {
+	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-2",
+		"20.10")); fault.Of(err) == nil || fault.Of(err).Code != fault.CodeIllegalTransition {
 		t.Errorf("another reference for a paid order = %v, want illegal-transition", err)
 	}
 	other := w.Submitted("per_item", harness.VPS())
-	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(other.Order.ID, "bank-1", "20.10")); fault.Of(err) == nil || fault.Of(err).Code != "payment-reference-in-use" {
+	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(other.Order.ID, "bank-1",
+		"20.10")); fault.Of(err) == nil || fault.Of(err).Code != "payment-reference-in-use" {
 		t.Errorf("the same reference for another order = %v, want payment-reference-in-use", err)
 	}
 	w.WantEvents(agg.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
@@ -71,11 +86,13 @@ func TestConfirmingIsAnOperatorsAndNobodyElsesTenant(t *testing.T) {
 	w := harness.New(t)
 	agg := w.Submitted("per_item", harness.VPS())
 	in := paid(agg.Order.ID, "bank-1", "20.10")
-	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Customer), in); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindForbidden {
+	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Customer), in); fault.Of(err) == nil ||
+		fault.Of(err).Kind != fault.KindForbidden {
 		t.Errorf("ConfirmPayment by a customer = %v, want forbidden", err)
 	}
 	stranger := app.Caller{Actor: w.Other.Actor(tenant.Operator)}
-	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), stranger, in); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
+	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), stranger, in); fault.Of(err) == nil ||
+		fault.Of(err).Kind != fault.KindNotFound {
 		t.Errorf("ConfirmPayment by another tenant's operator = %v, want not found", err)
 	}
 	w.WantPicture(agg.Order.ID, "pending_payment none open; vps pending")

@@ -50,13 +50,16 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Aggre
 			}
 			policy, faults := checkHead(in.ExternalID, in.Policy)
 			if known.Customer.ID.IsZero() {
-				faults = append(faults, fault.Violation{Pointer: "/customer_id", Code: "unknown-customer", Message: "There is no such member in your organisation."})
+				faults = append(faults, fault.Violation{
+					Pointer: "/customer_id", Code: "unknown-customer", Message: "There is no such member in your organisation.",
+				})
 			}
 			if len(faults) > 0 {
 				return nil, fault.Violated(faults)
 			}
 			if !known.ExternalIDTaken.IsZero() {
-				e := fault.New(fault.KindConflict, "external-id-in-use", "An order with this external_id exists: %s.", known.ExternalIDTaken)
+				e := fault.New(fault.KindConflict, "external-id-in-use", "An order with this external_id exists: %s.",
+					known.ExternalIDTaken)
 				e.Members = map[string]any{"order_id": known.ExternalIDTaken.String()}
 				return nil, e
 			}
@@ -69,7 +72,8 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Aggre
 				return nil, err
 			}
 			o := &order.Order{
-				ID: id.Of[order.Order](a.NewID()), Tenant: c.Tenant, Number: number, ExternalID: in.ExternalID, Customer: customer, State: order.Draft,
+				ID: id.Of[order.Order](a.NewID()), Tenant: c.Tenant, Number: number, ExternalID: in.ExternalID,
+				Customer: customer, State: order.Draft,
 				Policy: policy, Version: 0, Currency: known.Settings.Currency, UpdatedAt: tx.Now(),
 			}
 			o.CreatedAt = o.ID.Time() // lists filter by time on the key, so the two must agree
@@ -102,10 +106,13 @@ func (a *App) customerOf(c Caller, named string) (tenant.MemberID, error) {
 		return c.Member, nil
 	}
 	if c.Role == tenant.Customer {
-		return tenant.MemberID{}, fault.New(fault.KindForbidden, fault.CodeForbidden, "Only an operator may order for somebody else.")
+		return tenant.MemberID{}, fault.New(fault.KindForbidden, fault.CodeForbidden,
+			"Only an operator may order for somebody else.")
 	}
 	if err != nil {
-		return m, fault.Violated([]fault.Violation{{Pointer: "/customer_id", Code: "unknown-customer", Message: "There is no such member in your organisation."}})
+		return m, fault.Violated([]fault.Violation{
+			{Pointer: "/customer_id", Code: "unknown-customer", Message: "There is no such member in your organisation."},
+		})
 	}
 	return m, nil
 }
@@ -115,7 +122,10 @@ func checkHead(externalID, policy string) (order.Policy, []fault.Violation) {
 	var faults []fault.Violation
 	p, ok := order.ParsePolicy(policy)
 	if !ok {
-		faults = append(faults, fault.Violation{Pointer: "/fulfillment_policy", Code: "unknown-policy", Message: "This is no fulfilment policy.", Allowed: []any{"per_item", "all_or_nothing"}})
+		faults = append(faults, fault.Violation{
+			Pointer: "/fulfillment_policy", Code: "unknown-policy", Message: "This is no fulfilment policy.",
+			Allowed: []any{"per_item", "all_or_nothing"},
+		})
 	}
 	return p, append(faults, textFaults("/external_id", externalID, 64)...)
 }

@@ -15,7 +15,9 @@ import (
 // is on file, else as a password-encrypted attachment whose passphrase the portal shows once (D21).
 // The item is delivered when the mail server accepted it. A failing delivery rolls nothing back: it
 // ends on the fallout desk (D21). At least once: a lost answer is mailed again, with a new passphrase.
-func (a *App) DeliverCredentials(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
+func (a *App) DeliverCredentials(
+	ctx context.Context, t tenant.ID, taskID fulfil.TaskID,
+) (wait time.Duration, err error) {
 	return a.single(ctx, t, taskID, a.deliver)
 }
 
@@ -38,7 +40,9 @@ func (a *App) deliver(ctx context.Context, agg *Aggregate, task *fulfil.Task) (f
 	return res, a.delivered(del)
 }
 
-func (a *App) deliveryMail(ctx context.Context, agg *Aggregate, task *fulfil.Task, it *order.Item) (DeliveryMail, Delivery, error) {
+func (a *App) deliveryMail(
+	ctx context.Context, agg *Aggregate, task *fulfil.Task, it *order.Item,
+) (DeliveryMail, Delivery, error) {
 	o := agg.Order
 	del := Delivery{ID: newID[Delivery](a), Item: it.ID, Recipient: agg.Customer.Email, State: DeliveryFailed}
 	why := "delivery"
@@ -53,14 +57,20 @@ func (a *App) deliveryMail(ctx context.Context, agg *Aggregate, task *fulfil.Tas
 	caps, _ := a.capabilities(agg.queueOf(it.ID))
 	// One address per attempt of one task: a mail sent twice after a lost answer can be recognised.
 	del.MessageID = fmt.Sprintf("delivery.%s.%d", task.ID, task.Try)
-	m := DeliveryMail{To: del.Recipient, MessageID: del.MessageID, At: a.Clock.Now(), PublicKey: agg.Customer.DeliveryKey, Secret: secret, Language: agg.Settings.language(), Brand: agg.Settings.Name, OrderNumber: o.Number, Line: it.Line, Title: it.Snapshot.Title, Service: serviceName(it), PortalURL: a.PortalURL, Simulated: caps.Sim}
+	m := DeliveryMail{
+		To: del.Recipient, MessageID: del.MessageID, At: a.Clock.Now(), PublicKey: agg.Customer.DeliveryKey, Secret: secret,
+		Language: agg.Settings.language(), Brand: agg.Settings.Name, OrderNumber: o.Number, Line: it.Line,
+		Title: it.Snapshot.Title, Service: serviceName(it), PortalURL: a.PortalURL, Simulated: caps.Sim,
+	}
 	if len(m.PublicKey) > 0 {
 		return m, del, nil
 	}
 	if m.Passphrase, err = a.Mailer.NewPassphrase(); err != nil {
 		return DeliveryMail{}, del, err
 	}
-	sealing := Sealing{Tenant: o.Tenant, Order: o.ID, Item: it.ID, Kind: "passphrase:" + del.ID.String(), Generation: it.Generation}
+	sealing := Sealing{
+		Tenant: o.Tenant, Order: o.ID, Item: it.ID, Kind: "passphrase:" + del.ID.String(), Generation: it.Generation,
+	}
 	del.PassphraseSealed, err = a.Sealer.Seal(ctx, sealing, []byte(m.Passphrase))
 	return m, del, err
 }

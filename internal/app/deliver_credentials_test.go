@@ -16,7 +16,10 @@ import (
 )
 
 // carry gives a task to its use case until it is over, and tells the waits in between.
-func carry(t *testing.T, w *harness.Harness, task fulfil.Task, verb func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error)) []time.Duration {
+func carry(
+	t *testing.T, w *harness.Harness, task fulfil.Task, verb func(context.Context, tenant.ID,
+		fulfil.TaskID) (time.Duration, error),
+) []time.Duration {
 	t.Helper()
 	var waits []time.Duration
 	for range 50 {
@@ -75,12 +78,14 @@ func TestADeliveryThatFailsIsRetriedAndThenStandsOnTheDeskAndRollsNothingBack(t 
 			wantGaps(t, waits, fiveWaits[:c.calls-1]...)
 			w.WantPicture(o, "partially_fulfilled none stuck; vps active")
 			letters, err := w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), openDeadLetters(o))
-			if err != nil || len(letters.Data) != 1 || letters.Data[0].Code != "delivery-failed" || letters.Data[0].Attempts != c.calls {
+			if err != nil || len(letters.Data) != 1 || letters.Data[0].Code != "delivery-failed" ||
+				letters.Data[0].Attempts != c.calls {
 				t.Fatalf("dead letters %+v, %v; want one delivery-failed after %d attempts", letters.Data, err, c.calls)
 			}
 			w.WantLive("", 2)
 			if name == "try later" { // an operator tries again
-				if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), letters.Data[0].ID, "the mail server is back"); err != nil {
+				if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), letters.Data[0].ID,
+					"the mail server is back"); err != nil {
 					t.Fatalf("RedriveDeadLetter: %v", err)
 				}
 			} else if err := redeliver(t, w, o); err != nil { // or the customer asks again
@@ -108,9 +113,13 @@ func TestOfTwoDeliveriesThatAreStuckEachClosesItsOwnDeadLetter(t *testing.T) {
 	}
 	w.Drain(o)
 	w.WantPicture(o, "partially_fulfilled none stuck; vps active; web active")
-	for i, want := range []string{"partially_fulfilled none stuck; vps delivered; web active", "fulfilled full settled; vps delivered; web delivered"} {
+	for i, want := range []string{
+		"partially_fulfilled none stuck; vps delivered; web active", "fulfilled full settled; vps delivered; web delivered",
+	} {
 		it := w.Get(o).Order.Items[i]
-		if _, err := w.UseCases.API.Redeliver(t.Context(), w.As(tenant.Customer), app.Redeliver{Order: o, Item: it.ID}); err != nil {
+		if _, err := w.UseCases.API.Redeliver(t.Context(), w.As(tenant.Customer), app.Redeliver{
+			Order: o, Item: it.ID,
+		}); err != nil {
 			t.Fatalf("Redeliver %s: %v", it.Label, err)
 		}
 		w.Drain(o)

@@ -27,7 +27,8 @@ func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Aggregate
 		return nil, err
 	}
 	if in.Version == nil && in.IfMatch == nil {
-		return nil, fault.New(fault.KindPreconditionMissing, "version-required", "Send the version you read, as the member version or as If-Match, so that nobody's change is lost.")
+		return nil, fault.New(fault.KindPreconditionMissing, "version-required",
+			"Send the version you read, as the member version or as If-Match, so that nobody's change is lost.")
 	}
 	cat, err := a.Catalog(ctx)
 	if err != nil {
@@ -71,7 +72,9 @@ func inCurrency(agg *Aggregate) Settings {
 	return s
 }
 
-func (a *App) replaceItems(agg *Aggregate, now time.Time, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error)) error {
+func (a *App) replaceItems(
+	agg *Aggregate, now time.Time, items []ItemInput, priced func([]ItemInput) ([]order.Snapshot, error),
+) error {
 	snaps, err := priced(items)
 	if err != nil {
 		return err
@@ -92,7 +95,10 @@ func (a *App) replaceItems(agg *Aggregate, now time.Time, items []ItemInput, pri
 		}
 		kept := findByText(agg.Order, in.ID)
 		if kept == nil || used[kept.ID] {
-			faults = append(faults, fault.Violation{Pointer: fmt.Sprintf("/items/%d/id", i), Code: "unknown-item", Message: "The draft has no such item, or it is listed twice."})
+			faults = append(faults, fault.Violation{
+				Pointer: fmt.Sprintf("/items/%d/id", i), Code: "unknown-item",
+				Message: "The draft has no such item, or it is listed twice.",
+			})
 			continue
 		}
 		used[kept.ID] = true
@@ -113,7 +119,8 @@ func (a *App) replaceItems(agg *Aggregate, now time.Time, items []ItemInput, pri
 // sameOffer reports whether an item sent back is the one it was: then its quote stands as it is.
 func sameOffer(it order.Item, label string, s order.Snapshot) bool {
 	o := it.Snapshot
-	return it.Label == label && o.Product == s.Product && o.Plan == s.Plan && o.Region == s.Region && o.BillingCycle == s.BillingCycle && string(o.Configuration) == string(s.Configuration)
+	return it.Label == label && o.Product == s.Product && o.Plan == s.Plan && o.Region == s.Region &&
+		o.BillingCycle == s.BillingCycle && string(o.Configuration) == string(s.Configuration)
 }
 
 func findByText(o *order.Order, text string) *order.Item {

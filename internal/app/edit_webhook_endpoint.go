@@ -20,7 +20,10 @@ type EditWebhookEndpoint struct {
 }
 
 // onWebhookEndpoint is the shape of the use cases on an endpoint: permission, lock, version, then the change.
-func onWebhookEndpoint[R any](ctx context.Context, a *App, c Caller, e WebhookEndpointID, also WebhookDeliveryID, pre Precondition, change func(tx Tx, f LockedWebhookEndpoint) (R, error)) (R, error) {
+func onWebhookEndpoint[R any](
+	ctx context.Context, a *App, c Caller, e WebhookEndpointID, also WebhookDeliveryID, pre Precondition,
+	change func(tx Tx, f LockedWebhookEndpoint) (R, error),
+) (R, error) {
 	var none R
 	if err := a.may(c.Actor, WriteWebhooks); err != nil {
 		return none, err
@@ -46,9 +49,12 @@ func (a *App) EditWebhookEndpoint(ctx context.Context, c Caller, in EditWebhookE
 	if err := a.may(c.Actor, WriteWebhooks); err != nil {
 		return WebhookEndpoint{}, err
 	}
-	return onWebhookEndpoint(ctx, a, c, in.WebhookEndpoint, WebhookDeliveryID{}, in.Precondition, func(tx Tx, f LockedWebhookEndpoint) (WebhookEndpoint, error) {
+	return onWebhookEndpoint(ctx, a, c, in.WebhookEndpoint, WebhookDeliveryID{}, in.Precondition, func(tx Tx,
+		f LockedWebhookEndpoint,
+	) (WebhookEndpoint, error) {
 		if in.Version == nil && in.IfMatch == nil {
-			return WebhookEndpoint{}, fault.New(fault.KindPreconditionMissing, "version-required", "Send the version you read, as the member version or as If-Match.")
+			return WebhookEndpoint{}, fault.New(fault.KindPreconditionMissing, "version-required",
+				"Send the version you read, as the member version or as If-Match.")
 		}
 		e := f.WebhookEndpoint
 		if in.URL != nil {
@@ -94,8 +100,12 @@ func same(a, b WebhookEndpoint) bool {
 
 // DeleteWebhookEndpoint ends an endpoint for good, and its secrets with it: what is pending never goes. Its
 // delivery log is kept, and no longer shown.
-func (a *App) DeleteWebhookEndpoint(ctx context.Context, c Caller, e WebhookEndpointID, pre Precondition) (WebhookEndpoint, error) {
-	return onWebhookEndpoint(ctx, a, c, e, WebhookDeliveryID{}, pre, func(tx Tx, f LockedWebhookEndpoint) (WebhookEndpoint, error) {
+func (a *App) DeleteWebhookEndpoint(
+	ctx context.Context, c Caller, e WebhookEndpointID, pre Precondition,
+) (WebhookEndpoint, error) {
+	return onWebhookEndpoint(ctx, a, c, e, WebhookDeliveryID{}, pre, func(tx Tx,
+		f LockedWebhookEndpoint,
+	) (WebhookEndpoint, error) {
 		e := f.WebhookEndpoint.moved(WebhookEndpointDisabled, WebhookEndpointByHand, tx.Now())
 		e.Version, e.UpdatedAt, e.DeletedAt, e.Secrets = e.Version+1, tx.Now(), tx.Now(), nil
 		tx.PutWebhookEndpoint(e)

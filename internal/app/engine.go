@@ -85,7 +85,9 @@ func (a *App) single(
 	res.At = a.Clock.Now()
 	res.Took = res.At.Sub(now)
 	m := fulfil.Once(*task, res)
-	_, err = a.commit(ctx, *task, m, func(tx Tx, agg *Aggregate, task *fulfil.Task) error { return write(tx, agg, task, m) })
+	_, err = a.commit(ctx, *task, m, func(tx Tx, agg *Aggregate, task *fulfil.Task) error {
+		return write(tx, agg, task, m)
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -21,7 +21,9 @@ func (a *App) checkAssertion(
 	}
 	i := slices.IndexFunc(steps, func(s provider.Step) bool { return s.Name == task.Assertion.Step })
 	if i < 0 {
-		return fulfil.Result{Class: fault.Invalid, AssertionChecked: true, Note: "the plan of the item has no part " + task.Assertion.Step}
+		return fulfil.Result{
+			Class: fault.Invalid, AssertionChecked: true, Note: "the plan of the item has no part " + task.Assertion.Step,
+		}
 	}
 	what := "what was said to be the " + task.Assertion.Step
 	obs, err := p.Observe(ctx, steps[i], provider.Ref(task.Assertion.Ref))

@@ -39,9 +39,11 @@ func TestAllOrNothingGoesBackLastProvisionedFirst(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
-	o := w.AllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"), harness.Labelled(harness.Database(), "last"))
+	o := w.AllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"),
+		harness.Labelled(harness.Database(), "last"))
 	w.Drain(o)
-	w.WantPicture(o, "failed none settled; first rolled_back refund 20.10 accepted; second rolled_back refund 20.00 accepted; last rolled_back refund 65.00 accepted")
+	w.WantPicture(o, "failed none settled; first rolled_back refund 20.10 accepted; second rolled_back refund 20.00 "+
+		"accepted; last rolled_back refund 65.00 accepted")
 	made := creations(w)
 	slices.Reverse(made)
 	if diff := cmp.Diff(made, removals(w)); diff != "" {
@@ -73,7 +75,10 @@ func (p *overtaken) Create(ctx context.Context, s provider.Step, j provider.Jour
 func TestACreateThatIsOvertakenOnItsWayKeepsItsPlaceOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	slow := &overtaken{part: "port"}
-	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { slow.Provider = p; return slow }))
+	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider {
+		slow.Provider = p
+		return slow
+	}))
 	w.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
 	var o order.ID
 	slow.meanwhile = func() {
@@ -88,7 +93,8 @@ func TestACreateThatIsOvertakenOnItsWayKeepsItsPlaceOnTheWayBack(t *testing.T) {
 		}
 		w.Clock.Advance(time.Millisecond)
 	}
-	o = w.AllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"), harness.Labelled(harness.Database(), "last"))
+	o = w.AllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"),
+		harness.Labelled(harness.Database(), "last"))
 	w.Drain(o)
 	if diff := cmp.Diff([]string{"second bucket", "first port"}, creations(w)[:2]); diff != "" {
 		t.Fatalf("the first creates that came to the cloud (-want +got):\n%s", diff)
@@ -106,7 +112,8 @@ func TestAllOrNothingRollsTheWholeOrderBackAndKeepsItsSecrets(t *testing.T) {
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "refused"})
 	o := w.AllOrNothing(harness.VPS(), harness.Database())
 	w.Drain(o)
-	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 accepted")
+	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 "+
+		"accepted")
 	w.WantLive("", 0)
 	if n := len(deliveries(w)); n != 0 {
 		t.Errorf("%d deliveries of an order that rolled back, want none (D1)", n)

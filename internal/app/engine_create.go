@@ -145,7 +145,9 @@ func (a *App) sealCredentials(
 		}
 		return r
 	}
-	what := Sealing{Tenant: agg.Order.Tenant, Order: agg.Order.ID, Item: it.ID, Kind: "credential", Generation: it.Generation}
+	what := Sealing{
+		Tenant: agg.Order.Tenant, Order: agg.Order.ID, Item: it.ID, Kind: "credential", Generation: it.Generation,
+	}
 	sealed, err := a.Sealer.Seal(ctx, what, secret.Reveal())
 	if err != nil {
 		a.Log.ErrorContext(ctx, "seal credentials", "order", agg.Order.ID.String(), "item", it.ID.String(), "error", err)

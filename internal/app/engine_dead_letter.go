@@ -59,7 +59,8 @@ func (agg *Aggregate) addDeadLetter(l DeadLetter) {
 // openDeadLetter finds a dead letter of the order that is open or parked, or nil.
 func (agg *Aggregate) openDeadLetter(l id.Of[DeadLetter]) *DeadLetter {
 	for i := range agg.DeadLetters {
-		if agg.DeadLetters[i].ID == l && (agg.DeadLetters[i].State == DeadLetterOpen || agg.DeadLetters[i].State == DeadLetterParked) {
+		if agg.DeadLetters[i].ID == l && (agg.DeadLetters[i].State == DeadLetterOpen ||
+			agg.DeadLetters[i].State == DeadLetterParked) {
 			return &agg.DeadLetters[i]
 		}
 	}
@@ -110,7 +111,9 @@ func (a *App) redrive(tx Tx, agg *Aggregate, task *fulfil.Task, reason string) e
 
 // closeRedriven takes the dead letters of a task that is tried again off the desk: the same work may have failed
 // on the way there and on the way back. voided says, for the saga record, that a signature is void; else it is "".
-func (agg *Aggregate) closeRedriven(task *fulfil.Task, l id.Of[DeadLetter], reason string, now time.Time) (voided string) {
+func (agg *Aggregate) closeRedriven(
+	task *fulfil.Task, l id.Of[DeadLetter], reason string, now time.Time,
+) (voided string) {
 	for i := range agg.DeadLetters {
 		if o := &agg.DeadLetters[i]; o.Task == task.ID && (o.ID == l || o.Code == compensationExhausted) {
 			if o.Abandonment.Awaits() {
@@ -125,7 +128,8 @@ func (agg *Aggregate) closeRedriven(task *fulfil.Task, l id.Of[DeadLetter], reas
 // closeDeadLetters closes the dead letters of a step that failed, now that its item is gone for good.
 func (agg *Aggregate) closeDeadLetters(it order.ItemID, now time.Time) {
 	for i := range agg.DeadLetters {
-		if l := &agg.DeadLetters[i]; l.Item == it && l.Source == "step" && (l.State == DeadLetterOpen || l.State == DeadLetterRedriven) {
+		if l := &agg.DeadLetters[i]; l.Item == it && l.Source == "step" && (l.State == DeadLetterOpen ||
+			l.State == DeadLetterRedriven) {
 			l.State, l.ClosedAt, l.Reason = DeadLetterClosed, &now, "the item was rolled back and refunded"
 		}
 	}

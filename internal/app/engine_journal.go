@@ -21,7 +21,9 @@ func (a *App) journal(agg *Aggregate, from fulfil.Task, m fulfil.Move) {
 				return // going back over a part that was never begun
 			}
 		} else {
-			agg.Resources = append(agg.Resources, fulfil.Resource{Task: from.ID, Step: name, Generation: it.Generation, Phase: fulfil.Intent})
+			agg.Resources = append(agg.Resources, fulfil.Resource{
+				Task: from.ID, Step: name, Generation: it.Generation, Phase: fulfil.Intent,
+			})
 			res = &agg.Resources[len(agg.Resources)-1]
 		}
 	}
@@ -67,7 +69,8 @@ func (agg *Aggregate) resource(taskID fulfil.TaskID, name string, generation int
 func (agg *Aggregate) newestResource(taskID fulfil.TaskID, name string) *fulfil.Resource {
 	var newest *fulfil.Resource
 	for i := range agg.Resources {
-		if res := &agg.Resources[i]; res.Task == taskID && res.Step == name && (newest == nil || res.Generation > newest.Generation) {
+		if res := &agg.Resources[i]; res.Task == taskID && res.Step == name &&
+			(newest == nil || res.Generation > newest.Generation) {
 			newest = res
 		}
 	}

@@ -34,7 +34,8 @@ func (a *App) withPlan(agg *Aggregate, task *fulfil.Task) (*Aggregate, *fulfil.T
 	if task.Steps = a.stepNames(agg, task.Item); len(task.Steps) == 0 {
 		return nil, nil, fmt.Errorf("provider %q has no plan for %s", task.Queue, it.Snapshot.Product)
 	}
-	if task.Compensating { // a process without the plan may have turned it back: an item that was up starts at its last step
+	// a process without the plan may have turned it back: an item that was up starts at its last step
+	if task.Compensating {
 		task.Step = min(task.Step, len(task.Steps)-1)
 	}
 	task.Limit, task.CapacityLimit = it.Snapshot.Deadline(), it.Snapshot.CapacityWait()

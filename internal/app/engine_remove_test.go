@@ -15,7 +15,9 @@ func TestAnUndoRemovesByItsIdWhatNoListShows(t *testing.T) {
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.ListLag, AfterS: 60 * 86400})
 	o := w.PaidOrder(harness.VPS())
 	w.WorkUntil(o, func(string) bool { return len(w.Sim.Calls(sim.OpCreate, "")) == 2 })
-	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: o, Reason: "changed our mind"}); err != nil {
+	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{
+		Order: o, Reason: "changed our mind",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	w.Drain(o)

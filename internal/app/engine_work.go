@@ -103,7 +103,8 @@ func (agg *Aggregate) close(k fulfil.Kind, it order.ItemID) {
 func (a *App) pull(agg *Aggregate, ev event.Event, now time.Time, k fulfil.Kind) bool {
 	for i := range agg.Tasks {
 		task := &agg.Tasks[i]
-		if task.Kind != k || task.Cause != ev.ID || task.State != fulfil.Queued || task.Try > 0 || task.Epoch > 0 || task.NextAt.IsZero() {
+		if task.Kind != k || task.Cause != ev.ID || task.State != fulfil.Queued || task.Try > 0 || task.Epoch > 0 ||
+			task.NextAt.IsZero() {
 			continue
 		}
 		if due := task.NextAt.Add(-a.Fallback); due.After(now) {

@@ -40,7 +40,10 @@ func TestEveryProductOfTheCatalogueHasItsSagaProven(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan, err := adapter.Plan(provider.Spec{Product: in.Product, Plan: in.Plan, Region: in.Region, Configuration: in.Configuration}, provider.Key{})
+		plan, err := adapter.Plan(provider.Spec{
+			Product: in.Product, Plan: in.Plan, Region: in.Region,
+			Configuration: in.Configuration,
+		}, provider.Key{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +106,10 @@ func (b *between) Observe(ctx context.Context, s provider.Step, r provider.Ref) 
 
 func (b *between) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
 	ref, err := b.Provider.Create(ctx, s, j)
-	err = b.spoil(sim.OpCreate, s.Name, s.Spec.Labels["label"], err, func() error { ref, err = b.Provider.Create(ctx, s, j); return err })
+	err = b.spoil(sim.OpCreate, s.Name, s.Spec.Labels["label"], err, func() error {
+		ref, err = b.Provider.Create(ctx, s, j)
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
@@ -120,7 +126,10 @@ func (b *between) Credentials(ctx context.Context, refs []provider.Ref) (provide
 	b.mu.Lock()
 	label := b.made[refs[0]]
 	b.mu.Unlock()
-	return secret, b.spoil(sim.OpCredentials, "credentials", label, err, func() error { secret, err = b.Provider.Credentials(ctx, refs); return err })
+	return secret, b.spoil(sim.OpCredentials, "credentials", label, err, func() error {
+		secret, err = b.Provider.Credentials(ctx, refs)
+		return err
+	})
 }
 
 // operationOf is the call that does a step.
@@ -176,10 +185,17 @@ func proofs(step string) []proof {
 	return []proof{
 		{step: step, what: "refused before its effect", script: scripted, unwinds: true},
 		{step: step, what: "answer lost once", script: lost},
-		{step: step, what: "refused after its effect", spoil: doing(func(func() error) error { return refuse() }), unwinds: true},
+		{
+			step: step, what: "refused after its effect", spoil: doing(func(func() error) error { return refuse() }),
+			unwinds: true,
+		},
 		{step: step, what: "run twice", spoil: doing(func(again func() error) error { return again() })},
-		{step: step, what: "killed after its effect", spoil: doing(func(again func() error) error { return once(step, again) })},
-		{step: step, what: "every undo run twice", spoil: compensating(func(_ string, again func() error) error { return again() }), unwinds: true},
+		{step: step, what: "killed after its effect", spoil: doing(func(again func() error) error {
+			return once(step, again)
+		})},
+		{step: step, what: "every undo run twice", spoil: compensating(func(_ string, again func() error) error {
+			return again()
+		}), unwinds: true},
 		{step: step, what: "every undo absent", spoil: compensating(func(string, func() error) error {
 			return provider.NewError(fault.NotFound, "not_found", "no such resource")
 		}), unwinds: true},
@@ -207,7 +223,8 @@ func TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
 	t.Parallel()
 	for _, in := range harness.Products() {
 		for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
-			if naming == provider.NamingUnique409 && in.Product != "vps" && in.Product != "object_storage" && os.Getenv("PLATFORMA_SOAK") == "" {
+			if naming == provider.NamingUnique409 && in.Product != "vps" && in.Product != "object_storage" &&
+				os.Getenv("PLATFORMA_SOAK") == "" {
 				continue // a cloud that makes duplicates is the harder one: every product walks there, and make soak walks both
 			}
 			t.Run(in.Product+" "+naming.String(), func(t *testing.T) {
@@ -253,7 +270,8 @@ func wantUnwound(t *testing.T, w *harness.Harness, o order.ID, p proof) {
 	agg := w.Get(o)
 	it := agg.Order.Items[0]
 	r, pay := agg.Order.RefundOf(it.ID), agg.Order.LivePayment()
-	if agg.Order.State != order.Failed || agg.Order.Settlement != order.SettlementSettled || it.State != order.ItemRolledBack {
+	if agg.Order.State != order.Failed || agg.Order.Settlement != order.SettlementSettled ||
+		it.State != order.ItemRolledBack {
 		t.Errorf("%s: got %s, want failed and settled, rolled back", p.label(), w.Picture(o))
 	}
 	if r == nil || pay == nil || !r.State.Accepted() || r.Cents != pay.Of(it.ID) || r.Cents != pay.Paid {

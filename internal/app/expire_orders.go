@@ -21,12 +21,13 @@ func (a *App) ExpireOrders(ctx context.Context) (int, error) {
 	}
 	for _, ref := range due {
 		c := Caller{Actor: tenant.System(ref.Tenant, expiry)}
-		_, err := a.onOrder(ctx, c, WriteOrders, ref.Order, Precondition{}, Also{}, func(tx Tx, agg *Aggregate) (bool, error) {
-			if agg.Order.ExpiresAt == nil || agg.Order.ExpiresAt.After(tx.Now()) {
-				return false, nil
-			}
-			return a.cancel(tx, agg, order.Expire, "not paid in time")
-		})
+		_, err := a.onOrder(ctx, c, WriteOrders, ref.Order, Precondition{},
+			Also{}, func(tx Tx, agg *Aggregate) (bool, error) {
+				if agg.Order.ExpiresAt == nil || agg.Order.ExpiresAt.After(tx.Now()) {
+					return false, nil
+				}
+				return a.cancel(tx, agg, order.Expire, "not paid in time")
+			})
 		if f := fault.Of(err); err != nil && (f == nil || f.Kind != fault.KindConflict) {
 			return 0, errors.Join(errors.New("expire order "+ref.Order.String()), err)
 		}

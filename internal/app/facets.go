@@ -127,9 +127,12 @@ type Webhooks interface {
 	RotateWebhookSecret(ctx context.Context, c Caller, in RotateWebhookSecret) (IssuedSecret, error)
 	WebhookEndpoints(ctx context.Context, c Caller) ([]WebhookEndpoint, error)
 	WebhookEndpoint(ctx context.Context, c Caller, e WebhookEndpointID) (WebhookEndpoint, error)
-	WebhookDeliveries(ctx context.Context, c Caller, e WebhookEndpointID, f WebhookDeliveryFilter) (Page[WebhookDelivery], error)
-	WebhookDelivery(ctx context.Context, c Caller, e WebhookEndpointID, delivery WebhookDeliveryID) (WebhookDelivery, error)
-	ReplayWebhookDelivery(ctx context.Context, c Caller, e WebhookEndpointID, delivery WebhookDeliveryID) (WebhookDelivery, error)
+	WebhookDeliveries(ctx context.Context, c Caller, e WebhookEndpointID,
+		f WebhookDeliveryFilter) (Page[WebhookDelivery], error)
+	WebhookDelivery(ctx context.Context, c Caller, e WebhookEndpointID,
+		delivery WebhookDeliveryID) (WebhookDelivery, error)
+	ReplayWebhookDelivery(ctx context.Context, c Caller, e WebhookEndpointID,
+		delivery WebhookDeliveryID) (WebhookDelivery, error)
 }
 
 // OrderChanges wakes event streams. Its one implementation is *Hub; facades may subscribe, and only the

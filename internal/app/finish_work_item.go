@@ -18,7 +18,9 @@ func (a *App) WorkItems(ctx context.Context, c Caller, cursor string, limit int)
 // FinishWorkItem says that the money of a refund was moved by hand. A second time changes nothing. Only
 // a payment that came by hand is given back by hand: a gateway says itself when its refund is through
 // (D12, D28).
-func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Aggregate, error) {
+func (a *App) FinishWorkItem(
+	ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string,
+) (*Aggregate, error) {
 	if err := a.may(c.Actor, WorkDesk); err != nil {
 		return nil, err
 	}
@@ -32,13 +34,15 @@ func (a *App) FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o 
 				continue
 			}
 			if pay := paymentOf(agg.Order, ref.Payment); pay == nil || pay.Provider != manualPayments {
-				return false, fault.New(fault.KindConflict, "not-by-hand", "The money of this refund is not moved by hand: its payment provider sends it back and says so.")
+				return false, fault.New(fault.KindConflict, "not-by-hand",
+					"The money of this refund is not moved by hand: its payment provider sends it back and says so.")
 			}
 			if ref.State == order.RefundCompleted {
 				return false, nil
 			}
 			if ref.State != order.RefundAccepted {
-				return false, fault.New(fault.KindConflict, fault.CodeIllegalTransition, "This refund is %s; only an accepted one can be marked done.", ref.State)
+				return false, fault.New(fault.KindConflict, fault.CodeIllegalTransition,
+					"This refund is %s; only an accepted one can be marked done.", ref.State)
 			}
 			agg.Order.MoveRefund(ref, order.RefundCompleted, "", tx.Now(), reason)
 			return true, nil

@@ -24,7 +24,8 @@ func rolledBackBy(t *testing.T, w *harness.Harness, c app.Caller) *order.Order {
 	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 	o := w.Submitted("per_item", harness.VPS()).Order
 	_, err := w.UseCases.API.ConfirmPayment(t.Context(), c, app.ConfirmPayment{
-		Order: o.ID, Reference: "paid " + o.Number, Method: "transfer", Amount: event.Amount{Amount: money.Format(o.Due, o.Currency), Currency: o.Currency},
+		Order: o.ID, Reference: "paid " + o.Number, Method: "transfer",
+		Amount: event.Amount{Amount: money.Format(o.Due, o.Currency), Currency: o.Currency},
 	})
 	if err != nil {
 		t.Fatalf("ConfirmPayment: %v", err)
@@ -38,7 +39,9 @@ func TestOnlyMoneyThatCameByHandIsGivenBackByHand(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t, harness.WithPayment(slowGateway{}))
 	byHand := rolledBackBy(t, w, w.As(tenant.Operator))
-	gateway := rolledBackBy(t, w, app.Caller{Actor: tenant.Actor{Tenant: w.Tenant.ID, Kind: tenant.KindProvider, Name: "gateway"}})
+	gateway := rolledBackBy(t, w, app.Caller{
+		Actor: tenant.Actor{Tenant: w.Tenant.ID, Kind: tenant.KindProvider, Name: "gateway"},
+	})
 	finish := func(o *order.Order) string {
 		_, err := w.UseCases.API.FinishWorkItem(t.Context(), w.As(tenant.Operator), o.Refunds[0].ID, o.ID, "sent back")
 		return outcome(t, "done", err)

@@ -104,7 +104,9 @@ func (h *hooks) admin() app.Caller { return h.As(tenant.Admin) }
 // add makes an endpoint at a path of the server.
 func (h *hooks) add(path string, types ...event.Type) app.IssuedSecret {
 	h.t.Helper()
-	issued, err := h.UseCases.API.AddWebhookEndpoint(h.t.Context(), h.admin(), app.AddWebhookEndpoint{URL: h.server.URL + path, Types: types})
+	issued, err := h.UseCases.API.AddWebhookEndpoint(h.t.Context(), h.admin(), app.AddWebhookEndpoint{
+		URL: h.server.URL + path, Types: types,
+	})
 	if err != nil {
 		h.t.Fatalf("add an endpoint: %v", err)
 	}
@@ -150,7 +152,9 @@ func (h *hooks) only(e app.WebhookEndpointID) app.WebhookDelivery {
 func (h *hooks) enable(e app.WebhookEndpointID, on bool) {
 	h.t.Helper()
 	version := h.webhookEndpoint(e).Version
-	if _, err := h.UseCases.API.EditWebhookEndpoint(h.t.Context(), h.admin(), app.EditWebhookEndpoint{WebhookEndpoint: e, Enabled: &on, Precondition: app.Precondition{Version: &version}}); err != nil {
+	if _, err := h.UseCases.API.EditWebhookEndpoint(h.t.Context(), h.admin(), app.EditWebhookEndpoint{
+		WebhookEndpoint: e, Enabled: &on, Precondition: app.Precondition{Version: &version},
+	}); err != nil {
 		h.t.Fatalf("enable %s %t: %v", e, on, err)
 	}
 }

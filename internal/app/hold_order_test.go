@@ -14,10 +14,12 @@ func TestAHeldOrderWaitsUntilItIsReleased(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
 	o := w.PaidOrder(harness.VPS())
-	if _, err := w.UseCases.API.HoldOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "x")); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindForbidden {
+	if _, err := w.UseCases.API.HoldOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "x")); fault.Of(err) == nil ||
+		fault.Of(err).Kind != fault.KindForbidden {
 		t.Errorf("HoldOrder by a customer = %v, want forbidden", err)
 	}
-	if _, err := w.UseCases.API.HoldOrder(t.Context(), w.As(tenant.Operator), reasoned(o, "checking the payer")); err != nil {
+	if _, err := w.UseCases.API.HoldOrder(t.Context(), w.As(tenant.Operator),
+		reasoned(o, "checking the payer")); err != nil {
 		t.Fatalf("HoldOrder: %v", err)
 	}
 	w.Drain(o)

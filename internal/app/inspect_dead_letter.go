@@ -35,7 +35,8 @@ func (a *App) DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Pa
 
 // Suggested is what to do first about a dead letter.
 func (d DeadLetter) Suggested() Suggestion {
-	refused := d.Class == fault.Invalid || d.Class == fault.Forbidden || d.Class == fault.Protected || d.Class == fault.Quota
+	refused := d.Class == fault.Invalid || d.Class == fault.Forbidden || d.Class == fault.Protected ||
+		d.Class == fault.Quota
 	switch {
 	case d.State != DeadLetterOpen && d.State != DeadLetterParked:
 		return SuggestNothing
@@ -142,7 +143,8 @@ func detailOf(l DeadLetter, rec SagaRecord) DeadLetterDetail {
 	}
 	for i := range rec.Log {
 		e := &rec.Log[i]
-		if e.Task != l.Task || e.What == LogIntent || e.What == LogAnswer && e.Step != l.Step && l.Source != causes[fulfil.Redrive].source {
+		if e.Task != l.Task || e.What == LogIntent || e.What == LogAnswer && e.Step != l.Step &&
+			l.Source != causes[fulfil.Redrive].source {
 			continue
 		}
 		v.Calls = append(v.Calls, *e)

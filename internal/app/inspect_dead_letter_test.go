@@ -34,14 +34,20 @@ func TestTheDeskGroupsByCauseAndFilters(t *testing.T) {
 			t.Errorf("group %s lies between %s and %s", g.Cause, g.Oldest, g.Newest)
 		}
 	}
-	if diff := cmp.Diff([]line{{"step-failed", "invalid", "wait", 3}, {"compensation-exhausted", "retryable", "redrive", 3}}, got); diff != "" {
+	if diff := cmp.Diff([]line{{"step-failed", "invalid", "wait", 3}, {
+		"compensation-exhausted", "retryable",
+		"redrive", 3,
+	}}, got); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
-	one, err := w.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{Order: orders[0], Cause: "compensation-exhausted"})
+	one, err := w.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{
+		Order: orders[0], Cause: "compensation-exhausted",
+	})
 	if err != nil || len(one) != 1 || one[0].Count != 1 {
 		t.Errorf("of one order and cause: %+v, %v", one, err)
 	}
-	none, err := w.UseCases.API.DeadLetterGroups(t.Context(), app.Caller{Actor: w.Other.Actor(tenant.Operator)}, app.DeadLetterFilter{})
+	none, err := w.UseCases.API.DeadLetterGroups(t.Context(), app.Caller{Actor: w.Other.Actor(tenant.Operator)},
+		app.DeadLetterFilter{})
 	if err != nil || len(none) != 0 {
 		t.Errorf("another tenant counts %+v, %v", none, err)
 	}
@@ -57,7 +63,8 @@ func TestADeadLetterTellsAllThatAPersonNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Of.ID != o || d.About == nil || d.About.State != order.ItemStuck || d.Refund == nil || d.Refund.State != order.RefundAccepted || d.Work == nil || d.Work.State != fulfil.Stuck {
+	if d.Of.ID != o || d.About == nil || d.About.State != order.ItemStuck || d.Refund == nil ||
+		d.Refund.State != order.RefundAccepted || d.Work == nil || d.Work.State != fulfil.Stuck {
 		t.Errorf("about order %v, item %+v, refund %+v, task %+v", d.Of.ID, d.About, d.Refund, d.Work)
 	}
 	failures := 0
@@ -78,7 +85,8 @@ func TestADeadLetterTellsAllThatAPersonNeeds(t *testing.T) {
 	if len(live) != 1 || len(d.Left) != 1 || d.Left[0].Step != "port" || !cmp.Equal(d.Left[0].Refs, []string{live[0].ID}) {
 		t.Errorf("left at the provider: %+v, in the cloud: %+v", d.Left, live)
 	}
-	if diff := cmp.Diff([]app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason}, d.Allows); diff != "" {
+	if diff := cmp.Diff([]app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason},
+		d.Allows); diff != "" {
 		t.Errorf("grounds (-want +got):\n%s", diff)
 	}
 	want(t, "suggested", string(d.Suggested()), "redrive")

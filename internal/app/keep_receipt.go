@@ -48,7 +48,8 @@ func (a *App) KeepReceipt(ctx context.Context, ev event.Event) error {
 		return nil
 	})
 	if err == nil && wrong != nil {
-		a.Log.ErrorContext(ctx, "the books of an order that ended do not agree: compare its payments and refunds", "tenant", ev.Tenant.String(), "order", ev.Order.String(), "event", ev.ID.String(), "left", int64(*wrong))
+		a.Log.ErrorContext(ctx, "the books of an order that ended do not agree: compare its payments and refunds", "tenant",
+			ev.Tenant.String(), "order", ev.Order.String(), "event", ev.ID.String(), "left", int64(*wrong))
 	}
 	return err
 }

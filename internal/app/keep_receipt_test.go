@@ -26,7 +26,8 @@ func TestTheLedgerAloneSaysWhatIsLeftOfAnOrder(t *testing.T) {
 	paid := w.Count(`SELECT sum(paid_cents) FROM platforma.payments`)
 	back := w.Count(`SELECT sum(cents) FROM platforma.refunds WHERE state IN ($1, $2)`,
 		int16(order.RefundAccepted), int16(order.RefundCompleted))
-	if left := w.Count(`SELECT sum(moved_cents) FROM platforma.billing_receipts`); paid != 8510 || back != 6500 || left != paid-back {
+	if left := w.Count(`SELECT sum(moved_cents) FROM platforma.billing_receipts`); paid != 8510 || back != 6500 ||
+		left != paid-back {
 		t.Errorf("paid %d, given back %d, the ledger says %d are left", paid, back, left)
 	}
 	heard := 0
@@ -50,7 +51,8 @@ func TestBooksThatDoNotAgreeAtAnOrdersEndRaiseAnAlarmAndStartNothing(t *testing.
 	mustCancel(t, w, o)
 	w.DrainWithoutBroker(o)
 	w.WantPicture(o, "cancelled none settled; vps cancelled refund 20.10 accepted")
-	if _, err := w.DB.Super(t).Exec(t.Context(), `UPDATE platforma.billing_receipts SET moved_cents = moved_cents + 1 WHERE type = 'order.payment-confirmed'`); err != nil {
+	if _, err := w.DB.Super(t).Exec(t.Context(), `UPDATE platforma.billing_receipts SET moved_cents = moved_cents + 1
+		WHERE type = 'order.payment-confirmed'`); err != nil {
 		t.Fatal(err)
 	}
 	w.Drain(o)

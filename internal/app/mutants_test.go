@@ -82,7 +82,8 @@ func TestNoWallCanBeTakenAwayUnseen(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := t.TempDir()
-			mutant, overlay, binary := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutant.test")
+			mutant, overlay, binary := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json"),
+				filepath.Join(dir, "mutant.test")
 			write(t, mutant, []byte(strings.Replace(string(source), w.line, w.mutant, 1)))
 			target, err := filepath.Abs(w.file)
 			if err != nil {

@@ -42,7 +42,8 @@ func (a *App) NotifyCustomer(ctx context.Context, t tenant.ID, taskID fulfil.Tas
 func (a *App) notify(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, apply) {
 	s, err := a.noticeSourceOf(ctx, agg.Order, event.ID(task.Subject))
 	if err != nil {
-		a.Log.ErrorContext(ctx, "read what a notice is about", "order", agg.Order.ID.String(), "event", task.Subject.String(), "error", err)
+		a.Log.ErrorContext(ctx, "read what a notice is about", "order", agg.Order.ID.String(), "event",
+			task.Subject.String(), "error", err)
 		return fulfil.Result{Class: fault.Retryable, Note: "the order's events could not be read"}, a.noticed
 	}
 	n, ok := a.noticeContent(s)
@@ -52,11 +53,13 @@ func (a *App) notify(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fu
 	n.Simulated = a.simulated(agg)
 	mail, err := notice.ForCustomer(agg.Settings.reader(), n)
 	if err != nil {
-		a.Log.ErrorContext(ctx, "write a notice", "order", agg.Order.ID.String(), "event", task.Subject.String(), "error", err)
+		a.Log.ErrorContext(ctx, "write a notice", "order", agg.Order.ID.String(), "event",
+			task.Subject.String(), "error", err)
 		return fulfil.Result{Class: fault.Invalid, Note: "the notice could not be written"}, a.noticed
 	}
 	err = a.Mailer.SendNotice(ctx, Notice{
-		To: agg.Customer.Email, MessageID: "notice." + task.Subject.String(), At: a.Clock.Now(), Brand: agg.Settings.Name, Mail: mail,
+		To: agg.Customer.Email, MessageID: "notice." + task.Subject.String(), At: a.Clock.Now(),
+		Brand: agg.Settings.Name, Mail: mail,
 	})
 	res := fulfil.Result{Class: fault.None, Note: "accepted by the mail server"}
 	if err != nil {
@@ -122,5 +125,7 @@ func (s Settings) reader() notice.Reader {
 	if err != nil { // was checked when it was set, by another machine's tables
 		zone = time.UTC
 	}
-	return notice.Reader{Language: s.language(), Zone: zone, Brand: notice.Brand{Name: s.Name, Color: s.BrandColor, Contrast: s.BrandContrast}}
+	return notice.Reader{
+		Language: s.language(), Zone: zone, Brand: notice.Brand{Name: s.Name, Color: s.BrandColor, Contrast: s.BrandContrast},
+	}
 }

@@ -68,19 +68,24 @@ func TestEachLanguageTellsAWholeOrdersLife(t *testing.T) {
 	t.Parallel()
 	for language, want := range map[string][]string{
 		"en": {
-			"Payment received for N", "Order N is being built", "Refund of €65.00 for N", "Your service is ready: Virtual server (N, item 1)", "Order N is fulfilled in part",
+			"Payment received for N", "Order N is being built", "Refund of €65.00 for N",
+			"Your service is ready: Virtual server (N, item 1)", "Order N is fulfilled in part",
 		},
 		"de": {
-			"Zahlung für N eingegangen", "Bestellung N wird bereitgestellt", "Erstattung von 65,00 € für N", "Ihr Dienst ist bereit: Virtual server (N, Posten 1)", "Bestellung N ist teilweise ausgeführt",
+			"Zahlung für N eingegangen", "Bestellung N wird bereitgestellt", "Erstattung von 65,00 € für N",
+			"Ihr Dienst ist bereit: Virtual server (N, Posten 1)", "Bestellung N ist teilweise ausgeführt",
 		},
 		"sl": {
-			"Prejeli smo plačilo za N", "Naročilo N vzpostavljamo", "Vračilo 65,00 € za N", "Vaša storitev je pripravljena: Virtual server (N, postavka 1)", "Naročilo N je delno izpolnjeno",
+			"Prejeli smo plačilo za N", "Naročilo N vzpostavljamo", "Vračilo 65,00 € za N",
+			"Vaša storitev je pripravljena: Virtual server (N, postavka 1)", "Naročilo N je delno izpolnjeno",
 		},
 	} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
 			w := harness.New(t)
-			w.SetSettings(func(s *app.Settings) { s.Language, s.TimeZone, s.BrandColor = language, "Europe/Ljubljana", "#ffd400" })
+			w.SetSettings(func(s *app.Settings) {
+				s.Language, s.TimeZone, s.BrandColor = language, "Europe/Ljubljana", "#ffd400"
+			})
 			w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: sim.Invalid})
 			o := w.PaidOrder(harness.VPS(), harness.Database())
 			w.Drain(o)
@@ -104,10 +109,15 @@ func TestWhatACancelGivesBackIsToldOnceForAllItemsAndAtTheEnd(t *testing.T) {
 	o := w.PaidOrder(harness.VPS(), harness.Database(), harness.Storage())
 	mustCancel(t, w, o)
 	w.Drain(o)
-	w.WantPicture(o, "cancelled none settled; vps cancelled refund 20.10 accepted; database cancelled refund 65.00 accepted; object_storage cancelled refund 20.00 accepted")
+	w.WantPicture(o,
+		"cancelled none settled; vps cancelled refund 20.10 accepted; database cancelled refund 65.00 accepted; "+
+			"object_storage cancelled refund 20.00 accepted")
 	wantMails(t, w, o, "Payment received for N", "Refund of €105.10 for N", "Order N is cancelled")
 	told := text(t, w, "Order ")
-	for _, line := range []string{"Refund of €65.00 on its way", "Refunds in all: €105.10", "to the account that your payment came", "Nothing of it is left running."} {
+	for _, line := range []string{
+		"Refund of €65.00 on its way", "Refunds in all: €105.10", "to the account that your payment came",
+		"Nothing of it is left running.",
+	} {
 		if !strings.Contains(told, line) {
 			t.Errorf("the mail of the cancel does not say %q:\n%s", line, told)
 		}
@@ -130,7 +140,8 @@ func TestAnOrderThatWasNeverPaidSaysSoWhenItIsCancelled(t *testing.T) {
 		t.Fatalf("%d orders expired, %v", n, err)
 	}
 	w.Drain()
-	if got := text(t, w, "Order "+w.Get(unpaid).Order.Number); !strings.Contains(got, "was not paid in time") || strings.Contains(got, "Refund") {
+	if got := text(t, w, "Order "+w.Get(unpaid).Order.Number); !strings.Contains(got, "was not paid in time") ||
+		strings.Contains(got, "Refund") {
 		t.Errorf("an expired order reads:\n%s", got)
 	}
 	w.CheckWorld()
@@ -142,11 +153,14 @@ func TestAFailedOrderSaysWhyInPlainWords(t *testing.T) {
 	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: sim.Invalid})
 	o := w.AllOrNothing(harness.VPS(), harness.Database())
 	w.Drain(o)
-	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 accepted")
-	wantMails(t, w, o, "Payment received for N", "Order N is being built", "Refund of €85.10 for N", "Order N could not be fulfilled")
+	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 "+
+		"accepted")
+	wantMails(t, w, o, "Payment received for N", "Order N is being built", "Refund of €85.10 for N",
+		"Order N could not be fulfilled")
 	got := text(t, w, "Order ")
 	server, database, _ := strings.Cut(got, "2. database")
-	if !strings.Contains(server, "You chose all or nothing") || !strings.Contains(database, "could not be set up") || strings.Contains(got, "invalid") {
+	if !strings.Contains(server, "You chose all or nothing") || !strings.Contains(database, "could not be set up") ||
+		strings.Contains(got, "invalid") {
 		t.Errorf("the mail reads:\n%s", got)
 	}
 	w.CheckWorld()
@@ -190,7 +204,8 @@ func TestARefundThatIsDelayedIsToldOnceAndAgainWhenItGoesOn(t *testing.T) {
 		}
 		redrive(letters.Data[0])
 	}
-	w.WantPicture(o, "cancelled none settled; vps cancelled refund 20.10 accepted; database cancelled refund 65.00 accepted")
+	w.WantPicture(o,
+		"cancelled none settled; vps cancelled refund 20.10 accepted; database cancelled refund 65.00 accepted")
 	wantMails(t, w, o, append(first, "The refund for N is on its way", "Order N is cancelled")...)
 	w.CheckWorld()
 }
@@ -242,7 +257,8 @@ func TestANoticeThatCannotBeMailedStandsOnTheDeskAndHoldsNothingUp(t *testing.T)
 	carry(t, w, open(w.Get(o), fulfil.Notify)[0], w.UseCases.Worker.NotifyCustomer)
 	w.Drain(o)
 	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	wantMails(t, w, o, "Order N is being built", "Your service is ready: Virtual server (N, item 1)", "Order N is fulfilled")
+	wantMails(t, w, o, "Order N is being built", "Your service is ready: Virtual server (N, item 1)",
+		"Order N is fulfilled")
 	deadLetterOf(t, w, o, "notice-failed")
 	w.CheckWorld()
 }

@@ -16,7 +16,10 @@ import (
 // Parking lists the consumers that set aside what they cannot apply, by their names in the inbox. The
 // witness is none of them: it skips nothing, so an error stops it.
 func Parking() []string {
-	return []string{string(event.Provision), string(event.Billing), string(event.Notify), string(WebhookConsumer), string(AnalyticsConsumer)}
+	return []string{
+		string(event.Provision), string(event.Billing), string(event.Notify), string(WebhookConsumer),
+		string(AnalyticsConsumer),
+	}
 }
 
 // ParkEvent sets an event aside that a consumer could not apply: it stands on the desk, its record goes to
@@ -53,9 +56,14 @@ func (a *App) park(agg *Aggregate, p Poison, now time.Time) {
 	ev := p.Event
 	class, detail := causeOf(p.Err)
 	l := DeadLetter{
-		ID: newID[DeadLetter](a), Order: ev.Order, Source: causes[fulfil.Redrive].source, Class: class, Code: causes[fulfil.Redrive].code, Detail: detail, Step: p.Consumer,
-		Attempts: p.Attempts, PayloadSHA256: sha256.Sum256(ev.Data), State: DeadLetterParked, FirstFailedAt: p.FirstFailedAt, At: now,
-		Event: ParkedEvent{Consumer: p.Consumer, ID: ev.ID, Type: ev.Type, Seq: ev.Seq, TopicID: ev.TopicID, Partition: ev.Partition, Offset: ev.Offset, LoggedAt: ev.LoggedAt},
+		ID: newID[DeadLetter](a), Order: ev.Order, Source: causes[fulfil.Redrive].source, Class: class,
+		Code: causes[fulfil.Redrive].code, Detail: detail, Step: p.Consumer,
+		Attempts: p.Attempts, PayloadSHA256: sha256.Sum256(ev.Data), State: DeadLetterParked,
+		FirstFailedAt: p.FirstFailedAt, At: now,
+		Event: ParkedEvent{
+			Consumer: p.Consumer, ID: ev.ID, Type: ev.Type, Seq: ev.Seq, TopicID: ev.TopicID,
+			Partition: ev.Partition, Offset: ev.Offset, LoggedAt: ev.LoggedAt,
+		},
 	}
 	task := fulfil.Task{Kind: fulfil.Redrive, State: fulfil.Stuck, NextAt: now}
 	task.Subject = [16]byte(l.ID)
@@ -64,7 +72,8 @@ func (a *App) park(agg *Aggregate, p Poison, now time.Time) {
 	agg.addDeadLetter(l)
 	agg.Added.Log = append(agg.Added.Log, LogEntry{
 		Task: l.Task, At: now, Step: p.Consumer, What: LogAnswer, Class: class,
-		Note: fmt.Sprintf("%s could not apply event %d (%s) in %d calls: %s", p.Consumer, ev.Seq, ev.Type, p.Attempts, detail),
+		Note: fmt.Sprintf("%s could not apply event %d (%s) in %d calls: %s", p.Consumer, ev.Seq,
+			ev.Type, p.Attempts, detail),
 	})
 }
 

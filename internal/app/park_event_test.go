@@ -87,11 +87,13 @@ func TestAParkedEventHoldsItsOrdersLaterOnesForItsConsumerAlone(t *testing.T) {
 	o, l, _ := parkedOrder(t, w)
 	d := parkedDeadLetter(t, w, l)
 	want(t, "the letter", stands(d), "parked order.payment-confirmed redrive blocked 2")
-	if d.Class != fault.Retryable || d.Attempts != 6 || d.Step != "notify" || d.Event.Consumer != "notify" || d.Detail != "internal: what went wrong stands in the log of the consumer" {
+	if d.Class != fault.Retryable || d.Attempts != 6 || d.Step != "notify" || d.Event.Consumer != "notify" ||
+		d.Detail != "internal: what went wrong stands in the log of the consumer" {
 		t.Errorf("the letter: %+v", d.DeadLetter)
 	}
 	wantEach(t, "grounds to abandon it", abandonReasons(d.Allows), "other")
-	if diff := cmp.Diff([]app.ParkedCount{{Consumer: "notify", Parked: 1, Blocked: 2}}, counts(t, w, tenant.Operator)); diff != "" {
+	if diff := cmp.Diff([]app.ParkedCount{{Consumer: "notify", Parked: 1, Blocked: 2}},
+		counts(t, w, tenant.Operator)); diff != "" {
 		t.Errorf("parked (-want +got):\n%s", diff)
 	}
 	if got := notices(t, w, o); got != nil {
@@ -129,7 +131,8 @@ func TestARedriveAppliesTheParkedEventAndThenWhatWaitsBehindItInOrder(t *testing
 	if got := counts(t, w, tenant.Operator); got != nil {
 		t.Errorf("still parked: %v", got)
 	}
-	if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE parked_seq IS NOT NULL OR blocked_to IS NOT NULL OR blocked <> 0 OR redrive_seq IS NOT NULL`); n != 0 {
+	if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE parked_seq IS NOT NULL OR blocked_to IS NOT NULL
+		OR blocked <> 0 OR redrive_seq IS NOT NULL`); n != 0 {
 		t.Errorf("%d marks are not clean", n)
 	}
 	w.CheckWorld()
@@ -185,10 +188,13 @@ func TestAnAbandonedEventIsPassedOverByTwoPeopleAndTheHeldOnesGoOn(t *testing.T)
 	t.Parallel()
 	w := harness.New(t)
 	o, l, heal := parkedOrder(t, w)
-	in := app.AbandonDeadLetter{DeadLetter: l, AbandonReason: app.OtherReason, Text: "the customer was told by telephone", Proof: "OPS-7"}
+	in := app.AbandonDeadLetter{
+		DeadLetter: l, AbandonReason: app.OtherReason, Text: "the customer was told by telephone", Proof: "OPS-7",
+	}
 	_, err := w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), in)
 	want(t, "first signature", outcome(t, "signed", err), "signed")
-	want(t, "while it awaits the second", stands(parkedDeadLetter(t, w, l)), "parked order.payment-confirmed second-person blocked 2")
+	want(t, "while it awaits the second", stands(parkedDeadLetter(t, w, l)),
+		"parked order.payment-confirmed second-person blocked 2")
 	_, err = w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), in)
 	want(t, "the same person again", outcome(t, "signed", err), "second-person-required")
 	_, err = w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Admin), in)
@@ -268,7 +274,9 @@ func TestAParkedEventIsNobodyElsesToSeeOrToMove(t *testing.T) {
 	want(t, "a customer redrives", outcome(t, "redriven", err), "forbidden")
 	ev := w.Events[0]
 	ev.Tenant = w.Other.ID
-	err = w.UseCases.Worker.ParkEvent(t.Context(), app.Poison{Consumer: "notify", Event: ev, Attempts: 6, FirstFailedAt: w.Clock.Now(), Err: fault.Absent()})
+	err = w.UseCases.Worker.ParkEvent(t.Context(), app.Poison{
+		Consumer: "notify", Event: ev, Attempts: 6, FirstFailedAt: w.Clock.Now(), Err: fault.Absent(),
+	})
 	want(t, "an event under another tenant's name", outcome(t, "parked", err), "not-found")
 	if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE tenant_id = '` + w.Other.ID.String() + `'`); n != 0 {
 		t.Errorf("%d marks of the other tenant", n)
@@ -280,12 +288,16 @@ func TestWhatIsParkedStandsInTheDesksGroupsAndIsTriedAgainByItsCause(t *testing.
 	w := harness.New(t)
 	o, l, heal := parkedOrder(t, w)
 	groups, err := w.UseCases.API.DeadLetterGroups(t.Context(), w.As(tenant.Operator), app.DeadLetterFilter{})
-	if err != nil || len(groups) != 1 || groups[0].Cause != "event-failed" || groups[0].Count != 1 || groups[0].Suggested() != app.SuggestRedrive {
+	if err != nil || len(groups) != 1 || groups[0].Cause != "event-failed" || groups[0].Count != 1 ||
+		groups[0].Suggested() != app.SuggestRedrive {
 		t.Errorf("groups %+v (%v)", groups, err)
 	}
 	heal()
-	wantEach(t, "by its cause", redriveMany(t, w, w.As(tenant.Operator), app.RedriveDeadLetters{Cause: "event-failed", Reason: "mended"}), "redriven")
-	wantEach(t, "by its cause, while it is at work", redriveMany(t, w, w.As(tenant.Operator), app.RedriveDeadLetters{Cause: "event-failed"}))
+	wantEach(t, "by its cause", redriveMany(t, w, w.As(tenant.Operator), app.RedriveDeadLetters{
+		Cause: "event-failed", Reason: "mended",
+	}), "redriven")
+	wantEach(t, "by its cause, while it is at work",
+		redriveMany(t, w, w.As(tenant.Operator), app.RedriveDeadLetters{Cause: "event-failed"}))
 	w.Drain(o)
 	want(t, "the letter", stands(parkedDeadLetter(t, w, l)), "redriven order.payment-confirmed nothing")
 }

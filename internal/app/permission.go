@@ -35,7 +35,8 @@ const (
 // rights of each role. Operator includes customer, admin includes operator (D24); an auditor reads.
 var rights = func() map[tenant.Role][]Permission {
 	customer := []Permission{SeeCatalog, AskQuote, ReadOrders, WriteOrders, OwnDeliveryKey}
-	operator := append(slices.Clone(customer), ConfirmMoney, RevertMoney, HoldOrders, ReadSaga, ReadDesk, WorkDesk, ReadAnalytics, ReadRouting)
+	operator := append(slices.Clone(customer), ConfirmMoney, RevertMoney, HoldOrders, ReadSaga, ReadDesk, WorkDesk,
+		ReadAnalytics, ReadRouting)
 	return map[tenant.Role][]Permission{
 		tenant.Customer: customer,
 		tenant.Operator: operator,
@@ -57,17 +58,20 @@ func (a *App) may(actor tenant.Actor, p Permission) error {
 	if a.May(actor, p) {
 		return nil
 	}
-	return fault.New(fault.KindForbidden, fault.CodeForbidden, "This needs the permission %s, which your role or key does not have. Ask an admin of your organisation.", p)
+	return fault.New(fault.KindForbidden, fault.CodeForbidden,
+		"This needs the permission %s, which your role or key does not have. Ask an admin of your organisation.", p)
 }
 
 // sees reports whether an actor may see an order: a customer sees their own, everybody else all of the tenant.
 func (a *App) sees(actor tenant.Actor, o *order.Order) bool {
-	return actor.Tenant == o.Tenant && (actor.Kind != tenant.KindMember || actor.Role != tenant.Customer || o.Customer == actor.Member)
+	return actor.Tenant == o.Tenant && (actor.Kind != tenant.KindMember || actor.Role != tenant.Customer ||
+		o.Customer == actor.Member)
 }
 
 var actionRights = map[order.Action]Permission{
 	order.ActEdit: WriteOrders, order.ActSubmit: WriteOrders, order.ActCancel: WriteOrders, order.ActRestore: WriteOrders,
-	order.ActConfirmPayment: ConfirmMoney, order.ActRevertPayment: RevertMoney, order.ActHold: HoldOrders, order.ActRelease: HoldOrders,
+	order.ActConfirmPayment: ConfirmMoney, order.ActRevertPayment: RevertMoney, order.ActHold: HoldOrders,
+	order.ActRelease: HoldOrders,
 }
 
 // AllowedActions lists what this caller could do to the order now: by its state and by their rights.

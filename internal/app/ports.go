@@ -52,8 +52,10 @@ type Store interface {
 
 // With rides along with a transaction's first round trip.
 type With struct {
-	Key   *IdempotencyKey // looked up before anything is decided; a hit ends fn with *Replayed
-	Inbox *InboxPosition  // a consumer's row, moved in the same transaction; a duplicate ends fn with ErrDuplicate, what waits behind a parked event with ErrBlocked
+	Key *IdempotencyKey // looked up before anything is decided; a hit ends fn with *Replayed
+	// a consumer's row, moved in the same transaction; a duplicate ends fn with ErrDuplicate, what waits behind
+	// a parked event with ErrBlocked
+	Inbox *InboxPosition
 }
 
 // InboxPosition is how far a consumer has come with an order.

@@ -65,8 +65,9 @@ type Rollup interface {
 
 // RollupCheck says how a roll-up stands beside the tables.
 type RollupCheck struct {
-	Backfilled  bool               `json:"counted"`     // false: the tenant was not counted yet
-	Behind      int                `json:"behind"`      // orders with events that are not in yet, such as the last second's
+	Backfilled bool `json:"counted"` // false: the tenant was not counted yet
+	// orders with events that are not in yet, such as the last second's
+	Behind      int                `json:"behind"`
 	Parked      int                `json:"parked"`      // of them, those that stand behind a parked event
 	Differences []RollupDifference `json:"differences"` // of the days
 }

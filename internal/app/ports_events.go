@@ -33,7 +33,8 @@ var ErrRelayPosition = errors.New("relay-position-mismatch")
 
 // ErrRebuilding is ErrRelayPosition of a shard whose topic is being filled anew, or was, by somebody
 // who died over it: only finishing a rebuild ends it.
-var ErrRebuilding = fmt.Errorf("%w: a rebuild of the topic was begun and is not finished (platforma events rebuild)", ErrRelayPosition)
+var ErrRebuilding = fmt.Errorf("%w: a rebuild of the topic was begun and is not finished (platforma events rebuild)",
+	ErrRelayPosition)
 
 // Outbox hands a shard's outbox to one relay at a time (ADR 0004).
 type Outbox interface {
@@ -141,12 +142,13 @@ type Refusals interface {
 
 // ConsumerStatus is how a consumer of this process stands, for GET /v1/routing.
 type ConsumerStatus struct {
-	Consumer   string        // its group
-	Name       string        // in the inbox and on dead letters
-	Age        time.Duration // of the oldest event read and not yet done with; 0 when caught up
-	Behind     int64         // events not done with, an upper bound (a transaction of the relay may count as one more); 0 when caught up
-	Applied    int64         // since the process started, as the other counts
-	Duplicates int64         // redelivered, and absorbed by the inbox
+	Consumer string        // its group
+	Name     string        // in the inbox and on dead letters
+	Age      time.Duration // of the oldest event read and not yet done with; 0 when caught up
+	// events not done with, an upper bound (a transaction of the relay may count as one more); 0 when caught up
+	Behind     int64
+	Applied    int64 // since the process started, as the other counts
+	Duplicates int64 // redelivered, and absorbed by the inbox
 	Retried    int64
 	Parked     int64 // set aside after the last retry
 	Blocked    int64 // heard behind a parked event of their order, redelivered ones too

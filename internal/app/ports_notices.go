@@ -30,7 +30,8 @@ type Notices interface {
 	DueNotices(ctx context.Context, quiet time.Duration) ([]NoticeRef, error)
 	// ClaimNotice takes a due cause until a moment; ok is false when it is not due or held. What is not told by
 	// then is handed out again under the same number, with what came since.
-	ClaimNotice(ctx context.Context, r NoticeRef, quiet time.Duration, holder [16]byte, until time.Time) (n OperatorNotice, ok bool, err error)
+	ClaimNotice(ctx context.Context, r NoticeRef, quiet time.Duration, holder [16]byte,
+		until time.Time) (n OperatorNotice, ok bool, err error)
 	// FinishNotice says that operators were told of what was claimed. When another holds it meanwhile it
 	// changes nothing.
 	FinishNotice(ctx context.Context, n OperatorNotice) error

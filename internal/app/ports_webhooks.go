@@ -161,9 +161,11 @@ type WebhookDeliveryFilter struct {
 type WebhookEndpointStore interface {
 	WebhookEndpoints(ctx context.Context, t tenant.ID) ([]WebhookEndpoint, error)
 	WebhookEndpoint(ctx context.Context, t tenant.ID, e WebhookEndpointID) (WebhookEndpoint, error)
-	WebhookDeliveries(ctx context.Context, t tenant.ID, e WebhookEndpointID, f WebhookDeliveryFilter) (Page[WebhookDelivery], error)
+	WebhookDeliveries(ctx context.Context, t tenant.ID, e WebhookEndpointID,
+		f WebhookDeliveryFilter) (Page[WebhookDelivery], error)
 	// WebhookDelivery reads one with its log.
-	WebhookDelivery(ctx context.Context, t tenant.ID, e WebhookEndpointID, delivery WebhookDeliveryID) (WebhookDelivery, error)
+	WebhookDelivery(ctx context.Context, t tenant.ID, e WebhookEndpointID,
+		delivery WebhookDeliveryID) (WebhookDelivery, error)
 }
 
 // WebhookEndpointTx is the part of a transaction that is about webhooks. Whoever changes an endpoint or a

@@ -56,13 +56,16 @@ func (a *App) PostWebhook(ctx context.Context, t tenant.ID, taskID fulfil.TaskID
 	if ctx.Err() != nil {
 		return 0, ctx.Err() // not written down: whoever comes next posts it again
 	}
-	call := WebhookDeliveryCall{At: post.At, Status: answer.Status, Result: answer.Result, Took: a.Clock.Now().Sub(post.At), Excerpt: answer.Excerpt}
+	call := WebhookDeliveryCall{
+		At: post.At, Status: answer.Status, Result: answer.Result, Took: a.Clock.Now().Sub(post.At), Excerpt: answer.Excerpt,
+	}
 	return -1, a.recordWebhookDelivery(ctx, t, job, call, answer.After)
 }
 
 // callable reports whether a task's endpoint may be called at all.
 func callable(e WebhookEndpoint, task fulfil.Task) bool {
-	return e.DeletedAt.IsZero() && (e.State == WebhookEndpointActive || e.State == WebhookEndpointFailing && task.Detail == replayed)
+	return e.DeletedAt.IsZero() && (e.State == WebhookEndpointActive ||
+		e.State == WebhookEndpointFailing && task.Detail == replayed)
 }
 
 // message is a webhook's body, as Standard Webhooks proposes it. Its bytes are the same at every call.
@@ -93,7 +96,9 @@ func (a *App) compose(t tenant.ID, job WebhookDeliveryJob) (Post, error) {
 
 // recordWebhookDelivery writes a call down under the endpoint's lock, unless the task has moved on since it was
 // read: then somebody else's call counts.
-func (a *App) recordWebhookDelivery(ctx context.Context, t tenant.ID, job WebhookDeliveryJob, call WebhookDeliveryCall, after time.Duration) error {
+func (a *App) recordWebhookDelivery(
+	ctx context.Context, t tenant.ID, job WebhookDeliveryJob, call WebhookDeliveryCall, after time.Duration,
+) error {
 	var was, is WebhookEndpoint
 	err := a.Store.InTenant(ctx, t, With{}, func(tx Tx) error {
 		f, err := tx.LockWebhookEndpoint(ctx, job.WebhookEndpoint.ID, job.WebhookDelivery.ID)
@@ -133,7 +138,8 @@ func (a *App) recordWebhookDelivery(ctx context.Context, t tenant.ID, job Webhoo
 		return nil
 	})
 	if err == nil && is.State != was.State {
-		a.Log.WarnContext(ctx, "a webhook changed its state", "tenant", t.String(), "endpoint", is.ID.String(), "state", is.State.String(), "why", string(is.Why))
+		a.Log.WarnContext(ctx, "a webhook changed its state", "tenant", t.String(), "endpoint", is.ID.String(), "state",
+			is.State.String(), "why", string(is.Why))
 	}
 	return err
 }

@@ -25,9 +25,11 @@ func TestAnEndpointThatNeverTakesAMessageIsCalledTenTimesAndThenLeftAlone(t *tes
 	for i := 1; i < len(calls); i++ {
 		waits = append(waits, calls[i].at.Sub(calls[i-1].at))
 	}
-	wantGaps(t, waits, 5*time.Second, 5*time.Minute, 30*time.Minute, 2*time.Hour, 5*time.Hour, 10*time.Hour, 14*time.Hour, 20*time.Hour, 24*time.Hour)
+	wantGaps(t, waits, 5*time.Second, 5*time.Minute, 30*time.Minute, 2*time.Hour, 5*time.Hour, 10*time.Hour, 14*time.Hour,
+		20*time.Hour, 24*time.Hour)
 	delivery := h.only(e)
-	if delivery.State != app.WebhookDeliveryFailed || delivery.Calls != 10 || len(delivery.Log) != 10 || delivery.Log[0].N != 10 || delivery.LastResult != app.PostRefused || delivery.LastStatus != 500 {
+	if delivery.State != app.WebhookDeliveryFailed || delivery.Calls != 10 || len(delivery.Log) != 10 ||
+		delivery.Log[0].N != 10 || delivery.LastResult != app.PostRefused || delivery.LastStatus != 500 {
 		t.Errorf("the delivery: %+v", delivery)
 	}
 	if got := h.webhookEndpoint(e); got.State != app.WebhookEndpointFailing || got.Why != app.WebhookEndpointExhausted {
@@ -52,7 +54,8 @@ func TestAnEndpointThatNeverTakesAMessageIsCalledTenTimesAndThenLeftAlone(t *tes
 		t.Errorf("after a replay that was taken: %+v, want active with a clean record", got)
 	}
 	log := h.log(e)
-	if len(log) != 2 || log[0].State != app.WebhookDeliveryDelivered || log[1].State != app.WebhookDeliveryDelivered || log[0].Calls != 12 || log[1].Calls != 1 {
+	if len(log) != 2 || log[0].State != app.WebhookDeliveryDelivered || log[1].State != app.WebhookDeliveryDelivered ||
+		log[0].Calls != 12 || log[1].Calls != 1 {
 		t.Errorf("deliveries: %+v, want both taken", log)
 	}
 	first := h.heard("/hook")[0]
@@ -78,7 +81,8 @@ func TestAnEndpointThatIsGoneIsNeverCalledAgainUntilSomebodyEnablesIt(t *testing
 	if delivery.State != app.WebhookDeliveryFailed || delivery.Calls != 1 || delivery.LastResult != app.PostGone {
 		t.Errorf("the delivery: %+v", delivery)
 	}
-	if _, err := h.UseCases.API.ReplayWebhookDelivery(t.Context(), h.admin(), e, delivery.ID); codeOf(err) != "webhook-disabled" {
+	if _, err := h.UseCases.API.ReplayWebhookDelivery(t.Context(), h.admin(), e,
+		delivery.ID); codeOf(err) != "webhook-disabled" {
 		t.Errorf("replay to a disabled endpoint: %v", err)
 	}
 	h.says(204)
@@ -101,13 +105,16 @@ func TestAnEndpointThatIsStoppedDuringACallKeepsWhatIsPending(t *testing.T) {
 	h := newHooks(t)
 	h.says(500)
 	e := h.add("/hook", order.EvCreated).ID
-	h.UseCases.Worker.WebhookSender = webhookSender{h.UseCases.Worker.WebhookSender, func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
-		answer := post()
-		if len(h.heard("/hook")) == 1 {
-			h.enable(e, false)
-		}
-		return answer
-	}}
+	h.UseCases.Worker.WebhookSender = webhookSender{
+		h.UseCases.Worker.WebhookSender,
+		func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
+			answer := post()
+			if len(h.heard("/hook")) == 1 {
+				h.enable(e, false)
+			}
+			return answer
+		},
+	}
 	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
 	if delivery := h.only(e); delivery.State != app.WebhookDeliveryPending || delivery.Calls != 1 {
 		t.Errorf("%+v, want it pending, its call written down", delivery)
@@ -131,7 +138,8 @@ func TestARetryAfterIsKept(t *testing.T) {
 	h.says(204)
 	h.Drain()
 	calls := h.heard("/hook")
-	if len(calls) != 2 || calls[1].at.Sub(calls[0].at) < 2*time.Hour || calls[1].at.Sub(calls[0].at) > 2*time.Hour+time.Minute {
+	if len(calls) != 2 || calls[1].at.Sub(calls[0].at) < 2*time.Hour ||
+		calls[1].at.Sub(calls[0].at) > 2*time.Hour+time.Minute {
 		t.Errorf("calls %+v, want the second two hours after the first", calls)
 	}
 }
@@ -144,15 +152,19 @@ func TestAProcessThatDiesAroundACallPostsTheSameMessageAgain(t *testing.T) {
 	}{"before the call": {false, 1}, "after it, before it is written down": {true, 2}} {
 		h := newHooks(t)
 		e := h.add("/hook", order.EvCreated).ID
-		h.UseCases.Worker.WebhookSender = webhookSender{h.UseCases.Worker.WebhookSender, func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
-			if c.after {
-				post()
-			}
-			panic(harness.Crash{})
-		}}
+		h.UseCases.Worker.WebhookSender = webhookSender{
+			h.UseCases.Worker.WebhookSender,
+			func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
+				if c.after {
+					post()
+				}
+				panic(harness.Crash{})
+			},
+		}
 		h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
 		calls := h.heard("/hook")
-		if len(calls) != c.heard || calls[0].id != calls[len(calls)-1].id || string(calls[0].body) != string(calls[len(calls)-1].body) {
+		if len(calls) != c.heard || calls[0].id != calls[len(calls)-1].id ||
+			string(calls[0].body) != string(calls[len(calls)-1].body) {
 			t.Errorf("dead %s: heard %d messages, want %d of the same", name, len(calls), c.heard)
 		}
 		if delivery := h.only(e); delivery.State != app.WebhookDeliveryDelivered || delivery.Calls != 1 {
@@ -169,12 +181,16 @@ func TestAWorkerThatIsToldToStopDuringACallWritesNothingDown(t *testing.T) {
 	h.Draft("per_item", harness.VPS())
 	h.Publish()
 	ctx, cancel := context.WithCancel(t.Context())
-	h.UseCases.Worker.WebhookSender = webhookSender{h.UseCases.Worker.WebhookSender, func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
-		answer := post()
-		cancel()
-		return answer
-	}}
-	if _, err := h.UseCases.Worker.PostWebhook(ctx, h.Tenant.ID, fulfil.TaskID(h.only(e).ID)); !errors.Is(err, context.Canceled) {
+	h.UseCases.Worker.WebhookSender = webhookSender{
+		h.UseCases.Worker.WebhookSender,
+		func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
+			answer := post()
+			cancel()
+			return answer
+		},
+	}
+	if _, err := h.UseCases.Worker.PostWebhook(ctx, h.Tenant.ID, fulfil.TaskID(h.only(e).ID)); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("stopped in a call: %v", err)
 	}
 	if delivery := h.only(e); delivery.State != app.WebhookDeliveryPending || delivery.Calls != 0 {
@@ -190,11 +206,14 @@ func TestTwoWorkersOnOneDeliveryCountOneCall(t *testing.T) {
 	h.Publish()
 	var both sync.WaitGroup
 	both.Add(2)
-	h.UseCases.Worker.WebhookSender = webhookSender{h.UseCases.Worker.WebhookSender, func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
-		both.Done()
-		both.Wait() // each has read the task before either posts
-		return post()
-	}}
+	h.UseCases.Worker.WebhookSender = webhookSender{
+		h.UseCases.Worker.WebhookSender,
+		func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
+			both.Done()
+			both.Wait() // each has read the task before either posts
+			return post()
+		},
+	}
 	taskID := fulfil.TaskID(h.only(e).ID)
 	var done sync.WaitGroup
 	ends := make(chan error, 2)
@@ -232,7 +251,8 @@ func TestAnEndpointThatFailsInARowRestsAsAWhole(t *testing.T) {
 	for h.WorkOne() {
 	}
 	if got := h.webhookEndpoint(e); got.Failures != 3 || !got.RestingUntil.Equal(h.Clock.Now().Add(30*time.Second)) {
-		t.Errorf("after three failures in a row: %d failures, resting until %s; want 3 and half a minute from %s", got.Failures, got.RestingUntil, h.Clock.Now())
+		t.Errorf("after three failures in a row: %d failures, resting until %s; want 3 and half a minute from %s",
+			got.Failures, got.RestingUntil, h.Clock.Now())
 	}
 	if n := len(h.heard("/hook")); n != 3 {
 		t.Errorf("%d calls before it rests, want 3", n)

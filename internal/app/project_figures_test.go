@@ -76,11 +76,22 @@ func TestACheckpointTellsWhatBecomesOfAnEvent(t *testing.T) {
 		{"one of long ago", plain, 1, app.Repeated, plain},
 		{"one too far", plain, 6, app.Missed, plain},
 		{"behind a parked one, heard before", parked, 7, app.Waiting, parked},
-		{"behind a parked one, new", parked, 8, app.Waiting, with(parked, func(cp *app.Checkpoint) { cp.BlockedTo, cp.Blocked = 8, 3 })},
+		{"behind a parked one, new", parked, 8, app.Waiting, with(parked, func(cp *app.Checkpoint) {
+			cp.BlockedTo, cp.Blocked = 8, 3
+		})},
 		{"the parked one itself", parked, 5, app.Waiting, parked},
-		{"the parked one, let by", with(parked, func(cp *app.Checkpoint) { cp.Redrive = 5 }), 5, app.Fresh, with(parked, func(cp *app.Checkpoint) { cp.Redrive, cp.Seq = 5, 5 })},
-		{"the one behind it, let by", with(parked, func(cp *app.Checkpoint) { cp.Seq, cp.Redrive = 5, 6 }), 6, app.Fresh, with(parked, func(cp *app.Checkpoint) { cp.Redrive, cp.Seq, cp.Blocked = 6, 6, 1 })},
-		{"let by before its turn", with(parked, func(cp *app.Checkpoint) { cp.Redrive = 7 }), 7, app.Missed, with(parked, func(cp *app.Checkpoint) { cp.Redrive = 7 })},
+		{
+			"the parked one, let by", with(parked, func(cp *app.Checkpoint) { cp.Redrive = 5 }), 5, app.Fresh,
+			with(parked, func(cp *app.Checkpoint) { cp.Redrive, cp.Seq = 5, 5 }),
+		},
+		{
+			"the one behind it, let by", with(parked, func(cp *app.Checkpoint) { cp.Seq, cp.Redrive = 5, 6 }), 6, app.Fresh,
+			with(parked, func(cp *app.Checkpoint) { cp.Redrive, cp.Seq, cp.Blocked = 6, 6, 1 }),
+		},
+		{
+			"let by before its turn", with(parked, func(cp *app.Checkpoint) { cp.Redrive = 7 }), 7, app.Missed,
+			with(parked, func(cp *app.Checkpoint) { cp.Redrive = 7 }),
+		},
 	} {
 		got := tc.mark
 		if is := got.Admit(tc.seq); is != tc.want {

@@ -93,7 +93,8 @@ func TestACleanUpThatFailsIsStuckAndTheRefundGoesOnAndARedriveEndsIt(t *testing.
 		if l.Code != "compensation-exhausted" {
 			continue
 		}
-		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "the cloud is back"); err != nil {
+		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID,
+			"the cloud is back"); err != nil {
 			t.Fatalf("RedriveDeadLetter: %v", err)
 		}
 		redriven++

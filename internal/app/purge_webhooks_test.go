@@ -36,11 +36,15 @@ func TestTheSecretBeforeIsEmptiedWhenItsTimeIsOver(t *testing.T) {
 	h := newHooks(t)
 	old := h.add("/hook", order.EvCreated)
 	foreign := app.Caller{Actor: h.Other.Actor(tenant.Admin)}
-	if _, err := h.UseCases.API.AddWebhookEndpoint(t.Context(), foreign, app.AddWebhookEndpoint{URL: h.server.URL + "/theirs"}); err != nil {
+	if _, err := h.UseCases.API.AddWebhookEndpoint(t.Context(), foreign, app.AddWebhookEndpoint{
+		URL: h.server.URL + "/theirs",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	overlap := 24 * time.Hour
-	fresh, err := h.UseCases.API.RotateWebhookSecret(t.Context(), h.admin(), app.RotateWebhookSecret{WebhookEndpoint: old.ID, Overlap: &overlap})
+	fresh, err := h.UseCases.API.RotateWebhookSecret(t.Context(), h.admin(), app.RotateWebhookSecret{
+		WebhookEndpoint: old.ID, Overlap: &overlap,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +61,8 @@ func TestTheSecretBeforeIsEmptiedWhenItsTimeIsOver(t *testing.T) {
 	}
 	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
 	calls := h.heard("/hook")
-	if len(calls) != 2 || !verifies(t, old.Secret, calls[0]) || verifies(t, old.Secret, calls[1]) || !verifies(t, fresh.Secret, calls[1]) {
+	if len(calls) != 2 || !verifies(t, old.Secret, calls[0]) || verifies(t, old.Secret, calls[1]) ||
+		!verifies(t, fresh.Secret, calls[1]) {
 		t.Error("the old secret does not sign until the overlap ends, or not the new one after it")
 	}
 	h.CheckWorld()
@@ -96,7 +101,8 @@ func TestADeliveryIsRemovedThirtyDaysAfterItWasTakenAndAFailedOneStaysWithItsEnd
 	if _, err := h.UseCases.Worker.PurgeWebhooks(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n, calls := len(h.log(taken)), h.Count(`SELECT count(*) FROM platforma.webhook_call c JOIN platforma.webhook_delivery d ON d.id = c.delivery_id WHERE d.type = 'order.created'`); n != 0 || calls != 0 {
+	if n, calls := len(h.log(taken)), h.Count(`SELECT count(*) FROM platforma.webhook_call c
+		JOIN platforma.webhook_delivery d ON d.id = c.delivery_id WHERE d.type = 'order.created'`); n != 0 || calls != 0 {
 		t.Errorf("%d deliveries that were taken are left, and %d calls", n, calls)
 	}
 	log = h.log(failing)
@@ -169,7 +175,8 @@ func TestAReplayOfWhatWasRemovedFindsNothing(t *testing.T) {
 	t.Parallel()
 	h, e, delivery := takenLongAgo(t)
 	h.wantPurged(1)
-	if _, err := h.UseCases.API.ReplayWebhookDelivery(t.Context(), h.admin(), e, delivery.ID); codeOf(err) != fault.CodeNotFound {
+	if _, err := h.UseCases.API.ReplayWebhookDelivery(t.Context(), h.admin(), e,
+		delivery.ID); codeOf(err) != fault.CodeNotFound {
 		t.Errorf("replay: %v, want what is absent", err)
 	}
 }
@@ -181,13 +188,16 @@ func TestAPileOfOldDeliveriesIsRemovedInOneTurn(t *testing.T) {
 	h.add("/hook", order.EvCreated)
 	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
 	_, err := h.DB.Super(t).Exec(t.Context(), `
-		INSERT INTO webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result, created_at, done_at)
-		SELECT tenant_id, gen_random_uuid(), endpoint_id, order_id, seq, gen_random_uuid(), type, state, calls, last_result, created_at, done_at FROM webhook_delivery, generate_series(1, 2499)`)
+		INSERT INTO webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result,
+		created_at, done_at)
+		SELECT tenant_id, gen_random_uuid(), endpoint_id, order_id, seq, gen_random_uuid(), type, state, calls, last_result,
+		created_at, done_at FROM webhook_delivery, generate_series(1, 2499)`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.Clock.Advance(31 * 24 * time.Hour)
-	if n, err := h.DB.Worker(t).PurgeWebhooks(t.Context(), h.Clock.Now(), h.Clock.Now().Add(-30*24*time.Hour), 100); n != 100 || err != nil {
+	if n, err := h.DB.Worker(t).PurgeWebhooks(t.Context(), h.Clock.Now(), h.Clock.Now().Add(-30*24*time.Hour),
+		100); n != 100 || err != nil {
 		t.Errorf("%d of a limit of 100, %v", n, err)
 	}
 	h.wantPurged(2400)
@@ -201,7 +211,8 @@ func (h *hooks) awaitBlocked(login string) {
 		if time.Now().After(until) {
 			h.t.Fatalf("%s waits for no lock", login)
 		}
-		if err := super.QueryRow(h.t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = $1 AND wait_event_type = 'Lock'`, login).Scan(&waiting); err != nil {
+		if err := super.QueryRow(h.t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+			AND usename = $1 AND wait_event_type = 'Lock'`, login).Scan(&waiting); err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -215,7 +226,8 @@ func TestAReplayBeforeThePurgeCommitsKeepsTheDelivery(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = replay.Exec(t.Context(), `UPDATE webhook_delivery SET state = $1, done_at = NULL WHERE id = $2`, int16(app.WebhookDeliveryPending), delivery.ID.String())
+	_, err = replay.Exec(t.Context(), `UPDATE webhook_delivery SET state = $1, done_at = NULL
+		WHERE id = $2`, int16(app.WebhookDeliveryPending), delivery.ID.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +274,8 @@ func TestAReplayAfterThePurgeBeganFindsNothing(t *testing.T) {
 	if err := <-replayed; codeOf(err) != fault.CodeNotFound {
 		t.Errorf("replay: %v, want what is absent", err)
 	}
-	if n := h.Count(`SELECT count(*) FROM platforma.saga_tasks WHERE kind = $1 AND state <> $2`, int16(fulfil.Webhook), int16(fulfil.Closed)); n != 0 {
+	if n := h.Count(`SELECT count(*) FROM platforma.saga_tasks WHERE kind = $1
+		AND state <> $2`, int16(fulfil.Webhook), int16(fulfil.Closed)); n != 0 {
 		t.Errorf("%d tasks wait without a delivery", n)
 	}
 }

@@ -22,8 +22,14 @@ func (a *App) QueueWebhookDeliveries(ctx context.Context, ev event.Event) error 
 			if !e.Subscribes(ev.Type) {
 				continue
 			}
-			delivery := WebhookDelivery{ID: newID[WebhookDelivery](a), WebhookEndpoint: e.ID, Order: ev.Order, Seq: ev.Seq, Event: ev.ID, Type: ev.Type, CreatedAt: tx.Now(), NextAt: tx.Now()}
-			task := fulfil.Task{ID: fulfil.TaskID(delivery.ID), Tenant: ev.Tenant, Order: ev.Order, Kind: fulfil.Webhook, Queue: fulfil.Webhook.String(), Cause: ev.ID, NextAt: laterOf(tx.Now(), e.RestingUntil)}
+			delivery := WebhookDelivery{
+				ID: newID[WebhookDelivery](a), WebhookEndpoint: e.ID, Order: ev.Order, Seq: ev.Seq, Event: ev.ID, Type: ev.Type,
+				CreatedAt: tx.Now(), NextAt: tx.Now(),
+			}
+			task := fulfil.Task{
+				ID: fulfil.TaskID(delivery.ID), Tenant: ev.Tenant, Order: ev.Order, Kind: fulfil.Webhook,
+				Queue: fulfil.Webhook.String(), Cause: ev.ID, NextAt: laterOf(tx.Now(), e.RestingUntil),
+			}
 			task.Subject = [16]byte(delivery.ID)
 			if e.State == WebhookEndpointFailing {
 				task.State, task.NextAt = fulfil.Stuck, time.Time{}

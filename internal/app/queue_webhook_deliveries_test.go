@@ -81,7 +81,9 @@ func TestAnotherTenantHearsNothingAndReachesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHooks(t)
 	foreign := app.Caller{Actor: h.Other.Actor(tenant.Admin)}
-	theirs, err := h.UseCases.API.AddWebhookEndpoint(t.Context(), foreign, app.AddWebhookEndpoint{URL: h.server.URL + "/theirs"})
+	theirs, err := h.UseCases.API.AddWebhookEndpoint(t.Context(), foreign, app.AddWebhookEndpoint{
+		URL: h.server.URL + "/theirs",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,15 +102,20 @@ func TestAnotherTenantHearsNothingAndReachesNothing(t *testing.T) {
 		"through own": second(useCases.WebhookDelivery(t.Context(), foreign, theirs.ID, delivery.ID)),
 		"replay":      second(useCases.ReplayWebhookDelivery(t.Context(), foreign, e, delivery.ID)),
 		"replay own":  second(useCases.ReplayWebhookDelivery(t.Context(), foreign, theirs.ID, delivery.ID)),
-		"rotate":      second(useCases.RotateWebhookSecret(t.Context(), foreign, app.RotateWebhookSecret{WebhookEndpoint: e})),
-		"edit":        second(useCases.EditWebhookEndpoint(t.Context(), foreign, app.EditWebhookEndpoint{WebhookEndpoint: e, Precondition: pre})),
-		"delete":      second(useCases.DeleteWebhookEndpoint(t.Context(), foreign, e, pre)),
+		"rotate": second(useCases.RotateWebhookSecret(t.Context(), foreign, app.RotateWebhookSecret{
+			WebhookEndpoint: e,
+		})),
+		"edit": second(useCases.EditWebhookEndpoint(t.Context(), foreign, app.EditWebhookEndpoint{
+			WebhookEndpoint: e, Precondition: pre,
+		})),
+		"delete": second(useCases.DeleteWebhookEndpoint(t.Context(), foreign, e, pre)),
 	} {
 		if codeOf(err) != fault.CodeNotFound {
 			t.Errorf("%s: %v, want what is absent", what, err)
 		}
 	}
-	if wait, err := h.UseCases.Worker.PostWebhook(t.Context(), h.Other.ID, fulfil.TaskID(delivery.ID)); wait != -1 || err != nil || len(h.heard("/ours")) != 1 {
+	if wait, err := h.UseCases.Worker.PostWebhook(t.Context(), h.Other.ID, fulfil.TaskID(delivery.ID)); wait != -1 ||
+		err != nil || len(h.heard("/ours")) != 1 {
 		t.Errorf("our task under their name: %s, %v, %d calls", wait, err, len(h.heard("/ours")))
 	}
 }

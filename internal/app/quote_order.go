@@ -31,7 +31,10 @@ type ItemInput struct {
 }
 
 func (in ItemInput) selection() catalog.Selection {
-	return catalog.Selection{Product: in.Product, Plan: in.Plan, Region: in.Region, Cycle: catalog.Cycle(in.BillingCycle), Label: in.Label, Configuration: in.Configuration}
+	return catalog.Selection{
+		Product: in.Product, Plan: in.Plan, Region: in.Region, Cycle: catalog.Cycle(in.BillingCycle), Label: in.Label,
+		Configuration: in.Configuration,
+	}
 }
 
 // Quote is a price preview: nothing is stored by it.
@@ -105,7 +108,9 @@ func (a *App) Quote(ctx context.Context, c Caller, items []ItemInput, cur money.
 }
 
 // price checks one item and makes its snapshot (D10); every fault at once.
-func price(cat *catalog.Catalog, in ItemInput, at string, cur money.Currency, fx *order.FX, now time.Time) (order.Snapshot, []fault.Violation) {
+func price(
+	cat *catalog.Catalog, in ItemInput, at string, cur money.Currency, fx *order.FX, now time.Time,
+) (order.Snapshot, []fault.Violation) {
 	sel := in.selection()
 	if faults := cat.Check(sel, at); len(faults) > 0 {
 		return order.Snapshot{}, faults
@@ -115,7 +120,9 @@ func price(cat *catalog.Catalog, in ItemInput, at string, cur money.Currency, fx
 		if f := fault.Of(err); f != nil {
 			return order.Snapshot{}, f.Violations
 		}
-		return order.Snapshot{}, []fault.Violation{{Pointer: at, Code: "not-priced", Message: "This configuration has no price."}}
+		return order.Snapshot{}, []fault.Violation{
+			{Pointer: at, Code: "not-priced", Message: "This configuration has no price."},
+		}
 	}
 	var rate *money.Rate
 	if fx != nil {
@@ -123,21 +130,27 @@ func price(cat *catalog.Catalog, in ItemInput, at string, cur money.Currency, fx
 	}
 	monthly, due := p.FirstPeriod(sel.Cycle, rate, cur)
 	snap := order.Snapshot{
-		Product: p.Product, Plan: p.Plan, Region: p.Region, BillingCycle: string(p.Cycle), Configuration: p.Configuration, Title: p.ProductTitle,
-		CatalogVersion: p.CatalogVersion, FormulaVersion: p.FormulaVersion, CatalogMonthly: p.Monthly, Monthly: monthly, Due: due,
+		Product: p.Product, Plan: p.Plan, Region: p.Region, BillingCycle: string(p.Cycle), Configuration: p.Configuration,
+		Title:          p.ProductTitle,
+		CatalogVersion: p.CatalogVersion, FormulaVersion: p.FormulaVersion, CatalogMonthly: p.Monthly,
+		Monthly: monthly, Due: due,
 		QuotedAt: now.UTC().Format(time.RFC3339),
 	}
 	if prod, ok := cat.Product(p.Product); ok {
 		snap.DeadlineS, snap.CapacityWaitS = int(prod.Deadline/time.Second), int(prod.CapacityWait/time.Second)
 	}
 	for _, l := range p.Lines {
-		snap.Lines = append(snap.Lines, order.PriceLine{Component: l.Component, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Amount: l.Amount})
+		snap.Lines = append(snap.Lines, order.PriceLine{
+			Component: l.Component, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Amount: l.Amount,
+		})
 	}
 	return snap, nil
 }
 
 // priceAll prices a whole list for an order of a tenant: snapshots in order, or every fault at once.
-func priceAll(cat *catalog.Catalog, items []ItemInput, s Settings, fx *order.FX, now time.Time) ([]order.Snapshot, error) {
+func priceAll(
+	cat *catalog.Catalog, items []ItemInput, s Settings, fx *order.FX, now time.Time,
+) ([]order.Snapshot, error) {
 	if len(items) > MaxItems {
 		return nil, fault.Violated([]fault.Violation{tooMany()})
 	}
@@ -170,14 +183,22 @@ func cycleFaults(items []ItemInput, s Settings) []fault.Violation {
 }
 
 func tooMany() fault.Violation {
-	return fault.Violation{Pointer: "/items", Code: "too-many-items", Message: fmt.Sprintf("An order has at most %d items.", MaxItems), Allowed: []any{MaxItems}}
+	return fault.Violation{
+		Pointer: "/items", Code: "too-many-items", Message: fmt.Sprintf("An order has at most %d items.", MaxItems),
+		Allowed: []any{MaxItems},
+	}
 }
 
 func notPriced(cur money.Currency) error {
-	return fault.New(fault.KindInvalid, "currency-not-priced", "There is no exchange rate from EUR to %s yet. Ask the operator to set one: platforma rates set EUR/%s RATE.", cur, cur)
+	return fault.New(fault.KindInvalid, "currency-not-priced",
+		"There is no exchange rate from EUR to %s yet. Ask the operator to set one: platforma rates set EUR/%s RATE.", cur,
+		cur)
 }
 
 // newItem makes an item of a snapshot.
 func (a *App) newItem(in ItemInput, snap order.Snapshot, line int) order.Item {
-	return order.Item{ID: id.Of[order.Item](a.NewID()), Line: line, State: order.ItemPending, Label: in.Label, Generation: 1, Snapshot: snap, Price: snap.Due}
+	return order.Item{
+		ID: id.Of[order.Item](a.NewID()), Line: line, State: order.ItemPending, Label: in.Label, Generation: 1,
+		Snapshot: snap, Price: snap.Due,
+	}
 }

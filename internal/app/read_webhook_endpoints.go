@@ -19,7 +19,9 @@ func (a *App) WebhookEndpoint(ctx context.Context, c Caller, e WebhookEndpointID
 }
 
 // WebhookDeliveries lists the deliveries of a webhook, the newest first.
-func (a *App) WebhookDeliveries(ctx context.Context, c Caller, e WebhookEndpointID, f WebhookDeliveryFilter) (Page[WebhookDelivery], error) {
+func (a *App) WebhookDeliveries(
+	ctx context.Context, c Caller, e WebhookEndpointID, f WebhookDeliveryFilter,
+) (Page[WebhookDelivery], error) {
 	if err := a.may(c.Actor, ReadWebhooks); err != nil {
 		return Page[WebhookDelivery]{}, err
 	}
@@ -27,7 +29,9 @@ func (a *App) WebhookDeliveries(ctx context.Context, c Caller, e WebhookEndpoint
 }
 
 // WebhookDelivery reads one delivery with its log of calls.
-func (a *App) WebhookDelivery(ctx context.Context, c Caller, e WebhookEndpointID, delivery WebhookDeliveryID) (WebhookDelivery, error) {
+func (a *App) WebhookDelivery(
+	ctx context.Context, c Caller, e WebhookEndpointID, delivery WebhookDeliveryID,
+) (WebhookDelivery, error) {
 	if err := a.may(c.Actor, ReadWebhooks); err != nil {
 		return WebhookDelivery{}, err
 	}

@@ -100,7 +100,9 @@ const (
 	Everything                // at once, unknown ones too: a person asked
 )
 
-func (a *App) reapOne(ctx context.Context, books Inventory, name string, p provider.Provider, remove Removal) ([]Finding, error) {
+func (a *App) reapOne(
+	ctx context.Context, books Inventory, name string, p provider.Provider, remove Removal,
+) ([]Finding, error) {
 	now, caps := a.Clock.Now(), p.Capabilities()
 	var owned []provider.Owned
 	var ids []order.ItemID
@@ -126,10 +128,14 @@ func (a *App) reapOne(ctx context.Context, books Inventory, name string, p provi
 	for _, o := range owned {
 		there[string(o.Ref)] = true
 		b, ours := byItem[o.Key.Item]
-		if remove == Leftovers && now.Sub(o.CreatedAt) < a.wait(2*caps.CreateTimeout) || ours && (b.Live || b.keeps(o.Ref)) || o.Phase == provider.Deleting {
+		if remove == Leftovers && now.Sub(o.CreatedAt) < a.wait(2*caps.CreateTimeout) || ours && (b.Live || b.keeps(o.Ref)) ||
+			o.Phase == provider.Deleting {
 			continue
 		}
-		f := Finding{Provider: name, Region: o.Region, Ref: string(o.Ref), Resource: o.Kind, Item: b.Item, Step: o.Key.Step, Generation: o.Key.Generation, Kind: Leftover, Made: o.CreatedAt}
+		f := Finding{
+			Provider: name, Region: o.Region, Ref: string(o.Ref), Resource: o.Kind, Item: b.Item, Step: o.Key.Step,
+			Generation: o.Key.Generation, Kind: Leftover, Made: o.CreatedAt,
+		}
 		if !ours {
 			f.Kind = Unknown
 		}
@@ -155,7 +161,9 @@ func (b InventoryItem) keeps(ref provider.Ref) bool {
 	return false
 }
 
-func (a *App) handle(ctx context.Context, books Inventory, p provider.Provider, o provider.Owned, f Finding, remove Removal, now time.Time) (Finding, error) {
+func (a *App) handle(
+	ctx context.Context, books Inventory, p provider.Provider, o provider.Owned, f Finding, remove Removal, now time.Time,
+) (Finding, error) {
 	first, err := books.Sight(ctx, f, now)
 	if err != nil {
 		return f, err
@@ -167,16 +175,20 @@ func (a *App) handle(ctx context.Context, books Inventory, p provider.Provider, 
 	}
 	step := provider.Step{Name: o.Key.Step, Key: o.Key, Spec: provider.Spec{Region: o.Region}}
 	if err := p.Delete(ctx, step, o.Ref); err != nil && provider.ClassOf(err) != fault.NotFound {
-		a.Log.WarnContext(ctx, "a leftover could not be removed; the next run tries again", "provider", f.Provider, "ref", f.Ref, "class", provider.ClassOf(err).String())
+		a.Log.WarnContext(ctx, "a leftover could not be removed; the next run tries again", "provider", f.Provider, "ref",
+			f.Ref, "class", provider.ClassOf(err).String())
 		return f, nil
 	}
 	f.Deleted = true
-	a.Log.WarnContext(ctx, "a leftover was removed", "provider", f.Provider, "ref", f.Ref, "item", f.Item.String(), "kind", f.Kind.String())
+	a.Log.WarnContext(ctx, "a leftover was removed", "provider", f.Provider, "ref", f.Ref, "item", f.Item.String(), "kind",
+		f.Kind.String())
 	return f, books.Forget(ctx, f, now)
 }
 
 // vanished finds live items whose resources are not in the inventory: never healed by itself.
-func (a *App) vanished(ctx context.Context, books Inventory, name string, there map[string]bool, now time.Time) ([]Finding, error) {
+func (a *App) vanished(
+	ctx context.Context, books Inventory, name string, there map[string]bool, now time.Time,
+) ([]Finding, error) {
 	standing, err := books.Standing(ctx)
 	if err != nil {
 		return nil, err
@@ -187,11 +199,15 @@ func (a *App) vanished(ctx context.Context, books Inventory, name string, there 
 			if b.Queue != name || res.Phase != fulfil.Ready || len(res.Refs) == 0 || there[res.Refs[0]] {
 				continue
 			}
-			f := Finding{Provider: name, Ref: res.Refs[0], Item: b.Item, Step: res.Step, Generation: res.Generation, Kind: Vanished, Made: res.CalledAt}
+			f := Finding{
+				Provider: name, Ref: res.Refs[0], Item: b.Item, Step: res.Step, Generation: res.Generation,
+				Kind: Vanished, Made: res.CalledAt,
+			}
 			if f.FirstSeen, err = books.Sight(ctx, f, now); err != nil {
 				return found, err
 			}
-			a.Log.ErrorContext(ctx, "a live resource has vanished at the provider: look at it with its customer", "provider", name, "ref", f.Ref, "item", f.Item.String())
+			a.Log.ErrorContext(ctx, "a live resource has vanished at the provider: look at it with its customer", "provider",
+				name, "ref", f.Ref, "item", f.Item.String())
 			found = append(found, f)
 		}
 	}

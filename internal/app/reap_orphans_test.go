@@ -49,8 +49,18 @@ func TestAnUnknownResourceUnderOurLabelIsReportedAndRemovedOnlyWhenAPersonAsks(t
 	t.Parallel()
 	w := harness.New(t)
 	item := "01890000-0000-7000-8000-0000000000aa"
-	w.Sim.Plant(sim.Foreign{Kind: "server", Region: "lj-1", Name: "ours", Labels: map[string]string{"pf-inst": "test", "pf-item": item, "pf-part": "server", "pf-gen": "1"}})
-	w.Sim.Plant(sim.Foreign{Kind: "server", Region: "lj-1", Name: "theirs", Labels: map[string]string{"pf-inst": "another", "pf-item": item, "pf-part": "server", "pf-gen": "1"}})
+	w.Sim.Plant(sim.Foreign{
+		Kind: "server", Region: "lj-1", Name: "ours", Labels: map[string]string{
+			"pf-inst": "test", "pf-item": item,
+			"pf-part": "server", "pf-gen": "1",
+		},
+	})
+	w.Sim.Plant(sim.Foreign{
+		Kind: "server", Region: "lj-1", Name: "theirs", Labels: map[string]string{
+			"pf-inst": "another", "pf-item": item,
+			"pf-part": "server", "pf-gen": "1",
+		},
+	})
 	w.Sim.Plant(sim.Foreign{Kind: "server", Region: "lj-1", Name: "bare"})
 	if got := reap(t, w, app.Leftovers); len(got) != 0 {
 		t.Errorf("a young resource was found: %v", got)
@@ -76,7 +86,12 @@ func TestALateResourceOfACancelledItemIsRemovedAtItsSecondSighting(t *testing.T)
 	o := w.PaidOrder(harness.Storage())
 	w.Drain(o)
 	item := w.Item(o, "object_storage").ID.String()
-	w.Sim.Plant(sim.Foreign{Kind: "bucket", Region: "lj-1", Name: "late", Labels: map[string]string{"pf-inst": "test", "pf-item": item, "pf-part": "bucket", "pf-gen": "7"}})
+	w.Sim.Plant(sim.Foreign{
+		Kind: "bucket", Region: "lj-1", Name: "late", Labels: map[string]string{
+			"pf-inst": "test", "pf-item": item,
+			"pf-part": "bucket", "pf-gen": "7",
+		},
+	})
 	w.Clock.Advance(24 * time.Hour)
 	if diff := cmp.Diff([]string{"leftover bucket"}, reap(t, w, app.Leftovers)); diff != "" {
 		t.Errorf("first sighting (-want +got):\n%s", diff)
@@ -105,7 +120,8 @@ func TestAVanishedResourceIsAnAlarmAndNothingIsHealedByItself(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].Kind != app.Vanished || found[0].Item != w.Item(o, "object_storage").ID {
 		t.Errorf("Reap = %+v, %v; want one vanished resource of the item", found, err)
 	}
-	if agg, err := w.UseCases.API.Order(t.Context(), w.As(tenant.Operator), o); err != nil || agg.Order.State.String() != "fulfilled" {
+	if agg, err := w.UseCases.API.Order(t.Context(), w.As(tenant.Operator), o); err != nil ||
+		agg.Order.State.String() != "fulfilled" {
 		t.Errorf("the order moved: %v", err)
 	}
 }

@@ -23,7 +23,9 @@ func (a *App) ReceivePaymentWebhook(ctx context.Context, providerName string, h 
 	if err != nil {
 		return err
 	}
-	return a.PaymentWebhooks.KeepPaymentWebhook(ctx, PaymentWebhook{Provider: providerName, EventID: conf.EventID, Headers: h, Raw: raw, ReceivedAt: a.Clock.Now()})
+	return a.PaymentWebhooks.KeepPaymentWebhook(ctx, PaymentWebhook{
+		Provider: providerName, EventID: conf.EventID, Headers: h, Raw: raw, ReceivedAt: a.Clock.Now(),
+	})
 }
 
 // ProcessPaymentWebhooks confirms what stored webhooks say. One whose order is not to be found yet, or
@@ -42,7 +44,8 @@ func (a *App) ProcessPaymentWebhooks(ctx context.Context) (int, error) {
 				a.Log.WarnContext(ctx, "payment webhook waits", "provider", w.Provider, "event", w.EventID, "error", err)
 				continue
 			}
-			a.Log.ErrorContext(ctx, "payment webhook refused: look at the order and give the money back if it is not owed", "provider", w.Provider, "event", w.EventID, "code", f.Code)
+			a.Log.ErrorContext(ctx, "payment webhook refused: look at the order and give the money back if it is not owed",
+				"provider", w.Provider, "event", w.EventID, "code", f.Code)
 		}
 		if err := a.PaymentWebhooks.FinishPaymentWebhook(ctx, w.Provider, w.EventID, a.Clock.Now()); err != nil {
 			return done, err
@@ -55,7 +58,8 @@ func (a *App) ProcessPaymentWebhooks(ctx context.Context) (int, error) {
 func (a *App) processPaymentWebhook(ctx context.Context, w PaymentWebhook) error {
 	p, ok := a.Payments[w.Provider]
 	if !ok {
-		return fault.New(fault.KindUnavailable, "unknown-payment-provider", "payment provider %q is not configured here", w.Provider)
+		return fault.New(fault.KindUnavailable, "unknown-payment-provider", "payment provider %q is not configured here",
+			w.Provider)
 	}
 	conf, err := p.Verify(w.Headers, w.Raw, w.ReceivedAt) // as it was when it came: its five minutes have passed since
 	if err != nil {

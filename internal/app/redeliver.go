@@ -25,19 +25,23 @@ const (
 // Redeliver mails an item's access again, to the address on file only, under new ciphertext and with
 // a new passphrase (D21). It never rolls anything back.
 func (a *App) Redeliver(ctx context.Context, c Caller, in Redeliver) (*Aggregate, error) {
-	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{Deliveries: true}, func(tx Tx, agg *Aggregate) (bool, error) {
+	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{Deliveries: true}, func(tx Tx,
+		agg *Aggregate,
+	) (bool, error) {
 		it := agg.Order.Find(in.Item)
 		if it == nil {
 			return false, fault.Absent()
 		}
 		stuck := agg.deliverTask(it.ID)
 		if it.State != order.ItemDelivered && (it.State != order.ItemActive || stuck == nil || stuck.State != fulfil.Stuck) {
-			e := fault.New(fault.KindConflict, fault.CodeIllegalTransition, "This item is %s; only a delivered item can be delivered again.", it.State)
+			e := fault.New(fault.KindConflict, fault.CodeIllegalTransition,
+				"This item is %s; only a delivered item can be delivered again.", it.State)
 			e.Members = map[string]any{"state": it.State.String()}
 			return false, e
 		}
 		if after := tooOften(agg.Tasks, it.ID, tx.Now()); after > 0 {
-			e := fault.New(fault.KindTooMany, "redelivery-too-often", "An item is delivered again at most %d times an hour and %d times a day.", redeliveriesPerHour, redeliveriesPerDay)
+			e := fault.New(fault.KindTooMany, "redelivery-too-often",
+				"An item is delivered again at most %d times an hour and %d times a day.", redeliveriesPerHour, redeliveriesPerDay)
 			e.After = after
 			return false, e
 		}
@@ -55,7 +59,9 @@ func (a *App) Redeliver(ctx context.Context, c Caller, in Redeliver) (*Aggregate
 
 // deliveryStuck reports whether a delivery of any of the order's items stands on the fallout desk.
 func (agg *Aggregate) deliveryStuck() bool {
-	return agg.last(func(task fulfil.Task) bool { return task.Kind == fulfil.Deliver && task.State == fulfil.Stuck }) != nil
+	return agg.last(func(task fulfil.Task) bool {
+		return task.Kind == fulfil.Deliver && task.State == fulfil.Stuck
+	}) != nil
 }
 
 // tooOften counts the re-deliveries asked for: tasks of the kind with a subject of their own, whose

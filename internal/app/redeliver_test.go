@@ -13,7 +13,9 @@ import (
 
 func redeliver(t *testing.T, w *harness.Harness, o order.ID) error {
 	t.Helper()
-	_, err := w.UseCases.API.Redeliver(t.Context(), w.As(tenant.Customer), app.Redeliver{Order: o, Item: w.Item(o, "vps").ID})
+	_, err := w.UseCases.API.Redeliver(t.Context(), w.As(tenant.Customer), app.Redeliver{
+		Order: o, Item: w.Item(o, "vps").ID,
+	})
 	return err
 }
 

@@ -130,14 +130,23 @@ func (in RedriveDeadLetters) faults() []fault.Violation {
 	bySort := in.Cause != "" || in.Class != nil
 	switch {
 	case len(in.IDs) == 0 && !bySort:
-		faults = append(faults, fault.Violation{Pointer: "", Code: "required", Message: "Say which: ids, or a cause, a class or both. GET /v1/dead-letters?group=cause shows what there is."})
+		faults = append(faults, fault.Violation{
+			Pointer: "", Code: "required",
+			Message: "Say which: ids, or a cause, a class or both. GET /v1/dead-letters?group=cause shows what there is.",
+		})
 	case len(in.IDs) > 0 && bySort:
-		faults = append(faults, fault.Violation{Pointer: "/ids", Code: "not-allowed", Message: "Give ids alone, or cause and class alone."})
+		faults = append(faults, fault.Violation{
+			Pointer: "/ids", Code: "not-allowed", Message: "Give ids alone, or cause and class alone.",
+		})
 	case len(in.IDs) > MaxRedrive:
-		faults = append(faults, fault.Violation{Pointer: "/ids", Code: "too-many-items", Message: "At most 100 at once.", Allowed: []any{MaxRedrive}})
+		faults = append(faults, fault.Violation{
+			Pointer: "/ids", Code: "too-many-items", Message: "At most 100 at once.", Allowed: []any{MaxRedrive},
+		})
 	}
 	if in.Limit < 0 || in.Limit > MaxRedrive {
-		faults = append(faults, fault.Violation{Pointer: "/limit", Code: "out-of-range", Message: "From 1 to 100.", Allowed: []any{1, MaxRedrive}})
+		faults = append(faults, fault.Violation{
+			Pointer: "/limit", Code: "out-of-range", Message: "From 1 to 100.", Allowed: []any{1, MaxRedrive},
+		})
 	}
 	return faults
 }

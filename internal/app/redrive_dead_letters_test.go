@@ -62,7 +62,9 @@ func TestManyAreTriedAgainEachForItselfAndOneRefusalHoldsUpNone(t *testing.T) {
 	w := harness.New(t)
 	orders, letters := stuckOrders(t, w, 3)
 	operator := w.As(tenant.Operator)
-	ids := app.RedriveDeadLetters{IDs: []deadLetterID{letters[0], {15: 1}, letters[1], letters[0]}, Reason: "the cloud is back"}
+	ids := app.RedriveDeadLetters{
+		IDs: []deadLetterID{letters[0], {15: 1}, letters[1], letters[0]}, Reason: "the cloud is back",
+	}
 	dry := ids
 	dry.DryRun = true
 	wantEach(t, "dry run", redriveMany(t, w, operator, dry), "would-redrive", "refused not-found", "would-redrive")
@@ -70,8 +72,10 @@ func TestManyAreTriedAgainEachForItselfAndOneRefusalHoldsUpNone(t *testing.T) {
 		w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
 	}
 	wantEach(t, "by ids", redriveMany(t, w, operator, ids), "redriven", "refused not-found", "redriven")
-	wantEach(t, "by ids again", redriveMany(t, w, operator, ids), "refused not-stuck", "refused not-found", "refused not-stuck")
-	wantEach(t, "the rest, by cause", redriveMany(t, w, operator, app.RedriveDeadLetters{Cause: "compensation-exhausted"}), "redriven")
+	wantEach(t, "by ids again", redriveMany(t, w, operator, ids), "refused not-stuck", "refused not-found",
+		"refused not-stuck")
+	wantEach(t, "the rest, by cause", redriveMany(t, w, operator, app.RedriveDeadLetters{Cause: "compensation-exhausted"}),
+		"redriven")
 	wantEach(t, "none left", redriveMany(t, w, operator, app.RedriveDeadLetters{Cause: "compensation-exhausted"}))
 	w.Drain(orders...)
 	for _, o := range orders {
@@ -86,8 +90,10 @@ func TestWhatClosesByItselfIsNotTriedAgainWithItsClass(t *testing.T) {
 	_, letters := stuckOrders(t, w, 2)
 	invalid, retryable := fault.Invalid, fault.Retryable
 	operator := w.As(tenant.Operator)
-	wantEach(t, "class of the steps that failed", redriveMany(t, w, operator, app.RedriveDeadLetters{Class: &invalid, DryRun: true}))
-	wantEach(t, "class of the clean-ups, one at most", redriveMany(t, w, operator, app.RedriveDeadLetters{Class: &retryable, Limit: 1}), "redriven")
+	wantEach(t, "class of the steps that failed",
+		redriveMany(t, w, operator, app.RedriveDeadLetters{Class: &invalid, DryRun: true}))
+	wantEach(t, "class of the clean-ups, one at most",
+		redriveMany(t, w, operator, app.RedriveDeadLetters{Class: &retryable, Limit: 1}), "redriven")
 	want(t, "the newest was tried again", redriveOf(t, w, letters[1]), "not-stuck")
 	want(t, "the other is still stuck", redriveOf(t, w, letters[0]), "redriven")
 }
@@ -97,11 +103,17 @@ func TestABulkRedriveUnderAKeyAnswersItsRepetitionFromTheKey(t *testing.T) {
 	w := harness.New(t)
 	orders, letters := stuckOrders(t, w, 2)
 	c := w.As(tenant.Operator)
-	c.Key = &app.IdempotencyKey{Key: "bulk-1", Fingerprint: sha256.Sum256([]byte("bulk-1")), Encode: func(result any, _ error) (app.Answer, error) {
-		return app.Answer{Status: 200, Body: []byte(string(result.(app.RedriveReport).DeadLetters[0].Outcome))}, nil
-	}}
-	wantEach(t, "first", redriveMany(t, w, c, app.RedriveDeadLetters{Cause: "compensation-exhausted", Limit: 1}), "redriven")
-	_, err := w.UseCases.API.RedriveDeadLetters(t.Context(), c, app.RedriveDeadLetters{Cause: "compensation-exhausted", Limit: 1})
+	c.Key = &app.IdempotencyKey{
+		Key: "bulk-1", Fingerprint: sha256.Sum256([]byte("bulk-1")),
+		Encode: func(result any, _ error) (app.Answer, error) {
+			return app.Answer{Status: 200, Body: []byte(string(result.(app.RedriveReport).DeadLetters[0].Outcome))}, nil
+		},
+	}
+	wantEach(t, "first", redriveMany(t, w, c, app.RedriveDeadLetters{Cause: "compensation-exhausted", Limit: 1}),
+		"redriven")
+	_, err := w.UseCases.API.RedriveDeadLetters(t.Context(), c, app.RedriveDeadLetters{
+		Cause: "compensation-exhausted", Limit: 1,
+	})
 	var replay *app.Replayed
 	if !errors.As(err, &replay) || string(replay.Answer.Body) != "redriven" {
 		t.Errorf("the repetition answered %v, want the kept answer", err)
@@ -123,16 +135,24 @@ func TestABulkRedriveIsForOperatorsOfTheTenantAndSaysWhich(t *testing.T) {
 		"customer":      {w.As(tenant.Customer), app.RedriveDeadLetters{IDs: []deadLetterID{l}}, "forbidden"},
 		"auditor":       {w.As(tenant.Auditor), app.RedriveDeadLetters{IDs: []deadLetterID{l}, DryRun: true}, "forbidden"},
 		"nothing named": {w.As(tenant.Operator), app.RedriveDeadLetters{}, "validation-failed"},
-		"both named":    {w.As(tenant.Operator), app.RedriveDeadLetters{IDs: []deadLetterID{l}, Cause: "compensation-exhausted"}, "validation-failed"},
-		"too many":      {w.As(tenant.Operator), app.RedriveDeadLetters{IDs: make([]deadLetterID, 101)}, "validation-failed"},
-		"limit":         {w.As(tenant.Operator), app.RedriveDeadLetters{Cause: "x", Limit: 101}, "validation-failed"},
+		"both named": {w.As(tenant.Operator), app.RedriveDeadLetters{
+			IDs:   []deadLetterID{l},
+			Cause: "compensation-exhausted",
+		}, "validation-failed"},
+		"too many": {w.As(tenant.Operator), app.RedriveDeadLetters{IDs: make([]deadLetterID, 101)}, "validation-failed"},
+		"limit":    {w.As(tenant.Operator), app.RedriveDeadLetters{Cause: "x", Limit: 101}, "validation-failed"},
 	} {
 		_, err := w.UseCases.API.RedriveDeadLetters(t.Context(), c.caller, c.in)
 		want(t, what, outcome(t, "done", err), c.code)
 	}
 	foreign := app.Caller{Actor: w.Other.Actor(tenant.Operator)}
-	wantEach(t, "another tenant by id", redriveMany(t, w, foreign, app.RedriveDeadLetters{IDs: []deadLetterID{l}}), "refused not-found")
-	wantEach(t, "another tenant by id, dry", redriveMany(t, w, foreign, app.RedriveDeadLetters{IDs: []deadLetterID{l}, DryRun: true}), "refused not-found")
-	wantEach(t, "another tenant by cause", redriveMany(t, w, foreign, app.RedriveDeadLetters{Cause: "compensation-exhausted"}))
+	wantEach(t, "another tenant by id", redriveMany(t, w, foreign, app.RedriveDeadLetters{IDs: []deadLetterID{l}}),
+		"refused not-found")
+	wantEach(t, "another tenant by id, dry", redriveMany(t, w, foreign, app.RedriveDeadLetters{
+		IDs: []deadLetterID{l}, DryRun: true,
+	}), "refused not-found")
+	wantEach(t, "another tenant by cause", redriveMany(t, w, foreign, app.RedriveDeadLetters{
+		Cause: "compensation-exhausted",
+	}))
 	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
 }

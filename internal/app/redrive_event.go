@@ -51,22 +51,28 @@ func (a *App) reapply(ctx context.Context, _ *Aggregate, task *fulfil.Task) (ful
 	}
 	switch {
 	case errors.Is(err, errOver), err == nil && !r.more:
-		return fulfil.Result{Class: fault.None, Note: fmt.Sprintf("%d events applied, and nothing waits any more", r.applied)}, noEffect
+		return fulfil.Result{
+			Class: fault.None, Note: fmt.Sprintf("%d events applied, and nothing waits any more", r.applied),
+		}, noEffect
 	case err == nil:
-		return fulfil.Result{Class: fault.Pending, Note: fmt.Sprintf("%d events applied, others wait still", r.applied)}, noEffect
+		return fulfil.Result{
+			Class: fault.Pending, Note: fmt.Sprintf("%d events applied, others wait still", r.applied),
+		}, noEffect
 	case isUnavailable(err):
 		return fulfil.Result{Class: fault.Pending, After: reapplyPause, Note: "the database was away"}, noEffect
 	case r.failed != nil && r.failed.Seq != r.deadLetter.Event.Seq:
 		return a.reapplyLater(ctx, task, r, err)
 	}
 	class, detail := causeOf(err)
-	a.Log.WarnContext(ctx, "parked event not applied yet", "letter", task.Subject.String(), "tenant", task.Tenant, "order", task.Order, "attempt", task.Try+1, "error", err)
-	return fulfil.Result{Class: fault.Retryable, Note: "not applied: " + detail}, func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
-		if l := agg.openDeadLetter(r.deadLetter.ID); l != nil && m.Dead {
-			l.Attempts, l.Class, l.Detail, l.At = l.Attempts+task.Try+1, class, detail, tx.Now()
+	a.Log.WarnContext(ctx, "parked event not applied yet", "letter", task.Subject.String(), "tenant", task.Tenant, "order",
+		task.Order, "attempt", task.Try+1, "error", err)
+	return fulfil.Result{Class: fault.Retryable, Note: "not applied: " + detail},
+		func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
+			if l := agg.openDeadLetter(r.deadLetter.ID); l != nil && m.Dead {
+				l.Attempts, l.Class, l.Detail, l.At = l.Attempts+task.Try+1, class, detail, tx.Now()
+			}
+			return nil
 		}
-		return nil
-	}
 }
 
 // reapplyLater is for an event that waited behind the parked one, and fails now that its turn has come. It has
@@ -74,12 +80,14 @@ func (a *App) reapply(ctx context.Context, _ *Aggregate, task *fulfil.Task) (ful
 func (a *App) reapplyLater(ctx context.Context, task *fulfil.Task, r reapplying, cause error) (fulfil.Result, apply) {
 	_, detail := causeOf(cause)
 	note := fmt.Sprintf("event %d (%s), which waited behind, was not applied: %s", r.failed.Seq, r.failed.Type, detail)
-	a.Log.WarnContext(ctx, "held event not applied yet", "consumer", r.who.Name, "tenant", task.Tenant, "order", task.Order, "seq", r.failed.Seq, "error", cause)
+	a.Log.WarnContext(ctx, "held event not applied yet", "consumer", r.who.Name, "tenant", task.Tenant, "order",
+		task.Order, "seq", r.failed.Seq, "error", cause)
 	if r.applied > 0 { // this was its first call
-		return fulfil.Result{Class: fault.Pending, After: fulfil.Backoff[0], Note: note}, func(_ Tx, _ *Aggregate, task *fulfil.Task, _ fulfil.Move) error {
-			task.Try = 1
-			return nil
-		}
+		return fulfil.Result{Class: fault.Pending, After: fulfil.Backoff[0], Note: note},
+			func(_ Tx, _ *Aggregate, task *fulfil.Task, _ fulfil.Move) error {
+				task.Try = 1
+				return nil
+			}
 	}
 	if task.Try < len(fulfil.Backoff) {
 		return fulfil.Result{Class: fault.Retryable, Note: note}, noEffect

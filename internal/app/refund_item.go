@@ -31,9 +31,14 @@ func (a *App) refund(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fu
 	}
 	p, ok := a.Payments[pay.Provider]
 	if !ok {
-		return fulfil.Result{Class: fault.Suspended, After: time.Minute, Note: "payment provider " + pay.Provider + " is not configured here"}, noEffect
+		return fulfil.Result{
+			Class: fault.Suspended, After: time.Minute, Note: "payment provider " + pay.Provider + " is not configured here",
+		}, noEffect
 	}
-	receipt, err := p.Refund(ctx, payment.Refund{Key: r.Payment.String() + "/" + r.Item.String(), Payment: pay.Reference, Amount: r.Cents, Currency: r.Currency, Reason: "order " + agg.Order.Number})
+	receipt, err := p.Refund(ctx, payment.Refund{
+		Key: r.Payment.String() + "/" + r.Item.String(), Payment: pay.Reference, Amount: r.Cents, Currency: r.Currency,
+		Reason: "order " + agg.Order.Number,
+	})
 	res := paymentResult(err, "refund accepted")
 	return res, func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
 		r := agg.Order.RefundUnder(task.Payment, task.Item)
@@ -69,7 +74,10 @@ func paymentResult(err error, ok string) fulfil.Result {
 	}
 	var e *payment.Error
 	if errors.As(err, &e) {
-		return fulfil.Result{Class: e.Class, After: e.After, Code: e.Code, Note: "the payment provider answered: " + e.Class.String() + " (" + e.Code + ")"}
+		return fulfil.Result{
+			Class: e.Class, After: e.After, Code: e.Code,
+			Note: "the payment provider answered: " + e.Class.String() + " (" + e.Code + ")",
+		}
 	}
 	return fulfil.Result{Class: fault.Ambiguous, Note: "the payment provider did not answer"}
 }

@@ -63,9 +63,11 @@ func TestARefundThatFailsIsRetriedUnderItsKeyAndThenStandsOnTheDesk(t *testing.T
 		calls int
 		stuck bool
 	}{
-		"three times":              {&bank{fail: down, left: 3}, 4, false},
-		"answers lost":             {&bank{fail: lost, left: 5, after: true}, 6, false},
-		"told to wait":             {&bank{fail: &payment.Error{Class: fault.RateLimited, After: time.Minute, Code: "slow-down"}, left: 20}, 21, false},
+		"three times":  {&bank{fail: down, left: 3}, 4, false},
+		"answers lost": {&bank{fail: lost, left: 5, after: true}, 6, false},
+		"told to wait": {&bank{
+			fail: &payment.Error{Class: fault.RateLimited, After: time.Minute, Code: "slow-down"}, left: 20,
+		}, 21, false},
 		"always":                   {&bank{fail: down, left: -1}, 6, true},
 		"always, money gone":       {&bank{fail: lost, left: -1, after: true}, 6, true},
 		"refused for good at once": {&bank{fail: refused, left: -1}, 1, true},
@@ -119,7 +121,8 @@ func redriveAll(t *testing.T, w *harness.Harness, o order.ID, code string) {
 		if l.Code != code {
 			continue
 		}
-		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "it works again"); err != nil {
+		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID,
+			"it works again"); err != nil {
 			t.Fatalf("RedriveDeadLetter: %v", err)
 		}
 		n++

@@ -46,7 +46,9 @@ var fiveWaits = []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Secon
 
 func TestAFailingCallIsTriedSixTimesWithThePromisedWaitsByTheCloudsOwnLog(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimitedBare, sim.Timeout} {
+	for _, kind := range []string{
+		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimitedBare, sim.Timeout,
+	} {
 		w := harness.New(t)
 		w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: kind})
 		o := w.PaidOrder(harness.VPS())

@@ -13,7 +13,9 @@ func (a *App) RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Aggreg
 		return nil, err
 	}
 	if in.Reason == "" {
-		return nil, fault.Violated([]fault.Violation{{Pointer: "/reason", Code: "required", Message: "Say why: the reason is kept with the payment's history."}})
+		return nil, fault.Violated([]fault.Violation{
+			{Pointer: "/reason", Code: "required", Message: "Say why: the reason is kept with the payment's history."},
+		})
 	}
 	return a.reasoned(ctx, c, RevertMoney, in, func(tx Tx, agg *Aggregate) (bool, error) {
 		if err := agg.Order.Revert(in.Reason); err != nil {

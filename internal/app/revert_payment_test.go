@@ -27,7 +27,8 @@ func TestAPaymentRevertAndTheStartOfProvisioningNeverBothWin(t *testing.T) {
 			_, revert = w.UseCases.API.RevertPayment(t.Context(), w.As(tenant.Operator), reasoned(o, "wrong payer"))
 		})
 		wg.Go(func() {
-			if _, err := w.UseCases.Worker.ValidateOrder(t.Context(), task.Tenant, task.ID); err != nil && !fencedOrRefused(err) {
+			if _, err := w.UseCases.Worker.ValidateOrder(t.Context(), task.Tenant,
+				task.ID); err != nil && !fencedOrRefused(err) {
 				t.Errorf("ValidateOrder: %v", err)
 			}
 		})

@@ -23,13 +23,20 @@ type RotateWebhookSecret struct {
 // RotateWebhookSecret makes a new secret. Until the overlap ends every call carries two signatures, so a
 // receiver that knows either loses nothing.
 func (a *App) RotateWebhookSecret(ctx context.Context, c Caller, in RotateWebhookSecret) (IssuedSecret, error) {
-	return onWebhookEndpoint(ctx, a, c, in.WebhookEndpoint, WebhookDeliveryID{}, in.Precondition, func(tx Tx, f LockedWebhookEndpoint) (IssuedSecret, error) {
+	return onWebhookEndpoint(ctx, a, c, in.WebhookEndpoint, WebhookDeliveryID{}, in.Precondition, func(tx Tx,
+		f LockedWebhookEndpoint,
+	) (IssuedSecret, error) {
 		overlap := rotationOverlap
 		if in.Overlap != nil {
 			overlap = *in.Overlap
 		}
 		if overlap < 0 || overlap > longestOverlap {
-			return IssuedSecret{}, fault.Violated([]fault.Violation{{Pointer: "/overlap_hours", Code: "out-of-range", Message: "Not between the bounds.", Allowed: []any{0, int(longestOverlap.Hours())}}})
+			return IssuedSecret{}, fault.Violated([]fault.Violation{
+				{
+					Pointer: "/overlap_hours", Code: "out-of-range", Message: "Not between the bounds.",
+					Allowed: []any{0, int(longestOverlap.Hours())},
+				},
+			})
 		}
 		e := f.WebhookEndpoint
 		e.Version, e.UpdatedAt = e.Version+1, tx.Now()

@@ -23,7 +23,9 @@ func TestARotationLosesNothing(t *testing.T) {
 	h.Publish()
 	h.WorkOne() // called before the rotation, taken after it
 	overlap := 24 * time.Hour
-	fresh, err := h.UseCases.Portal.RotateWebhookSecret(t.Context(), h.admin(), app.RotateWebhookSecret{WebhookEndpoint: old.ID, Overlap: &overlap})
+	fresh, err := h.UseCases.Portal.RotateWebhookSecret(t.Context(), h.admin(), app.RotateWebhookSecret{
+		WebhookEndpoint: old.ID, Overlap: &overlap,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +53,9 @@ func TestARotationLosesNothing(t *testing.T) {
 	}
 
 	none := time.Duration(0)
-	last, err := h.UseCases.API.RotateWebhookSecret(t.Context(), h.admin(), app.RotateWebhookSecret{WebhookEndpoint: old.ID, Overlap: &none})
+	last, err := h.UseCases.API.RotateWebhookSecret(t.Context(), h.admin(), app.RotateWebhookSecret{
+		WebhookEndpoint: old.ID, Overlap: &none,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +72,8 @@ func (h *hooks) wantNoSecret(secrets ...string) {
 	c := h.DB.Super(h.t)
 	defer func() { _ = c.Close(context.Background()) }()
 	var union string
-	if err := c.QueryRow(h.t.Context(), `SELECT string_agg(format('SELECT r::text AS t FROM %I.%I r', schemaname, tablename), ' UNION ALL ') FROM pg_tables WHERE schemaname IN ('platforma', 'river')`).Scan(&union); err != nil {
+	if err := c.QueryRow(h.t.Context(), `SELECT string_agg(format('SELECT r::text AS t FROM %I.%I r', schemaname,
+		tablename), ' UNION ALL ') FROM pg_tables WHERE schemaname IN ('platforma', 'river')`).Scan(&union); err != nil {
 		h.t.Fatal(err)
 	}
 	for _, s := range secrets {
@@ -78,7 +83,8 @@ func (h *hooks) wantNoSecret(secrets ...string) {
 			h.t.Fatal(err)
 		}
 		var n int
-		err = c.QueryRow(h.t.Context(), `SELECT count(*) FROM (`+union+`) x WHERE strpos(t, $1) > 0 OR strpos(t, encode($2::bytea, 'hex')) > 0 OR strpos(t, encode($1::bytea, 'hex')) > 0`, text, raw).Scan(&n)
+		err = c.QueryRow(h.t.Context(), `SELECT count(*) FROM (`+union+`) x WHERE strpos(t, $1) > 0 OR strpos(t,
+			encode($2::bytea, 'hex')) > 0 OR strpos(t, encode($1::bytea, 'hex')) > 0`, text, raw).Scan(&n)
 		if err != nil || n > 0 {
 			h.t.Errorf("%d rows hold a signing secret (%v)", n, err)
 		}

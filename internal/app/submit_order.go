@@ -39,7 +39,12 @@ func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Aggre
 			method = agg.Settings.PaymentMethod
 		}
 		if _, ok := a.Payments[method]; !ok {
-			return false, fault.Violated([]fault.Violation{{Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.", Allowed: a.methods()}})
+			return false, fault.Violated([]fault.Violation{
+				{
+					Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.",
+					Allowed: a.methods(),
+				},
+			})
 		}
 		if err := expectTotal(o, in.ExpectedTotal); err != nil {
 			return false, err
@@ -79,7 +84,10 @@ func (a *App) methods() []any {
 
 func inputOf(it order.Item) ItemInput {
 	s := it.Snapshot
-	return ItemInput{ID: it.ID.String(), Product: s.Product, Plan: s.Plan, Region: s.Region, BillingCycle: s.BillingCycle, Label: it.Label, Configuration: s.Configuration}
+	return ItemInput{
+		ID: it.ID.String(), Product: s.Product, Plan: s.Plan, Region: s.Region, BillingCycle: s.BillingCycle, Label: it.Label,
+		Configuration: s.Configuration,
+	}
 }
 
 func expectTotal(o *order.Order, want *event.Amount) error {
@@ -87,16 +95,25 @@ func expectTotal(o *order.Order, want *event.Amount) error {
 		return nil
 	}
 	if want.Currency != o.Currency {
-		return fault.Violated([]fault.Violation{{Pointer: "/expected_total/currency", Code: "currency-mismatch", Message: "The order is in " + string(o.Currency) + ".", Allowed: []any{string(o.Currency)}}})
+		return fault.Violated([]fault.Violation{
+			{
+				Pointer: "/expected_total/currency", Code: "currency-mismatch",
+				Message: "The order is in " + string(o.Currency) + ".", Allowed: []any{string(o.Currency)},
+			},
+		})
 	}
 	cents, err := money.ParseDecimal(want.Amount, want.Currency)
 	if err != nil {
-		return fault.Violated([]fault.Violation{{Pointer: "/expected_total/amount", Code: "not-an-amount", Message: "Write the amount as a decimal, such as 20.10."}})
+		return fault.Violated([]fault.Violation{
+			{Pointer: "/expected_total/amount", Code: "not-an-amount", Message: "Write the amount as a decimal, such as 20.10."},
+		})
 	}
 	if money.Within(cents, o.Due, o.Tolerance()) {
 		return nil
 	}
-	e := fault.New(fault.KindInvalid, "total-mismatch", "The order comes to %s %s, you expected %s. Check the items and submit again.", money.Format(o.Due, o.Currency), o.Currency, money.Format(cents, o.Currency))
+	e := fault.New(fault.KindInvalid, "total-mismatch",
+		"The order comes to %s %s, you expected %s. Check the items and submit again.", money.Format(o.Due, o.Currency),
+		o.Currency, money.Format(cents, o.Currency))
 	e.Members = map[string]any{
 		"expected": event.Amount{Amount: money.Format(cents, o.Currency), Currency: o.Currency},
 		"actual":   event.Amount{Amount: money.Format(o.Due, o.Currency), Currency: o.Currency},
@@ -115,7 +132,11 @@ func fresh(o *order.Order, s Settings, now time.Time) error {
 	var faults []fault.Violation
 	for i, it := range o.Items {
 		if expired(it, s, now) {
-			faults = append(faults, fault.Violation{Pointer: "/items/" + itoa(i), Code: "price-expired", Message: "This quote is too old. Send the draft's items again to have it priced anew.", Allowed: []any{s.QuoteValidDays}})
+			faults = append(faults, fault.Violation{
+				Pointer: "/items/" + itoa(i), Code: "price-expired",
+				Message: "This quote is too old. Send the draft's items again to have it priced anew.",
+				Allowed: []any{s.QuoteValidDays},
+			})
 		}
 	}
 	if len(faults) == 0 {

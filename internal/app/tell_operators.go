@@ -51,7 +51,10 @@ func (a *App) tell(ctx context.Context, r NoticeRef) (bool, error) {
 	if err != nil || !ok {
 		return false, err
 	}
-	news := notice.Operators{Cause: r.Cause, Count: n.Count, Since: n.Since, Orders: n.Orders, Webhooks: failingWebhooks(n.Failing), More: n.AllOrders - len(n.Orders) + n.AllHooks - len(n.Failing)}
+	news := notice.Operators{
+		Cause: r.Cause, Count: n.Count, Since: n.Since, Orders: n.Orders, Webhooks: failingWebhooks(n.Failing),
+		More: n.AllOrders - len(n.Orders) + n.AllHooks - len(n.Failing),
+	}
 	if a.PortalURL != "" {
 		news.Link = a.PortalURL + deskOf[r.Cause]
 		if n.AllHooks == 1 {
@@ -63,7 +66,8 @@ func (a *App) tell(ctx context.Context, r NoticeRef) (bool, error) {
 		return false, fmt.Errorf("write the notice %s of tenant %s: %w", r.Cause, r.Tenant, err)
 	}
 	if reached := a.mailOperators(ctx, n, mail); reached == 0 {
-		a.Log.ErrorContext(ctx, "no operator could be told; it is tried again", "tenant", r.Tenant.String(), "cause", string(r.Cause), "operators", len(n.Operators))
+		a.Log.ErrorContext(ctx, "no operator could be told; it is tried again", "tenant", r.Tenant.String(), "cause",
+			string(r.Cause), "operators", len(n.Operators))
 		return false, nil
 	}
 	return true, a.Notices.FinishNotice(ctx, n)
@@ -71,7 +75,8 @@ func (a *App) tell(ctx context.Context, r NoticeRef) (bool, error) {
 
 // deskOf says where a cause is worked on.
 var deskOf = map[notice.Cause]string{
-	notice.ItemStuck: "/desk/dead-letters", notice.RefundFailed: "/desk/dead-letters", notice.NewDeadLetter: "/desk/dead-letters", notice.PaymentOverdue: "/desk/payments", notice.BooksDiffer: "/desk",
+	notice.ItemStuck: "/desk/dead-letters", notice.RefundFailed: "/desk/dead-letters",
+	notice.NewDeadLetter: "/desk/dead-letters", notice.PaymentOverdue: "/desk/payments", notice.BooksDiffer: "/desk",
 	notice.WebhookFailing: "/settings/webhooks",
 }
 
@@ -117,11 +122,13 @@ func (a *App) mailOperators(ctx context.Context, n OperatorNotice, mail notice.M
 		}
 		callCtx, cancel := context.WithTimeout(ctx, callTime)
 		err := a.Mailer.SendNotice(callCtx, Notice{
-			To: m.Email, MessageID: fmt.Sprintf("operators.%s.%s.%d.%s", n.Cause, n.Tenant, n.Number, m.ID), At: a.Clock.Now(), Brand: n.Settings.Name, Mail: mail,
+			To: m.Email, MessageID: fmt.Sprintf("operators.%s.%s.%d.%s", n.Cause, n.Tenant, n.Number, m.ID), At: a.Clock.Now(),
+			Brand: n.Settings.Name, Mail: mail,
 		})
 		cancel()
 		if err != nil {
-			a.Log.WarnContext(ctx, "an operator could not be told", "tenant", n.Tenant.String(), "member", m.ID.String(), "cause", string(n.Cause), "class", a.Mailer.Class(err).String())
+			a.Log.WarnContext(ctx, "an operator could not be told", "tenant", n.Tenant.String(), "member",
+				m.ID.String(), "cause", string(n.Cause), "class", a.Mailer.Class(err).String())
 			continue
 		}
 		reached++

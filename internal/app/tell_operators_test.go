@@ -47,7 +47,8 @@ func wantTold(t *testing.T, w *harness.Harness, subjects ...string) {
 		}
 	}
 	for _, m := range w.Inbox.Messages() {
-		if to := m.To[0]; strings.HasPrefix(m.MessageID, "<operators.") && to != "operator@alpha.example" && to != "admin@alpha.example" {
+		if to := m.To[0]; strings.HasPrefix(m.MessageID, "<operators.") && to != "operator@alpha.example" &&
+			to != "admin@alpha.example" {
 			t.Errorf("%s was told %q", to, m.Subject)
 		}
 	}
@@ -106,7 +107,8 @@ func TestStuckWorkIsToldByWhatAsksForIt(t *testing.T) {
 	// The letter of the step that failed is a third; those of the stuck item and refund are told as such.
 	wantTold(t, w, "alpha: 1 nov zastoj", "alpha: 1 postavka se je zataknila", "alpha: 1 vračilo se je zataknilo")
 	got := text(t, w, "alpha: 1 postavka")
-	if !strings.Contains(got, w.Get(o).Order.Number) || !strings.Contains(got, "https://portal.example/desk/dead-letters") {
+	if !strings.Contains(got, w.Get(o).Order.Number) ||
+		!strings.Contains(got, "https://portal.example/desk/dead-letters") {
 		t.Errorf("the notice does not name the order and the desk:\n%s", got)
 	}
 	w.WantNoCanary()
@@ -237,7 +239,9 @@ func TestAnotherTenantsOperatorsHearNothingWhateverHappensAtOnce(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
 	others := app.Caller{Actor: w.Other.Actor(tenant.Customer)}
-	foreign, err := w.UseCases.API.CreateOrder(t.Context(), others, app.CreateOrder{Policy: "per_item", Items: []app.ItemInput{harness.VPS()}})
+	foreign, err := w.UseCases.API.CreateOrder(t.Context(), others, app.CreateOrder{
+		Policy: "per_item", Items: []app.ItemInput{harness.VPS()},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +261,9 @@ func TestAnotherTenantsOperatorsHearNothingWhateverHappensAtOnce(t *testing.T) {
 	if n, err := w.UseCases.Worker.TellOperators(t.Context()); n != 2 || err != nil {
 		t.Fatalf("told %d, %v; want one notice for each tenant", n, err)
 	}
-	for address, want := range map[string]string{"operator@alpha.example": "alpha: 4 items are stuck", "operator@beta.example": "beta: 1 item is stuck"} {
+	for address, want := range map[string]string{
+		"operator@alpha.example": "alpha: 4 items are stuck", "operator@beta.example": "beta: 1 item is stuck",
+	} {
 		if diff := cmp.Diff([]string{want}, toldTo(w, address)); diff != "" {
 			t.Errorf("%s was told (-want +got):\n%s", address, diff)
 		}
@@ -277,7 +283,10 @@ func TestManyOperatorsWithOneAddressAreToldOnce(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
 	for i := range 3 {
-		m := app.Member{ID: id.Of[tenant.Member](w.Clock.NewID()), Role: tenant.Operator, Subject: fmt.Sprintf("shift-%d", i), Email: "Admin@alpha.example"}
+		m := app.Member{
+			ID: id.Of[tenant.Member](w.Clock.NewID()), Role: tenant.Operator, Subject: fmt.Sprintf("shift-%d", i),
+			Email: "Admin@alpha.example",
+		}
 		if err := w.DB.API(t).PutMember(context.WithoutCancel(t.Context()), w.Tenant.ID, m); err != nil {
 			t.Fatal(err)
 		}

@@ -55,7 +55,8 @@ func TestAdminsAreToldOnceThatAWebhookIsFailing(t *testing.T) {
 	h.wantFailingTold("alpha: 1 webhook is failing")
 	told := text(t, h.Harness, "alpha: 1 webhook")
 	for _, line := range []string{
-		" " + strings.TrimPrefix(h.server.URL, "https://") + " Failing", "Last answer: HTTP 503", "Failing since " + since.Format("2 January 2006, 15:04") + " (UTC)",
+		" " + strings.TrimPrefix(h.server.URL, "https://") + " Failing", "Last answer: HTTP 503",
+		"Failing since " + since.Format("2 January 2006, 15:04") + " (UTC)",
 		"/v1/webhooks/" + e.String(), "https://portal.example/settings/webhooks/" + e.String(), `"enabled": true`,
 	} {
 		if !strings.Contains(told, line) {
@@ -67,13 +68,16 @@ func TestAdminsAreToldOnceThatAWebhookIsFailing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(raw), "not-for-mails") || strings.Contains(string(raw), strings.TrimPrefix(issued.Secret, "whsec_")) {
+		if strings.Contains(string(raw), "not-for-mails") || strings.Contains(string(raw),
+			strings.TrimPrefix(issued.Secret, "whsec_")) {
 			t.Errorf("the mail %q tells more than the host", m.Subject)
 		}
 	}
 
 	failed := app.WebhookDeliveryFailed
-	page, err := h.UseCases.API.WebhookDeliveries(t.Context(), h.admin(), e, app.WebhookDeliveryFilter{State: &failed, Limit: 1})
+	page, err := h.UseCases.API.WebhookDeliveries(t.Context(), h.admin(), e, app.WebhookDeliveryFilter{
+		State: &failed, Limit: 1,
+	})
 	if err != nil || len(page.Data) != 1 {
 		t.Fatalf("failed deliveries: %+v, %v", page.Data, err)
 	}
@@ -99,7 +103,8 @@ func TestSeveralFailingWebhooksAreToldInOneMail(t *testing.T) {
 	h.Drain()
 	h.wantFailingTold("alpha: 2 Webhooks sind gestört")
 	told := text(t, h.Harness, "alpha: 2 Webhooks")
-	if !strings.Contains(told, one.String()) || !strings.Contains(told, other.String()) || !strings.Contains(told, "https://portal.example/settings/webhooks Höchstens") {
+	if !strings.Contains(told, one.String()) || !strings.Contains(told, other.String()) ||
+		!strings.Contains(told, "https://portal.example/settings/webhooks Höchstens") {
 		t.Errorf("the mail does not name both:\n%s", told)
 	}
 }
@@ -132,13 +137,16 @@ func TestAFailingWebhookIsToldOnceWhereverItsWorkerDies(t *testing.T) {
 	t.Parallel()
 	for name, arm := range map[string]func(h *hooks){
 		"after the call, before it is written down": func(h *hooks) {
-			h.UseCases.Worker.WebhookSender = webhookSender{h.UseCases.Worker.WebhookSender, func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
-				answer := post()
-				if len(h.heard("/hook")) == 10 {
-					panic(harness.Crash{})
-				}
-				return answer
-			}}
+			h.UseCases.Worker.WebhookSender = webhookSender{
+				h.UseCases.Worker.WebhookSender,
+				func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
+					answer := post()
+					if len(h.heard("/hook")) == 10 {
+						panic(harness.Crash{})
+					}
+					return answer
+				},
+			}
 		},
 		"after it is written down": func(h *hooks) {
 			h.UseCases.Worker.Store = leaves{h.UseCases.Worker.Store, func() {
@@ -160,7 +168,8 @@ func TestAFailingWebhookIsToldOnceWhereverItsWorkerDies(t *testing.T) {
 			if got := h.webhookEndpoint(e); got.State != app.WebhookEndpointFailing {
 				t.Fatalf("the endpoint is %s", got.State)
 			}
-			if wait, err := h.UseCases.Worker.PostWebhook(t.Context(), h.Tenant.ID, fulfil.TaskID(h.only(e).ID)); wait != -1 || err != nil {
+			if wait, err := h.UseCases.Worker.PostWebhook(t.Context(), h.Tenant.ID, fulfil.TaskID(h.only(e).ID)); wait != -1 ||
+				err != nil {
 				t.Errorf("its job once more: %s, %v", wait, err)
 			}
 			h.wantFailingTold("alpha: 1 webhook is failing")
@@ -180,28 +189,34 @@ func TestTwoWorkersWithTheSameLastCallTellOnce(t *testing.T) {
 	both.Add(2)
 	var once sync.Once
 	inner := h.UseCases.Worker.WebhookSender
-	h.UseCases.Worker.WebhookSender = webhookSender{inner, func(ctx context.Context, post func() app.PostAnswer) app.PostAnswer {
-		if len(h.heard("/hook")) < 9 {
-			return post()
-		}
-		once.Do(func() {
-			taskID := fulfil.TaskID(h.only(e).ID)
-			go func() {
-				defer func() { arrived <- struct{}{} }()
-				if _, err := h.UseCases.Worker.PostWebhook(context.WithoutCancel(ctx), h.Tenant.ID, taskID); err != nil && !errors.Is(err, app.ErrFenced) {
-					t.Errorf("the other worker: %v", err)
-				}
-			}()
-		})
-		answer := post()
-		both.Done()
-		both.Wait() // each has its answer, and neither has written it down
-		return answer
-	}}
+	h.UseCases.Worker.WebhookSender = webhookSender{
+		inner,
+		func(ctx context.Context, post func() app.PostAnswer) app.PostAnswer {
+			if len(h.heard("/hook")) < 9 {
+				return post()
+			}
+			once.Do(func() {
+				taskID := fulfil.TaskID(h.only(e).ID)
+				go func() {
+					defer func() { arrived <- struct{}{} }()
+					if _, err := h.UseCases.Worker.PostWebhook(context.WithoutCancel(ctx), h.Tenant.ID, taskID); err != nil &&
+						!errors.Is(err, app.ErrFenced) {
+						t.Errorf("the other worker: %v", err)
+					}
+				}()
+			})
+			answer := post()
+			both.Done()
+			both.Wait() // each has its answer, and neither has written it down
+			return answer
+		},
+	}
 	h.Drain()
 	<-arrived
-	if got, delivery := h.webhookEndpoint(e), h.only(e); got.State != app.WebhookEndpointFailing || delivery.Calls != 10 || len(h.heard("/hook")) != 11 {
-		t.Fatalf("%s after %d calls written down of %d, want failing after 10 of 11", got.State, delivery.Calls, len(h.heard("/hook")))
+	if got, delivery := h.webhookEndpoint(e), h.only(e); got.State != app.WebhookEndpointFailing || delivery.Calls != 10 ||
+		len(h.heard("/hook")) != 11 {
+		t.Fatalf("%s after %d calls written down of %d, want failing after 10 of 11", got.State,
+			delivery.Calls, len(h.heard("/hook")))
 	}
 	h.wantFailingTold("alpha: 1 webhook is failing")
 }
@@ -226,7 +241,8 @@ func TestAWebhookIsNeverFailingWithoutANotice(t *testing.T) {
 	if _, err := super.Exec(t.Context(), `REVOKE INSERT ON operator_incident FROM platforma_worker`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.UseCases.Worker.PostWebhook(t.Context(), h.Tenant.ID, taskID); err == nil || h.webhookEndpoint(e).State != app.WebhookEndpointActive || h.only(e).Calls != 9 {
+	if _, err := h.UseCases.Worker.PostWebhook(t.Context(), h.Tenant.ID,
+		taskID); err == nil || h.webhookEndpoint(e).State != app.WebhookEndpointActive || h.only(e).Calls != 9 {
 		t.Errorf("without its notice: %v, %s, %d calls written down", err, h.webhookEndpoint(e).State, h.only(e).Calls)
 	}
 	h.wantFailingTold()

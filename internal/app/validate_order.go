@@ -31,7 +31,9 @@ func (a *App) ValidateOrder(ctx context.Context, t tenant.ID, taskID fulfil.Task
 		begin := *task
 		begin.Epoch, begin.Sent = task.Epoch+1, true
 		from := *task
-		agg, err = a.commit(ctx, from, fulfil.Move{Task: begin, Result: fulfil.Result{At: a.Clock.Now()}}, func(_ Tx, agg *Aggregate, _ *fulfil.Task) error {
+		agg, err = a.commit(ctx, from, fulfil.Move{Task: begin, Result: fulfil.Result{At: a.Clock.Now()}}, func(_ Tx,
+			agg *Aggregate, _ *fulfil.Task,
+		) error {
 			_, err := agg.Order.Fire(order.BeginValidation, "")
 			return err
 		})
@@ -82,7 +84,10 @@ func (a *App) liveFaults(ctx context.Context, agg *Aggregate) ([]fault.Violation
 		name, ok := a.Placement(it.Snapshot.Product, it.Snapshot.Region)
 		p, known := a.Providers[name]
 		if !ok || !known {
-			faults = append(faults, fault.Violation{Pointer: at + "/region", Code: "not-offered-now", Message: "Nobody builds this product in this region at the moment."})
+			faults = append(faults, fault.Violation{
+				Pointer: at + "/region", Code: "not-offered-now",
+				Message: "Nobody builds this product in this region at the moment.",
+			})
 			continue
 		}
 		spec := specOf(agg.Order, it)
@@ -104,7 +109,8 @@ func (a *App) liveFaults(ctx context.Context, agg *Aggregate) ([]fault.Violation
 		for _, line := range report.Exceeded() {
 			faults = append(faults, fault.Violation{
 				Pointer: "/items", Code: "quota-exceeded",
-				Message: fmt.Sprintf("The order needs %d %s of %s; %d of %d are in use.", line.Need, line.Unit, line.Resource, line.Used, line.Limit), Allowed: []any{line.Limit - line.Used},
+				Message: fmt.Sprintf("The order needs %d %s of %s; %d of %d are in use.", line.Need, line.Unit, line.Resource,
+					line.Used, line.Limit), Allowed: []any{line.Limit - line.Used},
 			})
 		}
 	}

@@ -38,7 +38,10 @@ func EachEntry(ctx context.Context, log AuditLog, t tenant.ID, visit func(auditl
 //
 // Of each page the log is read first: an event is in the table before it can be on the topic, so what was
 // seen must be there then.
-func VerifyEvents(ctx context.Context, log AuditLog, table EventTable, t tenant.ID, before time.Time, tell func(told int, found []auditlog.Difference) error) error {
+func VerifyEvents(
+	ctx context.Context, log AuditLog, table EventTable, t tenant.ID, before time.Time, tell func(told int,
+		found []auditlog.Difference) error,
+) error {
 	for after := (auditlog.Place{}); ; {
 		seen, err := log.EntriesByEvent(ctx, t, after, pageOfEntries)
 		if err != nil {

@@ -31,7 +31,8 @@ func TestEveryDecisionIsCompleteAndListed(t *testing.T) {
 		}
 		known[m[1]] = true
 		title, _, _ := strings.Cut(strings.TrimPrefix(p.text, "# "+m[1]+". "), "\n")
-		if line := fmt.Sprintf("| %s | [%s](%s) |\n", m[1], title, filepath.Base(p.path)); !strings.Contains(string(index), line) {
+		if line := fmt.Sprintf("| %s | [%s](%s) |\n", m[1], title, filepath.Base(p.path)); !strings.Contains(string(index),
+			line) {
 			t.Errorf("docs/adr/README.md lacks the line %q", line)
 		}
 		for _, part := range []string{"## Context", "## Decision", "## What it costs", "## What would change our mind"} {

@@ -11,7 +11,9 @@ import (
 )
 
 // asserting are the names of calls that can make a test fail, wherever they are declared.
-var asserting = regexp.MustCompile(`^(Want|want|Check|check|Expect|Require|require|Assert|assert|Verify|verify|Conform|Saga)`)
+var asserting = regexp.MustCompile(
+	`^(Want|want|Check|check|Expect|Require|require|Assert|assert|Verify|verify|Conform|Saga)`,
+)
 
 // opening are the names of helpers that only prepare: calling them asserts nothing about the rule.
 var opening = regexp.MustCompile(`^(New|new|Bare|Start|start|Open|open|Setup|setup|Parallel|Helper)`)
@@ -35,7 +37,8 @@ func TestEveryTestAsserts(t *testing.T) {
 		for _, f := range pkg {
 			for _, d := range f.ast.Decls {
 				fn, ok := d.(*ast.FuncDecl)
-				if !ok || fn.Recv != nil || fn.Name.Name == "TestMain" || !strings.HasPrefix(fn.Name.Name, "Test") && !strings.HasPrefix(fn.Name.Name, "Fuzz") {
+				if !ok || fn.Recv != nil || fn.Name.Name == "TestMain" || !strings.HasPrefix(fn.Name.Name, "Test") &&
+					!strings.HasPrefix(fn.Name.Name, "Fuzz") {
 					continue
 				}
 				tests++
@@ -59,7 +62,8 @@ func helpersThatAssert(pkg []file, known []string) []string {
 		for _, f := range pkg {
 			for _, d := range f.ast.Decls {
 				fn, ok := d.(*ast.FuncDecl)
-				if ok && fn.Body != nil && !slices.Contains(known, fn.Name.Name) && !opening.MatchString(fn.Name.Name) && asserts(fn.Body, known) {
+				if ok && fn.Body != nil && !slices.Contains(known, fn.Name.Name) && !opening.MatchString(fn.Name.Name) &&
+					asserts(fn.Body, known) {
 					known, grew = append(known, fn.Name.Name), true
 				}
 			}

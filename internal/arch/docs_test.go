@@ -200,7 +200,8 @@ func TestEveryVariableInADocumentIsRead(t *testing.T) {
 	t.Parallel()
 	var source strings.Builder
 	walk(t, func(path string) {
-		if strings.HasSuffix(path, ".go") && !strings.HasPrefix(path, "internal/arch/") || path == "Makefile" || strings.HasSuffix(path, ".sh") {
+		if strings.HasSuffix(path, ".go") && !strings.HasPrefix(path, "internal/arch/") || path == "Makefile" ||
+			strings.HasSuffix(path, ".sh") {
 			raw, err := os.ReadFile(filepath.Join(root, path))
 			if err != nil {
 				t.Fatal(err)
@@ -225,7 +226,9 @@ func TestReadmeNamesTheTwoCommandsAndWalksOneOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	readme := string(raw)
-	for _, want := range []string{"make run", "make test", "```sh check\n", "/v1/quotes", "/submit", "/payment/confirm", "/events", "kcat"} {
+	for _, want := range []string{
+		"make run", "make test", "```sh check\n", "/v1/quotes", "/submit", "/payment/confirm", "/events", "kcat",
+	} {
 		if !strings.Contains(readme, want) {
 			t.Errorf("README.md does not hold %q", want)
 		}

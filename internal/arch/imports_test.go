@@ -23,12 +23,15 @@ var (
 	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "auditlog", "analytics", "notice")
 	contracts = append(slices.Clone(domain), "provider", "payment")
 	verbs     = append(slices.Clone(contracts), "app")
-	adapters  = []string{"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "cache", "provider/sim", "payment/manual", "payment/demo"}
-	facades   = []string{"httpapi", "portal"} // the adapters that answer HTTP; httpkit is theirs
-	facade    = append(slices.Clone(verbs), "httpkit")
-	wired     = slices.Concat(facade, adapters)
-	readers   = []string{"invariant/pgfacts", "invariant/topicfacts", "invariant/simfacts", "invariant/mailfacts"}
-	checker   = []string{"invariant", "invariant/facts"}
+	adapters  = []string{
+		"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "cache", "provider/sim",
+		"payment/manual", "payment/demo",
+	}
+	facades = []string{"httpapi", "portal"} // the adapters that answer HTTP; httpkit is theirs
+	facade  = append(slices.Clone(verbs), "httpkit")
+	wired   = slices.Concat(facade, adapters)
+	readers = []string{"invariant/pgfacts", "invariant/topicfacts", "invariant/simfacts", "invariant/mailfacts"}
+	checker = []string{"invariant", "invariant/facts"}
 )
 
 // Modules that more than one row names.
@@ -81,20 +84,32 @@ var table = map[string]row{
 	"httpkit": {ours: verbs, libs: []string{"github.com/go-json-experiment/json"}},
 
 	// The adapters: app and the domain, never each other.
-	"postgres":            {ours: append(slices.Clone(verbs), "postgres/migrations", "provider/guard"), libs: []string{pgx, "github.com/pressly/goose/v3"}},
+	"postgres": {
+		ours: append(slices.Clone(verbs), "postgres/migrations", "provider/guard"),
+		libs: []string{pgx, "github.com/pressly/goose/v3"},
+	},
 	"postgres/migrations": {},
 	"queue":               {ours: verbs, libs: []string{pgx, "github.com/riverqueue/river"}},
 	"kafka":               {ours: append(slices.Clone(verbs), "secretfile"), libs: []string{franz}},
 	"httpapi":             {ours: facade, libs: []string{"github.com/danielgtaylor/huma/v2"}},
-	"portal":              {ours: facade, libs: []string{"github.com/a-h/templ", "github.com/alexedwards/scs/v2"}, test: []string{chromedp}},
-	"mail":                {ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"}, test: []string{smtpKit, "github.com/emersion/go-sasl"}},
-	"vault":               {ours: append(slices.Clone(verbs), "secretfile"), libs: []string{"github.com/tink-crypto/tink-go/v2"}},
-	"metrics":             {ours: verbs, libs: []string{"github.com/prometheus/client_golang"}},
-	"cache":               {ours: []string{"id", "tenant"}, libs: []string{"github.com/maypok86/otter/v2"}},
-	"webhook":             {ours: verbs, test: []string{stdHooks}},
-	"provider/sim":        {ours: []string{"fault", "provider"}},
-	"payment/manual":      {ours: []string{"fault", "money", "payment"}},
-	"payment/demo":        {ours: []string{"fault", "money", "payment"}},
+	"portal": {
+		ours: facade, libs: []string{"github.com/a-h/templ", "github.com/alexedwards/scs/v2"},
+		test: []string{chromedp},
+	},
+	"mail": {
+		ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"},
+		test: []string{smtpKit, "github.com/emersion/go-sasl"},
+	},
+	"vault": {
+		ours: append(slices.Clone(verbs), "secretfile"),
+		libs: []string{"github.com/tink-crypto/tink-go/v2"},
+	},
+	"metrics":        {ours: verbs, libs: []string{"github.com/prometheus/client_golang"}},
+	"cache":          {ours: []string{"id", "tenant"}, libs: []string{"github.com/maypok86/otter/v2"}},
+	"webhook":        {ours: verbs, test: []string{stdHooks}},
+	"provider/sim":   {ours: []string{"fault", "provider"}},
+	"payment/manual": {ours: []string{"fault", "money", "payment"}},
+	"payment/demo":   {ours: []string{"fault", "money", "payment"}},
 
 	// Outside systems for development and tests, which know nothing of the product.
 	"embedded": {libs: []string{pgx, franz, smtpKit}, test: []string{"github.com/wneessen/go-mail"}},
@@ -124,27 +139,36 @@ var table = map[string]row{
 
 	// Programs of the build.
 	"embedded/cmd/withpostgres": {ours: []string{"embedded"}},
-	"event/cmd/eventdoc":        {ours: append(slices.Clone(ground), "order", "event"), libs: []string{"go.yaml.in/yaml/v3"}},
-	"order/cmd/lifecycledoc":    {ours: []string{"order"}},
-	"arch/commandline":          {},
-	"arch/cmd/configdoc":        {ours: []string{"arch/commandline"}},
+	"event/cmd/eventdoc": {
+		ours: append(slices.Clone(ground), "order", "event"),
+		libs: []string{"go.yaml.in/yaml/v3"},
+	},
+	"order/cmd/lifecycledoc": {ours: []string{"order"}},
+	"arch/commandline":       {},
+	"arch/cmd/configdoc":     {ours: []string{"arch/commandline"}},
 
 	// Test kits.
-	"postgres/pgtest":       {kit: true, ours: append(slices.Clone(verbs), "postgres", "postgres/migrations", "embedded"), libs: []string{pgx}},
+	"postgres/pgtest": {
+		kit: true, ours: append(slices.Clone(verbs), "postgres", "postgres/migrations", "embedded"),
+		libs: []string{pgx},
+	},
 	"kafka/kafkatest":       {kit: true, ours: []string{"app", "kafka", "embedded"}, libs: []string{franz}},
 	"provider/providertest": {kit: true, ours: contracts},
 	"provider/sim/simtest":  {kit: true, ours: []string{"provider", "provider/sim"}},
 	"app/apptest":           {kit: true, ours: verbs},
 	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "app/apptest"), libs: []string{chromedp}},
-	"harness":               {kit: true, ours: slices.Concat(wired, checker, []string{"process", "embedded", "failpoint", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest"}), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
-	"arch":                  {ours: []string{"arch/commandline"}},
+	"harness": {kit: true, ours: slices.Concat(wired, checker, []string{
+		"process", "embedded", "failpoint", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest",
+	}), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
+	"arch": {ours: []string{"arch/commandline"}},
 }
 
 // testOurs are packages that the tests of one need besides.
 var testOurs = map[string][]string{
-	"app":             {"payment/manual", "webhook"}, // the payment provider out of the box and the poster, as the binary wires them
-	"invariant/facts": {"app", "tenant"},             // it checks a world that ran
-	"process":         checker,                       // it looks at what a process left, from outside
+	// the payment provider out of the box and the poster, as the binary wires them
+	"app":             {"payment/manual", "webhook"},
+	"invariant/facts": {"app", "tenant"}, // it checks a world that ran
+	"process":         checker,           // it looks at what a process left, from outside
 }
 
 // everyTest may import these, whatever its package.

@@ -51,7 +51,9 @@ func TestTheOrderOfTheReadmeCanBeWalked(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the README's commands: %v\n%s", err, out)
 	}
-	for _, want := range []string{"pending_payment", "payment_confirmed", "fulfilled", "order.service-delivered", "Your service is ready"} {
+	for _, want := range []string{
+		"pending_payment", "payment_confirmed", "fulfilled", "order.service-delivered", "Your service is ready",
+	} {
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("the README's commands did not show %q:\n%s", want, out)
 		}

@@ -37,11 +37,15 @@ func goFiles(t *testing.T) (*token.FileSet, []file) {
 		if !strings.HasSuffix(path, ".go") {
 			return
 		}
-		parsed, err := parser.ParseFile(fset, filepath.Join(root, path), nil, parser.ParseComments|parser.SkipObjectResolution)
+		parsed, err := parser.ParseFile(fset, filepath.Join(root, path), nil,
+			parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatalf("parse %s: %v", path, err)
 		}
-		files = append(files, file{path: path, dir: strings.TrimPrefix(slashDir(path), "internal/"), test: strings.HasSuffix(path, "_test.go"), ast: parsed})
+		files = append(files, file{
+			path: path, dir: strings.TrimPrefix(slashDir(path), "internal/"), test: strings.HasSuffix(path, "_test.go"),
+			ast: parsed,
+		})
 	})
 	if len(files) < 100 {
 		t.Fatalf("found %d Go files below %s: that is not the project", len(files), root)

@@ -19,7 +19,8 @@ func TestALibrarysTypesDoNotLeaveTheirPackage(t *testing.T) {
 	fset, files := goFiles(t)
 	met := map[string]bool{}
 	for _, f := range files {
-		if f.test || table[f.dir].kit || strings.HasSuffix(f.path, "_templ.go") || len(table[f.dir].libs) == 0 || f.ast.Name.Name == "main" {
+		if f.test || table[f.dir].kit || strings.HasSuffix(f.path, "_templ.go") || len(table[f.dir].libs) == 0 ||
+			f.ast.Name.Name == "main" {
 			continue
 		}
 		foreign := foreignNames(f)

@@ -95,7 +95,8 @@ func (c *Chain) wrong(entry Entry) (what string, n int64) {
 	case entry.Sum() != entry.Hash:
 		return fmt.Sprintf("the row was changed: its fields give hash %s, its hash is %s", entry.Sum(), entry.Hash), entry.N
 	case entry.PrevHash != c.Head.Hash:
-		return fmt.Sprintf("the row before it was replaced: its hash is %s, this row continues %s", c.Head.Hash, entry.PrevHash), entry.N
+		return fmt.Sprintf("the row before it was replaced: its hash is %s, this row continues %s",
+			c.Head.Hash, entry.PrevHash), entry.N
 	}
 	return "", 0
 }
@@ -114,7 +115,10 @@ func (v *Verifier) Chains() []Chain {
 			all, at = append(all, Chain{Head: Head{Tenant: h.Tenant}}), len(all)
 		}
 		if all[at].Broken == nil {
-			all[at].Broken = &Break{N: all[at].Head.N, What: fmt.Sprintf("the chain never had the head %s: it was rewritten or cut off since that was printed", h.Hash)}
+			all[at].Broken = &Break{
+				N:    all[at].Head.N,
+				What: fmt.Sprintf("the chain never had the head %s: it was rewritten or cut off since that was printed", h.Hash),
+			}
 		}
 	}
 	return all

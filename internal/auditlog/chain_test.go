@@ -117,15 +117,30 @@ func TestAFileWithSeveralChainsSaysOfEachWhereItBreaks(t *testing.T) {
 		earlier []auditlog.Head
 		want    []string
 	}{
-		"whole":                    {links: chains(), want: []string{"acme whole", "beta whole"}},
-		"nothing":                  {},
-		"a line is taken out":      {links: append(chains()[:5], chains()[6:]...), want: []string{"acme whole", "beta n 2"}},
-		"a line stands twice":      {links: append(chains()[:2], chains()[1:]...), want: []string{"acme n 2", "beta whole"}},
-		"the chains are mixed":     {links: append(chains()[4:], chains()[:4]...), want: []string{"beta whole", "acme whole"}},
-		"a chain goes on later":    {links: append(append(chains()[:2], chains()[4:]...), chains()[2:4]...), want: []string{"acme whole", "beta whole", "acme n 1"}},
-		"a head that is there":     {links: chains(), earlier: []auditlog.Head{{Tenant: beta, Hash: good[6].Hash}}, want: []string{"acme whole", "beta whole"}},
-		"a head of another tenant": {links: chains(), earlier: []auditlog.Head{{Tenant: acme, Hash: good[6].Hash}}, want: []string{"acme n 4", "beta whole"}},
-		"a head of no chain":       {links: chains()[4:], earlier: []auditlog.Head{{Tenant: acme, Hash: good[1].Hash}}, want: []string{"beta whole", "acme n 0"}},
+		"whole":               {links: chains(), want: []string{"acme whole", "beta whole"}},
+		"nothing":             {},
+		"a line is taken out": {links: append(chains()[:5], chains()[6:]...), want: []string{"acme whole", "beta n 2"}},
+		"a line stands twice": {links: append(chains()[:2], chains()[1:]...), want: []string{"acme n 2", "beta whole"}},
+		"the chains are mixed": {
+			links: append(chains()[4:], chains()[:4]...),
+			want:  []string{"beta whole", "acme whole"},
+		},
+		"a chain goes on later": {
+			links: append(append(chains()[:2], chains()[4:]...), chains()[2:4]...),
+			want:  []string{"acme whole", "beta whole", "acme n 1"},
+		},
+		"a head that is there": {
+			links: chains(), earlier: []auditlog.Head{{Tenant: beta, Hash: good[6].Hash}},
+			want: []string{"acme whole", "beta whole"},
+		},
+		"a head of another tenant": {
+			links: chains(), earlier: []auditlog.Head{{Tenant: acme, Hash: good[6].Hash}},
+			want: []string{"acme n 4", "beta whole"},
+		},
+		"a head of no chain": {
+			links: chains()[4:], earlier: []auditlog.Head{{Tenant: acme, Hash: good[1].Hash}},
+			want: []string{"beta whole", "acme n 0"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

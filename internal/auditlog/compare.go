@@ -67,10 +67,14 @@ func Compare(seen []Entry, told []SourceEvent, before time.Time) []Difference {
 		switch {
 		case side < 0:
 			entry := seen[0]
-			all = append(all, Difference{entry.Order, entry.Seq, entry.N, fmt.Sprintf("the witness saw %s, which is not in the table", entry.Type)})
+			all = append(all, Difference{
+				entry.Order, entry.Seq, entry.N, fmt.Sprintf("the witness saw %s, which is not in the table", entry.Type),
+			})
 		case side > 0:
 			if t := told[0]; t.At.Before(before) {
-				all = append(all, Difference{t.Order, t.Seq, 0, fmt.Sprintf("the witness never saw %s of %s", t.Type, t.At.Format(time.RFC3339))})
+				all = append(all, Difference{
+					t.Order, t.Seq, 0, fmt.Sprintf("the witness never saw %s of %s", t.Type, t.At.Format(time.RFC3339)),
+				})
 			}
 		default:
 			if what := seen[0].unlike(told[0]); what != "" {
@@ -97,7 +101,8 @@ func (entry Entry) unlike(t SourceEvent) string {
 	case entry.Type != t.Type:
 		return fmt.Sprintf("type: the witness saw %s, the table has %s", entry.Type, t.Type)
 	case !entry.At.Equal(t.At):
-		return fmt.Sprintf("time: the witness saw %s, the table has %s", entry.At.Format(time.RFC3339Nano), t.At.Format(time.RFC3339Nano))
+		return fmt.Sprintf("time: the witness saw %s, the table has %s", entry.At.Format(time.RFC3339Nano),
+			t.At.Format(time.RFC3339Nano))
 	}
 	return ""
 }

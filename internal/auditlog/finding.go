@@ -44,7 +44,8 @@ type Finding struct {
 // about makes a finding of a record.
 func (entry Entry) about(k Kind, format string, args ...any) *Finding {
 	return &Finding{
-		Tenant: entry.Tenant, Kind: k, Topic: entry.Topic, Partition: entry.Partition, Offset: entry.Offset, Order: entry.Order, Seq: entry.Seq,
+		Tenant: entry.Tenant, Kind: k, Topic: entry.Topic, Partition: entry.Partition, Offset: entry.Offset,
+		Order: entry.Order, Seq: entry.Seq,
 		Detail: fmt.Sprintf(format, args...), At: entry.SeenAt,
 	}
 }
@@ -81,9 +82,11 @@ func Judge(entry Entry, known, last *Entry) (fresh bool, f *Finding) {
 func (entry Entry) repeats(k *Entry) *Finding {
 	switch {
 	case entry.DataSHA256 != k.DataSHA256:
-		return entry.about(Conflict, "number %d has data of hash %s; n %d has %s", entry.Seq, entry.DataSHA256, k.N, k.DataSHA256)
+		return entry.about(Conflict, "number %d has data of hash %s; n %d has %s", entry.Seq, entry.DataSHA256, k.N,
+			k.DataSHA256)
 	case entry.Event != k.Event || entry.Type != k.Type || !entry.At.Equal(k.At):
-		return entry.about(Conflict, "number %d is event %s %s of %s; n %d is %s %s of %s", entry.Seq, entry.Event, entry.Type, entry.At.Format(time.RFC3339Nano), k.N, k.Event, k.Type, k.At.Format(time.RFC3339Nano))
+		return entry.about(Conflict, "number %d is event %s %s of %s; n %d is %s %s of %s", entry.Seq, entry.Event,
+			entry.Type, entry.At.Format(time.RFC3339Nano), k.N, k.Event, k.Type, k.At.Format(time.RFC3339Nano))
 	case entry.Topic == k.Topic && (entry.Partition != k.Partition || entry.Offset != k.Offset):
 		return entry.about(Duplicate, "number %d stood at %d/%d already (n %d)", entry.Seq, k.Partition, k.Offset, k.N)
 	}

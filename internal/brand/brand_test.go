@@ -39,7 +39,9 @@ func TestColourIsReadInOneFormOnly(t *testing.T) {
 			t.Errorf("Parse(%q) = %s, %t, want %s", sent, got, ok, want)
 		}
 	}
-	for _, sent := range []string{"", "#", "red", "#fff", "7a1fa2", "#7a1fa", "#7a1fa20", "#7a1fag", "#+1234f", "#-1234f", "#7a1fa2;", "#ž1fa2"} {
+	for _, sent := range []string{
+		"", "#", "red", "#fff", "7a1fa2", "#7a1fa", "#7a1fa20", "#7a1fag", "#+1234f", "#-1234f", "#7a1fa2;", "#ž1fa2",
+	} {
 		if got, ok := Parse(sent); ok {
 			t.Errorf("Parse(%q) = %s, want nothing", sent, got)
 		}

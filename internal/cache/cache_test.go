@@ -34,7 +34,9 @@ func newShelf(t *testing.T, random float64) *shelf {
 	t.Helper()
 	s := &shelf{random: random}
 	s.now.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
-	c, err := cache.New[string](cache.Config{TTL: ttl, Now: func() time.Time { return time.Unix(0, s.now.Load()) }, Random: func() float64 { return s.random }})
+	c, err := cache.New[string](cache.Config{
+		TTL: ttl, Now: func() time.Time { return time.Unix(0, s.now.Load()) }, Random: func() float64 { return s.random },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +98,9 @@ func TestATenantNeverGetsAnothersAnswer(t *testing.T) {
 	if got := s.get(t, alpha, "new"); got != "alpha's" {
 		t.Errorf("alpha got %q", got)
 	}
-	if _, err := s.Get(t.Context(), tenant.ID{}, func(context.Context) (string, error) { return "nobody's", nil }); err == nil {
+	if _, err := s.Get(t.Context(), tenant.ID{}, func(context.Context) (string, error) {
+		return "nobody's", nil
+	}); err == nil {
 		t.Error("nobody was answered")
 	}
 }
@@ -133,7 +137,9 @@ func TestAFailedLoadIsNotKept(t *testing.T) {
 	t.Parallel()
 	s := newShelf(t, 0)
 	broken := errors.New("the database is away")
-	if _, err := s.Get(t.Context(), alpha, func(context.Context) (string, error) { return "", broken }); !errors.Is(err, broken) {
+	if _, err := s.Get(t.Context(), alpha, func(context.Context) (string, error) {
+		return "", broken
+	}); !errors.Is(err, broken) {
 		t.Errorf("Get() = %v, want the load's error", err)
 	}
 	if got := s.get(t, alpha, "mended"); got != "mended" {

@@ -64,17 +64,33 @@ func TestProductsShowDeadlinesWaitsAndLowestPrices(t *testing.T) {
 	}
 	half := 30 * time.Minute
 	want := map[string]shown{
-		"vps":            {"Virtual server", 10 * time.Minute, half, 10_00, 3, `{"os_image":"ubuntu-24.04","ssh_public_keys":[]}`},
-		"kubernetes":     {"Kubernetes", 45 * time.Minute, half, 455_00, 0, `{"autoscaling":{"enabled":false},"storage_class":"standard","storage_gb":100,"workers":3}`},
-		"database":       {"Managed database", 20 * time.Minute, half, 50_00, 2, `{"engine":"postgresql-16","high_availability":false,"storage_gb":50}`},
-		"gpu":            {"AI/ML GPU", 30 * time.Minute, half, 1250_00, 0, `{"framework":"pytorch","gpu_type":"a100","nodes":1,"ssh_public_keys":[],"storage_gb":500}`},
-		"private_cloud":  {"Private cloud", 5 * 24 * time.Hour, half, 1750_00, 0, `{"cluster_size":"small","nodes":3,"storage_tb":5}`},
+		"vps": {
+			"Virtual server", 10 * time.Minute, half, 10_00, 3,
+			`{"os_image":"ubuntu-24.04","ssh_public_keys":[]}`,
+		},
+		"kubernetes": {
+			"Kubernetes", 45 * time.Minute, half, 455_00, 0,
+			`{"autoscaling":{"enabled":false},"storage_class":"standard","storage_gb":100,"workers":3}`,
+		},
+		"database": {
+			"Managed database", 20 * time.Minute, half, 50_00, 2,
+			`{"engine":"postgresql-16","high_availability":false,"storage_gb":50}`,
+		},
+		"gpu": {
+			"AI/ML GPU", 30 * time.Minute, half, 1250_00, 0,
+			`{"framework":"pytorch","gpu_type":"a100","nodes":1,"ssh_public_keys":[],"storage_gb":500}`,
+		},
+		"private_cloud": {
+			"Private cloud", 5 * 24 * time.Hour, half, 1750_00, 0,
+			`{"cluster_size":"small","nodes":3,"storage_tb":5}`,
+		},
 		"object_storage": {"Object storage", 5 * time.Minute, half, 10_00, 2, `{"capacity_tb":1,"replication":"single"}`},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("products (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"vps", "kubernetes", "database", "gpu", "private_cloud", "object_storage"}, order); diff != "" {
+	if diff := cmp.Diff([]string{"vps", "kubernetes", "database", "gpu", "private_cloud", "object_storage"},
+		order); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}
 }
@@ -83,8 +99,15 @@ func TestPriceListNamesEveryUnitPrice(t *testing.T) {
 	t.Parallel()
 	c := load(t)
 	for id, want := range map[string][]catalog.Price{
-		"gpu":      {{"nodes", "GPU nodes", "a100", "node", 1200_00}, {"nodes", "GPU nodes", "h100", "node", 2400_00}, {"storage", "Block storage", "", "GB", 50}},
-		"database": {{"plan", "Database server", "starter", "server", 40_00}, {"plan", "Database server", "production", "server", 120_00}, {"storage", "Block storage", "", "GB", 50}},
+		"gpu": {
+			{"nodes", "GPU nodes", "a100", "node", 1200_00},
+			{"nodes", "GPU nodes", "h100", "node", 2400_00},
+			{"storage", "Block storage", "", "GB", 50},
+		},
+		"database": {{"plan", "Database server", "starter", "server", 40_00}, {
+			"plan", "Database server", "production",
+			"server", 120_00,
+		}, {"storage", "Block storage", "", "GB", 50}},
 	} {
 		p, ok := c.Product(id)
 		if !ok {
@@ -122,7 +145,8 @@ func TestTheNewestVersionThatIsValidHolds(t *testing.T) {
 	price := func(version int, from time.Time, price string) catalog.Entry {
 		return change(t, "vps", version, from, func(b map[string]any) { inside(b, "plans", 0)["price"] = price })
 	}
-	entries := append(catalog.Default(), price(2, july, "11.00"), price(3, july, "12.00"), price(4, july.AddDate(1, 0, 0), "13.00"))
+	entries := append(catalog.Default(), price(2, july, "11.00"), price(3, july, "12.00"),
+		price(4, july.AddDate(1, 0, 0), "13.00"))
 	for _, k := range []struct {
 		at      time.Time
 		version int
@@ -151,7 +175,9 @@ func TestBeforeItsTimeNothingIsSold(t *testing.T) {
 
 func TestANewStoragePriceReachesEveryProductThatNamesIt(t *testing.T) {
 	t.Parallel()
-	entries := append(catalog.Default(), change(t, "block-storage", 2, noon(), func(b map[string]any) { b["unit_price"] = "0.60" }))
+	entries := append(catalog.Default(), change(t, "block-storage", 2, noon(), func(b map[string]any) {
+		b["unit_price"] = "0.60"
+	}))
 	c, err := catalog.Load(entries, noon())
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +191,10 @@ func TestANewStoragePriceReachesEveryProductThatNamesIt(t *testing.T) {
 		got[p.ID] = priced.Monthly
 	}
 	// 100, 50 and 500 GB at ten cents more; the others as before.
-	want := map[string]money.Cents{"vps": 20_10, "kubernetes": 510_00, "database": 70_00, "gpu": 1500_00, "private_cloud": 1750_00, "object_storage": 20_00}
+	want := map[string]money.Cents{
+		"vps": 20_10, "kubernetes": 510_00, "database": 70_00, "gpu": 1500_00, "private_cloud": 1750_00,
+		"object_storage": 20_00,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("prices (-want +got):\n%s", diff)
 	}
@@ -173,7 +202,9 @@ func TestANewStoragePriceReachesEveryProductThatNamesIt(t *testing.T) {
 
 func TestAProductWithOneCycleRefusesTheOther(t *testing.T) {
 	t.Parallel()
-	entries := append(catalog.Default(), change(t, "vps", 2, noon(), func(b map[string]any) { b["cycles"] = []string{"monthly"} }))
+	entries := append(catalog.Default(), change(t, "vps", 2, noon(), func(b map[string]any) {
+		b["cycles"] = []string{"monthly"}
+	}))
 	c, err := catalog.Load(entries, noon())
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +225,10 @@ func TestShortTextsAndListsAreFaultsToo(t *testing.T) {
 			"x-ui": map[string]any{"label": "Host name", "order": 90, "widget": "select"},
 		}
 		properties["groups"] = map[string]any{
-			"type": "array", "minItems": 2, "maxItems": 3, "items": map[string]any{"type": "integer", "minimum": 1, "maximum": 9},
+			"type": "array", "minItems": 2, "maxItems": 3, "items": map[string]any{
+				"type":    "integer",
+				"minimum": 1, "maximum": 9,
+			},
 			"x-ui": map[string]any{"label": "Groups", "order": 91, "widget": "keys"},
 		}
 	}))
@@ -205,14 +239,21 @@ func TestShortTextsAndListsAreFaultsToo(t *testing.T) {
 	got := c.Check(configured(t, c, "vps", `{"os_image":"debian-12","host_name":"A","groups":[10]}`), "")
 	want := []fault.Violation{
 		{Pointer: "/configuration/groups", Code: "too-few", Message: "Groups must have at least 2 entries."},
-		{Pointer: "/configuration/groups/0", Code: "above-maximum", Message: "Groups, entry 1 must be at most 9.", Allowed: []any{int64(1), int64(9)}},
+		{
+			Pointer: "/configuration/groups/0", Code: "above-maximum", Message: "Groups, entry 1 must be at most 9.",
+			Allowed: []any{int64(1), int64(9)},
+		},
 		{Pointer: "/configuration/host_name", Code: "too-short", Message: "Host name must have at least 2 characters."},
-		{Pointer: "/configuration/host_name", Code: "wrong-format", Message: "Host name does not have the form it must have."},
+		{
+			Pointer: "/configuration/host_name", Code: "wrong-format",
+			Message: "Host name does not have the form it must have.",
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Check (-want +got):\n%s", diff)
 	}
-	if got := codes(c.Check(configured(t, c, "vps", `{"os_image":"debian-12","host_name":"žžžžž","groups":[1,1.0,2,3]}`), "")); !cmp.Equal(got, []string{"/configuration/groups too-many", "/configuration/host_name wrong-format"}) {
+	if got := codes(c.Check(configured(t, c, "vps", `{"os_image":"debian-12","host_name":"žžžžž","groups":[1,1.0,2,3]}`),
+		"")); !cmp.Equal(got, []string{"/configuration/groups too-many", "/configuration/host_name wrong-format"}) {
 		t.Errorf("Check = %v", got)
 	}
 }
@@ -254,42 +295,76 @@ func TestLoadNamesTheEntryAndItsFault(t *testing.T) {
 		{"vps", "exactly one of", func(b map[string]any) { inside(b, "components", 0)["unit_price"] = "1.00" }},
 		{"vps", "exactly one of", func(b map[string]any) { delete(inside(b, "components", 0), "unit_price_of") }},
 		{"vps", "unit_price_of must be", func(b map[string]any) { inside(b, "components", 0)["unit_price_of"] = "region" }},
-		{"vps", "default selection is refused: /plan plan-not-offered", func(b map[string]any) { inside(b, "default")["plan"] = "tiny" }},
-		{"vps", "default selection is refused: /region region-not-offered", func(b map[string]any) { inside(b, "default")["region"] = "mars-1" }},
+		{"vps", "default selection is refused: /plan plan-not-offered", func(b map[string]any) {
+			inside(b, "default")["plan"] = "tiny"
+		}},
+		{"vps", "default selection is refused: /region region-not-offered", func(b map[string]any) {
+			inside(b, "default")["region"] = "mars-1"
+		}},
 		{"kubernetes", "unit_price_of must be", func(b map[string]any) {
 			inside(b, "components", 0)["unit_price_of"] = "plan"
 			delete(inside(b, "components", 0), "unit_price")
 		}},
-		{"kubernetes", "no price entry tape", func(b map[string]any) { inside(b, "components", 1)["unit_price_from"] = "tape" }},
-		{"kubernetes", "/nodes is not in the configuration", func(b map[string]any) { inside(b, "components", 0)["quantity"] = "/nodes" }},
-		{"kubernetes", `"workers" is not a JSON pointer`, func(b map[string]any) { inside(b, "components", 0)["quantity"] = "workers" }},
-		{"kubernetes", "/storage_class is not an integer", func(b map[string]any) { inside(b, "components", 0)["quantity"] = "/storage_class" }},
-		{"kubernetes", "may be left out", func(b map[string]any) { inside(b, "components", 0)["quantity"] = "/autoscaling/min_workers" }},
+		{"kubernetes", "no price entry tape", func(b map[string]any) {
+			inside(b, "components", 1)["unit_price_from"] = "tape"
+		}},
+		{"kubernetes", "/nodes is not in the configuration", func(b map[string]any) {
+			inside(b, "components", 0)["quantity"] = "/nodes"
+		}},
+		{"kubernetes", `"workers" is not a JSON pointer`, func(b map[string]any) {
+			inside(b, "components", 0)["quantity"] = "workers"
+		}},
+		{"kubernetes", "/storage_class is not an integer", func(b map[string]any) {
+			inside(b, "components", 0)["quantity"] = "/storage_class"
+		}},
+		{"kubernetes", "may be left out", func(b map[string]any) {
+			inside(b, "components", 0)["quantity"] = "/autoscaling/min_workers"
+		}},
 		{"kubernetes", "rule 2: ", func(b map[string]any) { inside(b, "rules", 2)["rule"] = "about" }},
 		{"kubernetes", "rule 2: ", func(b map[string]any) { inside(b, "rules", 2)["other"] = "/storage_class" }},
 		{"kubernetes", "rule 2: ", func(b map[string]any) { inside(b, "rules", 2)["when"] = "/workers" }},
 		{"kubernetes", "rule 2: ", func(b map[string]any) { inside(b, "rules", 2)["member"] = "/nodes" }},
-		{"kubernetes", `rule 2: "workers" is not a JSON pointer`, func(b map[string]any) { inside(b, "rules", 2)["other"] = "workers" }},
+		{"kubernetes", `rule 2: "workers" is not a JSON pointer`, func(b map[string]any) {
+			inside(b, "rules", 2)["other"] = "workers"
+		}},
 		{"kubernetes", "rule 0: ", func(b map[string]any) { delete(inside(b, "rules", 0), "member") }},
 		{"kubernetes", "rule 0: ", func(b map[string]any) { inside(b, "rules", 0)["other"] = "/workers" }},
 		{"kubernetes", "rule 0: ", func(b map[string]any) { delete(inside(b, "rules", 0), "when") }},
-		{"gpu", "exactly one price for each value", func(b map[string]any) { delete(inside(b, "components", 0, "unit_price_by", "prices"), "h100") }},
-		{"gpu", "exactly one price for each value", func(b map[string]any) { inside(b, "components", 0, "unit_price_by", "prices")["b200"] = "1.00" }},
-		{"gpu", `price "2.4k"`, func(b map[string]any) { inside(b, "components", 0, "unit_price_by", "prices")["h100"] = "2.4k" }},
-		{"gpu", "not in the configuration", func(b map[string]any) { inside(b, "components", 0, "unit_price_by")["member"] = "/type" }},
+		{"gpu", "exactly one price for each value", func(b map[string]any) {
+			delete(inside(b, "components", 0, "unit_price_by", "prices"), "h100")
+		}},
+		{"gpu", "exactly one price for each value", func(b map[string]any) {
+			inside(b, "components", 0, "unit_price_by", "prices")["b200"] = "1.00"
+		}},
+		{"gpu", `price "2.4k"`, func(b map[string]any) {
+			inside(b, "components", 0, "unit_price_by", "prices")["h100"] = "2.4k"
+		}},
+		{"gpu", "not in the configuration", func(b map[string]any) {
+			inside(b, "components", 0, "unit_price_by")["member"] = "/type"
+		}},
 		{"database", "a switch and a factor", func(b map[string]any) { inside(b, "components", 0, "times")["factor"] = 0 }},
-		{"database", "a switch and a factor", func(b map[string]any) { inside(b, "components", 0, "times")["when"] = "/engine" }},
+		{"database", "a switch and a factor", func(b map[string]any) {
+			inside(b, "components", 0, "times")["when"] = "/engine"
+		}},
 		{"database", "times: /ha is not", func(b map[string]any) { inside(b, "components", 0, "times")["when"] = "/ha" }},
 		{"database", "may be left out", property("high_availability", func(p map[string]any) { delete(p, "default") })},
 
 		{"database", "$schema must be", configuration(func(s map[string]any) { delete(s, "$schema") })},
-		{"database", "$schema must be", configuration(func(s map[string]any) { s["$schema"] = "http://json-schema.org/draft-07/schema#" })},
+		{"database", "$schema must be", configuration(func(s map[string]any) {
+			s["$schema"] = "http://json-schema.org/draft-07/schema#"
+		})},
 		{"database", "a configuration is an object", configuration(func(s map[string]any) { s["type"] = "array" })},
-		{"database", "additionalProperties false", configuration(func(s map[string]any) { delete(s, "additionalProperties") })},
+		{"database", "additionalProperties false", configuration(func(s map[string]any) {
+			delete(s, "additionalProperties")
+		})},
 		{"database", "required member ram is not", configuration(func(s map[string]any) { s["required"] = []string{"ram"} })},
 		{"database", "unknown member /anyOf", configuration(func(s map[string]any) { s["anyOf"] = []any{} })},
-		{"database", "unknown member /properties/engine/$ref", property("engine", func(p map[string]any) { p["$ref"] = "file:///etc/passwd" })},
-		{"database", "unknown member /properties/storage_gb/MINIMUM", property("storage_gb", func(p map[string]any) { p["MINIMUM"] = 1 })},
+		{"database", "unknown member /properties/engine/$ref", property("engine", func(p map[string]any) {
+			p["$ref"] = "file:///etc/passwd"
+		})},
+		{"database", "unknown member /properties/storage_gb/MINIMUM", property("storage_gb", func(p map[string]any) {
+			p["MINIMUM"] = 1
+		})},
 		{"database", `type "number"`, property("storage_gb", func(p map[string]any) { p["type"] = "number" })},
 		{"database", "an integer needs", property("storage_gb", func(p map[string]any) { delete(p, "maximum") })},
 		{"database", "an integer needs", property("storage_gb", func(p map[string]any) { p["minimum"] = -1 })},
@@ -297,17 +372,43 @@ func TestLoadNamesTheEntryAndItsFault(t *testing.T) {
 		{"database", "an integer needs", property("storage_gb", func(p map[string]any) { p["maximum"] = 1_000_000_001 })},
 		{"database", "above the bound", property("storage_gb", func(p map[string]any) { p["maximum"] = 1_000_000_000 })},
 		{"database", "needs x-ui with a label", property("storage_gb", func(p map[string]any) { delete(p, "x-ui") })},
-		{"database", `widget "knob"`, property("storage_gb", func(p map[string]any) { inside(p, "x-ui")["widget"] = "knob" })},
-		{"database", "x-ui order 20 is that of", property("engine", func(p map[string]any) { inside(p, "x-ui")["order"] = 20 })},
-		{"database", "needs an x-ui default", property("storage_gb", func(p map[string]any) { delete(inside(p, "x-ui"), "default") })},
-		{"database", "x-ui option postgresql-17", property("engine", func(p map[string]any) { inside(p, "x-ui", "options")["postgresql-17"] = "17" })},
-		{"database", "default selection is refused: /configuration/storage_gb above-maximum", property("storage_gb", func(p map[string]any) { inside(p, "x-ui")["default"] = 2001 })},
-		{"database", "default selection is refused: /configuration/engine value-not-offered", property("engine", func(p map[string]any) { p["default"] = "mysql-8" })},
-		{"gpu", "schema defaults are refused: /configuration/framework value-not-offered", property("framework", func(p map[string]any) { p["default"] = "caffe" })},
-		{"vps", "a text needs enum or maxLength", property("os_image", func(p map[string]any) { delete(p, "enum"); delete(inside(p, "x-ui"), "options") })},
-		{"vps", "a list needs items and maxItems", property("ssh_public_keys", func(p map[string]any) { delete(p, "maxItems") })},
-		{"vps", "compile schema", property("ssh_public_keys", func(p map[string]any) { inside(p, "items")["pattern"] = "(" })},
-		{"vps", "not a name of lower-case", configuration(func(s map[string]any) { inside(s, "properties")["OS"] = map[string]any{"type": "boolean"} })},
+		{"database", `widget "knob"`, property("storage_gb", func(p map[string]any) {
+			inside(p, "x-ui")["widget"] = "knob"
+		})},
+		{"database", "x-ui order 20 is that of", property("engine", func(p map[string]any) {
+			inside(p, "x-ui")["order"] = 20
+		})},
+		{"database", "needs an x-ui default", property("storage_gb", func(p map[string]any) {
+			delete(inside(p, "x-ui"), "default")
+		})},
+		{"database", "x-ui option postgresql-17", property("engine", func(p map[string]any) {
+			inside(p, "x-ui", "options")["postgresql-17"] = "17"
+		})},
+		{
+			"database", "default selection is refused: /configuration/storage_gb above-maximum",
+			property("storage_gb", func(p map[string]any) { inside(p, "x-ui")["default"] = 2001 }),
+		},
+		{
+			"database", "default selection is refused: /configuration/engine value-not-offered",
+			property("engine", func(p map[string]any) { p["default"] = "mysql-8" }),
+		},
+		{
+			"gpu", "schema defaults are refused: /configuration/framework value-not-offered",
+			property("framework", func(p map[string]any) { p["default"] = "caffe" }),
+		},
+		{"vps", "a text needs enum or maxLength", property("os_image", func(p map[string]any) {
+			delete(p, "enum")
+			delete(inside(p, "x-ui"), "options")
+		})},
+		{"vps", "a list needs items and maxItems", property("ssh_public_keys", func(p map[string]any) {
+			delete(p, "maxItems")
+		})},
+		{"vps", "compile schema", property("ssh_public_keys", func(p map[string]any) {
+			inside(p, "items")["pattern"] = "("
+		})},
+		{"vps", "not a name of lower-case", configuration(func(s map[string]any) {
+			inside(s, "properties")["OS"] = map[string]any{"type": "boolean"}
+		})},
 		{"vps", "has no schema", configuration(func(s map[string]any) { inside(s, "properties")["os"] = nil })},
 		{"block-storage", `price "half"`, func(b map[string]any) { b["unit_price"] = "half" }},
 		{"block-storage", "unknown member /regions", func(b map[string]any) { b["regions"] = []string{"lj-1"} }},
@@ -317,7 +418,8 @@ func TestLoadNamesTheEntryAndItsFault(t *testing.T) {
 			t.Errorf("%s: %q is accepted", k.entry, k.want)
 			continue
 		}
-		if head := "catalogue entry " + k.entry + " version 2: "; !strings.HasPrefix(err.Error(), head) || !strings.Contains(err.Error(), k.want) {
+		if head := "catalogue entry " + k.entry + " version 2: "; !strings.HasPrefix(err.Error(), head) ||
+			!strings.Contains(err.Error(), k.want) {
 			t.Errorf("error %q, want %q … %q", err, head, k.want)
 		}
 	}

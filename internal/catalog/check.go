@@ -84,7 +84,9 @@ func (o *offer) planFault(plan, at string) *fault.Violation {
 		if plan == "" {
 			return nil
 		}
-		return &fault.Violation{Pointer: at + "/plan", Code: CodePlanNotOffered, Message: "This product has no plans: leave the plan out."}
+		return &fault.Violation{
+			Pointer: at + "/plan", Code: CodePlanNotOffered, Message: "This product has no plans: leave the plan out.",
+		}
 	}
 	ids := make([]string, 0, len(o.Plans))
 	for _, p := range o.Plans {
@@ -110,10 +112,15 @@ func choiceFault(at, value, label, code string, allowed []string) *fault.Violati
 func labelFaults(label, at string) []fault.Violation {
 	var faults []fault.Violation
 	if utf8.RuneCountInString(label) > MaxLabel {
-		faults = append(faults, fault.Violation{Pointer: at + "/label", Code: CodeTooLong, Message: fmt.Sprintf("Label must have at most %d characters.", MaxLabel)})
+		faults = append(faults, fault.Violation{
+			Pointer: at + "/label", Code: CodeTooLong, Message: fmt.Sprintf("Label must have at most %d characters.", MaxLabel),
+		})
 	}
 	if !utf8.ValidString(label) || strings.ContainsFunc(label, unseen) {
-		faults = append(faults, fault.Violation{Pointer: at + "/label", Code: CodeForbiddenCharacters, Message: "Label must not contain control or text direction characters."})
+		faults = append(faults, fault.Violation{
+			Pointer: at + "/label", Code: CodeForbiddenCharacters,
+			Message: "Label must not contain control or text direction characters.",
+		})
 	}
 	return faults
 }
@@ -174,9 +181,12 @@ func (o *offer) checkConfiguration(raw json.RawMessage, at string) checked {
 // malformed is the one fault of a configuration that cannot be read. decodeStrict's errors are our
 // own words and hold nothing of the input.
 func malformed(err error, at string) fault.Violation {
-	v := fault.Violation{Pointer: at, Code: CodeMalformed, Message: "The configuration cannot be read: " + err.Error() + "."}
+	v := fault.Violation{
+		Pointer: at, Code: CodeMalformed, Message: "The configuration cannot be read: " + err.Error() + ".",
+	}
 	if errors.Is(err, errDuplicate) {
-		v.Message = "The configuration cannot be read: " + errDuplicate.Error() + ", and which of the two is meant cannot be told."
+		v.Message = "The configuration cannot be read: " + errDuplicate.Error() +
+			", and which of the two is meant cannot be told."
 	}
 	return v
 }

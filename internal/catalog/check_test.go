@@ -49,8 +49,14 @@ func TestEachLimitIsInsideAndOneBeyondIsAFault(t *testing.T) {
 		{"private_cloud", `{"cluster_size":"small","nodes":%d,"storage_tb":5}`, "/configuration/nodes", 3, 20},
 		{"private_cloud", `{"cluster_size":"small","nodes":3,"storage_tb":%d}`, "/configuration/storage_tb", 5, 500},
 		{"object_storage", `{"capacity_tb":%d}`, "/configuration/capacity_tb", 1, 1000},
-		{"kubernetes", `{"workers":3,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":%d,"max_workers":50}}`, "/configuration/autoscaling/min_workers", 3, 3},
-		{"kubernetes", `{"workers":50,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":%d}}`, "/configuration/autoscaling/max_workers", 50, 50},
+		{
+			"kubernetes", `{"workers":3,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":%d,"max_workers":50}}`,
+			"/configuration/autoscaling/min_workers", 3, 3,
+		},
+		{
+			"kubernetes", `{"workers":50,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":%d}}`,
+			"/configuration/autoscaling/max_workers", 50, 50,
+		},
 	} {
 		for value, want := range map[int][]string{
 			l.low: {}, l.high: {},
@@ -89,15 +95,33 @@ func TestConfigurationFaultsHaveTheirCodeAndPointer(t *testing.T) {
 		{"vps", `{"os_image":null}`, []string{"/configuration/os_image wrong-type"}},
 		{"vps", `{"os_image":7}`, []string{"/configuration/os_image wrong-type"}},
 		{"vps", `{"os_image":7.5}`, []string{"/configuration/os_image wrong-type"}},
-		{"vps", `{"OS_image":"debian-12"}`, []string{"/configuration/OS_image unknown-member", "/configuration/os_image required"}},
+		{"vps", `{"OS_image":"debian-12"}`, []string{
+			"/configuration/OS_image unknown-member",
+			"/configuration/os_image required",
+		}},
 		{"vps", `{"os_image":"debian-12","a/b~c":1e9}`, []string{"/configuration/a~1b~0c unknown-member"}},
 		{"vps", `{"os_image":"debian-12","":{"x":1.5}}`, []string{"/configuration/ unknown-member"}},
 		{"vps", `{"os_image":"debian-12","ssh_public_keys":"x"}`, []string{"/configuration/ssh_public_keys wrong-type"}},
-		{"vps", `{"os_image":"debian-12","ssh_public_keys":["x",1]}`, []string{"/configuration/ssh_public_keys/0 wrong-format", "/configuration/ssh_public_keys/1 wrong-type"}},
-		{"vps", `{"os_image":"debian-12","ssh_public_keys":[` + key + `\ncommand=x"]}`, []string{"/configuration/ssh_public_keys/0 wrong-format"}},
-		{"vps", `{"os_image":"debian-12","ssh_public_keys":[` + key + `",` + key + `"]}`, []string{"/configuration/ssh_public_keys/1 duplicate-value"}},
-		{"vps", `{"os_image":"debian-12","ssh_public_keys":[` + key + strings.Repeat("A", 4096) + `"]}`, []string{"/configuration/ssh_public_keys/0 too-long"}},
-		{"vps", `{"os_image":"debian-12","ssh_public_keys":[` + manyKeys(11) + `]}`, []string{"/configuration/ssh_public_keys too-many"}},
+		{
+			"vps", `{"os_image":"debian-12","ssh_public_keys":["x",1]}`,
+			[]string{"/configuration/ssh_public_keys/0 wrong-format", "/configuration/ssh_public_keys/1 wrong-type"},
+		},
+		{
+			"vps", `{"os_image":"debian-12","ssh_public_keys":[` + key + `\ncommand=x"]}`,
+			[]string{"/configuration/ssh_public_keys/0 wrong-format"},
+		},
+		{
+			"vps", `{"os_image":"debian-12","ssh_public_keys":[` + key + `",` + key + `"]}`,
+			[]string{"/configuration/ssh_public_keys/1 duplicate-value"},
+		},
+		{
+			"vps", `{"os_image":"debian-12","ssh_public_keys":[` + key + strings.Repeat("A", 4096) + `"]}`,
+			[]string{"/configuration/ssh_public_keys/0 too-long"},
+		},
+		{
+			"vps", `{"os_image":"debian-12","ssh_public_keys":[` + manyKeys(11) + `]}`,
+			[]string{"/configuration/ssh_public_keys too-many"},
+		},
 		{"vps", `{"os_image":"debian-12","ssh_public_keys":[` + manyKeys(10) + `]}`, nil},
 
 		{"database", `{"storage_gb":100.0}`, []string{"/configuration/storage_gb not-an-integer"}},
@@ -107,7 +131,8 @@ func TestConfigurationFaultsHaveTheirCodeAndPointer(t *testing.T) {
 		{"database", `{"storage_gb":99.5}`, []string{"/configuration/storage_gb not-an-integer"}},
 		{"database", `{"storage_gb":-1}`, []string{"/configuration/storage_gb below-minimum"}},
 		{"database", `{"storage_gb":` + strings.Repeat("9", 400) + `}`, []string{"/configuration/storage_gb above-maximum"}},
-		{"database", `{"storage_gb":18446744073709551636}`, []string{"/configuration/storage_gb above-maximum"}}, // 20 where narrowed blindly
+		// 20 where narrowed blindly
+		{"database", `{"storage_gb":18446744073709551636}`, []string{"/configuration/storage_gb above-maximum"}},
 		{"database", `{"storage_gb":"100"}`, []string{"/configuration/storage_gb wrong-type"}},
 		{"database", `{"storage_gb":true}`, []string{"/configuration/storage_gb wrong-type"}},
 		{"database", `{"storage_gb":100,"high_availability":"yes"}`, []string{"/configuration/high_availability wrong-type"}},
@@ -119,23 +144,68 @@ func TestConfigurationFaultsHaveTheirCodeAndPointer(t *testing.T) {
 		{"database", `{"storage_gb":`, []string{"/configuration malformed-configuration"}},
 		{"database", "{\"engine\":\"\xff\"}", []string{"/configuration malformed-configuration"}},
 		{"database", `{"engine":"postgresql-16\u0000","storage_gb":20}`, []string{"/configuration malformed-configuration"}},
-		{"database", strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40), []string{"/configuration malformed-configuration"}},
+		{
+			"database", strings.Repeat(`{"a":`, 40) + "1" + strings.Repeat("}", 40),
+			[]string{"/configuration malformed-configuration"},
+		},
 
-		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{}}`, []string{"/configuration/autoscaling/enabled required"}},
+		{
+			"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{}}`,
+			[]string{"/configuration/autoscaling/enabled required"},
+		},
 		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":false}}`, nil},
 		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":false,"min_workers":9}}`, nil},
-		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true}}`, []string{"/configuration/autoscaling/max_workers required", "/configuration/autoscaling/min_workers required"}},
+		{
+			"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true}}`,
+			[]string{"/configuration/autoscaling/max_workers required", "/configuration/autoscaling/min_workers required"},
+		},
 		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":4,"max_workers":4}}`, nil},
-		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":5,"max_workers":3}}`, []string{"/configuration/autoscaling/max_workers inconsistent-members", "/configuration/autoscaling/min_workers inconsistent-members"}},
-		{"kubernetes", `{"workers":2,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":50}}`, []string{"/configuration/workers below-minimum"}},
-		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":2,"max_workers":51}}`, []string{"/configuration/autoscaling/max_workers above-maximum", "/configuration/autoscaling/min_workers below-minimum"}},
-		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":3.0,"max_workers":4}}`, []string{"/configuration/autoscaling/min_workers not-an-integer"}},
-		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":null}`, []string{"/configuration/autoscaling wrong-type"}},
-		{"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":9,"x":1}}`, []string{"/configuration/autoscaling/x unknown-member"}},
-		{"kubernetes", `{"workers":4,"storage_gb":100,"storage_class":"slow"}`, []string{"/configuration/storage_class value-not-offered"}},
-		{"gpu", `{"gpu_type":"v100","nodes":1,"storage_gb":100,"framework":"caffe"}`, []string{"/configuration/framework value-not-offered", "/configuration/gpu_type value-not-offered"}},
-		{"private_cloud", `{}`, []string{"/configuration/cluster_size required", "/configuration/nodes required", "/configuration/storage_tb required"}},
-		{"object_storage", `{"capacity_tb":1,"replication":"triple"}`, []string{"/configuration/replication value-not-offered"}},
+		{
+			"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":5,"max_workers":3}}`,
+			[]string{
+				"/configuration/autoscaling/max_workers inconsistent-members",
+				"/configuration/autoscaling/min_workers inconsistent-members",
+			},
+		},
+		{
+			"kubernetes", `{"workers":2,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":50}}`,
+			[]string{"/configuration/workers below-minimum"},
+		},
+		{
+			"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":2,"max_workers":51}}`,
+			[]string{
+				"/configuration/autoscaling/max_workers above-maximum",
+				"/configuration/autoscaling/min_workers below-minimum",
+			},
+		},
+		{
+			"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":3.0,"max_workers":4}}`,
+			[]string{"/configuration/autoscaling/min_workers not-an-integer"},
+		},
+		{
+			"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":null}`,
+			[]string{"/configuration/autoscaling wrong-type"},
+		},
+		{
+			"kubernetes", `{"workers":4,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":9,"x":1}}`,
+			[]string{"/configuration/autoscaling/x unknown-member"},
+		},
+		{
+			"kubernetes", `{"workers":4,"storage_gb":100,"storage_class":"slow"}`,
+			[]string{"/configuration/storage_class value-not-offered"},
+		},
+		{
+			"gpu", `{"gpu_type":"v100","nodes":1,"storage_gb":100,"framework":"caffe"}`,
+			[]string{"/configuration/framework value-not-offered", "/configuration/gpu_type value-not-offered"},
+		},
+		{"private_cloud", `{}`, []string{
+			"/configuration/cluster_size required", "/configuration/nodes required",
+			"/configuration/storage_tb required",
+		}},
+		{
+			"object_storage", `{"capacity_tb":1,"replication":"triple"}`,
+			[]string{"/configuration/replication value-not-offered"},
+		},
 	} {
 		want := k.want
 		if want == nil {
@@ -150,7 +220,8 @@ func TestConfigurationFaultsHaveTheirCodeAndPointer(t *testing.T) {
 func manyKeys(n int) string {
 	keys := []string{}
 	for i := range n {
-		keys = append(keys, fmt.Sprintf(`"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGyS6Qq3QnJQ0nq4Yt6s0r0p2cM2bYlqkT5v1xWc9Za%d"`, i))
+		keys = append(keys, fmt.Sprintf(`"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGyS6Qq3QnJQ0nq4Yt6s0r0p2cM2bYlqkT5v1xWc9Za%d"`,
+			i))
 	}
 	return strings.Join(keys, ",")
 }
@@ -158,19 +229,45 @@ func manyKeys(n int) string {
 func TestAllFaultsOfASelectionComeAtOnceWithWhatWouldBeAccepted(t *testing.T) {
 	t.Parallel()
 	got := load(t).Check(catalog.Selection{
-		Product: "kubernetes", Plan: "core", Region: "hetzner-fsn1", Cycle: "weekly", Label: strings.Repeat("x", 63) + "\u202e",
+		Product: "kubernetes", Plan: "core", Region: "hetzner-fsn1", Cycle: "weekly",
+		Label:         strings.Repeat("x", 63) + "\u202e",
 		Configuration: json.RawMessage(`{"workers":2,"storage_gb":100.0,"storage_class":"slow","nodes":1}`),
 	}, "/items/7")
 	want := []fault.Violation{
 		{Pointer: "/items/7/plan", Code: "plan-not-offered", Message: "This product has no plans: leave the plan out."},
-		{Pointer: "/items/7/region", Code: "region-not-offered", Message: "Region must be one of: lj-1, mb-1.", Allowed: []any{"lj-1", "mb-1"}},
-		{Pointer: "/items/7/billing_cycle", Code: "billing-cycle-not-offered", Message: "Billing cycle must be one of: monthly, annual.", Allowed: []any{"monthly", "annual"}},
+		{
+			Pointer: "/items/7/region", Code: "region-not-offered", Message: "Region must be one of: lj-1, mb-1.",
+			Allowed: []any{"lj-1", "mb-1"},
+		},
+		{
+			Pointer: "/items/7/billing_cycle", Code: "billing-cycle-not-offered",
+			Message: "Billing cycle must be one of: monthly, annual.", Allowed: []any{"monthly", "annual"},
+		},
 		{Pointer: "/items/7/label", Code: "too-long", Message: "Label must have at most 63 characters."},
-		{Pointer: "/items/7/label", Code: "forbidden-characters", Message: "Label must not contain control or text direction characters."},
-		{Pointer: "/items/7/configuration/nodes", Code: "unknown-member", Message: "This member is not part of the product's configuration.", Allowed: []any{"workers", "storage_gb", "storage_class", "autoscaling"}},
-		{Pointer: "/items/7/configuration/storage_class", Code: "value-not-offered", Message: "Storage class must be one of: standard, fast.", Allowed: []any{"standard", "fast"}},
-		{Pointer: "/items/7/configuration/storage_gb", Code: "not-an-integer", Message: "Storage must be a whole number, written without point and exponent.", Allowed: []any{int64(10), int64(20000)}},
-		{Pointer: "/items/7/configuration/workers", Code: "below-minimum", Message: "Workers must be at least 3.", Allowed: []any{int64(3), int64(50)}},
+		{
+			Pointer: "/items/7/label", Code: "forbidden-characters",
+			Message: "Label must not contain control or text direction characters.",
+		},
+		{
+			Pointer: "/items/7/configuration/nodes", Code: "unknown-member",
+			Message: "This member is not part of the product's configuration.", Allowed: []any{
+				"workers", "storage_gb",
+				"storage_class", "autoscaling",
+			},
+		},
+		{
+			Pointer: "/items/7/configuration/storage_class", Code: "value-not-offered",
+			Message: "Storage class must be one of: standard, fast.", Allowed: []any{"standard", "fast"},
+		},
+		{
+			Pointer: "/items/7/configuration/storage_gb", Code: "not-an-integer",
+			Message: "Storage must be a whole number, written without point and exponent.",
+			Allowed: []any{int64(10), int64(20000)},
+		},
+		{
+			Pointer: "/items/7/configuration/workers", Code: "below-minimum", Message: "Workers must be at least 3.",
+			Allowed: []any{int64(3), int64(50)},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Check (-want +got):\n%s", diff)
@@ -180,10 +277,17 @@ func TestAllFaultsOfASelectionComeAtOnceWithWhatWouldBeAccepted(t *testing.T) {
 func TestRulesSayWhichMembersContradictEachOther(t *testing.T) {
 	t.Parallel()
 	c := load(t)
-	got := c.Check(configured(t, c, "kubernetes", `{"workers":5,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":6}}`), "/items/0")
+	got := c.Check(configured(t, c, "kubernetes",
+		`{"workers":5,"storage_gb":100,"autoscaling":{"enabled":true,"min_workers":6}}`), "/items/0")
 	want := []fault.Violation{
-		{Pointer: "/items/0/configuration/autoscaling/max_workers", Code: "required", Message: `Most workers is missing: it must be said when "Autoscaling" is on.`, Allowed: []any{int64(3), int64(50)}},
-		{Pointer: "/items/0/configuration/autoscaling/min_workers", Code: "inconsistent-members", Message: `Fewest workers must not be above "Workers", which is 5.`, Allowed: []any{int64(3), int64(5)}},
+		{
+			Pointer: "/items/0/configuration/autoscaling/max_workers", Code: "required",
+			Message: `Most workers is missing: it must be said when "Autoscaling" is on.`, Allowed: []any{int64(3), int64(50)},
+		},
+		{
+			Pointer: "/items/0/configuration/autoscaling/min_workers", Code: "inconsistent-members",
+			Message: `Fewest workers must not be above "Workers", which is 5.`, Allowed: []any{int64(3), int64(5)},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Check (-want +got):\n%s", diff)
@@ -195,13 +299,22 @@ func TestWithoutAProductOnlyTheLabelIsJudgedBesides(t *testing.T) {
 	c := load(t)
 	products := []any{"vps", "kubernetes", "database", "gpu", "private_cloud", "object_storage"}
 	want := []fault.Violation{
-		{Pointer: "/items/0/product", Code: "product-unknown", Message: "Product must be one of: vps, kubernetes, database, gpu, private_cloud, object_storage.", Allowed: products},
-		{Pointer: "/items/0/label", Code: "forbidden-characters", Message: "Label must not contain control or text direction characters."},
+		{
+			Pointer: "/items/0/product", Code: "product-unknown",
+			Message: "Product must be one of: vps, kubernetes, database, gpu, private_cloud, object_storage.",
+			Allowed: products,
+		},
+		{
+			Pointer: "/items/0/label", Code: "forbidden-characters",
+			Message: "Label must not contain control or text direction characters.",
+		},
 	}
 	if diff := cmp.Diff(want, c.Check(catalog.Selection{Product: "mainframe", Label: "a\tb"}, "/items/0")); diff != "" {
 		t.Errorf("unknown product (-want +got):\n%s", diff)
 	}
-	missing := []fault.Violation{{Pointer: "/product", Code: "required", Message: "Product is missing.", Allowed: products}}
+	missing := []fault.Violation{
+		{Pointer: "/product", Code: "required", Message: "Product is missing.", Allowed: products},
+	}
 	if diff := cmp.Diff(missing, c.Check(catalog.Selection{}, "")); diff != "" {
 		t.Errorf("no product (-want +got):\n%s", diff)
 	}
@@ -239,7 +352,9 @@ func TestOnlyVPSAndObjectStorageAreSoldInFalkenstein(t *testing.T) {
 		got[p.ID] = p.Regions
 	}
 	ours, all := []string{"lj-1", "mb-1"}, []string{"lj-1", "mb-1", "hetzner-fsn1"}
-	want := map[string][]string{"vps": all, "object_storage": all, "kubernetes": ours, "database": ours, "gpu": ours, "private_cloud": ours}
+	want := map[string][]string{
+		"vps": all, "object_storage": all, "kubernetes": ours, "database": ours, "gpu": ours, "private_cloud": ours,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("regions (-want +got):\n%s", diff)
 	}
@@ -281,7 +396,9 @@ func TestCheckNeitherChangesItsInputNorTheCatalogue(t *testing.T) {
 			t.Fatal(err)
 		}
 		// A default that was handed out and written to would show the second time.
-		if want := `{"autoscaling":{"enabled":false},"storage_class":"standard","storage_gb":10,"workers":3}`; string(p.Configuration) != want {
+		if want := `{"autoscaling":{"enabled":false},"storage_class":"standard","storage_gb":10,"workers":3}`; string(
+			p.Configuration,
+		) != want {
 			t.Errorf("configuration %s, want %s", p.Configuration, want)
 		}
 		clear(p.Configuration)

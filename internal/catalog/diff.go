@@ -81,9 +81,12 @@ func change(known []Entry, e Entry) Change {
 		c.Kind = Unchanged
 	case same.Name != "":
 		// A version is written once: orders name it in their snapshots.
-		c.Kind, c.Problem = Refused, fmt.Sprintf("version %d is there already and says something else: make this one version %d", e.Version, last.Version+1)
+		c.Kind, c.Problem = Refused,
+			fmt.Sprintf("version %d is there already and says something else: make this one version %d",
+				e.Version, last.Version+1)
 	case last.Version > e.Version:
-		c.Kind, c.Problem = Refused, fmt.Sprintf("version %d is there already: make this one version %d", last.Version, last.Version+1)
+		c.Kind, c.Problem = Refused, fmt.Sprintf("version %d is there already: make this one version %d",
+			last.Version, last.Version+1)
 	case last.Version > 0:
 		c.Kind, c.Details = Changed, details(last, e)
 	}
@@ -94,7 +97,10 @@ func change(known []Entry, e Entry) Change {
 func details(old, next Entry) []Detail {
 	var found []Detail
 	if !old.ValidFrom.Equal(next.ValidFrom) {
-		found = append(found, Detail{Pointer: "/valid_from", Old: text(old.ValidFrom.Format(time.RFC3339)), New: text(next.ValidFrom.Format(time.RFC3339))})
+		found = append(found, Detail{
+			Pointer: "/valid_from", Old: text(old.ValidFrom.Format(time.RFC3339)),
+			New: text(next.ValidFrom.Format(time.RFC3339)),
+		})
 	}
 	return compare(generic(old.Body), generic(next.Body), "", found)
 }

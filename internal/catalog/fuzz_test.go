@@ -129,8 +129,10 @@ func FuzzPrice(f *testing.F) {
 
 func FuzzCheckAnswersAnyConfigurationAndAcceptsWhatItCanRepeat(f *testing.F) {
 	for i, s := range []string{
-		`{"os_image":"debian-12","ssh_public_keys":[]}`, `{"workers":3,"storage_gb":10,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":4}}`,
-		`{"storage_gb":1e400000000}`, `{"gpu_type":"a100","nodes":1,"storage_gb":100}`, `[[[]]]`, `{"a":{"":1.5}}`, `{"a":1,"a":2}`, `nul`, `"\ud800"`, `-0`,
+		`{"os_image":"debian-12","ssh_public_keys":[]}`,
+		`{"workers":3,"storage_gb":10,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":4}}`,
+		`{"storage_gb":1e400000000}`, `{"gpu_type":"a100","nodes":1,"storage_gb":100}`, `[[[]]]`, `{"a":{"":1.5}}`,
+		`{"a":1,"a":2}`, `nul`, `"\ud800"`, `-0`,
 	} {
 		f.Add(uint8(i), s, "web-1")
 	}
@@ -144,7 +146,8 @@ func FuzzCheckAnswersAnyConfigurationAndAcceptsWhatItCanRepeat(f *testing.F) {
 			if !strings.HasPrefix(v.Pointer, "/items/0/") || v.Message == "" || !utf8.ValidString(v.Message) {
 				t.Errorf("fault %+v", v)
 			}
-			if !strings.Contains(" "+strings.Join(catalog.Codes(), " ")+" ", " "+v.Code+" ") || v.Code == catalog.CodeInvalidValue {
+			if !strings.Contains(" "+strings.Join(catalog.Codes(), " ")+" ", " "+v.Code+" ") ||
+				v.Code == catalog.CodeInvalidValue {
 				t.Errorf("fault %+v has no code of its own", v)
 			}
 		}

@@ -41,7 +41,8 @@ func TestTheBuiltInCataloguePassesItsOwnLint(t *testing.T) {
 func TestAFileMayNameThePricesThereAreAlready(t *testing.T) {
 	t.Parallel()
 	next := change(t, "gpu", 2, noon(), func(b map[string]any) { b["title"] = "GPU servers" })
-	if _, err := catalog.ParseFile(file(t, next)); err == nil || !strings.Contains(err.Error(), "no price entry block-storage") {
+	if _, err := catalog.ParseFile(file(t, next)); err == nil || !strings.Contains(err.Error(),
+		"no price entry block-storage") {
 		t.Errorf("alone: %v", err)
 	}
 	entries, err := catalog.ParseFile(file(t, next), catalog.Default()...)
@@ -58,7 +59,8 @@ func TestAPriceAloneCanBeChanged(t *testing.T) {
 		t.Error(err)
 	}
 	dear := change(t, "block-storage", 2, noon(), func(b map[string]any) { b["unit_price"] = "9999.00" })
-	if _, err := catalog.ParseFile(file(t, dear), catalog.Default()...); err == nil || !strings.Contains(err.Error(), "above the bound") {
+	if _, err := catalog.ParseFile(file(t, dear), catalog.Default()...); err == nil ||
+		!strings.Contains(err.Error(), "above the bound") {
 		t.Errorf("a price that breaks the products naming it: %v", err)
 	}
 }
@@ -71,7 +73,8 @@ func TestAPriceMayNotSpoilAProductThatComesLater(t *testing.T) {
 	})
 	current := append(catalog.Default(), roomy)
 	dearer := change(t, "block-storage", 2, noon(), func(b map[string]any) { b["unit_price"] = "0.60" })
-	if _, err := catalog.ParseFile(file(t, dearer), current...); err == nil || !strings.Contains(err.Error(), "entry gpu version 2: the largest configuration costs 11419200.00") {
+	if _, err := catalog.ParseFile(file(t, dearer), current...); err == nil || !strings.Contains(err.Error(),
+		"entry gpu version 2: the largest configuration costs 11419200.00") {
 		t.Errorf("ParseFile = %v", err)
 	}
 }
@@ -90,23 +93,43 @@ func TestAFileIsRefusedWithEachFaultyEntryNamed(t *testing.T) {
 		{"holds no entry", []catalog.Entry{}},
 		{"versions start at 1", []catalog.Entry{change(t, "vps", 0, noon(), nothing)}},
 		{"valid_from must be said", []catalog.Entry{{Name: "vps", Version: 2, Body: json.RawMessage(`{}`)}}},
-		{"stands twice in the file", []catalog.Entry{change(t, "vps", 2, noon(), nothing), change(t, "vps", 2, noon(), nothing)}},
+		{"stands twice in the file", []catalog.Entry{
+			change(t, "vps", 2, noon(), nothing),
+			change(t, "vps", 2, noon(), nothing),
+		}},
 		{"the entry's name", []catalog.Entry{named(change(t, "vps", 2, noon(), nothing), "VPS 2")}},
 		{`kind "" is neither`, []catalog.Entry{{Name: "vps", Version: 2, ValidFrom: noon(), Body: json.RawMessage(`{}`)}}},
-		{`sample 0: costs 10.00 monthly, not "10.01"`, []catalog.Entry{change(t, "vps", 2, noon(), sample("monthly", "10.01"))}},
-		{`sample 0: costs 96.00 annual, not "120.00"`, []catalog.Entry{change(t, "vps", 2, noon(), sample("annual", "120.00"))}},
-		{"sample 0: is refused: /region region-not-offered", []catalog.Entry{change(t, "vps", 2, noon(), sample("region", "mars-1"))}},
-		{"sample 0: is refused: /plan plan-not-offered", []catalog.Entry{change(t, "vps", 2, noon(), sample("plan", "tiny"))}},
+		{
+			`sample 0: costs 10.00 monthly, not "10.01"`,
+			[]catalog.Entry{change(t, "vps", 2, noon(), sample("monthly", "10.01"))},
+		},
+		{
+			`sample 0: costs 96.00 annual, not "120.00"`,
+			[]catalog.Entry{change(t, "vps", 2, noon(), sample("annual", "120.00"))},
+		},
+		{
+			"sample 0: is refused: /region region-not-offered",
+			[]catalog.Entry{change(t, "vps", 2, noon(), sample("region", "mars-1"))},
+		},
+		{
+			"sample 0: is refused: /plan plan-not-offered",
+			[]catalog.Entry{change(t, "vps", 2, noon(), sample("plan", "tiny"))},
+		},
 		// Faulty although a newer version in the same file hides it from the day it would hold.
-		{"vps version 2: sample 0", []catalog.Entry{change(t, "vps", 2, noon(), sample("monthly", "1.00")), change(t, "vps", 3, noon(), nothing)}},
+		{"vps version 2: sample 0", []catalog.Entry{
+			change(t, "vps", 2, noon(), sample("monthly", "1.00")),
+			change(t, "vps", 3, noon(), nothing),
+		}},
 	} {
 		entries, err := catalog.ParseFile(file(t, k.entries...), catalog.Default()...)
 		if err == nil || !strings.Contains(err.Error(), k.want) || entries != nil {
 			t.Errorf("ParseFile = %d entries, %v, want %q", len(entries), err, k.want)
 		}
 	}
-	_, err := catalog.ParseFile(file(t, change(t, "vps", 2, noon(), sample("monthly", "1.00")), change(t, "gpu", 2, noon(), sample("annual", "1.00"))), catalog.Default()...)
-	if err == nil || !strings.Contains(err.Error(), "entry vps version 2") || !strings.Contains(err.Error(), "entry gpu version 2") {
+	_, err := catalog.ParseFile(file(t, change(t, "vps", 2, noon(), sample("monthly", "1.00")),
+		change(t, "gpu", 2, noon(), sample("annual", "1.00"))), catalog.Default()...)
+	if err == nil || !strings.Contains(err.Error(), "entry vps version 2") ||
+		!strings.Contains(err.Error(), "entry gpu version 2") {
 		t.Errorf("two faulty entries: %v", err)
 	}
 }

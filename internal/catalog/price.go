@@ -226,7 +226,9 @@ func (c component) choice(configuration any, plan string) string {
 func (c component) priceList() []Price {
 	list := make([]Price, 0, len(c.choices))
 	for _, choice := range c.choices {
-		list = append(list, Price{Component: c.name, Title: c.title, Choice: choice, Unit: c.unit, UnitPrice: c.prices[choice]})
+		list = append(list, Price{
+			Component: c.name, Title: c.title, Choice: choice, Unit: c.unit, UnitPrice: c.prices[choice],
+		})
 	}
 	return list
 }

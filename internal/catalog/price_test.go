@@ -37,7 +37,10 @@ func TestPricesAreThoseOfTheSpecification(t *testing.T) {
 		{"kubernetes", "", `{"workers":3,"storage_gb":10}`, "455.00", "4368.00"},
 		{"kubernetes", "", `{"workers":3,"storage_gb":11}`, "455.50", "4372.80"},
 		{"kubernetes", "", `{"workers":5,"storage_gb":200,"storage_class":"fast"}`, "850.00", "8160.00"},
-		{"kubernetes", "", `{"workers":5,"storage_gb":200,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":50}}`, "850.00", "8160.00"},
+		{
+			"kubernetes", "", `{"workers":5,"storage_gb":200,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":50}}`,
+			"850.00", "8160.00",
+		},
 		{"kubernetes", "", `{"workers":50,"storage_gb":20000}`, "17500.00", "168000.00"},
 
 		{"database", "starter", `{"storage_gb":20}`, "50.00", "480.00"},
@@ -71,7 +74,9 @@ func TestPricesAreThoseOfTheSpecification(t *testing.T) {
 		{"object_storage", "archive", `{"capacity_tb":1000}`, "10000.00", "96000.00"},
 	} {
 		for _, cycle := range []catalog.Cycle{catalog.Monthly, catalog.Annual} {
-			sel := catalog.Selection{Product: c.product, Plan: c.plan, Region: "lj-1", Cycle: cycle, Configuration: json.RawMessage(c.configuration)}
+			sel := catalog.Selection{
+				Product: c.product, Plan: c.plan, Region: "lj-1", Cycle: cycle, Configuration: json.RawMessage(c.configuration),
+			}
 			p, err := built.Price(sel)
 			if err != nil {
 				t.Errorf("Price(%s %s %s): %v %+v", c.product, c.plan, c.configuration, err, fault.Of(err))
@@ -82,8 +87,10 @@ func TestPricesAreThoseOfTheSpecification(t *testing.T) {
 			if cycle == catalog.Annual {
 				want = c.annual
 			}
-			if got := money.Format(due, money.EUR); got != want || monthly != p.Monthly || money.Format(monthly, money.EUR) != c.monthly {
-				t.Errorf("%s %s %s %s: due %s, want %s; monthly %d, want %s", c.product, c.plan, c.configuration, cycle, got, want, monthly, c.monthly)
+			if got := money.Format(due, money.EUR); got != want || monthly != p.Monthly ||
+				money.Format(monthly, money.EUR) != c.monthly {
+				t.Errorf("%s %s %s %s: due %s, want %s; monthly %d, want %s", c.product, c.plan, c.configuration, cycle, got,
+					want, monthly, c.monthly)
 			}
 		}
 	}
@@ -145,7 +152,10 @@ func TestEveryLineIsQuantityTimesUnitPrice(t *testing.T) {
 
 func TestOtherCurrenciesAreConvertedExactlyAndRoundedOnce(t *testing.T) {
 	t.Parallel()
-	p, err := load(t).Price(catalog.Selection{Product: "vps", Plan: "business", Region: "lj-1", Cycle: catalog.Annual, Configuration: json.RawMessage(`{"os_image":"debian-12"}`)})
+	p, err := load(t).Price(catalog.Selection{
+		Product: "vps", Plan: "business", Region: "lj-1", Cycle: catalog.Annual,
+		Configuration: json.RawMessage(`{"os_image":"debian-12"}`),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,7 +96,8 @@ func newOffer(e Entry, body productBody, shared map[string]sharedPrice) (*offer,
 	}
 	low, high := o.priceBounds()
 	if high > maxItem {
-		return nil, fmt.Errorf("the largest configuration costs %s a month, above the bound of %s", money.Format(high, money.EUR), money.Format(maxItem, money.EUR))
+		return nil, fmt.Errorf("the largest configuration costs %s a month, above the bound of %s",
+			money.Format(high, money.EUR), money.Format(maxItem, money.EUR))
 	}
 	o.From = low
 	o.Default, err = o.defaultSelection(body.Default)

@@ -44,7 +44,9 @@ func unprivileged(dataDir string) (*account, error) {
 		}
 		return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return nil, errors.New("PostgreSQL refuses to run as root and there is neither a user \"postgres\" nor \"nobody\" to run it as: start this program as an ordinary user, or add a user \"postgres\"")
+	return nil,
+		errors.New("PostgreSQL refuses to run as root and there is neither a user \"postgres\" nor \"nobody\" to run it " +
+			"as: start this program as an ordinary user, or add a user \"postgres\"")
 }
 
 // process sets who a command runs as, and puts it in a session of its own: signals meant for us, and
@@ -131,14 +133,16 @@ func home(dir string, as *account, log io.Writer) (string, error) {
 	}
 	root, err := commonPlace(as)
 	if err != nil {
-		return "", fmt.Errorf("user %s cannot enter %s because of %s (allow it with: chmod o+x %[3]s): %w", as.name, dir, closedParent(dir, as), err)
+		return "", fmt.Errorf("user %s cannot enter %s because of %s (allow it with: chmod o+x %[3]s): %w", as.name, dir,
+			closedParent(dir, as), err)
 	}
 	sum := sha256.Sum256([]byte(dir))
 	other := filepath.Join(root, hex.EncodeToString(sum[:8]))
 	if err := makeEnterable(other); err != nil {
 		return "", err
 	}
-	logf(log, "user %s, whom PostgreSQL has to run as, cannot enter %s because of %s: its files are in %s instead", as.name, dir, closedParent(dir, as), other)
+	logf(log, "user %s, whom PostgreSQL has to run as, cannot enter %s because of %s: its files are in %s instead",
+		as.name, dir, closedParent(dir, as), other)
 	return other, nil
 }
 

@@ -174,13 +174,17 @@ func TestInboxPageShowsMailWithoutRunningIt(t *testing.T) {
 		}
 	}
 	r, list := got(t, i.HTTPURL())
-	for _, want := range []string{"Ihr Dienst ist bereit – Größe L", "jane@example.net", "same as #1", `href="/messages/2"`, "22 Nov 12:00:00"} {
+	for _, want := range []string{
+		"Ihr Dienst ist bereit – Größe L", "jane@example.net", "same as #1", `href="/messages/2"`, "22 Nov 12:00:00",
+	} {
 		if !strings.Contains(list, want) {
 			t.Errorf("the list lacks %q", want)
 		}
 	}
 	_, page := got(t, i.HTTPURL()+"/messages/2")
-	for _, want := range []string{"Guten Tag,", "&lt;b&gt;kein&lt;/b&gt; HTML", "secret.asc", "-----BEGIN PGP MESSAGE-----", "delivery-1@example.com"} {
+	for _, want := range []string{
+		"Guten Tag,", "&lt;b&gt;kein&lt;/b&gt; HTML", "secret.asc", "-----BEGIN PGP MESSAGE-----", "delivery-1@example.com",
+	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the message lacks %q", want)
 		}
@@ -195,13 +199,17 @@ func TestInboxPageShowsMailWithoutRunningIt(t *testing.T) {
 	if csp := r.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self';") {
 		t.Errorf("policy is %q", csp)
 	}
-	if r, css := got(t, i.HTTPURL()+"/inbox.css"); !strings.HasPrefix(r.Header.Get("Content-Type"), "text/css") || css == "" {
+	if r, css := got(t, i.HTTPURL()+"/inbox.css"); !strings.HasPrefix(r.Header.Get("Content-Type"),
+		"text/css") || css == "" {
 		t.Errorf("style sheet is %s", r.Header.Get("Content-Type"))
 	}
-	if r, body := got(t, i.HTTPURL()+"/messages/2/parts/2"); body != "-----BEGIN PGP MESSAGE-----\n" || !strings.HasPrefix(r.Header.Get("Content-Disposition"), "attachment") {
+	if r, body := got(t, i.HTTPURL()+"/messages/2/parts/2"); body != "-----BEGIN PGP MESSAGE-----\n" ||
+		!strings.HasPrefix(r.Header.Get("Content-Disposition"), "attachment") {
 		t.Errorf("part 2 is %q, %s", body, r.Header.Get("Content-Disposition"))
 	}
-	for _, missing := range []string{"/messages/9", "/messages/x", "/messages/2/parts/3", "/api/messages/9/raw", "/nothing"} {
+	for _, missing := range []string{
+		"/messages/9", "/messages/x", "/messages/2/parts/3", "/api/messages/9/raw", "/nothing",
+	} {
 		if r, _ := got(t, i.HTTPURL()+missing); r.StatusCode != http.StatusNotFound {
 			t.Errorf("%s answers %d", missing, r.StatusCode)
 		}

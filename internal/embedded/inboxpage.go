@@ -15,7 +15,8 @@ import (
 //go:embed inboxpage
 var inboxFiles embed.FS
 
-var inboxTemplates = template.Must(template.New("").Funcs(template.FuncMap{"size": readableSize}).ParseFS(inboxFiles, "inboxpage/*.html"))
+var inboxTemplates = template.Must(template.New("").Funcs(template.FuncMap{"size": readableSize}).ParseFS(inboxFiles,
+	"inboxpage/*.html"))
 
 // listed is a message in the pages: with the earlier one of the same Message-ID, which is how a
 // repeat after a lost answer is recognised: mail is sent at least once (D18).
@@ -51,7 +52,8 @@ func guarded(next http.Handler) http.Handler {
 			return
 		}
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy",
+			"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")

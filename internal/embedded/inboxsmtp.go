@@ -105,7 +105,9 @@ type mailSession struct {
 	to     []string
 }
 
-var errTLSFirst = &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Must issue a STARTTLS command first"}
+var errTLSFirst = &smtp.SMTPError{
+	Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Must issue a STARTTLS command first",
+}
 
 // Mail names the sender. It takes the answer for this message from the script.
 func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
@@ -137,14 +139,18 @@ func (s *mailSession) Data(r io.Reader) error {
 	}
 	switch s.answer {
 	case MailTryLater:
-		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Local trouble, please try again"}
+		return &smtp.SMTPError{
+			Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "Local trouble, please try again",
+		}
 	case MailRejected:
 		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Message refused"}
 	case MailDroppedFirst:
 		return s.conn.Conn().Close()
 	}
 	if err := s.inbox.store.add(s.from, s.to, raw); err != nil {
-		return &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 3, 1}, Message: fmt.Sprintf("The inbox cannot keep it: %v", err)}
+		return &smtp.SMTPError{
+			Code: 452, EnhancedCode: smtp.EnhancedCode{4, 3, 1}, Message: fmt.Sprintf("The inbox cannot keep it: %v", err),
+		}
 	}
 	switch s.answer {
 	case MailAnswerLost:

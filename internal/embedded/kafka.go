@@ -337,7 +337,8 @@ func (k *Kafka) recover(data string) error {
 	}
 	aborted, finished, err := repair(data)
 	if aborted+finished > 0 {
-		logf(k.cfg.Log, "the broker was killed: %d open transactions aborted, %d half committed ones finished", aborted, finished)
+		logf(k.cfg.Log, "the broker was killed: %d open transactions aborted, %d half committed ones finished",
+			aborted, finished)
 	}
 	return err
 }

@@ -35,7 +35,8 @@ func startKafka(t *testing.T, cfg KafkaConfig) *Kafka {
 
 func kafkaClient(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.ProducerLinger(0), kgo.DisableClientMetrics()}, opts...)...)
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.ProducerLinger(0), kgo.DisableClientMetrics()},
+		opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +83,9 @@ func sent(t *testing.T, c *kgo.Client, values ...string) {
 // committed reads what a consumer sees in a partition that reads only committed records, to its end.
 func committed(t *testing.T, addr string, partition int32) []string {
 	t.Helper()
-	c := kafkaClient(t, addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}),
+	c := kafkaClient(t, addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+		topic: {partition: kgo.NewOffset().AtStart()},
+	}),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(50*time.Millisecond))
 	defer c.Close()
 	ctx := shortly(t)

@@ -179,7 +179,9 @@ func endOpenTransactions(ctx context.Context, addr string) (aborted, finished in
 			aborted++
 		}
 		for _, p := range in {
-			markers := kadm.TxnMarkers{ProducerID: txn.id, ProducerEpoch: txn.epoch, Commit: committed[txn], Topics: make(kadm.TopicsSet)}
+			markers := kadm.TxnMarkers{
+				ProducerID: txn.id, ProducerEpoch: txn.epoch, Commit: committed[txn], Topics: make(kadm.TopicsSet),
+			}
 			markers.Topics.Add(p.topic, p.n)
 			done, err := admin.WriteTxnMarkers(ctx, markers)
 			if err == nil {
@@ -195,7 +197,9 @@ func endOpenTransactions(ctx context.Context, addr string) (aborted, finished in
 
 // findOpen reads all partitions from start to end and returns the partitions in which a transaction has
 // no end, by transaction, and which transactions are committed in some partition.
-func findOpen(ctx context.Context, addr string, starts, ends kadm.ListedOffsets) (open map[producer][]partition, committed map[producer]bool, err error) {
+func findOpen(
+	ctx context.Context, addr string, starts, ends kadm.ListedOffsets,
+) (open map[producer][]partition, committed map[producer]bool, err error) {
 	from := make(map[string]map[int32]kgo.Offset)
 	left := make(map[string]map[int32]int64) // the last offset still to be seen
 	unread := 0

@@ -100,7 +100,9 @@ func TestKafkaKilledInTheMiddleOfACommitFinishesIt(t *testing.T) {
 			}
 			partitions := make(kadm.TopicsSet)
 			partitions.Add(topic, first)
-			done, err := kadm.NewClient(c).WriteTxnMarkers(shortly(t), kadm.TxnMarkers{ProducerID: id, ProducerEpoch: epoch, Commit: true, Topics: partitions})
+			done, err := kadm.NewClient(c).WriteTxnMarkers(shortly(t), kadm.TxnMarkers{
+				ProducerID: id, ProducerEpoch: epoch, Commit: true, Topics: partitions,
+			})
 			if err != nil || done[id].Topics[topic].Partitions[first].Err != nil {
 				t.Fatalf("marker: %v, %v", err, done)
 			}

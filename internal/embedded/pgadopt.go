@@ -123,5 +123,6 @@ func isPostmaster(pid int, data string) bool {
 		return false
 	}
 	line := strings.TrimSpace(string(out))
-	return line != "" && !strings.HasPrefix(line, "Z") && strings.Contains(line, "postgres") && strings.Contains(line, data)
+	return line != "" && !strings.HasPrefix(line, "Z") && strings.Contains(line, "postgres") &&
+		strings.Contains(line, data)
 }

@@ -152,7 +152,8 @@ func probePgBinaries(ctx context.Context, dir string, as *account) (pgBinaries, 
 	cmd.SysProcAttr = as.process()
 	out, err := cmd.Output()
 	if errors.Is(err, fs.ErrPermission) && as != nil {
-		return pgBinaries{}, fmt.Errorf("user %s cannot run %s (a directory above it is closed to others): %w", as.name, cmd.Path, err)
+		return pgBinaries{}, fmt.Errorf("user %s cannot run %s (a directory above it is closed to others): %w", as.name,
+			cmd.Path, err)
 	}
 	if err != nil {
 		return pgBinaries{}, fmt.Errorf("ask %s for its version: %w", cmd.Path, err)

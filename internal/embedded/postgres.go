@@ -178,7 +178,8 @@ func ask(ctx context.Context, port int) (answer, error) {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var a answer
-	const q = `SELECT current_setting('server_version'), current_setting('data_directory'), current_setting('fsync')::boolean`
+	const q = `SELECT current_setting('server_version'), current_setting('data_directory'),
+		current_setting('fsync')::boolean`
 	if err := conn.QueryRow(ctx, q).Scan(&a.version, &a.dataDir, &a.fsync); err != nil {
 		return answer{}, err
 	}

@@ -206,7 +206,8 @@ func TestPostgresKeepsItsDataAndPortOverARestart(t *testing.T) {
 	// The same directory asked for with Fsync may not go on without.
 	durable := startPostgres(t, PostgresConfig{Dir: dir, Fsync: true})
 	if durable.Pid() == again.Pid() || durable.Port() != again.Port() {
-		t.Errorf("got pid %d port %d, want another server than pid %d on port %d", durable.Pid(), durable.Port(), again.Pid(), again.Port())
+		t.Errorf("got pid %d port %d, want another server than pid %d on port %d", durable.Pid(), durable.Port(),
+			again.Pid(), again.Port())
 	}
 }
 
@@ -276,7 +277,8 @@ func TestPostgresStartedByRootRunsAsSomebodyElseWhoCanReachItsFiles(t *testing.T
 	if !strings.Contains(log.String(), closed) || !strings.Contains(log.String(), p.Dir()) {
 		t.Errorf("the log does not say what was moved where: %q", log.String())
 	}
-	if got, err := home(filepath.Join(closed, "pg"), &account{name: "nobody", uid: 65534, gid: 65534}, nil); err != nil || got != p.Dir() {
+	if got, err := home(filepath.Join(closed, "pg"), &account{name: "nobody", uid: 65534, gid: 65534},
+		nil); err != nil || got != p.Dir() {
 		t.Errorf("the next start would look in %s (%v), the data is in %s", got, err, p.Dir())
 	}
 	info, err := os.Stat(closed)
@@ -372,7 +374,9 @@ func TestMissingPostgresNamesTheChoices(t *testing.T) {
 	if err == nil {
 		t.Fatal("PostgreSQL 14 was found, which is below the floor")
 	}
-	for _, choice := range []string{"PLATFORMA_TEST_DSN", "package manager", "PLATFORMA_PG_BIN", "npm", "remove the data directory"} {
+	for _, choice := range []string{
+		"PLATFORMA_TEST_DSN", "package manager", "PLATFORMA_PG_BIN", "npm", "remove the data directory",
+	} {
 		if !strings.Contains(err.Error(), choice) {
 			t.Errorf("%q is not among the choices: %v", choice, err)
 		}

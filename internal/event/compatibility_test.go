@@ -129,9 +129,15 @@ func TestABreakOfASchemaIsSeen(t *testing.T) {
 			all["order_number"] = all["number"]
 			delete(all, "number")
 		}, true},
-		"a text becomes a number":         {func(m map[string]any) { object(object(m["properties"])["reason"])["type"] = "integer" }, true},
-		"a member is not promised longer": {func(m map[string]any) { billing(m)["required"] = list(billing(m)["required"])[1:] }, true},
-		"a member more is demanded":       {func(m map[string]any) { m["required"] = append(list(m["required"]), "added_later") }, true},
+		"a text becomes a number": {func(m map[string]any) {
+			object(object(m["properties"])["reason"])["type"] = "integer"
+		}, true},
+		"a member is not promised longer": {func(m map[string]any) {
+			billing(m)["required"] = list(billing(m)["required"])[1:]
+		}, true},
+		"a member more is demanded": {func(m map[string]any) {
+			m["required"] = append(list(m["required"]), "added_later")
+		}, true},
 		"a member more is no break": {func(m map[string]any) {
 			object(m["properties"])["added_later"] = map[string]any{"type": "string"}
 		}, false},

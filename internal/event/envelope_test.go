@@ -70,7 +70,9 @@ func TestStructuredModeSaysTheSameAsBinaryMode(t *testing.T) {
 	if _, err := event.Decode(append(headers, m.Headers[7]), body); err != nil { // the same tenant again, in a header
 		t.Errorf("Decode(structured, with an equal header) = %v", err)
 	}
-	contradicting := append(headers, event.Header{Key: "ce_tenantid", Value: []byte("01900000-0000-7000-8000-00000000000b")})
+	contradicting := append(headers, event.Header{
+		Key: "ce_tenantid", Value: []byte("01900000-0000-7000-8000-00000000000b"),
+	})
 	wantRefused(t, "header contradicts document", contradicting, body, event.RefusedUndecodable)
 }
 
@@ -177,9 +179,12 @@ func TestRefusalQuotesNothingOfTheMessage(t *testing.T) {
 // Whatever is read, Decode neither panics nor believes what does not agree with itself.
 func FuzzDecode(f *testing.F) {
 	f.Add("application/cloudevents+json", "", `{"specversion":"1.0"}`)
-	f.Add("application/json", "01900000-0000-7000-8000-00000000000a", `{"tenant_id":"01900000-0000-7000-8000-00000000000a"}`)
+	f.Add("application/json", "01900000-0000-7000-8000-00000000000a",
+		`{"tenant_id":"01900000-0000-7000-8000-00000000000a"}`)
 	f.Fuzz(func(t *testing.T, contentType, tenant, value string) {
-		headers := []event.Header{{Key: "content-type", Value: []byte(contentType)}, {Key: "ce_tenantid", Value: []byte(tenant)}}
+		headers := []event.Header{
+			{Key: "content-type", Value: []byte(contentType)}, {Key: "ce_tenantid", Value: []byte(tenant)},
+		}
 		ev, err := event.Decode(headers, []byte(value))
 		if err == nil && (ev.Tenant != ev.Payload.TenantID || ev.Order != ev.Payload.OrderID || ev.Seq != ev.Payload.Seq) {
 			t.Errorf("believed %q %q", headers, value)

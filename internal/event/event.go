@@ -180,23 +180,32 @@ func Of(o *order.Order, e order.Event, by Cause, ev ID, now time.Time) (Record, 
 	d := Data{
 		TenantID: o.Tenant, OrderID: o.ID, Number: o.Number, CustomerID: o.Customer.String(), Seq: e.Seq, Version: o.Version,
 		From: e.From.String(), To: e.To.String(), Outcome: e.Outcome.String(), Settlement: e.Settlement.String(),
-		Policy: o.Policy.String(), CreatedAt: o.CreatedAt, Due: amount(o.Due, o.Currency), Items: make([]ItemLine, len(e.Items)),
+		Policy: o.Policy.String(), CreatedAt: o.CreatedAt, Due: amount(o.Due, o.Currency),
+		Items: make([]ItemLine, len(e.Items)),
 		Actor: ActorText(by.Actor), Reason: e.Reason,
 	}
 	for i, it := range e.Items {
 		d.Items[i] = ItemLine{ID: it.ID, Product: it.Product, State: it.State.String()}
 	}
 	if f := e.Item; f != nil {
-		d.Item = &Item{ID: f.Item.ID, Line: f.Item.Line, Product: f.Item.Snapshot.Product, From: f.From.String(), To: f.To.String(), Generation: f.Item.Generation, Attempt: f.Attempt}
+		d.Item = &Item{
+			ID: f.Item.ID, Line: f.Item.Line, Product: f.Item.Snapshot.Product, From: f.From.String(), To: f.To.String(),
+			Generation: f.Item.Generation, Attempt: f.Attempt,
+		}
 		if e.Type == order.EvServiceDelivered {
 			d.Item.Billing = billing(f.Item, o.Currency, now)
 		}
 	}
 	if p := e.Payment; p != nil {
-		d.Payment = &Payment{ID: p.ID, Provider: p.Provider, Reference: p.Reference, Method: p.Method, Amount: amount(p.Paid, p.Currency), Due: amount(p.Due, p.Currency), PaidAt: p.PaidAt}
+		d.Payment = &Payment{
+			ID: p.ID, Provider: p.Provider, Reference: p.Reference, Method: p.Method, Amount: amount(p.Paid, p.Currency),
+			Due: amount(p.Due, p.Currency), PaidAt: p.PaidAt,
+		}
 	}
 	if r := e.Refund; r != nil {
-		d.Refund = &Refund{ID: r.ID, PaymentID: r.Payment, ItemID: r.Item, Amount: amount(r.Cents, r.Currency), State: r.State.String()}
+		d.Refund = &Refund{
+			ID: r.ID, PaymentID: r.Payment, ItemID: r.Item, Amount: amount(r.Cents, r.Currency), State: r.State.String(),
+		}
 	}
 	if e.Type == order.EvFailed {
 		d.Faults = faults(o.Faults)
@@ -208,17 +217,24 @@ func Of(o *order.Order, e order.Event, by Cause, ev ID, now time.Time) (Record, 
 	if len(raw) > MaxData {
 		return Record{}, fmt.Errorf("event %s of order %s has %d bytes, the bound is %d", e.Type, o.ID, len(raw), MaxData)
 	}
-	return Record{ID: ev, Type: e.Type, Tenant: o.Tenant, Order: o.ID, Seq: e.Seq, At: now, Actor: d.Actor, Causation: by.Event, Correlation: by.Correlation, Traceparent: by.Traceparent, Data: raw}, nil
+	return Record{
+		ID: ev, Type: e.Type, Tenant: o.Tenant, Order: o.ID, Seq: e.Seq, At: now, Actor: d.Actor, Causation: by.Event,
+		Correlation: by.Correlation, Traceparent: by.Traceparent, Data: raw,
+	}, nil
 }
 
 func billing(it order.Item, cur money.Currency, now time.Time) *BillingTerms {
 	s := it.Snapshot
 	b := &BillingTerms{
-		Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: s.Configuration, BillingCycle: s.BillingCycle, FormulaVersion: s.FormulaVersion,
-		Monthly: amount(s.Monthly, cur), Due: amount(s.Due, cur), PeriodStart: now,
+		Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: s.Configuration, BillingCycle: s.BillingCycle,
+		FormulaVersion: s.FormulaVersion,
+		Monthly:        amount(s.Monthly, cur), Due: amount(s.Due, cur), PeriodStart: now,
 	}
 	for _, l := range s.Lines {
-		b.Lines = append(b.Lines, Line{Component: l.Component, Quantity: l.Quantity, UnitPrice: money.Format(l.UnitPrice, "EUR"), Amount: money.Format(l.Amount, "EUR")})
+		b.Lines = append(b.Lines, Line{
+			Component: l.Component, Quantity: l.Quantity, UnitPrice: money.Format(l.UnitPrice, "EUR"),
+			Amount: money.Format(l.Amount, "EUR"),
+		})
 	}
 	return b
 }

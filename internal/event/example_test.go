@@ -39,13 +39,17 @@ func (x *example) begin() {
 	}
 	x.o.Items = []order.Item{
 		{ID: newID[order.Item](x), Line: 1, State: order.ItemPending, Generation: 1, Price: 19_296, Snapshot: order.Snapshot{
-			Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "annual", Configuration: json.RawMessage(`{"os_image":"debian-12"}`),
-			Title: "Virtual server", CatalogVersion: 1, FormulaVersion: 1, CatalogMonthly: 2_010, Monthly: 2_010, Due: 19_296,
+			Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "annual",
+			Configuration: json.RawMessage(`{"os_image":"debian-12"}`),
+			Title:         "Virtual server", CatalogVersion: 1, FormulaVersion: 1, CatalogMonthly: 2_010,
+			Monthly: 2_010, Due: 19_296,
 			Lines: []order.PriceLine{{Component: "plan", Quantity: 1, UnitPrice: 2_010, Amount: 2_010}},
 		}},
 		{ID: newID[order.Item](x), Line: 2, State: order.ItemPending, Generation: 1, Price: 2_004, Snapshot: order.Snapshot{
-			Product: "object-storage", Plan: "standard", Region: "lj-1", BillingCycle: "monthly", Configuration: json.RawMessage(`{"size_tb":1}`),
-			Title: "Object storage", CatalogVersion: 1, FormulaVersion: 1, CatalogMonthly: 2_004, Monthly: 2_004, Due: 2_004,
+			Product: "object-storage", Plan: "standard", Region: "lj-1", BillingCycle: "monthly",
+			Configuration: json.RawMessage(`{"size_tb":1}`),
+			Title:         "Object storage", CatalogVersion: 1, FormulaVersion: 1, CatalogMonthly: 2_004,
+			Monthly: 2_004, Due: 2_004,
 			Lines: []order.PriceLine{{Component: "plan", Quantity: 1, UnitPrice: 2_004, Amount: 2_004}},
 		}},
 	}
@@ -113,9 +117,14 @@ func (x *example) refund(line int, to order.RefundState) {
 
 func (x *example) pay() {
 	x.t.Helper()
-	operator := tenant.Actor{Tenant: x.o.Tenant, Kind: tenant.KindMember, Member: newID[tenant.Member](x), Role: tenant.Operator}
+	operator := tenant.Actor{
+		Tenant: x.o.Tenant, Kind: tenant.KindMember, Member: newID[tenant.Member](x), Role: tenant.Operator,
+	}
 	x.step(operator, func(o *order.Order) {
-		p := order.Payment{ID: newID[order.Payment](x), Provider: "manual", Reference: "SI56-2026-000417", Method: "bank_transfer", Paid: o.Due, Currency: "EUR", PaidAt: x.now}
+		p := order.Payment{
+			ID: newID[order.Payment](x), Provider: "manual", Reference: "SI56-2026-000417", Method: "bank_transfer", Paid: o.Due,
+			Currency: "EUR", PaidAt: x.now,
+		}
 		paid, err := o.Pay(p)
 		if err == nil {
 			err = o.Confirm(paid)
@@ -137,7 +146,9 @@ func examples(t *testing.T) map[event.Type]event.Record {
 	x := &example{t: t, records: map[event.Type]event.Record{}}
 	x.begin()
 	customer := tenant.Actor{Tenant: x.o.Tenant, Kind: tenant.KindMember, Member: x.o.Customer, Role: tenant.Customer}
-	operator := tenant.Actor{Tenant: x.o.Tenant, Kind: tenant.KindMember, Member: newID[tenant.Member](x), Role: tenant.Operator}
+	operator := tenant.Actor{
+		Tenant: x.o.Tenant, Kind: tenant.KindMember, Member: newID[tenant.Member](x), Role: tenant.Operator,
+	}
 	worker := tenant.System(x.o.Tenant, "worker")
 
 	x.fact(customer, order.Event{Type: order.EvCreated, From: order.Draft})
@@ -178,7 +189,11 @@ func examples(t *testing.T) map[event.Type]event.Record {
 	x.item(2, order.Redrive, 0)
 	x.item(2, order.Compensated, 0)
 	x.refund(2, order.RefundCompleted)
-	x.fact(customer, order.Event{Type: order.EvRedeliveryRequested, Item: &order.ItemFact{Item: x.o.Items[0], From: x.o.Items[0].State, To: x.o.Items[0].State}})
+	x.fact(customer, order.Event{
+		Type: order.EvRedeliveryRequested, Item: &order.ItemFact{
+			Item: x.o.Items[0], From: x.o.Items[0].State, To: x.o.Items[0].State,
+		},
+	})
 
 	// A second order is cancelled after it was paid, restored, and then refused by validation.
 	x.begin()
@@ -201,7 +216,12 @@ func examples(t *testing.T) map[event.Type]event.Record {
 	x.fire(customer, order.Submit, "")
 	x.pay()
 	x.fire(worker, order.BeginValidation, "")
-	x.o.Faults = []fault.Violation{{Pointer: "/items/0/region", Code: "not-offered-now", Message: "Nobody builds this product in this region at the moment."}}
+	x.o.Faults = []fault.Violation{
+		{
+			Pointer: "/items/0/region", Code: "not-offered-now",
+			Message: "Nobody builds this product in this region at the moment.",
+		},
+	}
 	x.reject(worker)
 	return x.records
 }

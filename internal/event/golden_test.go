@@ -170,7 +170,10 @@ func TestSchemasRefuseWhatIsNotAnEvent(t *testing.T) {
 // What is a secret or a person's belongs on no topic (D21): nobody may add such a member unnoticed.
 func TestNoExampleCarriesCredentialsOrPersonalData(t *testing.T) {
 	t.Parallel()
-	forbidden := []string{"password", "secret", "token", "credential", "email", "address", "ip", "host", "hostname", "endpoint", "name", "phone"}
+	forbidden := []string{
+		"password", "secret", "token", "credential", "email", "address", "ip", "host", "hostname",
+		"endpoint", "name", "phone",
+	}
 	for typ, r := range examples(t) {
 		var data any
 		if err := json.Unmarshal(r.Data, &data); err != nil {

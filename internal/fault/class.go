@@ -22,7 +22,10 @@ const (
 	NotFound                 // absent: success on delete, Absent on observe
 )
 
-var classNames = [...]string{"none", "pending", "rate-limited", "ambiguous", "suspended", "capacity", "retryable", "invalid", "forbidden", "quota", "protected", "not-found"}
+var classNames = [...]string{
+	"none", "pending", "rate-limited", "ambiguous", "suspended", "capacity", "retryable", "invalid", "forbidden", "quota",
+	"protected", "not-found",
+}
 
 // ParseClass reads what String prints of a class.
 func ParseClass(name string) (Class, bool) {

@@ -76,7 +76,10 @@ func New(k Kind, code, format string, args ...any) *Error {
 
 // Violated carries all faults of an input.
 func Violated(v []Violation) *Error {
-	return &Error{Kind: KindInvalid, Code: CodeValidation, Detail: fmt.Sprintf("%d fault(s) in the request; see errors", len(v)), Violations: v}
+	return &Error{
+		Kind: KindInvalid, Code: CodeValidation, Detail: fmt.Sprintf("%d fault(s) in the request; see errors", len(v)),
+		Violations: v,
+	}
 }
 
 // Absent is the one answer for what is absent and for what belongs to another tenant.

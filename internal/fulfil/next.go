@@ -40,7 +40,8 @@ func Next(task Task, r Result) Move {
 	if r.AssertionChecked {
 		n.Assertion = Assertion{}
 	}
-	outside := r.Class == fault.Suspended || r.Class == fault.Capacity // not the operation's fault: its deadline moves along
+	// not the operation's fault: its deadline moves along
+	outside := r.Class == fault.Suspended || r.Class == fault.Capacity
 	if outside {
 		n.Deadline = task.Deadline.Add(task.wait(r))
 	}
@@ -91,9 +92,11 @@ func Once(task Task, r Result) Move {
 	switch {
 	case r.Class == fault.None:
 		m.Done, n.State = true, Closed
-	case r.Class == fault.Pending || r.Class == fault.RateLimited || r.Class == fault.Suspended || r.Class == fault.Capacity:
+	case r.Class == fault.Pending || r.Class == fault.RateLimited || r.Class == fault.Suspended ||
+		r.Class == fault.Capacity:
 		n.NextAt = r.At.Add(task.wait(r))
-	case (r.Class == fault.Retryable || r.Class == fault.Ambiguous) && task.Try < len(Backoff): // the call carries its own key, so repeating it is safe
+	case (r.Class == fault.Retryable || r.Class == fault.Ambiguous) && task.Try < len(Backoff):
+		// the call carries its own key, so repeating it is safe
 		n.Try, n.NextAt = task.Try+1, r.At.Add(task.scaled(Jitter(task, Backoff[task.Try])))
 	default:
 		m.Dead, n.State = true, Stuck

@@ -13,7 +13,10 @@ import (
 var nine = time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC)
 
 func vps() Task {
-	return Task{Kind: Provision, Steps: []string{"port", "server", "credentials"}, Limit: 10 * time.Minute, DeleteTimeout: 5 * time.Minute, CapacityLimit: 30 * time.Minute, Speed: 1}
+	return Task{
+		Kind: Provision, Steps: []string{"port", "server", "credentials"}, Limit: 10 * time.Minute,
+		DeleteTimeout: 5 * time.Minute, CapacityLimit: 30 * time.Minute, Speed: 1,
+	}
 }
 
 // call commits an intent and the result of its call.
@@ -42,15 +45,20 @@ func TestAFailingStepIsCalledSixTimesOverSixtySecondsAndThenIsCompensatedOnItsel
 	if calls != 6 {
 		t.Errorf("called %d times, want 6 (D5)", calls)
 	}
-	for i, d := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second} {
+	for i, d := range []time.Duration{
+		2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second,
+	} {
 		if waits[i] < d || waits[i] > d*110/100 {
 			t.Errorf("wait %d = %s, want within [%s, %s]", i+1, waits[i], d, d*110/100)
 		}
 	}
 	if task.Step != 1 || task.Try != 0 || task.Sent {
-		t.Errorf("turned back at step %d try %d sent %t, want at step 1 (the failed one), 0, false", task.Step, task.Try, task.Sent)
+		t.Errorf("turned back at step %d try %d sent %t, want at step 1 (the failed one), 0, false",
+			task.Step, task.Try, task.Sent)
 	}
-	want := []order.ItemTrigger{order.CallFailed, order.CallFailed, order.CallFailed, order.CallFailed, order.CallFailed, order.Unrecoverable}
+	want := []order.ItemTrigger{
+		order.CallFailed, order.CallFailed, order.CallFailed, order.CallFailed, order.CallFailed, order.Unrecoverable,
+	}
 	if diff := cmp.Diff(want, triggers); diff != "" {
 		t.Errorf("item triggers (-want +got):\n%s", diff)
 	}
@@ -61,7 +69,8 @@ func TestWaitingUsesUpNoRetry(t *testing.T) {
 	for _, class := range []fault.Class{fault.Pending, fault.RateLimited, fault.Ambiguous, fault.Suspended} {
 		task, m := call(vps(), nine, Result{Class: class, After: 3 * time.Second})
 		if task.Try != 0 || m.Item != 0 || task.NextAt != nine.Add(3*time.Second) || !task.Sent {
-			t.Errorf("after %s: try %d, item %s, due %s, sent %t; want 0, none, 3 s later, true", class, task.Try, m.Item, task.NextAt, task.Sent)
+			t.Errorf("after %s: try %d, item %s, due %s, sent %t; want 0, none, 3 s later, true", class, task.Try,
+				m.Item, task.NextAt, task.Sent)
 		}
 	}
 }
@@ -71,7 +80,8 @@ func TestAHardRefusalIsNotRetried(t *testing.T) {
 	for _, class := range []fault.Class{fault.Invalid, fault.Forbidden, fault.Quota} {
 		task, m := call(vps(), nine, Result{Class: class})
 		if m.Item != order.Unrecoverable || !m.Dead || !task.Compensating {
-			t.Errorf("after %s: item %s dead %t undoing %t; want unrecoverable at once", class, m.Item, m.Dead, task.Compensating)
+			t.Errorf("after %s: item %s dead %t undoing %t; want unrecoverable at once", class, m.Item,
+				m.Dead, task.Compensating)
 		}
 	}
 }

@@ -30,7 +30,10 @@ const (
 	Checkout  Kind = 8 // one per submit to a payment provider that confirms by itself (D28)
 )
 
-var kindNames = map[Kind]string{Validate: "validate", Provision: "provision", Refund: "refund", Deliver: "deliver", Notify: "notify", Webhook: "webhook", Redrive: "redrive", Checkout: "checkout"}
+var kindNames = map[Kind]string{
+	Validate: "validate", Provision: "provision", Refund: "refund", Deliver: "deliver", Notify: "notify",
+	Webhook: "webhook", Redrive: "redrive", Checkout: "checkout",
+}
 
 // String is the kind's name in the saga record, and the name of its queue but for Provision, whose
 // queue is named after the provider.

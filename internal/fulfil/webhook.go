@@ -9,7 +9,8 @@ import (
 // WebhookWaits are the waits between the ten calls of a webhook delivery: D5's named exception, about
 // three days in all, because a customer's endpoint may sleep over a night or a weekend (ADR 0018).
 var WebhookWaits = []time.Duration{
-	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour,
+	20 * time.Hour, 24 * time.Hour,
 }
 
 // longestAsk bounds what a receiver may ask for by Retry-After: the longest wait there is.

@@ -15,7 +15,10 @@ func TestAWebhookThatIsNeverTakenIsCalledTenTimesOverThreeDays(t *testing.T) {
 	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	begin := at
 	task := fulfil.Task{ID: fulfil.TaskID{1}, Kind: fulfil.Webhook, State: fulfil.Open, NextAt: at, Speed: 1}
-	want := []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour}
+	want := []time.Duration{
+		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour,
+		20 * time.Hour, 24 * time.Hour,
+	}
 	for i, wait := range want {
 		m := fulfil.Post(task, fulfil.Result{Class: fault.Retryable, At: at})
 		got := m.Task.NextAt.Sub(at)
@@ -39,7 +42,9 @@ func TestARetryAfterMakesAWebhooksWaitLongerAndNeverShorter(t *testing.T) {
 	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	wait := func(try int, after time.Duration) time.Duration {
 		task := fulfil.Task{ID: fulfil.TaskID{1}, Kind: fulfil.Webhook, Try: try, Speed: 1}
-		return fulfil.Post(task, fulfil.Result{Class: fault.RateLimited, At: at, After: after}).Task.NextAt.Sub(at).Round(time.Minute)
+		return fulfil.Post(task, fulfil.Result{
+			Class: fault.RateLimited, At: at, After: after,
+		}).Task.NextAt.Sub(at).Round(time.Minute)
 	}
 	got := []time.Duration{wait(0, time.Hour), wait(3, time.Second).Truncate(time.Hour), wait(0, 40*24*time.Hour)}
 	if diff := cmp.Diff([]time.Duration{time.Hour, 2 * time.Hour, 24 * time.Hour}, got); diff != "" {
@@ -49,7 +54,9 @@ func TestARetryAfterMakesAWebhooksWaitLongerAndNeverShorter(t *testing.T) {
 
 func TestATakenWebhookIsOver(t *testing.T) {
 	t.Parallel()
-	m := fulfil.Post(fulfil.Task{Kind: fulfil.Webhook, State: fulfil.Open, Epoch: 4, Try: 2}, fulfil.Result{Class: fault.None})
+	m := fulfil.Post(fulfil.Task{Kind: fulfil.Webhook, State: fulfil.Open, Epoch: 4, Try: 2}, fulfil.Result{
+		Class: fault.None,
+	})
 	if !m.Done || m.Dead || m.Task.State != fulfil.Closed || m.Task.Epoch != 5 {
 		t.Errorf("got %+v, want it done, closed, and the fence raised", m)
 	}

@@ -27,7 +27,9 @@ func TestACartThatIsEditedAndThrownAwayBreaksNoPromise(t *testing.T) {
 	}
 	for _, agg := range []*app.Aggregate{never, restored} {
 		items := []app.ItemInput{harness.Storage()}
-		if _, err := w.UseCases.API.EditOrder(t.Context(), customer, app.EditOrder{Order: agg.Order.ID, Precondition: app.Precondition{Version: &agg.Order.Version}, Items: &items}); err != nil {
+		if _, err := w.UseCases.API.EditOrder(t.Context(), customer, app.EditOrder{
+			Order: agg.Order.ID, Precondition: app.Precondition{Version: &agg.Order.Version}, Items: &items,
+		}); err != nil {
 			t.Fatalf("EditOrder: %v", err)
 		}
 		throwAway(agg)

@@ -24,12 +24,16 @@ const reapEvery = 11 * time.Minute
 func (w *Harness) Insist(key string, write func(c app.Caller) error) error {
 	w.t.Helper()
 	c := w.As(tenant.Customer)
-	c.Key = &app.IdempotencyKey{Key: key, Fingerprint: sha256.Sum256([]byte(key)), Encode: func(_ any, refused error) (app.Answer, error) {
-		if refused != nil {
-			return app.Answer{Status: http.StatusConflict, Body: []byte(refused.Error())}, nil //nolint:nilerr // the refusal is the answer
-		}
-		return app.Answer{Status: http.StatusOK}, nil
-	}}
+	c.Key = &app.IdempotencyKey{
+		Key: key, Fingerprint: sha256.Sum256([]byte(key)),
+		Encode: func(_ any, refused error) (app.Answer, error) {
+			if refused != nil {
+				//nolint:nilerr // the refusal is the answer
+				return app.Answer{Status: http.StatusConflict, Body: []byte(refused.Error())}, nil
+			}
+			return app.Answer{Status: http.StatusOK}, nil
+		},
+	}
 	var err error
 	for range patience { // a killed process's connection holds the key until the database notices
 		if w.Survive(func() { err = write(c) }) && !inUse(err) {

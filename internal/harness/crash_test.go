@@ -47,9 +47,10 @@ func TestAnOrderEndsRightWhereverTheProcessDies(t *testing.T) {
 func playMoments(t *testing.T, s harness.Scenario, points []failpoint.Point) {
 	t.Helper()
 	trap := failpoint.NewFailpoint(func(failpoint.Moment) { panic(harness.Crash{}) })
-	w := harness.New(t, harness.WithGateway(), harness.WithFailpoints(trap), harness.Coarse(), harness.WithSim(func(c *sim.ServerConfig) {
-		c.Naming, c.Speed = provider.NamingNone, 60
-	}))
+	w := harness.New(t, harness.WithGateway(), harness.WithFailpoints(trap), harness.Coarse(),
+		harness.WithSim(func(c *sim.ServerConfig) {
+			c.Naming, c.Speed = provider.NamingNone, 60
+		}))
 	for _, f := range s.Faults {
 		w.Sim.Script(f)
 	}

@@ -34,14 +34,19 @@ func scenarios() []Scenario {
 	three := []app.ItemInput{VPS(), Database(), Storage()}
 	return []Scenario{
 		{Name: "one item", Policy: "per_item", Items: []app.ItemInput{VPS()}, Want: "fulfilled full settled; vps delivered"},
-		{Name: "three items", Policy: "per_item", Items: three, Want: "fulfilled full settled; vps delivered; database delivered; object_storage delivered"},
+		{
+			Name: "three items", Policy: "per_item", Items: three,
+			Want: "fulfilled full settled; vps delivered; database delivered; object_storage delivered",
+		},
 		{
 			Name: "three items, one fails, per item", Policy: "per_item", Items: three, Faults: never,
-			Want: "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 completed; object_storage delivered",
+			Want: "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 completed; object_storage " +
+				"delivered",
 		},
 		{
 			Name: "three items, one fails, all or nothing", Policy: "all_or_nothing", Items: three, Faults: never,
-			Want: "failed none settled; vps rolled_back refund 20.10 completed; database rolled_back refund 65.00 completed; object_storage rolled_back refund 20.00 completed",
+			Want: "failed none settled; vps rolled_back refund 20.10 completed; database rolled_back refund 65.00 completed; " +
+				"object_storage rolled_back refund 20.00 completed",
 		},
 		{
 			Name: "cancelled midway", Policy: "per_item", Items: []app.ItemInput{Storage(), Database(), Kubernetes()},
@@ -53,7 +58,8 @@ func scenarios() []Scenario {
 			Cancel: func(picture string) bool {
 				return strings.Contains(picture, "object_storage delivered") && !strings.Contains(picture, " queued")
 			},
-			Want: "fulfilled partial settled; object_storage delivered; database rolled_back refund 65.00 completed; kubernetes rolled_back refund 500.00 completed",
+			Want: "fulfilled partial settled; object_storage delivered; database rolled_back refund 65.00 completed; " +
+				"kubernetes rolled_back refund 500.00 completed",
 		},
 	}
 }
@@ -90,7 +96,8 @@ func TurnOf(m failpoint.Moment) string {
 // that receives webhooks, over no network.
 func (w *Harness) gateway() *demo.Provider {
 	return &demo.Provider{
-		Webhook: "http://platforma.example/v1/payments/webhook/demo", Secret: []byte("0123456789abcdef0123456789abcdef"), Now: w.Clock.Now,
+		Webhook: "http://platforma.example/v1/payments/webhook/demo", Secret: []byte("0123456789abcdef0123456789abcdef"),
+		Now: w.Clock.Now,
 		Client: &http.Client{Transport: toVerb(func(ctx context.Context, h http.Header, raw []byte) error {
 			return w.UseCases.API.ReceivePaymentWebhook(ctx, demo.Name, h, raw)
 		})},
@@ -110,7 +117,9 @@ func (f toVerb) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := f(r.Context(), r.Header, raw); err != nil {
 		status = http.StatusServiceUnavailable
 	}
-	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: http.NoBody, Request: r, Header: http.Header{}}, nil
+	return &http.Response{
+		StatusCode: status, Status: http.StatusText(status), Body: http.NoBody, Request: r, Header: http.Header{},
+	}, nil
 }
 
 // Coarse has pending resources looked at every 10 s instead of every 2.

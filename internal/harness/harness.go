@@ -49,7 +49,9 @@ type Harness struct {
 	Other    pgtest.Org
 	Config   process.Config
 	Events   []event.Event // all that were published, in order
-	Parks    bool          // what a consumer cannot apply is parked, at once: waits between calls are package kafka's; else it ends the test
+	// what a consumer cannot apply is parked, at once: waits between calls are package kafka's; else it ends the
+	// test
+	Parks bool
 
 	t      testing.TB
 	outbox app.OutboxLease
@@ -102,7 +104,10 @@ func WithSeed(n uint32) Option { return func(o *options) { o.seed = n } }
 // New builds a world. A test ends with CheckWorld, which looks at what it left.
 func New(t testing.TB, opts ...Option) *Harness {
 	t.Helper()
-	o := options{payments: map[string]payment.Provider{manual.Name: manual.Provider{}}, provider: func(p provider.Provider) provider.Provider { return p }}
+	o := options{
+		payments: map[string]payment.Provider{manual.Name: manual.Provider{}},
+		provider: func(p provider.Provider) provider.Provider { return p },
+	}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -142,7 +147,8 @@ func New(t testing.TB, opts ...Option) *Harness {
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Providers: map[string]provider.Provider{"sim": o.provider(adapter)}, Payments: o.payments,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
-		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), Webhook: o.webhook, PublicURL: "https://portal.example", Failpoints: o.failpoints,
+		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), Webhook: o.webhook,
+		PublicURL: "https://portal.example", Failpoints: o.failpoints,
 	}
 	w.logins = map[string]*postgres.DB{
 		postgres.LoginAPI: db.API(t), postgres.LoginPortal: db.Portal(t), postgres.LoginWorker: db.Worker(t),
@@ -288,7 +294,8 @@ func (w *Harness) due() []dueTask {
 // busyQueues spares the logins asking every queue again and again for nothing.
 func (w *Harness) busyQueues() []string {
 	w.t.Helper()
-	rows, err := w.super.Query(w.t.Context(), `SELECT DISTINCT provider FROM platforma.saga_tasks WHERE state IN ($1, $2) AND next_at <= $3 ORDER BY provider`,
+	rows, err := w.super.Query(w.t.Context(), `SELECT DISTINCT provider FROM platforma.saga_tasks WHERE state IN ($1, $2)
+		AND next_at <= $3 ORDER BY provider`,
 		int16(fulfil.Queued), int16(fulfil.Open), w.Clock.Now())
 	if err != nil {
 		w.t.Fatalf("look for busy queues: %v", err)
@@ -443,7 +450,8 @@ func (w *Harness) SetSettings(change func(*app.Settings)) {
 // ciphertext are the only places where one may be.
 func (w *Harness) WantNoCanary() {
 	w.t.Helper()
-	rows, err := w.super.Query(w.t.Context(), `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('platforma', 'river')`)
+	rows, err := w.super.Query(w.t.Context(), `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+		WHERE schemaname IN ('platforma', 'river')`)
 	if err != nil {
 		w.t.Fatalf("list tables: %v", err)
 	}
@@ -460,7 +468,8 @@ func (w *Harness) WantNoCanary() {
 	}
 	for _, name := range tables {
 		var n int
-		if err := w.super.QueryRow(w.t.Context(), `SELECT count(*) FROM `+name+` AS r WHERE strpos(r::text, $1) > 0 OR strpos(r::text, encode($1::bytea, 'hex')) > 0`, sim.Canary).Scan(&n); err != nil {
+		if err := w.super.QueryRow(w.t.Context(), `SELECT count(*) FROM `+name+` AS r WHERE strpos(r::text, $1) > 0
+			OR strpos(r::text, encode($1::bytea, 'hex')) > 0`, sim.Canary).Scan(&n); err != nil {
 			w.t.Fatalf("search %s: %v", name, err)
 		}
 		if n > 0 {

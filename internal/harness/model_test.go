@@ -28,7 +28,9 @@ func (m *model) building() bool {
 
 // over tells that no item may be taken back any more: all_or_nothing has begun to deliver.
 func (m *model) over() bool {
-	return m.allOr && m.building() && !slices.ContainsFunc(m.items, func(s string) bool { return s != "active" && s != "delivered" })
+	return m.allOr && m.building() && !slices.ContainsFunc(m.items, func(s string) bool {
+		return s != "active" && s != "delivered"
+	})
 }
 
 // actions are what anybody may ask now, in the order in which they are shown.
@@ -65,13 +67,15 @@ func (m *model) mine(role string) []string {
 // and changes nothing. The caller says what is wrong with the command itself.
 func (m *model) refusal(command, role string, wrong string) string {
 	switch {
-	case role == "auditor" || role == "customer" && !slices.Contains([]string{"edit", "submit", "cancel", "restore"}, command):
+	case role == "auditor" ||
+		role == "customer" && !slices.Contains([]string{"edit", "submit", "cancel", "restore"}, command):
 		return "forbidden"
 	case role == "stranger":
 		return "not-found"
 	case command == "confirm-payment" && wrong != "" && wrong != "payment-amount-mismatch":
 		return wrong // a reference is known before anything else is asked
-	case command == "cancel" && (m.state == "cancelled" || m.closing != "" && m.state != "fulfilled" && m.state != "failed"):
+	case command == "cancel" && (m.state == "cancelled" ||
+		m.closing != "" && m.state != "fulfilled" && m.state != "failed"):
 		return "same"
 	case !slices.Contains(m.actions(), command):
 		return "illegal-transition"
@@ -158,9 +162,12 @@ func (m *model) worked() []string {
 
 // lawful are the moves of an item; pending to queued has no event of its own.
 var lawful = []string{
-	"pending cancelled", "queued cancelled", "queued provisioning", "provisioning active", "provisioning retry_wait", "provisioning waiting_capacity",
-	"provisioning compensating", "retry_wait provisioning", "retry_wait compensating", "waiting_capacity provisioning", "waiting_capacity compensating",
-	"active delivered", "active compensating", "compensating rolled_back", "compensating stuck", "stuck compensating", "stuck rolled_back",
+	"pending cancelled", "queued cancelled", "queued provisioning", "provisioning active", "provisioning retry_wait",
+	"provisioning waiting_capacity",
+	"provisioning compensating", "retry_wait provisioning", "retry_wait compensating", "waiting_capacity provisioning",
+	"waiting_capacity compensating",
+	"active delivered", "active compensating", "compensating rolled_back", "compensating stuck", "stuck compensating",
+	"stuck rolled_back",
 }
 
 // followed reports whether an item may go from where it was last seen to where an event takes it.

@@ -16,7 +16,10 @@ import (
 
 // VPS is an item that is configured right; its label is its product's name.
 func VPS() app.ItemInput {
-	return app.ItemInput{Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly", Label: "vps", Configuration: json.RawMessage(`{"os_image":"debian-12"}`)}
+	return app.ItemInput{
+		Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly", Label: "vps",
+		Configuration: json.RawMessage(`{"os_image":"debian-12"}`),
+	}
 }
 
 // Database is an item that is configured right.
@@ -37,17 +40,26 @@ func Storage() app.ItemInput {
 
 // Kubernetes is an item that is configured right.
 func Kubernetes() app.ItemInput {
-	return app.ItemInput{Product: "kubernetes", Region: "lj-1", BillingCycle: "monthly", Label: "kubernetes", Configuration: json.RawMessage(`{"workers":3,"storage_gb":100}`)}
+	return app.ItemInput{
+		Product: "kubernetes", Region: "lj-1", BillingCycle: "monthly", Label: "kubernetes",
+		Configuration: json.RawMessage(`{"workers":3,"storage_gb":100}`),
+	}
 }
 
 // GPU is an item that is configured right.
 func GPU() app.ItemInput {
-	return app.ItemInput{Product: "gpu", Region: "lj-1", BillingCycle: "monthly", Label: "gpu", Configuration: json.RawMessage(`{"gpu_type":"a100","nodes":1,"storage_gb":100}`)}
+	return app.ItemInput{
+		Product: "gpu", Region: "lj-1", BillingCycle: "monthly", Label: "gpu",
+		Configuration: json.RawMessage(`{"gpu_type":"a100","nodes":1,"storage_gb":100}`),
+	}
 }
 
 // PrivateCloud is an item that is configured right.
 func PrivateCloud() app.ItemInput {
-	return app.ItemInput{Product: "private_cloud", Region: "lj-1", BillingCycle: "monthly", Label: "private_cloud", Configuration: json.RawMessage(`{"cluster_size":"small","nodes":3,"storage_tb":5}`)}
+	return app.ItemInput{
+		Product: "private_cloud", Region: "lj-1", BillingCycle: "monthly", Label: "private_cloud",
+		Configuration: json.RawMessage(`{"cluster_size":"small","nodes":3,"storage_tb":5}`),
+	}
 }
 
 // Products are one item of each product, configured right.
@@ -64,7 +76,9 @@ func Labelled(in app.ItemInput, label string) app.ItemInput {
 // Draft creates an order of the tenant's customer.
 func (w *Harness) Draft(policy string, items ...app.ItemInput) *app.Aggregate {
 	w.t.Helper()
-	agg, err := w.UseCases.API.CreateOrder(w.t.Context(), w.As(tenant.Customer), app.CreateOrder{Policy: policy, Items: items})
+	agg, err := w.UseCases.API.CreateOrder(w.t.Context(), w.As(tenant.Customer), app.CreateOrder{
+		Policy: policy, Items: items,
+	})
 	if err != nil {
 		w.t.Fatalf("CreateOrder: %v", err)
 	}
@@ -74,7 +88,9 @@ func (w *Harness) Draft(policy string, items ...app.ItemInput) *app.Aggregate {
 // Submitted creates and submits an order.
 func (w *Harness) Submitted(policy string, items ...app.ItemInput) *app.Aggregate {
 	w.t.Helper()
-	agg, err := w.UseCases.API.SubmitOrder(w.t.Context(), w.As(tenant.Customer), app.SubmitOrder{Order: w.Draft(policy, items...).Order.ID})
+	agg, err := w.UseCases.API.SubmitOrder(w.t.Context(), w.As(tenant.Customer), app.SubmitOrder{
+		Order: w.Draft(policy, items...).Order.ID,
+	})
 	if err != nil {
 		w.t.Fatalf("SubmitOrder: %v", err)
 	}
@@ -97,7 +113,8 @@ func (w *Harness) AllOrNothing(items ...app.ItemInput) order.ID {
 func (w *Harness) Pay(agg *app.Aggregate) *app.Aggregate {
 	w.t.Helper()
 	paid, err := w.UseCases.API.ConfirmPayment(w.t.Context(), w.As(tenant.Operator), app.ConfirmPayment{
-		Order: agg.Order.ID, Reference: "bank-" + agg.Order.Number + "-" + fmt.Sprint(agg.Order.Version), Method: "bank_transfer",
+		Order: agg.Order.ID, Reference: "bank-" + agg.Order.Number + "-" + fmt.Sprint(agg.Order.Version),
+		Method: "bank_transfer",
 		Amount: event.Amount{Amount: money.Format(agg.Order.Due, agg.Order.Currency), Currency: agg.Order.Currency},
 	})
 	if err != nil {

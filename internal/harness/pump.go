@@ -20,7 +20,9 @@ type broker struct {
 }
 
 // consumers in the order in which they read.
-var consumers = []event.Consumer{event.Provision, event.Billing, event.Notify, app.WebhookConsumer, app.AnalyticsConsumer, event.Audit}
+var consumers = []event.Consumer{
+	event.Provision, event.Billing, event.Notify, app.WebhookConsumer, app.AnalyticsConsumer, event.Audit,
+}
 
 // Publish carries every committed event through the envelope to the consumers that hear it, and tells
 // how many there were. A process that dies in it is followed by another, which goes on.

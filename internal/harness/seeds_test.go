@@ -85,42 +85,61 @@ func (f fate) String() string {
 		items = append(items, it.Label)
 	}
 	for _, x := range f.faults {
-		faults = append(faults, strings.TrimSpace(fmt.Sprintf("%s %s %s nth=%d times=%d rate=%g after=%g", x.Operation, x.Kind, x.Label, x.Nth, x.Times, x.Rate, x.AfterS)))
+		faults = append(faults, strings.TrimSpace(fmt.Sprintf("%s %s %s nth=%d times=%d rate=%g after=%g", x.Operation,
+			x.Kind, x.Label, x.Nth, x.Times, x.Rate, x.AfterS)))
 	}
-	return fmt.Sprintf("seed %d: %s %s %s, items %v, faults %q, mails %v, deaths %v, cancel %d, pauses %v, cloud restarts %d, over after %d",
+	return fmt.Sprintf("seed %d: %s %s %s, items %v, faults %q, mails %v, deaths %v, cancel %d, pauses %v, cloud "+
+		"restarts %d, over after %d",
 		f.seed, f.policy, f.method, f.naming, items, faults, f.mails, f.deaths, f.cancel, f.pauses, f.restart, f.over)
 }
 
 // The faults of the simulated cloud that a seed draws from, by operation.
 var faultsOf = map[string][]string{
 	sim.OpCreate: {
-		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.RateLimitedBare, sim.Unauthorized, sim.Forbidden,
-		sim.Timeout, sim.LostReply, sim.Malformed, sim.OverQuota, sim.Invalid, sim.NoCapacity, sim.Late, sim.Duplicate, sim.Stuck, sim.FailedBuild,
+		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.RateLimitedBare,
+		sim.Unauthorized, sim.Forbidden,
+		sim.Timeout, sim.LostReply, sim.Malformed, sim.OverQuota, sim.Invalid, sim.NoCapacity, sim.Late, sim.Duplicate,
+		sim.Stuck, sim.FailedBuild,
 		sim.NoValidHost, sim.Vanish, sim.ListLag, sim.GetLag,
 	},
 	sim.OpDelete: {
-		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.Unauthorized, sim.Forbidden, sim.Timeout, sim.LostReply,
+		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.Unauthorized, sim.Forbidden,
+		sim.Timeout, sim.LostReply,
 		sim.Malformed, sim.Protected, sim.NotFound, sim.Late, sim.Stuck, sim.FailedBuild, sim.Orphan,
 	},
-	sim.OpObserve:     {sim.Refused, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.Unauthorized, sim.Timeout, sim.LostReply, sim.Malformed, sim.NotFound},
-	sim.OpLook:        {sim.Refused, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.Unauthorized, sim.Timeout, sim.LostReply, sim.Malformed, sim.NotFound},
-	sim.OpCredentials: {sim.Refused, sim.ErrorBefore, sim.RateLimited, sim.Unauthorized, sim.Forbidden, sim.Timeout, sim.LostReply, sim.Malformed, sim.PendingSecret, sim.Once},
+	sim.OpObserve: {
+		sim.Refused, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.Unauthorized, sim.Timeout,
+		sim.LostReply, sim.Malformed, sim.NotFound,
+	},
+	sim.OpLook: {
+		sim.Refused, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.Unauthorized, sim.Timeout,
+		sim.LostReply, sim.Malformed, sim.NotFound,
+	},
+	sim.OpCredentials: {
+		sim.Refused, sim.ErrorBefore, sim.RateLimited, sim.Unauthorized, sim.Forbidden, sim.Timeout,
+		sim.LostReply, sim.Malformed, sim.PendingSecret, sim.Once,
+	},
 }
 
 // operations in a fixed order, creates and deletes more often than reads.
-var operations = []string{sim.OpCreate, sim.OpCreate, sim.OpCreate, sim.OpDelete, sim.OpDelete, sim.OpObserve, sim.OpLook, sim.OpCredentials}
+var operations = []string{
+	sim.OpCreate, sim.OpCreate, sim.OpCreate, sim.OpDelete, sim.OpDelete, sim.OpObserve, sim.OpLook, sim.OpCredentials,
+}
 
 // mailFaults are the answers of a mail server that a test can wait for.
 var mailFaults = []embedded.MailAnswer{
-	embedded.MailTryLater, embedded.MailGreylisted, embedded.MailRejected, embedded.MailNoSuchUser, embedded.MailTLSRefused,
+	embedded.MailTryLater, embedded.MailGreylisted, embedded.MailRejected, embedded.MailNoSuchUser,
+	embedded.MailTLSRefused,
 	embedded.MailAnswerLost, embedded.MailDroppedFirst, embedded.MailAccepted,
 }
 
 func draw(seed uint32) fate {
 	r := rand.New(rand.NewPCG(uint64(seed), 2026))
 	f := fate{
-		seed: seed, policy: pick(r, []string{"per_item", "all_or_nothing"}), method: pick(r, []string{"demo", "demo", "manual"}),
-		naming: pick(r, []provider.Naming{provider.NamingNone, provider.NamingUnique409, provider.NamingUpsert}), pauses: map[int]time.Duration{},
+		seed: seed, policy: pick(r, []string{"per_item", "all_or_nothing"}),
+		method: pick(r, []string{"demo", "demo", "manual"}),
+		naming: pick(r, []provider.Naming{provider.NamingNone, provider.NamingUnique409, provider.NamingUpsert}),
+		pauses: map[int]time.Duration{},
 	}
 	for n := range 1 + r.IntN(4) {
 		it := pick(r, harness.Products())
@@ -145,7 +164,9 @@ func draw(seed uint32) fate {
 		f.mails = append(f.mails, pick(r, mailFaults))
 	}
 	for range r.IntN(4) {
-		f.deaths = append(f.deaths, failpoint.Moment{Point: pick(r, failpoint.Points()), Side: pick(r, failpoint.Sides()), Nth: 1 + r.IntN(3)})
+		f.deaths = append(f.deaths, failpoint.Moment{
+			Point: pick(r, failpoint.Points()), Side: pick(r, failpoint.Sides()), Nth: 1 + r.IntN(3),
+		})
 	}
 	if r.IntN(3) == 0 {
 		f.cancel = 1 + r.IntN(60)
@@ -165,9 +186,10 @@ func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 func (f fate) play(t *testing.T) {
 	t.Helper()
 	trap := failpoint.NewFailpoint(func(failpoint.Moment) { panic(harness.Crash{}) })
-	w := harness.New(t, harness.WithSeed(f.seed), harness.WithGateway(), harness.WithFailpoints(trap), harness.Coarse(), harness.WithSim(func(c *sim.ServerConfig) {
-		c.Naming, c.Speed, c.Seed = f.naming, 60, int64(f.seed)
-	}))
+	w := harness.New(t, harness.WithSeed(f.seed), harness.WithGateway(), harness.WithFailpoints(trap), harness.Coarse(),
+		harness.WithSim(func(c *sim.ServerConfig) {
+			c.Naming, c.Speed, c.Seed = f.naming, 60, int64(f.seed)
+		}))
 	for _, x := range f.faults {
 		w.Sim.Script(x)
 	}
@@ -227,7 +249,8 @@ func redriveAll(t *testing.T, w *harness.Harness) {
 			if l.State != app.DeadLetterOpen {
 				continue
 			}
-			if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID, "the faults are over"); err == nil {
+			if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID,
+				"the faults are over"); err == nil {
 				tried++
 			}
 		}

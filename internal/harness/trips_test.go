@@ -35,9 +35,12 @@ func (k *tripsWalk) caller(r tenant.Role) app.Caller {
 	k.n++
 	c := k.As(r)
 	key := fmt.Sprint("trips-", k.n)
-	c.Key = &app.IdempotencyKey{Key: key, Fingerprint: sha256.Sum256([]byte(key)), Encode: func(any, error) (app.Answer, error) {
-		return app.Answer{Status: 200, Body: []byte("{}")}, nil
-	}}
+	c.Key = &app.IdempotencyKey{
+		Key: key, Fingerprint: sha256.Sum256([]byte(key)),
+		Encode: func(any, error) (app.Answer, error) {
+			return app.Answer{Status: 200, Body: []byte("{}")}, nil
+		},
+	}
 	c.NeedsKey = true
 	return c
 }
@@ -88,13 +91,17 @@ func (k *tripsWalk) submit(o order.ID) *app.Aggregate {
 func (k *tripsWalk) walk() {
 	k.Helper()
 	agg := k.on("create", func(ctx context.Context) (*app.Aggregate, error) {
-		return k.api.CreateOrder(ctx, k.caller(tenant.Customer), app.CreateOrder{ExternalID: fmt.Sprint("po-", k.n), Items: []app.ItemInput{harness.VPS(), harness.Database()}})
+		return k.api.CreateOrder(ctx, k.caller(tenant.Customer), app.CreateOrder{
+			ExternalID: fmt.Sprint("po-", k.n), Items: []app.ItemInput{harness.VPS(), harness.Database()},
+		})
 	})
 	o := agg.Order.ID
 	why := app.Reasoned{Order: o, Reason: "why"}
 	k.on("edit", func(ctx context.Context) (*app.Aggregate, error) {
 		items := []app.ItemInput{harness.VPS()}
-		return k.api.EditOrder(ctx, k.caller(tenant.Customer), app.EditOrder{Order: o, Precondition: app.Precondition{Version: &agg.Order.Version}, Items: &items})
+		return k.api.EditOrder(ctx, k.caller(tenant.Customer), app.EditOrder{
+			Order: o, Precondition: app.Precondition{Version: &agg.Order.Version}, Items: &items,
+		})
 	})
 	agg = k.submit(o)
 	k.pay(agg)
@@ -168,7 +175,10 @@ func TestEveryVerbThatWritesMakesTwoRoundTrips(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
 	k := &tripsWalk{T: t, Harness: w, trips: &pgtest.Trips{}}
-	useCases, err := process.Wire(w.Config, map[string]*postgres.DB{postgres.LoginAPI: w.DB.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 1, DialFunc: k.trips.Dial})}, nil)
+	useCases, err := process.Wire(w.Config,
+		map[string]*postgres.DB{
+			postgres.LoginAPI: w.DB.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 1, DialFunc: k.trips.Dial}),
+		}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +186,10 @@ func TestEveryVerbThatWritesMakesTwoRoundTrips(t *testing.T) {
 	k.walk()
 	k.counted = map[string]int64{}
 	k.walk()
-	for _, verb := range []string{"create", "edit", "submit", "confirm", "hold", "release", "revert", "cancel", "finish work item", "restore", "redeliver", "delivery key", "settings", "redrive"} {
+	for _, verb := range []string{
+		"create", "edit", "submit", "confirm", "hold", "release", "revert", "cancel", "finish work item", "restore",
+		"redeliver", "delivery key", "settings", "redrive",
+	} {
 		if n := k.counted[verb]; n < 1 || n > 2 {
 			t.Errorf("%s makes %d round trips, want one or two", verb, n)
 		}

@@ -82,7 +82,8 @@ func (x *walk) step() {
 	// Words are repeated by their weight.
 	switch what := rapid.SampledFrom([]string{
 		"work", "work", "work", "work", "publish", "publish", "wait", "settle",
-		"submit", "confirm-payment", "forward", "forward", "forward", "edit", "revert-payment", "hold", "release", "cancel", "restore",
+		"submit", "confirm-payment", "forward", "forward", "forward", "edit", "revert-payment", "hold",
+		"release", "cancel", "restore",
 		"expire", "restart", "fault", "fault", "clear",
 	}).Draw(x.t, "step"); what {
 	case "work":
@@ -114,7 +115,8 @@ func (x *walk) step() {
 			}
 		}
 	default:
-		x.command(what, rapid.SampledFrom([]string{"customer", "operator", "operator", "auditor", "stranger"}).Draw(x.t, "role"))
+		x.command(what, rapid.SampledFrom([]string{"customer", "operator", "operator", "auditor", "stranger"}).Draw(x.t,
+			"role"))
 	}
 }
 
@@ -151,7 +153,9 @@ func (x *walk) caller(role string) app.Caller {
 	if role == "stranger" {
 		return app.Caller{Actor: x.w.Other.Actor(tenant.Operator)}
 	}
-	return x.w.As(map[string]tenant.Role{"customer": tenant.Customer, "operator": tenant.Operator, "auditor": tenant.Auditor}[role])
+	return x.w.As(map[string]tenant.Role{
+		"customer": tenant.Customer, "operator": tenant.Operator, "auditor": tenant.Auditor,
+	}[role])
 }
 
 // command asks for one thing and compares the answer with the model's.
@@ -164,7 +168,9 @@ func (x *walk) command(what, role string) {
 	switch what {
 	case "edit":
 		items := x.items()
-		_, err = api.EditOrder(ctx, c, app.EditOrder{Order: x.o, Precondition: app.Precondition{Version: &x.version}, Items: &items})
+		_, err = api.EditOrder(ctx, c, app.EditOrder{
+			Order: x.o, Precondition: app.Precondition{Version: &x.version}, Items: &items,
+		})
 	case "submit":
 		switch {
 		case len(x.m.items) == 0:
@@ -270,9 +276,11 @@ func (x *walk) look(what, how string) {
 			x.m.closing = "rejected"
 		}
 		if x.m.before() {
-			x.m.state = map[bool]string{true: got.State.String(), false: "provisioning"}[got.State == order.PaymentConfirmed || got.State == order.Validating]
+			x.m.state = map[bool]string{true: got.State.String(), false: "provisioning"}[got.State == order.PaymentConfirmed ||
+				got.State == order.Validating]
 		}
-		if x.m.state == "provisioning" && got.State == order.PartiallyFulfilled || got.State == order.Fulfilled && x.m.building() {
+		if x.m.state == "provisioning" && got.State == order.PartiallyFulfilled ||
+			got.State == order.Fulfilled && x.m.building() {
 			x.m.state = got.State.String() // it may have been up in between
 			if x.m.state == "fulfilled" {
 				x.m.state = "partially_fulfilled"
@@ -280,7 +288,8 @@ func (x *walk) look(what, how string) {
 		}
 	}
 	if want := x.m.derived(); got.State.String() != want {
-		x.t.Fatalf("after %s the order is %s, want %s (was %s %s, items %v, refunds %v)", what, got.State, want, x.m.state, x.m.closing, x.m.items, x.m.refunds)
+		x.t.Fatalf("after %s the order is %s, want %s (was %s %s, items %v, refunds %v)", what, got.State, want, x.m.state,
+			x.m.closing, x.m.items, x.m.refunds)
 	}
 	x.m.state = got.State.String()
 	x.m.settled = got.Settlement == order.SettlementSettled
@@ -394,7 +403,9 @@ func (x *walk) rest() {
 // letters are the dead letters of the order that the desk shows.
 func (x *walk) deadLetters() []app.DeadLetter {
 	open := app.DeadLetterOpen
-	page, err := x.w.UseCases.API.DeadLetters(x.t.Context(), x.caller("operator"), app.DeadLetterFilter{Order: x.o, State: &open, Limit: 100})
+	page, err := x.w.UseCases.API.DeadLetters(x.t.Context(), x.caller("operator"), app.DeadLetterFilter{
+		Order: x.o, State: &open, Limit: 100,
+	})
 	if err != nil {
 		x.t.Fatalf("DeadLetters: %v", err)
 	}

@@ -38,7 +38,9 @@ func showKey(_ app.Caller, k *app.KeyInfo) reply[keyView] {
 	if k == nil {
 		return plain(keyView{})
 	}
-	return plain(keyView{DeliveryKey: &keyInfoView{Fingerprint: k.Fingerprint, UserIDs: k.UserIDs, ExpiresAt: stampOr(k.Expires)}})
+	return plain(keyView{
+		DeliveryKey: &keyInfoView{Fingerprint: k.Fingerprint, UserIDs: k.UserIDs, ExpiresAt: stampOr(k.Expires)},
+	})
 }
 
 // settingsBody are the settings an admin may change.
@@ -62,16 +64,20 @@ type settingsInput struct{ Body settingsBody }
 
 func (b settingsBody) settings() app.Settings {
 	return app.Settings{
-		Name: b.Name, Currency: b.Currency, TimeZone: b.TimeZone, PaymentMethod: b.PaymentMethod, SafetyWindow: b.SafetyWindow, PaymentDueDays: b.PaymentDueDays,
-		QuoteValidDays: b.QuoteValidDays, SingleCycle: b.SingleCycle, RequireKey: b.RequireKey, Language: b.Language, BrandColor: b.BrandColor, BrandContrast: b.BrandContrast,
+		Name: b.Name, Currency: b.Currency, TimeZone: b.TimeZone, PaymentMethod: b.PaymentMethod,
+		SafetyWindow: b.SafetyWindow, PaymentDueDays: b.PaymentDueDays,
+		QuoteValidDays: b.QuoteValidDays, SingleCycle: b.SingleCycle, RequireKey: b.RequireKey, Language: b.Language,
+		BrandColor: b.BrandColor, BrandContrast: b.BrandContrast,
 	}
 }
 
 // showSettings answers in the shape that a PUT takes, so that what was read can be sent back.
 func showSettings(_ app.Caller, s app.Settings) reply[settingsBody] {
 	return reply[settingsBody]{ETag: httpkit.ETag(s.Version), Body: settingsBody{
-		Version: &s.Version, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod, SafetyWindow: s.SafetyWindow, PaymentDueDays: s.PaymentDueDays,
-		QuoteValidDays: s.QuoteValidDays, SingleCycle: s.SingleCycle, RequireKey: s.RequireKey, Language: s.Language, BrandColor: s.BrandColor, BrandContrast: s.BrandContrast,
+		Version: &s.Version, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod,
+		SafetyWindow: s.SafetyWindow, PaymentDueDays: s.PaymentDueDays,
+		QuoteValidDays: s.QuoteValidDays, SingleCycle: s.SingleCycle, RequireKey: s.RequireKey, Language: s.Language,
+		BrandColor: s.BrandColor, BrandContrast: s.BrandContrast,
 	}}
 }
 
@@ -88,34 +94,42 @@ func (s *server) accountRoutes() {
 		Description: "The member behind the API key.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Member, error) { return s.useCases.Me(ctx, c) },
 		func(c app.Caller, m app.Member) reply[memberView] {
-			return plain(memberView{ID: m.ID.String(), TenantID: c.Tenant.String(), Role: m.Role.String(), Email: orNull(m.Email)})
+			return plain(memberView{
+				ID: m.ID.String(), TenantID: c.Tenant.String(), Role: m.Role.String(), Email: orNull(m.Email),
+			})
 		})
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/me/delivery-key", ID: "get-delivery-key", Tag: tag, Summary: "Your OpenPGP key on file", Who: "customer",
+		Method: http.MethodGet, Path: "/v1/me/delivery-key", ID: "get-delivery-key", Tag: tag,
+		Summary: "Your OpenPGP key on file", Who: "customer",
 		Description: "Compare the fingerprint with your own.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (*app.KeyInfo, error) {
 		return s.useCases.DeliveryKey(ctx, c)
 	}, showKey)
 	serve(s, route{
-		Method: http.MethodPut, Path: "/v1/me/delivery-key", ID: "put-delivery-key", Tag: tag, Summary: "Put an OpenPGP key on file", Who: "customer", Key: true,
-		Description: "Deliveries from now on are encrypted to it. The public part only; it must be able to encrypt and must not have expired.",
+		Method: http.MethodPut, Path: "/v1/me/delivery-key", ID: "put-delivery-key", Tag: tag,
+		Summary: "Put an OpenPGP key on file", Who: "customer", Key: true,
+		Description: "Deliveries from now on are encrypted to it. The public part only; it must be able to encrypt and " +
+			"must not have expired.",
 	}, func(ctx context.Context, c app.Caller, in *keyInput) (*app.KeyInfo, error) {
 		return s.useCases.PutDeliveryKey(ctx, c, []byte(in.Body.PublicKey))
 	}, showKey)
 	serve(s, route{
-		Method: http.MethodDelete, Path: "/v1/me/delivery-key", ID: "delete-delivery-key", Tag: tag, Summary: "Remove your OpenPGP key", Who: "customer", Key: true,
+		Method: http.MethodDelete, Path: "/v1/me/delivery-key", ID: "delete-delivery-key", Tag: tag,
+		Summary: "Remove your OpenPGP key", Who: "customer", Key: true,
 		Description: "Deliveries from now on carry an attachment encrypted with a one-time passphrase.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (*app.KeyInfo, error) {
 		return s.useCases.PutDeliveryKey(ctx, c, nil)
 	}, showKey)
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/settings", ID: "get-settings", Tag: tag, Summary: "Your organisation's settings", Who: "admin, auditor",
+		Method: http.MethodGet, Path: "/v1/settings", ID: "get-settings", Tag: tag, Summary: "Your organisation's settings",
+		Who:         "admin, auditor",
 		Description: "In the shape that PUT takes.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Settings, error) {
 		return s.useCases.Settings(ctx, c)
 	}, showSettings)
 	serve(s, route{
-		Method: http.MethodPut, Path: "/v1/settings", ID: "put-settings", Tag: tag, Summary: "Replace the settings", Who: "admin", Key: true, Versioned: true, Errors: []int{409},
+		Method: http.MethodPut, Path: "/v1/settings", ID: "put-settings", Tag: tag, Summary: "Replace the settings",
+		Who: "admin", Key: true, Versioned: true, Errors: []int{409},
 		Description: "All of them at once.",
 	}, func(ctx context.Context, c app.Caller, in *settingsInput) (app.Settings, error) {
 		return s.useCases.PutSettings(ctx, c, in.Body.settings(), requestFrom(ctx).precondition(in.Body.Version))

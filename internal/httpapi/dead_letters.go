@@ -59,15 +59,22 @@ type abandonmentView struct {
 
 func viewDeadLetter(d app.DeadLetter) deadLetterView {
 	v := deadLetterView{
-		ID: d.ID.String(), Cause: d.Code, Source: d.Source, Class: d.Class.String(), Detail: orNull(d.Detail), Order: idOrNull(d.Order), Item: idOrNull(d.Item),
-		Step: orNull(d.Step), Tries: d.Attempts, FirstAt: stamp(d.FirstFailedAt), LastAt: stamp(d.At), Suggested: string(d.Suggested()), State: d.State.String(),
+		ID: d.ID.String(), Cause: d.Code, Source: d.Source, Class: d.Class.String(), Detail: orNull(d.Detail),
+		Order: idOrNull(d.Order), Item: idOrNull(d.Item),
+		Step: orNull(d.Step), Tries: d.Attempts, FirstAt: stamp(d.FirstFailedAt), LastAt: stamp(d.At),
+		Suggested: string(d.Suggested()), State: d.State.String(),
 		ClosedAt: stampOr(d.ClosedAt), Reason: orNull(d.Reason),
 	}
 	if a := d.Abandonment; !a.FirstBy.IsZero() && a.FirstAt != nil {
-		v.Abandonment = &abandonmentView{Reason: string(a.AbandonReason), Text: orNull(a.Text), Proof: a.Proof, FirstBy: a.FirstBy.String(), FirstAt: stamp(*a.FirstAt), SecondBy: idOrNull(a.SecondBy)}
+		v.Abandonment = &abandonmentView{
+			Reason: string(a.AbandonReason), Text: orNull(a.Text), Proof: a.Proof, FirstBy: a.FirstBy.String(),
+			FirstAt: stamp(*a.FirstAt), SecondBy: idOrNull(a.SecondBy),
+		}
 	}
 	if e := d.Event; e.Consumer != "" {
-		v.Event = &parkedEventView{Consumer: e.Consumer, ID: e.ID.String(), Type: string(e.Type), Seq: e.Seq, Held: e.Blocked, Redoing: e.Redriving}
+		v.Event = &parkedEventView{
+			Consumer: e.Consumer, ID: e.ID.String(), Type: string(e.Type), Seq: e.Seq, Held: e.Blocked, Redoing: e.Redriving,
+		}
 	}
 	return v
 }
@@ -122,19 +129,27 @@ type leftView struct {
 
 // advice words the suggestions.
 var advice = map[app.Suggestion]string{
-	app.SuggestNothing:   "Nothing to do: this is over.",
-	app.SuggestWait:      "Nothing to do: the work goes on by itself, and this closes when it is through.",
-	app.SuggestRedrive:   "Try it again (redrive): the fault may be over. If it fails again, look at the provider.",
-	app.SuggestRemove:    "The provider refuses. Lift the protection or remove the resource by hand, then redrive; where that cannot be, two people abandon it with proof.",
-	app.SuggestPayByHand: "The payment provider refuses. Refund the amount another way, then two people abandon this as refunded_by_hand with the transfer's reference as proof.",
-	app.SuggestAddress:   "The mail server refuses. Mend the customer's address or key, then redrive, or deliver anew (redeliver).",
-	app.SuggestSecond:    "One person has signed to abandon this. A second one looks at the proof and signs the same, or redrives it.",
+	app.SuggestNothing: "Nothing to do: this is over.",
+	app.SuggestWait:    "Nothing to do: the work goes on by itself, and this closes when it is through.",
+	app.SuggestRedrive: "Try it again (redrive): the fault may be over. If it fails again, look at the provider.",
+	app.SuggestRemove: "The provider refuses. Lift the protection or remove the resource by hand, then redrive; " +
+		"where that cannot be, two people abandon it with proof.",
+	app.SuggestPayByHand: "The payment provider refuses. Refund the amount another way, then two people abandon this as " +
+		"refunded_by_hand with the transfer's reference as proof.",
+	app.SuggestAddress: "The mail server refuses. Mend the customer's address or key, then redrive, or deliver anew " +
+		"(redeliver).",
+	app.SuggestSecond: "One person has signed to abandon this. A second one looks at the proof and signs the same, " +
+		"or redrives it.",
 }
 
 func viewDeadLetterDetail(d app.DeadLetterDetail) deadLetterDetailView {
 	v := deadLetterDetailView{
-		DeadLetter: viewDeadLetter(d.DeadLetter), Advice: advice[d.Suggested()], Attempts: make([]deadLetterCallView, len(d.Calls)), Left: make([]leftView, len(d.Left)), Reasons: make([]string, len(d.Allows)),
-		About: deadLetterOrderView{ID: d.Of.ID.String(), Number: d.Of.Number, State: d.Of.State.String(), Settlement: d.Of.Settlement.String(), Href: "/v1/orders/" + d.Of.ID.String()},
+		DeadLetter: viewDeadLetter(d.DeadLetter), Advice: advice[d.Suggested()], Attempts: make([]deadLetterCallView,
+			len(d.Calls)), Left: make([]leftView, len(d.Left)), Reasons: make([]string, len(d.Allows)),
+		About: deadLetterOrderView{
+			ID: d.Of.ID.String(), Number: d.Of.Number, State: d.Of.State.String(),
+			Settlement: d.Of.Settlement.String(), Href: "/v1/orders/" + d.Of.ID.String(),
+		},
 	}
 	if it := d.About; it != nil {
 		name := it.Label
@@ -144,7 +159,10 @@ func viewDeadLetterDetail(d app.DeadLetterDetail) deadLetterDetailView {
 		v.About.Item, v.About.ItemState = orNull(name), orNull(it.State.String())
 	}
 	for i, e := range d.Calls {
-		v.Attempts[i] = deadLetterCallView{At: stamp(e.At), What: e.What.String(), Step: orNull(e.Step), Note: e.Note, TookMS: e.Took.Milliseconds(), NextAt: stampOr(&e.Next)}
+		v.Attempts[i] = deadLetterCallView{
+			At: stamp(e.At), What: e.What.String(), Step: orNull(e.Step), Note: e.Note, TookMS: e.Took.Milliseconds(),
+			NextAt: stampOr(&e.Next),
+		}
 		if e.What != app.LogDecision {
 			v.Attempts[i].Class = orNull(e.Class.String())
 		}
@@ -153,7 +171,9 @@ func viewDeadLetterDetail(d app.DeadLetterDetail) deadLetterDetailView {
 		v.LastAnswer = orNull(d.Last.Note)
 	}
 	for i, res := range d.Left {
-		v.Left[i] = leftView{Part: res.Step, Generation: res.Generation, Phase: res.Phase.String(), Refs: append([]string{}, res.Refs...)}
+		v.Left[i] = leftView{
+			Part: res.Step, Generation: res.Generation, Phase: res.Phase.String(), Refs: append([]string{}, res.Refs...),
+		}
 	}
 	if r := d.Refund; r != nil {
 		shown := viewRefund(*r)
@@ -198,7 +218,10 @@ func showDeadLetters(_ app.Caller, l deadLetterList) reply[deadLetterListView] {
 	paged := page(l.page, viewDeadLetter)
 	v := deadLetterListView{Data: paged.Body.Data, NextCursor: paged.Body.NextCursor}
 	for _, g := range l.groups {
-		v.Groups = append(v.Groups, deadLetterGroupView{Cause: g.Cause, Class: g.Class.String(), Count: g.Count, Oldest: stamp(g.Oldest), Newest: stamp(g.Newest), Suggested: string(g.Suggested())})
+		v.Groups = append(v.Groups, deadLetterGroupView{
+			Cause: g.Cause, Class: g.Class.String(), Count: g.Count, Oldest: stamp(g.Oldest), Newest: stamp(g.Newest),
+			Suggested: string(g.Suggested()),
+		})
 	}
 	return reply[deadLetterListView]{Body: v, Next: paged.Next}
 }
@@ -221,7 +244,10 @@ type redrivenOneView struct {
 func showRedriven(_ app.Caller, all app.RedriveReport) reply[redrivenView] {
 	v := redrivenView{DryRun: all.DryRun, Results: make([]redrivenOneView, len(all.DeadLetters))}
 	for i, r := range all.DeadLetters {
-		v.Results[i] = redrivenOneView{ID: r.DeadLetter.String(), Order: idOrNull(r.Order), Outcome: string(r.Outcome), Code: orNull(r.Code), Detail: orNull(r.Detail)}
+		v.Results[i] = redrivenOneView{
+			ID: r.DeadLetter.String(), Order: idOrNull(r.Order), Outcome: string(r.Outcome), Code: orNull(r.Code),
+			Detail: orNull(r.Detail),
+		}
 		if r.Outcome == app.RedriveDone || r.Outcome == app.RedriveWould {
 			v.Redriven++
 		}
@@ -295,11 +321,14 @@ type adoptInput struct {
 func (s *server) deadLetterRoutes() {
 	const tag = "operations"
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/dead-letters", ID: "list-dead-letters", Tag: tag, Summary: "The fallout desk", Who: "operator, auditor",
-		Description: "Work that ran out of retries or was refused for good, newest first; with group=cause how many there are of each cause.",
+		Method: http.MethodGet, Path: "/v1/dead-letters", ID: "list-dead-letters", Tag: tag, Summary: "The fallout desk",
+		Who: "operator, auditor",
+		Description: "Work that ran out of retries or was refused for good, newest first; with group=cause how many there " +
+			"are of each cause.",
 	}, s.deadLetters, showDeadLetters)
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/dead-letters/{id}", ID: "get-dead-letter", Tag: tag, Summary: "Read a dead letter", Who: "operator, auditor", Errors: []int{404},
+		Method: http.MethodGet, Path: "/v1/dead-letters/{id}", ID: "get-dead-letter", Tag: tag, Summary: "Read a dead letter",
+		Who: "operator, auditor", Errors: []int{404},
 		Description: "What failed, how often and how, what is left at the provider, how the refund stands, and what to do first.",
 	}, func(ctx context.Context, c app.Caller, in *deadLetterInput) (app.DeadLetterDetail, error) {
 		return s.useCases.DeadLetter(ctx, c, idIn[app.DeadLetter](in.ID))
@@ -307,32 +336,48 @@ func (s *server) deadLetterRoutes() {
 		return plain(viewDeadLetterDetail(d))
 	})
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/dead-letters/redrive", ID: "redrive-dead-letters", Tag: tag, Summary: "Try many again", Who: "operator", Key: true,
+		Method: http.MethodPost, Path: "/v1/dead-letters/redrive", ID: "redrive-dead-letters", Tag: tag,
+		Summary: "Try many again", Who: "operator", Key: true,
 		Description: "At most 100, each in its own transaction. By ids, or the open ones of a cause and class.",
 	}, s.redriveMany, showRedriven)
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/redrive", ID: "redrive-dead-letter", Tag: tag, Summary: "Try stuck work again", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "The same step with a fresh budget. An item that was going back goes on going back. A parked event is applied again, then what waits behind it; its letter stays parked until that has " +
+		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/redrive", ID: "redrive-dead-letter", Tag: tag,
+		Summary: "Try stuck work again", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "The same step with a fresh budget. An item that was going back goes on going back. A parked event is " +
+			"applied again, then what waits behind it; its letter stays parked until that has " +
 			"succeeded. A signature to abandon it is void.",
 	}, func(ctx context.Context, c app.Caller, in *redriveInput) (app.DeadLetter, error) {
 		return s.useCases.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
 	}, showDeadLetter)
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/adopt", ID: "adopt-dead-letter", Tag: tag, Summary: "Say what is there at the provider", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "For a clean-up that is stuck over a part of which nobody knows whether it exists: you found it. The clean-up is tried again; a worker first reads the resource by the id you give. " +
-			"It is removed when it carries the labels of this item and part. If it does not, or is not there, it is left alone and a new dead letter says so.",
+		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/adopt", ID: "adopt-dead-letter", Tag: tag,
+		Summary: "Say what is there at the provider", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "For a clean-up that is stuck over a part of which nobody knows whether it exists: you found it. The " +
+			"clean-up is tried again; a worker first reads the resource by the id you give. " +
+			"It is removed when it carries the labels of this item and part. If it does not, or is not there, it is left " +
+			"alone and a new dead letter says so.",
 	}, func(ctx context.Context, c app.Caller, in *adoptInput) (app.DeadLetter, error) {
-		return s.useCases.AdoptDeadLetter(ctx, c, app.AdoptDeadLetter{DeadLetter: idIn[app.DeadLetter](in.ID), Part: in.Body.Part, Ref: in.Body.Ref, Reason: in.Body.Reason})
+		return s.useCases.AdoptDeadLetter(ctx, c, app.AdoptDeadLetter{
+			DeadLetter: idIn[app.DeadLetter](in.ID), Part: in.Body.Part, Ref: in.Body.Ref, Reason: in.Body.Reason,
+		})
 	}, showDeadLetter)
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/abandon", ID: "abandon-dead-letter", Tag: tag, Summary: "Sign that stuck work is given up", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "Takes two people. The first signature changes nothing: the answer is still open and its second_by is null. The second, of another member with another login who gives the same reason, " +
-			"carries it out: a clean-up counts as done, and the item is rolled back once its refund is accepted; a refund counts as paid; a parked event is passed over, and what waits behind it is applied. A delivery is not given up: redrive or redeliver it.",
+		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/abandon", ID: "abandon-dead-letter", Tag: tag,
+		Summary: "Sign that stuck work is given up", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "Takes two people. The first signature changes nothing: the answer is still open and its second_by is " +
+			"null. The second, of another member with another login who gives the same reason, " +
+			"carries it out: a clean-up counts as done, and the item is rolled back once its refund is accepted; a refund " +
+			"counts as paid; a parked event is passed over, and what waits behind it is applied. A delivery is not given up: " +
+			"redrive or redeliver it.",
 	}, func(ctx context.Context, c app.Caller, in *abandonInput) (app.DeadLetter, error) {
-		return s.useCases.AbandonDeadLetter(ctx, c, app.AbandonDeadLetter{DeadLetter: idIn[app.DeadLetter](in.ID), AbandonReason: app.AbandonReason(in.Body.Reason), Text: in.Body.Text, Proof: in.Body.Proof})
+		return s.useCases.AbandonDeadLetter(ctx, c, app.AbandonDeadLetter{
+			DeadLetter: idIn[app.DeadLetter](in.ID), AbandonReason: app.AbandonReason(in.Body.Reason),
+			Text: in.Body.Text, Proof: in.Body.Proof,
+		})
 	}, showDeadLetter)
 	serve(s, route{
-		Method: http.MethodDelete, Path: "/v1/dead-letters/{id}/abandon", ID: "withdraw-abandonment", Tag: tag, Summary: "Withdraw your signature", Who: "operator", Key: true, Errors: []int{404, 409},
+		Method: http.MethodDelete, Path: "/v1/dead-letters/{id}/abandon", ID: "withdraw-abandonment", Tag: tag,
+		Summary: "Withdraw your signature", Who: "operator", Key: true, Errors: []int{404, 409},
 		Description: "Of who signed first, while it awaits a second person.",
 	}, func(ctx context.Context, c app.Caller, in *deadLetterInput) (app.DeadLetter, error) {
 		return s.useCases.WithdrawAbandonment(ctx, c, idIn[app.DeadLetter](in.ID))
@@ -359,7 +404,9 @@ func (s *server) deadLetters(ctx context.Context, c app.Caller, in *deadLettersI
 
 func (s *server) redriveMany(ctx context.Context, c app.Caller, in *redriveManyInput) (app.RedriveReport, error) {
 	b := in.Body
-	many := app.RedriveDeadLetters{Cause: b.Cause, Class: named(b.Class, classes()...), Reason: b.Reason, Limit: b.Limit, DryRun: b.DryRun}
+	many := app.RedriveDeadLetters{
+		Cause: b.Cause, Class: named(b.Class, classes()...), Reason: b.Reason, Limit: b.Limit, DryRun: b.DryRun,
+	}
 	for _, l := range b.IDs {
 		many.IDs = append(many.IDs, idIn[app.DeadLetter](string(l)))
 	}
@@ -377,7 +424,8 @@ func classes() []fault.Class {
 
 func (in *deadLettersInput) filter() (app.DeadLetterFilter, error) {
 	f := app.DeadLetterFilter{Cursor: in.Cursor, Limit: limitOf(in.Limit), Cause: in.Cause}
-	f.State = named(in.State, app.DeadLetterOpen, app.DeadLetterParked, app.DeadLetterRedriven, app.DeadLetterAbandoned, app.DeadLetterClosed)
+	f.State = named(in.State, app.DeadLetterOpen, app.DeadLetterParked, app.DeadLetterRedriven, app.DeadLetterAbandoned,
+		app.DeadLetterClosed)
 	if in.Order == "" {
 		return f, nil
 	}

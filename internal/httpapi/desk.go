@@ -32,7 +32,10 @@ type workView struct {
 
 func viewWork(w app.WorkItem) workView {
 	r := w.Refund
-	return workView{ID: r.ID.String(), Order: w.Order.String(), Number: w.Number, Item: r.Item.String(), Amount: amountOf(r.Cents, r.Currency), Reference: w.Reference, State: r.State.String(), Since: stamp(w.Since)}
+	return workView{
+		ID: r.ID.String(), Order: w.Order.String(), Number: w.Number, Item: r.Item.String(),
+		Amount: amountOf(r.Cents, r.Currency), Reference: w.Reference, State: r.State.String(), Since: stamp(w.Since),
+	}
 }
 
 // statsView are the tenant's figures (D25).
@@ -63,14 +66,19 @@ type countsView struct {
 
 func viewStats(st app.OrderStats) statsView {
 	v := statsView{
-		AsOf: stamp(st.AsOf), TimeZone: st.TimeZone, Days: []dayView{}, Orders: countsView{Today: st.Today, Week: st.Week, Month: st.Month}, ByState: map[string]int{},
+		AsOf: stamp(st.AsOf), TimeZone: st.TimeZone, Days: []dayView{}, Orders: countsView{
+			Today: st.Today, Week: st.Week,
+			Month: st.Month,
+		}, ByState: map[string]int{},
 		Average: amountOf(st.Average, st.Currency), Revenue: amountOf(st.Revenue, st.Currency), Conversion: st.Conversion,
 	}
 	for state, n := range st.ByState {
 		v.ByState[state.String()] = n
 	}
 	for _, d := range st.Days {
-		v.Days = append(v.Days, dayView{Day: d.Day.Format(time.DateOnly), Orders: d.Orders, Paid: d.Paid, Revenue: amountOf(d.Revenue, st.Currency)})
+		v.Days = append(v.Days, dayView{
+			Day: d.Day.Format(time.DateOnly), Orders: d.Orders, Paid: d.Paid, Revenue: amountOf(d.Revenue, st.Currency),
+		})
 	}
 	return v
 }
@@ -108,7 +116,10 @@ func viewRouting(r app.Routing) routingView {
 		}
 	}
 	for i, c := range r.Consumers {
-		v.Consumers[i] = consumerView{Name: c.Consumer, Applied: c.Applied, Duplicates: c.Duplicates, Retried: c.Retried, Refused: c.Refused, Stopped: c.Stopped, LagEvents: c.Behind, LagSeconds: c.Age.Seconds()}
+		v.Consumers[i] = consumerView{
+			Name: c.Consumer, Applied: c.Applied, Duplicates: c.Duplicates, Retried: c.Retried, Refused: c.Refused,
+			Stopped: c.Stopped, LagEvents: c.Behind, LagSeconds: c.Age.Seconds(),
+		}
 	}
 	for _, p := range r.Parked {
 		i := slices.IndexFunc(r.Consumers, func(c app.ConsumerStatus) bool { return c.Name == p.Consumer })
@@ -140,23 +151,27 @@ func (s *server) deskRoutes() {
 	const tag = "operations"
 	s.deadLetterRoutes()
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/work-items", ID: "list-work-items", Tag: tag, Summary: "Refunds to be moved by hand", Who: "operator, auditor",
+		Method: http.MethodGet, Path: "/v1/work-items", ID: "list-work-items", Tag: tag,
+		Summary: "Refunds to be moved by hand", Who: "operator, auditor",
 		Description: "Accepted refunds of payments that came by bank transfer.",
 	}, func(ctx context.Context, c app.Caller, in *pageInput) (app.Page[app.WorkItem], error) {
 		return s.useCases.WorkItems(ctx, c, in.Cursor, limitOf(in.Limit))
 	}, func(_ app.Caller, p app.Page[app.WorkItem]) reply[list[workView]] { return page(p, viewWork) })
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/work-items/{id}/done", ID: "finish-work-item", Tag: tag, Summary: "Say that a refund was moved", Who: "operator", Key: true, Errors: []int{404, 409},
+		Method: http.MethodPost, Path: "/v1/work-items/{id}/done", ID: "finish-work-item", Tag: tag,
+		Summary: "Say that a refund was moved", Who: "operator", Key: true, Errors: []int{404, 409},
 		Description: "A second time changes nothing. Answers the order.",
 	}, s.finishWork, s.showOrder)
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/analytics/orders", ID: "get-order-stats", Tag: tag, Summary: "Figures", Who: "operator, auditor",
+		Method: http.MethodGet, Path: "/v1/analytics/orders", ID: "get-order-stats", Tag: tag, Summary: "Figures",
+		Who:         "operator, auditor",
 		Description: "Orders, states, average value, revenue and conversion of your organisation, in its time zone.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.OrderStats, error) {
 		return s.useCases.OrderStats(ctx, c)
 	}, func(_ app.Caller, st app.OrderStats) reply[statsView] { return plain(viewStats(st)) })
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/routing", ID: "get-routing", Tag: tag, Summary: "Who hears which event", Who: "operator, auditor",
+		Method: http.MethodGet, Path: "/v1/routing", ID: "get-routing", Tag: tag, Summary: "Who hears which event",
+		Who:         "operator, auditor",
 		Description: "The routing matrix, generated from the consumers' own subscriptions, with their progress.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Routing, error) {
 		return s.useCases.Routing(ctx, c)

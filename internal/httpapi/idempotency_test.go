@@ -26,7 +26,8 @@ func TestRepeatedKeyReplaysTheSameBytesAndSaysSo(t *testing.T) {
 		}
 	}
 	if first.Header().Get("Idempotent-Replayed") != "" || again.Header().Get("Idempotent-Replayed") != "true" {
-		t.Errorf("Idempotent-Replayed: %q and %q", first.Header().Get("Idempotent-Replayed"), again.Header().Get("Idempotent-Replayed"))
+		t.Errorf("Idempotent-Replayed: %q and %q", first.Header().Get("Idempotent-Replayed"),
+			again.Header().Get("Idempotent-Replayed"))
 	}
 	if diff := cmp.Diff([]string{"CreateOrder"}, k.fake.Called()); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
@@ -43,7 +44,8 @@ func TestDomainFaultUnderAKeyIsReplayedByteForByte(t *testing.T) {
 	k.fake.Mend("CancelOrder")
 	again := k.do("POST", orderPath+"/cancel", "", "Idempotency-Key", "k2")
 	k.wantProblem(first, 409, "illegal-transition")
-	if again.Code != 409 || first.Body.String() != again.Body.String() || again.Header().Get("Content-Type") != httpkit.MediaProblem || again.Header().Get("Idempotent-Replayed") != "true" {
+	if again.Code != 409 || first.Body.String() != again.Body.String() ||
+		again.Header().Get("Content-Type") != httpkit.MediaProblem || again.Header().Get("Idempotent-Replayed") != "true" {
 		t.Errorf("replayed %d %s:\n%s", again.Code, again.Header().Get("Content-Type"), again.Body)
 	}
 	if !strings.Contains(first.Body.String(), `"allowed_actions":["edit"]`) {
@@ -59,7 +61,10 @@ func TestSameKeyWithAnotherRequestIsRefused(t *testing.T) {
 		"path":     {"POST", orderPath + "/hold", `{"reason":"a"}`, "Idempotency-Key", "k3", "If-Match", `"3"`},
 		"If-Match": {"POST", orderPath + "/cancel", `{"reason":"a"}`, "Idempotency-Key", "k3", "If-Match", `"4"`},
 		"none":     {"POST", orderPath + "/cancel", `{"reason":"a"}`, "Idempotency-Key", "k3"},
-		"media":    {"POST", orderPath + "/cancel", `{"reason":"a"}`, "Idempotency-Key", "k3", "If-Match", `"3"`, "Content-Type", "application/json; charset=utf-8"},
+		"media": {
+			"POST", orderPath + "/cancel", `{"reason":"a"}`, "Idempotency-Key", "k3", "If-Match", `"3"`,
+			"Content-Type", "application/json; charset=utf-8",
+		},
 	} {
 		k := newKit(t)
 		k.do(base[0], base[1], base[2], base[3:]...)
@@ -76,7 +81,8 @@ func TestInternalErrorUnderAKeyIsNotKept(t *testing.T) {
 	k.fake.Break("CreateOrder", errors.New("pq: secret"))
 	k.wantProblem(k.do("POST", "/v1/orders", `{}`, "Idempotency-Key", "k4"), 500, "internal")
 	k.fake.Mend("CreateOrder")
-	if w := k.do("POST", "/v1/orders", `{}`, "Idempotency-Key", "k4"); w.Code != 201 || w.Header().Get("Idempotent-Replayed") != "" {
+	if w := k.do("POST", "/v1/orders", `{}`, "Idempotency-Key", "k4"); w.Code != 201 ||
+		w.Header().Get("Idempotent-Replayed") != "" {
 		t.Errorf("the retry answered %d, replayed %q", w.Code, w.Header().Get("Idempotent-Replayed"))
 	}
 }
@@ -98,5 +104,6 @@ func TestMalformedKeyIsRefusedAfterTheCallerIsKnownAndBeforeTheBodyIsRead(t *tes
 	t.Parallel()
 	k := newKit(t)
 	k.wantProblem(k.do("POST", "/v1/orders", `not json`, "Idempotency-Key", "a b"), 400, "idempotency-key-malformed")
-	k.wantProblem(k.do("POST", "/v1/orders", `not json`, "Idempotency-Key", "a b", "Authorization", "Bearer wrong"), 401, "unauthenticated")
+	k.wantProblem(k.do("POST", "/v1/orders", `not json`, "Idempotency-Key", "a b", "Authorization", "Bearer wrong"), 401,
+		"unauthenticated")
 }

@@ -53,7 +53,10 @@ func priceOf(lines []order.PriceLine, monthly, due money.Cents, cur money.Curren
 	m, d := money.Format(monthly, cur), money.Format(due, cur)
 	v := priceView{Lines: make([]lineView, len(lines)), Monthly: &m, DueNow: &d}
 	for i, l := range lines {
-		v.Lines[i] = lineView{Component: l.Component, Quantity: l.Quantity, UnitPrice: money.Format(l.UnitPrice, app.CatalogCurrency), Amount: money.Format(l.Amount, app.CatalogCurrency)}
+		v.Lines[i] = lineView{
+			Component: l.Component, Quantity: l.Quantity, UnitPrice: money.Format(l.UnitPrice, app.CatalogCurrency),
+			Amount: money.Format(l.Amount, app.CatalogCurrency),
+		}
 	}
 	return v
 }

@@ -136,7 +136,8 @@ func TestAnswersKeepToTheirSchemas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range checkBody(schemas, operations(k.api)["POST /v1/orders"].Responses["422"].Content[httpkit.MediaProblem].Schema, parsed) {
+	for _, f := range checkBody(schemas,
+		operations(k.api)["POST /v1/orders"].Responses["422"].Content[httpkit.MediaProblem].Schema, parsed) {
 		t.Errorf("problem: %s %s %s", f.Pointer, f.Code, f.Message)
 	}
 }
@@ -146,7 +147,8 @@ func TestNoSchemaLinksAndNothingFromElsewhere(t *testing.T) {
 	k := newKit(t)
 	for _, path := range []string{orderPath, "/v1/catalog", "/v1/orders"} {
 		w := k.do("GET", path, "")
-		if strings.Contains(w.Body.String(), `"$schema":"http://`) || strings.Contains(w.Header().Get("Link"), "describedBy") {
+		if strings.Contains(w.Body.String(), `"$schema":"http://`) ||
+			strings.Contains(w.Header().Get("Link"), "describedBy") {
 			t.Errorf("GET %s carries a schema link", path)
 		}
 	}
@@ -163,7 +165,8 @@ func TestNoSchemaLinksAndNothingFromElsewhere(t *testing.T) {
 		if !strings.Contains(page.Body.String(), `"`+file+`"`) {
 			t.Errorf("the page does not ask for %s", file)
 		}
-		if w := k.do("GET", file, "", "Authorization", ""); w.Code != 200 || w.Body.Len() == 0 || strings.Contains(w.Header().Get("Content-Type"), "html") {
+		if w := k.do("GET", file, "", "Authorization", ""); w.Code != 200 || w.Body.Len() == 0 ||
+			strings.Contains(w.Header().Get("Content-Type"), "html") {
 			t.Errorf("%s answered %d %s", file, w.Code, w.Header().Get("Content-Type"))
 		}
 	}
@@ -197,7 +200,8 @@ func TestHealthAsksNobodyAndReadinessTheDatabase(t *testing.T) {
 		t.Errorf("readyz answered %d", w.Code)
 	}
 	k = newKit(t, func(c *Config) { c.Degraded = func() []string { return []string{"relay"} } })
-	if w := k.do("GET", "/readyz", "", "Authorization", ""); w.Code != 200 || w.Body.String() != `{"degraded":["relay"],"status":"degraded"}` {
+	if w := k.do("GET", "/readyz", "", "Authorization", ""); w.Code != 200 ||
+		w.Body.String() != `{"degraded":["relay"],"status":"degraded"}` {
 		t.Errorf("readyz without a broker answered %d %s", w.Code, w.Body)
 	}
 	k = newKit(t, func(c *Config) { c.Ready = notReady })

@@ -105,12 +105,14 @@ func (s *server) viewOrder(c app.Caller, agg *app.Aggregate) orderView {
 	o := agg.Order
 	v := orderView{
 		ID: o.ID.String(), Number: o.Number, ExternalID: orNull(o.ExternalID), CustomerID: o.Customer.String(),
-		State: o.State.String(), Outcome: o.Outcome.String(), Settlement: o.Settlement.String(), Closing: closingOf(o), Version: o.Version,
-		Policy: o.Policy.String(), PaymentMethod: orNull(o.Method), Totals: totalsOf(o.Totals(), o.Currency), FX: fxOf(o.FX),
+		State: o.State.String(), Outcome: o.Outcome.String(), Settlement: o.Settlement.String(), Closing: closingOf(o),
+		Version: o.Version,
+		Policy:  o.Policy.String(), PaymentMethod: orNull(o.Method), Totals: totalsOf(o.Totals(), o.Currency), FX: fxOf(o.FX),
 		StartsAt: startsAt(agg), HeldAt: stampOr(o.HeldAt), ExpiresAt: stampOr(o.ExpiresAt),
 		CreatedAt: stamp(o.CreatedAt), UpdatedAt: stamp(o.UpdatedAt), DeletedAt: stampOr(o.DeletedAt),
-		Items: make([]itemView, len(o.Items)), Payments: make([]paymentView, len(o.Payments)), Refunds: make([]refundView, len(o.Refunds)),
-		Faults: faultsOf(o.Faults), AllowedActions: []string{},
+		Items: make([]itemView, len(o.Items)), Payments: make([]paymentView, len(o.Payments)),
+		Refunds: make([]refundView, len(o.Refunds)),
+		Faults:  faultsOf(o.Faults), AllowedActions: []string{},
 	}
 	for i := range o.Items {
 		v.Items[i] = viewItem(agg, &o.Items[i])
@@ -158,7 +160,8 @@ func faultsOf(found []fault.Violation) []httpkit.ProblemFault {
 // window it begins as soon as the payment is heard of, and there is nothing to announce.
 func startsAt(agg *app.Aggregate) *time.Time {
 	task := agg.ValidateTask()
-	if task == nil || agg.Order.State != order.PaymentConfirmed || agg.Order.HeldAt != nil || agg.Settings.SafetyWindow == 0 {
+	if task == nil || agg.Order.State != order.PaymentConfirmed || agg.Order.HeldAt != nil ||
+		agg.Settings.SafetyWindow == 0 {
 		return nil
 	}
 	return stampOr(&task.NextAt)
@@ -167,7 +170,8 @@ func startsAt(agg *app.Aggregate) *time.Time {
 func viewItem(agg *app.Aggregate, it *order.Item) itemView {
 	s := it.Snapshot
 	v := itemView{
-		ID: it.ID.String(), Product: s.Product, Plan: orNull(s.Plan), Region: s.Region, Label: orNull(it.Label), BillingCycle: s.BillingCycle,
+		ID: it.ID.String(), Product: s.Product, Plan: orNull(s.Plan), Region: s.Region, Label: orNull(it.Label),
+		BillingCycle:  s.BillingCycle,
 		Configuration: object(s.Configuration), State: it.State.String(), Progress: it.Progress, Detail: orNull(it.Detail),
 		Price: priceOf(s.Lines, s.Monthly, it.Price, agg.Order.Currency), CancelEffect: string(agg.Order.CancelEffect(it)),
 	}

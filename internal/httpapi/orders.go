@@ -24,7 +24,10 @@ type newItemBody struct {
 }
 
 func (b newItemBody) input() app.ItemInput {
-	return app.ItemInput{Product: b.Product, Plan: b.Plan, Region: b.Region, BillingCycle: b.BillingCycle, Label: b.Label, Configuration: json.RawMessage(b.Configuration)}
+	return app.ItemInput{
+		Product: b.Product, Plan: b.Plan, Region: b.Region, BillingCycle: b.BillingCycle, Label: b.Label,
+		Configuration: json.RawMessage(b.Configuration),
+	}
 }
 
 func inputsOf(items []newItemBody) []app.ItemInput {
@@ -47,7 +50,10 @@ type keptItemBody struct {
 }
 
 func (b keptItemBody) input() app.ItemInput {
-	in := newItemBody{Product: b.Product, Plan: b.Plan, Region: b.Region, BillingCycle: b.BillingCycle, Label: b.Label, Configuration: b.Configuration}.input()
+	in := newItemBody{
+		Product: b.Product, Plan: b.Plan, Region: b.Region, BillingCycle: b.BillingCycle, Label: b.Label,
+		Configuration: b.Configuration,
+	}.input()
 	in.ID = b.ID
 	return in
 }
@@ -126,14 +132,19 @@ type listInput struct {
 func (s *server) orderRoutes() {
 	const tag = "orders"
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/orders", ID: "create-order", Tag: tag, Summary: "Create a draft", Who: "customer; an operator may name another customer", Status: http.StatusCreated, Key: true, Errors: []int{409},
-		Description: "A draft is the cart: it may be empty, is edited with PATCH and costs nothing until it is submitted. Prices are fixed when an item is added or edited.",
+		Method: http.MethodPost, Path: "/v1/orders", ID: "create-order", Tag: tag, Summary: "Create a draft",
+		Who: "customer; an operator may name another customer", Status: http.StatusCreated, Key: true, Errors: []int{409},
+		Description: "A draft is the cart: it may be empty, is edited with PATCH and costs nothing until it is submitted. " +
+			"Prices are fixed when an item is added or edited.",
 	}, func(ctx context.Context, c app.Caller, in *createInput) (*app.Aggregate, error) {
 		b := in.Body
-		return s.useCases.CreateOrder(ctx, c, app.CreateOrder{ExternalID: b.ExternalID, Policy: b.Policy, Customer: b.CustomerID, Items: inputsOf(b.Items)})
+		return s.useCases.CreateOrder(ctx, c, app.CreateOrder{
+			ExternalID: b.ExternalID, Policy: b.Policy, Customer: b.CustomerID, Items: inputsOf(b.Items),
+		})
 	}, s.showCreated)
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/orders", ID: "list-orders", Tag: tag, Summary: "List orders, newest first", Who: "customer (own orders), auditor",
+		Method: http.MethodGet, Path: "/v1/orders", ID: "list-orders", Tag: tag, Summary: "List orders, newest first",
+		Who:         "customer (own orders), auditor",
 		Description: "Pages by cursor; there is no total count. The Link header names the next page.",
 	}, func(ctx context.Context, c app.Caller, in *listInput) (app.Page[*app.Aggregate], error) {
 		f, err := in.filter()
@@ -145,25 +156,34 @@ func (s *server) orderRoutes() {
 		return page(p, func(agg *app.Aggregate) orderView { return s.viewOrder(c, agg) })
 	})
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "get-order", Tag: tag, Summary: "Read an order", Who: "customer (own orders), auditor", Errors: []int{404},
-		Description: "The order with its items' progress, what cancelling would do to each, and what you could do now. Deleted orders answer too.",
+		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "get-order", Tag: tag, Summary: "Read an order",
+		Who: "customer (own orders), auditor", Errors: []int{404},
+		Description: "The order with its items' progress, what cancelling would do to each, and what you could do now. " +
+			"Deleted orders answer too.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (*app.Aggregate, error) {
 		return s.useCases.Order(ctx, c, idIn[order.Order](in.ID))
 	}, s.showOrder)
 	serve(s, route{
-		Method: http.MethodPatch, Path: "/v1/orders/{id}", ID: "edit-order", Tag: tag, Summary: "Edit a draft", Who: "customer (own orders)", Key: true, Versioned: true, Errors: []int{404, 409, 428},
-		Description: "Needs the version you read, as a member or as If-Match. `items` replaces the list; an item sent with its id stays the one it was, and is priced anew only when something about it changed.",
+		Method: http.MethodPatch, Path: "/v1/orders/{id}", ID: "edit-order", Tag: tag, Summary: "Edit a draft",
+		Who: "customer (own orders)", Key: true, Versioned: true, Errors: []int{404, 409, 428},
+		Description: "Needs the version you read, as a member or as If-Match. `items` replaces the list; an item sent with " +
+			"its id stays the one it was, and is priced anew only when something about it changed.",
 	}, s.editOrder, s.showOrder)
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/orders/{id}/submit", ID: "submit-order", Tag: tag, Summary: "Order what is in the draft", Who: "customer (own orders)", Key: true, Versioned: true, Errors: []int{404, 409},
-		Description: "Freezes prices and asks for payment. With `expected_total` an order that comes to more than one euro more or less is refused.",
+		Method: http.MethodPost, Path: "/v1/orders/{id}/submit", ID: "submit-order", Tag: tag,
+		Summary: "Order what is in the draft", Who: "customer (own orders)", Key: true,
+		Versioned: true, Errors: []int{404, 409},
+		Description: "Freezes prices and asks for payment. With `expected_total` an order that comes to more than one euro " +
+			"more or less is refused.",
 	}, s.submitOrder, s.showOrder)
 	s.reasoned(route{
 		Path: "/v1/orders/{id}/cancel", ID: "cancel-order", Summary: "Cancel an order", Who: "customer (own orders)",
-		Description: "Before payment at once; after it with a full refund; while items are being built as a request: what is not yet delivered is removed and refunded, what was delivered stays. A second cancel changes nothing.",
+		Description: "Before payment at once; after it with a full refund; while items are being built as a request: what " +
+			"is not yet delivered is removed and refunded, what was delivered stays. A second cancel changes nothing.",
 	}, s.useCases.CancelOrder)
 	s.reasoned(route{
-		Path: "/v1/orders/{id}/restore", ID: "restore-order", Summary: "Make a cancelled order a draft again", Who: "customer (own orders)",
+		Path: "/v1/orders/{id}/restore", ID: "restore-order", Summary: "Make a cancelled order a draft again",
+		Who:         "customer (own orders)",
 		Description: "Of a cancelled and settled order: same id and number, and a new payment is needed.",
 	}, s.useCases.RestoreOrder)
 	s.reasoned(route{
@@ -175,8 +195,11 @@ func (s *server) orderRoutes() {
 		Description: "Validation begins at once.",
 	}, s.useCases.ReleaseOrder)
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/orders/{id}/items/{item}/redeliver", ID: "redeliver-item", Tag: tag, Summary: "Send an item's credentials again", Who: "customer (own orders)", Key: true, Versioned: true, Errors: []int{404, 409},
-		Description: "By encrypted mail, newly encrypted, to the address on file and nowhere else. At most 3 an hour and 10 a day for an item.",
+		Method: http.MethodPost, Path: "/v1/orders/{id}/items/{item}/redeliver", ID: "redeliver-item", Tag: tag,
+		Summary: "Send an item's credentials again", Who: "customer (own orders)", Key: true,
+		Versioned: true, Errors: []int{404, 409},
+		Description: "By encrypted mail, newly encrypted, to the address on file and nowhere else. At most 3 an hour and " +
+			"10 a day for an item.",
 	}, s.redeliver, s.showOrder)
 }
 
@@ -185,13 +208,18 @@ func (s *server) reasoned(rt route, verb func(context.Context, app.Caller, app.R
 	rt.Method, rt.Tag, rt.Key, rt.Versioned, rt.Errors = http.MethodPost, "orders", true, true, []int{404, 409}
 	serve(s, rt, func(ctx context.Context, c app.Caller, in *reasonInput) (*app.Aggregate, error) {
 		b := orZero(in.Body)
-		return verb(ctx, c, app.Reasoned{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reason: b.Reason})
+		return verb(ctx, c, app.Reasoned{
+			Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reason: b.Reason,
+		})
 	}, s.showOrder)
 }
 
 func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*app.Aggregate, error) {
 	b := in.Body
-	edit := app.EditOrder{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), ExternalID: b.ExternalID, Policy: b.Policy}
+	edit := app.EditOrder{
+		Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), ExternalID: b.ExternalID,
+		Policy: b.Policy,
+	}
 	if b.Items != nil {
 		items := make([]app.ItemInput, len(*b.Items))
 		for i, it := range *b.Items {
@@ -204,7 +232,10 @@ func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*a
 
 func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput) (*app.Aggregate, error) {
 	b := orZero(in.Body)
-	submit := app.SubmitOrder{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), PaymentMethod: b.PaymentMethod}
+	submit := app.SubmitOrder{
+		Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version),
+		PaymentMethod: b.PaymentMethod,
+	}
 	if b.ExpectedTotal != nil {
 		total := b.ExpectedTotal.event()
 		submit.ExpectedTotal = &total
@@ -213,7 +244,10 @@ func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput)
 }
 
 func (s *server) redeliver(ctx context.Context, c app.Caller, in *redeliverInput) (*app.Aggregate, error) {
-	return s.useCases.Redeliver(ctx, c, app.Redeliver{Order: idIn[order.Order](in.ID), Item: idIn[order.Item](in.Item), Precondition: requestFrom(ctx).precondition(orZero(in.Body).Version)})
+	return s.useCases.Redeliver(ctx, c, app.Redeliver{
+		Order: idIn[order.Order](in.ID), Item: idIn[order.Item](in.Item),
+		Precondition: requestFrom(ctx).precondition(orZero(in.Body).Version),
+	})
 }
 
 // idIn reads the id that a path names. What is no id names nothing: it becomes the id that no row has,
@@ -237,10 +271,13 @@ func orZero[T any](body *T) T {
 
 // filter reads the query. The library has checked lists of values and lengths.
 func (in *listInput) filter() (app.OrderFilter, error) {
-	f := app.OrderFilter{Product: in.Product, Reference: in.Reference, Query: in.Query, Cursor: in.Cursor, Limit: limitOf(in.Limit)}
+	f := app.OrderFilter{
+		Product: in.Product, Reference: in.Reference, Query: in.Query, Cursor: in.Cursor, Limit: limitOf(in.Limit),
+	}
 	f.State, _ = order.ParseState(in.State)
 	f.Outcome = named(in.Outcome, order.OutcomeNone, order.OutcomePartial, order.OutcomeFull)
-	f.Settlement = named(in.Settlement, order.SettlementOpen, order.SettlementCompensating, order.SettlementSettled, order.SettlementStuck)
+	f.Settlement = named(in.Settlement, order.SettlementOpen, order.SettlementCompensating, order.SettlementSettled,
+		order.SettlementStuck)
 	f.Deleted = in.IncludeDeleted || f.State == order.Cancelled
 	var err error
 	if f.CreatedAfter, err = timeParameter("created_after", in.CreatedAfter); err != nil {

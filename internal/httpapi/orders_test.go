@@ -48,7 +48,8 @@ func TestOrderIsAnsweredMemberByMemberAsTheDesignSays(t *testing.T) {
 func TestCreatedOrderHasALocationAndItsVersionAsETag(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	w := k.do("POST", "/v1/orders", `{"external_id":"po-4711","items":[{"product":"vps","plan":"business","region":"lj-1","billing_cycle":"monthly","label":"web-1","configuration":{"os_image": "debian-12", "n": 1.50}}]}`)
+	w := k.do("POST", "/v1/orders",
+		`{"external_id":"po-4711","items":[{"product":"vps","plan":"business","region":"lj-1","billing_cycle":"monthly","label":"web-1","configuration":{"os_image": "debian-12", "n": 1.50}}]}`)
 	if w.Code != http.StatusCreated || w.Header().Get("Location") != orderPath || w.Header().Get("ETag") != `"3"` {
 		t.Errorf("answered %d, Location %q, ETag %q", w.Code, w.Header().Get("Location"), w.Header().Get("ETag"))
 	}
@@ -56,7 +57,12 @@ func TestCreatedOrderHasALocationAndItsVersionAsETag(t *testing.T) {
 		t.Errorf("a created order is shown differently than a read one:\n%s", w.Body)
 	}
 	in, c := k.fake.Last().In, k.fake.Last().Caller
-	want := app.CreateOrder{ExternalID: "po-4711", Items: []app.ItemInput{{Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly", Label: "web-1", Configuration: json.RawMessage(`{"os_image": "debian-12", "n": 1.50}`)}}}
+	want := app.CreateOrder{
+		ExternalID: "po-4711", Items: []app.ItemInput{{
+			Product: "vps", Plan: "business", Region: "lj-1",
+			BillingCycle: "monthly", Label: "web-1", Configuration: json.RawMessage(`{"os_image": "debian-12", "n": 1.50}`),
+		}},
+	}
 	if diff := cmp.Diff(want, in); diff != "" {
 		t.Errorf("verb was asked something else (-want +got):\n%s", diff)
 	}
@@ -70,9 +76,14 @@ func TestEditCarriesOnlyWhatWasSentAndBothKindsOfVersion(t *testing.T) {
 	k := newKit(t)
 	seven, eight := 7, 8
 	kept := "01900000-0000-7000-8000-0000000000a1"
-	k.do("PATCH", orderPath, `{"version":7,"items":[{"id":"`+kept+`","product":"vps","region":"lj-1","billing_cycle":"annual"}]}`, "If-Match", `"8"`)
+	k.do("PATCH", orderPath,
+		`{"version":7,"items":[{"id":"`+kept+`","product":"vps","region":"lj-1","billing_cycle":"annual"}]}`,
+		"If-Match", `"8"`)
 	in := k.fake.Last().In
-	want := app.EditOrder{Order: theOrder, Precondition: app.Precondition{Version: &seven, IfMatch: &eight}, Items: &[]app.ItemInput{{ID: kept, Product: "vps", Region: "lj-1", BillingCycle: "annual"}}}
+	want := app.EditOrder{
+		Order: theOrder, Precondition: app.Precondition{Version: &seven, IfMatch: &eight},
+		Items: &[]app.ItemInput{{ID: kept, Product: "vps", Region: "lj-1", BillingCycle: "annual"}},
+	}
 	if diff := cmp.Diff(want, in); diff != "" {
 		t.Errorf("verb was asked something else (-want +got):\n%s", diff)
 	}
@@ -112,13 +123,22 @@ func TestOrderUseCasesGetWhatTheRequestSays(t *testing.T) {
 		"/payment/revert": {`{"version":2,"reason":"why"}`, "RevertPayment", reasoned},
 		"/submit": {
 			`{"version":2,"expected_total":{"amount":"20.10","currency":"EUR"},"payment_method":"demo"}`, "SubmitOrder",
-			app.SubmitOrder{Order: theOrder, Precondition: pre, ExpectedTotal: &event.Amount{Amount: "20.10", Currency: "EUR"}, PaymentMethod: "demo"},
+			app.SubmitOrder{
+				Order: theOrder, Precondition: pre, ExpectedTotal: &event.Amount{Amount: "20.10", Currency: "EUR"},
+				PaymentMethod: "demo",
+			},
 		},
 		"/payment/confirm": {
 			`{"version":2,"reference":"r","amount":{"amount":"20.10","currency":"EUR"},"paid_at":"2026-01-31T12:00:00Z","method":"card"}`, "ConfirmPayment",
-			app.ConfirmPayment{Order: theOrder, Precondition: pre, Reference: "r", Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, PaidAt: now, Method: "card"},
+			app.ConfirmPayment{Order: theOrder, Precondition: pre, Reference: "r", Amount: event.Amount{
+				Amount:   "20.10",
+				Currency: "EUR",
+			}, PaidAt: now, Method: "card"},
 		},
-		"/items/" + theItem.String() + "/redeliver": {`{"version":2}`, "Redeliver", app.Redeliver{Order: theOrder, Item: theItem, Precondition: pre}},
+		"/items/" + theItem.String() + "/redeliver": {`{"version":2}`, "Redeliver", app.Redeliver{
+			Order: theOrder,
+			Item:  theItem, Precondition: pre,
+		}},
 	} {
 		k := newKit(t)
 		w := k.do("POST", orderPath+path, want.body)
@@ -136,15 +156,18 @@ func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	apptest.Answer(k.fake, "Orders", app.Page[*app.Aggregate]{Data: []*app.Aggregate{k.aggregate}, Next: "next/page="})
-	w := k.do("GET", "/v1/orders?limit=7&state=cancelled&outcome=partial&settlement=stuck&product=vps&created_after=2026-01-01T00:00:00Z&created_before=2026-02-01T00:00:00%2B01:00&payment_reference=r1&q=po&customer="+ana.String(), "")
+	w := k.do("GET",
+		"/v1/orders?limit=7&state=cancelled&outcome=partial&settlement=stuck&product=vps&created_after=2026-01-01T00:00:00Z&created_before=2026-02-01T00:00:00%2B01:00&payment_reference=r1&q=po&customer="+ana.String(), "")
 	if w.Code != 200 {
 		t.Fatalf("answered %d: %s", w.Code, w.Body)
 	}
 	in := k.fake.Last().In
 	partial, stuck := order.OutcomePartial, order.SettlementStuck
 	want := app.OrderFilter{
-		Customer: ana, State: order.Cancelled, Outcome: &partial, Settlement: &stuck, Product: "vps", Reference: "r1", Query: "po", Deleted: true, Limit: 7,
-		CreatedAfter: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), CreatedBefore: time.Date(2026, 1, 31, 23, 0, 0, 0, time.UTC),
+		Customer: ana, State: order.Cancelled, Outcome: &partial, Settlement: &stuck, Product: "vps", Reference: "r1",
+		Query: "po", Deleted: true, Limit: 7,
+		CreatedAfter: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), CreatedBefore: time.Date(2026, 1,
+			31, 23, 0, 0, 0, time.UTC),
 	}
 	if diff := cmp.Diff(want, in); diff != "" {
 		t.Errorf("verb was asked something else (-want +got):\n%s", diff)
@@ -152,7 +175,8 @@ func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
 	if got, want := w.Body.String(), `{"data":[`+wantOrder+`],"next_cursor":"next/page="}`; got != want {
 		t.Errorf("list answered %s", got)
 	}
-	if got, want := w.Header().Get("Link"), `cursor=next%2Fpage%3D`; !strings.Contains(got, want) || !strings.HasSuffix(got, `>; rel="next"`) || !strings.HasPrefix(got, "</v1/orders?") {
+	if got, want := w.Header().Get("Link"), `cursor=next%2Fpage%3D`; !strings.Contains(got, want) ||
+		!strings.HasSuffix(got, `>; rel="next"`) || !strings.HasPrefix(got, "</v1/orders?") {
 		t.Errorf("Link = %q", got)
 	}
 }
@@ -162,7 +186,12 @@ func TestItemShowsItsAttemptsAndWhenTheNextCallIsMade(t *testing.T) {
 	k := newKit(t)
 	agg := k.aggregate
 	agg.Order.State, agg.Order.Items[0].State, agg.Order.Items[0].Progress = order.Provisioning, order.ItemRetryWait, 40
-	agg.Tasks = []fulfil.Task{{ID: fulfil.TaskID{1}, Kind: fulfil.Provision, Item: theItem, State: fulfil.Open, Try: 2, Epoch: 9, NextAt: now.Add(8 * time.Second)}}
+	agg.Tasks = []fulfil.Task{
+		{
+			ID: fulfil.TaskID{1}, Kind: fulfil.Provision, Item: theItem, State: fulfil.Open, Try: 2, Epoch: 9,
+			NextAt: now.Add(8 * time.Second),
+		},
+	}
 	var got struct {
 		Items []struct {
 			State       string
@@ -174,7 +203,8 @@ func TestItemShowsItsAttemptsAndWhenTheNextCallIsMade(t *testing.T) {
 	}
 	decode(t, k.do("GET", orderPath, "").Body.Bytes(), &got)
 	it := got.Items[0]
-	if it.State != "retry_wait" || it.Progress != 40 || it.Attempts != 3 || it.NextRetryAt == nil || !it.NextRetryAt.Equal(now.Add(8*time.Second)) || it.Cancel != "rolled_back" {
+	if it.State != "retry_wait" || it.Progress != 40 || it.Attempts != 3 || it.NextRetryAt == nil ||
+		!it.NextRetryAt.Equal(now.Add(8*time.Second)) || it.Cancel != "rolled_back" {
 		t.Errorf("item = %+v", it)
 	}
 }
@@ -234,7 +264,12 @@ func TestCredentialsHaveNoPlaceInAnOrdersAnswer(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	agg := k.aggregate
-	agg.Deliveries = []app.Delivery{{ID: id.Of[app.Delivery]{1}, Item: theItem, PassphraseSealed: []byte("CANARY-sealed"), Recipient: "CANARY@example.com", MessageID: "CANARY-message"}}
+	agg.Deliveries = []app.Delivery{
+		{
+			ID: id.Of[app.Delivery]{1}, Item: theItem, PassphraseSealed: []byte("CANARY-sealed"),
+			Recipient: "CANARY@example.com", MessageID: "CANARY-message",
+		},
+	}
 	agg.Added.Credentials = []app.SealedCredential{{Item: theItem, Sealed: []byte("CANARY-credential")}}
 	agg.Customer = app.Member{Email: "CANARY@example.com", DeliveryKey: []byte("CANARY-key")}
 	apptest.Answer(k.fake, "Order", agg) // with all that it has, as no use case answers
@@ -273,7 +308,8 @@ func TestCatalogueShowsProductsWithSchemaPricesAndDefaults(t *testing.T) {
 	}
 	w := k.do("GET", "/v1/catalog", "")
 	decode(t, w.Body.Bytes(), &got)
-	if len(got.Data) != 6 || got.Currency != "EUR" || got.Data[0].Schema["type"] != "object" || got.Data[0].Default.Region == "" {
+	if len(got.Data) != 6 || got.Currency != "EUR" || got.Data[0].Schema["type"] != "object" ||
+		got.Data[0].Default.Region == "" {
 		t.Errorf("catalogue = %.400s", w.Body)
 	}
 	if w := k.do("GET", "/v1/catalog/"+got.Data[0].ID, ""); w.Code != 200 {
@@ -285,10 +321,12 @@ func TestCatalogueShowsProductsWithSchemaPricesAndDefaults(t *testing.T) {
 func TestQuoteShowsPricesAndFaultsTogether(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	w := k.do("POST", "/v1/quotes", `{"items":[{"product":"vps","region":"lj-1","billing_cycle":"monthly"},{"product":"vps","region":"xx","billing_cycle":"monthly"}]}`)
-	want := `{"totals":{"monthly":{"amount":"20.10","currency":"EUR"},"annual":{"amount":"0.00","currency":"EUR"},"due_now":{"amount":"20.10","currency":"EUR"}},` +
-		`"items":[{"lines":[{"component":"plan","quantity":1,"unit_price":"20.10","amount":"20.10"}],"monthly":"20.10","due_now":"20.10"},{"lines":[],"monthly":null,"due_now":null}],` +
-		`"fx":null,"faults":[{"pointer":"/items/1/region","code":"region-not-offered","message":"Not there.","allowed":["lj-1"]}]}`
+	w := k.do("POST", "/v1/quotes",
+		`{"items":[{"product":"vps","region":"lj-1","billing_cycle":"monthly"},{"product":"vps","region":"xx","billing_cycle":"monthly"}]}`)
+	want :=
+		`{"totals":{"monthly":{"amount":"20.10","currency":"EUR"},"annual":{"amount":"0.00","currency":"EUR"},"due_now":{"amount":"20.10","currency":"EUR"}},` +
+			`"items":[{"lines":[{"component":"plan","quantity":1,"unit_price":"20.10","amount":"20.10"}],"monthly":"20.10","due_now":"20.10"},{"lines":[],"monthly":null,"due_now":null}],` +
+			`"fx":null,"faults":[{"pointer":"/items/1/region","code":"region-not-offered","message":"Not there.","allowed":["lj-1"]}]}`
 	if diff := cmp.Diff(want, w.Body.String()); w.Code != 200 || diff != "" {
 		t.Errorf("quote answered %d (-want +got):\n%s", w.Code, diff)
 	}

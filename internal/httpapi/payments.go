@@ -35,18 +35,25 @@ type revertInput struct {
 func (s *server) moneyRoutes() {
 	const tag = "payments"
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/orders/{id}/payment/confirm", ID: "confirm-payment", Tag: tag, Summary: "Say that the money is in", Who: "operator, or a key scoped to payments:confirm", Key: true, Versioned: true, Errors: []int{404, 409},
+		Method: http.MethodPost, Path: "/v1/orders/{id}/payment/confirm", ID: "confirm-payment", Tag: tag,
+		Summary: "Say that the money is in", Who: "operator, or a key scoped to payments:confirm", Key: true,
+		Versioned: true, Errors: []int{404, 409},
 		Description: "Records the payment, allocates it to the items to the cent and lets the order be built.",
 	}, func(ctx context.Context, c app.Caller, in *confirmInput) (*app.Aggregate, error) {
 		b := in.Body
 		return s.useCases.ConfirmPayment(ctx, c, app.ConfirmPayment{
-			Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reference: b.Reference, Amount: b.Amount.event(), PaidAt: orZero(b.PaidAt), Method: b.Method,
+			Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reference: b.Reference,
+			Amount: b.Amount.event(), PaidAt: orZero(b.PaidAt), Method: b.Method,
 		})
 	}, s.showOrder)
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/orders/{id}/payment/revert", ID: "revert-payment", Tag: tag, Summary: "Take a confirmation back", Who: "operator", Key: true, Versioned: true, Errors: []int{404, 409},
+		Method: http.MethodPost, Path: "/v1/orders/{id}/payment/revert", ID: "revert-payment", Tag: tag,
+		Summary: "Take a confirmation back", Who: "operator", Key: true, Versioned: true, Errors: []int{404, 409},
 		Description: "Before provisioning has begun, and never after. The order asks for payment again.",
 	}, func(ctx context.Context, c app.Caller, in *revertInput) (*app.Aggregate, error) {
-		return s.useCases.RevertPayment(ctx, c, app.Reasoned{Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(in.Body.Version), Reason: in.Body.Reason})
+		return s.useCases.RevertPayment(ctx, c, app.Reasoned{
+			Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(in.Body.Version),
+			Reason: in.Body.Reason,
+		})
 	}, s.showOrder)
 }

@@ -45,9 +45,11 @@ func init() {
 
 // libraryCodes name the statuses that the library itself may answer with.
 var libraryCodes = map[int]string{
-	http.StatusBadRequest: httpkit.CodeMalformedJSON, http.StatusNotFound: httpkit.CodeRouteNotFound, http.StatusNotAcceptable: httpkit.CodeNotAcceptable,
-	http.StatusRequestTimeout: httpkit.CodeBodyTimeout, http.StatusRequestEntityTooLarge: httpkit.CodeBodyTooLarge, http.StatusUnsupportedMediaType: httpkit.CodeMediaType,
-	http.StatusUnprocessableEntity: fault.CodeValidation,
+	http.StatusBadRequest: httpkit.CodeMalformedJSON, http.StatusNotFound: httpkit.CodeRouteNotFound,
+	http.StatusNotAcceptable:  httpkit.CodeNotAcceptable,
+	http.StatusRequestTimeout: httpkit.CodeBodyTimeout, http.StatusRequestEntityTooLarge: httpkit.CodeBodyTooLarge,
+	http.StatusUnsupportedMediaType: httpkit.CodeMediaType,
+	http.StatusUnprocessableEntity:  fault.CodeValidation,
 }
 
 // libraryProblem takes over which parameter is meant and why, and drops the value that was sent.
@@ -81,7 +83,9 @@ func parameterFault(d *huma.ErrorDetail) httpkit.ProblemFault {
 	}
 	if d.Message == "unknown query parameter" {
 		// Its name is what the caller sent, so it is not said back.
-		f = httpkit.ProblemFault{Parameter: "", Code: "unknown-parameter", Message: "The query has a parameter that this path does not take."}
+		f = httpkit.ProblemFault{
+			Parameter: "", Code: "unknown-parameter", Message: "The query has a parameter that this path does not take.",
+		}
 	}
 	return f
 }

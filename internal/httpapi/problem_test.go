@@ -41,7 +41,8 @@ func TestInternalErrorIsHiddenAndLoggedUnderItsRequestID(t *testing.T) {
 	if strings.Contains(w.Body.String(), "relation") {
 		t.Errorf("the text is shown: %s", w.Body)
 	}
-	if log := k.log.String(); !strings.Contains(log, "relation orders_pkey does not exist") || !strings.Contains(log, p.RequestID) || !strings.Contains(log, tenantA.String()) {
+	if log := k.log.String(); !strings.Contains(log, "relation orders_pkey does not exist") || !strings.Contains(log,
+		p.RequestID) || !strings.Contains(log, tenantA.String()) {
 		t.Errorf("log = %s", log)
 	}
 }
@@ -79,7 +80,10 @@ func TestDeadlineOfARequestIs503WithRetryAfter(t *testing.T) {
 func TestUnknownPathsAndMethodsAreProblems(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	for _, path := range []string{"/", "/v1", "/v1/", "/v2/orders", "/v1/orders/", "/v1//orders", "/v1/orders/../orders", "/v1/orders/a/b/c", "/docs/", "/docs/other.js", "/schemas/Order.json", "/openapi.yaml"} {
+	for _, path := range []string{
+		"/", "/v1", "/v1/", "/v2/orders", "/v1/orders/", "/v1//orders", "/v1/orders/../orders", "/v1/orders/a/b/c", "/docs/",
+		"/docs/other.js", "/schemas/Order.json", "/openapi.yaml",
+	} {
 		k.wantProblem(k.do("GET", path, ""), 404, "route-not-found")
 	}
 	w := k.do("DELETE", orderPath, "")
@@ -98,13 +102,16 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 	for _, path := range []string{orderPath, "/v1/orders/" + absent, "/nowhere", "/healthz", "/docs", "/openapi.json"} {
 		h := k.do("GET", path, "").Header()
 		for name, want := range map[string]string{
-			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Request-Id": "01900000-0000-7000-8000-00000000beef",
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+			"X-Request-Id": "01900000-0000-7000-8000-00000000beef",
 		} {
 			if h.Get(name) != want {
 				t.Errorf("%s: %s = %q, want %q", path, name, h.Get(name), want)
 			}
 		}
-		if h.Get("Strict-Transport-Security") != "max-age=63072000; includeSubDomains" || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'") {
+		if h.Get("Strict-Transport-Security") != "max-age=63072000; includeSubDomains" ||
+			!strings.HasPrefix(h.Get("Content-Security-Policy"),
+				"default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'") {
 			t.Errorf("%s: headers = %v", path, h)
 		}
 		public := path == "/docs" || path == "/openapi.json"

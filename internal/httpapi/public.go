@@ -24,24 +24,33 @@ const docsPolicy = httpkit.ContentPolicy + "; img-src 'self' data:"
 // publicRoutes are all that answers without a key: health, the documents about the API, and the payment
 // providers' webhook, which is signed.
 func (s *server) publicRoutes() {
-	s.public("/healthz", "healthz", "Is the process alive?", "Asks nobody else.", func(w http.ResponseWriter, _ *http.Request) error {
-		return writeJSON(w, map[string]string{"status": "ok"})
-	})
-	s.public("/readyz", "readyz", "Can it serve?", "The database answers with the schema we know. Kafka may be away: then what publishes the events is named as degraded.", func(w http.ResponseWriter, r *http.Request) error {
-		if s.cfg.Ready != nil {
-			if err := s.cfg.Ready(r.Context()); err != nil {
-				s.cfg.Log.WarnContext(r.Context(), "not ready", "error", err)
-				return fault.New(fault.KindUnavailable, "not-ready", "The database is away, or has another schema than this version knows.")
+	s.public("/healthz", "healthz", "Is the process alive?",
+		"Asks nobody else.", func(w http.ResponseWriter, _ *http.Request) error {
+			return writeJSON(w, map[string]string{"status": "ok"})
+		})
+	s.public("/readyz", "readyz", "Can it serve?",
+		"The database answers with the schema we know. Kafka may be away: then what publishes the events is named as "+
+			"degraded.", func(w http.ResponseWriter, r *http.Request) error {
+			if s.cfg.Ready != nil {
+				if err := s.cfg.Ready(r.Context()); err != nil {
+					s.cfg.Log.WarnContext(r.Context(), "not ready", "error", err)
+					return fault.New(fault.KindUnavailable, "not-ready",
+						"The database is away, or has another schema than this version knows.")
+				}
 			}
-		}
-		return s.writeReady(w)
-	})
-	s.public("/openapi.json", "openapi", "This document", "OpenAPI 3.1.", func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("Content-Type", httpkit.MediaJSON)
-		return s.serveFile(w, r, s.openapi)
-	})
-	s.public("/docs", "docs", "This document, to read and try", "Works offline.", s.docs("docs.html", "text/html; charset=utf-8"))
-	for name, media := range map[string]string{"docs.js": "text/javascript; charset=utf-8", "swagger-ui.css": "text/css; charset=utf-8", "swagger-ui-bundle.js": "text/javascript; charset=utf-8"} {
+			return s.writeReady(w)
+		})
+	s.public("/openapi.json", "openapi", "This document",
+		"OpenAPI 3.1.", func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Content-Type", httpkit.MediaJSON)
+			return s.serveFile(w, r, s.openapi)
+		})
+	s.public("/docs", "docs", "This document, to read and try", "Works offline.",
+		s.docs("docs.html", "text/html; charset=utf-8"))
+	for name, media := range map[string]string{
+		"docs.js": "text/javascript; charset=utf-8", "swagger-ui.css": "text/css; charset=utf-8",
+		"swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+	} {
 		s.bare(http.MethodGet, "/docs/"+name, s.docs(name, media))
 	}
 	s.schemaRoute()
@@ -100,7 +109,8 @@ func writeJSON(w http.ResponseWriter, v any) error {
 func (s *server) public(path, id, summary, doc string, h func(http.ResponseWriter, *http.Request) error) {
 	s.bare(http.MethodGet, path, h)
 	s.api.OpenAPI().AddOperation(&huma.Operation{
-		Method: http.MethodGet, Path: path, OperationID: id, Summary: summary, Description: doc, Tags: []string{"public"}, Security: []map[string][]string{},
+		Method: http.MethodGet, Path: path, OperationID: id, Summary: summary, Description: doc, Tags: []string{"public"},
+		Security:  []map[string][]string{},
 		Responses: map[string]*huma.Response{"200": {Description: "OK"}, "503": {Description: "Not at the moment"}},
 	})
 }
@@ -131,13 +141,23 @@ func (s *server) schemaRoute() {
 		return s.serveFile(w, r, schema)
 	})
 	s.api.OpenAPI().AddOperation(&huma.Operation{
-		Method: http.MethodGet, Path: path, OperationID: "event-schema", Tags: []string{"public"}, Summary: "JSON Schema of an event's data", Security: []map[string][]string{},
+		Method: http.MethodGet, Path: path, OperationID: "event-schema", Tags: []string{"public"},
+		Summary: "JSON Schema of an event's data", Security: []map[string][]string{},
 		Description: "The value of an event's ce_dataschema is such a path.",
 		Parameters: []*huma.Param{
 			{Name: "type", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}, Example: "order.fulfilled"},
-			{Name: "version", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}, Description: "Major version and .json.", Example: "1.json"},
+			{
+				Name: "version", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
+				Description: "Major version and .json.", Example: "1.json",
+			},
 		},
-		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"application/schema+json": {Schema: &huma.Schema{Type: huma.TypeObject}}}}, "404": {Description: "No such type or version"}},
+		Responses: map[string]*huma.Response{
+			"200": {
+				Description: "OK",
+				Content:     map[string]*huma.MediaType{"application/schema+json": {Schema: &huma.Schema{Type: huma.TypeObject}}},
+			},
+			"404": {Description: "No such type or version"},
+		},
 	})
 }
 
@@ -157,10 +177,24 @@ func (s *server) webhookRoute() {
 		return nil
 	})
 	s.api.OpenAPI().AddOperation(&huma.Operation{
-		Method: http.MethodPost, Path: path, OperationID: "receive-payment-webhook", Tags: []string{"payments"}, Summary: "A payment provider's message", Security: []map[string][]string{},
-		Description: "Signed in the provider's own scheme over the raw body, at most five minutes old. Stored once by its event id and processed afterwards; repeat it until it is answered with 204.",
-		Parameters:  []*huma.Param{{Name: "provider", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}, Example: "demo"}},
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{httpkit.MediaJSON: {Schema: &huma.Schema{Description: "As the provider defines it."}, Example: s.examples["receive-payment-webhook"].Request}}},
-		Responses:   map[string]*huma.Response{"204": {Description: "Stored"}, "401": {Description: "The signature does not hold"}, "404": {Description: "No such provider"}, "413": {Description: "Too large"}, "503": {Description: "Repeat it later"}},
+		Method: http.MethodPost, Path: path, OperationID: "receive-payment-webhook", Tags: []string{"payments"},
+		Summary: "A payment provider's message", Security: []map[string][]string{},
+		Description: "Signed in the provider's own scheme over the raw body, at most five minutes old. Stored once by its " +
+			"event id and processed afterwards; repeat it until it is answered with 204.",
+		Parameters: []*huma.Param{{
+			Name: "provider", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString},
+			Example: "demo",
+		}},
+		RequestBody: &huma.RequestBody{
+			Required: true,
+			Content: map[string]*huma.MediaType{httpkit.MediaJSON: {Schema: &huma.Schema{
+				Description: "As the provider defines it.",
+			}, Example: s.examples["receive-payment-webhook"].Request}},
+		},
+		Responses: map[string]*huma.Response{
+			"204": {Description: "Stored"},
+			"401": {Description: "The signature does not hold"}, "404": {Description: "No such provider"},
+			"413": {Description: "Too large"}, "503": {Description: "Repeat it later"},
+		},
 	})
 }

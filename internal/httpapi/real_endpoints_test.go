@@ -34,27 +34,67 @@ var webhookEndpoints = []webhookEndpoint{
 	{name: "GET /v1/catalog", who: everybody},
 	{name: "GET /v1/catalog/{product}", who: everybody},
 	{name: "POST /v1/quotes", who: writers, body: `{"currency":"EUR","items":[` + theVPS + `]}`},
-	{name: "POST /v1/orders", who: writers, keyed: true, body: `{"external_id":"po-1","fulfillment_policy":"per_item","customer_id":"{member}","items":[` + theVPS + `]}`},
+	{
+		name: "POST /v1/orders", who: writers, keyed: true,
+		body: `{"external_id":"po-1","fulfillment_policy":"per_item","customer_id":"{member}","items":[` + theVPS + `]}`,
+	},
 	{name: "GET /v1/orders", who: everybody},
 	{name: "GET /v1/orders/{order}", who: everybody},
-	{name: "PATCH /v1/orders/{order}", who: writers, keyed: true, versioned: true, body: `{"version":1,"external_id":"po-2","fulfillment_policy":"per_item","items":[{"id":"{item}",` + theVPS[1:] + `]}`},
-	{name: "POST /v1/orders/{order}/submit", who: writers, keyed: true, versioned: true, optional: true, body: `{"version":1,"expected_total":{"amount":"20.10","currency":"EUR"},"payment_method":"manual"}`},
-	{name: "POST /v1/orders/{order}/payment/confirm", who: staff, keyed: true, versioned: true, body: `{"version":1,"reference":"r","amount":{"amount":"20.10","currency":"EUR"},"paid_at":"2026-03-01T10:00:00Z","method":"bank_transfer"}`},
-	{name: "POST /v1/orders/{order}/payment/revert", who: staff, keyed: true, versioned: true, body: `{"version":1,"reason":"why"}`},
-	{name: "POST /v1/orders/{order}/cancel", who: writers, keyed: true, versioned: true, optional: true, body: `{"version":1,"reason":"why"}`},
-	{name: "POST /v1/orders/{order}/restore", who: writers, keyed: true, versioned: true, optional: true, body: `{"version":1,"reason":"why"}`},
-	{name: "POST /v1/orders/{order}/hold", who: staff, keyed: true, versioned: true, optional: true, body: `{"version":1,"reason":"why"}`},
-	{name: "POST /v1/orders/{order}/release", who: staff, keyed: true, versioned: true, optional: true, body: `{"version":1,"reason":"why"}`},
+	{
+		name: "PATCH /v1/orders/{order}", who: writers, keyed: true, versioned: true,
+		body: `{"version":1,"external_id":"po-2","fulfillment_policy":"per_item","items":[{"id":"{item}",` + theVPS[1:] +
+			`]}`,
+	},
+	{
+		name: "POST /v1/orders/{order}/submit", who: writers, keyed: true, versioned: true, optional: true,
+		body: `{"version":1,"expected_total":{"amount":"20.10","currency":"EUR"},"payment_method":"manual"}`,
+	},
+	{
+		name: "POST /v1/orders/{order}/payment/confirm", who: staff, keyed: true, versioned: true,
+		body: `{"version":1,"reference":"r","amount":{"amount":"20.10","currency":"EUR"},"paid_at":"2026-03-01T10:00:00Z","method":"bank_transfer"}`,
+	},
+	{
+		name: "POST /v1/orders/{order}/payment/revert", who: staff, keyed: true, versioned: true,
+		body: `{"version":1,"reason":"why"}`,
+	},
+	{
+		name: "POST /v1/orders/{order}/cancel", who: writers, keyed: true, versioned: true, optional: true,
+		body: `{"version":1,"reason":"why"}`,
+	},
+	{
+		name: "POST /v1/orders/{order}/restore", who: writers, keyed: true, versioned: true, optional: true,
+		body: `{"version":1,"reason":"why"}`,
+	},
+	{
+		name: "POST /v1/orders/{order}/hold", who: staff, keyed: true, versioned: true, optional: true,
+		body: `{"version":1,"reason":"why"}`,
+	},
+	{
+		name: "POST /v1/orders/{order}/release", who: staff, keyed: true, versioned: true, optional: true,
+		body: `{"version":1,"reason":"why"}`,
+	},
 	{name: "GET /v1/orders/{order}/events", who: everybody},
 	{name: "GET /v1/orders/{order}/stream", who: everybody},
 	{name: "GET /v1/orders/{order}/saga", who: readers},
-	{name: "POST /v1/orders/{order}/items/{item}/redeliver", who: writers, keyed: true, versioned: true, optional: true, body: `{"version":1}`},
+	{
+		name: "POST /v1/orders/{order}/items/{item}/redeliver", who: writers, keyed: true, versioned: true,
+		optional: true, body: `{"version":1}`,
+	},
 	{name: "GET /v1/dead-letters", who: readers},
 	{name: "GET /v1/dead-letters/{letter}", who: readers},
 	{name: "POST /v1/dead-letters/{letter}/redrive", who: staff, keyed: true, optional: true, body: `{"reason":"why"}`},
-	{name: "POST /v1/dead-letters/redrive", who: staff, keyed: true, body: `{"ids":["{letter}"],"limit":10,"dry_run":false,"reason":"why"}`},
-	{name: "POST /v1/dead-letters/{letter}/adopt", who: staff, keyed: true, body: `{"part":"server","ref":"srv-1","reason":"why"}`},
-	{name: "POST /v1/dead-letters/{letter}/abandon", who: staff, keyed: true, body: `{"reason":"other","text":"why","proof":"T-1"}`},
+	{
+		name: "POST /v1/dead-letters/redrive", who: staff, keyed: true,
+		body: `{"ids":["{letter}"],"limit":10,"dry_run":false,"reason":"why"}`,
+	},
+	{
+		name: "POST /v1/dead-letters/{letter}/adopt", who: staff, keyed: true,
+		body: `{"part":"server","ref":"srv-1","reason":"why"}`,
+	},
+	{
+		name: "POST /v1/dead-letters/{letter}/abandon", who: staff, keyed: true,
+		body: `{"reason":"other","text":"why","proof":"T-1"}`,
+	},
 	{name: "DELETE /v1/dead-letters/{letter}/abandon", who: staff, keyed: true},
 	{name: "GET /v1/work-items", who: readers},
 	{name: "POST /v1/work-items/{refund}/done", who: staff, keyed: true, body: `{"order":"{order}","reason":"why"}`},
@@ -62,15 +102,30 @@ var webhookEndpoints = []webhookEndpoint{
 	{name: "GET /v1/routing", who: readers},
 	{name: "GET /v1/me", who: everybody},
 	{name: "GET /v1/me/delivery-key", who: writers},
-	{name: "PUT /v1/me/delivery-key", who: writers, keyed: true, body: `{"public_key":"-----BEGIN PGP PUBLIC KEY BLOCK-----"}`},
+	{
+		name: "PUT /v1/me/delivery-key", who: writers, keyed: true,
+		body: `{"public_key":"-----BEGIN PGP PUBLIC KEY BLOCK-----"}`,
+	},
 	{name: "DELETE /v1/me/delivery-key", who: writers, keyed: true},
 	{name: "GET /v1/settings", who: "admin auditor"},
-	{name: "PUT /v1/settings", who: "admin", keyed: true, versioned: true, body: `{"version":1,"name":"Alpha","currency":"EUR","time_zone":"UTC","payment_method":"manual","safety_window":0,"payment_due_days":14,"quote_valid_days":30,"single_cycle":false,"require_idempotency_key":false,"brand_color":"#0b5fff","brand_contrast":"#ffffff"}`},
-	{name: "POST /v1/webhooks", who: "admin", keyed: true, body: `{"url":"https://hooks.example.com/x","description":"why","types":["order.created"]}`},
+	{
+		name: "PUT /v1/settings", who: "admin", keyed: true, versioned: true,
+		body: `{"version":1,"name":"Alpha","currency":"EUR","time_zone":"UTC","payment_method":"manual","safety_window":0,"payment_due_days":14,"quote_valid_days":30,"single_cycle":false,"require_idempotency_key":false,"brand_color":"#0b5fff","brand_contrast":"#ffffff"}`,
+	},
+	{
+		name: "POST /v1/webhooks", who: "admin", keyed: true,
+		body: `{"url":"https://hooks.example.com/x","description":"why","types":["order.created"]}`,
+	},
 	{name: "GET /v1/webhooks", who: "admin auditor"},
 	{name: "GET /v1/webhooks/{webhook}", who: "admin auditor"},
-	{name: "PATCH /v1/webhooks/{webhook}", who: "admin", keyed: true, versioned: true, body: `{"version":1,"url":"https://hooks.example.com/y","description":"why","types":["order.created"],"enabled":true}`},
-	{name: "POST /v1/webhooks/{webhook}/rotate", who: "admin", keyed: true, versioned: true, optional: true, body: `{"version":1,"overlap_hours":24}`},
+	{
+		name: "PATCH /v1/webhooks/{webhook}", who: "admin", keyed: true, versioned: true,
+		body: `{"version":1,"url":"https://hooks.example.com/y","description":"why","types":["order.created"],"enabled":true}`,
+	},
+	{
+		name: "POST /v1/webhooks/{webhook}/rotate", who: "admin", keyed: true, versioned: true, optional: true,
+		body: `{"version":1,"overlap_hours":24}`,
+	},
 	{name: "GET /v1/webhooks/{webhook}/deliveries", who: "admin auditor"},
 	{name: "GET /v1/webhooks/{webhook}/deliveries/{posting}", who: "admin auditor"},
 	{name: "POST /v1/webhooks/{webhook}/deliveries/{posting}/replay", who: "admin", keyed: true},
@@ -97,7 +152,8 @@ func (e webhookEndpoint) may() tenant.Role {
 type things struct{ order, item, deadLetter, refund, member, webhook, webhookDelivery string }
 
 func (th things) in(s string) string {
-	return strings.NewReplacer("{order}", th.order, "{item}", th.item, "{letter}", th.deadLetter, "{refund}", th.refund, "{member}", th.member, "{webhook}", th.webhook, "{posting}", th.webhookDelivery, "{product}", "vps").Replace(s)
+	return strings.NewReplacer("{order}", th.order, "{item}", th.item, "{letter}", th.deadLetter, "{refund}", th.refund,
+		"{member}", th.member, "{webhook}", th.webhook, "{posting}", th.webhookDelivery, "{product}", "vps").Replace(s)
 }
 
 // thingsOf makes a draft, a refund, a dead letter and a webhook with a delivery in a tenant, and names
@@ -113,21 +169,30 @@ func (r *real) thingsOf(org tenantKeys) things {
 	draft := r.orderOf(r.send(customer, "POST", "/v1/orders", `{"items":[`+theVPS+`]}`))
 	var me struct{ ID string }
 	r.decode(r.send(customer, "GET", "/v1/me", ""), &me)
-	th := things{order: draft.ID, item: draft.Items[0].ID, refund: refunded.Refunds[0].ID, member: me.ID, deadLetter: id.Of[struct{}](r.Clock.NewID()).String(), webhookDelivery: id.Of[struct{}](r.Clock.NewID()).String()}
+	th := things{
+		order: draft.ID, item: draft.Items[0].ID, refund: refunded.Refunds[0].ID, member: me.ID,
+		deadLetter: id.Of[struct{}](r.Clock.NewID()).String(), webhookDelivery: id.Of[struct{}](r.Clock.NewID()).String(),
+	}
 	var webhook struct{ ID string }
 	r.decode(r.send(org[tenant.Admin], "POST", "/v1/webhooks", `{"url":"https://hooks.example.com/"}`), &webhook)
 	th.webhook = webhook.ID
 	conn := r.DB.Super(r)
-	_, err := conn.Exec(r.Context(), `INSERT INTO platforma.dead_letters (tenant_id, id, order_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, reason)
-		SELECT tenant_id, $1::uuid, id, 'step', 'retryable', 'compensation-exhausted', '', 'server', 6, ''::bytea, 0, created_at, created_at, '' FROM platforma.orders WHERE id = $2::uuid`, th.deadLetter, refunded.ID)
+	_, err := conn.Exec(r.Context(), `INSERT INTO platforma.dead_letters (tenant_id, id, order_id, source, class,
+		error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, reason)
+		SELECT tenant_id, $1::uuid, id, 'step', 'retryable', 'compensation-exhausted', '', 'server', 6, ''::bytea, 0,
+		created_at, created_at, '' FROM platforma.orders WHERE id = $2::uuid`, th.deadLetter, refunded.ID)
 	if err != nil {
 		r.Fatalf("make a dead letter: %v", err)
 	}
 	_, err = conn.Exec(r.Context(), `WITH d AS (
-			INSERT INTO platforma.webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result, created_at, done_at)
-			SELECT tenant_id, $1::uuid, $2::uuid, order_id, seq, event_id, type, 2, 10, 'refused', at, at FROM platforma.order_event WHERE order_id = $3::uuid AND seq = 1 RETURNING *)
-		INSERT INTO platforma.saga_tasks (tenant_id, id, order_id, subject_id, kind, provider, state, step, try, compensating, sent, epoch, waited_ms, progress, detail)
-		SELECT tenant_id, id, order_id, id, 6, 'webhook', 3, 0, 9, false, false, 10, 0, 0, '' FROM d`, th.webhookDelivery, th.webhook, refunded.ID)
+			INSERT INTO platforma.webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls,
+			last_result, created_at, done_at)
+			SELECT tenant_id, $1::uuid, $2::uuid, order_id, seq, event_id, type, 2, 10, 'refused', at, at
+			FROM platforma.order_event WHERE order_id = $3::uuid AND seq = 1 RETURNING *)
+		INSERT INTO platforma.saga_tasks (tenant_id, id, order_id, subject_id, kind, provider, state, step, try, compensating,
+		sent, epoch, waited_ms, progress, detail)
+		SELECT tenant_id, id, order_id, id, 6, 'webhook', 3, 0, 9, false, false, 10, 0, 0, ''
+		FROM d`, th.webhookDelivery, th.webhook, refunded.ID)
 	if err != nil {
 		r.Fatalf("make a webhook delivery: %v", err)
 	}
@@ -136,7 +201,9 @@ func (r *real) thingsOf(org tenantKeys) things {
 
 type tenantKeys = map[tenant.Role]string
 
-func (r *real) call(e webhookEndpoint, who string, th things, body string, headers ...string) *httptest.ResponseRecorder {
+func (r *real) call(
+	e webhookEndpoint, who string, th things, body string, headers ...string,
+) *httptest.ResponseRecorder {
 	r.Helper()
 	if body == "" && e.body != "" && !e.optional {
 		body = e.body
@@ -184,7 +251,9 @@ func places(t testing.TB, body string) []place {
 	var all []place
 	var walk func(v any, path []string)
 	walk = func(v any, path []string) {
-		all = append(all, place{pointer: pointerOf(path), value: v, set: func(n any) string { return render(put(parse(), path, n)) }})
+		all = append(all, place{
+			pointer: pointerOf(path), value: v, set: func(n any) string { return render(put(parse(), path, n)) },
+		})
 		switch v := v.(type) {
 		case map[string]any:
 			for name, member := range v {
@@ -256,15 +325,29 @@ func badBodies(t testing.TB, e webhookEndpoint) []attempt {
 		{what: "64 KiB and a byte", body: strings.Repeat(" ", 65536-len(e.body)+1) + e.body, want: "413 body-too-large"},
 		{what: "a megabyte", body: `{"reason":"` + strings.Repeat("a", 1<<20) + `"}`, want: "413 body-too-large"},
 		{what: "text", body: e.body, want: "415 unsupported-media-type", headers: []string{"Content-Type", "text/plain"}},
-		{what: "a form", body: "a=b", want: "415 unsupported-media-type", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{what: "a form", body: "a=b", want: "415 unsupported-media-type", headers: []string{
+			"Content-Type",
+			"application/x-www-form-urlencoded",
+		}},
 		{what: "no media type", body: e.body, want: "415 unsupported-media-type", headers: []string{"Content-Type", ""}},
-		{what: "Latin-1", body: e.body, want: "415 unsupported-media-type", headers: []string{"Content-Type", "application/json; charset=iso-8859-1"}},
+		{what: "Latin-1", body: e.body, want: "415 unsupported-media-type", headers: []string{
+			"Content-Type",
+			"application/json; charset=iso-8859-1",
+		}},
 	}
 	for _, whole := range []string{"[]", `"x"`, "7", "true", "null"} {
-		list = append(list, attempt{what: "the whole is " + whole, body: whole, want: "422 validation-failed", pointer: new(string)})
+		list = append(list, attempt{
+			what: "the whole is " + whole, body: whole, want: "422 validation-failed", pointer: new(string),
+		})
 	}
-	for _, name := range []string{"tenant_id", "state", "price", "paid_at_", "number", "settlement", "allowed_actions", "Version", "REASON", "version ", ""} {
-		list = append(list, attempt{what: fmt.Sprintf("a member %q", name), body: places(t, e.body)[0].set(with(places(t, e.body)[0].value, name, 1)), want: "422 validation-failed", pointer: new(string)})
+	for _, name := range []string{
+		"tenant_id", "state", "price", "paid_at_", "number", "settlement", "allowed_actions", "Version",
+		"REASON", "version ", "",
+	} {
+		list = append(list, attempt{
+			what: fmt.Sprintf("a member %q", name), body: places(t, e.body)[0].set(with(places(t, e.body)[0].value, name, 1)),
+			want: "422 validation-failed", pointer: new(string),
+		})
 	}
 	for _, p := range places(t, e.body) {
 		inside := strings.Contains(p.pointer, "/configuration/")
@@ -272,19 +355,31 @@ func badBodies(t testing.TB, e webhookEndpoint) []attempt {
 		switch p.value.(type) {
 		case string:
 			list = append(list, attempt{what: "a NUL in " + p.pointer, body: p.set("a\x00b"), want: "400 malformed-json"},
-				attempt{what: "61,000 letters in " + p.pointer, body: p.set(strings.Repeat("a", 61000)), want: "422 validation-failed", catalogue: inside})
+				attempt{
+					what: "61,000 letters in " + p.pointer, body: p.set(strings.Repeat("a", 61000)), want: "422 validation-failed",
+					catalogue: inside,
+				})
 			wrong = []any{7, true, []any{}, map[string]any{}}
 		case json.Number:
-			wrong = []any{"1", json.Number("1.0"), json.Number("1e2"), json.Number("1.5"), json.Number("-1"), json.Number("99999999999999999999999"), true, []any{}}
+			wrong = []any{
+				"1", json.Number("1.0"), json.Number("1e2"), json.Number("1.5"), json.Number("-1"),
+				json.Number("99999999999999999999999"), true,
+				[]any{},
+			}
 		case bool:
 			wrong = []any{"true", 1}
 		case []any:
 			many := slices.Repeat(p.value.([]any), 101)
-			list = append(list, attempt{what: "101 of " + p.pointer, body: p.set(many), want: "422 validation-failed", pointer: &p.pointer})
+			list = append(list, attempt{
+				what: "101 of " + p.pointer, body: p.set(many), want: "422 validation-failed", pointer: &p.pointer,
+			})
 			wrong = []any{map[string]any{}, "x", 1}
 		case map[string]any:
 			if p.pointer != "" && !strings.HasSuffix(p.pointer, "/configuration") {
-				list = append(list, attempt{what: "a member too many in " + p.pointer, body: p.set(with(p.value, "tenant_id", "x")), want: "422 validation-failed", pointer: &p.pointer})
+				list = append(list, attempt{
+					what: "a member too many in " + p.pointer, body: p.set(with(p.value, "tenant_id", "x")),
+					want: "422 validation-failed", pointer: &p.pointer,
+				})
 			}
 			if p.pointer != "" {
 				wrong = []any{[]any{}, "x", 1}
@@ -294,7 +389,9 @@ func badBodies(t testing.TB, e webhookEndpoint) []attempt {
 			if p.pointer == "" {
 				continue
 			}
-			a := attempt{what: fmt.Sprintf("%s = %v", p.pointer, v), body: p.set(v), want: "422 validation-failed", pointer: &p.pointer}
+			a := attempt{
+				what: fmt.Sprintf("%s = %v", p.pointer, v), body: p.set(v), want: "422 validation-failed", pointer: &p.pointer,
+			}
 			a.catalogue = inside
 			list = append(list, a)
 		}

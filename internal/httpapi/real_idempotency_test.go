@@ -53,8 +53,11 @@ func TestAHundredSendersOfOneKeyHaveOneEffect(t *testing.T) {
 	r := openAPI(t)
 	submitted := r.submitted()
 	for what, at := range map[string]struct{ who, target, body, first string }{
-		"create":  {r.as(tenant.Customer), "/v1/orders", anOrder, "201"},
-		"confirm": {r.as(tenant.Operator), "/v1/orders/" + submitted.ID + "/payment/confirm", confirmation("once", submitted.Totals.DueNow), "200"},
+		"create": {r.as(tenant.Customer), "/v1/orders", anOrder, "201"},
+		"confirm": {
+			r.as(tenant.Operator), "/v1/orders/" + submitted.ID + "/payment/confirm",
+			confirmation("once", submitted.Totals.DueNow), "200",
+		},
 	} {
 		before := r.count(`SELECT count(*) FROM platforma.order_event`)
 		answers := make([]*httptest.ResponseRecorder, 100)
@@ -115,7 +118,8 @@ func TestAKeyThatIsInUseIsAnsweredAsSuchAndKeepsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := holder.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2::text, 0))`, r.Tenant.ID.String(), "busy"); err != nil {
+	if _, err := holder.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtextextended($1::text || $2::text, 0))`,
+		r.Tenant.ID.String(), "busy"); err != nil {
 		t.Fatal(err)
 	}
 	before := r.rows()
@@ -128,7 +132,8 @@ func TestAKeyThatIsInUseIsAnsweredAsSuchAndKeepsNothing(t *testing.T) {
 	if err := holder.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.wantFresh("the key after its holder died", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "busy"), "201")
+	r.wantFresh("the key after its holder died", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "busy"),
+		"201")
 }
 
 func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
@@ -164,7 +169,8 @@ func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
 	write("confirm again", operator, "POST", at+"/payment/confirm", confirmation("r2", o.Totals.DueNow))
 	cancelled := r.orderOf(write("cancel", customer, "POST", at+"/cancel", `{"reason":"changed my mind"}`))
 	r.Drain(parseOrder(t, o.ID))
-	write("work item", operator, "POST", "/v1/work-items/"+cancelled.Refunds[0].ID+"/done", `{"order":"`+o.ID+`","reason":"sent"}`)
+	write("work item", operator, "POST", "/v1/work-items/"+cancelled.Refunds[0].ID+"/done",
+		`{"order":"`+o.ID+`","reason":"sent"}`)
 	write("restore", customer, "POST", at+"/restore", "")
 	write("submit again", customer, "POST", at+"/submit", "")
 	write("confirm a third time", operator, "POST", at+"/payment/confirm", confirmation("r3", o.Totals.DueNow))
@@ -182,8 +188,10 @@ func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
 	var letters struct{ Data []struct{ ID, Cause string } }
 	r.decode(r.operator("GET", "/v1/dead-letters?state=open&order="+stuck.ID, ""), &letters)
 	for _, l := range letters.Data {
-		if w := r.operator("POST", "/v1/dead-letters/"+l.ID+"/redrive", "", "Idempotency-Key", "redrive-"+l.ID); w.Code == 200 {
-			r.wantReplay("redrive", w, r.operator("POST", "/v1/dead-letters/"+l.ID+"/redrive", "", "Idempotency-Key", "redrive-"+l.ID))
+		if w := r.operator("POST", "/v1/dead-letters/"+l.ID+"/redrive", "", "Idempotency-Key",
+			"redrive-"+l.ID); w.Code == 200 {
+			r.wantReplay("redrive", w, r.operator("POST", "/v1/dead-letters/"+l.ID+"/redrive", "",
+				"Idempotency-Key", "redrive-"+l.ID))
 			return
 		}
 	}
@@ -240,15 +248,19 @@ func TestARetriedEditReplaysWithItsStaleVersionAndAReplayedSubmitRecreatesNothin
 	r.wantFresh("edit", first, "200")
 	byHeader := r.customer("PATCH", at, `{"external_id":"b"}`, "If-Match", `"2"`, "Idempotency-Key", "edit-2")
 	r.wantFresh("edit by If-Match", byHeader, "200")
-	r.wantFresh("edit with the stale version", r.customer("PATCH", at, `{"version":1,"external_id":"a"}`), "409 version-conflict")
-	r.wantReplay("the retried edit", first, r.customer("PATCH", at, `{"version":1,"external_id":"a"}`, "Idempotency-Key", "edit"))
-	r.wantReplay("the edit by If-Match", byHeader, r.customer("PATCH", at, `{"external_id":"b"}`, "If-Match", `"2"`, "Idempotency-Key", "edit-2"))
+	r.wantFresh("edit with the stale version", r.customer("PATCH", at, `{"version":1,"external_id":"a"}`),
+		"409 version-conflict")
+	r.wantReplay("the retried edit", first, r.customer("PATCH", at, `{"version":1,"external_id":"a"}`,
+		"Idempotency-Key", "edit"))
+	r.wantReplay("the edit by If-Match", byHeader, r.customer("PATCH", at, `{"external_id":"b"}`, "If-Match", `"2"`,
+		"Idempotency-Key", "edit-2"))
 	submit := r.customer("POST", at+"/submit", "", "Idempotency-Key", "submit")
 	r.wantFresh("submit", submit, "200")
 	r.wantFresh("cancel", r.customer("POST", at+"/cancel", ""), "200")
 	before := r.rows()
 	r.wantReplay("submit after the cancel", submit, r.customer("POST", at+"/submit", "", "Idempotency-Key", "submit"))
-	r.wantReplay("edit after the cancel", first, r.customer("PATCH", at, `{"version":1,"external_id":"a"}`, "Idempotency-Key", "edit"))
+	r.wantReplay("edit after the cancel", first, r.customer("PATCH", at, `{"version":1,"external_id":"a"}`,
+		"Idempotency-Key", "edit"))
 	r.wantSameRows("replays", before)
 }
 
@@ -261,15 +273,21 @@ func TestAKeyBelongsToOneRequestOfOneMember(t *testing.T) {
 	r.wantFresh("edit", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key), "200")
 	before := r.rows()
 	const reused = "422 idempotency-key-reused"
-	r.want("another body", r.customer("PATCH", at, `{"external_id":"b"}`, "If-Match", `"1"`, "Idempotency-Key", key), reused)
-	r.want("the body spelt otherwise", r.customer("PATCH", at, `{"external_id": "a"}`, "If-Match", `"1"`, "Idempotency-Key", key), reused)
-	r.want("another If-Match", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"2"`, "Idempotency-Key", key), reused)
+	r.want("another body", r.customer("PATCH", at, `{"external_id":"b"}`, "If-Match", `"1"`, "Idempotency-Key", key),
+		reused)
+	r.want("the body spelt otherwise", r.customer("PATCH", at, `{"external_id": "a"}`, "If-Match", `"1"`,
+		"Idempotency-Key", key), reused)
+	r.want("another If-Match", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"2"`, "Idempotency-Key", key),
+		reused)
 	r.want("another path", r.customer("POST", at+"/cancel", "{}", "Idempotency-Key", key), reused)
 	r.want("another route", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", key), reused)
-	r.want("another member", r.operator("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key), reused)
-	r.want("another media type", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key, "Content-Type", "application/json; charset=utf-8"), reused)
+	r.want("another member", r.operator("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key),
+		reused)
+	r.want("another media type", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key,
+		"Content-Type", "application/json; charset=utf-8"), reused)
 	r.wantSameRows("a key of another request", before)
-	r.wantFresh("another tenant's key of the same text", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", anOrder, "Idempotency-Key", key), "201")
+	r.wantFresh("another tenant's key of the same text", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders",
+		anOrder, "Idempotency-Key", key), "201")
 }
 
 func TestOutcomesAreKeptAndWhoYouAreIsAskedAnew(t *testing.T) {
@@ -285,11 +303,24 @@ func TestOutcomesAreKeptAndWhoYouAreIsAskedAnew(t *testing.T) {
 		header []string
 		want   string
 	}{
-		"illegal":  {r.as(tenant.Operator), "POST", at + "/payment/confirm", confirmation("r", o.Totals.DueNow), nil, "409 illegal-transition"},
-		"total":    {r.as(tenant.Customer), "POST", at + "/submit", `{"expected_total":{"amount":"1.00","currency":"EUR"}}`, nil, "422 total-mismatch"},
-		"version":  {r.as(tenant.Customer), "POST", at + "/submit", `{"version":2}`, nil, "409 version-conflict"},
-		"if-match": {r.as(tenant.Customer), "POST", at + "/submit", "", []string{"If-Match", `"2"`}, "412 precondition-failed"},
-		"fault":    {r.as(tenant.Customer), "POST", "/v1/orders", strings.Replace(anOrder, "business", "gold", 1), nil, "422 validation-failed"},
+		"illegal": {
+			r.as(tenant.Operator), "POST", at + "/payment/confirm", confirmation("r", o.Totals.DueNow), nil,
+			"409 illegal-transition",
+		},
+		"total": {
+			r.as(tenant.Customer), "POST", at + "/submit", `{"expected_total":{"amount":"1.00","currency":"EUR"}}`,
+			nil, "422 total-mismatch",
+		},
+		"version": {r.as(tenant.Customer), "POST", at + "/submit", `{"version":2}`, nil, "409 version-conflict"},
+		"if-match": {
+			r.as(tenant.Customer), "POST", at + "/submit", "",
+			[]string{"If-Match", `"2"`},
+			"412 precondition-failed",
+		},
+		"fault": {
+			r.as(tenant.Customer), "POST", "/v1/orders", strings.Replace(anOrder, "business", "gold", 1), nil,
+			"422 validation-failed",
+		},
 	}
 	first := map[string]*httptest.ResponseRecorder{}
 	for key, k := range kept {
@@ -302,20 +333,26 @@ func TestOutcomesAreKeptAndWhoYouAreIsAskedAnew(t *testing.T) {
 	if n := r.count(`SELECT count(*) FROM platforma.order_event`); n != 1 {
 		t.Errorf("%d events, want the create's alone: a kept refusal writes nothing else", n)
 	}
-	r.wantFresh("submit", r.customer("POST", at+"/submit", `{"version":1}`), "200") // now version 2: all but the total would be accepted
+	// now version 2: all but the total would be accepted
+	r.wantFresh("submit", r.customer("POST", at+"/submit", `{"version":1}`), "200")
 	for key, k := range kept {
 		r.wantReplay(key, first[key], r.send(k.who, k.method, k.target, k.body, append(k.header, "Idempotency-Key", key)...))
 	}
 
 	before := r.rows()
-	r.want("forbidden", r.customer("POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "403 forbidden")
-	r.want("absent", r.operator("POST", "/v1/orders/"+noID+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "404 not-found")
+	r.want("forbidden", r.customer("POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key",
+		"anew"), "403 forbidden")
+	r.want("absent", r.operator("POST", "/v1/orders/"+noID+"/payment/confirm", confirmation("r", o.Totals.DueNow),
+		"Idempotency-Key", "anew"), "404 not-found")
 	r.want("malformed", r.operator("POST", at+"/payment/confirm", `{`, "Idempotency-Key", "anew"), "400 malformed-json")
-	r.want("by schema", r.operator("POST", at+"/payment/confirm", `{}`, "Idempotency-Key", "anew"), "422 validation-failed")
-	r.want("nobody", r.send("", "POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "401 unauthenticated")
+	r.want("by schema", r.operator("POST", at+"/payment/confirm", `{}`, "Idempotency-Key", "anew"),
+		"422 validation-failed")
+	r.want("nobody", r.send("", "POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key",
+		"anew"), "401 unauthenticated")
 	r.want("no version", r.customer("PATCH", at, `{}`, "Idempotency-Key", "anew"), "428 version-required")
 	r.wantSameRows("what is not kept", before)
-	r.wantFresh("the same key for the real thing", r.operator("POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "200")
+	r.wantFresh("the same key for the real thing", r.operator("POST", at+"/payment/confirm",
+		confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "200")
 }
 
 // interrupted are use cases during whose transaction, between its reads and its writes, something happens:
@@ -339,25 +376,32 @@ func TestACrashBetweenReadingAndWritingLeavesNothing(t *testing.T) {
 		"verb-panics":  func(func()) { panic("crash") },
 		"server-stops": func(cancel func()) { cancel(); panic("crash") },
 	} {
-		for _, at := range []struct{ target, body, done string }{{"/v1/orders", anOrder, "201"}, {"/v1/orders/" + draft.ID + "/cancel", "", "200"}} {
+		for _, at := range []struct{ target, body, done string }{
+			{"/v1/orders", anOrder, "201"}, {"/v1/orders/" + draft.ID + "/cancel", "", "200"},
+		} {
 			before := r.rows()
 			ctx, cancel := context.WithCancel(t.Context())
 			api := httpapi.New(interrupted{r.UseCases.API, func() { happens(cancel) }}, httpapi.Config{
-				Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), NewRequestID: func() string { return noID },
+				Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), NewRequestID: func() string {
+					return noID
+				},
 			})
 			w := httptest.NewRecorder()
-			api.ServeHTTP(w, r.request(r.as(tenant.Customer), "POST", at.target, at.body, "Idempotency-Key", what+at.target).WithContext(ctx))
+			api.ServeHTTP(w, r.request(r.as(tenant.Customer), "POST", at.target, at.body, "Idempotency-Key",
+				what+at.target).WithContext(ctx))
 			cancel()
 			if w.Code != 503 && w.Code != 500 {
 				t.Errorf("%s during %s: answered %d %s", what, at.target, w.Code, w.Body)
 			}
 			r.wantSameRows(what+" during "+at.target, before)
 			if at.done == "201" {
-				r.wantFresh("the retry after "+what, r.customer("POST", at.target, at.body, "Idempotency-Key", what+at.target), at.done)
+				r.wantFresh("the retry after "+what, r.customer("POST", at.target, at.body, "Idempotency-Key", what+at.target),
+					at.done)
 			}
 		}
 	}
-	r.wantFresh("the cancel at last", r.customer("POST", "/v1/orders/"+draft.ID+"/cancel", "", "Idempotency-Key", "client-goes/v1/orders/"+draft.ID+"/cancel"), "200")
+	r.wantFresh("the cancel at last", r.customer("POST", "/v1/orders/"+draft.ID+"/cancel", "", "Idempotency-Key",
+		"client-goes/v1/orders/"+draft.ID+"/cancel"), "200")
 }
 
 func TestKeysHoldForThreeDaysAndExternalIDsForEver(t *testing.T) {

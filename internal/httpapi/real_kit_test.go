@@ -178,7 +178,8 @@ func (r *real) submitted() orderAnswer {
 func (r *real) paid() orderAnswer {
 	r.Helper()
 	o := r.submitted()
-	return r.orderOf(r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm", confirmation("ref-"+o.Number, o.Totals.DueNow)))
+	return r.orderOf(r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm",
+		confirmation("ref-"+o.Number, o.Totals.DueNow)))
 }
 
 func confirmation(reference string, a amount) string {
@@ -200,7 +201,8 @@ func (r *real) rows() map[string]string {
 	conn := r.DB.Super(r)
 	defer func() { _ = conn.Close(context.Background()) }()
 	var union string
-	err := conn.QueryRow(r.Context(), `SELECT string_agg(format('SELECT %L AS t, count(*) || '' '' || coalesce(md5(string_agg(r::text, ''|'' ORDER BY r::text)), '''') AS d FROM platforma.%I r', tablename, tablename), ' UNION ALL ')
+	err := conn.QueryRow(r.Context(),
+		`SELECT string_agg(format('SELECT %L AS t, count(*) || '' '' || coalesce(md5(string_agg(r::text, ''|'' ORDER BY r::text)), '''') AS d FROM platforma.%I r', tablename, tablename), ' UNION ALL ')
 		FROM pg_tables WHERE schemaname = 'platforma'`).Scan(&union)
 	if err != nil {
 		r.Fatalf("list tables: %v", err)

@@ -21,7 +21,9 @@ import (
 )
 
 // theActions are the columns of the matrix: what a client may ask of an order.
-var theActions = []string{"edit", "submit", "confirm-payment", "revert-payment", "cancel", "restore", "hold", "release", "redeliver"}
+var theActions = []string{
+	"edit", "submit", "confirm-payment", "revert-payment", "cancel", "restore", "hold", "release", "redeliver",
+}
 
 // matrix is that of docs/order-lifecycle.md, written by hand: + is done, = is accepted and changes nothing, - is 409
 // illegal-transition.
@@ -156,7 +158,10 @@ func TestEveryActionInEveryState(t *testing.T) {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
 			closed := &atomic.Bool{}
-			l := &lifecycle{real: openAPI(t, harness.WithProvider(func(p provider.Provider) provider.Provider { return blind{p, closed} })), closed: closed}
+			l := &lifecycle{
+				real:   openAPI(t, harness.WithProvider(func(p provider.Provider) provider.Provider { return blind{p, closed} })),
+				closed: closed,
+			}
 			o := l.in(state)
 			before := l.rows()
 			var done, mine []string
@@ -248,7 +253,8 @@ func TestAReferenceBelongsToOnePaymentForEver(t *testing.T) {
 	r.want("after it was reverted", pay(first), "409 payment-reference-in-use")
 	theirs := r.orderOf(r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", anOrder))
 	r.orderOf(r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders/"+theirs.ID+"/submit", ""))
-	r.want("another tenant's of the same text", r.send(r.Other.Keys[tenant.Operator], "POST", "/v1/orders/"+theirs.ID+"/payment/confirm", confirmation("one", theirs.Totals.DueNow)), "200")
+	r.want("another tenant's of the same text", r.send(r.Other.Keys[tenant.Operator], "POST",
+		"/v1/orders/"+theirs.ID+"/payment/confirm", confirmation("one", theirs.Totals.DueNow)), "200")
 }
 
 func TestRedeliveryIsBoundedPerItem(t *testing.T) {
@@ -266,6 +272,7 @@ func TestRedeliveryIsBoundedPerItem(t *testing.T) {
 	if w.Header().Get("Retry-After") != "3600" {
 		t.Errorf("Retry-After = %q, want an hour", w.Header().Get("Retry-After"))
 	}
-	r.want("an item that is not the order's", r.customer("POST", "/v1/orders/"+o.ID+"/items/"+noID+"/redeliver", ""), "404 not-found")
+	r.want("an item that is not the order's", r.customer("POST", "/v1/orders/"+o.ID+"/items/"+noID+"/redeliver", ""),
+		"404 not-found")
 	r.wantSameRows("a redelivery too many", before)
 }

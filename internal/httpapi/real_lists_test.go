@@ -123,7 +123,10 @@ func TestEveryFilterFindsExactlyItsOrdersPageByPageWhileOthersArrive(t *testing.
 		{"customer=" + someone + "&state=cancelled", 2, func(k kept) bool { return k.deleted && k.owner == "operator" }},
 		{"created_after=" + stamp(middle), 20, func(k kept) bool { return live(k) && !k.at.Before(middle) }},
 		{"created_before=" + stamp(middle), 20, func(k kept) bool { return live(k) && k.at.Before(middle) }},
-		{"created_after=" + stamp(middle) + "&created_before=" + stamp(middle.Add(time.Hour)) + "&include_deleted=true", 7, func(k kept) bool { return !k.at.Before(middle) && k.at.Before(middle.Add(time.Hour)) }},
+		{
+			"created_after=" + stamp(middle) + "&created_before=" + stamp(middle.Add(time.Hour)) + "&include_deleted=true", 7,
+			func(k kept) bool { return !k.at.Before(middle) && k.at.Before(middle.Add(time.Hour)) },
+		},
 		{"q=po-", 8, func(k kept) bool { return live(k) && k.external != "" }},
 		{"q=po-1", 8, func(k kept) bool { return live(k) && strings.HasPrefix(k.external, "po-1") }},
 		{"q=PO-1", 8, func(kept) bool { return false }}, // external ids are the customer's own, to the letter
@@ -131,7 +134,9 @@ func TestEveryFilterFindsExactlyItsOrdersPageByPageWhileOthersArrive(t *testing.
 		{"q=NODE-24", 3, func(k kept) bool { return live(k) && strings.HasPrefix(k.label, "Node-24") }},
 		{"q=ode-24", 3, func(kept) bool { return false }},
 		{"q=" + all[3].number, 3, func(k kept) bool { return live(k) && k.number == all[3].number }},
-		{"q=" + strings.ToLower(all[3].number[:7]), 3, func(k kept) bool { return live(k) && strings.HasPrefix(k.number, all[3].number[:7]) }},
+		{"q=" + strings.ToLower(all[3].number[:7]), 3, func(k kept) bool {
+			return live(k) && strings.HasPrefix(k.number, all[3].number[:7])
+		}},
 		{"q=ORD-&include_deleted=true", 60, func(kept) bool { return true }},
 		{"q=node-1&product=database&state=draft&customer=" + someone, 2, func(k kept) bool {
 			return strings.HasPrefix(k.label, "Node-1") && k.product == "database" && k.state == "draft" && k.owner == "operator"
@@ -147,7 +152,9 @@ func TestEveryFilterFindsExactlyItsOrdersPageByPageWhileOthersArrive(t *testing.
 		for _, k := range all {
 			seen[k.id] = true
 		}
-		ids, pages := r.pages(r.as(tenant.Operator), fmt.Sprintf("/v1/orders?limit=%d&%s", c.limit, c.query), func() { r.create(strings.Replace(theVPS, `"web"`, `"late"`, 1)) })
+		ids, pages := r.pages(r.as(tenant.Operator), fmt.Sprintf("/v1/orders?limit=%d&%s", c.limit, c.query), func() {
+			r.create(strings.Replace(theVPS, `"web"`, `"late"`, 1))
+		})
 		got := slices.DeleteFunc(ids, func(id string) bool { return !seen[id] }) // of earlier rows of this table
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.query, diff)
@@ -162,14 +169,18 @@ func TestACustomersListIsTheirOwnWhateverTheyAskFor(t *testing.T) {
 	t.Parallel()
 	r := openAPI(t)
 	all := r.crowd(30)
-	theirs := r.orderOf(r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", `{"external_id":"po-000","items":[`+theVPS+`]}`))
+	theirs := r.orderOf(r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders",
+		`{"external_id":"po-000","items":[`+theVPS+`]}`))
 	var want []string
 	for _, k := range all {
 		if k.owner == "customer" {
 			want = append(want, k.id)
 		}
 	}
-	for _, query := range []string{"", "&customer=" + r.Tenant.Members[tenant.Operator].ID.String(), "&customer=" + r.Other.Members[tenant.Customer].ID.String(), "&q=ORD-", "&q=Node-"} {
+	for _, query := range []string{
+		"", "&customer=" + r.Tenant.Members[tenant.Operator].ID.String(),
+		"&customer=" + r.Other.Members[tenant.Customer].ID.String(), "&q=ORD-", "&q=Node-",
+	} {
 		got, _ := r.pages(r.as(tenant.Customer), "/v1/orders?include_deleted=true&limit=4"+query, func() {})
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", query, diff)
@@ -195,7 +206,9 @@ func TestItemsTakenOffAListAreNotFoundByTheirLabels(t *testing.T) {
 		t.Errorf("found %v by label before", got)
 	}
 	r.orderOf(r.customer("PATCH", "/v1/orders/"+o.ID, `{"version":1,"items":[`+theVPS+`]}`))
-	if got := []int{find("old"), find("ČRN"), find("web"), find(""), find("100%"), find("_")}; !cmp.Equal([]int{0, 0, 1, 1, 0, 0}, got) {
+	if got := []int{
+		find("old"), find("ČRN"), find("web"), find(""), find("100%"), find("_"),
+	}; !cmp.Equal([]int{0, 0, 1, 1, 0, 0}, got) {
 		t.Errorf("found %v by label after", got)
 	}
 }

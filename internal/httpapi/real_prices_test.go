@@ -23,9 +23,15 @@ var golden = []struct{ product, plan, configuration, month, year string }{
 	{"vps", "enterprise", `{"os_image":"rocky-9","ssh_public_keys":[]}`, "56.60", "543.36"},
 	{"kubernetes", "", `{"workers":3,"storage_gb":10}`, "455.00", "4368.00"},
 	{"kubernetes", "", `{"workers":50,"storage_gb":20000,"storage_class":"fast"}`, "17500.00", "168000.00"},
-	{"kubernetes", "", `{"workers":4,"storage_gb":11,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":50}}`, "605.50", "5812.80"},
+	{
+		"kubernetes", "", `{"workers":4,"storage_gb":11,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":50}}`,
+		"605.50", "5812.80",
+	},
 	{"database", "starter", `{"storage_gb":20}`, "50.00", "480.00"},
-	{"database", "starter", `{"engine":"postgresql-16","storage_gb":2000,"high_availability":true}`, "1080.00", "10368.00"},
+	{
+		"database", "starter", `{"engine":"postgresql-16","storage_gb":2000,"high_availability":true}`, "1080.00",
+		"10368.00",
+	},
 	{"database", "production", `{"storage_gb":21}`, "130.50", "1252.80"},
 	{"database", "production", `{"storage_gb":2000,"high_availability":true}`, "1240.00", "11904.00"},
 	{"gpu", "", `{"gpu_type":"a100","nodes":1,"storage_gb":100}`, "1250.00", "12000.00"},
@@ -43,7 +49,8 @@ func item(product, plan, cycle, configuration string) string {
 	if plan != "" {
 		plan = fmt.Sprintf(`"plan":%q,`, plan)
 	}
-	return fmt.Sprintf(`{"product":%q,%s"region":"lj-1","billing_cycle":%q,"configuration":%s}`, product, plan, cycle, configuration)
+	return fmt.Sprintf(`{"product":%q,%s"region":"lj-1","billing_cycle":%q,"configuration":%s}`, product,
+		plan, cycle, configuration)
 }
 
 func TestPricesAreThoseOfTheListInQuoteAndOrder(t *testing.T) {
@@ -54,7 +61,9 @@ func TestPricesAreThoseOfTheListInQuoteAndOrder(t *testing.T) {
 			it := item(g.product, g.plan, cycle, g.configuration)
 			o := r.create(it)
 			want := []string{g.month, due, due + " EUR"}
-			if diff := cmp.Diff(want, []string{o.Items[0].Price.Monthly, o.Items[0].Price.DueNow, o.Totals.DueNow.String()}); diff != "" {
+			if diff := cmp.Diff(want, []string{
+				o.Items[0].Price.Monthly, o.Items[0].Price.DueNow, o.Totals.DueNow.String(),
+			}); diff != "" {
 				t.Errorf("%s: month, first period, due now (-want +got):\n%s", it, diff)
 			}
 			totals := map[string]string{"monthly": o.Totals.Monthly.Amount, "annual": o.Totals.Annual.Amount}
@@ -81,9 +90,11 @@ func TestAHundredOfTheDearestAreOneOrderAndOneMoreIsRefused(t *testing.T) {
 	}
 	before := r.rows()
 	r.want("101 items", r.customer("POST", "/v1/orders", `{"items":[`+many+","+dearest+`]}`), "422 validation-failed")
-	r.want("101 items of a quote", r.customer("POST", "/v1/quotes", `{"items":[`+many+","+dearest+`]}`), "422 validation-failed")
+	r.want("101 items of a quote", r.customer("POST", "/v1/quotes", `{"items":[`+many+","+dearest+`]}`),
+		"422 validation-failed")
 	r.wantSameRows("101 items", before)
-	paid := r.orderOf(r.operator("POST", "/v1/orders/"+r.orderOf(r.customer("POST", "/v1/orders/"+o.ID+"/submit", "")).ID+"/payment/confirm", confirmation("dear", amount{"47039999.01", "EUR"})))
+	paid := r.orderOf(r.operator("POST", "/v1/orders/"+r.orderOf(r.customer("POST", "/v1/orders/"+o.ID+"/submit", "")).ID+
+		"/payment/confirm", confirmation("dear", amount{"47039999.01", "EUR"})))
 	r.wantAllocated(paid, "47039999.01")
 }
 
@@ -98,7 +109,8 @@ func (r *real) wantAllocated(o orderAnswer, captured string) {
 		}
 		sum += c
 	}
-	if got := money.Format(sum, money.Currency(o.Currency0())); got != captured || o.Payments[len(o.Payments)-1].Amount.Amount != captured {
+	if got := money.Format(sum, money.Currency(o.Currency0())); got != captured ||
+		o.Payments[len(o.Payments)-1].Amount.Amount != captured {
 		r.Errorf("allocations add up to %s, the payment is %s, want %s", got, o.Payments[len(o.Payments)-1].Amount, captured)
 	}
 }
@@ -113,7 +125,9 @@ func (r *real) inCurrency(currency, rate string) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	if err := r.DB.API(r).AddRate(r.Context(), money.Currency(currency), order.FX{Rate: parsed, Source: "test", At: r.Clock.Now()}); err != nil {
+	if err := r.DB.API(r).AddRate(r.Context(), money.Currency(currency), order.FX{
+		Rate: parsed, Source: "test", At: r.Clock.Now(),
+	}); err != nil {
 		r.Fatal(err)
 	}
 	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"currency": currency})), "200")
@@ -125,9 +139,17 @@ func TestATotalAndAPaymentMayBeOneEuroOffAndNoCentMore(t *testing.T) {
 		name, currency, rate, due string
 		within, beyond            []string
 	}{
-		{"euro", "EUR", "", "20.10", []string{"20.10", "21.09", "21.10", "19.11", "19.10"}, []string{"21.11", "19.09", "0.00", "9999999999.99"}},
+		{
+			"euro", "EUR", "", "20.10",
+			[]string{"20.10", "21.09", "21.10", "19.11", "19.10"},
+			[]string{"21.11", "19.09", "0.00", "9999999999.99"},
+		},
 		// 20.10 × 0.9321 = 18.73521; one euro is 93.21 rappen, so 93 are within and 94 are not.
-		{"francs", "CHF", "0.9321", "18.74", []string{"18.74", "19.66", "19.67", "17.82", "17.81"}, []string{"19.68", "17.80", "19.74"}},
+		{
+			"francs", "CHF", "0.9321", "18.74",
+			[]string{"18.74", "19.66", "19.67", "17.82", "17.81"},
+			[]string{"19.68", "17.80", "19.74"},
+		},
 		// 20.10 × 160.5 = 3226.05; one euro is 160.5 yen.
 		{"yen", "JPY", "160.5", "3226", []string{"3226", "3386", "3066"}, []string{"3387", "3065"}},
 	} {
@@ -164,11 +186,13 @@ func TestATotalAndAPaymentMayBeOneEuroOffAndNoCentMore(t *testing.T) {
 				w = r.operator("POST", at+"/payment/confirm", confirmation("beyond "+a, amount{a, c.currency}))
 				r.want("paying "+a, w, "422 payment-amount-mismatch")
 				r.wantFigures(w, "expected", c.due, "received", a)
-				r.want("paying in another currency", r.operator("POST", at+"/payment/confirm", confirmation("other", amount{"20", "USD"})), "422 validation-failed")
+				r.want("paying in another currency", r.operator("POST", at+"/payment/confirm",
+					confirmation("other", amount{"20", "USD"})), "422 validation-failed")
 				r.wantSameRows("a payment of another amount", before)
 			}
 			o := r.create(theVPS)
-			r.want("expecting another currency", r.customer("POST", "/v1/orders/"+o.ID+"/submit", `{"expected_total":{"amount":"20","currency":"USD"}}`), "422 validation-failed")
+			r.want("expecting another currency", r.customer("POST", "/v1/orders/"+o.ID+"/submit",
+				`{"expected_total":{"amount":"20","currency":"USD"}}`), "422 validation-failed")
 		})
 	}
 }
@@ -193,13 +217,21 @@ func TestAmountsThatAreNoneAreRefused(t *testing.T) {
 	r := openAPI(t)
 	o := r.submitted()
 	before := r.rows()
-	for _, a := range []string{"", "20.1.0", "20,10", "2e1", "+20.10", "-20.10", " 20.10", "020.10", "20.100", "NaN", "0x14", "٢٠", "99999999999999999999999999", ".5", "20."} {
-		r.want("paying "+a, r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm", confirmation("r", amount{a, "EUR"})), "422 validation-failed")
+	for _, a := range []string{
+		"", "20.1.0", "20,10", "2e1", "+20.10", "-20.10", " 20.10", "020.10", "20.100", "NaN", "0x14", "٢٠",
+		"99999999999999999999999999", ".5", "20.",
+	} {
+		r.want("paying "+a, r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm", confirmation("r", amount{a, "EUR"})),
+			"422 validation-failed")
 	}
 	for _, c := range []string{"XXX", "eur", "EURO", "", "\u0130UR"} {
-		r.want("paying in "+c, r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm", confirmation("r", amount{"20.10", c})), "422 validation-failed")
+		r.want("paying in "+c, r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm",
+			confirmation("r", amount{"20.10", c})), "422 validation-failed")
 	}
-	for _, at := range []string{"0000-01-01T00:00:00+01:00", "1969-12-31T23:59:59Z", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00", "2026-03-03T09:00:01Z"} {
+	for _, at := range []string{
+		"0000-01-01T00:00:00+01:00", "1969-12-31T23:59:59Z", "1999-12-31T23:59:59Z", "9999-12-31T23:59:59-01:00",
+		"2026-03-03T09:00:01Z",
+	} {
 		body := strings.Replace(confirmation("r", o.Totals.DueNow), "{", fmt.Sprintf(`{"paid_at":%q,`, at), 1)
 		r.want("paid at "+at, r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm", body), "422 validation-failed")
 	}
@@ -209,7 +241,10 @@ func TestAmountsThatAreNoneAreRefused(t *testing.T) {
 func TestRoundingIsHalfToEvenOncePerItem(t *testing.T) {
 	t.Parallel()
 	core := item("vps", "core", "monthly", `{"os_image":"debian-12"}`)
-	for rate, want := range map[string]string{"0.9325": "9.32", "0.9335": "9.34", "0.93351": "9.34", "0.93349": "9.33", "1.00049": "10.00", "1.0005": "10.00", "1.0015": "10.02"} {
+	for rate, want := range map[string]string{
+		"0.9325": "9.32", "0.9335": "9.34", "0.93351": "9.34", "0.93349": "9.33", "1.00049": "10.00",
+		"1.0005": "10.00", "1.0015": "10.02",
+	} {
 		t.Run(rate, func(t *testing.T) {
 			t.Parallel()
 			r := openAPI(t)
@@ -244,7 +279,8 @@ func TestAnOrderKeepsTheRateItWasBegunWith(t *testing.T) {
 		t.Errorf("the draft is due %s at %s, want two of 18.74 at its own rate", edited.Totals.DueNow, edited.FX.Rate)
 	}
 	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"currency": "EUR"})), "200")
-	r.want("submit in the order's own currency", r.customer("POST", "/v1/orders/"+o.ID+"/submit", `{"expected_total":{"amount":"37.48","currency":"CHF"}}`), "200")
+	r.want("submit in the order's own currency", r.customer("POST", "/v1/orders/"+o.ID+"/submit",
+		`{"expected_total":{"amount":"37.48","currency":"CHF"}}`), "200")
 }
 
 func TestACurrencyWithoutARateIsNotPriced(t *testing.T) {
@@ -254,8 +290,10 @@ func TestACurrencyWithoutARateIsNotPriced(t *testing.T) {
 	before := r.rows()
 	r.want("create", r.customer("POST", "/v1/orders", anOrder), "422 currency-not-priced")
 	r.want("quote", r.customer("POST", "/v1/quotes", anOrder), "422 currency-not-priced")
-	r.want("quote in dollars", r.customer("POST", "/v1/quotes", `{"currency":"USD","items":[]}`), "422 currency-not-priced")
-	r.want("quote in nothing", r.customer("POST", "/v1/quotes", `{"currency":"ZZZ","items":[]}`), "422 currency-not-priced")
+	r.want("quote in dollars", r.customer("POST", "/v1/quotes", `{"currency":"USD","items":[]}`),
+		"422 currency-not-priced")
+	r.want("quote in nothing", r.customer("POST", "/v1/quotes", `{"currency":"ZZZ","items":[]}`),
+		"422 currency-not-priced")
 	r.want("quote in euro", r.customer("POST", "/v1/quotes", `{"currency":"EUR","items":[`+theVPS+`]}`), "200")
 	r.wantSameRows("what has no rate", before)
 }
@@ -269,7 +307,8 @@ func TestAnEmptyCartIsADraftAndNoOrder(t *testing.T) {
 	o = r.orderOf(r.customer("PATCH", at, `{"version":1,"items":[`+theVPS+`]}`))
 	r.orderOf(r.customer("PATCH", at, `{"version":2,"items":[]}`))
 	r.want("submit of an emptied cart", r.customer("POST", at+"/submit", ""), "422 order-empty")
-	r.want("an item that is gone", r.customer("PATCH", at, `{"version":3,"items":[{"id":"`+o.Items[0].ID+`",`+theVPS[1:]+`]}`), "422 validation-failed")
+	r.want("an item that is gone", r.customer("PATCH", at, `{"version":3,"items":[{"id":"`+o.Items[0].ID+`",`+theVPS[1:]+
+		`]}`), "422 validation-failed")
 }
 
 func TestQuotesExpireAndEditingRenewsThem(t *testing.T) {
@@ -298,7 +337,8 @@ func TestOneCyclePerOrderWhereTheTenantSaysSo(t *testing.T) {
 	r := openAPI(t)
 	yearly := strings.Replace(theVPS, "monthly", "annual", 1)
 	mixed := r.create(theVPS, yearly)
-	if mixed.Totals.Monthly.Amount != "20.10" || mixed.Totals.Annual.Amount != "192.96" || mixed.Totals.DueNow.Amount != "213.06" {
+	if mixed.Totals.Monthly.Amount != "20.10" || mixed.Totals.Annual.Amount != "192.96" ||
+		mixed.Totals.DueNow.Amount != "213.06" {
 		t.Errorf("totals of a mixed order: %+v", mixed.Totals)
 	}
 	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"single_cycle": true})), "200")
@@ -312,7 +352,8 @@ func TestOneCyclePerOrderWhereTheTenantSaysSo(t *testing.T) {
 			t.Errorf("%s: no fault at the second item's cycle: %s", what, w.Body)
 		}
 	}
-	if w := r.customer("POST", "/v1/quotes", `{"items":[`+theVPS+`,`+yearly+`]}`); w.Code != 200 || !strings.Contains(w.Body.String(), "billing-cycle-mismatch") {
+	if w := r.customer("POST", "/v1/quotes", `{"items":[`+theVPS+`,`+yearly+`]}`); w.Code != 200 ||
+		!strings.Contains(w.Body.String(), "billing-cycle-mismatch") {
 		t.Errorf("the quote of a mixed order answers %d %s", w.Code, w.Body)
 	}
 	r.want("one cycle", r.customer("POST", "/v1/orders", `{"items":[`+yearly+`,`+yearly+`]}`), "201")
@@ -321,14 +362,16 @@ func TestOneCyclePerOrderWhereTheTenantSaysSo(t *testing.T) {
 func TestEditingACartKeepsItemsByIDAndPricesWhatChanged(t *testing.T) {
 	t.Parallel()
 	r := openAPI(t)
-	o := r.create(strings.Replace(theVPS, "web", "a", 1), strings.Replace(theVPS, "web", "b", 1), strings.Replace(theVPS, "web", "c", 1))
+	o := r.create(strings.Replace(theVPS, "web", "a", 1), strings.Replace(theVPS, "web", "b", 1),
+		strings.Replace(theVPS, "web", "c", 1))
 	at := "/v1/orders/" + o.ID
 	r.changeVPS(2, "20.10", "30.20")
 	kept := func(i int, label string) string {
 		return `{"id":"` + o.Items[i].ID + `",` + strings.Replace(theVPS, "web", label, 1)[1:]
 	}
 	// c first, a as it was, b gone, one new, and a with its id in capitals is a all the same
-	w := r.customer("PATCH", at, `{"version":1,"items":[`+kept(2, "renamed")+`,`+strings.Replace(kept(0, "a"), o.Items[0].ID, strings.ToUpper(o.Items[0].ID), 1)+`,`+strings.Replace(theVPS, "web", "new", 1)+`]}`)
+	w := r.customer("PATCH", at, `{"version":1,"items":[`+kept(2, "renamed")+`,`+strings.Replace(kept(0, "a"),
+		o.Items[0].ID, strings.ToUpper(o.Items[0].ID), 1)+`,`+strings.Replace(theVPS, "web", "new", 1)+`]}`)
 	edited := r.orderOf(w)
 	got := map[string]string{}
 	for _, it := range edited.Items {
@@ -349,10 +392,11 @@ func TestEditingACartKeepsItemsByIDAndPricesWhatChanged(t *testing.T) {
 	}
 	before := r.rows()
 	for what, body := range map[string]string{
-		"an item twice":             `{"version":2,"items":[` + kept(0, "a") + `,` + kept(0, "a") + `]}`,
-		"an item that was removed":  `{"version":2,"items":[` + kept(1, "b") + `]}`,
-		"an item of nobody":         `{"version":2,"items":[{"id":"` + noID + `",` + theVPS[1:] + `]}`,
-		"an item of another's cart": `{"version":2,"items":[{"id":"` + r.send(r.Other.Keys[tenant.Customer], "GET", "/v1/me", "").Header().Get("X-Request-Id") + `",` + theVPS[1:] + `]}`,
+		"an item twice":            `{"version":2,"items":[` + kept(0, "a") + `,` + kept(0, "a") + `]}`,
+		"an item that was removed": `{"version":2,"items":[` + kept(1, "b") + `]}`,
+		"an item of nobody":        `{"version":2,"items":[{"id":"` + noID + `",` + theVPS[1:] + `]}`,
+		"an item of another's cart": `{"version":2,"items":[{"id":"` + r.send(r.Other.Keys[tenant.Customer], "GET", "/v1/me",
+			"").Header().Get("X-Request-Id") + `",` + theVPS[1:] + `]}`,
 	} {
 		w := r.customer("PATCH", at, body)
 		r.want(what, w, "422 validation-failed")
@@ -380,13 +424,16 @@ func TestAChangeOfTheCatalogueAltersNoOrder(t *testing.T) {
 		return bodies
 	}
 	before := read()
-	r.changeVPS(2, "20.10", "99.90", `"Business"`, `"Affairs"`, `"Virtual server"`, `"Machine"`, `"debian-12", `, ``, `"debian-12": "Debian 12", `, ``)
+	r.changeVPS(2, "20.10", "99.90", `"Business"`, `"Affairs"`, `"Virtual server"`, `"Machine"`, `"debian-12", `, ``,
+		`"debian-12": "Debian 12", `, ``)
 	r.want("what is no longer sold", r.customer("POST", "/v1/orders", anOrder), "422 validation-failed")
 	if diff := cmp.Diff(before, read()); diff != "" {
 		t.Errorf("orders after the change (-before +after):\n%s", diff)
 	}
-	r.want("submit of what is no longer sold", r.customer("POST", "/v1/orders/"+draft.ID+"/submit", ""), "422 validation-failed")
-	confirmed := r.orderOf(r.operator("POST", "/v1/orders/"+submitted.ID+"/payment/confirm", confirmation("later", submitted.Totals.DueNow)))
+	r.want("submit of what is no longer sold", r.customer("POST", "/v1/orders/"+draft.ID+"/submit", ""),
+		"422 validation-failed")
+	confirmed := r.orderOf(r.operator("POST", "/v1/orders/"+submitted.ID+"/payment/confirm",
+		confirmation("later", submitted.Totals.DueNow)))
 	if confirmed.Totals != submitted.Totals {
 		t.Errorf("a submitted order was %+v and is %+v", submitted.Totals, confirmed.Totals)
 	}

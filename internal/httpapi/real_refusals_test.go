@@ -78,7 +78,9 @@ func pointsAt(w *httptest.ResponseRecorder, pointer string) bool {
 	if json.Unmarshal(w.Body.Bytes(), &p) != nil {
 		return false
 	}
-	return slices.ContainsFunc(append(p.Errors, p.Faults...), func(e struct{ Pointer *string }) bool { return e.Pointer != nil && *e.Pointer == pointer })
+	return slices.ContainsFunc(append(p.Errors, p.Faults...), func(e struct{ Pointer *string }) bool {
+		return e.Pointer != nil && *e.Pointer == pointer
+	})
 }
 
 func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
@@ -87,8 +89,17 @@ func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
 	ours, theirs := r.thingsOf(r.Tenant.Keys), r.thingsOf(r.Other.Keys)
 	nothing := things{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
-	ids := map[string]things{"another tenant's": theirs, "ours under another's": {order: theirs.order, item: ours.item, deadLetter: theirs.deadLetter, refund: theirs.refund, webhook: theirs.webhook, webhookDelivery: ours.webhookDelivery}}
-	for _, id := range []string{"x", "%00", "%ff%fe", "%7B%7D", strings.Repeat("9", 400), noID + "0", "0190000000007000800000000000dead", "{" + noID + "}", "00000000-0000-0000-0000-000000000000", "'%20OR%201=1--"} {
+	ids := map[string]things{
+		"another tenant's": theirs, "ours under another's": {
+			order: theirs.order, item: ours.item,
+			deadLetter: theirs.deadLetter, refund: theirs.refund, webhook: theirs.webhook,
+			webhookDelivery: ours.webhookDelivery,
+		},
+	}
+	for _, id := range []string{
+		"x", "%00", "%ff%fe", "%7B%7D", strings.Repeat("9", 400), noID + "0", "0190000000007000800000000000dead",
+		"{" + noID + "}", "00000000-0000-0000-0000-000000000000", "'%20OR%201=1--",
+	} {
 		ids[id] = things{id, id, id, id, noID, id, id}
 	}
 	for _, e := range webhookEndpoints {
@@ -118,7 +129,8 @@ func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
 				}
 				for what, th := range ids {
 					if got := r.callWith(e, r.as(role), th, headers); withoutID(got) != withoutID(absent) {
-						r.Errorf("%s of %s as %s is not the answer for what is absent:\n%s\n%s", e.name, what, role, got.Body, absent.Body)
+						r.Errorf("%s of %s as %s is not the answer for what is absent:\n%s\n%s", e.name, what,
+							role, got.Body, absent.Body)
 					}
 				}
 			}
@@ -131,7 +143,8 @@ func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
 func (r *real) callWith(e webhookEndpoint, who string, th things, headers []string) *httptest.ResponseRecorder {
 	r.Helper()
 	body := e.body
-	if !json.Valid([]byte(th.in(body))) || strings.Contains(body, "{order}") && len(th.order) != 36 || strings.Contains(body, "{item}") && len(th.item) != 36 {
+	if !json.Valid([]byte(th.in(body))) || strings.Contains(body, "{order}") && len(th.order) != 36 ||
+		strings.Contains(body, "{item}") && len(th.item) != 36 {
 		th2 := th
 		th2.order, th2.item = noID, noID
 		body = th2.in(body)
@@ -144,7 +157,9 @@ func TestAnotherCustomersOrderIsAbsentForACustomer(t *testing.T) {
 	r := openAPI(t)
 	mine := r.thingsOf(r.Tenant.Keys)
 	o := r.orderOf(r.operator("POST", "/v1/orders", `{"items":[`+theVPS+`]}`)) // the operator's own
-	theirs := things{order: o.ID, item: o.Items[0].ID, deadLetter: mine.deadLetter, refund: mine.refund, member: mine.member}
+	theirs := things{
+		order: o.ID, item: o.Items[0].ID, deadLetter: mine.deadLetter, refund: mine.refund, member: mine.member,
+	}
 	nothing := things{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
 	for _, e := range webhookEndpoints {
@@ -204,8 +219,12 @@ func TestStaleVersionsAndWrongKeysHaveTheirOwnCodes(t *testing.T) {
 	for _, e := range webhookEndpoints {
 		who := r.as(e.may())
 		if e.keyed {
-			for what, key := range map[string]string{"a space": "a b", "256 letters": strings.Repeat("k", 256), "an open quote": `"k`, "a control": "a\x01", "beyond ASCII": "ključ", "a quote inside": `"a"b"`, "nothing": `""`} {
-				r.want(e.name+" with a key with "+what, r.call(e, who, th, "", "Idempotency-Key", key), "400 idempotency-key-malformed")
+			for what, key := range map[string]string{
+				"a space": "a b", "256 letters": strings.Repeat("k", 256), "an open quote": `"k`, "a control": "a\x01",
+				"beyond ASCII": "ključ", "a quote inside": `"a"b"`, "nothing": `""`,
+			} {
+				r.want(e.name+" with a key with "+what, r.call(e, who, th, "", "Idempotency-Key", key),
+					"400 idempotency-key-malformed")
 			}
 		}
 		if !e.versioned {
@@ -221,7 +240,10 @@ func TestStaleVersionsAndWrongKeysHaveTheirOwnCodes(t *testing.T) {
 		for what, tag := range map[string]string{"a number": "1", "an open quote": `"1`, "two": `"1", "2"`, "a star": "*"} {
 			r.want(e.name+" with If-Match of "+what, r.call(e, who, th, bare, "If-Match", tag), "400 if-match-malformed")
 		}
-		for what, tag := range map[string]string{"a later version": `"9"`, "an earlier version": `"0"`, "a weak tag": `W/"1"`, "another's tag": `"abc"`, "a huge number": `"99999999999999999999"`} {
+		for what, tag := range map[string]string{
+			"a later version": `"9"`, "an earlier version": `"0"`, "a weak tag": `W/"1"`, "another's tag": `"abc"`,
+			"a huge number": `"99999999999999999999"`,
+		} {
 			r.want(e.name+" with If-Match of "+what, r.call(e, who, th, bare, "If-Match", tag), "412 precondition-failed")
 		}
 		if e.body == "" {
@@ -238,7 +260,8 @@ func TestStaleVersionsAndWrongKeysHaveTheirOwnCodes(t *testing.T) {
 			}
 		}
 	}
-	r.want("PATCH without a version", r.customer("PATCH", "/v1/orders/"+th.order, `{"external_id":"x"}`), "428 version-required")
+	r.want("PATCH without a version", r.customer("PATCH", "/v1/orders/"+th.order, `{"external_id":"x"}`),
+		"428 version-required")
 	r.wantSameRows("what was refused", before)
 }
 
@@ -258,10 +281,13 @@ func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 	orders, letters, work, events := "/v1/orders", "/v1/dead-letters", "/v1/work-items", "/v1/orders/"+ours.order+"/events"
 	for _, list := range []string{orders, letters, work, events} {
 		for query, want := range map[string]string{
-			"limit=0": "422 validation-failed", "limit=101": "422 validation-failed", "limit=abc": "422 validation-failed", "limit=-1": "422 validation-failed", "limit=1.5": "422 validation-failed",
+			"limit=0": "422 validation-failed", "limit=101": "422 validation-failed", "limit=abc": "422 validation-failed",
+			"limit=-1": "422 validation-failed", "limit=1.5": "422 validation-failed",
 			"limit=99999999999999999999": "422 validation-failed", "limit=100": ok, "limit=1": ok, "limit=": ok,
-			"cursor=garbage": "400 bad-cursor", "cursor=%00": "400 bad-cursor", "cursor=%ff": "400 bad-cursor", "cursor=AAAA": "400 bad-cursor", "cursor=-1": "400 bad-cursor",
-			"cursor=" + strings.Repeat("A", 600): "422 validation-failed", "tenant_id=x": "422 validation-failed", "Limit=1": "422 validation-failed", "cursor=": ok,
+			"cursor=garbage": "400 bad-cursor", "cursor=%00": "400 bad-cursor", "cursor=%ff": "400 bad-cursor",
+			"cursor=AAAA": "400 bad-cursor", "cursor=-1": "400 bad-cursor",
+			"cursor=" + strings.Repeat("A", 600): "422 validation-failed", "tenant_id=x": "422 validation-failed",
+			"Limit=1": "422 validation-failed", "cursor=": ok,
 		} {
 			r.want(list+"?"+query, r.operator("GET", list+"?"+query, ""), want)
 		}
@@ -270,11 +296,19 @@ func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 	r.want("a cursor of another list", r.operator("GET", work+"?cursor="+page.Next, ""), "400 bad-cursor")
 	r.want("a cursor of another list", r.operator("GET", events+"?cursor="+page.Next, ""), "400 bad-cursor")
 	for query, want := range map[string]string{
-		"state=Draft": "422 validation-failed", "state=gone": "422 validation-failed", "state=%00": "422 validation-failed", "outcome=all": "422 validation-failed", "settlement=x": "422 validation-failed",
-		"created_after=yesterday": "422 validation-failed", "created_before=2026-13-01T00:00:00Z": "422 validation-failed", "customer=x": "422 validation-failed", "include_deleted=perhaps": "422 validation-failed",
-		"q=" + strings.Repeat("q", 65): "422 validation-failed", "payment_reference=" + strings.Repeat("r", 129): "422 validation-failed", "product=" + strings.Repeat("p", 65): "422 validation-failed",
-		"q=%00": ok, "q=%ff": ok, "q=a%00b": ok, "q=%25": ok, "q=_": ok, "q=%27": ok, "q=%F4%8F%BF%BF": ok, "q=%5C": ok, "payment_reference=%00": ok, "payment_reference=%ff": ok, "product=%00": ok, "product=nothing": ok,
-		"customer=" + theirs.member: ok, "customer=" + noID: ok, "payment_reference=not-ours": ok, "created_before=0000-01-01T00:00:00%2B01:00": ok, "created_after=9999-12-31T23:59:59-01:00": ok, "created_before=1969-12-31T23:59:59Z": ok,
+		"state=Draft": "422 validation-failed", "state=gone": "422 validation-failed", "state=%00": "422 validation-failed",
+		"outcome=all": "422 validation-failed", "settlement=x": "422 validation-failed",
+		"created_after=yesterday": "422 validation-failed", "created_before=2026-13-01T00:00:00Z": "422 validation-failed",
+		"customer=x": "422 validation-failed", "include_deleted=perhaps": "422 validation-failed",
+		"q=" + strings.Repeat("q", 65):                  "422 validation-failed",
+		"payment_reference=" + strings.Repeat("r", 129): "422 validation-failed",
+		"product=" + strings.Repeat("p", 65):            "422 validation-failed",
+		"q=%00":                                         ok, "q=%ff": ok, "q=a%00b": ok, "q=%25": ok, "q=_": ok, "q=%27": ok,
+		"q=%F4%8F%BF%BF": ok, "q=%5C": ok,
+		"payment_reference=%00": ok, "payment_reference=%ff": ok, "product=%00": ok, "product=nothing": ok,
+		"customer=" + theirs.member: ok, "customer=" + noID: ok, "payment_reference=not-ours": ok,
+		"created_before=0000-01-01T00:00:00%2B01:00": ok, "created_after=9999-12-31T23:59:59-01:00": ok,
+		"created_before=1969-12-31T23:59:59Z": ok,
 	} {
 		w := r.operator("GET", orders+"?include_deleted=true&"+query, "")
 		if strings.HasPrefix(query, "include_deleted") {
@@ -285,7 +319,10 @@ func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 			r.Errorf("%s finds %s", query, w.Body)
 		}
 	}
-	for _, query := range []string{"created_after=1969-12-31T23:59:59Z", "created_after=0000-01-01T00:00:00%2B01:00", "created_before=9999-12-31T23:59:59-01:00", "created_after=2026-03-02T09:00:00Z"} {
+	for _, query := range []string{
+		"created_after=1969-12-31T23:59:59Z", "created_after=0000-01-01T00:00:00%2B01:00",
+		"created_before=9999-12-31T23:59:59-01:00", "created_after=2026-03-02T09:00:00Z",
+	} {
 		if w := r.operator("GET", orders+"?"+query, ""); !strings.Contains(w.Body.String(), ours.order) {
 			r.Errorf("%s does not find the draft: %d %s", query, w.Code, w.Body)
 		}
@@ -297,7 +334,8 @@ func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 	}
 	for _, e := range webhookEndpoints {
 		if !strings.Contains(e.name, "stream") {
-			r.want(e.name+"?surprise=1", r.send(r.as(e.may()), e.method(), ours.in(e.path())+"?surprise=1", ours.in(e.body)), "422 validation-failed")
+			r.want(e.name+"?surprise=1", r.send(r.as(e.may()), e.method(), ours.in(e.path())+"?surprise=1", ours.in(e.body)),
+				"422 validation-failed")
 		}
 	}
 	r.wantSameRows("reading", before)
@@ -314,6 +352,7 @@ func TestAMessageOfNoPaymentProviderChangesNothing(t *testing.T) {
 	if w.Code < 400 || w.Code >= 500 {
 		t.Errorf("a message to the manual provider answered %d %s", w.Code, w.Body)
 	}
-	r.want("a megabyte", r.send("", "POST", "/v1/payments/webhook/manual", strings.Repeat("a", 1<<20)), "413 body-too-large")
+	r.want("a megabyte", r.send("", "POST", "/v1/payments/webhook/manual", strings.Repeat("a", 1<<20)),
+		"413 body-too-large")
 	r.wantSameRows("messages of no payment provider", before)
 }

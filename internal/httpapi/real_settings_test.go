@@ -39,7 +39,8 @@ func TestATenantMayDemandIdempotencyKeysOfItsAPICallers(t *testing.T) {
 			}
 		}
 		if strings.Contains(e.path(), "{") {
-			r.want(e.name+" of nothing", r.send(r.as(e.may()), e.method(), nothing.in(e.path()), nothing.in(body)), "404 not-found")
+			r.want(e.name+" of nothing", r.send(r.as(e.may()), e.method(), nothing.in(e.path()), nothing.in(body)),
+				"404 not-found")
 		}
 	}
 	r.wantSameRows("writes without a key", before)
@@ -48,8 +49,10 @@ func TestATenantMayDemandIdempotencyKeysOfItsAPICallers(t *testing.T) {
 	}
 	r.want("with a key", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "k"), "201")
 	r.want("another tenant's", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", anOrder), "201")
-	r.want("settings without a key", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"require_idempotency_key": false})), "400 idempotency-key-required")
-	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"require_idempotency_key": false}), "Idempotency-Key", "off"), "200")
+	r.want("settings without a key", r.admin("PUT", "/v1/settings",
+		r.settings(map[string]any{"require_idempotency_key": false})), "400 idempotency-key-required")
+	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"require_idempotency_key": false}),
+		"Idempotency-Key", "off"), "200")
 	r.want("without a key again", r.customer("POST", "/v1/orders", anOrder), "201")
 }
 
@@ -61,16 +64,23 @@ func TestRightsComeBeforeWhatIsSaid(t *testing.T) {
 	before := r.rows()
 	for _, target := range []string{"payment/revert", "hold", "release"} {
 		r.want(target+" as customer", r.customer("POST", "/v1/orders/"+th.order+"/"+target, unprintable), "403 forbidden")
-		r.want(target+" as operator", r.operator("POST", "/v1/orders/"+th.order+"/"+target, unprintable), "422 validation-failed")
+		r.want(target+" as operator", r.operator("POST", "/v1/orders/"+th.order+"/"+target, unprintable),
+			"422 validation-failed")
 	}
-	r.want("cancel as auditor", r.send(r.as(tenant.Auditor), "POST", "/v1/orders/"+th.order+"/cancel", unprintable), "403 forbidden")
-	r.want("redrive as customer", r.customer("POST", "/v1/dead-letters/"+th.deadLetter+"/redrive", unprintable), "403 forbidden")
+	r.want("cancel as auditor", r.send(r.as(tenant.Auditor), "POST", "/v1/orders/"+th.order+"/cancel", unprintable),
+		"403 forbidden")
+	r.want("redrive as customer", r.customer("POST", "/v1/dead-letters/"+th.deadLetter+"/redrive", unprintable),
+		"403 forbidden")
 	done := `{"order":"` + th.order + `","reason":"line\nbreak"}`
 	r.want("work item as customer", r.customer("POST", "/v1/work-items/"+th.refund+"/done", done), "403 forbidden")
 	r.want("work item as operator", r.operator("POST", "/v1/work-items/"+th.refund+"/done", done), "422 validation-failed")
-	r.want("confirm as customer", r.customer("POST", "/v1/orders/"+th.order+"/payment/confirm", confirmation("r", amount{"x", "EUR"})), "403 forbidden")
-	r.want("settings as operator", r.operator("PUT", "/v1/settings", r.settings(map[string]any{"payment_method": "gold"})), "403 forbidden")
-	r.want("for another customer as customer", r.customer("POST", "/v1/orders", `{"customer_id":"`+r.Tenant.Members[tenant.Operator].ID.String()+`","items":[{"product":"x","region":"x","billing_cycle":"x"}]}`), "403 forbidden")
+	r.want("confirm as customer", r.customer("POST", "/v1/orders/"+th.order+"/payment/confirm",
+		confirmation("r", amount{"x", "EUR"})), "403 forbidden")
+	r.want("settings as operator", r.operator("PUT", "/v1/settings", r.settings(map[string]any{"payment_method": "gold"})),
+		"403 forbidden")
+	r.want("for another customer as customer", r.customer("POST", "/v1/orders",
+		`{"customer_id":"`+r.Tenant.Members[tenant.Operator].ID.String()+
+			`","items":[{"product":"x","region":"x","billing_cycle":"x"}]}`), "403 forbidden")
 	r.wantSameRows("what is not theirs to do", before)
 }
 
@@ -85,13 +95,17 @@ func TestAnExternalIDStandsForOneOrder(t *testing.T) {
 	if !strings.Contains(w.Body.String(), first.ID) {
 		t.Errorf("the conflict does not name the order: %s", w.Body)
 	}
-	r.want("edit", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":"po-1"}`), "409 external-id-in-use")
-	r.want("edit with a key", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":"po-1"}`, "Idempotency-Key", "k"), "409 external-id-in-use")
+	r.want("edit", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":"po-1"}`),
+		"409 external-id-in-use")
+	r.want("edit with a key", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":"po-1"}`,
+		"Idempotency-Key", "k"), "409 external-id-in-use")
 	r.wantSameRows("an external id that is taken", before)
 	r.want("its own again", r.customer("PATCH", "/v1/orders/"+first.ID, `{"version":1,"external_id":"po-1"}`), "200")
-	r.want("another tenant's", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", `{"external_id":"po-1"}`), "201")
+	r.want("another tenant's", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", `{"external_id":"po-1"}`),
+		"201")
 	r.want("cancel the first", r.customer("POST", "/v1/orders/"+first.ID+"/cancel", ""), "200")
-	r.want("after it was cancelled", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":"po-1"}`), "409 external-id-in-use")
+	r.want("after it was cancelled", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":"po-1"}`),
+		"409 external-id-in-use")
 	r.want("two without one", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":""}`), "200")
 }
 
@@ -101,9 +115,11 @@ func TestAnOperatorOrdersForSomebodyOfTheTenantAlone(t *testing.T) {
 	mine, theirs := r.Tenant.Members[tenant.Customer].ID.String(), r.Other.Members[tenant.Customer].ID.String()
 	o := r.orderOf(r.operator("POST", "/v1/orders", `{"customer_id":"`+mine+`","items":[`+theVPS+`]}`))
 	r.want("read by whom it is for", r.customer("GET", "/v1/orders/"+o.ID, ""), "200")
-	r.want("for oneself, in capitals", r.customer("POST", "/v1/orders", `{"customer_id":"`+strings.ToUpper(mine)+`"}`), "201")
+	r.want("for oneself, in capitals", r.customer("POST", "/v1/orders", `{"customer_id":"`+strings.ToUpper(mine)+`"}`),
+		"201")
 	before := r.rows()
-	foreign, absent := r.operator("POST", "/v1/orders", `{"customer_id":"`+theirs+`"}`), r.operator("POST", "/v1/orders", `{"customer_id":"`+noID+`"}`)
+	foreign, absent := r.operator("POST", "/v1/orders", `{"customer_id":"`+theirs+`"}`), r.operator("POST", "/v1/orders",
+		`{"customer_id":"`+noID+`"}`)
 	r.want("for another tenant's", foreign, "422 validation-failed")
 	if withoutID(foreign) != withoutID(absent) {
 		t.Errorf("another tenant's member is told from nobody:\n%s\n%s", foreign.Body, absent.Body)
@@ -115,7 +131,10 @@ func TestADeliveryKeyIsCheckedKeptAndRemoved(t *testing.T) {
 	t.Parallel()
 	r := openAPI(t)
 	before := r.rows()
-	for what, key := range map[string]string{"no key": "hello", "half a key": harness.PublicKey[:200], "another kind of block": strings.ReplaceAll(harness.PublicKey, "PUBLIC KEY BLOCK", "MESSAGE")} {
+	for what, key := range map[string]string{
+		"no key": "hello", "half a key": harness.PublicKey[:200],
+		"another kind of block": strings.ReplaceAll(harness.PublicKey, "PUBLIC KEY BLOCK", "MESSAGE"),
+	} {
 		body, err := json.Marshal(map[string]string{"public_key": key})
 		if err != nil {
 			t.Fatal(err)
@@ -132,7 +151,8 @@ func TestADeliveryKeyIsCheckedKeptAndRemoved(t *testing.T) {
 	put := r.customer("PUT", "/v1/me/delivery-key", string(body), "Idempotency-Key", "put")
 	r.want("put", put, "200")
 	r.wantReplay("put", put, r.customer("PUT", "/v1/me/delivery-key", string(body), "Idempotency-Key", "put"))
-	if got := r.customer("GET", "/v1/me/delivery-key", "").Body.String(); got != put.Body.String() || !strings.Contains(got, "fingerprint") {
+	if got := r.customer("GET", "/v1/me/delivery-key", "").Body.String(); got != put.Body.String() ||
+		!strings.Contains(got, "fingerprint") {
 		t.Errorf("read %s, put answered %s", got, put.Body)
 	}
 	if got := r.operator("GET", "/v1/me/delivery-key", "").Body.String(); got != `{"delivery_key":null}` {
@@ -149,8 +169,10 @@ func TestSettingsAreRefusedByMemberAndKeptByVersion(t *testing.T) {
 	r := openAPI(t)
 	before := r.rows()
 	for member, bad := range map[string][]any{
-		"currency": {"ZZZ", "eur", ""}, "time_zone": {"Mars/Olympus", "Local", "", "../etc/passwd", "UTC\u0000"[:3] + "x"}, "payment_method": {"gold", ""}, "safety_window": {-1, 604801},
-		"payment_due_days": {0, 366}, "quote_valid_days": {0, 366}, "brand_color": {"red", "#12345", "#12345g", "1234567"}, "brand_contrast": {"url(x)"}, "language": {"fr", "EN"}, "name": {"a\nb", strings.Repeat("n", 81)},
+		"currency": {"ZZZ", "eur", ""}, "time_zone": {"Mars/Olympus", "Local", "", "../etc/passwd", "UTC\u0000"[:3] + "x"},
+		"payment_method": {"gold", ""}, "safety_window": {-1, 604801},
+		"payment_due_days": {0, 366}, "quote_valid_days": {0, 366}, "brand_color": {"red", "#12345", "#12345g", "1234567"},
+		"brand_contrast": {"url(x)"}, "language": {"fr", "EN"}, "name": {"a\nb", strings.Repeat("n", 81)},
 	} {
 		for _, v := range bad {
 			w := r.admin("PUT", "/v1/settings", r.settings(map[string]any{member: v}))
@@ -162,9 +184,12 @@ func TestSettingsAreRefusedByMemberAndKeptByVersion(t *testing.T) {
 	}
 	r.wantSameRows("bad settings", before)
 	stale := r.settings(nil)
-	changed := r.admin("PUT", "/v1/settings", r.settings(map[string]any{"name": "Alpha d.o.o.", "time_zone": "Europe/Ljubljana", "language": "sl", "brand_color": "#0B5fff"}))
+	changed := r.admin("PUT", "/v1/settings", r.settings(map[string]any{
+		"name": "Alpha d.o.o.", "time_zone": "Europe/Ljubljana", "language": "sl", "brand_color": "#0B5fff",
+	}))
 	r.want("put", changed, "200")
-	if got := r.admin("GET", "/v1/settings", ""); got.Body.String() != changed.Body.String() || got.Header().Get("ETag") != changed.Header().Get("ETag") {
+	if got := r.admin("GET", "/v1/settings", ""); got.Body.String() != changed.Body.String() ||
+		got.Header().Get("ETag") != changed.Header().Get("ETag") {
 		t.Errorf("read %s, put answered %s", got.Body, changed.Body)
 	}
 	r.want("a stale put", r.admin("PUT", "/v1/settings", stale), "409 version-conflict")

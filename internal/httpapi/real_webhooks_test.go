@@ -27,7 +27,8 @@ func TestAWebhooksSecretIsInOneAnswerAndNoRepetitionOfIt(t *testing.T) {
 	w := r.admin("POST", "/v1/webhooks", aWebhook, "Idempotency-Key", "make")
 	r.want("create", w, "201")
 	r.decode(w, &first)
-	if first.Secret == nil || !strings.HasPrefix(*first.Secret, "whsec_") || first.AlreadyShown || w.Header().Get("Location") != "/v1/webhooks/"+first.ID {
+	if first.Secret == nil || !strings.HasPrefix(*first.Secret, "whsec_") || first.AlreadyShown ||
+		w.Header().Get("Location") != "/v1/webhooks/"+first.ID {
 		t.Fatalf("create answered %s, Location %s", w.Body, w.Header().Get("Location"))
 	}
 	if diff := cmp.Diff([]string{"order.created", "order.fulfilled"}, first.Types); diff != "" {
@@ -35,7 +36,8 @@ func TestAWebhooksSecretIsInOneAnswerAndNoRepetitionOfIt(t *testing.T) {
 	}
 	w = r.admin("POST", "/v1/webhooks", aWebhook, "Idempotency-Key", "make")
 	r.decode(w, &again)
-	if w.Code != 201 || w.Header().Get("Idempotent-Replayed") != "true" || again.ID != first.ID || again.Secret != nil || !again.AlreadyShown || strings.Contains(w.Body.String(), *first.Secret) {
+	if w.Code != 201 || w.Header().Get("Idempotent-Replayed") != "true" || again.ID != first.ID || again.Secret != nil ||
+		!again.AlreadyShown || strings.Contains(w.Body.String(), *first.Secret) {
 		t.Errorf("the repetition answered %d %s", w.Code, w.Body)
 	}
 	for _, target := range []string{"/v1/webhooks", "/v1/webhooks/" + first.ID} {
@@ -44,11 +46,13 @@ func TestAWebhooksSecretIsInOneAnswerAndNoRepetitionOfIt(t *testing.T) {
 		}
 	}
 	r.decode(r.admin("POST", "/v1/webhooks/"+first.ID+"/rotate", `{"overlap_hours":2}`, "If-Match", `"1"`), &rotated)
-	if rotated.Secret == nil || *rotated.Secret == *first.Secret || rotated.Version != 2 || len(rotated.Secrets) != 2 || rotated.Secrets[1].ExpiresAt == nil {
+	if rotated.Secret == nil || *rotated.Secret == *first.Secret || rotated.Version != 2 || len(rotated.Secrets) != 2 ||
+		rotated.Secrets[1].ExpiresAt == nil {
 		t.Errorf("rotate: %+v", rotated)
 	}
 	for _, s := range []string{*first.Secret, *rotated.Secret} {
-		if n := r.count(`SELECT count(*) FROM platforma.idempotency WHERE strpos(encode(body, 'escape'), $1) > 0`, strings.TrimPrefix(s, "whsec_")); n != 0 {
+		if n := r.count(`SELECT count(*) FROM platforma.idempotency
+			WHERE strpos(encode(body, 'escape'), $1) > 0`, strings.TrimPrefix(s, "whsec_")); n != 0 {
 			t.Errorf("%d stored answers hold a secret", n)
 		}
 	}
@@ -70,9 +74,12 @@ func TestAWebhookIsChangedAtItsVersionAndDeletedOnce(t *testing.T) {
 	r.want("the same again", r.admin("PATCH", at, `{"enabled":false,"version":2}`), "200")
 	r.wantSameRows("a change that changes nothing", before)
 	for body, want := range map[string]string{
-		`{"url":"http://example.com/"}`: "422 validation-failed", `{"url":"https://127.0.0.1/"}`: "422 validation-failed", `{"url":"https://10.0.0.1/"}`: "422 validation-failed",
-		`{"url":"https://a:b@example.com/"}`: "422 validation-failed", `{"url":"https://example.com/","types":["order.exploded"]}`: "422 validation-failed",
-		`{"url":"https://example.com/","secret":"whsec_x"}`: "422 validation-failed", `{"url":"https://example.com/","state":"active"}`: "422 validation-failed", `{}`: "422 validation-failed",
+		`{"url":"http://example.com/"}`: "422 validation-failed", `{"url":"https://127.0.0.1/"}`: "422 validation-failed",
+		`{"url":"https://10.0.0.1/"}`:                               "422 validation-failed",
+		`{"url":"https://a:b@example.com/"}`:                        "422 validation-failed",
+		`{"url":"https://example.com/","types":["order.exploded"]}`: "422 validation-failed",
+		`{"url":"https://example.com/","secret":"whsec_x"}`:         "422 validation-failed",
+		`{"url":"https://example.com/","state":"active"}`:           "422 validation-failed", `{}`: "422 validation-failed",
 	} {
 		r.want("create "+body, r.admin("POST", "/v1/webhooks", body), want)
 	}

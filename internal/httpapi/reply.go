@@ -59,14 +59,18 @@ type sent struct {
 
 func sendAnswer(a app.Answer) *sent {
 	return &sent{
-		Status: a.Status, ContentType: a.Header["Content-Type"], ETag: a.Header["ETag"], Location: a.Header["Location"], Link: a.Header["Link"],
+		Status: a.Status, ContentType: a.Header["Content-Type"], ETag: a.Header["ETag"], Location: a.Header["Location"],
+		Link:       a.Header["Link"],
 		RetryAfter: a.Header["Retry-After"], Challenge: a.Header["WWW-Authenticate"],
 		Replayed: a.Header[httpkit.HeaderReplayed], Body: a.Body,
 	}
 }
 
 // serve registers a route: decode I, call one use case, show its result as T.
-func serve[I, R, T any](s *server, rt route, call func(ctx context.Context, c app.Caller, in *I) (R, error), show func(c app.Caller, result R) reply[T]) {
+func serve[I, R, T any](
+	s *server, rt route, call func(ctx context.Context, c app.Caller, in *I) (R, error), show func(c app.Caller,
+		result R) reply[T],
+) {
 	if rt.Status == 0 {
 		rt.Status = http.StatusOK
 	}
@@ -122,7 +126,8 @@ func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 	schemas := s.api.OpenAPI().Components.Schemas
 	// The body was read, and bounded, before the library sees it: -1 is no second bound.
 	op := huma.Operation{
-		Method: rt.Method, Path: rt.Path, OperationID: rt.ID, Summary: rt.Summary, Description: rt.describe(), Tags: []string{rt.Tag},
+		Method: rt.Method, Path: rt.Path, OperationID: rt.ID, Summary: rt.Summary, Description: rt.describe(),
+		Tags:          []string{rt.Tag},
 		DefaultStatus: rt.Status, MaxBodyBytes: -1, SkipValidateBody: true, Metadata: map[string]any{"route": rt},
 		Security: []map[string][]string{{"apiKey": {}}}, Responses: map[string]*huma.Response{},
 	}
@@ -140,18 +145,27 @@ func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 	}
 	op.Responses[strconv.Itoa(rt.Status)] = ok
 	if rt.Key {
-		op.Parameters = append(op.Parameters, header("Idempotency-Key", "1 to 255 visible ASCII characters, bare or quoted. The same key with the same request returns the first answer, for 24 hours at least.", `"6b1c7a52-order-4711"`))
-		ok.Headers["Idempotent-Replayed"] = &huma.Param{Description: "true when this is the stored answer of the key.", Schema: &huma.Schema{Type: huma.TypeString}}
+		op.Parameters = append(op.Parameters,
+			header("Idempotency-Key", "1 to 255 visible ASCII characters, bare or quoted. The same key with the same request "+
+				"returns the first answer, for 24 hours at least.", `"6b1c7a52-order-4711"`))
+		ok.Headers["Idempotent-Replayed"] = &huma.Param{
+			Description: "true when this is the stored answer of the key.", Schema: &huma.Schema{Type: huma.TypeString},
+		}
 	}
 	if rt.Versioned {
-		op.Parameters = append(op.Parameters, header("If-Match", "The ETag you read. A mismatch is 412; the member version of the body says the same and answers 409.", `"7"`))
+		op.Parameters = append(op.Parameters,
+			header("If-Match", "The ETag you read. A mismatch is 412; the member version of the body says the same and "+
+				"answers 409.", `"7"`))
 	}
 	if rt.Stream {
-		op.Parameters = append(op.Parameters, header("Last-Event-ID", "The seq of the last event you have; the stream goes on after it.", "12"))
+		op.Parameters = append(op.Parameters,
+			header("Last-Event-ID", "The seq of the last event you have; the stream goes on after it.", "12"))
 	}
 	fault := schemas.Schema(reflect.TypeFor[problem](), true, "")
 	for _, status := range rt.statuses() {
-		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: map[string]*huma.MediaType{httpkit.MediaProblem: {Schema: fault}}}
+		op.Responses[strconv.Itoa(status)] = &huma.Response{
+			Description: http.StatusText(status), Content: map[string]*huma.MediaType{httpkit.MediaProblem: {Schema: fault}},
+		}
 	}
 	return op
 }
@@ -176,7 +190,9 @@ func (rt *route) describe() string {
 }
 
 func header(name, doc, sample string) *huma.Param {
-	return &huma.Param{Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: huma.TypeString}, Example: sample}
+	return &huma.Param{
+		Name: name, In: "header", Description: doc, Schema: &huma.Schema{Type: huma.TypeString}, Example: sample,
+	}
 }
 
 // list is a page of a list.

@@ -37,7 +37,8 @@ func (q *request) attrs(more ...slog.Attr) []slog.Attr {
 		attrs = append(attrs, slog.String("route", q.route.Path))
 	}
 	if !q.caller.Tenant.IsZero() {
-		attrs = append(attrs, slog.String("tenant", q.caller.Tenant.String()), slog.String("member", q.caller.Member.String()))
+		attrs = append(attrs, slog.String("tenant", q.caller.Tenant.String()),
+			slog.String("member", q.caller.Member.String()))
 	}
 	return append(attrs, more...)
 }
@@ -127,7 +128,8 @@ func (s *server) checkForm(r *http.Request, op *huma.Operation, raw []byte) erro
 	if err != nil {
 		return err
 	}
-	if faults := checkBody(s.api.OpenAPI().Components.Schemas, op.RequestBody.Content[httpkit.MediaJSON].Schema, body); len(faults) > 0 {
+	if faults := checkBody(s.api.OpenAPI().Components.Schemas, op.RequestBody.Content[httpkit.MediaJSON].Schema,
+		body); len(faults) > 0 {
 		return fault.Violated(faults)
 	}
 	return nil

@@ -64,7 +64,9 @@ func TestBucketIsEmptiedByItsBurstAndFillsWithTime(t *testing.T) {
 
 func TestWritesHaveABucketOfTheirOwnAndQuotesAreReads(t *testing.T) {
 	t.Parallel()
-	k, _ := limited(t, httpkit.Limits{Requests: httpkit.Rate{PerSecond: 100, Burst: 200}, Writes: httpkit.Rate{PerSecond: 1, Burst: 2}})
+	k, _ := limited(t, httpkit.Limits{
+		Requests: httpkit.Rate{PerSecond: 100, Burst: 200}, Writes: httpkit.Rate{PerSecond: 1, Burst: 2},
+	})
 	for range 2 {
 		k.do("POST", "/v1/orders", "{}")
 	}

@@ -73,7 +73,10 @@ const scopedKey = "pk_test_scoped_to_confirming"
 
 func (accounts) FindActor(_ context.Context, hash [32]byte) (tenant.Actor, error) {
 	if hash == sha256.Sum256([]byte(scopedKey)) {
-		return tenant.Actor{Tenant: tenantA, Kind: tenant.KindMember, Member: ana, Role: tenant.Operator, Scopes: []string{string(app.ConfirmMoney)}}, nil
+		return tenant.Actor{
+			Tenant: tenantA, Kind: tenant.KindMember, Member: ana, Role: tenant.Operator,
+			Scopes: []string{string(app.ConfirmMoney)},
+		}, nil
 	}
 	for _, r := range tenant.Roles() {
 		if hash == sha256.Sum256([]byte(keyOf(r))) {
@@ -100,14 +103,19 @@ func realUseCases() *app.App {
 	var nowhere struct{ app.Store }
 	return app.New(app.Deps{
 		Random: rand.Reader,
-		Store:  nowhere, Accounts: accounts{}, Catalog: builtIn{}, Clock: stoppedClock{}, NewID: func() [16]byte { return [16]byte{1} }, Log: slog.New(slog.DiscardHandler),
+		Store:  nowhere, Accounts: accounts{}, Catalog: builtIn{}, Clock: stoppedClock{}, NewID: func() [16]byte {
+			return [16]byte{1}
+		}, Log: slog.New(slog.DiscardHandler),
 		Mailer: struct{ app.Mailer }{}, WebhookSender: struct{ app.WebhookSender }{},
 	})
 }
 
 func TestEveryRoleMayCallWhatTheTableSaysAndNothingElse(t *testing.T) {
 	t.Parallel()
-	api := newServer(realUseCases(), Config{Now: func() time.Time { return now }, NewRequestID: func() string { return absent }, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler)})
+	api := newServer(realUseCases(), Config{
+		Now: func() time.Time { return now }, NewRequestID: func() string { return absent }, Hub: app.NewHub(),
+		Log: slog.New(slog.DiscardHandler),
+	})
 	k := &kit{T: t}
 	call := func(name, key string) int {
 		method, path, _ := strings.Cut(name, " ")

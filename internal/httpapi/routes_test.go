@@ -19,7 +19,9 @@ import (
 func operations(s *server) map[string]*huma.Operation {
 	all := map[string]*huma.Operation{}
 	for path, item := range s.api.OpenAPI().Paths {
-		for method, op := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete} {
+		for method, op := range map[string]*huma.Operation{
+			"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete,
+		} {
 			if op != nil {
 				all[method+" "+path] = op
 			}
@@ -30,7 +32,8 @@ func operations(s *server) map[string]*huma.Operation {
 
 // concrete puts ids where a path has names.
 func concrete(path string) string {
-	return strings.NewReplacer("{id}", theOrder.String(), "{item}", theItem.String(), "{delivery}", theItem.String(), "{product}", "vps", "{provider}", "demo").Replace(path)
+	return strings.NewReplacer("{id}", theOrder.String(), "{item}", theItem.String(), "{delivery}", theItem.String(),
+		"{product}", "vps", "{provider}", "demo").Replace(path)
 }
 
 // Every route, written by hand: public routes answer without a key, keyed ones take an Idempotency-Key.
@@ -142,10 +145,12 @@ func TestEveryWriteRouteHandsItsKeyToTheVerbAndReplays(t *testing.T) {
 		again := k.do(method, concrete(path), body, "Idempotency-Key", "walk")
 		same := again.Body.String() == first.Body.String()
 		if strings.Contains(first.Body.String(), `"secret":"`) { // shown once
-			same = again.Body.String() == shownOnce.ReplaceAllString(first.Body.String(), `"secret":null,"secret_already_shown":true`)
+			same = again.Body.String() == shownOnce.ReplaceAllString(first.Body.String(),
+				`"secret":null,"secret_already_shown":true`)
 		}
 		if first.Code/100 != 2 || again.Code != first.Code || again.Header().Get("Idempotent-Replayed") != "true" || !same {
-			t.Errorf("%s answered %d, then %d (replayed %q):\n%s\n%s", name, first.Code, again.Code, again.Header().Get("Idempotent-Replayed"), first.Body, again.Body)
+			t.Errorf("%s answered %d, then %d (replayed %q):\n%s\n%s", name, first.Code, again.Code,
+				again.Header().Get("Idempotent-Replayed"), first.Body, again.Body)
 		}
 		if got := k.fake.Called(); len(got) != 1 {
 			t.Errorf("%s: effects %v, want one", name, got)
@@ -178,7 +183,10 @@ func TestEveryRouteWithoutAKeyAnswersOneAndTheSame401(t *testing.T) {
 			continue
 		}
 		method, path, _ := strings.Cut(name, " ")
-		for _, auth := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Basic " + rightKey, rightKey, "Bearer " + strings.Repeat("x", 600), "Bearer " + rightKey + " x"} {
+		for _, auth := range []string{
+			"", "Bearer", "Bearer ", "Bearer wrong", "Basic " + rightKey, rightKey, "Bearer " + strings.Repeat("x", 600),
+			"Bearer " + rightKey + " x",
+		} {
 			w := k.do(method, concrete(path), "{not json", "Authorization", auth)
 			k.wantProblem(w, 401, "unauthenticated")
 			if w.Header().Get("WWW-Authenticate") != "Bearer" {
@@ -211,12 +219,18 @@ func TestTwoAuthorizationHeadersAreNone(t *testing.T) {
 func TestNoMangledRequestMakesAServerError(t *testing.T) {
 	t.Parallel()
 	bodies := []string{
-		"", "{}", "null", "[]", "0", `"x"`, "{", `{"version":1.5}`, `{"version":"x"}`, `{"reason":7}`, `{"reason":"` + strings.Repeat("a", 501) + `"}`, `{"items":{}}`, `{"items":[[]]}`,
-		`{"amount":{"amount":1,"currency":"EUR"}}`, `{"reference":"","amount":{}}`, `{"paid_at":"yesterday","reference":"r","amount":{"amount":"1","currency":"EUR"}}`, `{"public_key":""}`,
-		`{"order":"x"}`, `{"name":1}`, "\xff\xfe", strings.Repeat("[", 5000), strings.Repeat(" ", httpkit.MaxBody+1), `{"a":"` + strings.Repeat("b", httpkit.MaxBody) + `"}`,
+		"", "{}", "null", "[]", "0", `"x"`, "{", `{"version":1.5}`, `{"version":"x"}`, `{"reason":7}`,
+		`{"reason":"` + strings.Repeat("a", 501) + `"}`, `{"items":{}}`, `{"items":[[]]}`,
+		`{"amount":{"amount":1,"currency":"EUR"}}`, `{"reference":"","amount":{}}`,
+		`{"paid_at":"yesterday","reference":"r","amount":{"amount":"1","currency":"EUR"}}`, `{"public_key":""}`,
+		`{"order":"x"}`, `{"name":1}`, "\xff\xfe", strings.Repeat("[", 5000), strings.Repeat(" ", httpkit.MaxBody+1),
+		`{"a":"` + strings.Repeat("b", httpkit.MaxBody) + `"}`,
 	}
 	ids := []string{theOrder.String(), absent, "x", "%00", "..%2f", strings.Repeat("9", 400), "%F0%28%8C%28"}
-	documented := map[int]bool{200: true, 201: true, 204: true, 400: true, 404: true, 409: true, 412: true, 413: true, 415: true, 422: true, 428: true}
+	documented := map[int]bool{
+		200: true, 201: true, 204: true, 400: true, 404: true, 409: true, 412: true, 413: true,
+		415: true, 422: true, 428: true,
+	}
 	n, k := 0, newKit(t)
 	for name := range wantRoutes {
 		method, path, _ := strings.Cut(name, " ")
@@ -251,14 +265,16 @@ func TestNoMangledRequestMakesAServerError(t *testing.T) {
 func TestWebhookTakesRawBytesWithoutAKey(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	w := k.do("POST", "/v1/payments/webhook/demo", "not json at all \xff", "Authorization", "", "Content-Type", "text/plain")
+	w := k.do("POST", "/v1/payments/webhook/demo", "not json at all \xff", "Authorization", "",
+		"Content-Type", "text/plain")
 	if w.Code != http.StatusNoContent || w.Body.Len() != 0 {
 		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
 	if in := k.fake.Last().In; in != "demo:not json at all \xff" {
 		t.Errorf("verb got %q", in)
 	}
-	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", strings.Repeat("a", httpkit.MaxBody+1), "Authorization", ""), 413, "body-too-large")
+	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", strings.Repeat("a", httpkit.MaxBody+1), "Authorization", ""),
+		413, "body-too-large")
 	k.fake.Break("ReceivePaymentWebhook", httpkit.Unauthenticated())
 	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", "x", "Authorization", ""), 401, "unauthenticated")
 }
@@ -271,7 +287,10 @@ func TestDeliveryKeyIsNullOrItsFingerprintAndDeleteRemovesIt(t *testing.T) {
 		k.do("PUT", "/v1/me/delivery-key", `{"public_key":"-----BEGIN PGP PUBLIC KEY BLOCK-----"}`).Body.String(),
 		k.do("DELETE", "/v1/me/delivery-key", "").Body.String(),
 	}
-	want := []string{`{"delivery_key":null}`, `{"delivery_key":{"fingerprint":"5d3e9a1c77f0b2468ace13579bdf02468ace1357","user_ids":["ana@example.com"],"expires_at":"2028-01-31T12:00:00Z"}}`, `{"delivery_key":null}`}
+	want := []string{
+		`{"delivery_key":null}`,
+		`{"delivery_key":{"fingerprint":"5d3e9a1c77f0b2468ace13579bdf02468ace1357","user_ids":["ana@example.com"],"expires_at":"2028-01-31T12:00:00Z"}}`, `{"delivery_key":null}`,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)
 	}

@@ -130,7 +130,10 @@ func prepareDesk(f *apptest.Fake, agg *app.Aggregate) {
 	apptest.Answer(f, "DeadLetter", sampleDeadLetterDetail(agg.Order))
 	apptest.Answer(f, "RedriveDeadLetters", app.RedriveReport{DeadLetters: []app.Redriven{
 		{DeadLetter: l.ID, Order: theOrder, Outcome: app.RedriveDone},
-		{DeadLetter: id.Of[app.DeadLetter]{15: 8}, Outcome: app.RedriveRefused, Code: "not-stuck", Detail: "Nothing is stuck."},
+		{
+			DeadLetter: id.Of[app.DeadLetter]{15: 8}, Outcome: app.RedriveRefused, Code: "not-stuck",
+			Detail: "Nothing is stuck.",
+		},
 	}})
 	for _, name := range []string{"RedriveDeadLetter", "AdoptDeadLetter", "WithdrawAbandonment"} {
 		apptest.Answer(f, name, l)
@@ -156,7 +159,8 @@ func prepareDesk(f *apptest.Fake, agg *app.Aggregate) {
 
 func prepareWebhooks(f *apptest.Fake) {
 	e := app.WebhookEndpoint{
-		ID: app.WebhookEndpointID{15: 0xe1}, Version: 3, URL: "https://hooks.example.com/", Types: []event.Type{order.EvFulfilled},
+		ID: app.WebhookEndpointID{15: 0xe1}, Version: 3, URL: "https://hooks.example.com/",
+		Types: []event.Type{order.EvFulfilled},
 		State: app.WebhookEndpointFailing, Why: app.WebhookEndpointExhausted, Since: now,
 		Secrets: []app.SecretInfo{{CreatedAt: now}}, CreatedAt: now, UpdatedAt: now,
 	}

@@ -123,7 +123,8 @@ func (c *checker) object(s *huma.Schema, v any, at string) {
 		known = append(known, name)
 	}
 	slices.SortFunc(known, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
-	c.add(at, "unknown-member", fmt.Sprintf("%d member(s) here are unknown; names are exact, in lower case.", unknown), known...)
+	c.add(at, "unknown-member", fmt.Sprintf("%d member(s) here are unknown; names are exact, in lower case.", unknown),
+		known...)
 }
 
 func (c *checker) array(s *huma.Schema, v any, at string) {

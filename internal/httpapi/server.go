@@ -64,7 +64,9 @@ func newServer(useCases UseCases, cfg Config) *server {
 // pages from elsewhere, other formats.
 func libraryConfig() huma.Config {
 	return huma.Config{
-		OpenAPI:                      &huma.OpenAPI{OpenAPI: "3.1.0", Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}},
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0", Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)},
+		},
 		Formats:                      map[string]huma.Format{httpkit.MediaJSON: jsonFormat(), "json": jsonFormat()},
 		DefaultFormat:                httpkit.MediaJSON,
 		RejectUnknownQueryParameters: true,

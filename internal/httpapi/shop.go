@@ -88,7 +88,8 @@ type noInput struct{}
 func (s *server) shopRoutes() {
 	const tag = "catalogue"
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/catalog", ID: "get-catalog", Tag: tag, Summary: "What is sold", Who: "anyone with a key",
+		Method: http.MethodGet, Path: "/v1/catalog", ID: "get-catalog", Tag: tag, Summary: "What is sold",
+		Who:         "anyone with a key",
 		Description: "Products with the JSON Schema of their configuration, their prices and where they are sold.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (*catalog.Catalog, error) {
 		if err := s.mayShop(c); err != nil {
@@ -103,7 +104,8 @@ func (s *server) shopRoutes() {
 		return plain(v)
 	})
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/catalog/{product}", ID: "get-product", Tag: tag, Summary: "One product", Who: "anyone with a key", Errors: []int{404},
+		Method: http.MethodGet, Path: "/v1/catalog/{product}", ID: "get-product", Tag: tag, Summary: "One product",
+		Who: "anyone with a key", Errors: []int{404},
 		Description: "As it stands in the catalogue.",
 	}, func(ctx context.Context, c app.Caller, in *productInput) (catalog.Product, error) {
 		if err := s.mayShop(c); err != nil {
@@ -120,8 +122,10 @@ func (s *server) shopRoutes() {
 		return p, nil
 	}, func(_ app.Caller, p catalog.Product) reply[productView] { return plain(viewProduct(p)) })
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/quotes", ID: "quote", Tag: tag, Summary: "What items would cost", Who: "anyone with a key but auditors",
-		Description: "Prices and faults of items, all at once; nothing is stored, so no Idempotency-Key is taken.", Errors: []int{413, 415},
+		Method: http.MethodPost, Path: "/v1/quotes", ID: "quote", Tag: tag, Summary: "What items would cost",
+		Who:         "anyone with a key but auditors",
+		Description: "Prices and faults of items, all at once; nothing is stored, so no Idempotency-Key is taken.",
+		Errors:      []int{413, 415},
 	}, func(ctx context.Context, c app.Caller, in *quoteInput) (app.Quote, error) {
 		return s.useCases.Quote(ctx, c, inputsOf(in.Body.Items), money.Currency(in.Body.Currency))
 	}, showQuote)
@@ -132,11 +136,15 @@ func (s *server) mayShop(c app.Caller) error {
 	if s.useCases.May(c.Actor, app.SeeCatalog) {
 		return nil
 	}
-	return fault.New(fault.KindForbidden, fault.CodeForbidden, "This needs the permission %s, which your role or key does not have.", app.SeeCatalog)
+	return fault.New(fault.KindForbidden, fault.CodeForbidden,
+		"This needs the permission %s, which your role or key does not have.", app.SeeCatalog)
 }
 
 func showQuote(_ app.Caller, q app.Quote) reply[quoteView] {
-	v := quoteView{Totals: totalsOf(q.Totals, q.Currency), Items: make([]priceView, len(q.Items)), FX: fxOf(q.FX), Faults: faultsOf(q.Faults)}
+	v := quoteView{
+		Totals: totalsOf(q.Totals, q.Currency), Items: make([]priceView, len(q.Items)), FX: fxOf(q.FX),
+		Faults: faultsOf(q.Faults),
+	}
 	for i, it := range q.Items {
 		v.Items[i] = priceView{Lines: []lineView{}}
 		if it.OK {
@@ -148,19 +156,30 @@ func showQuote(_ app.Caller, q app.Quote) reply[quoteView] {
 
 func viewProduct(p catalog.Product) productView {
 	v := productView{
-		ID: p.ID, Title: p.Title, Description: p.Description, CatalogVersion: p.CatalogVersion, FormulaVersion: p.FormulaVersion,
-		Plans: make([]planView, len(p.Plans)), Regions: p.Regions, BillingCycles: make([]string, len(p.Cycles)), Schema: object(p.Schema),
-		Prices: make([]unitPriceView, len(p.Prices)), From: amountOf(p.From, app.CatalogCurrency), DeadlineMinutes: int(p.Deadline / time.Minute), Assumptions: p.Assumptions,
-		Default: defaultsView{Plan: orNull(p.Default.Plan), Region: p.Default.Region, BillingCycle: string(p.Default.Cycle), Configuration: object(p.Default.Configuration)},
+		ID: p.ID, Title: p.Title, Description: p.Description, CatalogVersion: p.CatalogVersion,
+		FormulaVersion: p.FormulaVersion,
+		Plans:          make([]planView, len(p.Plans)), Regions: p.Regions, BillingCycles: make([]string, len(p.Cycles)),
+		Schema: object(p.Schema),
+		Prices: make([]unitPriceView, len(p.Prices)), From: amountOf(p.From, app.CatalogCurrency),
+		DeadlineMinutes: int(p.Deadline / time.Minute), Assumptions: p.Assumptions,
+		Default: defaultsView{
+			Plan: orNull(p.Default.Plan), Region: p.Default.Region, BillingCycle: string(p.Default.Cycle),
+			Configuration: object(p.Default.Configuration),
+		},
 	}
 	for i, c := range p.Cycles {
 		v.BillingCycles[i] = string(c)
 	}
 	for i, pl := range p.Plans {
-		v.Plans[i] = planView{ID: pl.ID, Title: pl.Title, Price: amountOf(pl.Price, app.CatalogCurrency), Unit: pl.Unit, Included: pl.Included}
+		v.Plans[i] = planView{
+			ID: pl.ID, Title: pl.Title, Price: amountOf(pl.Price, app.CatalogCurrency), Unit: pl.Unit, Included: pl.Included,
+		}
 	}
 	for i, u := range p.Prices {
-		v.Prices[i] = unitPriceView{Component: u.Component, Title: u.Title, Choice: orNull(u.Choice), Unit: u.Unit, UnitPrice: amountOf(u.UnitPrice, app.CatalogCurrency)}
+		v.Prices[i] = unitPriceView{
+			Component: u.Component, Title: u.Title, Choice: orNull(u.Choice), Unit: u.Unit,
+			UnitPrice: amountOf(u.UnitPrice, app.CatalogCurrency),
+		}
 	}
 	return v
 }

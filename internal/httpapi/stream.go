@@ -30,11 +30,16 @@ type streamOutput struct {
 
 func (s *server) streamRoute() {
 	rt := route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}/stream", ID: "stream-order", Tag: "timeline", Summary: "Follow an order", Who: "customer (own orders), auditor", Stream: true, Errors: []int{404},
-		Description: "Server-sent events: `event` is the type, `id` the seq, `data` the event as in the timeline. Begins with the first event unless told otherwise; after a break `Last-Event-ID` goes on exactly where it stopped, on any node.", Status: http.StatusOK,
+		Method: http.MethodGet, Path: "/v1/orders/{id}/stream", ID: "stream-order", Tag: "timeline",
+		Summary: "Follow an order", Who: "customer (own orders), auditor", Stream: true, Errors: []int{404},
+		Description: "Server-sent events: `event` is the type, `id` the seq, `data` the event as in the timeline. Begins " +
+			"with the first event unless told otherwise; after a break `Last-Event-ID` goes on exactly where it stopped, on " +
+			"any node.", Status: http.StatusOK,
 	}
 	op := s.operation(&rt, nil)
-	op.Responses["200"].Content = map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}, Example: s.examples[rt.ID].Response}}
+	op.Responses["200"].Content = map[string]*huma.MediaType{
+		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}, Example: s.examples[rt.ID].Response},
+	}
 	huma.Register(s.api, op, func(ctx context.Context, in *streamInput) (*streamOutput, error) {
 		req := requestFrom(ctx)
 		st, err := s.openStream(ctx, req, in)
@@ -68,7 +73,8 @@ func (s *server) openStream(ctx context.Context, req *request, in *streamInput) 
 	}
 	if last := req.http.Header.Get("Last-Event-ID"); last != "" {
 		if after, ok = parseSeq(last); !ok {
-			return nil, fault.New(fault.KindMalformed, "last-event-id-malformed", "Last-Event-ID is the seq of the last event you have.")
+			return nil, fault.New(fault.KindMalformed, "last-event-id-malformed",
+				"Last-Event-ID is the seq of the last event you have.")
 		}
 	}
 	o := idIn[order.Order](in.ID)
@@ -85,7 +91,8 @@ func (st *stream) run(ctx context.Context, w http.ResponseWriter) {
 	woken, cancel := st.s.cfg.Hub.Subscribe(st.req.caller.Tenant, st.order)
 	defer cancel()
 	times := st.s.cfg.Stream
-	poll, beat, again := time.NewTicker(times.Poll), time.NewTicker(times.Heartbeat), time.NewTicker(times.Reauthorise) //nolint:forbidigo // a heartbeat on the wire: real time
+	//nolint:forbidigo // a heartbeat on the wire: real time
+	poll, beat, again := time.NewTicker(times.Poll), time.NewTicker(times.Heartbeat), time.NewTicker(times.Reauthorise)
 	defer poll.Stop()
 	defer beat.Stop()
 	defer again.Stop()
@@ -137,7 +144,8 @@ func (st *stream) look(ctx context.Context, out *streamWriter) bool {
 		for _, r := range records {
 			data, err := httpkit.EncodeJSON(viewEvent(r))
 			if err != nil {
-				st.s.cfg.Log.ErrorContext(ctx, "encode event", "request_id", st.req.id, "order", st.order.String(), "seq", r.Seq, "error", err)
+				st.s.cfg.Log.ErrorContext(ctx, "encode event", "request_id", st.req.id, "order", st.order.String(), "seq",
+					r.Seq, "error", err)
 				return false
 			}
 			if !out.send(fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", r.Seq, r.Type, data)) {

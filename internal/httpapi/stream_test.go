@@ -39,7 +39,8 @@ func (k *kit) follow(srv *httptest.Server, path string, headers ...string) *foll
 	if err != nil {
 		k.Fatal(err)
 	}
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("Cache-Control") != "no-store" {
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" ||
+		resp.Header.Get("Cache-Control") != "no-store" {
 		k.Fatalf("stream answered %d %v", resp.StatusCode, resp.Header)
 	}
 	f := &follower{T: k.T, lines: make(chan string, 100), leave: cancel}
@@ -110,8 +111,10 @@ func TestStreamSendsWhatThereIsThenWhatItIsWokenFor(t *testing.T) {
 	}
 	from, to, reason := "pending_payment", "payment_confirmed", "a transfer came"
 	want := eventView{
-		ID: "00000000-0000-0000-0000-000000000003", Seq: 3, Type: "order.payment-confirmed", At: now.Add(3 * time.Second), Actor: actorView{Kind: "member", ID: ana.String()},
-		From: &from, To: &to, Reason: &reason, Data: object(`{"from":"pending_payment","to":"payment_confirmed","reason":"a transfer came"}`),
+		ID: "00000000-0000-0000-0000-000000000003", Seq: 3, Type: "order.payment-confirmed", At: now.Add(3 * time.Second),
+		Actor: actorView{Kind: "member", ID: ana.String()},
+		From:  &from, To: &to, Reason: &reason,
+		Data: object(`{"from":"pending_payment","to":"payment_confirmed","reason":"a transfer came"}`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("event (-want +got):\n%s", diff)
@@ -252,7 +255,8 @@ func TestEventsArePagedBySeq(t *testing.T) {
 	var first, second answer
 	w := k.do("GET", orderPath+"/events?limit=2", "")
 	decode(t, w.Body.Bytes(), &first)
-	if len(first.Data) != 2 || first.Next == nil || *first.Next != "2" || !strings.Contains(w.Header().Get("Link"), "cursor=2") {
+	if len(first.Data) != 2 || first.Next == nil || *first.Next != "2" ||
+		!strings.Contains(w.Header().Get("Link"), "cursor=2") {
 		t.Fatalf("first page = %s", w.Body)
 	}
 	decode(t, k.do("GET", orderPath+"/events?limit=2&cursor="+*first.Next, "").Body.Bytes(), &second)

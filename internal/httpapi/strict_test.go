@@ -54,7 +54,8 @@ func TestThirtyTwoLevelsAreAccepted(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	deep := strings.Repeat(`{"a":`, 28) + "1" + strings.Repeat("}", 28)
-	w := k.do("POST", "/v1/orders", `{"items":[{"product":"vps","region":"lj-1","billing_cycle":"monthly","configuration":{"a":`+deep+`}}]}`)
+	w := k.do("POST", "/v1/orders",
+		`{"items":[{"product":"vps","region":"lj-1","billing_cycle":"monthly","configuration":{"a":`+deep+`}}]}`)
 	if w.Code != 201 { // body, list, item and configuration are four
 		t.Errorf("answered %d: %s", w.Code, w.Body)
 	}
@@ -63,7 +64,9 @@ func TestThirtyTwoLevelsAreAccepted(t *testing.T) {
 func TestFaultsOfFormAreToldAllAtOnceWithPointers(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	p := k.wantProblem(k.do("POST", "/v1/orders", `{"external_id":7,"Items":[],"items":[{"product":"vps","configuration":3,"tenant_id":"x","price":1},null]}`), 422, "validation-failed")
+	p := k.wantProblem(k.do("POST", "/v1/orders",
+		`{"external_id":7,"Items":[],"items":[{"product":"vps","configuration":3,"tenant_id":"x","price":1},null]}`),
+		422, "validation-failed")
 	var got []string
 	for _, e := range p.Errors {
 		got = append(got, *e.Pointer+" "+e.Code)
@@ -85,7 +88,10 @@ func TestFaultsOfFormAreToldAllAtOnceWithPointers(t *testing.T) {
 
 func TestServerOwnedMembersCannotBeSent(t *testing.T) {
 	t.Parallel()
-	for _, member := range []string{"id", "tenant_id", "tenant", "number", "state", "outcome", "settlement", "closing", "price", "totals", "paid_at", "created_at", "deleted_at", "fx", "payments", "refunds", "version", "External_ID", "ITEMS"} {
+	for _, member := range []string{
+		"id", "tenant_id", "tenant", "number", "state", "outcome", "settlement", "closing", "price", "totals", "paid_at",
+		"created_at", "deleted_at", "fx", "payments", "refunds", "version", "External_ID", "ITEMS",
+	} {
 		k := newKit(t)
 		p := k.wantProblem(k.do("POST", "/v1/orders", `{"`+member+`":null}`), 422, "validation-failed")
 		if len(p.Errors) != 1 || p.Errors[0].Code != "unknown-member" {
@@ -94,15 +100,19 @@ func TestServerOwnedMembersCannotBeSent(t *testing.T) {
 	}
 	for _, member := range []string{"state", "price", "progress", "generation", "snapshot", "allocation", "line"} {
 		k := newKit(t)
-		k.wantProblem(k.do("PATCH", orderPath, `{"version":1,"items":[{"product":"vps","region":"a","billing_cycle":"monthly","`+member+`":1}]}`), 422, "validation-failed")
+		k.wantProblem(k.do("PATCH", orderPath,
+			`{"version":1,"items":[{"product":"vps","region":"a","billing_cycle":"monthly","`+member+`":1}]}`),
+			422, "validation-failed")
 	}
 }
 
 func TestFloatWhereAnIntegerBelongsIsAFault(t *testing.T) {
 	t.Parallel()
 	for body, code := range map[string]string{
-		`{"version":1.0}`: "not-an-integer", `{"version":1e2}`: "not-an-integer", `{"version":"1"}`: "wrong-type", `{"version":true}`: "wrong-type",
-		`{"version":null}`: "wrong-type", `{"version":-1}`: "out-of-range", `{"version":99999999999999999999}`: "out-of-range", `{"version":[1]}`: "wrong-type",
+		`{"version":1.0}`: "not-an-integer", `{"version":1e2}`: "not-an-integer", `{"version":"1"}`: "wrong-type",
+		`{"version":true}`: "wrong-type",
+		`{"version":null}`: "wrong-type", `{"version":-1}`: "out-of-range",
+		`{"version":99999999999999999999}`: "out-of-range", `{"version":[1]}`: "wrong-type",
 	} {
 		k := newKit(t)
 		p := k.wantProblem(k.do("POST", orderPath+"/cancel", body), 422, "validation-failed")
@@ -158,11 +168,17 @@ func TestBodyBeyond64KiBIs413AndExactly64KiBIsRead(t *testing.T) {
 
 func TestOnlyJSONInUTF8IsTaken(t *testing.T) {
 	t.Parallel()
-	for _, media := range []string{"", "text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json; charset=latin1", "application/problem+json", "json", "application/json/x"} {
+	for _, media := range []string{
+		"", "text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+		"application/json; charset=latin1", "application/problem+json", "json", "application/json/x",
+	} {
 		k := newKit(t)
 		k.wantProblem(k.do("POST", "/v1/orders", `{}`, "Content-Type", media), 415, "unsupported-media-type")
 	}
-	for _, media := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", `application/json; charset="utf-8"`} {
+	for _, media := range []string{
+		"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8",
+		`application/json; charset="utf-8"`,
+	} {
 		k := newKit(t)
 		if w := k.do("POST", "/v1/orders", `{}`, "Content-Type", media); w.Code != 201 {
 			t.Errorf("%s answered %d: %s", media, w.Code, w.Body)
@@ -197,8 +213,10 @@ func TestNothingThatWasSentIsQuotedBack(t *testing.T) {
 func TestQueryIsCheckedAsStrictlyAsABody(t *testing.T) {
 	t.Parallel()
 	for query, want := range map[string]string{
-		"limit=0": "limit", "limit=101": "limit", "limit=1.5": "limit", "limit=-1": "limit", "state=done": "state", "outcome=x": "outcome", "settlement=x": "settlement",
-		"created_after=yesterday": "created_after", "created_before=2026-13-01T00:00:00Z": "created_before", "customer=7": "customer", "include_deleted=perhaps": "include_deleted",
+		"limit=0": "limit", "limit=101": "limit", "limit=1.5": "limit", "limit=-1": "limit", "state=done": "state",
+		"outcome=x": "outcome", "settlement=x": "settlement",
+		"created_after=yesterday": "created_after", "created_before=2026-13-01T00:00:00Z": "created_before",
+		"customer=7": "customer", "include_deleted=perhaps": "include_deleted",
 		"q=" + strings.Repeat("a", 65): "q", "cursor=" + strings.Repeat("a", 513): "cursor",
 	} {
 		k := newKit(t)

@@ -36,7 +36,10 @@ type actorView struct {
 // viewEvent renders a stored record. What stands in its data is the record's own.
 func viewEvent(r event.Record) eventView {
 	kind, who, _ := strings.Cut(r.Actor, ":")
-	v := eventView{ID: r.ID.String(), Seq: r.Seq, Type: string(r.Type), At: stamp(r.At), Actor: actorView{Kind: kind, ID: who}, Data: object(r.Data)}
+	v := eventView{
+		ID: r.ID.String(), Seq: r.Seq, Type: string(r.Type), At: stamp(r.At), Actor: actorView{Kind: kind, ID: who},
+		Data: object(r.Data),
+	}
 	var d event.Data
 	if stdjson.Unmarshal(r.Data, &d) == nil {
 		v.From, v.To, v.Reason = orNull(d.From), orNull(d.To), orNull(d.Reason)
@@ -91,7 +94,10 @@ func viewSaga(rec app.SagaRecord) sagaView {
 }
 
 func viewRun(rec app.SagaRecord, task fulfil.Task) taskRunView {
-	v := taskRunView{ID: task.ID.String(), Kind: task.Kind.String(), State: task.State.String(), Direction: direction(task.Compensating), Generation: 1, Steps: []stepView{}, Decisions: []decisionView{}}
+	v := taskRunView{
+		ID: task.ID.String(), Kind: task.Kind.String(), State: task.State.String(), Direction: direction(task.Compensating),
+		Generation: 1, Steps: []stepView{}, Decisions: []decisionView{},
+	}
 	if !task.Item.IsZero() {
 		v.Item = orNull(task.Item.String())
 	}
@@ -129,7 +135,9 @@ func (v *taskRunView) addLog(log []app.LogEntry, taskID fulfil.TaskID) {
 		}
 		open[i] = false
 		took := l.Took.Milliseconds()
-		v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{At: stamp(at), TookMS: &took, Class: orNull(l.Class.String()), Message: orNull(l.Note), NextAt: stampOr(&l.Next)})
+		v.Steps[i].Attempts = append(v.Steps[i].Attempts, attemptView{
+			At: stamp(at), TookMS: &took, Class: orNull(l.Class.String()), Message: orNull(l.Note), NextAt: stampOr(&l.Next),
+		})
 	}
 	for _, l := range log {
 		if l.Task != taskID {
@@ -193,7 +201,8 @@ type timelinePage struct {
 func (s *server) timelineRoutes() {
 	const tag = "timeline"
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}/events", ID: "list-events", Tag: tag, Summary: "What happened to an order", Who: "customer (own orders), auditor", Errors: []int{404},
+		Method: http.MethodGet, Path: "/v1/orders/{id}/events", ID: "list-events", Tag: tag,
+		Summary: "What happened to an order", Who: "customer (own orders), auditor", Errors: []int{404},
 		Description: "The audit timeline, oldest first: every change with who, when, from, to and why.",
 	}, s.events, func(_ app.Caller, p timelinePage) reply[list[eventView]] {
 		next := app.Page[event.Record]{Data: p.records}
@@ -203,7 +212,8 @@ func (s *server) timelineRoutes() {
 		return page(next, viewEvent)
 	})
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}/saga", ID: "get-saga", Tag: tag, Summary: "How an order was built", Who: "operator, auditor", Errors: []int{404},
+		Method: http.MethodGet, Path: "/v1/orders/{id}/saga", ID: "get-saga", Tag: tag, Summary: "How an order was built",
+		Who: "operator, auditor", Errors: []int{404},
 		Description: "Every task with its steps, attempts and compensations.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (app.SagaRecord, error) {
 		return s.useCases.Saga(ctx, c, idIn[order.Order](in.ID))
@@ -214,7 +224,8 @@ func (s *server) timelineRoutes() {
 func (s *server) events(ctx context.Context, c app.Caller, in *eventsInput) (timelinePage, error) {
 	after, ok := parseSeq(in.Cursor)
 	if !ok {
-		return timelinePage{}, fault.New(fault.KindMalformed, "bad-cursor", "This cursor is not from this list. Begin without one.")
+		return timelinePage{}, fault.New(fault.KindMalformed, "bad-cursor",
+			"This cursor is not from this list. Begin without one.")
 	}
 	p := timelinePage{limit: limitOf(in.Limit)}
 	var err error

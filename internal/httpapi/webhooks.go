@@ -64,8 +64,10 @@ type secretView struct {
 
 func viewWebhook(e app.WebhookEndpoint) webhookView {
 	v := webhookView{
-		ID: e.ID.String(), URL: e.URL, Description: orNull(e.Description), Types: eventNames(e.Types), State: e.State.String(), Why: orNull(string(e.Why)), Since: stamp(e.Since), Failures: e.Failures,
-		RestingUntil: stampOr(&e.RestingUntil), Secrets: make([]secretView, len(e.Secrets)), Version: e.Version, CreatedAt: stamp(e.CreatedAt), UpdatedAt: stamp(e.UpdatedAt),
+		ID: e.ID.String(), URL: e.URL, Description: orNull(e.Description), Types: eventNames(e.Types),
+		State: e.State.String(), Why: orNull(string(e.Why)), Since: stamp(e.Since), Failures: e.Failures,
+		RestingUntil: stampOr(&e.RestingUntil), Secrets: make([]secretView, len(e.Secrets)), Version: e.Version,
+		CreatedAt: stamp(e.CreatedAt), UpdatedAt: stamp(e.UpdatedAt),
 	}
 	if !e.DeletedAt.IsZero() {
 		v.State = "deleted"
@@ -92,7 +94,10 @@ type issuedView struct {
 }
 
 func showIssued(_ app.Caller, i app.IssuedSecret) reply[issuedView] {
-	return reply[issuedView]{Body: issuedView{Webhook: viewWebhook(i.WebhookEndpoint), Secret: orNull(i.Secret), AlreadyShown: i.Secret == ""}, ETag: httpkit.ETag(i.Version), Location: "/v1/webhooks/" + i.ID.String()}
+	return reply[issuedView]{
+		Body: issuedView{Webhook: viewWebhook(i.WebhookEndpoint), Secret: orNull(i.Secret), AlreadyShown: i.Secret == ""},
+		ETag: httpkit.ETag(i.Version), Location: "/v1/webhooks/" + i.ID.String(),
+	}
 }
 
 // webhookDeliveryView is one event on its way to one webhook.
@@ -113,8 +118,10 @@ type webhookDeliveryView struct {
 
 func viewWebhookDelivery(delivery app.WebhookDelivery) webhookDeliveryView {
 	return webhookDeliveryView{
-		ID: delivery.ID.String(), Event: delivery.Event.String(), Type: string(delivery.Type), Order: delivery.Order.String(), Seq: delivery.Seq, State: delivery.State.String(), Calls: delivery.Calls, LastStatus: intOr(delivery.LastStatus),
-		LastResult: orNull(string(delivery.LastResult)), CreatedAt: stamp(delivery.CreatedAt), NextAt: stampOr(&delivery.NextAt), DoneAt: stampOr(&delivery.DoneAt),
+		ID: delivery.ID.String(), Event: delivery.Event.String(), Type: string(delivery.Type), Order: delivery.Order.String(),
+		Seq: delivery.Seq, State: delivery.State.String(), Calls: delivery.Calls, LastStatus: intOr(delivery.LastStatus),
+		LastResult: orNull(string(delivery.LastResult)), CreatedAt: stamp(delivery.CreatedAt),
+		NextAt: stampOr(&delivery.NextAt), DoneAt: stampOr(&delivery.DoneAt),
 	}
 }
 
@@ -143,9 +150,14 @@ type callView struct {
 }
 
 func showWebhookDelivery(_ app.Caller, delivery app.WebhookDelivery) reply[webhookDeliveryDetailView] {
-	v := webhookDeliveryDetailView{WebhookDelivery: viewWebhookDelivery(delivery), Log: make([]callView, len(delivery.Log))}
+	v := webhookDeliveryDetailView{
+		WebhookDelivery: viewWebhookDelivery(delivery), Log: make([]callView, len(delivery.Log)),
+	}
 	for i, c := range delivery.Log {
-		v.Log[i] = callView{N: c.N, At: stamp(c.At), Status: intOr(c.Status), Result: string(c.Result), TookMS: c.Took.Milliseconds(), Excerpt: orNull(c.Excerpt)}
+		v.Log[i] = callView{
+			N: c.N, At: stamp(c.At), Status: intOr(c.Status), Result: string(c.Result), TookMS: c.Took.Milliseconds(),
+			Excerpt: orNull(c.Excerpt),
+		}
 	}
 	return plain(v)
 }
@@ -198,13 +210,17 @@ type webhookDeliveryInput struct {
 func (s *server) webhookRoutes() {
 	const tag, who = "webhooks", "admin"
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/webhooks", ID: "create-webhook", Tag: tag, Summary: "Have events posted to you", Who: who, Status: http.StatusCreated, Key: true, Errors: []int{409},
+		Method: http.MethodPost, Path: "/v1/webhooks", ID: "create-webhook", Tag: tag, Summary: "Have events posted to you",
+		Who: who, Status: http.StatusCreated, Key: true, Errors: []int{409},
 		Description: "At most 20. The answer shows the signing secret, once. Events committed from now on are posted.",
 	}, func(ctx context.Context, c app.Caller, in *addWebhookInput) (app.IssuedSecret, error) {
-		return s.useCases.AddWebhookEndpoint(ctx, c, app.AddWebhookEndpoint{URL: in.Body.URL, Description: in.Body.Description, Types: typesOf(in.Body.Types)})
+		return s.useCases.AddWebhookEndpoint(ctx, c, app.AddWebhookEndpoint{
+			URL: in.Body.URL, Description: in.Body.Description, Types: typesOf(in.Body.Types),
+		})
 	}, showIssued)
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/webhooks", ID: "list-webhooks", Tag: tag, Summary: "List webhooks", Who: "admin, auditor",
+		Method: http.MethodGet, Path: "/v1/webhooks", ID: "list-webhooks", Tag: tag, Summary: "List webhooks",
+		Who:         "admin, auditor",
 		Description: "All of them, the oldest first.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Page[app.WebhookEndpoint], error) {
 		all, err := s.useCases.WebhookEndpoints(ctx, c)
@@ -213,45 +229,59 @@ func (s *server) webhookRoutes() {
 		return page(p, viewWebhook)
 	})
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/webhooks/{id}", ID: "get-webhook", Tag: tag, Summary: "Read a webhook", Who: "admin, auditor", Errors: []int{404},
+		Method: http.MethodGet, Path: "/v1/webhooks/{id}", ID: "get-webhook", Tag: tag, Summary: "Read a webhook",
+		Who: "admin, auditor", Errors: []int{404},
 		Description: "Everything but its secrets.",
 	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.WebhookEndpoint, error) {
 		return s.useCases.WebhookEndpoint(ctx, c, idIn[app.WebhookEndpoint](in.ID))
 	}, showWebhook)
 	serve(s, route{
-		Method: http.MethodPatch, Path: "/v1/webhooks/{id}", ID: "edit-webhook", Tag: tag, Summary: "Change a webhook, stop it or start it again", Who: who, Key: true, Versioned: true, Errors: []int{404, 409, 428},
+		Method: http.MethodPatch, Path: "/v1/webhooks/{id}", ID: "edit-webhook", Tag: tag,
+		Summary: "Change a webhook, stop it or start it again", Who: who, Key: true, Versioned: true,
+		Errors:      []int{404, 409, 428},
 		Description: "Needs the version you read, as a member or as If-Match. What is not sent stays.",
 	}, s.editWebhook, showWebhook)
 	serve(s, route{
-		Method: http.MethodDelete, Path: "/v1/webhooks/{id}", ID: "delete-webhook", Tag: tag, Summary: "Delete a webhook", Who: who, Key: true, Versioned: true, Errors: []int{404},
+		Method: http.MethodDelete, Path: "/v1/webhooks/{id}", ID: "delete-webhook", Tag: tag, Summary: "Delete a webhook",
+		Who: who, Key: true, Versioned: true, Errors: []int{404},
 		Description: "For good, with its secrets. What is pending is never posted.",
 	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.WebhookEndpoint, error) {
 		return s.useCases.DeleteWebhookEndpoint(ctx, c, idIn[app.WebhookEndpoint](in.ID), requestFrom(ctx).precondition(nil))
 	}, showWebhook)
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/webhooks/{id}/rotate", ID: "rotate-webhook-secret", Tag: tag, Summary: "Give a webhook a new secret", Who: who, Key: true, Versioned: true, Errors: []int{404, 409},
-		Description: "Until the overlap ends every call carries a signature by each of the two. The answer shows the new secret, once.",
+		Method: http.MethodPost, Path: "/v1/webhooks/{id}/rotate", ID: "rotate-webhook-secret", Tag: tag,
+		Summary: "Give a webhook a new secret", Who: who, Key: true, Versioned: true, Errors: []int{404, 409},
+		Description: "Until the overlap ends every call carries a signature by each of the two. The answer shows the new " +
+			"secret, once.",
 	}, s.rotateSecret, showIssued)
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries", ID: "list-webhook-deliveries", Tag: tag, Summary: "List what was posted, or will be", Who: "admin, auditor", Errors: []int{404},
+		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries", ID: "list-webhook-deliveries", Tag: tag,
+		Summary: "List what was posted, or will be", Who: "admin, auditor", Errors: []int{404},
 		Description: "The newest first.",
 	}, func(ctx context.Context, c app.Caller, in *webhookDeliveriesInput) (app.Page[app.WebhookDelivery], error) {
-		f := app.WebhookDeliveryFilter{Cursor: in.Cursor, Limit: limitOf(in.Limit), State: named(in.State, app.WebhookDeliveryPending, app.WebhookDeliveryDelivered, app.WebhookDeliveryFailed, app.WebhookDeliveryDropped)}
+		f := app.WebhookDeliveryFilter{
+			Cursor: in.Cursor, Limit: limitOf(in.Limit), State: named(in.State, app.WebhookDeliveryPending,
+				app.WebhookDeliveryDelivered, app.WebhookDeliveryFailed, app.WebhookDeliveryDropped),
+		}
 		return s.useCases.WebhookDeliveries(ctx, c, idIn[app.WebhookEndpoint](in.ID), f)
 	}, func(_ app.Caller, p app.Page[app.WebhookDelivery]) reply[list[webhookDeliveryView]] {
 		return page(p, viewWebhookDelivery)
 	})
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries/{delivery}", ID: "get-webhook-delivery", Tag: tag, Summary: "Read a delivery with its calls", Who: "admin, auditor", Errors: []int{404},
+		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries/{delivery}", ID: "get-webhook-delivery", Tag: tag,
+		Summary: "Read a delivery with its calls", Who: "admin, auditor", Errors: []int{404},
 		Description: "When each call was made, what came back, and how long it took.",
 	}, func(ctx context.Context, c app.Caller, in *webhookDeliveryInput) (app.WebhookDelivery, error) {
 		return s.useCases.WebhookDelivery(ctx, c, idIn[app.WebhookEndpoint](in.ID), idIn[app.WebhookDelivery](in.Delivery))
 	}, showWebhookDelivery)
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/webhooks/{id}/deliveries/{delivery}/replay", ID: "replay-webhook-delivery", Tag: tag, Summary: "Post a delivery again", Who: who, Key: true, Errors: []int{404, 409},
-		Description: "With the same webhook-id, whatever became of it before. To a failing webhook it is one call: taken, it brings the webhook back into service.",
+		Method: http.MethodPost, Path: "/v1/webhooks/{id}/deliveries/{delivery}/replay", ID: "replay-webhook-delivery",
+		Tag: tag, Summary: "Post a delivery again", Who: who, Key: true, Errors: []int{404, 409},
+		Description: "With the same webhook-id, whatever became of it before. To a failing webhook it is one call: taken, " +
+			"it brings the webhook back into service.",
 	}, func(ctx context.Context, c app.Caller, in *webhookDeliveryInput) (app.WebhookDelivery, error) {
-		return s.useCases.ReplayWebhookDelivery(ctx, c, idIn[app.WebhookEndpoint](in.ID), idIn[app.WebhookDelivery](in.Delivery))
+		return s.useCases.ReplayWebhookDelivery(ctx, c, idIn[app.WebhookEndpoint](in.ID),
+			idIn[app.WebhookDelivery](in.Delivery))
 	}, func(_ app.Caller, delivery app.WebhookDelivery) reply[webhookDeliveryView] {
 		return plain(viewWebhookDelivery(delivery))
 	})
@@ -259,7 +289,10 @@ func (s *server) webhookRoutes() {
 
 func (s *server) editWebhook(ctx context.Context, c app.Caller, in *editWebhookInput) (app.WebhookEndpoint, error) {
 	b := in.Body
-	edit := app.EditWebhookEndpoint{WebhookEndpoint: idIn[app.WebhookEndpoint](in.ID), URL: b.URL, Description: b.Description, Enabled: b.Enabled, Precondition: requestFrom(ctx).precondition(b.Version)}
+	edit := app.EditWebhookEndpoint{
+		WebhookEndpoint: idIn[app.WebhookEndpoint](in.ID), URL: b.URL, Description: b.Description, Enabled: b.Enabled,
+		Precondition: requestFrom(ctx).precondition(b.Version),
+	}
 	if b.Types != nil {
 		types := typesOf(*b.Types)
 		edit.Types = &types
@@ -269,7 +302,9 @@ func (s *server) editWebhook(ctx context.Context, c app.Caller, in *editWebhookI
 
 func (s *server) rotateSecret(ctx context.Context, c app.Caller, in *rotateInput) (app.IssuedSecret, error) {
 	b := orZero(in.Body)
-	rotate := app.RotateWebhookSecret{WebhookEndpoint: idIn[app.WebhookEndpoint](in.ID), Precondition: requestFrom(ctx).precondition(b.Version)}
+	rotate := app.RotateWebhookSecret{
+		WebhookEndpoint: idIn[app.WebhookEndpoint](in.ID), Precondition: requestFrom(ctx).precondition(b.Version),
+	}
 	if b.Overlap != nil {
 		overlap := time.Duration(*b.Overlap) * time.Hour
 		rotate.Overlap = &overlap

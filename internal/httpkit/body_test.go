@@ -22,10 +22,12 @@ func TestBodyIsReadUpToItsBoundAndCanBeReadAgain(t *testing.T) {
 	}
 	_, err = ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(whole+"a")))
 	var status *StatusError
-	if !errors.As(err, &status) || status.Status != 413 || status.Code != "body-too-large" || status.Detail != "A body has at most 65536 bytes." {
+	if !errors.As(err, &status) || status.Status != 413 || status.Code != "body-too-large" ||
+		status.Detail != "A body has at most 65536 bytes." {
 		t.Errorf("one byte more: %v", err)
 	}
-	_, err = ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/", iotest.ErrReader(errors.New("reset by peer"))))
+	_, err = ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/",
+		iotest.ErrReader(errors.New("reset by peer"))))
 	if f := fault.Of(err); f == nil || f.Kind != fault.KindMalformed || strings.Contains(f.Detail, "peer") {
 		t.Errorf("a body that breaks off: %v", err)
 	}

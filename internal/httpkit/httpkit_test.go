@@ -13,10 +13,11 @@ import (
 func TestEveryAnswerHasTheSecurityHeadersAndHSTSOnlyOverHTTPS(t *testing.T) {
 	t.Parallel()
 	want := http.Header{
-		"Content-Security-Policy": {"default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"},
-		"X-Content-Type-Options":  {"nosniff"},
-		"Referrer-Policy":         {"no-referrer"},
-		"Cache-Control":           {"no-store"},
+		"Content-Security-Policy": {"default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; " +
+			"form-action 'self'"},
+		"X-Content-Type-Options": {"nosniff"},
+		"Referrer-Policy":        {"no-referrer"},
+		"Cache-Control":          {"no-store"},
 	}
 	w, _ := Front{}.Begin(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	if diff := cmp.Diff(want, w.Header()); diff != "" {
@@ -67,7 +68,8 @@ func TestUnroutableIs404Or405WithItsMethods(t *testing.T) {
 	mux.HandleFunc("PATCH /v1/orders/{id}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
 	got := map[string]StatusError{}
 	for _, request := range []string{
-		"GET /v1/orders/1", "HEAD /v1/orders/1", "DELETE /v1/orders/1", "GET /v1/orders/1/", "GET /v1//orders/1", "GET /v1/x/../orders/1", "GET /",
+		"GET /v1/orders/1", "HEAD /v1/orders/1", "DELETE /v1/orders/1", "GET /v1/orders/1/", "GET /v1//orders/1",
+		"GET /v1/x/../orders/1", "GET /",
 	} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Method, r.URL.Path = request[:slices.Index([]byte(request), ' ')], request[slices.Index([]byte(request), ' ')+1:]
@@ -81,8 +83,11 @@ func TestUnroutableIs404Or405WithItsMethods(t *testing.T) {
 	}
 	absent := StatusError{Status: 404, Code: "route-not-found", Detail: "Look elsewhere."}
 	want := map[string]StatusError{
-		"DELETE /v1/orders/1": {Status: 405, Code: "method-not-allowed", Detail: "Allow names the methods of this path.", Allow: "GET, HEAD, PATCH"},
-		"GET /v1/orders/1/":   absent, "GET /v1//orders/1": absent, "GET /v1/x/../orders/1": absent, "GET /": absent,
+		"DELETE /v1/orders/1": {
+			Status: 405, Code: "method-not-allowed", Detail: "Allow names the methods of this path.",
+			Allow: "GET, HEAD, PATCH",
+		},
+		"GET /v1/orders/1/": absent, "GET /v1//orders/1": absent, "GET /v1/x/../orders/1": absent, "GET /": absent,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%v (-want +got):\n%s", slices.Sorted(maps.Keys(got)), diff)
@@ -109,7 +114,8 @@ func TestPanicIsHandledWithoutItsValueAndAnAbortIsPassedOn(t *testing.T) {
 	if attrs := got[0].Attrs(); len(attrs) != 2 || attrs[0].Key != "type" || attrs[1].Key != "stack" {
 		t.Errorf("logged %v", attrs)
 	}
-	if passed := run(http.ErrAbortHandler); passed != http.ErrAbortHandler || len(got) != 1 { //nolint:errorlint // the value itself
+	//nolint:errorlint // the value itself
+	if passed := run(http.ErrAbortHandler); passed != http.ErrAbortHandler || len(got) != 1 {
 		t.Errorf("an abort: passed on %v, handled %d", passed, len(got))
 	}
 	if passed := run(nil); passed != nil || len(got) != 1 {
@@ -120,7 +126,8 @@ func TestPanicIsHandledWithoutItsValueAndAnAbortIsPassedOn(t *testing.T) {
 func TestServerHasEveryBound(t *testing.T) {
 	t.Parallel()
 	s := NewServer(http.NotFoundHandler())
-	if s.Handler == nil || s.ReadHeaderTimeout <= 0 || s.ReadTimeout <= 0 || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 || s.MaxHeaderBytes <= 0 {
+	if s.Handler == nil || s.ReadHeaderTimeout <= 0 || s.ReadTimeout <= 0 || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 ||
+		s.MaxHeaderBytes <= 0 {
 		t.Errorf("a bound is missing: %+v", s)
 	}
 	if RequestTimeout >= s.WriteTimeout || s.ReadHeaderTimeout > s.ReadTimeout {

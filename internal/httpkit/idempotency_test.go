@@ -18,14 +18,18 @@ func TestKeyIsReadBareAndQuotedAndRefusedOtherwise(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("k", 255)
 	for sent, want := range map[string]string{
-		"abc": "abc", `"abc"`: "abc", "a-b_c.d~!": "a-b_c.d~!", `"a\"b\\c"`: `a"b\c`, long: long, `"` + long + `"`: long, "a\"b": "a\"b", `a\b`: `a\b`,
+		"abc": "abc", `"abc"`: "abc", "a-b_c.d~!": "a-b_c.d~!", `"a\"b\\c"`: `a"b\c`, long: long, `"` + long + `"`: long,
+		"a\"b": "a\"b", `a\b`: `a\b`,
 	} {
 		got, err := IdempotencyKey(http.Header{"Idempotency-Key": {sent}})
 		if err != nil || got != want {
 			t.Errorf("IdempotencyKey(%s) = %q, %v, want %q", sent, got, err, want)
 		}
 	}
-	for _, sent := range []string{"", `""`, `"`, `"abc`, `"a"b"`, `"a\"`, `"a\x"`, "a b", `"a b"`, "ü", "a\tb", "a\x7f", strings.Repeat("k", 256), `"` + strings.Repeat("k", 256) + `"`} {
+	for _, sent := range []string{
+		"", `""`, `"`, `"abc`, `"a"b"`, `"a\"`, `"a\x"`, "a b", `"a b"`, "ü", "a\tb", "a\x7f", strings.Repeat("k", 256),
+		`"` + strings.Repeat("k", 256) + `"`,
+	} {
 		if got, err := IdempotencyKey(http.Header{"Idempotency-Key": {sent}}); err == nil {
 			t.Errorf("IdempotencyKey(%q) = %q, want a fault", sent, got)
 		}
@@ -77,7 +81,8 @@ func TestFingerprintDiffersWithEachOfItsParts(t *testing.T) {
 		"tenant": Fingerprint(request(func(*http.Request) {}), tenant.Actor{Member: ana}, []byte("{}")),
 		"match":  Fingerprint(request(func(r *http.Request) { r.Header.Set("If-Match", `"1"`) }), actor, []byte("{}")),
 		"body":   Fingerprint(request(func(*http.Request) {}), actor, []byte("{ }")),
-		"moved":  Fingerprint(request(func(r *http.Request) { r.Header.Set("Content-Type", "application/json{") }), actor, []byte("}")),
+		"moved": Fingerprint(request(func(r *http.Request) { r.Header.Set("Content-Type", "application/json{") }), actor,
+			[]byte("}")),
 	} {
 		if got == base {
 			t.Errorf("%s does not count", name)
@@ -147,8 +152,11 @@ func TestKeptAnswerHasNothingThatIsShownOnce(t *testing.T) {
 func TestAnswerIsSentWithItsHeadersStatusAndBody(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
-	WriteAnswer(w, app.Answer{Status: 201, Header: map[string]string{"ETag": `"1"`, "Location": "/v1/x"}, Body: []byte("{}")})
-	if w.Code != 201 || w.Header().Get("ETag") != `"1"` || w.Header().Get("Location") != "/v1/x" || w.Body.String() != "{}" {
+	WriteAnswer(w, app.Answer{
+		Status: 201, Header: map[string]string{"ETag": `"1"`, "Location": "/v1/x"}, Body: []byte("{}"),
+	})
+	if w.Code != 201 || w.Header().Get("ETag") != `"1"` || w.Header().Get("Location") != "/v1/x" ||
+		w.Body.String() != "{}" {
 		t.Errorf("sent %d %v %s", w.Code, w.Header(), w.Body)
 	}
 }

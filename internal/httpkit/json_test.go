@@ -6,7 +6,10 @@ import (
 )
 
 func FuzzParseJSONNeverPanicsAndWhatItTakesTheDecoderTakes(f *testing.F) {
-	for _, s := range []string{`{}`, `[1,"a",{"b":null}]`, `{"a":1,"a":2}`, "\xff", `"\u0000"`, `1e400`, strings.Repeat("[", 50), `{"a":{"b":[true,false]}} `} {
+	for _, s := range []string{
+		`{}`, `[1,"a",{"b":null}]`, `{"a":1,"a":2}`, "\xff", `"\u0000"`, `1e400`, strings.Repeat("[", 50),
+		`{"a":{"b":[true,false]}} `,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

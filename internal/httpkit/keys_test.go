@@ -57,7 +57,8 @@ func TestSenderIsFoundByOneBearerKey(t *testing.T) {
 	} {
 		actor, key, err := k.Authenticate(from("192.0.2.7:80", sent...))
 		f := fault.Of(err)
-		if f == nil || f.Kind != fault.KindUnauthenticated || f.Code != "unauthenticated" || key != "" || !actor.Tenant.IsZero() {
+		if f == nil || f.Kind != fault.KindUnauthenticated || f.Code != "unauthenticated" || key != "" ||
+			!actor.Tenant.IsZero() {
 			t.Errorf("%q: %v, key %q, %v", sent, actor, key, err)
 		}
 	}

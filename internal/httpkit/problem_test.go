@@ -40,14 +40,20 @@ func golden(t *testing.T, name string, got []byte) {
 
 func TestProblemsReadAsTheyAlwaysDid(t *testing.T) {
 	t.Parallel()
-	conflict := fault.New(fault.KindConflict, fault.CodeVersionConflict, "The order is at version 5, not 4. Read it again, then decide.")
+	conflict := fault.New(fault.KindConflict, fault.CodeVersionConflict,
+		"The order is at version 5, not 4. Read it again, then decide.")
 	conflict.Members = map[string]any{"current_version": 5, "code": "must not replace ours", "status": 200}
 	late := fault.New(fault.KindTooMany, "redelivery-too-often", "At most 3 an hour.")
 	late.After = 90*time.Second + time.Millisecond
 	away := fault.New(fault.KindUnavailable, "database-away", "Try again.")
 	var out strings.Builder
 	for _, err := range []error{
-		fault.Violated([]fault.Violation{{Pointer: "/items/0/plan", Code: "plan-unknown", Message: "There is no such plan.", Allowed: []any{"core", "business"}}, {Pointer: "", Code: "order-odd", Message: "Odd."}}),
+		fault.Violated([]fault.Violation{
+			{
+				Pointer: "/items/0/plan", Code: "plan-unknown", Message: "There is no such plan.",
+				Allowed: []any{"core", "business"},
+			}, {Pointer: "", Code: "order-odd", Message: "Odd."},
+		}),
 		fault.New(fault.KindMalformed, "malformed-json", "This is not JSON."),
 		Unauthenticated(),
 		fault.New(fault.KindForbidden, fault.CodeForbidden, "This needs payments:confirm."),
@@ -57,10 +63,13 @@ func TestProblemsReadAsTheyAlwaysDid(t *testing.T) {
 		fault.New(fault.KindPreconditionMissing, "version-required", "Send the version you read."),
 		late,
 		away,
-		Unroutable(http.NewServeMux(), httptest.NewRequest("GET", "/nowhere", nil), "The OpenAPI document at /openapi.json lists every path."),
+		Unroutable(http.NewServeMux(), httptest.NewRequest("GET", "/nowhere", nil),
+			"The OpenAPI document at /openapi.json lists every path."),
 		&StatusError{Status: 405, Code: CodeMethodNotAllowed, Detail: "Allow names them.", Allow: "GET, HEAD"},
 		CheckMediaType("text/plain"),
-		&ParameterError{Name: "cursor", Violation: fault.Violation{Code: "wrong-format", Message: "This is not a cursor of this list."}},
+		&ParameterError{
+			Name: "cursor", Violation: fault.Violation{Code: "wrong-format", Message: "This is not a cursor of this list."},
+		},
 		fmt.Errorf("lock order: %w", context.DeadlineExceeded),
 		errors.New("ERROR: duplicate key value violates unique constraint (SQLSTATE 23505)"),
 	} {
@@ -82,7 +91,8 @@ func TestProblemsReadAsTheyAlwaysDid(t *testing.T) {
 
 func TestRefusalLogsWhatItHidesAndNothingElse(t *testing.T) {
 	t.Parallel()
-	_, r := Front{NewRequestID: func() string { return "req-1" }}.Begin(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	_, r := Front{NewRequestID: func() string { return "req-1" }}.Begin(httptest.NewRecorder(),
+		httptest.NewRequest("GET", "/", nil))
 	for err, logged := range map[error]bool{
 		errors.New("relation orders_pkey"):                     true,
 		fault.New(fault.KindConflict, "moved", "It moved."):    false,
@@ -97,7 +107,8 @@ func TestRefusalLogsWhatItHidesAndNothingElse(t *testing.T) {
 		if !strings.Contains(string(a.Body), `"request_id":"req-1"`) || strings.Contains(string(a.Body), "relation") {
 			t.Errorf("%v is answered with %s", err, a.Body)
 		}
-		if got := strings.Contains(log.String(), err.Error()) && strings.Contains(log.String(), "tenant=acme"); got != logged {
+		if got := strings.Contains(log.String(), err.Error()) && strings.Contains(log.String(),
+			"tenant=acme"); got != logged {
 			t.Errorf("%v: logged %q", err, log.String())
 		}
 		if !logged && log.Len() > 0 {

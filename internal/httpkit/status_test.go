@@ -9,7 +9,8 @@ import (
 func TestEveryKindHasItsStatus(t *testing.T) {
 	t.Parallel()
 	want := map[fault.Kind]int{
-		fault.KindInvalid: 422, fault.KindMalformed: 400, fault.KindUnauthenticated: 401, fault.KindForbidden: 403, fault.KindNotFound: 404, fault.KindConflict: 409,
+		fault.KindInvalid: 422, fault.KindMalformed: 400, fault.KindUnauthenticated: 401, fault.KindForbidden: 403,
+		fault.KindNotFound: 404, fault.KindConflict: 409,
 		fault.KindPrecondition: 412, fault.KindPreconditionMissing: 428, fault.KindTooMany: 429, fault.KindUnavailable: 503,
 	}
 	for k := fault.KindInvalid; k <= fault.KindUnavailable; k++ {

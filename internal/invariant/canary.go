@@ -205,7 +205,8 @@ func partTexts(contentType, encoding string, body io.Reader, depth int) []string
 			if err != nil {
 				return texts
 			}
-			texts = append(texts, partTexts(p.Header.Get("Content-Type"), p.Header.Get("Content-Transfer-Encoding"), p, depth+1)...)
+			texts = append(texts, partTexts(p.Header.Get("Content-Type"), p.Header.Get("Content-Transfer-Encoding"), p,
+				depth+1)...)
 		}
 	}
 	switch strings.ToLower(encoding) {

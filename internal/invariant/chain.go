@@ -14,7 +14,9 @@ import (
 // and so on, each with the hash of the one before it and a hash of its own over all it says.
 func (l *look) chained() {
 	rows := slices.Clone(l.Audit)
-	slices.SortStableFunc(rows, func(a, b Audit) int { return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.N, b.N)) })
+	slices.SortStableFunc(rows, func(a, b Audit) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.N, b.N))
+	})
 	n, before := int64(0), []byte(nil)
 	for i := range rows {
 		w := &rows[i]
@@ -41,7 +43,8 @@ func (w *Audit) sum() []byte {
 	h.Write(w.Before)
 	for _, b := range [][]byte{
 		uuidBytes(w.Tenant), number(w.N), uuidBytes(w.Order), number(int64(w.Seq))[4:], uuidBytes(w.Event), []byte(w.Type),
-		number(w.At.UnixMicro()), number(w.SeenAt.UnixMicro()), w.Hash, uuidBytes(w.Topic), number(int64(w.Partition))[4:], number(w.Offset),
+		number(w.At.UnixMicro()), number(w.SeenAt.UnixMicro()), w.Hash, uuidBytes(w.Topic), number(int64(w.Partition))[4:],
+		number(w.Offset),
 	} {
 		h.Write(number(int64(len(b)))[4:])
 		h.Write(b)

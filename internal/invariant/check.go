@@ -51,7 +51,10 @@ func rules() []rule {
 		{"I12", "failed and cancelled tell the truth", "", truthfulEnds},
 		{"I13", "state, outcome and settlement follow from items and refunds", "", derivedState},
 		{"I14", "nothing stands still without a cause to move", "", causeToMove},
-		{"I15", "no work for an item that is over, one task at a time", "from task rows; leases and rising fences show in a run only", noWorkForTheEnded},
+		{
+			"I15", "no work for an item that is over, one task at a time",
+			"from task rows; leases and rising fences show in a run only", noWorkForTheEnded,
+		},
 		{"I16", "at most six calls a step, with the promised gaps", "", boundedRetries},
 		{"I17", "a dead letter tells all, and once", "", wholeDeadLetters},
 		{"I18", "clean-up is the exact reverse of creation", "", reverseOrder},
@@ -97,7 +100,9 @@ func Examine(f Facts) []Result {
 		if l.violations == nil {
 			l.violations = []Violation{}
 		}
-		results = append(results, Result{Invariant: r.name, Promise: r.promise, Checked: l.checked, Seen: l.seen, Limits: l.limits, Violations: l.violations})
+		results = append(results, Result{
+			Invariant: r.name, Promise: r.promise, Checked: l.checked, Seen: l.seen, Limits: l.limits, Violations: l.violations,
+		})
 	}
 	return results
 }

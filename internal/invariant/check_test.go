@@ -52,7 +52,9 @@ func taskOf(t *testing.T, f *invariant.Facts, kind, item string) *invariant.Task
 
 func callOf(t *testing.T, f *invariant.Facts, item, operation, part string) *invariant.Call {
 	t.Helper()
-	return row(t, f.Cloud.Log, func(c invariant.Call) bool { return c.Item == item && c.Operation == operation && c.Part == part })
+	return row(t, f.Cloud.Log, func(c invariant.Call) bool {
+		return c.Item == item && c.Operation == operation && c.Part == part
+	})
 }
 
 // damage makes the good world break one promise.
@@ -77,10 +79,20 @@ func damages() []damage {
 			f.Audit = f.Audit[:len(f.Audit)-1]
 		}},
 		{"I3", "something that is no event of ours is on the topic", func(_ *testing.T, f *invariant.Facts) {
-			f.Topic.Records = append(f.Topic.Records, invariant.Record{Partition: 1, Key: "x", Headers: []invariant.Header{{Key: "ce_id", Value: "forged"}, {Key: "ce_subject", Value: "order-Z"}}})
+			f.Topic.Records = append(f.Topic.Records, invariant.Record{
+				Partition: 1, Key: "x", Headers: []invariant.Header{
+					{Key: "ce_id", Value: "forged"},
+					{Key: "ce_subject", Value: "order-Z"},
+				},
+			})
 		}},
 		{"I3", "the witness found something", func(_ *testing.T, f *invariant.Facts) {
-			f.Findings = []invariant.Finding{{Tenant: acme, Kind: "duplicate", Order: "order-A", Partition: 3, Offset: 7, Detail: "number 2 stood at 3/1 already (n 2)"}}
+			f.Findings = []invariant.Finding{
+				{
+					Tenant: acme, Kind: "duplicate", Order: "order-A", Partition: 3, Offset: 7,
+					Detail: "number 2 stood at 3/1 already (n 2)",
+				},
+			}
 		}},
 		{"I4", "two events of an order changed places on the topic", func(_ *testing.T, f *invariant.Facts) {
 			r := f.Topic.Records
@@ -99,17 +111,25 @@ func damages() []damage {
 			f.Topic.Records = append(f.Topic.Records, again)
 		}},
 		{"I6", "a consumer passed over the last event routed to it", func(t *testing.T, f *invariant.Facts) {
-			row(t, f.Checkpoints, func(m invariant.Checkpoint) bool { return m.Order == "order-A" && m.Consumer == "portal-analytics" }).Seq--
+			row(t, f.Checkpoints, func(m invariant.Checkpoint) bool {
+				return m.Order == "order-A" && m.Consumer == "portal-analytics"
+			}).Seq--
 		}},
 		{"I6", "a consumer stands at an event that was not routed to it", func(t *testing.T, f *invariant.Facts) {
-			row(t, f.Checkpoints, func(m invariant.Checkpoint) bool { return m.Order == "order-A" && m.Consumer == "provision" }).Seq = 1
+			row(t, f.Checkpoints, func(m invariant.Checkpoint) bool {
+				return m.Order == "order-A" && m.Consumer == "provision"
+			}).Seq = 1
 		}},
 		{"I6", "an event is parked that no dead letter asks about", func(t *testing.T, f *invariant.Facts) {
-			m := row(t, f.Checkpoints, func(m invariant.Checkpoint) bool { return m.Order == "order-A" && m.Consumer == "portal-analytics" })
+			m := row(t, f.Checkpoints, func(m invariant.Checkpoint) bool {
+				return m.Order == "order-A" && m.Consumer == "portal-analytics"
+			})
 			m.Parked, m.HeldTo, m.Seq = m.Seq, m.Seq, m.Seq-1
 		}},
 		{"I6", "an event is parked that was not routed to its consumer", func(t *testing.T, f *invariant.Facts) {
-			m := row(t, f.Checkpoints, func(m invariant.Checkpoint) bool { return m.Order == "order-A" && m.Consumer == "provision" })
+			m := row(t, f.Checkpoints, func(m invariant.Checkpoint) bool {
+				return m.Order == "order-A" && m.Consumer == "provision"
+			})
 			m.Parked, m.HeldTo = 1, m.Seq
 		}},
 		{"I6", "Notify applied an event twice", func(t *testing.T, f *invariant.Facts) {
@@ -118,11 +138,15 @@ func damages() []damage {
 			f.Tasks = append(f.Tasks, again)
 		}},
 		{"I6", "Billing lost a receipt", func(t *testing.T, f *invariant.Facts) {
-			*row(t, f.Receipts, func(r invariant.Receipt) bool { return r.Order == "order-A" && r.Type == "order.fulfilled" }) = f.Receipts[len(f.Receipts)-1]
+			*row(t, f.Receipts, func(r invariant.Receipt) bool {
+				return r.Order == "order-A" && r.Type == "order.fulfilled"
+			}) = f.Receipts[len(f.Receipts)-1]
 			f.Receipts = f.Receipts[:len(f.Receipts)-1]
 		}},
 		{"I6", "Billing kept a receipt twice", func(t *testing.T, f *invariant.Facts) {
-			f.Receipts = append(f.Receipts, *row(t, f.Receipts, func(r invariant.Receipt) bool { return r.Type == "order.submitted" }))
+			f.Receipts = append(f.Receipts, *row(t, f.Receipts, func(r invariant.Receipt) bool {
+				return r.Type == "order.submitted"
+			}))
 		}},
 		{"I7", "Billing's ledger misses a refund", func(t *testing.T, f *invariant.Facts) {
 			row(t, f.Receipts, func(r invariant.Receipt) bool { return r.Order == "order-B" && r.Moved < 0 }).Moved = 0
@@ -133,11 +157,15 @@ func damages() []damage {
 		{"I7", "Billing found money left at an order's end", func(_ *testing.T, f *invariant.Facts) {
 			f.Left = []invariant.Left{{Tenant: acme, Order: "order-C", Seq: 7, Cents: 2010}}
 		}},
-		{"I7", "a payment is a cent more than its allocations", func(_ *testing.T, f *invariant.Facts) { f.Payments[0].PaidCents++ }},
+		{"I7", "a payment is a cent more than its allocations", func(_ *testing.T, f *invariant.Facts) {
+			f.Payments[0].PaidCents++
+		}},
 		{"I7", "an order went on without a payment", func(t *testing.T, f *invariant.Facts) {
 			row(t, f.Payments, func(p invariant.Payment) bool { return p.Order == "order-H" }).State = "reverted"
 		}},
-		{"I9", "one reference is captured twice", func(_ *testing.T, f *invariant.Facts) { f.Payments[1].Reference = f.Payments[0].Reference }},
+		{"I9", "one reference is captured twice", func(_ *testing.T, f *invariant.Facts) {
+			f.Payments[1].Reference = f.Payments[0].Reference
+		}},
 		{"I9", "a refund that is not accepted yet is not its allocation", func(t *testing.T, f *invariant.Facts) {
 			r := row(t, f.Refunds, func(r invariant.Refund) bool { return r.Order == "order-F" })
 			r.State, r.Cents = "requested", 2011
@@ -145,19 +173,34 @@ func damages() []damage {
 			row(t, f.Tasks, func(u invariant.Task) bool { return u.Kind == "refund" && u.Order == "order-F" }).State = "queued"
 		}},
 		{"I10", "something with our label lives that belongs to no item", func(_ *testing.T, f *invariant.Facts) {
-			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "server-999", Name: "pf-planted", Kind: "server", Phase: "ready", Labels: map[string]string{"pf-inst": "test", "pf-item": "item-nobody"}})
+			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{
+				ID: "server-999", Name: "pf-planted", Kind: "server", Phase: "ready", Labels: map[string]string{
+					"pf-inst": "test",
+					"pf-item": "item-nobody",
+				},
+			})
 		}},
 		{"I10", "something without a label lives", func(_ *testing.T, f *invariant.Facts) {
-			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "server-998", Name: "by-hand", Kind: "server", Phase: "ready"})
+			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{
+				ID: "server-998", Name: "by-hand", Kind: "server", Phase: "ready",
+			})
 		}},
 		{"I10", "a leftover of an item that was rolled back", func(_ *testing.T, f *invariant.Facts) {
-			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "child-volume-7", Name: "pf-item-B2-volume-1-7", Kind: "child-volume", Phase: "ready", Labels: map[string]string{"pf-item": "item-B2"}})
+			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{
+				ID: "child-volume-7", Name: "pf-item-B2-volume-1-7", Kind: "child-volume", Phase: "ready",
+				Labels: map[string]string{"pf-item": "item-B2"},
+			})
 		}},
 		{"I10", "a twin of what was delivered", func(_ *testing.T, f *invariant.Facts) {
-			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{ID: "server-997", Name: "another-name", Kind: "server", Phase: "ready", Labels: map[string]string{"pf-item": "item-A1"}})
+			f.Cloud.Live = append(f.Cloud.Live, invariant.Resource{
+				ID: "server-997", Name: "another-name", Kind: "server", Phase: "ready",
+				Labels: map[string]string{"pf-item": "item-A1"},
+			})
 		}},
 		{"I10", "what was delivered is gone", func(_ *testing.T, f *invariant.Facts) {
-			f.Cloud.Live = slices.DeleteFunc(f.Cloud.Live, func(r invariant.Resource) bool { return r.Labels["pf-item"] == "item-A2" && r.Kind == "port" })
+			f.Cloud.Live = slices.DeleteFunc(f.Cloud.Live, func(r invariant.Resource) bool {
+				return r.Labels["pf-item"] == "item-A2" && r.Kind == "port"
+			})
 		}},
 		{"I11", "one key stands for two items", func(t *testing.T, f *invariant.Facts) {
 			callOf(t, f, "item-A2", "create", "port").Key = callOf(t, f, "item-A1", "create", "port").Key
@@ -177,13 +220,21 @@ func damages() []damage {
 			taskOf(t, f, "refund", "item-E1").State = "queued"
 			orderOf(t, f, "order-E").Settlement = "compensating"
 		}},
-		{"I13", "the outcome says more than was delivered", func(t *testing.T, f *invariant.Facts) { orderOf(t, f, "order-B").Outcome = "full" }},
-		{"I13", "the settlement hides what is stuck", func(t *testing.T, f *invariant.Facts) { orderOf(t, f, "order-F").Settlement = "settled" }},
-		{"I13", "an item counts as delivered and no mail server took its mail", func(_ *testing.T, f *invariant.Facts) { f.Deliveries[0].State = "asked" }},
+		{"I13", "the outcome says more than was delivered", func(t *testing.T, f *invariant.Facts) {
+			orderOf(t, f, "order-B").Outcome = "full"
+		}},
+		{"I13", "the settlement hides what is stuck", func(t *testing.T, f *invariant.Facts) {
+			orderOf(t, f, "order-F").Settlement = "settled"
+		}},
+		{"I13", "an item counts as delivered and no mail server took its mail", func(_ *testing.T, f *invariant.Facts) {
+			f.Deliveries[0].State = "asked"
+		}},
 		{"I14", "the work of an order under way is over", func(t *testing.T, f *invariant.Facts) {
 			taskOf(t, f, "provision", "item-H1").State = "stuck"
 		}},
-		{"I15", "an item that was delivered is worked on", func(t *testing.T, f *invariant.Facts) { taskOf(t, f, "provision", "item-A1").State = "queued" }},
+		{"I15", "an item that was delivered is worked on", func(t *testing.T, f *invariant.Facts) {
+			taskOf(t, f, "provision", "item-A1").State = "queued"
+		}},
 		{"I16", "a seventh call", seventhCall},
 		{"I16", "a retry came early", func(t *testing.T, f *invariant.Facts) {
 			c := callOf(t, f, "item-A1", "look", "server")
@@ -199,15 +250,21 @@ func damages() []damage {
 		{"I16", "a hard refusal was tried again", func(t *testing.T, f *invariant.Facts) {
 			c := *callOf(t, f, "item-E2", "create", "server")
 			c.At, c.Result = c.At.Add(3*time.Second), "maintenance"
-			at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-E2" && c.Operation == "delete" })
+			at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool {
+				return c.Item == "item-E2" && c.Operation == "delete"
+			})
 			f.Cloud.Log = slices.Insert(f.Cloud.Log, at, c)
 		}},
 		{"I16", "a delete was refused a seventh time", func(t *testing.T, f *invariant.Facts) {
 			f.Cloud.Log = append(f.Cloud.Log, *callOf(t, f, "item-F1", "delete", "port"))
 		}},
 		{"I17", "a dead letter has no hash", func(_ *testing.T, f *invariant.Facts) { f.DeadLetters[0].Hash = nil }},
-		{"I17", "a dead letter never got to its topic", func(_ *testing.T, f *invariant.Facts) { f.Topic.DeadLetters = f.Topic.DeadLetters[1:] }},
-		{"I17", "a dead letter was settled without a reason", func(_ *testing.T, f *invariant.Facts) { f.DeadLetters[0].Reason = "" }},
+		{"I17", "a dead letter never got to its topic", func(_ *testing.T, f *invariant.Facts) {
+			f.Topic.DeadLetters = f.Topic.DeadLetters[1:]
+		}},
+		{"I17", "a dead letter was settled without a reason", func(_ *testing.T, f *invariant.Facts) {
+			f.DeadLetters[0].Reason = ""
+		}},
 		{"I17", "one person abandoned it twice", func(_ *testing.T, f *invariant.Facts) {
 			d := &f.DeadLetters[0]
 			d.State, d.AbandonReason, d.Proof, d.FirstBy, d.SecondBy = "abandoned", "removed_by_hand", "ticket", "olga", "olga"
@@ -236,7 +293,9 @@ func damages() []damage {
 			f.Grants = append(f.Grants, invariant.Grant{Login: "platforma_api", Table: "order_event", Verb: "UPDATE"})
 		}},
 		{"I22", "there were more orders before", func(_ *testing.T, f *invariant.Facts) { f.Earlier["orders"] = 9 }},
-		{"I22", "a row of the witness was changed", func(_ *testing.T, f *invariant.Facts) { f.Audit[4].SeenAt = f.Audit[4].SeenAt.Add(time.Hour) }},
+		{"I22", "a row of the witness was changed", func(_ *testing.T, f *invariant.Facts) {
+			f.Audit[4].SeenAt = f.Audit[4].SeenAt.Add(time.Hour)
+		}},
 		{"I22", "a row of the witness was changed, and its hash made to fit", func(_ *testing.T, f *invariant.Facts) {
 			f.Audit[4].Offset += 100
 			f.Audit[4] = link(f.Audit[4])
@@ -256,11 +315,15 @@ func damages() []damage {
 			leak := base64.StdEncoding.EncodeToString([]byte("Your password is CANARY-item-A1-ABCDEFGH."))
 			f.Mailbox.Mails[0].Raw = bytes.ReplaceAll(f.Mailbox.Mails[0].Raw, []byte("aGVsbG8="), []byte(leak))
 		}},
-		{"I23", "a delivery counts as accepted and its mail is not there", func(_ *testing.T, f *invariant.Facts) { f.Mailbox.Mails = f.Mailbox.Mails[1:] }},
+		{"I23", "a delivery counts as accepted and its mail is not there", func(_ *testing.T, f *invariant.Facts) {
+			f.Mailbox.Mails = f.Mailbox.Mails[1:]
+		}},
 		{"I25", "an order is counted twice", func(_ *testing.T, f *invariant.Facts) { f.Days[2].Amounts[0]++ }},
 		{"I25", "a refund was never counted", func(_ *testing.T, f *invariant.Facts) { f.Days[6].Amounts[1] -= 2010 }},
 		{"I25", "a day that was emptied is not", func(_ *testing.T, f *invariant.Facts) { f.Days[5].Amounts[0] = 1 }},
-		{"I25", "the days are another time zone's", func(_ *testing.T, f *invariant.Facts) { f.Rollups[0].Zone = "Pacific/Pago_Pago" }},
+		{"I25", "the days are another time zone's", func(_ *testing.T, f *invariant.Facts) {
+			f.Rollups[0].Zone = "Pacific/Pago_Pago"
+		}},
 		{"I25", "a tenant was never counted", func(_ *testing.T, f *invariant.Facts) { f.Rollups, f.Days = nil, nil }},
 	}
 }
@@ -289,7 +352,10 @@ func TestARetryThatWasHeldBackOnTheWayIsNotLate(t *testing.T) {
 		}
 		task := taskOf(t, &f, "provision", "item-A1")
 		first := callOf(t, &f, "item-A1", "create", "server")
-		f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: task.Order, Task: task.ID, At: first.At.Add(time.Second), Part: "server", What: "answer", Class: class})
+		f.Log = append(f.Log, invariant.LogLine{
+			Tenant: acme, Order: task.Order, Task: task.ID, At: first.At.Add(time.Second), Part: "server",
+			What: "answer", Class: class,
+		})
 		if found := invariant.Check(f); len(found) > 0 {
 			t.Errorf("held back (%s): %v", class, found)
 		}
@@ -321,7 +387,9 @@ func TestCreatesThatWereOnTheirWayAtOnceGoBackInTheReverseOfTheirIntents(t *test
 		t.Fatalf("the later item's create was decided after the other's had come: %v; want I18 once", found)
 	}
 	task := taskOf(t, &f, "provision", "item-E2")
-	intent := row(t, f.Log, func(g invariant.LogLine) bool { return g.Task == task.ID && g.Part == "port" && g.What == "intent" })
+	intent := row(t, f.Log, func(g invariant.LogLine) bool {
+		return g.Task == task.ID && g.Part == "port" && g.What == "intent"
+	})
 	intent.At = callOf(t, &f, "item-E2", "create", "port").At.Add(-time.Millisecond)
 	if found := invariant.Check(f); len(found) > 0 {
 		t.Errorf("both were on their way at once: %v", found)
@@ -343,13 +411,17 @@ func TestAFailedResourceRemovedInTheMomentOfTheTurnHasNoPlaceInTheReverseOrder(t
 			corpse.At = e.At // the last one: item-E1 turns after item-E2
 		}
 	}
-	at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-E2" && c.Operation == "delete" })
+	at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool {
+		return c.Item == "item-E2" && c.Operation == "delete"
+	})
 	f.Cloud.Log = slices.Insert(f.Cloud.Log, at, corpse)
 	if found := invariant.Check(f); len(found) > 0 {
 		t.Errorf("removed on the way there: %v", found)
 	}
 	task := taskOf(t, &f, "provision", "item-E1")
-	f.Log = append(f.Log, invariant.LogLine{Tenant: acme, Order: task.Order, Task: task.ID, At: corpse.At, Part: "port", What: "intent"})
+	f.Log = append(f.Log, invariant.LogLine{
+		Tenant: acme, Order: task.Order, Task: task.ID, At: corpse.At, Part: "port", What: "intent",
+	})
 	if found := invariant.Check(f); len(found) != 2 || found[0].Invariant != "I18" || found[1].Invariant != "I18" {
 		t.Errorf("meant on the way back: %v; want I18 twice, within the item and within the order", found)
 	}
@@ -359,7 +431,9 @@ func TestAFailedResourceRemovedInTheMomentOfTheTurnHasNoPlaceInTheReverseOrder(t
 func seventhCall(t *testing.T, f *invariant.Facts) {
 	t.Helper()
 	c := *callOf(t, f, "item-B2", "create", "instance")
-	at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool { return c.Item == "item-B2" && c.Operation == "delete" })
+	at := slices.IndexFunc(f.Cloud.Log, func(c invariant.Call) bool {
+		return c.Item == "item-B2" && c.Operation == "delete"
+	})
 	c.At = f.Cloud.Log[at].At
 	f.Cloud.Log = slices.Insert(f.Cloud.Log, at, c)
 }
@@ -371,7 +445,10 @@ func TestACallThatFoundNoRoomAfterwardsIsNoneOfTheSix(t *testing.T) {
 	f := goodWorld(t)
 	seventhCall(t, &f)
 	task := taskOf(t, &f, "provision", "item-B2")
-	noRoom := invariant.LogLine{Tenant: task.Tenant, Order: task.Order, Task: task.ID, At: callOf(t, &f, "item-B2", "delete", "instance").At, Part: "volume", What: "answer", Class: "capacity"}
+	noRoom := invariant.LogLine{
+		Tenant: task.Tenant, Order: task.Order, Task: task.ID, At: callOf(t, &f, "item-B2", "delete", "instance").At,
+		Part: "volume", What: "answer", Class: "capacity",
+	}
 	f.Log = append(f.Log, noRoom)
 	if found := invariant.Check(f); len(found) != 1 || found[0].Invariant != "I16" {
 		t.Errorf("another part's want of room excuses the seventh call: %v", found)
@@ -463,7 +540,9 @@ func TestAnOrderOnItsWayOutMustNotMoveOn(t *testing.T) {
 	f.Topic, f.Audit = nil, nil
 	e := row(t, f.Events, func(e invariant.Event) bool { return e.Order == "order-H" && e.Type == "order.validating" })
 	e.Type = "order.validating"
-	paid := row(t, f.Events, func(e invariant.Event) bool { return e.Order == "order-H" && e.Type == "order.payment-confirmed" })
+	paid := row(t, f.Events, func(e invariant.Event) bool {
+		return e.Order == "order-H" && e.Type == "order.payment-confirmed"
+	})
 	asked := *paid
 	asked.Type, asked.ID = "order.cancel-requested", "event-asked"
 	asked.Data = bytes.ReplaceAll(asked.Data, []byte(`"from":"pending_payment"`), []byte(`"from":"payment_confirmed"`))
@@ -519,7 +598,9 @@ func TestWhatRetentionTookFromTheTopicIsNotMissed(t *testing.T) {
 		}
 	}
 	f.Topic.Horizon = time.Time{}
-	if found := invariant.Check(f); !slices.ContainsFunc(found, func(v invariant.Violation) bool { return v.Invariant == "I3" }) {
+	if found := invariant.Check(f); !slices.ContainsFunc(found, func(v invariant.Violation) bool {
+		return v.Invariant == "I3"
+	}) {
 		t.Error("without a horizon the missing events are not missed")
 	}
 }

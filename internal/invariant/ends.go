@@ -106,7 +106,9 @@ func (l *look) onDesk(o *Order, source, item string) bool {
 
 // itemMoves asks what will move an item of an order that is being fulfilled.
 func (l *look) itemMoves(o *Order, it *Item) {
-	refunding := slices.ContainsFunc(l.refundsOf[o.ID], func(r *Refund) bool { return r.Item == it.ID && (r.State == "requested" || r.State == "stuck") })
+	refunding := slices.ContainsFunc(l.refundsOf[o.ID], func(r *Refund) bool {
+		return r.Item == it.ID && (r.State == "requested" || r.State == "stuck")
+	})
 	switch it.State {
 	case "delivered", "rolled_back", "cancelled":
 	case "stuck":
@@ -114,7 +116,9 @@ func (l *look) itemMoves(o *Order, it *Item) {
 			l.broken(o.ID, "item %s is stuck, and no dead letter says so", it.ID)
 		}
 	case "active":
-		waits := o.Policy == "all_or_nothing" && slices.ContainsFunc(l.itemsOf[o.ID], func(other *Item) bool { return other.State != "active" && other.State != "delivered" })
+		waits := o.Policy == "all_or_nothing" && slices.ContainsFunc(l.itemsOf[o.ID], func(other *Item) bool {
+			return other.State != "active" && other.State != "delivered"
+		})
 		if !waits && !l.working(it, "deliver") && !l.onDesk(o, "mail", it.ID) {
 			l.broken(o.ID, "item %s is active, and no work will deliver it", it.ID)
 		}
@@ -142,7 +146,8 @@ func noWorkForTheEnded(l *look) {
 		if u.Kind != "provision" || !u.live() {
 			continue
 		}
-		if it := l.items[u.Item]; it == nil || it.State == "delivered" || it.State == "rolled_back" || it.State == "cancelled" {
+		if it := l.items[u.Item]; it == nil || it.State == "delivered" || it.State == "rolled_back" ||
+			it.State == "cancelled" {
 			l.broken(u.Order, "task %s works on item %s, which is over", u.ID, u.Item)
 		}
 		if other, twice := live[u.Item]; twice {

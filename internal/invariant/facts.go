@@ -342,6 +342,7 @@ type Text struct{ Where, Text string }
 func (f *Facts) Counts() map[string]int {
 	return map[string]int{
 		"orders": len(f.Orders), "order_items": len(f.Items), "order_event": len(f.Events), "payments": len(f.Payments),
-		"allocations": len(f.Allocations), "refunds": len(f.Refunds), "audit_log": len(f.Audit), "saga_log": len(f.Log), "dead_letters": len(f.DeadLetters),
+		"allocations": len(f.Allocations), "refunds": len(f.Refunds), "audit_log": len(f.Audit), "saga_log": len(f.Log),
+		"dead_letters": len(f.DeadLetters),
 	}
 }

@@ -58,7 +58,9 @@ func countedRight(l *look) {
 }
 
 func (l *look) parkedFigures(order string) bool {
-	return slices.ContainsFunc(l.Checkpoints, func(m Checkpoint) bool { return m.Order == order && m.Consumer == figures && m.Parked != 0 })
+	return slices.ContainsFunc(l.Checkpoints, func(m Checkpoint) bool {
+		return m.Order == order && m.Consumer == figures && m.Parked != 0
+	})
 }
 
 // cell is a day's entry of the roll-up: of orders in a state, or, without a state, of money.
@@ -115,7 +117,8 @@ func (l *look) sameDays(tenant string, want map[cell]Amounts) {
 	slices.SortFunc(cells, func(a, b cell) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	for _, c := range slices.Compact(cells) {
 		if want[c] != got[c] {
-			l.broken("", "tenant %s, %s: the roll-up says %v of %s in %s, the rows say %v", tenant, c.day, got[c], orMoney(c.state), c.currency, want[c])
+			l.broken("", "tenant %s, %s: the roll-up says %v of %s in %s, the rows say %v", tenant, c.day, got[c],
+				orMoney(c.state), c.currency, want[c])
 		}
 	}
 }

@@ -104,7 +104,8 @@ func (l *look) witnessed(o *Order, e happened, w *Audit) {
 	}
 	hash := sha256.Sum256(e.Data)
 	if w.Order != e.Order || w.Seq != e.Seq || w.Type != e.Type || w.Tenant != e.Tenant || !bytes.Equal(w.Hash, hash[:]) {
-		l.broken(o.ID, "the witness saw event %d %s otherwise: number %d, type %s, or other bytes", e.Seq, e.Type, w.Seq, w.Type)
+		l.broken(o.ID, "the witness saw event %d %s otherwise: number %d, type %s, or other bytes",
+			e.Seq, e.Type, w.Seq, w.Type)
 	}
 }
 
@@ -120,7 +121,8 @@ func (l *look) foreignRecords() {
 		// The topic is read after the snapshot: what is newer than it is no fault.
 		o := l.orders[r.header("ce_subject")]
 		if l.restOf(r.header("ce_subject")) || o != nil && r.header("ce_sequence") <= fmt.Sprintf("%010d", o.LastSeq) {
-			l.broken(r.header("ce_subject"), "the record at %d/%d (event %q) is no event of ours", r.Partition, r.Offset, r.header("ce_id"))
+			l.broken(r.header("ce_subject"), "the record at %d/%d (event %q) is no event of ours", r.Partition,
+				r.Offset, r.header("ce_id"))
 		}
 	}
 }
@@ -168,7 +170,8 @@ func onceOnTopic(l *look) {
 		l.seen++
 		id, at := r.header("ce_id"), r.header("ce_subject")+"/"+r.header("ce_sequence")
 		if ids[id] || places[at] {
-			l.broken(r.header("ce_subject"), "event %s (number %s) stands twice on the topic, again at %d/%d", id, r.header("ce_sequence"), r.Partition, r.Offset)
+			l.broken(r.header("ce_subject"), "event %s (number %s) stands twice on the topic, again at %d/%d", id,
+				r.header("ce_sequence"), r.Partition, r.Offset)
 		}
 		ids[id], places[at] = true, true
 	}
@@ -268,7 +271,8 @@ func (l *look) receiptsOnce(o *Order) {
 	kept := map[string]int{}
 	for _, r := range l.receiptsOf[o.ID] {
 		kept[r.Event]++
-		if e := l.eventByID[r.Event]; e == nil || e.Order != r.Order || e.Seq != r.Seq || e.Type != r.Type || e.Tenant != r.Tenant {
+		if e := l.eventByID[r.Event]; e == nil || e.Order != r.Order || e.Seq != r.Seq || e.Type != r.Type ||
+			e.Tenant != r.Tenant {
 			l.broken(o.ID, "Billing has a receipt for number %d %s, which is no event of the order", r.Seq, r.Type)
 		}
 	}
@@ -283,12 +287,16 @@ func (l *look) receiptsOnce(o *Order) {
 
 // deadLetterStands reports whether a parked event stands on the desk.
 func (l *look) deadLetterStands(order, consumer string, seq int) bool {
-	return slices.ContainsFunc(l.deadLettersOf[order], func(d *DeadLetter) bool { return d.Consumer == consumer && d.Seq == seq && d.State == "parked" })
+	return slices.ContainsFunc(l.deadLettersOf[order], func(d *DeadLetter) bool {
+		return d.Consumer == consumer && d.Seq == seq && d.State == "parked"
+	})
 }
 
 // passedOver reports whether two people gave an event up for a consumer.
 func (l *look) passedOver(order, consumer string, seq int) bool {
-	return slices.ContainsFunc(l.deadLettersOf[order], func(d *DeadLetter) bool { return d.Consumer == consumer && d.Seq == seq && d.State == "abandoned" })
+	return slices.ContainsFunc(l.deadLettersOf[order], func(d *DeadLetter) bool {
+		return d.Consumer == consumer && d.Seq == seq && d.State == "abandoned"
+	})
 }
 
 // waits reports whether an event is parked, or waits behind one.

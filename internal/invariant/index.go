@@ -81,10 +81,14 @@ type itemFact struct {
 
 func newIndex(f *Facts) *index {
 	x := &index{
-		Facts: f, orders: map[string]*Order{}, items: map[string]*Item{}, itemsOf: map[string][]*Item{}, events: map[string][]happened{},
-		eventByID: map[string]*Event{}, outbox: map[string]bool{}, paymentsOf: map[string][]*Payment{}, allocations: map[string][]*Allocation{},
-		refundsOf: map[string][]*Refund{}, receiptsOf: map[string][]*Receipt{}, tasksOf: map[string][]*Task{}, tasks: map[string]*Task{}, partsOf: map[string][]*JournalEntry{},
-		deadLettersOf: map[string][]*DeadLetter{}, recordsOf: map[string][]*Record{}, liveOf: map[string][]*Resource{}, calls: map[string][]*Call{},
+		Facts: f, orders: map[string]*Order{}, items: map[string]*Item{}, itemsOf: map[string][]*Item{},
+		events:    map[string][]happened{},
+		eventByID: map[string]*Event{}, outbox: map[string]bool{}, paymentsOf: map[string][]*Payment{},
+		allocations: map[string][]*Allocation{},
+		refundsOf:   map[string][]*Refund{}, receiptsOf: map[string][]*Receipt{}, tasksOf: map[string][]*Task{},
+		tasks: map[string]*Task{}, partsOf: map[string][]*JournalEntry{},
+		deadLettersOf: map[string][]*DeadLetter{}, recordsOf: map[string][]*Record{}, liveOf: map[string][]*Resource{},
+		calls: map[string][]*Call{},
 	}
 	for i := range f.Orders {
 		x.orders[f.Orders[i].ID] = &f.Orders[i]
@@ -205,7 +209,9 @@ func (x *index) newest(it *Item, kind string) *Task {
 
 // working reports whether the item has live work of a kind.
 func (x *index) working(it *Item, kind string) bool {
-	return slices.ContainsFunc(x.tasksOf[it.Order], func(u *Task) bool { return u.Kind == kind && u.Item == it.ID && u.live() })
+	return slices.ContainsFunc(x.tasksOf[it.Order], func(u *Task) bool {
+		return u.Kind == kind && u.Item == it.ID && u.live()
+	})
 }
 
 // live is the payment that stands for the order: confirmed, or, of an order that went back to a

@@ -63,7 +63,10 @@ func itemMoves() map[move]string {
 
 // forward are the events that a closing order, one that is being cancelled or failed, no longer has.
 func forward() []string {
-	return []string{"order.submitted", "order.payment-confirmed", "order.payment-reverted", "order.validating", "order.provisioning-started", "order.held", "order.released"}
+	return []string{
+		"order.submitted", "order.payment-confirmed", "order.payment-reverted", "order.validating",
+		"order.provisioning-started", "order.held", "order.released",
+	}
 }
 
 // lawfulMoves is I1. Per order the chain of events begins at draft, each starts where the last ended,
@@ -135,7 +138,8 @@ func (l *look) lawfulItems(o *Order, es []happened) {
 			case !known && it.State != "pending":
 				l.broken(o.ID, "item %s appears as %s with event %d, want pending", it.ID, it.State, e.Seq)
 			case known && before != it.State && moves[move{before, it.State}] != e.Type:
-				l.broken(o.ID, "event %d %s moves item %s from %s to %s, which is no such move", e.Seq, e.Type, it.ID, before, it.State)
+				l.broken(o.ID, "event %d %s moves item %s from %s to %s, which is no such move", e.Seq,
+					e.Type, it.ID, before, it.State)
 			}
 		}
 		for _, id := range slices.Sorted(maps.Keys(was)) {
@@ -144,7 +148,8 @@ func (l *look) lawfulItems(o *Order, es []happened) {
 			}
 		}
 		if f := e.Item; f != nil && f.From != f.To && (was[f.ID] != f.From || now[f.ID] != f.To) {
-			l.broken(o.ID, "event %d %s says item %s went from %s to %s, the states it carries say from %s to %s", e.Seq, e.Type, f.ID, f.From, f.To, was[f.ID], now[f.ID])
+			l.broken(o.ID, "event %d %s says item %s went from %s to %s, the states it carries say from %s to %s", e.Seq, e.Type,
+				f.ID, f.From, f.To, was[f.ID], now[f.ID])
 		}
 		was = now
 	}

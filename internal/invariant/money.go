@@ -27,7 +27,8 @@ func balancedBooks(l *look) {
 		if allocated != p.PaidCents {
 			l.broken(p.Order, "payment %s is %d, its allocations come to %d", p.ID, p.PaidCents, allocated)
 		} else if p.State != "reverted" && p.PaidCents-refunded != live {
-			l.broken(p.Order, "payment %s: captured %d - refunded %d is not the %d of the live items", p.ID, p.PaidCents, refunded, live)
+			l.broken(p.Order, "payment %s: captured %d - refunded %d is not the %d of the live items", p.ID,
+				p.PaidCents, refunded, live)
 		}
 		if p.State == "refunded" && refunded != p.PaidCents {
 			l.broken(p.Order, "payment %s counts as refunded: %d of %d are", p.ID, refunded, p.PaidCents)
@@ -131,7 +132,8 @@ func refundsBounded(l *look) {
 				continue
 			}
 			if share, ok := l.share(p, r.Item); !ok || share != r.Cents || r.Currency != p.Currency {
-				l.broken(p.Order, "refund %s of item %s is %d %s, its allocation %d %s", r.ID, r.Item, r.Cents, r.Currency, share, p.Currency)
+				l.broken(p.Order, "refund %s of item %s is %d %s, its allocation %d %s", r.ID, r.Item, r.Cents,
+					r.Currency, share, p.Currency)
 			}
 			if r.accepted() {
 				sum += r.Cents

@@ -50,10 +50,12 @@ func wholeDeadLetters(l *look) {
 		if d.Source != "event" && (d.Step == "" || l.tasks[d.Task] == nil) {
 			missing("step and task")
 		}
-		if settled := d.State == "redriven" || d.State == "abandoned" || d.State == "closed"; settled && (d.Reason == "" || d.ClosedAt.IsZero()) {
+		if settled := d.State == "redriven" || d.State == "abandoned" || d.State == "closed"; settled &&
+			(d.Reason == "" || d.ClosedAt.IsZero()) {
 			missing("reason and time of its end, though it is " + d.State)
 		}
-		if d.State == "abandoned" && (d.AbandonReason == "" || d.Proof == "" || d.FirstBy == "" || d.SecondBy == "" || d.FirstBy == d.SecondBy) {
+		if d.State == "abandoned" && (d.AbandonReason == "" || d.Proof == "" || d.FirstBy == "" || d.SecondBy == "" ||
+			d.FirstBy == d.SecondBy) {
 			missing("grounds, proof and two people, though it is abandoned")
 		}
 		l.deadLetterPublished(d, published[d.ID])
@@ -68,7 +70,8 @@ func (l *look) deadLetterPublished(d *DeadLetter, times int) {
 	switch {
 	case times > 1:
 		l.broken(d.Order, "dead letter %s stands on its topic %d times", d.ID, times)
-	case times == 0 && !waits && !d.At.Before(l.Topic.Horizon) && d.Source != "event": // an event goes to its consumer's own topic, which is not read here
+	case times == 0 && !waits && !d.At.Before(l.Topic.Horizon) && d.Source != "event":
+		// an event goes to its consumer's own topic, which is not read here
 		l.broken(d.Order, "dead letter %s is neither on its topic nor in the outbox", d.ID)
 	case waits && l.restOf(d.Order):
 		l.broken(d.Order, "dead letter %s waits in the outbox", d.ID)
@@ -153,7 +156,8 @@ func (l *look) toldSinceSubmit(o *Order) {
 	}
 	for _, e := range l.events[o.ID][submitted:] {
 		if due, ok := e.Due.minor(); !ok || due != o.DueCents || e.Due.Currency != o.Currency {
-			l.broken(o.ID, "event %d %s says %s %s are due, the row says %d %s", e.Seq, e.Type, e.Due.Amount, e.Due.Currency, o.DueCents, o.Currency)
+			l.broken(o.ID, "event %d %s says %s %s are due, the row says %d %s", e.Seq, e.Type, e.Due.Amount,
+				e.Due.Currency, o.DueCents, o.Currency)
 		}
 	}
 }
@@ -170,11 +174,14 @@ func (l *look) toldAtDelivery(o *Order, it *Item, s snapshot) {
 		}
 		monthly, ok := b.Monthly.minor()
 		due, okDue := b.Due.minor()
-		same := ok && okDue && monthly == s.Monthly && due == s.Due && b.Product == s.Product && b.Plan == s.Plan && b.Region == s.Region &&
-			b.Cycle == s.Cycle && b.Formula == s.Formula && sameJSON(b.Configuration, s.Configuration) && len(b.Lines) == len(s.Lines)
+		same := ok && okDue && monthly == s.Monthly && due == s.Due && b.Product == s.Product && b.Plan == s.Plan &&
+			b.Region == s.Region &&
+			b.Cycle == s.Cycle && b.Formula == s.Formula && sameJSON(b.Configuration, s.Configuration) &&
+			len(b.Lines) == len(s.Lines)
 		for n := 0; same && n < len(s.Lines); n++ {
 			cents, ok := amount{Amount: b.Lines[n].Amount}.minor()
-			same = ok && cents == s.Lines[n].Amount && b.Lines[n].Component == s.Lines[n].Component && b.Lines[n].Quantity == s.Lines[n].Quantity
+			same = ok && cents == s.Lines[n].Amount && b.Lines[n].Component == s.Lines[n].Component &&
+				b.Lines[n].Quantity == s.Lines[n].Quantity
 		}
 		if !same {
 			l.broken(o.ID, "item %s was delivered as something else than its snapshot says now (event %d)", it.ID, e.Seq)
@@ -222,7 +229,10 @@ func oneEffectPerKey(l *look) {
 
 // kept are the tables of which no login may delete a row; rewritten none may either in the logs (D9).
 func kept() []string {
-	return []string{"orders", "order_items", "order_event", "payments", "allocations", "refunds", "audit_log", "saga_log", "dead_letters", "catalog", "catalog_change"}
+	return []string{
+		"orders", "order_items", "order_event", "payments", "allocations", "refunds", "audit_log", "saga_log", "dead_letters",
+		"catalog", "catalog_change",
+	}
 }
 
 func logs() []string { return []string{"order_event", "audit_log", "saga_log", "catalog_change"} }

@@ -23,7 +23,8 @@ func noOrphans(l *look) {
 		l.seen++
 		it := l.items[r.item()]
 		if it == nil {
-			l.broken(r.Labels["order"], "orphan: %s %s (%s, name %s, labels %v) belongs to no item", r.Kind, r.ID, r.Phase, r.Name, r.Labels)
+			l.broken(r.Labels["order"], "orphan: %s %s (%s, name %s, labels %v) belongs to no item", r.Kind, r.ID,
+				r.Phase, r.Name, r.Labels)
 			continue
 		}
 		if why := l.unexplained(it, r); why != "" && l.restOf(it.Order) {
@@ -53,7 +54,9 @@ func (l *look) unexplained(it *Item, r *Resource) string {
 		}
 		return "the item is " + it.State + ", and this is none of its resources"
 	case "stuck":
-		named := slices.ContainsFunc(l.deadLettersOf[it.Order], func(d *DeadLetter) bool { return d.Item == it.ID && (d.State == "open" || d.State == "parked") })
+		named := slices.ContainsFunc(l.deadLettersOf[it.Order], func(d *DeadLetter) bool {
+			return d.Item == it.ID && (d.State == "open" || d.State == "parked")
+		})
 		if named {
 			return ""
 		}
@@ -90,9 +93,12 @@ func (l *look) standing(it *Item) {
 		l.broken(it.Order, "item %s is %s, and nothing was journaled as built for it", it.ID, it.State)
 	}
 	for _, p := range parts {
-		found := slices.ContainsFunc(l.liveOf[it.ID], func(r *Resource) bool { return len(p.Refs) > 0 && r.ID == p.Refs[0] && r.Phase == "ready" })
+		found := slices.ContainsFunc(l.liveOf[it.ID], func(r *Resource) bool {
+			return len(p.Refs) > 0 && r.ID == p.Refs[0] && r.Phase == "ready"
+		})
 		if !found {
-			l.broken(it.Order, "item %s is %s, and its %s (%v, journaled as %s) is not there", it.ID, it.State, p.Part, p.Refs, p.Phase)
+			l.broken(it.Order, "item %s is %s, and its %s (%v, journaled as %s) is not there", it.ID,
+				it.State, p.Part, p.Refs, p.Phase)
 		}
 	}
 }
@@ -259,7 +265,8 @@ func (l *look) undoes(it *Item, c *Call, turned time.Time) bool {
 	}
 	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
 		u := l.tasks[g.Task]
-		return g.What == "intent" && g.Part == c.Part && u != nil && u.Item == it.ID && !g.At.Before(turned) && g.At.Sub(c.At) < time.Millisecond
+		return g.What == "intent" && g.Part == c.Part && u != nil && u.Item == it.ID && !g.At.Before(turned) &&
+			g.At.Sub(c.At) < time.Millisecond
 	})
 }
 
@@ -280,7 +287,8 @@ func (l *look) reversed(o *Order, parts []made) {
 	for n := 1; n < len(parts); n++ {
 		l.seen++
 		if earlier, later := parts[n-1], parts[n]; earlier.before(later) {
-			l.broken(o.ID, "%s of item %s was removed before %s of item %s, which was made after it", earlier.part, earlier.item, later.part, later.item)
+			l.broken(o.ID, "%s of item %s was removed before %s of item %s, which was made after it", earlier.part,
+				earlier.item, later.part, later.item)
 		}
 	}
 }

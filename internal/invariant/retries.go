@@ -92,12 +92,14 @@ func free(c *Call) bool {
 
 // hard reports whether an answer forbids every further call.
 func hard(result string) bool {
-	return result == "invalid_input" || result == "forbidden" || result == "quota_exceeded" || result == "unknown_reference"
+	return result == "invalid_input" || result == "forbidden" || result == "quota_exceeded" ||
+		result == "unknown_reference"
 }
 
 // refusedSurely reports whether an answer said for certain that nothing was done.
 func refusedSurely(result string) bool {
-	return result == "maintenance" || result == "locked" || result == "in_use" || result == "not_ready" || result == "being_deleted"
+	return result == "maintenance" || result == "locked" || result == "in_use" || result == "not_ready" ||
+		result == "being_deleted"
 }
 
 func (l *look) bounded(it *Item, step string, all []attempt) {
@@ -132,7 +134,8 @@ func (l *look) bounded(it *Item, step string, all []attempt) {
 func (l *look) noRoom(it *Item, part string, from, until time.Time) bool {
 	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
 		u := l.tasks[g.Task]
-		return g.Class == "capacity" && g.Part == part && u != nil && u.Item == it.ID && !g.At.Before(from) && (until.IsZero() || g.At.Before(until))
+		return g.Class == "capacity" && g.Part == part && u != nil && u.Item == it.ID && !g.At.Before(from) &&
+			(until.IsZero() || g.At.Before(until))
 	})
 }
 
@@ -147,7 +150,8 @@ func (l *look) gap(it *Item, step string, retry int, a, b attempt, neighbours bo
 	if got < want-short {
 		l.broken(it.Order, "item %s, %s: retry %d came after %s, want no less than %s", it.ID, step, retry, got, want)
 	}
-	if most := want*11/10 + l.Slack; l.Slack > 0 && neighbours && refusedSurely(a.result) && got > most && !l.heldBack(it, a.at, b.at) {
+	if most := want*11/10 + l.Slack; l.Slack > 0 && neighbours && refusedSurely(a.result) && got > most &&
+		!l.heldBack(it, a.at, b.at) {
 		l.broken(it.Order, "item %s, %s: retry %d came after %s, want no more than %s", it.ID, step, retry, got, most)
 	}
 }
@@ -158,7 +162,8 @@ func (l *look) gap(it *Item, step string, retry int, a, b attempt, neighbours bo
 func (l *look) heldBack(it *Item, from, to time.Time) bool {
 	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
 		u := l.tasks[g.Task]
-		return (g.Class == "suspended" || g.Class == "rate-limited") && u != nil && u.Item == it.ID && !g.At.Before(from) && !g.At.After(to)
+		return (g.Class == "suspended" || g.Class == "rate-limited") && u != nil && u.Item == it.ID && !g.At.Before(from) &&
+			!g.At.After(to)
 	})
 }
 
@@ -187,7 +192,8 @@ func (l *look) boundedUndo(it *Item) {
 		}
 		step := fmt.Sprintf("%s, fulfilment %d", c.Part, life+1)
 		if refused[step]++; refused[step] == mostCalls*tries[life]+1 {
-			l.broken(it.Order, "item %s, %s: the delete was refused more than %d times and asked again", it.ID, step, mostCalls*tries[life])
+			l.broken(it.Order, "item %s, %s: the delete was refused more than %d times and asked again", it.ID,
+				step, mostCalls*tries[life])
 		}
 	}
 }

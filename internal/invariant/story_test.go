@@ -52,9 +52,12 @@ func (s *story) begin(number, policy string, products ...string) *saga {
 		Policy: policy, Version: 1, Currency: "EUR", CreatedAt: s.now, UpdatedAt: s.now,
 	})
 	for n, p := range products {
-		snapshot := fmt.Sprintf(`{"product":%q,"region":"lj-1","billing_cycle":"monthly","configuration":{"b":1,"a":2},"formula_version":1,"lines":[{"component":"plan","quantity":1,"unit_price_cents":2010,"amount_cents":2010}],"monthly_cents":2010,"due_cents":2010}`, p)
+		snapshot := fmt.Sprintf(
+			`{"product":%q,"region":"lj-1","billing_cycle":"monthly","configuration":{"b":1,"a":2},"formula_version":1,"lines":[{"component":"plan","quantity":1,"unit_price_cents":2010,"amount_cents":2010}],"monthly_cents":2010,"due_cents":2010}`, p,
+		)
 		s.f.Items = append(s.f.Items, invariant.Item{
-			Tenant: acme, Order: "order-" + number, ID: fmt.Sprintf("item-%s%d", number, n+1), State: "pending", Product: p, Generation: 1,
+			Tenant: acme, Order: "order-" + number, ID: fmt.Sprintf("item-%s%d", number, n+1), State: "pending",
+			Product: p, Generation: 1,
 			Snapshot: []byte(snapshot), PriceCents: 2010,
 		})
 		g.row().DueCents += 2010
@@ -79,10 +82,14 @@ func (g *saga) item(n int) *invariant.Item { return g.items()[n-1] }
 
 // whoHears is D19 by hand, without Audit and Portal, which hear everything.
 var whoHears = map[string]string{
-	"order.submitted": "billing", "order.payment-confirmed": "notify billing provision", "order.provisioning-started": "notify",
-	"order.fulfilled": "notify billing", "order.cancelled": "notify billing provision", "order.failed": "notify billing",
-	"order.service-delivered": "billing", "billing.refund-requested": "notify billing", "billing.refund-accepted": "notify billing",
-	"billing.refund-completed": "billing", "billing.refund-failed": "notify billing", "order.payment-reverted": "billing", "order.item-stuck": "notify",
+	"order.submitted": "billing", "order.payment-confirmed": "notify billing provision",
+	"order.provisioning-started": "notify",
+	"order.fulfilled":            "notify billing", "order.cancelled": "notify billing provision",
+	"order.failed":            "notify billing",
+	"order.service-delivered": "billing", "billing.refund-requested": "notify billing",
+	"billing.refund-accepted":  "notify billing",
+	"billing.refund-completed": "billing", "billing.refund-failed": "notify billing", "order.payment-reverted": "billing",
+	"order.item-stuck": "notify",
 }
 
 // tell records an event about the order as it is now, publishes it, and lets everybody hear it.
@@ -96,39 +103,48 @@ func (g *saga) tell(kind string, extra map[string]any) {
 		lines = append(lines, map[string]any{"id": it.ID, "product": it.Product, "state": it.State})
 	}
 	data := map[string]any{
-		"tenant_id": acme, "order_id": o.ID, "seq": o.LastSeq, "from": o.State, "to": o.State, "outcome": o.Outcome, "settlement": o.Settlement,
-		"due_now": map[string]any{"amount": fmt.Sprintf("%d.%02d", o.DueCents/100, o.DueCents%100), "currency": "EUR"}, "items": lines,
+		"tenant_id": acme, "order_id": o.ID, "seq": o.LastSeq, "from": o.State, "to": o.State, "outcome": o.Outcome,
+		"settlement": o.Settlement,
+		"due_now":    map[string]any{"amount": fmt.Sprintf("%d.%02d", o.DueCents/100, o.DueCents%100), "currency": "EUR"},
+		"items":      lines,
 	}
 	maps.Copy(data, extra)
 	raw, err := json.Marshal(data)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	e := invariant.Event{Tenant: acme, Order: o.ID, Seq: o.LastSeq, ID: g.id("event"), Type: kind, Actor: "system:worker", At: g.now, Correlation: o.ID, Data: raw}
+	e := invariant.Event{
+		Tenant: acme, Order: o.ID, Seq: o.LastSeq, ID: g.id("event"), Type: kind, Actor: "system:worker", At: g.now,
+		Correlation: o.ID, Data: raw,
+	}
 	g.f.Events = append(g.f.Events, e)
 	at := len(g.f.Topic.Records)
-	g.f.Topic.Records = append(g.f.Topic.Records, invariant.Record{Partition: 3, Offset: int64(at), Key: o.ID, Value: raw, Headers: []invariant.Header{
-		{Key: "ce_specversion", Value: "1.0"},
-		{Key: "ce_id", Value: e.ID},
-		{Key: "ce_source", Value: "/orders"},
-		{Key: "ce_type", Value: kind},
-		{Key: "ce_subject", Value: o.ID},
-		{Key: "ce_time", Value: g.now.Format(time.RFC3339Nano)},
-		{Key: "ce_dataschema", Value: "/schemas/events/" + kind + "/1.json"},
-		{Key: "ce_tenantid", Value: acme},
-		{Key: "ce_partitionkey", Value: o.ID},
-		{Key: "ce_sequence", Value: fmt.Sprintf("%010d", o.LastSeq)},
-		{Key: "ce_correlationid", Value: o.ID},
-		{Key: "content-type", Value: "application/json"},
-	}})
+	g.f.Topic.Records = append(g.f.Topic.Records, invariant.Record{
+		Partition: 3, Offset: int64(at), Key: o.ID, Value: raw,
+		Headers: []invariant.Header{
+			{Key: "ce_specversion", Value: "1.0"},
+			{Key: "ce_id", Value: e.ID},
+			{Key: "ce_source", Value: "/orders"},
+			{Key: "ce_type", Value: kind},
+			{Key: "ce_subject", Value: o.ID},
+			{Key: "ce_time", Value: g.now.Format(time.RFC3339Nano)},
+			{Key: "ce_dataschema", Value: "/schemas/events/" + kind + "/1.json"},
+			{Key: "ce_tenantid", Value: acme},
+			{Key: "ce_partitionkey", Value: o.ID},
+			{Key: "ce_sequence", Value: fmt.Sprintf("%010d", o.LastSeq)},
+			{Key: "ce_correlationid", Value: o.ID},
+			{Key: "content-type", Value: "application/json"},
+		},
+	})
 	hash := sha256.Sum256(raw)
 	before := make([]byte, 32)
 	if n := len(g.f.Audit); n > 0 {
 		before = g.f.Audit[n-1].Chain
 	}
 	g.f.Audit = append(g.f.Audit, link(invariant.Audit{
-		Tenant: acme, N: int64(at) + 1, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, At: g.now, SeenAt: g.now.Add(time.Second),
-		Hash: hash[:], Topic: "topic", Partition: 3, Offset: int64(at), Before: before,
+		Tenant: acme, N: int64(at) + 1, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, At: g.now,
+		SeenAt: g.now.Add(time.Second),
+		Hash:   hash[:], Topic: "topic", Partition: 3, Offset: int64(at), Before: before,
 	}))
 	for _, consumer := range append(strings.Fields(whoHears[kind]), "portal-analytics") {
 		g.hear(consumer, o.LastSeq)
@@ -138,7 +154,9 @@ func (g *saga) tell(kind string, extra map[string]any) {
 			g.f.Receipts = append(g.f.Receipts, r)
 		}
 		if consumer == "notify" && kind != "order.item-stuck" {
-			g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: o.ID, Subject: e.ID, Kind: "notify", State: "closed"})
+			g.f.Tasks = append(g.f.Tasks, invariant.Task{
+				Tenant: acme, ID: g.id("task"), Order: o.ID, Subject: e.ID, Kind: "notify", State: "closed",
+			})
 		}
 	}
 }
@@ -171,7 +189,10 @@ func link(w invariant.Audit) invariant.Audit {
 		_ = binary.Write(b, binary.BigEndian, uint32(binary.Size(v)))
 		_ = binary.Write(b, binary.BigEndian, v)
 	}
-	for _, v := range []any{w.Tenant, w.N, w.Order, int32(w.Seq), w.Event, w.Type, w.At.UnixMicro(), w.SeenAt.UnixMicro(), w.Hash, w.Topic, w.Partition, w.Offset} {
+	for _, v := range []any{
+		w.Tenant, w.N, w.Order, int32(w.Seq), w.Event, w.Type, w.At.UnixMicro(), w.SeenAt.UnixMicro(), w.Hash,
+		w.Topic, w.Partition, w.Offset,
+	} {
 		put(v)
 	}
 	sum := sha256.Sum256(b.Bytes())
@@ -186,7 +207,9 @@ func (g *saga) hear(consumer string, seq int) {
 			return
 		}
 	}
-	g.f.Checkpoints = append(g.f.Checkpoints, invariant.Checkpoint{Tenant: acme, Order: g.row().ID, Consumer: consumer, Seq: seq})
+	g.f.Checkpoints = append(g.f.Checkpoints, invariant.Checkpoint{
+		Tenant: acme, Order: g.row().ID, Consumer: consumer, Seq: seq,
+	})
 }
 
 // move takes the order to a state.
@@ -203,9 +226,11 @@ func (g *saga) moveItem(it *invariant.Item, kind, to string) {
 	fact := map[string]any{"id": it.ID, "product": it.Product, "from": from, "to": to}
 	if kind == "order.service-delivered" {
 		fact["billing"] = map[string]any{
-			"product": it.Product, "region": "lj-1", "billing_cycle": "monthly", "configuration": map[string]int{"a": 2, "b": 1}, "formula_version": 1,
-			"lines":   []map[string]any{{"component": "plan", "quantity": 1, "unit_price": "20.10", "amount": "20.10"}},
-			"monthly": map[string]string{"amount": "20.10", "currency": "EUR"}, "due": map[string]string{"amount": "20.10", "currency": "EUR"},
+			"product": it.Product, "region": "lj-1", "billing_cycle": "monthly", "configuration": map[string]int{"a": 2, "b": 1},
+			"formula_version": 1,
+			"lines":           []map[string]any{{"component": "plan", "quantity": 1, "unit_price": "20.10", "amount": "20.10"}},
+			"monthly":         map[string]string{"amount": "20.10", "currency": "EUR"},
+			"due":             map[string]string{"amount": "20.10", "currency": "EUR"},
 		}
 	}
 	g.tell(kind, map[string]any{"item": fact})
@@ -215,12 +240,17 @@ func (g *saga) moveItem(it *invariant.Item, kind, to string) {
 func (g *saga) pay() {
 	o := g.row()
 	g.move("order.submitted", "pending_payment")
-	p := invariant.Payment{Tenant: acme, ID: g.id("payment"), Order: o.ID, State: "confirmed", Provider: "manual", Reference: g.id("bank"), DueCents: o.DueCents, PaidCents: o.DueCents, Currency: "EUR", PaidAt: g.now}
+	p := invariant.Payment{
+		Tenant: acme, ID: g.id("payment"), Order: o.ID, State: "confirmed", Provider: "manual", Reference: g.id("bank"),
+		DueCents: o.DueCents, PaidCents: o.DueCents, Currency: "EUR", PaidAt: g.now,
+	}
 	g.f.Payments = append(g.f.Payments, p)
 	for _, it := range g.items() {
 		g.f.Allocations = append(g.f.Allocations, invariant.Allocation{Tenant: acme, Payment: p.ID, Item: it.ID, Cents: 2010})
 	}
-	g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: o.ID, Payment: p.ID, Kind: "validate", State: "closed"})
+	g.f.Tasks = append(g.f.Tasks, invariant.Task{
+		Tenant: acme, ID: g.id("task"), Order: o.ID, Payment: p.ID, Kind: "validate", State: "closed",
+	})
 	g.move("order.payment-confirmed", "payment_confirmed")
 }
 
@@ -229,7 +259,9 @@ func (g *saga) start() {
 	g.move("order.validating", "validating")
 	for _, it := range g.items() {
 		it.State = "queued"
-		g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Kind: "provision", State: "open", NextAt: g.now})
+		g.f.Tasks = append(g.f.Tasks, invariant.Task{
+			Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Kind: "provision", State: "open", NextAt: g.now,
+		})
 	}
 	g.move("order.provisioning-started", "provisioning")
 }
@@ -262,13 +294,22 @@ func (g *saga) make(it *invariant.Item, part string) {
 		g.moveItem(it, "order.item-provisioning", "provisioning")
 	}
 	id := g.id(part)
-	g.f.Log = append(g.f.Log, invariant.LogLine{Tenant: acme, Order: it.Order, Task: g.task(it, "provision").ID, At: g.now, Part: part, What: "intent"})
+	g.f.Log = append(g.f.Log, invariant.LogLine{
+		Tenant: acme, Order: it.Order, Task: g.task(it, "provision").ID, At: g.now, Part: part, What: "intent",
+	})
 	g.call(it, "look", part, "absent")
 	g.call(it, "create", part, "created", id)
-	g.f.Parts = append(g.f.Parts, invariant.JournalEntry{Tenant: acme, Task: g.task(it, "provision").ID, Part: part, Generation: it.Generation, Key: keyOf(it, part), Phase: "ready", Refs: []string{id}})
-	g.f.Cloud.Live = append(g.f.Cloud.Live, invariant.Resource{ID: id, Name: keyOf(it, part), Kind: part, Phase: "ready", Labels: map[string]string{
-		"pf-inst": "test", "pf-item": it.ID, "pf-part": part, "pf-gen": fmt.Sprint(it.Generation), "item": it.ID, "order": it.Order, "tenant": acme,
-	}})
+	g.f.Parts = append(g.f.Parts, invariant.JournalEntry{
+		Tenant: acme, Task: g.task(it, "provision").ID, Part: part, Generation: it.Generation, Key: keyOf(it, part),
+		Phase: "ready", Refs: []string{id},
+	})
+	g.f.Cloud.Live = append(g.f.Cloud.Live, invariant.Resource{
+		ID: id, Name: keyOf(it, part), Kind: part, Phase: "ready",
+		Labels: map[string]string{
+			"pf-inst": "test", "pf-item": it.ID, "pf-part": part, "pf-gen": fmt.Sprint(it.Generation), "item": it.ID,
+			"order": it.Order, "tenant": acme,
+		},
+	})
 }
 
 // refuse fails one call of a part; the retry comes after its wait.
@@ -287,15 +328,28 @@ func (g *saga) refuse(it *invariant.Item, part string, retry int) {
 
 // up makes the item active and delivered.
 func (g *saga) up(it *invariant.Item) {
-	g.f.Cloud.Secrets = append(g.f.Cloud.Secrets, invariant.Secret{Item: it.ID, Document: []byte(`{"kind":"vps","region":"lj-1","username":"root","password":"CANARY-` + it.ID + `-ABCDEFGH","ip_address":"198.18.7.` + fmt.Sprint(g.n%200) + `"}`)})
-	g.f.Credentials = append(g.f.Credentials, invariant.Credential{Tenant: acme, Item: it.ID, Generation: it.Generation, Sealed: true})
+	g.f.Cloud.Secrets = append(g.f.Cloud.Secrets, invariant.Secret{
+		Item: it.ID,
+		Document: []byte(`{"kind":"vps","region":"lj-1","username":"root","password":"CANARY-` + it.ID +
+			`-ABCDEFGH","ip_address":"198.18.7.` + fmt.Sprint(g.n%200) + `"}`),
+	})
+	g.f.Credentials = append(g.f.Credentials, invariant.Credential{
+		Tenant: acme, Item: it.ID, Generation: it.Generation, Sealed: true,
+	})
 	g.task(it, "provision").State = "closed"
 	g.moveItem(it, "order.item-active", "active")
-	d := invariant.Delivery{Tenant: acme, ID: g.id("delivery"), Item: it.ID, MessageID: "delivery." + g.id("mail"), State: "accepted"}
+	d := invariant.Delivery{
+		Tenant: acme, ID: g.id("delivery"), Item: it.ID, MessageID: "delivery." + g.id("mail"), State: "accepted",
+	}
 	g.f.Deliveries = append(g.f.Deliveries, d)
-	g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Kind: "deliver", State: "closed"})
-	raw := "Message-ID: <" + d.MessageID + "@platforma.test>\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n"
-	g.f.Mailbox.Mails = append(g.f.Mailbox.Mails, invariant.Mail{MessageID: "<" + d.MessageID + "@platforma.test>", Raw: []byte(raw)})
+	g.f.Tasks = append(g.f.Tasks, invariant.Task{
+		Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Kind: "deliver", State: "closed",
+	})
+	raw := "Message-ID: <" + d.MessageID + "@platforma.test>\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: " +
+		"base64\r\n\r\naGVsbG8=\r\n"
+	g.f.Mailbox.Mails = append(g.f.Mailbox.Mails, invariant.Mail{
+		MessageID: "<" + d.MessageID + "@platforma.test>", Raw: []byte(raw),
+	})
 	if g.row().Policy == "per_item" && g.row().State == "provisioning" && len(g.items()) > 1 {
 		g.move("order.partially-fulfilled", "partially_fulfilled")
 	}
@@ -310,9 +364,14 @@ func (g *saga) askRefund(it *invariant.Item) {
 			p = each
 		}
 	}
-	r := invariant.Refund{Tenant: acme, ID: g.id("refund"), Order: it.Order, Payment: p.ID, Item: it.ID, State: "requested", Cents: 2010, Currency: "EUR"}
+	r := invariant.Refund{
+		Tenant: acme, ID: g.id("refund"), Order: it.Order, Payment: p.ID, Item: it.ID, State: "requested",
+		Cents: 2010, Currency: "EUR",
+	}
 	g.f.Refunds = append(g.f.Refunds, r)
-	g.f.Tasks = append(g.f.Tasks, invariant.Task{Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Payment: p.ID, Kind: "refund", State: "closed"})
+	g.f.Tasks = append(g.f.Tasks, invariant.Task{
+		Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Payment: p.ID, Kind: "refund", State: "closed",
+	})
 	g.row().Settlement = "compensating"
 	g.tell("billing.refund-requested", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "requested"}})
 }
@@ -337,9 +396,14 @@ func (g *saga) compensate(it *invariant.Item, failed string) {
 
 func (g *saga) deadLetter(it *invariant.Item, step, code string) {
 	hash := sha256.Sum256([]byte("configuration"))
-	d := invariant.DeadLetter{Tenant: acme, ID: g.id("letter"), Order: it.Order, Item: it.ID, Task: g.task(it, "provision").ID, Source: "step", Class: "retryable", Code: code, Step: step, Attempts: 6, Hash: hash[:], State: "open", At: g.now}
+	d := invariant.DeadLetter{
+		Tenant: acme, ID: g.id("letter"), Order: it.Order, Item: it.ID, Task: g.task(it, "provision").ID, Source: "step",
+		Class: "retryable", Code: code, Step: step, Attempts: 6, Hash: hash[:], State: "open", At: g.now,
+	}
 	g.f.DeadLetters = append(g.f.DeadLetters, d)
-	g.f.Topic.DeadLetters = append(g.f.Topic.DeadLetters, invariant.Record{Key: it.Order, Value: []byte(`{"id":"` + d.ID + `"}`)})
+	g.f.Topic.DeadLetters = append(g.f.Topic.DeadLetters, invariant.Record{
+		Key: it.Order, Value: []byte(`{"id":"` + d.ID + `"}`),
+	})
 }
 
 // takeDown removes the item's parts, last made first.
@@ -354,7 +418,9 @@ func (g *saga) takeDown(it *invariant.Item) {
 	for _, part := range slices.Backward(parts) {
 		g.call(it, "delete", part, "accepted", "gone")
 	}
-	g.f.Cloud.Live = slices.DeleteFunc(g.f.Cloud.Live, func(r invariant.Resource) bool { return r.Labels["pf-item"] == it.ID })
+	g.f.Cloud.Live = slices.DeleteFunc(g.f.Cloud.Live, func(r invariant.Resource) bool {
+		return r.Labels["pf-item"] == it.ID
+	})
 	g.task(it, "provision").State = "closed"
 }
 
@@ -476,9 +542,14 @@ func goodWorld(t testing.TB) invariant.Facts {
 	h.make(h.item(1), "port")
 
 	s.f.At = s.now.Add(time.Hour)
-	s.f.Answers = []invariant.Answer{{Tenant: acme, Key: "key-1", Status: 201, Body: []byte(`{"id":"order-A","number":"ORD-A"}`)}}
+	s.f.Answers = []invariant.Answer{
+		{Tenant: acme, Key: "key-1", Status: 201, Body: []byte(`{"id":"order-A","number":"ORD-A"}`)},
+	}
 	s.f.Replays = []invariant.Replay{{Key: "key-1", First: []byte("one"), Again: []byte("one")}}
-	s.f.Grants = []invariant.Grant{{Login: "platforma_relay", Table: "outbox", Verb: "DELETE"}, {Login: "platforma_api", Table: "orders", Verb: "UPDATE"}}
+	s.f.Grants = []invariant.Grant{
+		{Login: "platforma_relay", Table: "outbox", Verb: "DELETE"},
+		{Login: "platforma_api", Table: "orders", Verb: "UPDATE"},
+	}
 	s.f.Earlier = map[string]int{"orders": 7}
 	s.f.Rollups = []invariant.Rollup{{Tenant: acme, Zone: "Asia/Kathmandu"}}
 	day := func(state string, a invariant.Amounts) invariant.Day {

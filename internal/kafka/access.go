@@ -103,14 +103,16 @@ func (a Access) login() (sasl.Mechanism, error) {
 		return scram.Sha256(asScram), nil
 	case Plain:
 		if !a.TLS && a.CAFile == "" {
-			return nil, errors.New("PLAIN sends the password as it is: give --kafka-tls or --kafka-ca too, or take " + ScramSHA512)
+			return nil,
+				errors.New("PLAIN sends the password as it is: give --kafka-tls or --kafka-ca too, or take " + ScramSHA512)
 		}
 		return plain.Plain(func(context.Context) (plain.Auth, error) {
 			pass, err := a.password()
 			return plain.Auth{User: a.User, Pass: pass}, err
 		}), nil
 	}
-	return nil, fmt.Errorf("there is no way to log in to Kafka named %q; there are %s, %s and %s", a.Mechanism, ScramSHA512, ScramSHA256, Plain)
+	return nil, fmt.Errorf("there is no way to log in to Kafka named %q; there are %s, %s and %s", a.Mechanism,
+		ScramSHA512, ScramSHA256, Plain)
 }
 
 func (a Access) password() (string, error) {
@@ -160,15 +162,19 @@ func (c Cluster) explain(err error, unanswered bool) error {
 	)
 	switch {
 	case errors.Is(err, kerr.SaslAuthenticationFailed), unanswered:
-		return fmt.Errorf("%w: %s refuse user or password; check --kafka-user and the file of --kafka-password: %w", ErrAccess, at, err)
+		return fmt.Errorf("%w: %s refuse user or password; check --kafka-user and the file of --kafka-password: %w",
+			ErrAccess, at, err)
 	case errors.Is(err, kerr.UnsupportedSaslMechanism):
 		return fmt.Errorf("%w: %s do not take this way to log in; check --kafka-mechanism: %w", ErrAccess, at, err)
 	case errors.As(err, &unverified):
-		return fmt.Errorf("%w: the certificate of %s is not trusted; check --kafka-ca and the brokers' names: %w", ErrAccess, at, err)
+		return fmt.Errorf("%w: the certificate of %s is not trusted; check --kafka-ca and the brokers' names: %w",
+			ErrAccess, at, err)
 	case errors.As(err, &record):
-		return fmt.Errorf("%w: %s do not speak TLS; leave out --kafka-tls and --kafka-ca, or take their port for TLS: %w", ErrAccess, at, err)
+		return fmt.Errorf("%w: %s do not speak TLS; leave out --kafka-tls and --kafka-ca, or take their port for TLS: %w",
+			ErrAccess, at, err)
 	case hungUp(err):
-		return fmt.Errorf("reach the Kafka brokers: %s hang up; do they want TLS (--kafka-tls) or a login (--kafka-user), or neither? %w", at, err)
+		return fmt.Errorf("reach the Kafka brokers: %s hang up; do they want TLS (--kafka-tls) or a login (--kafka-user), "+
+			"or neither? %w", at, err)
 	}
 	return fmt.Errorf("reach the Kafka brokers %s: %w", at, err)
 }

@@ -70,7 +70,9 @@ func TestAnEventArrivesOverTLSWithALoginForEachRole(t *testing.T) {
 			conf, ca := identity(t)
 			c := guarded(t, conf)
 			login := func(user string) kafka.Cluster {
-				return through(t, c, kafka.Access{CAFile: ca, User: user, PasswordFile: secret(t, user+"'s\n"), Mechanism: mechanism})
+				return through(t, c, kafka.Access{
+					CAFile: ca, User: user, PasswordFile: secret(t, user+"'s\n"), Mechanism: mechanism,
+				})
 			}
 			admin := &kafkatest.Broker{Cluster: login("admin")}
 			if id, err := admin.Identify(t.Context()); err != nil || id != embedded.KafkaClusterID {
@@ -85,8 +87,12 @@ func TestAnEventArrivesOverTLSWithALoginForEachRole(t *testing.T) {
 			m.commit(app.OutboxRow{ID: m.draw(), Record: record(t, orderID(1), 1, order.EvCreated)})
 			start(t, kafka.NewRelay(login("relay"), 0, "test", m, logger(t)).RunForever)
 			in := newInbox()
-			start(t, run(kafka.NewConsumer(kafka.ConsumerDeps{Cluster: login("readers"), Refusals: in, Clock: fixedClock{at}, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
-				kafka.Subscription{Consumer: event.Audit, Group: "audit", Apply: in.apply})))
+			start(t,
+				run(kafka.NewConsumer(kafka.ConsumerDeps{
+					Cluster: login("readers"), Refusals: in, Clock: fixedClock{at},
+					Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
+				},
+					kafka.Subscription{Consumer: event.Audit, Group: "audit", Apply: in.apply})))
 			kafkatest.Eventually(t, "event applied", func() bool { return in.count() == 1 })
 		})
 	}
@@ -109,15 +115,45 @@ func TestABrokerThatWillNotHaveUsIsNamedWithWhatToDo(t *testing.T) {
 		refused bool
 		want    string
 	}{
-		"a wrong password":         {guardedTLS, kafka.Access{CAFile: ca, User: "relay", PasswordFile: secret(t, wrong)}, true, "refuse user or password"},
-		"a wrong password, plain":  {guardedTLS, kafka.Access{CAFile: ca, User: "relay", PasswordFile: secret(t, wrong), Mechanism: kafka.Plain}, true, "refuse user or password"},
-		"an unknown user":          {guardedTLS, kafka.Access{CAFile: ca, User: wrong[:9], PasswordFile: right}, true, "refuse user or password"},
-		"another authority":        {guardedTLS, kafka.Access{CAFile: inbox.CAFile(), User: "relay", PasswordFile: right}, true, "check --kafka-ca"},
-		"the public authorities":   {guardedTLS, kafka.Access{TLS: true, User: "relay", PasswordFile: right}, true, "check --kafka-ca"},
-		"TLS to a port without it": {guardedPlain, kafka.Access{CAFile: ca, User: "relay", PasswordFile: right}, false, "--kafka-tls"},
+		"a wrong password": {
+			guardedTLS,
+			kafka.Access{CAFile: ca, User: "relay", PasswordFile: secret(t, wrong)},
+			true, "refuse user or password",
+		},
+		"a wrong password, plain": {guardedTLS, kafka.Access{
+			CAFile: ca, User: "relay", PasswordFile: secret(t, wrong),
+			Mechanism: kafka.Plain,
+		}, true, "refuse user or password"},
+		"an unknown user": {
+			guardedTLS,
+			kafka.Access{CAFile: ca, User: wrong[:9], PasswordFile: right},
+			true,
+			"refuse user or password",
+		},
+		"another authority": {
+			guardedTLS,
+			kafka.Access{CAFile: inbox.CAFile(), User: "relay", PasswordFile: right},
+			true, "check --kafka-ca",
+		},
+		"the public authorities": {
+			guardedTLS,
+			kafka.Access{TLS: true, User: "relay", PasswordFile: right},
+			true, "check --kafka-ca",
+		},
+		"TLS to a port without it": {
+			guardedPlain,
+			kafka.Access{CAFile: ca, User: "relay", PasswordFile: right},
+			false,
+			"--kafka-tls",
+		},
 		"no TLS to a port with it": {guardedTLS, kafka.Access{User: "relay", PasswordFile: right}, false, "--kafka-tls"},
 		"no login":                 {guardedPlain, kafka.Access{}, false, "--kafka-user"},
-		"nobody there":             {kafka.Cluster{Brokers: []string{"127.0.0.1:1"}}, kafka.Access{}, false, "reach the Kafka brokers 127.0.0.1:1"},
+		"nobody there": {
+			kafka.Cluster{Brokers: []string{"127.0.0.1:1"}},
+			kafka.Access{},
+			false,
+			"reach the Kafka brokers 127.0.0.1:1",
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -144,7 +180,10 @@ func TestAnAccessThatCannotBeRightIsRefusedBeforeAnybodyIsAsked(t *testing.T) {
 		access kafka.Access
 		want   string
 	}{
-		"PLAIN without TLS":      {kafka.Access{User: "relay", PasswordFile: file, Mechanism: kafka.Plain}, "PLAIN sends the password as it is"},
+		"PLAIN without TLS": {
+			kafka.Access{User: "relay", PasswordFile: file, Mechanism: kafka.Plain},
+			"PLAIN sends the password as it is",
+		},
 		"a user alone":           {kafka.Access{User: "relay"}, "give --kafka-password"},
 		"a password alone":       {kafka.Access{PasswordFile: file}, "give --kafka-user"},
 		"another mechanism":      {kafka.Access{User: "relay", PasswordFile: file, Mechanism: "GSSAPI"}, `named "GSSAPI"`},

@@ -42,7 +42,11 @@ func (n Names) topics() []topic {
 	keep := map[string]string{"retention.ms": fmt.Sprint(retention.Milliseconds())}
 	topics := []topic{
 		// With the producer's time, a rebuild of old events would be deleted by retention at once.
-		{n.Events, EventPartitions, map[string]string{"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}, keep},
+		{
+			n.Events, EventPartitions,
+			map[string]string{"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"},
+			keep,
+		},
 		{n.Positions, 1, map[string]string{"cleanup.policy": "compact"}, nil},
 		{n.DeadLetters, 1, map[string]string{"cleanup.policy": "delete"}, keep},
 	}

@@ -36,14 +36,20 @@ func TestTopicThatIsNotAsItMustBeIsRefused(t *testing.T) {
 		settings   map[string]string
 		want       string
 	}{
-		"partitions": {func(n kafka.Names) string { return n.Events }, 6, map[string]string{"message.timestamp.type": "LogAppendTime"}, "has 6 partitions and needs 12"},
-		"timestamps": {func(n kafka.Names) string { return n.Events }, 12, nil, "message.timestamp.type is CreateTime and must be LogAppendTime"},
+		"partitions": {func(n kafka.Names) string {
+			return n.Events
+		}, 6, map[string]string{"message.timestamp.type": "LogAppendTime"}, "has 6 partitions and needs 12"},
+		"timestamps": {func(n kafka.Names) string {
+			return n.Events
+		}, 12, nil, "message.timestamp.type is CreateTime and must be LogAppendTime"},
 		"compacted events": {
 			func(n kafka.Names) string { return n.Events }, 12,
 			map[string]string{"message.timestamp.type": "LogAppendTime", "cleanup.policy": "compact"},
 			"cleanup.policy is compact and must be delete",
 		},
-		"positions that are deleted": {func(n kafka.Names) string { return n.Positions }, 1, map[string]string{"cleanup.policy": "compact,delete"}, "and must be compact"},
+		"positions that are deleted": {func(n kafka.Names) string {
+			return n.Positions
+		}, 1, map[string]string{"cleanup.policy": "compact,delete"}, "and must be compact"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -37,7 +37,10 @@ type auditor struct {
 func newAuditor(t *testing.T, b *kafkatest.Broker, db *pgtest.DB) *auditor {
 	t.Helper()
 	login, said := db.Audit(t), &shouts{}
-	a := app.New(app.Deps{Store: login, AuditLog: login, Clock: db.Clock, NewID: db.Clock.NewID, Random: rand.Reader, Log: slog.New(slog.NewTextHandler(said, nil))})
+	a := app.New(app.Deps{
+		Store: login, AuditLog: login, Clock: db.Clock, NewID: db.Clock.NewID, Random: rand.Reader,
+		Log: slog.New(slog.NewTextHandler(said, nil)),
+	})
 	return &auditor{a, t, b, login, said}
 }
 
@@ -46,7 +49,9 @@ func newAuditor(t *testing.T, b *kafkatest.Broker, db *pgtest.DB) *auditor {
 func (a *auditor) reads(group string, together app.EffectAll, n int64) {
 	a.t.Helper()
 	c := kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: a.b.Cluster, Refusals: a.AuditRefusals(), Clock: a.Clock, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(a.t),
+		Cluster: a.b.Cluster, Refusals: a.AuditRefusals(), Clock: a.Clock, Pause: kafka.Wait, Random: func() float64 {
+			return 0
+		}, Log: logger(a.t),
 	}, kafka.Subscription{Consumer: event.Audit, Group: group + a.b.Names.Events, Apply: a.AuditEvent, ApplyAll: together})
 	stop := start(a.t, run(c))
 	kafkatest.Eventually(a.t, "the witness has read the topic", func() bool {
@@ -78,7 +83,10 @@ func (a *auditor) wantWhole(of tenant.ID, n int64) {
 	a.t.Helper()
 	v := auditlog.NewVerifier()
 	v.Begin(of)
-	if err := app.EachEntry(a.t.Context(), a.log, of, func(entry auditlog.Entry) error { v.Add(entry); return nil }); err != nil {
+	if err := app.EachEntry(a.t.Context(), a.log, of, func(entry auditlog.Entry) error {
+		v.Add(entry)
+		return nil
+	}); err != nil {
 		a.t.Fatal(err)
 	}
 	if c := v.Chains()[0]; c.Broken != nil || c.Head.N != n {
@@ -139,18 +147,21 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 		produce(t, b, nil, r) // one by one: they keep their order
 	}
 	type how func(*auditor) app.EffectAll
-	singly, together := how(func(*auditor) app.EffectAll { return nil }), how(func(a *auditor) app.EffectAll { return a.AuditEvents })
+	singly, together := how(func(*auditor) app.EffectAll { return nil }),
+		how(func(a *auditor) app.EffectAll { return a.AuditEvents })
 	for name, hows := range map[string][]how{"one by one": {singly, together}, "together": {together, singly}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
-			if _, err := db.Super(t).Exec(t.Context(), `INSERT INTO tenants (id, slug, created_at) VALUES ($1, 'alpha', now())`, tenantA.String()); err != nil {
+			if _, err := db.Super(t).Exec(t.Context(), `INSERT INTO tenants (id, slug, created_at)
+				VALUES ($1, 'alpha', now())`, tenantA.String()); err != nil {
 				t.Fatal(err)
 			}
 			a := newAuditor(t, b, db)
 			for round, how := range hows { // all of it is delivered twice
 				a.reads(fmt.Sprintf("%s %d", name, round), how(a), int64(len(records)))
-				if diff := cmp.Diff([]string{"conflict 1", "duplicate 2", "gap 3", "gap 3", "order 2", "subject-mismatch"}, a.found(tenantA)); diff != "" {
+				if diff := cmp.Diff([]string{"conflict 1", "duplicate 2", "gap 3", "gap 3", "order 2", "subject-mismatch"},
+					a.found(tenantA)); diff != "" {
 					t.Errorf("findings of the tenant (-want +got):\n%s", diff)
 				}
 				if diff := cmp.Diff([]string{"tenant-missing", "tenant-unknown"}, a.found(tenant.ID{})); diff != "" {
@@ -158,7 +169,9 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 				}
 				a.wantWhole(tenantA, 3+2+2+3+1)
 			}
-			want := map[auditlog.Kind]int64{auditlog.Gap: 2, auditlog.Duplicate: 1, auditlog.Misplaced: 1, auditlog.Conflict: 1, auditlog.Foreign: 3}
+			want := map[auditlog.Kind]int64{
+				auditlog.Gap: 2, auditlog.Duplicate: 1, auditlog.Misplaced: 1, auditlog.Conflict: 1, auditlog.Foreign: 3,
+			}
 			if diff := cmp.Diff(want, a.Findings()); diff != "" {
 				t.Errorf("counted (-want +got):\n%s", diff)
 			}
@@ -186,7 +199,9 @@ func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	a.reads("before", nil, seen)
 	s.write(t, 2, 5)
 	relayed("unheard")
-	if _, err := b.Rebuild(context.WithoutCancel(t.Context()), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: time.Minute}); err != nil {
+	if _, err := b.Rebuild(context.WithoutCancel(t.Context()), s.Relay(t), kafka.RebuildOptions{
+		Replicas: 1, Patience: time.Minute,
+	}); err != nil {
 		t.Fatalf("Rebuild() = %v", err)
 	}
 	s.write(t, 2, 5)
@@ -200,7 +215,9 @@ func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	if all <= seen {
 		t.Errorf("%d events after the rebuild, %d before: nothing was heard from the new topic", all, seen)
 	}
-	err := app.VerifyEvents(t.Context(), a.log, s.Worker(t), s.org.ID, s.Clock.Now().Add(time.Hour), func(_ int, ds []auditlog.Difference) error {
+	err := app.VerifyEvents(t.Context(), a.log, s.Worker(t), s.org.ID, s.Clock.Now().Add(time.Hour), func(_ int,
+		ds []auditlog.Difference,
+	) error {
 		for _, d := range ds {
 			t.Error(d)
 		}
@@ -209,7 +226,8 @@ func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topics := s.count(t, `SELECT count(DISTINCT topic_id) FROM audit_log WHERE topic_id <> '00000000-0000-0000-0000-000000000000'`)
+	topics := s.count(t, `SELECT count(DISTINCT topic_id) FROM audit_log
+		WHERE topic_id <> '00000000-0000-0000-0000-000000000000'`)
 	if topics != 2 {
 		t.Errorf("links of %d topics, want the old one and the new one", topics)
 	}

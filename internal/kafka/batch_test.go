@@ -60,8 +60,12 @@ func (b *batches) park(_ context.Context, p app.Poison) error {
 func batchConsumer(t testing.TB, b *kafkatest.Broker, in *batches, pause kafka.Pause) *kafka.Consumer {
 	t.Helper()
 	return kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: pause, Random: func() float64 { return 0.5 }, Log: logger(t),
-	}, kafka.Subscription{Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply, ApplyAll: in.applyAll, Park: in.park})
+		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: pause, Random: func() float64 {
+			return 0.5
+		}, Log: logger(t),
+	}, kafka.Subscription{
+		Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply, ApplyAll: in.applyAll, Park: in.park,
+	})
 }
 
 func wantEachInOrder(t *testing.T, in *inbox, orders, seqs int) {
@@ -124,11 +128,15 @@ func TestOnlyTheEventAtFaultOfABatchIsParked(t *testing.T) {
 		return nil
 	}
 	for o := range 24 {
-		produce(t, b, nil, message(b, record(t, orderID(o), 1, order.EvCreated)), message(b, record(t, orderID(o), 2, order.EvUpdated)))
+		produce(t, b, nil, message(b, record(t, orderID(o), 1, order.EvCreated)),
+			message(b, record(t, orderID(o), 2, order.EvUpdated)))
 	}
 	c := batchConsumer(t, b, in, (&waits{}).pause)
 	start(t, run(c))
-	kafkatest.Eventually(t, "47 applied, one parked", func() bool { s := c.Status(); return in.count() == 47 && s.Parked == 1 })
+	kafkatest.Eventually(t, "47 applied, one parked", func() bool {
+		s := c.Status()
+		return in.count() == 47 && s.Parked == 1
+	})
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if diff := cmp.Diff([]string{name(poison, 2)}, in.parked); diff != "" {
@@ -144,7 +152,8 @@ func TestARecordThatTheGuardRefusesIsTakenOutOfItsBatch(t *testing.T) {
 	b, in := kafkatest.New(t), &batches{inbox: newInbox()}
 	forged := message(b, record(t, orderID(1), 2, order.EvUpdated))
 	forged.Headers = nil
-	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)), forged, message(b, record(t, orderID(1), 2, order.EvUpdated)))
+	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)), forged,
+		message(b, record(t, orderID(1), 2, order.EvUpdated)))
 	c := batchConsumer(t, b, in, kafka.Wait)
 	start(t, run(c))
 	kafkatest.Eventually(t, "both applied", func() bool { return in.count() == 2 })
@@ -183,14 +192,20 @@ func TestABatchKilledBeforeItsOffsetsIsRepeatedAndAbsorbed(t *testing.T) {
 	}
 	// The database has the batch; the process dies before it tells Kafka.
 	life, die := context.WithCancel(t.Context())
-	dies := kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply, ApplyAll: func(ctx context.Context, evs []event.Event) (app.Handled, error) {
-			if _, err := in.applyAll(ctx, evs); err != nil {
-				return app.Handled{}, err
-			}
-			die()
-			return app.Handled{}, life.Err()
-		}})
+	dies := kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at},
+		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
+	},
+		kafka.Subscription{
+			Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply,
+			ApplyAll: func(ctx context.Context, evs []event.Event) (app.Handled, error) {
+				if _, err := in.applyAll(ctx, evs); err != nil {
+					return app.Handled{}, err
+				}
+				die()
+				return app.Handled{}, life.Err()
+			},
+		})
 	if err := dies.Run(life); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Run() = %v, want context.Canceled", err)
 	}
@@ -199,7 +214,8 @@ func TestABatchKilledBeforeItsOffsetsIsRepeatedAndAbsorbed(t *testing.T) {
 	start(t, run(c))
 	kafkatest.Eventually(t, "all heard again", func() bool { s := c.Status(); return s.Applied+s.Duplicates == 10 })
 	if s := c.Status(); before == 0 || s.Duplicates != int64(before) || in.count() != 10 {
-		t.Errorf("%d applied before the death; then %d absorbed, %d applied in all; want as many absorbed, and 10", before, s.Duplicates, in.count())
+		t.Errorf("%d applied before the death; then %d absorbed, %d applied in all; want as many absorbed, and 10", before,
+			s.Duplicates, in.count())
 	}
 }
 

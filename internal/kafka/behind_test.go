@@ -48,7 +48,8 @@ func TestAConsumerSaysHowManyEventsItIsBehindAndNoneWhenItHasCaughtUp(t *testing
 	}
 	publish(t, b, records...)
 	start(t, run(c))
-	kafkatest.Eventually(t, "behind", func() bool { n := c.Status().Behind; return n >= 10 && n <= 22 }) // ten events, each with its mark, and the aborted one
+	// ten events, each with its mark, and the aborted one
+	kafkatest.Eventually(t, "behind", func() bool { n := c.Status().Behind; return n >= 10 && n <= 22 })
 	close(let)
 	kafkatest.Eventually(t, "ten applied", func() bool { return c.Status().Applied == 10 })
 	kafkatest.Eventually(t, "caught up", func() bool { return c.Status().Behind == 0 })

@@ -98,8 +98,13 @@ func (s *store) follow(b *testing.B, broker *kafkatest.Broker, w *watch) {
 		db.OnCommit(r)
 	}
 	start(b, r.RunForever)
-	c := kafka.NewConsumer(kafka.ConsumerDeps{Cluster: broker.Cluster, Refusals: newInbox(), Clock: fixedClock{at}, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(b)},
-		kafka.Subscription{Consumer: event.Audit, Group: "bench." + broker.Names.Events, Apply: func(_ context.Context, ev event.Event) error {
+	c := kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: broker.Cluster, Refusals: newInbox(), Clock: fixedClock{at},
+		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(b),
+	},
+		kafka.Subscription{Consumer: event.Audit, Group: "bench." + broker.Names.Events, Apply: func(_ context.Context,
+			ev event.Event,
+		) error {
 			w.arrives(hand{ev.Order, ev.Seq}, time.Now())
 			return nil
 		}})
@@ -169,10 +174,14 @@ func BenchmarkBacklog(b *testing.B) {
 		// Events as long as real ones, of a thousand orders.
 		_, err := s.Super(b).Exec(b.Context(), `
 			WITH few AS (SELECT tenant_id, type, actor, at, traceparent, data FROM order_event WHERE seq = 2 LIMIT 1),
-			many AS (SELECT md5('bench' || n % 1000)::uuid AS order_id, n / 1000 + 1 AS seq, n FROM generate_series(0, $1::int - 1) n)
-			INSERT INTO order_event SELECT tenant_id, order_id, seq, gen_random_uuid(), type, actor, at, NULL, NULL, traceparent, data FROM few, many ORDER BY n`, backlog)
+			many AS (SELECT md5('bench' || n % 1000)::uuid AS order_id, n / 1000 + 1 AS seq, n
+			FROM generate_series(0, $1::int - 1) n)
+			INSERT INTO order_event SELECT tenant_id, order_id, seq, gen_random_uuid(), type, actor, at, NULL, NULL, traceparent,
+			data FROM few, many ORDER BY n`, backlog)
 		if err == nil {
-			_, err = s.Super(b).Exec(b.Context(), `INSERT INTO outbox (tenant_id, order_id, seq) SELECT tenant_id, order_id, seq FROM order_event WHERE order_id IN (SELECT md5('bench' || n)::uuid FROM generate_series(0, 999) n) ORDER BY seq, order_id`)
+			_, err = s.Super(b).Exec(b.Context(), `INSERT INTO outbox (tenant_id, order_id, seq) SELECT tenant_id, order_id, seq
+				FROM order_event WHERE order_id IN (SELECT md5('bench' || n)::uuid FROM generate_series(0, 999) n)
+				ORDER BY seq, order_id`)
 		}
 		if err != nil {
 			b.Fatalf("make a backlog: %v", err)

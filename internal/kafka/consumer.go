@@ -129,7 +129,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 		failed := false
 		fetches.EachError(func(topic string, part int32, err error) {
 			failed = true
-			c.Log.WarnContext(ctx, "consumer cannot read", "consumer", c.sub.Group, "topic", topic, "partition", part, "error", err)
+			c.Log.WarnContext(ctx, "consumer cannot read", "consumer", c.sub.Group, "topic",
+				topic, "partition", part, "error", err)
 		})
 		fetches.EachTopic(func(t kgo.FetchTopic) {
 			for _, f := range t.Partitions {
@@ -208,7 +209,8 @@ func (c *Consumer) refuse(ctx context.Context, rec *kgo.Record, code event.Refus
 		}
 		if err == nil {
 			c.refused.Add(1)
-			c.Log.ErrorContext(ctx, "record refused", "consumer", c.sub.Group, "code", code, "partition", rec.Partition, "offset", rec.Offset)
+			c.Log.ErrorContext(ctx, "record refused", "consumer", c.sub.Group, "code", code, "partition",
+				rec.Partition, "offset", rec.Offset)
 			return nil
 		}
 		if ctx.Err() != nil {

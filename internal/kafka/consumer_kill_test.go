@@ -65,7 +65,10 @@ func runConsumer(spec string) {
 func (c consuming) consumer(db app.Store, log *slog.Logger, at func(point string)) *kafka.Consumer {
 	useCases := app.New(app.Deps{Store: db, Clock: pgtest.NewClock(), NewID: randomID, Random: rand.Reader, Log: log})
 	k := kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: c.Cluster, Refusals: newInbox(), Clock: pgtest.NewClock(), Pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }, Random: func() float64 { return 0 }, Log: log,
+		Cluster: c.Cluster, Refusals: newInbox(), Clock: pgtest.NewClock(),
+		Pause: func(ctx context.Context, _ time.Duration) error {
+			return ctx.Err()
+		}, Random: func() float64 { return 0 }, Log: log,
 	}, kafka.Subscription{
 		Consumer: event.Portal, Group: c.Group, Name: "portal-webhooks",
 		Apply: func(ctx context.Context, ev event.Event) error {
@@ -74,7 +77,10 @@ func (c consuming) consumer(db app.Store, log *slog.Logger, at func(point string
 				with = app.With{}
 			}
 			err := db.InTenant(ctx, ev.Tenant, with, func(tx app.Tx) error {
-				task := fulfil.Task{ID: randomID(), Tenant: ev.Tenant, Order: ev.Order, Kind: fulfil.Notify, Queue: "count", State: fulfil.Stuck, Detail: ev.ID.String()}
+				task := fulfil.Task{
+					ID: randomID(), Tenant: ev.Tenant, Order: ev.Order, Kind: fulfil.Notify, Queue: "count", State: fulfil.Stuck,
+					Detail: ev.ID.String(),
+				}
 				task.Subject = randomID()
 				tx.AddTask(task)
 				return tx.Begin(ctx)
@@ -123,7 +129,10 @@ func counted(t *testing.T, unmarked bool) (again int) {
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	s.write(t, 4, 10)
 	s.drained(t)
-	c := consuming{Cluster: b.Cluster, Database: s.URL(loginWorker), Group: "counting." + b.Names.Events, Point: afterEffect, Unmarked: unmarked}
+	c := consuming{
+		Cluster: b.Cluster, Database: s.URL(loginWorker), Group: "counting." + b.Names.Events,
+		Point: afterEffect, Unmarked: unmarked,
+	}
 	kills := 3
 	if testing.Short() {
 		kills = 1
@@ -137,7 +146,8 @@ func counted(t *testing.T, unmarked bool) (again int) {
 	start(t, run(last))
 	want := s.events(t)
 	kafkatest.Eventually(t, "all events counted, and caught up", func() bool {
-		return s.count(t, `SELECT count(DISTINCT detail) FROM saga_tasks WHERE provider = 'count'`) == want && last.Status().Age == 0
+		return s.count(t, `SELECT count(DISTINCT detail) FROM saga_tasks
+			WHERE provider = 'count'`) == want && last.Status().Age == 0
 	})
 	return s.count(t, `SELECT count(*) FROM saga_tasks WHERE provider = 'count'`) - want
 }
@@ -172,7 +182,8 @@ func TestConsumerProcessKilledAfterParkingLeavesOneDeadLetterAndGoesOn(t *testin
 	last := c.consumer(s.Worker(t), logger(t), func(string) {})
 	start(t, run(last))
 	kafkatest.Eventually(t, "the event behind it is held", func() bool {
-		return s.count(t, `SELECT count(*) FROM inbox WHERE parked_seq = 2 AND blocked_to = 3 AND blocked = 1 AND seq = 1`) == 1
+		return s.count(t, `SELECT count(*) FROM inbox WHERE parked_seq = 2 AND blocked_to = 3 AND blocked = 1
+			AND seq = 1`) == 1
 	})
 	if n := s.count(t, `SELECT count(*) FROM dead_letters WHERE source = 'event'`); n != 1 {
 		t.Errorf("%d dead letters, want 1", n)

@@ -111,7 +111,8 @@ func (w *waits) list() []time.Duration {
 func consumer(t testing.TB, b *kafkatest.Broker, in *inbox, w *waits, as event.Consumer) *kafka.Consumer {
 	t.Helper()
 	return kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: w.pause, Random: func() float64 { return 0.5 }, Log: logger(t),
+		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: w.pause, Random: func() float64 { return 0.5 },
+		Log: logger(t),
 	}, kafka.Subscription{Consumer: as, Group: string(as) + "-" + b.Names.Events, Apply: in.apply})
 }
 
@@ -161,7 +162,8 @@ func TestEachEventIsAppliedOnceInOrderThoughItComesTwice(t *testing.T) {
 func TestConsumerHearsOnlyWhatIsRoutedToIt(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
-	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)), message(b, record(t, orderID(1), 2, order.EvPaymentConfirmed)),
+	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)),
+		message(b, record(t, orderID(1), 2, order.EvPaymentConfirmed)),
 		message(b, record(t, orderID(1), 3, order.EvFulfilled)), message(b, record(t, orderID(1), 4, order.EvCancelled)))
 	start(t, run(consumer(t, b, in, &waits{}, event.Provision)))
 	kafkatest.Eventually(t, "cancelled heard", func() bool { return in.count() == 2 })
@@ -173,7 +175,8 @@ func TestConsumerHearsOnlyWhatIsRoutedToIt(t *testing.T) {
 func TestConsumerGoesOnWhereItsPredecessorCommitted(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
-	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)), message(b, record(t, orderID(1), 2, order.EvUpdated)))
+	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)),
+		message(b, record(t, orderID(1), 2, order.EvUpdated)))
 	first := consumer(t, b, in, &waits{}, event.Portal)
 	stop := start(t, run(first))
 	waitCommitted(t, b, "portal-"+b.Names.Events, 2)
@@ -206,11 +209,17 @@ func waitCommitted(t testing.TB, b *kafkatest.Broker, group string, want int64) 
 func TestConsumerKilledBetweenDatabaseAndOffsetRepeatsAndTheInboxAbsorbs(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
-	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)), message(b, record(t, orderID(1), 2, order.EvUpdated)))
+	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)),
+		message(b, record(t, orderID(1), 2, order.EvUpdated)))
 	// The database has committed the first event, the second one's effect never ends: no offset is committed.
 	reached := make(chan struct{})
-	dies := kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: "portal-" + b.Names.Events, Apply: func(ctx context.Context, ev event.Event) error {
+	dies := kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at},
+		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
+	},
+		kafka.Subscription{Consumer: event.Portal, Group: "portal-" + b.Names.Events, Apply: func(ctx context.Context,
+			ev event.Event,
+		) error {
 			if ev.Seq == 2 {
 				close(reached)
 				<-ctx.Done()
@@ -255,7 +264,8 @@ func TestFailingEventIsRetriedByTheScheduleAndThenHoldsItsPartition(t *testing.T
 		return nil
 	}
 	for o := range 24 {
-		produce(t, b, nil, message(b, record(t, orderID(o), 1, order.EvCreated)), message(b, record(t, orderID(o), 2, order.EvUpdated)))
+		produce(t, b, nil, message(b, record(t, orderID(o), 1, order.EvCreated)),
+			message(b, record(t, orderID(o), 2, order.EvUpdated)))
 	}
 	var statusWhileStopped app.ConsumerStatus
 	var c *kafka.Consumer
@@ -266,13 +276,17 @@ func TestFailingEventIsRetriedByTheScheduleAndThenHoldsItsPartition(t *testing.T
 		}
 		return pause(ctx, d)
 	}
-	c = kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: stoppedPause, Random: func() float64 { return 0.5 }, Log: logger(t)},
+	c = kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: stoppedPause,
+		Random: func() float64 { return 0.5 }, Log: logger(t),
+	},
 		kafka.Subscription{Consumer: event.Portal, Group: "portal-" + b.Names.Events, Apply: in.apply})
 	start(t, run(c))
 	<-enough
 	kafkatest.Eventually(t, "all applied once it can be", func() bool { return in.count() == 48 })
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
-	want := []time.Duration{ms(2100), ms(4200), ms(8400), ms(16800), ms(31500), ms(31500), ms(31500)} // 5 % of jitter, drawn in the middle
+	// 5 % of jitter, drawn in the middle
+	want := []time.Duration{ms(2100), ms(4200), ms(8400), ms(16800), ms(31500), ms(31500), ms(31500)}
 	if diff := cmp.Diff(want, w.list()); diff != "" {
 		t.Errorf("waits (-want +got):\n%s", diff)
 	}
@@ -280,7 +294,8 @@ func TestFailingEventIsRetriedByTheScheduleAndThenHoldsItsPartition(t *testing.T
 		t.Errorf("order behind its failing event (-want +got):\n%s", diff)
 	}
 	if statusWhileStopped.Stopped != 1 || statusWhileStopped.Retried != 5 {
-		t.Errorf("while it stands: %d partitions stopped, %d retries; want 1 and 5", statusWhileStopped.Stopped, statusWhileStopped.Retried)
+		t.Errorf("while it stands: %d partitions stopped, %d retries; want 1 and 5", statusWhileStopped.Stopped,
+			statusWhileStopped.Retried)
 	}
 	if s := c.Status(); s.Stopped != 0 {
 		t.Errorf("%d partitions still stopped", s.Stopped)

@@ -73,7 +73,8 @@ func deadLetterRecord(names Names, row app.OutboxRow) (*kgo.Record, error) {
 	}
 	l, tenant, order := row.DeadLetter, row.Record.Tenant.String(), row.Record.Order.String()
 	v := deadLetter{
-		ID: l.ID.String(), TenantID: tenant, OrderID: order, Source: l.Source, Class: l.Class.String(), Code: l.Code, Step: l.Step, Attempts: l.Attempts,
+		ID: l.ID.String(), TenantID: tenant, OrderID: order, Source: l.Source, Class: l.Class.String(), Code: l.Code,
+		Step: l.Step, Attempts: l.Attempts,
 		PayloadSHA256: hex.EncodeToString(l.PayloadSHA256[:]), FirstFailedAt: l.FirstFailedAt.UTC(), At: l.At.UTC(),
 	}
 	if !l.Item.IsZero() {

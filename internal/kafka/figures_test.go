@@ -36,7 +36,9 @@ func newShop(t testing.TB) *shop {
 	t.Helper()
 	s := &shop{store: newStore(t, 0)}
 	s.worker = s.Worker(t)
-	s.useCases = app.New(app.Deps{Store: s.worker, Rollup: s.worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
+	s.useCases = app.New(app.Deps{
+		Store: s.worker, Rollup: s.worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t),
+	})
 	if err := s.worker.Recount(t.Context(), s.org.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -48,9 +50,13 @@ func (s *shop) sell(t testing.TB, orders int) {
 	t.Helper()
 	for n := range orders {
 		o := &order.Order{
-			ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%x-%d", s.Clock.NewID(), n), Customer: s.org.Members[tenant.Customer].ID,
-			State: order.Draft, Version: 1, Currency: "EUR", Due: 20_10, CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
-			Items: []order.Item{{ID: order.ItemID(s.Clock.NewID()), Line: 1, State: order.ItemPending, Generation: 1, Price: 20_10, Snapshot: order.Snapshot{Product: "vps", Configuration: []byte(`{}`)}}},
+			ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%x-%d", s.Clock.NewID(), n),
+			Customer: s.org.Members[tenant.Customer].ID,
+			State:    order.Draft, Version: 1, Currency: "EUR", Due: 20_10, CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
+			Items: []order.Item{{
+				ID: order.ItemID(s.Clock.NewID()), Line: 1, State: order.ItemPending, Generation: 1,
+				Price: 20_10, Snapshot: order.Snapshot{Product: "vps", Configuration: []byte(`{}`)},
+			}},
 		}
 		err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
 			agg := &app.Aggregate{Order: o}
@@ -61,7 +67,10 @@ func (s *shop) sell(t testing.TB, orders int) {
 		for _, step := range []func() error{
 			func() error { _, err := o.Fire(order.Submit, ""); return err },
 			func() error {
-				p, err := o.Pay(order.Payment{ID: order.PaymentID(s.Clock.NewID()), Provider: "manual", Reference: fmt.Sprintf("%x", s.Clock.NewID()), Paid: 20_10, Currency: "EUR", PaidAt: s.Clock.Now()})
+				p, err := o.Pay(order.Payment{
+					ID: order.PaymentID(s.Clock.NewID()), Provider: "manual", Reference: fmt.Sprintf("%x", s.Clock.NewID()),
+					Paid: 20_10, Currency: "EUR", PaidAt: s.Clock.Now(),
+				})
 				if err == nil {
 					err = o.Confirm(p)
 				}
@@ -82,7 +91,8 @@ func (s *shop) sell(t testing.TB, orders int) {
 				}
 				o.Version++
 				for _, e := range o.TakeEvents() {
-					r, err := event.Of(o, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")}, event.ID(s.Clock.NewID()), tx.Now())
+					r, err := event.Of(o, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")},
+						event.ID(s.Clock.NewID()), tx.Now())
 					if err != nil {
 						return err
 					}
@@ -99,14 +109,22 @@ func (s *shop) sell(t testing.TB, orders int) {
 }
 
 // figures is the shipped consumer of a group, of which wrap changes what it does.
-func (s *shop) figures(t testing.TB, b *kafkatest.Broker, group string, wrap func(all app.EffectAll) app.EffectAll) *kafka.Consumer {
+func (s *shop) figures(
+	t testing.TB, b *kafkatest.Broker, group string, wrap func(all app.EffectAll) app.EffectAll,
+) *kafka.Consumer {
 	t.Helper()
 	all := app.EffectAll(s.useCases.ProjectEvents)
 	if wrap != nil {
 		all = wrap(all)
 	}
-	return kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: s.worker, Clock: s.Clock, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: group + b.Names.Events, Name: string(app.AnalyticsConsumer), Apply: s.useCases.ProjectEvent, ApplyAll: all, Park: s.useCases.ParkEvent})
+	return kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: b.Cluster, Refusals: s.worker, Clock: s.Clock, Pause: kafka.Wait,
+		Random: func() float64 { return 0 }, Log: logger(t),
+	},
+		kafka.Subscription{
+			Consumer: event.Portal, Group: group + b.Names.Events, Name: string(app.AnalyticsConsumer),
+			Apply: s.useCases.ProjectEvent, ApplyAll: all, Park: s.useCases.ParkEvent,
+		})
 }
 
 // wantFigures requires the roll-up to be that of the tables, with so many orders sold.
@@ -117,7 +135,8 @@ func (s *shop) wantFigures(t *testing.T, orders int) {
 	}
 	got := must(s.worker.OrderStats(t.Context(), s.org.ID, s.Clock.Now()))
 	if got.Today != orders || int(got.Revenue) != orders*20_10 || got.ByState[order.PaymentConfirmed] != orders {
-		t.Errorf("%d orders today, %d in all, %d cents; want %d sold", got.Today, got.ByState[order.PaymentConfirmed], got.Revenue, orders)
+		t.Errorf("%d orders today, %d in all, %d cents; want %d sold", got.Today, got.ByState[order.PaymentConfirmed],
+			got.Revenue, orders)
 	}
 }
 
@@ -162,7 +181,9 @@ func TestFiguresCountEachEventOnceThroughDeathsRebalancesAndASecondReading(t *te
 	leave()
 	s.sell(t, 10)
 	s.drained(t)
-	kafkatest.Eventually(t, "all counted", func() bool { return must(s.worker.CheckRollup(t.Context(), s.org.ID)).Behind == 0 })
+	kafkatest.Eventually(t, "all counted", func() bool {
+		return must(s.worker.CheckRollup(t.Context(), s.org.ID)).Behind == 0
+	})
 	s.wantFigures(t, 50)
 
 	again := s.figures(t, b, "again", nil)
@@ -209,18 +230,25 @@ func BenchmarkFigures(b *testing.B) {
 const backlogOfOrders = `
 	WITH model AS (SELECT * FROM orders LIMIT 1),
 	made AS (
-		INSERT INTO orders (tenant_id, id, number, customer_id, state, outcome, settlement, policy, closing, method, version, last_seq, currency, due_cents, delivery_stuck, created_at, updated_at)
-		SELECT m.tenant_id, md5('bench' || n)::uuid, 'BENCH-' || n, m.customer_id, 7, 2, 2, 0, 0, '', 12, 12, 'EUR', 2010, false, m.created_at - n % 60 * interval '1 day', m.created_at
+		INSERT INTO orders (tenant_id, id, number, customer_id, state, outcome, settlement, policy, closing, method, version,
+		last_seq, currency, due_cents, delivery_stuck, created_at, updated_at)
+		SELECT m.tenant_id, md5('bench' || n)::uuid, 'BENCH-' || n, m.customer_id, 7, 2, 2, 0, 0, '', 12, 12, 'EUR', 2010,
+		false, m.created_at - n % 60 * interval '1 day', m.created_at
 		FROM model m, generate_series(1, $1::int) n RETURNING tenant_id, id, created_at),
 	told AS (
-		INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, causation_id, correlation_id, traceparent, data)
+		INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, causation_id, correlation_id,
+		traceparent, data)
 		SELECT o.tenant_id, o.id, s.seq, gen_random_uuid(), s.type, 'system:worker', o.created_at, NULL, NULL, '',
 			(e.data::jsonb || jsonb_build_object('order_id', o.id, 'seq', s.seq, 'to', s.state, 'created_at', o.created_at) ||
-				CASE WHEN s.seq = 3 THEN jsonb_build_object('payment', (SELECT p.data -> 'payment' FROM order_event p WHERE p.seq = 3 LIMIT 1)) ELSE '{}' END)::json
+				CASE WHEN s.seq = 3 THEN jsonb_build_object('payment', (SELECT p.data -> 'payment' FROM order_event p
+				WHERE p.seq = 3 LIMIT 1)) ELSE '{}' END)::json
 		FROM made o, (SELECT data FROM order_event WHERE seq = 2 LIMIT 1) e, (VALUES
-			(1, 'order.created', 'draft'), (2, 'order.submitted', 'pending_payment'), (3, 'order.payment-confirmed', 'payment_confirmed'), (4, 'order.validating', 'validating'),
-			(5, 'order.provisioning-started', 'provisioning'), (6, 'order.item-provisioning', 'provisioning'), (7, 'order.item-provisioning', 'provisioning'),
-			(8, 'order.item-active', 'provisioning'), (9, 'order.partially-fulfilled', 'partially_fulfilled'), (10, 'order.item-active', 'partially_fulfilled'),
+			(1, 'order.created', 'draft'), (2, 'order.submitted', 'pending_payment'), (3, 'order.payment-confirmed',
+			'payment_confirmed'), (4, 'order.validating', 'validating'),
+			(5, 'order.provisioning-started', 'provisioning'), (6, 'order.item-provisioning', 'provisioning'),
+			(7, 'order.item-provisioning', 'provisioning'),
+			(8, 'order.item-active', 'provisioning'), (9, 'order.partially-fulfilled', 'partially_fulfilled'),
+			(10, 'order.item-active', 'partially_fulfilled'),
 			(11, 'order.service-delivered', 'partially_fulfilled'), (12, 'order.fulfilled', 'fulfilled')) s (seq, type, state)
 		ORDER BY s.seq, o.id RETURNING tenant_id, order_id, seq)
 	INSERT INTO outbox (tenant_id, order_id, seq) SELECT tenant_id, order_id, seq FROM told ORDER BY seq, order_id`

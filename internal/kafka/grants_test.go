@@ -65,7 +65,9 @@ func grant(t *testing.T, admin kafka.Cluster, list []kafka.Grant) {
 // With what Grants lists, and no more, relay and consumers work; and nobody but the relay writes events.
 func TestOnlyTheRelayMayWriteEvents(t *testing.T) {
 	t.Parallel()
-	k, err := embedded.StartKafka(embedded.KafkaConfig{Users: map[string]string{"admin": "admin's", "relay": "relay's", "readers": "readers's"}})
+	k, err := embedded.StartKafka(embedded.KafkaConfig{
+		Users: map[string]string{"admin": "admin's", "relay": "relay's", "readers": "readers's"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,10 @@ func TestOnlyTheRelayMayWriteEvents(t *testing.T) {
 	stop()
 
 	in := newInbox()
-	c := kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.With(as("readers")), Refusals: in, Clock: fixedClock{at}, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
+	c := kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: b.With(as("readers")), Refusals: in, Clock: fixedClock{at},
+		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
+	},
 		kafka.Subscription{Consumer: event.Audit, Group: "audit", Apply: in.apply})
 	start(t, run(c))
 	kafkatest.Eventually(t, "event applied", func() bool { return in.count() == 1 })
@@ -101,13 +106,16 @@ func TestOnlyTheRelayMayWriteEvents(t *testing.T) {
 		return cl
 	}
 	forged := message(b, record(t, orderID(1), 2, order.EvUpdated))
-	if err := client(as("readers"), kgo.DisableIdempotentWrite()).ProduceSync(short, forged).FirstErr(); !errors.Is(err, kerr.TopicAuthorizationFailed) {
+	if err := client(as("readers"), kgo.DisableIdempotentWrite()).ProduceSync(short, forged).FirstErr(); !errors.Is(err,
+		kerr.TopicAuthorizationFailed) {
 		t.Errorf("a reader that writes an event gets %v, want TOPIC_AUTHORIZATION_FAILED", err)
 	}
-	if _, _, err := client(as("readers"), kgo.TransactionalID(b.Names.Relay+"0")).ProducerID(short); !errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
+	if _, _, err := client(as("readers"), kgo.TransactionalID(b.Names.Relay+"0")).ProducerID(short); !errors.Is(err,
+		kerr.TransactionalIDAuthorizationFailed) {
 		t.Errorf("a reader that fences the relay gets %v, want TRANSACTIONAL_ID_AUTHORIZATION_FAILED", err)
 	}
-	if gone, err := kadm.NewClient(client(as("relay"))).DeleteTopics(short, b.Names.Events); err != nil || !errors.Is(gone.Error(), kerr.TopicAuthorizationFailed) {
+	if gone, err := kadm.NewClient(client(as("relay"))).DeleteTopics(short, b.Names.Events); err != nil ||
+		!errors.Is(gone.Error(), kerr.TopicAuthorizationFailed) {
 		t.Errorf("the relay that deletes its topic gets %v, %v, want TOPIC_AUTHORIZATION_FAILED", gone.Error(), err)
 	}
 	if err := client().Ping(short); err == nil {

@@ -53,7 +53,8 @@ func (n Names) Parked(consumer string) string { return n.Events + "." + consumer
 
 // client opens a client; it connects with the first request.
 func (c Cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
-	cl, err := kgo.NewClient(slices.Concat([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID("platforma")}, c.options, opts)...)
+	cl, err := kgo.NewClient(slices.Concat([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID("platforma")},
+		c.options, opts)...)
 	if err != nil {
 		return nil, fmt.Errorf("open a Kafka client: %w", err)
 	}

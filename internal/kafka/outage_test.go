@@ -75,7 +75,8 @@ func TestBrokerThatIsAwayHoldsUpNobodyAndWhatWasWrittenFollows(t *testing.T) {
 	b.restart(t)
 	back := time.Now()
 	s.drained(t)
-	t.Logf("99 %% of changes within %s with the broker (%d), %s without (%d); %d events followed within %s of its return", with, n, without, m, left, time.Since(back))
+	t.Logf("99 %% of changes within %s with the broker (%d), %s without (%d); %d events followed within %s of its return",
+		with, n, without, m, left, time.Since(back))
 	wantOnceInOrder(t, events(t, b.Broker), s.events(t))
 	if s := r.Status(); s.Failing || !s.Leader {
 		t.Errorf("status %+v after the broker came back", s)
@@ -224,7 +225,9 @@ func TestBrokerKilledUnderLoadComesBackWithEachEventOnce(t *testing.T) {
 	stop := s.writing(t)
 	for range kills {
 		seen := s.events(t)
-		kafkatest.Eventually(t, "the relay works under load", func() bool { return r.Status().Leader && !r.Status().Failing && s.events(t) > seen+50 })
+		kafkatest.Eventually(t, "the relay works under load", func() bool {
+			return r.Status().Leader && !r.Status().Failing && s.events(t) > seen+50
+		})
 		m.kill(t)
 		m.restart(t)
 	}

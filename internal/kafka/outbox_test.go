@@ -120,7 +120,8 @@ func (l *memoryLease) Done(ctx context.Context, p app.RelayPosition) error {
 		want = len(p.IDs)
 	}
 	if p.Epoch != l.noted.Epoch || present != want {
-		return fmt.Errorf("%w: topic %d/%d, database %d/%d, %d rows present", app.ErrRelayPosition, p.Epoch, p.Batch, l.noted.Epoch, l.noted.Batch, present)
+		return fmt.Errorf("%w: topic %d/%d, database %d/%d, %d rows present", app.ErrRelayPosition, p.Epoch, p.Batch,
+			l.noted.Epoch, l.noted.Batch, present)
 	}
 	for _, i := range p.IDs {
 		delete(l.rows, i)
@@ -156,14 +157,20 @@ func orderID(n int) order.ID {
 // record is an event as the store would have written it.
 func record(t testing.TB, o order.ID, seq int, typ event.Type) event.Record {
 	t.Helper()
-	d := event.Data{TenantID: tenantA, OrderID: o, Number: "ORD-0000000A", Seq: seq, Version: seq, From: "provisioning", To: "provisioning", CreatedAt: at, Actor: "system:worker"}
+	d := event.Data{
+		TenantID: tenantA, OrderID: o, Number: "ORD-0000000A", Seq: seq, Version: seq, From: "provisioning",
+		To: "provisioning", CreatedAt: at, Actor: "system:worker",
+	}
 	raw, err := json.Marshal(d)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ev := id.Of[order.Event](o)
 	ev[6], ev[7] = byte(seq>>8), byte(seq)
-	return event.Record{ID: ev, Type: typ, Tenant: tenantA, Order: o, Seq: seq, At: at.Add(time.Duration(seq) * time.Second), Actor: "system:worker", Data: raw}
+	return event.Record{
+		ID: ev, Type: typ, Tenant: tenantA, Order: o, Seq: seq, At: at.Add(time.Duration(seq) * time.Second),
+		Actor: "system:worker", Data: raw,
+	}
 }
 
 // writers write events as many processes do that fight for few orders: the id is drawn under the

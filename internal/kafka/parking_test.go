@@ -64,10 +64,20 @@ func newPortal(t testing.TB, b *kafkatest.Broker, s *store, pause kafka.Pause) *
 	t.Helper()
 	worker := s.Worker(t)
 	p := &portal{applied: s.WatchCheckpoints(t), calls: map[place]int{}}
-	p.useCases = app.New(app.Deps{Store: worker, Tasks: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
-	p.useCases.Handlers = map[string]app.ConsumerHandler{"portal-webhooks": {Name: "portal-webhooks", As: event.Portal, Apply: p.apply}}
-	p.Consumer = kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: pause, Random: func() float64 { return 0.5 }, Log: logger(t)},
-		kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Apply: p.apply, Park: p.useCases.ParkEvent})
+	p.useCases = app.New(app.Deps{
+		Store: worker, Tasks: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t),
+	})
+	p.useCases.Handlers = map[string]app.ConsumerHandler{
+		"portal-webhooks": {Name: "portal-webhooks", As: event.Portal, Apply: p.apply},
+	}
+	p.Consumer = kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: pause,
+		Random: func() float64 { return 0.5 }, Log: logger(t),
+	},
+		kafka.Subscription{
+			Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Apply: p.apply,
+			Park: p.useCases.ParkEvent,
+		})
 	return p
 }
 
@@ -128,7 +138,8 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 		return st.Parked == 1 && st.Blocked == 2 && st.Applied == 2+12*4 && st.Age == 0
 	})
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
-	if diff := cmp.Diff([]time.Duration{ms(2100), ms(4200), ms(8400), ms(16800), ms(31500)}, w.list()); diff != "" { // 5 % of jitter, drawn in the middle
+	// 5 % of jitter, drawn in the middle
+	if diff := cmp.Diff([]time.Duration{ms(2100), ms(4200), ms(8400), ms(16800), ms(31500)}, w.list()); diff != "" {
 		t.Errorf("waits (-want +got):\n%s", diff)
 	}
 	if n := p.called(poisoned, 3); n != 6 {
@@ -145,7 +156,8 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 	s.drained(t)
 	wantTheRecordItself(t, b, poisoned)
 	letter := theDeadLetter(t, s)
-	if letter.Event.Blocked != 2 || letter.Attempts != 6 || letter.State != app.DeadLetterParked || letter.PayloadSHA256 == [32]byte{} {
+	if letter.Event.Blocked != 2 || letter.Attempts != 6 || letter.State != app.DeadLetterParked ||
+		letter.PayloadSHA256 == [32]byte{} {
 		t.Errorf("the letter %+v, want it parked after 6 attempts with 2 events behind it", letter)
 	}
 
@@ -157,7 +169,8 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 	s.add(t, poisoned, order.EvUpdated)
 	kafkatest.Eventually(t, "the order flows again", func() bool { return len(p.of(poisoned)) == 6 })
 	wantParkedOnce(t, b, "portal-webhooks", 1)
-	if n := s.count(t, `SELECT count(*) FROM inbox WHERE consumer = 'portal-webhooks' AND (parked_seq IS NOT NULL OR blocked <> 0)`); n != 0 {
+	if n := s.count(t, `SELECT count(*) FROM inbox WHERE consumer = 'portal-webhooks' AND (parked_seq IS NOT NULL
+		OR blocked <> 0)`); n != 0 {
 		t.Errorf("%d marks are still parked", n)
 	}
 }
@@ -247,7 +260,10 @@ func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	ev.TopicID, ev.LoggedAt = [16]byte{1}, s.Clock.Now()
-	poison := app.Poison{Consumer: "portal-webhooks", Event: ev, Attempts: 6, FirstFailedAt: s.Clock.Now(), Err: fault.New(fault.KindConflict, fault.CodeIllegalTransition, "It cannot.")}
+	poison := app.Poison{
+		Consumer: "portal-webhooks", Event: ev, Attempts: 6, FirstFailedAt: s.Clock.Now(), Err: fault.New(fault.KindConflict,
+			fault.CodeIllegalTransition, "It cannot."),
+	}
 	if err := p.useCases.ParkEvent(t.Context(), poison); err != nil {
 		t.Fatalf("ParkEvent() = %v", err)
 	}
@@ -292,11 +308,17 @@ func TestRebalanceDuringARetryWaitAppliesEachEventOnceAndInOrder(t *testing.T) {
 		return ctx.Err()
 	}
 	waiting := func() *kafka.Consumer {
-		return kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: wait, Random: func() float64 { return 0 }, Log: logger(t)},
-			kafka.Subscription{Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Apply: in.apply, Park: func(context.Context, app.Poison) error {
-				t.Error("parked, though it was waiting")
-				return nil
-			}})
+		return kafka.NewConsumer(kafka.ConsumerDeps{
+			Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: wait,
+			Random: func() float64 { return 0 }, Log: logger(t),
+		},
+			kafka.Subscription{
+				Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks",
+				Apply: in.apply, Park: func(context.Context, app.Poison) error {
+					t.Error("parked, though it was waiting")
+					return nil
+				},
+			})
 	}
 	var round []*kgo.Record
 	for seq := 1; seq <= 3; seq++ {
@@ -313,7 +335,8 @@ func TestRebalanceDuringARetryWaitAppliesEachEventOnceAndInOrder(t *testing.T) {
 	close(mended)
 	kafkatest.Eventually(t, "all applied", func() bool { return in.count() == 180 })
 	for o := range 60 {
-		if diff := cmp.Diff([]string{name(orderID(o), 1), name(orderID(o), 2), name(orderID(o), 3)}, in.of(orderID(o))); diff != "" {
+		if diff := cmp.Diff([]string{name(orderID(o), 1), name(orderID(o), 2), name(orderID(o), 3)},
+			in.of(orderID(o))); diff != "" {
 			t.Errorf("order %d (-want +got):\n%s", o, diff)
 		}
 	}

@@ -218,7 +218,8 @@ func (p *partition) park(ctx context.Context, poison app.Poison) error {
 		switch {
 		case err == nil:
 			c.parked.Add(1)
-			p.log(poison.Event).ErrorContext(ctx, "event parked: its order's later events wait behind it, see the desk", "attempts", poison.Attempts, "error", poison.Err)
+			p.log(poison.Event).ErrorContext(ctx, "event parked: its order's later events wait behind it, see the desk",
+				"attempts", poison.Attempts, "error", poison.Err)
 			return nil
 		case errors.Is(err, app.ErrDuplicate): // who had the partition before was slow, and did it after all
 			c.duplicates.Add(1)
@@ -244,7 +245,8 @@ func (c *Consumer) scaled(d time.Duration) time.Duration {
 }
 
 func (p *partition) log(ev event.Event) *slog.Logger {
-	return p.c.Log.With("consumer", p.c.sub.Group, "partition", p.number, "offset", ev.Offset, "type", ev.Type, "tenant", ev.Tenant, "order", ev.Order, "seq", ev.Seq)
+	return p.c.Log.With("consumer", p.c.sub.Group, "partition", p.number, "offset", ev.Offset, "type", ev.Type, "tenant",
+		ev.Tenant, "order", ev.Order, "seq", ev.Seq)
 }
 
 // tell logs that an event is tried again.

@@ -271,7 +271,8 @@ func (r rebuilding) forget(ctx context.Context, adm *kadm.Client, known map[stri
 			return nil
 		}
 		if Wait(ctx, remakePause) != nil {
-			return fmt.Errorf("groups %v hold on to offsets of the deleted topic: stop their consumers, then start again", slices.Sorted(maps.Keys(stale)))
+			return fmt.Errorf("groups %v hold on to offsets of the deleted topic: stop their consumers, then start again",
+				slices.Sorted(maps.Keys(stale)))
 		}
 	}
 }

@@ -52,10 +52,13 @@ func remade(t testing.TB, b *kafkatest.Broker) {
 func (s *store) history(t testing.TB, events int) {
 	t.Helper()
 	_, err := s.Super(t).Exec(t.Context(), `
-		INSERT INTO order_event SELECT tenant_id, order_id, n, gen_random_uuid(), type, actor, at, NULL, NULL, traceparent, json_build_object('tenant_id', tenant_id, 'order_id', order_id, 'seq', n)
-		FROM order_event, generate_series(2, $2::int + 1) n WHERE order_id = $1::uuid AND seq = 1`, s.orders[0].String(), events)
+		INSERT INTO order_event SELECT tenant_id, order_id, n, gen_random_uuid(), type, actor, at, NULL, NULL, traceparent,
+		json_build_object('tenant_id', tenant_id, 'order_id', order_id, 'seq', n)
+		FROM order_event, generate_series(2, $2::int + 1) n WHERE order_id = $1::uuid
+		AND seq = 1`, s.orders[0].String(), events)
 	if err == nil {
-		_, err = s.Super(t).Exec(t.Context(), `UPDATE orders SET last_seq = $2::int + 1 WHERE id = $1::uuid`, s.orders[0].String(), events)
+		_, err = s.Super(t).Exec(t.Context(), `UPDATE orders SET last_seq = $2::int + 1
+			WHERE id = $1::uuid`, s.orders[0].String(), events)
 	}
 	if err != nil {
 		t.Fatalf("write a history: %v", err)
@@ -97,9 +100,11 @@ func (s *store) wantTable(t testing.TB, b *kafkatest.Broker) {
 func TestRebuiltTopicIsTheTableThoughWritersGoOn(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]func(n kafka.Names) []string{
-		"the events are lost":              func(n kafka.Names) []string { return []string{n.Events} },
-		"the positions are lost":           func(n kafka.Names) []string { return []string{n.Positions} },
-		"the whole cluster is a new one":   func(n kafka.Names) []string { return []string{n.Events, n.Positions, n.DeadLetters} },
+		"the events are lost":    func(n kafka.Names) []string { return []string{n.Events} },
+		"the positions are lost": func(n kafka.Names) []string { return []string{n.Positions} },
+		"the whole cluster is a new one": func(n kafka.Names) []string {
+			return []string{n.Events, n.Positions, n.DeadLetters}
+		},
 		"nothing is lost and it was asked": func(kafka.Names) []string { return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -125,14 +130,17 @@ func TestRebuiltTopicIsTheTableThoughWritersGoOn(t *testing.T) {
 			wrote := make(chan struct{})
 			go func() { defer close(wrote); s.write(t, 8, 15) }()
 			var steps []kafka.RebuildStep
-			done, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: time.Minute, Tell: func(p kafka.RebuildProgress) {
-				if len(steps) == 0 || steps[len(steps)-1] != p.Step {
-					steps = append(steps, p.Step)
-				}
-				if p.Step == kafka.RebuildMade { // the snapshot is yet to come
-					s.write(t, 2, 5)
-				}
-			}})
+			done, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{
+				Replicas: 1, Patience: time.Minute,
+				Tell: func(p kafka.RebuildProgress) {
+					if len(steps) == 0 || steps[len(steps)-1] != p.Step {
+						steps = append(steps, p.Step)
+					}
+					if p.Step == kafka.RebuildMade { // the snapshot is yet to come
+						s.write(t, 2, 5)
+					}
+				},
+			})
 			if err != nil {
 				t.Fatalf("Rebuild() = %v", err)
 			}
@@ -159,12 +167,15 @@ func rebuildAsChild(c child) {
 	if err != nil {
 		panic(err)
 	}
-	_, err = c.Cluster.Rebuild(context.Background(), db, kafka.RebuildOptions{Replicas: 1, Patience: time.Minute, Tell: func(p kafka.RebuildProgress) {
-		if string(p.Step) == c.Point {
-			_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
-			select {} // nothing is done after death
-		}
-	}})
+	_, err = c.Cluster.Rebuild(context.Background(), db, kafka.RebuildOptions{
+		Replicas: 1, Patience: time.Minute,
+		Tell: func(p kafka.RebuildProgress) {
+			if string(p.Step) == c.Point {
+				_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
+				select {} // nothing is done after death
+			}
+		},
+	})
 	panic(fmt.Sprintf("the rebuild outlived its death: %v", err))
 }
 
@@ -175,10 +186,12 @@ func TestRebuildKilledAfterAnyStepIsFinishedByTheNext(t *testing.T) {
 	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
 	epoch := int64(0)
 	for _, step := range []kafka.RebuildStep{
-		kafka.RebuildLocked, kafka.RebuildBegun, kafka.RebuildFenced, kafka.RebuildDeleted, kafka.RebuildMade, kafka.RebuildFilling, kafka.RebuildPlaced, kafka.RebuildFinished,
+		kafka.RebuildLocked, kafka.RebuildBegun, kafka.RebuildFenced, kafka.RebuildDeleted, kafka.RebuildMade,
+		kafka.RebuildFilling, kafka.RebuildPlaced, kafka.RebuildFinished,
 	} {
 		s.write(t, 4, 3)
-		killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: string(step), Rebuild: true}), string(step))
+		killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: string(step), Rebuild: true}),
+			string(step))
 		s.write(t, 4, 3)
 		if step != kafka.RebuildLocked && step != kafka.RebuildFinished {
 			short, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -211,7 +224,9 @@ func TestRebuildIsRefusedWhileARelayWorks(t *testing.T) {
 	b, s := kafkatest.New(t), newStore(t, 2)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	s.drained(t)
-	if _, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{Replicas: 1, Patience: 300 * time.Millisecond}); !errors.Is(err, kafka.ErrRelayAtWork) {
+	if _, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{
+		Replicas: 1, Patience: 300 * time.Millisecond,
+	}); !errors.Is(err, kafka.ErrRelayAtWork) {
 		t.Errorf("Rebuild() beside a relay = %v, want ErrRelayAtWork", err)
 	}
 	s.write(t, 2, 5)
@@ -255,7 +270,10 @@ func TestConsumerThatRunsThroughARebuildAppliesEachEventOnce(t *testing.T) {
 	b, s := kafkatest.New(t), newStore(t, 8)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	l := &ledger{last: map[order.ID]int{}}
-	c := kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: newInbox(), Clock: fixedClock{at}, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
+	c := kafka.NewConsumer(kafka.ConsumerDeps{
+		Cluster: b.Cluster, Refusals: newInbox(), Clock: fixedClock{at},
+		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
+	},
 		kafka.Subscription{Consumer: event.Audit, Group: "rebuilt." + b.Names.Events, Apply: l.apply})
 	start(t, func(ctx context.Context) { // as a process runs it
 		for ctx.Err() == nil {

@@ -78,7 +78,10 @@ func (n Names) producing(shard int) []kgo.Opt {
 
 // Status is how the relay stands in this process.
 func (r *Relay) Status() app.RelayStatus {
-	return app.RelayStatus{Shard: r.shard, Leader: r.leader.Load(), Batch: int(r.batch.Load()), Fenced: r.fenced.Load(), Failing: r.failing.Load()}
+	return app.RelayStatus{
+		Shard: r.shard, Leader: r.leader.Load(), Batch: int(r.batch.Load()), Fenced: r.fenced.Load(),
+		Failing: r.failing.Load(),
+	}
 }
 
 // Kick tells a relay of this process that something was committed. It never waits, and a lost kick
@@ -105,7 +108,8 @@ func (r *Relay) RunForever(ctx context.Context) {
 			r.fenced.Add(1)
 		}
 		if errors.Is(err, app.ErrRelayPosition) {
-			r.log.ErrorContext(ctx, "relay stands still: topic and database disagree, see the runbook", "shard", r.shard, "error", err)
+			r.log.ErrorContext(ctx, "relay stands still: topic and database disagree, see the runbook", "shard",
+				r.shard, "error", err)
 		} else {
 			r.log.WarnContext(ctx, "relay starts afresh", "shard", r.shard, "fenced", Fenced(err), "error", err)
 		}
@@ -239,7 +243,9 @@ func (r *Relay) open(ctx context.Context) (*kgo.Client, place, error) {
 	if err := fence(ctx, cl); err != nil {
 		return cl, none, err
 	}
-	mark := &kgo.Record{Topic: r.cluster.Names.Positions, Key: []byte(strconv.Itoa(r.shard) + "/open"), Value: []byte(r.instance)}
+	mark := &kgo.Record{
+		Topic: r.cluster.Names.Positions, Key: []byte(strconv.Itoa(r.shard) + "/open"), Value: []byte(r.instance),
+	}
 	if err := commit(ctx, cl, mark); err != nil {
 		return cl, none, fmt.Errorf("commit the relay's barrier: %w", err)
 	}
@@ -254,7 +260,8 @@ func (r *Relay) open(ctx context.Context) (*kgo.Client, place, error) {
 	// A topic that was deleted and made again has the old name and none of the events; the positions,
 	// on a topic of their own, know nothing of it.
 	if pos.topic != "" && pos.topic != topic {
-		return cl, none, fmt.Errorf("%w: %s is another topic than the one that batch %d went to", app.ErrRelayPosition, r.cluster.Names.Events, pos.Batch)
+		return cl, none, fmt.Errorf("%w: %s is another topic than the one that batch %d went to", app.ErrRelayPosition,
+			r.cluster.Names.Events, pos.Batch)
 	}
 	pos.topic = topic
 	return cl, pos, nil

@@ -215,10 +215,12 @@ func TestBatchOfADeadRelayIsInvisibleToCommittedReaders(t *testing.T) {
 func TestRelayStopsWhenTopicAndDatabaseDisagree(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(m *memory){
-		"database set back":     func(m *memory) { m.noted.Batch -= 2 },
-		"another topic":         func(m *memory) { m.noted.Batch += 40 },
-		"rebuilt elsewhere":     func(m *memory) { m.noted.Epoch++ },
-		"published row is back": func(m *memory) { m.rows[1] = app.OutboxRow{ID: 1, Record: record(t, orderID(0), 1, order.EvCreated)} },
+		"database set back": func(m *memory) { m.noted.Batch -= 2 },
+		"another topic":     func(m *memory) { m.noted.Batch += 40 },
+		"rebuilt elsewhere": func(m *memory) { m.noted.Epoch++ },
+		"published row is back": func(m *memory) {
+			m.rows[1] = app.OutboxRow{ID: 1, Record: record(t, orderID(0), 1, order.EvCreated)}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,7 +261,9 @@ func TestCommitWhoseAnswerIsLostStandsOnce(t *testing.T) {
 
 func TestCoordinatorThatIsBusyOrMovedCostsNothing(t *testing.T) {
 	t.Parallel()
-	for name, code := range map[string]int16{"CONCURRENT_TRANSACTIONS": 51, "NOT_COORDINATOR": 16, "COORDINATOR_NOT_AVAILABLE": 15} {
+	for name, code := range map[string]int16{
+		"CONCURRENT_TRANSACTIONS": 51, "NOT_COORDINATOR": 16, "COORDINATOR_NOT_AVAILABLE": 15,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b, m := kafkatest.New(t), newMemory()
@@ -324,7 +328,8 @@ func TestDeadLettersGoToTheirOwnTopicWithoutPayload(t *testing.T) {
 	t.Parallel()
 	b, m := kafkatest.New(t), newMemory()
 	letter := &app.DeadLetter{
-		ID: [16]byte{1}, Order: orderID(1), Item: [16]byte{2}, Source: "step", Class: 6, Code: "step-failed", Detail: "not to travel", Step: "create", Attempts: 6,
+		ID: [16]byte{1}, Order: orderID(1), Item: [16]byte{2}, Source: "step", Class: 6, Code: "step-failed",
+		Detail: "not to travel", Step: "create", Attempts: 6,
 		PayloadSHA256: [32]byte{0xab}, FirstFailedAt: at, At: at,
 	}
 	m.commit(app.OutboxRow{ID: m.draw(), Record: event.Record{Tenant: tenantA, Order: orderID(1)}, DeadLetter: letter})
@@ -335,9 +340,10 @@ func TestDeadLettersGoToTheirOwnTopicWithoutPayload(t *testing.T) {
 	if len(got) != 1 {
 		t.Fatalf("%d dead letters on the topic, want 1", len(got))
 	}
-	want := `{"id":"01000000-0000-0000-0000-000000000000","tenant_id":"01900000-0000-7000-8000-00000000000a","order_id":"01900000-0000-7000-8000-000000000101",` +
-		`"item_id":"02000000-0000-0000-0000-000000000000","source":"step","class":"retryable","code":"step-failed","step":"create","attempts":6,` +
-		`"payload_sha256":"ab00000000000000000000000000000000000000000000000000000000000000","first_failed_at":"2026-03-02T09:30:00Z","at":"2026-03-02T09:30:00Z"}`
+	want :=
+		`{"id":"01000000-0000-0000-0000-000000000000","tenant_id":"01900000-0000-7000-8000-00000000000a","order_id":"01900000-0000-7000-8000-000000000101",` +
+			`"item_id":"02000000-0000-0000-0000-000000000000","source":"step","class":"retryable","code":"step-failed","step":"create","attempts":6,` +
+			`"payload_sha256":"ab00000000000000000000000000000000000000000000000000000000000000","first_failed_at":"2026-03-02T09:30:00Z","at":"2026-03-02T09:30:00Z"}`
 	if diff := cmp.Diff(want, string(got[0].Value)); diff != "" {
 		t.Errorf("dead letter (-want +got):\n%s", diff)
 	}
@@ -346,8 +352,10 @@ func TestDeadLettersGoToTheirOwnTopicWithoutPayload(t *testing.T) {
 		headers[h.Key] = string(h.Value)
 	}
 	wantHeaders := map[string]string{
-		"ce_tenantid": "01900000-0000-7000-8000-00000000000a", "ce_subject": "01900000-0000-7000-8000-000000000101", "content-type": "application/json",
-		"dlq.attempts": "6", "dlq.error-class": "retryable", "dlq.error-message": "step-failed", "dlq.first-failed-at": "2026-03-02T09:30:00Z",
+		"ce_tenantid": "01900000-0000-7000-8000-00000000000a", "ce_subject": "01900000-0000-7000-8000-000000000101",
+		"content-type": "application/json",
+		"dlq.attempts": "6", "dlq.error-class": "retryable", "dlq.error-message": "step-failed",
+		"dlq.first-failed-at": "2026-03-02T09:30:00Z",
 	}
 	if diff := cmp.Diff(wantHeaders, headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)

@@ -46,8 +46,9 @@ func newStore(t testing.TB, orders int) *store {
 	s.api, s.org = api, s.Seed(t, api, "alpha")
 	for n := range orders {
 		o := &order.Order{
-			ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%08d", n), Customer: s.org.Members[tenant.Customer].ID,
-			State: order.PaymentConfirmed, Version: 1, Currency: "EUR", CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
+			ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%08d", n),
+			Customer: s.org.Members[tenant.Customer].ID,
+			State:    order.PaymentConfirmed, Version: 1, Currency: "EUR", CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
 		}
 		err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
 			agg := &app.Aggregate{Order: o}
@@ -67,7 +68,8 @@ func newStore(t testing.TB, orders int) *store {
 func (s *store) record(agg *app.Aggregate, typ event.Type, now time.Time) {
 	agg.Order.Record(order.Event{Type: typ, From: agg.Order.State})
 	for _, e := range agg.Order.TakeEvents() {
-		r, err := event.Of(agg.Order, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")}, event.ID(s.Clock.NewID()), now)
+		r, err := event.Of(agg.Order, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")},
+			event.ID(s.Clock.NewID()), now)
 		if err != nil {
 			panic(err)
 		}
@@ -127,7 +129,8 @@ func (s *store) writes(t testing.TB) []statement {
 			SELECT $1::uuid, $2::uuid, 1, $3::uuid, $4, 'system:worker', $5, '', replace($6, $7, $1::text)::json`,
 			[]any{s.org.ID.String(), o.String(), r.ID.String(), string(r.Type), r.At, string(r.Data), tenantA.String()},
 		},
-		{`INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1::uuid, $2::uuid, 1)`, []any{s.org.ID.String(), o.String()}},
+		{`INSERT INTO outbox (tenant_id, order_id, seq)
+			VALUES ($1::uuid, $2::uuid, 1)`, []any{s.org.ID.String(), o.String()}},
 	}
 }
 
@@ -142,7 +145,8 @@ func (s *store) byHand(t testing.TB, list ...statement) (then func(sql string)) 
 		}
 	}
 	then(`BEGIN`)
-	for _, q := range append([]statement{{`SELECT set_config('app.tenant_id', $1, true)`, []any{s.org.ID.String()}}}, list...) {
+	for _, q := range append([]statement{{`SELECT set_config('app.tenant_id', $1,
+		true)`, []any{s.org.ID.String()}}}, list...) {
 		if _, err := c.Exec(t.Context(), q.sql, q.args...); err != nil {
 			t.Fatalf("%s: %v", q.sql, err)
 		}
@@ -299,7 +303,8 @@ func TestCursorOverIDsWouldLoseEventsOfTheRealTable(t *testing.T) {
 func TestIDsDrawnInAdvanceWouldInvertEvents(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 4)
-	if n := s.count(t, `SELECT cache_size::int FROM pg_sequences WHERE schemaname = 'platforma' AND sequencename = 'outbox_id_seq'`); n != 1 {
+	if n := s.count(t, `SELECT cache_size::int FROM pg_sequences WHERE schemaname = 'platforma'
+		AND sequencename = 'outbox_id_seq'`); n != 1 {
 		t.Fatalf("outbox ids have a cache of %d, want 1", n)
 	}
 	if _, err := s.Super(t).Exec(t.Context(), `ALTER TABLE platforma.outbox ALTER COLUMN id SET CACHE 50`); err != nil {
@@ -403,10 +408,16 @@ func TestInboxOfTheDatabaseAbsorbsTheWholeTopicReadTwice(t *testing.T) {
 	produce(t, b, nil, foreign)
 	want := int64(s.events(t))
 	for round, group := range []string{"first", "second"} {
-		c := kafka.NewConsumer(kafka.ConsumerDeps{Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t)},
+		c := kafka.NewConsumer(kafka.ConsumerDeps{
+			Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: kafka.Wait,
+			Random: func() float64 { return 0 }, Log: logger(t),
+		},
 			kafka.Subscription{Consumer: event.Portal, Group: group + b.Names.Events, Apply: apply})
 		stop := start(t, run(c))
-		kafkatest.Eventually(t, "topic read", func() bool { s := c.Status(); return s.Applied+s.Duplicates == want && s.Refused == 1 })
+		kafkatest.Eventually(t, "topic read", func() bool {
+			s := c.Status()
+			return s.Applied+s.Duplicates == want && s.Refused == 1
+		})
 		stop()
 		if got := c.Status(); round == 0 && got.Applied != want || round == 1 && got.Duplicates != want {
 			t.Errorf("round %d: %+v, want %d events", round, got, want)
@@ -445,7 +456,10 @@ func TestDeadLetterOfTheStoreReachesItsTopicOnce(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 1)
 	now := s.Clock.Now()
-	letter := app.DeadLetter{ID: s.Clock.NewID(), Order: s.orders[0], Source: "mail", Class: fault.Retryable, Code: "delivery-failed", Attempts: 6, FirstFailedAt: now, At: now}
+	letter := app.DeadLetter{
+		ID: s.Clock.NewID(), Order: s.orders[0], Source: "mail", Class: fault.Retryable, Code: "delivery-failed", Attempts: 6,
+		FirstFailedAt: now, At: now,
+	}
 	err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
 		agg, err := tx.LockOrder(t.Context(), s.orders[0], app.Also{})
 		if err != nil {

@@ -79,7 +79,9 @@ func sendSignal(t testing.TB, cmd *exec.Cmd, s syscall.Signal) {
 func TestRelayProcessThatWasStoppedIsSucceededAndThenFenced(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 8)
-	for name, point := range map[string]string{"after its read": afterRead, "with its transaction open": openTx, "before its delete": afterCommit} {
+	for name, point := range map[string]string{
+		"after its read": afterRead, "with its transaction open": openTx, "before its delete": afterCommit,
+	} {
 		s.write(t, 4, 5)
 		paused := spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point, Stop: true})
 		var status syscall.WaitStatus
@@ -87,19 +89,23 @@ func TestRelayProcessThatWasStoppedIsSucceededAndThenFenced(t *testing.T) {
 			t.Fatalf("relay that was to stop %s: %v, %v", name, status, err)
 		}
 		if !soak() {
-			if n := s.count(t, `SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); n != 1 {
+			if n := s.count(t, `SELECT count(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory'
+				AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); n != 1 {
 				t.Fatalf("%d sessions held the lock of the relay that was stopped %s, want 1", n, name)
 			}
 		}
 		s.write(t, 4, 5)
 		stop := start(t, kafka.NewRelay(b.Cluster, 0, "successor", s.Relay(t), logger(t)).RunForever)
-		kafkatest.Eventually(t, "the successor has published", func() bool { return s.count(t, `SELECT count(*) FROM outbox`) == 0 })
+		kafkatest.Eventually(t, "the successor has published", func() bool {
+			return s.count(t, `SELECT count(*) FROM outbox`) == 0
+		})
 		sendSignal(t, paused, syscall.SIGCONT)
 		err := paused.Wait()
 		switch code := paused.ProcessState.ExitCode(); {
 		case code != exitEnded && code != exitFenced:
 			t.Errorf("relay that was stopped %s ended with %v after it woke up, want to end by itself", name, err)
-		case code != exitFenced && point == afterRead: // the others may find first that their time is up, or their session gone
+		case code != exitFenced && point == afterRead:
+			// the others may find first that their time is up, or their session gone
 			t.Errorf("relay that was stopped %s was not fenced when it woke up", name)
 		}
 		s.write(t, 4, 5)

@@ -38,7 +38,9 @@ func produce(t testing.TB, b *kafkatest.Broker, opts []kgo.Opt, records ...*kgo.
 
 // readAll returns all that a reader of that isolation sees now, partition by partition. It marks the
 // end of each partition itself, so it neither waits for nothing nor misses a late duplicate.
-func readAll(t testing.TB, b *kafkatest.Broker, topic string, partitions int32, level kgo.IsolationLevel) []*kgo.Record {
+func readAll(
+	t testing.TB, b *kafkatest.Broker, topic string, partitions int32, level kgo.IsolationLevel,
+) []*kgo.Record {
 	t.Helper()
 	var marks []*kgo.Record
 	offsets := map[int32]kgo.Offset{}
@@ -51,7 +53,8 @@ func readAll(t testing.TB, b *kafkatest.Broker, topic string, partitions int32, 
 	for _, m := range marks {
 		ends[m.Partition] = m.Offset
 	}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.FetchIsolationLevel(level), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.FetchIsolationLevel(level),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,10 +21,12 @@ const (
 // (KindInvalid, "address-invalid") does not repeat the address.
 func CheckAddress(address string) error {
 	at := strings.LastIndexByte(address, '@')
-	if len(address) <= maxAddress && at > 0 && at <= maxLocalPart && isDotted(address[:at], isAtomByte) && isDotted(address[at+1:], isHostByte) {
+	if len(address) <= maxAddress && at > 0 && at <= maxLocalPart && isDotted(address[:at], isAtomByte) &&
+		isDotted(address[at+1:], isHostByte) {
 		return nil
 	}
-	return fault.New(fault.KindInvalid, "address-invalid", "This is not exactly one plain mail address such as name@example.org.")
+	return fault.New(fault.KindInvalid, "address-invalid",
+		"This is not exactly one plain mail address such as name@example.org.")
 }
 
 // isDotted reports whether s is one or more non-empty parts of allowed bytes, joined by dots.
@@ -62,7 +64,8 @@ func checkEnvelope(to, messageID string, at time.Time) []fault.Violation {
 		v = append(v, violation("/to", "address-invalid", "The recipient is not exactly one plain mail address."))
 	}
 	if len(messageID) > 128 || !isDotted(messageID, isMessageIDByte) {
-		v = append(v, violation("/message_id", "message-id-invalid", "A message id is 1 to 128 letters, digits, '-', '_', '+' and inner dots."))
+		v = append(v, violation("/message_id", "message-id-invalid",
+			"A message id is 1 to 128 letters, digits, '-', '_', '+' and inner dots."))
 	}
 	if at.IsZero() {
 		v = append(v, violation("/at", "time-missing", "A mail needs its time."))
@@ -76,7 +79,9 @@ func checkLine(pointer, s string, longest int) []fault.Violation {
 	if utf8.ValidString(s) && len(s) <= longest && !strings.ContainsFunc(s, isForbidden) && !strings.Contains(s, "=?") {
 		return nil
 	}
-	return []fault.Violation{violation(pointer, "text-invalid", "The text is too long or holds control or direction characters.")}
+	return []fault.Violation{
+		violation(pointer, "text-invalid", "The text is too long or holds control or direction characters."),
+	}
 }
 
 // checkText allows line feeds and tabs too.
@@ -85,7 +90,9 @@ func checkText(pointer, s string) []fault.Violation {
 	if utf8.ValidString(s) && len(s) <= maxSecret && !strings.ContainsFunc(s, bad) {
 		return nil
 	}
-	return []fault.Violation{violation(pointer, "text-invalid", "The text is too long or holds control or direction characters.")}
+	return []fault.Violation{
+		violation(pointer, "text-invalid", "The text is too long or holds control or direction characters."),
+	}
 }
 
 // isForbidden holds for control characters (CR, LF and NUL among them), line and paragraph

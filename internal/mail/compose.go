@@ -78,7 +78,10 @@ func alternativeEntity(text, html string) (entity, error) {
 		if err != nil {
 			return entity{}, err
 		}
-		parts = append(parts, part{header: map[string]string{"Content-Type": p[0] + "; charset=utf-8", "Content-Transfer-Encoding": "quoted-printable"}, body: body})
+		parts = append(parts, part{
+			header: map[string]string{"Content-Type": p[0] + "; charset=utf-8", "Content-Transfer-Encoding": "quoted-printable"},
+			body:   body,
+		})
 	}
 	return multipartEntity("multipart/alternative", parts...)
 }
@@ -120,7 +123,9 @@ func multipartEntity(contentType string, parts ...part) (entity, error) {
 	if err := w.Close(); err != nil {
 		return entity{}, fmt.Errorf("write mail parts: %w", err)
 	}
-	return entity{fields: [][2]string{{"Content-Type", contentType + ";\r\n boundary=\"" + w.Boundary() + `"`}}, body: b.Bytes()}, nil
+	return entity{
+		fields: [][2]string{{"Content-Type", contentType + ";\r\n boundary=\"" + w.Boundary() + `"`}}, body: b.Bytes(),
+	}, nil
 }
 
 // encryptedEntity is the multipart/encrypted of RFC 3156, section 4: a version part and the message,
@@ -131,7 +136,10 @@ func encryptedEntity(sealed sealedMessage) (entity, error) {
 		return entity{}, err
 	}
 	return multipartEntity(`multipart/encrypted; protocol="application/pgp-encrypted"`,
-		part{header: map[string]string{"Content-Type": "application/pgp-encrypted", "Content-Description": "PGP/MIME version identification"}, body: []byte("Version: 1\r\n")},
+		part{header: map[string]string{
+			"Content-Type":        "application/pgp-encrypted",
+			"Content-Description": "PGP/MIME version identification",
+		}, body: []byte("Version: 1\r\n")},
 		part{header: map[string]string{
 			"Content-Type":        `application/octet-stream; name="encrypted.asc"`,
 			"Content-Description": "OpenPGP encrypted message",
@@ -146,7 +154,10 @@ func attachmentEntity(text string, sealed sealedMessage) (entity, error) {
 		return entity{}, err
 	}
 	return multipartEntity("multipart/mixed",
-		part{header: map[string]string{"Content-Type": "text/plain; charset=utf-8", "Content-Transfer-Encoding": "quoted-printable"}, body: explained},
+		part{header: map[string]string{
+			"Content-Type":              "text/plain; charset=utf-8",
+			"Content-Transfer-Encoding": "quoted-printable",
+		}, body: explained},
 		part{header: map[string]string{
 			"Content-Type":              `application/octet-stream; name="` + attachmentName + `"`,
 			"Content-Transfer-Encoding": "base64",

@@ -43,7 +43,10 @@ func newGPG(t *testing.T) gpg {
 func (g gpg) run(t *testing.T, input []byte, args ...string) (out []byte, status string, err error) {
 	t.Helper()
 	statusFile := filepath.Join(g.home, "status")
-	all := append([]string{"--homedir", g.home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--trust-model", "always", "--status-file", statusFile}, args...)
+	all := append([]string{
+		"--homedir", g.home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--trust-model",
+		"always", "--status-file", statusFile,
+	}, args...)
 	cmd := exec.CommandContext(t.Context(), "gpg", all...)
 	cmd.Stdin = bytes.NewReader(input)
 	var stdout, stderr bytes.Buffer
@@ -67,7 +70,8 @@ func (g gpg) must(t *testing.T, input []byte, args ...string) (out []byte, statu
 // key makes a key pair in this home and gives its public part, armored.
 func (g gpg) key(t *testing.T, algorithms ...string) []byte {
 	t.Helper()
-	g.must(t, nil, "--passphrase", "", "--quick-generate-key", "Ana Novak <"+recipient+">", algorithms[0], "cert,sign", "1y")
+	g.must(t, nil, "--passphrase", "", "--quick-generate-key", "Ana Novak <"+recipient+">",
+		algorithms[0], "cert,sign", "1y")
 	list, _ := g.must(t, nil, "--with-colons", "--fingerprint")
 	_, rest, _ := strings.Cut(string(list), "\nfpr:::::::::")
 	fingerprint, _, _ := strings.Cut(rest, ":")
@@ -105,7 +109,8 @@ func TestGnuPGOpensTheAttachmentWithItsPassphrase(t *testing.T) {
 	if !strings.Contains(status, "GOODMDC") {
 		t.Errorf("the attachment is not integrity-protected:\n%s", status)
 	}
-	if out, _, err := g.run(t, file, "--passphrase", passphrase[:len(passphrase)-1]+"t", "--decrypt"); err == nil || bytes.Contains(out, []byte(canary)) {
+	if out, _, err := g.run(t, file, "--passphrase", passphrase[:len(passphrase)-1]+"t", "--decrypt"); err == nil ||
+		bytes.Contains(out, []byte(canary)) {
 		t.Errorf("a wrong passphrase: %v, %d bytes", err, len(out))
 	}
 	file[len(file)-30] ^= 1
@@ -116,7 +121,9 @@ func TestGnuPGOpensTheAttachmentWithItsPassphrase(t *testing.T) {
 
 func TestGnuPGOpensTheMailToAKey(t *testing.T) {
 	t.Parallel()
-	for name, algorithms := range map[string][]string{"Curve25519": {"ed25519", "cv25519"}, "RSA": {"rsa3072", "rsa2048"}, "NIST P-256": {"nistp256", "nistp256"}} {
+	for name, algorithms := range map[string][]string{
+		"Curve25519": {"ed25519", "cv25519"}, "RSA": {"rsa3072", "rsa2048"}, "NIST P-256": {"nistp256", "nistp256"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGPG(t)
@@ -129,7 +136,8 @@ func TestGnuPGOpensTheMailToAKey(t *testing.T) {
 			m := delivery()
 			m.At = sentAt.AddDate(0, 0, 1) // the key is younger than the start of this run
 			m.PublicKey, m.Simulated = info.Public, true
-			m.Secret = []byte(`{"url":"https://k8s.test:6443","kubeconfig":"apiVersion: v1\nkind: Config\ncertificate: ` + strings.Repeat("Q", 1500) + `\n","note":"šifrirano ` + canary + `"}`)
+			m.Secret = []byte(`{"url":"https://k8s.test:6443","kubeconfig":"apiVersion: v1\nkind: Config\ncertificate: ` +
+				strings.Repeat("Q", 1500) + `\n","note":"šifrirano ` + canary + `"}`)
 			if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
 				t.Fatalf("SendDelivery: %v", err)
 			}

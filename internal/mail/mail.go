@@ -77,7 +77,10 @@ func NewSender(c Config) (*Sender, error) {
 		return nil, errors.New("mail relay: the timeout is negative, or of user name and password only one is given")
 	}
 	s := &Sender{from: c.From, domain: c.From[strings.LastIndexByte(c.From, '@')+1:]}
-	s.relay = relay{addr: c.Addr, host: host, implicitTLS: port == "465", helo: s.domain, roots: c.RootCAs, timeout: c.Timeout, username: c.Username, password: c.Password}
+	s.relay = relay{
+		addr: c.Addr, host: host, implicitTLS: port == "465", helo: s.domain, roots: c.RootCAs, timeout: c.Timeout,
+		username: c.Username, password: c.Password,
+	}
 	if s.relay.timeout == 0 {
 		s.relay.timeout = defaultTimeout
 	}
@@ -128,16 +131,18 @@ type Notice struct {
 	notice.Mail
 }
 
-// SendDelivery encrypts and sends one delivery: to the public key as PGP/MIME (RFC 3156), the whole
-// body and the subject that tells inside, or without a key as a plain explanation with one
-// password-encrypted attachment, under a subject that tells product, order and item. nil means that the relay took responsibility for it; for the other
-// outcomes see Classify. A repeat with the same MessageID can be recognised by the recipient's
-// server; its ciphertext is new.
+// SendDelivery encrypts and sends one delivery: to the public key as PGP/MIME (RFC 3156), the whole body and
+// the subject that tells inside, or without a key as a plain explanation with one password-encrypted
+// attachment, under a subject that tells product, order and item. nil means that the relay took
+// responsibility for it; for the other outcomes see Classify. A repeat with the same MessageID can be
+// recognised by the recipient's server; its ciphertext is new.
 func (s *Sender) SendDelivery(ctx context.Context, m DeliveryMail) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	h := headers{from: s.from, brand: m.Brand, to: m.To, messageID: m.MessageID + "@" + s.domain, at: m.At, subject: outsideSubject(m)}
+	h := headers{
+		from: s.from, brand: m.Brand, to: m.To, messageID: m.MessageID + "@" + s.domain, at: m.At, subject: outsideSubject(m),
+	}
 	var body entity
 	var err error
 	if len(m.PublicKey) > 0 {
@@ -157,7 +162,9 @@ func (s *Sender) SendNotice(ctx context.Context, n Notice) error {
 	if err := n.check(); err != nil {
 		return err
 	}
-	h := headers{from: s.from, brand: n.Brand, to: n.To, messageID: n.MessageID + "@" + s.domain, at: n.At, subject: n.Subject}
+	h := headers{
+		from: s.from, brand: n.Brand, to: n.To, messageID: n.MessageID + "@" + s.domain, at: n.At, subject: n.Subject,
+	}
 	body, err := alternativeEntity(strings.TrimRight(n.Text, "\n")+"\n"+signature(n.Brand), n.HTML)
 	if err != nil {
 		return uncomposed(err)
@@ -203,7 +210,8 @@ func (m DeliveryMail) check() error {
 		v = append(v, violation("/secret", "secret-size", "A delivery carries between 1 byte and 1 MiB of credentials."))
 	}
 	if len(m.PublicKey) == 0 && len(m.Passphrase) < minPassphrase {
-		v = append(v, violation("/passphrase", "passphrase-short", "A delivery needs the recipient's public key or a passphrase of 128 bits."))
+		v = append(v, violation("/passphrase", "passphrase-short",
+			"A delivery needs the recipient's public key or a passphrase of 128 bits."))
 	}
 	return violated(v)
 }

@@ -37,14 +37,18 @@ func readPublicKey(raw []byte, now time.Time) (*crypto.Key, KeyInfo, error) {
 		return nil, KeyInfo{}, fault.New(fault.KindInvalid, code, "%s", detail)
 	}
 	if len(raw) > MaxPublicKey {
-		return refuse("key-too-large", "A public key has at most 32 KiB: export it without the signatures of others (gpg --export-options export-minimal).")
+		return refuse("key-too-large",
+			"A public key has at most 32 KiB: export it without the signatures of others (gpg --export-options export-minimal).")
 	}
 	key, err := crypto.NewKeyFromReader(strings.NewReader(string(raw)))
 	if err != nil {
-		return refuse("key-unreadable", "This is not one OpenPGP public key. Export exactly one (gpg --armor --export <fingerprint>).")
+		return refuse("key-unreadable",
+			"This is not one OpenPGP public key. Export exactly one (gpg --armor --export <fingerprint>).")
 	}
 	if holdsPrivate(key) {
-		return refuse("key-private", "This is a private key, and it was not kept. Whoever held it but you can read your mail: consider replacing it, and upload its public part (gpg --armor --export <fingerprint>).")
+		return refuse("key-private",
+			"This is a private key, and it was not kept. Whoever held it but you can read your mail: consider replacing it, "+
+				"and upload its public part (gpg --armor --export <fingerprint>).")
 	}
 	at := now.Unix()
 	switch {
@@ -53,13 +57,17 @@ func readPublicKey(raw []byte, now time.Time) (*crypto.Key, KeyInfo, error) {
 	case key.IsExpired(at):
 		return refuse("key-expired", "This key has expired. Prolong it or upload another.")
 	case !key.CanEncrypt(at):
-		return refuse("key-cannot-encrypt", "This key has no valid part of sufficient strength to encrypt to. Add an encryption subkey (RSA of 2048 bits or more, or Curve25519).")
+		return refuse("key-cannot-encrypt",
+			"This key has no valid part of sufficient strength to encrypt to. Add an encryption subkey (RSA of 2048 bits or "+
+				"more, or Curve25519).")
 	}
 	public, err := key.GetPublicKey()
 	if err != nil {
 		return refuse("key-unreadable", "This key cannot be written out again.")
 	}
-	return key, KeyInfo{Fingerprint: strings.ToUpper(key.GetFingerprint()), UserIDs: userIDs(key), Expires: expires(key, now), Public: public}, nil
+	return key, KeyInfo{
+		Fingerprint: strings.ToUpper(key.GetFingerprint()), UserIDs: userIDs(key), Expires: expires(key, now), Public: public,
+	}, nil
 }
 
 // holdsPrivate looks at subkeys too: an export may hold their private parts alone.

@@ -22,7 +22,8 @@ func newTestKey(t *testing.T) testKey { return newTestKeyWith(t, "Ana Novak", 0,
 
 func newTestKeyWith(t *testing.T, name string, lifetime int32, made time.Time) testKey {
 	t.Helper()
-	key, err := crypto.PGP().KeyGeneration().AddUserId(name, recipient).Lifetime(lifetime).GenerationTime(made.Unix()).New().GenerateKey()
+	key, err := crypto.PGP().KeyGeneration().AddUserId(name,
+		recipient).Lifetime(lifetime).GenerationTime(made.Unix()).New().GenerateKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,8 @@ func TestPublicKeyIsReadInBothForms(t *testing.T) {
 			t.Errorf("%s key (-want +got):\n%s", form, diff)
 		}
 	}
-	if got, err := ours.CheckPublicKey(newTestKey(t).public, sentAt); err != nil || !got.Expires.IsZero() || !regexp.MustCompile(`^[0-9A-F]{40}$`).MatchString(got.Fingerprint) {
+	if got, err := ours.CheckPublicKey(newTestKey(t).public, sentAt); err != nil || !got.Expires.IsZero() ||
+		!regexp.MustCompile(`^[0-9A-F]{40}$`).MatchString(got.Fingerprint) {
 		t.Errorf("key without an end: %v, %v", got, err)
 	}
 }
@@ -86,7 +88,10 @@ func TestUnusableKeysAreRefusedByCode(t *testing.T) {
 		"nonsense":           {[]byte(canary), "key-unreadable"},
 		"cut":                {key.public[:len(key.public)/2], "key-"},
 		"too large":          {make([]byte, ours.MaxPublicKey+1), "key-too-large"},
-		"empty armor":        {[]byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----\n"), "key-unreadable"},
+		"empty armor": {
+			[]byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----\n"),
+			"key-unreadable",
+		},
 	} {
 		info, err := ours.CheckPublicKey(c.raw, sentAt.Add(time.Minute)) // the revocation carries the time of this run
 		f := fault.Of(err)
@@ -167,7 +172,10 @@ func TestPassphraseSpellsEveryBitOf128(t *testing.T) {
 		"zeroes": {make([]byte, 16), "babab-babab-babab-babab-babab-babab-babab-babab"},
 		"ones":   {bytes.Repeat([]byte{0xff}, 16), "zuzuz-zuzuz-zuzuz-zuzuz-zuzuz-zuzuz-zuzuz-zuzuz"},
 		// The examples of arXiv:0901.4016: 127.0.0.1, 63.84.220.193, 140.98.193.141 and 64.255.6.200.
-		"published": {[]byte{127, 0, 0, 1, 63, 84, 220, 193, 140, 98, 193, 141, 64, 255, 6, 200}, "lusab-babad-gutih-tugad-mudof-sakat-haguz-biram"},
+		"published": {
+			[]byte{127, 0, 0, 1, 63, 84, 220, 193, 140, 98, 193, 141, 64, 255, 6, 200},
+			"lusab-babad-gutih-tugad-mudof-sakat-haguz-biram",
+		},
 	} {
 		if got, err := ours.NewPassphrase(bytes.NewReader(c.bits)); err != nil || got != c.want {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
@@ -184,7 +192,10 @@ func TestPassphraseSpellsEveryBitOf128(t *testing.T) {
 		seen[got] = true
 	}
 	got, err := ours.NewPassphrase(rand.Reader)
-	if err != nil || !regexp.MustCompile(`^([bdfghjklmnprstvz][aiou][bdfghjklmnprstvz][aiou][bdfghjklmnprstvz](-|$)){8}$`).MatchString(got) {
+	if err != nil ||
+		!regexp.MustCompile(`^([bdfghjklmnprstvz][aiou][bdfghjklmnprstvz][aiou][bdfghjklmnprstvz](-|$)){8}$`).MatchString(
+			got,
+		) {
 		t.Errorf("passphrase of form %q, %v", got, err)
 	}
 }

@@ -88,7 +88,8 @@ func TestRepeatOfADeliveryKeepsItsMessageIDAndHasNewCiphertext(t *testing.T) {
 	if len(all) != 2 {
 		t.Fatalf("%d mails arrived, want 2", len(all))
 	}
-	if a, b := parse(t, all[0].raw).Header.Get("Message-Id"), parse(t, all[1].raw).Header.Get("Message-Id"); a != b || a == "" {
+	if a, b := parse(t, all[0].raw).Header.Get("Message-Id"), parse(t, all[1].raw).Header.Get("Message-Id"); a != b ||
+		a == "" {
 		t.Errorf("Message-IDs %q and %q", a, b)
 	}
 	if a, b := attachment(t, all[0].raw), attachment(t, all[1].raw); a == b || a == "" {
@@ -153,11 +154,17 @@ func TestMailToAKeyIsRFC3156(t *testing.T) {
 	if len(parts) != 2 {
 		t.Fatalf("%d parts, want 2", len(parts))
 	}
-	want := mimePart{header: map[string][]string{"Content-Type": {"application/pgp-encrypted"}, "Content-Description": {"PGP/MIME version identification"}}, body: "Version: 1\r\n"}
+	want := mimePart{
+		header: map[string][]string{
+			"Content-Type":        {"application/pgp-encrypted"},
+			"Content-Description": {"PGP/MIME version identification"},
+		}, body: "Version: 1\r\n",
+	}
 	if diff := cmp.Diff(want, parts[0], cmp.AllowUnexported(mimePart{})); diff != "" {
 		t.Errorf("first part (-want +got):\n%s", diff)
 	}
-	if !strings.HasPrefix(parts[1].body, "-----BEGIN PGP MESSAGE-----\r\n\r\n") || parts[1].header["Content-Type"][0] != `application/octet-stream; name="encrypted.asc"` {
+	if !strings.HasPrefix(parts[1].body, "-----BEGIN PGP MESSAGE-----\r\n\r\n") ||
+		parts[1].header["Content-Type"][0] != `application/octet-stream; name="encrypted.asc"` {
 		t.Errorf("second part: %v\n%.80s", parts[1].header, parts[1].body)
 	}
 	for line := range strings.SplitSeq(raw, "\r\n") {
@@ -218,10 +225,12 @@ Platforma
 func TestNoticeArrivesAsWritten(t *testing.T) {
 	t.Parallel()
 	r := (&relay{}).start(t)
-	text := "Plačilo je prejeto: 1.234,50 €.\n.\nA line that starts with a dot, and one of " + strings.Repeat("many ", 400) + "words.\n"
+	text := "Plačilo je prejeto: 1.234,50 €.\n.\nA line that starts with a dot, and one of " + strings.Repeat("many ",
+		400) + "words.\n"
 	html := "<!DOCTYPE html>\n<p>Plačilo je prejeto: 1.234,50 €.</p>\n<p>" + strings.Repeat("a long line ", 200) + "</p>\n"
 	n := ours.Notice{To: recipient, MessageID: "receipt.1", At: sentAt, Brand: "Oblak Žabnica", Mail: notice.Mail{
-		Subject: "Potrdilo o plačilu naročila ORD-7K3M9QWT z zelo dolgim naslovom, ki ga je treba prelomiti", Text: text, HTML: html,
+		Subject: "Potrdilo o plačilu naročila ORD-7K3M9QWT z zelo dolgim naslovom, ki ga je treba prelomiti",
+		Text:    text, HTML: html,
 	}}
 	if err := r.sender(t).SendNotice(t.Context(), n); err != nil {
 		t.Fatalf("SendNotice: %v", err)
@@ -237,7 +246,9 @@ func TestNoticeArrivesAsWritten(t *testing.T) {
 	if media, _, err := mime.ParseMediaType(m.Header.Get("Content-Type")); err != nil || media != "multipart/alternative" {
 		t.Errorf("content type %s, %v", media, err)
 	}
-	want := map[string]string{"text/plain; charset=utf-8": text + "\n-- \nOblak Žabnica\n", "text/html; charset=utf-8": html}
+	want := map[string]string{
+		"text/plain; charset=utf-8": text + "\n-- \nOblak Žabnica\n", "text/html; charset=utf-8": html,
+	}
 	got := map[string]string{}
 	for _, p := range partsOf(t, r.only(t).raw) {
 		body, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(p.body)))
@@ -255,7 +266,10 @@ func TestNothingInAMailCanStartAHeaderOrASecondRecipient(t *testing.T) {
 	t.Parallel()
 	r := (&relay{}).start(t)
 	s := r.sender(t)
-	hostile := []string{"x\r\nBcc: eve@evil.test", "x\nBcc: eve@evil.test", "x\rBcc: eve@evil.test", "x\x00y", "x\u202egpj.exe", "x\u2066y", "x\u2028y", "x\x85y", "=?utf-8?q?=0D=0ABcc:_eve?=", "x\xff"}
+	hostile := []string{
+		"x\r\nBcc: eve@evil.test", "x\nBcc: eve@evil.test", "x\rBcc: eve@evil.test", "x\x00y", "x\u202egpj.exe", "x\u2066y",
+		"x\u2028y", "x\x85y", "=?utf-8?q?=0D=0ABcc:_eve?=", "x\xff",
+	}
 	for _, bad := range hostile {
 		for name, change := range map[string]func(*ours.DeliveryMail){
 			"/to":           func(m *ours.DeliveryMail) { m.To = bad + "@customer.test" },
@@ -276,12 +290,22 @@ func TestNothingInAMailCanStartAHeaderOrASecondRecipient(t *testing.T) {
 			"/brand":      func(n *ours.Notice) { n.Brand = bad },
 			"/subject":    func(n *ours.Notice) { n.Subject = bad },
 		} {
-			n := ours.Notice{To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma", Mail: notice.Mail{Subject: "Subject", Text: "Text", HTML: "<p>Text"}}
+			n := ours.Notice{
+				To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma", Mail: notice.Mail{
+					Subject: "Subject",
+					Text:    "Text", HTML: "<p>Text",
+				},
+			}
 			change(&n)
 			mustRefuse(t, s.SendNotice(t.Context(), n), name)
 		}
 	}
-	n := ours.Notice{To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma", Mail: notice.Mail{Subject: "Subject", Text: "a\r\n.\r\nMAIL FROM:<eve@evil.test>", HTML: "<p>Text"}}
+	n := ours.Notice{
+		To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma", Mail: notice.Mail{
+			Subject: "Subject",
+			Text:    "a\r\n.\r\nMAIL FROM:<eve@evil.test>", HTML: "<p>Text",
+		},
+	}
 	mustRefuse(t, s.SendNotice(t.Context(), n), "/text")
 	n.Text, n.HTML = "Text", "<p>a\u202eb"
 	mustRefuse(t, s.SendNotice(t.Context(), n), "/html")
@@ -310,7 +334,10 @@ func TestIncompleteDeliveryNamesEveryFaultAtOnce(t *testing.T) {
 	for _, v := range f.Violations {
 		got = append(got, v.Pointer+" "+v.Code)
 	}
-	want := []string{"/to address-invalid", "/message_id message-id-invalid", "/at time-missing", "/secret secret-size", "/passphrase passphrase-short"}
+	want := []string{
+		"/to address-invalid", "/message_id message-id-invalid", "/at time-missing", "/secret secret-size",
+		"/passphrase passphrase-short",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
@@ -318,14 +345,19 @@ func TestIncompleteDeliveryNamesEveryFaultAtOnce(t *testing.T) {
 
 func TestAddressIsExactlyOneAddrSpec(t *testing.T) {
 	t.Parallel()
-	for _, good := range []string{"a@b", "ana.novak@customer.test", "o'brien+tag@sub.example.org", "-x@example.org", strings.Repeat("a", 64) + "@example.org"} {
+	for _, good := range []string{
+		"a@b", "ana.novak@customer.test", "o'brien+tag@sub.example.org", "-x@example.org",
+		strings.Repeat("a", 64) + "@example.org",
+	} {
 		if err := ours.CheckAddress(good); err != nil {
 			t.Errorf("CheckAddress(%q): %v", good, err)
 		}
 	}
 	for _, bad := range []string{
-		"", "@", "a@", "@b", "a", "a@b@c", "a b@c.test", "Ana <a@b.test>", "<a@b.test>", "a@b.test, c@d.test", "a@b.test;c@d.test", "a..b@c.test", ".a@c.test", "a.@c.test",
-		"a@c..test", "a@c.test.", `"a b"@c.test`, "a@[127.0.0.1]", "a@b.test(comment)", "a@b.test\r\nRCPT TO:<e@f.test>", "a@b.test\x00", "a@b\u202e.test", "ž@b.test", "a@ž.test", "a@b_c.test",
+		"", "@", "a@", "@b", "a", "a@b@c", "a b@c.test", "Ana <a@b.test>", "<a@b.test>", "a@b.test, c@d.test",
+		"a@b.test;c@d.test", "a..b@c.test", ".a@c.test", "a.@c.test",
+		"a@c..test", "a@c.test.", `"a b"@c.test`, "a@[127.0.0.1]", "a@b.test(comment)", "a@b.test\r\nRCPT TO:<e@f.test>",
+		"a@b.test\x00", "a@b\u202e.test", "ž@b.test", "a@ž.test", "a@b_c.test",
 		strings.Repeat("a", 65) + "@example.org", "a@" + strings.Repeat("b.", 130) + "test",
 	} {
 		err := ours.CheckAddress(bad)

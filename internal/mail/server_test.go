@@ -179,7 +179,8 @@ func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "relay.test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
@@ -204,7 +205,9 @@ const (
 
 func (r *relay) sender(t *testing.T) *ours.Sender {
 	t.Helper()
-	s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, Timeout: 10 * time.Second, Username: r.user, Password: r.password})
+	s, err := ours.NewSender(ours.Config{
+		Addr: r.addr, From: sender, RootCAs: r.roots, Timeout: 10 * time.Second, Username: r.user, Password: r.password,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +217,8 @@ func (r *relay) sender(t *testing.T) *ours.Sender {
 func delivery() ours.DeliveryMail {
 	return ours.DeliveryMail{
 		To: recipient, MessageID: "delivery.0198-1", At: sentAt, Passphrase: passphrase, Secret: []byte(secretJSON),
-		Brand: "Platforma", OrderNumber: "ORD-7K3M9QWT", Line: 2, Title: "Virtual server", Service: "web-1.example.net (Virtual server)", PortalURL: "https://portal.platforma.test/orders/ORD-7K3M9QWT",
+		Brand: "Platforma", OrderNumber: "ORD-7K3M9QWT", Line: 2, Title: "Virtual server",
+		Service: "web-1.example.net (Virtual server)", PortalURL: "https://portal.platforma.test/orders/ORD-7K3M9QWT",
 	}
 }
 

@@ -28,17 +28,44 @@ func TestRelayFaultsAreClassified(t *testing.T) {
 		text  string
 		took  int
 	}{
-		"recipient unknown":      {&relay{rcptErr: says(550, smtp.EnhancedCode{5, 1, 1})}, fault.Invalid, "send mail: name the recipient: answered 550 5.1.1 (invalid)", 0},
-		"recipient greylisted":   {&relay{rcptErr: says(451, smtp.EnhancedCode{4, 7, 1})}, fault.Retryable, "send mail: name the recipient: answered 451 4.7.1 (retryable)", 0},
-		"sender refused":         {&relay{mailErr: says(553, smtp.EnhancedCode{5, 1, 8})}, fault.Invalid, "send mail: name the sender: answered 553 5.1.8 (invalid)", 0},
-		"login wanted":           {&relay{mailErr: says(530, smtp.EnhancedCode{5, 7, 0})}, fault.Retryable, "send mail: name the sender: answered 530 5.7.0 (retryable)", 0},
-		"relay busy":             {&relay{mailErr: says(421, smtp.EnhancedCode{4, 3, 2})}, fault.Retryable, "send mail: name the sender: answered 421 4.3.2 (retryable)", 0},
-		"content refused":        {&relay{dataErr: says(554, smtp.EnhancedCode{5, 7, 1})}, fault.Invalid, "send mail: end data: answered 554 5.7.1 (invalid)", 0},
-		"mailbox full just now":  {&relay{dataErr: says(452, smtp.EnhancedCode{4, 2, 2})}, fault.Retryable, "send mail: end data: answered 452 4.2.2 (retryable)", 0},
-		"answer lost":            {&relay{loseAnswer: true}, fault.Ambiguous, "send mail: end data: the connection was closed (ambiguous)", 1},
-		"TLS not offered":        {&relay{noTLS: true}, fault.Retryable, "send mail: start TLS: the relay offers no TLS (retryable)", 0},
-		"cut in the middle":      {&relay{cutInData: true}, fault.Ambiguous, "", 0},
-		"answer never, time out": {&relay{hang: true}, fault.Ambiguous, "send mail: end data: no answer in time, or given up (ambiguous)", 1},
+		"recipient unknown": {
+			&relay{rcptErr: says(550, smtp.EnhancedCode{5, 1, 1})}, fault.Invalid,
+			"send mail: name the recipient: answered 550 5.1.1 (invalid)", 0,
+		},
+		"recipient greylisted": {
+			&relay{rcptErr: says(451, smtp.EnhancedCode{4, 7, 1})}, fault.Retryable,
+			"send mail: name the recipient: answered 451 4.7.1 (retryable)", 0,
+		},
+		"sender refused": {
+			&relay{mailErr: says(553, smtp.EnhancedCode{5, 1, 8})}, fault.Invalid,
+			"send mail: name the sender: answered 553 5.1.8 (invalid)", 0,
+		},
+		"login wanted": {
+			&relay{mailErr: says(530, smtp.EnhancedCode{5, 7, 0})}, fault.Retryable,
+			"send mail: name the sender: answered 530 5.7.0 (retryable)", 0,
+		},
+		"relay busy": {
+			&relay{mailErr: says(421, smtp.EnhancedCode{4, 3, 2})}, fault.Retryable,
+			"send mail: name the sender: answered 421 4.3.2 (retryable)", 0,
+		},
+		"content refused": {
+			&relay{dataErr: says(554, smtp.EnhancedCode{5, 7, 1})}, fault.Invalid,
+			"send mail: end data: answered 554 5.7.1 (invalid)", 0,
+		},
+		"mailbox full just now": {
+			&relay{dataErr: says(452, smtp.EnhancedCode{4, 2, 2})}, fault.Retryable,
+			"send mail: end data: answered 452 4.2.2 (retryable)", 0,
+		},
+		"answer lost": {&relay{
+			loseAnswer: true,
+		}, fault.Ambiguous, "send mail: end data: the connection was closed (ambiguous)", 1},
+		"TLS not offered": {&relay{
+			noTLS: true,
+		}, fault.Retryable, "send mail: start TLS: the relay offers no TLS (retryable)", 0},
+		"cut in the middle": {&relay{cutInData: true}, fault.Ambiguous, "", 0},
+		"answer never, time out": {&relay{
+			hang: true,
+		}, fault.Ambiguous, "send mail: end data: no answer in time, or given up (ambiguous)", 1},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +128,8 @@ func TestCertificateNobodyVouchesForStopsTheMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = s.SendDelivery(t.Context(), delivery())
-	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "start TLS") || !strings.Contains(fmt.Sprint(err), "certificate") {
+	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "start TLS") ||
+		!strings.Contains(fmt.Sprint(err), "certificate") {
 		t.Errorf("SendDelivery: %v, want a retryable refusal of the certificate", err)
 	}
 	if n := len(r.received()); n != 0 {
@@ -131,7 +159,9 @@ func TestNothingIsSaidInPlaintextToARelayWithoutTLS(t *testing.T) {
 		heard <- string(buffer[:n]) + string(rest)
 	}()
 	t.Cleanup(func() { _ = listener.Close() })
-	s, err := ours.NewSender(ours.Config{Addr: listener.Addr().String(), From: sender, Timeout: time.Minute, Username: "relay-user", Password: canary})
+	s, err := ours.NewSender(ours.Config{
+		Addr: listener.Addr().String(), From: sender, Timeout: time.Minute, Username: "relay-user", Password: canary,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +181,10 @@ func TestRelayThatIsAwayOrSpeaksNonsenseIsRetryable(t *testing.T) {
 	}
 	away := closed.Addr().String()
 	_ = closed.Close()
-	for name, greeting := range map[string]string{"away": "", "nonsense": "hello " + recipient + "\r\n", "refusing": "554 5.7.1 go away " + recipient + "\r\n", "silent end": "-"} {
+	for name, greeting := range map[string]string{
+		"away": "", "nonsense": "hello " + recipient + "\r\n", "refusing": "554 5.7.1 go away " + recipient + "\r\n",
+		"silent end": "-",
+	} {
 		addr := away
 		if greeting != "" {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")

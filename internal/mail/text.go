@@ -38,7 +38,9 @@ func deliveryText(m DeliveryMail) string {
 	var b strings.Builder
 	b.WriteString(say("delivery.subject") + ".\n\n")
 	var about []field
-	for _, f := range []field{{say("delivery.service"), m.Service}, {say("label.order"), orderAndLine(m)}, {say("delivery.from"), m.Brand}} {
+	for _, f := range []field{
+		{say("delivery.service"), m.Service}, {say("label.order"), orderAndLine(m)}, {say("delivery.from"), m.Brand},
+	} {
 		if f.value != "" {
 			about = append(about, f)
 		}

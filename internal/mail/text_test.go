@@ -19,7 +19,9 @@ func TestCredentialsAreLaidOutForAPersonAndAProgram(t *testing.T) {
 	t.Parallel()
 	m := delivery()
 	m.Simulated = true
-	m.Secret = []byte(`{"host":"203.0.113.9","login":{"user":"root","password":"p@ss: w"},"ports":[22,443.50],"key":"-----BEGIN K-----\nabc\n-----END K-----\n","tls":true,"none":null,"turned":"a\u202eb"}`)
+	m.Secret = []byte(
+		`{"host":"203.0.113.9","login":{"user":"root","password":"p@ss: w"},"ports":[22,443.50],"key":"-----BEGIN K-----\nabc\n-----END K-----\n","tls":true,"none":null,"turned":"a\u202eb"}`,
+	)
 	want := `Your service is ready.
 
 Service: web-1.example.net (Virtual server)
@@ -61,7 +63,8 @@ func TestDeliveriesReadAsWritten(t *testing.T) {
 		m := delivery()
 		m.Language, m.Simulated = l, true
 		outside, inside := ours.Subjects(m)
-		got := "Subject: " + outside + "\n\n" + ours.Instructions(m) + "\n--- inside the encryption ---\n\nSubject: " + inside + "\n\n" + ours.DeliveryText(m)
+		got := "Subject: " + outside + "\n\n" + ours.Instructions(m) + "\n--- inside the encryption ---\n\nSubject: " +
+			inside + "\n\n" + ours.DeliveryText(m)
 		path := filepath.Join("testdata", "delivery."+string(l)+".txt")
 		if *update {
 			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -92,7 +95,8 @@ func TestDocumentThatCannotBeLaidOutIsStillCarried(t *testing.T) {
 		m := delivery()
 		m.Secret = []byte(document)
 		text := ours.DeliveryText(m)
-		if !strings.HasSuffix(text, "The same as a JSON document:\n\n"+document+"\n") || strings.Contains(text, "Your access") {
+		if !strings.HasSuffix(text, "The same as a JSON document:\n\n"+document+"\n") ||
+			strings.Contains(text, "Your access") {
 			t.Errorf("%s: the text is\n%s", name, text)
 		}
 	}
@@ -105,7 +109,8 @@ func FuzzEveryDocumentIsCarriedWhole(f *testing.F) {
 	f.Fuzz(func(t *testing.T, document []byte) {
 		m := delivery()
 		m.Secret = document
-		if text := ours.DeliveryText(m); !strings.HasSuffix(strings.TrimSuffix(text, "\n"), strings.TrimSuffix(string(document), "\n")) {
+		if text := ours.DeliveryText(m); !strings.HasSuffix(strings.TrimSuffix(text, "\n"),
+			strings.TrimSuffix(string(document), "\n")) {
 			t.Errorf("the document %q is not carried whole", document)
 		}
 	})

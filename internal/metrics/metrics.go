@@ -42,23 +42,30 @@ func Handler(s Sources) http.Handler {
 // The figures, and what to watch of them: a relay that lags by 30 s is a warning, by 5 min
 // an alarm; so is a snapshot that is held for more than a minute, for it keeps dead outbox rows.
 var (
-	outboxRows   = describe("outbox_rows", "Events and dead letters that are committed and not on their topic yet.")
-	relayLag     = describe("relay_lag_seconds", "Age of the oldest of them; 0 when there is none.")
-	xminHeld     = describe("oldest_snapshot_seconds", "For how long at least the database's oldest snapshot has been in use.")
-	relayLeader  = describe("relay_leader", "1 where this process's relay is the one that publishes.", "shard")
-	relayBatch   = describe("relay_batch_size", "Rows of the last batch that this process's relay published.", "shard")
-	relayFenced  = describe("relay_fenced_total", "How often another relay took over from this process's.", "shard")
-	relayFailed  = describe("relay_failing", "1 while this process's relay cannot publish: the broker is away, or a person is needed.", "shard")
-	eventsBehind = describe("events_behind", "Events that a consumer is not done with, at most: a publication may count as one more while it is behind. 0 when caught up.", "consumer")
-	eventAge     = describe("event_age_seconds", "Age of the oldest event that a consumer has read and is not done with; 0 when caught up.", "consumer")
-	applied      = describe("applied_total", "Events whose effect a consumer of this process committed.", "consumer")
-	duplicates   = describe("duplicate_total", "Events that came again and were absorbed.", "consumer")
-	retried      = describe("retried_total", "Tries that failed and were followed by another.", "consumer")
-	parked       = describe("parked_total", "Events that were set aside after the last retry.", "consumer")
-	held         = describe("held_total", "Events heard behind a parked one of their order.", "consumer")
-	refused      = describe("refused_total", "Records that were not believed and never applied.", "consumer")
-	stopped      = describe("stopped_partitions", "Partitions that stand still behind an event that cannot be applied.", "consumer")
-	findings     = describe("audit_findings_total", "What this process's witness found wrong about the topic: any is an alarm.", "kind")
+	outboxRows = describe("outbox_rows", "Events and dead letters that are committed and not on their topic yet.")
+	relayLag   = describe("relay_lag_seconds", "Age of the oldest of them; 0 when there is none.")
+	xminHeld   = describe("oldest_snapshot_seconds",
+		"For how long at least the database's oldest snapshot has been in use.")
+	relayLeader = describe("relay_leader", "1 where this process's relay is the one that publishes.", "shard")
+	relayBatch  = describe("relay_batch_size", "Rows of the last batch that this process's relay published.", "shard")
+	relayFenced = describe("relay_fenced_total", "How often another relay took over from this process's.", "shard")
+	relayFailed = describe("relay_failing",
+		"1 while this process's relay cannot publish: the broker is away, or a person is needed.", "shard")
+	eventsBehind = describe("events_behind",
+		"Events that a consumer is not done with, at most: a publication may count as one more while it is behind. 0 when "+
+			"caught up.", "consumer")
+	eventAge = describe("event_age_seconds",
+		"Age of the oldest event that a consumer has read and is not done with; 0 when caught up.", "consumer")
+	applied    = describe("applied_total", "Events whose effect a consumer of this process committed.", "consumer")
+	duplicates = describe("duplicate_total", "Events that came again and were absorbed.", "consumer")
+	retried    = describe("retried_total", "Tries that failed and were followed by another.", "consumer")
+	parked     = describe("parked_total", "Events that were set aside after the last retry.", "consumer")
+	held       = describe("held_total", "Events heard behind a parked one of their order.", "consumer")
+	refused    = describe("refused_total", "Records that were not believed and never applied.", "consumer")
+	stopped    = describe("stopped_partitions", "Partitions that stand still behind an event that cannot be applied.",
+		"consumer")
+	findings = describe("audit_findings_total",
+		"What this process's witness found wrong about the topic: any is an alarm.", "kind")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {

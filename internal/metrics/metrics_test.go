@@ -42,7 +42,12 @@ func TestAScrapeTellsHowRelayOutboxAndConsumersStand(t *testing.T) {
 		Relay:    func() app.RelayStatus { return app.RelayStatus{Leader: true, Batch: 500, Fenced: 2} },
 		Findings: func() map[auditlog.Kind]int64 { return map[auditlog.Kind]int64{auditlog.Gap: 2, auditlog.Foreign: 0} },
 		Consumers: func(context.Context) ([]app.ConsumerStatus, error) {
-			return []app.ConsumerStatus{{Consumer: "billing", Age: 250 * time.Millisecond, Behind: 9, Applied: 7, Duplicates: 3, Retried: 2, Parked: 4, Blocked: 5, Refused: 1, Stopped: 1}}, nil
+			return []app.ConsumerStatus{
+				{
+					Consumer: "billing", Age: 250 * time.Millisecond, Behind: 9, Applied: 7, Duplicates: 3, Retried: 2, Parked: 4,
+					Blocked: 5, Refused: 1, Stopped: 1,
+				},
+			}, nil
 		},
 	})
 	want := []string{

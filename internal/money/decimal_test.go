@@ -145,7 +145,10 @@ func FuzzParseDecimalAcceptsOnlyWhatFormatPrints(f *testing.F) {
 
 func TestCurrenciesAreThoseOfTheTable(t *testing.T) {
 	t.Parallel()
-	want := map[money.Currency]int{"EUR": 2, "CHF": 2, "USD": 2, "GBP": 2, "HUF": 2, "JPY": 0, "KRW": 0, "ISK": 0, "CLP": 0, "KWD": 3, "BHD": 3, "TND": 3, "CZK": 2}
+	want := map[money.Currency]int{
+		"EUR": 2, "CHF": 2, "USD": 2, "GBP": 2, "HUF": 2, "JPY": 0, "KRW": 0, "ISK": 0, "CLP": 0, "KWD": 3,
+		"BHD": 3, "TND": 3, "CZK": 2,
+	}
 	for cur, places := range want {
 		got, err := money.ParseCurrency(string(cur))
 		if err != nil || got.Decimals() != places {

@@ -23,7 +23,8 @@ func rate(t *testing.T, s string) money.Rate {
 func TestParseRateReadsPositiveDecimalsAndDropsTrailingZeros(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"0.9321": "0.9321", "1": "1", "1.0": "1", "391.550": "391.55", "0.000001": "0.000001", "999999.999999": "999999.999999",
+		"0.9321": "0.9321", "1": "1", "1.0": "1", "391.550": "391.55", "0.000001": "0.000001",
+		"999999.999999": "999999.999999",
 		"0.00000000001": "0.00000000001", "100": "100", "162.55": "162.55",
 	} {
 		r := rate(t, in)
@@ -42,7 +43,10 @@ func TestParseRateReadsPositiveDecimalsAndDropsTrailingZeros(t *testing.T) {
 
 func TestParseRateRefusesEverythingElse(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{"", "0", "0.0", "0.000", "-1", "+1", "1e3", ".5", "5.", "1,5", "01.5", " 1", "1 ", "1000000", "0.000000000001", "1234567890123", "1.2.3", "NaN", "1/3"} {
+	for _, in := range []string{
+		"", "0", "0.0", "0.000", "-1", "+1", "1e3", ".5", "5.", "1,5", "01.5", " 1", "1 ", "1000000", "0.000000000001",
+		"1234567890123", "1.2.3", "NaN", "1/3",
+	} {
 		if r, err := money.ParseRate(in); !errors.Is(err, money.ErrRate) || !r.IsZero() {
 			t.Errorf("ParseRate(%q) = %s, %v, want ErrRate", in, r, err)
 		}

@@ -141,7 +141,9 @@ func (w writer) lines(p *page, n Customer) {
 		case n.Kind == Started || n.Payment == nil: // nothing has become of it
 		case n.Kind == RefundDelayed || n.Kind == RefundMoving: // told before
 		default:
-			l.Detail = append(l.Detail, w.Say(map[Fate]Key{Coming: "fate.coming", Delivered: "fate.delivered", Dropped: "fate.dropped"}[it.Fate]))
+			l.Detail = append(l.Detail, w.Say(map[Fate]Key{
+				Coming: "fate.coming", Delivered: "fate.delivered", Dropped: "fate.dropped",
+			}[it.Fate]))
 			if why := w.why(it); why != "" {
 				l.Detail = append(l.Detail, why)
 			}
@@ -167,7 +169,10 @@ func (w writer) why(it Item) string {
 }
 
 func (w writer) state(r Refund) string {
-	key := map[RefundState]Key{RefundAsked: "refund.asked", RefundAccepted: "refund.accepted", RefundDone: "refund.done", RefundStuck: "refund.stuck"}[r.State]
+	key := map[RefundState]Key{
+		RefundAsked: "refund.asked", RefundAccepted: "refund.accepted", RefundDone: "refund.done",
+		RefundStuck: "refund.stuck",
+	}[r.State]
 	return w.Say(key, "amount", w.Money(r.Cents, r.Currency), "date", w.moment(r.At))
 }
 

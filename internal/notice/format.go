@@ -47,9 +47,18 @@ func (l Language) Money(c money.Cents, cur money.Currency) string {
 }
 
 var months = map[Language][12]string{
-	English:   {"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"},
-	German:    {"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"},
-	Slovenian: {"januarja", "februarja", "marca", "aprila", "maja", "junija", "julija", "avgusta", "septembra", "oktobra", "novembra", "decembra"}, // of the month, as in a date
+	English: {
+		"January", "February", "March", "April", "May", "June", "July", "August", "September",
+		"October", "November", "December",
+	},
+	German: {
+		"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
+		"Dezember",
+	},
+	Slovenian: {
+		"januarja", "februarja", "marca", "aprila", "maja", "junija", "julija", "avgusta", "septembra", "oktobra",
+		"novembra", "decembra",
+	}, // of the month, as in a date
 }
 
 // zones are time zones that a language has a name of its own for.

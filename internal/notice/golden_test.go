@@ -29,16 +29,22 @@ func reader(t testing.TB, l notice.Language) notice.Reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return notice.Reader{Language: l, Zone: zone, Brand: notice.Brand{Name: "Oblak Žabnica", Color: "#0b5fff", Contrast: "#ffffff"}}
+	return notice.Reader{
+		Language: l, Zone: zone, Brand: notice.Brand{Name: "Oblak Žabnica", Color: "#0b5fff", Contrast: "#ffffff"},
+	}
 }
 
 // news is one of each kind, and of each way that a kind can be told, by the name of its golden files.
 func news() map[string]notice.Customer {
-	payment := &notice.Payment{Cents: 123_450, Currency: "EUR", Reference: "RF18 5390 0754 7034", Transfer: true, At: paidAt}
+	payment := &notice.Payment{
+		Cents: 123_450, Currency: "EUR", Reference: "RF18 5390 0754 7034", Transfer: true, At: paidAt,
+	}
 	asked := &notice.Refund{Cents: 6_500, Currency: "EUR", State: notice.RefundAsked}
 	taken := &notice.Refund{Cents: 6_500, Currency: "EUR", State: notice.RefundAccepted, At: accepted}
 	server := notice.Item{Line: 1, Label: "web-1", Title: "Virtual server", Region: "lj-1", Cents: 2_010}
-	database := notice.Item{Line: 2, Label: "orders <b>&amp;</b> invoices", Title: "Managed database", Region: "mb-1", Annual: true, Cents: 6_500}
+	database := notice.Item{
+		Line: 2, Label: "orders <b>&amp;</b> invoices", Title: "Managed database", Region: "mb-1", Annual: true, Cents: 6_500,
+	}
 	gpu := notice.Item{Line: 3, Title: "AI/ML GPU", Region: "lj-1", Cents: 114_940}
 	with := func(it notice.Item, fate notice.Fate, why notice.Why, r *notice.Refund) notice.Item {
 		it.Fate, it.Why, it.Refund = fate, why, r
@@ -56,13 +62,21 @@ func news() map[string]notice.Customer {
 	unpaid.Payment, unpaid.Why = nil, notice.WhyUnpaid
 	thrown := of(notice.Cancelled, server, database)
 	thrown.Payment, thrown.Link = nil, ""
-	cancelling := of(notice.RefundBegun, with(server, notice.Dropped, notice.WhyCancelled, &notice.Refund{Cents: 2_010, Currency: "EUR", State: notice.RefundAsked}), with(database, notice.Dropped, notice.WhyCancelled, asked))
+	cancelling := of(notice.RefundBegun, with(server, notice.Dropped, notice.WhyCancelled, &notice.Refund{
+		Cents: 2_010, Currency: "EUR", State: notice.RefundAsked,
+	}), with(database, notice.Dropped, notice.WhyCancelled, asked))
 	cancelling.Why = notice.WhyCancelled
-	rejected := of(notice.Failed, with(server, notice.Dropped, notice.WhyRejected, &notice.Refund{Cents: 2_010, Currency: "EUR", State: notice.RefundDone, At: accepted}), with(database, notice.Dropped, notice.WhyRejected, taken))
-	rejected.Why, rejected.Rejected = notice.WhyRejected, []notice.Rejection{{Line: 1, Code: "image-not-available"}, {Code: "quota-exceeded"}, {Code: "quota-exceeded"}}
+	rejected := of(notice.Failed, with(server, notice.Dropped, notice.WhyRejected, &notice.Refund{
+		Cents: 2_010, Currency: "EUR", State: notice.RefundDone, At: accepted,
+	}), with(database, notice.Dropped, notice.WhyRejected, taken))
+	rejected.Why, rejected.Rejected = notice.WhyRejected, []notice.Rejection{
+		{Line: 1, Code: "image-not-available"}, {Code: "quota-exceeded"}, {Code: "quota-exceeded"},
+	}
 	card := *payment
 	card.Transfer = false
-	stuck := of(notice.RefundDelayed, with(database, notice.Dropped, notice.WhyTechnical, &notice.Refund{Cents: 6_500, Currency: "EUR", State: notice.RefundStuck}))
+	stuck := of(notice.RefundDelayed, with(database, notice.Dropped, notice.WhyTechnical, &notice.Refund{
+		Cents: 6_500, Currency: "EUR", State: notice.RefundStuck,
+	}))
 	stuck.Payment = &card
 	return map[string]notice.Customer{
 		"paid":             of(notice.Paid, server, database, gpu),
@@ -72,11 +86,16 @@ func news() map[string]notice.Customer {
 		"refund-delayed":   stuck,
 		"refund-moving":    of(notice.RefundMoving, with(database, notice.Dropped, notice.WhyTechnical, taken)),
 		"fulfilled":        of(notice.Fulfilled, with(server, notice.Delivered, 0, nil), with(gpu, notice.Delivered, 0, nil)),
-		"fulfilled-partly": of(notice.Fulfilled, with(server, notice.Delivered, 0, nil), with(database, notice.Dropped, notice.WhyTechnical, taken)),
-		"cancelled":        of(notice.Cancelled, with(server, notice.Dropped, notice.WhyCancelled, &notice.Refund{Cents: 2_010, Currency: "EUR", State: notice.RefundAccepted, At: accepted}), with(database, notice.Dropped, notice.WhyCancelled, taken)),
+		"fulfilled-partly": of(notice.Fulfilled, with(server, notice.Delivered, 0, nil), with(database, notice.Dropped,
+			notice.WhyTechnical, taken)),
+		"cancelled": of(notice.Cancelled, with(server, notice.Dropped, notice.WhyCancelled, &notice.Refund{
+			Cents: 2_010, Currency: "EUR", State: notice.RefundAccepted, At: accepted,
+		}), with(database, notice.Dropped, notice.WhyCancelled, taken)),
 		"cancelled-unpaid": unpaid,
 		"cancelled-free":   thrown,
-		"failed": of(notice.Failed, with(server, notice.Dropped, notice.WhyTogether, &notice.Refund{Cents: 2_010, Currency: "EUR", State: notice.RefundAccepted, At: accepted}),
+		"failed": of(notice.Failed, with(server, notice.Dropped, notice.WhyTogether, &notice.Refund{
+			Cents: 2_010, Currency: "EUR", State: notice.RefundAccepted, At: accepted,
+		}),
 			with(database, notice.Dropped, notice.WhyTechnical, taken)),
 		"failed-rejected": rejected,
 	}
@@ -86,19 +105,27 @@ func news() map[string]notice.Customer {
 func causes() map[string]notice.Operators {
 	all := map[string]notice.Operators{}
 	for i, c := range notice.Causes() {
-		n := notice.Operators{Cause: c, Count: []int{99, 1, 2, 3, 1, 1}[i], Since: accepted, Orders: []string{"ORD-7K3M9QXA"}, Link: "https://portal.example/desk"}
+		n := notice.Operators{
+			Cause: c, Count: []int{99, 1, 2, 3, 1, 1}[i], Since: accepted, Orders: []string{"ORD-7K3M9QXA"},
+			Link: "https://portal.example/desk",
+		}
 		if n.Count > 1 {
 			n.Orders, n.More = append(n.Orders, "ORD-9B2C4DEF"), n.Count-2
 		}
 		all["operators-"+string(c)] = n
 	}
 	one := all["operators-webhook-failing"]
-	one.Orders, one.Webhooks, one.Link = nil, []notice.Webhook{{ID: "0195560d-f2c0-7000-8000-0000000000e1", Host: "hooks.example.com", Since: accepted, Status: 503}}, "https://portal.example/settings/webhooks/0195560d-f2c0-7000-8000-0000000000e1"
+	one.Orders, one.Webhooks, one.Link = nil, []notice.Webhook{
+		{ID: "0195560d-f2c0-7000-8000-0000000000e1", Host: "hooks.example.com", Since: accepted, Status: 503},
+	}, "https://portal.example/settings/webhooks/0195560d-f2c0-7000-8000-0000000000e1"
 	all["operators-webhook-failing"] = one
 	many := one
 	many.Count, many.More, many.Link = 8, 2, "https://portal.example/settings/webhooks"
 	for i, why := range notice.NoAnswers() {
-		many.Webhooks = append(many.Webhooks, notice.Webhook{ID: fmt.Sprintf("0195560d-f2c0-7000-8000-0000000000e%d", i+2), Host: fmt.Sprintf("shop-%d.example.com:8443", i+2), Since: accepted.Add(time.Duration(i) * time.Minute), Silent: why})
+		many.Webhooks = append(many.Webhooks, notice.Webhook{
+			ID: fmt.Sprintf("0195560d-f2c0-7000-8000-0000000000e%d", i+2), Host: fmt.Sprintf("shop-%d.example.com:8443", i+2),
+			Since: accepted.Add(time.Duration(i) * time.Minute), Silent: why,
+		})
 	}
 	all["operators-webhooks-failing"] = many
 	return all
@@ -165,7 +192,8 @@ func TestEveryMailIsInItsLanguageAndWhole(t *testing.T) {
 				t.Errorf("%s reads the same in %s and in English", name, l)
 			}
 			for what, s := range map[string]string{"subject": m.Subject, "text": m.Text, "html": m.HTML} {
-				if strings.TrimSpace(s) == "" || strings.ContainsAny(s, "{}") || strings.Contains(s, "%!") || strings.Contains(s, "<no value>") {
+				if strings.TrimSpace(s) == "" || strings.ContainsAny(s, "{}") || strings.Contains(s, "%!") ||
+					strings.Contains(s, "<no value>") {
 					t.Errorf("the %s of %s in %s has an open place:\n%s", what, name, l, s)
 				}
 			}

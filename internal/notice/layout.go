@@ -29,7 +29,9 @@ func (p page) mail(r Reader) (Mail, error) {
 		Language      Language
 		Brand         string
 		Surface, Text template.CSS
-	}{p, r.Language, plain(r.Brand.Name), template.CSS(surface.String()), template.CSS(text.String())}) //nolint:gosec // #rrggbb, written by colour.String
+	}{
+		p, r.Language, plain(r.Brand.Name), template.CSS(surface.String()), template.CSS(text.String()),
+	}) //nolint:gosec // #rrggbb, written by colour.String
 	if err != nil {
 		return Mail{}, fmt.Errorf("render the mail %q: %w", p.Heading, err)
 	}

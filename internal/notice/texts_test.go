@@ -66,7 +66,8 @@ func TestEveryKeyThatTheCodeNamesStandsInTheCatalogue(t *testing.T) {
 				t.Fatal(err)
 			}
 			for line := range strings.SplitSeq(string(source), "\n") {
-				if !strings.Contains(line, "Say(") && !strings.Contains(line, "Count(") && !strings.Contains(line, "Key") && !strings.Contains(line, "return \"") && !strings.Contains(line, "lead = ") {
+				if !strings.Contains(line, "Say(") && !strings.Contains(line, "Count(") && !strings.Contains(line, "Key") &&
+					!strings.Contains(line, "return \"") && !strings.Contains(line, "lead = ") {
 					continue
 				}
 				for _, m := range quotedKey.FindAllStringSubmatch(line, -1) {
@@ -95,9 +96,14 @@ func TestEveryKeyThatTheCodeNamesStandsInTheCatalogue(t *testing.T) {
 func TestPluralsFollowTheLanguage(t *testing.T) {
 	t.Parallel()
 	want := map[notice.Language]map[int]string{
-		notice.English:   {1: "1 service is delivered.", 2: "2 services are delivered.", 0: "0 services are delivered."},
-		notice.German:    {1: "1 Dienst ist geliefert.", 2: "2 Dienste sind geliefert.", 101: "101 Dienste sind geliefert."},
-		notice.Slovenian: {1: "1 storitev je dostavljena.", 2: "2 storitvi sta dostavljeni.", 3: "3 storitve so dostavljene.", 4: "4 storitve so dostavljene.", 5: "5 storitev je dostavljenih.", 11: "11 storitev je dostavljenih.", 100: "100 storitev je dostavljenih.", 101: "101 storitev je dostavljena.", 102: "102 storitvi sta dostavljeni.", 104: "104 storitve so dostavljene."},
+		notice.English: {1: "1 service is delivered.", 2: "2 services are delivered.", 0: "0 services are delivered."},
+		notice.German:  {1: "1 Dienst ist geliefert.", 2: "2 Dienste sind geliefert.", 101: "101 Dienste sind geliefert."},
+		notice.Slovenian: {
+			1: "1 storitev je dostavljena.", 2: "2 storitvi sta dostavljeni.", 3: "3 storitve so dostavljene.",
+			4: "4 storitve so dostavljene.", 5: "5 storitev je dostavljenih.", 11: "11 storitev je dostavljenih.",
+			100: "100 storitev je dostavljenih.", 101: "101 storitev je dostavljena.", 102: "102 storitvi sta dostavljeni.",
+			104: "104 storitve so dostavljene.",
+		},
 	}
 	for l, by := range want {
 		for n, text := range by {
@@ -182,7 +188,8 @@ func TestTextOnEveryBrandCanBeRead(t *testing.T) {
 	for r := 0; r < 16; r++ {
 		for g := 0; g < 16; g++ {
 			for b := 0; b < 16; b++ {
-				color := "#" + strings.Repeat(digits[r:r+1], 2) + strings.Repeat(digits[g:g+1], 2) + strings.Repeat(digits[b:b+1], 2)
+				color := "#" + strings.Repeat(digits[r:r+1], 2) + strings.Repeat(digits[g:g+1], 2) +
+					strings.Repeat(digits[b:b+1], 2)
 				if _, text, ratio := (notice.Brand{Color: color, Contrast: "#808080"}).Colours(); ratio < 4.5 {
 					t.Errorf("%s on %s has a contrast of %.2f", text, color, ratio)
 				}
@@ -208,12 +215,14 @@ func TestWhatSomebodyTypedCanAlwaysBeMailed(t *testing.T) {
 		t.Errorf("cut to four: %q", got)
 	}
 	n := news()["refund"]
-	n.Order, n.Items[0].Label, n.Link = "ORD-1\r\nBcc: x@y.test {amount}", "{order} </td><script>alert(1)</script>", "javascript:alert(1)"
+	n.Order, n.Items[0].Label, n.Link = "ORD-1\r\nBcc: x@y.test {amount}", "{order} </td><script>alert(1)</script>",
+		"javascript:alert(1)"
 	m, err := notice.ForCustomer(reader(t, notice.English), n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.ContainsAny(m.Subject, "\r\n") || strings.Contains(m.HTML, "<script") || strings.Contains(m.HTML, "javascript:") || !strings.Contains(m.Text, "{order} </td>") {
+	if strings.ContainsAny(m.Subject, "\r\n") || strings.Contains(m.HTML, "<script") || strings.Contains(m.HTML,
+		"javascript:") || !strings.Contains(m.Text, "{order} </td>") {
 		t.Errorf("what was typed acts in the mail:\n%s\n%s\n%s", m.Subject, m.Text, m.HTML)
 	}
 	if _, err := notice.ForCustomer(reader(t, notice.English), notice.Customer{Kind: 99}); err == nil {
@@ -226,7 +235,9 @@ func TestWhatSomebodyTypedCanAlwaysBeMailed(t *testing.T) {
 
 func TestAnUnknownLanguageIsReadInEnglish(t *testing.T) {
 	t.Parallel()
-	for code, want := range map[string]notice.Language{"en": "en", "de": "de", "sl": "sl", "": "en", "xx": "en", "DE": "en"} {
+	for code, want := range map[string]notice.Language{
+		"en": "en", "de": "de", "sl": "sl", "": "en", "xx": "en", "DE": "en",
+	} {
 		if got, ok := notice.LanguageOf(code); got != want || ok != (code == string(want)) {
 			t.Errorf("LanguageOf(%q) = %s, %t", code, got, ok)
 		}

@@ -44,9 +44,12 @@ const (
 // EventTypes lists every type, in the order of D17.
 func EventTypes() []EventType {
 	return []EventType{
-		EvCreated, EvUpdated, EvSubmitted, EvPaymentConfirmed, EvPaymentReverted, EvValidating, EvProvisioningStarted, EvPartiallyFulfilled,
-		EvFulfilled, EvCancelRequested, EvCancelled, EvFailed, EvRestored, EvHeld, EvReleased, EvItemProvisioning, EvItemRetrying, EvItemWaiting, EvItemActive,
-		EvItemCompensating, EvItemRolledBack, EvItemCancelled, EvItemStuck, EvServiceDelivered, EvRedeliveryRequested, EvRefundRequested, EvRefundAccepted, EvRefundCompleted, EvRefundFailed,
+		EvCreated, EvUpdated, EvSubmitted, EvPaymentConfirmed, EvPaymentReverted, EvValidating, EvProvisioningStarted,
+		EvPartiallyFulfilled,
+		EvFulfilled, EvCancelRequested, EvCancelled, EvFailed, EvRestored, EvHeld, EvReleased, EvItemProvisioning,
+		EvItemRetrying, EvItemWaiting, EvItemActive,
+		EvItemCompensating, EvItemRolledBack, EvItemCancelled, EvItemStuck, EvServiceDelivered, EvRedeliveryRequested,
+		EvRefundRequested, EvRefundAccepted, EvRefundCompleted, EvRefundFailed,
 	}
 }
 

@@ -35,12 +35,13 @@ type Snapshot struct {
 	CatalogVersion int             `json:"catalog_version"`
 	FormulaVersion int             `json:"formula_version"`
 	Lines          []PriceLine     `json:"lines"`
-	CatalogMonthly money.Cents     `json:"catalog_monthly_cents"` // exact sum of the lines, in the catalogue's currency (EUR)
-	Monthly        money.Cents     `json:"monthly_cents"`         // in the order's currency
-	Due            money.Cents     `json:"due_cents"`             // first period, in the order's currency
-	QuotedAt       string          `json:"quoted_at"`             // RFC 3339; quote_valid_days counts from here (D8)
-	DeadlineS      int             `json:"deadline_s"`            // of the long operation (D6)
-	CapacityWaitS  int             `json:"capacity_wait_s"`       // how long it may wait for room (D6)
+	// exact sum of the lines, in the catalogue's currency (EUR)
+	CatalogMonthly money.Cents `json:"catalog_monthly_cents"`
+	Monthly        money.Cents `json:"monthly_cents"`   // in the order's currency
+	Due            money.Cents `json:"due_cents"`       // first period, in the order's currency
+	QuotedAt       string      `json:"quoted_at"`       // RFC 3339; quote_valid_days counts from here (D8)
+	DeadlineS      int         `json:"deadline_s"`      // of the long operation (D6)
+	CapacityWaitS  int         `json:"capacity_wait_s"` // how long it may wait for room (D6)
 }
 
 // Deadline of the item's long operation (D6).

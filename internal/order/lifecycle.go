@@ -28,13 +28,18 @@ const (
 )
 
 var triggerNames = map[Trigger]string{
-	Submit: "submit", ConfirmPayment: "confirm-payment", RevertPayment: "revert-payment", BeginValidation: "begin-validation",
-	PassValidation: "pass-validation", RejectValidation: "reject-validation", ItemsChanged: "items-changed", Cancel: "cancel", Restore: "restore", Expire: "expire",
+	Submit: "submit", ConfirmPayment: "confirm-payment", RevertPayment: "revert-payment",
+	BeginValidation: "begin-validation",
+	PassValidation:  "pass-validation", RejectValidation: "reject-validation", ItemsChanged: "items-changed",
+	Cancel: "cancel", Restore: "restore", Expire: "expire",
 }
 
 // Triggers lists all ten in the order of the matrix.
 func Triggers() []Trigger {
-	return []Trigger{Submit, ConfirmPayment, RevertPayment, BeginValidation, PassValidation, RejectValidation, ItemsChanged, Cancel, Restore, Expire}
+	return []Trigger{
+		Submit, ConfirmPayment, RevertPayment, BeginValidation, PassValidation, RejectValidation, ItemsChanged, Cancel,
+		Restore, Expire,
+	}
 }
 
 // String is the trigger's name.
@@ -45,10 +50,11 @@ type How uint8
 
 // The ways.
 const (
-	AtOnce  How = iota // the state changes with the trigger
-	Closes             // the order is marked closing; Settle enters To when nothing is left and the refund is accepted (D4)
-	Request            // the order is marked closing; its state follows from the items
-	NoOp               // accepted and nothing changes
+	AtOnce How = iota // the state changes with the trigger
+	// the order is marked closing; Settle enters To when nothing is left and the refund is accepted (D4)
+	Closes
+	Request // the order is marked closing; its state follows from the items
+	NoOp    // accepted and nothing changes
 )
 
 // Transition is one row of the lifecycle. All the system knows about a move is a field of its row.
@@ -71,22 +77,43 @@ var Lifecycle = []Transition{
 	{PendingPayment, Cancel, Cancelled, AtOnce, EvCancelled, "nothing was paid (D7)"},
 	{PendingPayment, Expire, Cancelled, AtOnce, EvCancelled, "not paid within payment_due_days"},
 	{PaymentConfirmed, ConfirmPayment, PaymentConfirmed, NoOp, "", "the same reference again changes nothing"},
-	{PaymentConfirmed, RevertPayment, PendingPayment, AtOnce, EvPaymentReverted, "an operator corrects before provisioning (D12)"},
-	{PaymentConfirmed, BeginValidation, Validating, AtOnce, EvValidating, "the Provision consumer heard of the payment (D20)"},
+	{
+		PaymentConfirmed, RevertPayment, PendingPayment, AtOnce, EvPaymentReverted,
+		"an operator corrects before provisioning (D12)",
+	},
+	{
+		PaymentConfirmed, BeginValidation, Validating, AtOnce, EvValidating,
+		"the Provision consumer heard of the payment (D20)",
+	},
 	{PaymentConfirmed, Cancel, Cancelled, Closes, EvCancelRequested, "with an automatic full refund (D7)"},
-	{Validating, RevertPayment, PendingPayment, AtOnce, EvPaymentReverted, "an operator corrects before provisioning (D12)"},
+	{
+		Validating, RevertPayment, PendingPayment, AtOnce, EvPaymentReverted,
+		"an operator corrects before provisioning (D12)",
+	},
 	{Validating, PassValidation, Provisioning, AtOnce, EvProvisioningStarted, "every item can be built"},
-	{Validating, RejectValidation, Failed, Closes, "", "a live fact forbids an item; full refund, nothing was built (D13)"},
+	{
+		Validating, RejectValidation, Failed, Closes, "",
+		"a live fact forbids an item; full refund, nothing was built (D13)",
+	},
 	{Validating, Cancel, Cancelled, Closes, EvCancelRequested, "with an automatic full refund (D7)"},
-	{Provisioning, ItemsChanged, PartiallyFulfilled, AtOnce, EvPartiallyFulfilled, "an item is up, others are on their way"},
+	{
+		Provisioning, ItemsChanged, PartiallyFulfilled, AtOnce, EvPartiallyFulfilled,
+		"an item is up, others are on their way",
+	},
 	{Provisioning, ItemsChanged, Fulfilled, AtOnce, EvFulfilled, "all items terminal, at least one delivered"},
 	{Provisioning, ItemsChanged, Failed, AtOnce, EvFailed, "nothing could be delivered; all gone and refunded"},
 	{Provisioning, ItemsChanged, Cancelled, AtOnce, EvCancelled, "cancel asked; all gone and refunded"},
-	{Provisioning, Cancel, 0, Request, EvCancelRequested, "undelivered items go back; the state follows from the items (D7)"},
+	{
+		Provisioning, Cancel, 0, Request, EvCancelRequested,
+		"undelivered items go back; the state follows from the items (D7)",
+	},
 	{PartiallyFulfilled, ItemsChanged, Fulfilled, AtOnce, EvFulfilled, "all items terminal, at least one delivered"},
 	{PartiallyFulfilled, ItemsChanged, Failed, AtOnce, EvFailed, "every item went back before any was delivered"},
 	{PartiallyFulfilled, ItemsChanged, Cancelled, AtOnce, EvCancelled, "cancel asked; all gone and refunded"},
-	{PartiallyFulfilled, Cancel, 0, Request, EvCancelRequested, "undelivered items go back; the state follows from the items (D7)"},
+	{
+		PartiallyFulfilled, Cancel, 0, Request, EvCancelRequested,
+		"undelivered items go back; the state follows from the items (D7)",
+	},
 	{Cancelled, Cancel, Cancelled, NoOp, "", "cancel is idempotent"},
 	{Cancelled, Restore, Draft, AtOnce, EvRestored, "a cancelled, settled order becomes a draft again (D8)"},
 }
@@ -124,7 +151,9 @@ func (o *Order) next(on Trigger) (Transition, bool) {
 		}
 		return Transition{}, false
 	}
-	i := slices.IndexFunc(Lifecycle, func(t Transition) bool { return t.From == o.State && t.On == on && on != ItemsChanged })
+	i := slices.IndexFunc(Lifecycle, func(t Transition) bool {
+		return t.From == o.State && t.On == on && on != ItemsChanged
+	})
 	switch {
 	case i < 0:
 		return Transition{}, false
@@ -164,7 +193,13 @@ const (
 var actionTriggers = []struct {
 	a Action
 	t Trigger
-}{{ActSubmit, Submit}, {ActConfirmPayment, ConfirmPayment}, {ActRevertPayment, RevertPayment}, {ActCancel, Cancel}, {ActRestore, Restore}}
+}{
+	{ActSubmit, Submit},
+	{ActConfirmPayment, ConfirmPayment},
+	{ActRevertPayment, RevertPayment},
+	{ActCancel, Cancel},
+	{ActRestore, Restore},
+}
 
 // AllowedActions lists what would be accepted now, whoever asks; roles are app's matter.
 func (o *Order) AllowedActions() []Action {
@@ -200,7 +235,8 @@ func (o *Order) Refuse(what string) error {
 		}
 		now = strings.Join(names, ", ")
 	}
-	e := fault.New(fault.KindConflict, fault.CodeIllegalTransition, "An order that is %s%s does not take %s. Possible now: %s.", o.State, closing, what, now)
+	e := fault.New(fault.KindConflict, fault.CodeIllegalTransition,
+		"An order that is %s%s does not take %s. Possible now: %s.", o.State, closing, what, now)
 	e.Members = map[string]any{"state": o.State.String(), "allowed_actions": allowed}
 	return e
 }
@@ -225,13 +261,18 @@ const (
 )
 
 var itemTriggerNames = map[ItemTrigger]string{
-	Enqueue: "enqueue", Start: "start", Ready: "ready", Deliver: "delivered", CallFailed: "call-failed", NoCapacity: "no-capacity",
-	Unrecoverable: "unrecoverable", Compensated: "undone", CompensationExhausted: "compensation-exhausted", Redrive: "redrive", Abandon: "abandon", RestoreItem: "restore",
+	Enqueue: "enqueue", Start: "start", Ready: "ready", Deliver: "delivered", CallFailed: "call-failed",
+	NoCapacity:    "no-capacity",
+	Unrecoverable: "unrecoverable", Compensated: "undone", CompensationExhausted: "compensation-exhausted",
+	Redrive: "redrive", Abandon: "abandon", RestoreItem: "restore",
 }
 
 // ItemTriggers lists all twelve in the order of the matrix.
 func ItemTriggers() []ItemTrigger {
-	return []ItemTrigger{Enqueue, Start, Ready, Deliver, CallFailed, NoCapacity, Unrecoverable, Compensated, CompensationExhausted, Redrive, Abandon, RestoreItem}
+	return []ItemTrigger{
+		Enqueue, Start, Ready, Deliver, CallFailed, NoCapacity, Unrecoverable, Compensated, CompensationExhausted,
+		Redrive, Abandon, RestoreItem,
+	}
 }
 
 // String is the trigger's name.
@@ -261,7 +302,10 @@ var ItemLifecycle = []ItemTransition{
 	{ItemRetryWait, Unrecoverable, ItemCompensating, EvItemCompensating, "going back, refund asked"},
 	{ItemWaitingCapacity, Start, ItemProvisioning, EvItemProvisioning, "asked again"},
 	{ItemWaitingCapacity, Unrecoverable, ItemCompensating, EvItemCompensating, "going back, refund asked"},
-	{ItemActive, Deliver, ItemDelivered, EvServiceDelivered, "the mail server accepted the credentials: point of no return (D7)"},
+	{
+		ItemActive, Deliver, ItemDelivered, EvServiceDelivered,
+		"the mail server accepted the credentials: point of no return (D7)",
+	},
 	{ItemActive, Unrecoverable, ItemCompensating, EvItemCompensating, "not yet delivered, so it can still go back"},
 	{ItemCompensating, CallFailed, ItemCompensating, "", "a clean-up call failed and will be tried again"},
 	{ItemCompensating, Compensated, ItemRolledBack, EvItemRolledBack, "clean-up confirmed and refund accepted"},

@@ -20,10 +20,19 @@ type verdict struct {
 // matrix holds the moves of an order that D2, D4, D7, D8 and D12 allow, written by hand and never computed
 // from Lifecycle: a cell that is not here must be refused with 409.
 var matrix = map[State]map[Trigger]verdict{
-	Draft:              {Submit: {PendingPayment, AtOnce}, Cancel: {Cancelled, AtOnce}},
-	PendingPayment:     {ConfirmPayment: {PaymentConfirmed, AtOnce}, Cancel: {Cancelled, AtOnce}, Expire: {Cancelled, AtOnce}},
-	PaymentConfirmed:   {ConfirmPayment: {PaymentConfirmed, NoOp}, RevertPayment: {PendingPayment, AtOnce}, BeginValidation: {Validating, AtOnce}, Cancel: {Cancelled, Closes}},
-	Validating:         {RevertPayment: {PendingPayment, AtOnce}, PassValidation: {Provisioning, AtOnce}, RejectValidation: {Failed, Closes}, Cancel: {Cancelled, Closes}},
+	Draft: {Submit: {PendingPayment, AtOnce}, Cancel: {Cancelled, AtOnce}},
+	PendingPayment: {
+		ConfirmPayment: {PaymentConfirmed, AtOnce}, Cancel: {Cancelled, AtOnce},
+		Expire: {Cancelled, AtOnce},
+	},
+	PaymentConfirmed: {
+		ConfirmPayment: {PaymentConfirmed, NoOp}, RevertPayment: {PendingPayment, AtOnce},
+		BeginValidation: {Validating, AtOnce}, Cancel: {Cancelled, Closes},
+	},
+	Validating: {
+		RevertPayment: {PendingPayment, AtOnce}, PassValidation: {Provisioning, AtOnce},
+		RejectValidation: {Failed, Closes}, Cancel: {Cancelled, Closes},
+	},
 	Provisioning:       {Cancel: {0, Request}},
 	PartiallyFulfilled: {Cancel: {0, Request}},
 	Fulfilled:          {},
@@ -34,9 +43,11 @@ var matrix = map[State]map[Trigger]verdict{
 // closingMatrix is the second dimension: while an order is closing only a second cancel is taken, and
 // it changes nothing. A cancelled order has closed; restore clears the flag.
 var closingMatrix = map[State]map[Trigger]verdict{
-	Draft: {Cancel: {Draft, NoOp}}, PendingPayment: {Cancel: {PendingPayment, NoOp}}, PaymentConfirmed: {Cancel: {PaymentConfirmed, NoOp}},
-	Validating: {Cancel: {Validating, NoOp}}, Provisioning: {Cancel: {Provisioning, NoOp}}, PartiallyFulfilled: {Cancel: {PartiallyFulfilled, NoOp}},
-	Cancelled: {Cancel: {Cancelled, NoOp}, Restore: {Draft, AtOnce}},
+	Draft: {Cancel: {Draft, NoOp}}, PendingPayment: {Cancel: {PendingPayment, NoOp}},
+	PaymentConfirmed: {Cancel: {PaymentConfirmed, NoOp}},
+	Validating:       {Cancel: {Validating, NoOp}}, Provisioning: {Cancel: {Provisioning, NoOp}},
+	PartiallyFulfilled: {Cancel: {PartiallyFulfilled, NoOp}},
+	Cancelled:          {Cancel: {Cancelled, NoOp}, Restore: {Draft, AtOnce}},
 }
 
 func TestEveryStateAndTriggerDoesWhatTheHandWrittenMatrixSays(t *testing.T) {
@@ -55,13 +66,15 @@ func TestEveryStateAndTriggerDoesWhatTheHandWrittenMatrixSays(t *testing.T) {
 				cell, ok := want[s][on]
 				if !ok {
 					f := fault.Of(err)
-					if f == nil || f.Kind != fault.KindConflict || f.Code != fault.CodeIllegalTransition || f.Members["state"] != s.String() {
+					if f == nil || f.Kind != fault.KindConflict || f.Code != fault.CodeIllegalTransition ||
+						f.Members["state"] != s.String() {
 						t.Errorf("Next(%s closing %d, %s) = %v, %v; want a conflict that names the state", s, closing, on, got, err)
 					}
 					continue
 				}
 				if err != nil || got.To != cell.to || got.How != cell.how {
-					t.Errorf("Next(%s closing %d, %s) = %s how %d, %v; want %s how %d", s, closing, on, got.To, got.How, err, cell.to, cell.how)
+					t.Errorf("Next(%s closing %d, %s) = %s how %d, %v; want %s how %d", s, closing, on, got.To,
+						got.How, err, cell.to, cell.how)
 				}
 			}
 		}
@@ -74,7 +87,25 @@ func TestEveryStateAndTriggerDoesWhatTheHandWrittenMatrixSays(t *testing.T) {
 func TestDerivedMovesAreThoseOfTheMatrixAndNoOthers(t *testing.T) {
 	t.Parallel()
 	want := [][2]State{ // the list of the trigger that guards the column orders.state, by hand
-		{1, 2}, {1, 8}, {2, 3}, {2, 8}, {3, 2}, {3, 4}, {3, 8}, {4, 2}, {4, 5}, {4, 8}, {4, 9}, {5, 6}, {5, 7}, {5, 8}, {5, 9}, {6, 7}, {6, 8}, {6, 9}, {8, 1},
+		{1, 2},
+		{1, 8},
+		{2, 3},
+		{2, 8},
+		{3, 2},
+		{3, 4},
+		{3, 8},
+		{4, 2},
+		{4, 5},
+		{4, 8},
+		{4, 9},
+		{5, 6},
+		{5, 7},
+		{5, 8},
+		{5, 9},
+		{6, 7},
+		{6, 8},
+		{6, 9},
+		{8, 1},
 	}
 	if diff := cmp.Diff(want, Moves()); diff != "" {
 		t.Errorf("Moves() (-want +got):\n%s", diff)
@@ -82,9 +113,12 @@ func TestDerivedMovesAreThoseOfTheMatrixAndNoOthers(t *testing.T) {
 }
 
 var itemMatrix = map[ItemState]map[ItemTrigger]ItemState{
-	ItemPending:         {Enqueue: ItemQueued, Unrecoverable: ItemCancelled},
-	ItemQueued:          {Start: ItemProvisioning, Unrecoverable: ItemCancelled},
-	ItemProvisioning:    {Ready: ItemActive, CallFailed: ItemRetryWait, NoCapacity: ItemWaitingCapacity, Unrecoverable: ItemCompensating},
+	ItemPending: {Enqueue: ItemQueued, Unrecoverable: ItemCancelled},
+	ItemQueued:  {Start: ItemProvisioning, Unrecoverable: ItemCancelled},
+	ItemProvisioning: {
+		Ready: ItemActive, CallFailed: ItemRetryWait, NoCapacity: ItemWaitingCapacity,
+		Unrecoverable: ItemCompensating,
+	},
 	ItemRetryWait:       {Start: ItemProvisioning, Unrecoverable: ItemCompensating},
 	ItemWaitingCapacity: {Start: ItemProvisioning, Unrecoverable: ItemCompensating},
 	ItemActive:          {Deliver: ItemDelivered, Unrecoverable: ItemCompensating},
@@ -169,8 +203,9 @@ func TestEveryRowOfTheTableIsReachableAndSaysWhy(t *testing.T) {
 func TestRestoredItemsStartUnderANewGenerationAndSequencesHaveNoGap(t *testing.T) {
 	t.Parallel()
 	o := &Order{
-		ID: id.MustParse[Order]("01890000-0000-7000-8000-000000000001"), State: Cancelled, Closing: ClosingCancel, Settlement: SettlementSettled,
-		LastSeq: 7, Items: []Item{{State: ItemRolledBack, Generation: 3}},
+		ID: id.MustParse[Order]("01890000-0000-7000-8000-000000000001"), State: Cancelled, Closing: ClosingCancel,
+		Settlement: SettlementSettled,
+		LastSeq:    7, Items: []Item{{State: ItemRolledBack, Generation: 3}},
 	}
 	if err := o.MoveItem(&o.Items[0], RestoreItem, ItemFact{}, ""); err != nil {
 		t.Fatalf("MoveItem: %v", err)

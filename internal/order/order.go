@@ -172,7 +172,9 @@ func (o *Order) RequestRefund(refund RefundID, it *Item, reason string) *Refund 
 	if p == nil || o.RefundOf(it.ID) != nil {
 		return nil
 	}
-	o.Refunds = append(o.Refunds, Refund{ID: refund, Payment: p.ID, Item: it.ID, State: RefundRequested, Cents: p.Of(it.ID), Currency: p.Currency})
+	o.Refunds = append(o.Refunds, Refund{
+		ID: refund, Payment: p.ID, Item: it.ID, State: RefundRequested, Cents: p.Of(it.ID), Currency: p.Currency,
+	})
 	r := &o.Refunds[len(o.Refunds)-1]
 	o.recordRefund(EvRefundRequested, r, reason)
 	return r
@@ -184,7 +186,10 @@ func (o *Order) MoveRefund(r *Refund, to RefundState, reference string, at time.
 	if reference != "" {
 		r.Reference = reference
 	}
-	types := map[RefundState]EventType{RefundAccepted: EvRefundAccepted, RefundCompleted: EvRefundCompleted, RefundStuck: EvRefundFailed, RefundRequested: EvRefundRequested}
+	types := map[RefundState]EventType{
+		RefundAccepted: EvRefundAccepted, RefundCompleted: EvRefundCompleted, RefundStuck: EvRefundFailed,
+		RefundRequested: EvRefundRequested,
+	}
 	if to == RefundAccepted && r.AcceptedAt == nil {
 		r.AcceptedAt = &at
 	}

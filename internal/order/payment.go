@@ -92,10 +92,16 @@ type Refund struct {
 // largest remainder (D11). It does not move the order: Fire(ConfirmPayment) does.
 func (o *Order) Pay(p Payment) (*Payment, error) {
 	if p.Currency != o.Currency {
-		return nil, fault.Violated([]fault.Violation{{Pointer: "/amount/currency", Code: "currency-mismatch", Message: "The order is in " + string(o.Currency) + ".", Allowed: []any{string(o.Currency)}}})
+		return nil, fault.Violated([]fault.Violation{
+			{
+				Pointer: "/amount/currency", Code: "currency-mismatch", Message: "The order is in " + string(o.Currency) + ".",
+				Allowed: []any{string(o.Currency)},
+			},
+		})
 	}
 	if !money.Within(p.Paid, o.Due, o.Tolerance()) {
-		e := fault.New(fault.KindInvalid, "payment-amount-mismatch", "The order asks for %s %s; the payment is %s %s. Up to one euro of difference is accepted.",
+		e := fault.New(fault.KindInvalid, "payment-amount-mismatch",
+			"The order asks for %s %s; the payment is %s %s. Up to one euro of difference is accepted.",
 			money.Format(o.Due, o.Currency), o.Currency, money.Format(p.Paid, p.Currency), p.Currency)
 		e.Members = map[string]any{
 			"expected": map[string]string{"amount": money.Format(o.Due, o.Currency), "currency": string(o.Currency)},

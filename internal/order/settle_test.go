@@ -47,7 +47,8 @@ func expected(f Facts) Settled {
 	default:
 		candidate = Failed
 	}
-	derived := f.State == Provisioning || f.State == PartiallyFulfilled || f.Closing != NotClosing && (f.State == PaymentConfirmed || f.State == Validating)
+	derived := f.State == Provisioning || f.State == PartiallyFulfilled ||
+		f.Closing != NotClosing && (f.State == PaymentConfirmed || f.State == Validating)
 	allowed := map[State][]State{
 		PaymentConfirmed: {Cancelled}, Validating: {Cancelled, Failed},
 		Provisioning: {PartiallyFulfilled, Fulfilled, Failed, Cancelled}, PartiallyFulfilled: {Fulfilled, Failed, Cancelled},
@@ -113,7 +114,10 @@ func TestPartiallyFulfilledNeverFallsBack(t *testing.T) {
 
 func TestAnOrderIsNotFailedBeforeItsRefundIsAccepted(t *testing.T) {
 	t.Parallel()
-	f := Facts{State: Provisioning, Items: []ItemState{ItemRolledBack, ItemCancelled}, Refunds: []RefundState{RefundAccepted, RefundRequested}}
+	f := Facts{
+		State: Provisioning, Items: []ItemState{ItemRolledBack, ItemCancelled},
+		Refunds: []RefundState{RefundAccepted, RefundRequested},
+	}
 	if got := Settle(f); got.State != Provisioning || got.Settlement != SettlementCompensating {
 		t.Errorf("Settle with an open refund = %+v, want provisioning, compensating (D4)", got)
 	}

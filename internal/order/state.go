@@ -18,12 +18,15 @@ const (
 
 var stateNames = map[State]string{
 	Draft: "draft", PendingPayment: "pending_payment", PaymentConfirmed: "payment_confirmed", Validating: "validating",
-	Provisioning: "provisioning", PartiallyFulfilled: "partially_fulfilled", Fulfilled: "fulfilled", Cancelled: "cancelled", Failed: "failed",
+	Provisioning: "provisioning", PartiallyFulfilled: "partially_fulfilled", Fulfilled: "fulfilled",
+	Cancelled: "cancelled", Failed: "failed",
 }
 
 // States lists all nine in the order of the specification.
 func States() []State {
-	return []State{Draft, PendingPayment, PaymentConfirmed, Validating, Provisioning, PartiallyFulfilled, Fulfilled, Cancelled, Failed}
+	return []State{
+		Draft, PendingPayment, PaymentConfirmed, Validating, Provisioning, PartiallyFulfilled, Fulfilled, Cancelled, Failed,
+	}
 }
 
 // String is the name used in the API and in events.
@@ -123,14 +126,18 @@ const (
 )
 
 var itemStateNames = map[ItemState]string{
-	ItemPending: "pending", ItemQueued: "queued", ItemProvisioning: "provisioning", ItemActive: "active", ItemDelivered: "delivered",
+	ItemPending: "pending", ItemQueued: "queued", ItemProvisioning: "provisioning", ItemActive: "active",
+	ItemDelivered: "delivered",
 	ItemRetryWait: "retry_wait", ItemWaitingCapacity: "waiting_capacity", ItemCompensating: "compensating",
 	ItemRolledBack: "rolled_back", ItemCancelled: "cancelled", ItemStuck: "stuck",
 }
 
 // ItemStates lists all eleven.
 func ItemStates() []ItemState {
-	return []ItemState{ItemPending, ItemQueued, ItemProvisioning, ItemActive, ItemDelivered, ItemRetryWait, ItemWaitingCapacity, ItemCompensating, ItemRolledBack, ItemCancelled, ItemStuck}
+	return []ItemState{
+		ItemPending, ItemQueued, ItemProvisioning, ItemActive, ItemDelivered, ItemRetryWait, ItemWaitingCapacity,
+		ItemCompensating, ItemRolledBack, ItemCancelled, ItemStuck,
+	}
 }
 
 // String is the name used in the API and in events.

@@ -41,19 +41,27 @@ var reasonedActions = map[order.Action]reasonedAction{
 		Do: UseCases.CancelOrder,
 	},
 	order.ActRestore: {
-		Text: "Restore as a draft", Title: "Restore this order?", Means: "It becomes a draft again, with its number and its prices as they were. Nothing is built and nothing is owed until you submit it; it then needs a new payment.", Sent: "The order is a draft again.",
+		Text: "Restore as a draft", Title: "Restore this order?",
+		Means: "It becomes a draft again, with its number and its prices as they were. Nothing is built and nothing is " +
+			"owed until you submit it; it then needs a new payment.", Sent: "The order is a draft again.",
 		Do: UseCases.RestoreOrder,
 	},
 	order.ActRevertPayment: {
-		Text: "Set payment aside", Title: "Set this payment aside?", Means: "The order waits for its payment again, and nothing of it is built. The payment stays on record as reverted; money that really came in has to be sent back by hand unless a gateway took it.", Sent: "The payment was set aside.", Danger: true, Fresh: true,
+		Text: "Set payment aside", Title: "Set this payment aside?",
+		Means: "The order waits for its payment again, and nothing of it is built. The payment stays on record as " +
+			"reverted; money that really came in has to be sent back by hand unless a gateway took it.",
+		Sent: "The payment was set aside.", Danger: true, Fresh: true,
 		Do: UseCases.RevertPayment,
 	},
 	order.ActHold: {
-		Text: "Hold", Title: "Hold this order?", Means: "Nothing is checked or built until the hold is released. The payment stays as it is, and the customer can still cancel for a full refund.", Sent: "The order is held.",
+		Text: "Hold", Title: "Hold this order?",
+		Means: "Nothing is checked or built until the hold is released. The payment stays as it is, and the customer can " +
+			"still cancel for a full refund.", Sent: "The order is held.",
 		Do: UseCases.HoldOrder,
 	},
 	order.ActRelease: {
-		Text: "Release", Title: "Release this order?", Means: "The checks begin, and building follows when every item passed them.", Sent: "The hold was released.",
+		Text: "Release", Title: "Release this order?",
+		Means: "The checks begin, and building follows when every item passed them.", Sent: "The hold was released.",
 		Do: UseCases.ReleaseOrder,
 	},
 }
@@ -81,7 +89,10 @@ func (p *Portal) actionsOf(v *session, agg *app.Aggregate) []actionView {
 		if !p.useCases.May(v.Actor, ar.Need) {
 			continue
 		}
-		view := actionView{Action: ar.Action, Href: base + "/do/" + string(ar.Action), Text: reasonedActions[ar.Action].Text, Danger: reasonedActions[ar.Action].Danger}
+		view := actionView{
+			Action: ar.Action, Href: base + "/do/" + string(ar.Action), Text: reasonedActions[ar.Action].Text,
+			Danger: reasonedActions[ar.Action].Danger,
+		}
 		switch ar.Action {
 		case order.ActEdit:
 			view.Text, view.Href = "Open the cart", base+"/cart"
@@ -161,12 +172,17 @@ func (p *Portal) actionPage(w http.ResponseWriter, r *http.Request, v *session) 
 	return p.showAction(w, r, v, agg, action, http.StatusOK, "")
 }
 
-func (p *Portal) showAction(w http.ResponseWriter, r *http.Request, v *session, agg *app.Aggregate, action reasonedAction, status int, wrong string) error {
+func (p *Portal) showAction(
+	w http.ResponseWriter, r *http.Request, v *session, agg *app.Aggregate, action reasonedAction,
+	status int, wrong string,
+) error {
 	name := order.Action(r.PathValue("action"))
 	if !slices.Contains(p.useCases.AllowedActions(v.Caller, agg), name) {
 		return agg.Order.Refuse(string(name))
 	}
-	view := actionPageView{O: agg.Order, Action: name, reasonedAction: action, Reason: r.PostFormValue("reason"), Fault: wrong}
+	view := actionPageView{
+		O: agg.Order, Action: name, reasonedAction: action, Reason: r.PostFormValue("reason"), Fault: wrong,
+	}
 	if name == order.ActCancel {
 		view.cancelling(agg.Order)
 	}
@@ -208,7 +224,8 @@ func (view *actionPageView) cancelling(o *order.Order) {
 	view.Means = "Nothing was paid, so nothing is owed either way. You can restore the order later."
 	if pay != nil {
 		view.Refund, view.Keeps = amount(back, pay.Currency), amount(keeps, pay.Currency)
-		view.Means = "No new work starts. What cannot stay is removed first; the order ends once every machine is confirmed gone and every refund was accepted."
+		view.Means = "No new work starts. What cannot stay is removed first; the order ends once every machine is " +
+			"confirmed gone and every refund was accepted."
 	}
 }
 
@@ -245,9 +262,12 @@ func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *session) error {
 	}
 	reason := oneLine(r.PostForm.Get("reason"))
 	if reason == "" || len([]rune(reason)) > maxReason {
-		return p.showAction(w, r, v, agg, action, http.StatusUnprocessableEntity, "Give a reason of one to 500 characters. It stands in the order's record.")
+		return p.showAction(w, r, v, agg, action, http.StatusUnprocessableEntity,
+			"Give a reason of one to 500 characters. It stands in the order's record.")
 	}
-	if _, err := action.Do(p.useCases, r.Context(), v.Caller, app.Reasoned{Order: agg.Order.ID, Precondition: pre, Reason: reason}); err != nil {
+	if _, err := action.Do(p.useCases, r.Context(), v.Caller, app.Reasoned{
+		Order: agg.Order.ID, Precondition: pre, Reason: reason,
+	}); err != nil {
 		return err
 	}
 	p.flash(r, action.Sent)
@@ -289,12 +309,15 @@ func (p *Portal) paymentPage(w http.ResponseWriter, r *http.Request, v *session)
 		return o.Refuse(string(order.ActConfirmPayment))
 	}
 	view := paymentViewOf(v, agg)
-	view.Amount, view.PaidAt, view.Method = money.Format(o.Due, o.Currency), v.now.In(v.zone()).Format(formTime), "bank_transfer"
+	view.Amount, view.PaidAt, view.Method = money.Format(o.Due, o.Currency), v.now.In(v.zone()).Format(formTime),
+		"bank_transfer"
 	return p.show(w, r, http.StatusOK, paymentPage(p.pageLayout(r, v, "desk", "Confirm a payment"), view))
 }
 
 func paymentViewOf(v *session, agg *app.Aggregate) paymentView {
-	return paymentView{O: agg.Order, Due: amount(agg.Order.Due, agg.Order.Currency), Customer: agg.Customer.Email, Zone: v.zone().String()}
+	return paymentView{
+		O: agg.Order, Due: amount(agg.Order.Due, agg.Order.Currency), Customer: agg.Customer.Email, Zone: v.zone().String(),
+	}
 }
 
 func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -313,11 +336,13 @@ func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *sessi
 		return err
 	}
 	view := paymentViewOf(v, agg)
-	view.Reference, view.Amount = strings.TrimSpace(r.PostForm.Get("reference")), strings.TrimSpace(r.PostForm.Get("amount"))
+	view.Reference, view.Amount = strings.TrimSpace(r.PostForm.Get("reference")),
+		strings.TrimSpace(r.PostForm.Get("amount"))
 	view.PaidAt, view.Method = r.PostForm.Get("paid_at"), r.PostForm.Get("method")
 	again := func(faults ...string) error {
 		view.Faults = faults
-		return p.show(w, r, http.StatusUnprocessableEntity, paymentPage(p.pageLayout(r, v, "desk", "Confirm a payment"), view))
+		return p.show(w, r, http.StatusUnprocessableEntity,
+			paymentPage(p.pageLayout(r, v, "desk", "Confirm a payment"), view))
 	}
 	paidAt, err := time.ParseInLocation(formTime, view.PaidAt, v.zone())
 	if err != nil {
@@ -377,5 +402,6 @@ func (p *Portal) passphrase(w http.ResponseWriter, r *http.Request, v *session) 
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, passphrasePage(p.pageLayout(r, v, "orders", "One-time passphrase"), agg.Order, phrase))
+	return p.show(w, r, http.StatusOK, passphrasePage(p.pageLayout(r, v, "orders", "One-time passphrase"),
+		agg.Order, phrase))
 }

@@ -32,7 +32,9 @@ type asset struct {
 // fileNames are the paths a page refers to.
 type fileNames struct{ Style, HTMX, SSE, Script, Icon string }
 
-var kinds = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+var kinds = map[string]string{
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+}
 
 // loadAssets panics when a built-in file is missing: a fault of the build, seen at start.
 func loadAssets() *assets {

@@ -66,7 +66,9 @@ type totalsView struct{ Monthly, Annual, Due, Exact, Rate string }
 
 func totalsOf(o *order.Order) totalsView {
 	t := o.Totals()
-	view := totalsView{Due: amount(t.DueNow, o.Currency), Exact: money.Format(t.DueNow, o.Currency), Rate: rateText(o.FX, o.Currency)}
+	view := totalsView{
+		Due: amount(t.DueNow, o.Currency), Exact: money.Format(t.DueNow, o.Currency), Rate: rateText(o.FX, o.Currency),
+	}
 	if t.Monthly != 0 {
 		view.Monthly = amount(t.Monthly, o.Currency)
 	}
@@ -102,13 +104,16 @@ func (p *Portal) cartPage(w http.ResponseWriter, r *http.Request, v *session) er
 	return p.showCart(w, r, v, agg, http.StatusOK, nil)
 }
 
-func (p *Portal) showCart(w http.ResponseWriter, r *http.Request, v *session, agg *app.Aggregate, status int, faults []string) error {
+func (p *Portal) showCart(
+	w http.ResponseWriter, r *http.Request, v *session, agg *app.Aggregate, status int, faults []string,
+) error {
 	items, err := p.itemViews(r, v, agg)
 	if err != nil {
 		return err
 	}
 	view := cartView{
-		Order: agg.Order, Items: items, Totals: totalsOf(agg.Order), Methods: p.cfg.Methods, Method: agg.Settings.PaymentMethod, Due: agg.Settings.PaymentDueDays, Faults: faults,
+		Order: agg.Order, Items: items, Totals: totalsOf(agg.Order), Methods: p.cfg.Methods,
+		Method: agg.Settings.PaymentMethod, Due: agg.Settings.PaymentDueDays, Faults: faults,
 		MayEdit: slices.Contains(p.useCases.AllowedActions(v.Caller, agg), order.ActEdit),
 	}
 	if !slices.Contains(view.Methods, view.Method) {

@@ -82,12 +82,16 @@ func (p *Portal) sheet(r *http.Request, v *session, form url.Values) (configView
 		return configView{}, err
 	}
 	d := product.Default
-	view := configView{Product: product, Plan: d.Plan, Region: d.Region, Cycle: string(d.Cycle), Head: map[string]string{}, MayOrder: p.useCases.May(v.Actor, app.WriteOrders), Simulate: map[string]bool{}}
+	view := configView{
+		Product: product, Plan: d.Plan, Region: d.Region, Cycle: string(d.Cycle), Head: map[string]string{},
+		MayOrder: p.useCases.May(v.Actor, app.WriteOrders), Simulate: map[string]bool{},
+	}
 	for _, region := range product.Regions {
 		view.Simulate[region] = p.cfg.Simulated(product.ID, region, "")
 	}
 	if form != nil {
-		view.Label, view.Plan, view.Region, view.Cycle = strings.TrimSpace(form.Get("label")), form.Get("plan"), form.Get("region"), form.Get("billing_cycle")
+		view.Label, view.Plan, view.Region, view.Cycle = strings.TrimSpace(form.Get("label")), form.Get("plan"),
+			form.Get("region"), form.Get("billing_cycle")
 		view.Fields = entered(fields, form)
 		return view, nil
 	}
@@ -97,7 +101,10 @@ func (p *Portal) sheet(r *http.Request, v *session, form url.Values) (configView
 
 func (v configView) input() (app.ItemInput, error) {
 	configuration, err := configurationOf(v.Fields)
-	in := app.ItemInput{Product: v.Product.ID, Plan: v.Plan, Region: v.Region, BillingCycle: v.Cycle, Label: v.Label, Configuration: configuration}
+	in := app.ItemInput{
+		Product: v.Product.ID, Plan: v.Plan, Region: v.Region, BillingCycle: v.Cycle, Label: v.Label,
+		Configuration: configuration,
+	}
 	if v.Editing != nil {
 		in.ID = v.Editing.Item.String()
 	}
@@ -179,7 +186,8 @@ func linesOf(product catalog.Product, lines []order.PriceLine) []lineView {
 		}
 		sum := fmt.Sprintf("%s × %s", grouped(fmt.Sprint(l.Quantity)), amount(l.UnitPrice, app.CatalogCurrency))
 		if unit != "" && unit != "month" {
-			sum = fmt.Sprintf("%s %s × %s", grouped(fmt.Sprint(l.Quantity)), plural(unit, l.Quantity), amount(l.UnitPrice, app.CatalogCurrency))
+			sum = fmt.Sprintf("%s %s × %s", grouped(fmt.Sprint(l.Quantity)), plural(unit, l.Quantity),
+				amount(l.UnitPrice, app.CatalogCurrency))
 		}
 		views = append(views, lineView{title, sum, amount(l.Amount, app.CatalogCurrency)})
 	}
@@ -296,7 +304,9 @@ func (p *Portal) addToCart(w http.ResponseWriter, r *http.Request, v *session) e
 		return err
 	}
 	p.rememberCart(r, agg.Order)
-	p.flash(r, cmp.Or(view.Label, view.Product.Title)+map[bool]string{true: " was changed.", false: " is in your cart."}[view.Editing != nil])
+	p.flash(r, cmp.Or(view.Label, view.Product.Title)+map[bool]string{
+		true: " was changed.", false: " is in your cart.",
+	}[view.Editing != nil])
 	return see(w, r, "/orders/"+agg.Order.ID.String()+"/cart")
 }
 
@@ -349,7 +359,9 @@ func (p *Portal) tryCart(r *http.Request, v *session, view configView, in app.It
 		}
 	}
 	version := cart.Order.Version
-	return p.useCases.EditOrder(ctx, v.Caller, app.EditOrder{Order: cart.Order.ID, Precondition: app.Precondition{Version: &version}, Items: &items})
+	return p.useCases.EditOrder(ctx, v.Caller, app.EditOrder{
+		Order: cart.Order.ID, Precondition: app.Precondition{Version: &version}, Items: &items,
+	})
 }
 
 // inputsOf sends a draft's items back as they are.
@@ -357,7 +369,10 @@ func inputsOf(o *order.Order) []app.ItemInput {
 	items := make([]app.ItemInput, 0, len(o.Items))
 	for _, it := range o.Items {
 		s := it.Snapshot
-		items = append(items, app.ItemInput{ID: it.ID.String(), Product: s.Product, Plan: s.Plan, Region: s.Region, BillingCycle: s.BillingCycle, Label: it.Label, Configuration: s.Configuration})
+		items = append(items, app.ItemInput{
+			ID: it.ID.String(), Product: s.Product, Plan: s.Plan, Region: s.Region, BillingCycle: s.BillingCycle,
+			Label: it.Label, Configuration: s.Configuration,
+		})
 	}
 	return items
 }

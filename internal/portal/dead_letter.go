@@ -41,7 +41,8 @@ func (v deadLetterView) Parts() []string {
 
 // Stuck reports whether a person has something to decide.
 func (v deadLetterView) Stuck() bool {
-	return v.MayWrite && v.Work != nil && v.Work.State == fulfil.Stuck && (v.State == app.DeadLetterOpen || v.State == app.DeadLetterParked)
+	return v.MayWrite && v.Work != nil && v.Work.State == fulfil.Stuck && (v.State == app.DeadLetterOpen ||
+		v.State == app.DeadLetterParked)
 }
 
 // Base is the letter's own address.
@@ -99,13 +100,15 @@ func abandonMeans(d app.DeadLetterDetail) string {
 		if d.Refund == nil || d.Refund.State.Accepted() {
 			end = "The item becomes rolled back, and the order goes on without it."
 		}
-		return "The clean-up counts as done. " + end + " Nothing is removed at the provider by this: whatever is still there stays and costs money."
+		return "The clean-up counts as done. " + end + " Nothing is removed at the provider by this: whatever is still " +
+			"there stays and costs money."
 	case fulfil.Refund:
 		sum := "The refund"
 		if r := d.Refund; r != nil {
 			sum = "The refund of " + amount(r.Cents, r.Currency)
 		}
-		return sum + " counts as paid, with your proof as its reference. No money is moved by this: it must have gone back already."
+		return sum + " counts as paid, with your proof as its reference. No money is moved by this: it must have gone back " +
+			"already."
 	case fulfil.Redrive:
 		return "The event is passed over for good by " + d.Event.Consumer + ", and what waits behind it is applied."
 	default:
@@ -117,7 +120,9 @@ func (p *Portal) deadLetterPage(w http.ResponseWriter, r *http.Request, v *sessi
 	return p.showDeadLetter(w, r, v, http.StatusOK, deadLetterForm{}, nil)
 }
 
-func (p *Portal) showDeadLetter(w http.ResponseWriter, r *http.Request, v *session, status int, form deadLetterForm, faults []string) error {
+func (p *Portal) showDeadLetter(
+	w http.ResponseWriter, r *http.Request, v *session, status int, form deadLetterForm, faults []string,
+) error {
 	letter, err := id.Parse[app.DeadLetter](r.PathValue("letter"))
 	if err != nil {
 		return errNoPage
@@ -130,12 +135,15 @@ func (p *Portal) showDeadLetter(w http.ResponseWriter, r *http.Request, v *sessi
 		DeadLetterDetail: d, MayWrite: p.useCases.May(v.Actor, app.WorkDesk), Mine: d.Abandonment.FirstBy == v.Member,
 		Refunds: refundSentence(d), Means: abandonMeans(d), Faults: faults, Form: form,
 	}
-	return p.show(w, r, status, deadLetterPage(p.pageLayout(r, v, "desk", words(d.Code)), v, p.deskTabs(v, "/desk/dead-letters"), view))
+	return p.show(w, r, status, deadLetterPage(p.pageLayout(r, v, "desk", words(d.Code)), v,
+		p.deskTabs(v, "/desk/dead-letters"), view))
 }
 
 // decided answers a decision about a letter: on to the letter with a word of what was done, or the page
 // again with what was refused and why.
-func (p *Portal) decided(w http.ResponseWriter, r *http.Request, v *session, form deadLetterForm, sent string, err error) error {
+func (p *Portal) decided(
+	w http.ResponseWriter, r *http.Request, v *session, form deadLetterForm, sent string, err error,
+) error {
 	if f := fault.Of(err); f != nil && (f.Kind == fault.KindInvalid || f.Kind == fault.KindConflict) {
 		faults := []string{f.Detail}
 		if len(f.Violations) > 0 {
@@ -167,9 +175,15 @@ func (p *Portal) adopt(w http.ResponseWriter, r *http.Request, v *session) error
 	if err != nil {
 		return err
 	}
-	form := deadLetterForm{Part: r.PostForm.Get("part"), Ref: strings.TrimSpace(r.PostForm.Get("ref")), Adopting: oneLine(r.PostForm.Get("reason"))}
-	_, err = p.useCases.AdoptDeadLetter(r.Context(), v.Caller, app.AdoptDeadLetter{DeadLetter: letter, Part: form.Part, Ref: form.Ref, Reason: form.Adopting})
-	return p.decided(w, r, v, form, "It is looked at. If it is the item's it is removed; if not, a new dead letter says so.", err)
+	form := deadLetterForm{
+		Part: r.PostForm.Get("part"), Ref: strings.TrimSpace(r.PostForm.Get("ref")),
+		Adopting: oneLine(r.PostForm.Get("reason")),
+	}
+	_, err = p.useCases.AdoptDeadLetter(r.Context(), v.Caller, app.AdoptDeadLetter{
+		DeadLetter: letter, Part: form.Part, Ref: form.Ref, Reason: form.Adopting,
+	})
+	return p.decided(w, r, v, form,
+		"It is looked at. If it is the item's it is removed; if not, a new dead letter says so.", err)
 }
 
 // abandon signs, first or second. Both signatures ask for a fresh sign-in: an open browser must not be a
@@ -182,8 +196,13 @@ func (p *Portal) abandon(w http.ResponseWriter, r *http.Request, v *session) err
 	if p.requireFresh(w, r, v, "/desk/dead-letters/"+letter.String()) {
 		return nil
 	}
-	form := deadLetterForm{AbandonReason: r.PostForm.Get("grounds"), Text: oneLine(r.PostForm.Get("text")), Proof: oneLine(r.PostForm.Get("proof"))}
-	after, err := p.useCases.AbandonDeadLetter(r.Context(), v.Caller, app.AbandonDeadLetter{DeadLetter: letter, AbandonReason: app.AbandonReason(form.AbandonReason), Text: form.Text, Proof: form.Proof})
+	form := deadLetterForm{
+		AbandonReason: r.PostForm.Get("grounds"), Text: oneLine(r.PostForm.Get("text")),
+		Proof: oneLine(r.PostForm.Get("proof")),
+	}
+	after, err := p.useCases.AbandonDeadLetter(r.Context(), v.Caller, app.AbandonDeadLetter{
+		DeadLetter: letter, AbandonReason: app.AbandonReason(form.AbandonReason), Text: form.Text, Proof: form.Proof,
+	})
 	sent := "Signed first. Nothing has happened yet: another operator looks at the proof and signs the same."
 	if after.State == app.DeadLetterAbandoned {
 		sent = "Abandoned, signed by two people."
@@ -224,7 +243,9 @@ func (p *Portal) redriveGroup(w http.ResponseWriter, r *http.Request, v *session
 	if err := checkReason(reason); err != nil {
 		return err
 	}
-	report, err := p.useCases.RedriveDeadLetters(r.Context(), v.Caller, app.RedriveDeadLetters{Cause: r.PostForm.Get("cause"), Class: &class, Reason: reason})
+	report, err := p.useCases.RedriveDeadLetters(r.Context(), v.Caller, app.RedriveDeadLetters{
+		Cause: r.PostForm.Get("cause"), Class: &class, Reason: reason,
+	})
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,9 @@ func (p *Portal) deskPage(w http.ResponseWriter, r *http.Request, v *session) er
 }
 
 func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *session) error {
-	page, err := p.useCases.Orders(r.Context(), v.Caller, app.OrderFilter{State: order.PendingPayment, Query: r.URL.Query().Get("q"), Cursor: r.URL.Query().Get("cursor"), Limit: pageSize})
+	page, err := p.useCases.Orders(r.Context(), v.Caller, app.OrderFilter{
+		State: order.PendingPayment, Query: r.URL.Query().Get("q"), Cursor: r.URL.Query().Get("cursor"), Limit: pageSize,
+	})
 	if err != nil {
 		return err
 	}
@@ -52,7 +54,8 @@ func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *session
 	if page.Next != "" {
 		view.Older = "/desk/payments?" + url.Values{"q": {view.Query}, "cursor": {page.Next}}.Encode()
 	}
-	return p.show(w, r, http.StatusOK, paymentsPage(p.pageLayout(r, v, "desk", "Payments to confirm"), v, p.deskTabs(v, "/desk/payments"), view))
+	return p.show(w, r, http.StatusOK, paymentsPage(p.pageLayout(r, v, "desk", "Payments to confirm"), v,
+		p.deskTabs(v, "/desk/payments"), view))
 }
 
 // refundsView lists refunds that a person has to move.
@@ -71,7 +74,8 @@ func (p *Portal) refundsPage(w http.ResponseWriter, r *http.Request, v *session)
 	if page.Next != "" {
 		view.Older = "/desk/refunds?" + url.Values{"cursor": {page.Next}}.Encode()
 	}
-	return p.show(w, r, http.StatusOK, refundsPage(p.pageLayout(r, v, "desk", "Refunds by hand"), v, p.deskTabs(v, "/desk/refunds"), view))
+	return p.show(w, r, http.StatusOK, refundsPage(p.pageLayout(r, v, "desk", "Refunds by hand"), v,
+		p.deskTabs(v, "/desk/refunds"), view))
 }
 
 func (p *Portal) finishRefund(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -100,7 +104,12 @@ func (p *Portal) finishRefund(w http.ResponseWriter, r *http.Request, v *session
 // checkReason is for forms whose controls ask for a reason already: a browser sends one.
 func checkReason(reason string) error {
 	if n := len([]rune(reason)); n == 0 || n > maxReason {
-		return fault.Violated([]fault.Violation{{Pointer: "/reason", Code: "required", Message: fmt.Sprintf("Give a reason of one to %d characters. It stands in the record.", maxReason)}})
+		return fault.Violated([]fault.Violation{
+			{
+				Pointer: "/reason", Code: "required",
+				Message: fmt.Sprintf("Give a reason of one to %d characters. It stands in the record.", maxReason),
+			},
+		})
 	}
 	return nil
 }
@@ -140,7 +149,8 @@ func (p *Portal) deadLettersPage(w http.ResponseWriter, r *http.Request, v *sess
 	if page.Next != "" {
 		view.Older = "/desk/dead-letters?" + url.Values{"cursor": {page.Next}, "state": {r.URL.Query().Get("state")}}.Encode()
 	}
-	return p.show(w, r, http.StatusOK, deadLettersPage(p.pageLayout(r, v, "desk", "Dead letters"), v, p.deskTabs(v, "/desk/dead-letters"), view))
+	return p.show(w, r, http.StatusOK, deadLettersPage(p.pageLayout(r, v, "desk", "Dead letters"), v,
+		p.deskTabs(v, "/desk/dead-letters"), view))
 }
 
 // suggestions word what an operator should try first.
@@ -159,7 +169,8 @@ func (p *Portal) routingPage(w http.ResponseWriter, r *http.Request, v *session)
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, routingPage(p.pageLayout(r, v, "desk", "Routing"), p.deskTabs(v, "/desk/routing"), routing))
+	return p.show(w, r, http.StatusOK, routingPage(p.pageLayout(r, v, "desk", "Routing"),
+		p.deskTabs(v, "/desk/routing"), routing))
 }
 
 // hears reports whether a consumer is among those an event is routed to.

@@ -62,7 +62,10 @@ func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *session)
 	if err != nil {
 		return err
 	}
-	view := figuresView{Stats: s, Average: amount(s.Average, s.Currency), Revenue: amount(s.Revenue, s.Currency), Conversion: fmt.Sprintf("%.0f %%", s.Conversion*100)}
+	view := figuresView{
+		Stats: s, Average: amount(s.Average, s.Currency), Revenue: amount(s.Revenue, s.Currency),
+		Conversion: fmt.Sprintf("%.0f %%", s.Conversion*100),
+	}
 	most := 1
 	for _, n := range s.ByState {
 		most = max(most, n)
@@ -70,11 +73,15 @@ func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *session)
 	const rowHeight = 28
 	for i, st := range order.States() {
 		n := s.ByState[st]
-		view.Bars = append(view.Bars, bar{State: st, Text: stateText(st), Tone: stateTone(&order.Order{State: st}).Class, Count: n, Width: n * 100 / most, Y: i * rowHeight})
+		view.Bars = append(view.Bars, bar{
+			State: st, Text: stateText(st), Tone: stateTone(&order.Order{State: st}).Class, Count: n, Width: n * 100 / most,
+			Y: i * rowHeight,
+		})
 	}
 	view.Height = len(view.Bars) * rowHeight
 	view.tellDays()
-	return p.show(w, r, http.StatusOK, figuresPage(p.pageLayout(r, v, "desk", "Figures"), v, p.deskTabs(v, "/desk/figures"), view))
+	return p.show(w, r, http.StatusOK, figuresPage(p.pageLayout(r, v, "desk", "Figures"), v,
+		p.deskTabs(v, "/desk/figures"), view))
 }
 
 // tellDays draws the last days, those on which nothing happened too.
@@ -84,12 +91,16 @@ func (f *figuresView) tellDays() {
 	for i, d := range days {
 		orders[i], revenue[i] = int64(d.Orders), int64(d.Revenue)
 		day := d.Day.Format("2 Jan 2006")
-		f.Days = append(f.Days, dayRow{Day: day, Orders: fmt.Sprint(d.Orders), Paid: fmt.Sprint(d.Paid), Revenue: amount(d.Revenue, f.Stats.Currency)})
+		f.Days = append(f.Days, dayRow{
+			Day: day, Orders: fmt.Sprint(d.Orders), Paid: fmt.Sprint(d.Paid), Revenue: amount(d.Revenue, f.Stats.Currency),
+		})
 	}
 	f.First = f.Days[0].Day
 	count := func(n int64) string { return fmt.Sprint(n) }
 	cents := func(n int64) string { return amount(money.Cents(n), f.Stats.Currency) }
-	f.Charts = []daysChart{f.chart("orders", "Orders per day", orders, count), f.chart("revenue", "Revenue per day", revenue, cents)}
+	f.Charts = []daysChart{
+		f.chart("orders", "Orders per day", orders, count), f.chart("revenue", "Revenue per day", revenue, cents),
+	}
 }
 
 func (f *figuresView) chart(name, title string, values []int64, text func(int64) string) daysChart {
@@ -104,7 +115,10 @@ func (f *figuresView) chart(name, title string, values []int64, text func(int64)
 		c.Baseline = chartTop + int(float64(up)*scale)
 	}
 	for i, n := range values {
-		col := column{X: i * columnStep, Y: c.Baseline, Height: int(float64(max(n, -n)) * scale), Tone: "busy", Title: f.Days[i].Day + ": " + text(n)}
+		col := column{
+			X: i * columnStep, Y: c.Baseline, Height: int(float64(max(n, -n)) * scale), Tone: "busy",
+			Title: f.Days[i].Day + ": " + text(n),
+		}
 		switch {
 		case n > 0:
 			col.Height = max(1, col.Height)

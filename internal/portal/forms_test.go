@@ -53,7 +53,11 @@ func visitor(t testing.TB, server *httptest.Server) *person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &person{t, server.URL, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &person{
+		t, server.URL, &http.Client{
+			Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
 }
 
 // signedIn is a person with a session.
@@ -125,7 +129,10 @@ func hidden(t testing.TB, page answer, name string) string {
 }
 
 func vpsForm() url.Values {
-	return url.Values{"plan": {"core"}, "region": {"lj-1"}, "billing_cycle": {"monthly"}, "label": {"web-1"}, "c/os_image": {"debian-12"}, "c/ssh_public_keys": {""}}
+	return url.Values{
+		"plan": {"core"}, "region": {"lj-1"}, "billing_cycle": {"monthly"}, "label": {"web-1"}, "c/os_image": {"debian-12"},
+		"c/ssh_public_keys": {""},
+	}
 }
 
 func TestEveryFormWorksWithoutScriptsFromConfiguratorToOrder(t *testing.T) {
@@ -162,19 +169,24 @@ func TestEveryFormWorksWithoutScriptsFromConfiguratorToOrder(t *testing.T) {
 		t.Fatalf("submit: status %d", submitted.status)
 	}
 	page := bor.get(submitted.to)
-	mustContain(t, page, "Waiting for the payment of €106.00.", "all or nothing", "po-1", "Nothing is built before the money is confirmed.")
+	mustContain(t, page, "Waiting for the payment of €106.00.", "all or nothing", "po-1",
+		"Nothing is built before the money is confirmed.")
 }
 
 func TestFaultyFormNamesEveryFaultAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	bor := signedIn(t, serve(t, s, nil), s.Bor)
-	form := url.Values{"region": {"hetzner-fsn1"}, "billing_cycle": {"monthly"}, "c/workers": {"2"}, "c/storage_gb": {"many"}, "c/storage_class": {"standard"}, "do": {"add"}}
+	form := url.Values{
+		"region": {"hetzner-fsn1"}, "billing_cycle": {"monthly"}, "c/workers": {"2"}, "c/storage_gb": {"many"},
+		"c/storage_class": {"standard"}, "do": {"add"},
+	}
 	got := bor.post("/catalog/kubernetes", form)
 	if got.status != http.StatusUnprocessableEntity {
 		t.Errorf("status %d, want 422", got.status)
 	}
-	mustContain(t, got, "3 things need your attention", "Workers must be at least 3.", "Storage must be a whole number.", "Region must be one of: lj-1, mb-1.", `aria-invalid="true"`, `value="many"`)
+	mustContain(t, got, "3 things need your attention", "Workers must be at least 3.", "Storage must be a whole number.",
+		"Region must be one of: lj-1, mb-1.", `aria-invalid="true"`, `value="many"`)
 	if cart := bor.get("/cart"); !strings.Contains(cart.body, "Your cart is empty.") {
 		t.Errorf("the cart has something in it after a refused form")
 	}
@@ -184,9 +196,13 @@ func TestLiveQuoteSwapsPriceAndFaultsAndNeverTheForm(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	form := url.Values{"plan": {"production"}, "region": {"lj-1"}, "billing_cycle": {"monthly"}, "c/engine": {"postgresql-16"}, "c/storage_gb": {"500"}, "c/high_availability": {"on"}}
+	form := url.Values{
+		"plan": {"production"}, "region": {"lj-1"}, "billing_cycle": {"monthly"}, "c/engine": {"postgresql-16"},
+		"c/storage_gb": {"500"}, "c/high_availability": {"on"},
+	}
 	good := ana.post("/catalog/database/quote", form)
-	mustContain(t, good, `id="quote"`, "€240.00", "€250.00", "€490.00", `id="total"`, `id="fault-c-storage_gb"`, `hx-swap-oob="true"`)
+	mustContain(t, good, `id="quote"`, "€240.00", "€250.00", "€490.00", `id="total"`, `id="fault-c-storage_gb"`,
+		`hx-swap-oob="true"`)
 	if strings.Contains(good.body, "<input") || strings.Contains(good.body, "<html") {
 		t.Error("the quote sends form controls or a whole page")
 	}
@@ -202,7 +218,10 @@ func TestDefaultFormOfEveryProductIsAccepted(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	want := map[string]string{"vps": "€20.10", "kubernetes": "€500.00", "database": "€65.00", "gpu": "€1,450.00", "private_cloud": "€1,750.00", "object_storage": "€20.00"}
+	want := map[string]string{
+		"vps": "€20.10", "kubernetes": "€500.00", "database": "€65.00", "gpu": "€1,450.00", "private_cloud": "€1,750.00",
+		"object_storage": "€20.00",
+	}
 	for product, due := range want {
 		page := ana.get("/catalog/" + product)
 		mustContain(t, page, `<span class="unseen">Due now: </span>`+due)
@@ -228,7 +247,10 @@ func TestItemOfTheCartIsChangedAndRemoved(t *testing.T) {
 	}
 	cart = ana.get(here)
 	mustContain(t, cart, "web-renamed was changed.", "€10.00")
-	got := ana.post(here, url.Values{"version": {hidden(t, cart, "version")}, "policy": {"per_item"}, "external_id": {"po-draft"}, "remove": {hidden(t, sheet, "item")}})
+	got := ana.post(here, url.Values{
+		"version": {hidden(t, cart, "version")}, "policy": {"per_item"}, "external_id": {"po-draft"},
+		"remove": {hidden(t, sheet, "item")},
+	})
 	if got.status != http.StatusSeeOther {
 		t.Fatalf("remove: status %d", got.status)
 	}
@@ -243,16 +265,23 @@ func TestCancelSaysPerItemWhatHappensInMachinesAndMoney(t *testing.T) {
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
 	at := "/orders/" + s.Orders["building"].String() + "/do/cancel"
 	page := ana.get(at)
-	mustContain(t, page, "It was delivered: it stays and keeps running.", "€56.60 stays paid.", "What was built of it is removed.", "€9,600.00 goes back.", "It is being removed already.", "€9,950.00")
+	mustContain(t, page, "It was delivered: it stays and keeps running.", "€56.60 stays paid.",
+		"What was built of it is removed.", "€9,600.00 goes back.", "It is being removed already.", "€9,950.00")
 
 	version := hidden(t, page, "version")
-	if got := ana.post(at, url.Values{"version": {version}, "reason": {"  "}}); got.status != http.StatusUnprocessableEntity {
+	if got := ana.post(at, url.Values{
+		"version": {version}, "reason": {"  "},
+	}); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("cancel without a reason: status %d, want 422", got.status)
 	}
-	if got := ana.post(at, url.Values{"version": {"1"}, "reason": {"changed my mind"}}); got.status != http.StatusConflict {
+	if got := ana.post(at, url.Values{
+		"version": {"1"}, "reason": {"changed my mind"},
+	}); got.status != http.StatusConflict {
 		t.Errorf("cancel of a stale page: status %d, want 409", got.status)
 	}
-	if got := ana.post(at, url.Values{"version": {version}, "reason": {"changed my mind"}}); got.status != http.StatusSeeOther {
+	if got := ana.post(at, url.Values{
+		"version": {version}, "reason": {"changed my mind"},
+	}); got.status != http.StatusSeeOther {
 		t.Errorf("cancel: status %d, want 303", got.status)
 	}
 	mustContain(t, ana.get("/orders/"+s.Orders["building"].String()), "changed my mind", "The cancellation was taken.")
@@ -290,7 +319,10 @@ func TestOperatorConfirmsAPaymentAndHearsOfAWrongAmount(t *testing.T) {
 	olga := signedIn(t, serve(t, s, nil), s.Olga)
 	at := "/orders/" + s.Orders["pending"].String() + "/payment"
 	page := olga.get(at)
-	form := url.Values{"version": {hidden(t, page, "version")}, "reference": {"SI56-1"}, "amount": {"348.99"}, "paid_at": {"2026-03-02T10:00"}, "method": {"bank_transfer"}}
+	form := url.Values{
+		"version": {hidden(t, page, "version")}, "reference": {"SI56-1"}, "amount": {"348.99"},
+		"paid_at": {"2026-03-02T10:00"}, "method": {"bank_transfer"},
+	}
 	wrong := olga.post(at, form)
 	if wrong.status != http.StatusUnprocessableEntity {
 		t.Errorf("€1.01 short: status %d, want 422", wrong.status)
@@ -300,7 +332,8 @@ func TestOperatorConfirmsAPaymentAndHearsOfAWrongAmount(t *testing.T) {
 	if got := olga.post(at, form); got.status != http.StatusSeeOther {
 		t.Fatalf("€1.00 short: status %d, want 303", got.status)
 	}
-	mustContain(t, olga.get("/orders/"+s.Orders["pending"].String()), "The payment is in.", "differs by −€1.00", "€0.00 unexplained")
+	mustContain(t, olga.get("/orders/"+s.Orders["pending"].String()), "The payment is in.", "differs by −€1.00",
+		"€0.00 unexplained")
 }
 
 func TestDeskMovesRefundsAndDeadLettersWithAReason(t *testing.T) {
@@ -322,7 +355,9 @@ func TestDeskMovesRefundsAndDeadLettersWithAReason(t *testing.T) {
 
 	page := olga.get("/desk/refunds")
 	refund := regexp.MustCompile(`/desk/refunds/[0-9a-f-]{36}`).FindString(page.body)
-	if got := olga.post(refund, url.Values{"order": {hidden(t, page, "order")}, "reason": {"sent by SEPA"}}); got.status != http.StatusSeeOther {
+	if got := olga.post(refund, url.Values{
+		"order": {hidden(t, page, "order")}, "reason": {"sent by SEPA"},
+	}); got.status != http.StatusSeeOther {
 		t.Errorf("mark as done: status %d, want 303", got.status)
 	}
 	mustContain(t, olga.get("/desk/refunds"), "No refund waits for a hand.")
@@ -345,10 +380,14 @@ func TestDeliveryKeyIsPutOnFileAndRemoved(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	if got := ana.post("/account/key", url.Values{"key": {"nonsense"}, "do": {"put"}}); got.status != http.StatusUnprocessableEntity {
+	if got := ana.post("/account/key", url.Values{
+		"key": {"nonsense"}, "do": {"put"},
+	}); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("no key: status %d, want 422", got.status)
 	}
-	if got := ana.post("/account/key", url.Values{"key": {"-----BEGIN PGP PUBLIC KEY BLOCK-----"}, "do": {"put"}}); got.status != http.StatusSeeOther {
+	if got := ana.post("/account/key", url.Values{
+		"key": {"-----BEGIN PGP PUBLIC KEY BLOCK-----"}, "do": {"put"},
+	}); got.status != http.StatusSeeOther {
 		t.Errorf("a key: status %d, want 303", got.status)
 	}
 	mustContain(t, ana.get("/account"), "5D3E 9A1C 77F0", "Compare the fingerprint")
@@ -365,7 +404,9 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 	server := serve(t, s, nil)
 	olga, adam := signedIn(t, server, s.Olga), signedIn(t, server, s.Adam)
 	at := "/desk/dead-letters/" + s.DeadLetters["protected"].String()
-	mustContain(t, olga.get(at), "srv-7a41c0de", "protected against deletion", "the provider answered: protected", "The refund of €10.00 was accepted.", "The item becomes rolled back, and the order goes on without it.", "The first changes nothing.")
+	mustContain(t, olga.get(at), "srv-7a41c0de", "protected against deletion", "the provider answered: protected",
+		"The refund of €10.00 was accepted.", "The item becomes rolled back, and the order goes on without it.",
+		"The first changes nothing.")
 
 	form := url.Values{"grounds": {"removed_by_hand"}, "text": {"deleted at the console"}}
 	wrong := olga.post(at+"/abandon", form)
@@ -378,7 +419,8 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 		t.Errorf("the first signature: status %d to %q, want the letter", got.status, got.to)
 	}
 	mine := olga.get(at)
-	mustContain(t, mine, "Signed first. Nothing has happened yet", "Ticket OPS-311", "Withdraw my signature", "One person has signed to abandon it")
+	mustContain(t, mine, "Signed first. Nothing has happened yet", "Ticket OPS-311", "Withdraw my signature",
+		"One person has signed to abandon it")
 	if strings.Contains(mine.body, "Sign second") {
 		t.Error("who signed first is offered the second signature")
 	}
@@ -400,7 +442,8 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 		t.Errorf("other grounds than the first: status %d, want 409", got.status)
 	}
 	clock.Advance(6 * time.Minute)
-	if got := adam.post(at+"/abandon", url.Values{"grounds": {"removed_by_hand"}}); !strings.HasPrefix(got.to, "/sign-in/again") {
+	if got := adam.post(at+"/abandon", url.Values{"grounds": {"removed_by_hand"}}); !strings.HasPrefix(got.to,
+		"/sign-in/again") {
 		t.Errorf("a signature six minutes after the sign-in: status %d to %q, want to sign in again", got.status, got.to)
 	}
 	adam = signedIn(t, server, s.Adam)
@@ -408,7 +451,8 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 		t.Errorf("the second signature: status %d to %q, want the letter", got.status, got.to)
 	}
 	over := adam.get(at)
-	mustContain(t, over, "Abandoned, signed by two people.", "Abandoned by two people", "olga@acme.example", "adam@acme.example")
+	mustContain(t, over, "Abandoned, signed by two people.", "Abandoned by two people", "olga@acme.example",
+		"adam@acme.example")
 	if strings.Contains(over.body, "/abandon\"") || strings.Contains(over.body, "Try again</button>") {
 		t.Error("an abandoned letter still offers a decision")
 	}
@@ -453,14 +497,18 @@ func TestAFoundResourceIsNamedOnThePageAndManyAreTriedAgainAtOnce(t *testing.T) 
 
 	list := olga.get("/desk/dead-letters")
 	mustContain(t, list, "2 × Undo exhausted", "Try 2 again")
-	if got := olga.post("/desk/dead-letters", url.Values{"cause": {"compensation-exhausted"}, "class": {"nonsense"}, "reason": {"x"}}); got.status != http.StatusNotFound {
+	if got := olga.post("/desk/dead-letters", url.Values{
+		"cause": {"compensation-exhausted"}, "class": {"nonsense"}, "reason": {"x"},
+	}); got.status != http.StatusNotFound {
 		t.Errorf("an unknown class: status %d, want 404", got.status)
 	}
 	if got := olga.post(at+"/adopt", url.Values{"part": {"server"}, "ref": {"srv-9"}, "reason": {"seen"}}); got.to != at {
 		t.Errorf("adopt: status %d to %q, want the letter", got.status, got.to)
 	}
 	mustContain(t, olga.get(at), "It is looked at.", "Redriven")
-	olga.post("/desk/dead-letters", url.Values{"cause": {"compensation-exhausted"}, "class": {"retryable"}, "reason": {"the provider is back"}})
+	olga.post("/desk/dead-letters", url.Values{
+		"cause": {"compensation-exhausted"}, "class": {"retryable"}, "reason": {"the provider is back"},
+	})
 	mustContain(t, olga.get("/desk/dead-letters"), "1 of 1 tried again.")
 }
 
@@ -542,7 +590,8 @@ func TestRedeliveryBeyondItsLimitSaysWhen(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	action := regexp.MustCompile(`/orders/[^"]*/redeliver`).FindString(ana.get("/orders/" + s.Orders["fulfilled"].String()).body)
+	action := regexp.MustCompile(`/orders/[^"]*/redeliver`).FindString(ana.get("/orders/" +
+		s.Orders["fulfilled"].String()).body)
 	var statuses []int
 	for range 4 {
 		statuses = append(statuses, ana.post(action, nil).status)
@@ -572,7 +621,9 @@ func TestForeignOrderAnswersLikeAnAbsentOne(t *testing.T) {
 		}
 	}
 	for _, suffix := range []string{"/cart", "/do/cancel"} {
-		if got := bor.post("/orders/"+foreign+suffix, url.Values{"version": {"1"}, "reason": {"x"}}); got.status != http.StatusNotFound {
+		if got := bor.post("/orders/"+foreign+suffix, url.Values{
+			"version": {"1"}, "reason": {"x"},
+		}); got.status != http.StatusNotFound {
 			t.Errorf("POST %s: status %d, want 404", suffix, got.status)
 		}
 	}
@@ -584,19 +635,23 @@ func TestAdminSavesSettingsAndABrandThatCanBeRead(t *testing.T) {
 	adam := signedIn(t, serve(t, s, nil), s.Adam)
 	page := adam.get("/settings")
 	form := url.Values{
-		"version": {hidden(t, page, "version")}, "name": {"Acme Cloud"}, "currency": {"EUR"}, "time_zone": {"Europe/Vienna"}, "payment_method": {"manual"},
-		"safety_window": {"10"}, "payment_due_days": {"14"}, "quote_valid_days": {"soon"}, "language": {"sl"}, "brand_color": {"#ff8800"}, "brand_contrast": {"#ffffff"},
+		"version": {hidden(t, page, "version")}, "name": {"Acme Cloud"}, "currency": {"EUR"}, "time_zone": {"Europe/Vienna"},
+		"payment_method": {"manual"},
+		"safety_window":  {"10"}, "payment_due_days": {"14"}, "quote_valid_days": {"soon"}, "language": {"sl"},
+		"brand_color": {"#ff8800"}, "brand_contrast": {"#ffffff"},
 	}
 	wrong := adam.post("/settings", form)
 	if wrong.status != http.StatusUnprocessableEntity {
 		t.Errorf("an unreadable brand: status %d, want 422", wrong.status)
 	}
-	mustContain(t, wrong, "The days a quote holds must be a whole number.", "contrast of 2.4 to 1", "The nearest brand colour that passes is #b56000.")
+	mustContain(t, wrong, "The days a quote holds must be a whole number.", "contrast of 2.4 to 1",
+		"The nearest brand colour that passes is #b56000.")
 	form.Set("quote_valid_days", "30")
 	form.Set("brand_color", "#b56000")
 	if got := adam.post("/settings", form); got.status != http.StatusSeeOther {
 		t.Fatalf("save: status %d, want 303", got.status)
 	}
-	mustContain(t, adam.get("/settings"), "Acme Cloud", "The settings were saved.", `value="10"`, `<option value="sl" selected>slovenščina</option>`)
+	mustContain(t, adam.get("/settings"), "Acme Cloud", "The settings were saved.", `value="10"`,
+		`<option value="sl" selected>slovenščina</option>`)
 	mustContain(t, adam.get("/brand.css"), "--brand: #b56000;")
 }

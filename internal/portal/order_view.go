@@ -73,7 +73,9 @@ func (p *Portal) orderView(r *http.Request, v *session, agg *app.Aggregate, even
 	if err != nil {
 		return orderView{}, err
 	}
-	view := orderView{Visit: v, D: agg, O: agg.Order, Items: items, Money: moneyOf(agg.Order), Faults: messages(agg.Order.Faults)}
+	view := orderView{
+		Visit: v, D: agg, O: agg.Order, Items: items, Money: moneyOf(agg.Order), Faults: messages(agg.Order.Faults),
+	}
 	view.Story = storyOf(v, agg)
 	view.Path, view.Exits = pathOf(agg.Order, events)
 	view.Events, view.Entries = events, entriesOf(v, agg, events)
@@ -113,7 +115,8 @@ func (p *Portal) itemViews(r *http.Request, v *session, agg *app.Aggregate) ([]i
 			account = task.Queue
 		}
 		view.Simulated = p.cfg.Simulated(it.Snapshot.Product, it.Snapshot.Region, account)
-		view.Redeliver = mayWrite && (it.State == order.ItemDelivered || it.State == order.ItemActive && agg.Order.DeliveryStuck)
+		view.Redeliver = mayWrite && (it.State == order.ItemDelivered ||
+			it.State == order.ItemActive && agg.Order.DeliveryStuck)
 		if agg.Order.Customer != v.Member {
 			view.Passphrase = nil // shown to the order's own customer alone (D21)
 		}
@@ -124,7 +127,10 @@ func (p *Portal) itemViews(r *http.Request, v *session, agg *app.Aggregate) ([]i
 
 func itemOf(cat *catalog.Catalog, agg *app.Aggregate, it order.Item) itemView {
 	o, s := agg.Order, it.Snapshot
-	view := itemView{Item: it, Name: nameOf(it), Kind: s.Title, Price: amount(it.Price, o.Currency), Cycle: cycleText(s.BillingCycle), Text: itemTexts[it.State], Tone: itemTones[it.State]}
+	view := itemView{
+		Item: it, Name: nameOf(it), Kind: s.Title, Price: amount(it.Price, o.Currency), Cycle: cycleText(s.BillingCycle),
+		Text: itemTexts[it.State], Tone: itemTones[it.State],
+	}
 	product, known := cat.Product(s.Product)
 	if known {
 		if fields, err := parseFields(product.Schema); err == nil {
@@ -237,10 +243,14 @@ func moneyOf(o *order.Order) moneyView {
 	for _, it := range o.Items {
 		balance := paidFor[it.ID] - refundedFor[it.ID]
 		held += balance
-		view.Rows = append(view.Rows, moneyRow{nameOf(it), amount(it.Price, o.Currency), amount(paidFor[it.ID], o.Currency), amount(refundedFor[it.ID], o.Currency), amount(balance, o.Currency)})
+		view.Rows = append(view.Rows, moneyRow{
+			nameOf(it), amount(it.Price, o.Currency), amount(paidFor[it.ID], o.Currency), amount(refundedFor[it.ID], o.Currency),
+			amount(balance, o.Currency),
+		})
 	}
 	unexplained := captured - refunded - held
-	view.Paid, view.Refunded, view.Kept = amount(captured, o.Currency), amount(refunded, o.Currency), amount(captured-refunded, o.Currency)
+	view.Paid, view.Refunded, view.Kept = amount(captured, o.Currency), amount(refunded, o.Currency),
+		amount(captured-refunded, o.Currency)
 	view.Unexplained, view.Balanced, view.HasPaid = amount(unexplained, o.Currency), unexplained == 0, captured != 0
 	if p := o.LivePayment(); p != nil && p.Paid != p.Due {
 		view.Difference = amount(p.Paid-p.Due, p.Currency)

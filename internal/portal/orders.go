@@ -24,7 +24,8 @@ func (p *Portal) aggregate(r *http.Request, v *session) (*app.Aggregate, error) 
 func sentVersion(r *http.Request) (app.Precondition, error) {
 	n, err := strconv.Atoi(r.PostForm.Get("version"))
 	if err != nil {
-		return app.Precondition{}, fault.New(fault.KindMalformed, "unreadable-form", "The form does not say which version of the order it was made for.")
+		return app.Precondition{}, fault.New(fault.KindMalformed, "unreadable-form",
+			"The form does not say which version of the order it was made for.")
 	}
 	return app.Precondition{Version: &n}, nil
 }
@@ -127,8 +128,10 @@ func listLink(state, query, cursor string) string {
 }
 
 var stateTexts = map[order.State]string{
-	order.Draft: "Draft", order.PendingPayment: "Awaiting payment", order.PaymentConfirmed: "Paid", order.Validating: "Validating", order.Provisioning: "Provisioning",
-	order.PartiallyFulfilled: "Partially fulfilled", order.Fulfilled: "Fulfilled", order.Cancelled: "Cancelled", order.Failed: "Failed",
+	order.Draft: "Draft", order.PendingPayment: "Awaiting payment", order.PaymentConfirmed: "Paid",
+	order.Validating: "Validating", order.Provisioning: "Provisioning",
+	order.PartiallyFulfilled: "Partially fulfilled", order.Fulfilled: "Fulfilled", order.Cancelled: "Cancelled",
+	order.Failed: "Failed",
 }
 
 func stateText(s order.State) string { return stateTexts[s] }
@@ -162,13 +165,20 @@ func stateTone(o *order.Order) tone {
 }
 
 var itemTexts = map[order.ItemState]string{
-	order.ItemPending: "Not started", order.ItemQueued: "Queued", order.ItemProvisioning: "Being built", order.ItemActive: "Ready, delivery under way", order.ItemDelivered: "Delivered",
-	order.ItemRetryWait: "Waiting to try again", order.ItemWaitingCapacity: "Waiting for capacity", order.ItemCompensating: "Being removed and refunded",
-	order.ItemRolledBack: "Removed and refunded", order.ItemCancelled: "Cancelled", order.ItemStuck: "Removal needs a person",
+	order.ItemPending: "Not started", order.ItemQueued: "Queued", order.ItemProvisioning: "Being built",
+	order.ItemActive: "Ready, delivery under way", order.ItemDelivered: "Delivered",
+	order.ItemRetryWait: "Waiting to try again", order.ItemWaitingCapacity: "Waiting for capacity",
+	order.ItemCompensating: "Being removed and refunded",
+	order.ItemRolledBack:   "Removed and refunded", order.ItemCancelled: "Cancelled",
+	order.ItemStuck: "Removal needs a person",
 }
 
 var itemTones = map[order.ItemState]tone{
-	order.ItemPending: {"calm", "clock"}, order.ItemQueued: {"calm", "clock"}, order.ItemProvisioning: {"busy", "gear"}, order.ItemActive: {"busy", "mail"},
-	order.ItemDelivered: {"good", "check"}, order.ItemRetryWait: {"warn", "clock"}, order.ItemWaitingCapacity: {"warn", "pause"}, order.ItemCompensating: {"warn", "undo"},
+	order.ItemPending: {"calm", "clock"}, order.ItemQueued: {"calm", "clock"}, order.ItemProvisioning: {"busy", "gear"},
+	order.ItemActive:    {"busy", "mail"},
+	order.ItemDelivered: {"good", "check"}, order.ItemRetryWait: {"warn", "clock"}, order.ItemWaitingCapacity: {
+		"warn",
+		"pause",
+	}, order.ItemCompensating: {"warn", "undo"},
 	order.ItemRolledBack: {"calm", "undo"}, order.ItemCancelled: {"calm", "cross"}, order.ItemStuck: {"bad", "alert"},
 }

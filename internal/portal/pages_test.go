@@ -18,7 +18,8 @@ import (
 func serve(t testing.TB, s *portaltest.Story, change func(*portal.Config)) *httptest.Server {
 	t.Helper()
 	cfg := portal.Config{
-		Dev: true, Methods: []string{"manual", "demo"}, Now: s.Fake.Now, Refresh: 100 * time.Millisecond, Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
+		Dev: true, Methods: []string{"manual", "demo"}, Now: s.Fake.Now, Refresh: 100 * time.Millisecond,
+		Log:       slog.New(slog.NewTextHandler(testLog{t}, nil)),
 		Simulated: func(_, region, _ string) bool { return region == "mb-1" }, MailURL: "http://127.0.0.1:1080/",
 	}
 	for _, a := range []tenant.Actor{s.Ana, s.Olga, s.Adam, s.Vera, s.Bor} {
@@ -26,7 +27,9 @@ func serve(t testing.TB, s *portaltest.Story, change func(*portal.Config)) *http
 		if a.Tenant == s.Beta {
 			name = "Beta d.o.o."
 		}
-		cfg.Users = append(cfg.Users, portal.DemoUser{Tenant: a.Tenant, TenantName: name, Member: a.Member, Role: a.Role, Email: email(s, a)})
+		cfg.Users = append(cfg.Users, portal.DemoUser{
+			Tenant: a.Tenant, TenantName: name, Member: a.Member, Role: a.Role, Email: email(s, a),
+		})
 	}
 	if change != nil {
 		change(&cfg)
@@ -47,7 +50,10 @@ func (l testLog) Write(b []byte) (int, error) {
 }
 
 func email(s *portaltest.Story, a tenant.Actor) string {
-	for who, name := range map[tenant.MemberID]string{s.Ana.Member: "ana@acme.example", s.Olga.Member: "olga@acme.example", s.Adam.Member: "adam@acme.example", s.Vera.Member: "vera@acme.example", s.Bor.Member: "bor@beta.example"} {
+	for who, name := range map[tenant.MemberID]string{
+		s.Ana.Member: "ana@acme.example", s.Olga.Member: "olga@acme.example", s.Adam.Member: "adam@acme.example",
+		s.Vera.Member: "vera@acme.example", s.Bor.Member: "bor@beta.example",
+	} {
 		if who == a.Member {
 			return name
 		}

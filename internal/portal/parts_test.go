@@ -21,7 +21,11 @@ import (
 
 func TestAmountsAreWrittenForAReader(t *testing.T) {
 	t.Parallel()
-	want := map[string]string{"€1,234.50": amount(1_234_50, "EUR"), "€0.05": amount(5, "EUR"), "−€5.00": amount(-5_00, "EUR"), "CHF\u00a020.10": amount(20_10, "CHF"), "¥2,010": amount(2010, "JPY"), "€10,000,000.00": amount(10_000_000_00, "EUR"), "KWD\u00a01.500": amount(1500, "KWD")}
+	want := map[string]string{
+		"€1,234.50": amount(1_234_50, "EUR"), "€0.05": amount(5, "EUR"), "−€5.00": amount(-5_00, "EUR"),
+		"CHF\u00a020.10": amount(20_10, "CHF"), "¥2,010": amount(2010, "JPY"), "€10,000,000.00": amount(10_000_000_00, "EUR"),
+		"KWD\u00a01.500": amount(1500, "KWD"),
+	}
 	for text, got := range want {
 		if got != text {
 			t.Errorf("got %q, want %q", got, text)
@@ -32,7 +36,10 @@ func TestAmountsAreWrittenForAReader(t *testing.T) {
 func TestTimesAreSaidCoarsely(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	for d, want := range map[time.Duration]string{0: "just now", 59 * time.Second: "just now", time.Minute: "1 minute ago", 119 * time.Minute: "1 hour ago", 47 * time.Hour: "47 hours ago", 72 * time.Hour: "3 days ago", -90 * time.Second: "in 1 minute"} {
+	for d, want := range map[time.Duration]string{
+		0: "just now", 59 * time.Second: "just now", time.Minute: "1 minute ago", 119 * time.Minute: "1 hour ago",
+		47 * time.Hour: "47 hours ago", 72 * time.Hour: "3 days ago", -90 * time.Second: "in 1 minute",
+	} {
 		if got := ago(now.Add(-d), now); got != want {
 			t.Errorf("%s: got %q, want %q", d, got, want)
 		}
@@ -41,7 +48,9 @@ func TestTimesAreSaidCoarsely(t *testing.T) {
 
 func TestLinksOfEveryBrandCanBeReadOnBothSurfaces(t *testing.T) {
 	t.Parallel()
-	for _, c := range []brand.Colour{{R: 0xff, G: 0xff}, {B: 0x80}, {R: 0x80, G: 0x80, B: 0x80}, brand.Black(), brand.White()} {
+	for _, c := range []brand.Colour{
+		{R: 0xff, G: 0xff}, {B: 0x80}, {R: 0x80, G: 0x80, B: 0x80}, brand.Black(), brand.White(),
+	} {
 		for _, on := range []brand.Colour{lightSurface, darkSurface} {
 			if got := brand.NearestReadable(c, on); !brand.Readable(got, on) {
 				t.Errorf("%s made readable on %s is %s, with a contrast of %v", c, on, got, brand.Contrast(got, on))
@@ -52,12 +61,21 @@ func TestLinksOfEveryBrandCanBeReadOnBothSurfaces(t *testing.T) {
 
 func TestBrandThatCannotBeReadIsLeftOut(t *testing.T) {
 	t.Parallel()
-	for _, pair := range [][2]string{{"", ""}, {"#777777", "#ffffff"}, {"#7a1fa2", "#7a1fa2"}, {"red", "#ffffff"}, {"#7a1fa2;}", "#ffffff"}, {"#7a1fag", "#ffffff"}, {"#+1234f", "#ffffff"}} {
+	for _, pair := range [][2]string{
+		{"", ""},
+		{"#777777", "#ffffff"},
+		{"#7a1fa2", "#7a1fa2"},
+		{"red", "#ffffff"},
+		{"#7a1fa2;}", "#ffffff"},
+		{"#7a1fag", "#ffffff"},
+		{"#+1234f", "#ffffff"},
+	} {
 		if got := brandCSS(pair[0], pair[1]); strings.Contains(got, "--brand") {
 			t.Errorf("%q on %q was taken: %s", pair[1], pair[0], got)
 		}
 	}
-	want := "@layer tenant {\n  :root { --brand: #7a1fa2; --brand-contrast: #ffffff; --link: #7a1fa2; }\n  @media (prefers-color-scheme: dark) { :root { --link: #"
+	want := "@layer tenant {\n  :root { --brand: #7a1fa2; --brand-contrast: #ffffff; --link: #7a1fa2; }\n  @media " +
+		"(prefers-color-scheme: dark) { :root { --link: #"
 	if got := brandCSS("#7a1fa2", "#ffffff"); !strings.HasPrefix(got, want) {
 		t.Errorf("got %s, want it to begin with %s", got, want)
 	}
@@ -181,10 +199,17 @@ func TestPathShowsWhatWasPassedBy(t *testing.T) {
 		events []record
 		want   string
 	}{
-		{"one item", order.Fulfilled, been("draft", "pending_payment", "payment_confirmed", "validating", "provisioning", "fulfilled"), "done done done done done skipped here ahead ahead"},
+		{"one item", order.Fulfilled, been("draft", "pending_payment", "payment_confirmed", "validating", "provisioning",
+			"fulfilled"), "done done done done done skipped here ahead ahead"},
 		{"draft", order.Draft, been("draft"), "here ahead ahead ahead ahead ahead ahead ahead ahead"},
-		{"cancelled unpaid", order.Cancelled, been("draft", "pending_payment", "cancelled"), "done done ahead ahead ahead ahead ahead here ahead"},
-		{"restored", order.Draft, been("draft", "pending_payment", "cancelled", "draft"), "here ahead ahead ahead ahead ahead ahead ahead ahead"},
+		{
+			"cancelled unpaid", order.Cancelled, been("draft", "pending_payment", "cancelled"),
+			"done done ahead ahead ahead ahead ahead here ahead",
+		},
+		{
+			"restored", order.Draft, been("draft", "pending_payment", "cancelled", "draft"),
+			"here ahead ahead ahead ahead ahead ahead ahead ahead",
+		},
 	} {
 		if got := is(&order.Order{State: c.state}, c.events); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
@@ -196,16 +221,26 @@ func TestMoneyCountsARevertedPaymentOnNeitherSide(t *testing.T) {
 	t.Parallel()
 	a, b := order.ItemID{1}, order.ItemID{2}
 	o := &order.Order{
-		Currency: "EUR", Due: 30_00, Items: []order.Item{{ID: a, Label: "a", Price: 10_00}, {ID: b, Label: "b", Price: 20_00}},
+		Currency: "EUR", Due: 30_00, Items: []order.Item{
+			{ID: a, Label: "a", Price: 10_00},
+			{ID: b, Label: "b", Price: 20_00},
+		},
 		Payments: []order.Payment{
-			{State: order.PaymentReverted, Paid: 30_00, Due: 30_00, Currency: "EUR", Allocations: []order.Allocation{{Item: a, Cents: 10_00}, {Item: b, Cents: 20_00}}},
-			{State: order.PaymentLive, Paid: 30_01, Due: 30_00, Currency: "EUR", Allocations: []order.Allocation{{Item: a, Cents: 10_00}, {Item: b, Cents: 20_01}}},
+			{
+				State: order.PaymentReverted, Paid: 30_00, Due: 30_00, Currency: "EUR",
+				Allocations: []order.Allocation{{Item: a, Cents: 10_00}, {Item: b, Cents: 20_00}},
+			},
+			{
+				State: order.PaymentLive, Paid: 30_01, Due: 30_00, Currency: "EUR",
+				Allocations: []order.Allocation{{Item: a, Cents: 10_00}, {Item: b, Cents: 20_01}},
+			},
 		},
 		Refunds: []order.Refund{{Item: b, State: order.RefundAccepted, Cents: money.Cents(20_01), Currency: "EUR"}},
 	}
 	got := moneyOf(o)
 	want := moneyView{
-		Due: "€30.00", Paid: "€30.01", Refunded: "€20.01", Kept: "€10.00", Difference: "€0.01", Unexplained: "€0.00", Balanced: true, HasPaid: true, Currency: "EUR", Payments: o.Payments,
+		Due: "€30.00", Paid: "€30.01", Refunded: "€20.01", Kept: "€10.00", Difference: "€0.01", Unexplained: "€0.00",
+		Balanced: true, HasPaid: true, Currency: "EUR", Payments: o.Payments,
 		Rows: []moneyRow{{"a", "€10.00", "€10.00", "€0.00", "€10.00"}, {"b", "€20.00", "€20.01", "€20.01", "€0.00"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

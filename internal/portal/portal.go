@@ -109,7 +109,9 @@ func (p *Portal) handler() http.Handler {
 	pages, quiet := http.NewServeMux(), http.NewServeMux()
 	p.routes(pages, quiet)
 	forgery := http.NewCrossOriginProtection()
-	forgery.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, nil, errForeignForm) }))
+	forgery.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.fail(w, r, nil, errForeignForm)
+	}))
 
 	all := http.NewServeMux()
 	all.Handle("GET /static/", p.assets)

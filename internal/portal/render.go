@@ -128,9 +128,12 @@ func (p *Portal) show(w http.ResponseWriter, r *http.Request, status int, page t
 
 // Faults of the portal's own.
 var (
-	errForeignForm = fault.New(fault.KindForbidden, "foreign-form", "This form was sent from another site. Nothing was changed. Open the page here and send it again.")
-	errNotAllowed  = fault.New(fault.KindForbidden, fault.CodeForbidden, "Your role does not include this. Nothing was changed. Ask an admin of your organisation if you need it.")
-	errNoPage      = fault.New(fault.KindNotFound, fault.CodeNotFound, "There is no such page, or it belongs to somebody else.")
+	errForeignForm = fault.New(fault.KindForbidden, "foreign-form",
+		"This form was sent from another site. Nothing was changed. Open the page here and send it again.")
+	errNotAllowed = fault.New(fault.KindForbidden, fault.CodeForbidden,
+		"Your role does not include this. Nothing was changed. Ask an admin of your organisation if you need it.")
+	errNoPage = fault.New(fault.KindNotFound, fault.CodeNotFound,
+		"There is no such page, or it belongs to somebody else.")
 )
 
 // trouble is a fault as a page says it.
@@ -146,8 +149,10 @@ type errorPage struct {
 }
 
 var errorTitles = map[int]string{
-	400: "That could not be read", 401: "Please sign in", 403: "This is not yours to do", 404: "Nothing here", 409: "The order has moved on",
-	412: "The order has moved on", 413: "That is too large", 422: "That cannot be done as asked", 428: "That could not be read", 429: "Too often", 500: "Our fault", 503: "Not right now",
+	400: "That could not be read", 401: "Please sign in", 403: "This is not yours to do", 404: "Nothing here",
+	409: "The order has moved on",
+	412: "The order has moved on", 413: "That is too large", 422: "That cannot be done as asked",
+	428: "That could not be read", 429: "Too often", 500: "Our fault", 503: "Not right now",
 }
 
 var errorNext = map[int]string{
@@ -189,7 +194,9 @@ func (p *Portal) pageLayoutOfError(r *http.Request, v *session, t errorPage) pag
 }
 
 func (p *Portal) troubleOf(r *http.Request, err error) errorPage {
-	t := errorPage{Status: http.StatusInternalServerError, Request: httpkit.RequestID(r.Context()), Back: "/", BackTo: "Start page"}
+	t := errorPage{
+		Status: http.StatusInternalServerError, Request: httpkit.RequestID(r.Context()), Back: "/", BackTo: "Start page",
+	}
 	if f := fault.Of(err); f != nil {
 		t.Status, t.Detail, t.Faults = httpkit.Status(f.Kind), f.Detail, f.Violations
 		if len(f.Violations) > 0 {
@@ -217,7 +224,8 @@ func local(to string) string {
 
 // see sends the browser on after a form was taken.
 func see(w http.ResponseWriter, r *http.Request, to string) error {
-	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // every caller passes a path of ours, or one that local has checked
+	//nolint:gosec // every caller passes a path of ours, or one that local has checked
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 

@@ -74,7 +74,8 @@ func (p *Portal) sagaPage(w http.ResponseWriter, r *http.Request, v *session) er
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, sagaPage(p.pageLayout(r, v, "orders", "Steps of "+agg.Order.Number), sagaOf(v, agg.Order, record)))
+	return p.show(w, r, http.StatusOK, sagaPage(p.pageLayout(r, v, "orders", "Steps of "+agg.Order.Number),
+		sagaOf(v, agg.Order, record)))
 }
 
 func sagaOf(v *session, o *order.Order, record app.SagaRecord) sagaView {
@@ -86,7 +87,9 @@ func sagaOf(v *session, o *order.Order, record app.SagaRecord) sagaView {
 			name += " " + nameOf(*it)
 		}
 		names[task.ID] = name
-		run := sagaTask{Text: name, Detail: task.Detail, State: words(task.State.String()), Tone: taskTone(task), Next: task.NextAt}
+		run := sagaTask{
+			Text: name, Detail: task.Detail, State: words(task.State.String()), Tone: taskTone(task), Next: task.NextAt,
+		}
 		if task.Compensating {
 			run.State += ", going back"
 		}
@@ -100,7 +103,10 @@ func sagaOf(v *session, o *order.Order, record app.SagaRecord) sagaView {
 	back := map[fulfil.TaskID]bool{}
 	at := map[string]int{}
 	for _, l := range record.Log {
-		view.Lines = append(view.Lines, sagaLine{At: l.At, Task: names[l.Task], Step: l.Step, What: words(l.What.String()), Class: classText(l), Tone: classTone(l.Class), Note: l.Note, Took: tookText(l.Took), Next: l.Next})
+		view.Lines = append(view.Lines, sagaLine{
+			At: l.At, Task: names[l.Task], Step: l.Step, What: words(l.What.String()), Class: classText(l),
+			Tone: classTone(l.Class), Note: l.Note, Took: tookText(l.Took), Next: l.Next,
+		})
 		if l.What == app.LogCompensating {
 			back[l.Task] = true
 		}
@@ -116,7 +122,8 @@ func sagaOf(v *session, o *order.Order, record app.SagaRecord) sagaView {
 		}
 		begun := l.At.Add(-l.Took)
 		view.Rows[i].Bars = append(view.Rows[i].Bars, sagaBar{
-			X: sagaLeft + scaled(begun.Sub(first), length), Width: max(4, scaled(l.Took, length)), Tone: classTone(l.Class).Class, Back: back[l.Task],
+			X: sagaLeft + scaled(begun.Sub(first), length), Width: max(4, scaled(l.Took, length)),
+			Tone: classTone(l.Class).Class, Back: back[l.Task],
 			Title: fmt.Sprintf("%s %s: %s, %s", names[l.Task], l.Step, classText(l), tookText(l.Took)),
 		})
 	}

@@ -81,13 +81,16 @@ func parseFields(schema json.RawMessage) ([]field, error) {
 }
 
 func (m member) fields(at string) []field {
-	keys := slices.SortedFunc(maps.Keys(m.Properties), func(a, b string) int { return m.Properties[a].UI.Order - m.Properties[b].UI.Order })
+	keys := slices.SortedFunc(maps.Keys(m.Properties), func(a, b string) int {
+		return m.Properties[a].UI.Order - m.Properties[b].UI.Order
+	})
 	fields := make([]field, 0, len(keys))
 	for _, key := range keys {
 		p := m.Properties[key]
 		f := field{
 			Pointer: at + "/" + key, Label: p.UI.Label, Help: p.UI.Help, Unit: p.UI.Unit, Widget: p.UI.Widget, Type: p.Type,
-			Min: p.Minimum, Max: p.Maximum, MaxLen: p.MaxLength, Optional: !slices.Contains(m.Required, key), Fields: p.fields(at + "/" + key),
+			Min: p.Minimum, Max: p.Maximum, MaxLen: p.MaxLength, Optional: !slices.Contains(m.Required, key),
+			Fields: p.fields(at + "/" + key),
 		}
 		if f.Unit == f.Label {
 			f.Unit = ""

@@ -32,8 +32,9 @@ func TestEveryPageHasItsStatusItsHeadersAndNothingInline(t *testing.T) {
 		people[a.Member] = signedIn(t, server, a)
 	}
 	want := map[string]string{
-		"Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
-		"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "no-referrer", "Content-Type": "text/html; charset=utf-8",
+		"Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; " +
+			"form-action 'self'",
+		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Content-Type": "text/html; charset=utf-8",
 	}
 	for _, page := range s.Pages {
 		got := people[page.As.Member].get(page.Path)
@@ -48,7 +49,9 @@ func TestEveryPageHasItsStatusItsHeadersAndNothingInline(t *testing.T) {
 		if !strings.Contains(strings.Join(got.header.Values("Cache-Control"), ","), "no-store") {
 			t.Errorf("%s may be stored: %q", page.Name, got.header.Values("Cache-Control"))
 		}
-		for what, forbidden := range map[string]*regexp.Regexp{"script": inlineScript, "style": inlineStyle, "foreign address": foreignLink} {
+		for what, forbidden := range map[string]*regexp.Regexp{
+			"script": inlineScript, "style": inlineStyle, "foreign address": foreignLink,
+		} {
 			if m := forbidden.FindString(got.body); m != "" {
 				t.Errorf("%s holds an inline %s: %q", page.Name, what, m)
 			}
@@ -61,7 +64,10 @@ func TestAuditorSeesEveryDeskPageAndNoFormThatWrites(t *testing.T) {
 	s := portaltest.NewStory(newClock().Now)
 	vera := signedIn(t, serve(t, s, nil), s.Vera)
 	writes := regexp.MustCompile(`<form method="post" action="([^"]*)"`)
-	for _, path := range []string{"/catalog", "/orders", "/orders/" + s.Orders["fulfilled"].String(), "/desk/refunds", "/desk/dead-letters", "/desk/figures", "/desk/routing", "/settings", "/account"} {
+	for _, path := range []string{
+		"/catalog", "/orders", "/orders/" + s.Orders["fulfilled"].String(), "/desk/refunds", "/desk/dead-letters",
+		"/desk/figures", "/desk/routing", "/settings", "/account",
+	} {
 		page := vera.get(path)
 		if page.status != http.StatusOK {
 			t.Errorf("%s: status %d, want 200", path, page.status)
@@ -72,7 +78,9 @@ func TestAuditorSeesEveryDeskPageAndNoFormThatWrites(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/catalog/vps", "/account/key", "/desk/dead-letters/" + strings.Repeat("0", 8) + "-0000-0000-0000-000000000000"} {
+	for _, path := range []string{
+		"/catalog/vps", "/account/key", "/desk/dead-letters/" + strings.Repeat("0", 8) + "-0000-0000-0000-000000000000",
+	} {
 		if got := vera.post(path, url.Values{"reason": {"x"}}); got.status != http.StatusForbidden {
 			t.Errorf("POST %s: status %d, want 403", path, got.status)
 		}
@@ -83,7 +91,10 @@ func TestCustomerMayOpenNothingOfTheDesk(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	for _, path := range []string{"/desk", "/desk/payments", "/desk/refunds", "/desk/dead-letters", "/desk/figures", "/desk/routing", "/orders/" + s.Orders["pending"].String() + "/payment"} {
+	for _, path := range []string{
+		"/desk", "/desk/payments", "/desk/refunds", "/desk/dead-letters", "/desk/figures", "/desk/routing",
+		"/orders/" + s.Orders["pending"].String() + "/payment",
+	} {
 		if got := ana.get(path); got.status != http.StatusForbidden {
 			t.Errorf("%s: status %d, want 403", path, got.status)
 		}
@@ -101,7 +112,9 @@ func TestFormFromAnotherSiteIsRefused(t *testing.T) {
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
 	ana := signedIn(t, server, s.Ana)
-	for name, header := range map[string][2]string{"a browser of today": {"Sec-Fetch-Site", "cross-site"}, "an old one": {"Origin", "https://evil.example"}} {
+	for name, header := range map[string][2]string{
+		"a browser of today": {"Sec-Fetch-Site", "cross-site"}, "an old one": {"Origin", "https://evil.example"},
+	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/sign-out", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +134,8 @@ func TestSignInTakesANewTokenAndASafeCookie(t *testing.T) {
 	s := portaltest.NewStory(newClock().Now)
 	plain, secure := serve(t, s, nil), serve(t, s, func(c *portal.Config) { c.Secure = true })
 	cookie := func(server *httptest.Server, planted string) *http.Cookie {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/sign-in", strings.NewReader(url.Values{"user": {s.Ana.Member.String()}}.Encode()))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/sign-in",
+			strings.NewReader(url.Values{"user": {s.Ana.Member.String()}}.Encode()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +195,9 @@ func TestDemoUsersSignInInDevAlone(t *testing.T) {
 	if page := somebody.get("/sign-in"); strings.Contains(page.body, "ana@acme.example") {
 		t.Error("demo users are listed outside dev")
 	}
-	if got := somebody.post("/sign-in", url.Values{"user": {s.Ana.Member.String()}}); got.status != http.StatusUnauthorized {
+	if got := somebody.post("/sign-in", url.Values{
+		"user": {s.Ana.Member.String()},
+	}); got.status != http.StatusUnauthorized {
 		t.Errorf("a demo user outside dev: status %d, want 401", got.status)
 	}
 }
@@ -202,7 +218,8 @@ func TestMoneyKeysAndPassphrasesAskForAFreshSignIn(t *testing.T) {
 	s := portaltest.NewStory(c.Now)
 	server := serve(t, s, nil)
 	olga, ana := signedIn(t, server, s.Olga), signedIn(t, server, s.Ana)
-	passphrase := regexp.MustCompile(`/orders/[^"]*/passphrase`).FindString(ana.get("/orders/" + s.Orders["fulfilled"].String()).body)
+	passphrase := regexp.MustCompile(`/orders/[^"]*/passphrase`).FindString(ana.get("/orders/" +
+		s.Orders["fulfilled"].String()).body)
 	c.Advance(5*time.Minute + time.Second)
 	paid, pending := "/orders/"+s.Orders["paid"].String(), "/orders/"+s.Orders["pending"].String()
 	for _, got := range []struct {
@@ -210,19 +227,26 @@ func TestMoneyKeysAndPassphrasesAskForAFreshSignIn(t *testing.T) {
 		answer
 	}{
 		{"the payment form", olga.get(pending + "/payment")},
-		{"a payment", olga.post(pending+"/payment", url.Values{"version": {"2"}, "reference": {"x"}, "amount": {"350.00"}, "paid_at": {"2026-03-02T10:00"}})},
+		{"a payment", olga.post(pending+"/payment", url.Values{
+			"version": {"2"}, "reference": {"x"}, "amount": {"350.00"}, "paid_at": {"2026-03-02T10:00"},
+		})},
 		{"a revert", olga.post(paid+"/do/revert-payment", url.Values{"version": {"4"}, "reason": {"x"}})},
 		{"a delivery key", ana.post("/account/key", url.Values{"key": {"-----BEGIN PGP PUBLIC KEY BLOCK-----"}})},
 		{"a passphrase", ana.post(passphrase, nil)},
 	} {
 		if got.status != http.StatusSeeOther || !strings.HasPrefix(got.to, "/sign-in/again?next=") {
-			t.Errorf("%s after five minutes: status %d to %q, want the question whether it is still you", got.what, got.status, got.to)
+			t.Errorf("%s after five minutes: status %d to %q, want the question whether it is still you",
+				got.what, got.status, got.to)
 		}
 	}
-	if got := ana.post("/sign-in/again", url.Values{"user": {s.Olga.Member.String()}, "next": {"/account"}}); got.status != http.StatusUnauthorized {
+	if got := ana.post("/sign-in/again", url.Values{
+		"user": {s.Olga.Member.String()}, "next": {"/account"},
+	}); got.status != http.StatusUnauthorized {
 		t.Errorf("showing again as somebody else: status %d, want 401", got.status)
 	}
-	if got := ana.post("/sign-in/again", url.Values{"user": {s.Ana.Member.String()}, "next": {"/account"}}); got.to != "/account" {
+	if got := ana.post("/sign-in/again", url.Values{
+		"user": {s.Ana.Member.String()}, "next": {"/account"},
+	}); got.to != "/account" {
 		t.Errorf("showing again: status %d to %q, want /account", got.status, got.to)
 	}
 	if got := ana.post(passphrase, nil); got.status != http.StatusOK {
@@ -234,7 +258,10 @@ func TestSignInLeadsOnlyToPagesOfThisSite(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
-	want := map[string]string{"/orders?q=1": "/orders?q=1", "//evil.example": "/", "https://evil.example": "/", "/\\evil.example": "/", "": "/", "/a\nb": "/"}
+	want := map[string]string{
+		"/orders?q=1": "/orders?q=1", "//evil.example": "/", "https://evil.example": "/", "/\\evil.example": "/", "": "/",
+		"/a\nb": "/",
+	}
 	got := map[string]string{}
 	for next := range want {
 		got[next] = visitor(t, server).post("/sign-in", url.Values{"user": {s.Ana.Member.String()}, "next": {next}}).to
@@ -263,7 +290,9 @@ func TestLargeFormIsRefused(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	if got := ana.post("/account/key", url.Values{"key": {strings.Repeat("x", 70<<10)}}); got.status != http.StatusRequestEntityTooLarge {
+	if got := ana.post("/account/key", url.Values{
+		"key": {strings.Repeat("x", 70<<10)},
+	}); got.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("70 KiB: status %d, want 413", got.status)
 	}
 }
@@ -275,7 +304,10 @@ func TestInternalFaultShowsItsNumberAndNothingElse(t *testing.T) {
 	s.Fake.Panic("Catalog", "hunter2")
 	handler := portal.New(s.Fake, portal.Config{
 		Dev: true, Now: s.Fake.Now, RequestID: func() string { return "req-42" },
-		Users: []portal.DemoUser{{Tenant: s.Acme, TenantName: "Acme", Member: s.Ana.Member, Role: tenant.Customer, Email: "ana@acme.example"}},
+		Users: []portal.DemoUser{{
+			Tenant: s.Acme, TenantName: "Acme", Member: s.Ana.Member, Role: tenant.Customer,
+			Email: "ana@acme.example",
+		}},
 	})
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)

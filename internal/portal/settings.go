@@ -30,8 +30,13 @@ func (p *Portal) settingsPage(w http.ResponseWriter, r *http.Request, v *session
 	return p.showSettings(w, r, v, http.StatusOK, s, nil)
 }
 
-func (p *Portal) showSettings(w http.ResponseWriter, r *http.Request, v *session, status int, s app.Settings, faults []string) error {
-	view := settingsView{S: s, Methods: p.cfg.Methods, MayWrite: p.useCases.May(v.Actor, app.WriteSettings), Faults: faults, Tabs: p.settingsTabs(v, "/settings")}
+func (p *Portal) showSettings(
+	w http.ResponseWriter, r *http.Request, v *session, status int, s app.Settings, faults []string,
+) error {
+	view := settingsView{
+		S: s, Methods: p.cfg.Methods, MayWrite: p.useCases.May(v.Actor, app.WriteSettings), Faults: faults,
+		Tabs: p.settingsTabs(v, "/settings"),
+	}
 	return p.show(w, r, status, settingsPage(p.pageLayout(r, v, "settings", "Settings"), view))
 }
 
@@ -59,7 +64,8 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *session)
 		}
 		*into = n
 	}
-	s.Name, s.Currency, s.TimeZone, s.PaymentMethod = form("name"), money.Currency(form("currency")), form("time_zone"), form("payment_method")
+	s.Name, s.Currency, s.TimeZone, s.PaymentMethod = form("name"), money.Currency(form("currency")),
+		form("time_zone"), form("payment_method")
 	number("safety_window", "The safety window", &s.SafetyWindow)
 	number("payment_due_days", "The days to pay", &s.PaymentDueDays)
 	number("quote_valid_days", "The days a quote holds", &s.QuoteValidDays)
@@ -97,12 +103,15 @@ func brandFault(color, contrast string) string {
 	}
 	if !brand.Readable(b, c) {
 		return fmt.Sprintf("Text in %s on %s has a contrast of %.1f to 1 and could not be read by everybody; "+
-			"4.5 is the least. The nearest brand colour that passes is %s.", c, b, brand.Contrast(b, c), brand.NearestReadable(b, c))
+			"4.5 is the least. The nearest brand colour that passes is %s.", c, b, brand.Contrast(b, c),
+			brand.NearestReadable(b, c))
 	}
 	return ""
 }
 
 // languageText is a language's own name.
 func languageText(l notice.Language) string {
-	return map[notice.Language]string{notice.English: "English", notice.German: "Deutsch", notice.Slovenian: "slovenščina"}[l]
+	return map[notice.Language]string{
+		notice.English: "English", notice.German: "Deutsch", notice.Slovenian: "slovenščina",
+	}[l]
 }

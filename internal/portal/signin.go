@@ -102,7 +102,8 @@ func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
 }
 
 // errUnknownKey is the one answer for every key that opens nothing.
-var errUnknownKey = fault.New(fault.KindUnauthenticated, "unknown-key", "This key opens nothing here: it is mistyped, expired or revoked.")
+var errUnknownKey = fault.New(fault.KindUnauthenticated, "unknown-key",
+	"This key opens nothing here: it is mistyped, expired or revoked.")
 
 func (p *Portal) signInRefused(w http.ResponseWriter, r *http.Request, v *session, err error) error {
 	f := fault.Of(err)

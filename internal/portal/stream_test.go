@@ -141,7 +141,9 @@ func TestStreamPollsWithoutAnyWakeUp(t *testing.T) {
 	at := s.Orders["pending"]
 	l := listen(t, ana, "/orders/"+at.String()+"/stream")
 	l.until("timeline")
-	if _, err := s.Fake.CancelOrder(t.Context(), app.Caller{Actor: s.Ana}, app.Reasoned{Order: at, Reason: "x"}); err != nil {
+	if _, err := s.Fake.CancelOrder(t.Context(), app.Caller{Actor: s.Ana}, app.Reasoned{
+		Order: at, Reason: "x",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if got := l.until("status"); !strings.Contains(got, "This order was cancelled.") {

@@ -69,7 +69,10 @@ func entriesOf(v *session, agg *app.Aggregate, events []record) []entry {
 	list := make([]entry, 0, len(events))
 	for _, e := range slices.Backward(events) {
 		what := eventTexts[e.Type]
-		list = append(list, entry{Seq: e.Seq, At: e.At, Title: eventTitle(e), Text: eventDetail(agg, e), Who: whoText(v, agg, e.Actor), Reason: e.Payload.Reason, ID: e.ID.String(), Tone: what.Tone, Type: string(e.Type)})
+		list = append(list, entry{
+			Seq: e.Seq, At: e.At, Title: eventTitle(e), Text: eventDetail(agg, e), Who: whoText(v, agg, e.Actor),
+			Reason: e.Payload.Reason, ID: e.ID.String(), Tone: what.Tone, Type: string(e.Type),
+		})
 	}
 	return list
 }

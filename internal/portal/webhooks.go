@@ -54,12 +54,17 @@ func (p *Portal) webhooksPage(w http.ResponseWriter, r *http.Request, v *session
 	return p.showWebhooks(w, r, v, http.StatusOK, webhookForm{}, nil)
 }
 
-func (p *Portal) showWebhooks(w http.ResponseWriter, r *http.Request, v *session, status int, form webhookForm, faults []string) error {
+func (p *Portal) showWebhooks(
+	w http.ResponseWriter, r *http.Request, v *session, status int, form webhookForm, faults []string,
+) error {
 	all, err := p.useCases.WebhookEndpoints(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}
-	view := webhooksView{Tabs: p.settingsTabs(v, "/settings/webhooks"), All: all, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks), Form: form, Faults: faults}
+	view := webhooksView{
+		Tabs: p.settingsTabs(v, "/settings/webhooks"), All: all, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks),
+		Form: form, Faults: faults,
+	}
 	return p.show(w, r, status, webhooksPage(p.pageLayout(r, v, "settings", "Webhooks"), v, view))
 }
 
@@ -112,14 +117,19 @@ func (p *Portal) webhookPage(w http.ResponseWriter, r *http.Request, v *session)
 	return p.showWebhook(w, r, v, http.StatusOK, nil, nil)
 }
 
-func (p *Portal) showWebhook(w http.ResponseWriter, r *http.Request, v *session, status int, form *webhookForm, faults []string) error {
+func (p *Portal) showWebhook(
+	w http.ResponseWriter, r *http.Request, v *session, status int, form *webhookForm, faults []string,
+) error {
 	e, err := p.webhookEndpoint(r, v)
 	if err != nil {
 		return err
 	}
 	q := r.URL.Query()
 	f := app.WebhookDeliveryFilter{Cursor: q.Get("cursor"), Limit: pageSize}
-	view := webhookView{E: e, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks), Faults: faults, First: q.Get("cursor") == "", Form: webhookForm{URL: e.URL, Description: e.Description, Types: e.Types}}
+	view := webhookView{
+		E: e, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks), Faults: faults, First: q.Get("cursor") == "",
+		Form: webhookForm{URL: e.URL, Description: e.Description, Types: e.Types},
+	}
 	if form != nil {
 		view.Form = *form
 	}
@@ -138,7 +148,9 @@ func (p *Portal) showWebhook(w http.ResponseWriter, r *http.Request, v *session,
 	return p.show(w, r, status, webhookPage(p.pageLayout(r, v, "settings", "Webhook"), v, view))
 }
 
-var webhookDeliveryStates = []app.WebhookDeliveryState{app.WebhookDeliveryPending, app.WebhookDeliveryDelivered, app.WebhookDeliveryFailed}
+var webhookDeliveryStates = []app.WebhookDeliveryState{
+	app.WebhookDeliveryPending, app.WebhookDeliveryDelivered, app.WebhookDeliveryFailed,
+}
 
 func (p *Portal) webhookEndpoint(r *http.Request, v *session) (app.WebhookEndpoint, error) {
 	e, err := id.Parse[app.WebhookEndpoint](r.PathValue("webhook"))
@@ -177,14 +189,21 @@ func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *sessio
 		return see(w, r, "/settings/webhooks")
 	case "enable", "disable":
 		on := do == "enable"
-		if _, err := p.useCases.EditWebhookEndpoint(r.Context(), v.Caller, app.EditWebhookEndpoint{WebhookEndpoint: e.ID, Enabled: &on, Precondition: pre}); err != nil {
+		if _, err := p.useCases.EditWebhookEndpoint(r.Context(), v.Caller, app.EditWebhookEndpoint{
+			WebhookEndpoint: e.ID, Enabled: &on, Precondition: pre,
+		}); err != nil {
 			return err
 		}
-		p.flash(r, map[bool]string{true: "The webhook is in service. What waited is posted now.", false: "The webhook is disabled. What is pending waits; new events are not kept for it."}[on])
+		p.flash(r, map[bool]string{
+			true:  "The webhook is in service. What waited is posted now.",
+			false: "The webhook is disabled. What is pending waits; new events are not kept for it.",
+		}[on])
 		return see(w, r, here)
 	}
 	form := webhookFormOf(r)
-	_, err = p.useCases.EditWebhookEndpoint(r.Context(), v.Caller, app.EditWebhookEndpoint{WebhookEndpoint: e.ID, URL: &form.URL, Description: &form.Description, Types: &form.Types, Precondition: pre})
+	_, err = p.useCases.EditWebhookEndpoint(r.Context(), v.Caller, app.EditWebhookEndpoint{
+		WebhookEndpoint: e.ID, URL: &form.URL, Description: &form.Description, Types: &form.Types, Precondition: pre,
+	})
 	if wrong := wrongs(err); wrong != nil {
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, &form, wrong)
 	}
@@ -195,13 +214,19 @@ func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *sessio
 	return see(w, r, here)
 }
 
-func (p *Portal) rotateSecret(w http.ResponseWriter, r *http.Request, v *session, e app.WebhookEndpoint, pre app.Precondition) error {
+func (p *Portal) rotateSecret(
+	w http.ResponseWriter, r *http.Request, v *session, e app.WebhookEndpoint, pre app.Precondition,
+) error {
 	hours, err := strconv.Atoi(r.PostForm.Get("overlap"))
 	if err != nil {
-		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, []string{"Choose how long the present secret stays valid."})
+		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, []string{
+			"Choose how long the present secret stays valid.",
+		})
 	}
 	overlap := time.Duration(hours) * time.Hour
-	issued, err := p.useCases.RotateWebhookSecret(r.Context(), v.Caller, app.RotateWebhookSecret{WebhookEndpoint: e.ID, Overlap: &overlap, Precondition: pre})
+	issued, err := p.useCases.RotateWebhookSecret(r.Context(), v.Caller, app.RotateWebhookSecret{
+		WebhookEndpoint: e.ID, Overlap: &overlap, Precondition: pre,
+	})
 	if wrong := wrongs(err); wrong != nil {
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, wrong)
 	}
@@ -224,7 +249,8 @@ func (p *Portal) webhookDeliveryPage(w http.ResponseWriter, r *http.Request, v *
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, webhookDeliveryPage(p.pageLayout(r, v, "settings", "Webhook delivery"), v, e, delivery, p.useCases.May(v.Actor, app.WriteWebhooks)))
+	return p.show(w, r, http.StatusOK, webhookDeliveryPage(p.pageLayout(r, v, "settings", "Webhook delivery"), v, e,
+		delivery, p.useCases.May(v.Actor, app.WriteWebhooks)))
 }
 
 func (p *Portal) replayWebhookDelivery(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -266,9 +292,11 @@ func webhookEndpointText(e app.WebhookEndpoint) string {
 
 // webhookEndpointWhy says what stopped an endpoint, and what to do.
 var webhookEndpointWhy = map[app.WebhookEndpointReason]string{
-	app.WebhookEndpointExhausted: "A delivery was not taken in three days of calls, so nothing is called any more. Events are kept: mend your endpoint, then post one again or take the webhook back into service.",
-	app.WebhookEndpointGone:      "It answered 410 Gone, which asks never to be called again. Enable it if that was not meant; events since then were not kept.",
-	app.WebhookEndpointByHand:    "Somebody of your organisation stopped it. New events are not kept for it.",
+	app.WebhookEndpointExhausted: "A delivery was not taken in three days of calls, so nothing is called any more. " +
+		"Events are kept: mend your endpoint, then post one again or take the webhook back into service.",
+	app.WebhookEndpointGone: "It answered 410 Gone, which asks never to be called again. Enable it if that was not " +
+		"meant; events since then were not kept.",
+	app.WebhookEndpointByHand: "Somebody of your organisation stopped it. New events are not kept for it.",
 }
 
 func webhookDeliveryTone(delivery app.WebhookDelivery) tone {
@@ -288,8 +316,10 @@ func webhookDeliveryTone(delivery app.WebhookDelivery) tone {
 
 // results word what became of a call.
 var results = map[app.PostResult]string{
-	app.PostTaken: "Taken", app.PostGone: "Gone: never call again", app.PostBusy: "Not now", app.PostRedirect: "Redirected; redirects are not followed", app.PostRefused: "Refused",
-	app.PostTimeout: "No answer within 5 seconds", app.PostNoName: "The name does not resolve", app.PostNoRoute: "No connection, or it broke", app.PostBadTLS: "No TLS that can be trusted",
+	app.PostTaken: "Taken", app.PostGone: "Gone: never call again", app.PostBusy: "Not now",
+	app.PostRedirect: "Redirected; redirects are not followed", app.PostRefused: "Refused",
+	app.PostTimeout: "No answer within 5 seconds", app.PostNoName: "The name does not resolve",
+	app.PostNoRoute: "No connection, or it broke", app.PostBadTLS: "No TLS that can be trusted",
 	app.PostNotOpen: "The address is not on the public internet",
 }
 

@@ -19,13 +19,16 @@ func TestAWebhooksSecretIsOnThePageThatMadeItAndOnNoOther(t *testing.T) {
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
 	adam := signedIn(t, server, s.Adam)
-	got := adam.post("/settings/webhooks", url.Values{"url": {"https://hooks.acme.example/new"}, "types": {"order.created"}})
+	got := adam.post("/settings/webhooks", url.Values{
+		"url": {"https://hooks.acme.example/new"}, "types": {"order.created"},
+	})
 	if got.status != http.StatusOK || strings.Count(got.body, "data-phrase>"+apptest.Secret) != 1 {
 		t.Fatalf("add: %d, the secret is not shown: %s", got.status, got.body)
 	}
 	path := webhookPath.FindString(got.body)
 	for _, p := range []string{"/settings/webhooks", path} {
-		if page := adam.get(p); page.status != http.StatusOK || strings.Contains(page.body, apptest.Secret) || !strings.Contains(page.body, "https://hooks.acme.example/new") {
+		if page := adam.get(p); page.status != http.StatusOK || strings.Contains(page.body, apptest.Secret) ||
+			!strings.Contains(page.body, "https://hooks.acme.example/new") {
 			t.Errorf("%s: %d, or it shows the secret, or not the webhook", p, page.status)
 		}
 	}
@@ -33,7 +36,9 @@ func TestAWebhooksSecretIsOnThePageThatMadeItAndOnNoOther(t *testing.T) {
 	if rotated.status != http.StatusOK || !strings.Contains(rotated.body, apptest.Secret) {
 		t.Errorf("rotate: %d: %s", rotated.status, rotated.body)
 	}
-	if stale := adam.post(path, url.Values{"do": {"rotate"}, "version": {"1"}, "overlap": {"24"}}); stale.status != http.StatusConflict {
+	if stale := adam.post(path, url.Values{
+		"do": {"rotate"}, "version": {"1"}, "overlap": {"24"},
+	}); stale.status != http.StatusConflict {
 		t.Errorf("the same form again: %d, want 409", stale.status)
 	}
 }
@@ -44,7 +49,9 @@ func TestAWebhookIsStoppedTakenBackPostedAgainAndDeletedFromItsPage(t *testing.T
 	adam := signedIn(t, serve(t, s, nil), s.Adam)
 	path := "/settings/webhooks/" + s.Webhooks["active"].String()
 	for i, step := range []struct{ do, shows string }{{"disable", "Take it back into service"}, {"enable", "Disable"}} {
-		if got := adam.post(path, url.Values{"do": {step.do}, "version": {string(rune('1' + i))}}); got.status != http.StatusSeeOther || got.to != path {
+		if got := adam.post(path, url.Values{
+			"do": {step.do}, "version": {string(rune('1' + i))},
+		}); got.status != http.StatusSeeOther || got.to != path {
 			t.Fatalf("%s: %d to %q: %s", step.do, got.status, got.to, got.body)
 		}
 		if page := adam.get(path); !strings.Contains(page.body, step.shows) {
@@ -56,7 +63,8 @@ func TestAWebhookIsStoppedTakenBackPostedAgainAndDeletedFromItsPage(t *testing.T
 		t.Errorf("replay: %d to %q", got.status, got.to)
 	}
 	wrong := adam.post(path, url.Values{"url": {"http://hooks.acme.example/"}, "description": {"typed"}, "version": {"3"}})
-	if wrong.status != http.StatusUnprocessableEntity || !strings.Contains(wrong.body, "over https only") || !strings.Contains(wrong.body, `value="typed"`) {
+	if wrong.status != http.StatusUnprocessableEntity || !strings.Contains(wrong.body, "over https only") ||
+		!strings.Contains(wrong.body, `value="typed"`) {
 		t.Errorf("a wrong address: %d, want the form again with what was typed", wrong.status)
 	}
 	if got := adam.post(path, url.Values{"do": {"delete"}, "version": {"3"}}); got.to != "/settings/webhooks" {
@@ -73,10 +81,13 @@ func TestWebhooksAreAnAdminsToChangeAndAnAuditorsToRead(t *testing.T) {
 	server := serve(t, s, nil)
 	path := "/settings/webhooks/" + s.Webhooks["active"].String()
 	vera, olga, bor := signedIn(t, server, s.Vera), signedIn(t, server, s.Olga), signedIn(t, server, s.Bor)
-	if got := vera.get(path); got.status != http.StatusOK || strings.Contains(got.body, "<button type=\"submit\" name=\"do\"") || strings.Contains(got.body, "Post again") {
+	if got := vera.get(path); got.status != http.StatusOK || strings.Contains(got.body,
+		"<button type=\"submit\" name=\"do\"") || strings.Contains(got.body, "Post again") {
 		t.Errorf("the auditor's page: %d, or it offers a change", got.status)
 	}
-	for _, target := range []string{"/settings/webhooks", path, path + "/deliveries/" + s.WebhookDelivery.String() + "/replay"} {
+	for _, target := range []string{
+		"/settings/webhooks", path, path + "/deliveries/" + s.WebhookDelivery.String() + "/replay",
+	} {
 		if got := vera.post(target, url.Values{"version": {"1"}, "do": {"delete"}}); got.status != http.StatusForbidden {
 			t.Errorf("the auditor posts to %s: %d, want 403", target, got.status)
 		}
@@ -96,7 +107,10 @@ func TestANewSecretAsksForAFreshSignIn(t *testing.T) {
 	adam := signedIn(t, serve(t, s, nil), s.Adam)
 	c.Advance(6 * time.Minute)
 	path := "/settings/webhooks/" + s.Webhooks["active"].String()
-	for target, form := range map[string]url.Values{"/settings/webhooks": {"url": {"https://hooks.acme.example/"}}, path: {"do": {"rotate"}, "version": {"1"}, "overlap": {"0"}}} {
+	for target, form := range map[string]url.Values{
+		"/settings/webhooks": {"url": {"https://hooks.acme.example/"}},
+		path:                 {"do": {"rotate"}, "version": {"1"}, "overlap": {"0"}},
+	} {
 		if got := adam.post(target, form); !strings.HasPrefix(got.to, "/sign-in/again") {
 			t.Errorf("%s: %d to %q, want a fresh sign-in first", target, got.status, got.to)
 		}

@@ -18,7 +18,8 @@ const (
 		VALUES ($1, $2, $4::float8 - least($5, $4::float8), least($5, $4::float8)::int, $6)
 		ON CONFLICT (provider, region) DO UPDATE
 		SET taken = least($5, floor(bucket(a.tokens, a.refilled_at, $6, $3, $4)))::int,
-		    tokens = bucket(a.tokens, a.refilled_at, $6, $3, $4) - least($5, floor(bucket(a.tokens, a.refilled_at, $6, $3, $4))),
+		    tokens = bucket(a.tokens, a.refilled_at, $6, $3, $4) - least($5, floor(bucket(a.tokens, a.refilled_at, $6, $3,
+		    $4))),
 		    refilled_at = greatest(a.refilled_at, $6)
 		RETURNING taken, tokens`
 
@@ -32,10 +33,13 @@ const (
 )
 
 // TakeTokens takes calls from an account's budget: see guard.Store. For the worker.
-func (db *DB) TakeTokens(ctx context.Context, a guard.Account, r provider.Rate, n int, now time.Time) (int, time.Time, error) {
+func (db *DB) TakeTokens(
+	ctx context.Context, a guard.Account, r provider.Rate, n int, now time.Time,
+) (int, time.Time, error) {
 	granted, left := 0, 0.0
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
-		each(b.Queue(sqlTakeTokens, a.Provider, a.Region, r.PerSecond, float64(max(1, r.Burst)), float64(n), stamp(now)), func(rows pgx.Rows) error {
+		each(b.Queue(sqlTakeTokens, a.Provider, a.Region, r.PerSecond, float64(max(1, r.Burst)), float64(n),
+			stamp(now)), func(rows pgx.Rows) error {
 			return rows.Scan(&granted, &left)
 		})
 	})

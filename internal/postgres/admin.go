@@ -29,7 +29,8 @@ func OpenAdmin(ctx context.Context, url string) (*Admin, error) {
 
 // AddTenant makes a tenant; one that is there already, by id or slug, is left as it is.
 func (a *Admin) AddTenant(ctx context.Context, t tenant.ID, slug string, at time.Time) error {
-	_, err := a.conn.Exec(ctx, `INSERT INTO platforma.tenants (id, slug, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, uid(t), slug, stamp(at))
+	_, err := a.conn.Exec(ctx, `INSERT INTO platforma.tenants (id, slug, created_at) VALUES ($1, $2, $3)
+		ON CONFLICT DO NOTHING`, uid(t), slug, stamp(at))
 	if err != nil {
 		return fmt.Errorf("add tenant %s: %w", slug, err)
 	}

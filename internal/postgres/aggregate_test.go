@@ -37,11 +37,15 @@ func draft(db *pgtest.DB, org pgtest.Org, n int) *app.Aggregate {
 	o.Number = "ORD-" + fmt.Sprintf("%X", o.ID[9:13])
 	for i := range n {
 		o.Items = append(o.Items, order.Item{
-			ID: newID[order.Item](db), Line: i + 1, State: order.ItemPending, Label: fmt.Sprintf("web-%d", i+1), Generation: 1, Price: 20_10,
+			ID: newID[order.Item](db), Line: i + 1, State: order.ItemPending, Label: fmt.Sprintf("web-%d", i+1),
+			Generation: 1, Price: 20_10,
 			Snapshot: order.Snapshot{
-				Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly", Configuration: json.RawMessage(`{"os_image":"debian-12","b":1,"a":2}`),
-				Title: "Virtual server", CatalogVersion: 1, FormulaVersion: 1, Lines: []order.PriceLine{{Component: "plan", Quantity: 1, UnitPrice: 20_10, Amount: 20_10}},
-				CatalogMonthly: 20_10, Monthly: 20_10, Due: 20_10, QuotedAt: "2026-03-02T09:00:00Z", DeadlineS: 600, CapacityWaitS: 1800,
+				Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly",
+				Configuration: json.RawMessage(`{"os_image":"debian-12","b":1,"a":2}`),
+				Title:         "Virtual server", CatalogVersion: 1, FormulaVersion: 1,
+				Lines:          []order.PriceLine{{Component: "plan", Quantity: 1, UnitPrice: 20_10, Amount: 20_10}},
+				CatalogMonthly: 20_10, Monthly: 20_10, Due: 20_10, QuotedAt: "2026-03-02T09:00:00Z",
+				DeadlineS: 600, CapacityWaitS: 1800,
 			},
 		})
 	}
@@ -55,7 +59,9 @@ func draft(db *pgtest.DB, org pgtest.Org, n int) *app.Aggregate {
 // take turns what the aggregate recorded into event rows, as app does.
 func take(db *pgtest.DB, agg *app.Aggregate) {
 	for _, e := range agg.Order.TakeEvents() {
-		rec, err := event.Of(agg.Order, e, event.Cause{Actor: tenant.System(agg.Order.Tenant, "test"), Correlation: event.ID(agg.Order.ID)}, newID[order.Event](db), db.Clock.Now())
+		rec, err := event.Of(agg.Order, e,
+			event.Cause{Actor: tenant.System(agg.Order.Tenant, "test"), Correlation: event.ID(agg.Order.ID)},
+			newID[order.Event](db), db.Clock.Now())
 		if err != nil {
 			panic(err)
 		}
@@ -75,7 +81,9 @@ func insert(t testing.TB, s *postgres.DB, agg *app.Aggregate) {
 }
 
 // change locks an order, lets fn change it, and saves it with a new version.
-func change(t testing.TB, s *postgres.DB, db *pgtest.DB, org pgtest.Org, o order.ID, also app.Also, fn func(agg *app.Aggregate)) *app.Aggregate {
+func change(
+	t testing.TB, s *postgres.DB, db *pgtest.DB, org pgtest.Org, o order.ID, also app.Also, fn func(agg *app.Aggregate),
+) *app.Aggregate {
 	t.Helper()
 	agg, err := tryChange(t, s, db, org, o, also, fn)
 	if err != nil {
@@ -84,7 +92,9 @@ func change(t testing.TB, s *postgres.DB, db *pgtest.DB, org pgtest.Org, o order
 	return agg
 }
 
-func tryChange(t testing.TB, s *postgres.DB, db *pgtest.DB, org pgtest.Org, o order.ID, also app.Also, fn func(agg *app.Aggregate)) (*app.Aggregate, error) {
+func tryChange(
+	t testing.TB, s *postgres.DB, db *pgtest.DB, org pgtest.Org, o order.ID, also app.Also, fn func(agg *app.Aggregate),
+) (*app.Aggregate, error) {
 	t.Helper()
 	var got *app.Aggregate
 	err := s.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
@@ -104,7 +114,8 @@ func tryChange(t testing.TB, s *postgres.DB, db *pgtest.DB, org pgtest.Org, o or
 
 // sameAggregate compares what was in memory at a save with what is read back.
 func sameAggregate(want, got *app.Aggregate) string {
-	return cmp.Diff(want, got, cmpopts.IgnoreUnexported(order.Order{}), cmpopts.IgnoreFields(app.Aggregate{}, "Added"), cmpopts.EquateComparable(money.Rate{}))
+	return cmp.Diff(want, got, cmpopts.IgnoreUnexported(order.Order{}), cmpopts.IgnoreFields(app.Aggregate{}, "Added"),
+		cmpopts.EquateComparable(money.Rate{}))
 }
 
 func TestAggregateIsReadBackAsItWasSaved(t *testing.T) {
@@ -122,7 +133,9 @@ func TestAggregateIsReadBackAsItWasSaved(t *testing.T) {
 	expires := db.Clock.Now().Add(14 * 24 * time.Hour)
 	o.Currency, o.FX = "CHF", &order.FX{Rate: rate, Source: "test", At: db.Clock.Now()}
 	o.ExternalID, o.ExpiresAt = "po-4711", &expires
-	o.Faults = []fault.Violation{{Pointer: "/items/0/region", Code: "unknown-region", Message: "No such region.", Allowed: []any{"lj-1", float64(3)}}}
+	o.Faults = []fault.Violation{
+		{Pointer: "/items/0/region", Code: "unknown-region", Message: "No such region.", Allowed: []any{"lj-1", float64(3)}},
+	}
 	insert(t, worker, agg)
 
 	var task fulfil.Task
@@ -135,7 +148,10 @@ func TestAggregateIsReadBackAsItWasSaved(t *testing.T) {
 	})
 	saved := change(t, worker, db, org, o.ID, all, func(agg *app.Aggregate) {
 		now, o := db.Clock.Now(), agg.Order
-		pay, err := o.Pay(order.Payment{ID: newID[order.Payment](db), Provider: "manual", Reference: "r-1", Method: "bank_transfer", Paid: o.Due, Currency: "CHF", PaidAt: now})
+		pay, err := o.Pay(order.Payment{
+			ID: newID[order.Payment](db), Provider: "manual", Reference: "r-1", Method: "bank_transfer", Paid: o.Due,
+			Currency: "CHF", PaidAt: now,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,22 +160,37 @@ func TestAggregateIsReadBackAsItWasSaved(t *testing.T) {
 		}
 		o.RequestRefund(newID[order.Refund](db), &o.Items[1], "test")
 		task = fulfil.Task{
-			ID: newID[fulfil.Task](db), Tenant: org.ID, Order: o.ID, Item: o.Items[0].ID, Payment: pay.ID, Subject: newID[fulfil.Subject](db), Kind: fulfil.Provision,
-			Queue: "sim", State: fulfil.Open, Step: 1, Try: 2, Compensating: true, Sent: true, Epoch: 7, NextAt: now.Add(time.Second), Deadline: now.Add(time.Minute),
+			ID: newID[fulfil.Task](db), Tenant: org.ID, Order: o.ID, Item: o.Items[0].ID, Payment: pay.ID,
+			Subject: newID[fulfil.Subject](db), Kind: fulfil.Provision,
+			Queue: "sim", State: fulfil.Open, Step: 1, Try: 2, Compensating: true, Sent: true, Epoch: 7,
+			NextAt: now.Add(time.Second), Deadline: now.Add(time.Minute),
 			Waited: 90 * time.Second, Cause: newID[order.Event](db), Progress: 40, Detail: "creating the server",
 		}
 		agg.Tasks = append(agg.Tasks, task)
 		agg.Resources = append(agg.Resources, fulfil.Resource{
-			Task: task.ID, Step: "server", Generation: 1, Key: "k-1", Phase: fulfil.Created, Refs: []string{"srv-1", "a \"b\", c"},
+			Task: task.ID, Step: "server", Generation: 1, Key: "k-1", Phase: fulfil.Created,
+			Refs:     []string{"srv-1", "a \"b\", c"},
 			CalledAt: now, SettleUntil: now.Add(time.Minute), AbsentSince: now.Add(time.Second),
 		})
-		agg.Added.Log = []app.LogEntry{{Task: task.ID, At: now, Step: "server", What: app.LogAnswer, Class: fault.Retryable, Key: "k-1", Note: "busy", Took: 812 * time.Millisecond, Next: now.Add(2 * time.Second)}}
+		agg.Added.Log = []app.LogEntry{
+			{
+				Task: task.ID, At: now, Step: "server", What: app.LogAnswer, Class: fault.Retryable, Key: "k-1", Note: "busy",
+				Took: 812 * time.Millisecond, Next: now.Add(2 * time.Second),
+			},
+		}
 		agg.Added.DeadLetters = []app.DeadLetter{{
-			ID: newID[app.DeadLetter](db), Order: o.ID, Item: o.Items[0].ID, Task: task.ID, Source: "step", Class: fault.Protected, Code: "compensation-exhausted",
-			Detail: "delete protection", Step: "server", Attempts: 6, PayloadSHA256: [32]byte{1, 2, 3}, FirstFailedAt: now, At: now,
+			ID: newID[app.DeadLetter](db), Order: o.ID, Item: o.Items[0].ID, Task: task.ID, Source: "step",
+			Class: fault.Protected, Code: "compensation-exhausted",
+			Detail: "delete protection", Step: "server", Attempts: 6, PayloadSHA256: [32]byte{1, 2, 3},
+			FirstFailedAt: now, At: now,
 		}}
 		agg.Added.Credentials = []app.SealedCredential{{Item: o.Items[0].ID, Generation: 1, Sealed: []byte("sealed")}}
-		agg.Added.Deliveries = []app.Delivery{{ID: newID[app.Delivery](db), Item: o.Items[0].ID, PassphraseSealed: []byte("pass"), MessageID: "m-1", Recipient: "c@alpha.example", State: app.DeliveryAccepted, At: now}}
+		agg.Added.Deliveries = []app.Delivery{
+			{
+				ID: newID[app.Delivery](db), Item: o.Items[0].ID, PassphraseSealed: []byte("pass"), MessageID: "m-1",
+				Recipient: "c@alpha.example", State: app.DeliveryAccepted, At: now,
+			},
+		}
 		o.Items[0].Progress, o.Items[0].Detail = 40, "creating the server"
 	})
 
@@ -208,7 +239,8 @@ func TestSavingNothingLeavesTheRowAlone(t *testing.T) {
 	super := db.Super(t)
 	xmin := func() (order, item string) {
 		t.Helper()
-		err := super.QueryRow(t.Context(), `SELECT o.xmin::text, i.xmin::text FROM orders o JOIN order_items i ON i.order_id = o.id`).Scan(&order, &item)
+		err := super.QueryRow(t.Context(), `SELECT o.xmin::text, i.xmin::text FROM orders o JOIN order_items i
+			ON i.order_id = o.id`).Scan(&order, &item)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +289,8 @@ func TestItemTakenOffTheListIsMarkedAndItsLineIsNotGivenAgain(t *testing.T) {
 		t.Errorf("items %d, last line %d; want the kept one and line 3", len(got.Order.Items), got.LastLine)
 	}
 	var rows int
-	if err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM order_items WHERE removed_at IS NOT NULL`).Scan(&rows); err != nil || rows != 2 {
+	if err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM order_items
+		WHERE removed_at IS NOT NULL`).Scan(&rows); err != nil || rows != 2 {
 		t.Errorf("%d rows are marked removed (%v), want 2: nothing is ever deleted", rows, err)
 	}
 }

@@ -29,7 +29,8 @@ const (
 )
 
 const (
-	entryColumns = `a.tenant_id, a.n, a.order_id, a.seq, a.event_id, a.type, a.at, a.seen_at, a.data_sha256, a.topic_id, a.part, a.off, a.prev_hash, a.hash`
+	entryColumns = `a.tenant_id, a.n, a.order_id, a.seq, a.event_id, a.type, a.at, a.seen_at, a.data_sha256, a.topic_id,
+		a.part, a.off, a.prev_hash, a.hash`
 	// A plan that was kept since the log was small reads all of it for each record (500 records: 700 ms in
 	// place of 20); planning anew costs a millisecond, which a single record would feel.
 	sqlAuditPlans = `SET LOCAL plan_cache_mode = force_custom_plan`
@@ -38,16 +39,20 @@ const (
 	sqlAuditTenants = `SELECT id FROM tenants WHERE id = ANY ($1::uuid[])`
 	sqlAuditHeads   = `
 		SELECT h.tenant_id, h.n, h.hash FROM unnest($1::uuid[]) t
-		CROSS JOIN LATERAL (SELECT a.tenant_id, a.n, a.hash FROM audit_log a WHERE a.tenant_id = t ORDER BY a.n DESC LIMIT 1) h`
+		CROSS JOIN LATERAL (SELECT a.tenant_id, a.n, a.hash FROM audit_log a WHERE a.tenant_id = t
+		ORDER BY a.n DESC LIMIT 1) h`
 	sqlAuditKnown = `
 		SELECT ` + entryColumns + ` FROM unnest($1::uuid[], $2::uuid[], $3::int[]) k (tenant_id, order_id, seq)
 		JOIN audit_log a ON a.tenant_id = k.tenant_id AND a.order_id = k.order_id AND a.seq = k.seq`
 	sqlAuditLast = `
 		SELECT l.* FROM (SELECT DISTINCT tenant_id, order_id FROM unnest($1::uuid[], $2::uuid[]) k (tenant_id, order_id)) k
-		CROSS JOIN LATERAL (SELECT ` + entryColumns + ` FROM audit_log a WHERE a.tenant_id = k.tenant_id AND a.order_id = k.order_id ORDER BY a.seq DESC LIMIT 1) l`
+		CROSS JOIN LATERAL (SELECT ` + entryColumns + ` FROM audit_log a WHERE a.tenant_id = k.tenant_id
+			AND a.order_id = k.order_id ORDER BY a.seq DESC LIMIT 1) l`
 	sqlAuditAdd = `
-		INSERT INTO audit_log (tenant_id, n, order_id, seq, event_id, type, at, seen_at, data_sha256, topic_id, part, off, prev_hash, hash)
-		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bytea[], $10::uuid[],
+		INSERT INTO audit_log (tenant_id, n, order_id, seq, event_id, type, at, seen_at, data_sha256, topic_id, part, off,
+		prev_hash, hash)
+		SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::int[], $5::uuid[], $6::text[], $7::timestamptz[],
+		$8::timestamptz[], $9::bytea[], $10::uuid[],
 			$11::int[], $12::bigint[], $13::bytea[], $14::bytea[])`
 	// One statement a finding: they are rare, and which of them are new is asked.
 	sqlFindingAdd = `
@@ -62,7 +67,8 @@ func (db *DB) AppendAuditLog(ctx context.Context, seen []auditlog.Entry) (app.Ap
 		some := seen[:auditBatch(seen)]
 		seen = seen[len(some):]
 		done, err := db.appendAudit(ctx, some)
-		if f := fault.Of(err); err != nil && len(some) > 1 && ctx.Err() == nil && (f == nil || f.Kind != fault.KindUnavailable) {
+		if f := fault.Of(err); err != nil && len(some) > 1 && ctx.Err() == nil &&
+			(f == nil || f.Kind != fault.KindUnavailable) {
 			done, err = db.appendAuditSingly(ctx, some)
 		}
 		all.Fresh, all.Findings = all.Fresh+done.Fresh, append(all.Findings, done.Findings...)
@@ -124,7 +130,8 @@ func (db *DB) appendAudit(ctx context.Context, seen []auditlog.Entry) (app.Appen
 	}
 	end := closing(b)
 	if err := end.settle(ctx, c, c.SendBatch(ctx, b).Close()); err != nil {
-		return app.Appended{}, errors.Join(faultOr(explain(ctx, err), "witness %d records from %d/%d on", len(seen), seen[0].Partition, seen[0].Offset), abort(ctx, c))
+		return app.Appended{}, errors.Join(faultOr(explain(ctx, err), "witness %d records from %d/%d on", len(seen),
+			seen[0].Partition, seen[0].Offset), abort(ctx, c))
 	}
 	return done, nil
 }
@@ -149,7 +156,12 @@ func orderOf(entry auditlog.Entry) eventPlace {
 }
 
 func newWitnessed() *witnessed {
-	return &witnessed{map[tenant.ID]bool{}, map[tenant.ID]auditlog.Head{}, map[eventPlace]*auditlog.Entry{}, map[eventPlace]*auditlog.Entry{}}
+	return &witnessed{
+		map[tenant.ID]bool{},
+		map[tenant.ID]auditlog.Head{},
+		map[eventPlace]*auditlog.Entry{},
+		map[eventPlace]*auditlog.Entry{},
+	}
 }
 
 // queue reads in statements of their own behind the one that locks: only so do they see what was committed
@@ -233,7 +245,9 @@ func queueLinks(b *pgx.Batch, links []auditlog.Entry) {
 		column(links, func(entry *auditlog.Entry) int32 { return int32(entry.Seq) }),
 		column(links, func(entry *auditlog.Entry) pgtype.UUID { return plain(entry.Event) }),
 		column(links, func(entry *auditlog.Entry) string { return string(entry.Type) }),
-		column(links, func(entry *auditlog.Entry) pgtype.Timestamptz { return pgtype.Timestamptz{Time: entry.At, Valid: true} }),
+		column(links, func(entry *auditlog.Entry) pgtype.Timestamptz {
+			return pgtype.Timestamptz{Time: entry.At, Valid: true}
+		}),
 		column(links, func(entry *auditlog.Entry) pgtype.Timestamptz {
 			return pgtype.Timestamptz{Time: entry.SeenAt, Valid: true}
 		}),
@@ -251,7 +265,8 @@ func plain[T any](v id.Of[T]) pgtype.UUID { return pgtype.UUID{Bytes: v, Valid: 
 
 func queueFinding(b *pgx.Batch, f auditlog.Finding, added func()) {
 	seq := pgtype.Int4{Int32: int32(f.Seq), Valid: f.Seq != 0}
-	b.Queue(sqlFindingAdd, plain(f.Tenant), string(f.Kind), plain(f.Topic), f.Partition, f.Offset, uid(f.Order), seq, f.Detail, stamp(f.At), plain(tenant.ID{})).
+	b.Queue(sqlFindingAdd, plain(f.Tenant), string(f.Kind), plain(f.Topic), f.Partition, f.Offset, uid(f.Order), seq,
+		f.Detail, stamp(f.At), plain(tenant.ID{})).
 		Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() > 0 {
 				added()
@@ -262,7 +277,9 @@ func queueFinding(b *pgx.Batch, f auditlog.Finding, added func()) {
 
 // AddFinding files a finding; see app.AuditLog. For the audit login.
 func (db *DB) AddFinding(ctx context.Context, f auditlog.Finding) (added bool, err error) {
-	err = db.oneTrip(ctx, sqlBegin, []tenant.ID{f.Tenant, {}}, func(b *pgx.Batch) { queueFinding(b, f, func() { added = true }) })
+	err = db.oneTrip(ctx, sqlBegin, []tenant.ID{f.Tenant, {}}, func(b *pgx.Batch) {
+		queueFinding(b, f, func() { added = true })
+	})
 	if err != nil {
 		return false, faultOr(err, "file finding %s of %d/%d", f.Kind, f.Partition, f.Offset)
 	}

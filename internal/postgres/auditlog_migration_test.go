@@ -56,15 +56,18 @@ func TestRowsOfAnOlderAuditAreChainedInTheOrderInWhichTheyWereSeen(t *testing.T)
 	a, b, o := newID[tenant.Tenant](db), newID[tenant.Tenant](db), newID[order.Order](db)
 	super := db.Super(t)
 	for i, of := range []tenant.ID{a, b} {
-		if _, err := super.Exec(t.Context(), `INSERT INTO tenants VALUES ($1, $2, now())`, of.String(), []string{"alpha", "beta"}[i]); err != nil {
+		if _, err := super.Exec(t.Context(), `INSERT INTO tenants VALUES ($1, $2, now())`, of.String(),
+			[]string{"alpha", "beta"}[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	old := func(of tenant.ID, seq int, second int) {
 		t.Helper()
 		entry := seen(db, of, o, seq, int64(seq))
-		_, err := super.Exec(t.Context(), `INSERT INTO audit_log (tenant_id, order_id, seq, event_id, type, at, seen_at, data_sha256, part, off) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 3, $9)`,
-			of.String(), o.String(), seq, entry.Event.String(), string(entry.Type), entry.At, entry.At.Add(time.Duration(second)*time.Second+123456*time.Microsecond), entry.DataSHA256[:], entry.Offset)
+		_, err := super.Exec(t.Context(), `INSERT INTO audit_log (tenant_id, order_id, seq, event_id, type, at, seen_at,
+			data_sha256, part, off) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 3, $9)`,
+			of.String(), o.String(), seq, entry.Event.String(), string(entry.Type), entry.At,
+			entry.At.Add(time.Duration(second)*time.Second+123456*time.Microsecond), entry.DataSHA256[:], entry.Offset)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,10 +93,13 @@ func TestRowsOfAnOlderAuditAreChainedInTheOrderInWhichTheyWereSeen(t *testing.T)
 	}
 	// The walls stand as before, and the chain goes on: what is read again from the start is known.
 	var forced bool
-	if err := super.QueryRow(t.Context(), `SELECT relforcerowsecurity FROM pg_class WHERE relname = 'audit_log'`).Scan(&forced); err != nil || !forced {
+	if err := super.QueryRow(t.Context(), `SELECT relforcerowsecurity FROM pg_class
+		WHERE relname = 'audit_log'`).Scan(&forced); err != nil || !forced {
 		t.Errorf("audit_log under FORCE ROW LEVEL SECURITY: %t, %v", forced, err)
 	}
-	again := []auditlog.Entry{seen(db, a, o, 1, 101), seen(db, a, o, 2, 102), seen(db, a, o, 3, 103), seen(db, a, o, 4, 104)}
+	again := []auditlog.Entry{
+		seen(db, a, o, 1, 101), seen(db, a, o, 2, 102), seen(db, a, o, 3, 103), seen(db, a, o, 4, 104),
+	}
 	if found := auditAll(t, audit, again...); found != nil {
 		t.Errorf("found %v", found)
 	}

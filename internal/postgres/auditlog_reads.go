@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	sqlEntries        = `SELECT ` + entryColumns + ` FROM audit_log a WHERE a.tenant_id = $1 AND a.n > $2 ORDER BY a.n LIMIT $3`
-	sqlEntriesByEvent = `SELECT ` + entryColumns + ` FROM audit_log a WHERE a.tenant_id = $1 AND (a.order_id, a.seq) > ($2, $3) ORDER BY a.order_id, a.seq LIMIT $4`
-	sqlFindings       = `SELECT tenant_id, kind, topic_id, part, off, order_id, coalesce(seq, 0), detail, at FROM audit_finding WHERE tenant_id = $1 AND at >= $2 ORDER BY at, part, off`
+	sqlEntries = `SELECT ` + entryColumns + ` FROM audit_log a WHERE a.tenant_id = $1 AND a.n > $2
+		ORDER BY a.n LIMIT $3`
+	sqlEntriesByEvent = `SELECT ` + entryColumns + ` FROM audit_log a WHERE a.tenant_id = $1
+		AND (a.order_id, a.seq) > ($2, $3) ORDER BY a.order_id, a.seq LIMIT $4`
+	sqlFindings = `SELECT tenant_id, kind, topic_id, part, off, order_id, coalesce(seq, 0), detail, at
+		FROM audit_finding WHERE tenant_id = $1 AND at >= $2 ORDER BY at, part, off`
 	// The bytes that were published are hashed, as json keeps them.
 	sqlTold = `
 		SELECT order_id, seq, event_id, type, at, sha256(convert_to(data::text, 'UTF8')) FROM order_event
@@ -29,7 +32,9 @@ func scanEntry(r pgx.Rows) (auditlog.Entry, error) {
 	var entry auditlog.Entry
 	var data, prev, hash []byte
 	var typ string
-	err := r.Scan(intoID(&entry.Tenant), &entry.N, intoID(&entry.Order), &entry.Seq, intoID(&entry.Event), &typ, intoTime(&entry.At), intoTime(&entry.SeenAt), &data, intoID(&entry.Topic), &entry.Partition, &entry.Offset, &prev, &hash)
+	err := r.Scan(intoID(&entry.Tenant), &entry.N, intoID(&entry.Order), &entry.Seq, intoID(&entry.Event), &typ,
+		intoTime(&entry.At), intoTime(&entry.SeenAt), &data, intoID(&entry.Topic), &entry.Partition,
+		&entry.Offset, &prev, &hash)
 	entry.Type = event.Type(typ)
 	entry.DataSHA256, entry.PrevHash, entry.Hash = hashOf(data), hashOf(prev), hashOf(hash)
 	return entry, err
@@ -57,7 +62,9 @@ func (db *DB) Heads(ctx context.Context) ([]auditlog.Head, error) {
 		return nil, err
 	}
 	var heads []auditlog.Head
-	err = db.inTenants(ctx, column(tenants, func(t *Tenant) tenant.ID { return t.ID }), func(b *pgx.Batch, ts []tenant.ID) {
+	err = db.inTenants(ctx, column(tenants, func(t *Tenant) tenant.ID {
+		return t.ID
+	}), func(b *pgx.Batch, ts []tenant.ID) {
 		each(b.Queue(sqlAuditHeads, uids(ts)), func(r pgx.Rows) error {
 			h, err := scanHead(r)
 			heads = append(heads, h)
@@ -76,7 +83,9 @@ func (db *DB) Entries(ctx context.Context, t tenant.ID, after int64, limit int) 
 }
 
 // EntriesByEvent reads the same rows in the order of their events; see app.AuditLog. For the audit login.
-func (db *DB) EntriesByEvent(ctx context.Context, t tenant.ID, after auditlog.Place, limit int) ([]auditlog.Entry, error) {
+func (db *DB) EntriesByEvent(
+	ctx context.Context, t tenant.ID, after auditlog.Place, limit int,
+) ([]auditlog.Entry, error) {
 	return db.entries(ctx, t, sqlEntriesByEvent, plain(t), plain(after.Order), after.Seq, limit)
 }
 
@@ -102,7 +111,8 @@ func (db *DB) Findings(ctx context.Context, t tenant.ID, since time.Time) ([]aud
 		each(b.Queue(sqlFindings, plain(t), pgtype.Timestamptz{Time: since, Valid: true}), func(r pgx.Rows) error {
 			var f auditlog.Finding
 			var kind string
-			err := r.Scan(intoID(&f.Tenant), &kind, intoID(&f.Topic), &f.Partition, &f.Offset, intoID(&f.Order), &f.Seq, &f.Detail, intoTime(&f.At))
+			err := r.Scan(intoID(&f.Tenant), &kind, intoID(&f.Topic), &f.Partition, &f.Offset, intoID(&f.Order), &f.Seq,
+				&f.Detail, intoTime(&f.At))
 			f.Kind = auditlog.Kind(kind)
 			all = append(all, f)
 			return err
@@ -115,7 +125,9 @@ func (db *DB) Findings(ctx context.Context, t tenant.ID, since time.Time) ([]aud
 }
 
 // Told reads a tenant's events behind a place; see app.EventTable. For the worker's login.
-func (db *DB) SourceEvents(ctx context.Context, t tenant.ID, after auditlog.Place, limit int) ([]auditlog.SourceEvent, error) {
+func (db *DB) SourceEvents(
+	ctx context.Context, t tenant.ID, after auditlog.Place, limit int,
+) ([]auditlog.SourceEvent, error) {
 	var told []auditlog.SourceEvent
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
 		each(b.Queue(sqlTold, plain(t), plain(after.Order), after.Seq, limit), func(r pgx.Rows) error {

@@ -30,7 +30,8 @@ var topic, rebuilt = auditlog.TopicID{1}, auditlog.TopicID{2}
 // seen is a record of an order as the witness read it; its content follows from order and number.
 func seen(db *pgtest.DB, t tenant.ID, o order.ID, seq int, off int64) auditlog.Entry {
 	return auditlog.Entry{
-		Tenant: t, Order: o, Seq: seq, Event: [16]byte{o[15], byte(seq), byte(seq >> 8), 1}, Type: order.EvUpdated, At: db.Clock.Now(), SeenAt: db.Clock.Now(),
+		Tenant: t, Order: o, Seq: seq, Event: [16]byte{o[15], byte(seq), byte(seq >> 8), 1}, Type: order.EvUpdated,
+		At: db.Clock.Now(), SeenAt: db.Clock.Now(),
 		DataSHA256: sha256.Sum256([]byte(o.String() + fmt.Sprint(seq))), Topic: topic, Partition: 3, Offset: off,
 	}
 }
@@ -80,7 +81,10 @@ func verified(t testing.TB, log app.AuditLog, of tenant.ID, earlier ...auditlog.
 	t.Helper()
 	v := auditlog.NewVerifier(earlier...)
 	v.Begin(of)
-	err := app.EachEntry(context.WithoutCancel(t.Context()), log, of, func(entry auditlog.Entry) error { v.Add(entry); return nil })
+	err := app.EachEntry(context.WithoutCancel(t.Context()), log, of, func(entry auditlog.Entry) error {
+		v.Add(entry)
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +105,8 @@ func TestAuditChainsATenantsRecordsInTheOrderInWhichItSawThem(t *testing.T) {
 	a, b := db.Two(t)
 	audit := db.Audit(t)
 	o, p, q := newID[order.Order](db), newID[order.Order](db), newID[order.Order](db)
-	if found := auditAll(t, audit, seen(db, a.ID, o, 1, 10), seen(db, b.ID, q, 1, 11), seen(db, a.ID, p, 1, 12), seen(db, a.ID, o, 2, 13)); found != nil {
+	if found := auditAll(t, audit, seen(db, a.ID, o, 1, 10), seen(db, b.ID, q, 1, 11), seen(db, a.ID, p, 1, 12),
+		seen(db, a.ID, o, 2, 13)); found != nil {
 		t.Errorf("found %v", found)
 	}
 	db.Clock.Set(db.Clock.Now().Add(time.Second))
@@ -118,7 +123,10 @@ func TestAuditChainsATenantsRecordsInTheOrderInWhichItSawThem(t *testing.T) {
 		}
 		prev = entry.Hash
 	}
-	want := []string{"n 1 order true seq 1 off 10", "n 2 order false seq 1 off 12", "n 3 order true seq 2 off 13", "n 4 order true seq 3 off 14"}
+	want := []string{
+		"n 1 order true seq 1 off 10", "n 2 order false seq 1 off 12", "n 3 order true seq 2 off 13",
+		"n 4 order true seq 3 off 14",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("chain of a (-want +got):\n%s", diff)
 	}
@@ -148,8 +156,12 @@ func TestAuditNamesWhatIsWrongAboutTheTopic(t *testing.T) {
 		"as it must be": {func(at func(int, int64) auditlog.Entry) []auditlog.Entry {
 			return []auditlog.Entry{at(1, 0), at(2, 1), at(3, 2)}
 		}, nil, 3},
-		"one is deleted":           {func(at func(int, int64) auditlog.Entry) []auditlog.Entry { return []auditlog.Entry{at(1, 0), at(3, 2)} }, []string{"gap 3"}, 2},
-		"the first one is deleted": {func(at func(int, int64) auditlog.Entry) []auditlog.Entry { return []auditlog.Entry{at(2, 1), at(3, 2)} }, []string{"gap 2"}, 2},
+		"one is deleted": {func(at func(int, int64) auditlog.Entry) []auditlog.Entry {
+			return []auditlog.Entry{at(1, 0), at(3, 2)}
+		}, []string{"gap 3"}, 2},
+		"the first one is deleted": {func(at func(int, int64) auditlog.Entry) []auditlog.Entry {
+			return []auditlog.Entry{at(2, 1), at(3, 2)}
+		}, []string{"gap 2"}, 2},
 		"one stands twice": {func(at func(int, int64) auditlog.Entry) []auditlog.Entry {
 			return []auditlog.Entry{at(1, 0), at(2, 1), at(2, 2)}
 		}, []string{"duplicate 2"}, 2},
@@ -219,7 +231,10 @@ func TestAuditFindsInOneBatchWhatItFindsRecordByRecord(t *testing.T) {
 	audit := db.Audit(t)
 	o, p := newID[order.Order](db), newID[order.Order](db)
 	links := func(of tenant.ID) []auditlog.Entry {
-		return []auditlog.Entry{seen(db, of, o, 1, 0), seen(db, of, p, 2, 1), seen(db, of, o, 4, 2), seen(db, of, o, 2, 3), seen(db, of, p, 1, 4), seen(db, of, p, 2, 5)}
+		return []auditlog.Entry{
+			seen(db, of, o, 1, 0), seen(db, of, p, 2, 1), seen(db, of, o, 4, 2), seen(db, of, o, 2, 3), seen(db, of, p, 1, 4),
+			seen(db, of, p, 2, 5),
+		}
 	}
 	batch := auditAll(t, audit, links(a.ID)...)
 	var singly []string
@@ -242,14 +257,18 @@ func TestARecordOfNoTenantOfOursIsFiledUnderNobody(t *testing.T) {
 	audit := db.Audit(t)
 	stranger := tenant.ID(db.Clock.NewID())
 	o := newID[order.Order](db)
-	if diff := cmp.Diff([]string{"foreign 0"}, auditAll(t, audit, seen(db, org.ID, o, 1, 0), seen(db, stranger, o, 1, 1), seen(db, org.ID, o, 2, 2))); diff != "" {
+	if diff := cmp.Diff([]string{"foreign 0"}, auditAll(t, audit, seen(db, org.ID, o, 1, 0), seen(db, stranger, o, 1, 1),
+		seen(db, org.ID, o, 2, 2))); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 	wantChain(t, audit, org.ID, 2)
 	wantChain(t, audit, stranger, 0)
 	// Records that the guard refused: one names a tenant of ours, one a stranger, one nobody.
 	for i, of := range []tenant.ID{org.ID, stranger, {}} {
-		f := auditlog.Finding{Tenant: of, Kind: auditlog.Foreign, Topic: topic, Partition: 4, Offset: int64(i), Detail: "tenant-missing", At: db.Clock.Now()}
+		f := auditlog.Finding{
+			Tenant: of, Kind: auditlog.Foreign, Topic: topic, Partition: 4, Offset: int64(i), Detail: "tenant-missing",
+			At: db.Clock.Now(),
+		}
 		for _, want := range []bool{true, false} {
 			if added, err := audit.AddFinding(t.Context(), f); err != nil || added != want {
 				t.Errorf("AddFinding(%s) = %t, %v; want %t", of, added, err, want)
@@ -259,7 +278,8 @@ func TestARecordOfNoTenantOfOursIsFiledUnderNobody(t *testing.T) {
 	if diff := cmp.Diff([]string{"foreign 0 at 0"}, findings(t, audit, org.ID)); diff != "" {
 		t.Errorf("the tenant's (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"foreign 0 at 1", "foreign 0 at 1", "foreign 0 at 2"}, findings(t, audit, tenant.ID{})); diff != "" {
+	if diff := cmp.Diff([]string{"foreign 0 at 1", "foreign 0 at 1", "foreign 0 at 2"},
+		findings(t, audit, tenant.ID{})); diff != "" {
 		t.Errorf("nobody's (-want +got):\n%s", diff)
 	}
 }
@@ -308,7 +328,8 @@ func TestTwoAuditsAtOnceDoNotForkTheChain(t *testing.T) {
 	wantChain(t, audit, a.ID, orders/2*events)
 	wantChain(t, audit, b.ID, orders/2*events)
 	// And if the lock were not: the key refuses a second row of the same place.
-	_, err := db.Super(t).Exec(t.Context(), `INSERT INTO audit_log SELECT (jsonb_populate_record(a, jsonb_build_object('seq', 99))).* FROM audit_log a WHERE n = 1`)
+	_, err := db.Super(t).Exec(t.Context(), `INSERT INTO audit_log SELECT (jsonb_populate_record(a,
+		jsonb_build_object('seq', 99))).* FROM audit_log a WHERE n = 1`)
 	if sqlState(err) != "23505" {
 		t.Errorf("a fork: %v, want 23505", err)
 	}
@@ -372,7 +393,8 @@ func TestAAuditThatDiesInTheMiddleLeavesNoGap(t *testing.T) {
 			line := cutLine{answer: c.answer}
 			dies := db.Open(t, postgres.LoginAudit, postgres.Options{MaxConns: 1, DialFunc: line.dial})
 			o := newID[order.Order](db)
-			auditAll(t, dies, seen(db, org.ID, o, 1, 0), seen(db, org.ID, o, 1, 0)) // prepares the statements: from here on two requests are two trips
+			// prepares the statements: from here on two requests are two trips
+			auditAll(t, dies, seen(db, org.ID, o, 1, 0), seen(db, org.ID, o, 1, 0))
 			line.left.Store(c.trip)
 			life, die := context.WithCancel(t.Context())
 			_, err := dies.AppendAuditLog(life, []auditlog.Entry{seen(db, org.ID, o, 2, 1), seen(db, org.ID, o, 3, 2)})
@@ -382,7 +404,8 @@ func TestAAuditThatDiesInTheMiddleLeavesNoGap(t *testing.T) {
 			}
 			audit := db.Audit(t)
 			wantChain(t, audit, org.ID, c.there)
-			if found := auditAll(t, audit, seen(db, org.ID, o, 2, 1), seen(db, org.ID, o, 3, 2), seen(db, org.ID, o, 4, 3)); found != nil {
+			if found := auditAll(t, audit, seen(db, org.ID, o, 2, 1), seen(db, org.ID, o, 3, 2),
+				seen(db, org.ID, o, 4, 3)); found != nil {
 				t.Errorf("its successor finds %v", found)
 			}
 			wantChain(t, audit, org.ID, 4)
@@ -399,12 +422,15 @@ func TestARecordThatCannotBeKeptStopsWhatIsBehindItAlone(t *testing.T) {
 	o, p := newID[order.Order](db), newID[order.Order](db)
 	bad := seen(db, b.ID, p, 1, 2)
 	bad.Type = "order.\x00"
-	done, err := audit.AppendAuditLog(t.Context(), []auditlog.Entry{seen(db, a.ID, o, 1, 0), seen(db, a.ID, o, 2, 1), bad, seen(db, a.ID, o, 3, 3)})
+	done, err := audit.AppendAuditLog(t.Context(), []auditlog.Entry{
+		seen(db, a.ID, o, 1, 0), seen(db, a.ID, o, 2, 1), bad, seen(db, a.ID, o, 3, 3),
+	})
 	if err == nil || done.Fresh != 2 {
 		t.Errorf("WitnessAll() = %+v, %v; want the two before the bad one, and an error", done, err)
 	}
 	wantChain(t, audit, a.ID, 2)
-	if found := auditAll(t, audit, seen(db, a.ID, o, 1, 0), seen(db, a.ID, o, 2, 1), seen(db, b.ID, p, 1, 2), seen(db, a.ID, o, 3, 3)); found != nil {
+	if found := auditAll(t, audit, seen(db, a.ID, o, 1, 0), seen(db, a.ID, o, 2, 1), seen(db, b.ID, p, 1, 2),
+		seen(db, a.ID, o, 3, 3)); found != nil {
 		t.Errorf("once it can be kept: %v", found)
 	}
 	wantChain(t, audit, a.ID, 3)
@@ -540,7 +566,9 @@ func told(t *testing.T, db *pgtest.DB, org pgtest.Org, n int) []auditlog.Entry {
 	insert(t, api, agg)
 	evs := slices.Clone(agg.Added.Events)
 	for len(evs) < n {
-		agg := change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { agg.Order.Record(order.Event{Type: order.EvUpdated}) })
+		agg := change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
+			agg.Order.Record(order.Event{Type: order.EvUpdated})
+		})
 		evs = append(evs, agg.Added.Events...)
 	}
 	var links []auditlog.Entry
@@ -552,7 +580,9 @@ func told(t *testing.T, db *pgtest.DB, org pgtest.Org, n int) []auditlog.Entry {
 	return links
 }
 
-func compared(t testing.TB, log app.AuditLog, table app.EventTable, of tenant.ID, before time.Time) (n int, found []string) {
+func compared(
+	t testing.TB, log app.AuditLog, table app.EventTable, of tenant.ID, before time.Time,
+) (n int, found []string) {
 	t.Helper()
 	err := app.VerifyEvents(t.Context(), log, table, of, before, func(told int, ds []auditlog.Difference) error {
 		n += told
@@ -578,7 +608,8 @@ func TestEveryEventOfTheTableIsComparedWithWhatTheAuditSaw(t *testing.T) {
 	told(t, db, b, 1) // another tenant's, which the witness never saw
 	later := db.Clock.Now().Add(time.Hour)
 	auditAll(t, audit, links[:3]...)
-	if n, found := compared(t, audit, worker, a.ID, later); n != 4 || !slices.Equal(found, []string{"4 the witness never saw order.updated"}) {
+	if n, found := compared(t, audit, worker, a.ID, later); n != 4 ||
+		!slices.Equal(found, []string{"4 the witness never saw order.updated"}) {
 		t.Errorf("%d events, %q; want 4, the last one missed", n, found)
 	}
 	if n, found := compared(t, audit, worker, a.ID, links[3].At); n != 4 || found != nil {

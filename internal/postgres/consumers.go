@@ -14,16 +14,21 @@ import (
 
 const (
 	sqlRefuse = `
-		INSERT INTO refused_record (consumer, topic_id, part, off, code, headers, data_sha256, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+		INSERT INTO refused_record (consumer, topic_id, part, off, code, headers, data_sha256, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
 	sqlStatusPut = `
-		INSERT INTO consumer_status (consumer, instance, name, at, age_ms, behind, applied, duplicates, retried, parked, blocked, refused, stopped)
+		INSERT INTO consumer_status (consumer, instance, name, at, age_ms, behind, applied, duplicates, retried, parked,
+		blocked, refused, stopped)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-		ON CONFLICT (consumer, instance) DO UPDATE SET at = excluded.at, age_ms = excluded.age_ms, behind = excluded.behind, applied = excluded.applied, duplicates = excluded.duplicates,
-			retried = excluded.retried, parked = excluded.parked, blocked = excluded.blocked, refused = excluded.refused, stopped = excluded.stopped`
+		ON CONFLICT (consumer, instance) DO UPDATE SET at = excluded.at, age_ms = excluded.age_ms, behind = excluded.behind,
+		applied = excluded.applied, duplicates = excluded.duplicates,
+			retried = excluded.retried, parked = excluded.parked, blocked = excluded.blocked, refused = excluded.refused,
+			stopped = excluded.stopped`
 	sqlStatusGone = `DELETE FROM consumer_status WHERE at < $1`
 	// The oldest age is the lag: one process that stands still is not made up for by another that runs.
 	sqlStatuses = `
-		SELECT consumer, min(name), max(age_ms), sum(behind)::bigint, sum(applied)::bigint, sum(duplicates)::bigint, sum(retried)::bigint, sum(parked)::bigint, sum(blocked)::bigint, sum(refused)::bigint, sum(stopped)::int
+		SELECT consumer, min(name), max(age_ms), sum(behind)::bigint, sum(applied)::bigint, sum(duplicates)::bigint,
+		sum(retried)::bigint, sum(parked)::bigint, sum(blocked)::bigint, sum(refused)::bigint, sum(stopped)::int
 		FROM consumer_status WHERE at >= $1 AND instance <> $2 GROUP BY consumer ORDER BY consumer`
 )
 
@@ -34,7 +39,8 @@ func (db *DB) Refuse(ctx context.Context, r app.Refusal) error {
 		return fmt.Errorf("encode the headers of a refused record: %w", err)
 	}
 	return db.inSystem(ctx, func(b *pgx.Batch) {
-		b.Queue(sqlRefuse, r.Consumer, pgtype.UUID{Bytes: r.TopicID, Valid: true}, r.Partition, r.Offset, r.Code, string(headers), r.DataSHA256[:], stamp(r.At))
+		b.Queue(sqlRefuse, r.Consumer, pgtype.UUID{Bytes: r.TopicID, Valid: true}, r.Partition, r.Offset, r.Code,
+			string(headers), r.DataSHA256[:], stamp(r.At))
 	})
 }
 
@@ -48,7 +54,8 @@ func (db *DB) PutConsumerStatus(ctx context.Context, instance string, list []app
 	now := db.now()
 	return db.inSystem(ctx, func(b *pgx.Batch) {
 		for _, s := range list {
-			b.Queue(sqlStatusPut, s.Consumer, instance, s.Name, stamp(now), s.Age.Milliseconds(), s.Behind, s.Applied, s.Duplicates, s.Retried, s.Parked, s.Blocked, s.Refused, s.Stopped)
+			b.Queue(sqlStatusPut, s.Consumer, instance, s.Name, stamp(now), s.Age.Milliseconds(), s.Behind, s.Applied,
+				s.Duplicates, s.Retried, s.Parked, s.Blocked, s.Refused, s.Stopped)
 		}
 		b.Queue(sqlStatusGone, stamp(now.Add(-statusFresh)))
 	})
@@ -62,7 +69,8 @@ func (db *DB) ConsumerStatus(ctx context.Context, without string) ([]app.Consume
 		each(b.Queue(sqlStatuses, stamp(db.now().Add(-statusFresh)), without), func(r pgx.Rows) error {
 			var s app.ConsumerStatus
 			var age int64
-			err := r.Scan(&s.Consumer, &s.Name, &age, &s.Behind, &s.Applied, &s.Duplicates, &s.Retried, &s.Parked, &s.Blocked, &s.Refused, &s.Stopped)
+			err := r.Scan(&s.Consumer, &s.Name, &age, &s.Behind, &s.Applied, &s.Duplicates, &s.Retried, &s.Parked,
+				&s.Blocked, &s.Refused, &s.Stopped)
 			s.Age = time.Duration(age) * time.Millisecond
 			list = append(list, s)
 			return err

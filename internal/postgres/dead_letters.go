@@ -14,29 +14,37 @@ import (
 type deadLetterID = id.Of[app.DeadLetter]
 
 const (
-	deadLetterColumns = `id, order_id, item_id, task_id, source, class, error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, closed_at, reason, abandon_reason, abandon_text, proof, first_by, first_at, second_by,
+	deadLetterColumns = `id, order_id, item_id, task_id, source, class, error_code, detail, step, attempts, payload_sha256,
+		state, first_failed_at, at, closed_at, reason, abandon_reason, abandon_text, proof, first_by, first_at, second_by,
 		consumer, seq, event_id, event_type, topic_id, part, off, logged_at`
 	// Of a parked event also what stands behind it now.
 	deadLetterRead = deadLetterColumns + `,
 		(SELECT i.blocked FROM inbox i
-			WHERE i.tenant_id = dead_letters.tenant_id AND i.order_id = dead_letters.order_id AND i.consumer = dead_letters.consumer
+			WHERE i.tenant_id = dead_letters.tenant_id AND i.order_id = dead_letters.order_id
+			AND i.consumer = dead_letters.consumer
 				AND i.parked_seq = dead_letters.seq AND dead_letters.state = ` + deadLetterParked + `),
 		source = 'event' AND state = ` + deadLetterParked + ` AND EXISTS (SELECT FROM saga_tasks u
 			WHERE u.tenant_id = dead_letters.tenant_id AND u.id = dead_letters.task_id AND u.state IN (` + taskLive + `))`
 	sqlOpenDeadLetters = `
 		SELECT ` + deadLetterRead + ` FROM dead_letters
-		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND state IN (` + deadLetterOpen + `, ` + deadLetterParked + `) ORDER BY id`
-	sqlDeadLetter       = `SELECT ` + deadLetterRead + ` FROM dead_letters WHERE tenant_id = $1 AND id = $2`
-	sqlDeadLetterPage   = `SELECT set_config('app.page', coalesce((SELECT array_agg(order_id)::text FROM dead_letters WHERE tenant_id = $1 AND id = $2 AND order_id IS NOT NULL), '{}'), true)`
-	sqlDeadLetterInsert = `INSERT INTO dead_letters (tenant_id, ` + deadLetterColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31)`
+		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[])
+		AND state IN (` + deadLetterOpen + `, ` + deadLetterParked + `) ORDER BY id`
+	sqlDeadLetter     = `SELECT ` + deadLetterRead + ` FROM dead_letters WHERE tenant_id = $1 AND id = $2`
+	sqlDeadLetterPage = `SELECT set_config('app.page', coalesce((SELECT array_agg(order_id)::text FROM dead_letters
+		WHERE tenant_id = $1 AND id = $2 AND order_id IS NOT NULL), '{}'), true)`
+	sqlDeadLetterInsert = `INSERT INTO dead_letters (tenant_id, ` + deadLetterColumns + `) VALUES ($1, $2, $3, $4, $5, $6,
+		$7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30,
+		$31)`
 	sqlDeadLetterUpdate = `
-		UPDATE dead_letters SET state = $3, attempts = $4, at = $5, closed_at = $6, reason = $7, abandon_reason = $8, abandon_text = $9, proof = $10, first_by = $11, first_at = $12, second_by = $13,
+		UPDATE dead_letters SET state = $3, attempts = $4, at = $5, closed_at = $6, reason = $7, abandon_reason = $8,
+		abandon_text = $9, proof = $10, first_by = $11, first_at = $12, second_by = $13,
 			class = $14, error_code = $15, detail = $16
 		WHERE tenant_id = $1 AND id = $2`
 	// Who signs now, and who did first.
 	sqlSigners = `
 		SELECT ` + memberColumns + ` FROM members
-		WHERE tenant_id = $1 AND (id = $2 OR id = (SELECT l.first_by FROM dead_letters l WHERE l.tenant_id = $1 AND l.id = $3)) AND revoked_at IS NULL`
+		WHERE tenant_id = $1 AND (id = $2 OR id = (SELECT l.first_by FROM dead_letters l WHERE l.tenant_id = $1
+		AND l.id = $3)) AND revoked_at IS NULL`
 	sqlDeadLetterOutbox = `INSERT INTO outbox (tenant_id, order_id, dead_letter_id) VALUES ($1, $2, $3)`
 )
 
@@ -59,8 +67,10 @@ type deadLetterRow struct {
 func deadLetterRowOf(d *app.DeadLetter) deadLetterRow {
 	a := d.Abandonment
 	return deadLetterRow{
-		state: int16(d.State), attempts: d.Attempts, class: d.Class.String(), code: d.Code, detail: d.Detail, at: stamp(d.At), closed: stampOf(d.ClosedAt), reason: d.Reason,
-		abandonReason: string(a.AbandonReason), abandonText: a.Text, proof: a.Proof, firstBy: uid(a.FirstBy), firstAt: stampOf(a.FirstAt), secondBy: uid(a.SecondBy),
+		state: int16(d.State), attempts: d.Attempts, class: d.Class.String(), code: d.Code, detail: d.Detail, at: stamp(d.At),
+		closed: stampOf(d.ClosedAt), reason: d.Reason,
+		abandonReason: string(a.AbandonReason), abandonText: a.Text, proof: a.Proof, firstBy: uid(a.FirstBy),
+		firstAt: stampOf(a.FirstAt), secondBy: uid(a.SecondBy),
 	}
 }
 
@@ -69,10 +79,13 @@ func scanDeadLetter(r pgx.Row) (app.DeadLetter, error) {
 	var class string
 	var hash []byte
 	var parked parkedRow
-	err := r.Scan(intoID(&d.ID), intoID(&d.Order), intoID(&d.Item), intoID(&d.Task), &d.Source, &class, &d.Code, &d.Detail, &d.Step, &d.Attempts, &hash, &d.State,
+	err := r.Scan(intoID(&d.ID), intoID(&d.Order), intoID(&d.Item), intoID(&d.Task), &d.Source, &class, &d.Code, &d.Detail,
+		&d.Step, &d.Attempts, &hash, &d.State,
 		intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &d.Reason,
-		&d.Abandonment.AbandonReason, &d.Abandonment.Text, &d.Abandonment.Proof, intoID(&d.Abandonment.FirstBy), intoTimePtr(&d.Abandonment.FirstAt), intoID(&d.Abandonment.SecondBy),
-		&parked.consumer, &parked.seq, intoID(&d.Event.ID), &parked.eventType, &parked.topic, &parked.part, &parked.off, intoTime(&d.Event.LoggedAt), &parked.blocked, &parked.redoing)
+		&d.Abandonment.AbandonReason, &d.Abandonment.Text, &d.Abandonment.Proof, intoID(&d.Abandonment.FirstBy),
+		intoTimePtr(&d.Abandonment.FirstAt), intoID(&d.Abandonment.SecondBy),
+		&parked.consumer, &parked.seq, intoID(&d.Event.ID), &parked.eventType, &parked.topic, &parked.part, &parked.off,
+		intoTime(&d.Event.LoggedAt), &parked.blocked, &parked.redoing)
 	if err != nil {
 		return d, fmt.Errorf("read dead letter: %w", err)
 	}
@@ -95,12 +108,14 @@ func parkedRowOf(e *app.ParkedEvent) parkedRow {
 	placed := e.TopicID != [16]byte{}
 	return parkedRow{
 		consumer: text(e.Consumer), eventType: text(string(e.Type)), seq: number(e.Seq),
-		topic: pgtype.UUID{Bytes: e.TopicID, Valid: placed}, part: pgtype.Int4{Int32: e.Partition, Valid: placed}, off: pgtype.Int8{Int64: e.Offset, Valid: placed},
+		topic: pgtype.UUID{Bytes: e.TopicID, Valid: placed}, part: pgtype.Int4{Int32: e.Partition, Valid: placed},
+		off: pgtype.Int8{Int64: e.Offset, Valid: placed},
 	}
 }
 
 func (r parkedRow) into(e *app.ParkedEvent) {
-	e.Consumer, e.Type, e.Seq, e.TopicID, e.Partition, e.Offset = r.consumer.String, event.Type(r.eventType.String), int(r.seq.Int32), r.topic.Bytes, r.part.Int32, r.off.Int64
+	e.Consumer, e.Type, e.Seq, e.TopicID, e.Partition, e.Offset = r.consumer.String, event.Type(r.eventType.String),
+		int(r.seq.Int32), r.topic.Bytes, r.part.Int32, r.off.Int64
 	e.Blocked, e.Redriving = int(r.blocked.Int32), r.redoing
 }
 
@@ -147,16 +162,20 @@ func (x *tx) saveDeadLetters(agg *app.Aggregate) {
 		letter := &agg.DeadLetters[i]
 		if row := deadLetterRowOf(letter); was[letter.ID] != row {
 			x.queue(sqlDeadLetterUpdate, uid(x.tenant), uid(letter.ID), row.state, row.attempts, row.at, row.closed, row.reason,
-				row.abandonReason, row.abandonText, row.proof, row.firstBy, row.firstAt, row.secondBy, row.class, row.code, row.detail)
+				row.abandonReason, row.abandonText, row.proof, row.firstBy, row.firstAt, row.secondBy,
+				row.class, row.code, row.detail)
 		}
 	}
 	for i := range agg.Added.DeadLetters {
 		letter := &agg.Added.DeadLetters[i]
 		row, parked := deadLetterRowOf(letter), parkedRowOf(&letter.Event)
-		x.queue(sqlDeadLetterInsert, uid(x.tenant), uid(letter.ID), uid(agg.Order.ID), uid(letter.Item), uid(letter.Task), letter.Source, letter.Class.String(), letter.Code,
-			letter.Detail, letter.Step, letter.Attempts, letter.PayloadSHA256[:], row.state, stamp(letter.FirstFailedAt), row.at, row.closed, row.reason,
+		x.queue(sqlDeadLetterInsert, uid(x.tenant), uid(letter.ID), uid(agg.Order.ID), uid(letter.Item), uid(letter.Task),
+			letter.Source, letter.Class.String(), letter.Code,
+			letter.Detail, letter.Step, letter.Attempts, letter.PayloadSHA256[:], row.state, stamp(letter.FirstFailedAt),
+			row.at, row.closed, row.reason,
 			row.abandonReason, row.abandonText, row.proof, row.firstBy, row.firstAt, row.secondBy,
-			parked.consumer, parked.seq, uid(letter.Event.ID), parked.eventType, parked.topic, parked.part, parked.off, stamp(letter.Event.LoggedAt))
+			parked.consumer, parked.seq, uid(letter.Event.ID), parked.eventType, parked.topic, parked.part, parked.off,
+			stamp(letter.Event.LoggedAt))
 		x.queue(sqlDeadLetterOutbox, uid(x.tenant), uid(agg.Order.ID), uid(letter.ID))
 	}
 }

@@ -60,10 +60,12 @@ func explainServer(pg *pgconn.PgError, err error) error {
 	case pg.Code == stateUnique:
 		return explainUnique(pg, err)
 	case pg.Code == stateMust && pg.Message == mustSettings:
-		return because(fault.New(fault.KindConflict, fault.CodeVersionConflict, "The settings were changed meanwhile. Read them again, then decide."), err)
+		return because(fault.New(fault.KindConflict, fault.CodeVersionConflict,
+			"The settings were changed meanwhile. Read them again, then decide."), err)
 	case pg.Code == stateLockTimeout, repeatable(err), pg.Code == stateCancelled:
 		return unavailable("The order is busy.", err)
-	case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "53"), strings.HasPrefix(pg.Code, "57P"), pg.Code == "25P03":
+	case strings.HasPrefix(pg.Code, "08"), strings.HasPrefix(pg.Code, "53"), strings.HasPrefix(pg.Code, "57P"),
+		pg.Code == "25P03":
 		return unavailable("The database is not available.", err)
 	}
 	return err
@@ -77,13 +79,15 @@ func explainUnique(pg *pgconn.PgError, err error) error {
 	case "orders_external":
 		return because(externalIDInUse(), err)
 	case "payments_reference":
-		return because(fault.New(fault.KindConflict, "payment-reference-in-use", "This payment reference stands for another payment already."), err)
+		return because(fault.New(fault.KindConflict, "payment-reference-in-use",
+			"This payment reference stands for another payment already."), err)
 	case "payments_live":
 		return because(fault.New(fault.KindConflict, "already-paid", "The order has a confirmed payment already."), err)
 	case "idempotency_pkey":
 		return because(keyInUse(), err)
 	case "catalog_pkey":
-		return because(fault.New(fault.KindConflict, "catalog-version-exists", "This version of a catalogue entry exists. Entries are never changed: add a version."), err)
+		return because(fault.New(fault.KindConflict, "catalog-version-exists",
+			"This version of a catalogue entry exists. Entries are never changed: add a version."), err)
 	case "members_subject":
 		return because(fault.New(fault.KindConflict, "subject-in-use", "This login subject belongs to another member."), err)
 	}
@@ -95,13 +99,15 @@ func externalIDInUse() *fault.Error {
 }
 
 func keyInUse() *fault.Error {
-	e := fault.New(fault.KindConflict, fault.CodeKeyInUse, "A request with this Idempotency-Key is still at work. Send it again in a second.")
+	e := fault.New(fault.KindConflict, fault.CodeKeyInUse,
+		"A request with this Idempotency-Key is still at work. Send it again in a second.")
 	e.After = retryAfter
 	return e
 }
 
 func unavailable(detail string, cause error) error {
-	e := fault.New(fault.KindUnavailable, "unavailable", "%s Nothing is lost: send the request again with the same Idempotency-Key.", detail)
+	e := fault.New(fault.KindUnavailable, "unavailable",
+		"%s Nothing is lost: send the request again with the same Idempotency-Key.", detail)
 	e.After = retryAfter
 	return because(e, cause)
 }
@@ -113,8 +119,10 @@ func because(f *fault.Error, cause error) error { return fmt.Errorf("%w: %w", f,
 func lostConnection(err error) bool {
 	var dial *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &dial) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
+	return errors.As(err, &dial) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) ||
+		strings.Contains(err.Error(), "conn closed")
 }
 
 // absent reports whether a query found nothing.

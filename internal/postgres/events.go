@@ -17,14 +17,18 @@ import (
 const (
 	eventColumns    = `order_id, seq, event_id, type, actor, at, causation_id, correlation_id, traceparent, data`
 	sqlEventsInsert = `
-		INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, causation_id, correlation_id, traceparent, data)
+		INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, causation_id, correlation_id,
+		traceparent, data)
 		SELECT $1, $2, x.seq, x.event_id, x.type, x.actor, x.at, x.causation_id, x.correlation_id, x.traceparent, x.data::json
-		FROM unnest($3::int[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::uuid[], $9::uuid[], $10::text[], $11::text[])
+		FROM unnest($3::int[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::uuid[], $9::uuid[], $10::text[],
+		$11::text[])
 			AS x(seq, event_id, type, actor, at, causation_id, correlation_id, traceparent, data)`
 	// In the order of their numbers, so that the outbox ids are too.
-	sqlEventsOutbox = `INSERT INTO outbox (tenant_id, order_id, seq) SELECT $1, $2, s FROM unnest($3::int[]) AS s ORDER BY s`
-	sqlEventsAfter  = `
-		SELECT ` + eventColumns + ` FROM order_event WHERE tenant_id = $1 AND order_id = $2 AND seq > $3 ORDER BY seq LIMIT $4`
+	sqlEventsOutbox = `INSERT INTO outbox (tenant_id, order_id, seq) SELECT $1, $2, s FROM unnest($3::int[]) AS s
+		ORDER BY s`
+	sqlEventsAfter = `
+		SELECT ` + eventColumns + ` FROM order_event WHERE tenant_id = $1 AND order_id = $2 AND seq > $3
+			ORDER BY seq LIMIT $4`
 )
 
 func (x *tx) insertEvents(agg *app.Aggregate) {
@@ -48,7 +52,8 @@ func (x *tx) insertEvents(agg *app.Aggregate) {
 
 func scanEvent(r pgx.Row, e *event.Record) error {
 	var data string
-	err := r.Scan(intoID(&e.Order), &e.Seq, intoID(&e.ID), &e.Type, &e.Actor, intoTime(&e.At), intoID(&e.Causation), intoID(&e.Correlation), &e.Traceparent, &data)
+	err := r.Scan(intoID(&e.Order), &e.Seq, intoID(&e.ID), &e.Type, &e.Actor, intoTime(&e.At), intoID(&e.Causation),
+		intoID(&e.Correlation), &e.Traceparent, &data)
 	if err != nil {
 		return fmt.Errorf("read event: %w", err)
 	}
@@ -82,9 +87,11 @@ const (
 	sqlLogInsert = `
 		INSERT INTO saga_log (tenant_id, order_id, task_id, at, step, what, class, key, note, took_ms, next_at)
 		SELECT $1, $2, x.task_id, x.at, x.step, x.what, x.class, x.key, x.note, x.took_ms, x.next_at
-		FROM unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::timestamptz[])
+		FROM unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[],
+		$10::bigint[], $11::timestamptz[])
 			WITH ORDINALITY AS x(task_id, at, step, what, class, key, note, took_ms, next_at, n) ORDER BY x.n`
-	sqlLog = `SELECT id, task_id, at, step, what, class, key, note, took_ms, next_at FROM saga_log WHERE tenant_id = $1 AND order_id = $2 ORDER BY id`
+	sqlLog = `SELECT id, task_id, at, step, what, class, key, note, took_ms, next_at FROM saga_log WHERE tenant_id = $1
+		AND order_id = $2 ORDER BY id`
 )
 
 func (x *tx) insertLog(agg *app.Aggregate) {

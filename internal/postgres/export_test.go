@@ -16,8 +16,10 @@ func OrdersPage(t tenant.ID, f app.OrderFilter, after order.ID) (string, []any) 
 // AggregateStatements are the statements that read aggregates by the ids of their orders.
 func AggregateStatements() map[string]string {
 	return map[string]string{
-		"orders": sqlOrders, "lock": sqlOrders + ` FOR NO KEY UPDATE`, "items": sqlItems, "payments": sqlPayments, "allocations": sqlAllocations,
-		"refunds": sqlRefunds, "tasks": sqlTasks, "dead letters": sqlOpenDeadLetters, "customers": sqlCustomers, "resources": sqlResources, "deliveries": sqlDeliveries,
+		"orders": sqlOrders, "lock": sqlOrders + ` FOR NO KEY UPDATE`, "items": sqlItems, "payments": sqlPayments,
+		"allocations": sqlAllocations,
+		"refunds":     sqlRefunds, "tasks": sqlTasks, "dead letters": sqlOpenDeadLetters, "customers": sqlCustomers,
+		"resources": sqlResources, "deliveries": sqlDeliveries,
 	}
 }
 

@@ -148,8 +148,10 @@ func TestSerializationFailureIsTriedOnceMore(t *testing.T) {
 			if _, err := db.Super(t).Exec(t.Context(), `
 				CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO platforma_api;
 				CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-					IF nextval('platforma.attempts') <= TG_ARGV[0]::int THEN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END IF; RETURN NEW; END $$;
-				CREATE TRIGGER stumble BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION stumble(`+string(rune('0'+tc.failures))+`)`); err != nil {
+					IF nextval('platforma.attempts') <= TG_ARGV[0]::int THEN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END
+					IF; RETURN NEW; END $$;
+				CREATE TRIGGER stumble BEFORE UPDATE
+				ON orders FOR EACH ROW EXECUTE FUNCTION stumble(`+string(rune('0'+tc.failures))+`)`); err != nil {
 				t.Fatal(err)
 			}
 			runs := 0
@@ -212,7 +214,9 @@ func TestSaveOfAnUnlockedOrderIsRefused(t *testing.T) {
 		t.Error("an order was saved that this transaction had not locked")
 	}
 	change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { _, _ = agg.Order.Fire(order.Submit, "") })
-	_, err = tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { agg.Order.Items = agg.Order.Items[:1] })
+	_, err = tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
+		agg.Order.Items = agg.Order.Items[:1]
+	})
 	if err == nil {
 		t.Error("an item was taken off a submitted order")
 	}

@@ -22,7 +22,8 @@ func key(k string) *app.IdempotencyKey {
 // consume moves a consumer's mark on an order, with no other effect.
 func consume(t testing.TB, s *postgres.DB, org pgtest.Org, o order.ID, seq int) error {
 	t.Helper()
-	return s.InTenant(t.Context(), org.ID, app.With{Inbox: &app.InboxPosition{Consumer: "test", Order: o, Seq: seq}}, func(app.Tx) error { return nil })
+	return s.InTenant(t.Context(), org.ID, app.With{Inbox: &app.InboxPosition{Consumer: "test", Order: o, Seq: seq}},
+		func(app.Tx) error { return nil })
 }
 
 // eventOf is a stored event as a consumer receives it.

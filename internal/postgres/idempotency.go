@@ -18,8 +18,9 @@ const (
 	// The lock lasts as long as the transaction: a crash leaves nothing behind.
 	sqlKeyLock   = `SELECT pg_try_advisory_xact_lock(hashtextextended($1 || $2, 0))`
 	sqlKeyLookup = `SELECT fingerprint, status, headers, body FROM idempotency WHERE tenant_id = $1 AND key = $2`
-	sqlKeyInsert = `INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`
-	sqlPurge     = `SELECT purge_expired($1, $2)`
+	sqlKeyInsert = `INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	sqlPurge = `SELECT purge_expired($1, $2)`
 )
 
 // keyLookup is what a first trip learns about an idempotency key.
@@ -49,7 +50,8 @@ func (k *keyLookup) queueLookup(b *pgx.Batch, t tenant.ID, key *app.IdempotencyK
 func (k *keyLookup) verdict(key *app.IdempotencyKey) error {
 	switch {
 	case k.found && !bytes.Equal(k.fingerprint, key.Fingerprint[:]):
-		return fault.New(fault.KindInvalid, fault.CodeKeyReused, "This Idempotency-Key was used for another request. Use a new key for a new request.")
+		return fault.New(fault.KindInvalid, fault.CodeKeyReused,
+			"This Idempotency-Key was used for another request. Use a new key for a new request.")
 	case k.found:
 		return &app.Replayed{Answer: k.answer}
 	case !k.locked:

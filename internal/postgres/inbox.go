@@ -20,17 +20,22 @@ const (
 		INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (tenant_id, order_id, consumer) DO UPDATE SET
 			seq = CASE WHEN inbox.parked_seq IS NULL OR inbox.redrive_seq = excluded.seq THEN excluded.seq ELSE inbox.seq END,
-			blocked_to = CASE WHEN inbox.parked_seq IS NULL OR inbox.redrive_seq = excluded.seq THEN inbox.blocked_to ELSE greatest(inbox.blocked_to, excluded.seq) END,
+			blocked_to = CASE WHEN inbox.parked_seq IS NULL OR inbox.redrive_seq = excluded.seq THEN inbox.blocked_to ELSE
+			greatest(inbox.blocked_to, excluded.seq) END,
 			blocked = CASE
 				WHEN inbox.parked_seq IS NULL THEN 0
 				WHEN inbox.redrive_seq = excluded.seq THEN greatest(0, inbox.blocked - (excluded.seq > inbox.parked_seq)::int)
 				ELSE inbox.blocked + (excluded.seq > inbox.blocked_to)::int END
 		WHERE inbox.seq < excluded.seq
 		RETURNING seq = $4`
-	sqlCheckpointMake   = `INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING`
-	sqlCheckpointLock   = `SELECT seq, parked_seq, blocked_to, blocked, redrive_seq FROM inbox WHERE tenant_id = $1 AND order_id = $2 AND consumer = $3 FOR UPDATE`
-	sqlCheckpointPut    = `UPDATE inbox SET seq = $4, parked_seq = $5, blocked_to = $6, blocked = $7, redrive_seq = $8 WHERE tenant_id = $1 AND order_id = $2 AND consumer = $3`
-	sqlCheckpointCounts = `SELECT consumer, count(*), sum(blocked)::bigint FROM inbox WHERE tenant_id = $1 AND parked_seq IS NOT NULL GROUP BY consumer ORDER BY consumer`
+	sqlCheckpointMake = `INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, $3, 0)
+		ON CONFLICT DO NOTHING`
+	sqlCheckpointLock = `SELECT seq, parked_seq, blocked_to, blocked, redrive_seq FROM inbox WHERE tenant_id = $1
+		AND order_id = $2 AND consumer = $3 FOR UPDATE`
+	sqlCheckpointPut = `UPDATE inbox SET seq = $4, parked_seq = $5, blocked_to = $6, blocked = $7, redrive_seq = $8
+		WHERE tenant_id = $1 AND order_id = $2 AND consumer = $3`
+	sqlCheckpointCounts = `SELECT consumer, count(*), sum(blocked)::bigint FROM inbox WHERE tenant_id = $1
+		AND parked_seq IS NOT NULL GROUP BY consumer ORDER BY consumer`
 )
 
 // inboxPosition is what a first trip learns about a consumer's event: whether its tenant has the order
@@ -85,7 +90,8 @@ func (x *tx) LockCheckpoint(ctx context.Context, consumer string, o order.ID) (a
 
 // PutCheckpoint queues a mark that was locked.
 func (x *tx) PutCheckpoint(cp app.Checkpoint) {
-	x.queue(sqlCheckpointPut, uid(x.tenant), uid(cp.Order), cp.Consumer, cp.Seq, number(cp.Parked), number(cp.BlockedTo), cp.Blocked, number(cp.Redrive))
+	x.queue(sqlCheckpointPut, uid(x.tenant), uid(cp.Order), cp.Consumer, cp.Seq, number(cp.Parked), number(cp.BlockedTo),
+		cp.Blocked, number(cp.Redrive))
 }
 
 // number is null when zero.

@@ -17,7 +17,8 @@ import (
 const (
 	// The newest provisioning of each item: a restored one's past is over.
 	inventoryColumns = `
-		SELECT i.tenant_id, i.order_id, i.id, i.state, u.id, coalesce(u.state IN (` + taskLive + `), false), coalesce(u.provider, '')
+		SELECT i.tenant_id, i.order_id, i.id, i.state, u.id,
+		coalesce(u.state IN (` + taskLive + `), false), coalesce(u.provider, '')
 		FROM order_items i
 		LEFT JOIN LATERAL (
 			SELECT x.id, x.state, x.provider FROM saga_tasks x
@@ -30,7 +31,8 @@ const (
 		SELECT task_id, step, generation, phase, refs, called_at FROM saga_resources
 		WHERE tenant_id = ANY ($1::uuid[]) AND task_id = ANY ($2::uuid[])`
 	sqlSight = `
-		INSERT INTO reaper_findings AS f (provider, ref, kind, item, step, generation, first_seen, last_seen) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+		INSERT INTO reaper_findings AS f (provider, ref, kind, item, step, generation, first_seen, last_seen)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 		ON CONFLICT (provider, ref, kind) DO UPDATE
 		SET last_seen = $7, first_seen = CASE WHEN f.settled_at IS NULL THEN f.first_seen ELSE $7 END, settled_at = NULL
 		RETURNING first_seen`
@@ -107,7 +109,8 @@ func (db *DB) Sight(ctx context.Context, f app.Finding, now time.Time) (time.Tim
 	first := now
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
 		item := pgtype.UUID{Bytes: f.Item, Valid: !f.Item.IsZero()}
-		each(b.Queue(sqlSight, f.Provider, f.Ref, int16(f.Kind), item, f.Step, f.Generation, stamp(now)), func(r pgx.Rows) error { return r.Scan(intoTime(&first)) })
+		each(b.Queue(sqlSight, f.Provider, f.Ref, int16(f.Kind), item, f.Step, f.Generation,
+			stamp(now)), func(r pgx.Rows) error { return r.Scan(intoTime(&first)) })
 	})
 	if err != nil {
 		return first, faultOr(err, "note finding %s", f.Ref)

@@ -25,7 +25,10 @@ import (
 )
 
 // tenantless are the tables that may have no tenant, by name (D24).
-var tenantless = []string{"catalog", "catalog_change", "consumer_status", "exchange_rates", "payment_webhooks", "provider_accounts", "reaper_findings", "refused_record", "relays", "tenants"}
+var tenantless = []string{
+	"catalog", "catalog_change", "consumer_status", "exchange_rates", "payment_webhooks", "provider_accounts",
+	"reaper_findings", "refused_record", "relays", "tenants",
+}
 
 // strings1 runs a query of one text column.
 func strings1(t *testing.T, c *pgx.Conn, sql string, args ...any) []string {
@@ -68,27 +71,45 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 		r := agg.Order.RequestRefund(newID[order.Refund](db), &agg.Order.Items[0], "test")
 		agg.Order.MoveRefund(r, order.RefundAccepted, "x", now, "test")
 		agg.Order.MoveRefund(r, order.RefundStuck, "", now, "it bounced")
-		task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: o, Item: it, Kind: fulfil.Provision, Queue: "sim", NextAt: now}
+		task := fulfil.Task{
+			ID: newID[fulfil.Task](db), Tenant: org.ID, Order: o, Item: it, Kind: fulfil.Provision, Queue: "sim", NextAt: now,
+		}
 		agg.Tasks = append(agg.Tasks, task)
-		agg.Resources = append(agg.Resources, fulfil.Resource{Task: task.ID, Step: "server", Generation: 1, Key: "k", Phase: fulfil.Intent, CalledAt: now})
+		agg.Resources = append(agg.Resources, fulfil.Resource{
+			Task: task.ID, Step: "server", Generation: 1, Key: "k", Phase: fulfil.Intent, CalledAt: now,
+		})
 		agg.Added.Log = []app.LogEntry{{Task: task.ID, At: now, What: app.LogIntent}}
-		agg.Added.DeadLetters = []app.DeadLetter{{ID: newID[app.DeadLetter](db), Item: it, Task: task.ID, Source: "step", FirstFailedAt: now, At: now}}
+		agg.Added.DeadLetters = []app.DeadLetter{
+			{ID: newID[app.DeadLetter](db), Item: it, Task: task.ID, Source: "step", FirstFailedAt: now, At: now},
+		}
 		agg.Added.Credentials = []app.SealedCredential{{Item: it, Generation: 1, Sealed: []byte("sealed for " + org.Slug)}}
-		delivery = app.Delivery{ID: newID[app.Delivery](db), Item: it, PassphraseSealed: []byte("passphrase for " + org.Slug), State: app.DeliveryAccepted, At: now}
+		delivery = app.Delivery{
+			ID: newID[app.Delivery](db), Item: it, PassphraseSealed: []byte("passphrase for " + org.Slug),
+			State: app.DeliveryAccepted, At: now,
+		}
 		agg.Added.Deliveries = []app.Delivery{delivery}
-		agg.Added.Receipts = []app.Receipt{{Seq: 1, Event: newID[order.Event](db), Type: order.EvSubmitted, At: now, Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, Cents: 2010}}
+		agg.Added.Receipts = []app.Receipt{
+			{Seq: 1, Event: newID[order.Event](db), Type: order.EvSubmitted, At: now, Amount: event.Amount{
+				Amount:   "20.10",
+				Currency: "EUR",
+			}, Cents: 2010},
+		}
 		agg.Added.Findings = []app.BillingFinding{{Seq: 1, Event: newID[order.Event](db), Left: 1}}
 		agg.Added.Incidents = []app.Incident{{Cause: notice.ItemStuck, Subject: [16]byte(task.ID), At: now}}
 	})
-	if _, ok, err := worker.ClaimNotice(ctx, app.NoticeRef{Tenant: org.ID, Cause: notice.ItemStuck}, time.Hour, db.Clock.NewID(), db.Clock.Now().Add(time.Minute)); err != nil || !ok {
+	if _, ok, err := worker.ClaimNotice(ctx, app.NoticeRef{Tenant: org.ID, Cause: notice.ItemStuck}, time.Hour,
+		db.Clock.NewID(), db.Clock.Now().Add(time.Minute)); err != nil || !ok {
 		t.Fatalf("claim a notice: %t, %v", ok, err)
 	}
 	for _, p := range []postgres.Purpose{postgres.ForCredentials, postgres.ForPassphrases} {
-		if _, err := worker.Keyset(ctx, org.ID, p, func() (postgres.Keyset, error) { return postgres.Keyset{Wrapped: []byte(p), KEK: "k1"}, nil }); err != nil {
+		if _, err := worker.Keyset(ctx, org.ID, p, func() (postgres.Keyset, error) {
+			return postgres.Keyset{Wrapped: []byte(p), KEK: "k1"}, nil
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := db.Delivery(t).SealedCredential(ctx, org.ID, saved.Order.Items[0].ID, 1, postgres.Access{Actor: "test", Why: "test", Recipient: "test"}); err != nil {
+	if _, err := db.Delivery(t).SealedCredential(ctx, org.ID, saved.Order.Items[0].ID,
+		1, postgres.Access{Actor: "test", Why: "test", Recipient: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := consume(t, worker, org, o, 1); err != nil {
@@ -98,7 +119,9 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 		t.Fatal(err)
 	}
 	// Not the order's first event: the witness finds a gap.
-	if _, err := db.Audit(t).AppendAuditLog(ctx, []auditlog.Entry{auditlog.Saw(eventOf(saved.Added.Events[0]), db.Clock.Now())}); err != nil {
+	if _, err := db.Audit(t).AppendAuditLog(ctx, []auditlog.Entry{
+		auditlog.Saw(eventOf(saved.Added.Events[0]), db.Clock.Now()),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	fillWebhooks(t, db, org, o)
@@ -115,7 +138,10 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 func pay(t *testing.T, db *pgtest.DB, s *postgres.DB, org pgtest.Org, o order.ID, reference string) *app.Aggregate {
 	t.Helper()
 	return change(t, s, db, org, o, app.Also{}, func(agg *app.Aggregate) {
-		p, err := agg.Order.Pay(order.Payment{ID: newID[order.Payment](db), Provider: "manual", Reference: reference, Method: "bank_transfer", Paid: agg.Order.Due, Currency: agg.Order.Currency, PaidAt: db.Clock.Now()})
+		p, err := agg.Order.Pay(order.Payment{
+			ID: newID[order.Payment](db), Provider: "manual", Reference: reference, Method: "bank_transfer", Paid: agg.Order.Due,
+			Currency: agg.Order.Currency, PaidAt: db.Clock.Now(),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,20 +157,25 @@ func TestTenantSeesNoRowOfAnotherInAnyTable(t *testing.T) {
 	a, b := db.Two(t)
 	fill(t, db, a)
 	super := db.Super(t)
-	tables := strings1(t, super, `SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+	tables := strings1(t, super, `SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+		AND a.attname = 'tenant_id'
 		WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')`)
 	for _, table := range tables {
 		var n int
-		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM `+table+` WHERE tenant_id = $1`, a.ID.String()).Scan(&n); err != nil || n == 0 {
+		if err := super.QueryRow(t.Context(), `SELECT count(*) FROM `+table+` WHERE tenant_id = $1`,
+			a.ID.String()).Scan(&n); err != nil || n == 0 {
 			t.Errorf("table %s has %d rows of tenant a (%v): let fill put one into it", table, n, err)
 		}
 	}
-	for _, login := range []string{postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginAudit} {
+	for _, login := range []string{
+		postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginAudit,
+	} {
 		c := db.Conn(t, login)
 		looked := 0
 		for _, table := range tables {
 			var may bool
-			if err := c.QueryRow(t.Context(), `SELECT has_any_column_privilege(current_user, $1::regclass, 'SELECT')`, table).Scan(&may); err != nil {
+			if err := c.QueryRow(t.Context(), `SELECT has_any_column_privilege(current_user, $1::regclass,
+				'SELECT')`, table).Scan(&may); err != nil {
 				t.Fatal(err)
 			}
 			if !may {
@@ -177,7 +208,8 @@ func countAs(t *testing.T, c *pgx.Conn, table string, as tenant.ID) (own, foreig
 	}
 	defer func() { _ = tx.Rollback(t.Context()) }()
 	enterAs(t, tx, as)
-	err = tx.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE tenant_id = $1), count(*) FILTER (WHERE tenant_id <> $1) FROM `+table, as.String()).Scan(&own, &foreign)
+	err = tx.QueryRow(t.Context(), `SELECT count(*) FILTER (WHERE tenant_id = $1), count(*) FILTER (WHERE tenant_id <> $1)
+		FROM `+table, as.String()).Scan(&own, &foreign)
 	if err != nil {
 		t.Fatalf("count %s: %v", table, err)
 	}
@@ -186,7 +218,8 @@ func countAs(t *testing.T, c *pgx.Conn, table string, as tenant.ID) (own, foreig
 
 func enterAs(t *testing.T, tx pgx.Tx, as tenant.ID) {
 	t.Helper()
-	if _, err := tx.Exec(t.Context(), `SELECT set_config('app.tenant_id', $1, true), set_config('app.tenant_ids', '{' || $1 || '}', true)`, as.String()); err != nil {
+	if _, err := tx.Exec(t.Context(), `SELECT set_config('app.tenant_id', $1, true), set_config('app.tenant_ids',
+		'{' || $1 || '}', true)`, as.String()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -220,22 +253,27 @@ func TestWritingIntoAnotherTenantIsRefused(t *testing.T) {
 		enterAs(t, tx, b.ID)
 		return tx.Exec(t.Context(), sql, args...)
 	}
-	if _, err := attempt(`INSERT INTO inbox (tenant_id, order_id, consumer, seq) VALUES ($1, $2, 'x', 1)`, a.ID.String(), o.String()); sqlState(err) != "42501" {
+	if _, err := attempt(`INSERT INTO inbox (tenant_id, order_id, consumer, seq)
+		VALUES ($1, $2, 'x', 1)`, a.ID.String(), o.String()); sqlState(err) != "42501" {
 		t.Errorf("insert for tenant a as b: %v, want 42501", err)
 	}
 	for _, login := range []string{postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker} {
 		c = db.Conn(t, login)
-		if _, err := attempt(`INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1, $2, 9)`, a.ID.String(), o.String()); sqlState(err) != "42501" {
+		if _, err := attempt(`INSERT INTO outbox (tenant_id, order_id, seq)
+			VALUES ($1, $2, 9)`, a.ID.String(), o.String()); sqlState(err) != "42501" {
 			t.Errorf("%s inserts for tenant a as b: %v, want 42501", login, err)
 		}
 	}
 	c = db.Conn(t, postgres.LoginWorker)
-	if tag, err := attempt(`UPDATE orders SET method = 'x' WHERE id = $1`, o.String()); err != nil || tag.RowsAffected() != 0 {
+	if tag, err := attempt(`UPDATE orders SET method = 'x'
+		WHERE id = $1`, o.String()); err != nil || tag.RowsAffected() != 0 {
 		t.Errorf("update of tenant a's order as b: %d rows, %v; want none", tag.RowsAffected(), err)
 	}
 	// A foreign row in a foreign key: the key leads with the tenant, so it is not there.
-	if _, err := attempt(`INSERT INTO saga_tasks (tenant_id, id, order_id, kind, provider, state, step, try, compensating, sent, epoch, waited_ms, progress, detail)
-		VALUES ($1, gen_random_uuid(), $2, 1, 'x', 0, 0, 0, false, false, 0, 0, 0, '')`, b.ID.String(), o.String()); sqlState(err) != "23503" {
+	if _, err := attempt(`INSERT INTO saga_tasks (tenant_id, id, order_id, kind, provider, state, step, try, compensating,
+		sent, epoch, waited_ms, progress, detail)
+		VALUES ($1, gen_random_uuid(), $2, 1, 'x', 0, 0, 0, false, false, 0, 0, 0, '')`, b.ID.String(),
+		o.String()); sqlState(err) != "23503" {
 		t.Errorf("task of b on the order of a: %v, want 23503", err)
 	}
 	api := db.API(t)
@@ -258,7 +296,10 @@ func TestListOfTenantsSeesExactlyThose(t *testing.T) {
 	tasks := map[tenant.ID]app.TaskRef{}
 	for _, org := range []pgtest.Org{a, b, c} {
 		agg := draft(db, org, 1)
-		task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
+		task := fulfil.Task{
+			ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision,
+			Queue: "sim", NextAt: db.Clock.Now(),
+		}
 		agg.Tasks = []fulfil.Task{task}
 		insert(t, worker, agg)
 		tasks[org.ID] = app.TaskRef{Tenant: org.ID, Task: task.ID}
@@ -291,19 +332,27 @@ func gapsInWalls(t *testing.T, c *pgx.Conn) []string {
 			gaps = append(gaps, what+": "+found)
 		}
 	}
-	tenanted := `pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')`
+	tenanted := `pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
+		AND c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')`
 	none("tenant_id may be null", `SELECT c.relname::text FROM `+tenanted+` WHERE NOT a.attnotnull`)
-	none("no ENABLE or no FORCE", `SELECT c.relname::text FROM `+tenanted+` WHERE NOT (c.relrowsecurity AND c.relforcerowsecurity)`)
+	none("no ENABLE or no FORCE", `SELECT c.relname::text FROM `+tenanted+` WHERE NOT (c.relrowsecurity AND
+		c.relforcerowsecurity)`)
 	none("no index led by tenant_id", `SELECT c.relname::text FROM `+tenanted+` WHERE c.relname <> 'outbox'
 		AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum)`)
-	none("unique index not led by tenant_id", `SELECT i.indexrelid::regclass::text FROM `+tenanted+` JOIN pg_index i ON i.indrelid = c.oid
+	none("unique index not led by tenant_id", `SELECT i.indexrelid::regclass::text
+		FROM `+tenanted+` JOIN pg_index i ON i.indrelid = c.oid
 		WHERE i.indisunique AND i.indkey[0] <> a.attnum AND i.indexrelid::regclass::text NOT LIKE '%outbox_pkey'`)
-	none("policy without WITH CHECK", `SELECT tablename || '.' || policyname FROM pg_policies WHERE schemaname = 'platforma' AND policyname IN ('one', 'few') AND (qual IS NULL OR with_check IS NULL)`)
-	none("policy casts the column", `SELECT tablename || '.' || policyname FROM pg_policies WHERE schemaname = 'platforma' AND (qual LIKE '%(tenant_id)::%' OR with_check LIKE '%(tenant_id)::%')`)
+	none("policy without WITH CHECK", `SELECT tablename || '.' || policyname FROM pg_policies
+		WHERE schemaname = 'platforma' AND policyname IN ('one', 'few') AND (qual IS NULL OR with_check IS NULL)`)
+	none("policy casts the column", `SELECT tablename || '.' || policyname FROM pg_policies WHERE schemaname = 'platforma'
+		AND (qual LIKE '%(tenant_id)::%' OR with_check LIKE '%(tenant_id)::%')`)
 	none("grantee without a policy", `SELECT DISTINCT c.relname || ' to ' || g.grantee::regrole FROM `+tenanted+`
-		CROSS JOIN LATERAL (SELECT x.grantee FROM aclexplode(c.relacl) x UNION SELECT x.grantee FROM pg_attribute k CROSS JOIN LATERAL aclexplode(k.attacl) x WHERE k.attrelid = c.oid) g
-		WHERE g.grantee <> c.relowner AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND g.grantee = ANY (p.polroles))`)
-	none("foreign key between tenant tables not led by tenant_id", `SELECT k.conname::text FROM pg_constraint k JOIN `+tenanted+` ON k.conrelid = c.oid
+		CROSS JOIN LATERAL (SELECT x.grantee FROM aclexplode(c.relacl) x UNION SELECT x.grantee FROM pg_attribute k CROSS
+		JOIN LATERAL aclexplode(k.attacl) x WHERE k.attrelid = c.oid) g
+		WHERE g.grantee <> c.relowner AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid
+		AND g.grantee = ANY (p.polroles))`)
+	none("foreign key between tenant tables not led by tenant_id", `SELECT k.conname::text FROM pg_constraint k
+		JOIN `+tenanted+` ON k.conrelid = c.oid
 		WHERE k.contype = 'f' AND k.confrelid <> 'platforma.tenants'::regclass AND k.conkey[1] <> a.attnum`)
 	return gaps
 }
@@ -321,33 +370,51 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 			t.Errorf("%s: %s", what, strings.Join(found, ", "))
 		}
 	}
-	none("table outside the schema: its migration sets no search_path", `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('platforma', 'pg_catalog', 'information_schema') AND c.relname <> 'goose_db_version'`)
+	none("table outside the schema: its migration sets no search_path", `SELECT c.oid::regclass::text FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('platforma', 'pg_catalog', 'information_schema')
+		AND c.relname <> 'goose_db_version'`)
 	none("table that is not its owner's: its migration sets no role", `SELECT c.relname::text FROM pg_class c
-		WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p') AND c.relowner <> 'platforma_owner'::regrole`)
+		WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')
+		AND c.relowner <> 'platforma_owner'::regrole`)
 	none("function that is no owner's", `SELECT proname::text FROM pg_proc
-		WHERE pronamespace = 'platforma'::regnamespace AND proowner NOT IN ('platforma_owner'::regrole, 'platforma_system'::regrole)`)
+		WHERE pronamespace = 'platforma'::regnamespace
+		AND proowner NOT IN ('platforma_owner'::regrole, 'platforma_system'::regrole)`)
 	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox, idempotency, the log of webhooks and the consumers' news", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
-		WHERE c.relnamespace = 'platforma'::regnamespace AND x.grantee <> c.relowner AND (x.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
-			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole OR c.relname IN ('idempotency', 'webhook_delivery', 'webhook_call') AND x.grantee = 'platforma_system'::regrole
+		WHERE c.relnamespace = 'platforma'::regnamespace AND x.grantee <> c.relowner
+		AND (x.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
+			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole
+			OR c.relname IN ('idempotency', 'webhook_delivery', 'webhook_call') AND x.grantee = 'platforma_system'::regrole
 			OR c.relname = 'consumer_status' AND x.grantee = 'platforma_worker'::regrole))`)
-	none("view or materialized view", `SELECT relname::text FROM pg_class WHERE relnamespace = 'platforma'::regnamespace AND relkind IN ('v', 'm')`)
-	none("function that PUBLIC may call", `SELECT p.proname::text FROM pg_proc p CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE p.pronamespace = 'platforma'::regnamespace AND x.grantee = 0`)
-	none("function without a fixed search_path", `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND NOT coalesce(p.proconfig::text LIKE '%search_path=platforma, pg_temp%', false)`)
-	none("login that passes row-level security", `SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'platforma\_%' AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)`)
-	none("event, witness log or ledger that may be updated", `SELECT c.relname || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
-		WHERE c.relname IN ('order_event', 'audit_log', 'audit_finding', 'billing_receipts', 'billing_finding') AND x.grantee <> c.relowner AND x.privilege_type = 'UPDATE'`)
+	none("view or materialized view", `SELECT relname::text FROM pg_class WHERE relnamespace = 'platforma'::regnamespace
+		AND relkind IN ('v', 'm')`)
+	none("function that PUBLIC may call", `SELECT p.proname::text FROM pg_proc p CROSS
+		JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+		WHERE p.pronamespace = 'platforma'::regnamespace AND x.grantee = 0`)
+	none("function without a fixed search_path", `SELECT p.proname::text FROM pg_proc p
+		WHERE p.pronamespace = 'platforma'::regnamespace
+		AND NOT coalesce(p.proconfig::text LIKE '%search_path=platforma, pg_temp%', false)`)
+	none("login that passes row-level security", `SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'platforma\_%'
+		AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)`)
+	none("event, witness log or ledger that may be updated", `SELECT c.relname || ' to ' || x.grantee::regrole
+		FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+		WHERE c.relname IN ('order_event', 'audit_log', 'audit_finding', 'billing_receipts', 'billing_finding')
+		AND x.grantee <> c.relowner AND x.privilege_type = 'UPDATE'`)
 
-	got := strings1(t, c, `SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p')
+	got := strings1(t, c, `SELECT c.relname::text FROM pg_class c WHERE c.relnamespace = 'platforma'::regnamespace
+		AND c.relkind IN ('r', 'p')
 		AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')`)
 	if diff := cmp.Diff(tenantless, got); diff != "" {
 		t.Errorf("tables without a tenant (-allowed +found):\n%s", diff)
 	}
-	sanctioned := strings1(t, c, `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace AND p.prosecdef`)
-	if diff := cmp.Diff([]string{"due_tasks", "expired_orders", "find_actor", "purge_expired", "purge_webhooks"}, sanctioned); diff != "" {
+	sanctioned := strings1(t, c, `SELECT p.proname::text FROM pg_proc p WHERE p.pronamespace = 'platforma'::regnamespace
+		AND p.prosecdef`)
+	if diff := cmp.Diff([]string{"due_tasks", "expired_orders", "find_actor", "purge_expired", "purge_webhooks"},
+		sanctioned); diff != "" {
 		t.Errorf("functions with their owner's rights, at most 5 (-want +got):\n%s", diff)
 	}
-	if got := strings1(t, c, `SELECT cache_size::text FROM pg_sequences WHERE schemaname = 'platforma' AND sequencename LIKE 'outbox%'`); !slices.Equal(got, []string{"1"}) {
+	if got := strings1(t, c, `SELECT cache_size::text FROM pg_sequences WHERE schemaname = 'platforma'
+		AND sequencename LIKE 'outbox%'`); !slices.Equal(got, []string{"1"}) {
 		t.Errorf("outbox ids are drawn with CACHE %v, want 1: else they are not in the order of the changes", got)
 	}
 }
@@ -359,7 +426,8 @@ func TestWallIsAllThatANewTableNeeds(t *testing.T) {
 	create := func(name, wall string) {
 		t.Helper()
 		_, err := c.Exec(t.Context(), `SET ROLE platforma_owner; SET search_path = platforma, pg_temp;
-			CREATE TABLE `+name+` (tenant_id uuid NOT NULL REFERENCES tenants, id uuid NOT NULL, PRIMARY KEY (tenant_id, id)); `+wall+`
+			CREATE TABLE `+name+` (tenant_id uuid NOT NULL REFERENCES tenants, id uuid NOT NULL, PRIMARY KEY (tenant_id, id)); `+
+			wall+`
 			GRANT SELECT, INSERT ON `+name+` TO platforma_api, platforma_worker; RESET ROLE`)
 		if err != nil {
 			t.Fatalf("make table %s: %v", name, err)
@@ -374,7 +442,8 @@ func TestWallIsAllThatANewTableNeeds(t *testing.T) {
 	if diff := cmp.Diff(want, gapsInWalls(t, c)); diff != "" {
 		t.Errorf("what the walls lack (-want +found):\n%s", diff)
 	}
-	policies := `SELECT policyname || ' ' || cmd || ' ' || permissive || ' ' || roles::text || ' ' || qual || ' ' || with_check FROM pg_policies WHERE tablename = $1`
+	policies := `SELECT policyname || ' ' || cmd || ' ' || permissive || ' ' || roles::text || ' ' || qual || ' ' ||
+		with_check FROM pg_policies WHERE tablename = $1`
 	if diff := cmp.Diff(strings1(t, c, policies, "inbox"), strings1(t, c, policies, "walled")); diff != "" {
 		t.Errorf("policies (-of the first migration +of wall):\n%s", diff)
 	}
@@ -396,43 +465,113 @@ func TestColumnsThatALoginMayNotTouch(t *testing.T) {
 	a, _ := db.Two(t)
 	fill(t, db, a)
 	refused := map[string][]string{
-		`SELECT sealed FROM credentials`:                             {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT * FROM credentials`:                                  {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
-		`UPDATE credentials SET sealed = 'x'`:                        {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT passphrase_sealed FROM deliveries`:                   {postgres.LoginAPI, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT sealed FROM webhook_secret`:                          {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT * FROM webhook_secret`:                               {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT wrapped FROM webhook_secret`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`UPDATE webhook_secret SET sealed = 'x' RETURNING sealed`:    {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`UPDATE webhook_endpoint SET url = 'x'`:                      {postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`DELETE FROM webhook_delivery`:                               postgres.Logins(),
-		`DELETE FROM webhook_call`:                                   postgres.Logins(),
-		`SELECT purge_webhooks(now(), now(), 1)`:                     {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT id FROM webhook_delivery`:                            {postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT wrapped FROM keysets`:                                {postgres.LoginAPI, postgres.LoginRelay, postgres.LoginAudit},
-		`UPDATE payments SET paid_cents = 1`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
-		`UPDATE payments SET reference = 'x'`:                        {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
-		`UPDATE allocations SET cents = 1`:                           {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker},
-		`UPDATE order_event SET data = '{}'`:                         {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginRelay},
-		`DELETE FROM orders`:                                         postgres.Logins(),
-		`UPDATE audit_log SET off = 1`:                               postgres.Logins(),
-		`DELETE FROM audit_log`:                                      postgres.Logins(),
-		`UPDATE audit_finding SET detail = ''`:                       postgres.Logins(),
-		`DELETE FROM audit_finding`:                                  postgres.Logins(),
-		`SELECT hash FROM audit_log`:                                 {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay},
-		`SELECT detail FROM audit_finding`:                           {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay},
-		`UPDATE billing_receipts SET moved_cents = 0`:                postgres.Logins(),
-		`DELETE FROM billing_receipts`:                               postgres.Logins(),
-		`DELETE FROM operator_incident`:                              postgres.Logins(),
-		`UPDATE operator_incident SET order_id = order_id`:           postgres.Logins(),
-		`SELECT moved_cents FROM billing_receipts`:                   {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT cause FROM operator_notice`:                          {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT data FROM order_event`:                               {postgres.LoginDelivery, postgres.LoginAudit},
-		`DELETE FROM idempotency`:                                    postgres.Logins(),
-		`TRUNCATE orders`:                                            postgres.Logins(),
-		`SELECT id FROM orders`:                                      {postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT * FROM expired_orders(now(), 1)`:                     {postgres.LoginAPI, postgres.LoginPortal, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
-		`SELECT * FROM find_actor('x', now())`:                       {postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit},
+		`SELECT sealed FROM credentials`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginWorker, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT * FROM credentials`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginWorker,
+		},
+		`UPDATE credentials SET sealed = 'x'`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT passphrase_sealed FROM deliveries`: {
+			postgres.LoginAPI, postgres.LoginWorker,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT sealed FROM webhook_secret`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT * FROM webhook_secret`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT wrapped FROM webhook_secret`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`UPDATE webhook_secret SET sealed = 'x'
+			RETURNING sealed`: {
+			postgres.LoginAPI, postgres.LoginPortal, postgres.LoginWorker, postgres.LoginDelivery,
+			postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`UPDATE webhook_endpoint SET url = 'x'`: {
+			postgres.LoginWorker, postgres.LoginDelivery,
+			postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`DELETE FROM webhook_delivery`: postgres.Logins(),
+		`DELETE FROM webhook_call`:     postgres.Logins(),
+		`SELECT purge_webhooks(now(), now(), 1)`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT id FROM webhook_delivery`: {
+			postgres.LoginDelivery, postgres.LoginRelay,
+			postgres.LoginAudit,
+		},
+		`SELECT wrapped FROM keysets`: {
+			postgres.LoginAPI, postgres.LoginRelay,
+			postgres.LoginAudit,
+		},
+		`UPDATE payments SET paid_cents = 1`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginWorker,
+		},
+		`UPDATE payments SET reference = 'x'`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginWorker,
+		},
+		`UPDATE allocations SET cents = 1`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginWorker,
+		},
+		`UPDATE order_event SET data = '{}'`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginWorker, postgres.LoginRelay,
+		},
+		`DELETE FROM orders`:                   postgres.Logins(),
+		`UPDATE audit_log SET off = 1`:         postgres.Logins(),
+		`DELETE FROM audit_log`:                postgres.Logins(),
+		`UPDATE audit_finding SET detail = ''`: postgres.Logins(),
+		`DELETE FROM audit_finding`:            postgres.Logins(),
+		`SELECT hash FROM audit_log`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay,
+		},
+		`SELECT detail FROM audit_finding`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginWorker, postgres.LoginDelivery, postgres.LoginRelay,
+		},
+		`UPDATE billing_receipts SET moved_cents = 0`:      postgres.Logins(),
+		`DELETE FROM billing_receipts`:                     postgres.Logins(),
+		`DELETE FROM operator_incident`:                    postgres.Logins(),
+		`UPDATE operator_incident SET order_id = order_id`: postgres.Logins(),
+		`SELECT moved_cents FROM billing_receipts`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT cause FROM operator_notice`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT data FROM order_event`: {postgres.LoginDelivery, postgres.LoginAudit},
+		`DELETE FROM idempotency`:      postgres.Logins(),
+		`TRUNCATE orders`:              postgres.Logins(),
+		`SELECT id FROM orders`: {
+			postgres.LoginDelivery, postgres.LoginRelay,
+			postgres.LoginAudit,
+		},
+		`SELECT * FROM expired_orders(now(), 1)`: {
+			postgres.LoginAPI, postgres.LoginPortal,
+			postgres.LoginDelivery, postgres.LoginRelay, postgres.LoginAudit,
+		},
+		`SELECT * FROM find_actor('x', now())`: {
+			postgres.LoginWorker, postgres.LoginDelivery,
+			postgres.LoginRelay, postgres.LoginAudit,
+		},
 		`COPY outbox (tenant_id, order_id, seq) FROM '/dev/null'`:    postgres.Logins(),
 		`SET ROLE platforma_owner`:                                   postgres.Logins(),
 		`INSERT INTO tenants VALUES (gen_random_uuid(), 'x', now())`: postgres.Logins(),
@@ -455,7 +594,8 @@ func TestColumnsThatALoginMayNotTouch(t *testing.T) {
 	defer func() { _ = tx.Rollback(t.Context()) }()
 	enterAs(t, tx, a.ID)
 	var sealed string
-	if err := tx.QueryRow(t.Context(), `SELECT convert_from(sealed, 'UTF8') FROM credentials`).Scan(&sealed); err != nil || sealed != "sealed for alpha" {
+	if err := tx.QueryRow(t.Context(), `SELECT convert_from(sealed, 'UTF8')
+		FROM credentials`).Scan(&sealed); err != nil || sealed != "sealed for alpha" {
 		t.Errorf("the delivery login reads %q (%v)", sealed, err)
 	}
 }
@@ -463,9 +603,18 @@ func TestColumnsThatALoginMayNotTouch(t *testing.T) {
 func TestStartUpRefusesWallsThatDoNotStand(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ sql, want string }{
-		"no force":   {`ALTER TABLE orders NO FORCE ROW LEVEL SECURITY`, "tables without ENABLE and FORCE ROW LEVEL SECURITY: [orders]"},
-		"truncate":   {`GRANT TRUNCATE ON orders TO platforma_api`, "platforma_api holds TRUNCATE, REFERENCES or TRIGGER (or a materialized view): revoke it on [orders]"},
-		"references": {`GRANT REFERENCES ON order_items TO platforma_api`, "platforma_api holds TRUNCATE, REFERENCES or TRIGGER (or a materialized view): revoke it on [order_items]"},
+		"no force": {
+			`ALTER TABLE orders NO FORCE ROW LEVEL SECURITY`,
+			"tables without ENABLE and FORCE ROW LEVEL SECURITY: [orders]",
+		},
+		"truncate": {
+			`GRANT TRUNCATE ON orders TO platforma_api`,
+			"platforma_api holds TRUNCATE, REFERENCES or TRIGGER (or a materialized view): revoke it on [orders]",
+		},
+		"references": {
+			`GRANT REFERENCES ON order_items TO platforma_api`,
+			"platforma_api holds TRUNCATE, REFERENCES or TRIGGER (or a materialized view): revoke it on [order_items]",
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -474,7 +623,9 @@ func TestStartUpRefusesWallsThatDoNotStand(t *testing.T) {
 			if _, err := db.Super(t).Exec(t.Context(), c.sql); err != nil {
 				t.Fatal(err)
 			}
-			opened, err := postgres.Open(t.Context(), db.URL(postgres.LoginAPI), postgres.LoginAPI, postgres.Options{Clock: db.Clock, NewID: db.Clock.NewID})
+			opened, err := postgres.Open(t.Context(), db.URL(postgres.LoginAPI), postgres.LoginAPI, postgres.Options{
+				Clock: db.Clock, NewID: db.Clock.NewID,
+			})
 			if err == nil {
 				opened.Close()
 				t.Fatal("it opened")
@@ -487,7 +638,9 @@ func TestStartUpRefusesWallsThatDoNotStand(t *testing.T) {
 	t.Run("superuser", func(t *testing.T) {
 		t.Parallel()
 		db := pgtest.New(t)
-		opened, err := postgres.Open(t.Context(), db.OwnerURL(), postgres.LoginAPI, postgres.Options{Clock: db.Clock, NewID: db.Clock.NewID})
+		opened, err := postgres.Open(t.Context(), db.OwnerURL(), postgres.LoginAPI, postgres.Options{
+			Clock: db.Clock, NewID: db.Clock.NewID,
+		})
 		if err == nil {
 			opened.Close()
 			t.Fatal("it opened as a superuser")
@@ -506,7 +659,8 @@ func TestSettingThatOutlivesItsTransactionEndsTheConnection(t *testing.T) {
 	o := fill(t, db, a)
 	pid := func() (pid int) {
 		t.Helper()
-		if err := db.Super(t).QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND usename = 'platforma_api' ORDER BY backend_start DESC LIMIT 1`).Scan(&pid); err != nil {
+		if err := db.Super(t).QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+			AND usename = 'platforma_api' ORDER BY backend_start DESC LIMIT 1`).Scan(&pid); err != nil {
 			t.Fatal(err)
 		}
 		return pid
@@ -514,7 +668,8 @@ func TestSettingThatOutlivesItsTransactionEndsTheConnection(t *testing.T) {
 	before := pid()
 	// A trigger of the worst kind: it sets the tenant for the whole session.
 	if _, err := db.Super(t).Exec(t.Context(), `
-		CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant_id', NEW.tenant_id::text, false); RETURN NEW; END $$;
+		CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant_id',
+		NEW.tenant_id::text, false); RETURN NEW; END $$;
 		GRANT EXECUTE ON FUNCTION spoil TO platforma_api;
 		CREATE TRIGGER spoil BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION spoil()`); err != nil {
 		t.Fatal(err)

@@ -17,19 +17,25 @@ const (
 		SELECT order_id, id, line, state, label, generation, snapshot, price_cents, progress, detail, removed_at IS NOT NULL
 		FROM order_items WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) ORDER BY order_id, line`
 	sqlItemsInsert = `
-		INSERT INTO order_items (tenant_id, order_id, id, line, state, product, label, generation, snapshot, price_cents, progress, detail)
-		SELECT $1, $2, x.id, x.line, x.state, x.product, x.label, x.generation, x.snapshot::json, x.price_cents, x.progress, x.detail
-		FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::int[], $9::text[], $10::bigint[], $11::smallint[], $12::text[])
+		INSERT INTO order_items (tenant_id, order_id, id, line, state, product, label, generation, snapshot, price_cents,
+		progress, detail)
+		SELECT $1, $2, x.id, x.line, x.state, x.product, x.label, x.generation, x.snapshot::json, x.price_cents, x.progress,
+		x.detail
+		FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::int[], $9::text[], $10::bigint[],
+		$11::smallint[], $12::text[])
 			AS x(id, line, state, product, label, generation, snapshot, price_cents, progress, detail)`
 	sqlItemsUpdate = `
 		WITH hit AS (
-			UPDATE order_items i SET state = x.state, product = x.product, label = x.label, generation = x.generation, snapshot = x.snapshot::json,
+			UPDATE order_items i SET state = x.state, product = x.product, label = x.label, generation = x.generation,
+			snapshot = x.snapshot::json,
 				price_cents = x.price_cents, progress = x.progress, detail = x.detail
-			FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::int[], $9::text[], $10::bigint[], $11::smallint[], $12::text[])
+			FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::int[], $9::text[], $10::bigint[],
+			$11::smallint[], $12::text[])
 				AS x(id, line, state, product, label, generation, snapshot, price_cents, progress, detail)
 			WHERE i.tenant_id = $1 AND i.order_id = $2 AND i.id = x.id RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = cardinality($3::uuid[]), 'item is not there')`
-	sqlItemsRemove = `UPDATE order_items SET removed_at = $4 WHERE tenant_id = $1 AND order_id = $2 AND id = ANY ($3::uuid[])`
+	sqlItemsRemove = `UPDATE order_items SET removed_at = $4 WHERE tenant_id = $1 AND order_id = $2
+		AND id = ANY ($3::uuid[])`
 )
 
 // itemRow is an item as it is stored, comparable.
@@ -52,8 +58,9 @@ func itemRowOf(it *order.Item) (itemRow, error) {
 		return itemRow{}, fmt.Errorf("encode the snapshot of item %s: %w", it.ID, err)
 	}
 	return itemRow{
-		id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label, generation: int32(it.Generation),
-		snapshot: string(snapshot), price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail,
+		id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label,
+		generation: int32(it.Generation),
+		snapshot:   string(snapshot), price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail,
 	}, nil
 }
 
@@ -62,7 +69,8 @@ func (l *loader) scanItem(r pgx.Rows) error {
 	var it order.Item
 	var snapshot string
 	var removed bool
-	if err := r.Scan(intoID(&o), intoID(&it.ID), &it.Line, &it.State, &it.Label, &it.Generation, &snapshot, &it.Price, &it.Progress, &it.Detail, &removed); err != nil {
+	if err := r.Scan(intoID(&o), intoID(&it.ID), &it.Line, &it.State, &it.Label, &it.Generation, &snapshot, &it.Price,
+		&it.Progress, &it.Detail, &removed); err != nil {
 		return fmt.Errorf("read item: %w", err)
 	}
 	agg := l.byOrder[o]
@@ -78,7 +86,8 @@ func (l *loader) scanItem(r pgx.Rows) error {
 	agg.Order.Items = append(agg.Order.Items, it)
 	l.loaded[agg].items[it.ID] = itemRow{
 		id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label,
-		generation: int32(it.Generation), snapshot: snapshot, price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail,
+		generation: int32(it.Generation), snapshot: snapshot, price: int64(it.Price), progress: int16(it.Progress),
+		detail: it.Detail,
 	}
 	return nil
 }
@@ -110,7 +119,8 @@ func (x *tx) saveItems(agg *app.Aggregate) {
 		}
 	}
 	if len(removed) > 0 && agg.Order.State != order.Draft {
-		x.fail(fmt.Errorf("save order %s: %d items are gone from an order that is %s", agg.Order.ID, len(removed), agg.Order.State))
+		x.fail(fmt.Errorf("save order %s: %d items are gone from an order that is %s", agg.Order.ID,
+			len(removed), agg.Order.State))
 		return
 	}
 	t, o := uid(x.tenant), uid(agg.Order.ID)

@@ -31,7 +31,8 @@ type Keyset struct {
 
 const (
 	sqlKeyset       = `SELECT wrapped, kek FROM keysets WHERE tenant_id = $1 AND purpose = $2`
-	sqlKeysetInsert = `INSERT INTO keysets (tenant_id, purpose, wrapped, kek, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
+	sqlKeysetInsert = `INSERT INTO keysets (tenant_id, purpose, wrapped, kek, created_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`
 )
 
 // Keyset reads a tenant's keyset, making it at first use: for the worker, who seals. Of two that make
@@ -99,17 +100,23 @@ const (
 		SELECT $1, $2, c.item_id, c.generation, $5, $6, $7, $8 FROM credentials c
 		WHERE c.tenant_id = $1 AND c.item_id = $3 AND c.generation = $4 AND c.sealed IS NOT NULL`
 	sqlSealed = `
-		SELECT c.sealed, k.wrapped, k.kek FROM credentials c JOIN keysets k ON k.tenant_id = c.tenant_id AND k.purpose = 'credential'
+		SELECT c.sealed, k.wrapped, k.kek FROM credentials c JOIN keysets k ON k.tenant_id = c.tenant_id
+		AND k.purpose = 'credential'
 		WHERE c.tenant_id = $1 AND c.item_id = $2 AND c.generation = $3 AND c.sealed IS NOT NULL AND k.wrapped IS NOT NULL`
 )
 
 // SealedCredential reads an item's sealed credentials, as the delivery login alone may, and writes the
 // access down. When they were destroyed it says so.
-func (db *DB) SealedCredential(ctx context.Context, t tenant.ID, it order.ItemID, generation int, a Access) (Sealed, error) {
+func (db *DB) SealedCredential(
+	ctx context.Context, t tenant.ID, it order.ItemID, generation int, a Access,
+) (Sealed, error) {
 	s := Sealed{Item: it, Generation: generation}
 	err := db.writeTenant(ctx, t, func(b *pgx.Batch) {
-		b.Queue(sqlAccess, uid(t), uid(id.Of[Access](db.newID())), uid(it), generation, stamp(db.now()), a.Actor, a.Why, a.Recipient)
-		each(b.Queue(sqlSealed, uid(t), uid(it), generation), func(r pgx.Rows) error { return r.Scan(&s.Value, &s.Keyset.Wrapped, &s.Keyset.KEK) })
+		b.Queue(sqlAccess, uid(t), uid(id.Of[Access](db.newID())), uid(it), generation, stamp(db.now()),
+			a.Actor, a.Why, a.Recipient)
+		each(b.Queue(sqlSealed, uid(t), uid(it), generation), func(r pgx.Rows) error {
+			return r.Scan(&s.Value, &s.Keyset.Wrapped, &s.Keyset.KEK)
+		})
 	})
 	if err != nil {
 		return Sealed{}, faultOr(err, "read the sealed credentials of item %s", it)
@@ -122,7 +129,8 @@ func (db *DB) SealedCredential(ctx context.Context, t tenant.ID, it order.ItemID
 
 const (
 	sqlPassphraseKnown = `
-		SELECT EXISTS (SELECT FROM deliveries d JOIN order_items i ON i.tenant_id = d.tenant_id AND i.id = d.item_id WHERE d.tenant_id = $1 AND d.id = $2 AND i.order_id = $3)`
+		SELECT EXISTS (SELECT FROM deliveries d JOIN order_items i ON i.tenant_id = d.tenant_id AND i.id = d.item_id
+		WHERE d.tenant_id = $1 AND d.id = $2 AND i.order_id = $3)`
 	// Two at once: the second waits for the first, and then finds nothing.
 	sqlPassphraseTake = `
 		WITH old AS (
@@ -130,7 +138,8 @@ const (
 			FROM deliveries d JOIN order_items i ON i.tenant_id = d.tenant_id AND i.id = d.item_id
 			WHERE d.tenant_id = $1 AND d.id = $2 AND i.order_id = $3 FOR UPDATE OF d),
 		taken AS (
-			UPDATE deliveries d SET passphrase_sealed = NULL FROM old WHERE d.tenant_id = $1 AND d.id = old.id AND old.passphrase_sealed IS NOT NULL
+			UPDATE deliveries d SET passphrase_sealed = NULL FROM old WHERE d.tenant_id = $1 AND d.id = old.id
+			AND old.passphrase_sealed IS NOT NULL
 			RETURNING old.item_id, old.generation, old.passphrase_sealed)
 		SELECT n.passphrase_sealed, n.item_id, n.generation, k.wrapped, k.kek
 		FROM taken n LEFT JOIN keysets k ON k.tenant_id = $1 AND k.purpose = 'passphrase'`
@@ -156,7 +165,8 @@ func (db *DB) TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id.
 	case !known:
 		return Sealed{}, fault.Absent()
 	case s.Value == nil:
-		return Sealed{}, fault.New(fault.KindConflict, "passphrase-shown", "This passphrase was shown before. Ask for a new delivery to get a new one.")
+		return Sealed{}, fault.New(fault.KindConflict, "passphrase-shown",
+			"This passphrase was shown before. Ask for a new delivery to get a new one.")
 	case s.Keyset.Wrapped == nil:
 		return Sealed{}, destroyed()
 	}

@@ -73,7 +73,8 @@ func (c *conditions) where() string { return " WHERE " + strings.Join(c.parts, "
 // are one round trip. n more than the page reports whether there is another.
 const (
 	pageIDs     = `current_setting('app.page')::uuid[]`
-	sqlPageHead = `SELECT set_config('app.page', coalesce((array_agg(p.id ORDER BY p.id DESC))[1:%[1]d]::text, '{}'), true), count(*) FROM (SELECT id FROM orders`
+	sqlPageHead = `SELECT set_config('app.page', coalesce((array_agg(p.id ORDER BY p.id DESC))[1:%[1]d]::text, '{}'),
+		true), count(*) FROM (SELECT id FROM orders`
 	sqlPageTail = ` ORDER BY id DESC LIMIT %[1]d + 1) p`
 )
 
@@ -141,10 +142,12 @@ func orderConditions(t tenant.ID, f app.OrderFilter, after order.ID) *conditions
 		c.add(`id < ?`, uid(id.AtOrAfter[order.Order](f.CreatedBefore)))
 	}
 	if f.Product != "" {
-		c.add(`EXISTS (SELECT FROM order_items i WHERE i.tenant_id = ? AND i.order_id = orders.id AND i.product = ? AND i.removed_at IS NULL)`, uid(t), storable(f.Product))
+		c.add(`EXISTS (SELECT FROM order_items i WHERE i.tenant_id = ? AND i.order_id = orders.id AND i.product = ?
+			AND i.removed_at IS NULL)`, uid(t), storable(f.Product))
 	}
 	if f.Reference != "" {
-		c.add(`id IN (SELECT p.order_id FROM payments p WHERE p.tenant_id = ? AND p.reference = ?)`, uid(t), storable(f.Reference))
+		c.add(`id IN (SELECT p.order_id FROM payments p WHERE p.tenant_id = ?
+			AND p.reference = ?)`, uid(t), storable(f.Reference))
 	}
 	if f.Query != "" {
 		// Both bounds of a prefix, because ^@ and LIKE lose their index behind row-level security.
@@ -153,7 +156,8 @@ func orderConditions(t tenant.ID, f app.OrderFilter, after order.ID) *conditions
 		c.add(`id IN (
 			SELECT n.id FROM orders n WHERE n.tenant_id = ? AND n.number >= ? AND n.number < ?
 			UNION ALL SELECT e.id FROM orders e WHERE e.tenant_id = ? AND e.external_id >= ? AND e.external_id < ?
-			UNION ALL SELECT i.order_id FROM order_items i WHERE i.tenant_id = ? AND i.label_key >= lower(?) AND i.label_key < lower(?) || chr(1114111) AND i.removed_at IS NULL)`,
+			UNION ALL SELECT i.order_id FROM order_items i WHERE i.tenant_id = ? AND i.label_key >= lower(?)
+			AND i.label_key < lower(?) || chr(1114111) AND i.removed_at IS NULL)`,
 			uid(t), number, number+lastRune, uid(t), q, q+lastRune, uid(t), q, q)
 	}
 	return c
@@ -183,7 +187,8 @@ func (db *DB) DeadLetters(ctx context.Context, t tenant.ID, f app.DeadLetterFilt
 	n := pageSize(f.Limit)
 	var p app.Page[app.DeadLetter]
 	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
-		each(b.Queue(`SELECT `+deadLetterRead+` FROM dead_letters`+c.where()+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1), c.args...), func(r pgx.Rows) error {
+		each(b.Queue(`SELECT `+deadLetterRead+` FROM dead_letters`+c.where()+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1),
+			c.args...), func(r pgx.Rows) error {
 			d, err := scanDeadLetter(r)
 			p.Data = append(p.Data, d)
 			return err
@@ -204,7 +209,8 @@ func deadLetterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
 	c.add(`tenant_id = ?`, uid(t))
 	switch {
 	case f.State == nil:
-	case *f.State == app.DeadLetterOpen: // all that need a person, with the condition of the partial indexes, which a parameter would never meet
+	case *f.State == app.DeadLetterOpen:
+		// all that need a person, with the condition of the partial indexes, which a parameter would never meet
 		c.parts = append(c.parts, fmt.Sprintf(`state IN (%d, %d)`, app.DeadLetterOpen, app.DeadLetterParked))
 	default:
 		c.add(`state = ?::smallint`, int16(*f.State))
@@ -222,11 +228,14 @@ func deadLetterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
 }
 
 // DeadLetterGroups counts the letters of a filter by cause and class, the most first.
-func (db *DB) DeadLetterGroups(ctx context.Context, t tenant.ID, f app.DeadLetterFilter) ([]app.DeadLetterGroup, error) {
+func (db *DB) DeadLetterGroups(
+	ctx context.Context, t tenant.ID, f app.DeadLetterFilter,
+) ([]app.DeadLetterGroup, error) {
 	c := deadLetterConditions(t, f)
 	var groups []app.DeadLetterGroup
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
-		sql := `SELECT error_code, class, count(*), min(first_failed_at), max(at) FROM dead_letters` + c.where() + fmt.Sprintf(` GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %d`, maxPage)
+		sql := `SELECT error_code, class, count(*), min(first_failed_at), max(at)
+			FROM dead_letters` + c.where() + fmt.Sprintf(` GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %d`, maxPage)
 		each(b.Queue(sql, c.args...), func(r pgx.Rows) error {
 			var g app.DeadLetterGroup
 			var class string
@@ -263,7 +272,8 @@ func (db *DB) DeadLetter(ctx context.Context, t tenant.ID, d id.Of[app.DeadLette
 
 // Refunds that the manual provider has accepted: an operator moves the money, oldest first.
 const sqlWorkItems = `
-	SELECT r.id, r.payment_id, r.item_id, r.state, r.reference, r.cents, r.currency, r.accepted_at, o.id, o.number, p.reference
+	SELECT r.id, r.payment_id, r.item_id, r.state, r.reference, r.cents, r.currency, r.accepted_at, o.id, o.number,
+	p.reference
 	FROM refunds r
 	JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id
 	JOIN orders o ON o.tenant_id = r.tenant_id AND o.id = r.order_id
@@ -283,7 +293,8 @@ func (db *DB) WorkItems(ctx context.Context, t tenant.ID, cursor string, limit i
 		each(b.Queue(sqlWorkItems, uid(t), uid(after), n+1), func(r pgx.Rows) error {
 			var w app.WorkItem
 			f := &w.Refund
-			err := r.Scan(intoID(&f.ID), intoID(&f.Payment), intoID(&f.Item), &f.State, &f.Reference, &f.Cents, &f.Currency, intoTimePtr(&f.AcceptedAt),
+			err := r.Scan(intoID(&f.ID), intoID(&f.Payment), intoID(&f.Item), &f.State, &f.Reference, &f.Cents, &f.Currency,
+				intoTimePtr(&f.AcceptedAt),
 				intoID(&w.Order), &w.Number, &w.Reference)
 			if f.AcceptedAt != nil {
 				w.Since = *f.AcceptedAt

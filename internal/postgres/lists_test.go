@@ -43,13 +43,17 @@ func TestOrdersAreFoundByEachFilter(t *testing.T) {
 	}
 	plain := func(*app.Aggregate) {}
 	add("ORD-AAAA0001", plain)
-	second := add("ORD-AAAA0002", func(agg *app.Aggregate) { agg.Order.ExternalID, agg.Order.Items[0].Label = "po-17", "Web_Front" })
+	second := add("ORD-AAAA0002", func(agg *app.Aggregate) {
+		agg.Order.ExternalID, agg.Order.Items[0].Label = "po-17", "Web_Front"
+	})
 	third := add("ORD-BBBB0003", func(agg *app.Aggregate) {
 		agg.Order.Customer = org.Members[tenant.Operator].ID
 		agg.Order.Items[0].Snapshot.Product = "database"
 	})
 	fourth := add("ORD-BBBB0004", plain)
-	change(t, api, db, org, third.Order.ID, app.Also{}, func(agg *app.Aggregate) { _, _ = agg.Order.Fire(order.Submit, "") })
+	change(t, api, db, org, third.Order.ID, app.Also{}, func(agg *app.Aggregate) {
+		_, _ = agg.Order.Fire(order.Submit, "")
+	})
 	pay(t, db, api, org, third.Order.ID, "ref-3")
 	change(t, api, db, org, fourth.Order.ID, app.Also{}, func(agg *app.Aggregate) {
 		now := db.Clock.Now()
@@ -64,16 +68,22 @@ func TestOrdersAreFoundByEachFilter(t *testing.T) {
 		f    app.OrderFilter
 		want []string
 	}{
-		"all":               {app.OrderFilter{}, []string{"ORD-BBBB0003", "ORD-AAAA0002", "ORD-AAAA0001"}},
-		"deleted too":       {app.OrderFilter{Deleted: true}, []string{"ORD-BBBB0004", "ORD-BBBB0003", "ORD-AAAA0002", "ORD-AAAA0001"}},
-		"cancelled":         {app.OrderFilter{State: order.Cancelled}, []string{"ORD-BBBB0004"}},
-		"state":             {app.OrderFilter{State: order.Draft}, []string{"ORD-AAAA0002", "ORD-AAAA0001"}},
-		"outcome":           {app.OrderFilter{Outcome: &none, State: order.Draft}, []string{"ORD-AAAA0002", "ORD-AAAA0001"}},
-		"settlement":        {app.OrderFilter{Settlement: &settled, Deleted: true}, []string{"ORD-BBBB0004"}},
-		"customer":          {app.OrderFilter{Customer: org.Members[tenant.Operator].ID}, []string{"ORD-BBBB0003"}},
-		"product":           {app.OrderFilter{Product: "database"}, []string{"ORD-BBBB0003"}},
-		"reference":         {app.OrderFilter{Reference: "ref-3"}, []string{"ORD-BBBB0003"}},
-		"after":             {app.OrderFilter{CreatedAfter: second.Order.CreatedAt}, []string{"ORD-BBBB0003", "ORD-AAAA0002"}},
+		"all": {app.OrderFilter{}, []string{"ORD-BBBB0003", "ORD-AAAA0002", "ORD-AAAA0001"}},
+		"deleted too": {app.OrderFilter{Deleted: true}, []string{
+			"ORD-BBBB0004", "ORD-BBBB0003",
+			"ORD-AAAA0002", "ORD-AAAA0001",
+		}},
+		"cancelled":  {app.OrderFilter{State: order.Cancelled}, []string{"ORD-BBBB0004"}},
+		"state":      {app.OrderFilter{State: order.Draft}, []string{"ORD-AAAA0002", "ORD-AAAA0001"}},
+		"outcome":    {app.OrderFilter{Outcome: &none, State: order.Draft}, []string{"ORD-AAAA0002", "ORD-AAAA0001"}},
+		"settlement": {app.OrderFilter{Settlement: &settled, Deleted: true}, []string{"ORD-BBBB0004"}},
+		"customer":   {app.OrderFilter{Customer: org.Members[tenant.Operator].ID}, []string{"ORD-BBBB0003"}},
+		"product":    {app.OrderFilter{Product: "database"}, []string{"ORD-BBBB0003"}},
+		"reference":  {app.OrderFilter{Reference: "ref-3"}, []string{"ORD-BBBB0003"}},
+		"after": {
+			app.OrderFilter{CreatedAfter: second.Order.CreatedAt},
+			[]string{"ORD-BBBB0003", "ORD-AAAA0002"},
+		},
 		"before":            {app.OrderFilter{CreatedBefore: second.Order.CreatedAt}, []string{"ORD-AAAA0001"}},
 		"number, any case":  {app.OrderFilter{Query: "ord-aaaa"}, []string{"ORD-AAAA0002", "ORD-AAAA0001"}},
 		"external id":       {app.OrderFilter{Query: "po-1"}, []string{"ORD-AAAA0002"}},
@@ -166,7 +176,8 @@ func TestDeskListsDeadLettersAndWork(t *testing.T) {
 	if got := must(api.DeadLetter(t.Context(), org.ID, letter.ID)); cmp.Diff(letter, got) != "" {
 		t.Errorf("by id: %s", cmp.Diff(letter, got))
 	}
-	if _, err := api.DeadLetter(t.Context(), other.ID, letter.ID); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
+	if _, err := api.DeadLetter(t.Context(), other.ID, letter.ID); fault.Of(err) == nil ||
+		fault.Of(err).Kind != fault.KindNotFound {
 		t.Errorf("another tenant's letter: %v", err)
 	}
 	at := db.Clock.Now()
@@ -174,14 +185,19 @@ func TestDeskListsDeadLettersAndWork(t *testing.T) {
 		agg.DeadLetters[0].State, agg.DeadLetters[0].ClosedAt, agg.DeadLetters[0].Reason = app.DeadLetterClosed, &at, "gone"
 		agg.Order.MoveRefund(&agg.Order.Refunds[0], order.RefundAccepted, "bank-1", at, "")
 	})
-	if page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{State: &closed, Order: letter.Order, Limit: 10})); len(page.Data) != 1 || page.Data[0].Reason != "gone" {
+	if page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{
+		State: &closed, Order: letter.Order, Limit: 10,
+	})); len(page.Data) != 1 || page.Data[0].Reason != "gone" {
 		t.Errorf("closed letters of the order: %+v", page.Data)
 	}
-	if page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{State: &open, Limit: 10})); len(page.Data) != 0 {
+	if page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{
+		State: &open, Limit: 10,
+	})); len(page.Data) != 0 {
 		t.Errorf("still open: %+v", page.Data)
 	}
 	work := must(api.WorkItems(t.Context(), org.ID, "", 10))
-	if len(work.Data) != 1 || work.Data[0].Order != letter.Order || work.Data[0].Reference != "ref-alpha" || !work.Data[0].Since.Equal(at) || work.Data[0].Refund.Cents != 20_10 {
+	if len(work.Data) != 1 || work.Data[0].Order != letter.Order || work.Data[0].Reference != "ref-alpha" ||
+		!work.Data[0].Since.Equal(at) || work.Data[0].Refund.Cents != 20_10 {
 		t.Errorf("work items: %+v", work.Data)
 	}
 	if work := must(api.WorkItems(t.Context(), other.ID, "", 10)); len(work.Data) != 0 {
@@ -210,7 +226,9 @@ func TestFiguresEqualACountByHand(t *testing.T) {
 		if !paid {
 			return
 		}
-		change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { _, _ = agg.Order.Fire(order.Submit, "") })
+		change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
+			_, _ = agg.Order.Fire(order.Submit, "")
+		})
 		pay(t, db, api, org, agg.Order.ID, "ref-"+at)
 		change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
 			if refunded {
@@ -264,7 +282,10 @@ func TestFiguresEqualACountByHand(t *testing.T) {
 
 func putSettings(t testing.TB, api *postgres.DB, org pgtest.Org, s app.Settings) {
 	t.Helper()
-	if err := api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error { tx.PutSettings(s); return nil }); err != nil {
+	if err := api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
+		tx.PutSettings(s)
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -275,7 +296,10 @@ func TestSettingsThatChangedMeanwhileConflict(t *testing.T) {
 	org, _ := db.Two(t)
 	api := db.API(t)
 	s := must(api.Settings(t.Context(), org.ID))
-	want := app.Settings{Tenant: org.ID, Slug: "alpha", Version: 1, Name: "alpha", Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
+	want := app.Settings{
+		Tenant: org.ID, Slug: "alpha", Version: 1, Name: "alpha", Currency: money.EUR, TimeZone: "UTC", Language: "en",
+		PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30,
+	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
@@ -301,7 +325,10 @@ func TestPrepareTellsWhatCreatingNeeds(t *testing.T) {
 	s.Currency, s.Version = "CHF", 2
 	putSettings(t, api, org, s)
 	for at, rate := range []string{"0.95", "0.9321"} {
-		if err := api.AddRate(t.Context(), "CHF", order.FX{Rate: must(money.ParseRate(rate)), Source: fmt.Sprint("source ", at), At: db.Clock.Now().Add(time.Duration(at) * time.Hour)}); err != nil {
+		if err := api.AddRate(t.Context(), "CHF", order.FX{
+			Rate: must(money.ParseRate(rate)), Source: fmt.Sprint("source ", at),
+			At: db.Clock.Now().Add(time.Duration(at) * time.Hour),
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -310,14 +337,19 @@ func TestPrepareTellsWhatCreatingNeeds(t *testing.T) {
 	insert(t, api, agg)
 	prepare := func(as pgtest.Org, n app.NewOrder) (p app.Prepared) {
 		t.Helper()
-		err := api.InTenant(t.Context(), as.ID, app.With{}, func(tx app.Tx) (err error) { p, err = tx.Prepare(t.Context(), n); return err })
+		err := api.InTenant(t.Context(), as.ID, app.With{}, func(tx app.Tx) (err error) {
+			p, err = tx.Prepare(t.Context(), n)
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
 	got := prepare(org, app.NewOrder{Customer: member(org), ExternalID: "po-1"})
-	if got.Customer.Email != "customer@alpha.example" || got.ExternalIDTaken != agg.Order.ID || got.Settings.Currency != "CHF" || got.Rate == nil || got.Rate.Rate.String() != "0.9321" || got.Rate.Source != "source 1" {
+	if got.Customer.Email != "customer@alpha.example" || got.ExternalIDTaken != agg.Order.ID ||
+		got.Settings.Currency != "CHF" || got.Rate == nil || got.Rate.Rate.String() != "0.9321" ||
+		got.Rate.Source != "source 1" {
 		t.Errorf("prepared %+v, rate %+v", got, got.Rate)
 	}
 	got = prepare(other, app.NewOrder{Customer: member(org), ExternalID: "po-1"})
@@ -365,7 +397,10 @@ func TestKeyFindsItsActorWhileItIsValid(t *testing.T) {
 	}
 	refused("unknown", "nobody's key")
 	id0 := db.Clock.NewID()
-	scoped := postgres.APIKey{ID: id0, Member: member(org), Hash: sha256.Sum256([]byte("scoped")), Prefix: "sc", Scopes: []string{"orders:read"}, CreatedAt: db.Clock.Now(), ExpiresAt: db.Clock.Now().Add(time.Hour)}
+	scoped := postgres.APIKey{
+		ID: id0, Member: member(org), Hash: sha256.Sum256([]byte("scoped")), Prefix: "sc", Scopes: []string{"orders:read"},
+		CreatedAt: db.Clock.Now(), ExpiresAt: db.Clock.Now().Add(time.Hour),
+	}
 	if err := api.AddAPIKey(t.Context(), org.ID, scoped); err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +430,10 @@ func TestDeliveryKeyIsTheMembersOwn(t *testing.T) {
 	api := db.API(t)
 	put := func(k []byte) {
 		t.Helper()
-		err := api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error { tx.PutDeliveryKey(member(org), k); return nil })
+		err := api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
+			tx.PutDeliveryKey(member(org), k)
+			return nil
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

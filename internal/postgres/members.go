@@ -21,7 +21,8 @@ import (
 const mustSettings = "settings were changed meanwhile"
 
 const (
-	sqlSettings    = `SELECT t.slug, s.version, s.body FROM tenants t LEFT JOIN settings s ON s.tenant_id = t.id WHERE t.id = $1`
+	sqlSettings = `SELECT t.slug, s.version, s.body FROM tenants t LEFT JOIN settings s ON s.tenant_id = t.id
+		WHERE t.id = $1`
 	sqlSettingsPut = `
 		WITH hit AS (
 			INSERT INTO settings (tenant_id, body, version) VALUES ($1, $2, $3)
@@ -33,10 +34,12 @@ const (
 	sqlCustomer   = sqlMember + ` AND revoked_at IS NULL`
 	sqlCustomers  = `
 		SELECT ` + memberColumns + ` FROM members
-		WHERE tenant_id = $1 AND id IN (SELECT o.customer_id FROM orders o WHERE o.tenant_id = $1 AND o.id = ANY ($2::uuid[]))`
+		WHERE tenant_id = $1 AND id IN (SELECT o.customer_id FROM orders o WHERE o.tenant_id = $1
+		AND o.id = ANY ($2::uuid[]))`
 	sqlMemberPut = `
 		INSERT INTO members (tenant_id, id, role, subject, email, delivery_key) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (tenant_id, id) DO UPDATE SET role = excluded.role, subject = excluded.subject, email = excluded.email, delivery_key = excluded.delivery_key, revoked_at = NULL`
+		ON CONFLICT (tenant_id, id) DO UPDATE SET role = excluded.role, subject = excluded.subject, email = excluded.email,
+		delivery_key = excluded.delivery_key, revoked_at = NULL`
 	sqlDeliveryKey = `UPDATE members SET delivery_key = $3 WHERE tenant_id = $1 AND id = $2`
 
 	sqlExternalOwner = `SELECT id FROM orders WHERE tenant_id = $1 AND external_id = $2`
@@ -48,7 +51,10 @@ const (
 
 // defaults are a tenant's settings before it has set any; members that its row does not name stay.
 func defaults(t tenant.ID, slug string) app.Settings {
-	return app.Settings{Tenant: t, Slug: slug, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
+	return app.Settings{
+		Tenant: t, Slug: slug, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual",
+		PaymentDueDays: 14, QuoteValidDays: 30,
+	}
 }
 
 func queueSettings(b *pgx.Batch, t tenant.ID, got func(app.Settings)) {
@@ -200,7 +206,8 @@ type APIKey struct {
 }
 
 const (
-	sqlKeyAdd   = `INSERT INTO api_keys (tenant_id, id, member_id, hash, prefix, scopes, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	sqlKeyAdd = `INSERT INTO api_keys (tenant_id, id, member_id, hash, prefix, scopes, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	sqlFindKey  = `SELECT tenant_id, member_id, key_id FROM find_actor($1, $2)`
 	sqlKeyActor = `
 		SELECT m.role, k.scopes FROM api_keys k JOIN members m ON m.tenant_id = k.tenant_id AND m.id = k.member_id
@@ -216,7 +223,8 @@ func (db *DB) AddAPIKey(ctx context.Context, t tenant.ID, k APIKey) error {
 		scopes = []string{}
 	}
 	return db.writeTenant(ctx, t, func(b *pgx.Batch) {
-		b.Queue(sqlKeyAdd, uid(t), pgtype.UUID{Bytes: k.ID, Valid: true}, uid(k.Member), k.Hash[:], k.Prefix, scopes, stamp(k.CreatedAt), stamp(k.ExpiresAt))
+		b.Queue(sqlKeyAdd, uid(t), pgtype.UUID{Bytes: k.ID, Valid: true}, uid(k.Member), k.Hash[:], k.Prefix, scopes,
+			stamp(k.CreatedAt), stamp(k.ExpiresAt))
 	})
 }
 
@@ -248,7 +256,8 @@ func (db *DB) FindActor(ctx context.Context, hash [32]byte) (tenant.Actor, error
 		})
 	}
 	if errors.Is(err, pgx.ErrNoRows) {
-		return tenant.Actor{}, fault.New(fault.KindUnauthenticated, "unauthenticated", "This request carries no key that is valid here.")
+		return tenant.Actor{}, fault.New(fault.KindUnauthenticated, "unauthenticated",
+			"This request carries no key that is valid here.")
 	}
 	if err != nil {
 		return tenant.Actor{}, faultOr(err, "find the actor of a key")

@@ -31,7 +31,8 @@ func Migrate(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("prepare the migration lock: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files, goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files, goose.WithSessionLocker(locker),
+		goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -60,14 +61,17 @@ func installMoves(ctx context.Context, db *sql.DB) error {
 	}
 	for name, source := range MoveFunctions() {
 		var have string
-		err := tx.QueryRowContext(ctx, `SELECT prosrc FROM pg_proc WHERE oid = to_regproc('platforma.' || $1)`, name).Scan(&have)
+		err := tx.QueryRowContext(ctx, `SELECT prosrc FROM pg_proc WHERE oid = to_regproc('platforma.' ||
+			$1)`, name).Scan(&have)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("read function %s: %w", name, err)
 		}
 		if have == source {
 			continue
 		}
-		create := `CREATE OR REPLACE FUNCTION platforma.` + name + `() RETURNS trigger LANGUAGE plpgsql SET search_path = platforma, pg_temp AS $body$` + source + `$body$` //nolint:gosec // both are made from the lifecycle's own tables
+		//nolint:gosec // both are made from the lifecycle's own tables
+		create := `CREATE OR REPLACE FUNCTION platforma.` + name + `() RETURNS trigger LANGUAGE plpgsql
+			SET search_path = platforma, pg_temp AS $body$` + source + `$body$`
 		if _, err := tx.ExecContext(ctx, create); err != nil {
 			return fmt.Errorf("install function %s: %w", name, err)
 		}

@@ -49,7 +49,8 @@ func TestMigrationsFromFourProcessesAtOnce(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no migrations: %v", err)
 	}
-	applied := strings1(t, c, `SELECT lpad(version_id::text, 4, '0') FROM public.goose_db_version WHERE is_applied AND version_id > 0`)
+	applied := strings1(t, c, `SELECT lpad(version_id::text, 4, '0') FROM public.goose_db_version WHERE is_applied
+		AND version_id > 0`)
 	for i, f := range files {
 		if files[i], _, _ = strings.Cut(f, "_"); i > 0 && files[i] == files[i-1] {
 			t.Errorf("two migrations have the number %s", files[i])
@@ -76,7 +77,8 @@ func TestTriggersListTheMovesOfTheLifecycle(t *testing.T) {
 	pair := regexp.MustCompile(`\((\d+), (\d+)\)`)
 	for name, list := range want {
 		var source string
-		if err := c.QueryRow(t.Context(), `SELECT prosrc FROM pg_proc WHERE oid = to_regproc('platforma.' || $1)`, name).Scan(&source); err != nil {
+		if err := c.QueryRow(t.Context(), `SELECT prosrc FROM pg_proc WHERE oid = to_regproc('platforma.' ||
+			$1)`, name).Scan(&source); err != nil {
 			t.Fatal(err)
 		}
 		var got []string
@@ -115,7 +117,8 @@ func TestDatabaseRefusesEveryMoveThatIsNotInTheLifecycle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := tx.Exec(t.Context(), `ALTER TABLE orders DISABLE TRIGGER order_move; UPDATE orders SET state = `+strconv.Itoa(from)+`; ALTER TABLE orders ENABLE TRIGGER order_move`); err != nil {
+			if _, err := tx.Exec(t.Context(), `ALTER TABLE orders DISABLE TRIGGER order_move; UPDATE orders
+				SET state = `+strconv.Itoa(from)+`; ALTER TABLE orders ENABLE TRIGGER order_move`); err != nil {
 				t.Fatal(err)
 			}
 			_, err = tx.Exec(t.Context(), `UPDATE orders SET state = $1`, to)
@@ -136,11 +139,14 @@ func TestIllegalMoveEndsTheWholeTransaction(t *testing.T) {
 	api := db.API(t)
 	agg := draft(db, org, 1)
 	insert(t, api, agg)
-	_, err := tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { agg.Order.State = order.Fulfilled })
+	_, err := tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
+		agg.Order.State = order.Fulfilled
+	})
 	if sqlState(err) != "23514" {
 		t.Errorf("draft to fulfilled: %v", err)
 	}
-	if got := must(api.Order(t.Context(), org.ID, agg.Order.ID)); got.Order.State != order.Draft || got.Order.Version != 1 {
+	if got := must(api.Order(t.Context(), org.ID, agg.Order.ID)); got.Order.State != order.Draft ||
+		got.Order.Version != 1 {
 		t.Errorf("state %s, version %d after a refused move", got.Order.State, got.Order.Version)
 	}
 }
@@ -164,7 +170,10 @@ func TestAnOrdinaryLoginMigrates(t *testing.T) {
 		}
 	}
 	defer func() {
-		for _, sql := range []string{`ALTER DATABASE ` + db.Name + ` OWNER TO postgres`, `REASSIGN OWNED BY ` + login + ` TO postgres`, `DROP OWNED BY ` + login, `DROP ROLE ` + login} {
+		for _, sql := range []string{
+			`ALTER DATABASE ` + db.Name + ` OWNER TO postgres`, `REASSIGN OWNED BY ` + login + ` TO postgres`,
+			`DROP OWNED BY ` + login, `DROP ROLE ` + login,
+		} {
 			if _, err := super.Exec(t.Context(), sql); err != nil {
 				t.Errorf("%s: %v", sql, err)
 			}
@@ -194,7 +203,10 @@ func TestAnOrdinaryLoginMigrates(t *testing.T) {
 		t.Errorf("tenants %+v", got)
 	}
 	s := must(api.Settings(t.Context(), org))
-	want := app.Settings{Tenant: org, Slug: "alpha", Name: "alpha", Currency: "EUR", TimeZone: "UTC", Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30}
+	want := app.Settings{
+		Tenant: org, Slug: "alpha", Name: "alpha", Currency: "EUR", TimeZone: "UTC", Language: "en", PaymentMethod: "manual",
+		PaymentDueDays: 14, QuoteValidDays: 30,
+	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings before any were put (-want +got):\n%s", diff)
 	}

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	sqlIncidentAdd = `INSERT INTO operator_incident (tenant_id, cause, subject, order_id, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
+	sqlIncidentAdd = `INSERT INTO operator_incident (tenant_id, cause, subject, order_id, at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`
 	// An endpoint's version never comes back: it tells one failing from the next.
 	sqlFailingNote = `
 		INSERT INTO operator_incident (tenant_id, cause, subject, endpoint_id, at, last_status, last_result)
@@ -29,20 +30,24 @@ const (
 			AND o.expires_at <= $2 + make_interval(hours => 12 * coalesce((s.body ->> 'payment_due_days')::int, $3))
 		ON CONFLICT DO NOTHING`
 	sqlNoticesDue = `
-		SELECT i.tenant_id, i.cause FROM operator_incident i LEFT JOIN operator_notice n ON n.tenant_id = i.tenant_id AND n.cause = i.cause
-		WHERE i.tenant_id = ANY ($1::uuid[]) AND NOT i.told AND (n.told_at IS NULL OR n.told_at <= $3) AND (n.held_until IS NULL OR n.held_until <= $2)
+		SELECT i.tenant_id, i.cause FROM operator_incident i LEFT JOIN operator_notice n ON n.tenant_id = i.tenant_id
+		AND n.cause = i.cause
+		WHERE i.tenant_id = ANY ($1::uuid[]) AND NOT i.told AND (n.told_at IS NULL OR n.told_at <= $3)
+		AND (n.held_until IS NULL OR n.held_until <= $2)
 		GROUP BY i.tenant_id, i.cause ORDER BY i.tenant_id, i.cause`
 
 	sqlNoticeMake = `INSERT INTO operator_notice (tenant_id, cause, n) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING`
 	// The row is the lock between workers: who does not hold it numbers no incident.
 	sqlNoticeClaim = `
 		UPDATE operator_notice SET holder = $5, held_until = $6
-		WHERE tenant_id = $1 AND cause = $2 AND (told_at IS NULL OR told_at <= $4) AND (held_until IS NULL OR held_until <= $3) RETURNING n + 1`
+		WHERE tenant_id = $1 AND cause = $2 AND (told_at IS NULL OR told_at <= $4) AND (held_until IS NULL
+		OR held_until <= $3) RETURNING n + 1`
 	sqlIncidentsTake = `
 		UPDATE operator_incident i SET notice = n.n + 1 FROM operator_notice n
 		WHERE i.tenant_id = $1 AND i.cause = $2 AND NOT i.told AND n.tenant_id = $1 AND n.cause = $2 AND n.holder = $3`
 	sqlIncidentsCount = `
-		SELECT count(*), min(i.at), count(DISTINCT i.order_id), count(DISTINCT i.endpoint_id) FROM operator_incident i JOIN operator_notice n ON n.tenant_id = i.tenant_id AND n.cause = i.cause
+		SELECT count(*), min(i.at), count(DISTINCT i.order_id), count(DISTINCT i.endpoint_id) FROM operator_incident i
+		JOIN operator_notice n ON n.tenant_id = i.tenant_id AND n.cause = i.cause
 		WHERE i.tenant_id = $1 AND i.cause = $2 AND NOT i.told AND n.holder = $3`
 	sqlIncidentOrders = `
 		SELECT o.number FROM operator_incident i
@@ -57,17 +62,21 @@ const (
 			WHERE i.tenant_id = $1 AND i.cause = $2 AND NOT i.told AND n.holder = $3 ORDER BY i.endpoint_id, i.at DESC) f
 		JOIN webhook_endpoint e ON e.tenant_id = $1 AND e.id = f.endpoint_id
 		ORDER BY f.at DESC, e.id LIMIT 10`
-	sqlOperators = `SELECT ` + memberColumns + ` FROM members WHERE tenant_id = $1 AND role = ANY ($2::smallint[]) AND revoked_at IS NULL AND email <> '' ORDER BY id LIMIT 20`
+	sqlOperators = `SELECT ` + memberColumns + ` FROM members WHERE tenant_id = $1 AND role = ANY ($2::smallint[])
+		AND revoked_at IS NULL AND email <> '' ORDER BY id LIMIT 20`
 
 	sqlNoticeTold = `
-		WITH mine AS (UPDATE operator_notice SET n = $4, told_at = $5, holder = NULL, held_until = NULL WHERE tenant_id = $1 AND cause = $2 AND holder = $3 RETURNING 1)
-		UPDATE operator_incident SET told = true WHERE tenant_id = $1 AND cause = $2 AND NOT told AND notice = $4 AND EXISTS (SELECT FROM mine)`
+		WITH mine AS (UPDATE operator_notice SET n = $4, told_at = $5, holder = NULL, held_until = NULL WHERE tenant_id = $1
+		AND cause = $2 AND holder = $3 RETURNING 1)
+		UPDATE operator_incident SET told = true WHERE tenant_id = $1 AND cause = $2 AND NOT told AND notice = $4
+		AND EXISTS (SELECT FROM mine)`
 )
 
 // saveIncidents notes what operators are to be told.
 func (x *tx) saveIncidents(agg *app.Aggregate) {
 	for _, i := range agg.Added.Incidents {
-		x.queue(sqlIncidentAdd, uid(x.tenant), string(i.Cause), pgtype.UUID{Bytes: i.Subject, Valid: true}, uid(agg.Order.ID), stamp(i.At))
+		x.queue(sqlIncidentAdd, uid(x.tenant), string(i.Cause), pgtype.UUID{Bytes: i.Subject, Valid: true},
+			uid(agg.Order.ID), stamp(i.At))
 	}
 }
 
@@ -83,8 +92,11 @@ func (db *DB) NoteOverdue(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	noted := 0
-	err = db.inTenants(ctx, column(tenants, func(t *Tenant) tenant.ID { return t.ID }), func(b *pgx.Batch, some []tenant.ID) {
-		b.Queue(sqlOverdue, uids(some), stamp(db.now()), defaults(tenant.ID{}, "").PaymentDueDays).Exec(func(tag pgconn.CommandTag) error {
+	err = db.inTenants(ctx, column(tenants, func(t *Tenant) tenant.ID {
+		return t.ID
+	}), func(b *pgx.Batch, some []tenant.ID) {
+		b.Queue(sqlOverdue, uids(some), stamp(db.now()),
+			defaults(tenant.ID{}, "").PaymentDueDays).Exec(func(tag pgconn.CommandTag) error {
 			noted += int(tag.RowsAffected())
 			return nil
 		})
@@ -103,7 +115,9 @@ func (db *DB) DueNotices(ctx context.Context, quiet time.Duration) ([]app.Notice
 	}
 	var due []app.NoticeRef
 	now := db.now()
-	err = db.inTenants(ctx, column(tenants, func(t *Tenant) tenant.ID { return t.ID }), func(b *pgx.Batch, some []tenant.ID) {
+	err = db.inTenants(ctx, column(tenants, func(t *Tenant) tenant.ID {
+		return t.ID
+	}), func(b *pgx.Batch, some []tenant.ID) {
 		each(b.Queue(sqlNoticesDue, uids(some), stamp(now), stamp(now.Add(-quiet))), func(r pgx.Rows) error {
 			var n app.NoticeRef
 			err := r.Scan(intoID(&n.Tenant), &n.Cause)
@@ -118,14 +132,17 @@ func (db *DB) DueNotices(ctx context.Context, quiet time.Duration) ([]app.Notice
 }
 
 // ClaimNotice takes what is due of a cause; see app.Notices.
-func (db *DB) ClaimNotice(ctx context.Context, r app.NoticeRef, quiet time.Duration, holder [16]byte, until time.Time) (app.OperatorNotice, bool, error) {
+func (db *DB) ClaimNotice(
+	ctx context.Context, r app.NoticeRef, quiet time.Duration, holder [16]byte, until time.Time,
+) (app.OperatorNotice, bool, error) {
 	n, now := app.OperatorNotice{NoticeRef: r, Holder: holder}, db.now()
 	mine := pgtype.UUID{Bytes: holder, Valid: true}
 	won := false
 	err := db.writeTenant(ctx, r.Tenant, func(b *pgx.Batch) {
 		t, cause := uid(r.Tenant), string(r.Cause)
 		b.Queue(sqlNoticeMake, t, cause)
-		each(b.Queue(sqlNoticeClaim, t, cause, stamp(now), stamp(now.Add(-quiet)), mine, stamp(until)), func(rows pgx.Rows) error {
+		each(b.Queue(sqlNoticeClaim, t, cause, stamp(now), stamp(now.Add(-quiet)), mine,
+			stamp(until)), func(rows pgx.Rows) error {
 			won = true
 			return rows.Scan(&n.Number)
 		})
@@ -147,11 +164,12 @@ func (db *DB) ClaimNotice(ctx context.Context, r app.NoticeRef, quiet time.Durat
 			n.Failing = append(n.Failing, e)
 			return err
 		})
-		each(b.Queue(sqlOperators, t, column(r.SourceEvents(), func(o *tenant.Role) int16 { return int16(*o) })), func(rows pgx.Rows) error {
-			m, err := scanMember(rows)
-			n.Operators = append(n.Operators, m)
-			return err
-		})
+		each(b.Queue(sqlOperators, t, column(r.SourceEvents(), func(o *tenant.Role) int16 { return int16(*o) })),
+			func(rows pgx.Rows) error {
+				m, err := scanMember(rows)
+				n.Operators = append(n.Operators, m)
+				return err
+			})
 		queueSettings(b, r.Tenant, func(s app.Settings) { n.Settings = s })
 	})
 	if err != nil {
@@ -173,7 +191,8 @@ func scanFailing(r pgx.Rows) (app.FailingWebhookEndpoint, error) {
 // FinishNotice says that operators were told; see app.Notices.
 func (db *DB) FinishNotice(ctx context.Context, n app.OperatorNotice) error {
 	err := db.writeTenant(ctx, n.Tenant, func(b *pgx.Batch) {
-		b.Queue(sqlNoticeTold, uid(n.Tenant), string(n.Cause), pgtype.UUID{Bytes: n.Holder, Valid: true}, n.Number, stamp(db.now()))
+		b.Queue(sqlNoticeTold, uid(n.Tenant), string(n.Cause), pgtype.UUID{Bytes: n.Holder, Valid: true},
+			n.Number, stamp(db.now()))
 	})
 	if err != nil {
 		return faultOr(err, "finish the notice %s of tenant %s", n.Cause, n.Tenant)

@@ -25,14 +25,16 @@ const (
 	// dead rows too, on the day on which it is full.
 	sqlLeaseSession = `
 		SELECT set_config('idle_session_timeout', '40s', false),
-			set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)`
+			set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+			set_config('enable_mergejoin', 'off', false)`
 	sqlRebuilding = `SELECT EXISTS (SELECT FROM relays WHERE shard = $1 AND rebuilding)`
 	// Always from the smallest id: what is present is unpublished. A condition on the id would skip
 	// rows that were drawn early and commit late (22 % of events, measured).
 	sqlPending = `
 		SELECT o.id, o.tenant_id, o.order_id, o.dead_letter_id,
 			e.seq, e.event_id, e.type, e.actor, e.at, e.causation_id, e.correlation_id, e.traceparent, e.data,
-			d.item_id, d.task_id, d.source, d.class, d.error_code, d.detail, d.step, d.attempts, d.payload_sha256, d.state, d.first_failed_at, d.at, d.closed_at, d.reason,
+			d.item_id, d.task_id, d.source, d.class, d.error_code, d.detail, d.step, d.attempts, d.payload_sha256, d.state,
+			d.first_failed_at, d.at, d.closed_at, d.reason,
 			d.consumer, d.topic_id, d.part, d.off, d.logged_at
 		FROM (SELECT id, tenant_id, order_id, seq, dead_letter_id FROM outbox ORDER BY id LIMIT $1) o
 		LEFT JOIN dead_letters d ON d.tenant_id = o.tenant_id AND d.id = o.dead_letter_id
@@ -121,7 +123,8 @@ func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
 	var parked parkedRow
 	err := r.Scan(&o.ID, intoID(&e.Tenant), intoID(&e.Order), intoID(&letter),
 		&seq, intoID(&e.ID), &eventType, &actor, intoTime(&e.At), intoID(&e.Causation), intoID(&e.Correlation), &trace, &data,
-		intoID(&d.Item), intoID(&d.Task), &source, &class, &code, &detail, &step, &attempts, &hash, &state, intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &reason,
+		intoID(&d.Item), intoID(&d.Task), &source, &class, &code, &detail, &step, &attempts, &hash, &state,
+		intoTime(&d.FirstFailedAt), intoTime(&d.At), intoTimePtr(&d.ClosedAt), &reason,
 		&parked.consumer, &parked.topic, &parked.part, &parked.off, intoTime(&d.Event.LoggedAt))
 	if err != nil {
 		return o, fmt.Errorf("read outbox row: %w", err)
@@ -130,7 +133,8 @@ func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
 		return o, fmt.Errorf("outbox row %d has no event", o.ID)
 	}
 	if seq.Valid {
-		e.Seq, e.Type, e.Actor, e.Traceparent, e.Data = int(seq.Int32), event.Type(eventType.String), actor.String, trace.String, []byte(data.String)
+		e.Seq, e.Type, e.Actor, e.Traceparent, e.Data = int(seq.Int32), event.Type(eventType.String), actor.String,
+			trace.String, []byte(data.String)
 	}
 	if letter.IsZero() {
 		return o, nil
@@ -138,7 +142,8 @@ func scanOutbox(r pgx.CollectableRow) (app.OutboxRow, error) {
 	if !source.Valid {
 		return o, fmt.Errorf("outbox row %d has no dead letter", o.ID)
 	}
-	d.ID, d.Order, d.Source, d.Class, d.Code, d.Detail, d.Step = letter, e.Order, source.String, classOf(class.String), code.String, detail.String, step.String
+	d.ID, d.Order, d.Source, d.Class, d.Code, d.Detail, d.Step = letter, e.Order, source.String, classOf(class.String),
+		code.String, detail.String, step.String
 	d.Attempts, d.State, d.Reason = int(attempts.Int32), app.DeadLetterState(state.Int32), reason.String
 	copy(d.PayloadSHA256[:], hash)
 	if parked.consumer.Valid {
@@ -197,7 +202,8 @@ func reconcile(p app.RelayPosition, epoch, batch, gone int64, rebuilding bool) e
 	case p.Batch == batch+1 && gone == int64(len(p.IDs)):
 		return nil
 	case p.Batch == batch || p.Batch == batch+1:
-		return fmt.Errorf("%w: batch %d on the topic, %d in the database, and %d of its %d rows were still there", app.ErrRelayPosition, p.Batch, batch, gone, len(p.IDs))
+		return fmt.Errorf("%w: batch %d on the topic, %d in the database, and %d of its %d rows were still there",
+			app.ErrRelayPosition, p.Batch, batch, gone, len(p.IDs))
 	default:
 		return fmt.Errorf("%w: batch %d on the topic, %d in the database", app.ErrRelayPosition, p.Batch, batch)
 	}

@@ -25,8 +25,10 @@ func TestRelayReadsTheOutboxByItsKeyHoweverFullItIs(t *testing.T) {
 	for _, rows := range []int{0, 1, 200_000} {
 		for _, sql := range []string{
 			fmt.Sprintf(`INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
-				SELECT md5(n::text)::uuid, md5('o' || n / 10)::uuid, n, gen_random_uuid(), 'order.updated', 'x', now(), '', '{}' FROM generate_series(%d, %d) n`, had+1, rows),
-			fmt.Sprintf(`INSERT INTO outbox (tenant_id, order_id, seq) SELECT md5(n::text)::uuid, md5('o' || n / 10)::uuid, n FROM generate_series(%d, %d) n`, had+1, rows),
+				SELECT md5(n::text)::uuid, md5('o' || n / 10)::uuid, n, gen_random_uuid(), 'order.updated', 'x', now(), '', '{}'
+				FROM generate_series(%d, %d) n`, had+1, rows),
+			fmt.Sprintf(`INSERT INTO outbox (tenant_id, order_id, seq) SELECT md5(n::text)::uuid, md5('o' || n / 10)::uuid, n
+				FROM generate_series(%d, %d) n`, had+1, rows),
 			`ANALYZE outbox, order_event, dead_letters`,
 		} {
 			if _, err := super.Exec(t.Context(), sql); err != nil {
@@ -39,7 +41,9 @@ func TestRelayReadsTheOutboxByItsKeyHoweverFullItIs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, index := range []string{"Index Scan using outbox_pkey on outbox", "Index Scan using order_event_pkey", "Index Scan using dead_letters_pkey"} {
+			for _, index := range []string{
+				"Index Scan using outbox_pkey on outbox", "Index Scan using order_event_pkey", "Index Scan using dead_letters_pkey",
+			} {
 				if !strings.Contains(plan, index) {
 					t.Errorf("with %d rows and a limit of %d no %s:\n%s", rows, limit, index, plan)
 				}
@@ -53,7 +57,8 @@ func TestRelayReadsTheOutboxByItsKeyHoweverFullItIs(t *testing.T) {
 
 func explained(t *testing.T, c *pgx.Conn, sql string, limit int) (string, error) {
 	t.Helper()
-	rows, _ := c.Query(t.Context(), `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) `+sql, limit) // its error comes out of CollectRows
+	// its error comes out of CollectRows
+	rows, _ := c.Query(t.Context(), `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) `+sql, limit)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	return strings.Join(lines, "\n"), err
 }

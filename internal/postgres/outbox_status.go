@@ -19,7 +19,8 @@ const sqlOutboxStatus = `
 		-- Since when a transaction runs only its own user may see; which snapshot it uses, everybody. One that
 		-- is as young as the next transaction holds nothing back.
 		(SELECT backend_xmin::text FROM pg_stat_activity
-			WHERE datname = current_database() AND pid <> pg_backend_pid() AND age(backend_xmin) > 0 ORDER BY age(backend_xmin) DESC LIMIT 1)`
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND age(backend_xmin) > 0
+			ORDER BY age(backend_xmin) DESC LIMIT 1)`
 
 // snapshots remembers since when the oldest snapshot in use has been the same one.
 type snapshots struct {

@@ -41,11 +41,15 @@ func TestOutboxHandsOverEventsAndDeadLettersInOrder(t *testing.T) {
 	agg := draft(db, org, 1)
 	agg.Order.Record(order.Event{Type: order.EvUpdated})
 	take(db, agg)
-	task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim"}
+	task := fulfil.Task{
+		ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision,
+		Queue: "sim",
+	}
 	agg.Tasks = []fulfil.Task{task}
 	now := db.Clock.Now()
 	letter := app.DeadLetter{
-		ID: newID[app.DeadLetter](db), Order: agg.Order.ID, Item: task.Item, Task: task.ID, Source: "step", Class: fault.Quota, Code: "step-failed", Detail: "over quota", Step: "server",
+		ID: newID[app.DeadLetter](db), Order: agg.Order.ID, Item: task.Item, Task: task.ID, Source: "step",
+		Class: fault.Quota, Code: "step-failed", Detail: "over quota", Step: "server",
 		Attempts: 1, PayloadSHA256: [32]byte{9}, FirstFailedAt: now, At: now,
 	}
 	agg.Added.DeadLetters = []app.DeadLetter{letter}
@@ -112,7 +116,8 @@ func TestLostConnectionEndsTheLease(t *testing.T) {
 	relay := db.Relay(t)
 	lease := leaseOf(t, relay)
 	defer lease.Release()
-	if _, err := db.Super(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
+	if _, err := db.Super(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { // until the server has done as it was told
@@ -225,12 +230,14 @@ func TestEventDrawnEarlyAndCommittedLateIsNotSkipped(t *testing.T) {
 
 func insertRaw(t *testing.T, tx pgx.Tx, e event.Record) {
 	t.Helper()
-	_, err := tx.Exec(t.Context(), `INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data) VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8)`,
+	_, err := tx.Exec(t.Context(), `INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at,
+		traceparent, data) VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8)`,
 		e.Tenant.String(), e.Order.String(), e.Seq, e.ID.String(), string(e.Type), e.Actor, e.At, string(e.Data))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1, $2, $3)`, e.Tenant.String(), e.Order.String(), e.Seq); err != nil {
+	if _, err := tx.Exec(t.Context(), `INSERT INTO outbox (tenant_id, order_id, seq)
+		VALUES ($1, $2, $3)`, e.Tenant.String(), e.Order.String(), e.Seq); err != nil {
 		t.Fatal(err)
 	}
 }

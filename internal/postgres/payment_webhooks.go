@@ -13,9 +13,12 @@ import (
 
 const (
 	sqlPaymentWebhookKeep = `
-		INSERT INTO payment_webhooks (provider, event_id, headers, raw, received_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
-	sqlPaymentWebhooksOpen  = `SELECT provider, event_id, headers, raw, received_at FROM payment_webhooks WHERE done_at IS NULL ORDER BY received_at LIMIT $1`
-	sqlPaymentWebhookFinish = `UPDATE payment_webhooks SET done_at = $3 WHERE provider = $1 AND event_id = $2 AND done_at IS NULL`
+		INSERT INTO payment_webhooks (provider, event_id, headers, raw, received_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING`
+	sqlPaymentWebhooksOpen = `SELECT provider, event_id, headers, raw, received_at FROM payment_webhooks
+		WHERE done_at IS NULL ORDER BY received_at LIMIT $1`
+	sqlPaymentWebhookFinish = `UPDATE payment_webhooks SET done_at = $3 WHERE provider = $1 AND event_id = $2
+		AND done_at IS NULL`
 )
 
 // KeepPaymentWebhook stores a payment provider's call as it came; the same event id again changes nothing.

@@ -23,7 +23,8 @@ const (
 		WHERE p.tenant_id = $1 AND p.order_id = ANY ($2::uuid[]) ORDER BY a.payment_id, i.line, i.id`
 	sqlKnownPayment  = `SELECT order_id, id, state FROM payments WHERE tenant_id = $1 AND provider = $2 AND reference = $3`
 	sqlPaymentInsert = `
-		INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents, currency, paid_at)
+		INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents, currency,
+		paid_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	sqlAllocationsInsert = `
 		INSERT INTO allocations (tenant_id, payment_id, item_id, cents)
@@ -37,7 +38,8 @@ const (
 func (l *loader) scanPayment(r pgx.Rows) error {
 	var o order.ID
 	var p order.Payment
-	err := r.Scan(intoID(&o), intoID(&p.ID), &p.State, &p.Provider, &p.Reference, &p.Method, &p.Due, &p.Paid, &p.Currency, intoTime(&p.PaidAt))
+	err := r.Scan(intoID(&o), intoID(&p.ID), &p.State, &p.Provider, &p.Reference, &p.Method, &p.Due, &p.Paid,
+		&p.Currency, intoTime(&p.PaidAt))
 	if err != nil {
 		return fmt.Errorf("read payment: %w", err)
 	}
@@ -92,7 +94,8 @@ func (x *tx) savePayments(agg *app.Aggregate) {
 		if _, known := was[p.ID]; known {
 			continue
 		}
-		x.queue(sqlPaymentInsert, uid(x.tenant), uid(p.ID), uid(agg.Order.ID), int16(p.State), p.Provider, p.Reference, p.Method,
+		x.queue(sqlPaymentInsert, uid(x.tenant), uid(p.ID), uid(agg.Order.ID), int16(p.State),
+			p.Provider, p.Reference, p.Method,
 			int64(p.Due), int64(p.Paid), string(p.Currency), stamp(p.PaidAt))
 		x.queue(sqlAllocationsInsert, uid(x.tenant), uid(p.ID),
 			column(p.Allocations, func(a *order.Allocation) pgtype.UUID { return uid(a.Item) }),
@@ -107,7 +110,8 @@ const (
 	sqlRefundsInsert = `
 		INSERT INTO refunds (tenant_id, order_id, id, payment_id, item_id, state, reference, cents, currency, accepted_at)
 		SELECT $1, $2, x.id, x.payment_id, x.item_id, x.state, x.reference, x.cents, x.currency, x.accepted_at
-		FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::text[], $8::bigint[], $9::text[], $10::timestamptz[])
+		FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::text[], $8::bigint[], $9::text[],
+		$10::timestamptz[])
 			AS x(id, payment_id, item_id, state, reference, cents, currency, accepted_at)`
 	sqlRefundsUpdate = `
 		WITH hit AS (
@@ -129,7 +133,8 @@ type refundRow struct {
 
 func refundRowOf(r *order.Refund) refundRow {
 	return refundRow{
-		id: uid(r.ID), payment: uid(r.Payment), item: uid(r.Item), state: int16(r.State), reference: r.Reference, cents: int64(r.Cents), currency: r.Currency,
+		id: uid(r.ID), payment: uid(r.Payment), item: uid(r.Item), state: int16(r.State), reference: r.Reference,
+		cents: int64(r.Cents), currency: r.Currency,
 		accepted: stampOf(r.AcceptedAt),
 	}
 }
@@ -137,7 +142,8 @@ func refundRowOf(r *order.Refund) refundRow {
 func (l *loader) scanRefund(r pgx.Rows) error {
 	var o order.ID
 	var f order.Refund
-	err := r.Scan(intoID(&o), intoID(&f.ID), intoID(&f.Payment), intoID(&f.Item), &f.State, &f.Reference, &f.Cents, &f.Currency, intoTimePtr(&f.AcceptedAt))
+	err := r.Scan(intoID(&o), intoID(&f.ID), intoID(&f.Payment), intoID(&f.Item), &f.State, &f.Reference, &f.Cents,
+		&f.Currency, intoTimePtr(&f.AcceptedAt))
 	if err != nil {
 		return fmt.Errorf("read refund: %w", err)
 	}
@@ -168,11 +174,13 @@ func (x *tx) saveRefunds(agg *app.Aggregate) {
 	accepted := func(r *refundRow) pgtype.Timestamptz { return r.accepted }
 	t, o := uid(x.tenant), uid(agg.Order.ID)
 	if len(changed) > 0 {
-		x.queue(sqlRefundsUpdate, t, o, column(changed, id), column(changed, state), column(changed, reference), column(changed, accepted))
+		x.queue(sqlRefundsUpdate, t, o, column(changed, id), column(changed, state), column(changed, reference),
+			column(changed, accepted))
 	}
 	if len(added) > 0 {
 		x.queue(sqlRefundsInsert, t, o, column(added, id),
-			column(added, func(r *refundRow) pgtype.UUID { return r.payment }), column(added, func(r *refundRow) pgtype.UUID { return r.item }),
+			column(added, func(r *refundRow) pgtype.UUID { return r.payment }),
+			column(added, func(r *refundRow) pgtype.UUID { return r.item }),
 			column(added, state), column(added, reference), column(added, func(r *refundRow) int64 { return r.cents }),
 			column(added, func(r *refundRow) string { return string(r.currency) }), column(added, accepted))
 	}

@@ -53,7 +53,8 @@ func scanLog(r pgx.Rows) (app.LogEntry, error) {
 	var e app.LogEntry
 	var class string
 	var took int64
-	if err := r.Scan(&e.ID, intoID(&e.Task), intoTime(&e.At), &e.Step, &e.What, &class, &e.Key, &e.Note, &took, intoTime(&e.Next)); err != nil {
+	if err := r.Scan(&e.ID, intoID(&e.Task), intoTime(&e.At), &e.Step, &e.What, &class, &e.Key, &e.Note, &took,
+		intoTime(&e.Next)); err != nil {
 		return e, fmt.Errorf("read saga log: %w", err)
 	}
 	e.Class, e.Took = classOf(class), time.Duration(took)*time.Millisecond
@@ -61,7 +62,8 @@ func scanLog(r pgx.Rows) (app.LogEntry, error) {
 }
 
 // The page is the task's order, or nothing.
-const sqlTaskPage = `SELECT set_config('app.page', coalesce(array_agg(order_id)::text, '{}'), true) FROM saga_tasks WHERE tenant_id = $1 AND id = $2`
+const sqlTaskPage = `SELECT set_config('app.page', coalesce(array_agg(order_id)::text, '{}'), true) FROM saga_tasks
+	WHERE tenant_id = $1 AND id = $2`
 
 // Load reads the order of a task, its journal too, without locking it.
 func (db *DB) Load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*app.Aggregate, error) {

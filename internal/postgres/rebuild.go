@@ -99,7 +99,8 @@ func (r *rebuild) Next(ctx context.Context, limit int) ([]event.Record, error) {
 func scanHistory(row pgx.CollectableRow) (event.Record, error) {
 	var e event.Record
 	var data pgtype.Text
-	err := row.Scan(intoID(&e.Tenant), intoID(&e.Order), &e.Seq, intoID(&e.ID), &e.Type, &e.Actor, intoTime(&e.At), intoID(&e.Causation), intoID(&e.Correlation), &e.Traceparent, &data)
+	err := row.Scan(intoID(&e.Tenant), intoID(&e.Order), &e.Seq, intoID(&e.ID), &e.Type, &e.Actor, intoTime(&e.At),
+		intoID(&e.Causation), intoID(&e.Correlation), &e.Traceparent, &data)
 	if err != nil {
 		return e, fmt.Errorf("read event: %w", err)
 	}
@@ -135,7 +136,8 @@ func (r *rebuild) finish(ctx context.Context) error {
 		return err
 	}
 	if !rebuilding || epoch != r.epoch || gone != int64(len(r.rows)) {
-		return fmt.Errorf("%w: epoch %d of %d, and %d of %d rows were still there, when the rebuild was to be finished", app.ErrRelayPosition, epoch, r.epoch, gone, len(r.rows))
+		return fmt.Errorf("%w: epoch %d of %d, and %d of %d rows were still there, when the rebuild was to be finished",
+			app.ErrRelayPosition, epoch, r.epoch, gone, len(r.rows))
 	}
 	b = &pgx.Batch{}
 	b.Queue(sqlRebuildDone, r.shard, r.epoch+1)

@@ -37,49 +37,65 @@ const (
 		r AS MATERIALIZED (
 			SELECT r.id, r.accepted_at, r.currency, r.cents,
 				r.state IN (` + refundAccepted + `, ` + refundCompleted + `) AS counts, p.state <> ` + paymentReverted + ` AS stands
-			FROM refunds r JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id WHERE r.tenant_id = $1 AND r.accepted_at IS NOT NULL)`
+			FROM refunds r JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id WHERE r.tenant_id = $1
+			AND r.accepted_at IS NOT NULL)`
 	ordersThatDiffer = `
-		FROM (` + countedOrders + `) n FULL JOIN (SELECT d.day, d.state, d.currency, d.orders, d.paid, d.paid_due_cents FROM order_daily d WHERE d.tenant_id = $1) d USING (day, state, currency)
-		WHERE (coalesce(n.orders, 0), coalesce(n.paid, 0), coalesce(n.due, 0)) <> (coalesce(d.orders, 0), coalesce(d.paid, 0), coalesce(d.paid_due_cents, 0))`
+		FROM (` + countedOrders + `) n FULL JOIN (SELECT d.day, d.state, d.currency, d.orders, d.paid, d.paid_due_cents
+			FROM order_daily d WHERE d.tenant_id = $1) d USING (day, state, currency)
+		WHERE (coalesce(n.orders, 0), coalesce(n.paid, 0), coalesce(n.due, 0)) <> (coalesce(d.orders, 0), coalesce(d.paid, 0),
+		coalesce(d.paid_due_cents, 0))`
 	revenueThatDiffers = `
-		FROM (` + countedRevenue + `) n FULL JOIN (SELECT d.day, d.currency, d.captured_cents, d.refunded_cents FROM revenue_daily d WHERE d.tenant_id = $1) d USING (day, currency)
-		WHERE (coalesce(n.captured, 0), coalesce(n.refunded, 0)) <> (coalesce(d.captured_cents, 0), coalesce(d.refunded_cents, 0))`
+		FROM (` + countedRevenue + `) n FULL JOIN (SELECT d.day, d.currency, d.captured_cents, d.refunded_cents
+			FROM revenue_daily d WHERE d.tenant_id = $1) d USING (day, currency)
+		WHERE (coalesce(n.captured, 0), coalesce(n.refunded, 0)) <> (coalesce(d.captured_cents, 0), coalesce(d.refunded_cents,
+		0))`
 )
 
 const (
 	sqlRecountTime = `SELECT set_config('statement_timeout', '` + recountTime + `', true)`
-	sqlRollupMake  = `INSERT INTO rollup (tenant_id, asked_zone, time_zone, counted_at) VALUES ($1, 'UTC', 'UTC', $2) ON CONFLICT DO NOTHING`
-	sqlRollupOwn   = `SELECT FROM rollup WHERE tenant_id = $1 FOR NO KEY UPDATE`
+	sqlRollupMake  = `INSERT INTO rollup (tenant_id, asked_zone, time_zone, counted_at) VALUES ($1, 'UTC', 'UTC', $2)
+		ON CONFLICT DO NOTHING`
+	sqlRollupOwn = `SELECT FROM rollup WHERE tenant_id = $1 FOR NO KEY UPDATE`
 	// A zone that this server does not know would fail every statement on its days.
 	sqlRollupZone = `
-		UPDATE rollup r SET asked_zone = s.zone, time_zone = CASE WHEN EXISTS (SELECT FROM pg_timezone_names n WHERE n.name = s.zone) THEN s.zone ELSE 'UTC' END, counted_at = $2
-		FROM (SELECT coalesce((SELECT s.body ->> 'time_zone' FROM settings s WHERE s.tenant_id = $1), 'UTC') AS zone) s WHERE r.tenant_id = $1`
+		UPDATE rollup r SET asked_zone = s.zone, time_zone = CASE WHEN EXISTS (SELECT FROM pg_timezone_names n
+		WHERE n.name = s.zone) THEN s.zone ELSE 'UTC' END, counted_at = $2
+		FROM (SELECT coalesce((SELECT s.body ->> 'time_zone' FROM settings s WHERE s.tenant_id = $1), 'UTC') AS zone) s
+		WHERE r.tenant_id = $1`
 	// One statement, so one snapshot: marks, folds and days tell of the same events. Only what differs is
 	// written. A mark behind which events are parked moves too: what is tried again later was counted here.
 	sqlRecount = `
 		WITH ` + ordersAndRefunds + `,
 		marks AS (
 			INSERT INTO inbox (tenant_id, order_id, consumer, seq)
-			SELECT $1, o.id, $2, o.last_seq FROM o LEFT JOIN inbox m ON m.tenant_id = $1 AND m.order_id = o.id AND m.consumer = $2 WHERE m.seq IS DISTINCT FROM o.last_seq
+			SELECT $1, o.id, $2, o.last_seq FROM o LEFT JOIN inbox m ON m.tenant_id = $1 AND m.order_id = o.id
+			AND m.consumer = $2 WHERE m.seq IS DISTINCT FROM o.last_seq
 			ON CONFLICT (tenant_id, order_id, consumer) DO UPDATE SET seq = excluded.seq),
 		folds AS (
 			INSERT INTO order_projection (tenant_id, order_id, created_at, state, currency, due_cents, payments)
-			SELECT $1, o.id, o.created_at, o.state, o.currency, o.due_cents, o.paid FROM o LEFT JOIN order_projection f ON f.tenant_id = $1 AND f.order_id = o.id
-			WHERE (f.created_at, f.state, f.currency, f.due_cents, f.payments) IS DISTINCT FROM (o.created_at, o.state, o.currency, o.due_cents, o.paid::int)
+			SELECT $1, o.id, o.created_at, o.state, o.currency, o.due_cents, o.paid FROM o LEFT JOIN order_projection f
+			ON f.tenant_id = $1 AND f.order_id = o.id
+			WHERE (f.created_at, f.state, f.currency, f.due_cents, f.payments) IS DISTINCT
+			FROM (o.created_at, o.state, o.currency, o.due_cents, o.paid::int)
 			ON CONFLICT (tenant_id, order_id) DO UPDATE SET
-				created_at = excluded.created_at, state = excluded.state, currency = excluded.currency, due_cents = excluded.due_cents, payments = excluded.payments),
+				created_at = excluded.created_at, state = excluded.state, currency = excluded.currency,
+				due_cents = excluded.due_cents, payments = excluded.payments),
 		refund_folds AS (
 			INSERT INTO refund_projection (tenant_id, refund_id, accepted_at, counts)
-			SELECT $1, r.id, r.accepted_at, r.counts FROM r LEFT JOIN refund_projection f ON f.tenant_id = $1 AND f.refund_id = r.id
+			SELECT $1, r.id, r.accepted_at, r.counts FROM r LEFT JOIN refund_projection f ON f.tenant_id = $1
+			AND f.refund_id = r.id
 			WHERE (f.accepted_at, f.counts) IS DISTINCT FROM (r.accepted_at, r.counts)
 			ON CONFLICT (tenant_id, refund_id) DO UPDATE SET accepted_at = excluded.accepted_at, counts = excluded.counts),
 		order_days AS (
 			INSERT INTO order_daily (tenant_id, day, state, currency, orders, paid, paid_due_cents)
-			SELECT $1, day, state, currency, coalesce(n.orders, 0), coalesce(n.paid, 0), coalesce(n.due, 0) ` + ordersThatDiffer + `
-			ON CONFLICT (tenant_id, day, state, currency) DO UPDATE SET orders = excluded.orders, paid = excluded.paid, paid_due_cents = excluded.paid_due_cents)
+			SELECT $1, day, state, currency, coalesce(n.orders, 0), coalesce(n.paid, 0), coalesce(n.due,
+			0) ` + ordersThatDiffer + `
+			ON CONFLICT (tenant_id, day, state, currency) DO UPDATE SET orders = excluded.orders, paid = excluded.paid,
+			paid_due_cents = excluded.paid_due_cents)
 		INSERT INTO revenue_daily (tenant_id, day, currency, captured_cents, refunded_cents)
 		SELECT $1, day, currency, coalesce(n.captured, 0), coalesce(n.refunded, 0) ` + revenueThatDiffers + `
-		ON CONFLICT (tenant_id, day, currency) DO UPDATE SET captured_cents = excluded.captured_cents, refunded_cents = excluded.refunded_cents`
+		ON CONFLICT (tenant_id, day, currency) DO UPDATE SET captured_cents = excluded.captured_cents,
+		refunded_cents = excluded.refunded_cents`
 	sqlRollupStale = `
 		SELECT t FROM unnest($1::uuid[]) t LEFT JOIN rollup r ON r.tenant_id = t LEFT JOIN settings s ON s.tenant_id = t
 		WHERE r.asked_zone IS DISTINCT FROM coalesce(s.body ->> 'time_zone', 'UTC')`
@@ -89,9 +105,11 @@ const (
 		WHERE o.tenant_id = $1 AND coalesce(m.seq, 0) < o.last_seq`
 	sqlRollupDifferences = `
 		WITH ` + ordersAndRefunds + `
-		SELECT day::text, state, currency, coalesce(n.orders, 0), coalesce(n.paid, 0), coalesce(n.due, 0), coalesce(d.orders, 0), coalesce(d.paid, 0), coalesce(d.paid_due_cents, 0) ` + ordersThatDiffer + `
+		SELECT day::text, state, currency, coalesce(n.orders, 0), coalesce(n.paid, 0), coalesce(n.due, 0), coalesce(d.orders,
+		0), coalesce(d.paid, 0), coalesce(d.paid_due_cents, 0) ` + ordersThatDiffer + `
 		UNION ALL
-		SELECT day::text, 0, currency, coalesce(n.captured, 0), coalesce(n.refunded, 0), 0, coalesce(d.captured_cents, 0), coalesce(d.refunded_cents, 0), 0 ` + revenueThatDiffers + `
+		SELECT day::text, 0, currency, coalesce(n.captured, 0), coalesce(n.refunded, 0), 0, coalesce(d.captured_cents, 0),
+		coalesce(d.refunded_cents, 0), 0 ` + revenueThatDiffers + `
 		ORDER BY 1, 2, 3`
 )
 
@@ -118,7 +136,9 @@ func (db *DB) StaleRollups(ctx context.Context) ([]tenant.ID, error) {
 		return nil, err
 	}
 	var stale []tenant.ID
-	err = db.inTenants(ctx, column(tenants, func(t *Tenant) tenant.ID { return t.ID }), func(b *pgx.Batch, ts []tenant.ID) {
+	err = db.inTenants(ctx, column(tenants, func(t *Tenant) tenant.ID {
+		return t.ID
+	}), func(b *pgx.Batch, ts []tenant.ID) {
 		each(b.Queue(sqlRollupStale, uids(ts)), func(r pgx.Rows) error {
 			var t tenant.ID
 			err := r.Scan(intoID(&t))
@@ -137,7 +157,9 @@ func (db *DB) CheckRollup(ctx context.Context, t tenant.ID) (app.RollupCheck, er
 	var c app.RollupCheck
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
 		b.Queue(sqlRecountTime)
-		b.Queue(sqlRollupBehind, uid(t), string(app.AnalyticsConsumer)).QueryRow(func(r pgx.Row) error { return r.Scan(&c.Backfilled, &c.Behind, &c.Parked) })
+		b.Queue(sqlRollupBehind, uid(t), string(app.AnalyticsConsumer)).QueryRow(func(r pgx.Row) error {
+			return r.Scan(&c.Backfilled, &c.Behind, &c.Parked)
+		})
 		each(b.Queue(sqlRollupDifferences, uid(t)), func(r pgx.Rows) error {
 			var day string
 			var state order.State

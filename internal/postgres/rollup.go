@@ -31,14 +31,18 @@ const (
 	sqlRollupLock = `SELECT tenant_id FROM rollup WHERE tenant_id = ANY ($1::uuid[]) ORDER BY tenant_id FOR NO KEY UPDATE`
 	// LATERAL and LIMIT keep to the keys: joined, each batch would read all of a tenant's rows.
 	sqlFolds = `
-		SELECT k.tenant_id, k.order_id, f.state IS NOT NULL OR EXISTS (SELECT FROM orders o WHERE o.tenant_id = k.tenant_id AND o.id = k.order_id), coalesce(m.seq, 0), m.parked_seq, m.blocked_to, coalesce(m.blocked, 0), m.redrive_seq,
+		SELECT k.tenant_id, k.order_id, f.state IS NOT NULL OR EXISTS (SELECT FROM orders o WHERE o.tenant_id = k.tenant_id
+		AND o.id = k.order_id), coalesce(m.seq, 0), m.parked_seq, m.blocked_to, coalesce(m.blocked, 0), m.redrive_seq,
 			f.created_at, coalesce(f.state, 0), coalesce(f.currency, ''), coalesce(f.due_cents, 0), coalesce(f.payments, 0)
 		FROM unnest($1::uuid[], $2::uuid[]) k (tenant_id, order_id)
-		LEFT JOIN LATERAL (SELECT m.* FROM inbox m WHERE m.tenant_id = k.tenant_id AND m.order_id = k.order_id AND m.consumer = $3 LIMIT 1) m ON true
-		LEFT JOIN LATERAL (SELECT f.* FROM order_projection f WHERE f.tenant_id = k.tenant_id AND f.order_id = k.order_id LIMIT 1) f ON true`
+		LEFT JOIN LATERAL (SELECT m.* FROM inbox m WHERE m.tenant_id = k.tenant_id AND m.order_id = k.order_id
+		AND m.consumer = $3 LIMIT 1) m ON true
+		LEFT JOIN LATERAL (SELECT f.* FROM order_projection f WHERE f.tenant_id = k.tenant_id
+		AND f.order_id = k.order_id LIMIT 1) f ON true`
 	sqlRefundFolds = `
 		SELECT r.refund_id, r.accepted_at, r.counts FROM unnest($1::uuid[], $2::uuid[]) k (tenant_id, refund_id)
-		CROSS JOIN LATERAL (SELECT r.* FROM refund_projection r WHERE r.tenant_id = k.tenant_id AND r.refund_id = k.refund_id LIMIT 1) r`
+		CROSS JOIN LATERAL (SELECT r.* FROM refund_projection r WHERE r.tenant_id = k.tenant_id
+		AND r.refund_id = k.refund_id LIMIT 1) r`
 	// Who parks an event, or tries it again, locks the mark alone and not the tenant: what is parked must be as
 	// it was read, and who passes over an event is not set back.
 	sqlCheckpointsPut = `
@@ -52,27 +56,34 @@ const (
 	sqlFoldsPut = `
 		INSERT INTO order_projection (tenant_id, order_id, created_at, state, currency, due_cents, payments)
 		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::smallint[], $5::text[], $6::bigint[], $7::int[])
-		ON CONFLICT (tenant_id, order_id) DO UPDATE SET state = excluded.state, currency = excluded.currency, due_cents = excluded.due_cents, payments = excluded.payments`
+		ON CONFLICT (tenant_id, order_id) DO UPDATE SET state = excluded.state, currency = excluded.currency,
+		due_cents = excluded.due_cents, payments = excluded.payments`
 	sqlRefundFoldsPut = `
-		INSERT INTO refund_projection (tenant_id, refund_id, accepted_at, counts) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::boolean[])
+		INSERT INTO refund_projection (tenant_id, refund_id, accepted_at, counts) SELECT *
+		FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::boolean[])
 		ON CONFLICT (tenant_id, refund_id) DO UPDATE SET counts = excluded.counts`
 	// The days are PostgreSQL's, here as in a recount: two tables of time zones could differ.
 	sqlOrderDailyAdd = `
 		INSERT INTO order_daily (tenant_id, day, state, currency, orders, paid, paid_due_cents)
-		SELECT c.tenant_id, (c.at AT TIME ZONE z.time_zone)::date AS day, c.state, c.currency, sum(c.orders), sum(c.paid), sum(c.due)
-		FROM unnest($1::uuid[], $2::timestamptz[], $3::smallint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) c (tenant_id, at, state, currency, orders, paid, due)
+		SELECT c.tenant_id, (c.at AT TIME ZONE z.time_zone)::date AS day, c.state, c.currency, sum(c.orders), sum(c.paid),
+		sum(c.due)
+		FROM unnest($1::uuid[], $2::timestamptz[], $3::smallint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[]) c
+		(tenant_id, at, state, currency, orders, paid, due)
 		JOIN rollup z ON z.tenant_id = c.tenant_id
 		GROUP BY c.tenant_id, day, c.state, c.currency HAVING (sum(c.orders), sum(c.paid), sum(c.due)) <> (0, 0, 0)
 		ON CONFLICT (tenant_id, day, state, currency) DO UPDATE SET
-			orders = order_daily.orders + excluded.orders, paid = order_daily.paid + excluded.paid, paid_due_cents = order_daily.paid_due_cents + excluded.paid_due_cents`
+			orders = order_daily.orders + excluded.orders, paid = order_daily.paid + excluded.paid,
+			paid_due_cents = order_daily.paid_due_cents + excluded.paid_due_cents`
 	sqlRevenueDailyAdd = `
 		INSERT INTO revenue_daily (tenant_id, day, currency, captured_cents, refunded_cents)
 		SELECT c.tenant_id, (c.at AT TIME ZONE z.time_zone)::date AS day, c.currency, sum(c.captured), sum(c.refunded)
-		FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::bigint[], $5::bigint[]) c (tenant_id, at, currency, captured, refunded)
+		FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::bigint[], $5::bigint[]) c (tenant_id, at, currency,
+		captured, refunded)
 		JOIN rollup z ON z.tenant_id = c.tenant_id
 		GROUP BY c.tenant_id, day, c.currency
 		ON CONFLICT (tenant_id, day, currency) DO UPDATE SET
-			captured_cents = revenue_daily.captured_cents + excluded.captured_cents, refunded_cents = revenue_daily.refunded_cents + excluded.refunded_cents`
+			captured_cents = revenue_daily.captured_cents + excluded.captured_cents,
+			refunded_cents = revenue_daily.refunded_cents + excluded.refunded_cents`
 )
 
 // ProjectEvents takes events into the roll-up; see app.Rollup. For the worker's login.
@@ -206,7 +217,9 @@ type refundKey struct {
 }
 
 func newFolding(evs []event.Event) *folding {
-	f := &folding{counted: map[tenant.ID]bool{}, orders: map[projectionKey]*folded{}, refunds: map[order.RefundID]analytics.Refund{}}
+	f := &folding{
+		counted: map[tenant.ID]bool{}, orders: map[projectionKey]*folded{}, refunds: map[order.RefundID]analytics.Refund{},
+	}
 	tenants, refunds := map[tenant.ID]bool{}, map[refundKey]bool{}
 	for _, ev := range evs {
 		if k := (projectionKey{ev.Tenant, ev.Order}); f.orders[k] == nil {
@@ -242,7 +255,8 @@ func (f *folding) read(b *pgx.Batch) {
 		f.counted[t] = true
 		return err
 	})
-	each(b.Queue(sqlFolds, f.tenantColumn(f.keys), f.orderColumn(f.keys), string(app.AnalyticsConsumer)), func(r pgx.Rows) error {
+	each(b.Queue(sqlFolds, f.tenantColumn(f.keys), f.orderColumn(f.keys),
+		string(app.AnalyticsConsumer)), func(r pgx.Rows) error {
 		var k projectionKey
 		var o folded
 		var parked, heldTo, redo pgtype.Int4
@@ -257,7 +271,8 @@ func (f *folding) read(b *pgx.Batch) {
 	if len(f.refundKeys) == 0 {
 		return
 	}
-	each(b.Queue(sqlRefundFolds, column(f.refundKeys, func(k *refundKey) pgtype.UUID { return uid(k.tenant) }), column(f.refundKeys, func(k *refundKey) pgtype.UUID { return uid(k.refund) })),
+	each(b.Queue(sqlRefundFolds, column(f.refundKeys, func(k *refundKey) pgtype.UUID { return uid(k.tenant) }),
+		column(f.refundKeys, func(k *refundKey) pgtype.UUID { return uid(k.refund) })),
 		func(r pgx.Rows) error {
 			var id order.RefundID
 			var known analytics.Refund
@@ -284,7 +299,10 @@ func (f *folding) take(evs []event.Event) (app.Handled, error) {
 		case app.Waiting:
 			h.Blocked++
 		case app.Missed:
-			return h, &uncounted{[]tenant.ID{ev.Tenant}, fmt.Sprintf("of order %s event %d follows event %d, and those between are not there", ev.Order, ev.Seq, o.now.Seq)}
+			return h, &uncounted{
+				[]tenant.ID{ev.Tenant}, fmt.Sprintf("of order %s event %d follows event %d, and those between are not there",
+					ev.Order, ev.Seq, o.now.Seq),
+			}
 		case app.Fresh:
 			h.Applied++
 			moved, err := o.after.Take(ev, f.refunds)
@@ -324,8 +342,10 @@ func (f *folding) write(b *pgx.Batch) {
 			folds[i] = f.orders[k].after
 		}
 		b.Queue(sqlFoldsPut, f.tenantColumn(changed), f.orderColumn(changed),
-			column(folds, func(o *analytics.Projection) pgtype.Timestamptz { return stamp(o.CreatedAt) }), column(folds, func(o *analytics.Projection) int16 { return int16(o.State) }),
-			column(folds, func(o *analytics.Projection) string { return string(o.Currency) }), column(folds, func(o *analytics.Projection) int64 { return int64(o.Due) }),
+			column(folds, func(o *analytics.Projection) pgtype.Timestamptz { return stamp(o.CreatedAt) }),
+			column(folds, func(o *analytics.Projection) int16 { return int16(o.State) }),
+			column(folds, func(o *analytics.Projection) string { return string(o.Currency) }),
+			column(folds, func(o *analytics.Projection) int64 { return int64(o.Due) }),
 			column(folds, func(o *analytics.Projection) int32 { return int32(o.Payments) }))
 		queueCounts(b, counts)
 	}
@@ -347,8 +367,10 @@ func (f *folding) writeCheckpoints(b *pgx.Batch) {
 		return
 	}
 	b.Queue(sqlCheckpointsPut, f.tenantColumn(moved), f.orderColumn(moved), string(app.AnalyticsConsumer),
-		column(marks, func(cp *app.Checkpoint) int32 { return int32(cp.Seq) }), column(marks, func(cp *app.Checkpoint) pgtype.Int4 { return number(cp.Parked) }),
-		column(marks, func(cp *app.Checkpoint) pgtype.Int4 { return number(cp.BlockedTo) }), column(marks, func(cp *app.Checkpoint) int32 { return int32(cp.Blocked) }),
+		column(marks, func(cp *app.Checkpoint) int32 { return int32(cp.Seq) }),
+		column(marks, func(cp *app.Checkpoint) pgtype.Int4 { return number(cp.Parked) }),
+		column(marks, func(cp *app.Checkpoint) pgtype.Int4 { return number(cp.BlockedTo) }),
+		column(marks, func(cp *app.Checkpoint) int32 { return int32(cp.Blocked) }),
 		column(marks, func(cp *app.Checkpoint) pgtype.Int4 { return number(cp.Redrive) }))
 }
 
@@ -362,15 +384,20 @@ func (f *folding) writeRefunds(b *pgx.Batch) {
 	if len(keys) == 0 {
 		return
 	}
-	b.Queue(sqlRefundFoldsPut, column(keys, func(k *refundKey) pgtype.UUID { return uid(k.tenant) }), column(keys, func(k *refundKey) pgtype.UUID { return uid(k.refund) }),
-		column(keys, func(k *refundKey) pgtype.Timestamptz { return stamp(f.refunds[k.refund].AcceptedAt) }), column(keys, func(k *refundKey) bool { return f.refunds[k.refund].Counts }))
+	b.Queue(sqlRefundFoldsPut, column(keys, func(k *refundKey) pgtype.UUID { return uid(k.tenant) }),
+		column(keys, func(k *refundKey) pgtype.UUID { return uid(k.refund) }),
+		column(keys, func(k *refundKey) pgtype.Timestamptz { return stamp(f.refunds[k.refund].AcceptedAt) }),
+		column(keys, func(k *refundKey) bool { return f.refunds[k.refund].Counts }))
 }
 
 func queueCounts(b *pgx.Batch, all []analytics.Count) {
 	b.Queue(sqlOrderDailyAdd,
-		column(all, func(c *analytics.Count) pgtype.UUID { return uid(c.Tenant) }), column(all, func(c *analytics.Count) pgtype.Timestamptz { return stamp(c.At) }),
-		column(all, func(c *analytics.Count) int16 { return int16(c.State) }), column(all, func(c *analytics.Count) string { return string(c.Currency) }),
-		column(all, func(c *analytics.Count) int64 { return int64(c.Orders) }), column(all, func(c *analytics.Count) int64 { return int64(c.Paid) }),
+		column(all, func(c *analytics.Count) pgtype.UUID { return uid(c.Tenant) }),
+		column(all, func(c *analytics.Count) pgtype.Timestamptz { return stamp(c.At) }),
+		column(all, func(c *analytics.Count) int16 { return int16(c.State) }),
+		column(all, func(c *analytics.Count) string { return string(c.Currency) }),
+		column(all, func(c *analytics.Count) int64 { return int64(c.Orders) }),
+		column(all, func(c *analytics.Count) int64 { return int64(c.Paid) }),
 		column(all, func(c *analytics.Count) int64 { return int64(c.PaidDue) }))
 }
 
@@ -379,8 +406,10 @@ func queueMovements(b *pgx.Batch, all []analytics.Movement) {
 		return func(m *analytics.Movement) int64 { return int64(pick(m)) }
 	}
 	b.Queue(sqlRevenueDailyAdd,
-		column(all, func(m *analytics.Movement) pgtype.UUID { return uid(m.Tenant) }), column(all, func(m *analytics.Movement) pgtype.Timestamptz { return stamp(m.At) }),
-		column(all, func(m *analytics.Movement) string { return string(m.Currency) }), column(all, cents(func(m *analytics.Movement) money.Cents { return m.Captured })),
+		column(all, func(m *analytics.Movement) pgtype.UUID { return uid(m.Tenant) }),
+		column(all, func(m *analytics.Movement) pgtype.Timestamptz { return stamp(m.At) }),
+		column(all, func(m *analytics.Movement) string { return string(m.Currency) }),
+		column(all, cents(func(m *analytics.Movement) money.Cents { return m.Captured })),
 		column(all, cents(func(m *analytics.Movement) money.Cents { return m.Refunded })))
 }
 

@@ -108,8 +108,9 @@ func (s *shop) pay(o order.ID, at time.Time, off money.Cents) {
 	s.t.Helper()
 	s.change(o, func(o *order.Order) {
 		p, err := o.Pay(order.Payment{
-			ID: newID[order.Payment](s.db), Provider: "manual", Reference: fmt.Sprintf("%x", s.db.Clock.NewID()), Method: "bank_transfer",
-			Paid: o.Due + off, Currency: o.Currency, PaidAt: at,
+			ID: newID[order.Payment](s.db), Provider: "manual", Reference: fmt.Sprintf("%x", s.db.Clock.NewID()),
+			Method: "bank_transfer",
+			Paid:   o.Due + off, Currency: o.Currency, PaidAt: at,
 		})
 		if err != nil {
 			s.t.Fatal(err)
@@ -169,7 +170,8 @@ func (s *shop) wantCounted(now time.Time) {
 // captured is what the roll-up says was captured and refunded in all, in cents.
 func (s *shop) captured() (captured, refunded int64) {
 	s.t.Helper()
-	err := s.db.Super(s.t).QueryRow(s.t.Context(), `SELECT sum(captured_cents)::bigint, sum(refunded_cents)::bigint FROM revenue_daily WHERE tenant_id = $1`, s.org.ID.String()).Scan(&captured, &refunded)
+	err := s.db.Super(s.t).QueryRow(s.t.Context(), `SELECT sum(captured_cents)::bigint, sum(refunded_cents)::bigint
+		FROM revenue_daily WHERE tenant_id = $1`, s.org.ID.String()).Scan(&captured, &refunded)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -191,8 +193,9 @@ func (s *shop) live(r *rand.Rand) {
 	case o.Closing != order.NotClosing, o.State == order.Provisioning:
 		item := r.IntN(len(o.Items))
 		lives := map[order.RefundState][]order.RefundState{
-			order.RefundRequested: {order.RefundAccepted, order.RefundStuck}, order.RefundAccepted: {order.RefundCompleted, order.RefundStuck},
-			order.RefundStuck: {order.RefundRequested},
+			order.RefundRequested: {order.RefundAccepted, order.RefundStuck},
+			order.RefundAccepted:  {order.RefundCompleted, order.RefundStuck},
+			order.RefundStuck:     {order.RefundRequested},
 		}
 		if f := o.RefundOf(o.Items[item].ID); f == nil {
 			s.back(id, item)
@@ -224,7 +227,8 @@ func (s *shop) live(r *rand.Rand) {
 	case o.State == order.Cancelled && o.Settlement == order.SettlementSettled:
 		s.change(id, func(o *order.Order) {
 			for i := range o.Items {
-				_ = o.MoveItem(&o.Items[i], order.RestoreItem, order.ItemFact{}, "test") // one that was never turned back is pending still
+				// one that was never turned back is pending still
+				_ = o.MoveItem(&o.Items[i], order.RestoreItem, order.ItemFact{}, "test")
 			}
 			if p := o.LivePayment(); p != nil {
 				p.State = order.PaymentSpent
@@ -273,7 +277,9 @@ func deliver(r *rand.Rand, worker *postgres.DB, evs []event.Event) error {
 func TestFiguresEqualARecountAfterRandomDays(t *testing.T) {
 	t.Parallel()
 	zones := []string{"Europe/Ljubljana", "America/Havana", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"}
-	for seed, began := range []string{"2025-12-27T20:00:00Z", "2026-03-27T20:00:00Z", "2026-10-31T01:00:00Z", "2026-04-04T01:00:00Z"} {
+	for seed, began := range []string{
+		"2025-12-27T20:00:00Z", "2026-03-27T20:00:00Z", "2026-10-31T01:00:00Z", "2026-04-04T01:00:00Z",
+	} {
 		t.Run(began, func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(uint64(seed), 25))
@@ -368,7 +374,10 @@ func TestWithoutTheInboxTheMoneyIsCountedTwice(t *testing.T) {
 	}
 	check := must(s.worker.CheckRollup(t.Context(), s.org.ID))
 	want := app.RollupCheck{Backfilled: true, Differences: []app.RollupDifference{
-		{Day: "2026-03-02", What: "revenue", Tables: "captured 40.20 EUR, refunded 0.00 EUR", Rollup: "captured 80.40 EUR, refunded 0.00 EUR"},
+		{
+			Day: "2026-03-02", What: "revenue", Tables: "captured 40.20 EUR, refunded 0.00 EUR",
+			Rollup: "captured 80.40 EUR, refunded 0.00 EUR",
+		},
 	}}
 	if diff := cmp.Diff(want, check); diff != "" || check.Holds() {
 		t.Errorf("what the check sees (-want +got):\n%s", diff)
@@ -389,7 +398,8 @@ func TestARefundThatBouncesIsTakenBackFromItsDay(t *testing.T) {
 	days := func() map[string]int64 {
 		t.Helper()
 		got := map[string]int64{}
-		rows, err := s.db.Super(t).Query(t.Context(), `SELECT day::text, refunded_cents FROM revenue_daily WHERE refunded_cents <> 0`)
+		rows, err := s.db.Super(t).Query(t.Context(), `SELECT day::text, refunded_cents FROM revenue_daily
+			WHERE refunded_cents <> 0`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +427,8 @@ func TestARefundThatBouncesIsTakenBackFromItsDay(t *testing.T) {
 		{"2026-03-06T12:00:00Z", order.RefundRequested, map[string]int64{}},
 		{"2026-03-07T12:00:00Z", order.RefundStuck, map[string]int64{}},
 		{"2026-03-08T12:00:00Z", order.RefundRequested, map[string]int64{}},
-		{"2026-03-09T12:00:00Z", order.RefundAccepted, map[string]int64{"2026-03-04": 20_10}}, // the day it was accepted first is permanent
+		// the day it was accepted first is permanent
+		{"2026-03-09T12:00:00Z", order.RefundAccepted, map[string]int64{"2026-03-04": 20_10}},
 		{"2026-03-10T12:00:00Z", order.RefundCompleted, map[string]int64{"2026-03-04": 20_10}},
 	} {
 		s.at(step.at).back(o, 0, step.to)
@@ -531,7 +542,10 @@ func TestEventsBehindAParkedOneWaitAndAreCountedWhenTheyAreLetBy(t *testing.T) {
 	if diff := cmp.Diff(app.Handled{Duplicates: 1, Blocked: 2}, s.fold(all)); diff != "" {
 		t.Errorf("while the second is parked (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(app.Checkpoint{Consumer: "portal-analytics", Order: o, Seq: 1, Parked: 2, BlockedTo: 3, Blocked: 1}, mark(nil)); diff != "" {
+	if diff := cmp.Diff(app.Checkpoint{
+		Consumer: "portal-analytics", Order: o, Seq: 1, Parked: 2, BlockedTo: 3,
+		Blocked: 1,
+	}, mark(nil)); diff != "" {
 		t.Errorf("mark (-want +got):\n%s", diff)
 	}
 	check := must(s.worker.CheckRollup(t.Context(), s.org.ID))
@@ -544,7 +558,10 @@ func TestEventsBehindAParkedOneWaitAndAreCountedWhenTheyAreLetBy(t *testing.T) {
 			t.Errorf("event %d let by (-want +got):\n%s", seq, diff)
 		}
 	}
-	if diff := cmp.Diff(app.Checkpoint{Consumer: "portal-analytics", Order: o, Seq: 3, Parked: 2, BlockedTo: 3, Redrive: 3}, mark(nil)); diff != "" {
+	if diff := cmp.Diff(app.Checkpoint{
+		Consumer: "portal-analytics", Order: o, Seq: 3, Parked: 2, BlockedTo: 3,
+		Redrive: 3,
+	}, mark(nil)); diff != "" {
 		t.Errorf("mark at the end (-want +got):\n%s", diff)
 	}
 	s.wantCounted(s.db.Clock.Now())

@@ -36,7 +36,10 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 	agg := draft(db, org, 3)
 	insert(t, api, agg)
 	o := agg.Order.ID
-	task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: o, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
+	task := fulfil.Task{
+		ID: newID[fulfil.Task](db), Tenant: org.ID, Order: o, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision,
+		Queue: "sim", NextAt: db.Clock.Now(),
+	}
 	change(t, api, db, org, o, app.Also{}, func(agg *app.Aggregate) { agg.Tasks = append(agg.Tasks, task) })
 	cases := []struct {
 		name string
@@ -59,7 +62,9 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 		{"change with a key", 2, func() {
 			n++
 			inTenant(app.With{Key: key(fmt.Sprint("k", n))}, func(tx app.Tx) error {
-				agg, err := tx.LockOrder(ctx, o, app.Also{Resources: true, Deliveries: true, PaymentProvider: "manual", PaymentReference: "r"})
+				agg, err := tx.LockOrder(ctx, o, app.Also{
+					Resources: true, Deliveries: true, PaymentProvider: "manual", PaymentReference: "r",
+				})
 				if err != nil {
 					return err
 				}
@@ -86,7 +91,9 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 		}},
 		{"write that reads nothing", 1, func() {
 			inTenant(app.With{}, func(tx app.Tx) error {
-				tx.AddTask(fulfil.Task{ID: newID[fulfil.Task](db), Order: o, Kind: fulfil.Notify, Subject: newID[fulfil.Subject](db), Queue: "notify"})
+				tx.AddTask(fulfil.Task{
+					ID: newID[fulfil.Task](db), Order: o, Kind: fulfil.Notify, Subject: newID[fulfil.Subject](db), Queue: "notify",
+				})
 				return nil
 			})
 		}},
@@ -158,7 +165,8 @@ func TestSameKeyAnswersTheSameAndChangesNothing(t *testing.T) {
 	}
 	reused := key("one")
 	reused.Fingerprint[0]++
-	if f := fault.Of(attempt(reused, agg.Order.ID)); f == nil || f.Kind != fault.KindInvalid || f.Code != fault.CodeKeyReused {
+	if f := fault.Of(attempt(reused, agg.Order.ID)); f == nil || f.Kind != fault.KindInvalid ||
+		f.Code != fault.CodeKeyReused {
 		t.Errorf("another request under the key: %v", f)
 	}
 	if f := fault.Of(attempt(key("one"), newID[order.Order](db))); f == nil || f.Kind != fault.KindNotFound {
@@ -283,7 +291,8 @@ func TestManyWithOneKeyMakeOneOrder(t *testing.T) {
 	wg.Wait()
 	page := must(api.Orders(t.Context(), org.ID, app.OrderFilter{Limit: 100}))
 	if made.Load() != 1 || len(page.Data) != 1 {
-		t.Errorf("%d made, %d orders; want 1 and 1 (%d replayed, %d told to wait)", made.Load(), len(page.Data), replayed.Load(), inUse.Load())
+		t.Errorf("%d made, %d orders; want 1 and 1 (%d replayed, %d told to wait)", made.Load(), len(page.Data),
+			replayed.Load(), inUse.Load())
 	}
 }
 
@@ -314,7 +323,8 @@ func TestWaiterForTheOrderFindsTheAnswerOfTheFirst(t *testing.T) {
 		go func() { second <- verb(func() { t.Error("the second ran its effect") }) }()
 		waitFor(t, func() bool {
 			var waiting int
-			if err := super.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+			if err := super.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+				AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
 				t.Fatal(err)
 			}
 			return waiting == 1
@@ -360,12 +370,13 @@ func TestEffectThatFailsLeavesItsCheckpoint(t *testing.T) {
 	agg := draft(db, org, 1)
 	insert(t, worker, agg)
 	boom := errors.New("boom")
-	err := worker.InTenant(t.Context(), org.ID, app.With{Inbox: &app.InboxPosition{Consumer: "test", Order: agg.Order.ID, Seq: 1}}, func(tx app.Tx) error {
-		if err := tx.Begin(t.Context()); err != nil {
-			return err
-		}
-		return boom
-	})
+	err := worker.InTenant(t.Context(), org.ID,
+		app.With{Inbox: &app.InboxPosition{Consumer: "test", Order: agg.Order.ID, Seq: 1}}, func(tx app.Tx) error {
+			if err := tx.Begin(t.Context()); err != nil {
+				return err
+			}
+			return boom
+		})
 	if !errors.Is(err, boom) {
 		t.Fatal(err)
 	}
@@ -407,8 +418,10 @@ func TestTwoAtOnceQueueOnTheOrder(t *testing.T) {
 		agg := must(api.Order(t.Context(), org.ID, o))
 		events := must(api.Events(t.Context(), org.ID, o, 0, 1000))
 		changes += agg.Order.Version - 1
-		if len(events) != agg.Order.LastSeq || agg.Order.LastSeq != agg.Order.Version || agg.Order.Items[0].Progress != agg.Order.Version-1 {
-			t.Errorf("order %s: %d events, last seq %d, version %d, progress %d", o, len(events), agg.Order.LastSeq, agg.Order.Version, agg.Order.Items[0].Progress)
+		if len(events) != agg.Order.LastSeq || agg.Order.LastSeq != agg.Order.Version ||
+			agg.Order.Items[0].Progress != agg.Order.Version-1 {
+			t.Errorf("order %s: %d events, last seq %d, version %d, progress %d", o, len(events), agg.Order.LastSeq,
+				agg.Order.Version, agg.Order.Items[0].Progress)
 		}
 		for i, e := range events {
 			if e.Seq != i+1 {
@@ -514,7 +527,8 @@ func TestTakenNamesAreToldApart(t *testing.T) {
 	if err := try(a, func(o *order.Order) { o.Number = first.Order.Number }); !errors.Is(err, app.ErrNumberTaken) {
 		t.Errorf("same number: %v", err)
 	}
-	if f := fault.Of(try(a, func(o *order.Order) { o.ExternalID = "po-1" })); f == nil || f.Code != "external-id-in-use" || f.Kind != fault.KindConflict {
+	if f := fault.Of(try(a, func(o *order.Order) { o.ExternalID = "po-1" })); f == nil || f.Code != "external-id-in-use" ||
+		f.Kind != fault.KindConflict {
 		t.Errorf("same external id: %v", f)
 	}
 	if err := try(b, func(o *order.Order) { o.ExternalID, o.Number = "po-1", first.Order.Number }); err != nil {
@@ -530,7 +544,8 @@ func TestLostConnectionAnswersUnavailable(t *testing.T) {
 	agg := draft(db, org, 1)
 	insert(t, api, agg)
 	_, err := tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(*app.Aggregate) {
-		if _, err := db.Super(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'platforma_api'`); err != nil {
+		if _, err := db.Super(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE datname = current_database() AND usename = 'platforma_api'`); err != nil {
 			t.Fatal(err)
 		}
 	})

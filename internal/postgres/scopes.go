@@ -26,7 +26,8 @@ const (
 	sqlEnter     = `SELECT set_config('app.tenant_id', $1, true), set_config('app.tenant_ids', $2, true)`
 	sqlCommit    = `COMMIT`
 	sqlRollback  = `ROLLBACK`
-	sqlLeft      = `SELECT coalesce(current_setting('app.tenant_id', true), '') || coalesce(current_setting('app.tenant_ids', true), '')`
+	sqlLeft      = `SELECT coalesce(current_setting('app.tenant_id', true),
+		'') || coalesce(current_setting('app.tenant_ids', true), '')`
 )
 
 // InTenant opens a transaction for one tenant; see app.Store. On a serialization failure or a

@@ -24,7 +24,8 @@ const (
 		SELECT i.order_id, ` + deliveryColumns + `
 		FROM order_items i JOIN deliveries d ON d.tenant_id = i.tenant_id AND d.item_id = i.id
 		WHERE i.tenant_id = $1 AND i.order_id = ANY ($2::uuid[]) ORDER BY d.at DESC, d.id DESC`
-	sqlDeliveryInsert = `INSERT INTO deliveries (tenant_id, id, item_id, passphrase_sealed, message_id, recipient, state, at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	sqlDeliveryInsert = `INSERT INTO deliveries (tenant_id, id, item_id, passphrase_sealed, message_id, recipient, state,
+		at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 )
 
 func (x *tx) saveCredentials(agg *app.Aggregate) {
@@ -38,7 +39,8 @@ func (x *tx) saveCredentials(agg *app.Aggregate) {
 
 func scanDelivery(r pgx.Rows, o *order.ID) (app.Delivery, error) {
 	var d app.Delivery
-	if err := r.Scan(intoID(o), intoID(&d.ID), intoID(&d.Item), &d.HasPassphrase, &d.MessageID, &d.Recipient, &d.State, intoTime(&d.At)); err != nil {
+	if err := r.Scan(intoID(o), intoID(&d.ID), intoID(&d.Item), &d.HasPassphrase, &d.MessageID, &d.Recipient, &d.State,
+		intoTime(&d.At)); err != nil {
 		return d, fmt.Errorf("read delivery: %w", err)
 	}
 	return d, nil
@@ -59,6 +61,7 @@ func (l *loader) scanDelivery(r pgx.Rows) error {
 // insertDeliveries writes each mail that went out, or may have; a delivery never changes after.
 func (x *tx) insertDeliveries(agg *app.Aggregate) {
 	for _, v := range agg.Added.Deliveries {
-		x.queue(sqlDeliveryInsert, uid(x.tenant), uid(v.ID), uid(v.Item), v.PassphraseSealed, v.MessageID, v.Recipient, int16(v.State), stamp(v.At))
+		x.queue(sqlDeliveryInsert, uid(x.tenant), uid(v.ID), uid(v.Item), v.PassphraseSealed, v.MessageID, v.Recipient,
+			int16(v.State), stamp(v.At))
 	}
 }

@@ -44,12 +44,16 @@ func TestKeysetIsMadeOnce(t *testing.T) {
 			t.Fatalf("two sealers seal with different keysets: %v and %v", k, got[0])
 		}
 	}
-	other := must(worker.Keyset(t.Context(), b.ID, postgres.ForCredentials, func() (postgres.Keyset, error) { return postgres.Keyset{Wrapped: []byte("b")}, nil }))
+	other := must(worker.Keyset(t.Context(), b.ID, postgres.ForCredentials, func() (postgres.Keyset, error) {
+		return postgres.Keyset{Wrapped: []byte("b")}, nil
+	}))
 	if string(other.Wrapped) != "b" {
 		t.Errorf("another tenant got keyset %q", other.Wrapped)
 	}
 	boom := errors.New("no randomness")
-	if _, err := worker.Keyset(t.Context(), a.ID, postgres.ForPassphrases, func() (postgres.Keyset, error) { return postgres.Keyset{}, boom }); !errors.Is(err, boom) {
+	if _, err := worker.Keyset(t.Context(), a.ID, postgres.ForPassphrases, func() (postgres.Keyset, error) {
+		return postgres.Keyset{}, boom
+	}); !errors.Is(err, boom) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -82,8 +86,13 @@ func TestOpeningCredentialsIsWrittenDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	delivery := db.Delivery(t)
-	got := must(delivery.SealedCredential(t.Context(), a.ID, it, 1, postgres.Access{Actor: "system:worker", Why: "delivery", Recipient: "r"}))
-	want := postgres.Sealed{Value: []byte("sealed for alpha"), Keyset: postgres.Keyset{Wrapped: []byte("credential"), KEK: "k1"}, Item: it, Generation: 1}
+	got := must(delivery.SealedCredential(t.Context(), a.ID, it, 1, postgres.Access{
+		Actor: "system:worker", Why: "delivery", Recipient: "r",
+	}))
+	want := postgres.Sealed{
+		Value: []byte("sealed for alpha"), Keyset: postgres.Keyset{Wrapped: []byte("credential"), KEK: "k1"}, Item: it,
+		Generation: 1,
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -99,7 +108,8 @@ func TestOpeningCredentialsIsWrittenDown(t *testing.T) {
 	worker := db.Worker(t)
 	change(t, worker, db, a, o, app.Also{}, func(agg *app.Aggregate) { agg.Added.Destroyed = []order.ItemID{it} })
 	refused(a, 1)
-	if log := strings1(t, super, `SELECT actor || ' ' || why || ' ' || recipient || ' ' || generation FROM credential_access`); cmp.Diff([]string{"system:worker delivery r 1"}, log) != "" {
+	if log := strings1(t, super, `SELECT actor || ' ' || why || ' ' || recipient || ' ' || generation
+		FROM credential_access`); cmp.Diff([]string{"system:worker delivery r 1"}, log) != "" {
 		t.Errorf("access log %v: one line for the one that was opened", log)
 	}
 }
@@ -118,7 +128,10 @@ func TestPassphraseIsShownOnce(t *testing.T) {
 	}
 	for name, wrong := range map[string]func() error{
 		"another tenant": func() error { _, err := portal.TakePassphrase(t.Context(), b.ID, o, d.ID); return err },
-		"another order":  func() error { _, err := portal.TakePassphrase(t.Context(), a.ID, elsewhere.Order.ID, d.ID); return err },
+		"another order": func() error {
+			_, err := portal.TakePassphrase(t.Context(), a.ID, elsewhere.Order.ID, d.ID)
+			return err
+		},
 		"no delivery": func() error {
 			_, err := portal.TakePassphrase(t.Context(), a.ID, o, id.Of[app.Delivery](db.Clock.NewID()))
 			return err
@@ -134,7 +147,8 @@ func TestPassphraseIsShownOnce(t *testing.T) {
 		wg.Go(func() {
 			s, err := portal.TakePassphrase(t.Context(), a.ID, o, d.ID)
 			switch f := fault.Of(err); {
-			case err == nil && string(s.Value) == "passphrase for alpha" && string(s.Keyset.Wrapped) == "passphrase" && s.Item == d.Item && s.Generation == 1:
+			case err == nil && string(s.Value) == "passphrase for alpha" && string(s.Keyset.Wrapped) == "passphrase" &&
+				s.Item == d.Item && s.Generation == 1:
 				shown.Add(1)
 			case f != nil && f.Code == "passphrase-shown":
 				gone.Add(1)
@@ -193,7 +207,8 @@ func TestCatalogueIsReadAgainWhenItGrew(t *testing.T) {
 	if third := must(source.Catalog(t.Context())); third == second {
 		t.Error("an entry whose time has come was not seen")
 	}
-	if got := strings1(t, db.Super(t), `SELECT actor || ': ' || summary FROM catalog_change`); cmp.Diff([]string{"system:test: a new version", "system:test: first"}, got) != "" {
+	if got := strings1(t, db.Super(t), `SELECT actor || ': ' || summary
+		FROM catalog_change`); cmp.Diff([]string{"system:test: a new version", "system:test: first"}, got) != "" {
 		t.Errorf("changes %v", got)
 	}
 }

@@ -17,14 +17,16 @@ var floors = map[int]int{15: 150014, 16: 160010, 17: 170006}
 func selfTest(ctx context.Context, conn *pgx.Conn, login string) error {
 	var user string
 	var version int
-	if err := conn.QueryRow(ctx, `SELECT current_user, current_setting('server_version_num')::int`).Scan(&user, &version); err != nil {
+	if err := conn.QueryRow(ctx, `SELECT current_user, current_setting('server_version_num')::int`).Scan(&user,
+		&version); err != nil {
 		return fmt.Errorf("ask the server who we are: %w", err)
 	}
 	if user != login {
 		return fmt.Errorf("logged in as %s where %s is needed: give this process the address of that login", user, login)
 	}
 	if floor, known := floors[version/10000]; version < 150014 || known && version < floor {
-		return fmt.Errorf("server version %d.%d leaks through row-level security (CVE-2025-8713): update to 15.14, 16.10, 17.6 or later", version/10000, version%10000)
+		return fmt.Errorf("server version %d.%d leaks through row-level security (CVE-2025-8713): update to 15.14, 16.10, "+
+			"17.6 or later", version/10000, version%10000)
 	}
 	checks := []struct{ sql, refusal string }{
 		{
@@ -34,18 +36,21 @@ func selfTest(ctx context.Context, conn *pgx.Conn, login string) error {
 		{
 			`SELECT rolname::text FROM pg_roles
 			WHERE pg_has_role(current_user, oid, 'member')
-			  AND (rolsuper OR rolbypassrls OR oid IN (SELECT relowner FROM pg_class WHERE relnamespace = 'platforma'::regnamespace))`,
+			  AND (rolsuper OR rolbypassrls OR oid IN (SELECT relowner FROM pg_class
+			  WHERE relnamespace = 'platforma'::regnamespace))`,
 			login + " is, or is a member of, roles that pass row-level security: revoke %v",
 		},
 		{
 			`SELECT c.oid::regclass::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-			WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'platforma'::regnamespace AND NOT (c.relrowsecurity AND c.relforcerowsecurity)`,
+			WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'platforma'::regnamespace AND NOT (c.relrowsecurity
+			AND c.relforcerowsecurity)`,
 			"tables without ENABLE and FORCE ROW LEVEL SECURITY: %v",
 		},
 		{
 			`SELECT c.oid::regclass::text FROM pg_class c
 			WHERE c.relnamespace = 'platforma'::regnamespace AND c.relkind IN ('r', 'p', 'm')
-			  AND (has_table_privilege(c.oid, 'TRUNCATE') OR has_table_privilege(c.oid, 'REFERENCES') OR has_table_privilege(c.oid, 'TRIGGER')
+			  AND (has_table_privilege(c.oid, 'TRUNCATE') OR has_table_privilege(c.oid, 'REFERENCES')
+			  OR has_table_privilege(c.oid, 'TRIGGER')
 			       OR (c.relkind = 'm' AND has_table_privilege(c.oid, 'SELECT')))`,
 			login + " holds TRUNCATE, REFERENCES or TRIGGER (or a materialized view): revoke it on %v",
 		},

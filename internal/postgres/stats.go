@@ -18,20 +18,25 @@ import (
 const (
 	figuresOf = `
 		WITH z AS (
-			SELECT r.time_zone, coalesce(s.body ->> 'currency', 'EUR') AS cur, ($2::timestamptz AT TIME ZONE r.time_zone)::date AS today
+			SELECT r.time_zone, coalesce(s.body ->> 'currency', 'EUR') AS cur, ($2::timestamptz AT TIME ZONE r.time_zone)::date
+			AS today
 			FROM rollup r LEFT JOIN settings s ON s.tenant_id = r.tenant_id WHERE r.tenant_id = $1)`
 	sqlFigures = figuresOf + `
-		SELECT d.state, coalesce(sum(d.orders) FILTER (WHERE d.day >= z.today), 0)::bigint, coalesce(sum(d.orders) FILTER (WHERE d.day >= date_trunc('week', z.today)::date), 0)::bigint,
+		SELECT d.state, coalesce(sum(d.orders) FILTER (WHERE d.day >= z.today), 0)::bigint,
+		coalesce(sum(d.orders) FILTER (WHERE d.day >= date_trunc('week', z.today)::date), 0)::bigint,
 			coalesce(sum(d.orders) FILTER (WHERE d.day >= date_trunc('month', z.today)::date), 0)::bigint, sum(d.orders)::bigint,
 			coalesce(sum(d.paid) FILTER (WHERE d.day >= date_trunc('month', z.today)::date), 0)::bigint,
-			coalesce(sum(d.paid) FILTER (WHERE d.currency = z.cur), 0)::bigint, coalesce(sum(d.paid_due_cents) FILTER (WHERE d.currency = z.cur), 0)::bigint
+			coalesce(sum(d.paid) FILTER (WHERE d.currency = z.cur), 0)::bigint, coalesce(sum(d.paid_due_cents) FILTER
+			(WHERE d.currency = z.cur), 0)::bigint
 		FROM order_daily d, z WHERE d.tenant_id = $1 GROUP BY d.state HAVING sum(d.orders) <> 0`
 	sqlFigureRevenue = figuresOf + `
-		SELECT z.time_zone, z.cur, coalesce((SELECT sum(d.captured_cents - d.refunded_cents) FROM revenue_daily d WHERE d.tenant_id = $1 AND d.currency = z.cur), 0)::bigint FROM z`
+		SELECT z.time_zone, z.cur, coalesce((SELECT sum(d.captured_cents - d.refunded_cents) FROM revenue_daily d
+		WHERE d.tenant_id = $1 AND d.currency = z.cur), 0)::bigint FROM z`
 	sqlFigureDays = figuresOf + `
 		SELECT m.day, sum(m.orders)::bigint, sum(m.paid)::bigint, sum(m.revenue)::bigint
 		FROM z CROSS JOIN LATERAL (
-			SELECT d.day, d.orders, d.paid, 0 AS revenue FROM order_daily d WHERE d.tenant_id = $1 AND d.day > z.today - $3::int AND d.day <= z.today
+			SELECT d.day, d.orders, d.paid, 0 AS revenue FROM order_daily d WHERE d.tenant_id = $1 AND d.day > z.today - $3::int
+			AND d.day <= z.today
 			UNION ALL
 			SELECT d.day, 0, 0, d.captured_cents - d.refunded_cents FROM revenue_daily d
 			WHERE d.tenant_id = $1 AND d.currency = z.cur AND d.day > z.today - $3::int AND d.day <= z.today) m
@@ -60,16 +65,20 @@ const (
 			WHERE r.tenant_id = $1 AND r.state IN (` + refundAccepted + `, ` + refundCompleted + `)
 				AND p.state <> ` + paymentReverted + ` AND r.currency = z.cur)`
 	sqlCount = countOf + `
-		SELECT o.state, count(*) FILTER (WHERE o.day >= z.today), count(*) FILTER (WHERE o.day >= date_trunc('week', z.today)::date),
+		SELECT o.state, count(*) FILTER (WHERE o.day >= z.today), count(*) FILTER (WHERE o.day >= date_trunc('week',
+		z.today)::date),
 			count(*) FILTER (WHERE o.day >= date_trunc('month', z.today)::date), count(*),
-			count(*) FILTER (WHERE o.day >= date_trunc('month', z.today)::date AND o.paid), count(*) FILTER (WHERE o.paid AND o.currency = z.cur),
+			count(*) FILTER (WHERE o.day >= date_trunc('month', z.today)::date AND o.paid), count(*) FILTER (WHERE o.paid
+			AND o.currency = z.cur),
 			coalesce(sum(o.due_cents) FILTER (WHERE o.paid AND o.currency = z.cur), 0)::bigint
 		FROM o, z GROUP BY o.state`
 	sqlCountRevenue = countOf + ` SELECT z.time_zone, z.cur, coalesce((SELECT sum(m.cents) FROM m), 0)::bigint FROM z`
 	sqlCountDays    = countOf + `
 		SELECT y.day, sum(y.orders)::bigint, sum(y.paid)::bigint, sum(y.revenue)::bigint
-		FROM (SELECT o.day, 1 AS orders, o.paid::int AS paid, 0::bigint AS revenue FROM o UNION ALL SELECT m.day, 0, 0, m.cents FROM m) y, z
-		WHERE y.day > z.today - $3::int AND y.day <= z.today GROUP BY y.day HAVING (sum(y.orders), sum(y.paid), sum(y.revenue)) <> (0, 0, 0) ORDER BY y.day`
+		FROM (SELECT o.day, 1 AS orders, o.paid::int AS paid, 0::bigint AS revenue FROM o UNION ALL
+		SELECT m.day, 0, 0, m.cents FROM m) y, z
+		WHERE y.day > z.today - $3::int AND y.day <= z.today GROUP BY y.day HAVING (sum(y.orders), sum(y.paid),
+		sum(y.revenue)) <> (0, 0, 0) ORDER BY y.day`
 )
 
 // OrderStats reads a tenant's figures from its roll-up; see app.Store.
@@ -86,7 +95,9 @@ func (db *DB) CountOrderStats(ctx context.Context, t tenant.ID, now time.Time) (
 	return db.stats(ctx, t, now, sqlCount, sqlCountRevenue, sqlCountDays)
 }
 
-func (db *DB) stats(ctx context.Context, t tenant.ID, now time.Time, counts, revenue, days string) (app.OrderStats, error) {
+func (db *DB) stats(
+	ctx context.Context, t tenant.ID, now time.Time, counts, revenue, days string,
+) (app.OrderStats, error) {
 	s := app.OrderStats{AsOf: moment(now), ByState: map[order.State]int{}}
 	var paidMonth, paid int
 	var due int64
@@ -100,7 +111,9 @@ func (db *DB) stats(ctx context.Context, t tenant.ID, now time.Time, counts, rev
 			paidMonth, paid, due = paidMonth+monthPaid, paid+counted, due+sum
 			return err
 		})
-		each(b.Queue(revenue, uid(t), stamp(now)), func(r pgx.Rows) error { return r.Scan(&s.TimeZone, &s.Currency, &s.Revenue) })
+		each(b.Queue(revenue, uid(t), stamp(now)), func(r pgx.Rows) error {
+			return r.Scan(&s.TimeZone, &s.Currency, &s.Revenue)
+		})
 		each(b.Queue(days, uid(t), stamp(now), app.StatsDays), func(r pgx.Rows) error {
 			var d app.DayStats
 			err := r.Scan(&d.Day, &d.Orders, &d.Paid, &d.Revenue)

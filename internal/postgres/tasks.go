@@ -15,7 +15,8 @@ import (
 type fulfilTaskID = fulfil.TaskID
 
 const (
-	taskColumns = `order_id, id, item_id, payment_id, subject_id, kind, provider, state, step, try, compensating, sent, epoch, next_at,
+	taskColumns = `order_id, id, item_id, payment_id, subject_id, kind, provider, state, step, try, compensating, sent,
+		epoch, next_at,
 		deadline_at, waited_ms, cause, progress, detail, asserted_step, asserted_ref`
 	// Webhooks are many, and nothing to the order.
 	sqlTasks = `
@@ -24,19 +25,25 @@ const (
 	// A task that lives already for the same thing stands for the new one.
 	sqlTasksInsert = `
 		INSERT INTO saga_tasks (tenant_id, ` + taskColumns + `)
-		SELECT $1, x.* FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[], $9::smallint[],
-			$10::smallint[], $11::smallint[], $12::boolean[], $13::boolean[], $14::bigint[], $15::timestamptz[], $16::timestamptz[],
+		SELECT $1, x.* FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[],
+		$9::smallint[],
+			$10::smallint[], $11::smallint[], $12::boolean[], $13::boolean[], $14::bigint[], $15::timestamptz[],
+			$16::timestamptz[],
 			$17::bigint[], $18::uuid[], $19::smallint[], $20::text[], $21::text[], $22::text[]) AS x
 		ON CONFLICT DO NOTHING`
 	// The fence once more: the epoch is still the one that was read under the order's lock.
 	sqlTasksUpdate = `
 		WITH hit AS (
-			UPDATE saga_tasks u SET provider = x.provider, state = x.state, step = x.step, try = x.try, compensating = x.compensating, sent = x.sent,
+			UPDATE saga_tasks u SET provider = x.provider, state = x.state, step = x.step, try = x.try,
+			compensating = x.compensating, sent = x.sent,
 				epoch = x.epoch, next_at = x.next_at, deadline_at = x.deadline_at, waited_ms = x.waited_ms, progress = x.progress,
 				detail = x.detail, asserted_step = x.asserted_step, asserted_ref = x.asserted_ref
-			FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::smallint[], $7::smallint[], $8::boolean[], $9::boolean[],
-				$10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::bigint[], $14::smallint[], $15::text[], $16::text[], $17::text[])
-				AS x(id, was, provider, state, step, try, compensating, sent, epoch, next_at, deadline_at, waited_ms, progress, detail,
+			FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::smallint[], $7::smallint[], $8::boolean[],
+			$9::boolean[],
+				$10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::bigint[], $14::smallint[], $15::text[], $16::text[],
+				$17::text[])
+				AS x(id, was, provider, state, step, try, compensating, sent, epoch, next_at, deadline_at, waited_ms, progress,
+				detail,
 					asserted_step, asserted_ref)
 			WHERE u.tenant_id = $1 AND u.id = x.id AND u.epoch = x.was RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = cardinality($2::uuid[]), 'task moved under the lock of its order')`
@@ -54,18 +61,23 @@ type taskRow struct {
 
 func taskRowOf(task fulfil.Task) taskRow {
 	return taskRow{
-		order: uid(task.Order), id: uid(task.ID), item: uid(task.Item), payment: uid(task.Payment), subject: uid(task.Subject), cause: uid(task.Cause),
-		kind: int16(task.Kind), state: int16(task.State), step: int16(task.Step), try: int16(task.Try), progress: int16(task.Progress), queue: task.Queue, detail: task.Detail,
+		order: uid(task.Order), id: uid(task.ID), item: uid(task.Item), payment: uid(task.Payment),
+		subject: uid(task.Subject), cause: uid(task.Cause),
+		kind: int16(task.Kind), state: int16(task.State), step: int16(task.Step), try: int16(task.Try),
+		progress: int16(task.Progress), queue: task.Queue, detail: task.Detail,
 		compensating: task.Compensating, sent: task.Sent, epoch: task.Epoch, waited: task.Waited.Milliseconds(),
-		next: stamp(task.NextAt), deadline: stamp(task.Deadline), assertionPart: task.Assertion.Step, assertionRef: task.Assertion.Ref,
+		next: stamp(task.NextAt), deadline: stamp(task.Deadline), assertionPart: task.Assertion.Step,
+		assertionRef: task.Assertion.Ref,
 	}
 }
 
 func scanTask(r pgx.Rows) (fulfil.Task, error) {
 	var task fulfil.Task
 	var waited int64
-	err := r.Scan(intoID(&task.Order), intoID(&task.ID), intoID(&task.Item), intoID(&task.Payment), intoID(&task.Subject), &task.Kind, &task.Queue, &task.State, &task.Step, &task.Try,
-		&task.Compensating, &task.Sent, &task.Epoch, intoTime(&task.NextAt), intoTime(&task.Deadline), &waited, intoID(&task.Cause), &task.Progress, &task.Detail, &task.Assertion.Step, &task.Assertion.Ref)
+	err := r.Scan(intoID(&task.Order), intoID(&task.ID), intoID(&task.Item), intoID(&task.Payment), intoID(&task.Subject),
+		&task.Kind, &task.Queue, &task.State, &task.Step, &task.Try,
+		&task.Compensating, &task.Sent, &task.Epoch, intoTime(&task.NextAt), intoTime(&task.Deadline), &waited,
+		intoID(&task.Cause), &task.Progress, &task.Detail, &task.Assertion.Step, &task.Assertion.Ref)
 	if err != nil {
 		return task, fmt.Errorf("read task: %w", err)
 	}
@@ -153,16 +165,21 @@ func (x *tx) insertTasks(rows []taskRow) {
 
 const (
 	sqlResources = `
-		SELECT u.order_id, p.task_id, p.step, p.generation, p.key, p.phase, p.refs, p.called_at, p.settle_until, p.absent_since
+		SELECT u.order_id, p.task_id, p.step, p.generation, p.key, p.phase, p.refs, p.called_at, p.settle_until,
+		p.absent_since
 		FROM saga_tasks u JOIN saga_resources p ON p.tenant_id = u.tenant_id AND p.task_id = u.id
 		WHERE u.tenant_id = $1 AND u.order_id = ANY ($2::uuid[]) ORDER BY p.task_id, p.generation, p.called_at, p.step`
 	// refs come as JSON texts: unnest would flatten an array of arrays.
 	sqlResourcesPut = `
-		INSERT INTO saga_resources (tenant_id, task_id, step, generation, key, phase, refs, called_at, settle_until, absent_since)
-		SELECT $1, x.task_id, x.step, x.generation, x.key, x.phase, ARRAY(SELECT json_array_elements_text(x.refs::json)), x.called_at, x.settle_until, x.absent_since
-		FROM unnest($2::uuid[], $3::text[], $4::int[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])
+		INSERT INTO saga_resources (tenant_id, task_id, step, generation, key, phase, refs, called_at, settle_until,
+		absent_since)
+		SELECT $1, x.task_id, x.step, x.generation, x.key, x.phase, ARRAY(SELECT json_array_elements_text(x.refs::json)),
+		x.called_at, x.settle_until, x.absent_since
+		FROM unnest($2::uuid[], $3::text[], $4::int[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[],
+		$9::timestamptz[], $10::timestamptz[])
 			AS x(task_id, step, generation, key, phase, refs, called_at, settle_until, absent_since)
-		ON CONFLICT (tenant_id, task_id, step, generation) DO UPDATE SET key = excluded.key, phase = excluded.phase, refs = excluded.refs,
+		ON CONFLICT (tenant_id, task_id, step, generation) DO UPDATE SET key = excluded.key, phase = excluded.phase,
+		refs = excluded.refs,
 			called_at = excluded.called_at, settle_until = excluded.settle_until, absent_since = excluded.absent_since`
 )
 
@@ -184,7 +201,8 @@ type resourceRow struct {
 
 func resourceRowOf(res *fulfil.Resource) resourceRow {
 	return resourceRow{
-		task: uid(res.Task), step: res.Step, key: res.Key, refs: jsonTexts(res.Refs), generation: int32(res.Generation), phase: int16(res.Phase),
+		task: uid(res.Task), step: res.Step, key: res.Key, refs: jsonTexts(res.Refs), generation: int32(res.Generation),
+		phase:  int16(res.Phase),
 		called: stamp(res.CalledAt), settle: stamp(res.SettleUntil), absent: stamp(res.AbsentSince),
 	}
 }
@@ -204,7 +222,8 @@ func (l *loader) scanResource(r pgx.Rows) error {
 
 func scanResource(r pgx.Rows, o *order.ID) (fulfil.Resource, error) {
 	var res fulfil.Resource
-	err := r.Scan(intoID(o), intoID(&res.Task), &res.Step, &res.Generation, &res.Key, &res.Phase, &res.Refs, intoTime(&res.CalledAt), intoTime(&res.SettleUntil), intoTime(&res.AbsentSince))
+	err := r.Scan(intoID(o), intoID(&res.Task), &res.Step, &res.Generation, &res.Key, &res.Phase, &res.Refs,
+		intoTime(&res.CalledAt), intoTime(&res.SettleUntil), intoTime(&res.AbsentSince))
 	if err != nil {
 		return res, fmt.Errorf("read step: %w", err)
 	}

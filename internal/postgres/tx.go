@@ -197,7 +197,8 @@ func (x *tx) rollback(ctx context.Context) error {
 // faultOr wraps an error with what was being done, but for the ends that a caller compares with.
 func faultOr(err error, format string, args ...any) error {
 	var replay *app.Replayed
-	if fault.Of(err) != nil || errors.As(err, &replay) || errors.Is(err, app.ErrDuplicate) || errors.Is(err, app.ErrBlocked) {
+	if fault.Of(err) != nil || errors.As(err, &replay) || errors.Is(err, app.ErrDuplicate) ||
+		errors.Is(err, app.ErrBlocked) {
 		return err
 	}
 	return fmt.Errorf(format+": %w", append(args, err)...)

@@ -15,19 +15,24 @@ import (
 )
 
 const (
-	webhookDeliveryColumns = `d.id, d.endpoint_id, d.order_id, d.seq, d.event_id, d.type, d.state, d.calls, d.last_status, d.last_result, d.created_at, d.next_at, d.done_at`
+	webhookDeliveryColumns = `d.id, d.endpoint_id, d.order_id, d.seq, d.event_id, d.type, d.state, d.calls, d.last_status,
+		d.last_result, d.created_at, d.next_at, d.done_at`
 	sqlWebhookDeliveries   = `SELECT ` + webhookDeliveryColumns + ` FROM webhook_delivery d`
 	sqlWebhookDelivery     = sqlWebhookDeliveries + ` WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.id = $3`
 	sqlWebhookDeliveryTask = `
 		SELECT ` + taskColumns + ` FROM saga_tasks WHERE tenant_id = $1 AND id = $2 AND kind = ` + taskWebhook
-	sqlWebhookDeliveryLog = `SELECT n, at, status, result, took_ms, excerpt FROM webhook_call WHERE tenant_id = $1 AND delivery_id = $2 ORDER BY n DESC LIMIT 100`
+	sqlWebhookDeliveryLog = `SELECT n, at, status, result, took_ms, excerpt FROM webhook_call WHERE tenant_id = $1
+		AND delivery_id = $2 ORDER BY n DESC LIMIT 100`
 
 	sqlWebhookDeliveryAdd = `
-		INSERT INTO webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result, created_at, next_at)
+		INSERT INTO webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls, last_result,
+		created_at, next_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, ` + webhookDeliveryPending + `, 0, '', $8, $9)`
 	sqlWebhookDeliverySave = `
-		UPDATE webhook_delivery SET state = $3, calls = $4, last_status = $5, last_result = $6, next_at = $7, done_at = $8 WHERE tenant_id = $1 AND id = $2`
-	sqlWebhookDeliveryCall = `INSERT INTO webhook_call (tenant_id, delivery_id, n, at, status, result, took_ms, excerpt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+		UPDATE webhook_delivery SET state = $3, calls = $4, last_status = $5, last_result = $6, next_at = $7, done_at = $8
+		WHERE tenant_id = $1 AND id = $2`
+	sqlWebhookDeliveryCall = `INSERT INTO webhook_call (tenant_id, delivery_id, n, at, status, result, took_ms, excerpt)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	// The fence once more; the endpoint's lock is held.
 	sqlWebhookDeliveryTaskSave = `
 		WITH hit AS (
@@ -42,10 +47,12 @@ const (
 		FROM webhook_delivery d
 		WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.state = ` + webhookDeliveryPending + `
 			AND u.tenant_id = d.tenant_id AND u.id = d.id AND u.state <> ` + taskClosed
-	sqlWebhookDeliveriesHold    = setWebhookDelivery + taskStuck + `, next_at = NULL` + ofPendingWebhookDeliveries
-	sqlWebhookDeliveriesRest    = setWebhookDelivery + taskQueued + `, next_at = $3` + ofPendingWebhookDeliveries + ` AND u.next_at < $3`
-	sqlWebhookDeliveriesRelease = setWebhookDelivery + taskQueued + `, next_at = greatest(d.next_at, $3)` + ofPendingWebhookDeliveries
-	sqlWebhookDeliveriesDrop    = `
+	sqlWebhookDeliveriesHold = setWebhookDelivery + taskStuck + `, next_at = NULL` + ofPendingWebhookDeliveries
+	sqlWebhookDeliveriesRest = setWebhookDelivery + taskQueued + `, next_at = $3` + ofPendingWebhookDeliveries +
+		` AND u.next_at < $3`
+	sqlWebhookDeliveriesRelease = setWebhookDelivery + taskQueued + `, next_at = greatest(d.next_at,
+		$3)` + ofPendingWebhookDeliveries
+	sqlWebhookDeliveriesDrop = `
 		WITH dropped AS (
 			UPDATE webhook_delivery SET state = ` + webhookDeliveryDropped + `, next_at = NULL, done_at = $3
 			WHERE tenant_id = $1 AND endpoint_id = $2 AND state = ` + webhookDeliveryPending + ` RETURNING id)
@@ -58,7 +65,9 @@ const cursorWebhookDeliveries = 'h'
 func scanWebhookDelivery(r pgx.Rows) (app.WebhookDelivery, error) {
 	var delivery app.WebhookDelivery
 	var status pgtype.Int2
-	err := r.Scan(intoID(&delivery.ID), intoID(&delivery.WebhookEndpoint), intoID(&delivery.Order), &delivery.Seq, intoID(&delivery.Event), &delivery.Type, &delivery.State, &delivery.Calls, &status, &delivery.LastResult, intoTime(&delivery.CreatedAt), intoTime(&delivery.NextAt), intoTime(&delivery.DoneAt))
+	err := r.Scan(intoID(&delivery.ID), intoID(&delivery.WebhookEndpoint), intoID(&delivery.Order), &delivery.Seq,
+		intoID(&delivery.Event), &delivery.Type, &delivery.State, &delivery.Calls, &status, &delivery.LastResult,
+		intoTime(&delivery.CreatedAt), intoTime(&delivery.NextAt), intoTime(&delivery.DoneAt))
 	if err != nil {
 		return delivery, fmt.Errorf("read webhook delivery: %w", err)
 	}
@@ -67,7 +76,9 @@ func scanWebhookDelivery(r pgx.Rows) (app.WebhookDelivery, error) {
 }
 
 // WebhookDeliveries reads a page of an endpoint's deliveries, newest first.
-func (db *DB) WebhookDeliveries(ctx context.Context, t tenant.ID, e app.WebhookEndpointID, f app.WebhookDeliveryFilter) (app.Page[app.WebhookDelivery], error) {
+func (db *DB) WebhookDeliveries(
+	ctx context.Context, t tenant.ID, e app.WebhookEndpointID, f app.WebhookDeliveryFilter,
+) (app.Page[app.WebhookDelivery], error) {
 	after, err := parseCursor[app.WebhookDelivery](cursorWebhookDeliveries, f.Cursor)
 	if err != nil {
 		return app.Page[app.WebhookDelivery]{}, err
@@ -86,7 +97,8 @@ func (db *DB) WebhookDeliveries(ctx context.Context, t tenant.ID, e app.WebhookE
 	var p app.Page[app.WebhookDelivery]
 	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
 		known.queueOne(b, sqlWebhookEndpoint, t, e, db.now())
-		each(b.Queue(sqlWebhookDeliveries+c.where()+fmt.Sprintf(` ORDER BY d.id DESC LIMIT %d`, n+1), c.args...), func(r pgx.Rows) error {
+		each(b.Queue(sqlWebhookDeliveries+c.where()+fmt.Sprintf(` ORDER BY d.id DESC LIMIT %d`, n+1),
+			c.args...), func(r pgx.Rows) error {
 			d, err := scanWebhookDelivery(r)
 			p.Data = append(p.Data, d)
 			return err
@@ -106,7 +118,9 @@ func (db *DB) WebhookDeliveries(ctx context.Context, t tenant.ID, e app.WebhookE
 }
 
 // WebhookDelivery reads one delivery of an endpoint with its log.
-func (db *DB) WebhookDelivery(ctx context.Context, t tenant.ID, e app.WebhookEndpointID, id app.WebhookDeliveryID) (app.WebhookDelivery, error) {
+func (db *DB) WebhookDelivery(
+	ctx context.Context, t tenant.ID, e app.WebhookEndpointID, id app.WebhookDeliveryID,
+) (app.WebhookDelivery, error) {
 	var known webhookEndpointList
 	var got *app.WebhookDelivery
 	var log []app.WebhookDeliveryCall
@@ -147,16 +161,20 @@ func scanCall(r pgx.Rows) (app.WebhookDeliveryCall, error) {
 const (
 	sqlWebhookDeliveryOf       = sqlWebhookDeliveries + ` WHERE d.tenant_id = $1 AND d.id = $2`
 	sqlWebhookDeliveryEndpoint = `
-		SELECT ` + webhookEndpointColumns + ` FROM webhook_delivery d JOIN webhook_endpoint e ON e.tenant_id = d.tenant_id AND e.id = d.endpoint_id
+		SELECT ` + webhookEndpointColumns + ` FROM webhook_delivery d JOIN webhook_endpoint e ON e.tenant_id = d.tenant_id
+			AND e.id = d.endpoint_id
 		WHERE d.tenant_id = $1 AND d.id = $2 AND e.deleted_at IS NULL`
 	sqlWebhooksPurge        = `SELECT purge_webhooks($1, $2, $3)`
 	sqlWebhookDeliveryEvent = `
-		SELECT v.at, v.data FROM webhook_delivery d JOIN order_event v ON v.tenant_id = d.tenant_id AND v.order_id = d.order_id AND v.seq = d.seq
+		SELECT v.at, v.data FROM webhook_delivery d JOIN order_event v ON v.tenant_id = d.tenant_id
+		AND v.order_id = d.order_id AND v.seq = d.seq
 		WHERE d.tenant_id = $1 AND d.id = $2`
 )
 
 // WebhookDeliveryJob reads a task's delivery with all it takes to post it: for the worker.
-func (db *DB) WebhookDeliveryJob(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (app.WebhookDeliveryJob, error) {
+func (db *DB) WebhookDeliveryJob(
+	ctx context.Context, t tenant.ID, taskID fulfil.TaskID,
+) (app.WebhookDeliveryJob, error) {
 	var job app.WebhookDeliveryJob
 	rows := 0
 	one := func(b *pgx.Batch, sql string, scan func(r pgx.Rows) error) {
@@ -167,8 +185,14 @@ func (db *DB) WebhookDeliveryJob(ctx context.Context, t tenant.ID, taskID fulfil
 	}
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
 		one(b, sqlWebhookDeliveryTask, func(r pgx.Rows) (err error) { job.Task, err = scanTask(r); return err })
-		one(b, sqlWebhookDeliveryOf, func(r pgx.Rows) (err error) { job.WebhookDelivery, err = scanWebhookDelivery(r); return err })
-		one(b, sqlWebhookDeliveryEndpoint, func(r pgx.Rows) (err error) { job.WebhookEndpoint, err = scanWebhookEndpoint(r); return err })
+		one(b, sqlWebhookDeliveryOf, func(r pgx.Rows) (err error) {
+			job.WebhookDelivery, err = scanWebhookDelivery(r)
+			return err
+		})
+		one(b, sqlWebhookDeliveryEndpoint, func(r pgx.Rows) (err error) {
+			job.WebhookEndpoint, err = scanWebhookEndpoint(r)
+			return err
+		})
 		one(b, sqlWebhookDeliveryEvent, func(r pgx.Rows) error { return r.Scan(intoTime(&job.At), &job.Data) })
 		each(b.Queue(sqlSecretsSealed, uid(t), uid(taskID), stamp(db.now())), func(r pgx.Rows) error {
 			s, err := scanSealedSecret(r)
@@ -201,16 +225,20 @@ func (db *DB) PurgeWebhooks(ctx context.Context, now, before time.Time, n int) (
 // AddWebhookDelivery queues a delivery and its task. An event comes once to each endpoint: the inbox sees to it,
 // and the table's own key, which would end the transaction.
 func (x *tx) AddWebhookDelivery(delivery app.WebhookDelivery, task fulfil.Task) {
-	x.queue(sqlWebhookDeliveryAdd, uid(x.tenant), uid(delivery.ID), uid(delivery.WebhookEndpoint), uid(delivery.Order), delivery.Seq, uid(delivery.Event), string(delivery.Type), stamp(delivery.CreatedAt), stamp(delivery.NextAt))
+	x.queue(sqlWebhookDeliveryAdd, uid(x.tenant), uid(delivery.ID), uid(delivery.WebhookEndpoint), uid(delivery.Order),
+		delivery.Seq, uid(delivery.Event), string(delivery.Type), stamp(delivery.CreatedAt), stamp(delivery.NextAt))
 	x.AddTask(task)
 }
 
 // SaveWebhookDelivery queues what a call, or a person, changed of a delivery; see app.WebhookEndpointTx.
 func (x *tx) SaveWebhookDelivery(delivery app.WebhookDelivery, task fulfil.Task, call *app.WebhookDeliveryCall) {
-	x.queue(sqlWebhookDeliverySave, uid(x.tenant), uid(delivery.ID), int16(delivery.State), delivery.Calls, smallOr(delivery.LastStatus), string(delivery.LastResult), stamp(delivery.NextAt), stamp(delivery.DoneAt))
-	x.queue(sqlWebhookDeliveryTaskSave, uid(x.tenant), uid(task.ID), task.Epoch-1, int16(task.State), int16(task.Try), stamp(task.NextAt), task.Detail)
+	x.queue(sqlWebhookDeliverySave, uid(x.tenant), uid(delivery.ID), int16(delivery.State), delivery.Calls,
+		smallOr(delivery.LastStatus), string(delivery.LastResult), stamp(delivery.NextAt), stamp(delivery.DoneAt))
+	x.queue(sqlWebhookDeliveryTaskSave, uid(x.tenant), uid(task.ID), task.Epoch-1, int16(task.State), int16(task.Try),
+		stamp(task.NextAt), task.Detail)
 	if call != nil {
-		x.queue(sqlWebhookDeliveryCall, uid(x.tenant), uid(delivery.ID), call.N, stamp(call.At), smallOr(call.Status), string(call.Result), call.Took.Milliseconds(), call.Excerpt)
+		x.queue(sqlWebhookDeliveryCall, uid(x.tenant), uid(delivery.ID), call.N, stamp(call.At), smallOr(call.Status),
+			string(call.Result), call.Took.Milliseconds(), call.Excerpt)
 	}
 }
 

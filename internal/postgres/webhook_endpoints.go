@@ -15,34 +15,46 @@ import (
 )
 
 const (
-	webhookEndpointColumns = `e.id, e.version, e.url, e.description, e.types, e.state, e.why, e.since, e.failures, e.resting_until, e.created_at, e.updated_at`
-	sqlWebhookEndpoints    = `SELECT ` + webhookEndpointColumns + ` FROM webhook_endpoint e WHERE e.tenant_id = $1 AND e.deleted_at IS NULL`
-	sqlWebhookEndpoint     = sqlWebhookEndpoints + ` AND e.id = $2`
+	webhookEndpointColumns = `e.id, e.version, e.url, e.description, e.types, e.state, e.why, e.since, e.failures,
+		e.resting_until, e.created_at, e.updated_at`
+	sqlWebhookEndpoints = `SELECT ` + webhookEndpointColumns + ` FROM webhook_endpoint e WHERE e.tenant_id = $1
+		AND e.deleted_at IS NULL`
+	sqlWebhookEndpoint = sqlWebhookEndpoints + ` AND e.id = $2`
 	// One at a time adds to a tenant's list, so that its bound holds.
 	sqlWebhookEndpointsLock = `SELECT pg_advisory_xact_lock(hashtextextended('webhooks ' || $1, 0))`
 	// Shared: many events are heard at once, and none while somebody moves an endpoint's state.
-	sqlWebhookEndpointsSubscribed = sqlWebhookEndpoints + ` AND e.state <> ` + webhookEndpointDisabled + ` ORDER BY e.id FOR SHARE`
-	sqlWebhookEndpointPut         = `
-		INSERT INTO webhook_endpoint (tenant_id, id, version, url, description, types, state, why, since, failures, resting_until, created_at, updated_at, deleted_at)
+	sqlWebhookEndpointsSubscribed = sqlWebhookEndpoints + ` AND e.state <> ` + webhookEndpointDisabled +
+		` ORDER BY e.id FOR SHARE`
+	sqlWebhookEndpointPut = `
+		INSERT INTO webhook_endpoint (tenant_id, id, version, url, description, types, state, why, since, failures,
+		resting_until, created_at, updated_at, deleted_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-		ON CONFLICT (tenant_id, id) DO UPDATE SET version = excluded.version, url = excluded.url, description = excluded.description, types = excluded.types, state = excluded.state,
-			why = excluded.why, since = excluded.since, failures = excluded.failures, resting_until = excluded.resting_until, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at`
+		ON CONFLICT (tenant_id, id) DO UPDATE SET version = excluded.version, url = excluded.url,
+		description = excluded.description, types = excluded.types, state = excluded.state,
+			why = excluded.why, since = excluded.since, failures = excluded.failures, resting_until = excluded.resting_until,
+			updated_at = excluded.updated_at, deleted_at = excluded.deleted_at`
 	// What a worker may change of one.
 	sqlWebhookEndpointMove = `
-		UPDATE webhook_endpoint SET version = $3, state = $4, why = $5, since = $6, failures = $7, resting_until = $8, updated_at = $9 WHERE tenant_id = $1 AND id = $2`
+		UPDATE webhook_endpoint SET version = $3, state = $4, why = $5, since = $6, failures = $7, resting_until = $8,
+		updated_at = $9 WHERE tenant_id = $1 AND id = $2`
 
 	sqlSecretInfo = `
 		SELECT s.endpoint_id, s.created_at, s.expires_at FROM webhook_secret s
-		WHERE s.tenant_id = $1 AND ($2::uuid IS NULL OR s.endpoint_id = $2) AND (s.expires_at IS NULL OR s.expires_at > $3) ORDER BY s.id DESC`
-	sqlSecretAdd = `INSERT INTO webhook_secret (tenant_id, id, endpoint_id, wrapped, sealed, created_at) VALUES ($1, $2, $3, $4, $5, $6)`
+		WHERE s.tenant_id = $1 AND ($2::uuid IS NULL OR s.endpoint_id = $2) AND (s.expires_at IS NULL OR s.expires_at > $3)
+		ORDER BY s.id DESC`
+	sqlSecretAdd = `INSERT INTO webhook_secret (tenant_id, id, endpoint_id, wrapped, sealed, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`
 	// What expires already goes now, so that two are valid at most. The value is destroyed with it.
-	sqlSecretsEnd    = `UPDATE webhook_secret SET wrapped = NULL, sealed = NULL, expires_at = least(expires_at, $3) WHERE tenant_id = $1 AND endpoint_id = $2 AND (expires_at IS NOT NULL OR $4)`
-	sqlSecretsExpire = `UPDATE webhook_secret SET expires_at = $3 WHERE tenant_id = $1 AND endpoint_id = $2 AND expires_at IS NULL`
+	sqlSecretsEnd = `UPDATE webhook_secret SET wrapped = NULL, sealed = NULL, expires_at = least(expires_at, $3)
+		WHERE tenant_id = $1 AND endpoint_id = $2 AND (expires_at IS NOT NULL OR $4)`
+	sqlSecretsExpire = `UPDATE webhook_secret SET expires_at = $3 WHERE tenant_id = $1 AND endpoint_id = $2
+		AND expires_at IS NULL`
 )
 
 func scanWebhookEndpoint(r pgx.Rows) (app.WebhookEndpoint, error) {
 	var e app.WebhookEndpoint
-	err := r.Scan(intoID(&e.ID), &e.Version, &e.URL, &e.Description, &e.Types, &e.State, &e.Why, intoTime(&e.Since), &e.Failures, intoTime(&e.RestingUntil), intoTime(&e.CreatedAt), intoTime(&e.UpdatedAt))
+	err := r.Scan(intoID(&e.ID), &e.Version, &e.URL, &e.Description, &e.Types, &e.State, &e.Why, intoTime(&e.Since),
+		&e.Failures, intoTime(&e.RestingUntil), intoTime(&e.CreatedAt), intoTime(&e.UpdatedAt))
 	if err != nil {
 		return e, fmt.Errorf("read webhook endpoint: %w", err)
 	}
@@ -127,7 +139,9 @@ func (x *tx) ListWebhookEndpoints(ctx context.Context) ([]app.WebhookEndpoint, a
 // SubscribedWebhookEndpoints reads those that are not disabled while none moves; see app.WebhookEndpointTx.
 func (x *tx) SubscribedWebhookEndpoints(ctx context.Context) ([]app.WebhookEndpoint, error) {
 	var list webhookEndpointList
-	err := x.read(ctx, func(b *pgx.Batch) { each(b.Queue(sqlWebhookEndpointsSubscribed, uid(x.tenant)), list.scan) }, func() error { return nil })
+	err := x.read(ctx, func(b *pgx.Batch) {
+		each(b.Queue(sqlWebhookEndpointsSubscribed, uid(x.tenant)), list.scan)
+	}, func() error { return nil })
 	if err != nil {
 		return nil, faultOr(err, "list hearing webhook endpoints")
 	}
@@ -135,7 +149,9 @@ func (x *tx) SubscribedWebhookEndpoints(ctx context.Context) ([]app.WebhookEndpo
 }
 
 // LockWebhookEndpoint locks a webhook, and reads one of its deliveries when asked for; see app.WebhookEndpointTx.
-func (x *tx) LockWebhookEndpoint(ctx context.Context, e app.WebhookEndpointID, also app.WebhookDeliveryID) (app.LockedWebhookEndpoint, error) {
+func (x *tx) LockWebhookEndpoint(
+	ctx context.Context, e app.WebhookEndpointID, also app.WebhookDeliveryID,
+) (app.LockedWebhookEndpoint, error) {
 	var list webhookEndpointList
 	var f app.LockedWebhookEndpoint
 	found := also.IsZero()
@@ -146,7 +162,8 @@ func (x *tx) LockWebhookEndpoint(ctx context.Context, e app.WebhookEndpointID, a
 			return
 		}
 		// Locked too: a purge knows nothing of the endpoint's lock.
-		each(b.Queue(sqlWebhookDelivery+` FOR NO KEY UPDATE`, uid(x.tenant), uid(e), uid(also)), func(r pgx.Rows) (err error) {
+		each(b.Queue(sqlWebhookDelivery+` FOR NO KEY UPDATE`, uid(x.tenant), uid(e),
+			uid(also)), func(r pgx.Rows) (err error) {
 			found = true
 			f.WebhookDelivery, err = scanWebhookDelivery(r)
 			return err
@@ -171,7 +188,8 @@ func (x *tx) LockWebhookEndpoint(ctx context.Context, e app.WebhookEndpointID, a
 
 // MoveWebhookEndpoint queues a webhook's state and record.
 func (x *tx) MoveWebhookEndpoint(e app.WebhookEndpoint) {
-	x.queue(sqlWebhookEndpointMove, uid(x.tenant), uid(e.ID), e.Version, int16(e.State), string(e.Why), stamp(e.Since), e.Failures, stamp(e.RestingUntil), stamp(e.UpdatedAt))
+	x.queue(sqlWebhookEndpointMove, uid(x.tenant), uid(e.ID), e.Version, int16(e.State), string(e.Why), stamp(e.Since),
+		e.Failures, stamp(e.RestingUntil), stamp(e.UpdatedAt))
 }
 
 // PutWebhookEndpoint queues a webhook, new or changed.
@@ -180,7 +198,8 @@ func (x *tx) PutWebhookEndpoint(e app.WebhookEndpoint) {
 	if types == nil {
 		types = []event.Type{}
 	}
-	x.queue(sqlWebhookEndpointPut, uid(x.tenant), uid(e.ID), e.Version, e.URL, e.Description, types, int16(e.State), string(e.Why), stamp(e.Since), e.Failures, stamp(e.RestingUntil),
+	x.queue(sqlWebhookEndpointPut, uid(x.tenant), uid(e.ID), e.Version, e.URL, e.Description, types, int16(e.State),
+		string(e.Why), stamp(e.Since), e.Failures, stamp(e.RestingUntil),
 		stamp(e.CreatedAt), stamp(e.UpdatedAt), stamp(e.DeletedAt))
 }
 
@@ -199,7 +218,8 @@ func (x *tx) DropSecrets(e app.WebhookEndpointID) {
 // Valid secrets with what is sealed, for the worker alone.
 const sqlSecretsSealed = `
 	SELECT s.id, s.wrapped, s.sealed FROM webhook_secret s
-	WHERE s.tenant_id = $1 AND s.endpoint_id = (SELECT d.endpoint_id FROM webhook_delivery d WHERE d.tenant_id = $1 AND d.id = $2)
+	WHERE s.tenant_id = $1 AND s.endpoint_id = (SELECT d.endpoint_id FROM webhook_delivery d WHERE d.tenant_id = $1
+	AND d.id = $2)
 		AND s.sealed IS NOT NULL AND (s.expires_at IS NULL OR s.expires_at > $3) ORDER BY s.id DESC`
 
 func scanSealedSecret(r pgx.Rows) (app.SealedSecret, error) {

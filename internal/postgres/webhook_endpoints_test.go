@@ -13,17 +13,29 @@ import (
 func fillWebhooks(t *testing.T, db *pgtest.DB, org pgtest.Org, o order.ID) {
 	t.Helper()
 	now := db.Clock.Now()
-	e := app.WebhookEndpoint{ID: newID[app.WebhookEndpoint](db), Version: 1, URL: "https://hooks.example.com/" + org.Slug, State: app.WebhookEndpointActive, Since: now, CreatedAt: now, UpdatedAt: now}
+	e := app.WebhookEndpoint{
+		ID: newID[app.WebhookEndpoint](db), Version: 1, URL: "https://hooks.example.com/" + org.Slug,
+		State: app.WebhookEndpointActive, Since: now, CreatedAt: now, UpdatedAt: now,
+	}
 	err := db.API(t).InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
 		tx.PutWebhookEndpoint(e)
-		tx.AddSecret(e.ID, app.SealedSecret{ID: newID[app.SealedSecret](db), Wrapped: []byte("wrapped for " + org.Slug), Sealed: []byte("signing secret of " + org.Slug)}, now)
+		tx.AddSecret(e.ID, app.SealedSecret{
+			ID: newID[app.SealedSecret](db), Wrapped: []byte("wrapped for " + org.Slug),
+			Sealed: []byte("signing secret of " + org.Slug),
+		}, now)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	delivery := app.WebhookDelivery{ID: newID[app.WebhookDelivery](db), WebhookEndpoint: e.ID, Order: o, Seq: 1, Event: newID[order.Event](db), Type: order.EvCreated, CreatedAt: now, NextAt: now}
-	task := fulfil.Task{ID: fulfil.TaskID(delivery.ID), Tenant: org.ID, Order: o, Subject: [16]byte(delivery.ID), Kind: fulfil.Webhook, Queue: "webhook", NextAt: now}
+	delivery := app.WebhookDelivery{
+		ID: newID[app.WebhookDelivery](db), WebhookEndpoint: e.ID, Order: o, Seq: 1, Event: newID[order.Event](db),
+		Type: order.EvCreated, CreatedAt: now, NextAt: now,
+	}
+	task := fulfil.Task{
+		ID: fulfil.TaskID(delivery.ID), Tenant: org.ID, Order: o, Subject: [16]byte(delivery.ID), Kind: fulfil.Webhook,
+		Queue: "webhook", NextAt: now,
+	}
 	err = db.Worker(t).InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
 		tx.AddWebhookDelivery(delivery, task)
 		task.Epoch++
@@ -58,7 +70,8 @@ func TestACallOfAWebhookThatMovedOnIsNotWrittenDown(t *testing.T) {
 	fillWebhooks(t, db, org, agg.Order.ID)
 	var e app.WebhookEndpointID
 	var delivery app.WebhookDeliveryID
-	if err := db.Super(t).QueryRow(t.Context(), `SELECT endpoint_id::text, id::text FROM webhook_delivery`).Scan(intoText(&e), intoText(&delivery)); err != nil {
+	if err := db.Super(t).QueryRow(t.Context(), `SELECT endpoint_id::text, id::text
+		FROM webhook_delivery`).Scan(intoText(&e), intoText(&delivery)); err != nil {
 		t.Fatal(err)
 	}
 	err := db.Worker(t).InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
@@ -66,7 +79,8 @@ func TestACallOfAWebhookThatMovedOnIsNotWrittenDown(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		f.WebhookDelivery.State, f.Task.State = app.WebhookDeliveryDelivered, fulfil.Closed // the epoch it was read at, not the next
+		// the epoch it was read at, not the next
+		f.WebhookDelivery.State, f.Task.State = app.WebhookDeliveryDelivered, fulfil.Closed
 		tx.SaveWebhookDelivery(f.WebhookDelivery, f.Task, &app.WebhookDeliveryCall{N: 2, At: tx.Now(), Result: app.PostTaken})
 		return nil
 	})

@@ -20,14 +20,17 @@ const (
 		UPDATE saga_tasks SET state = ` + taskOpen + `
 		WHERE (tenant_id, id) IN (
 			SELECT u.tenant_id, u.id
-			FROM unnest($1::uuid[], $2::uuid[]) AS x(tenant_id, id) JOIN saga_tasks u ON u.tenant_id = x.tenant_id AND u.id = x.id
+			FROM unnest($1::uuid[], $2::uuid[]) AS x(tenant_id, id) JOIN saga_tasks u ON u.tenant_id = x.tenant_id
+			AND u.id = x.id
 			WHERE u.state = ` + taskQueued + ` FOR NO KEY UPDATE OF u SKIP LOCKED)`
 	sqlExpiredOrders = `SELECT tenant_id, id FROM expired_orders($1, $2)`
 )
 
 // DueTasks lists tasks of a queue in a state that are due, of all tenants, those going back first; at
 // most perTenant of each.
-func (db *DB) DueTasks(ctx context.Context, queue string, s fulfil.TaskState, now time.Time, perTenant int) ([]app.TaskRef, error) {
+func (db *DB) DueTasks(
+	ctx context.Context, queue string, s fulfil.TaskState, now time.Time, perTenant int,
+) ([]app.TaskRef, error) {
 	var list []app.TaskRef
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
 		each(b.Queue(sqlDueTasks, queue, int16(s), stamp(now), perTenant), func(r pgx.Rows) error {

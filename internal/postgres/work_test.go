@@ -18,7 +18,10 @@ import (
 func addTask(t testing.TB, db *pgtest.DB, s *postgres.DB, org pgtest.Org, with func(task *fulfil.Task)) app.TaskRef {
 	t.Helper()
 	agg := draft(db, org, 1)
-	task := fulfil.Task{ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now()}
+	task := fulfil.Task{
+		ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision,
+		Queue: "sim", NextAt: db.Clock.Now(),
+	}
 	with(&task)
 	agg.Tasks = []fulfil.Task{task}
 	insert(t, s, agg)
@@ -76,7 +79,8 @@ func TestMarkOpenWaitsForNobody(t *testing.T) {
 	if err := worker.MarkOpen(t.Context(), []app.TaskRef{held, free}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]app.TaskRef{held}, must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, db.Clock.Now(), 10))); diff != "" {
+	if diff := cmp.Diff([]app.TaskRef{held},
+		must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, db.Clock.Now(), 10))); diff != "" {
 		t.Errorf("still queued (-want +got):\n%s", diff)
 	}
 }
@@ -103,7 +107,8 @@ func TestManyTenantsAreMarkedInBatches(t *testing.T) {
 	api, worker := db.API(t), db.Worker(t)
 	var tasks []app.TaskRef
 	for i := range 40 { // more than the 32 that one transaction may see
-		tasks = append(tasks, addTask(t, db, worker, db.Seed(t, api, "t"+string(rune('a'+i/26))+string(rune('a'+i%26))), func(*fulfil.Task) {}))
+		tasks = append(tasks,
+			addTask(t, db, worker, db.Seed(t, api, "t"+string(rune('a'+i/26))+string(rune('a'+i%26))), func(*fulfil.Task) {}))
 	}
 	if err := worker.MarkOpen(t.Context(), tasks); err != nil {
 		t.Fatal(err)
@@ -206,7 +211,10 @@ func TestWebhookIsKeptOnceForEver(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	api, worker := db.API(t), db.Worker(t)
-	w := app.PaymentWebhook{Provider: "demo", EventID: "e-1", Headers: map[string][]string{"X-Signature": {"a", "b"}}, Raw: []byte{0, 255, '{'}, ReceivedAt: db.Clock.Now()}
+	w := app.PaymentWebhook{
+		Provider: "demo", EventID: "e-1", Headers: map[string][]string{"X-Signature": {"a", "b"}}, Raw: []byte{0, 255, '{'},
+		ReceivedAt: db.Clock.Now(),
+	}
 	again := w
 	again.Raw = []byte("other")
 	for _, call := range []app.PaymentWebhook{w, again} {
@@ -232,13 +240,17 @@ func TestConsumersLeaveTheirFiguresAndRefusals(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	worker := db.Worker(t)
-	r := app.Refusal{Consumer: "billing", TopicID: db.Clock.NewID(), Partition: 3, Offset: 42, Code: "tenant-mismatch", Headers: map[string]string{"ce_id": "x"}, At: db.Clock.Now()}
+	r := app.Refusal{
+		Consumer: "billing", TopicID: db.Clock.NewID(), Partition: 3, Offset: 42, Code: "tenant-mismatch",
+		Headers: map[string]string{"ce_id": "x"}, At: db.Clock.Now(),
+	}
 	for range 2 {
 		if err := worker.Refuse(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := strings1(t, db.Super(t), `SELECT consumer || ' ' || part || ' ' || off || ' ' || code || ' ' || (headers ->> 'ce_id') FROM refused_record`); cmp.Diff([]string{"billing 3 42 tenant-mismatch x"}, got) != "" {
+	if got := strings1(t, db.Super(t), `SELECT consumer || ' ' || part || ' ' || off || ' ' || code || ' ' || (headers ->>
+		'ce_id') FROM refused_record`); cmp.Diff([]string{"billing 3 42 tenant-mismatch x"}, got) != "" {
 		t.Errorf("refused: %v", got)
 	}
 }
@@ -260,7 +272,10 @@ func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
 		}
 	}
 	audit := app.ConsumerStatus{Consumer: "audit", Name: "audit", Age: 1500 * time.Millisecond, Behind: 8, Applied: 7}
-	billing := app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: time.Second, Behind: 20, Applied: 10, Duplicates: 1, Retried: 2, Parked: 3, Blocked: 4, Refused: 5, Stopped: 6}
+	billing := app.ConsumerStatus{
+		Consumer: "billing", Name: "billing", Age: time.Second, Behind: 20, Applied: 10, Duplicates: 1, Retried: 2, Parked: 3,
+		Blocked: 4, Refused: 5, Stopped: 6,
+	}
 	put("one", audit, app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 1})
 	put("one", audit, billing) // again: it replaces what the process said before
 	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: 2 * time.Second, Behind: 200, Applied: 100})
@@ -272,7 +287,8 @@ func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
 	read("")
 	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 101})
 	read("", app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 101})
-	if left := strings1(t, db.Super(t), `SELECT consumer || ' ' || instance FROM consumer_status`); cmp.Diff([]string{"billing two"}, left) != "" {
+	if left := strings1(t, db.Super(t), `SELECT consumer || ' ' || instance
+		FROM consumer_status`); cmp.Diff([]string{"billing two"}, left) != "" {
 		t.Errorf("rows of processes that are gone: %v", left)
 	}
 }

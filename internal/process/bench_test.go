@@ -86,7 +86,9 @@ func settle(b testing.TB) *town {
 	clock := process.WallClock(benchSpeed)
 	cfg := process.Config{
 		DatabaseURL: db.OwnerURL(), Kafka: cluster, Installation: "bench", Clock: clock, Log: slog.New(slog.DiscardHandler),
-		Placement: func(string, string) (string, bool) { return "sim", true }, Providers: map[string]provider.Provider{"sim": adapter},
+		Placement: func(string, string) (string, bool) {
+			return "sim", true
+		}, Providers: map[string]provider.Provider{"sim": adapter},
 		Payments: map[string]payment.Provider{manual.Name: manual.Provider{}}, Alone: true,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "bench@platforma.example", RootCAs: inbox.CertPool()},
 		CredentialKEK: keys(1), PassphraseKEK: keys(2), PublicURL: "http://127.0.0.1",
@@ -98,7 +100,9 @@ func settle(b testing.TB) *town {
 	b.Cleanup(func() { _ = p.Stop(b.Context()) })
 	// The benchmark's own requests go through use cases of its own, as another API process's would; the
 	// working process hears of them by its polls.
-	api, err := postgres.Open(b.Context(), db.URL(postgres.LoginAPI), postgres.LoginAPI, postgres.Options{Clock: clock, NewID: process.NewID})
+	api, err := postgres.Open(b.Context(), db.URL(postgres.LoginAPI), postgres.LoginAPI, postgres.Options{
+		Clock: clock, NewID: process.NewID,
+	})
 	if err != nil {
 		b.Fatalf("open the api login: %v", err)
 	}
@@ -116,7 +120,10 @@ func (tn *town) pay(b testing.TB, o pgtest.Org, n int) (order.ID, time.Time) {
 	b.Helper()
 	items := make([]app.ItemInput, n)
 	for i := range items {
-		items[i] = app.ItemInput{Product: "vps", Plan: "core", Region: "lj-1", BillingCycle: "monthly", Configuration: json.RawMessage(`{"os_image":"debian-12"}`)}
+		items[i] = app.ItemInput{
+			Product: "vps", Plan: "core", Region: "lj-1", BillingCycle: "monthly",
+			Configuration: json.RawMessage(`{"os_image":"debian-12"}`),
+		}
 	}
 	as := app.Caller{Actor: o.Actor(tenant.Operator)}
 	agg, err := tn.api.CreateOrder(b.Context(), as, app.CreateOrder{Items: items})
@@ -178,7 +185,8 @@ func BenchmarkNoisyNeighbour(b *testing.B) {
 			tn.pay(b, tn.loud, 100)
 		}
 		busy := single(7)
-		open, err := tn.db.Super(b).Query(b.Context(), `SELECT count(*) FROM platforma.saga_tasks WHERE state IN ($1, $2) AND kind = $3`,
+		open, err := tn.db.Super(b).Query(b.Context(), `SELECT count(*) FROM platforma.saga_tasks WHERE state IN ($1, $2)
+			AND kind = $3`,
 			int16(fulfil.Queued), int16(fulfil.Open), int16(fulfil.Provision))
 		if err != nil {
 			b.Fatalf("count the open items: %v", err)
@@ -193,7 +201,8 @@ func BenchmarkNoisyNeighbour(b *testing.B) {
 		b.ReportMetric(float64(busy[3].Milliseconds()), "busy-ms")
 		b.ReportMetric(float64(busy[3])/float64(idle[3]), "ratio")
 		b.ReportMetric(float64(left), "items-still-open")
-		fmt.Printf("a single server, paid to delivered: idle median %s (max %s), beside 1,000 items %s (max %s), ratio %.2f; %d items still open\n",
+		fmt.Printf("a single server, paid to delivered: idle median %s (max %s), beside 1,000 items %s (max %s), ratio "+
+			"%.2f; %d items still open\n",
 			idle[3], idle[6], busy[3], busy[6], float64(busy[3])/float64(idle[3]), left)
 	}
 }

@@ -49,7 +49,10 @@ func (p *Process) subscriptions() []subscription {
 			if !p.has(of.role) {
 				continue
 			}
-			s := subscription{ConsumerHandler: p.useCases.Worker.Handlers[name], refusals: p.logins[postgres.LoginWorker], park: p.useCases.Worker.ParkEvent}
+			s := subscription{
+				ConsumerHandler: p.useCases.Worker.Handlers[name], refusals: p.logins[postgres.LoginWorker],
+				park: p.useCases.Worker.ParkEvent,
+			}
 			if name == string(app.AnalyticsConsumer) && p.cfg.Failpoints == nil {
 				s.together = p.useCases.Worker.ProjectEvents
 			}

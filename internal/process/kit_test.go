@@ -62,13 +62,18 @@ func newRig(t *testing.T, speed int) *rig {
 	t.Cleanup(func() { _ = inbox.Close() })
 	r.inbox = inbox
 	r.config = process.Config{
-		DatabaseURL: r.db.OwnerURL(), Kafka: r.broker.Cluster, Installation: "test", Clock: process.WallClock(speed), Log: slog.New(slog.NewTextHandler(r.said, nil)),
-		Placement: func(string, string) (string, bool) { return "sim", true },
-		Providers: map[string]provider.Provider{"sim": r.sim.Provider()}, Payments: map[string]payment.Provider{manual.Name: manual.Provider{}},
+		DatabaseURL: r.db.OwnerURL(), Kafka: r.broker.Cluster, Installation: "test", Clock: process.WallClock(speed),
+		Log:           slog.New(slog.NewTextHandler(r.said, nil)),
+		Placement:     func(string, string) (string, bool) { return "sim", true },
+		Providers:     map[string]provider.Provider{"sim": r.sim.Provider()},
+		Payments:      map[string]payment.Provider{manual.Name: manual.Provider{}},
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
 		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), PublicURL: "http://portal.example",
-		Limits: httpkit.Limits{Requests: httpkit.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpkit.Rate{PerSecond: 500, Burst: 1000}, FailedKeys: 10},
-		Conns:  4,
+		Limits: httpkit.Limits{Requests: httpkit.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpkit.Rate{
+			PerSecond: 500,
+			Burst:     1000,
+		}, FailedKeys: 10},
+		Conns: 4,
 	}
 	return r
 }
@@ -159,7 +164,10 @@ type orderView struct {
 }
 
 func vps(label string) map[string]any {
-	return map[string]any{"product": "vps", "plan": "core", "region": "lj-1", "billing_cycle": "monthly", "label": label, "configuration": map[string]any{"os_image": "debian-12"}}
+	return map[string]any{
+		"product": "vps", "plan": "core", "region": "lj-1", "billing_cycle": "monthly", "label": label,
+		"configuration": map[string]any{"os_image": "debian-12"},
+	}
 }
 
 // pays places an order, submits it and has its payment confirmed. It answers the moment of the
@@ -168,7 +176,8 @@ func (r *rig) pays(base string, items ...map[string]any) (orderView, time.Time) 
 	r.t.Helper()
 	var o orderView
 	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": items}, &o)
-	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"expected_total": o.Totals.DueNow}, &o)
+	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders/"+o.ID+"/submit",
+		map[string]any{"expected_total": o.Totals.DueNow}, &o)
 	r.api(base, tenant.Operator, http.MethodPost, "/v1/orders/"+o.ID+"/payment/confirm",
 		map[string]any{"reference": "bank-" + o.ID, "amount": o.Totals.DueNow, "method": "bank_transfer"}, &o)
 	return o, time.Now()
@@ -206,8 +215,11 @@ func (r *rig) topic(order string, n int) []event.Event {
 	var mu sync.Mutex
 	var seen []event.Event
 	c := kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: r.broker.Cluster, Refusals: r.db.Worker(r.t), Clock: process.WallClock(1), Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: slog.New(slog.DiscardHandler),
-	}, kafka.Subscription{Consumer: event.Audit, Group: "outside." + order, Apply: func(_ context.Context, ev event.Event) error {
+		Cluster: r.broker.Cluster, Refusals: r.db.Worker(r.t), Clock: process.WallClock(1), Pause: kafka.Wait,
+		Random: func() float64 { return 0 }, Log: slog.New(slog.DiscardHandler),
+	}, kafka.Subscription{Consumer: event.Audit, Group: "outside." + order, Apply: func(_ context.Context,
+		ev event.Event,
+	) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if ev.Order.String() == order {

@@ -23,7 +23,8 @@ func (m mailer) SendDelivery(ctx context.Context, d app.DeliveryMail) error {
 	}
 	return m.Sender.SendDelivery(ctx, mail.DeliveryMail{
 		To: d.To, MessageID: d.MessageID, At: d.At, PublicKey: d.PublicKey, Passphrase: d.Passphrase, Secret: d.Secret,
-		Language: d.Language, Brand: d.Brand, OrderNumber: d.OrderNumber, Line: d.Line, Title: d.Title, Service: d.Service, PortalURL: d.PortalURL, Simulated: d.Simulated,
+		Language: d.Language, Brand: d.Brand, OrderNumber: d.OrderNumber, Line: d.Line, Title: d.Title, Service: d.Service,
+		PortalURL: d.PortalURL, Simulated: d.Simulated,
 	})
 }
 

@@ -63,7 +63,8 @@ func TestAPoisonEventOfBillingStandsOnTheDeskUntilItIsRedriven(t *testing.T) {
 		return len(all) == 1 && all[0].Event.Held == behind
 	})
 	letter := r.parked(base, "parked")[0]
-	if letter.Event.Consumer != "billing" || letter.Event.Type != "billing.refund-requested" || letter.Tries != 6 || letter.Suggested != "redrive" {
+	if letter.Event.Consumer != "billing" || letter.Event.Type != "billing.refund-requested" || letter.Tries != 6 ||
+		letter.Suggested != "redrive" {
 		t.Errorf("the letter: %+v", letter)
 	}
 	want := map[string]consumerFigures{"billing": {1, behind}}
@@ -76,10 +77,14 @@ func TestAPoisonEventOfBillingStandsOnTheDeskUntilItIsRedriven(t *testing.T) {
 		})
 	})
 	heal()
-	r.api(base, tenant.Operator, http.MethodPost, "/v1/dead-letters/"+letter.ID+"/redrive", map[string]any{"reason": "mended"}, nil)
-	kafkatest.Eventually(t, "the letter is redriven", func() bool { return len(r.parked(base, "redriven")) == 1 && len(r.parked(base, "open")) == 0 })
+	r.api(base, tenant.Operator, http.MethodPost, "/v1/dead-letters/"+letter.ID+"/redrive",
+		map[string]any{"reason": "mended"}, nil)
+	kafkatest.Eventually(t, "the letter is redriven", func() bool {
+		return len(r.parked(base, "redriven")) == 1 && len(r.parked(base, "open")) == 0
+	})
 	var seq int
-	if err := r.db.Super(t).QueryRow(t.Context(), `SELECT seq FROM inbox WHERE consumer = 'billing' AND order_id = $1 AND parked_seq IS NULL`, o.ID).Scan(&seq); err != nil || seq != last {
+	if err := r.db.Super(t).QueryRow(t.Context(), `SELECT seq FROM inbox WHERE consumer = 'billing' AND order_id = $1
+		AND parked_seq IS NULL`, o.ID).Scan(&seq); err != nil || seq != last {
 		t.Errorf("billing has come to event %d (%v), want %d", seq, err, last)
 	}
 	if diff := cmp.Diff(map[string]consumerFigures{}, r.figures(base)); diff != "" {
@@ -117,7 +122,8 @@ func (r *rig) keepsItsPromises() {
 	kafkatest.Eventually(r.t, "nothing is on its way", func() bool {
 		var err error
 		f, err = facts.Collect(r.t.Context(), facts.Sources{
-			AdminURL: r.db.OwnerURL(), Brokers: r.broker.Brokers, Topic: r.broker.Names.Events, SimURL: r.sim.URL, InboxURL: r.inbox.HTTPURL(), Speed: r.config.Clock.Speed(),
+			AdminURL: r.db.OwnerURL(), Brokers: r.broker.Brokers, Topic: r.broker.Names.Events, SimURL: r.sim.URL,
+			InboxURL: r.inbox.HTTPURL(), Speed: r.config.Clock.Speed(),
 		})
 		if err != nil {
 			r.t.Fatalf("look at the installation: %v", err)

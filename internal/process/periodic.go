@@ -16,7 +16,9 @@ type periodicJob struct {
 	kick  chan struct{}
 }
 
-func newPeriodicJob(name string, every time.Duration, log *slog.Logger, work func(context.Context) (int, error)) *periodicJob {
+func newPeriodicJob(
+	name string, every time.Duration, log *slog.Logger, work func(context.Context) (int, error),
+) *periodicJob {
 	return &periodicJob{name: name, every: every, work: work, log: log, kick: make(chan struct{}, 1)}
 }
 

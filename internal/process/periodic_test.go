@@ -16,7 +16,8 @@ func (r *rig) submits(base, label string) string {
 	r.t.Helper()
 	var o orderView
 	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": []any{vps(label)}}, &o)
-	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"expected_total": o.Totals.DueNow}, &o)
+	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders/"+o.ID+"/submit",
+		map[string]any{"expected_total": o.Totals.DueNow}, &o)
 	return o.ID
 }
 
@@ -55,12 +56,14 @@ func TestAProcessDoesByItselfWhatHasBecomeDue(t *testing.T) {
 		if o.Key.Step != "server" {
 			continue // the port is in use by it
 		}
-		if err := cloud.Delete(t.Context(), provider.Step{Name: o.Key.Step, Key: o.Key, Spec: provider.Spec{Region: o.Region}}, o.Ref); err != nil {
+		if err := cloud.Delete(t.Context(),
+			provider.Step{Name: o.Key.Step, Key: o.Key, Spec: provider.Spec{Region: o.Region}}, o.Ref); err != nil {
 			t.Fatal(err)
 		}
 	}
 	kafkatest.Eventually(t, "the server is lost", func() bool { return len(r.sim.Live()) == 1 })
-	old := `INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at) SELECT id, 'old', '\x00', 200, '{}', '\x00', now() - interval '73 hours' FROM tenants WHERE id = $1`
+	old := `INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at)
+		SELECT id, 'old', '\x00', 200, '{}', '\x00', now() - interval '73 hours' FROM tenants WHERE id = $1`
 	for _, change := range []struct {
 		sql string
 		of  string
@@ -81,8 +84,10 @@ func TestAProcessDoesByItselfWhatHasBecomeDue(t *testing.T) {
 		r.api(base, tenant.Customer, http.MethodGet, "/v1/orders/"+late, nil, &o)
 		return o.State == "cancelled"
 	})
-	stands(t, r.db, 1, "the order that waits for its payment is noted", `SELECT count(*) FROM operator_incident WHERE cause = 'payment-overdue' AND order_id = $1`, waiting)
-	stands(t, r.db, 0, "no figures are of another time zone", `SELECT count(*) FROM rollup WHERE asked_zone = 'Pacific/Pago_Pago'`)
+	stands(t, r.db, 1, "the order that waits for its payment is noted", `SELECT count(*) FROM operator_incident
+		WHERE cause = 'payment-overdue' AND order_id = $1`, waiting)
+	stands(t, r.db, 0, "no figures are of another time zone", `SELECT count(*) FROM rollup WHERE asked_zone =
+		'Pacific/Pago_Pago'`)
 	stands(t, r.db, 0, "old answers are gone", `SELECT count(*) FROM idempotency WHERE key = 'old'`)
 	kafkatest.Eventually(t, "what vanished is told", func() bool {
 		said := r.said.String()

@@ -17,7 +17,9 @@ func Prepare(ctx context.Context, admin string) error {
 	if err := queue.Migrate(ctx, admin); err != nil {
 		return err
 	}
-	db, err := postgres.Open(ctx, LoginURL(admin, postgres.LoginAPI), postgres.LoginAPI, postgres.Options{Clock: WallClock(1), NewID: NewID, MaxConns: 1})
+	db, err := postgres.Open(ctx, LoginURL(admin, postgres.LoginAPI), postgres.LoginAPI, postgres.Options{
+		Clock: WallClock(1), NewID: NewID, MaxConns: 1,
+	})
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,10 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 		cfg.Roles = Roles()
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p := &Process{cfg: cfg, instance: requestID(), logins: map[string]*postgres.DB{}, hub: app.NewHub(), closing: make(chan struct{}), cancel: cancel}
+	p := &Process{
+		cfg: cfg, instance: requestID(), logins: map[string]*postgres.DB{}, hub: app.NewHub(), closing: make(chan struct{}),
+		cancel: cancel,
+	}
 	if err := p.start(ctx, run); err != nil {
 		stop, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer done()
@@ -146,14 +149,19 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 
 func (p *Process) start(ctx, run context.Context) error {
 	needs := map[string][]Role{
-		postgres.LoginAPI: {API}, postgres.LoginPortal: {Portal}, postgres.LoginWorker: {Worker, Provision, Billing, Notify, Live, Audit},
+		postgres.LoginAPI: {API}, postgres.LoginPortal: {Portal}, postgres.LoginWorker: {
+			Worker, Provision,
+			Billing, Notify, Live, Audit,
+		},
 		postgres.LoginDelivery: {Worker}, postgres.LoginRelay: {Relay}, postgres.LoginAudit: {Audit},
 	}
 	for _, login := range postgres.Logins() {
 		if !slices.ContainsFunc(needs[login], p.has) {
 			continue
 		}
-		db, err := postgres.Open(ctx, LoginURL(p.cfg.DatabaseURL, login), login, postgres.Options{Clock: p.cfg.Clock, NewID: p.cfg.newID(), MaxConns: p.cfg.Conns})
+		db, err := postgres.Open(ctx, LoginURL(p.cfg.DatabaseURL, login), login, postgres.Options{
+			Clock: p.cfg.Clock, NewID: p.cfg.newID(), MaxConns: p.cfg.Conns,
+		})
 		if err != nil {
 			return err
 		}
@@ -185,10 +193,12 @@ func (p *Process) start(ctx, run context.Context) error {
 	}
 	p.tellStatus()
 	if p.has(Audit) {
-		p.periodicJobs = append(p.periodicJobs, newPeriodicJob("tell the audit heads", 24*time.Hour, p.cfg.Log, p.useCases.Audit.TellAuditHeads))
+		p.periodicJobs = append(p.periodicJobs, newPeriodicJob("tell the audit heads", 24*time.Hour, p.cfg.Log,
+			p.useCases.Audit.TellAuditHeads))
 	}
 	if p.has(Live) {
-		p.periodicJobs = append(p.periodicJobs, newPeriodicJob("count tenants whose figures are not of their time zone", recountEvery, p.cfg.Log, p.useCases.Worker.RecountStale))
+		p.periodicJobs = append(p.periodicJobs, newPeriodicJob("count tenants whose figures are not of their time zone",
+			recountEvery, p.cfg.Log, p.useCases.Worker.RecountStale))
 	}
 	p.kickAfterCommits()
 	p.serve()
@@ -241,7 +251,10 @@ func (p *Process) startWorker(ctx context.Context) error {
 		queues = append(queues, queue.Queue{Name: name, Workers: 16, Work: w.ProvisionItem})
 	}
 	var err error
-	p.runner, err = queue.Start(ctx, queue.Config{URL: LoginURL(p.cfg.DatabaseURL, postgres.LoginWorker), Source: db, Queues: queues, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Poll: p.cfg.Poll, Alone: p.cfg.Alone})
+	p.runner, err = queue.Start(ctx, queue.Config{
+		URL: LoginURL(p.cfg.DatabaseURL, postgres.LoginWorker), Source: db, Queues: queues, Now: p.cfg.Clock.Now,
+		Log: p.cfg.Log, Poll: p.cfg.Poll, Alone: p.cfg.Alone,
+	})
 	if err != nil {
 		return err
 	}
@@ -253,7 +266,8 @@ func (p *Process) startWorker(ctx context.Context) error {
 		newPeriodicJob("compare inventories with the books", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {
 			found, err := w.Reap(ctx, db, app.Leftovers)
 			for _, f := range found {
-				p.cfg.Log.WarnContext(ctx, "inventory and books differ: see platforma doctor --orphans", "kind", f.Kind.String(), "provider", f.Provider, "ref", f.Ref, "item", f.Item.String())
+				p.cfg.Log.WarnContext(ctx, "inventory and books differ: see platforma doctor --orphans", "kind", f.Kind.String(),
+					"provider", f.Provider, "ref", f.Ref, "item", f.Item.String())
 			}
 			return len(found), err
 		}),
@@ -268,8 +282,13 @@ func (p *Process) startWorker(ctx context.Context) error {
 // analytics as further ones of the portal's.
 func (p *Process) startConsumers(run context.Context) error {
 	for _, s := range p.subscriptions() {
-		deps := kafka.ConsumerDeps{Cluster: p.cfg.Kafka, Refusals: s.refusals, Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log}
-		c := kafka.NewConsumer(deps, kafka.Subscription{Consumer: s.As, Group: p.cfg.Kafka.Names.Group(s.Name), Name: s.Name, Apply: s.Apply, ApplyAll: s.together, Park: s.park})
+		deps := kafka.ConsumerDeps{
+			Cluster: p.cfg.Kafka, Refusals: s.refusals, Clock: p.cfg.Clock, Pause: kafka.Wait, Random: random, Log: p.cfg.Log,
+		}
+		c := kafka.NewConsumer(deps, kafka.Subscription{
+			Consumer: s.As, Group: p.cfg.Kafka.Names.Group(s.Name), Name: s.Name, Apply: s.Apply, ApplyAll: s.together,
+			Park: s.park,
+		})
 		p.readers = append(p.readers, c)
 		p.loop(run, func(ctx context.Context) {
 			for ctx.Err() == nil {
@@ -317,7 +336,9 @@ func (p *Process) serve() {
 			Now: p.cfg.Clock.Now, NewRequestID: requestID, HTTPS: https, Hub: p.hub, Log: p.cfg.Log,
 			Ready: db.Ping, Degraded: p.degraded, Closing: p.closing, Limits: p.cfg.Limits,
 		})
-		for _, at := range []string{"/v1/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/problems/", "/schemas/"} {
+		for _, at := range []string{
+			"/v1/", "/healthz", "/readyz", "/openapi.json", "/docs", "/docs/", "/problems/", "/schemas/",
+		} {
 			mux.Handle(at, api)
 		}
 	} else {

@@ -46,7 +46,8 @@ func TestThePaymentsEventStartsProvisioningWithinSecondsAndIsNamedAsItsCause(t *
 			}
 		}
 	}
-	if diff := cmp.Diff(map[event.Type]event.ID{order.EvValidating: payment, order.EvProvisioningStarted: payment}, causes); diff != "" || payment.IsZero() {
+	if diff := cmp.Diff(map[event.Type]event.ID{order.EvValidating: payment, order.EvProvisioningStarted: payment},
+		causes); diff != "" || payment.IsZero() {
 		t.Errorf("causes (-want the payment's event +got):\n%s", diff)
 	}
 	wantSame(t, all, topic)
@@ -102,10 +103,14 @@ func TestAFailingStepIsCalledSixTimesAtTheirTimesByTheRealQueueBothWaysAcrossRes
 	broken := o.Items[1].ID
 	for _, way := range []struct{ operation, part string }{{sim.OpCreate, "server"}, {sim.OpDelete, "port"}} {
 		const before = 4 // the wait after the fourth call is long enough for another process to start in
-		kafkatest.Eventually(t, "four calls of "+way.operation, func() bool { return len(r.calls(way.operation, broken, way.part)) >= before })
+		kafkatest.Eventually(t, "four calls of "+way.operation, func() bool {
+			return len(r.calls(way.operation, broken, way.part)) >= before
+		})
 		stop()
 		base, stop = r.run()
-		kafkatest.Eventually(t, "six calls of "+way.operation, func() bool { return len(r.calls(way.operation, broken, way.part)) >= 6 })
+		kafkatest.Eventually(t, "six calls of "+way.operation, func() bool {
+			return len(r.calls(way.operation, broken, way.part)) >= 6
+		})
 	}
 	o = r.follow(base, o.ID)
 	if o.Settlement != "stuck" || o.Items[0].State != "delivered" || o.Items[1].State != "stuck" {
@@ -190,7 +195,8 @@ func TestAnOrderGoesThroughProcessesThatEachTakeAPartOfTheWork(t *testing.T) {
 		r.api(base, tenant.Operator, http.MethodGet, "/v1/routing", nil, &routing)
 		seen := 0
 		for _, c := range routing.Consumers {
-			if strings.HasSuffix(c.Name, "audit") && c.Applied == len(all) || strings.HasSuffix(c.Name, "provision") && c.Applied > 0 {
+			if strings.HasSuffix(c.Name, "audit") && c.Applied == len(all) ||
+				strings.HasSuffix(c.Name, "provision") && c.Applied > 0 {
 				seen++
 			}
 		}
@@ -230,7 +236,8 @@ func TestAProcessThatRelaysIsDegradedWhileTheBrokerIsAwayAndServesAllTheSame(t *
 func TestAAuditOfItsOwnSeesEverythingAndTellsItsHeads(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 10)
-	base := r.start(process.API, process.Worker, process.Relay, process.Provision, process.Billing, process.Notify, process.Live)
+	base := r.start(process.API, process.Worker, process.Relay, process.Provision, process.Billing,
+		process.Notify, process.Live)
 	r.start(process.Audit)
 	o, _ := r.pays(base, vps("witnessed"))
 	r.follow(base, o.ID)

@@ -16,7 +16,9 @@ import (
 // place is the associated data of what is sealed (ADR 0014): a row that is copied elsewhere does
 // not open there.
 func place(s app.Sealing) vault.AD {
-	return vault.AD{Tenant: s.Tenant.String(), Order: s.Order.String(), Item: s.Item.String(), Kind: s.Kind, Generation: s.Generation}
+	return vault.AD{
+		Tenant: s.Tenant.String(), Order: s.Order.String(), Item: s.Item.String(), Kind: s.Kind, Generation: s.Generation,
+	}
 }
 
 // passphraseKind is the kind of a delivery's passphrase; it names the delivery, so that one delivery's
@@ -57,7 +59,9 @@ type credentialDecrypter struct {
 }
 
 func (o credentialDecrypter) Open(ctx context.Context, at app.Sealing, why, recipient string) ([]byte, error) {
-	s, err := o.db.SealedCredential(ctx, at.Tenant, at.Item, at.Generation, postgres.Access{Actor: "system:worker", Why: why, Recipient: recipient})
+	s, err := o.db.SealedCredential(ctx, at.Tenant, at.Item, at.Generation, postgres.Access{
+		Actor: "system:worker", Why: why, Recipient: recipient,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +78,9 @@ type passphraseStore struct {
 	vault *vault.Vault
 }
 
-func (p passphraseStore) TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id.Of[app.Delivery]) (string, error) {
+func (p passphraseStore) TakePassphrase(
+	ctx context.Context, t tenant.ID, o order.ID, d id.Of[app.Delivery],
+) (string, error) {
 	s, err := p.db.TakePassphrase(ctx, t, o, d)
 	if err != nil {
 		return "", err
@@ -107,7 +113,9 @@ func secretPlace(t tenant.ID, e app.WebhookEndpointID, s id.Of[app.SealedSecret]
 	return vault.AD{Tenant: t.String(), Order: e.String(), Item: s.String(), Kind: secretKind}
 }
 
-func (b webhookSecretBox) SealSecret(t tenant.ID, e app.WebhookEndpointID, s id.Of[app.SealedSecret], secret string) (app.SealedSecret, error) {
+func (b webhookSecretBox) SealSecret(
+	t tenant.ID, e app.WebhookEndpointID, s id.Of[app.SealedSecret], secret string,
+) (app.SealedSecret, error) {
 	wrapped, err := b.vault.NewKeyset(t.String())
 	if err != nil {
 		return app.SealedSecret{}, err

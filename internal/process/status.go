@@ -27,13 +27,14 @@ func (p *Process) tellStatus() {
 	if len(p.readers) == 0 || db == nil {
 		return
 	}
-	p.periodicJobs = append(p.periodicJobs, newPeriodicJob("tell how the consumers stand", tellEvery, p.cfg.Log, func(ctx context.Context) (int, error) {
-		all, err := p.here(ctx)
-		if err != nil {
-			return 0, err
-		}
-		return len(all), db.PutConsumerStatus(ctx, p.instance, all)
-	}))
+	p.periodicJobs = append(p.periodicJobs, newPeriodicJob("tell how the consumers stand", tellEvery,
+		p.cfg.Log, func(ctx context.Context) (int, error) {
+			all, err := p.here(ctx)
+			if err != nil {
+				return 0, err
+			}
+			return len(all), db.PutConsumerStatus(ctx, p.instance, all)
+		}))
 }
 
 // everywhere is how the consumers of all processes stand, this one's as of now.
@@ -71,7 +72,8 @@ func addUp(all, others []app.ConsumerStatus) []app.ConsumerStatus {
 		s := &all[i]
 		s.Age, s.Behind = max(s.Age, o.Age), s.Behind+o.Behind
 		s.Applied, s.Duplicates, s.Retried = s.Applied+o.Applied, s.Duplicates+o.Duplicates, s.Retried+o.Retried
-		s.Parked, s.Blocked, s.Refused, s.Stopped = s.Parked+o.Parked, s.Blocked+o.Blocked, s.Refused+o.Refused, s.Stopped+o.Stopped
+		s.Parked, s.Blocked, s.Refused, s.Stopped = s.Parked+o.Parked, s.Blocked+o.Blocked, s.Refused+o.Refused,
+			s.Stopped+o.Stopped
 	}
 	return all
 }

@@ -86,7 +86,8 @@ func TestEveryEventOfAnOrderReachesItsTenantsWebhookSigned(t *testing.T) {
 	r.start(process.Live, process.Worker) // two of each: partitions and tasks are shared
 	var all, some struct{ ID, Secret string }
 	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": receiver.URL + "/all"}, &all)
-	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": second.URL, "types": []string{"order.fulfilled"}}, &some)
+	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks",
+		map[string]any{"url": second.URL, "types": []string{"order.fulfilled"}}, &some)
 	receiver.knows(all.Secret)
 	second.knows(some.Secret)
 
@@ -100,7 +101,9 @@ func TestEveryEventOfAnOrderReachesItsTenantsWebhookSigned(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	kafkatest.Eventually(t, "every event is posted", func() bool { return len(receiver.ids()) >= len(want) && len(second.ids()) > 0 })
+	kafkatest.Eventually(t, "every event is posted", func() bool {
+		return len(receiver.ids()) >= len(want) && len(second.ids()) > 0
+	})
 	if diff := cmp.Diff(want, receiver.ids()); diff != "" || len(want) < 10 {
 		t.Errorf("events of the order (-committed +posted and verified):\n%s", diff)
 	}
@@ -149,7 +152,8 @@ func TestADeadEndpointDoesNotDelayAnother(t *testing.T) {
 	}
 	kafkatest.Eventually(t, "the other endpoint has all", func() bool { return len(well.ids()) == orders })
 	called := calls.Load()
-	t.Logf("%d messages beside a dead endpoint, which was called %d times meanwhile: %s", orders, called, time.Since(begin))
+	t.Logf("%d messages beside a dead endpoint, which was called %d times meanwhile: %s", orders,
+		called, time.Since(begin))
 	const most = 12 // four at a time until three have failed, then a rest of at least 30 s; the pool has 16 workers
 	if called > most {
 		t.Errorf("the dead endpoint was called %d times before the other had its messages, want at most %d", called, most)
@@ -171,16 +175,19 @@ func TestAWorkerTellsOfAFailingWebhookAndDestroysExpiredSecrets(t *testing.T) {
 	r.config.Webhook = webhook.Config{Loopback: true, RootCAs: pool}
 	base := r.start(process.API)
 	var made struct{ ID string }
-	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks", map[string]any{"url": broken.URL, "types": []string{"order.created"}}, &made)
+	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks",
+		map[string]any{"url": broken.URL, "types": []string{"order.created"}}, &made)
 	r.api(base, tenant.Admin, http.MethodPost, "/v1/webhooks/"+made.ID+"/rotate", map[string]any{"version": 1}, nil)
 	super := r.db.Super(t)
-	if _, err := super.Exec(t.Context(), `UPDATE webhook_secret SET expires_at = now() - interval '1 second' WHERE expires_at IS NOT NULL`); err != nil {
+	if _, err := super.Exec(t.Context(), `UPDATE webhook_secret SET expires_at = now() - interval '1 second'
+		WHERE expires_at IS NOT NULL`); err != nil {
 		t.Fatal(err)
 	}
 	r.start(process.Relay, process.Live)
 	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": []any{}}, nil)
 	kafkatest.Eventually(t, "the delivery waits for its last call", func() bool {
-		tag, err := super.Exec(t.Context(), `WITH d AS (UPDATE webhook_delivery SET calls = 9 RETURNING id) UPDATE saga_tasks u SET try = 9 FROM d WHERE u.id = d.id`)
+		tag, err := super.Exec(t.Context(), `WITH d AS (UPDATE webhook_delivery SET calls = 9
+			RETURNING id) UPDATE saga_tasks u SET try = 9 FROM d WHERE u.id = d.id`)
 		return err == nil && tag.RowsAffected() == 1
 	})
 	r.start(process.Worker)
@@ -190,7 +197,8 @@ func TestAWorkerTellsOfAFailingWebhookAndDestroysExpiredSecrets(t *testing.T) {
 		return err == nil && present == 1 && all == 2
 	})
 	kafkatest.Eventually(t, "the admin is told", func() bool { return len(r.inbox.Messages()) > 0 })
-	if m := r.inbox.Messages()[0]; m.Subject != "alpha: 1 webhook is failing" || !slices.Equal(m.To, []string{"admin@alpha.example"}) {
+	if m := r.inbox.Messages()[0]; m.Subject != "alpha: 1 webhook is failing" ||
+		!slices.Equal(m.To, []string{"admin@alpha.example"}) {
 		t.Errorf("%v were told %q", m.To, m.Subject)
 	}
 }

@@ -28,9 +28,13 @@ const statsTTL = 5 * time.Minute
 
 // Wire gives each login its use cases. Providers, mail and the key of credentials are known to workers
 // alone: an API write reaches nothing but the database.
-func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Context) ([]app.ConsumerStatus, error)) (UseCases, error) {
+func Wire(
+	cfg Config, logins map[string]*postgres.DB, status func(context.Context) ([]app.ConsumerStatus, error),
+) (UseCases, error) {
 	poster, secrets := webhook.New(cfg.Webhook), webhookSecretBoxOf(cfg.WebhookKEK)
-	stats, err := cache.New[app.OrderStats](cache.Config{TTL: statsTTL / time.Duration(max(1, cfg.Clock.Speed())), Now: cfg.Clock.Now, Random: random})
+	stats, err := cache.New[app.OrderStats](cache.Config{
+		TTL: statsTTL / time.Duration(max(1, cfg.Clock.Speed())), Now: cfg.Clock.Now, Random: random,
+	})
 	if err != nil {
 		return UseCases{}, err
 	}
@@ -43,7 +47,8 @@ func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Contex
 			Store: db, Accounts: db, Catalog: postgres.NewCatalogue(db), PaymentWebhooks: db, Tasks: db,
 			Clock: cfg.Clock, NewID: cfg.newID(), Random: rand.Reader, Log: cfg.Log,
 			Installation: cfg.Installation, Placement: cfg.Placement, Payments: cfg.Payments,
-			Mailer: mailer{}, PortalURL: cfg.PublicURL, Consumers: status, Fallback: cfg.Fallback, WebhookSender: poster, Secrets: secrets, WebhookDeliveryJobs: db,
+			Mailer: mailer{}, PortalURL: cfg.PublicURL, Consumers: status, Fallback: cfg.Fallback, WebhookSender: poster,
+			Secrets: secrets, WebhookDeliveryJobs: db,
 			Stats: stats,
 		})
 	}
@@ -61,7 +66,10 @@ func Wire(cfg Config, logins map[string]*postgres.DB, status func(context.Contex
 
 // wire gives the portal's and the worker's use cases what they have besides.
 func wire(cfg Config, logins map[string]*postgres.DB, useCases func(login string) *app.App) (UseCases, error) {
-	v := UseCases{API: useCases(postgres.LoginAPI), Portal: useCases(postgres.LoginPortal), Worker: useCases(postgres.LoginWorker), Audit: useCases(postgres.LoginAudit)}
+	v := UseCases{
+		API: useCases(postgres.LoginAPI), Portal: useCases(postgres.LoginPortal), Worker: useCases(postgres.LoginWorker),
+		Audit: useCases(postgres.LoginAudit),
+	}
 	if v.Audit != nil {
 		v.Audit.AuditLog = logins[postgres.LoginAudit]
 	}
@@ -85,7 +93,10 @@ func wire(cfg Config, logins map[string]*postgres.DB, useCases func(login string
 		v.Worker.Providers[name] = guarded.Wrap(name, p)
 	}
 	v.Worker.Mailer = mailer{sender}
-	v.Worker.Sealer = credentialEncrypter{db: logins[postgres.LoginWorker], credentials: vault.New(cfg.CredentialKEK), passphrases: vault.New(cfg.PassphraseKEK)}
+	v.Worker.Sealer = credentialEncrypter{
+		db: logins[postgres.LoginWorker], credentials: vault.New(cfg.CredentialKEK),
+		passphrases: vault.New(cfg.PassphraseKEK),
+	}
 	v.Worker.Credentials = credentialDecrypter{db: logins[postgres.LoginDelivery], vault: vault.New(cfg.CredentialKEK)}
 	return v, nil
 }

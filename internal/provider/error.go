@@ -65,7 +65,9 @@ const scrubbed = 240
 var (
 	reUserinfo = regexp.MustCompile(`://[^/\s@]+@`)
 	reBearer   = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+`)
-	reSecret   = regexp.MustCompile(`(?i)\b([a-z0-9_-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[a-z0-9_-]*"?\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s,;&}]+)`)
+	reSecret   = regexp.MustCompile(
+		`(?i)\b([a-z0-9_-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[a-z0-9_-]*"?\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s,;&}]+)`,
+	)
 )
 
 // Scrub makes a provider's text fit to be stored: one short line in which passwords in addresses,

@@ -70,7 +70,8 @@ type Ref string
 
 // Spec is what an item orders. Nothing of it is secret.
 type Spec struct {
-	Product       string          `json:"product"` // the catalogue's name: vps, kubernetes, database, gpu, private_cloud, object_storage
+	// the catalogue's name: vps, kubernetes, database, gpu, private_cloud, object_storage
+	Product       string          `json:"product"`
 	Plan          string          `json:"plan,omitempty"`
 	Region        string          `json:"region"`
 	Configuration json.RawMessage `json:"configuration,omitempty"` // a JSON object, as the catalogue's schema has it

@@ -39,7 +39,8 @@ func TestKeyNameIsAHostNameAndDependsOnEveryField(t *testing.T) {
 		{Installation: "inst", Tenant: "t", Order: "o", Item: "i2", Step: "server", Generation: 1},
 		{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Step: "port", Generation: 1},
 		{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Step: "server", Generation: 2},
-		{Installation: "inst", Tenant: "to", Order: "", Item: "i", Step: "server", Generation: 1}, // the same letters, cut elsewhere
+		// the same letters, cut elsewhere
+		{Installation: "inst", Tenant: "to", Order: "", Item: "i", Step: "server", Generation: 1},
 	}
 	seen := map[string]provider.Key{}
 	for _, k := range variants {
@@ -62,7 +63,8 @@ func TestLabelsCarryIdsAndAreReadBack(t *testing.T) {
 		t.Errorf("Labels() (-want +got):\n%s", diff)
 	}
 	back, ours := provider.KeyFromLabels(labels)
-	if diff := cmp.Diff(provider.Key{Installation: "inst", Item: "i", Step: "server", Generation: 1}, back); diff != "" || !ours {
+	if diff := cmp.Diff(provider.Key{Installation: "inst", Item: "i", Step: "server", Generation: 1},
+		back); diff != "" || !ours {
 		t.Errorf("KeyFromLabels, ours %t (-want +got):\n%s", ours, diff)
 	}
 	for _, missing := range []string{"pf-inst", "pf-item", "pf-part", "pf-gen"} {
@@ -78,7 +80,9 @@ func TestSpecHashIgnoresHowTheConfigurationIsWritten(t *testing.T) {
 	t.Parallel()
 	hash := func(configuration string, labels map[string]string) string {
 		t.Helper()
-		h, err := provider.Spec{Product: "vps", Region: "lj-1", Configuration: json.RawMessage(configuration), Labels: labels}.Hash()
+		h, err := provider.Spec{
+			Product: "vps", Region: "lj-1", Configuration: json.RawMessage(configuration), Labels: labels,
+		}.Hash()
 		if err != nil {
 			t.Fatalf("Hash(%s) = %v", configuration, err)
 		}

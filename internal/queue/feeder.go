@@ -19,7 +19,8 @@ import (
 // an ordinary stop. Several processes may feed at once: a job is unique by its task.
 func (r *Runner) feedForEver(ctx context.Context) {
 	defer close(r.done)
-	tick := time.NewTicker(cmp.Or(r.cfg.Poll, feedEvery)) //nolint:forbidigo // polling a database is real time, whatever the product's clock says
+	//nolint:forbidigo // polling a database is real time, whatever the product's clock says
+	tick := time.NewTicker(cmp.Or(r.cfg.Poll, feedEvery))
 	defer tick.Stop()
 	var swept time.Time
 	for {
@@ -109,7 +110,8 @@ func insertion(queue, tenant, task string) river.InsertManyParams {
 	return river.InsertManyParams{Args: taskJob{Tenant: tenant, Task: task}, InsertOpts: &river.InsertOpts{
 		Queue: queue, MaxAttempts: maxAttempts,
 		UniqueOpts: river.UniqueOpts{ByArgs: true, ByQueue: true, ByState: []rivertype.JobState{
-			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning,
+			rivertype.JobStateScheduled,
 		}},
 	}}
 }

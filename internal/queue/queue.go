@@ -56,11 +56,12 @@ type Config struct {
 
 // River's settings, each with its reason.
 const (
-	fetchPoll    = 50 * time.Millisecond  // the default of 1 s would make a wait of 2 s one of 3
-	fetchCool    = 100 * time.Millisecond // also paces River's NOTIFY at inserts
-	jobTimeout   = 15 * time.Second       // an attempt is at most 4 s of turns and one call of 10 s
-	rescueAfter  = 20 * time.Second       // River has no heartbeat: a dead worker's job is back in 20 to 65 s
-	maxAttempts  = 1000                   // business tries are the task's; the last attempt would be discarded without running
+	fetchPoll   = 50 * time.Millisecond  // the default of 1 s would make a wait of 2 s one of 3
+	fetchCool   = 100 * time.Millisecond // also paces River's NOTIFY at inserts
+	jobTimeout  = 15 * time.Second       // an attempt is at most 4 s of turns and one call of 10 s
+	rescueAfter = 20 * time.Second       // River has no heartbeat: a dead worker's job is back in 20 to 65 s
+	// business tries are the task's; the last attempt would be discarded without running
+	maxAttempts  = 1000
 	keepFinished = 5 * time.Minute
 	perTenant    = 20 // live jobs of a tenant per queue: open-source River has no fairness
 	feedEvery    = time.Second
@@ -91,7 +92,9 @@ func Migrate(ctx context.Context, adminURL string) error {
 	if _, err := pool.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS `+Schema); err != nil {
 		return fmt.Errorf("create schema %s: %w", Schema, err)
 	}
-	m, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: Schema, Logger: slog.New(slog.DiscardHandler)})
+	m, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{
+		Schema: Schema, Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		return fmt.Errorf("prepare the queue's migration: %w", err)
 	}
@@ -148,7 +151,8 @@ func (w *worker) Work(ctx context.Context, job *river.Job[taskJob]) error {
 		return river.JobSnooze(fencedWait) // somebody moved the task: look at it again
 	case err != nil:
 		if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable {
-			w.log.ErrorContext(ctx, "work failed; it will be tried again", "queue", job.Queue, "tenant", job.Args.Tenant, "task", job.Args.Task, "error", err)
+			w.log.ErrorContext(ctx, "work failed; it will be tried again", "queue", job.Queue, "tenant", job.Args.Tenant, "task",
+				job.Args.Task, "error", err)
 		}
 		return err
 	case wait >= 0:
@@ -160,7 +164,9 @@ func (w *worker) Work(ctx context.Context, job *river.Job[taskJob]) error {
 type shortRetry struct{}
 
 // NextRetry is for faults of ours alone; a task's own retries are its row's.
-func (shortRetry) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(2 * time.Second) } //nolint:forbidigo // River asks for a wall-clock time
+//
+//nolint:forbidigo // River asks for a wall-clock time
+func (shortRetry) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(2 * time.Second) }
 
 // Start begins to work.
 func Start(ctx context.Context, cfg Config) (*Runner, error) {
@@ -174,7 +180,8 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 		return nil, fmt.Errorf("open the queue's database: %w", err)
 	}
 	if cfg.Alone {
-		if _, err := pool.Exec(ctx, `UPDATE `+Schema+`.river_job SET state = 'available', scheduled_at = now() WHERE state = 'running'`); err != nil {
+		if _, err := pool.Exec(ctx, `UPDATE `+Schema+`.river_job SET state = 'available', scheduled_at = now()
+			WHERE state = 'running'`); err != nil {
 			pool.Close()
 			return nil, fmt.Errorf("take over the jobs of a process that was killed: %w", err)
 		}
@@ -183,13 +190,16 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 	queues := map[string]river.QueueConfig{}
 	for _, q := range cfg.Queues {
 		w.work[q.Name], w.workers[q.Name] = q.Work, q.Workers
-		queues[q.Name] = river.QueueConfig{MaxWorkers: q.Workers, FetchCooldown: 2 * time.Millisecond, FetchPollInterval: fetchPoll}
+		queues[q.Name] = river.QueueConfig{
+			MaxWorkers: q.Workers, FetchCooldown: 2 * time.Millisecond, FetchPollInterval: fetchPoll,
+		}
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, w)
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Schema: Schema, Queues: queues, Workers: workers, Logger: quiet(cfg.Log), RetryPolicy: shortRetry{},
-		FetchCooldown: fetchCool, FetchPollInterval: fetchCool, FetchOnlyKnownKinds: true, // each queue has its own poll; the client's may not be shorter than its cooldown
+		// each queue has its own poll; the client's may not be shorter than its cooldown
+		FetchCooldown: fetchCool, FetchPollInterval: fetchCool, FetchOnlyKnownKinds: true,
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, MaxAttempts: maxAttempts,
 		CompletedJobRetentionPeriod: keepFinished,
 	})
@@ -202,7 +212,10 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 		return nil, fmt.Errorf("start the queue: %w", err)
 	}
 	runCtx, cut := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Runner{cfg: cfg, pool: pool, client: client, kick: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{}), cut: cut}
+	r := &Runner{
+		cfg: cfg, pool: pool, client: client, kick: make(chan struct{}, 1), ending: make(chan struct{}),
+		done: make(chan struct{}), cut: cut,
+	}
 	go r.feedForEver(runCtx)
 	return r, nil
 }

@@ -37,7 +37,9 @@ func (h *heap) get(taskID fulfil.TaskID) fulfil.TaskState {
 	return h.state[taskID]
 }
 
-func (h *heap) DueTasks(ctx context.Context, name string, s fulfil.TaskState, _ time.Time, _ int) ([]app.TaskRef, error) {
+func (h *heap) DueTasks(
+	ctx context.Context, name string, s fulfil.TaskState, _ time.Time, _ int,
+) ([]app.TaskRef, error) {
 	if h.look != nil {
 		h.look(ctx)
 	}
@@ -127,7 +129,8 @@ func asleep(t *testing.T, db *pgtest.DB) {
 	defer tick.Stop()
 	for {
 		var n int
-		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job WHERE state = 'scheduled'`).Scan(&n); err != nil || n > 0 {
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job
+			WHERE state = 'scheduled'`).Scan(&n); err != nil || n > 0 {
 			if err != nil {
 				t.Fatalf("look for a sleeping job: %v", err)
 			}
@@ -214,7 +217,8 @@ func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
 	asleep(t, db)
 	stop(t, first)
 	// what a kill in the middle of the call leaves behind
-	if _, err := db.Super(t).Exec(t.Context(), `UPDATE river.river_job SET state = 'running', attempted_at = now() WHERE state = 'scheduled'`); err != nil {
+	if _, err := db.Super(t).Exec(t.Context(), `UPDATE river.river_job SET state = 'running', attempted_at = now()
+		WHERE state = 'scheduled'`); err != nil {
 		t.Fatalf("leave the job running: %v", err)
 	}
 	h.put(task(1), fulfil.Closed) // so that neither feeder nor sweeper wakes it
@@ -264,7 +268,8 @@ func TestAStopLetsTheFeedersPassFinish(t *testing.T) {
 		t.Errorf("after the stop the task's state is %d, want %d (open, with a job)", s, fulfil.Open)
 	}
 	var jobs int
-	if err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM river.river_job`).Scan(&jobs); err != nil || jobs != 1 {
+	if err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM river.river_job`).Scan(&jobs); err != nil ||
+		jobs != 1 {
 		t.Errorf("%d jobs stand in the table (%v), want the task's", jobs, err)
 	}
 }
@@ -280,7 +285,9 @@ func TestAStopDoesNotWaitForEverForADatabaseThatHangs(t *testing.T) {
 		}
 		<-ctx.Done() // as a query does whose answer never comes
 	}
-	r := begin(t, migrated(t), h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) { return -1, nil })
+	r := begin(t, migrated(t), h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+		return -1, nil
+	})
 	next(t, looking, patience, "the feeder's look")
 	ended := make(chan error, 1)
 	go func() {

@@ -9,7 +9,8 @@ import (
 
 func TestALoneTenantLeavesWorkersFreeAndTwoShareThem(t *testing.T) {
 	t.Parallel()
-	loud, quiet := id.MustParse[tenant.Tenant]("01890000-0000-7000-8000-000000000001"), id.MustParse[tenant.Tenant]("01890000-0000-7000-8000-000000000002")
+	loud, quiet := id.MustParse[tenant.Tenant]("01890000-0000-7000-8000-000000000001"),
+		id.MustParse[tenant.Tenant]("01890000-0000-7000-8000-000000000002")
 	var s slots
 	taken := func(who tenant.ID) int {
 		n := 0

@@ -26,7 +26,9 @@ func Read(what, path string, limit int) (string, error) {
 		return "", fmt.Errorf("%s %s is no regular file", what, path)
 	}
 	if wide := info.Mode().Perm() & 0o077; wide != 0 {
-		return "", fmt.Errorf("%s %s has mode %04o: make it 0600 (chmod 600), and replace what it holds if others may have read it", what, path, info.Mode().Perm())
+		return "",
+			fmt.Errorf("%s %s has mode %04o: make it 0600 (chmod 600), and replace what it holds if others may have read it",
+				what, path, info.Mode().Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
 	if err != nil {

@@ -25,7 +25,10 @@ func file(t *testing.T, text string, mode fs.FileMode) string {
 
 func TestAFileOfOnesOwnIsReadWithoutItsLineEnd(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{"swordfish": "swordfish", "swordfish\n": "swordfish", " swordfish\r\n": " swordfish", "": "", "0123456789ab": "0123456789ab"} {
+	for text, want := range map[string]string{
+		"swordfish": "swordfish", "swordfish\n": "swordfish", " swordfish\r\n": " swordfish", "": "",
+		"0123456789ab": "0123456789ab",
+	} {
 		if got, err := secretfile.Read("password file", file(t, text, 0o400), 12); got != want || err != nil {
 			t.Errorf("Read() of %q = %q, %v; want %q", text, got, err, want)
 		}

@@ -85,7 +85,8 @@ func OpenOrMakeKEKFile(path string, random io.Reader, log *slog.Logger) (KEK, er
 		return KEK{}, fmt.Errorf("make key file: %w", err)
 	}
 	if made {
-		log.Warn("DEVELOPMENT KEY MADE: this file opens every sealed credential; never use it in production, never commit it; without it sealed values are lost",
+		log.Warn("DEVELOPMENT KEY MADE: this file opens every sealed credential; never use it in production, never commit "+
+			"it; without it sealed values are lost",
 			"file", path, "mode", "0600")
 	}
 	return OpenKEKFile(path)

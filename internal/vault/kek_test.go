@@ -54,7 +54,8 @@ func TestKeyFileReadableByOthersIsRefused(t *testing.T) {
 func TestMalformedKeyFileIsRefusedWithoutQuotingIt(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
-		"empty": "", "short": digits[:62], "long": digits + "00", "not hex": "zz" + digits[2:], "two lines": digits[:32] + "\n" + digits[32:], "padded": " " + digits,
+		"empty": "", "short": digits[:62], "long": digits + "00", "not hex": "zz" + digits[2:],
+		"two lines": digits[:32] + "\n" + digits[32:], "padded": " " + digits,
 	} {
 		_, err := vault.OpenKEKFile(keyFile(t, content, 0o600))
 		if err == nil {
@@ -137,7 +138,8 @@ func TestFailedMakingLeavesNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "kek")
-	if _, err := vault.OpenOrMakeKEKFile(path, iotest.ErrReader(os.ErrDeadlineExceeded), slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := vault.OpenOrMakeKEKFile(path, iotest.ErrReader(os.ErrDeadlineExceeded),
+		slog.New(slog.DiscardHandler)); err == nil {
 		t.Fatal("a key was made of no randomness")
 	}
 	if rest, _ := os.ReadDir(dir); len(rest) != 0 {

@@ -187,7 +187,8 @@ func (v *Vault) unwrap(wrapped []byte, tenant string) (*keyset.Handle, error) {
 	if v.kek.aead == nil {
 		return nil, ErrNoKEK
 	}
-	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(wrapped)), v.kek.aead, []byte(tenant))
+	handle, err := keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(wrapped)),
+		v.kek.aead, []byte(tenant))
 	if err != nil {
 		return nil, fmt.Errorf("tenant %s: %w", tenant, ErrKeyset)
 	}

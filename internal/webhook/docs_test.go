@@ -56,7 +56,8 @@ print(*[verify(s, headers, b, n) for s, b, n in [
     ("whsec_" + "A" * 44, body, float(os.environ["NOW"])), (os.environ["SECRET"], body, float(os.environ["NOW"]) + 301)]])
 `
 	cmd := exec.CommandContext(t.Context(), python, "-c", script)
-	cmd.Env = append(os.Environ(), "ID="+id, "TIMESTAMP="+timestamp, "SIGNATURE="+signature, "BODY="+body, "SECRET="+secret, "NOW="+strconv.FormatInt(at+2, 10))
+	cmd.Env = append(os.Environ(), "ID="+id, "TIMESTAMP="+timestamp, "SIGNATURE="+signature, "BODY="+body,
+		"SECRET="+secret, "NOW="+strconv.FormatInt(at+2, 10))
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "True False False False" {
 		t.Errorf("right, changed, another's secret, too old: %s, %v", out, err)

@@ -109,7 +109,9 @@ func (p *WebhookSender) CheckURL(address string) *fault.Violation {
 		return &fault.Violation{Code: code, Message: message}
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Opaque != "" || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' }) {
+	if err != nil || u.Host == "" || u.Opaque != "" || strings.ContainsFunc(address, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || r == '\\'
+	}) {
 		return wrong("not-a-url", "Write an address such as https://example.com/webhooks, in ASCII.")
 	}
 	host := u.Hostname()

@@ -76,7 +76,10 @@ func (r *receiver) webhookSender(t *testing.T, change ...func(*webhook.Config)) 
 }
 
 func message(url string) app.Post {
-	return app.Post{URL: url, ID: "01900000-0000-7000-8000-000000000001", At: time.Now(), Body: []byte(`{"type":"order.created","data":{}}`), Secrets: []string{secret}}
+	return app.Post{
+		URL: url, ID: "01900000-0000-7000-8000-000000000001", At: time.Now(),
+		Body: []byte(`{"type":"order.created","data":{}}`), Secrets: []string{secret},
+	}
 }
 
 // resolver asks a name server of the test's own, which gives one address after the other, the last one
@@ -96,7 +99,9 @@ func resolver(t *testing.T, addresses ...string) (*net.Resolver, *atomic.Int32) 
 			if err != nil {
 				return
 			}
-			_, _ = conn.WriteTo(answerTo(query[:n], func() string { return addresses[min(int(asked.Add(1)), len(addresses))-1] }), from)
+			_, _ = conn.WriteTo(answerTo(query[:n], func() string {
+				return addresses[min(int(asked.Add(1)), len(addresses))-1]
+			}), from)
 		}
 	}()
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {

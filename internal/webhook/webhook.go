@@ -93,7 +93,10 @@ func (p *WebhookSender) Post(ctx context.Context, m app.Post) app.PostAnswer {
 	defer func() { _ = resp.Body.Close() }()
 	// An answer that breaks off after its status is an answer: the receiver has said whether it took it.
 	beginning, _ := io.ReadAll(io.LimitReader(resp.Body, mostRead))
-	return app.PostAnswer{Result: resultOfStatus(resp.StatusCode), Status: resp.StatusCode, After: retryAfter(resp.Header, m.At), Excerpt: excerpt(beginning, m.Secrets)}
+	return app.PostAnswer{
+		Result: resultOfStatus(resp.StatusCode), Status: resp.StatusCode, After: retryAfter(resp.Header, m.At),
+		Excerpt: excerpt(beginning, m.Secrets),
+	}
 }
 
 func resultOfStatus(status int) app.PostResult {
@@ -122,7 +125,8 @@ func resultOf(err error) app.PostResult {
 		return app.PostNotOpen
 	case errors.As(err, &dns) && !dns.IsTimeout:
 		return app.PostNoName
-	case errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &certificate):
+	case errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record) || errors.As(err, &alert) ||
+		errors.As(err, &certificate):
 		return app.PostBadTLS
 	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout():
 		return app.PostTimeout

@@ -57,7 +57,8 @@ func TestWhatAStatusMeans(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]app.PostResult{
 		200: app.PostTaken, 202: app.PostTaken, 299: app.PostTaken, 410: app.PostGone, 429: app.PostBusy, 503: app.PostBusy,
-		301: app.PostRedirect, 302: app.PostRedirect, 304: app.PostRedirect, 307: app.PostRedirect, 308: app.PostRedirect, 400: app.PostRefused, 401: app.PostRefused, 404: app.PostRefused, 500: app.PostRefused, 504: app.PostRefused,
+		301: app.PostRedirect, 302: app.PostRedirect, 304: app.PostRedirect, 307: app.PostRedirect, 308: app.PostRedirect,
+		400: app.PostRefused, 401: app.PostRefused, 404: app.PostRefused, 500: app.PostRefused, 504: app.PostRefused,
 	} {
 		r := receive(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://example.com/")
@@ -89,7 +90,10 @@ func TestARedirectLeadsNowhere(t *testing.T) {
 func TestRetryAfterIsReadInBothItsForms(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Duration{"120": 2 * time.Minute, "Sun, 01 Mar 2026 09:00:00 GMT": time.Hour, "Sun, 01 Mar 2026 07:00:00 GMT": 0, "soon": 0, "-5": 0, "": 0, "99999999999999": 0} {
+	for text, want := range map[string]time.Duration{
+		"120": 2 * time.Minute, "Sun, 01 Mar 2026 09:00:00 GMT": time.Hour, "Sun, 01 Mar 2026 07:00:00 GMT": 0, "soon": 0,
+		"-5": 0, "": 0, "99999999999999": 0,
+	} {
 		r := receive(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", text)
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -108,7 +112,8 @@ func TestAnAnswerIsKeptShortPrintableAndWithoutTheSecret(t *testing.T) {
 		_, _ = w.Write([]byte("your secret\n\x1b[31m\xff is " + secret + strings.Repeat("é", 100_000)))
 	})
 	got := r.webhookSender(t).Post(t.Context(), message(r.URL))
-	if want := "your secret [31m is whsec_[redacted]é"; !strings.HasPrefix(got.Excerpt, want) || len(got.Excerpt) > 1024 || len(got.Excerpt) < 1000 {
+	if want := "your secret [31m is whsec_[redacted]é"; !strings.HasPrefix(got.Excerpt, want) || len(got.Excerpt) > 1024 ||
+		len(got.Excerpt) < 1000 {
 		t.Errorf("kept %d bytes %.80q, want them to begin with %q", len(got.Excerpt), got.Excerpt, want)
 	}
 }
@@ -137,9 +142,15 @@ func TestWhatGoesWrongBeforeAnAnswerHasAName(t *testing.T) {
 		url           string
 		want          app.PostResult
 	}{
-		"an endpoint that never answers":     {slow.webhookSender(t, soon), slow.URL, app.PostTimeout},
-		"a port that never shakes hands":     {slow.webhookSender(t, soon), "https://" + hanging.Addr().String(), app.PostTimeout},
-		"a server without TLS":               {slow.webhookSender(t), strings.Replace(plain.URL, "http:", "https:", 1), app.PostBadTLS},
+		"an endpoint that never answers": {slow.webhookSender(t, soon), slow.URL, app.PostTimeout},
+		"a port that never shakes hands": {
+			slow.webhookSender(t, soon), "https://" + hanging.Addr().String(),
+			app.PostTimeout,
+		},
+		"a server without TLS": {
+			slow.webhookSender(t), strings.Replace(plain.URL, "http:", "https:", 1),
+			app.PostBadTLS,
+		},
 		"a certificate nobody trusts":        {plainWebhookSender(t), slow.URL, app.PostBadTLS},
 		"a closed port":                      {slow.webhookSender(t), closed.URL, app.PostNoRoute},
 		"a connection that breaks":           {broken.webhookSender(t), broken.URL, app.PostNoRoute},

@@ -94,7 +94,9 @@ func (f *Fake) stuckDeadLetter(c app.Caller, id deadLetterID) (*app.DeadLetterDe
 }
 
 // DeadLetterGroups counts the open ones.
-func (f *Fake) DeadLetterGroups(_ context.Context, c app.Caller, q app.DeadLetterFilter) ([]app.DeadLetterGroup, error) {
+func (f *Fake) DeadLetterGroups(
+	_ context.Context, c app.Caller, q app.DeadLetterFilter,
+) ([]app.DeadLetterGroup, error) {
 	return read(f, "LetterGroups", c, q, func() ([]app.DeadLetterGroup, error) {
 		var groups []app.DeadLetterGroup
 		for i := range f.deadLetters {
@@ -114,7 +116,9 @@ func (f *Fake) DeadLetterGroups(_ context.Context, c app.Caller, q app.DeadLette
 }
 
 // RedriveDeadLetter marks one.
-func (f *Fake) RedriveDeadLetter(_ context.Context, c app.Caller, id deadLetterID, reason string) (app.DeadLetter, error) {
+func (f *Fake) RedriveDeadLetter(
+	_ context.Context, c app.Caller, id deadLetterID, reason string,
+) (app.DeadLetter, error) {
 	return write(f, "RedriveDeadLetter", c, reason, func() (app.DeadLetter, error) {
 		l, err := f.stuckDeadLetter(c, id)
 		if err != nil {
@@ -126,7 +130,9 @@ func (f *Fake) RedriveDeadLetter(_ context.Context, c app.Caller, id deadLetterI
 }
 
 // RedriveDeadLetters marks the open ones of a cause and class.
-func (f *Fake) RedriveDeadLetters(_ context.Context, c app.Caller, in app.RedriveDeadLetters) (app.RedriveReport, error) {
+func (f *Fake) RedriveDeadLetters(
+	_ context.Context, c app.Caller, in app.RedriveDeadLetters,
+) (app.RedriveReport, error) {
 	return write(f, "RedriveDeadLetters", c, in, func() (app.RedriveReport, error) {
 		var report app.RedriveReport
 		for i := range f.deadLetters {
@@ -136,7 +142,9 @@ func (f *Fake) RedriveDeadLetters(_ context.Context, c app.Caller, in app.Redriv
 				continue
 			}
 			l.State, l.Reason = app.DeadLetterRedriven, in.Reason
-			report.DeadLetters = append(report.DeadLetters, app.Redriven{DeadLetter: l.ID, Order: l.Order, Outcome: app.RedriveDone})
+			report.DeadLetters = append(report.DeadLetters, app.Redriven{
+				DeadLetter: l.ID, Order: l.Order, Outcome: app.RedriveDone,
+			})
 		}
 		return report, nil
 	})
@@ -184,7 +192,9 @@ func (f *Fake) sign(l *app.DeadLetterDetail, c app.Caller, in app.AbandonDeadLet
 			{Pointer: "/proof", Code: "required", Message: "Say what proves it: a ticket, a protocol, a transfer's reference."},
 		})
 	case !a.Awaits():
-		*a = app.Abandonment{AbandonReason: in.AbandonReason, Text: in.Text, Proof: in.Proof, FirstBy: c.Member, FirstAt: &now}
+		*a = app.Abandonment{
+			AbandonReason: in.AbandonReason, Text: in.Text, Proof: in.Proof, FirstBy: c.Member, FirstAt: &now,
+		}
 	case a.FirstBy == c.Member:
 		return fault.New(fault.KindConflict, "second-person-required",
 			"You signed this first; another key of yours does not make you two. Ask another operator to sign.")

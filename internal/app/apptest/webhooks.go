@@ -45,7 +45,9 @@ func (f *Fake) mustHaveHook(e app.WebhookEndpointID) *hook {
 }
 
 // AddWebhookEndpoint makes one.
-func (f *Fake) AddWebhookEndpoint(_ context.Context, c app.Caller, in app.AddWebhookEndpoint) (app.IssuedSecret, error) {
+func (f *Fake) AddWebhookEndpoint(
+	_ context.Context, c app.Caller, in app.AddWebhookEndpoint,
+) (app.IssuedSecret, error) {
 	return write(f, "AddEndpoint", c, in, func() (app.IssuedSecret, error) {
 		if err := urlFault(in.URL); err != nil {
 			return app.IssuedSecret{}, err
@@ -53,7 +55,8 @@ func (f *Fake) AddWebhookEndpoint(_ context.Context, c app.Caller, in app.AddWeb
 		now := f.Now()
 		e := app.WebhookEndpoint{
 			ID: f.NewID(), Version: 1, URL: in.URL, Description: in.Description, Types: in.Types,
-			State: app.WebhookEndpointActive, Since: now, Secrets: []app.SecretInfo{{CreatedAt: now}}, CreatedAt: now, UpdatedAt: now,
+			State: app.WebhookEndpointActive, Since: now, Secrets: []app.SecretInfo{{CreatedAt: now}},
+			CreatedAt: now, UpdatedAt: now,
 		}
 		f.hooks = append(f.hooks, &hook{tenant: c.Tenant, webhookEndpoint: e})
 		return app.IssuedSecret{WebhookEndpoint: e, Secret: Secret}, nil
@@ -98,7 +101,9 @@ func (f *Fake) changeHook(
 }
 
 // EditWebhookEndpoint changes one.
-func (f *Fake) EditWebhookEndpoint(_ context.Context, c app.Caller, in app.EditWebhookEndpoint) (app.WebhookEndpoint, error) {
+func (f *Fake) EditWebhookEndpoint(
+	_ context.Context, c app.Caller, in app.EditWebhookEndpoint,
+) (app.WebhookEndpoint, error) {
 	return write(f, "EditEndpoint", c, in, func() (app.WebhookEndpoint, error) {
 		return f.changeHook(c, in.WebhookEndpoint, in.Precondition, func(h *hook) error {
 			e := &h.webhookEndpoint
@@ -133,7 +138,9 @@ func (f *Fake) DeleteWebhookEndpoint(
 }
 
 // RotateWebhookSecret makes a new secret.
-func (f *Fake) RotateWebhookSecret(_ context.Context, c app.Caller, in app.RotateWebhookSecret) (app.IssuedSecret, error) {
+func (f *Fake) RotateWebhookSecret(
+	_ context.Context, c app.Caller, in app.RotateWebhookSecret,
+) (app.IssuedSecret, error) {
 	return write(f, "RotateSecret", c, in, func() (app.IssuedSecret, error) {
 		e, err := f.changeHook(c, in.WebhookEndpoint, in.Precondition, func(h *hook) error {
 			old := app.SecretInfo{CreatedAt: h.webhookEndpoint.CreatedAt, ExpiresAt: f.Now().Add(*in.Overlap)}
@@ -188,7 +195,9 @@ func (f *Fake) WebhookDeliveries(
 }
 
 // WebhookDelivery reads one with its log.
-func (f *Fake) WebhookDelivery(_ context.Context, c app.Caller, e app.WebhookEndpointID, id app.WebhookDeliveryID) (app.WebhookDelivery, error) {
+func (f *Fake) WebhookDelivery(
+	_ context.Context, c app.Caller, e app.WebhookEndpointID, id app.WebhookDeliveryID,
+) (app.WebhookDelivery, error) {
 	return read(f, "Posting", c, id, func() (app.WebhookDelivery, error) {
 		h, err := f.hook(c, e)
 		if err != nil {

@@ -131,7 +131,8 @@ func flags(types map[string]*ast.StructType, in *ast.StructType, c *Command) err
 			}
 			id, _ := f.Type.(*ast.Ident)
 			flag := Flag{
-				Name: nameOf(n.Name, tag), Default: tag.Get("default"), Env: tag.Get("env"), Choices: tag.Get("enum"), Help: tag.Get("help"),
+				Name: nameOf(n.Name, tag), Default: tag.Get("default"), Env: tag.Get("env"), Choices: tag.Get("enum"),
+				Help:     tag.Get("help"),
 				Required: what.required, Switch: id != nil && id.Name == "bool",
 			}
 			if what.arg {

@@ -49,13 +49,17 @@ func ends(t *testing.T) *harness.Harness {
 	partial := w.PaidOrder(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
 	none := w.AllOrNothing(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
 	cancelled := w.PaidOrder(harness.VPS())
-	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: cancelled}); err != nil {
+	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{
+		Order: cancelled,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	w.Draft("per_item", harness.VPS())
 	w.Drain(full, partial, none, cancelled)
 	w.WantPicture(cancelled, "cancelled none settled; vps cancelled refund 20.10 accepted")
-	if _, err := w.UseCases.API.RestoreOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{Order: cancelled}); err != nil {
+	if _, err := w.UseCases.API.RestoreOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{
+		Order: cancelled,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	w.Drain(cancelled)
@@ -99,9 +103,15 @@ func TestAPlantedOrphanIsFound(t *testing.T) {
 		}
 	}
 	for name, planted := range map[string]sim.Foreign{
-		"with our label and no item": {Name: "pf-planted", Kind: "server", Region: "lj-1", Labels: map[string]string{"pf-inst": "test", "pf-item": "nobody", "pf-part": "server", "pf-gen": "1"}},
-		"left of an item of ours":    {Name: "pf-left", Kind: "volume", Region: "lj-1", Labels: map[string]string{"pf-inst": "test", "pf-item": gone, "pf-part": "volume", "pf-gen": "1"}},
-		"without any label":          {Name: "by-hand", Kind: "server", Region: "lj-1"},
+		"with our label and no item": {
+			Name: "pf-planted", Kind: "server", Region: "lj-1",
+			Labels: map[string]string{"pf-inst": "test", "pf-item": "nobody", "pf-part": "server", "pf-gen": "1"},
+		},
+		"left of an item of ours": {
+			Name: "pf-left", Kind: "volume", Region: "lj-1",
+			Labels: map[string]string{"pf-inst": "test", "pf-item": gone, "pf-part": "volume", "pf-gen": "1"},
+		},
+		"without any label": {Name: "by-hand", Kind: "server", Region: "lj-1"},
 	} {
 		id := w.Sim.Plant(planted).ID
 		var found []string
@@ -119,7 +129,9 @@ func TestAPlantedOrphanIsFound(t *testing.T) {
 func TestWhatAnotherInstallationOwnsIsLeftOut(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
-	w.Sim.Plant(sim.Foreign{Name: "theirs", Kind: "server", Region: "lj-1", Labels: map[string]string{"pf-inst": "other", "pf-item": "theirs"}})
+	w.Sim.Plant(sim.Foreign{
+		Name: "theirs", Kind: "server", Region: "lj-1", Labels: map[string]string{"pf-inst": "other", "pf-item": "theirs"},
+	})
 	s := sources(w)
 	if n := len(invariant.Check(collect(t, s))); n != 1 {
 		t.Errorf("without a name all is ours to explain: %d violations, want 1", n)
@@ -135,7 +147,9 @@ func TestAnOrderIsAtRestOnceItHasBeenQuietForLongEnough(t *testing.T) {
 	w := harness.New(t)
 	w.PaidOrder(harness.VPS()) // its events wait in the outbox
 	s := sources(w)
-	if found := invariant.Check(collect(t, s)); !slices.ContainsFunc(found, func(v invariant.Violation) bool { return v.Invariant == "I3" }) {
+	if found := invariant.Check(collect(t, s)); !slices.ContainsFunc(found, func(v invariant.Violation) bool {
+		return v.Invariant == "I3"
+	}) {
 		t.Errorf("at rest, what waits in the outbox is not seen: %v", found)
 	}
 	s.Quiet = 1000000 * time.Hour

@@ -31,7 +31,9 @@ func TestEveryMessageIsReadAsItWasSent(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Read() = %v", err)
 	}
-	want := &invariant.Mailbox{Mails: []invariant.Mail{{MessageID: "<a@x>", Raw: []byte("Message-ID: <a@x>\r\n\r\none\r\n")}, {Raw: []byte("two")}}}
+	want := &invariant.Mailbox{
+		Mails: []invariant.Mail{{MessageID: "<a@x>", Raw: []byte("Message-ID: <a@x>\r\n\r\none\r\n")}, {Raw: []byte("two")}},
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Read() (-want +got):\n%s", diff)
 	}

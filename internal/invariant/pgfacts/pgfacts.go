@@ -37,7 +37,9 @@ func Read(ctx context.Context, adminURL string) (invariant.Facts, error) {
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it only read
 	// Off means: an error where a policy would hide a row, instead of hiding it.
-	if _, err := tx.Exec(ctx, `SET LOCAL row_security = off; SET LOCAL statement_timeout = 0; SET LOCAL search_path = platforma, pg_temp`); err != nil {
+	if _, err := tx.Exec(ctx,
+		`SET LOCAL row_security = off; SET LOCAL statement_timeout = 0; SET LOCAL search_path = platforma, pg_temp`); err !=
+		nil {
 		return f, fmt.Errorf("read the database's facts: %w", err)
 	}
 	if err := tx.QueryRow(ctx, `SELECT now()`).Scan(&f.At); err != nil {
@@ -99,11 +101,13 @@ func named(number int, names ...string) string {
 }
 
 func orderState(n int) string {
-	return named(n, "-", "draft", "pending_payment", "payment_confirmed", "validating", "provisioning", "partially_fulfilled", "fulfilled", "cancelled", "failed")
+	return named(n, "-", "draft", "pending_payment", "payment_confirmed", "validating", "provisioning",
+		"partially_fulfilled", "fulfilled", "cancelled", "failed")
 }
 
 func itemState(n int) string {
-	return named(n, "-", "pending", "queued", "provisioning", "active", "delivered", "retry_wait", "waiting_capacity", "compensating", "rolled_back", "cancelled", "stuck")
+	return named(n, "-", "pending", "queued", "provisioning", "active", "delivered", "retry_wait", "waiting_capacity",
+		"compensating", "rolled_back", "cancelled", "stuck")
 }
 
 // moment is a time that may be null.

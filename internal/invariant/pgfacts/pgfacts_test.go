@@ -29,30 +29,44 @@ const (
 const oneOfEach = `
 	INSERT INTO tenants (id, slug, created_at) VALUES ('` + tenantID + `', 'acme', '2026-01-15T09:00:00Z');
 	INSERT INTO orders (tenant_id, id, number, customer_id, state, outcome, settlement, policy, closing, method, version, last_seq, currency, due_cents, delivery_stuck, expires_at, created_at, updated_at)
-		VALUES ('` + tenantID + `', '` + orderID + `', 'ORD-1', '` + otherID + `', 6, 1, 3, 1, 2, 'manual', 7, 9, 'EUR', 2010, true, '2026-02-01T00:00:00Z', '2026-01-15T09:00:00Z', '2026-01-15T10:00:00Z');
+		VALUES ('` + tenantID + `', '` + orderID + `', 'ORD-1', '` + otherID +
+	`', 6, 1, 3, 1, 2, 'manual', 7, 9, 'EUR', 2010, true, '2026-02-01T00:00:00Z', '2026-01-15T09:00:00Z', '2026-01-15T10:00:00Z');
 	INSERT INTO order_items (tenant_id, id, order_id, line, state, product, label, generation, snapshot, price_cents, progress, detail)
 		VALUES ('` + tenantID + `', '` + itemID + `', '` + orderID + `', 1, 7, 'vps', '', 3, '{ "b":1,"a":2}', 2010, 0, '');
 	INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
-		VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID + `', 'order.created', 'system:worker', '2026-01-15T09:00:00.123456Z', '', '{ "seq":4}');
+		VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID +
+	`', 'order.created', 'system:worker', '2026-01-15T09:00:00.123456Z', '', '{ "seq":4}');
 	INSERT INTO outbox (tenant_id, order_id, seq) VALUES ('` + tenantID + `', '` + orderID + `', 4);
 	INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents, currency, paid_at)
-		VALUES ('` + tenantID + `', '` + payID + `', '` + orderID + `', 3, 'manual', 'bank-1', 'bank_transfer', 2010, 2009, 'EUR', '2026-01-15T09:00:00Z');
-	INSERT INTO allocations (tenant_id, payment_id, item_id, cents) VALUES ('` + tenantID + `', '` + payID + `', '` + itemID + `', 2009);
+		VALUES ('` + tenantID + `', '` + payID + `', '` + orderID +
+	`', 3, 'manual', 'bank-1', 'bank_transfer', 2010, 2009, 'EUR', '2026-01-15T09:00:00Z');
+	INSERT INTO allocations (tenant_id, payment_id, item_id, cents) VALUES ('` + tenantID + `', '` + payID +
+	`', '` + itemID + `', 2009);
 	INSERT INTO refunds (tenant_id, id, order_id, payment_id, item_id, state, reference, cents, currency, accepted_at)
-		VALUES ('` + tenantID + `', '` + otherID + `', '` + orderID + `', '` + payID + `', '` + itemID + `', 2, 'r', 2009, 'EUR', '2026-01-15T09:30:00Z');
+		VALUES ('` + tenantID + `', '` + otherID + `', '` + orderID + `', '` + payID + `', '` + itemID +
+	`', 2, 'r', 2009, 'EUR', '2026-01-15T09:30:00Z');
 	INSERT INTO billing_receipts (tenant_id, order_id, seq, event_id, type, at, heard_at, subject_id, cents, moved_cents, currency)
-		VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID + `', 'billing.refund-accepted', '2026-01-15T09:00:00Z', '2026-01-15T09:00:01Z', '` + otherID + `', 2009, -2009, 'EUR');
-	INSERT INTO billing_finding (tenant_id, order_id, seq, event_id, left_cents, at) VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID + `', -7, '2026-01-15T09:00:00Z');
-	INSERT INTO inbox (tenant_id, order_id, consumer, seq, parked_seq, blocked_to, blocked) VALUES ('` + tenantID + `', '` + orderID + `', 'notify', 4, 6, 9, 2);
+		VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID +
+	`', 'billing.refund-accepted', '2026-01-15T09:00:00Z', '2026-01-15T09:00:01Z', '` + otherID + `', 2009, -2009, 'EUR');
+	INSERT INTO billing_finding (tenant_id, order_id, seq, event_id, left_cents, at) VALUES ('` + tenantID + `', '` +
+	orderID + `', 4, '` + otherID + `', -7, '2026-01-15T09:00:00Z');
+	INSERT INTO inbox (tenant_id, order_id, consumer, seq, parked_seq, blocked_to, blocked) VALUES ('` + tenantID +
+	`', '` + orderID + `', 'notify', 4, 6, 9, 2);
 	INSERT INTO audit_log (tenant_id, n, order_id, seq, event_id, type, at, seen_at, data_sha256, topic_id, part, off, prev_hash, hash)
-		VALUES ('` + tenantID + `', 8, '` + orderID + `', 4, '` + otherID + `', 'order.created', '2026-01-15T09:00:00Z', '2026-01-15T09:00:00.000001Z', 'd', '` + taskID + `', 11, 12, 'p', 'h');
+		VALUES ('` + tenantID + `', 8, '` + orderID + `', 4, '` + otherID +
+	`', 'order.created', '2026-01-15T09:00:00Z', '2026-01-15T09:00:00.000001Z', 'd', '` + taskID + `', 11, 12, 'p', 'h');
 	INSERT INTO audit_finding (tenant_id, kind, topic_id, part, off, order_id, seq, detail, at)
 		VALUES ('` + tenantID + `', 'gap', '` + taskID + `', 11, 12, NULL, NULL, 'why', '2026-01-15T09:00:00Z');
-	INSERT INTO rollup (tenant_id, asked_zone, time_zone, counted_at) VALUES ('` + tenantID + `', 'Europe/Ljubljana', 'Europe/Ljubljana', '2026-01-15T09:00:00Z');
-	INSERT INTO order_daily (tenant_id, day, state, currency, orders, paid, paid_due_cents) VALUES ('` + tenantID + `', '2026-01-15', 6, 'EUR', 3, 2, 4020);
-	INSERT INTO revenue_daily (tenant_id, day, currency, captured_cents, refunded_cents) VALUES ('` + tenantID + `', '2026-01-16', 'EUR', 2009, 2008);
-	INSERT INTO credentials (tenant_id, item_id, generation, sealed, created_at) VALUES ('` + tenantID + `', '` + itemID + `', 3, 'ciphertext', '2026-01-15T09:00:00Z');
-	INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at) VALUES ('` + tenantID + `', 'k', 'f', 201, '{}', 'answer', '2026-01-15T09:00:00Z');`
+	INSERT INTO rollup (tenant_id, asked_zone, time_zone, counted_at) VALUES ('` + tenantID +
+	`', 'Europe/Ljubljana', 'Europe/Ljubljana', '2026-01-15T09:00:00Z');
+	INSERT INTO order_daily (tenant_id, day, state, currency, orders, paid, paid_due_cents) VALUES ('` + tenantID +
+	`', '2026-01-15', 6, 'EUR', 3, 2, 4020);
+	INSERT INTO revenue_daily (tenant_id, day, currency, captured_cents, refunded_cents) VALUES ('` + tenantID +
+	`', '2026-01-16', 'EUR', 2009, 2008);
+	INSERT INTO credentials (tenant_id, item_id, generation, sealed, created_at) VALUES ('` + tenantID + `', '` + itemID +
+	`', 3, 'ciphertext', '2026-01-15T09:00:00Z');
+	INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at) VALUES ('` + tenantID +
+	`', 'k', 'f', 201, '{}', 'answer', '2026-01-15T09:00:00Z');`
 
 func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 	t.Parallel()
@@ -67,28 +81,53 @@ func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 	at := time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC)
 	want := invariant.Facts{
 		Orders: []invariant.Order{{
-			Tenant: tenantID, ID: orderID, Number: "ORD-1", State: "partially_fulfilled", Outcome: "partial", Settlement: "stuck", Policy: "all_or_nothing", Closing: "rejected",
-			Version: 7, LastSeq: 9, Currency: "EUR", DueCents: 2010, Expires: true, DeliveryStuck: true, CreatedAt: at, UpdatedAt: at.Add(time.Hour),
+			Tenant: tenantID, ID: orderID, Number: "ORD-1", State: "partially_fulfilled", Outcome: "partial",
+			Settlement: "stuck", Policy: "all_or_nothing", Closing: "rejected",
+			Version: 7, LastSeq: 9, Currency: "EUR", DueCents: 2010, Expires: true, DeliveryStuck: true, CreatedAt: at,
+			UpdatedAt: at.Add(time.Hour),
 		}},
-		Items:       []invariant.Item{{Tenant: tenantID, Order: orderID, ID: itemID, State: "waiting_capacity", Product: "vps", Generation: 3, Snapshot: []byte(`{ "b":1,"a":2}`), PriceCents: 2010}},
-		Events:      []invariant.Event{{Tenant: tenantID, Order: orderID, Seq: 4, ID: otherID, Type: "order.created", Actor: "system:worker", At: at.Add(123456 * time.Microsecond), Data: []byte(`{ "seq":4}`)}},
-		Outbox:      []invariant.Outbox{{Tenant: tenantID, Order: orderID, Seq: 4}},
-		Payments:    []invariant.Payment{{Tenant: tenantID, ID: payID, Order: orderID, State: "refunded", Provider: "manual", Reference: "bank-1", DueCents: 2010, PaidCents: 2009, Currency: "EUR", PaidAt: at}},
+		Items: []invariant.Item{{
+			Tenant: tenantID, Order: orderID, ID: itemID, State: "waiting_capacity",
+			Product: "vps", Generation: 3, Snapshot: []byte(`{ "b":1,"a":2}`), PriceCents: 2010,
+		}},
+		Events: []invariant.Event{{
+			Tenant: tenantID, Order: orderID, Seq: 4, ID: otherID, Type: "order.created",
+			Actor: "system:worker", At: at.Add(123456 * time.Microsecond), Data: []byte(`{ "seq":4}`),
+		}},
+		Outbox: []invariant.Outbox{{Tenant: tenantID, Order: orderID, Seq: 4}},
+		Payments: []invariant.Payment{{
+			Tenant: tenantID, ID: payID, Order: orderID, State: "refunded", Provider: "manual",
+			Reference: "bank-1", DueCents: 2010, PaidCents: 2009, Currency: "EUR", PaidAt: at,
+		}},
 		Allocations: []invariant.Allocation{{Tenant: tenantID, Payment: payID, Item: itemID, Cents: 2009}},
-		Refunds:     []invariant.Refund{{Tenant: tenantID, ID: otherID, Order: orderID, Payment: payID, Item: itemID, State: "accepted", Cents: 2009, Currency: "EUR", AcceptedAt: at.Add(30 * time.Minute)}},
-		Receipts:    []invariant.Receipt{{Tenant: tenantID, Order: orderID, Seq: 4, Event: otherID, Type: "billing.refund-accepted", Subject: otherID, Cents: 2009, Moved: -2009, Currency: "EUR"}},
-		Left:        []invariant.Left{{Tenant: tenantID, Order: orderID, Seq: 4, Cents: -7}},
-		Checkpoints: []invariant.Checkpoint{{Tenant: tenantID, Order: orderID, Consumer: "notify", Seq: 4, Parked: 6, HeldTo: 9}},
+		Refunds: []invariant.Refund{{
+			Tenant: tenantID, ID: otherID, Order: orderID, Payment: payID, Item: itemID,
+			State: "accepted", Cents: 2009, Currency: "EUR", AcceptedAt: at.Add(30 * time.Minute),
+		}},
+		Receipts: []invariant.Receipt{{
+			Tenant: tenantID, Order: orderID, Seq: 4, Event: otherID,
+			Type: "billing.refund-accepted", Subject: otherID, Cents: 2009, Moved: -2009, Currency: "EUR",
+		}},
+		Left: []invariant.Left{{Tenant: tenantID, Order: orderID, Seq: 4, Cents: -7}},
+		Checkpoints: []invariant.Checkpoint{{
+			Tenant: tenantID, Order: orderID, Consumer: "notify",
+			Seq: 4, Parked: 6, HeldTo: 9,
+		}},
 		Credentials: []invariant.Credential{{Tenant: tenantID, Item: itemID, Generation: 3, Sealed: true}},
 		Answers:     []invariant.Answer{{Tenant: tenantID, Key: "k", Status: 201, Body: []byte("answer")}},
-		Tasks:       []invariant.Task{}, Parts: []invariant.JournalEntry{}, Log: []invariant.LogLine{}, DeadLetters: []invariant.DeadLetter{}, Deliveries: []invariant.Delivery{},
+		Tasks:       []invariant.Task{}, Parts: []invariant.JournalEntry{}, Log: []invariant.LogLine{},
+		DeadLetters: []invariant.DeadLetter{}, Deliveries: []invariant.Delivery{},
 		Audit: []invariant.Audit{{
-			Tenant: tenantID, N: 8, Order: orderID, Seq: 4, Event: otherID, Type: "order.created", At: at, SeenAt: at.Add(time.Microsecond), Hash: []byte("d"),
+			Tenant: tenantID, N: 8, Order: orderID, Seq: 4, Event: otherID, Type: "order.created", At: at,
+			SeenAt: at.Add(time.Microsecond), Hash: []byte("d"),
 			Topic: taskID, Partition: 11, Offset: 12, Before: []byte("p"), Chain: []byte("h"),
 		}},
 		Rollups: []invariant.Rollup{{Tenant: tenantID, Zone: "Europe/Ljubljana"}},
 		Days: []invariant.Day{
-			{Tenant: tenantID, Day: "2026-01-15", State: "partially_fulfilled", Currency: "EUR", Amounts: invariant.Amounts{3, 2, 4020}},
+			{
+				Tenant: tenantID, Day: "2026-01-15", State: "partially_fulfilled", Currency: "EUR",
+				Amounts: invariant.Amounts{3, 2, 4020},
+			},
 			{Tenant: tenantID, Day: "2026-01-16", Currency: "EUR", Amounts: invariant.Amounts{2009, 2008}},
 		},
 		Findings: []invariant.Finding{{Tenant: tenantID, Kind: "gap", Detail: "why", Partition: 11, Offset: 12}},

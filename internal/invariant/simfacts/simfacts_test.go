@@ -18,12 +18,16 @@ import (
 func TestTheLedgerIsReadAsTheSimTellsIt(t *testing.T) {
 	t.Parallel()
 	s := simtest.Start(t, simtest.Options{})
-	planted := s.Plant(sim.Foreign{Name: "by-hand", Kind: "server", Region: "lj-1", Labels: map[string]string{"pf-item": "i"}})
+	planted := s.Plant(sim.Foreign{
+		Name: "by-hand", Kind: "server", Region: "lj-1", Labels: map[string]string{"pf-item": "i"},
+	})
 	got, err := simfacts.Read(t.Context(), s.URL)
 	if err != nil {
 		t.Fatalf("Read() = %v", err)
 	}
-	want := []invariant.Resource{{ID: planted.ID, Name: "by-hand", Kind: "server", Phase: "ready", Labels: map[string]string{"pf-item": "i"}}}
+	want := []invariant.Resource{
+		{ID: planted.ID, Name: "by-hand", Kind: "server", Phase: "ready", Labels: map[string]string{"pf-item": "i"}},
+	}
 	if diff := cmp.Diff(want, got.Live); diff != "" {
 		t.Errorf("live (-want +got):\n%s", diff)
 	}
@@ -49,10 +53,16 @@ func TestCallsAndSecretsAreReadAndASecretIsNeverPartOfAnError(t *testing.T) {
 	at := time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC)
 	want := &invariant.Cloud{
 		Log: []invariant.Call{
-			{At: at, Operation: "credentials", Key: "pf-k", Result: "issued", IDs: []string{"server-1"}, Tenant: "t", Order: "o", Item: "i", Part: "server", Generation: "2"},
+			{
+				At: at, Operation: "credentials", Key: "pf-k", Result: "issued", IDs: []string{"server-1"}, Tenant: "t", Order: "o",
+				Item: "i", Part: "server", Generation: "2",
+			},
 			{At: at.Add(time.Second), Operation: "create", Result: "created", Fault: "late", Effect: true, Item: "j"},
 		},
-		Secrets:  []invariant.Secret{{Item: "i", Document: []byte(`{"password":"CANARY-1"}`)}, {Item: "i", Document: []byte(`{"password":"CANARY-2"}`)}},
+		Secrets: []invariant.Secret{
+			{Item: "i", Document: []byte(`{"password":"CANARY-1"}`)},
+			{Item: "i", Document: []byte(`{"password":"CANARY-2"}`)},
+		},
 		Canaries: []string{"CANARY-"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

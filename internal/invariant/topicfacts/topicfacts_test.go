@@ -19,7 +19,8 @@ import (
 // send writes records in one transaction, which is then ended as told.
 func send(t *testing.T, b *kafkatest.Broker, end kgo.TransactionEndTry, records ...*kgo.Record) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.TransactionalID(b.Names.Relay+"test"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.TransactionalID(b.Names.Relay+"test"),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +40,15 @@ func TestEveryCommittedRecordIsReadAndNoAbortedOne(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.New(t)
 	send(t, b, kgo.TryCommit,
-		&kgo.Record{Topic: b.Names.Events, Partition: 2, Key: []byte("a"), Value: []byte("one"), Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte("1")}}},
+		&kgo.Record{
+			Topic: b.Names.Events, Partition: 2, Key: []byte("a"), Value: []byte("one"),
+			Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte("1")}},
+		},
 		&kgo.Record{Topic: b.Names.Events, Partition: 2, Key: []byte("a"), Value: []byte("two")},
 		&kgo.Record{Topic: b.Names.DeadLetters, Partition: 0, Key: []byte("a"), Value: []byte("letter")})
-	send(t, b, kgo.TryAbort, &kgo.Record{Topic: b.Names.Events, Partition: 2, Value: []byte("aborted")}, &kgo.Record{Topic: b.Names.Events, Partition: 4, Value: []byte("aborted")})
+	send(t, b, kgo.TryAbort, &kgo.Record{
+		Topic: b.Names.Events, Partition: 2, Value: []byte("aborted"),
+	}, &kgo.Record{Topic: b.Names.Events, Partition: 4, Value: []byte("aborted")})
 	send(t, b, kgo.TryCommit, &kgo.Record{Topic: b.Names.Events, Partition: 5, Key: []byte("b"), Value: []byte("three")})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -66,7 +72,10 @@ func TestEveryCommittedRecordIsReadAndNoAbortedOne(t *testing.T) {
 		if string(r.Value) != "one" {
 			continue
 		}
-		if diff := cmp.Diff(invariant.Record{Partition: 2, Offset: 0, Key: "a", Value: []byte("one"), Headers: []invariant.Header{{Key: "ce_id", Value: "1"}}}, r); diff != "" {
+		if diff := cmp.Diff(invariant.Record{
+			Partition: 2, Offset: 0, Key: "a", Value: []byte("one"),
+			Headers: []invariant.Header{{Key: "ce_id", Value: "1"}},
+		}, r); diff != "" {
 			t.Errorf("the first record (-want +got):\n%s", diff)
 		}
 	}
@@ -80,7 +89,9 @@ func TestWhatIsGoneFromTheBeginningSetsTheHorizon(t *testing.T) {
 	b := kafkatest.New(t)
 	at := time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC)
 	for n := range 3 {
-		send(t, b, kgo.TryCommit, &kgo.Record{Topic: b.Names.Events, Partition: 1, Value: []byte{byte('a' + n)}, Timestamp: at.Add(time.Duration(n) * time.Hour)})
+		send(t, b, kgo.TryCommit, &kgo.Record{
+			Topic: b.Names.Events, Partition: 1, Value: []byte{byte('a' + n)}, Timestamp: at.Add(time.Duration(n) * time.Hour),
+		})
 	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...))
 	if err != nil {

@@ -58,7 +58,10 @@ func (p *Provider) Checkout(ctx context.Context, c payment.Checkout) error {
 	sum := sha256.Sum256([]byte("demo payment " + c.Key))
 	pay := "demo_" + hex.EncodeToString(sum[:8])
 	now := p.Now()
-	raw, err := json.Marshal(body{Type: "payment.succeeded", Reference: c.Reference, Payment: pay, Amount: money.Format(c.Amount, c.Currency), Currency: string(c.Currency), PaidAt: now.UTC()})
+	raw, err := json.Marshal(body{
+		Type: "payment.succeeded", Reference: c.Reference, Payment: pay, Amount: money.Format(c.Amount, c.Currency),
+		Currency: string(c.Currency), PaidAt: now.UTC(),
+	})
 	if err != nil {
 		return fmt.Errorf("encode confirmation: %w", err)
 	}
@@ -114,13 +117,17 @@ func (p *Provider) Verify(h http.Header, raw []byte, now time.Time) (payment.Con
 	}
 	cur, err := money.ParseCurrency(b.Currency)
 	if err != nil {
-		return payment.Confirmation{}, fault.New(fault.KindMalformed, "webhook-body", "The webhook's currency cannot be read.")
+		return payment.Confirmation{}, fault.New(fault.KindMalformed, "webhook-body",
+			"The webhook's currency cannot be read.")
 	}
 	cents, err := money.ParseDecimal(b.Amount, cur)
 	if err != nil {
 		return payment.Confirmation{}, fault.New(fault.KindMalformed, "webhook-body", "The webhook's amount cannot be read.")
 	}
-	return payment.Confirmation{EventID: event, Reference: b.Reference, Payment: b.Payment, Amount: cents, Currency: cur, Method: "demo", PaidAt: b.PaidAt}, nil
+	return payment.Confirmation{
+		EventID: event, Reference: b.Reference, Payment: b.Payment, Amount: cents, Currency: cur,
+		Method: "demo", PaidAt: b.PaidAt,
+	}, nil
 }
 
 func (p *Provider) sign(event, at string, raw []byte) string {

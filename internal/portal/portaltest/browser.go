@@ -63,7 +63,8 @@ func Open(t testing.TB, base string) *Browser {
 	if b.shots == "" {
 		b.shots = t.TempDir()
 	}
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // the browser lives as long as this first context
+	// the browser lives as long as this first context
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatalf("start %s: %v", path, err)
 	}
 	said := chromedp.Console(ctx)
@@ -166,7 +167,12 @@ func (b *Browser) Size(width int64) {
 // Theme is "light" or "dark".
 func (b *Browser) Theme(theme string) {
 	b.t.Helper()
-	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: theme},
+			{Name: "prefers-reduced-motion", Value: "reduce"},
+		},
+	})
 	if err != nil {
 		b.t.Fatalf("browser: set theme: %v", err)
 	}
@@ -267,5 +273,6 @@ const contrast = `(() => {
 
 // selectValue chooses an option as a person would: the change is heard.
 func selectValue(selector, value string) chromedp.Action[chromedp.Void] {
-	return chromedp.Evaluate[chromedp.Void](`(() => { const s = document.querySelector(` + quoted(selector) + `); s.value = ` + quoted(value) + `; s.dispatchEvent(new Event('change', {bubbles: true})); })()`)
+	return chromedp.Evaluate[chromedp.Void](`(() => { const s = document.querySelector(` + quoted(selector) +
+		`); s.value = ` + quoted(value) + `; s.dispatchEvent(new Event('change', {bubbles: true})); })()`)
 }

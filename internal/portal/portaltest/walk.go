@@ -25,8 +25,10 @@ func (b *Browser) SignIn(u User) {
 		b.Press("main form button[type=submit]")
 	} else {
 		mail, _ := json.Marshal(u.Email)
-		b.Until("the demo user "+u.Email, `[...document.querySelectorAll('.user-mail')].some(e => e.textContent.trim() === `+string(mail)+`)`)
-		Must[bool](b, `[...document.querySelectorAll('.user-mail')].find(e => e.textContent.trim() === `+string(mail)+`).closest('button').click() === undefined`)
+		b.Until("the demo user "+u.Email,
+			`[...document.querySelectorAll('.user-mail')].some(e => e.textContent.trim() === `+string(mail)+`)`)
+		Must[bool](b, `[...document.querySelectorAll('.user-mail')].find(e => e.textContent.trim() === `+string(mail)+
+			`).closest('button').click() === undefined`)
 	}
 	b.Until("a session", `document.querySelector('.who-am') && !location.pathname.startsWith('/sign-in')`)
 }
@@ -58,7 +60,8 @@ func Walk(t testing.TB, base string, u User) string {
 	b.Size(1280)
 	before := b.Text("#total .total-sum")
 	b.Press(`label:has(input[name=plan][value=enterprise])`)
-	b.Until("the price of the larger plan", `document.querySelector('#total .total-sum').textContent.trim() !== `+quoted(before))
+	b.Until("the price of the larger plan",
+		`document.querySelector('#total .total-sum').textContent.trim() !== `+quoted(before))
 	if !strings.Contains(b.Text("#quote"), "56.60") {
 		t.Errorf("the price of the enterprise plan is not in the quote: %s", b.Text("#quote"))
 	}
@@ -75,9 +78,12 @@ func Walk(t testing.TB, base string, u User) string {
 	path := Must[string](b, `location.pathname`)
 
 	Must[bool](b, `window.walked = true`)
-	b.Until("a first move without navigation", `window.walked && !document.querySelector('.stop-here .stop-text').textContent.startsWith('Awaiting')`)
-	b.UntilWithin(delivery, "delivery without navigation", `window.walked && document.querySelector('.stop-here .stop-text').textContent.startsWith('Fulfilled')`)
-	b.Until("the timeline", `[...document.querySelectorAll('.timeline strong')].some(e => e.textContent === 'Order fulfilled')`)
+	b.Until("a first move without navigation",
+		`window.walked && !document.querySelector('.stop-here .stop-text').textContent.startsWith('Awaiting')`)
+	b.UntilWithin(delivery, "delivery without navigation",
+		`window.walked && document.querySelector('.stop-here .stop-text').textContent.startsWith('Fulfilled')`)
+	b.Until("the timeline",
+		`[...document.querySelectorAll('.timeline strong')].some(e => e.textContent === 'Order fulfilled')`)
 	b.Look("order-fulfilled")
 	if got := b.Text(".balance"); !strings.HasSuffix(got, "0.00 unexplained") {
 		t.Errorf("the order's money does not add up: %q", got)

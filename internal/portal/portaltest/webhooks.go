@@ -69,7 +69,8 @@ func (s *Story) webhookDelivery(
 	e app.WebhookEndpointID, seq int, t event.Type, state app.WebhookDeliveryState, calls ...app.WebhookDeliveryCall,
 ) app.WebhookDeliveryID {
 	delivery := app.WebhookDelivery{
-		ID: s.Fake.NewID(), WebhookEndpoint: e, Order: s.Orders["building"], Seq: seq, Event: s.Fake.NewID(), Type: t, State: state,
+		ID: s.Fake.NewID(), WebhookEndpoint: e, Order: s.Orders["building"], Seq: seq, Event: s.Fake.NewID(), Type: t,
+		State:     state,
 		CreatedAt: s.ago(time.Hour - time.Duration(seq)*time.Minute), Log: calls, Calls: len(calls),
 	}
 	if len(calls) > 0 {

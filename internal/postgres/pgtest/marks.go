@@ -16,18 +16,22 @@ func (db *DB) WatchCheckpoints(t testing.TB) func(consumer string, o order.ID) [
 	c := db.Super(t)
 	_, err := c.Exec(t.Context(), `
 		CREATE TABLE platforma.mark_step (n bigint GENERATED ALWAYS AS IDENTITY, consumer text, order_id uuid, seq int);
-		CREATE FUNCTION platforma.mark_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = platforma, pg_temp AS $$ BEGIN
+		CREATE FUNCTION platforma.mark_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+		SET search_path = platforma, pg_temp AS $$ BEGIN
 			INSERT INTO mark_step (consumer, order_id, seq) VALUES (NEW.consumer, NEW.order_id, NEW.seq);
 			RETURN NEW;
 		END $$;
-		CREATE TRIGGER mark_made AFTER INSERT ON platforma.inbox FOR EACH ROW WHEN (NEW.seq > 0) EXECUTE FUNCTION platforma.mark_step();
-		CREATE TRIGGER mark_moved AFTER UPDATE ON platforma.inbox FOR EACH ROW WHEN (NEW.seq <> OLD.seq) EXECUTE FUNCTION platforma.mark_step()`)
+		CREATE TRIGGER mark_made AFTER INSERT ON platforma.inbox FOR EACH ROW WHEN (NEW.seq > 0) EXECUTE FUNCTION
+		platforma.mark_step();
+		CREATE TRIGGER mark_moved AFTER UPDATE ON platforma.inbox FOR EACH ROW WHEN (NEW.seq <> OLD.seq) EXECUTE FUNCTION
+		platforma.mark_step()`)
 	if err != nil {
 		t.Fatalf("watch marks: %v", err)
 	}
 	return func(consumer string, o order.ID) []int {
 		t.Helper()
-		rows, err := c.Query(t.Context(), `SELECT seq FROM platforma.mark_step WHERE consumer = $1 AND order_id = $2 ORDER BY n`, consumer, o.String())
+		rows, err := c.Query(t.Context(), `SELECT seq FROM platforma.mark_step WHERE consumer = $1 AND order_id = $2
+			ORDER BY n`, consumer, o.String())
 		if err != nil {
 			t.Fatalf("steps of the mark of %s: %v", consumer, err)
 		}

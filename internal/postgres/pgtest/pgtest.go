@@ -226,7 +226,8 @@ func ensureTemplate(ctx context.Context, server string) (string, error) {
 		return "", fmt.Errorf("lock the template: %w", err)
 	}
 	var there bool
-	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&there); err != nil {
+	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database
+		WHERE datname = $1)`, name).Scan(&there); err != nil {
 		return "", fmt.Errorf("look for the template: %w", err)
 	}
 	if !there {

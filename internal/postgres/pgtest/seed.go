@@ -36,7 +36,10 @@ func (db *DB) Two(t testing.TB) (a, b Org) {
 func (db *DB) Seed(t testing.TB, api *postgres.DB, slug string) Org {
 	t.Helper()
 	ctx := t.Context()
-	o := Org{ID: id.Of[tenant.Tenant](db.Clock.NewID()), Slug: slug, Members: map[tenant.Role]app.Member{}, Keys: map[tenant.Role]string{}}
+	o := Org{
+		ID: id.Of[tenant.Tenant](db.Clock.NewID()), Slug: slug, Members: map[tenant.Role]app.Member{},
+		Keys: map[tenant.Role]string{},
+	}
 	owner, err := postgres.OpenAdmin(ctx, db.OwnerURL())
 	if err != nil {
 		t.Fatal(err)
@@ -46,14 +49,20 @@ func (db *DB) Seed(t testing.TB, api *postgres.DB, slug string) Org {
 		t.Fatal(err)
 	}
 	err = api.InTenant(ctx, o.ID, app.With{}, func(tx app.Tx) error {
-		tx.PutSettings(app.Settings{Version: 1, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30})
+		tx.PutSettings(app.Settings{
+			Version: 1, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual",
+			PaymentDueDays: 14, QuoteValidDays: 30,
+		})
 		return nil
 	})
 	if err != nil {
 		t.Fatalf("settings of %s: %v", slug, err)
 	}
 	for _, r := range tenant.Roles() {
-		m := app.Member{ID: id.Of[tenant.Member](db.Clock.NewID()), Role: r, Subject: slug + "|" + r.String(), Email: r.String() + "@" + slug + ".example"}
+		m := app.Member{
+			ID: id.Of[tenant.Member](db.Clock.NewID()), Role: r, Subject: slug + "|" + r.String(),
+			Email: r.String() + "@" + slug + ".example",
+		}
 		if err := api.PutMember(ctx, o.ID, m); err != nil {
 			t.Fatalf("member %s of %s: %v", r, slug, err)
 		}

@@ -26,10 +26,12 @@ type Fixture struct {
 	Specs []provider.Spec // an orderable one per product
 	Other provider.Spec   // differs from Specs[0] in its configuration alone
 
-	Advance func(d time.Duration)                                    // lets the cloud's time pass
-	Live    func(k provider.Key) []provider.Ref                      // what carries the labels of the key's part, seen past the adapter; resources on their way out included
-	Plant   func(name string, labels map[string]string) provider.Ref // a resource that is not ours, of Specs[0]'s first kind
-	Exists  func(r provider.Ref) bool                                // seen past the adapter
+	Advance func(d time.Duration) // lets the cloud's time pass
+	// what carries the labels of the key's part, seen past the adapter; resources on their way out included
+	Live func(k provider.Key) []provider.Ref
+	// a resource that is not ours, of Specs[0]'s first kind
+	Plant  func(name string, labels map[string]string) provider.Ref
+	Exists func(r provider.Ref) bool // seen past the adapter
 
 	Refusals []Refusal
 }
@@ -298,7 +300,8 @@ func planEqual(t *testing.T, s *suite) {
 			t.Errorf("Plan(%s): a part is %s, the adapter declares %s", spec.Product, weakest, declared)
 		}
 	}
-	if _, err := s.p.Plan(provider.Spec{Product: "no-such-product"}, s.key("item", 1)); provider.ClassOf(err) != fault.Invalid {
+	if _, err := s.p.Plan(provider.Spec{Product: "no-such-product"},
+		s.key("item", 1)); provider.ClassOf(err) != fault.Invalid {
 		t.Errorf("Plan(no-such-product) = %v, want class invalid", err)
 	}
 }
@@ -353,7 +356,8 @@ func hashTold(t *testing.T, s *suite) {
 	if err != nil {
 		t.Fatalf("Observe = %v", err)
 	}
-	if o.Key.Installation != steps[0].Key.Installation || o.Key.Item != steps[0].Key.Item || o.Key.Step != steps[0].Key.Step || o.Key.Generation != steps[0].Key.Generation {
+	if o.Key.Installation != steps[0].Key.Installation || o.Key.Item != steps[0].Key.Item ||
+		o.Key.Step != steps[0].Key.Step || o.Key.Generation != steps[0].Key.Generation {
 		t.Errorf("Observe by id told the key %+v, want %+v", o.Key, steps[0].Key)
 	}
 	if o.SpecHash != "" && o.SpecHash != want {

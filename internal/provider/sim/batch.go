@@ -41,7 +41,8 @@ type readAnswer struct {
 // postReads answers several reads in one request, each with its own faults and its own line in the log.
 func (s *Server) postReads(w http.ResponseWriter, r *http.Request) {
 	var in batchRequest
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, biggest)).Decode(&in); err != nil || len(in.Reads) == 0 || len(in.Reads) > batchMost {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, biggest)).Decode(&in); err != nil || len(in.Reads) == 0 ||
+		len(in.Reads) > batchMost {
 		write(w, refuse(http.StatusBadRequest, codeInvalid, "1 to 50 reads"))
 		return
 	}
@@ -160,7 +161,8 @@ func (g *gatherer) send() {
 	case 0:
 	case 1:
 		var got gathered
-		_, got.err = g.p.call(alive[0].ctx, request{method: http.MethodGet, path: "/v1/resources", query: alive[0].query}, &got.page)
+		_, got.err = g.p.call(alive[0].ctx, request{method: http.MethodGet, path: "/v1/resources", query: alive[0].query},
+			&got.page)
 		alive[0].answer <- got
 	default:
 		g.together(alive)
@@ -202,7 +204,8 @@ func (a readAnswer) gathered() gathered {
 		return gathered{err: provider.NewError(fault.Retryable, "connection-lost", "this read had no answer")}
 	}
 	if a.Status < 200 || a.Status > 299 {
-		_, err := refusalError(&http.Response{StatusCode: a.Status, Header: http.Header{"Retry-After": {a.RetryAfter}}}, a.Body, reads)
+		_, err := refusalError(&http.Response{StatusCode: a.Status, Header: http.Header{"Retry-After": {a.RetryAfter}}},
+			a.Body, reads)
 		return gathered{err: err}
 	}
 	var got gathered

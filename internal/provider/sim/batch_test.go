@@ -22,12 +22,20 @@ func buckets(t *testing.T, p *sim.Provider, n int) []provider.Step {
 	t.Helper()
 	var steps []provider.Step
 	for i := range n {
-		spec := provider.Spec{Product: "object_storage", Plan: "standard", Region: "lj-1", Configuration: []byte(`{"capacity_tb":1,"replication":"single"}`), Labels: map[string]string{"label": fmt.Sprint("b", i)}}
-		plan, err := p.Plan(spec, provider.Key{Installation: "test", Tenant: "t", Order: "o", Item: fmt.Sprint("item-", i), Generation: 1})
+		spec := provider.Spec{
+			Product: "object_storage", Plan: "standard", Region: "lj-1",
+			Configuration: []byte(`{"capacity_tb":1,"replication":"single"}`),
+			Labels:        map[string]string{"label": fmt.Sprint("b", i)},
+		}
+		plan, err := p.Plan(spec, provider.Key{
+			Installation: "test", Tenant: "t", Order: "o", Item: fmt.Sprint("item-", i), Generation: 1,
+		})
 		if err != nil {
 			t.Fatalf("Plan: %v", err)
 		}
-		if _, err := p.Create(t.Context(), plan[0], provider.JournalFunc(func(context.Context, provider.Ref) error { return nil })); err != nil {
+		if _, err := p.Create(t.Context(), plan[0], provider.JournalFunc(func(context.Context, provider.Ref) error {
+			return nil
+		})); err != nil {
 			t.Fatalf("Create: %v", err)
 		}
 		steps = append(steps, plan[0])

@@ -21,7 +21,9 @@ type part struct {
 func partsOf(product string) []part {
 	switch product {
 	case "vps":
-		return []part{{"port", time.Second, 2 * time.Second, time.Second}, {"server", 25 * time.Second, 70 * time.Second, 5 * time.Second}}
+		return []part{
+			{"port", time.Second, 2 * time.Second, time.Second}, {"server", 25 * time.Second, 70 * time.Second, 5 * time.Second},
+		}
 	case "kubernetes":
 		return []part{
 			{"network", 3 * time.Second, 6 * time.Second, 3 * time.Second},
@@ -29,11 +31,24 @@ func partsOf(product string) []part {
 			{"workers", 4 * time.Minute, 8 * time.Minute, 20 * time.Second},
 		}
 	case "database":
-		return []part{{"volume", 5 * time.Second, 10 * time.Second, 2 * time.Second}, {"instance", 4 * time.Minute, 8 * time.Minute, 15 * time.Second}}
+		return []part{
+			{"volume", 5 * time.Second, 10 * time.Second, 2 * time.Second}, {
+				"instance", 4 * time.Minute,
+				8 * time.Minute, 15 * time.Second,
+			},
+		}
 	case "gpu":
-		return []part{{"server-group", time.Second, 2 * time.Second, time.Second}, {"nodes", 6 * time.Minute, 13 * time.Minute, 20 * time.Second}}
+		return []part{
+			{"server-group", time.Second, 2 * time.Second, time.Second},
+			{"nodes", 6 * time.Minute, 13 * time.Minute, 20 * time.Second},
+		}
 	case "private_cloud":
-		return []part{{"cluster", 15 * time.Minute, 45 * time.Minute, time.Minute}, {"storage", 5 * time.Minute, 15 * time.Minute, 30 * time.Second}}
+		return []part{
+			{"cluster", 15 * time.Minute, 45 * time.Minute, time.Minute}, {
+				"storage", 5 * time.Minute,
+				15 * time.Minute, 30 * time.Second,
+			},
+		}
 	case "object_storage":
 		return []part{{"bucket", 10 * time.Second, 30 * time.Second, 2 * time.Second}}
 	}

@@ -151,7 +151,8 @@ func unanswered(err error, e effect) error {
 func refusalError(answer *http.Response, text []byte, e effect) (*wireError, error) {
 	var body errorBody
 	if err := json.Unmarshal(text, &body); err != nil || body.Error.Code == "" {
-		return nil, provider.NewError(unclear(e), "http-"+strconv.Itoa(answer.StatusCode), "an answer without a readable code")
+		return nil, provider.NewError(unclear(e), "http-"+strconv.Itoa(answer.StatusCode),
+			"an answer without a readable code")
 	}
 	out := provider.NewError(classOf(body.Error.Code, e), body.Error.Code, body.Error.Detail)
 	if body.Error.Code == codeRateLimited {

@@ -105,7 +105,8 @@ func kindsOf(operation string) []string {
 	}
 	switch operation {
 	case OpCreate:
-		return append(always, OverQuota, Invalid, NoCapacity, Late, Duplicate, Stuck, FailedBuild, NoValidHost, Vanish, ListLag, GetLag)
+		return append(always, OverQuota, Invalid, NoCapacity, Late, Duplicate, Stuck, FailedBuild, NoValidHost, Vanish,
+			ListLag, GetLag)
 	case OpDelete:
 		return append(always, Protected, NotFound, Late, Stuck, FailedBuild, Orphan)
 	case OpCredentials:

@@ -49,7 +49,9 @@ func TestFaultMatchesItemLabelProductAndPart(t *testing.T) {
 		step := b.steps(vps(), "item-a")[0]
 		_, created := b.p.Create(t.Context(), step, nil)
 		_, seen := b.p.Observe(t.Context(), step, "")
-		for _, err := range []error{created, seen, b.p.Delete(t.Context(), step, ""), b.p.Delete(t.Context(), step, "port-1")} {
+		for _, err := range []error{
+			created, seen, b.p.Delete(t.Context(), step, ""), b.p.Delete(t.Context(), step, "port-1"),
+		} {
 			if got := provider.ClassOf(err); got != want {
 				t.Errorf("%+v: class %s, want %s", f, got, want)
 			}
@@ -135,7 +137,9 @@ func TestNonsenseIsNoFault(t *testing.T) {
 
 func TestLateCreateTakesEffectAfterItsCallerGaveUp(t *testing.T) {
 	t.Parallel()
-	for naming, wantLive := range map[provider.Naming]int{provider.NamingNone: 2, provider.NamingUnique409: 1, provider.NamingUpsert: 1} {
+	for naming, wantLive := range map[provider.Naming]int{
+		provider.NamingNone: 2, provider.NamingUnique409: 1, provider.NamingUpsert: 1,
+	} {
 		b := newBench(t, withNaming(naming))
 		b.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Late, Times: 1, AfterS: 20})
 		lost, repeated := b.steps(vps(), "lost")[0], b.steps(vps(), "repeated")[0]
@@ -164,7 +168,9 @@ func TestLateCreateTakesEffectAfterItsCallerGaveUp(t *testing.T) {
 
 func TestDuplicateIsMadeOnlyWhereNamesAreNotUnique(t *testing.T) {
 	t.Parallel()
-	for naming, want := range map[provider.Naming]int{provider.NamingNone: 2, provider.NamingUnique409: 1, provider.NamingUpsert: 1} {
+	for naming, want := range map[provider.Naming]int{
+		provider.NamingNone: 2, provider.NamingUnique409: 1, provider.NamingUpsert: 1,
+	} {
 		b := newBench(t, withNaming(naming))
 		b.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Duplicate})
 		step := b.steps(vps(), "item")[0]

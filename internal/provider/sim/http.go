@@ -151,7 +151,8 @@ func (s *Server) postResource(w http.ResponseWriter, r *http.Request) {
 func asked(r *http.Request, operation string) Call {
 	q := r.URL.Query()
 	return Call{
-		Operation: operation, Key: q.Get("name"), Tenant: q.Get(labelTenant), Order: q.Get(labelOrder), Item: q.Get(labelItem),
+		Operation: operation, Key: q.Get("name"), Tenant: q.Get(labelTenant), Order: q.Get(labelOrder),
+		Item: q.Get(labelItem),
 		Part: q.Get(labelPart), Generation: q.Get(labelGeneration), Product: q.Get(labelProduct), Label: q.Get("item_label"),
 	}
 }

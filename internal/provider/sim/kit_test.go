@@ -31,7 +31,9 @@ func withNaming(n provider.Naming) func(*sim.ServerConfig) {
 // steps of an item named like its product; 0 is vps, as in specs.
 func (b *bench) steps(spec provider.Spec, item string) []provider.Step {
 	b.t.Helper()
-	steps, err := b.p.Plan(spec, provider.Key{Installation: "inst", Tenant: "ten", Order: "ord", Item: item, Generation: 1})
+	steps, err := b.p.Plan(spec, provider.Key{
+		Installation: "inst", Tenant: "ten", Order: "ord", Item: item, Generation: 1,
+	})
 	if err != nil {
 		b.t.Fatalf("Plan(%s) = %v", spec.Product, err)
 	}

@@ -38,7 +38,9 @@ func Main(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen for the sim: %w", err)
 	}
-	hs := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16}
+	hs := &http.Server{
+		Handler: s, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 1 << 16,
+	}
 	served := make(chan error, 1)
 	go func() { served <- hs.Serve(listener) }()
 	if cfg.Log != nil {

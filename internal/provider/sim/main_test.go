@@ -47,7 +47,10 @@ func start(t *testing.T, cfg sim.Config) running {
 
 func TestMainServesOnTheRealClockUntilItsContextEnds(t *testing.T) {
 	t.Parallel()
-	cfg := sim.Config{Listen: "127.0.0.1:0", Ledger: filepath.Join(t.TempDir(), "ledger"), Speed: 1000, Seed: 5, Naming: provider.NamingUnique409}
+	cfg := sim.Config{
+		Listen: "127.0.0.1:0", Ledger: filepath.Join(t.TempDir(), "ledger"), Speed: 1000, Seed: 5,
+		Naming: provider.NamingUnique409,
+	}
 	first := start(t, cfg)
 	open := func(url string) *sim.Provider {
 		p, err := sim.New(sim.ProviderConfig{URL: url, Naming: provider.NamingUnique409})

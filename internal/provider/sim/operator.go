@@ -132,7 +132,9 @@ func (s *Server) postForeign(w http.ResponseWriter, r *http.Request) {
 	}
 	var planted Resource
 	err := s.change(func(now time.Time) record {
-		res := &resource{ID: s.newID(q.Kind), Name: q.Name, Kind: q.Kind, Region: q.Region, Labels: q.Labels, CreatedAt: now, ReadyAt: now}
+		res := &resource{
+			ID: s.newID(q.Kind), Name: q.Name, Kind: q.Kind, Region: q.Region, Labels: q.Labels, CreatedAt: now, ReadyAt: now,
+		}
 		planted = res.view(now)
 		return record{Make: []*resource{res}}
 	})

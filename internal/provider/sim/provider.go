@@ -94,7 +94,10 @@ func (p *Provider) Validate(ctx context.Context, s provider.Spec) ([]provider.Vi
 	}
 	c, err := readConfiguration(s.Configuration)
 	if err != nil {
-		return []provider.Violation{{Pointer: "/configuration", Code: "unreadable", Message: "The configuration cannot be read."}}, nil //nolint:nilerr // it is told as a violation
+		//nolint:nilerr // it is told as a violation
+		return []provider.Violation{
+			{Pointer: "/configuration", Code: "unreadable", Message: "The configuration cannot be read."},
+		}, nil
 	}
 	region, known := f.Regions[s.Region]
 	if !known || !slices.Contains(region.Products, s.Product) {
@@ -263,7 +266,8 @@ func (p *Provider) Observe(ctx context.Context, s provider.Step, r provider.Ref)
 	}
 	var res Resource
 	q := aboutStep(s)
-	refused, err := p.call(ctx, request{method: http.MethodGet, path: "/v1/resources/" + url.PathEscape(string(r)), query: q}, &res)
+	refused, err := p.call(ctx,
+		request{method: http.MethodGet, path: "/v1/resources/" + url.PathEscape(string(r)), query: q}, &res)
 	if refused != nil && refused.Code == codeNotFound {
 		return provider.Observation{Phase: provider.Absent}, nil
 	}

@@ -223,7 +223,8 @@ func (s *Server) draw(key, step, operation string, p50, p95 time.Duration) time.
 func about(operation, key string, labels map[string]string) Call {
 	return Call{
 		Operation: operation, Key: key, Tenant: labels[labelTenant], Order: labels[labelOrder], Item: labels[labelItem],
-		Part: labels[labelPart], Generation: labels[labelGeneration], Product: labels[labelProduct], Label: labels[labelLabel],
+		Part: labels[labelPart], Generation: labels[labelGeneration], Product: labels[labelProduct],
+		Label: labels[labelLabel],
 	}
 }
 
@@ -317,7 +318,9 @@ func (s *Server) judge(now time.Time, q createRequest, r *record) reply {
 
 // sameOwner reports whether two resources carry the same computed labels.
 func sameOwner(a, b map[string]string) bool {
-	for _, k := range []string{provider.LabelInstallation, provider.LabelItem, provider.LabelStep, provider.LabelGeneration} {
+	for _, k := range []string{
+		provider.LabelInstallation, provider.LabelItem, provider.LabelStep, provider.LabelGeneration,
+	} {
 		if a[k] == "" || a[k] != b[k] {
 			return false
 		}

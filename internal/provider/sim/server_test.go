@@ -44,7 +44,8 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 		t.Errorf("the secret changed over a restart")
 	}
 	fresh := b.create(b.steps(vps(), "fresh")[0])
-	if slices.ContainsFunc(before.Log, func(c sim.Call) bool { return slices.Contains(c.IDs, string(fresh)) }) || fresh == half {
+	if slices.ContainsFunc(before.Log, func(c sim.Call) bool { return slices.Contains(c.IDs, string(fresh)) }) ||
+		fresh == half {
 		t.Errorf("id %q was given twice", fresh)
 	}
 	if _, err := b.p.Create(t.Context(), b.steps(vps(), "x")[0], nil); err != nil {
@@ -136,7 +137,8 @@ func TestTornLastLineIsCutOffAndADamagedOneRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, append(bytes.Clone(whole), `{"at":"2026-03-02T08:00:01Z","make":[{"id":"po`...), 0o600); err != nil {
+	if err := os.WriteFile(path, append(bytes.Clone(whole), `{"at":"2026-03-02T08:00:01Z","make":[{"id":"po`...),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.Restart()
@@ -211,7 +213,9 @@ func TestLatencyFollowsFromTheSeedAndTheSpeed(t *testing.T) {
 func TestRoomIsFreedOnlyWhenADeleteIsOver(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *sim.ServerConfig) {
-		c.Capacity = map[string]sim.Amounts{"mb-1": {"h100": 2, "storage_gb": 9000, "vcpu": 9}, "hetzner-fsn1": {"storage_gb": 2500}}
+		c.Capacity = map[string]sim.Amounts{
+			"mb-1": {"h100": 2, "storage_gb": 9000, "vcpu": 9}, "hetzner-fsn1": {"storage_gb": 2500},
+		}
 	})
 	steps, refs := b.built(gpu(), "first")
 	second := b.steps(gpu(), "second")[1]
@@ -319,7 +323,8 @@ func TestSecretsHoldWhatACustomerNeedsAndACanary(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(issued) != 1 || string(issued[0]) != string(text) {
-			t.Errorf("%s: the operator is told of %d secrets, and of the one issued: %t", spec.Product, len(issued), len(issued) == 1)
+			t.Errorf("%s: the operator is told of %d secrets, and of the one issued: %t", spec.Product,
+				len(issued), len(issued) == 1)
 		}
 		if doc["kind"] != spec.Product || !strings.Contains(string(text), sim.Canary) {
 			t.Errorf("%s: kind %v, canary %t", spec.Product, doc["kind"], strings.Contains(string(text), sim.Canary))

@@ -45,20 +45,21 @@ type Resource struct {
 
 // Call is one line of the log.
 type Call struct {
-	At         time.Time `json:"at"`
-	Operation  string    `json:"operation"`
-	Key        string    `json:"key,omitempty"` // the key's name; empty for what has none
-	Result     string    `json:"result"`        // "created", "exists", "accepted", "absent", a phase, "issued", an error's code, or how the reply was spoilt
-	Fault      string    `json:"fault,omitempty"`
-	Effect     bool      `json:"effect,omitempty"` // whether something was made or began to go
-	IDs        []string  `json:"ids,omitempty"`    // of what was made, or asked to go
-	Tenant     string    `json:"tenant,omitempty"`
-	Order      string    `json:"order,omitempty"`
-	Item       string    `json:"item,omitempty"`
-	Part       string    `json:"part,omitempty"`
-	Generation string    `json:"generation,omitempty"`
-	Product    string    `json:"product,omitempty"`
-	Label      string    `json:"label,omitempty"`
+	At        time.Time `json:"at"`
+	Operation string    `json:"operation"`
+	Key       string    `json:"key,omitempty"` // the key's name; empty for what has none
+	// "created", "exists", "accepted", "absent", a phase, "issued", an error's code, or how the reply was spoilt
+	Result     string   `json:"result"`
+	Fault      string   `json:"fault,omitempty"`
+	Effect     bool     `json:"effect,omitempty"` // whether something was made or began to go
+	IDs        []string `json:"ids,omitempty"`    // of what was made, or asked to go
+	Tenant     string   `json:"tenant,omitempty"`
+	Order      string   `json:"order,omitempty"`
+	Item       string   `json:"item,omitempty"`
+	Part       string   `json:"part,omitempty"`
+	Generation string   `json:"generation,omitempty"`
+	Product    string   `json:"product,omitempty"`
+	Label      string   `json:"label,omitempty"`
 }
 
 // Ledger is what GET /ledger answers.

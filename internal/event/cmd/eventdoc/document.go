@@ -12,7 +12,8 @@ import (
 )
 
 // promise is the contract of delivery (D18). Nothing stronger stands anywhere.
-const promise = `Each committed state change stands exactly once, in per-order order, on topic ` + "`order-events`" + ` for
+const promise = `Each committed state change stands exactly once, in per-order order, on topic ` +
+	"`order-events`" + ` for
 ` + "`read_committed`" + ` readers. Each shipped consumer applies its database effect exactly once. E-mail, webhooks
 and calls to outside systems are at-least-once and carry an idempotency key: the event's id.
 
@@ -48,7 +49,8 @@ A reader of one's own keeps three habits:
 
 | topic | partitions | kept |
 |---|---|---|
-| ` + "`order-events`" + ` | 12, never changed: the key is the order's id, so an order stays on one partition | 30 days |
+| ` + "`order-events`" +
+	` | 12, never changed: the key is the order's id, so an order stays on one partition | 30 days |
 | ` + "`order-events.relay`" + ` | 1 | compacted: how far the relay has come, committed together with the events |
 | ` + "`order-events.<consumer>.dlq`" + ` | 1 | 30 days: events that the consumer could not apply, each once |
 | ` + "`order-events.fulfilment.dlq`" + ` | 1 | 30 days: work of the saga that needs a person, by ids and codes |
@@ -59,17 +61,20 @@ An event that fails is tried again in place, after 2, 4, 8, 16 and 30 seconds; a
 try. Then it is parked, in one transaction: a dead letter stands on the desk, the record goes to the
 consumer's own topic, and the consumer's later events of that order wait behind it. Its other orders, and the
 other consumers, go on. An operator has it applied again (redrive), or two people have it passed over
-(abandon); either way what waits behind it follows in order, read from ` + "`order_event`" + `. The witness parks nothing:
+(abandon); either way what waits behind it follows in order, read from ` + "`order_event`" +
+	`. The witness parks nothing:
 what it cannot write down stops its partition.
 
 A record on such a topic has the key, the value and the headers of the event as it was published, and besides:
 
 | header | meaning |
 |---|---|
-| ` + "`dlq.original-topic`, `dlq.original-partition`, `dlq.original-offset`, `dlq.original-timestamp`" + ` | where it stood, and when the broker took it, in milliseconds; of an event that waited behind another only the topic |
+| ` + "`dlq.original-topic`, `dlq.original-partition`, `dlq.original-offset`, `dlq.original-timestamp`" +
+	` | where it stood, and when the broker took it, in milliseconds; of an event that waited behind another only the topic |
 | ` + "`dlq.consumer-group`" + ` | who could not apply it |
 | ` + "`dlq.attempts`, `dlq.first-failed-at`" + ` | how often, and since when |
-| ` + "`dlq.error-class`, `dlq.error-message`" + ` | a class and a code of closed sets, never a text of somebody else's |
+| ` + "`dlq.error-class`, `dlq.error-message`" +
+	` | a class and a code of closed sets, never a text of somebody else's |
 
 ## Who hears what
 
@@ -106,7 +111,8 @@ A record is refused, and never applied, when one of these holds:
 | ` + "`tenant-missing`" + `, ` + "`tenant-malformed`" + ` | there is no tenant to act for |
 | ` + "`tenant-mismatch`" + ` | header and data name different tenants, or the tenant has no such order |
 | ` + "`subject-mismatch`" + `, ` + "`sequence-mismatch`" + ` | header and data name different orders or numbers |
-| ` + "`unknown-type`" + `, ` + "`unknown-version`" + ` | the matrix does not have the type, or the major version is another |
+| ` + "`unknown-type`" + `, ` + "`unknown-version`" +
+	` | the matrix does not have the type, or the major version is another |
 | ` + "`undecodable`" + ` | anything else that cannot be read, or that says two things at once |
 
 Members of the data are only ever added; a reader ignores what it does not know. A change that would
@@ -127,7 +133,9 @@ func document(examples string) ([]byte, error) {
 		if len(k.Needs) > 0 {
 			fmt.Fprintf(&b, " Always carries `%s`.", strings.Join(k.Needs, "`, `"))
 		}
-		fmt.Fprintf(&b, "\nSchema: [`%s`](../internal/event/schema/%s/%d.json),\nexample: [`%s.%d.json`](../internal/event/testdata/%s.%d.json).\n",
+		fmt.Fprintf(&b,
+			"\nSchema: [`%s`](../internal/event/schema/%s/%d.json),\nexample: "+
+				"[`%s.%d.json`](../internal/event/testdata/%s.%d.json).\n",
 			event.SchemaPath(k.Type), k.Type, major, k.Type, major, k.Type, major)
 	}
 	b.WriteString("\n## Three of them in full\n")

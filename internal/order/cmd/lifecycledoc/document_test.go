@@ -48,8 +48,15 @@ func TestLifecyclesHaveNoDeadEnds(t *testing.T) {
 func TestReportNamesWhatIsWrongWithATable(t *testing.T) {
 	t.Parallel()
 	l := lifecycle{
-		of: "thing", start: "a", states: []string{"a", "b", "c", "end"}, triggers: []string{"go", "stop", "never"}, terminal: []string{"end"},
-		rows: []row{{from: "a", on: "go", to: "b"}, {from: "a", on: "stop", to: "end"}, {from: "a", on: "stop", to: "a"}, {from: "b", on: "go", to: "b"}, {from: "end", on: "go", to: "a"}},
+		of: "thing", start: "a", states: []string{"a", "b", "c", "end"}, triggers: []string{"go", "stop", "never"},
+		terminal: []string{"end"},
+		rows: []row{
+			{from: "a", on: "go", to: "b"},
+			{from: "a", on: "stop", to: "end"},
+			{from: "a", on: "stop", to: "a"},
+			{from: "b", on: "go", to: "b"},
+			{from: "end", on: "go", to: "a"},
+		},
 	}
 	want := []string{
 		"4 states × 3 triggers = 12 cells: 4 hold a move, a request or a no-op, 8 refuse.",

@@ -60,7 +60,9 @@ func items() lifecycle {
 		l.triggers = append(l.triggers, t.String())
 	}
 	for _, t := range order.ItemLifecycle {
-		l.rows = append(l.rows, row{t.From.String(), t.On.String(), t.To.String(), hows[order.AtOnce], string(t.Emits), t.Why})
+		l.rows = append(l.rows, row{
+			t.From.String(), t.On.String(), t.To.String(), hows[order.AtOnce], string(t.Emits), t.Why,
+		})
 	}
 	return l
 }
@@ -97,7 +99,10 @@ func (l lifecycle) report() []string {
 		}
 	}
 	all := len(l.states) * len(l.triggers)
-	lines := []string{fmt.Sprintf("%d states × %d triggers = %d cells: %d hold a move, a request or a no-op, %d refuse.", len(l.states), len(l.triggers), all, filled, all-filled)}
+	lines := []string{
+		fmt.Sprintf("%d states × %d triggers = %d cells: %d hold a move, a request or a no-op, %d refuse.", len(l.states),
+			len(l.triggers), all, filled, all-filled),
+	}
 	return append(lines,
 		list("States that cannot be reached from "+l.start, l.unreached(l.start)),
 		list("States from which no terminal state can be reached", l.stranded()),
