@@ -37,9 +37,9 @@ type rule struct {
 
 func rules() []rule {
 	return []rule{
-		{"I1", "every change of state stands in the matrix, in a chain from draft to the row", "", lawfulMoves},
+		{"I1", "every change of state is in the matrix, in a chain from draft to the row", "", lawfulMoves},
 		{"I2", "every cell of the matrices is decided", "a promise of the code: held by the lifecycle's tests", nil},
-		{"I3", "events = outbox history = topic = witness, to the byte", "", sameHistory},
+		{"I3", "events = outbox history = topic = audit log, to the byte", "", sameHistory},
 		{"I4", "the topic keeps each order's order: key, partition, tenant", "", orderOnTopic},
 		{"I5", "a read_committed reader sees each event once", "", onceOnTopic},
 		{"I6", "each consumer applied each event routed to it, once", "", routedOnce},
@@ -51,10 +51,7 @@ func rules() []rule {
 		{"I12", "failed and cancelled tell the truth", "", truthfulEnds},
 		{"I13", "state, outcome and settlement follow from items and refunds", "", derivedState},
 		{"I14", "nothing stands still without a cause to move", "", causeToMove},
-		{
-			"I15", "no work for an item that is over, one task at a time",
-			"from task rows; leases and rising fences show in a run only", noWorkForTheEnded,
-		},
+		{"I15", "no work for an item that is over, one task at a time", "the rows alone; leases and fences show in a run", noWorkForTheEnded},
 		{"I16", "at most six calls a step, with the promised gaps", "", boundedRetries},
 		{"I17", "a dead letter tells all, and once", "", wholeDeadLetters},
 		{"I18", "clean-up is the exact reverse of creation", "", reverseOrder},
