@@ -319,7 +319,7 @@ func (d redriven) print(w io.Writer) error {
 type deadLettersAdoptCmd struct {
 	remote
 	ID     string `arg:"" help:"The dead letter's id."`
-	Part   string `required:"" help:"Which part of the item it is, as show names what is left."`
+	Step   string `required:"" help:"Which step of the item made it, as show names what is left."`
 	Ref    string `required:"" help:"The provider's own id of the resource."`
 	Reason string `required:"" help:"How you know that it is this one. Kept with the order's history."`
 }
@@ -332,13 +332,13 @@ func (c *deadLettersAdoptCmd) Run(g *globals) error {
 	}
 	var l deadLetter
 	raw, err := s.call(g.ctx, http.MethodPost, "/v1/dead-letters/"+url.PathEscape(c.ID)+"/adopt",
-		map[string]string{"part": c.Part, "ref": c.Ref, "reason": c.Reason}, &l)
+		map[string]string{"step": c.Step, "ref": c.Ref, "reason": c.Reason}, &l)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
 	_, err = fmt.Fprintf(g.out,
 		"The clean-up goes on. If %s is this item's %s it is removed; if not, it is left alone and a new dead letter says "+
-			"so:\n  platforma orders saga %s\n", c.Ref, c.Part, dash(l.Order))
+			"so:\n  platforma orders saga %s\n", c.Ref, c.Step, dash(l.Order))
 	return err
 }
 

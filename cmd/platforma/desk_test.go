@@ -229,11 +229,11 @@ func TestDeskCommandsAdoptWhatWasFound(t *testing.T) {
 		t.Fatalf("what is left: %+v, %v; want one part with its id", detail.Left, err)
 	}
 	left := detail.Left[0]
-	if _, errs, status := d.run(op, "deadletters", "adopt", l, "--part", "volume", "--ref", "vol-1", "--reason",
+	if _, errs, status := d.run(op, "deadletters", "adopt", l, "--step", "volume", "--ref", "vol-1", "--reason",
 		"seen"); status != 1 || !strings.Contains(errs, "no part of the item") {
 		t.Errorf("a part that is not left: status %d, %s", status, errs)
 	}
-	out, errs, status := d.run(op, "deadletters", "adopt", l, "--part", left.Step, "--ref", left.Refs[0],
+	out, errs, status := d.run(op, "deadletters", "adopt", l, "--step", left.Step, "--ref", left.Refs[0],
 		"--reason", "seen at the console")
 	if status != 0 || !strings.Contains(out, "The clean-up goes on.") ||
 		!strings.Contains(out, "platforma orders saga "+o.String()) {

@@ -13,17 +13,17 @@ import (
 
 // crashFailpoints kills this very process at the moment that PLATFORMA_CRASH names, such as "CP-D7 before:2".
 // It is in no shipped binary: the build tag is for tests.
-func crashSeam() (process.Seam, error) {
+func crashFailpoints() (process.Failpoints, error) {
 	text := os.Getenv("PLATFORMA_CRASH")
 	if text == "" {
-		return nil, nil //nolint:nilnil // nothing stands between, which is no error
+		return nil, nil //nolint:nilnil // no failpoint is set, which is no error
 	}
 	m, err := failpoint.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("PLATFORMA_CRASH: %w", err)
 	}
-	return failpoint.NewTrap(func(failpoint.Moment) {
+	return failpoint.NewFailpoint(func(failpoint.Moment) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // nothing of this goroutine happens any more
+		select {} // nothing of this goroutine happens after the signal
 	}, m), nil
 }

@@ -83,7 +83,7 @@ func (c *routingCmd) Run(g *globals) error {
 		})
 	}
 	fmt.Fprintln(g.out)
-	return table(g.out, "CONSUMER LAG BEHIND APPLIED DUPLICATES RETRIED PARKED HELD REFUSED STOPPED", rows)
+	return table(g.out, "CONSUMER LAG BEHIND APPLIED DUPLICATES RETRIED PARKED BLOCKED REFUSED STOPPED", rows)
 }
 
 // lag is an age for people: to the millisecond while it is short.

@@ -15,8 +15,8 @@ import (
 // answersRouting is an answer of the API.
 const answersRouting = `{"events":[{"type":"order.created","consumers":["audit","portal"]},{"type":"order.failed","consumers":["audit"]}],
 	"consumers":[
-		{"name":"audit","applied":1042,"duplicates":1,"retried":2,"parked":0,"held":0,"refused":3,"stopped_partitions":4,"lag_events":0,"lag_seconds":0},
-		{"name":"portal-webhooks","applied":5,"duplicates":6,"retried":7,"parked":8,"held":9,"refused":0,"stopped_partitions":0,"lag_events":12,"lag_seconds":90.25}]}`
+		{"name":"audit","applied":1042,"duplicates":1,"retried":2,"parked":0,"blocked":0,"refused":3,"stopped_partitions":4,"lag_events":0,"lag_seconds":0},
+		{"name":"portal-webhooks","applied":5,"duplicates":6,"retried":7,"parked":8,"blocked":9,"refused":0,"stopped_partitions":0,"lag_events":12,"lag_seconds":90.25}]}`
 
 func TestTheRoutingMatrixIsPrintedWithHowEachConsumerStands(t *testing.T) {
 	t.Parallel()
@@ -48,7 +48,7 @@ func TestTheRoutingMatrixIsPrintedWithHowEachConsumerStands(t *testing.T) {
 		"order.created ● ●",
 		"order.failed ● ·",
 		"",
-		"CONSUMER LAG BEHIND APPLIED DUPLICATES RETRIED PARKED HELD REFUSED STOPPED",
+		"CONSUMER LAG BEHIND APPLIED DUPLICATES RETRIED PARKED BLOCKED REFUSED STOPPED",
 		"audit 0s 0 1042 1 2 0 0 3 4",
 		"portal-webhooks 1m30s 12 5 6 7 8 9 0 0",
 	}
