@@ -89,7 +89,7 @@ var webhookEndpoints = []webhookEndpoint{
 	},
 	{
 		name: "POST /v1/dead-letters/{letter}/adopt", who: staff, keyed: true,
-		body: `{"part":"server","ref":"srv-1","reason":"why"}`,
+		body: `{"step":"server","ref":"srv-1","reason":"why"}`,
 	},
 	{
 		name: "POST /v1/dead-letters/{letter}/abandon", who: staff, keyed: true,

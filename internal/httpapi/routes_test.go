@@ -319,7 +319,7 @@ func TestDeskAnswersAsTheDesignSays(t *testing.T) {
 		"/v1/dead-letters": `{"data":[{"id":"00000000-0000-0000-0000-000000000007","cause":"compensation-exhausted","source":"step","class":"retryable","detail":null,"order":"01900000-0000-7000-8000-000000000001",` +
 			`"item":"01900000-0000-7000-8000-0000000000a1","step":"server","tries":6,"first_at":"2026-01-31T12:00:00Z","last_at":"2026-01-31T12:01:00Z","suggested":"redrive","state":"open","closed_at":null,"reason":null,"abandonment":null,"event":null}],"next_cursor":null}`,
 		"/v1/analytics/orders": `{"as_of":"2026-01-31T12:00:00Z","time_zone":"Europe/Ljubljana","orders":{"today":1,"week":0,"month":0},"by_state":{"fulfilled":2},"average_value":{"amount":"84.10","currency":"EUR"},"revenue":{"amount":"168.20","currency":"EUR"},"conversion":0.5,"days":[{"day":"2026-01-31","orders":1,"paid":1,"revenue":{"amount":"168.20","currency":"EUR"}}]}`,
-		"/v1/routing":          `{"events":[{"type":"order.created","consumers":["audit","portal"]}],"consumers":[{"name":"audit","applied":3,"duplicates":0,"retried":0,"parked":0,"held":0,"refused":0,"stopped_partitions":0,"lag_events":2,"lag_seconds":1.5}]}`,
+		"/v1/routing":          `{"events":[{"type":"order.created","consumers":["audit","portal"]}],"consumers":[{"name":"audit","applied":3,"duplicates":0,"retried":0,"parked":0,"blocked":0,"refused":0,"stopped_partitions":0,"lag_events":2,"lag_seconds":1.5}]}`,
 		"/v1/me":               `{"id":"01900000-0000-7000-8000-0000000000c1","tenant_id":"01900000-0000-7000-8000-0000000000f1","role":"admin","email":"ana@example.com"}`,
 	} {
 		if diff := cmp.Diff(want, k.do("GET", path, "").Body.String()); diff != "" {

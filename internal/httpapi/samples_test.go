@@ -124,7 +124,7 @@ func sampleDeadLetterDetail(o *order.Order) app.DeadLetterDetail {
 func prepareDesk(f *apptest.Fake, agg *app.Aggregate) {
 	l, at := sampleDeadLetter(), now
 	apptest.Answer(f, "DeadLetters", app.Page[app.DeadLetter]{Data: []app.DeadLetter{l}})
-	apptest.Answer(f, "LetterGroups", []app.DeadLetterGroup{
+	apptest.Answer(f, "DeadLetterGroups", []app.DeadLetterGroup{
 		{Cause: "compensation-exhausted", Class: fault.Retryable, Count: 3, Oldest: now, Newest: now.Add(time.Minute)},
 	})
 	apptest.Answer(f, "DeadLetter", sampleDeadLetterDetail(agg.Order))
@@ -169,17 +169,17 @@ func prepareWebhooks(f *apptest.Fake) {
 		Type: order.EvFulfilled, State: app.WebhookDeliveryFailed, Calls: 10, LastStatus: 500, LastResult: app.PostRefused,
 		CreatedAt: now, DoneAt: now.Add(time.Minute),
 	}
-	for _, name := range []string{"AddEndpoint", "RotateSecret"} {
+	for _, name := range []string{"AddWebhookEndpoint", "RotateWebhookSecret"} {
 		apptest.Answer(f, name, app.IssuedSecret{WebhookEndpoint: e, Secret: "whsec_c2VjcmV0"})
 	}
-	for _, name := range []string{"EditEndpoint", "DeleteEndpoint", "Endpoint"} {
+	for _, name := range []string{"EditWebhookEndpoint", "DeleteWebhookEndpoint", "WebhookEndpoint"} {
 		apptest.Answer(f, name, e)
 	}
-	apptest.Answer(f, "Endpoints", []app.WebhookEndpoint{e})
-	apptest.Answer(f, "Postings", app.Page[app.WebhookDelivery]{Data: []app.WebhookDelivery{delivery}})
-	apptest.Answer(f, "ReplayPosting", delivery)
+	apptest.Answer(f, "WebhookEndpoints", []app.WebhookEndpoint{e})
+	apptest.Answer(f, "WebhookDeliveries", app.Page[app.WebhookDelivery]{Data: []app.WebhookDelivery{delivery}})
+	apptest.Answer(f, "ReplayWebhookDelivery", delivery)
 	delivery.Log = []app.WebhookDeliveryCall{
 		{N: 1, At: now, Status: 500, Result: app.PostRefused, Took: 12 * time.Millisecond, Excerpt: "Oh no"},
 	}
-	apptest.Answer(f, "Posting", delivery)
+	apptest.Answer(f, "WebhookDelivery", delivery)
 }

@@ -496,7 +496,7 @@ func TestAFoundResourceIsNamedOnThePageAndManyAreTriedAgainAtOnce(t *testing.T) 
 	mustContain(t, wrong, "This is no part of the item", `value="srv-9"`)
 
 	list := olga.get("/desk/dead-letters")
-	mustContain(t, list, "2 × Undo exhausted", "Try 2 again")
+	mustContain(t, list, "2 × Compensation exhausted", "Try 2 again")
 	if got := olga.post("/desk/dead-letters", url.Values{
 		"cause": {"compensation-exhausted"}, "class": {"nonsense"}, "reason": {"x"},
 	}); got.status != http.StatusNotFound {

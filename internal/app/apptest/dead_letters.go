@@ -97,7 +97,7 @@ func (f *Fake) stuckDeadLetter(c app.Caller, id deadLetterID) (*app.DeadLetterDe
 func (f *Fake) DeadLetterGroups(
 	_ context.Context, c app.Caller, q app.DeadLetterFilter,
 ) ([]app.DeadLetterGroup, error) {
-	return read(f, "LetterGroups", c, q, func() ([]app.DeadLetterGroup, error) {
+	return read(f, "DeadLetterGroups", c, q, func() ([]app.DeadLetterGroup, error) {
 		var groups []app.DeadLetterGroup
 		for i := range f.deadLetters {
 			l := &f.deadLetters[i]

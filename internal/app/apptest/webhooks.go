@@ -48,7 +48,7 @@ func (f *Fake) mustHaveHook(e app.WebhookEndpointID) *hook {
 func (f *Fake) AddWebhookEndpoint(
 	_ context.Context, c app.Caller, in app.AddWebhookEndpoint,
 ) (app.IssuedSecret, error) {
-	return write(f, "AddEndpoint", c, in, func() (app.IssuedSecret, error) {
+	return write(f, "AddWebhookEndpoint", c, in, func() (app.IssuedSecret, error) {
 		if err := urlFault(in.URL); err != nil {
 			return app.IssuedSecret{}, err
 		}
@@ -104,7 +104,7 @@ func (f *Fake) changeHook(
 func (f *Fake) EditWebhookEndpoint(
 	_ context.Context, c app.Caller, in app.EditWebhookEndpoint,
 ) (app.WebhookEndpoint, error) {
-	return write(f, "EditEndpoint", c, in, func() (app.WebhookEndpoint, error) {
+	return write(f, "EditWebhookEndpoint", c, in, func() (app.WebhookEndpoint, error) {
 		return f.changeHook(c, in.WebhookEndpoint, in.Precondition, func(h *hook) error {
 			e := &h.webhookEndpoint
 			if in.URL != nil {
@@ -129,7 +129,7 @@ func (f *Fake) EditWebhookEndpoint(
 func (f *Fake) DeleteWebhookEndpoint(
 	_ context.Context, c app.Caller, e app.WebhookEndpointID, pre app.Precondition,
 ) (app.WebhookEndpoint, error) {
-	return write(f, "DeleteEndpoint", c, e, func() (app.WebhookEndpoint, error) {
+	return write(f, "DeleteWebhookEndpoint", c, e, func() (app.WebhookEndpoint, error) {
 		return f.changeHook(c, e, pre, func(h *hook) error {
 			f.hooks = slices.DeleteFunc(f.hooks, func(x *hook) bool { return x == h })
 			return nil
@@ -141,7 +141,7 @@ func (f *Fake) DeleteWebhookEndpoint(
 func (f *Fake) RotateWebhookSecret(
 	_ context.Context, c app.Caller, in app.RotateWebhookSecret,
 ) (app.IssuedSecret, error) {
-	return write(f, "RotateSecret", c, in, func() (app.IssuedSecret, error) {
+	return write(f, "RotateWebhookSecret", c, in, func() (app.IssuedSecret, error) {
 		e, err := f.changeHook(c, in.WebhookEndpoint, in.Precondition, func(h *hook) error {
 			old := app.SecretInfo{CreatedAt: h.webhookEndpoint.CreatedAt, ExpiresAt: f.Now().Add(*in.Overlap)}
 			h.webhookEndpoint.Secrets = []app.SecretInfo{{CreatedAt: f.Now()}, old}
@@ -153,7 +153,7 @@ func (f *Fake) RotateWebhookSecret(
 
 // Endpoints of a tenant.
 func (f *Fake) WebhookEndpoints(_ context.Context, c app.Caller) ([]app.WebhookEndpoint, error) {
-	return read(f, "Endpoints", c, nil, func() ([]app.WebhookEndpoint, error) {
+	return read(f, "WebhookEndpoints", c, nil, func() ([]app.WebhookEndpoint, error) {
 		var all []app.WebhookEndpoint
 		for _, h := range f.hooks {
 			if h.tenant == c.Tenant {
@@ -166,7 +166,7 @@ func (f *Fake) WebhookEndpoints(_ context.Context, c app.Caller) ([]app.WebhookE
 
 // Endpoint reads one.
 func (f *Fake) WebhookEndpoint(_ context.Context, c app.Caller, e app.WebhookEndpointID) (app.WebhookEndpoint, error) {
-	return read(f, "Endpoint", c, e, func() (app.WebhookEndpoint, error) {
+	return read(f, "WebhookEndpoint", c, e, func() (app.WebhookEndpoint, error) {
 		h, err := f.hook(c, e)
 		if err != nil {
 			return app.WebhookEndpoint{}, err
@@ -179,7 +179,7 @@ func (f *Fake) WebhookEndpoint(_ context.Context, c app.Caller, e app.WebhookEnd
 func (f *Fake) WebhookDeliveries(
 	_ context.Context, c app.Caller, e app.WebhookEndpointID, in app.WebhookDeliveryFilter,
 ) (app.Page[app.WebhookDelivery], error) {
-	return read(f, "Postings", c, in, func() (app.Page[app.WebhookDelivery], error) {
+	return read(f, "WebhookDeliveries", c, in, func() (app.Page[app.WebhookDelivery], error) {
 		h, err := f.hook(c, e)
 		if err != nil {
 			return app.Page[app.WebhookDelivery]{}, err
@@ -198,7 +198,7 @@ func (f *Fake) WebhookDeliveries(
 func (f *Fake) WebhookDelivery(
 	_ context.Context, c app.Caller, e app.WebhookEndpointID, id app.WebhookDeliveryID,
 ) (app.WebhookDelivery, error) {
-	return read(f, "Posting", c, id, func() (app.WebhookDelivery, error) {
+	return read(f, "WebhookDelivery", c, id, func() (app.WebhookDelivery, error) {
 		h, err := f.hook(c, e)
 		if err != nil {
 			return app.WebhookDelivery{}, err
@@ -216,7 +216,7 @@ func (f *Fake) WebhookDelivery(
 func (f *Fake) ReplayWebhookDelivery(
 	_ context.Context, c app.Caller, e app.WebhookEndpointID, id app.WebhookDeliveryID,
 ) (app.WebhookDelivery, error) {
-	return write(f, "ReplayPosting", c, id, func() (app.WebhookDelivery, error) {
+	return write(f, "ReplayWebhookDelivery", c, id, func() (app.WebhookDelivery, error) {
 		h, err := f.hook(c, e)
 		if err != nil {
 			return app.WebhookDelivery{}, err
