@@ -24,7 +24,7 @@ var retired = []struct {
 	{regexp.MustCompile(`(?i)\bcho` + `res?\b`), "periodic job"},
 	{regexp.MustCompile(`(?i)\bturn(s|ed)? ` + `back\b`), "compensate"},
 	{regexp.MustCompile(`(?i)\bway ` + `back\b`), "compensation"},
-	{regexp.MustCompile(`(?i)\btells? ` + `whether\b`), "reports whether"},
+	{regexp.MustCompile(`(?i)\btells ` + `whether\b`), "reports whether"},
 	{regexp.MustCompile(`(?i)\bane` + `w\b`), "again, or new"},
 	{regexp.MustCompile(`(?i)\bfolds?\b|\bfol` + `ded\b`), "project, or take into the figures"},
 	{regexp.MustCompile(`(?i)\bthe witn` + `ess`), "the audit log, or the Audit consumer"},
