@@ -101,7 +101,7 @@ func (l *lifecycle) in(state string) orderAnswer {
 		return l.submitted()
 	case "payment_confirmed":
 		return l.pay(theVPS)
-	case "blocked":
+	case "held":
 		o := l.pay(theVPS)
 		return l.orderOf(l.operator("POST", "/v1/orders/"+o.ID+"/hold", ""))
 	case "validating":

@@ -23,7 +23,7 @@ type parked struct {
 	Tries                       int
 	Event                       struct {
 		Consumer, Type string
-		Seq, Held      int
+		Seq, Blocked      int
 	}
 }
 
@@ -60,7 +60,7 @@ func TestAPoisonEventOfBillingStandsOnTheDeskUntilItIsRedriven(t *testing.T) {
 	}
 	kafkatest.Eventually(t, "billing has parked the event, and holds those after it", func() bool {
 		all := r.parked(base, "open")
-		return len(all) == 1 && all[0].Event.Held == behind
+		return len(all) == 1 && all[0].Event.Blocked == behind
 	})
 	letter := r.parked(base, "parked")[0]
 	if letter.Event.Consumer != "billing" || letter.Event.Type != "billing.refund-requested" || letter.Tries != 6 ||
@@ -93,7 +93,7 @@ func TestAPoisonEventOfBillingStandsOnTheDeskUntilItIsRedriven(t *testing.T) {
 	r.keepsItsPromises()
 }
 
-type consumerFigures struct{ Parked, Held int }
+type consumerFigures struct{ Parked, Blocked int }
 
 // figures are what GET /v1/routing tells of each consumer that has parked anything, by its name without the
 // topic's.
@@ -102,14 +102,14 @@ func (r *rig) figures(base string) map[string]consumerFigures {
 	var routing struct {
 		Consumers []struct {
 			Name         string
-			Parked, Held int
+			Parked, Blocked int
 		}
 	}
 	r.api(base, tenant.Operator, http.MethodGet, "/v1/routing", nil, &routing)
 	got := map[string]consumerFigures{}
 	for _, c := range routing.Consumers {
-		if c.Parked+c.Held > 0 {
-			got[c.Name[len(r.broker.Names.Events)+1:]] = consumerFigures{c.Parked, c.Held}
+		if c.Parked+c.Blocked > 0 {
+			got[c.Name[len(r.broker.Names.Events)+1:]] = consumerFigures{c.Parked, c.Blocked}
 		}
 	}
 	return got
