@@ -5,16 +5,13 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
+	"github.com/platforma-cloud/orders/internal/app"
 	"strconv"
 	"strings"
-
-	"github.com/platforma-cloud/orders/internal/app"
 )
 
 func deadLetterPage(c pageLayout, v *session, tabs []tab, view deadLetterView) templ.Component {

@@ -5,17 +5,14 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
-	"strconv"
-	"time"
-
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
+	"strconv"
+	"time"
 )
 
 func desk(c pageLayout, title, lead string, tabs []tab) templ.Component {
@@ -1330,7 +1327,7 @@ func figuresPage(c pageLayout, v *session, tabs []tab, view figuresView) templ.C
 				return templ_7745c5c3_Err
 			}
 			for _, b := range view.Bars {
-				templ_7745c5c3_Var75 := []any{"tone-" + b.Tone}
+				var templ_7745c5c3_Var75 = []any{"tone-" + b.Tone}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var75...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -1604,7 +1601,7 @@ func figuresPage(c pageLayout, v *session, tabs []tab, view figuresView) templ.C
 					return templ_7745c5c3_Err
 				}
 				for _, col := range c.Columns {
-					templ_7745c5c3_Var94 := []any{"tone-" + col.Tone}
+					var templ_7745c5c3_Var94 = []any{"tone-" + col.Tone}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var94...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err

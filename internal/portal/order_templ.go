@@ -5,15 +5,12 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
-	"strconv"
-
 	"github.com/platforma-cloud/orders/internal/order"
+	"strconv"
 )
 
 func orderPage(c pageLayout, view orderView) templ.Component {
@@ -332,7 +329,7 @@ func statusPart(view orderView) templ.Component {
 			templ_7745c5c3_Var14 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Var15 := []any{"story", "tone-" + stateTone(view.O).Class}
+		var templ_7745c5c3_Var15 = []any{"story", "tone-" + stateTone(view.O).Class}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var15...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
@@ -499,7 +496,7 @@ func way(view orderView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for i, s := range view.Path {
-			templ_7745c5c3_Var22 := []any{"stop", "stop-" + s.Is}
+			var templ_7745c5c3_Var22 = []any{"stop", "stop-" + s.Is}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var22...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -587,7 +584,7 @@ func way(view orderView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, s := range view.Exits {
-			templ_7745c5c3_Var27 := []any{"exit", "exit-" + s.Is, "exit-" + s.State.String()}
+			var templ_7745c5c3_Var27 = []any{"exit", "exit-" + s.Is, "exit-" + s.State.String()}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var27...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -688,7 +685,7 @@ func actions(list []actionView) templ.Component {
 			}
 			for _, a := range list {
 				if a.Reason == "" {
-					templ_7745c5c3_Var32 := []any{templ.KV("danger", a.Danger), templ.KV("secondary", !a.Danger && a.Action != order.ActConfirmPayment && a.Action != order.ActEdit)}
+					var templ_7745c5c3_Var32 = []any{templ.KV("danger", a.Danger), templ.KV("secondary", !a.Danger && a.Action != order.ActConfirmPayment && a.Action != order.ActEdit)}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var32...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -869,7 +866,7 @@ func itemPart(view orderView, it itemView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if view.O.State != order.Draft && view.O.State != order.PendingPayment {
-			templ_7745c5c3_Var43 := []any{"bar", "tone-" + it.Tone.Class, templ.KV("bar-back", it.Back)}
+			var templ_7745c5c3_Var43 = []any{"bar", "tone-" + it.Tone.Class, templ.KV("bar-back", it.Back)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var43...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1528,7 +1525,7 @@ func timelinePart(view orderView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, e := range view.Entries {
-			templ_7745c5c3_Var79 := []any{"tone-" + e.Tone.Class}
+			var templ_7745c5c3_Var79 = []any{"tone-" + e.Tone.Class}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var79...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1804,7 +1801,7 @@ func actionPage(c pageLayout, view actionPageView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				for _, e := range view.Effects {
-					templ_7745c5c3_Var95 := []any{"tone-" + e.Tone.Class}
+					var templ_7745c5c3_Var95 = []any{"tone-" + e.Tone.Class}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var95...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -1971,7 +1968,7 @@ func actionPage(c pageLayout, view actionPageView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Var106 := []any{templ.KV("danger", view.Danger)}
+			var templ_7745c5c3_Var106 = []any{templ.KV("danger", view.Danger)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var106...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

@@ -5,10 +5,8 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import "strconv"
 
@@ -448,7 +446,7 @@ func gantt(view sagaView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			for _, b := range row.Bars {
-				templ_7745c5c3_Var25 := []any{"tone-" + b.Tone}
+				var templ_7745c5c3_Var25 = []any{"tone-" + b.Tone}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var25...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
