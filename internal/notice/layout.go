@@ -30,8 +30,10 @@ func (p page) mail(r Reader) (Mail, error) {
 		Brand         string
 		Surface, Text template.CSS
 	}{
-		p, r.Language, plain(r.Brand.Name), template.CSS(surface.String()), template.CSS(text.String()),
-	}) //nolint:gosec // #rrggbb, written by colour.String
+		page: p, Language: r.Language, Brand: plain(r.Brand.Name),
+		Surface: template.CSS(surface.String()), //nolint:gosec // #rrggbb, written by Colour.String
+		Text:    template.CSS(text.String()),    //nolint:gosec // the same
+	})
 	if err != nil {
 		return Mail{}, fmt.Errorf("render the mail %q: %w", p.Heading, err)
 	}

@@ -167,5 +167,8 @@ func whoText(v *session, agg *app.Aggregate, actor string) string {
 	case "provider":
 		return "payment provider " + name
 	}
+	if v.isCustomer() { // which process it was helps operators only
+		return "the system"
+	}
 	return "the system (" + name + ")"
 }
