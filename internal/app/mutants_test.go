@@ -38,7 +38,7 @@ var walls = []struct{ what, file, line, mutant, test, in string }{
 	},
 	{ // of two items that go back the one with the younger resource goes first, and the other waits for it
 		"last provisioned goes first", "provision_item.go",
-		"if u.Undoing && a.newerLeft(d, u) {", "if false {",
+		"if task.Compensating && a.newerResourceRemains(agg, task) {", "if false {",
 		"TestAllOrNothingGoesBackLastProvisionedFirst", "engine_compensate_test.go",
 	},
 	{ // an event of the order's former life must not end the present one's validation
