@@ -35,7 +35,7 @@ type Record struct {
 	At          time.Time
 	Actor       string // kind:id, such as member:0190… or system:worker
 	Causation   ID     // the event that caused it; zero if a request did
-	Correlation ID     // the first event of the order since it was created or restored
+	Correlation ID     // common to related events: app gives all events of an order the order's id
 	Traceparent string // W3C, may be empty
 	Data        json.RawMessage
 }

@@ -27,7 +27,7 @@ func routed(to ...Consumer) []Consumer { return append(to, Audit, Portal) }
 var Routing = map[Type][]Consumer{
 	order.EvCreated:             routed(),
 	order.EvUpdated:             routed(),
-	order.EvSubmitted:           routed(Billing), // begins the checkout if the provider confirms by itself (D28)
+	order.EvSubmitted:           routed(Billing), // makes the checkout due, if the provider confirms by itself (D28)
 	order.EvPaymentConfirmed:    routed(Notify, Billing, Provision),
 	order.EvPaymentReverted:     routed(Billing),
 	order.EvValidating:          routed(),

@@ -35,7 +35,7 @@ type RebuildStep string
 const (
 	RebuildLocked   RebuildStep = "locked"   // no relay works
 	RebuildBegun    RebuildStep = "begun"    // no relay will work until this rebuild is finished
-	RebuildFenced   RebuildStep = "fenced"   // a relay that was suspended meanwhile cannot publish either
+	RebuildFenced   RebuildStep = "fenced"   // a relay that was paused meanwhile cannot publish either
 	RebuildDeleted  RebuildStep = "deleted"  // the old topics are gone
 	RebuildMade     RebuildStep = "made"     // the new topics exist
 	RebuildFilling  RebuildStep = "filling"  // Events out of Of are published
@@ -52,7 +52,7 @@ type RebuildProgress struct {
 // Rebuilt is the result of a rebuild.
 type Rebuilt struct {
 	Events int   // on the topic: all that were committed when it was filled
-	Rows   int   // removed from the outbox, because the rebuild published them
+	Rows   int   // removed from the outbox, because they are published
 	Epoch  int64 // of the positions from now on
 }
 

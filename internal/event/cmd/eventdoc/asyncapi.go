@@ -267,7 +267,7 @@ var headers = []header{
 		format: "uuid", optional: true,
 	},
 	{
-		name: "ce_correlationid", description: "The first event of the order since it was created or restored.",
+		name: "ce_correlationid", description: "Common to the events of an order: the order's id.",
 		format: "uuid", optional: true,
 	},
 	{name: "traceparent", description: "W3C trace context, if there is one.", optional: true},

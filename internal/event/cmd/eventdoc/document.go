@@ -101,7 +101,7 @@ is the unchanged data. Consumers accept the structured mode too. The key is the 
 | ` + "`ce_tenantid`" + ` | the tenant; a record without it is refused |
 | ` + "`ce_sequence`" + ` | number of the event in its order, with ten digits so that it sorts as text |
 | ` + "`ce_causationid`" + ` | the event that caused this one; absent if a request did |
-| ` + "`ce_correlationid`" + ` | the first event of the order since it was created or restored |
+| ` + "`ce_correlationid`" + ` | common to the events of an order: the order's id |
 | ` + "`traceparent`" + ` | W3C trace context, if there is one |
 | ` + "`content-type`" + ` | ` + "`application/json`" + ` |
 
