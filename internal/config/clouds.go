@@ -10,21 +10,21 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// Any stands for every product or every region in a placement.
+// Any is the wildcard of a placement: every product, or every region.
 const Any = "*"
 
-// Clouds are the accounts of an installation and what is placed on them.
+// Clouds holds the accounts of an installation and the placements on them.
 type Clouds struct {
 	accounts   []*Account // in the file's order
 	byName     map[string]*Account
 	placements []Placement
 }
 
-// Account is one account at one cloud. Its name is recorded with every item that begins on it.
+// Account is one account at one cloud. Its name is stored with every item that is built on it.
 type Account struct {
 	Name string `yaml:"name"`
 	Type string `yaml:"type"`
-	// Drained accounts take no new items; what is there is built, delivered and removed as ever.
+	// Drained accounts get no new items. Items that they have are still built, delivered and removed.
 	Drained  bool              `yaml:"drained"`
 	Provider provider.Provider `yaml:"-"`
 
@@ -40,7 +40,7 @@ type Placement struct {
 	line int
 }
 
-// Pair is product and region in words.
+// Pair returns product and region in words, such as "vps in lj-1".
 func (p Placement) Pair() string {
 	product, region := p.Product, "in "+p.Region
 	if product == Any {
@@ -52,19 +52,20 @@ func (p Placement) Pair() string {
 	return product + " " + region
 }
 
-// weight is how narrowly a placement names a pair: product and region, product, region, nothing.
-func (p Placement) weight() int {
-	w := 0
+// specificity ranks placements: one that names product and region is above one that names the product, which
+// is above one that names the region, which is above one that names neither.
+func (p Placement) specificity() int {
+	n := 0
 	if p.Product != Any {
-		w += 2
+		n += 2
 	}
 	if p.Region != Any {
-		w++
+		n++
 	}
-	return w
+	return n
 }
 
-// Accounts are all, in the file's order.
+// Accounts returns all accounts in the order of the file.
 func (c *Clouds) Accounts() []Account {
 	all := make([]Account, 0, len(c.accounts))
 	for _, a := range c.accounts {
@@ -73,11 +74,11 @@ func (c *Clouds) Accounts() []Account {
 	return all
 }
 
-// Account finds one by its name.
+// Account returns the account of that name. The error for an unknown name suggests the nearest one.
 func (c *Clouds) Account(name string) (Account, error) {
 	a, ok := c.byName[name]
 	if !ok {
-		return Account{}, fmt.Errorf("there is no account %q; %s", name, meant(name, c.names()))
+		return Account{}, fmt.Errorf("there is no account %q; %s", name, suggestion(name, c.names()))
 	}
 	return *a, nil
 }
@@ -90,7 +91,7 @@ func (c *Clouds) names() []string {
 	return names
 }
 
-// Providers are the adapters by account, drained ones too: what is there goes on.
+// Providers returns the adapters by account name. Drained accounts are included, because their items go on.
 func (c *Clouds) Providers() map[string]provider.Provider {
 	all := make(map[string]provider.Provider, len(c.accounts))
 	for _, a := range c.accounts {
@@ -99,34 +100,34 @@ func (c *Clouds) Providers() map[string]provider.Provider {
 	return all
 }
 
-// PlacementsOf are what is placed on an account, in the file's order.
+// PlacementsOf returns the placements on an account in the order of the file.
 func (c *Clouds) PlacementsOf(account string) []Placement {
-	var of []Placement
+	var placements []Placement
 	for _, p := range c.placements {
 		if p.Account == account {
-			of = append(of, p)
+			placements = append(placements, p)
 		}
 	}
-	return of
+	return placements
 }
 
-// Place names the account that builds new items of a product in a region; false when none does. It is
-// app.Placement.
+// Place returns the account that builds new items of a product in a region; ok is false when there is none,
+// or when it is drained. It is an app.Placement.
 func (c *Clouds) Place(product, region string) (account string, ok bool) {
-	a := c.placed(product, region)
+	a := c.accountFor(product, region)
 	if a == nil || a.Drained {
 		return "", false
 	}
 	return a.Name, true
 }
 
-// placed finds the narrowest placement of a pair: by product and region, else by product, else by
-// region, else the one of everything. That its account is drained makes no wider one count.
-func (c *Clouds) placed(product, region string) *Account {
+// accountFor returns the account of the most specific placement that matches the pair, or nil. A drained
+// account counts: no less specific placement takes its place.
+func (c *Clouds) accountFor(product, region string) *Account {
 	var best *Placement
 	for i := range c.placements {
 		p := &c.placements[i]
-		if p.covers(product, region) && (best == nil || p.weight() > best.weight()) {
+		if p.matches(product, region) && (best == nil || p.specificity() > best.specificity()) {
 			best = p
 		}
 	}
@@ -136,29 +137,30 @@ func (c *Clouds) placed(product, region string) *Account {
 	return c.byName[best.Account]
 }
 
-func (p Placement) covers(product, region string) bool {
+func (p Placement) matches(product, region string) bool {
 	return (p.Product == Any || p.Product == product) && (p.Region == Any || p.Region == region)
 }
 
-// builds reports whether an account can build it, as far as the capabilities tell.
-func builds(offered []string, wanted string) bool {
+// mayOffer reports whether a list of an account's capabilities has the wanted product or region. An empty list
+// says nothing, so it allows everything.
+func mayOffer(offered []string, wanted string) bool {
 	return wanted == Any || len(offered) == 0 || slices.Contains(offered, wanted)
 }
 
-// CheckCatalog holds a catalogue against the placements. The error names every product and region that
-// nothing can build; paused are those whose account is drained: they are not sold for now.
+// CheckCatalog compares a catalogue with the placements. The error names every product and region that no
+// account can build. Paused lists those whose account is drained: they are not sold for now.
 func (c *Clouds) CheckCatalog(products []catalog.Product) (paused []string, err error) {
 	var faults []string
 	for _, p := range products {
 		for _, region := range p.Regions {
 			pair := Placement{Product: p.ID, Region: region}.Pair()
-			a := c.placed(p.ID, region)
+			a := c.accountFor(p.ID, region)
 			switch {
 			case a == nil:
 				faults = append(faults, pair+": no placement names an account for it")
-			case !builds(a.Provider.Capabilities().Products, p.ID):
+			case !mayOffer(a.Provider.Capabilities().Products, p.ID):
 				faults = append(faults, fmt.Sprintf("%s: account %s does not build %s", pair, a.Name, p.ID))
-			case !builds(a.Provider.Capabilities().Regions, region):
+			case !mayOffer(a.Provider.Capabilities().Regions, region):
 				faults = append(faults, fmt.Sprintf("%s: account %s has no region %s", pair, a.Name, region))
 			case a.Drained:
 				paused = append(paused, fmt.Sprintf("%s (account %s)", pair, a.Name))
@@ -166,14 +168,15 @@ func (c *Clouds) CheckCatalog(products []catalog.Product) (paused []string, err 
 		}
 	}
 	if len(faults) > 0 {
-		return paused, fmt.Errorf("the catalogue sells what no account can build; mend the placements or the catalogue:"+
-			"\n  %s", strings.Join(faults, "\n  "))
+		return paused, fmt.Errorf(
+			"the catalogue sells what no account can build; correct the placements or the catalogue:\n  %s",
+			strings.Join(faults, "\n  "))
 	}
 	return paused, nil
 }
 
-// Check asks an account for its facts, without any effect, and adds to what it misses whatever is
-// placed on it and not offered there.
+// Check asks the cloud what an account offers and what it lacks, without changing anything. Placements of
+// products or regions that the account does not offer are added to what is missing.
 func (c *Clouds) Check(ctx context.Context, account string) (provider.Checkup, error) {
 	a, err := c.Account(account)
 	if err != nil {
@@ -193,7 +196,7 @@ func (c *Clouds) Check(ctx context.Context, account string) (provider.Checkup, e
 	return found, nil
 }
 
-// Close lets go of the adapters' connections.
+// Close closes the connections of the adapters.
 func (c *Clouds) Close() {
 	for _, a := range c.accounts {
 		if p, ok := a.Provider.(interface{ Close() }); ok {

@@ -1,7 +1,7 @@
-// Package config reads the installation's configuration file: which accounts at which clouds there are,
-// and which of them builds what. It turns the file into adapters and a placement, and says all that is
-// wrong with it at once. It is where the types of adapters are listed; it knows no database, and it
-// sends nothing.
+// Package config reads the installation's configuration file: the accounts at clouds and the placements,
+// which say which account builds what. It turns the file into adapters and reports everything that is wrong
+// with it at once. The types of accounts are listed here. The package knows no database and, apart from
+// Clouds.Check, calls no cloud.
 package config
 
 import (
@@ -23,7 +23,7 @@ import (
 
 // Fault is one thing that is wrong with the file.
 type Fault struct {
-	Line int // 0: of the file as a whole
+	Line int // 0: the file as a whole
 	Text string
 }
 
@@ -53,31 +53,31 @@ func (e *FileError) at(f Fault) string {
 	return fmt.Sprintf("%s:%d: %s", e.File, f.Line, f.Text)
 }
 
-// biggest is how much a file may hold; it is far more than any needs.
-const biggest = 1 << 20
+// maxFileSize is the largest file in bytes that is read; it is far more than any installation needs.
+const maxFileSize = 1 << 20
 
-// Read reads a file and opens the adapters of its accounts. The error is a *FileError where the file's
-// content is at fault.
+// Read reads a file and opens the adapters of its accounts. The error is a *FileError when the content of the
+// file is wrong.
 func Read(path string, d Defaults) (*Clouds, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open the configuration file (docs/providers.md says what it holds): %w", err)
+		return nil, fmt.Errorf("open the configuration file (docs/providers.md describes it): %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(f, biggest+1))
+	raw, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration file: %w", err)
 	}
-	if len(raw) > biggest {
+	if len(raw) > maxFileSize {
 		return nil, fmt.Errorf("the configuration file %s is larger than 1 MiB", path)
 	}
 	return Parse(path, raw, d)
 }
 
-// Parse is Read of a file's content; name is what faults call it.
+// Parse is Read for the content of a file. Faults call the file by name.
 func Parse(name string, raw []byte, d Defaults) (*Clouds, error) {
 	p := parser{types: accountTypes(d), clouds: &Clouds{byName: map[string]*Account{}}}
-	p.document(raw)
+	p.parseDocument(raw)
 	if len(p.faults) > 0 {
 		p.clouds.Close()
 		slices.SortStableFunc(p.faults, func(a, b Fault) int { return a.Line - b.Line })
@@ -86,77 +86,77 @@ func Parse(name string, raw []byte, d Defaults) (*Clouds, error) {
 	return p.clouds, nil
 }
 
-// parser reads one file.
+// parser parses one file and collects its faults.
 type parser struct {
 	decoder
 	types  map[string]accountType
 	clouds *Clouds
 }
 
-func (p *parser) document(raw []byte) {
+func (p *parser) parseDocument(raw []byte) {
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	var root yaml.Node
 	if err := dec.Decode(&root); errors.Is(err, io.EOF) {
-		p.fault(0, "names no account; docs/providers.md has an example")
+		p.fault(0, "names no account; see the example in docs/providers.md")
 		return
 	} else if err != nil {
-		p.syntax(err)
+		p.syntaxFault(err)
 		return
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		p.fault(0, "must be one document: take out the line ---")
+		p.fault(0, "must be one document: remove the line ---")
 		return
 	}
 	var file struct {
 		Accounts   yaml.Node `yaml:"accounts"`
 		Placements yaml.Node `yaml:"placements"`
 	}
-	if p.mapping(root.Content[0], "the file", reflect.ValueOf(&file)) == nil {
+	if p.decodeMapping(root.Content[0], "the file", reflect.ValueOf(&file)) == nil {
 		return
 	}
-	for _, n := range p.list(&file.Accounts, "accounts") {
-		p.account(n)
+	for _, n := range p.listEntries(&file.Accounts, "accounts") {
+		p.parseAccount(n)
 	}
 	if len(p.clouds.accounts) == 0 && len(p.faults) == 0 {
-		p.fault(0, "names no account; docs/providers.md has an example")
+		p.fault(0, "names no account; see the example in docs/providers.md")
 	}
-	for _, n := range p.list(&file.Placements, "placements") {
-		p.placement(n)
+	for _, n := range p.listEntries(&file.Placements, "placements") {
+		p.parsePlacement(n)
 	}
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: line (\d+): (.*)$`)
 
-// syntax tells of a file that is no YAML. An asterisk without quotes is the likeliest reason.
-func (p *parser) syntax(err error) {
+// syntaxFault records that a file is not YAML. The likeliest cause is an asterisk without quotes.
+func (p *parser) syntaxFault(err error) {
 	line, text := 0, strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 		text = m[2]
-		_, _ = fmt.Sscan(m[1], &line) // digits, by the expression
+		_, _ = fmt.Sscan(m[1], &line) // only digits match the expression
 	}
-	p.fault(line, `this is no YAML: %s (an asterisk needs quotes: "*")`, text)
+	p.fault(line, `this is not YAML: %s (an asterisk needs quotes: "*")`, text)
 }
 
-// accountName is what may be an account's name: it is the name of a job queue too.
+// accountName matches valid names of accounts. The name is also that of a job queue.
 var accountName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
-const longestName = 40
+const maxNameLength = 40
 
-func (p *parser) account(n *yaml.Node) {
+func (p *parser) parseAccount(n *yaml.Node) {
 	var a Account
 	a.line = n.Line
-	of, known := p.types[scalar(n, "type")]
+	accountType, known := p.types[scalar(n, "type")]
 	if !known {
-		p.badType(n)
+		p.typeFault(n)
 		return
 	}
-	own := of.fresh()
+	own := accountType.newSettings()
 	what := "account " + scalar(n, "name")
-	lines := p.mapping(n, strings.TrimSpace(what), reflect.ValueOf(&a), own)
-	if lines == nil || !p.nameIsGood(&a, lines) {
+	lines := p.decodeMapping(n, strings.TrimSpace(what), reflect.ValueOf(&a), own)
+	if lines == nil || !p.checkName(&a, lines) {
 		return
 	}
-	opened, faults, err := of.open(own)
+	opened, faults, err := accountType.open(own)
 	for _, f := range faults {
 		line, there := lines[f.Setting]
 		if !there {
@@ -174,37 +174,40 @@ func (p *parser) account(n *yaml.Node) {
 	p.clouds.byName[a.Name] = &a
 }
 
-func (p *parser) badType(n *yaml.Node) {
+// typeFault records that an account has no type or an unknown one.
+func (p *parser) typeFault(n *yaml.Node) {
 	written, all := scalar(n, "type"), typeNames(p.types)
 	name := scalar(n, "name")
 	what := strings.TrimSpace("account " + name)
-	p.clouds.byName[name] = &Account{Name: name, line: n.Line} // so that placements on it are not at fault too
+	p.clouds.byName[name] = &Account{Name: name, line: n.Line} // so that placements on it are no faults as well
 	if written == "" {
 		p.fault(n.Line, "%s has no type: it must be one of %s", what, strings.Join(all, ", "))
 		return
 	}
-	p.fault(n.Line, "%s has a type that is not known, %q; %s", what, written, meant(written, all))
+	p.fault(n.Line, "%s has the unknown type %q; %s", what, written, suggestion(written, all))
 }
 
-func (p *parser) nameIsGood(a *Account, lines map[string]int) bool {
+// checkName records what is wrong with an account's name and reports whether it can be used.
+func (p *parser) checkName(a *Account, lines map[string]int) bool {
 	line, there := lines["name"]
 	switch first, again := p.clouds.byName[a.Name]; {
 	case !there || a.Name == "":
 		p.fault(a.line, "an account has no name")
-	case !accountName.MatchString(a.Name) || len(a.Name) > longestName:
-		p.fault(line, "the name %q must be of lower-case letters, digits and single hyphens, at most %d", a.Name, longestName)
-	case reserved(a.Name):
-		p.fault(line, "the name %q is taken by a queue of the engine: choose another", a.Name)
+	case !accountName.MatchString(a.Name) || len(a.Name) > maxNameLength:
+		p.fault(line, "the name %q must have only lower-case letters, digits and single hyphens, at most %d characters",
+			a.Name, maxNameLength)
+	case isReserved(a.Name):
+		p.fault(line, "the name %q is reserved for a queue of the engine: choose another", a.Name)
 	case again:
-		p.fault(line, "the account %s stands in line %d already", a.Name, first.line)
+		p.fault(line, "the account %s is already in line %d", a.Name, first.line)
 	default:
 		return true
 	}
 	return false
 }
 
-// reserved reports whether the engine has a queue of this name for work that is no account's.
-func reserved(name string) bool {
+// isReserved reports whether the engine has a queue of this name for a kind of task.
+func isReserved(name string) bool {
 	for k := fulfil.Validate; k.String() != ""; k++ {
 		if k.String() == name {
 			return true
@@ -213,15 +216,17 @@ func reserved(name string) bool {
 	return false
 }
 
-func (p *parser) placement(n *yaml.Node) {
-	var to Placement
-	to.line = n.Line
-	lines := p.mapping(n, "a placement", reflect.ValueOf(&to))
+func (p *parser) parsePlacement(n *yaml.Node) {
+	var placement Placement
+	placement.line = n.Line
+	lines := p.decodeMapping(n, "a placement", reflect.ValueOf(&placement))
 	if lines == nil {
 		return
 	}
 	complete := true
-	for _, key := range [][2]string{{"product", to.Product}, {"region", to.Region}, {"account", to.Account}} {
+	for _, key := range [][2]string{
+		{"product", placement.Product}, {"region", placement.Region}, {"account", placement.Account},
+	} {
 		if key[1] == "" {
 			p.fault(n.Line, "a placement has no %s", key[0])
 			complete = false
@@ -231,29 +236,30 @@ func (p *parser) placement(n *yaml.Node) {
 		return
 	}
 	for _, other := range p.clouds.placements {
-		if other.Product == to.Product && other.Region == to.Region {
-			p.fault(n.Line, "%s is placed in line %d already", to.Pair(), other.line)
+		if other.Product == placement.Product && other.Region == placement.Region {
+			p.fault(n.Line, "%s is already placed in line %d", placement.Pair(), other.line)
 			return
 		}
 	}
-	p.clouds.placements = append(p.clouds.placements, to)
-	a, there := p.clouds.byName[to.Account]
+	p.clouds.placements = append(p.clouds.placements, placement)
+	a, there := p.clouds.byName[placement.Account]
 	if !there {
-		p.fault(lines["account"], "%s is placed on an account that is not there, %q; %s",
-			to.Pair(), to.Account, meant(to.Account, p.clouds.names()))
+		p.fault(lines["account"], "%s is placed on the unknown account %q; %s",
+			placement.Pair(), placement.Account, suggestion(placement.Account, p.clouds.names()))
 		return
 	}
 	if a.Provider != nil {
-		p.offered(to, lines, a.Provider.Capabilities())
+		p.checkOffered(placement, lines, a.Provider.Capabilities())
 	}
 }
 
-// offered refuses a placement of what the account can never build.
-func (p *parser) offered(to Placement, lines map[string]int, caps provider.Capabilities) {
-	if !builds(caps.Products, to.Product) {
-		p.fault(lines["product"], "account %s builds no %q; %s", to.Account, to.Product, meant(to.Product, caps.Products))
+// checkOffered records a placement of what the account can never build.
+func (p *parser) checkOffered(placement Placement, lines map[string]int, caps provider.Capabilities) {
+	account, product, region := placement.Account, placement.Product, placement.Region
+	if !mayOffer(caps.Products, product) {
+		p.fault(lines["product"], "account %s does not build %q; %s", account, product, suggestion(product, caps.Products))
 	}
-	if !builds(caps.Regions, to.Region) {
-		p.fault(lines["region"], "account %s has no region %q; %s", to.Account, to.Region, meant(to.Region, caps.Regions))
+	if !mayOffer(caps.Regions, region) {
+		p.fault(lines["region"], "account %s has no region %q; %s", account, region, suggestion(region, caps.Regions))
 	}
 }

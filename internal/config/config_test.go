@@ -19,7 +19,7 @@ import (
 
 const example = "../../docs/examples/providers.yaml"
 
-func sold(t *testing.T) []catalog.Product {
+func shippedProducts(t *testing.T) []catalog.Product {
 	t.Helper()
 	c, err := catalog.Load(catalog.Default(), time.Date(2026, time.March, 2, 8, 0, 0, 0, time.UTC))
 	if err != nil {
@@ -38,8 +38,8 @@ func parse(t *testing.T, text string) *config.Clouds {
 	return c
 }
 
-// two accounts, the second of them for VPS in lj-1 alone.
-const two = `
+// twoAccounts is a file whose second account builds only VPS in lj-1.
+const twoAccounts = `
 accounts:
   - {name: first, type: sim, url: "http://127.0.0.1:1"}
   - {name: second, type: sim, url: "http://127.0.0.1:2", naming: none}
@@ -55,7 +55,7 @@ func TestTheExampleBuildsEverythingThatTheShippedCatalogueSells(t *testing.T) {
 		t.Fatalf("Read = %v", err)
 	}
 	t.Cleanup(c.Close)
-	if paused, err := c.CheckCatalog(sold(t)); err != nil || len(paused) != 0 {
+	if paused, err := c.CheckCatalog(shippedProducts(t)); err != nil || len(paused) != 0 {
 		t.Errorf("CheckCatalog = %q, %v; want nothing", paused, err)
 	}
 	drained := map[string]bool{}
@@ -68,7 +68,7 @@ func TestTheExampleBuildsEverythingThatTheShippedCatalogueSells(t *testing.T) {
 	}
 }
 
-func TestTheNarrowestPlacementWins(t *testing.T) {
+func TestTheMostSpecificPlacementWins(t *testing.T) {
 	t.Parallel()
 	c := parse(t, `
 accounts:
@@ -93,17 +93,17 @@ placements:
 
 func TestADrainedAccountTakesNoNewItemsAndStaysAProvider(t *testing.T) {
 	t.Parallel()
-	c := parse(t, strings.Replace(two, "naming: none", "drained: true", 1))
+	c := parse(t, strings.Replace(twoAccounts, "naming: none", "drained: true", 1))
 	if got, ok := c.Place("vps", "lj-1"); ok {
-		t.Errorf("Place of a pair whose account is drained = %q, want none: a wider placement does not step in", got)
+		t.Errorf("Place of a pair whose account is drained = %q, want none: no other placement takes over", got)
 	}
 	if got, ok := c.Place("vps", "mb-1"); got != "first" || !ok {
 		t.Errorf("Place of another pair = %q, %t; want first", got, ok)
 	}
 	if c.Providers()["second"] == nil {
-		t.Error("a drained account has no provider: what is there could not go on")
+		t.Error("a drained account has no provider: its items could not go on")
 	}
-	paused, err := c.CheckCatalog(sold(t))
+	paused, err := c.CheckCatalog(shippedProducts(t))
 	if diff := cmp.Diff([]string{"vps in lj-1 (account second)"}, paused); diff != "" || err != nil {
 		t.Errorf("CheckCatalog, %v (-want +got):\n%s", err, diff)
 	}
@@ -111,7 +111,7 @@ func TestADrainedAccountTakesNoNewItemsAndStaysAProvider(t *testing.T) {
 
 func TestAnAccountsSettingsReachItsAdapter(t *testing.T) {
 	t.Parallel()
-	c := parse(t, two)
+	c := parse(t, twoAccounts)
 	got := map[string]provider.Naming{}
 	for name, p := range c.Providers() {
 		got[name] = p.Capabilities().Naming
@@ -137,7 +137,7 @@ func TestDefaultsFillInWhatTheFileLeavesOut(t *testing.T) {
 	}
 }
 
-func TestEveryFaultOfAFileIsToldAtOnceWithItsLine(t *testing.T) {
+func TestEveryFaultOfAFileIsReportedAtOnceWithItsLine(t *testing.T) {
 	t.Parallel()
 	const text = `accounts:
   - name: first
@@ -187,18 +187,21 @@ placement: []
 	want := []config.Fault{
 		{Line: 2, Text: "url of account first is required: the address of the simulator, such as http://127.0.0.1:8091"},
 		{Line: 4, Text: `account first has no key "ulr"; did you mean url?`},
-		{Line: 5, Text: `the name "First" must be of lower-case letters, digits and single hyphens, at most 40`},
-		{Line: 8, Text: `account third has a type that is not known, "simm"; did you mean sim?`},
+		{
+			Line: 5,
+			Text: `the name "First" must have only lower-case letters, digits and single hyphens, at most 40 characters`,
+		},
+		{Line: 8, Text: `account third has the unknown type "simm"; did you mean sim?`},
 		{Line: 10, Text: "an account has no name"},
-		{Line: 12, Text: `the name "refund" is taken by a queue of the engine: choose another`},
+		{Line: 12, Text: `the name "refund" is reserved for a queue of the engine: choose another`},
 		{Line: 17, Text: "url of account good must be of the form http://host:port"},
 		{Line: 18, Text: `naming of account good must be none, unique-409 or upsert, not "sometimes"`},
 		{Line: 19, Text: "drained of account good must be true or false"},
-		{Line: 20, Text: "the account good stands in line 15 already"},
+		{Line: 20, Text: "the account good is already in line 15"},
 		{Line: 26, Text: `account fine has "name" twice`},
-		{Line: 30, Text: `vps in lj-1 is placed on an account that is not there, "goood"; did you mean good?`},
-		{Line: 31, Text: "vps in lj-1 is placed in line 28 already"},
-		{Line: 34, Text: `account fine builds no "vsp"; did you mean vps?`},
+		{Line: 30, Text: `vps in lj-1 is placed on the unknown account "goood"; did you mean good?`},
+		{Line: 31, Text: "vps in lj-1 is already placed in line 28"},
+		{Line: 34, Text: `account fine does not build "vsp"; did you mean vps?`},
 		{Line: 35, Text: `account fine has no region "lj-2"; did you mean lj-1?`},
 		{Line: 37, Text: "a placement has no region"},
 		{Line: 39, Text: `the file has no key "placement"; did you mean placements?`},
@@ -206,21 +209,23 @@ placement: []
 	if diff := cmp.Diff(want, file.Faults); diff != "" {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
-	if said := err.Error(); !strings.Contains(said, "17 faults") || !strings.Contains(said, "\n  clouds.yaml:34: ") {
-		t.Errorf("the error counts no faults or names no line:\n%s", said)
+	if text := err.Error(); !strings.Contains(text, "17 faults") || !strings.Contains(text, "\n  clouds.yaml:34: ") {
+		t.Errorf("the error counts no faults or names no line:\n%s", text)
 	}
 }
 
-func TestAFileThatIsNoConfigurationIsRefused(t *testing.T) {
+func TestAFileThatIsNotAConfigurationIsRefused(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct{ text, want string }{
-		"nothing":              {"", "names no account"},
-		"no account":           {"accounts: []\n", "names no account"},
-		"no keys":              {"accounts\n", "must be a list of keys"},
-		"no list":              {"accounts: {name: first}\n", "accounts must be a list"},
-		"no type":              {"accounts:\n  - name: first\n", "account first has no type: it must be one of sim"},
-		"a bare asterisk":      {two + "  - {product: *, region: mb-1, account: first}\n", `an asterisk needs quotes: "*"`},
-		"two documents":        {two + "---\n" + two, "must be one document"},
+		"nothing":    {"", "names no account"},
+		"no account": {"accounts: []\n", "names no account"},
+		"no keys":    {"accounts\n", "must be a list of keys"},
+		"no list":    {"accounts: {name: first}\n", "accounts must be a list"},
+		"no type":    {"accounts:\n  - name: first\n", "account first has no type: it must be one of sim"},
+		"a bare asterisk": {
+			twoAccounts + "  - {product: *, region: mb-1, account: first}\n", `an asterisk needs quotes: "*"`,
+		},
+		"two documents":        {twoAccounts + "---\n" + twoAccounts, "must be one document"},
 		"a list for a text":    {"accounts:\n  - {name: a, type: sim, url: [1]}\n", ":2: url of account a must be text"},
 		"an account of itself": {"accounts: &a\n  - *a\n", "account has no type"},
 	} {
@@ -235,7 +240,7 @@ func TestAFileThatIsNoConfigurationIsRefused(t *testing.T) {
 	}
 }
 
-func TestACatalogueThatNothingCanBuildIsRefusedWithEveryPair(t *testing.T) {
+func TestACatalogueThatNoAccountCanBuildIsRefusedWithEveryPair(t *testing.T) {
 	t.Parallel()
 	c := parse(t, `
 accounts:
@@ -244,7 +249,7 @@ placements:
   - {product: "*", region: lj-1, account: first}
   - {product: "*", region: mb-1, account: first}
 `)
-	products := append(sold(t), catalog.Product{ID: "backup", Regions: []string{"lj-1"}})
+	products := append(shippedProducts(t), catalog.Product{ID: "backup", Regions: []string{"lj-1"}})
 	_, err := c.CheckCatalog(products)
 	if err == nil {
 		t.Fatal("CheckCatalog found nothing")
@@ -259,7 +264,7 @@ placements:
 	}
 }
 
-func TestACheckOfAnAccountNamesWhatItMisses(t *testing.T) {
+func TestACheckOfAnAccountNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	cloud := simtest.Start(t, simtest.Options{})
 	c := parse(t, `

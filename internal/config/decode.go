@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decoder turns YAML into structs and collects everything that is wrong.
+// decoder decodes YAML nodes into structs and collects everything that is wrong.
 type decoder struct {
 	faults []Fault
 }
@@ -16,9 +16,10 @@ func (d *decoder) fault(line int, format string, args ...any) {
 	d.faults = append(d.faults, Fault{Line: line, Text: fmt.Sprintf(format, args...)})
 }
 
-// list is the node's entries; anything but a list is a fault.
-func (d *decoder) list(n *yaml.Node, what string) []*yaml.Node {
-	n = target(n)
+// listEntries returns the entries of a list. An absent node has none; anything else that is not a list is a
+// fault.
+func (d *decoder) listEntries(n *yaml.Node, what string) []*yaml.Node {
+	n = resolveAlias(n)
 	switch {
 	case n.Kind == 0, n.Tag == "!!null":
 		return nil
@@ -29,15 +30,15 @@ func (d *decoder) list(n *yaml.Node, what string) []*yaml.Node {
 	return n.Content
 }
 
-// mapping fills the structs behind the pointers from the node's keys, each key by the yaml tag of one
-// field. It returns the lines of the keys, or nil when the node is no mapping.
-func (d *decoder) mapping(n *yaml.Node, what string, into ...reflect.Value) map[string]int {
-	n = target(n)
+// decodeMapping sets the fields of the structs behind the pointers from the keys of the node, by yaml tag. It
+// returns the lines of the keys, or nil when the node is not a mapping.
+func (d *decoder) decodeMapping(n *yaml.Node, what string, into ...reflect.Value) map[string]int {
+	n = resolveAlias(n)
 	if n.Kind != yaml.MappingNode {
 		d.fault(n.Line, "%s must be a list of keys with their values, such as name: lj", what)
 		return nil
 	}
-	fields, names := fieldsOf(into)
+	fields, names := taggedFields(into)
 	lines := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
@@ -48,18 +49,19 @@ func (d *decoder) mapping(n *yaml.Node, what string, into ...reflect.Value) map[
 		lines[key.Value] = key.Line
 		field, known := fields[key.Value]
 		if !known {
-			d.fault(key.Line, "%s has no key %q; %s", what, key.Value, meant(key.Value, names))
+			d.fault(key.Line, "%s has no key %q; %s", what, key.Value, suggestion(key.Value, names))
 			continue
 		}
 		if err := value.Decode(field.Addr().Interface()); err != nil {
-			d.fault(value.Line, "%s of %s must be %s", key.Value, what, kindWord(field.Kind()))
+			d.fault(value.Line, "%s of %s must be %s", key.Value, what, kindName(field.Kind()))
 		}
 	}
 	return lines
 }
 
-// fieldsOf are the fields with a yaml tag of the structs behind the pointers, by tag; names in order.
-func fieldsOf(pointers []reflect.Value) (fields map[string]reflect.Value, names []string) {
+// taggedFields returns the fields that have a yaml tag, by tag, of the structs behind the pointers. Names are
+// the tags in the order of the fields.
+func taggedFields(pointers []reflect.Value) (fields map[string]reflect.Value, names []string) {
 	fields = map[string]reflect.Value{}
 	for _, p := range pointers {
 		v := p.Elem()
@@ -73,30 +75,30 @@ func fieldsOf(pointers []reflect.Value) (fields map[string]reflect.Value, names 
 	return fields, names
 }
 
-// scalar is the value of one key, and "" when it is not there or no scalar.
+// scalar returns the value of one key, or "" when it is absent or not a scalar.
 func scalar(n *yaml.Node, key string) string {
-	n = target(n)
+	n = resolveAlias(n)
 	if n.Kind != yaml.MappingNode {
 		return ""
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if v := target(n.Content[i+1]); n.Content[i].Value == key && v.Kind == yaml.ScalarNode {
+		if v := resolveAlias(n.Content[i+1]); n.Content[i].Value == key && v.Kind == yaml.ScalarNode {
 			return v.Value
 		}
 	}
 	return ""
 }
 
-// target is the node that an alias stands for, else the node itself.
-func target(n *yaml.Node) *yaml.Node {
+// resolveAlias returns the node that an alias refers to, or the node itself when it is not an alias.
+func resolveAlias(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
 	}
 	return n
 }
 
-// kindWord says in an operator's words what a field takes.
-func kindWord(k reflect.Kind) string {
+// kindName names the kind of value that a field takes, for operators.
+func kindName(k reflect.Kind) string {
 	switch k {
 	case reflect.Bool:
 		return "true or false"

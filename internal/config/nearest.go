@@ -2,8 +2,8 @@ package config
 
 import "strings"
 
-// meant says which of the known names somebody probably had in mind, or else names them all.
-func meant(written string, known []string) string {
+// suggestion asks whether the nearest of the known names was meant. When none is near, it lists them all.
+func suggestion(written string, known []string) string {
 	best, least := "", len(written)
 	for _, k := range known {
 		if d := distance(written, k); d < least {
@@ -14,12 +14,12 @@ func meant(written string, known []string) string {
 		return "did you mean " + best + "?"
 	}
 	if len(known) == 0 {
-		return "there is none"
+		return "there are none"
 	}
 	return "known: " + strings.Join(known, ", ")
 }
 
-// distance is how many bytes have to be put in, taken out or changed to make b of a (Levenshtein).
+// distance returns how many bytes have to be inserted, removed or changed to turn a into b (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

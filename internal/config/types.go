@@ -9,38 +9,40 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// Defaults are settings of accounts, by type, where the file says nothing.
+// Defaults holds the settings that an account has, by its type, when the file does not set them.
 type Defaults struct {
-	Sim sim.Settings // platforma dev's own simulator; zero elsewhere
+	Sim sim.Settings // the simulator of platforma dev; zero elsewhere
 }
 
-// accountTypes maps the type of an account to its adapter. To add a cloud is to add a line.
+// accountTypes maps the types of accounts to their adapters. A new cloud is a new line here.
 func accountTypes(d Defaults) map[string]accountType {
 	return map[string]accountType{
 		"sim": adapter(d.Sim, sim.Open),
 	}
 }
 
-// settings are an adapter's own keys of an account: a struct whose fields carry yaml tags.
+// settings is a struct with the keys of an account that belong to its adapter. Its fields have yaml tags.
 type settings interface {
-	Faults() []provider.SettingFault // all that is wrong, apart from unknown keys and wrong kinds of values
+	// Faults returns everything that is wrong, apart from unknown keys and wrong kinds of values.
+	Faults() []provider.SettingFault
 }
 
-// accountType is how the accounts of one type are read and opened.
+// accountType reads the settings of accounts of one type and opens their adapters.
 type accountType struct {
-	fresh func() reflect.Value // a pointer to settings, which the file's keys overwrite
-	open  func(reflect.Value) (provider.Provider, []provider.SettingFault, error)
+	newSettings func() reflect.Value // a pointer to the default settings, which the file's keys overwrite
+	open        func(reflect.Value) (provider.Provider, []provider.SettingFault, error)
 }
 
-// adapter is an account type by its settings' defaults and its constructor, which sends nothing.
+// adapter returns the account type of an adapter with these default settings. Its constructor open must not
+// call the cloud.
 func adapter[S settings](defaults S, open func(S) (provider.Provider, error)) accountType {
 	return accountType{
-		fresh: func() reflect.Value {
+		newSettings: func() reflect.Value {
 			s := defaults
 			return reflect.ValueOf(&s)
 		},
 		open: func(v reflect.Value) (provider.Provider, []provider.SettingFault, error) {
-			s := *v.Interface().(*S) //nolint:forcetypeassert // it is what fresh made
+			s := *v.Interface().(*S) //nolint:forcetypeassert // newSettings returns this type
 			if faults := s.Faults(); len(faults) > 0 {
 				return nil, faults, nil
 			}

@@ -15,10 +15,10 @@ const (
 	maxAddress   = 254
 )
 
-// CheckAddress accepts exactly one addr-spec of RFC 5322 in its plain form: a dot-atom, '@' and a
-// host name, all ASCII. Names, comments, quoted local parts, lists and address literals are refused,
-// so that nothing in an address can start a header, a second recipient or a command. The fault
-// (KindInvalid, "address-invalid") does not repeat the address.
+// CheckAddress accepts exactly one addr-spec of RFC 5322 in its plain form: a dot-atom, '@' and a host name,
+// all ASCII. It refuses display names, comments, quoted local parts, lists and address literals, so that
+// nothing in an address can start a header, a second recipient or a command. The fault (KindInvalid,
+// "address-invalid") does not repeat the address.
 func CheckAddress(address string) error {
 	at := strings.LastIndexByte(address, '@')
 	if len(address) <= maxAddress && at > 0 && at <= maxLocalPart && isDotted(address[:at], isAtomByte) &&
@@ -29,7 +29,7 @@ func CheckAddress(address string) error {
 		"This is not exactly one plain mail address such as name@example.org.")
 }
 
-// isDotted reports whether s is one or more non-empty parts of allowed bytes, joined by dots.
+// isDotted reports whether s consists of one or more non-empty parts of allowed bytes, joined by dots.
 func isDotted(s string, allowed func(byte) bool) bool {
 	for part := range strings.SplitSeq(s, ".") {
 		if part == "" {
@@ -73,10 +73,10 @@ func checkEnvelope(to, messageID string, at time.Time) []fault.Violation {
 	return v
 }
 
-// checkLine refuses what could end a line, hide or turn text, or stand for something else in a
-// header ("=?" starts an encoded word, RFC 2047).
-func checkLine(pointer, s string, longest int) []fault.Violation {
-	if utf8.ValidString(s) && len(s) <= longest && !strings.ContainsFunc(s, isForbidden) && !strings.Contains(s, "=?") {
+// checkLine refuses text that could end a line, hide or reverse other text, or mean something else in a header
+// ("=?" starts an encoded word, RFC 2047).
+func checkLine(pointer, s string, maxLength int) []fault.Violation {
+	if utf8.ValidString(s) && len(s) <= maxLength && !strings.ContainsFunc(s, isForbidden) && !strings.Contains(s, "=?") {
 		return nil
 	}
 	return []fault.Violation{
@@ -84,7 +84,7 @@ func checkLine(pointer, s string, longest int) []fault.Violation {
 	}
 }
 
-// checkText allows line feeds and tabs too.
+// checkText is checkLine for text of several lines: it allows line feeds and tabs.
 func checkText(pointer, s string) []fault.Violation {
 	bad := func(r rune) bool { return r != '\n' && r != '\t' && isForbidden(r) }
 	if utf8.ValidString(s) && len(s) <= maxSecret && !strings.ContainsFunc(s, bad) {
@@ -95,8 +95,8 @@ func checkText(pointer, s string) []fault.Violation {
 	}
 }
 
-// isForbidden holds for control characters (CR, LF and NUL among them), line and paragraph
-// separators, and the characters that turn the direction of writing.
+// isForbidden reports whether r is a control character (such as CR, LF and NUL), a line or paragraph separator,
+// or a character that changes the direction of writing.
 func isForbidden(r rune) bool {
 	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }

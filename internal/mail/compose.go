@@ -13,18 +13,17 @@ import (
 	"time"
 )
 
-// attachmentName is how the password-encrypted file is called: gpg takes the ending off when it
-// decrypts.
+// attachmentName is the name of the password-encrypted file. gpg removes the ending when it decrypts.
 const attachmentName = "credentials.txt.gpg"
 
-// headers are those a person or a server reads. All values have been checked; nothing else of a
-// mail's input becomes a header.
+// headers holds the values of a mail's header fields. All of them have been checked; nothing else from the
+// input becomes a header.
 type headers struct {
 	from, brand, to, messageID, subject string
 	at                                  time.Time
 }
 
-// fields gives the header fields in the order they are written.
+// fields returns the header fields in the order in which they are written.
 func (h headers) fields() [][2]string {
 	return [][2]string{
 		{"From", (&mail.Address{Name: h.brand, Address: h.from}).String()},
@@ -35,18 +34,18 @@ func (h headers) fields() [][2]string {
 	}
 }
 
-// render gives the outer header without the fields of the body's entity.
+// render returns the outer header without the fields of the body's entity.
 func (h headers) render() []byte {
 	var b bytes.Buffer
 	for _, f := range h.fields() {
 		writeField(&b, f[0], f[1])
 	}
 	writeField(&b, "MIME-Version", "1.0")
-	writeField(&b, "Auto-Submitted", "auto-generated") // RFC 3834: no vacation answers
+	writeField(&b, "Auto-Submitted", "auto-generated") // RFC 3834: asks for no automatic replies
 	return b.Bytes()
 }
 
-// encodeWords is RFC 2047, each encoded word on a line of its own.
+// encodeWords encodes s by RFC 2047, with each encoded word on its own line.
 func encodeWords(s string) string {
 	return strings.ReplaceAll(mime.QEncoding.Encode("utf-8", s), "?= =?", "?=\r\n =?")
 }
@@ -69,24 +68,27 @@ func (e entity) render() []byte {
 	return b.Bytes()
 }
 
-// alternativeEntity is the same as plain text and as HTML (RFC 2046, section 5.1.4: the better one last),
-// quoted-printable: it passes every relay unchanged.
+// alternativeEntity returns one content as plain text and as HTML, the preferred form last (RFC 2046, section
+// 5.1.4). Both are quoted-printable, which passes every relay unchanged.
 func alternativeEntity(text, html string) (entity, error) {
 	var parts []part
 	for _, p := range [][2]string{{"text/plain", text}, {"text/html", html}} {
-		body, err := quoted(p[1])
+		body, err := quotedPrintable(p[1])
 		if err != nil {
 			return entity{}, err
 		}
 		parts = append(parts, part{
-			header: map[string]string{"Content-Type": p[0] + "; charset=utf-8", "Content-Transfer-Encoding": "quoted-printable"},
-			body:   body,
+			header: map[string]string{
+				"Content-Type":              p[0] + "; charset=utf-8",
+				"Content-Transfer-Encoding": "quoted-printable",
+			},
+			body: body,
 		})
 	}
 	return multipartEntity("multipart/alternative", parts...)
 }
 
-func quoted(text string) ([]byte, error) {
+func quotedPrintable(text string) ([]byte, error) {
 	var b bytes.Buffer
 	w := quotedprintable.NewWriter(&b)
 	if _, err := w.Write([]byte(text)); err != nil {
@@ -124,12 +126,13 @@ func multipartEntity(contentType string, parts ...part) (entity, error) {
 		return entity{}, fmt.Errorf("write mail parts: %w", err)
 	}
 	return entity{
-		fields: [][2]string{{"Content-Type", contentType + ";\r\n boundary=\"" + w.Boundary() + `"`}}, body: b.Bytes(),
+		fields: [][2]string{{"Content-Type", contentType + ";\r\n boundary=\"" + w.Boundary() + `"`}},
+		body:   b.Bytes(),
 	}, nil
 }
 
-// encryptedEntity is the multipart/encrypted of RFC 3156, section 4: a version part and the message,
-// and nothing readable beside it.
+// encryptedEntity returns the multipart/encrypted of RFC 3156, section 4: a version part and the encrypted
+// message, and nothing that can be read without the key.
 func encryptedEntity(sealed sealedMessage) (entity, error) {
 	armored, err := sealed.armor()
 	if err != nil {
@@ -147,9 +150,9 @@ func encryptedEntity(sealed sealedMessage) (entity, error) {
 		}, body: crlf(armored)})
 }
 
-// attachmentEntity is an explanation with one encrypted file.
+// attachmentEntity returns an explanation in plain text with one encrypted file.
 func attachmentEntity(text string, sealed sealedMessage) (entity, error) {
-	explained, err := quoted(text)
+	explanation, err := quotedPrintable(text)
 	if err != nil {
 		return entity{}, err
 	}
@@ -157,7 +160,7 @@ func attachmentEntity(text string, sealed sealedMessage) (entity, error) {
 		part{header: map[string]string{
 			"Content-Type":              "text/plain; charset=utf-8",
 			"Content-Transfer-Encoding": "quoted-printable",
-		}, body: explained},
+		}, body: explanation},
 		part{header: map[string]string{
 			"Content-Type":              `application/octet-stream; name="` + attachmentName + `"`,
 			"Content-Transfer-Encoding": "base64",
@@ -165,12 +168,12 @@ func attachmentEntity(text string, sealed sealedMessage) (entity, error) {
 		}, body: base64Lines(sealed.bytes())})
 }
 
-// protected is the entity inside the encryption: the text under the real headers, as mail programs
-// that know protected headers show them.
-func protected(h headers, text string) []byte {
+// protectedEntity returns what is inside the encryption: the text with the real headers, which mail programs
+// that know protected headers show.
+func protectedEntity(h headers, text string) []byte {
 	body := crlf([]byte(text))
 	encoding := "8bit"
-	if longestLine(body) > 998 { // RFC 5322, section 2.1.1; readable as it is where a person decrypts by hand
+	if longestLine(body) > 998 { // RFC 5322, section 2.1.1; binary stays readable for a person who decrypts by hand
 		encoding = "binary"
 	}
 	fields := append([][2]string{
@@ -188,14 +191,14 @@ func longestLine(b []byte) int {
 	return longest
 }
 
-// crlf gives every line the ending of mails.
+// crlf ends every line with CR LF, as mails require.
 func crlf(b []byte) []byte {
 	return bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
 }
 
-// base64Lines encodes in lines of 76 characters (RFC 2045, section 6.8).
+// base64Lines encodes b in lines of 76 characters (RFC 2045, section 6.8).
 func base64Lines(b []byte) []byte {
-	const perLine = 57 // bytes that make 76 characters
+	const perLine = 57 // bytes that become 76 characters
 	var out bytes.Buffer
 	for len(b) > 0 {
 		n := min(perLine, len(b))

@@ -1,10 +1,10 @@
 package mail
 
-// DeliveryText is what the recipient reads after decrypting, Instructions what stands beside an attachment.
+// DeliveryText and Instructions are deliveryText and instructions, for the tests.
 var (
 	DeliveryText = deliveryText
 	Instructions = instructions
 )
 
-// Subjects of a delivery, outside and inside its encryption.
+// Subjects returns the subjects of a delivery outside and inside its encryption.
 func Subjects(m DeliveryMail) (outside, inside string) { return outsideSubject(m), insideSubject(m) }

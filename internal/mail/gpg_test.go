@@ -17,18 +17,18 @@ import (
 	ours "github.com/platforma-cloud/orders/internal/mail"
 )
 
-// gpg is GnuPG with a home of its own: a reader that shares no code with what made the mail.
+// gpg runs GnuPG with its own home directory. It shares no code with package mail.
 type gpg struct{ home string }
 
 func newGPG(t *testing.T) gpg {
 	t.Helper()
 	if _, err := exec.LookPath("gpg"); err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatal("gpg is not installed: in CI the outside reader is mandatory")
+			t.Fatal("gpg is not installed: CI must have it")
 		}
-		t.Skip("gpg is not installed: nobody outside opened the mails of this run")
+		t.Skip("gpg is not installed: no other program has opened the mails of this run")
 	}
-	home, err := os.MkdirTemp("", "gpg") // short: the agent's socket lies in it
+	home, err := os.MkdirTemp("", "gpg") // a short path, because the agent's socket is in it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,26 +39,26 @@ func newGPG(t *testing.T) gpg {
 	return gpg{home: home}
 }
 
-// run gives output and status lines.
+// run runs gpg and returns its output and its status lines.
 func (g gpg) run(t *testing.T, input []byte, args ...string) (out []byte, status string, err error) {
 	t.Helper()
 	statusFile := filepath.Join(g.home, "status")
-	all := append([]string{
-		"--homedir", g.home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--trust-model",
-		"always", "--status-file", statusFile,
+	args = append([]string{
+		"--homedir", g.home, "--batch", "--no-tty", "--pinentry-mode", "loopback",
+		"--trust-model", "always", "--status-file", statusFile,
 	}, args...)
-	cmd := exec.CommandContext(t.Context(), "gpg", all...)
+	cmd := exec.CommandContext(t.Context(), "gpg", args...)
 	cmd.Stdin = bytes.NewReader(input)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err = cmd.Run(); err != nil {
 		err = fmt.Errorf("gpg %s: %w\n%s", strings.Join(args, " "), err, stderr.String())
 	}
-	told, _ := os.ReadFile(statusFile)
-	return stdout.Bytes(), string(told), err
+	lines, _ := os.ReadFile(statusFile)
+	return stdout.Bytes(), string(lines), err
 }
 
-func (g gpg) must(t *testing.T, input []byte, args ...string) (out []byte, status string) {
+func (g gpg) mustRun(t *testing.T, input []byte, args ...string) (out []byte, status string) {
 	t.Helper()
 	out, status, err := g.run(t, input, args...)
 	if err != nil {
@@ -67,21 +67,21 @@ func (g gpg) must(t *testing.T, input []byte, args ...string) (out []byte, statu
 	return out, status
 }
 
-// key makes a key pair in this home and gives its public part, armored.
-func (g gpg) key(t *testing.T, algorithms ...string) []byte {
+// newKey makes a key pair in this home directory and returns its public part, armored.
+func (g gpg) newKey(t *testing.T, algorithms ...string) []byte {
 	t.Helper()
-	g.must(t, nil, "--passphrase", "", "--quick-generate-key", "Ana Novak <"+recipient+">",
+	g.mustRun(t, nil, "--passphrase", "", "--quick-generate-key", "Ana Novak <"+recipient+">",
 		algorithms[0], "cert,sign", "1y")
-	list, _ := g.must(t, nil, "--with-colons", "--fingerprint")
+	list, _ := g.mustRun(t, nil, "--with-colons", "--fingerprint")
 	_, rest, _ := strings.Cut(string(list), "\nfpr:::::::::")
 	fingerprint, _, _ := strings.Cut(rest, ":")
-	g.must(t, nil, "--passphrase", "", "--quick-add-key", fingerprint, algorithms[1], "encr", "1y")
-	public, _ := g.must(t, nil, "--armor", "--export", fingerprint)
+	g.mustRun(t, nil, "--passphrase", "", "--quick-add-key", fingerprint, algorithms[1], "encr", "1y")
+	public, _ := g.mustRun(t, nil, "--armor", "--export", fingerprint)
 	return public
 }
 
-// document gives what stands below the heading of a delivery's text: all of the sealed document.
-func document(t *testing.T, text string) string {
+// documentOf returns the credentials document at the end of a delivery's text.
+func documentOf(t *testing.T, text string) string {
 	t.Helper()
 	_, doc, ok := strings.Cut(text, "\nThe same as a JSON document:\n\n")
 	if !ok {
@@ -97,13 +97,13 @@ func TestGnuPGOpensTheAttachmentWithItsPassphrase(t *testing.T) {
 	if err := r.sender(t).SendDelivery(t.Context(), delivery()); err != nil {
 		t.Fatalf("SendDelivery: %v", err)
 	}
-	raw := r.only(t).raw
+	raw := r.onlyMail(t).raw
 	file, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, strings.NewReader(attachment(t, raw))))
 	if err != nil {
 		t.Fatalf("attachment: %v", err)
 	}
-	text, status := g.must(t, file, "--passphrase", passphrase, "--decrypt")
-	if diff := cmp.Diff(secretJSON, document(t, string(text))); diff != "" {
+	text, status := g.mustRun(t, file, "--passphrase", passphrase, "--decrypt")
+	if diff := cmp.Diff(secretJSON, documentOf(t, string(text))); diff != "" {
 		t.Errorf("document (-sealed +opened):\n%s", diff)
 	}
 	if !strings.Contains(status, "GOODMDC") {
@@ -127,25 +127,25 @@ func TestGnuPGOpensTheMailToAKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := newGPG(t)
-			public := g.key(t, algorithms...)
+			public := g.newKey(t, algorithms...)
 			info, err := ours.CheckPublicKey(public, sentAt.AddDate(0, 0, 1))
 			if err != nil {
 				t.Fatalf("CheckPublicKey: %v", err)
 			}
 			r := (&relay{}).start(t)
 			m := delivery()
-			m.At = sentAt.AddDate(0, 0, 1) // the key is younger than the start of this run
+			m.At = sentAt.AddDate(0, 0, 1) // the key is made after sentAt
 			m.PublicKey, m.Simulated = info.Public, true
 			m.Secret = []byte(`{"url":"https://k8s.test:6443","kubeconfig":"apiVersion: v1\nkind: Config\ncertificate: ` +
 				strings.Repeat("Q", 1500) + `\n","note":"šifrirano ` + canary + `"}`)
 			if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
 				t.Fatalf("SendDelivery: %v", err)
 			}
-			raw := r.only(t).raw
+			raw := r.onlyMail(t).raw
 			if strings.Contains(raw, canary) {
-				t.Error("the canary stands in the raw mail")
+				t.Error("the raw mail holds the canary")
 			}
-			entity, status := g.must(t, []byte(partsOf(t, raw)[1].body), "--decrypt")
+			entity, status := g.mustRun(t, []byte(partsOf(t, raw)[1].body), "--decrypt")
 			if !strings.Contains(status, "GOODMDC") {
 				t.Errorf("the mail is not integrity-protected:\n%s", status)
 			}
@@ -157,14 +157,18 @@ func TestGnuPGOpensTheMailToAKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(string(m.Secret), document(t, strings.ReplaceAll(string(body), "\r\n", "\n"))); diff != "" {
+			text := strings.ReplaceAll(string(body), "\r\n", "\n")
+			if diff := cmp.Diff(string(m.Secret), documentOf(t, text)); diff != "" {
 				t.Errorf("document (-sealed +opened):\n%s", diff)
 			}
 			want := map[string][]string{
-				"Content-Type": {`text/plain; charset=utf-8; protected-headers="v1"`}, "Content-Transfer-Encoding": {"binary"},
-				"Subject": {"Your service is ready: web-1.example.net (Virtual server), ORD-7K3M9QWT, item 2"},
-				"From":    {`"Platforma" <no-reply@platforma.test>`}, "To": {"<" + recipient + ">"},
-				"Date": {m.At.Format("Mon, 02 Jan 2006 15:04:05 -0700")}, "Message-Id": {"<delivery.0198-1@platforma.test>"},
+				"Content-Type":              {`text/plain; charset=utf-8; protected-headers="v1"`},
+				"Content-Transfer-Encoding": {"binary"},
+				"Subject":                   {"Your service is ready: web-1.example.net (Virtual server), ORD-7K3M9QWT, item 2"},
+				"From":                      {`"Platforma" <no-reply@platforma.test>`},
+				"To":                        {"<" + recipient + ">"},
+				"Date":                      {m.At.Format("Mon, 02 Jan 2006 15:04:05 -0700")},
+				"Message-Id":                {"<delivery.0198-1@platforma.test>"},
 			}
 			if diff := cmp.Diff(want, map[string][]string(inside.Header)); diff != "" {
 				t.Errorf("headers inside (-want +got):\n%s", diff)
@@ -177,7 +181,7 @@ func TestGnuPGFindsTheSignatureInsideTheEncryption(t *testing.T) {
 	t.Parallel()
 	g := newGPG(t)
 	signer := newTestKeyWith(t, "Platforma deliveries", 0, sentAt.AddDate(0, 0, -1))
-	g.must(t, signer.armored, "--import")
+	g.mustRun(t, signer.armored, "--import")
 	r := (&relay{}).start(t)
 	s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, SigningKey: signer.private})
 	if err != nil {
@@ -186,15 +190,15 @@ func TestGnuPGFindsTheSignatureInsideTheEncryption(t *testing.T) {
 	if err := s.SendDelivery(t.Context(), delivery()); err != nil {
 		t.Fatalf("SendDelivery: %v", err)
 	}
-	file, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, strings.NewReader(attachment(t, r.only(t).raw))))
+	file, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, strings.NewReader(attachment(t, r.onlyMail(t).raw))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, status := g.must(t, file, "--passphrase", passphrase, "--decrypt")
+	text, status := g.mustRun(t, file, "--passphrase", passphrase, "--decrypt")
 	if !strings.Contains(status, "GOODSIG") || !strings.Contains(status, "Platforma deliveries") {
 		t.Errorf("no good signature:\n%s", status)
 	}
-	if document(t, string(text)) != secretJSON {
+	if documentOf(t, string(text)) != secretJSON {
 		t.Errorf("the signed text differs:\n%s", text)
 	}
 }
@@ -223,9 +227,10 @@ func TestManyDeliveriesAllOpenWithTheirOwnPassphrase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, _ := g.must(t, file, "--passphrase", phrases[parse(t, got.raw).Header.Get("Message-Id")], "--decrypt")
-		if want := fmt.Sprintf(`{"n":%d}`, i); document(t, string(text)) != want {
-			t.Errorf("delivery %d opened as %s, want %s", i, document(t, string(text)), want)
+		phrase := phrases[parse(t, got.raw).Header.Get("Message-Id")]
+		text, _ := g.mustRun(t, file, "--passphrase", phrase, "--decrypt")
+		if want := fmt.Sprintf(`{"n":%d}`, i); documentOf(t, string(text)) != want {
+			t.Errorf("delivery %d opened as %s, want %s", i, documentOf(t, string(text)), want)
 		}
 	}
 }

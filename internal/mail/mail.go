@@ -1,8 +1,8 @@
-// Package mail sends what the module has to say to a person: the delivery of a service, its
-// credentials encrypted with OpenPGP (D21), and notices such as a payment receipt, which it is given
-// ready to read. TLS to the relay is mandatory: where it is refused nothing is sent. The package knows
-// no order states, no database and no retry rule; Classify tells the caller what a failure means.
-// Nothing it returns as an error holds a credential, a passphrase or a customer's address.
+// Package mail sends mails to people: the delivery of a service, with its credentials encrypted by OpenPGP
+// (D21), and notices such as a payment receipt, whose texts the caller provides. TLS to the relay is
+// mandatory: without it nothing is sent. The package knows no order states, no database and no retry rule;
+// Classify returns what a failure means. Its errors never hold a credential, a passphrase or a customer's
+// address.
 package mail
 
 import (
@@ -22,29 +22,30 @@ import (
 	"github.com/platforma-cloud/orders/internal/notice"
 )
 
-// defaultTimeout bounds one mail from dial to answer: a relay may think for a while about the end
-// of data, and the worker's lease is longer than this.
+// defaultTimeout is the longest that one mail may take, from dial to answer. A relay may need some time at the
+// end of the data. The worker's lease is longer than this.
 const defaultTimeout = 30 * time.Second
 
-// maxSecret bounds a credentials document: the largest known is a kubeconfig of about 10 KiB.
+// maxSecret is the largest credentials document in bytes. The largest known one is a kubeconfig of about
+// 10 KiB.
 const maxSecret = 1 << 20
 
-// minPassphrase is the length of a passphrase below which 128 bits cannot be in it (26 characters of
-// base32). It catches an empty or hand-made one, not a weak one.
+// minPassphrase is the least length of a passphrase: shorter ones cannot hold 128 bits (26 characters of
+// base32). The check finds an empty or hand-made passphrase, not a weak one.
 const minPassphrase = 26
 
-// Config says which relay is used and as whom.
+// Config configures a Sender: the relay that it uses and the sender's address.
 type Config struct {
 	Addr    string         // host:port of the relay; port 465 speaks TLS at once (RFC 8314), any other must offer STARTTLS
-	From    string         // the one sender, an address without a name; its domain stands in Message-ID and EHLO
+	From    string         // the sender's address, without a name; its domain is used in Message-ID and EHLO
 	RootCAs *x509.CertPool // nil: the system's
-	Timeout time.Duration  // for one mail in all; 0: 30 s
+	Timeout time.Duration  // for one whole mail; 0: 30 s
 
 	Username string // "": no login
-	Password string // sent inside TLS only
+	Password string // sent only inside TLS
 
-	// SigningKey is an OpenPGP private key without a passphrase, armored or binary. With it every
-	// delivery is signed inside its encryption; nil: unsigned.
+	// SigningKey is an OpenPGP private key without a passphrase, armored or binary. It signs every delivery
+	// inside its encryption; nil: deliveries are not signed.
 	SigningKey []byte
 }
 
@@ -56,15 +57,15 @@ func (c Config) Format(s fmt.State, _ rune) {
 // LogValue prints as Format does.
 func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
-// Sender sends mails, each over a connection of its own. Safe for concurrent use.
+// Sender sends mails, each over its own connection. It is safe for concurrent use.
 type Sender struct {
 	relay  relay
 	from   string
 	domain string      // of from
-	signer *crypto.Key // nil: unsigned
+	signer *crypto.Key // nil: deliveries are not signed
 }
 
-// NewSender checks the configuration; it does not connect.
+// NewSender checks the configuration and returns a sender. It does not connect to the relay.
 func NewSender(c Config) (*Sender, error) {
 	host, port, err := net.SplitHostPort(c.Addr)
 	if err != nil || host == "" || port == "" {
@@ -74,7 +75,7 @@ func NewSender(c Config) (*Sender, error) {
 		return nil, fmt.Errorf("sender of mails: %w", err)
 	}
 	if c.Timeout < 0 || (c.Username == "") != (c.Password == "") {
-		return nil, errors.New("mail relay: the timeout is negative, or of user name and password only one is given")
+		return nil, errors.New("mail relay: the timeout is negative, or only one of user name and password is given")
 	}
 	s := &Sender{from: c.From, domain: c.From[strings.LastIndexByte(c.From, '@')+1:]}
 	s.relay = relay{
@@ -93,27 +94,31 @@ func NewSender(c Config) (*Sender, error) {
 	return s, nil
 }
 
-// DeliveryMail is one delivered item on its way to its customer. It prints as [redacted].
+// DeliveryMail is the mail that delivers the credentials of one item. It prints as [redacted].
 type DeliveryMail struct {
-	To        string    // exactly one address, on file for this customer
-	MessageID string    // the left side of the Message-ID: the same for every repeat of one delivery attempt group
+	To        string    // exactly one address, which is stored for this customer
+	MessageID string    // the left side of the Message-ID: the same each time that one delivery is sent
 	At        time.Time // the Date header, and the time at which keys must be valid
 
 	PublicKey  []byte // the recipient's, armored or binary; nil: Passphrase is used
-	Passphrase string // of NewPassphrase; never part of the mail
-	Secret     []byte // JSON document of the credentials, carried as it is
+	Passphrase string // from NewPassphrase; never part of the mail
+	Secret     []byte // JSON document of the credentials, carried unchanged
 
-	Language    notice.Language
-	Brand       string // the provider's name as the customer knows it
-	OrderNumber string // with a public key inside the encryption only
-	Line        int    // of the item in its order, as OrderNumber
-	Title       string // of the product, as OrderNumber
-	Service     string // what was delivered, in the customer's words, which may name a host; inside the encryption only
-	PortalURL   string // where the passphrase is shown; "": not told
-	Simulated   bool   // the service lives in a simulated region, and the mail says so
+	Language notice.Language
+	Brand    string // the provider's name as the customer knows it
+	// OrderNumber, Line (of the item in its order) and Title (of the product) are only inside the encryption
+	// when there is a public key.
+	OrderNumber string
+	Line        int
+	Title       string
+	// Service is what was delivered, in the customer's words, which may name a host. It is only ever inside the
+	// encryption.
+	Service   string
+	PortalURL string // where the passphrase is shown; "": the mail does not say
+	Simulated bool   // the service is in a simulated region, and the mail says so
 }
 
-// Format prints [redacted] for every use case.
+// Format prints [redacted] for every verb of package fmt.
 func (DeliveryMail) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[redacted]") }
 
 // LogValue prints [redacted].
@@ -122,7 +127,7 @@ func (DeliveryMail) LogValue() slog.Value { return slog.StringValue("[redacted]"
 // MarshalText prints [redacted], so that JSON does.
 func (DeliveryMail) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// Notice is a mail in the clear: it may hold nothing that gives access to anything.
+// Notice is a mail without encryption: it must not hold anything that gives access to a service.
 type Notice struct {
 	To        string
 	MessageID string
@@ -131,17 +136,18 @@ type Notice struct {
 	notice.Mail
 }
 
-// SendDelivery encrypts and sends one delivery: to the public key as PGP/MIME (RFC 3156), the whole body and
-// the subject that tells inside, or without a key as a plain explanation with one password-encrypted
-// attachment, under a subject that tells product, order and item. nil means that the relay took
-// responsibility for it; for the other outcomes see Classify. A repeat with the same MessageID can be
-// recognised by the recipient's server; its ciphertext is new.
+// SendDelivery encrypts and sends one delivery. With a public key it is PGP/MIME (RFC 3156), with the whole
+// body and the detailed subject inside the encryption. Without a key it is a plain explanation with one
+// password-encrypted attachment, and its subject names product, order and item. Nil means that the relay has
+// accepted the mail; Classify explains errors. The recipient's server can recognise a repeat by its MessageID;
+// its ciphertext is new.
 func (s *Sender) SendDelivery(ctx context.Context, m DeliveryMail) error {
 	if err := m.check(); err != nil {
 		return err
 	}
 	h := headers{
-		from: s.from, brand: m.Brand, to: m.To, messageID: m.MessageID + "@" + s.domain, at: m.At, subject: outsideSubject(m),
+		from: s.from, brand: m.Brand, to: m.To, messageID: m.MessageID + "@" + s.domain, at: m.At,
+		subject: outsideSubject(m),
 	}
 	var body entity
 	var err error
@@ -151,13 +157,13 @@ func (s *Sender) SendDelivery(ctx context.Context, m DeliveryMail) error {
 		body, err = s.encryptedToPassphrase(m)
 	}
 	if err != nil {
-		return uncomposed(err)
+		return composeError(err)
 	}
 	return s.send(ctx, h, body)
 }
 
-// SendNotice sends a mail as plain text and as HTML, of which a program shows one. Errors as of
-// SendDelivery.
+// SendNotice sends a mail as plain text and as HTML; the recipient's program shows one of them. Its errors are
+// those of SendDelivery.
 func (s *Sender) SendNotice(ctx context.Context, n Notice) error {
 	if err := n.check(); err != nil {
 		return err
@@ -167,7 +173,7 @@ func (s *Sender) SendNotice(ctx context.Context, n Notice) error {
 	}
 	body, err := alternativeEntity(strings.TrimRight(n.Text, "\n")+"\n"+signature(n.Brand), n.HTML)
 	if err != nil {
-		return uncomposed(err)
+		return composeError(err)
 	}
 	return s.send(ctx, h, body)
 }
@@ -176,7 +182,7 @@ func (s *Sender) send(ctx context.Context, h headers, body entity) error {
 	return s.relay.transmit(ctx, s.from, h.to, append(h.render(), body.render()...))
 }
 
-// encryptedToKey is RFC 3156, section 4.
+// encryptedToKey returns the body of a delivery to a public key (RFC 3156, section 4).
 func (s *Sender) encryptedToKey(h headers, m DeliveryMail) (entity, error) {
 	key, _, err := readPublicKey(m.PublicKey, m.At)
 	if err != nil {
@@ -184,13 +190,14 @@ func (s *Sender) encryptedToKey(h headers, m DeliveryMail) (entity, error) {
 	}
 	inside := h
 	inside.subject = insideSubject(m)
-	sealed, err := s.encrypt(protected(inside, deliveryText(m)), m.At, recipientKey(key))
+	sealed, err := s.encrypt(protectedEntity(inside, deliveryText(m)), m.At, recipientKey(key))
 	if err != nil {
 		return entity{}, err
 	}
 	return encryptedEntity(sealed)
 }
 
+// encryptedToPassphrase returns the body of a delivery with a password-encrypted attachment.
 func (s *Sender) encryptedToPassphrase(m DeliveryMail) (entity, error) {
 	sealed, err := s.encrypt([]byte(deliveryText(m)), m.At, recipientPassphrase(m.Passphrase))
 	if err != nil {
@@ -213,7 +220,7 @@ func (m DeliveryMail) check() error {
 		v = append(v, violation("/passphrase", "passphrase-short",
 			"A delivery needs the recipient's public key or a passphrase of 128 bits."))
 	}
-	return violated(v)
+	return violationsError(v)
 }
 
 func (n Notice) check() error {
@@ -223,12 +230,13 @@ func (n Notice) check() error {
 	v = append(v, checkText("/text", n.Text)...)
 	v = append(v, checkText("/html", n.HTML)...)
 	if n.Subject == "" || n.Text == "" || n.HTML == "" {
-		v = append(v, violation("", "empty", "A notice has a subject, and its text twice."))
+		v = append(v, violation("", "empty", "A notice needs a subject, a plain text and an HTML text."))
 	}
-	return violated(v)
+	return violationsError(v)
 }
 
-func violated(v []fault.Violation) error {
+// violationsError returns a fault with the violations, or nil when there are none.
+func violationsError(v []fault.Violation) error {
 	if len(v) == 0 {
 		return nil
 	}

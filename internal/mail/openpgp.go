@@ -12,21 +12,21 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// MaxPublicKey is the largest key taken, in bytes: a key with a dozen identities and signatures of
-// others has under 20 KiB, and a request of ours is at most 64 KiB.
+// MaxPublicKey is the largest key in bytes that is accepted. A key with a dozen identities and signatures of
+// others has less than 20 KiB, and a request to the API has at most 64 KiB.
 const MaxPublicKey = 32 << 10
 
-// KeyInfo is what a person compares before a key is used.
+// KeyInfo describes a public key, so that a person can compare it before it is used.
 type KeyInfo struct {
 	Fingerprint string    // upper-case hexadecimal, without spaces
-	UserIDs     []string  // as the key claims them, sorted; nobody has vouched for them; unprintable characters replaced
+	UserIDs     []string  // as the key states them, unverified and sorted; unprintable characters are replaced
 	Expires     time.Time // when it ceases to encrypt; zero: never
-	Public      []byte    // the key in binary: what to store and to give as DeliveryMail.PublicKey
+	Public      []byte    // the key in binary, to be stored and used as DeliveryMail.PublicKey
 }
 
-// CheckPublicKey reads one OpenPGP public key, armored or binary, and reports whether mail can be
-// encrypted to it at now. Everything else is a fault of KindInvalid: "key-too-large",
-// "key-unreadable", "key-private", "key-revoked", "key-expired" or "key-cannot-encrypt".
+// CheckPublicKey reads one OpenPGP public key, armored or binary, to which mail can be encrypted at the time
+// now. For anything else it returns a fault of KindInvalid: "key-too-large", "key-unreadable", "key-private",
+// "key-revoked", "key-expired" or "key-cannot-encrypt".
 func CheckPublicKey(key []byte, now time.Time) (KeyInfo, error) {
 	_, info, err := readPublicKey(key, now)
 	return info, err
@@ -45,33 +45,34 @@ func readPublicKey(raw []byte, now time.Time) (*crypto.Key, KeyInfo, error) {
 		return refuse("key-unreadable",
 			"This is not one OpenPGP public key. Export exactly one (gpg --armor --export <fingerprint>).")
 	}
-	if holdsPrivate(key) {
+	if hasPrivatePart(key) {
 		return refuse("key-private",
-			"This is a private key, and it was not kept. Whoever held it but you can read your mail: consider replacing it, "+
-				"and upload its public part (gpg --armor --export <fingerprint>).")
+			"This is a private key, and it was not stored. Anybody else who has had it can read your mail: consider "+
+				"replacing it, and upload only the public part (gpg --armor --export <fingerprint>).")
 	}
 	at := now.Unix()
 	switch {
 	case key.IsRevoked(at):
 		return refuse("key-revoked", "This key is revoked. Upload the key that replaces it.")
 	case key.IsExpired(at):
-		return refuse("key-expired", "This key has expired. Prolong it or upload another.")
+		return refuse("key-expired", "This key has expired. Extend it or upload another.")
 	case !key.CanEncrypt(at):
 		return refuse("key-cannot-encrypt",
-			"This key has no valid part of sufficient strength to encrypt to. Add an encryption subkey (RSA of 2048 bits or "+
-				"more, or Curve25519).")
+			"This key has no valid part that is strong enough to encrypt to. Add an encryption subkey (RSA of 2048 bits "+
+				"or more, or Curve25519).")
 	}
 	public, err := key.GetPublicKey()
 	if err != nil {
 		return refuse("key-unreadable", "This key cannot be written out again.")
 	}
 	return key, KeyInfo{
-		Fingerprint: strings.ToUpper(key.GetFingerprint()), UserIDs: userIDs(key), Expires: expires(key, now), Public: public,
+		Fingerprint: strings.ToUpper(key.GetFingerprint()), UserIDs: userIDs(key), Expires: expiry(key, now),
+		Public: public,
 	}, nil
 }
 
-// holdsPrivate looks at subkeys too: an export may hold their private parts alone.
-func holdsPrivate(key *crypto.Key) bool {
+// hasPrivatePart also looks at the subkeys, because an export may hold only their private parts.
+func hasPrivatePart(key *crypto.Key) bool {
 	if key.IsPrivate() {
 		return true
 	}
@@ -92,7 +93,7 @@ func userIDs(key *crypto.Key) []string {
 	return ids
 }
 
-// printable replaces what isForbidden and broken UTF-8 by U+FFFD.
+// printable replaces forbidden characters and invalid UTF-8 with U+FFFD.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if isForbidden(r) {
@@ -102,8 +103,8 @@ func printable(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// expires is the earlier end of the primary key and of the key that encrypts now.
-func expires(key *crypto.Key, now time.Time) time.Time {
+// expiry returns when the primary key or the key that encrypts now expires, whichever is earlier; zero: never.
+func expiry(key *crypto.Key, now time.Time) time.Time {
 	chosen, ok := key.GetEntity().EncryptionKey(now, nil)
 	if !ok {
 		return now
@@ -137,7 +138,7 @@ func readSigningKey(raw []byte) (*crypto.Key, error) {
 	return key, nil
 }
 
-// recipient is who can open a message: exactly one of key and passphrase is set.
+// recipient says who can open a message: exactly one of key and passphrase is set.
 type recipient struct {
 	key        *crypto.Key
 	passphrase []byte
@@ -146,12 +147,13 @@ type recipient struct {
 func recipientKey(k *crypto.Key) recipient        { return recipient{key: k} }
 func recipientPassphrase(phrase string) recipient { return recipient{passphrase: []byte(phrase)} }
 
-// sealedMessage is an OpenPGP message.
+// sealedMessage is an encrypted OpenPGP message.
 type sealedMessage struct{ message *crypto.PGPMessage }
 
 func (m sealedMessage) bytes() []byte { return m.message.Bytes() }
 
-// armor is without a version or comment header: they tell only which library to attack.
+// armor returns the message without version and comment headers, which only tell an attacker which library was
+// used.
 func (m sealedMessage) armor() ([]byte, error) {
 	text, err := m.message.ArmorWithCustomHeaders("", "")
 	if err != nil {
@@ -160,9 +162,9 @@ func (m sealedMessage) armor() ([]byte, error) {
 	return []byte(text), nil
 }
 
-// encrypt makes an integrity-protected message in the RFC 4880 profile, which GnuPG 2.2 opens (the
-// RFC 9580 profiles do not), uncompressed, and signed inside when the sender has a key. The
-// library's errors are not passed on: what they quote is not known.
+// encrypt returns an integrity-protected, uncompressed message, signed inside when the sender has a signing key.
+// It uses the RFC 4880 profile, because GnuPG 2.2 cannot open messages of the RFC 9580 profiles. The errors of
+// the library are not passed on, because they may quote the plaintext.
 func (s *Sender) encrypt(plaintext []byte, at time.Time, to recipient) (sealedMessage, error) {
 	builder := crypto.PGPWithProfile(profile.RFC4880()).Encryption().EncryptionTime(at.Unix()).SignTime(at.Unix())
 	if to.key != nil {

@@ -22,8 +22,8 @@ func newTestKey(t *testing.T) testKey { return newTestKeyWith(t, "Ana Novak", 0,
 
 func newTestKeyWith(t *testing.T, name string, lifetime int32, made time.Time) testKey {
 	t.Helper()
-	key, err := crypto.PGP().KeyGeneration().AddUserId(name,
-		recipient).Lifetime(lifetime).GenerationTime(made.Unix()).New().GenerateKey()
+	key, err := crypto.PGP().KeyGeneration().AddUserId(name, recipient).
+		Lifetime(lifetime).GenerationTime(made.Unix()).New().GenerateKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestUnusableKeysAreRefusedByCode(t *testing.T) {
 	}
 }
 
-// signingOnly is a key without a subkey for encryption.
+// signingOnly returns a key without a subkey for encryption.
 func signingOnly(t *testing.T) []byte {
 	t.Helper()
 	key, err := crypto.NewKey(newTestKey(t).private)
@@ -116,6 +116,7 @@ func signingOnly(t *testing.T) []byte {
 	return serialized(t, key)
 }
 
+// revoked returns a revoked key.
 func revoked(t *testing.T) []byte {
 	t.Helper()
 	key, err := crypto.NewKey(newTestKeyWith(t, "Ana", 0, sentAt.Add(-time.Hour)).private)
@@ -137,7 +138,7 @@ func serialized(t *testing.T, key *crypto.Key) []byte {
 	return public
 }
 
-func TestUserIDsThatTurnTextAreMadeHarmless(t *testing.T) {
+func TestDirectionCharactersInUserIDsAreReplaced(t *testing.T) {
 	t.Parallel()
 	key := newTestKeyWith(t, "Ana\u202eNovak", 0, sentAt)
 	got, err := ours.CheckPublicKey(key.public, sentAt)
@@ -159,7 +160,7 @@ func TestKeyThatExpiredSinceItsUploadStopsTheMail(t *testing.T) {
 		t.Errorf("SendDelivery: %v, want key-expired, class invalid", err)
 	}
 	if n := len(r.received()); n != 0 {
-		t.Errorf("%d mails arrived: there is no other way to deliver than the key on file", n)
+		t.Errorf("%d mails arrived: a delivery must use the stored key or fail", n)
 	}
 }
 
@@ -187,15 +188,12 @@ func TestPassphraseSpellsEveryBitOf128(t *testing.T) {
 		bits[bit/8] = 1 << (bit % 8)
 		got, err := ours.NewPassphrase(bytes.NewReader(bits))
 		if err != nil || seen[got] {
-			t.Fatalf("bit %d: %q, %v; it is seen already or failed", bit, got, err)
+			t.Fatalf("bit %d: %q, %v; want a passphrase that no other bit gives", bit, got, err)
 		}
 		seen[got] = true
 	}
-	got, err := ours.NewPassphrase(rand.Reader)
-	if err != nil ||
-		!regexp.MustCompile(`^([bdfghjklmnprstvz][aiou][bdfghjklmnprstvz][aiou][bdfghjklmnprstvz](-|$)){8}$`).MatchString(
-			got,
-		) {
+	form := regexp.MustCompile(`^([bdfghjklmnprstvz][aiou][bdfghjklmnprstvz][aiou][bdfghjklmnprstvz](-|$)){8}$`)
+	if got, err := ours.NewPassphrase(rand.Reader); err != nil || !form.MatchString(got) {
 		t.Errorf("passphrase of form %q, %v", got, err)
 	}
 }
@@ -208,6 +206,6 @@ func TestShortRandomnessGivesNoPassphrase(t *testing.T) {
 		}
 	}
 	if _, err := ours.NewPassphrase(iotest.ErrReader(iotest.ErrTimeout)); err == nil {
-		t.Error("a passphrase of no randomness")
+		t.Error("a passphrase was made without random bytes")
 	}
 }

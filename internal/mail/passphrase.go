@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// Letters of a syllable word. 16 consonants carry four bits each and 4 vowels two, so five letters
-// carry 16 bits, without a remainder. Letters that are mixed up when heard or read (c/k, q, w, x, y,
-// e) are absent. The spelling is that of proquints (D. Wilkerson, arXiv:0901.4016).
+// The letters of a word. Each of the 16 consonants carries four bits and each of the 4 vowels two, so the five
+// letters of a word carry exactly 16 bits. Letters that are easily confused when heard or read (c/k, q, w, x,
+// y, e) are left out. The spelling is that of proquints (D. Wilkerson, arXiv:0901.4016).
 const (
 	consonants = "bdfghjklmnprstvz"
 	vowels     = "aiou"
 )
 
-// passphraseWords times 16 bits is 128 bits, too many to guess.
+// passphraseWords is the number of words: 8 times 16 bits is 128 bits, too many to guess.
 const passphraseWords = 8
 
-// NewPassphrase draws 128 bits from random and writes them as eight pronounceable words of five
-// lower-case letters (consonant and vowel in turn) joined by '-', such as
-// "babad-lusab-gutih-tobog-mudof-sakat-nivin-zuzuz": 47 characters that can be read out and typed on
-// any keyboard, with nothing to guess about case or digits.
+// NewPassphrase reads 128 bits from random and returns them as eight pronounceable words of five lower-case
+// letters (consonants and vowels in turn) joined by '-', such as
+// "babad-lusab-gutih-tobog-mudof-sakat-nivin-zuzuz". The 47 characters can be read aloud and typed on any
+// keyboard, without doubts about case or digits.
 func NewPassphrase(random io.Reader) (string, error) {
 	var bits [2 * passphraseWords]byte
 	if _, err := io.ReadFull(random, bits[:]); err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/notice"
 )
 
-func TestDeliveryTellsNothingOutsideItsEncryption(t *testing.T) {
+func TestADeliveryRevealsNothingOutsideItsEncryption(t *testing.T) {
 	t.Parallel()
 	for kind, key := range map[string][]byte{"passphrase": nil, "public key": newTestKey(t).public} {
 		t.Run(kind, func(t *testing.T) {
@@ -31,7 +31,7 @@ func TestDeliveryTellsNothingOutsideItsEncryption(t *testing.T) {
 			if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
 				t.Fatalf("SendDelivery: %v", err)
 			}
-			got := r.only(t)
+			got := r.onlyMail(t)
 			if !got.tls || got.from != sender || !cmp.Equal(got.to, []string{recipient}) {
 				t.Errorf("envelope: TLS %t, from %s, to %v", got.tls, got.from, got.to)
 			}
@@ -41,7 +41,7 @@ func TestDeliveryTellsNothingOutsideItsEncryption(t *testing.T) {
 				}
 			}
 			if key != nil && (strings.Contains(got.raw, "ORD-") || strings.Contains(got.raw, "Virtual server")) {
-				t.Error("order number or product stand beside the encrypted part")
+				t.Error("order number or product can be read outside the encrypted part")
 			}
 		})
 	}
@@ -55,7 +55,7 @@ func TestHeadersOfADelivery(t *testing.T) {
 	if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
 		t.Fatalf("SendDelivery: %v", err)
 	}
-	got := map[string][]string(parse(t, r.only(t).raw).Header)
+	got := map[string][]string(parse(t, r.onlyMail(t).raw).Header)
 	media, _, err := mime.ParseMediaType(got["Content-Type"][0])
 	if err != nil || media != "multipart/mixed" {
 		t.Errorf("content type %q: %v", media, err)
@@ -88,16 +88,16 @@ func TestRepeatOfADeliveryKeepsItsMessageIDAndHasNewCiphertext(t *testing.T) {
 	if len(all) != 2 {
 		t.Fatalf("%d mails arrived, want 2", len(all))
 	}
-	if a, b := parse(t, all[0].raw).Header.Get("Message-Id"), parse(t, all[1].raw).Header.Get("Message-Id"); a != b ||
-		a == "" {
-		t.Errorf("Message-IDs %q and %q", a, b)
+	a, b := parse(t, all[0].raw).Header.Get("Message-Id"), parse(t, all[1].raw).Header.Get("Message-Id")
+	if a != b || a == "" {
+		t.Errorf("Message-IDs %q and %q, want the same", a, b)
 	}
 	if a, b := attachment(t, all[0].raw), attachment(t, all[1].raw); a == b || a == "" {
 		t.Error("the repeat carries the same ciphertext")
 	}
 }
 
-// attachment gives the encrypted file of a multipart/mixed mail, in base64.
+// attachment returns the encrypted file of a multipart/mixed mail, in base64.
 func attachment(t *testing.T, raw string) string {
 	t.Helper()
 	parts := partsOf(t, raw)
@@ -145,7 +145,7 @@ func TestMailToAKeyIsRFC3156(t *testing.T) {
 	if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
 		t.Fatalf("SendDelivery: %v", err)
 	}
-	raw := r.only(t).raw
+	raw := r.onlyMail(t).raw
 	media, params, err := mime.ParseMediaType(parse(t, raw).Header.Get("Content-Type"))
 	if err != nil || media != "multipart/encrypted" || params["protocol"] != "application/pgp-encrypted" {
 		t.Errorf("content type %s, protocol %q, %v", media, params["protocol"], err)
@@ -179,7 +179,7 @@ func TestMailToAKeyIsRFC3156(t *testing.T) {
 	}
 }
 
-func TestExplanationBesideTheAttachmentSaysWhatToDo(t *testing.T) {
+func TestTheExplanationOfTheAttachmentSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	r := (&relay{}).start(t)
 	m := delivery()
@@ -187,7 +187,7 @@ func TestExplanationBesideTheAttachmentSaysWhatToDo(t *testing.T) {
 	if err := r.sender(t).SendDelivery(t.Context(), m); err != nil {
 		t.Fatalf("SendDelivery: %v", err)
 	}
-	body, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(partsOf(t, r.only(t).raw)[0].body)))
+	body, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(partsOf(t, r.onlyMail(t).raw)[0].body)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,9 +225,10 @@ Platforma
 func TestNoticeArrivesAsWritten(t *testing.T) {
 	t.Parallel()
 	r := (&relay{}).start(t)
-	text := "Plačilo je prejeto: 1.234,50 €.\n.\nA line that starts with a dot, and one of " + strings.Repeat("many ",
-		400) + "words.\n"
-	html := "<!DOCTYPE html>\n<p>Plačilo je prejeto: 1.234,50 €.</p>\n<p>" + strings.Repeat("a long line ", 200) + "</p>\n"
+	text := "Plačilo je prejeto: 1.234,50 €.\n.\nA line that starts with a dot, and one of " +
+		strings.Repeat("many ", 400) + "words.\n"
+	html := "<!DOCTYPE html>\n<p>Plačilo je prejeto: 1.234,50 €.</p>\n<p>" +
+		strings.Repeat("a long line ", 200) + "</p>\n"
 	n := ours.Notice{To: recipient, MessageID: "receipt.1", At: sentAt, Brand: "Oblak Žabnica", Mail: notice.Mail{
 		Subject: "Potrdilo o plačilu naročila ORD-7K3M9QWT z zelo dolgim naslovom, ki ga je treba prelomiti",
 		Text:    text, HTML: html,
@@ -235,7 +236,7 @@ func TestNoticeArrivesAsWritten(t *testing.T) {
 	if err := r.sender(t).SendNotice(t.Context(), n); err != nil {
 		t.Fatalf("SendNotice: %v", err)
 	}
-	m := parse(t, r.only(t).raw)
+	m := parse(t, r.onlyMail(t).raw)
 	subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
 	if err != nil || subject != n.Subject {
 		t.Errorf("subject %q, %v", subject, err)
@@ -243,14 +244,15 @@ func TestNoticeArrivesAsWritten(t *testing.T) {
 	if from, err := m.Header.AddressList("From"); err != nil || from[0].Name != n.Brand || from[0].Address != sender {
 		t.Errorf("from %v, %v", from, err)
 	}
-	if media, _, err := mime.ParseMediaType(m.Header.Get("Content-Type")); err != nil || media != "multipart/alternative" {
+	media, _, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil || media != "multipart/alternative" {
 		t.Errorf("content type %s, %v", media, err)
 	}
 	want := map[string]string{
 		"text/plain; charset=utf-8": text + "\n-- \nOblak Žabnica\n", "text/html; charset=utf-8": html,
 	}
 	got := map[string]string{}
-	for _, p := range partsOf(t, r.only(t).raw) {
+	for _, p := range partsOf(t, r.onlyMail(t).raw) {
 		body, err := io.ReadAll(quotedprintable.NewReader(strings.NewReader(p.body)))
 		if err != nil {
 			t.Fatal(err)
@@ -291,20 +293,16 @@ func TestNothingInAMailCanStartAHeaderOrASecondRecipient(t *testing.T) {
 			"/subject":    func(n *ours.Notice) { n.Subject = bad },
 		} {
 			n := ours.Notice{
-				To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma", Mail: notice.Mail{
-					Subject: "Subject",
-					Text:    "Text", HTML: "<p>Text",
-				},
+				To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma",
+				Mail: notice.Mail{Subject: "Subject", Text: "Text", HTML: "<p>Text"},
 			}
 			change(&n)
 			mustRefuse(t, s.SendNotice(t.Context(), n), name)
 		}
 	}
 	n := ours.Notice{
-		To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma", Mail: notice.Mail{
-			Subject: "Subject",
-			Text:    "a\r\n.\r\nMAIL FROM:<eve@evil.test>", HTML: "<p>Text",
-		},
+		To: recipient, MessageID: "notice.1", At: sentAt, Brand: "Platforma",
+		Mail: notice.Mail{Subject: "Subject", Text: "a\r\n.\r\nMAIL FROM:<eve@evil.test>", HTML: "<p>Text"},
 	}
 	mustRefuse(t, s.SendNotice(t.Context(), n), "/text")
 	n.Text, n.HTML = "Text", "<p>a\u202eb"
@@ -322,7 +320,7 @@ func mustRefuse(t *testing.T, err error, pointer string) {
 	}
 }
 
-func TestIncompleteDeliveryNamesEveryFaultAtOnce(t *testing.T) {
+func TestEveryFaultOfAnIncompleteDeliveryIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	r := (&relay{}).start(t)
 	err := r.sender(t).SendDelivery(t.Context(), ours.DeliveryMail{})

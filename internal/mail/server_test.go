@@ -26,11 +26,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// sentAt is the time every mail of the tests carries; keys made by the tests are valid then.
+// sentAt is the time of every mail in the tests. Keys that the tests make are valid then.
 var sentAt = time.Now().UTC().Truncate(time.Second)
 
-// received is one mail as the relay got it.
-type received struct {
+// receivedMail is one mail as the relay received it.
+type receivedMail struct {
 	from string
 	to   []string
 	raw  string
@@ -40,9 +40,9 @@ type received struct {
 // relay is a real SMTP server. Its faults are set before it starts.
 type relay struct {
 	mailErr, rcptErr, dataErr error
-	loseAnswer                bool // reads the whole mail, then cuts the line
-	cutInData                 bool // cuts the line in the middle of the mail
-	hang                      bool // takes the mail and never answers
+	loseAnswer                bool // reads the whole mail, then closes the connection
+	cutInData                 bool // closes the connection in the middle of the mail
+	hang                      bool // accepts the mail and never answers
 	noTLS                     bool
 	user, password            string
 
@@ -50,14 +50,14 @@ type relay struct {
 	roots *x509.CertPool
 
 	mu    sync.Mutex
-	mails []received    // guarded by mu
-	over  chan struct{} // closed at the end of the test: releases what hangs
+	mails []receivedMail // guarded by mu
+	end   chan struct{}  // closed at the end of the test; releases sessions that hang
 }
 
 func (r *relay) start(t *testing.T) *relay {
 	t.Helper()
 	certificate, roots := selfSigned(t)
-	r.roots, r.over = roots, make(chan struct{})
+	r.roots, r.end = roots, make(chan struct{})
 	server := smtp.NewServer(r)
 	server.Domain = "relay.test"
 	server.MaxLineLength = 2000
@@ -65,7 +65,7 @@ func (r *relay) start(t *testing.T) *relay {
 	if !r.noTLS {
 		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	}
-	server.ErrorLog = quiet{}
+	server.ErrorLog = discardLog{}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,31 +74,31 @@ func (r *relay) start(t *testing.T) *relay {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	t.Cleanup(func() {
-		close(r.over)
+		close(r.end)
 		_ = server.Close()
-		_ = listener.Close() // the server does not know it yet when it is closed at once
+		_ = listener.Close() // a server that is closed at once does not know its listener yet
 		<-done
 	})
 	return r
 }
 
-type quiet struct{}
+type discardLog struct{}
 
-func (quiet) Printf(string, ...any) {}
-func (quiet) Println(...any)        {}
+func (discardLog) Printf(string, ...any) {}
+func (discardLog) Println(...any)        {}
 
 func (r *relay) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	return &session{relay: r, conn: c}, nil
 }
 
-func (r *relay) received() []received {
+func (r *relay) received() []receivedMail {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]received(nil), r.mails...)
+	return append([]receivedMail(nil), r.mails...)
 }
 
-// only gives the one mail that arrived.
-func (r *relay) only(t *testing.T) received {
+// onlyMail returns the one mail that arrived.
+func (r *relay) onlyMail(t *testing.T) receivedMail {
 	t.Helper()
 	all := r.received()
 	if len(all) != 1 {
@@ -110,7 +110,7 @@ func (r *relay) only(t *testing.T) received {
 type session struct {
 	relay *relay
 	conn  *smtp.Conn
-	mail  received
+	mail  receivedMail
 }
 
 func (s *session) AuthMechanisms() []string {
@@ -164,12 +164,12 @@ func (s *session) Data(r io.Reader) error {
 		_ = s.conn.Conn().Close()
 	}
 	if s.relay.hang {
-		<-s.relay.over
+		<-s.relay.end
 	}
 	return nil
 }
 
-// selfSigned makes a certificate for 127.0.0.1 and the pool that trusts it alone.
+// selfSigned returns a certificate for 127.0.0.1 and a pool that trusts only this certificate.
 func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -16,7 +16,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// Steps of a mail's way, as SendError names them.
+// The steps of sending a mail, as SendError names them.
 const (
 	stepCompose   = "compose"
 	stepConnect   = "connect"
@@ -29,21 +29,21 @@ const (
 	stepEnd       = "end data"
 )
 
-// errNoTLS is the refusal to go on in plaintext.
+// errNoTLS is returned instead of going on in plaintext.
 var errNoTLS = errors.New("the relay offers no TLS")
 
-// SendError is a mail that the relay did not take, or of which we do not know. Its text holds
-// neither the recipient nor the relay's own words, since those may repeat the address.
+// SendError is returned for a mail that the relay did not accept or may not have accepted. Its text holds
+// neither the recipient nor the relay's own words, because those may repeat the address.
 type SendError struct {
 	Step     string
-	Code     int    // the relay's answer; 0: none came
+	Code     int    // the relay's answer; 0: no answer came
 	Enhanced string // such as "5.1.1" (RFC 3463); "": none
 	Class    fault.Class
 	reason   string // when no answer came
 	timing   error  // context.Canceled or DeadlineExceeded, when that ended it
 }
 
-// Error tells step, answer and class.
+// Error returns the step, the relay's answer and the class.
 func (e *SendError) Error() string {
 	if e.Code == 0 {
 		return fmt.Sprintf("send mail: %s: %s (%s)", e.Step, e.reason, e.Class)
@@ -55,25 +55,25 @@ func (e *SendError) Error() string {
 	return fmt.Sprintf("send mail: %s: answered %s (%s)", e.Step, answer, e.Class)
 }
 
-// Unwrap gives the context's error when the context ended the attempt.
+// Unwrap returns the context's error when the context ended the attempt.
 func (e *SendError) Unwrap() error { return e.timing }
 
-// Classify tells what an error of SendDelivery or SendNotice means:
+// Classify returns what an error of SendDelivery or SendNotice means:
 //
-//   - None: no error, the relay took the mail.
-//   - Retryable: it did certainly not, and may later (composing, connection, TLS, our login, a 4xx
-//     answer).
-//   - Invalid: it never will: a 5xx answer to this mail (hard bounce: stop and flag), or input that
-//     was refused before anything was sent.
-//   - Ambiguous: the content was on its way and no clear answer came. The recipient may have it; a
-//     repeat carries the same Message-ID. Errors that are not of this package are Ambiguous too.
+//   - None: there is no error; the relay accepted the mail.
+//   - Retryable: the relay certainly did not accept the mail, but may do so later (composing, connection, TLS,
+//     our login, a 4xx answer).
+//   - Invalid: the relay will never accept the mail. It gave a 5xx answer to this mail (a hard bounce: stop and
+//     flag it), or the input was refused before anything was sent.
+//   - Ambiguous: the content was being sent and no clear answer came. The recipient may have the mail; a repeat
+//     carries the same Message-ID. Errors that are not from this package are Ambiguous too.
 func Classify(err error) fault.Class {
 	if err == nil {
 		return fault.None
 	}
-	var sent *SendError
-	if errors.As(err, &sent) {
-		return sent.Class
+	var sendErr *SendError
+	if errors.As(err, &sendErr) {
+		return sendErr.Class
 	}
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindInvalid {
 		return fault.Invalid
@@ -81,13 +81,13 @@ func Classify(err error) fault.Class {
 	return fault.Ambiguous
 }
 
-// classOf places an outcome: code is 0 when no answer came.
+// classOf returns the class of an outcome. Code is 0 when no answer came.
 func classOf(step string, code int) fault.Class {
 	switch {
 	case step == stepConnect || step == stepTLS || step == stepLogin:
 		return fault.Retryable // a 5xx here is about us, not about this mail
 	case code == 530 || code == 534 || code == 535 || code == 538:
-		return fault.Retryable // RFC 4954, section 6: our login again
+		return fault.Retryable // RFC 4954, section 6: about our login too
 	case code >= 500 && code <= 599:
 		return fault.Invalid
 	case code >= 400 && code <= 499:
@@ -98,9 +98,10 @@ func classOf(step string, code int) fault.Class {
 	return fault.Retryable // the connection broke before any content
 }
 
-// relay is the one server all mails go to. It stands on net/smtp: what an outcome means depends on
-// the step and on whether an answer came, and go-mail 0.8.1 tells neither without the recipient's
-// address (nor does it close the multipart/encrypted it writes, or a connection whose STARTTLS failed).
+// relay is the server that all mails go to. It uses net/smtp: what an outcome means depends on the step and on
+// whether an answer came, and the errors of go-mail 0.8.1 do not report these without the recipient's address.
+// go-mail also does not close the multipart/encrypted that it writes, or a connection whose STARTTLS failed
+// (ADR 0016).
 type relay struct {
 	addr, host, helo   string
 	implicitTLS        bool
@@ -109,51 +110,51 @@ type relay struct {
 	username, password string
 }
 
-// transmit hands one message to the relay; nil once the relay has taken it. The connection does not
-// outlive the call, nor ctx.
+// transmit sends one message to the relay and returns nil once the relay has accepted it. The connection is
+// closed when the call or ctx ends.
 func (r relay) transmit(ctx context.Context, from, to string, message []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	conn, err := r.dial(ctx)
 	if err != nil {
-		return failed(ctx, stepConnect, err)
+		return stepError(ctx, stepConnect, err)
 	}
-	defer func() { _ = conn.Close() }() // after QUIT, or on a failure told already
+	defer func() { _ = conn.Close() }() // after QUIT, or after an error that is returned already
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 
 	client, err := smtp.NewClient(conn, r.host)
 	if err != nil {
-		return failed(ctx, stepConnect, err)
+		return stepError(ctx, stepConnect, err)
 	}
 	if err := client.Hello(r.helo); err != nil {
-		return failed(ctx, stepConnect, err)
+		return stepError(ctx, stepConnect, err)
 	}
 	if err := r.secure(client); err != nil {
-		return failed(ctx, stepTLS, err)
+		return stepError(ctx, stepTLS, err)
 	}
 	if r.username != "" {
 		if err := client.Auth(smtp.PlainAuth("", r.username, r.password, r.host)); err != nil {
-			return failed(ctx, stepLogin, err)
+			return stepError(ctx, stepLogin, err)
 		}
 	}
 	if err := client.Mail(from); err != nil {
-		return failed(ctx, stepSender, err)
+		return stepError(ctx, stepSender, err)
 	}
 	if err := client.Rcpt(to); err != nil {
-		return failed(ctx, stepRecipient, err)
+		return stepError(ctx, stepRecipient, err)
 	}
 	data, err := client.Data()
 	if err != nil {
-		return failed(ctx, stepData, err)
+		return stepError(ctx, stepData, err)
 	}
 	if _, err := data.Write(message); err != nil {
-		return failed(ctx, stepContent, err)
+		return stepError(ctx, stepContent, err)
 	}
 	if err := data.Close(); err != nil {
-		return failed(ctx, stepEnd, err)
+		return stepError(ctx, stepEnd, err)
 	}
-	_ = client.Quit() // the mail is taken: what QUIT answers changes nothing
+	_ = client.Quit() // the relay has accepted the mail, whatever it answers to QUIT
 	return nil
 }
 
@@ -169,7 +170,7 @@ func (r relay) tlsConfig() *tls.Config {
 	return &tls.Config{ServerName: r.host, RootCAs: r.roots, MinVersion: tls.VersionTLS12}
 }
 
-// secure leaves a client that speaks TLS, or an error.
+// secure makes sure that the client speaks TLS, and otherwise returns an error.
 func (r relay) secure(client *smtp.Client) error {
 	if !r.implicitTLS {
 		if offered, _ := client.Extension("STARTTLS"); !offered {
@@ -185,17 +186,17 @@ func (r relay) secure(client *smtp.Client) error {
 	return nil
 }
 
-// uncomposed is a mail that could not be made, through no fault of its input (which is a fault.Error
-// and stays one): nothing was sent.
-func uncomposed(err error) error {
+// composeError returns the error for a mail that could not be composed, so that nothing was sent. A fault of
+// the input is returned unchanged.
+func composeError(err error) error {
 	if fault.Of(err) != nil {
 		return err
 	}
 	return &SendError{Step: stepCompose, Class: fault.Retryable, reason: err.Error()}
 }
 
-// failed turns an error of a step into what may be shown and acted upon.
-func failed(ctx context.Context, step string, err error) error {
+// stepError returns the SendError for an error of a step, with its class and without private data.
+func stepError(ctx context.Context, step string, err error) error {
 	e := &SendError{Step: step, timing: ctx.Err()}
 	var answer *textproto.Error
 	if errors.As(err, &answer) {
@@ -207,7 +208,8 @@ func failed(ctx context.Context, step string, err error) error {
 	return e
 }
 
-// reason words an error in which no answer came, without what the relay said and without endpoints.
+// reason describes an error without an answer. It leaves out the relay's own words and the addresses of both
+// ends.
 func reason(ctx context.Context, err error) string {
 	var protocol textproto.ProtocolError
 	var network *net.OpError
@@ -225,7 +227,7 @@ func reason(ctx context.Context, err error) string {
 	return err.Error()
 }
 
-// enhancedCode reads the status code an answer may start with (RFC 2034).
+// enhancedCode returns the enhanced status code with which an answer may begin (RFC 2034), or "".
 func enhancedCode(text string) string {
 	return regexp.MustCompile(`^[245]\.\d{1,3}\.\d{1,3}\b`).FindString(text)
 }

@@ -19,62 +19,65 @@ import (
 
 func TestRelayFaultsAreClassified(t *testing.T) {
 	t.Parallel()
-	says := func(code int, enhanced smtp.EnhancedCode) error {
+	answer := func(code int, enhanced smtp.EnhancedCode) error {
 		return &smtp.SMTPError{Code: code, EnhancedCode: enhanced, Message: "<" + recipient + "> says " + canary}
 	}
 	cases := map[string]struct {
-		relay *relay
-		want  fault.Class
-		text  string
-		took  int
+		relay    *relay
+		want     fault.Class
+		text     string
+		accepted int
 	}{
 		"recipient unknown": {
-			&relay{rcptErr: says(550, smtp.EnhancedCode{5, 1, 1})}, fault.Invalid,
+			&relay{rcptErr: answer(550, smtp.EnhancedCode{5, 1, 1})}, fault.Invalid,
 			"send mail: name the recipient: answered 550 5.1.1 (invalid)", 0,
 		},
 		"recipient greylisted": {
-			&relay{rcptErr: says(451, smtp.EnhancedCode{4, 7, 1})}, fault.Retryable,
+			&relay{rcptErr: answer(451, smtp.EnhancedCode{4, 7, 1})}, fault.Retryable,
 			"send mail: name the recipient: answered 451 4.7.1 (retryable)", 0,
 		},
 		"sender refused": {
-			&relay{mailErr: says(553, smtp.EnhancedCode{5, 1, 8})}, fault.Invalid,
+			&relay{mailErr: answer(553, smtp.EnhancedCode{5, 1, 8})}, fault.Invalid,
 			"send mail: name the sender: answered 553 5.1.8 (invalid)", 0,
 		},
 		"login wanted": {
-			&relay{mailErr: says(530, smtp.EnhancedCode{5, 7, 0})}, fault.Retryable,
+			&relay{mailErr: answer(530, smtp.EnhancedCode{5, 7, 0})}, fault.Retryable,
 			"send mail: name the sender: answered 530 5.7.0 (retryable)", 0,
 		},
 		"relay busy": {
-			&relay{mailErr: says(421, smtp.EnhancedCode{4, 3, 2})}, fault.Retryable,
+			&relay{mailErr: answer(421, smtp.EnhancedCode{4, 3, 2})}, fault.Retryable,
 			"send mail: name the sender: answered 421 4.3.2 (retryable)", 0,
 		},
 		"content refused": {
-			&relay{dataErr: says(554, smtp.EnhancedCode{5, 7, 1})}, fault.Invalid,
+			&relay{dataErr: answer(554, smtp.EnhancedCode{5, 7, 1})}, fault.Invalid,
 			"send mail: end data: answered 554 5.7.1 (invalid)", 0,
 		},
 		"mailbox full just now": {
-			&relay{dataErr: says(452, smtp.EnhancedCode{4, 2, 2})}, fault.Retryable,
+			&relay{dataErr: answer(452, smtp.EnhancedCode{4, 2, 2})}, fault.Retryable,
 			"send mail: end data: answered 452 4.2.2 (retryable)", 0,
 		},
-		"answer lost": {&relay{
-			loseAnswer: true,
-		}, fault.Ambiguous, "send mail: end data: the connection was closed (ambiguous)", 1},
-		"TLS not offered": {&relay{
-			noTLS: true,
-		}, fault.Retryable, "send mail: start TLS: the relay offers no TLS (retryable)", 0},
-		"cut in the middle": {&relay{cutInData: true}, fault.Ambiguous, "", 0},
-		"answer never, time out": {&relay{
-			hang: true,
-		}, fault.Ambiguous, "send mail: end data: no answer in time, or given up (ambiguous)", 1},
+		"answer lost": {
+			&relay{loseAnswer: true}, fault.Ambiguous,
+			"send mail: end data: the connection was closed (ambiguous)", 1,
+		},
+		"TLS not offered": {
+			&relay{noTLS: true}, fault.Retryable,
+			"send mail: start TLS: the relay offers no TLS (retryable)", 0,
+		},
+		"connection closed in the middle": {&relay{cutInData: true}, fault.Ambiguous, "", 0},
+		"no answer in time": {
+			&relay{hang: true}, fault.Ambiguous,
+			"send mail: end data: no answer in time, or given up (ambiguous)", 1,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, patience := c.relay.start(t), time.Minute
+			r, timeout := c.relay.start(t), time.Minute
 			if r.hang {
-				patience = 5 * time.Second // long enough for all but the answer
+				timeout = 5 * time.Second // long enough for everything before the answer
 			}
-			s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, Timeout: patience})
+			s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: r.roots, Timeout: timeout})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,21 +85,22 @@ func TestRelayFaultsAreClassified(t *testing.T) {
 			if err == nil || ours.Classify(err) != c.want || c.text != "" && err.Error() != c.text {
 				t.Errorf("SendDelivery: %v, want %q, class %s", err, c.text, c.want)
 			}
-			mustTellNothing(t, err)
-			if got := len(r.received()); got != c.took {
-				t.Errorf("%d mails arrived, want %d", got, c.took)
+			mustRevealNothing(t, err)
+			if got := len(r.received()); got != c.accepted {
+				t.Errorf("%d mails arrived, want %d", got, c.accepted)
 			}
 		})
 	}
 }
 
-// mustTellNothing requires an error chain without secret, passphrase and customer's address.
-func mustTellNothing(t *testing.T, err error) {
+// mustRevealNothing requires that no error in the chain holds a secret, a passphrase, the customer's address or
+// the relay's own words.
+func mustRevealNothing(t *testing.T, err error) {
 	t.Helper()
 	for e := err; e != nil; e = errors.Unwrap(e) {
 		for _, word := range []string{canary, recipient, "customer.test", "203.0.113.9", "babad", "says"} {
 			if strings.Contains(fmt.Sprintf("%v %+v %#v", e, e, e), word) {
-				t.Errorf("the error tells %q: %v", word, e)
+				t.Errorf("the error reveals %q: %v", word, e)
 			}
 		}
 	}
@@ -114,13 +118,13 @@ func TestSigningKeyThatExpiredStopsTheMailBeforeItIsSent(t *testing.T) {
 	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "compose") {
 		t.Errorf("SendDelivery: %v, want a retryable failure to compose", err)
 	}
-	mustTellNothing(t, err)
+	mustRevealNothing(t, err)
 	if n := len(r.received()); n != 0 {
 		t.Errorf("%d unsigned mails arrived", n)
 	}
 }
 
-func TestCertificateNobodyVouchesForStopsTheMail(t *testing.T) {
+func TestACertificateThatIsNotTrustedStopsTheMail(t *testing.T) {
 	t.Parallel()
 	r := (&relay{}).start(t)
 	s, err := ours.NewSender(ours.Config{Addr: r.addr, From: sender, RootCAs: x509.NewCertPool(), Timeout: time.Minute})
@@ -137,17 +141,17 @@ func TestCertificateNobodyVouchesForStopsTheMail(t *testing.T) {
 	}
 }
 
-func TestNothingIsSaidInPlaintextToARelayWithoutTLS(t *testing.T) {
+func TestNothingIsSentInPlaintextToARelayWithoutTLS(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard := make(chan string, 1)
-	go func() { // a relay whose offer of STARTTLS was taken out on the way
+	received := make(chan string, 1)
+	go func() { // a relay whose offer of STARTTLS somebody in between has removed
 		conn, err := listener.Accept()
 		if err != nil {
-			heard <- ""
+			received <- ""
 			return
 		}
 		defer func() { _ = conn.Close() }()
@@ -156,7 +160,7 @@ func TestNothingIsSaidInPlaintextToARelayWithoutTLS(t *testing.T) {
 		n, _ := conn.Read(buffer)
 		_, _ = io.WriteString(conn, "250-relay.test\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME\r\n")
 		rest, _ := io.ReadAll(conn)
-		heard <- string(buffer[:n]) + string(rest)
+		received <- string(buffer[:n]) + string(rest)
 	}()
 	t.Cleanup(func() { _ = listener.Close() })
 	s, err := ours.NewSender(ours.Config{
@@ -168,24 +172,24 @@ func TestNothingIsSaidInPlaintextToARelayWithoutTLS(t *testing.T) {
 	if err := s.SendDelivery(t.Context(), delivery()); ours.Classify(err) != fault.Retryable {
 		t.Errorf("SendDelivery: %v, want retryable", err)
 	}
-	if got := <-heard; got != "EHLO platforma.test\r\n" {
-		t.Errorf("said in plaintext: %q", got)
+	if got := <-received; got != "EHLO platforma.test\r\n" {
+		t.Errorf("sent in plaintext: %q", got)
 	}
 }
 
-func TestRelayThatIsAwayOrSpeaksNonsenseIsRetryable(t *testing.T) {
+func TestARelayThatIsAwayOrDoesNotSpeakSMTPIsRetryable(t *testing.T) {
 	t.Parallel()
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	away := closed.Addr().String()
+	closedAddr := closed.Addr().String()
 	_ = closed.Close()
 	for name, greeting := range map[string]string{
 		"away": "", "nonsense": "hello " + recipient + "\r\n", "refusing": "554 5.7.1 go away " + recipient + "\r\n",
-		"silent end": "-",
+		"closes at once": "-",
 	} {
-		addr := away
+		addr := closedAddr
 		if greeting != "" {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
@@ -210,7 +214,7 @@ func TestRelayThatIsAwayOrSpeaksNonsenseIsRetryable(t *testing.T) {
 		if ours.Classify(err) != fault.Retryable {
 			t.Errorf("%s: %v, want retryable", name, err)
 		}
-		mustTellNothing(t, err)
+		mustRevealNothing(t, err)
 	}
 }
 
@@ -220,7 +224,7 @@ func TestCancelledCallEndsAtOnceAndSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.sender(t).SendDelivery(ctx, delivery()) }()
-	await(t, func() bool { return len(r.received()) == 1 })
+	waitUntil(t, func() bool { return len(r.received()) == 1 })
 	cancel()
 	err := <-done
 	if !errors.Is(err, context.Canceled) || ours.Classify(err) != fault.Ambiguous {
@@ -232,8 +236,8 @@ func TestCancelledCallEndsAtOnceAndSaysSo(t *testing.T) {
 	}
 }
 
-// await polls until done holds, for at most a minute.
-func await(t *testing.T, done func() bool) {
+// waitUntil polls until done returns true, for at most a minute.
+func waitUntil(t *testing.T, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -262,13 +266,13 @@ func TestLoginToTheRelay(t *testing.T) {
 	if ours.Classify(err) != fault.Retryable || !strings.Contains(fmt.Sprint(err), "log in: answered 535") {
 		t.Errorf("SendDelivery with a wrong password: %v", err)
 	}
-	mustTellNothing(t, err)
+	mustRevealNothing(t, err)
 	if text := fmt.Sprintf("%v %+v %#v", config, config, config); strings.Contains(text, canary) {
 		t.Errorf("the configuration prints its password: %s", text)
 	}
 }
 
-func TestErrorOfSomebodyElseIsAmbiguous(t *testing.T) {
+func TestAnErrorOfAnotherPackageIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	if got := ours.Classify(errors.New("database away")); got != fault.Ambiguous {
 		t.Errorf("Classify: %s, want ambiguous", got)

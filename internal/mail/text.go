@@ -10,12 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep a credentials document is laid out; the document itself is carried at any depth.
+// maxDepth is the greatest depth of a credentials document whose values are listed line by line. The document
+// itself is carried at any depth.
 const maxDepth = 16
 
-// outsideSubject is what everybody on the way may read. Beside a key it tells nothing; else what tells one
-// delivery from another in an inbox: product, order and item. Never the item's label: what a customer
-// calls a machine may be its host name, which is a credential (D21).
+// outsideSubject returns the subject that everybody on the way can read. With a public key it reveals nothing.
+// Without one it names product, order and item, so that the recipient can tell deliveries apart. It never has
+// the item's label, because a label may be a host name, which is a credential (D21).
 func outsideSubject(m DeliveryMail) string {
 	if len(m.PublicKey) > 0 || m.Title == "" || m.OrderNumber == "" {
 		return m.Language.Say("delivery.subject")
@@ -23,7 +24,7 @@ func outsideSubject(m DeliveryMail) string {
 	return m.Language.Say("delivery.which", "title", m.Title, "order", m.OrderNumber, "line", strconv.Itoa(m.Line))
 }
 
-// insideSubject is the subject that only the recipient sees.
+// insideSubject returns the subject that only the recipient sees.
 func insideSubject(m DeliveryMail) string {
 	if m.Service == "" || m.OrderNumber == "" {
 		return outsideSubject(m)
@@ -31,21 +32,21 @@ func insideSubject(m DeliveryMail) string {
 	return m.Language.Say("delivery.inside", "service", m.Service, "order", m.OrderNumber, "line", strconv.Itoa(m.Line))
 }
 
-// deliveryText is what the recipient reads after decrypting: what was delivered, the values one to a
-// line, then the document byte for byte as it was sealed, which runs to the end of the text.
+// deliveryText returns what the recipient reads after decrypting: what was delivered, the values line by line,
+// and the document byte for byte as it was sealed, to the end of the text.
 func deliveryText(m DeliveryMail) string {
 	say := m.Language.Say
 	var b strings.Builder
 	b.WriteString(say("delivery.subject") + ".\n\n")
-	var about []field
+	var summary []field
 	for _, f := range []field{
 		{say("delivery.service"), m.Service}, {say("label.order"), orderAndLine(m)}, {say("delivery.from"), m.Brand},
 	} {
 		if f.value != "" {
-			about = append(about, f)
+			summary = append(summary, f)
 		}
 	}
-	writeAligned(&b, about)
+	writeAligned(&b, summary)
 	if m.Simulated {
 		b.WriteString("\n" + say("simulated") + "\n")
 	}
@@ -69,7 +70,7 @@ func orderAndLine(m DeliveryMail) string {
 	return m.OrderNumber + " / " + strconv.Itoa(m.Line)
 }
 
-// instructions is the readable part of a mail whose attachment is encrypted by passphrase.
+// instructions returns the readable part of a mail whose attachment is encrypted with a passphrase.
 func instructions(m DeliveryMail) string {
 	say := m.Language.Say
 	var b strings.Builder
@@ -91,7 +92,7 @@ func instructions(m DeliveryMail) string {
 	return b.String()
 }
 
-// signature closes a plain mail; "" without a brand.
+// signature returns the end of a plain mail, or "" without a brand.
 func signature(brand string) string {
 	if brand == "" {
 		return ""
@@ -99,15 +100,15 @@ func signature(brand string) string {
 	return "\n-- \n" + brand + "\n"
 }
 
-// field is one value of a document under its path, such as "nodes[0].address".
+// field is one value of a document with its path, such as "nodes[0].address".
 type field struct{ path, value string }
 
-// writeAligned writes "path: value" lines with the values under each other.
+// writeAligned writes lines of the form "path: value" with the values in one column.
 func writeAligned(b *strings.Builder, fields []field) {
-	const widest = 32 // a longer path does not push the others to the right
+	const maxWidth = 32 // a longer path does not move the column
 	width := 0
 	for _, f := range fields {
-		if n := utf8.RuneCountInString(f.path); n <= widest {
+		if n := utf8.RuneCountInString(f.path); n <= maxWidth {
 			width = max(width, n)
 		}
 	}
@@ -117,17 +118,17 @@ func writeAligned(b *strings.Builder, fields []field) {
 	}
 }
 
-// writeValues writes short values aligned, then each value of several lines under its own heading,
-// unindented so that a key or a kubeconfig can be copied.
+// writeValues writes the values of one line aligned, and then each value of several lines under its own
+// heading, without indentation, so that a key or a kubeconfig can be copied.
 func writeValues(b *strings.Builder, fields []field) {
 	var short, long []field
 	for _, f := range fields {
-		f.path = visible(f.path)
+		f.path = quoteHidden(f.path)
 		if strings.Contains(strings.TrimRight(f.value, "\n"), "\n") {
 			long = append(long, f)
 			continue
 		}
-		f.value = visible(strings.TrimRight(f.value, "\n"))
+		f.value = quoteHidden(strings.TrimRight(f.value, "\n"))
 		short = append(short, f)
 	}
 	writeAligned(b, short)
@@ -137,30 +138,30 @@ func writeValues(b *strings.Builder, fields []field) {
 		}
 		fmt.Fprintf(b, "----- begin %s -----\n", f.path)
 		for line := range strings.SplitSeq(strings.TrimRight(f.value, "\n"), "\n") {
-			b.WriteString(visible(strings.TrimSuffix(line, "\r")) + "\n")
+			b.WriteString(quoteHidden(strings.TrimSuffix(line, "\r")) + "\n")
 		}
 		fmt.Fprintf(b, "----- end %s -----\n", f.path)
 	}
 }
 
-// visible quotes a value that holds characters which hide or turn text; others stand as they are.
-func visible(s string) string {
+// quoteHidden quotes a value that holds characters which hide or reverse text. It returns others unchanged.
+func quoteHidden(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r != '\t' && isForbidden(r) }) {
 		return strconv.QuoteToASCII(s)
 	}
 	return s
 }
 
-// flatten lists the scalars of a JSON object in the document's order; ok is false for anything else
-// and for documents too deep to lay out, which are then shown as the document alone.
+// flatten returns the scalars of a JSON object in the order of the document. For anything else and for
+// documents deeper than maxDepth ok is false; the mail then shows only the document.
 func flatten(document []byte) (fields []field, ok bool) {
 	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.UseNumber() // a number is shown as it was written
+	decoder.UseNumber() // numbers are shown as they were written
 	start, err := decoder.Token()
 	if err != nil || start != json.Delim('{') {
 		return nil, false
 	}
-	fields, err = walk(decoder, start, "", 1)
+	fields, err = readValue(decoder, start, "", 1)
 	if err != nil {
 		return nil, false
 	}
@@ -170,14 +171,14 @@ func flatten(document []byte) (fields []field, ok bool) {
 	return fields, true
 }
 
-// walk reads the value that begins with token.
-func walk(decoder *json.Decoder, token json.Token, path string, depth int) ([]field, error) {
+// readValue reads the value that begins with token.
+func readValue(decoder *json.Decoder, token json.Token, path string, depth int) ([]field, error) {
 	switch t := token.(type) {
 	case json.Delim:
 		if depth > maxDepth {
 			return nil, fmt.Errorf("deeper than %d", maxDepth)
 		}
-		return walkMembers(decoder, t, path, depth)
+		return readMembers(decoder, t, path, depth)
 	case nil:
 		return []field{{path, ""}}, nil
 	default:
@@ -185,7 +186,8 @@ func walk(decoder *json.Decoder, token json.Token, path string, depth int) ([]fi
 	}
 }
 
-func walkMembers(decoder *json.Decoder, open json.Delim, path string, depth int) ([]field, error) {
+// readMembers reads the members of an object or a list up to its closing bracket.
+func readMembers(decoder *json.Decoder, open json.Delim, path string, depth int) ([]field, error) {
 	var fields []field
 	for i := 0; decoder.More(); i++ {
 		member := path + "[" + strconv.Itoa(i) + "]"
@@ -200,7 +202,7 @@ func walkMembers(decoder *json.Decoder, open json.Delim, path string, depth int)
 		if err != nil {
 			return nil, err
 		}
-		inner, err := walk(decoder, token, member, depth+1)
+		inner, err := readValue(decoder, token, member, depth+1)
 		if err != nil {
 			return nil, err
 		}

@@ -15,13 +15,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden deliveries")
 
-func TestCredentialsAreLaidOutForAPersonAndAProgram(t *testing.T) {
+func TestCredentialsAreShownForAPersonAndForAProgram(t *testing.T) {
 	t.Parallel()
 	m := delivery()
 	m.Simulated = true
-	m.Secret = []byte(
-		`{"host":"203.0.113.9","login":{"user":"root","password":"p@ss: w"},"ports":[22,443.50],"key":"-----BEGIN K-----\nabc\n-----END K-----\n","tls":true,"none":null,"turned":"a\u202eb"}`,
-	)
+	m.Secret = []byte(`{"host":"203.0.113.9","login":{"user":"root","password":"p@ss: w"},"ports":[22,443.50],` +
+		`"key":"-----BEGIN K-----\nabc\n-----END K-----\n","tls":true,"none":null,"turned":"a\u202eb"}`)
 	want := `Your service is ready.
 
 Service: web-1.example.net (Virtual server)
@@ -81,12 +80,12 @@ func TestDeliveriesReadAsWritten(t *testing.T) {
 		}
 		m.PublicKey = []byte("a key")
 		if outside, _ := ours.Subjects(m); outside != l.Say("delivery.subject") {
-			t.Errorf("the subject beside a key tells %q in %s", outside, l)
+			t.Errorf("the outer subject with a public key is %q in %s", outside, l)
 		}
 	}
 }
 
-func TestDocumentThatCannotBeLaidOutIsStillCarried(t *testing.T) {
+func TestADocumentThatCannotBeListedIsStillCarried(t *testing.T) {
 	t.Parallel()
 	for name, document := range map[string]string{
 		"no JSON": "user=root", "list": `["a"]`, "text": `"a"`, "cut": `{"a":"b`, "two": `{"a":1}{"b":2}`, "empty": `{}`,

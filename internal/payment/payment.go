@@ -1,6 +1,6 @@
-// Package payment is the contract between the module and whoever moves money: ask for a payment,
-// give one back. It knows no gateway and no database. A payment is confirmed through the signed
-// webhook or by an operator, never by an answer of this contract.
+// Package payment is the contract with payment providers: ask for a payment, refund one. It knows no gateway
+// and no database. A signed webhook or an operator confirms a payment, never the answer to a call of this
+// contract.
 package payment
 
 import (
@@ -12,65 +12,66 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// Provider moves money. Its calls are made by workers alone, carry a key of ours, and may be repeated.
+// Provider is a payment provider. Only workers call it. Each call carries our own key, so that it can be
+// repeated.
 type Provider interface {
-	// Name is stored with each payment: manual, demo, ….
+	// Name returns the name that is stored with each payment, such as manual or demo.
 	Name() string
-	// ConfirmsItself reports whether a payment needs no operator: its webhook confirms it.
+	// ConfirmsItself reports whether a webhook confirms payments, without an operator.
 	ConfirmsItself() bool
-	// Checkout asks for the money of a submitted order. A provider whose payments an operator confirms
-	// does nothing.
+	// Checkout asks for the money of a submitted order. It does nothing at a provider whose payments an
+	// operator confirms.
 	Checkout(ctx context.Context, c Checkout) error
-	// Refund gives money back; the same key twice gives it back once.
+	// Refund returns money. A second call with the same key refunds nothing more.
 	Refund(ctx context.Context, r Refund) (Receipt, error)
-	// Verify checks a webhook's signature over its raw bytes and reads it; ErrForged when it does not
-	// hold. A provider without webhooks answers ErrForged to all.
+	// Verify checks the signature of a webhook over its raw bytes and reads it. It returns ErrForged when
+	// the signature is wrong. A provider without webhooks always returns ErrForged.
 	Verify(h http.Header, raw []byte, now time.Time) (Confirmation, error)
 }
 
-// Checkout asks for money. Reference is ours: the tenant and the order.
+// Checkout is a request for money.
 type Checkout struct {
 	Key       string
-	Reference string
+	Reference string // our own: the tenant and the order
 	Amount    money.Cents
 	Currency  money.Currency
 }
 
-// Refund of an item's allocation. Key is (payment, item): it never changes.
+// Refund is a request to return the amount that was allocated to an item.
 type Refund struct {
-	Key      string
+	Key      string // made of payment and item: it never changes
 	Payment  string // the payment's reference at the provider
 	Amount   money.Cents
 	Currency money.Currency
 	Reason   string
 }
 
-// Receipt says what became of a refund.
+// Receipt is a provider's answer to a refund that it accepted.
 type Receipt struct {
 	Reference string
-	Completed bool // the money is back; else it was accepted and someone still has to move it
+	Completed bool // the money was returned; false: somebody still has to transfer it
 }
 
-// Confirmation is what a verified webhook says.
+// Confirmation is the content of a verified webhook.
 type Confirmation struct {
-	EventID   string // unique per provider for ever
-	Reference string // ours, from Checkout
-	Payment   string // the provider's reference of the payment
+	EventID   string // unique for the provider, for ever
+	Reference string // our own, from Checkout
+	Payment   string // the payment's reference at the provider
 	Amount    money.Cents
 	Currency  money.Currency
 	Method    string
 	PaidAt    time.Time
 }
 
-// ErrForged is a webhook whose signature does not hold or whose time is off by more than 5 minutes.
+// ErrForged is returned for a webhook whose signature is wrong or whose time is off by more than 5 minutes.
 var ErrForged = fault.New(fault.KindUnauthenticated, "webhook-signature", "The signature does not hold.")
 
-// Error is a provider's refusal with its class, which decides whether the call is retried (D5).
+// Error is a provider's refusal. Its class decides whether the call is retried (D5).
 type Error struct {
 	Class fault.Class
-	After time.Duration
-	Code  string // ours, from a closed set
+	After time.Duration // the least wait before a retry; 0: none
+	Code  string        // our own, from a closed set
 }
 
-// Error is the class and code; never a provider's raw text.
+// Error returns the class and the code, never a provider's own text.
 func (e *Error) Error() string { return "payment provider: " + e.Class.String() + " " + e.Code }

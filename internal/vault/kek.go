@@ -20,34 +20,34 @@ import (
 // kekSize is the length of a KEK in bytes: AES-256.
 const kekSize = 32
 
-// ErrNoKEK is returned by a vault on the zero KEK.
-var ErrNoKEK = errors.New("no key encryption key")
+// ErrNoKEK is returned by a vault that has the zero KEK.
+var ErrNoKEK = errors.New("no key-encryption key")
 
-// KEK is a key encryption key. It prints as [redacted]; its bytes cannot be had back. The zero
-// value wraps nothing.
+// KEK is a key-encryption key. It prints as [redacted], and no method returns its bytes. The zero value
+// cannot wrap a keyset.
 type KEK struct {
 	aead        tink.AEAD
 	fingerprint string
 }
 
-// NewKEK makes a KEK of 32 random bytes.
+// NewKEK returns a KEK made of 32 random bytes.
 func NewKEK(key []byte) (KEK, error) {
 	if len(key) != kekSize {
-		return KEK{}, fmt.Errorf("key encryption key has %d bytes, not %d", len(key), kekSize)
+		return KEK{}, fmt.Errorf("key-encryption key has %d bytes, not %d", len(key), kekSize)
 	}
 	cipher, err := subtle.NewAESGCM(key)
 	if err != nil {
-		return KEK{}, errors.New("key encryption key is not usable for AES-256-GCM")
+		return KEK{}, errors.New("key-encryption key is not usable for AES-256-GCM")
 	}
 	sum := sha256.Sum256(append([]byte("platforma kek fingerprint\x00"), key...))
 	return KEK{aead: cipher, fingerprint: hex.EncodeToString(sum[:8])}, nil
 }
 
-// Fingerprint names the KEK without telling it: 16 hex digits, for logs and for seeing that the two
-// KEKs of an installation differ.
+// Fingerprint identifies the KEK without revealing it: 16 hexadecimal digits, for logs and for checking that
+// the KEKs of an installation differ. The zero KEK has none.
 func (k KEK) Fingerprint() string { return k.fingerprint }
 
-// Format prints [redacted] for every use case.
+// Format prints [redacted] for every verb of package fmt.
 func (k KEK) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[redacted]") }
 
 // MarshalText prints [redacted], so that JSON does.
@@ -56,11 +56,11 @@ func (k KEK) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 // LogValue prints [redacted].
 func (k KEK) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
-// OpenKEKFile reads a KEK from a regular file of 64 hexadecimal digits. A file that group or others
-// may read, write or run is refused: chmod 600.
+// OpenKEKFile reads a KEK from a regular file of 64 hexadecimal digits. It refuses a file that group or others
+// may read, write or execute: chmod 600.
 func OpenKEKFile(path string) (KEK, error) {
-	const longest = 2*kekSize + 2 // the digits and a line end
-	text, err := secretfile.Read("key file", path, longest)
+	const maxSize = 2*kekSize + 2 // the digits and a line end
+	text, err := secretfile.Read("key file", path, maxSize)
 	if err != nil {
 		return KEK{}, err
 	}
@@ -72,9 +72,9 @@ func OpenKEKFile(path string) (KEK, error) {
 	return NewKEK(key)
 }
 
-// OpenOrMakeKEKFile is OpenKEKFile for development: where the file is absent it is made with mode
-// 0600 from random, and the log warns. Of several processes starting at once one makes the file and
-// all read the same. In production a KEK is given, never made: losing it loses every sealed value.
+// OpenOrMakeKEKFile is OpenKEKFile for development: when the file does not exist, it is made from random with
+// mode 0600, and the log warns. When several processes start at once, one makes the file and all read the same
+// key. In production the KEK is provided and never made, because losing it loses every sealed value.
 func OpenOrMakeKEKFile(path string, random io.Reader, log *slog.Logger) (KEK, error) {
 	kek, err := OpenKEKFile(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -85,15 +85,14 @@ func OpenOrMakeKEKFile(path string, random io.Reader, log *slog.Logger) (KEK, er
 		return KEK{}, fmt.Errorf("make key file: %w", err)
 	}
 	if made {
-		log.Warn("DEVELOPMENT KEY MADE: this file opens every sealed credential; never use it in production, never commit "+
-			"it; without it sealed values are lost",
-			"file", path, "mode", "0600")
+		log.Warn("DEVELOPMENT KEY MADE: this file opens every sealed credential; never use it in production and never "+
+			"commit it; without it the sealed values are lost", "file", path, "mode", "0600")
 	}
 	return OpenKEKFile(path)
 }
 
-// makeKEKFile writes a whole file under another name and links it to path, so that no reader ever
-// sees half a key and the first of several makers wins; made is false for the others.
+// makeKEKFile writes the file under another name and links it to path. So no reader ever sees half a key, and
+// the first of several processes wins; made is false for the others.
 func makeKEKFile(path string, random io.Reader) (made bool, err error) {
 	key := make([]byte, kekSize)
 	if _, err := io.ReadFull(random, key); err != nil {

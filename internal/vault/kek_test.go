@@ -134,13 +134,13 @@ func TestSeveralFirstStartsAgreeOnOneKey(t *testing.T) {
 	}
 }
 
-func TestFailedMakingLeavesNoFile(t *testing.T) {
+func TestAKeyFileThatCannotBeMadeLeavesNoFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "kek")
 	if _, err := vault.OpenOrMakeKEKFile(path, iotest.ErrReader(os.ErrDeadlineExceeded),
 		slog.New(slog.DiscardHandler)); err == nil {
-		t.Fatal("a key was made of no randomness")
+		t.Fatal("a key was made without random bytes")
 	}
 	if rest, _ := os.ReadDir(dir); len(rest) != 0 {
 		t.Errorf("left behind: %v", rest)

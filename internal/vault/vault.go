@@ -1,7 +1,7 @@
-// Package vault seals what the module may never show: the credentials of delivered services and the
-// one-time passphrases of their mails. A key encryption key (KEK) wraps one keyset per tenant; the
-// keyset seals the values, each bound to its place by associated data (security: envelope). The
-// package takes and gives bytes: it knows no table, no mail and no provider, keeps no keyset between
+// Package vault seals secrets by envelope encryption (ADR 0014): the credentials of delivered services, the
+// one-time passphrases of their mails and the signing secrets of webhooks. A key-encryption key (KEK) wraps a
+// tenant's keyset, and the keyset seals the values. Associated data binds each value to the row that it
+// belongs to. The package works on bytes: it knows no table, no mail and no provider, keeps no keyset between
 // calls, and never puts a plaintext or a key into an error.
 package vault
 
@@ -16,52 +16,52 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyset"
 )
 
-// Errors of reading. Both say only that the pieces do not belong together: which piece is wrong
-// cannot be told, by design of the cipher.
+// Errors of Seal and Open. ErrKeyset and ErrSealed cannot say which of the pieces is wrong: an authenticated
+// cipher does not tell.
 var (
-	// ErrKeyset: the wrapped keyset is damaged, another tenant's, or wrapped by another KEK.
-	ErrKeyset = errors.New("keyset does not open with this key encryption key for this tenant")
-	// ErrSealed: the value is damaged, sealed by another keyset, or belongs to another place.
-	ErrSealed = errors.New("sealed value does not open with this keyset at this place")
-	// ErrPlace: the associated data cannot be written unambiguously.
-	ErrPlace = errors.New("associated data needs every field, without '|', and a generation of 0 or more")
+	// ErrKeyset means that the wrapped keyset is damaged, of another tenant, or wrapped by another KEK.
+	ErrKeyset = errors.New("keyset does not open with this key-encryption key for this tenant")
+	// ErrSealed means that the value is damaged, was sealed by another keyset, or with other associated data.
+	ErrSealed = errors.New("sealed value does not open with this keyset and this associated data")
+	// ErrAD means that the associated data cannot be written unambiguously.
+	ErrAD = errors.New("associated data needs every field, without '|', and a generation of 0 or more")
 )
 
-// AD is the place a sealed value belongs to. A value copied to another tenant, order, item, kind or
-// generation does not open there.
+// AD is the associated data of a sealed value: it says where the value belongs. A value that is copied to
+// another tenant, order, item, kind or generation does not open there.
 type AD struct {
 	Tenant     string
 	Order      string
 	Item       string
 	Kind       string // what is sealed, such as "credentials" or "passphrase"
-	Generation int    // of the item (credentials) or the delivery (passphrase)
+	Generation int    // of the item (credentials) or of the delivery (passphrase)
 }
 
-// bytes renders tenant|order|item|kind|generation. Fields are refused rather than escaped: all are
-// ids and names of ours.
+// bytes returns tenant|order|item|kind|generation. A field that contains the separator is refused, not
+// escaped: all fields are our own ids and names.
 func (ad AD) bytes() ([]byte, error) {
 	for _, field := range []string{ad.Tenant, ad.Order, ad.Item, ad.Kind} {
 		if field == "" || strings.Contains(field, "|") {
-			return nil, ErrPlace
+			return nil, ErrAD
 		}
 	}
 	if ad.Generation < 0 {
-		return nil, ErrPlace
+		return nil, ErrAD
 	}
 	return []byte(strings.Join([]string{ad.Tenant, ad.Order, ad.Item, ad.Kind, strconv.Itoa(ad.Generation)}, "|")), nil
 }
 
-// Vault seals and opens under one KEK. The product has two: one for credentials, one for
-// passphrases, so that who reads the one cannot read the other. Safe for concurrent use.
+// Vault seals and opens values under one KEK. The product uses separate KEKs for credentials, passphrases and
+// webhook secrets, so that whoever has one of them cannot read the rest. A Vault is safe for concurrent use.
 type Vault struct {
 	kek KEK
 }
 
-// New makes a vault on a KEK.
+// New returns a vault with a KEK.
 func New(kek KEK) *Vault { return &Vault{kek: kek} }
 
-// NewKeyset makes a tenant's keyset with one AES-256-GCM key and wraps it, with the tenant as
-// associated data. It takes about 140 bytes; each Rotate adds about 100 until Retire.
+// NewKeyset makes a keyset with one AES-256-GCM key for a tenant and returns it wrapped, with the tenant as
+// associated data. It has about 140 bytes; each Rotate adds about 100 until Retire.
 func (v *Vault) NewKeyset(tenant string) ([]byte, error) {
 	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
@@ -70,10 +70,10 @@ func (v *Vault) NewKeyset(tenant string) ([]byte, error) {
 	return v.wrap(handle, tenant)
 }
 
-// Seal encrypts plaintext with the primary key of the tenant's keyset and binds it to its place.
-// Sealing the same twice gives different bytes.
+// Seal encrypts plaintext with the primary key of the tenant's keyset and binds it to the associated data.
+// Sealing the same value twice gives different bytes.
 func (v *Vault) Seal(wrapped []byte, ad AD, plaintext []byte) ([]byte, error) {
-	place, err := ad.bytes()
+	associated, err := ad.bytes()
 	if err != nil {
 		return nil, err
 	}
@@ -85,17 +85,17 @@ func (v *Vault) Seal(wrapped []byte, ad AD, plaintext []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use keyset of tenant %s: %w", ad.Tenant, err)
 	}
-	sealed, err := cipher.Encrypt(plaintext, place)
+	sealed, err := cipher.Encrypt(plaintext, associated)
 	if err != nil {
 		return nil, fmt.Errorf("seal %s of item %s: %w", ad.Kind, ad.Item, err)
 	}
 	return sealed, nil
 }
 
-// Open gives the plaintext back, whichever key of the keyset sealed it: ErrKeyset, ErrSealed or
-// ErrPlace otherwise. The caller keeps the bytes as short as it can.
+// Open returns the plaintext, whichever key of the keyset sealed it. Its error is ErrKeyset, ErrSealed or
+// ErrAD. The caller should keep the plaintext no longer than it needs it.
 func (v *Vault) Open(wrapped []byte, ad AD, sealed []byte) ([]byte, error) {
-	place, err := ad.bytes()
+	associated, err := ad.bytes()
 	if err != nil {
 		return nil, err
 	}
@@ -107,33 +107,33 @@ func (v *Vault) Open(wrapped []byte, ad AD, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use keyset of tenant %s: %w", ad.Tenant, err)
 	}
-	plaintext, err := cipher.Decrypt(sealed, place)
+	plaintext, err := cipher.Decrypt(sealed, associated)
 	if err != nil {
 		return nil, fmt.Errorf("open %s of item %s: %w", ad.Kind, ad.Item, ErrSealed)
 	}
 	return plaintext, nil
 }
 
-// Rotate adds a new key to the keyset and seals with it from now on. What the older keys sealed
-// still opens.
+// Rotate adds a new key to the keyset and makes it the primary one, which seals. Values that older keys sealed
+// still open.
 func (v *Vault) Rotate(wrapped []byte, tenant string) ([]byte, error) {
 	handle, err := v.unwrap(wrapped, tenant)
 	if err != nil {
 		return nil, err
 	}
 	manager := keyset.NewManagerFromHandle(handle)
-	fresh, err := manager.Add(aead.AES256GCMKeyTemplate())
+	newKey, err := manager.Add(aead.AES256GCMKeyTemplate())
 	if err != nil {
 		return nil, fmt.Errorf("add key to keyset of tenant %s: %w", tenant, err)
 	}
-	if err := manager.SetPrimary(fresh); err != nil {
+	if err := manager.SetPrimary(newKey); err != nil {
 		return nil, fmt.Errorf("rotate keyset of tenant %s: %w", tenant, err)
 	}
 	return v.wrapManaged(manager, tenant)
 }
 
-// Retire removes every key but the primary one: what the older keys sealed is lost for good, so
-// every value must have been sealed anew after the last Rotate.
+// Retire removes every key but the primary one. Values that the older keys sealed are lost for good, so every
+// value must have been sealed again after the last Rotate.
 func (v *Vault) Retire(wrapped []byte, tenant string) ([]byte, error) {
 	handle, err := v.unwrap(wrapped, tenant)
 	if err != nil {
@@ -152,7 +152,7 @@ func (v *Vault) Retire(wrapped []byte, tenant string) ([]byte, error) {
 	return v.wrapManaged(manager, tenant)
 }
 
-// Rewrap moves a keyset from this vault's KEK to another's. Sealed values stay as they are.
+// Rewrap wraps a keyset of this vault with the KEK of another one. Sealed values do not change.
 func (v *Vault) Rewrap(wrapped []byte, tenant string, to *Vault) ([]byte, error) {
 	handle, err := v.unwrap(wrapped, tenant)
 	if err != nil {
@@ -174,7 +174,7 @@ func (v *Vault) wrap(handle *keyset.Handle, tenant string) ([]byte, error) {
 		return nil, ErrNoKEK
 	}
 	if tenant == "" {
-		return nil, ErrPlace
+		return nil, ErrAD
 	}
 	var out bytes.Buffer
 	if err := handle.WriteWithAssociatedData(keyset.NewBinaryWriter(&out), v.kek.aead, []byte(tenant)); err != nil {

@@ -19,9 +19,9 @@ const (
 	tenantB = "01980f3a-0000-7000-8000-00000000000b"
 )
 
-var place = vault.AD{Tenant: tenantA, Order: "order-1", Item: "item-1", Kind: "credentials", Generation: 1}
+var itemAD = vault.AD{Tenant: tenantA, Order: "order-1", Item: "item-1", Kind: "credentials", Generation: 1}
 
-// canary is a plaintext that may stand in no error and no sealed value.
+// canary is a plaintext that must not appear in any error or sealed value.
 const canary = `{"password":"canary-Zq7!vault"}`
 
 func newKEK(t *testing.T) vault.KEK {
@@ -55,7 +55,7 @@ func seal(t *testing.T, v *vault.Vault, wrapped []byte, ad vault.AD, plaintext s
 	return sealed
 }
 
-// mustNotOpen requires want, no bytes, and an error without the plaintext.
+// mustNotOpen requires that Open returns the error want, no bytes, and no plaintext in the error.
 func mustNotOpen(t *testing.T, v *vault.Vault, wrapped []byte, ad vault.AD, sealed []byte, want error) {
 	t.Helper()
 	got, err := v.Open(wrapped, ad, sealed)
@@ -63,22 +63,22 @@ func mustNotOpen(t *testing.T, v *vault.Vault, wrapped []byte, ad vault.AD, seal
 		t.Fatalf("Open(%+v) = %d bytes, %v; want %v", ad, len(got), err, want)
 	}
 	if strings.Contains(err.Error(), "canary") {
-		t.Fatalf("Open(%+v): the error tells the plaintext", ad)
+		t.Fatalf("Open(%+v): the error contains the plaintext", ad)
 	}
 }
 
-func TestWhatWasSealedOpensAtItsPlace(t *testing.T) {
+func TestASealedValueOpensWithItsAssociatedData(t *testing.T) {
 	t.Parallel()
 	v := vault.New(newKEK(t))
 	wrapped := newKeyset(t, v, tenantA)
 	for _, plaintext := range []string{canary, "", strings.Repeat("k", 1<<20)} {
-		sealed := seal(t, v, wrapped, place, plaintext)
-		got, err := v.Open(wrapped, place, sealed)
+		sealed := seal(t, v, wrapped, itemAD, plaintext)
+		got, err := v.Open(wrapped, itemAD, sealed)
 		if err != nil || string(got) != plaintext {
 			t.Fatalf("Open of %d sealed bytes: %d bytes, %v", len(plaintext), len(got), err)
 		}
 		if bytes.Contains(sealed, []byte("canary")) || bytes.Contains(wrapped, []byte("canary")) {
-			t.Fatal("the plaintext stands in the sealed value")
+			t.Fatal("the sealed value or the keyset contains the plaintext")
 		}
 	}
 }
@@ -87,26 +87,26 @@ func TestSealingTheSameTwiceGivesDifferentBytes(t *testing.T) {
 	t.Parallel()
 	v := vault.New(newKEK(t))
 	wrapped := newKeyset(t, v, tenantA)
-	if bytes.Equal(seal(t, v, wrapped, place, canary), seal(t, v, wrapped, place, canary)) {
-		t.Fatal("two seals of one value are equal: it can be told that a password did not change")
+	if bytes.Equal(seal(t, v, wrapped, itemAD, canary), seal(t, v, wrapped, itemAD, canary)) {
+		t.Fatal("two seals of one value are equal: they show that a password did not change")
 	}
 }
 
 func TestKeysetOfATenantTakesAtMost144Bytes(t *testing.T) {
 	t.Parallel()
 	v := vault.New(newKEK(t))
-	for range 50 { // the key's random id is written in one to five bytes
+	for range 50 { // the key's random id takes one to five bytes
 		if got := len(newKeyset(t, v, tenantA)); got < 120 || got > 144 {
 			t.Errorf("wrapped keyset has %d bytes, want about 144", got)
 		}
 	}
 }
 
-func TestValueMovedToAnotherPlaceDoesNotOpen(t *testing.T) {
+func TestAValueMovedToAnotherRowDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	v := vault.New(newKEK(t))
 	wrapped := newKeyset(t, v, tenantA)
-	sealed := seal(t, v, wrapped, place, canary)
+	sealed := seal(t, v, wrapped, itemAD, canary)
 	moves := map[string]struct {
 		change func(*vault.AD)
 		want   error
@@ -120,7 +120,7 @@ func TestValueMovedToAnotherPlaceDoesNotOpen(t *testing.T) {
 	for name, move := range moves {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ad := place
+			ad := itemAD
 			move.change(&ad)
 			mustNotOpen(t, v, wrapped, ad, sealed, move.want)
 		})
@@ -131,15 +131,15 @@ func TestRowOfAnotherTenantDoesNotOpenWithItsOwnKeysetEither(t *testing.T) {
 	t.Parallel()
 	v := vault.New(newKEK(t))
 	wrappedA, wrappedB := newKeyset(t, v, tenantA), newKeyset(t, v, tenantB)
-	sealed := seal(t, v, wrappedA, place, canary)
-	inB := place
+	sealed := seal(t, v, wrappedA, itemAD, canary)
+	inB := itemAD
 	inB.Tenant = tenantB
 	mustNotOpen(t, v, wrappedB, inB, sealed, vault.ErrSealed)
-	mustNotOpen(t, v, wrappedB, place, sealed, vault.ErrKeyset)
+	mustNotOpen(t, v, wrappedB, itemAD, sealed, vault.ErrKeyset)
 	mustNotOpen(t, v, wrappedA, inB, sealed, vault.ErrKeyset)
 }
 
-func TestAmbiguousOrIncompletePlaceIsRefused(t *testing.T) {
+func TestAmbiguousOrIncompleteAssociatedDataIsRefused(t *testing.T) {
 	t.Parallel()
 	v := vault.New(newKEK(t))
 	wrapped := newKeyset(t, v, tenantA)
@@ -153,16 +153,16 @@ func TestAmbiguousOrIncompletePlaceIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ad := place
+			ad := itemAD
 			change(&ad)
-			if _, err := v.Seal(wrapped, ad, []byte(canary)); !errors.Is(err, vault.ErrPlace) {
-				t.Errorf("Seal(%+v): %v, want ErrPlace", ad, err)
+			if _, err := v.Seal(wrapped, ad, []byte(canary)); !errors.Is(err, vault.ErrAD) {
+				t.Errorf("Seal(%+v): %v, want ErrAD", ad, err)
 			}
-			mustNotOpen(t, v, wrapped, ad, []byte("x"), vault.ErrPlace)
+			mustNotOpen(t, v, wrapped, ad, []byte("x"), vault.ErrAD)
 		})
 	}
-	if _, err := v.NewKeyset(""); !errors.Is(err, vault.ErrPlace) {
-		t.Errorf("NewKeyset of no tenant: %v, want ErrPlace", err)
+	if _, err := v.NewKeyset(""); !errors.Is(err, vault.ErrAD) {
+		t.Errorf("NewKeyset of no tenant: %v, want ErrAD", err)
 	}
 }
 
@@ -170,47 +170,47 @@ func TestEveryFlippedByteIsNoticed(t *testing.T) {
 	t.Parallel()
 	v := vault.New(newKEK(t))
 	wrapped := newKeyset(t, v, tenantA)
-	sealed := seal(t, v, wrapped, place, canary)
+	sealed := seal(t, v, wrapped, itemAD, canary)
 	for i := range sealed {
 		bad := bytes.Clone(sealed)
 		bad[i] ^= 1
-		mustNotOpen(t, v, wrapped, place, bad, vault.ErrSealed)
+		mustNotOpen(t, v, wrapped, itemAD, bad, vault.ErrSealed)
 	}
 	for n := range len(sealed) {
-		mustNotOpen(t, v, wrapped, place, sealed[:n], vault.ErrSealed)
+		mustNotOpen(t, v, wrapped, itemAD, sealed[:n], vault.ErrSealed)
 	}
 	for n := range len(wrapped) {
-		// The last bytes only repeat key ids in the clear, for tools; the encrypted keyset is what counts.
-		if _, err := v.Open(wrapped[:n], place, sealed); err == nil && n < 100 {
+		// The last bytes only repeat key ids in plaintext, for tools; the encrypted keyset comes before them.
+		if _, err := v.Open(wrapped[:n], itemAD, sealed); err == nil && n < 100 {
 			t.Fatalf("a keyset cut to %d of %d bytes opens", n, len(wrapped))
 		}
 	}
-	mustNotOpen(t, v, nil, place, sealed, vault.ErrKeyset)
+	mustNotOpen(t, v, nil, itemAD, sealed, vault.ErrKeyset)
 }
 
 func TestRotatedKeysetStillOpensOldValuesUntilRetired(t *testing.T) {
 	t.Parallel()
 	v := vault.New(newKEK(t))
 	first := newKeyset(t, v, tenantA)
-	old := seal(t, v, first, place, canary)
+	old := seal(t, v, first, itemAD, canary)
 	second, err := v.Rotate(first, tenantA)
 	if err != nil {
 		t.Fatalf("Rotate: %v", err)
 	}
-	fresh := seal(t, v, second, place, canary)
-	for name, sealed := range map[string][]byte{"old": old, "new": fresh} {
-		if got, err := v.Open(second, place, sealed); err != nil || string(got) != canary {
+	newer := seal(t, v, second, itemAD, canary)
+	for name, sealed := range map[string][]byte{"old": old, "new": newer} {
+		if got, err := v.Open(second, itemAD, sealed); err != nil || string(got) != canary {
 			t.Errorf("after Rotate the %s value gives %d bytes, %v", name, len(got), err)
 		}
 	}
-	mustNotOpen(t, v, first, place, fresh, vault.ErrSealed)
+	mustNotOpen(t, v, first, itemAD, newer, vault.ErrSealed)
 
 	retired, err := v.Retire(second, tenantA)
 	if err != nil {
 		t.Fatalf("Retire: %v", err)
 	}
-	mustNotOpen(t, v, retired, place, old, vault.ErrSealed)
-	if got, err := v.Open(retired, place, fresh); err != nil || string(got) != canary {
+	mustNotOpen(t, v, retired, itemAD, old, vault.ErrSealed)
+	if got, err := v.Open(retired, itemAD, newer); err != nil || string(got) != canary {
 		t.Errorf("after Retire the new value gives %d bytes, %v", len(got), err)
 	}
 	if len(retired) > 144 {
@@ -225,16 +225,16 @@ func TestRewrappedKeysetOpensUnderTheNewKEKOnly(t *testing.T) {
 	t.Parallel()
 	from, to := vault.New(newKEK(t)), vault.New(newKEK(t))
 	wrapped := newKeyset(t, from, tenantA)
-	sealed := seal(t, from, wrapped, place, canary)
+	sealed := seal(t, from, wrapped, itemAD, canary)
 	rewrapped, err := from.Rewrap(wrapped, tenantA, to)
 	if err != nil {
 		t.Fatalf("Rewrap: %v", err)
 	}
-	if got, err := to.Open(rewrapped, place, sealed); err != nil || string(got) != canary {
+	if got, err := to.Open(rewrapped, itemAD, sealed); err != nil || string(got) != canary {
 		t.Errorf("under the new KEK: %d bytes, %v", len(got), err)
 	}
-	mustNotOpen(t, from, rewrapped, place, sealed, vault.ErrKeyset)
-	mustNotOpen(t, to, wrapped, place, sealed, vault.ErrKeyset)
+	mustNotOpen(t, from, rewrapped, itemAD, sealed, vault.ErrKeyset)
+	mustNotOpen(t, to, wrapped, itemAD, sealed, vault.ErrKeyset)
 	if _, err := from.Rewrap(wrapped, tenantB, to); !errors.Is(err, vault.ErrKeyset) {
 		t.Errorf("Rewrap for another tenant: %v, want ErrKeyset", err)
 	}
@@ -244,9 +244,9 @@ func TestVaultOfPassphrasesCannotOpenCredentials(t *testing.T) {
 	t.Parallel()
 	credentials, passphrases := vault.New(newKEK(t)), vault.New(newKEK(t))
 	wrapped := newKeyset(t, credentials, tenantA)
-	mustNotOpen(t, passphrases, wrapped, place, seal(t, credentials, wrapped, place, canary), vault.ErrKeyset)
+	mustNotOpen(t, passphrases, wrapped, itemAD, seal(t, credentials, wrapped, itemAD, canary), vault.ErrKeyset)
 	own := newKeyset(t, passphrases, tenantA)
-	mustNotOpen(t, passphrases, own, place, seal(t, credentials, wrapped, place, canary), vault.ErrSealed)
+	mustNotOpen(t, passphrases, own, itemAD, seal(t, credentials, wrapped, itemAD, canary), vault.ErrSealed)
 }
 
 func TestVaultWithoutKEKSealsNothing(t *testing.T) {
@@ -255,7 +255,7 @@ func TestVaultWithoutKEKSealsNothing(t *testing.T) {
 	if _, err := v.NewKeyset(tenantA); !errors.Is(err, vault.ErrNoKEK) {
 		t.Errorf("NewKeyset: %v, want ErrNoKEK", err)
 	}
-	if _, err := v.Seal([]byte("x"), place, []byte(canary)); !errors.Is(err, vault.ErrNoKEK) {
+	if _, err := v.Seal([]byte("x"), itemAD, []byte(canary)); !errors.Is(err, vault.ErrNoKEK) {
 		t.Errorf("Seal: %v, want ErrNoKEK", err)
 	}
 }
@@ -270,7 +270,7 @@ func TestRotationUnderLoadLosesNothing(t *testing.T) {
 	for worker := range 4 {
 		wg.Go(func() {
 			for i := range 50 {
-				ad := place
+				ad := itemAD
 				ad.Item = fmt.Sprintf("item-%d-%d", worker, i)
 				sealed, err := v.Seal(current(), ad, []byte(ad.Item))
 				if err != nil {
@@ -320,7 +320,7 @@ func BenchmarkSeal(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, err := v.Seal(wrapped, place, []byte(canary)); err != nil {
+		if _, err := v.Seal(wrapped, itemAD, []byte(canary)); err != nil {
 			b.Fatal(err)
 		}
 	}

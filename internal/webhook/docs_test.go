@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// block is the first fenced block of a language in the integrators' page.
-func block(t *testing.T, language string) string {
+// codeBlock returns the first fenced block in a language from docs/webhooks.md.
+func codeBlock(t *testing.T, language string) string {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/webhooks.md")
 	if err != nil {
@@ -19,21 +19,21 @@ func block(t *testing.T, language string) string {
 	}
 	found := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindSubmatch(page)
 	if found == nil {
-		t.Fatalf("the page has no block of %s", language)
+		t.Fatalf("docs/webhooks.md has no block of %s", language)
 	}
 	return string(found[1])
 }
 
-// posted is one real message: its headers and its body.
-func posted(t *testing.T) (id, timestamp, signature, body string) {
+// postedMessage posts one message and returns its headers and its body.
+func postedMessage(t *testing.T) (id, timestamp, signature, body string) {
 	t.Helper()
-	r := receive(t, nil)
+	r := newReceiver(t, nil)
 	m := message(r.URL)
 	m.Body = []byte(`{"type":"order.created","data":{"reason":"ž, \"quoted\""}}`)
 	m.Secrets = []string{olderSecret, secret}
-	r.webhookSender(t).Post(t.Context(), m)
-	h := r.got[0].Header
-	return h.Get("Webhook-Id"), h.Get("Webhook-Timestamp"), h.Get("Webhook-Signature"), r.body[0]
+	r.sender(t).Post(t.Context(), m)
+	h := r.requests[0].Header
+	return h.Get("Webhook-Id"), h.Get("Webhook-Timestamp"), h.Get("Webhook-Signature"), r.bodies[0]
 }
 
 func TestThePythonOfTheDocumentationVerifiesAMessage(t *testing.T) {
@@ -42,25 +42,31 @@ func TestThePythonOfTheDocumentationVerifiesAMessage(t *testing.T) {
 	if err != nil {
 		t.Skip("python3 is not installed: the example was not run")
 	}
-	id, timestamp, signature, body := posted(t)
+	id, timestamp, signature, body := postedMessage(t)
 	at, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := block(t, "python") + `
-import os, sys
-headers = {"webhook-id": os.environ["ID"], "webhook-timestamp": os.environ["TIMESTAMP"], "webhook-signature": os.environ["SIGNATURE"]}
-body = os.environb[b"BODY"]
+	script := codeBlock(t, "python") + `
+import os
+env = os.environ
+headers = {
+    "webhook-id": env["ID"], "webhook-timestamp": env["TIMESTAMP"], "webhook-signature": env["SIGNATURE"],
+}
+secret, body, now = env["SECRET"], os.environb[b"BODY"], float(env["NOW"])
 print(*[verify(s, headers, b, n) for s, b, n in [
-    (os.environ["SECRET"], body, float(os.environ["NOW"])), (os.environ["SECRET"], body + b" ", float(os.environ["NOW"])),
-    ("whsec_" + "A" * 44, body, float(os.environ["NOW"])), (os.environ["SECRET"], body, float(os.environ["NOW"]) + 301)]])
+    (secret, body, now),
+    (secret, body + b" ", now),
+    ("whsec_" + "A" * 44, body, now),
+    (secret, body, now + 301),
+]])
 `
 	cmd := exec.CommandContext(t.Context(), python, "-c", script)
 	cmd.Env = append(os.Environ(), "ID="+id, "TIMESTAMP="+timestamp, "SIGNATURE="+signature, "BODY="+body,
 		"SECRET="+secret, "NOW="+strconv.FormatInt(at+2, 10))
 	out, err := cmd.CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "True False False False" {
-		t.Errorf("right, changed, another's secret, too old: %s, %v", out, err)
+		t.Errorf("valid, changed body, other secret, too old: %s, %v; want only the first to verify", out, err)
 	}
 }
 
@@ -71,12 +77,12 @@ func TestTheShellOfTheDocumentationPrintsTheSignature(t *testing.T) {
 			t.Skipf("%s is not installed: the example was not run", tool)
 		}
 	}
-	id, timestamp, signature, body := posted(t)
+	id, timestamp, signature, body := postedMessage(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "body"), []byte(body), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", block(t, "bash"))
+	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", codeBlock(t, "bash"))
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "ID="+id, "TIMESTAMP="+timestamp, "SECRET="+secret)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(" "+signature+" ", " v1,"+strings.TrimSpace(string(out))+" ") {

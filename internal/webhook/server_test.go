@@ -18,28 +18,28 @@ import (
 	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
-// secret and olderSecret are whsec_ and 32 bytes.
+// secret and olderSecret are signing secrets of 32 bytes.
 const (
 	secret      = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 	olderSecret = "whsec_MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE="
 )
 
-// receiver is a server that keeps what it is sent.
+// receiver is an endpoint over TLS that records the requests that it gets.
 type receiver struct {
 	*httptest.Server
-	mu   sync.Mutex
-	got  []*http.Request
-	body []string
+	mu       sync.Mutex
+	requests []*http.Request
+	bodies   []string
 }
 
-// receive starts one over TLS; answer may be nil for a 204.
-func receive(t *testing.T, answer http.HandlerFunc) *receiver {
+// newReceiver starts a receiver. A nil answer answers 204.
+func newReceiver(t *testing.T, answer http.HandlerFunc) *receiver {
 	t.Helper()
 	r := &receiver{}
 	r.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		raw, _ := io.ReadAll(q.Body)
 		r.mu.Lock()
-		r.got, r.body = append(r.got, q), append(r.body, string(raw))
+		r.requests, r.bodies = append(r.requests, q), append(r.bodies, string(raw))
 		r.mu.Unlock()
 		if answer == nil {
 			w.WriteHeader(http.StatusNoContent)
@@ -51,10 +51,10 @@ func receive(t *testing.T, answer http.HandlerFunc) *receiver {
 	return r
 }
 
-func (r *receiver) heard() int {
+func (r *receiver) calls() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.got)
+	return len(r.requests)
 }
 
 func (r *receiver) pool() *x509.CertPool {
@@ -63,16 +63,16 @@ func (r *receiver) pool() *x509.CertPool {
 	return pool
 }
 
-// poster may reach this machine and trusts the receiver.
-func (r *receiver) webhookSender(t *testing.T, change ...func(*webhook.Config)) *webhook.WebhookSender {
+// sender returns a sender that may reach this machine and trusts the receiver's certificate.
+func (r *receiver) sender(t *testing.T, change ...func(*webhook.Config)) *webhook.Sender {
 	t.Helper()
 	cfg := webhook.Config{Loopback: true, RootCAs: r.pool()}
 	for _, c := range change {
 		c(&cfg)
 	}
-	p := webhook.New(cfg)
-	t.Cleanup(p.Close)
-	return p
+	s := webhook.New(cfg)
+	t.Cleanup(s.Close)
+	return s
 }
 
 func message(url string) app.Post {
@@ -82,16 +82,16 @@ func message(url string) app.Post {
 	}
 }
 
-// resolver asks a name server of the test's own, which gives one address after the other, the last one
-// for ever after; it tells how often it was asked.
-func resolver(t *testing.T, addresses ...string) (*net.Resolver, *atomic.Int32) {
+// newResolver returns a resolver that asks the test's own name server, and the number of its look-ups. The
+// server answers with one address after the other, and then always with the last one.
+func newResolver(t *testing.T, addresses ...string) (*net.Resolver, *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	var asked atomic.Int32
+	var lookups atomic.Int32
 	go func() {
 		query := make([]byte, 512)
 		for {
@@ -100,17 +100,18 @@ func resolver(t *testing.T, addresses ...string) (*net.Resolver, *atomic.Int32) 
 				return
 			}
 			_, _ = conn.WriteTo(answerTo(query[:n], func() string {
-				return addresses[min(int(asked.Add(1)), len(addresses))-1]
+				return addresses[min(int(lookups.Add(1)), len(addresses))-1]
 			}), from)
 		}
 	}()
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
-	}}, &asked
+	}}, &lookups
 }
 
-// answerTo is the answer to a query for an IPv4 address, or an empty one (RFC 1035, section 4.1).
+// answerTo returns the DNS answer to a query for an IPv4 address, and an empty one to any other query
+// (RFC 1035, section 4.1).
 func answerTo(query []byte, address func() string) []byte {
 	end := 12
 	for query[end] != 0 {

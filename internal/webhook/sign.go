@@ -11,7 +11,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// The headers and forms of Standard Webhooks
+// Headers and secret prefix of Standard Webhooks
 // (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
 const (
 	headerID        = "Webhook-Id"
@@ -22,8 +22,8 @@ const (
 
 var errSecret = errors.New("a signing secret is whsec_ and base64")
 
-// signatures is the value of the header: one signature for each secret, a blank between them, so that
-// who knows any of them can verify.
+// signatures returns the value of the signature header: one signature for each secret, separated by spaces, so
+// that a receiver can verify with any of them.
 func signatures(m app.Post) (string, error) {
 	if len(m.Secrets) == 0 {
 		return "", errSecret
@@ -33,7 +33,7 @@ func signatures(m app.Post) (string, error) {
 		text, ok := strings.CutPrefix(s, secretPrefix)
 		key, err := base64.StdEncoding.DecodeString(text)
 		if !ok || err != nil {
-			return "", errSecret // never the text itself
+			return "", errSecret // without the text, which may be a secret
 		}
 		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(m.ID + "." + strconv.FormatInt(m.At.Unix(), 10) + "."))

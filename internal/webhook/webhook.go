@@ -1,6 +1,6 @@
-// Package webhook posts messages to endpoints of customers: signed as Standard Webhooks asks, over TLS,
-// to public addresses only. It knows no event, no table and no schedule: it makes one call and says what
-// became of it. What a customer's address may make this installation reach is decided here alone.
+// Package webhook posts messages to the endpoints of customers: signed by Standard Webhooks, over TLS, and to
+// public addresses only. It knows no event, no table and no schedule: it makes one call and returns its
+// result. It alone decides which addresses a customer can make this installation call.
 package webhook
 
 import (
@@ -20,63 +20,64 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// The bounds of a call (ADR 0018): all of it, the answer that is read, and what is shown of it.
+// The limits of a call (ADR 0018).
 const (
-	callTime    = 5 * time.Second
-	mostRead    = 64 << 10
-	mostExcerpt = 1 << 10
+	callTimeout = 5 * time.Second
+	maxRead     = 64 << 10 // bytes of the answer that are read
+	maxExcerpt  = 1 << 10  // bytes of the answer that are kept
 )
 
-// Config of a poster. The zero value is what production has.
+// Config configures a Sender. Production uses the zero value.
 type Config struct {
-	// Loopback lets addresses of this machine pass, and http to them: for development and tests.
+	// Loopback allows addresses of this machine, also by http, for development and tests.
 	Loopback bool
 	RootCAs  *x509.CertPool // nil: the system's
 	Resolver *net.Resolver  // nil: the system's
-	Within   time.Duration  // of a whole call; 0: 5 s
+	Timeout  time.Duration  // for a whole call; 0: 5 s
 }
 
-// WebhookSender posts messages. It may be used by many goroutines.
-type WebhookSender struct {
-	guard  guard
-	client *http.Client
-	within time.Duration
+// Sender posts messages to endpoints. It is safe for concurrent use.
+type Sender struct {
+	policy  addressPolicy
+	client  *http.Client
+	timeout time.Duration
 }
 
-var _ app.WebhookSender = (*WebhookSender)(nil)
+var _ app.WebhookSender = (*Sender)(nil)
 
-// New makes a poster. Every connection it opens passes the guard with the address that is really
-// dialled, so that a name that resolves anew between two looks gains nothing.
-func New(c Config) *WebhookSender {
-	if c.Within <= 0 {
-		c.Within = callTime
+// New returns a sender. Each connection is checked with the address that is really dialled, so a host name
+// that resolves to another address after a check gains nothing. Redirects are not followed, and no proxy is
+// used.
+func New(c Config) *Sender {
+	if c.Timeout <= 0 {
+		c.Timeout = callTimeout
 	}
-	g := guard{loopback: c.Loopback}
-	dialer := &net.Dialer{Timeout: c.Within, Resolver: c.Resolver, Control: g.control}
-	return &WebhookSender{guard: g, within: c.Within, client: &http.Client{
+	policy := addressPolicy{loopback: c.Loopback}
+	dialer := &net.Dialer{Timeout: c.Timeout, Resolver: c.Resolver, Control: policy.control}
+	return &Sender{policy: policy, timeout: c.Timeout, client: &http.Client{
 		Transport: &http.Transport{
 			Proxy: nil, DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableCompression: true,
 			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.RootCAs},
-			TLSHandshakeTimeout: c.Within, ResponseHeaderTimeout: c.Within, MaxResponseHeaderBytes: mostRead,
+			TLSHandshakeTimeout: c.Timeout, ResponseHeaderTimeout: c.Timeout, MaxResponseHeaderBytes: maxRead,
 			MaxIdleConnsPerHost: 2, MaxIdleConns: 100, IdleConnTimeout: 30 * time.Second,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// Close ends idle connections.
-func (p *WebhookSender) Close() { p.client.CloseIdleConnections() }
+// Close closes idle connections.
+func (s *Sender) Close() { s.client.CloseIdleConnections() }
 
 // Post makes one call; see app.WebhookSender.
-func (p *WebhookSender) Post(ctx context.Context, m app.Post) app.PostAnswer {
-	if p.CheckURL(m.URL) != nil {
-		return app.PostAnswer{Result: app.PostNotOpen} // allowed once, by another configuration
+func (s *Sender) Post(ctx context.Context, m app.Post) app.PostAnswer {
+	if s.CheckURL(m.URL) != nil {
+		return app.PostAnswer{Result: app.PostNotOpen} // another configuration may have allowed the address
 	}
 	signature, err := signatures(m)
 	if err != nil {
 		return app.PostAnswer{Result: app.PostNoRoute}
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.within)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, bytes.NewReader(m.Body))
 	if err != nil {
@@ -86,20 +87,21 @@ func (p *WebhookSender) Post(ctx context.Context, m app.Post) app.PostAnswer {
 		"Content-Type": {"application/json"}, "User-Agent": {"platforma-orders-webhooks"},
 		headerID: {m.ID}, headerTimestamp: {strconv.FormatInt(m.At.Unix(), 10)}, headerSignature: {signature},
 	}
-	resp, err := p.client.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
-		return app.PostAnswer{Result: resultOf(err)}
+		return app.PostAnswer{Result: errorResult(err)}
 	}
 	defer func() { _ = resp.Body.Close() }()
-	// An answer that breaks off after its status is an answer: the receiver has said whether it took it.
-	beginning, _ := io.ReadAll(io.LimitReader(resp.Body, mostRead))
+	// An answer whose body is cut off still counts: its status says whether the receiver took the message.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRead))
 	return app.PostAnswer{
-		Result: resultOfStatus(resp.StatusCode), Status: resp.StatusCode, After: retryAfter(resp.Header, m.At),
-		Excerpt: excerpt(beginning, m.Secrets),
+		Result: statusResult(resp.StatusCode), Status: resp.StatusCode, After: retryAfter(resp.Header, m.At),
+		Excerpt: excerpt(body, m.Secrets),
 	}
 }
 
-func resultOfStatus(status int) app.PostResult {
+// statusResult returns what an HTTP status means for the delivery.
+func statusResult(status int) app.PostResult {
 	switch {
 	case status >= 200 && status <= 299:
 		return app.PostTaken
@@ -114,7 +116,8 @@ func resultOfStatus(status int) app.PostResult {
 	}
 }
 
-func resultOf(err error) app.PostResult {
+// errorResult returns what an error means that came before any answer.
+func errorResult(err error) app.PostResult {
 	var dns *net.DNSError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
@@ -135,8 +138,8 @@ func resultOf(err error) app.PostResult {
 	}
 }
 
-// retryAfter is what the receiver asked to wait: seconds or a date (RFC 9110, section 10.2.3); 0 when it
-// said nothing that can be read.
+// retryAfter returns how long the receiver asks to wait, given in seconds or as a date (RFC 9110, section
+// 10.2.3). It returns 0 when the header is missing or cannot be read.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := h.Get("Retry-After")
 	if s, err := strconv.ParseUint(text, 10, 31); err == nil {
@@ -148,10 +151,10 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// excerpt is the beginning of an answer as a person may see it: printable, and without our own secret,
-// should the receiver echo it.
+// excerpt returns the beginning of an answer for people to read: only printable characters, and without the
+// signing secrets, which a receiver might echo.
 func excerpt(answer []byte, secrets []string) string {
-	text := string(answer[:min(len(answer), 2*mostExcerpt)])
+	text := string(answer[:min(len(answer), 2*maxExcerpt)])
 	for _, s := range secrets {
 		text = strings.ReplaceAll(text, strings.TrimPrefix(s, secretPrefix), "[redacted]")
 	}
@@ -164,8 +167,8 @@ func excerpt(answer []byte, secrets []string) string {
 		}
 		return r
 	}, text)
-	for len(text) > mostExcerpt {
-		text = strings.ToValidUTF8(text[:mostExcerpt], "")
+	for len(text) > maxExcerpt {
+		text = strings.ToValidUTF8(text[:maxExcerpt], "")
 	}
 	return text
 }

@@ -11,16 +11,16 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// errNotPublic refuses a connection before its first packet.
+// errNotPublic is returned before the first packet of a connection is sent.
 var errNotPublic = errors.New("the address is not one that webhooks may reach")
 
-// guard decides where webhooks may go.
-type guard struct{ loopback bool }
+// addressPolicy decides which addresses webhooks may reach.
+type addressPolicy struct{ loopback bool }
 
-// notPublic are the networks that are not the public internet: by the registries of special-purpose
-// addresses (RFC 6890 and IANA's since), multicast, and the ways to write an IPv4 address inside an
-// IPv6 one, which could otherwise lead to any of the former.
-var notPublic = prefixes(
+// notPublic lists the networks that are not part of the public internet: those in the registries of
+// special-purpose addresses (RFC 6890 and its successors at IANA), multicast, and the ranges that embed an
+// IPv4 address in an IPv6 address, which could otherwise lead to any of the former.
+var notPublic = parsePrefixes(
 	"0.0.0.0/8",       // this network
 	"10.0.0.0/8",      // private
 	"100.64.0.0/10",   // carrier-grade NAT
@@ -53,58 +53,58 @@ var notPublic = prefixes(
 	"ff00::/8",        // multicast
 )
 
-// unicast is all of IPv6 that was ever given out.
-var unicast = netip.MustParsePrefix("2000::/3")
+// globalUnicast is the part of IPv6 from which public addresses are assigned.
+var globalUnicast = netip.MustParsePrefix("2000::/3")
 
-func prefixes(list ...string) []netip.Prefix {
-	all := make([]netip.Prefix, len(list))
+func parsePrefixes(list ...string) []netip.Prefix {
+	prefixes := make([]netip.Prefix, len(list))
 	for i, text := range list {
-		all[i] = netip.MustParsePrefix(text)
+		prefixes[i] = netip.MustParsePrefix(text)
 	}
-	return all
+	return prefixes
 }
 
-// open reports whether an address may be dialled.
-func (g guard) open(a netip.Addr) bool {
+// allowsAddr reports whether an address may be dialled.
+func (p addressPolicy) allowsAddr(a netip.Addr) bool {
 	if a.Zone() != "" || !a.IsValid() {
 		return false
 	}
-	if g.loopback && a.IsLoopback() {
+	if p.loopback && a.IsLoopback() {
 		return true
 	}
-	for _, p := range notPublic {
-		if p.Contains(a) {
+	for _, prefix := range notPublic {
+		if prefix.Contains(a) {
 			return false
 		}
 	}
-	return a.Is4() || unicast.Contains(a)
+	return a.Is4() || globalUnicast.Contains(a)
 }
 
-// firstFreePort is above the ports of the system's own services.
-const firstFreePort = 1024
+// firstUserPort is the first port after the system ports (RFC 6335).
+const firstUserPort = 1024
 
-// port reports whether a port may be called: that of https, or one that no system service is kept at.
-func (g guard) port(p uint16) bool { return p == 443 || p >= firstFreePort }
+// allowsPort reports whether a port may be called: that of https, or any that is not a system port.
+func (p addressPolicy) allowsPort(port uint16) bool { return port == 443 || port >= firstUserPort }
 
-// control is called by the dialer with the very address it is about to connect to, for every address it
-// tries.
-func (g guard) control(network, address string, _ syscall.RawConn) error {
+// control refuses a connection to an address that is not allowed. The dialer calls it for every address that
+// it tries, with exactly the address that it is about to connect to.
+func (p addressPolicy) control(network, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil || network != "tcp4" && network != "tcp6" {
 		return errNotPublic
 	}
-	if g.loopback && to.Addr().IsLoopback() {
+	if p.loopback && to.Addr().IsLoopback() {
 		return nil
 	}
-	if !g.open(to.Addr()) || !g.port(to.Port()) {
+	if !p.allowsAddr(to.Addr()) || !p.allowsPort(to.Port()) {
 		return errNotPublic
 	}
 	return nil
 }
 
-// CheckURL says what is wrong with an address; nil when nothing is. It asks no name server: what a name
-// means is seen when it is dialled.
-func (p *WebhookSender) CheckURL(address string) *fault.Violation {
+// CheckURL returns what is wrong with the URL of an endpoint, or nil. It does not resolve the host name: the
+// address is checked when it is dialled.
+func (s *Sender) CheckURL(address string) *fault.Violation {
 	wrong := func(code, message string) *fault.Violation {
 		return &fault.Violation{Code: code, Message: message}
 	}
@@ -117,34 +117,34 @@ func (p *WebhookSender) CheckURL(address string) *fault.Violation {
 	host := u.Hostname()
 	literal, err := netip.ParseAddr(host)
 	isAddress := err == nil
-	local := p.guard.loopback && (isAddress && literal.IsLoopback() || host == "localhost")
+	local := s.policy.loopback && (isAddress && literal.IsLoopback() || host == "localhost")
 	if u.Scheme != "https" && (u.Scheme != "http" || !local) {
 		return wrong("not-https", "Webhooks are posted over https only.")
 	}
 	if u.User != nil {
-		return wrong("credentials-in-url", "Leave name and password out of the address: the signature says who posts.")
+		return wrong("credentials-in-url", "Remove name and password from the address: the signature says who posts.")
 	}
 	if u.Fragment != "" || strings.HasSuffix(address, "#") {
-		return wrong("fragment-in-url", "Leave the part behind # out: it is never sent.")
+		return wrong("fragment-in-url", "Remove # and what follows: it is never sent.")
 	}
 	if local {
 		return nil
 	}
 	if text := u.Port(); text != "" || strings.HasSuffix(u.Host, ":") {
 		n, err := strconv.ParseUint(text, 10, 16)
-		if err != nil || !p.guard.port(uint16(n)) {
-			return wrong("port-not-allowed", "Use port 443, or one of 1024 and above.")
+		if err != nil || !s.policy.allowsPort(uint16(n)) {
+			return wrong("port-not-allowed", "Use port 443, or port 1024 or above.")
 		}
 	}
-	if isAddress && !p.guard.open(literal) || !isAddress && !isName(host) {
+	if isAddress && !s.policy.allowsAddr(literal) || !isAddress && !isPublicName(host) {
 		return wrong("address-not-public", "This address is not on the public internet.")
 	}
 	return nil
 }
 
-// isName reports whether a host is a name of the public kind: it has a dot, and does not end in a number,
-// which some resolvers read as an address (127.1, 0x7f.1).
-func isName(host string) bool {
+// isPublicName reports whether a host has the form of a public host name: it has a dot, and its last label
+// does not begin with a digit, because some resolvers read such names as addresses (127.1, 0x7f.1).
+func isPublicName(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	labels := strings.Split(host, ".")
 	last := labels[len(labels)-1]

@@ -8,8 +8,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
-// hostile are addresses that no webhook may have.
-var hostile = []string{
+// hostileURLs are addresses that no endpoint may have.
+var hostileURLs = []string{
 	"", "x", "example.com/hook", "http://example.com/", "ftp://example.com/", "file:///etc/passwd",
 	"gopher://example.com/", "https:example.com", "https:///hook", "//example.com/",
 	"https://user@example.com/", "https://user:password@example.com/", "https://example.com/#x", "https://example.com/#",
@@ -36,7 +36,7 @@ var hostile = []string{
 func TestHostileAddressesAreRefusedBeforeAnythingIsStored(t *testing.T) {
 	t.Parallel()
 	p := webhook.New(webhook.Config{})
-	for _, address := range hostile {
+	for _, address := range hostileURLs {
 		if v := p.CheckURL(address); v == nil || v.Code == "" || v.Message == "" {
 			t.Errorf("%q is accepted", address)
 		}
@@ -68,49 +68,49 @@ func TestOnlyDevelopmentReachesThisMachine(t *testing.T) {
 	}
 }
 
-// A name may be anybody's: what counts is the address that is dialled.
-func TestANameThatLeadsInsideIsRefusedWhenItIsDialled(t *testing.T) {
+// Anybody may own a host name, so the address that is dialled decides.
+func TestANameOfAnInternalAddressIsRefusedWhenItIsDialled(t *testing.T) {
 	t.Parallel()
-	for _, inside := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.0.1", "100.64.0.1", "0.0.0.0"} {
-		r := receive(t, nil)
-		names, asked := resolver(t, inside)
+	for _, internal := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.0.1", "100.64.0.1", "0.0.0.0"} {
+		r := newReceiver(t, nil)
+		names, lookups := newResolver(t, internal)
 		_, port, _ := strings.Cut(strings.TrimPrefix(r.URL, "https://"), ":")
 		p := webhook.New(webhook.Config{RootCAs: r.pool(), Resolver: names})
 		t.Cleanup(p.Close)
-		if got := p.Post(t.Context(), message("https://hooks.example.com:"+port+"/")); got.Result != app.PostNotOpen ||
-			got.Status != 0 {
-			t.Errorf("a name of %s: %+v", inside, got)
+		got := p.Post(t.Context(), message("https://hooks.example.com:"+port+"/"))
+		if got.Result != app.PostNotOpen || got.Status != 0 {
+			t.Errorf("a name of %s: %+v", internal, got)
 		}
-		if asked.Load() == 0 || r.heard() != 0 {
-			t.Errorf("a name of %s: asked %d times, the receiver heard %d calls", inside, asked.Load(), r.heard())
+		if lookups.Load() == 0 || r.calls() != 0 {
+			t.Errorf("a name of %s: %d look-ups, the receiver got %d calls", internal, lookups.Load(), r.calls())
 		}
 	}
 }
 
-// The name passes every look that is taken at it as a name, and its server gives another address each
-// time it is asked. A check of an address other than the dialled one would let one of these in.
-func TestANameThatIsBoundAnewBetweenLookAndCallIsRefused(t *testing.T) {
+// The name itself is valid, and its name server answers with another address each time (DNS rebinding). A
+// check of any address but the one that is dialled would let a call through.
+func TestANameThatChangesItsAddressBetweenCheckAndCallIsRefused(t *testing.T) {
 	t.Parallel()
-	r := receive(t, nil)
+	r := newReceiver(t, nil)
 	_, port, _ := strings.Cut(strings.TrimPrefix(r.URL, "https://"), ":")
-	names, asked := resolver(t, "127.0.0.1", "127.0.0.1", "10.0.0.1", "127.0.0.1")
-	open := webhook.New(webhook.Config{Loopback: true, RootCAs: r.pool(), Resolver: names})
-	t.Cleanup(open.Close)
+	names, lookups := newResolver(t, "127.0.0.1", "127.0.0.1", "10.0.0.1", "127.0.0.1")
+	dev := webhook.New(webhook.Config{Loopback: true, RootCAs: r.pool(), Resolver: names})
+	t.Cleanup(dev.Close)
 	url := "https://example.com:" + port + "/"
-	if got := open.Post(t.Context(), message(url)); got.Result != app.PostTaken {
-		t.Fatalf("where this machine is allowed it is taken: %+v", got)
+	if got := dev.Post(t.Context(), message(url)); got.Result != app.PostTaken {
+		t.Fatalf("a sender that may reach this machine: %+v, want the message taken", got)
 	}
-	closed := webhook.New(webhook.Config{RootCAs: r.pool(), Resolver: names})
-	t.Cleanup(closed.Close)
-	if v := closed.CheckURL(url); v != nil {
+	production := webhook.New(webhook.Config{RootCAs: r.pool(), Resolver: names})
+	t.Cleanup(production.Close)
+	if v := production.CheckURL(url); v != nil {
 		t.Fatalf("the name by itself is refused: %+v", v)
 	}
 	for range 3 {
-		if got := closed.Post(t.Context(), message(url)); got.Result != app.PostNotOpen {
-			t.Errorf("after %d look-ups: %+v", asked.Load(), got)
+		if got := production.Post(t.Context(), message(url)); got.Result != app.PostNotOpen {
+			t.Errorf("after %d look-ups: %+v", lookups.Load(), got)
 		}
 	}
-	if r.heard() != 1 {
-		t.Errorf("the receiver heard %d calls, want the one that was allowed", r.heard())
+	if r.calls() != 1 {
+		t.Errorf("the receiver got %d calls, want the one that was allowed", r.calls())
 	}
 }
