@@ -306,7 +306,7 @@ func (g *saga) make(it *invariant.Item, part string) {
 	g.f.Cloud.Live = append(g.f.Cloud.Live, invariant.Resource{
 		ID: id, Name: keyOf(it, part), Kind: part, Phase: "ready",
 		Labels: map[string]string{
-			"pf-inst": "test", "pf-item": it.ID, "pf-part": part, "pf-gen": fmt.Sprint(it.Generation), "item": it.ID,
+			"pf-inst": "test", "pf-item": it.ID, "pf-step": part, "pf-gen": fmt.Sprint(it.Generation), "item": it.ID,
 			"order": it.Order, "tenant": acme,
 		},
 	})

@@ -38,7 +38,7 @@ func (k Key) Name() string {
 const (
 	LabelInstallation = "pf-inst"
 	LabelItem         = "pf-item"
-	LabelStep         = "pf-part"
+	LabelStep         = "pf-step"
 	LabelGeneration   = "pf-gen"
 )
 

@@ -58,7 +58,7 @@ func TestKeyNameIsAHostNameAndDependsOnEveryField(t *testing.T) {
 func TestLabelsCarryIdsAndAreReadBack(t *testing.T) {
 	t.Parallel()
 	labels := key().Labels()
-	want := map[string]string{"pf-inst": "inst", "pf-item": "i", "pf-part": "server", "pf-gen": "1"}
+	want := map[string]string{"pf-inst": "inst", "pf-item": "i", "pf-step": "server", "pf-gen": "1"}
 	if diff := cmp.Diff(want, labels); diff != "" {
 		t.Errorf("Labels() (-want +got):\n%s", diff)
 	}
@@ -67,7 +67,7 @@ func TestLabelsCarryIdsAndAreReadBack(t *testing.T) {
 		back); diff != "" || !ours {
 		t.Errorf("KeyFromLabels, ours %t (-want +got):\n%s", ours, diff)
 	}
-	for _, missing := range []string{"pf-inst", "pf-item", "pf-part", "pf-gen"} {
+	for _, missing := range []string{"pf-inst", "pf-item", "pf-step", "pf-gen"} {
 		some := key().Labels()
 		delete(some, missing)
 		if _, ours := provider.KeyFromLabels(some); ours {

@@ -105,11 +105,11 @@ func TestAPlantedOrphanIsFound(t *testing.T) {
 	for name, planted := range map[string]sim.Foreign{
 		"with our label and no item": {
 			Name: "pf-planted", Kind: "server", Region: "lj-1",
-			Labels: map[string]string{"pf-inst": "test", "pf-item": "nobody", "pf-part": "server", "pf-gen": "1"},
+			Labels: map[string]string{"pf-inst": "test", "pf-item": "nobody", "pf-step": "server", "pf-gen": "1"},
 		},
 		"left of an item of ours": {
 			Name: "pf-left", Kind: "volume", Region: "lj-1",
-			Labels: map[string]string{"pf-inst": "test", "pf-item": gone, "pf-part": "volume", "pf-gen": "1"},
+			Labels: map[string]string{"pf-inst": "test", "pf-item": gone, "pf-step": "volume", "pf-gen": "1"},
 		},
 		"without any label": {Name: "by-hand", Kind: "server", Region: "lj-1"},
 	} {

@@ -41,7 +41,7 @@ func Read(ctx context.Context, simURL string) (*invariant.Cloud, error) {
 			Tenant     string    `json:"tenant"`
 			Order      string    `json:"order"`
 			Item       string    `json:"item"`
-			Part       string    `json:"part"`
+			Part       string    `json:"step"`
 			Generation string    `json:"generation"`
 		} `json:"log"`
 	}

@@ -36,7 +36,7 @@ func TestTheLedgerIsReadAsTheSimTellsIt(t *testing.T) {
 func TestCallsAndSecretsAreReadAndASecretIsNeverPartOfAnError(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{
-		"/ledger":    `{"live":[],"log":[{"at":"2026-01-15T09:00:00Z","operation":"credentials","key":"pf-k","result":"issued","ids":["server-1"],"item":"i","part":"server","generation":"2","tenant":"t","order":"o"},{"at":"2026-01-15T09:00:01Z","operation":"create","result":"created","fault":"late","effect":true,"item":"j"}]}`,
+		"/ledger":    `{"live":[],"log":[{"at":"2026-01-15T09:00:00Z","operation":"credentials","key":"pf-k","result":"issued","ids":["server-1"],"item":"i","step":"server","generation":"2","tenant":"t","order":"o"},{"at":"2026-01-15T09:00:01Z","operation":"create","result":"created","fault":"late","effect":true,"item":"j"}]}`,
 		"/secrets/i": `{"item":"i","secrets":[{"password":"CANARY-1"},{"password":"CANARY-2"}]}`,
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

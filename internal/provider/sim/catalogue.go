@@ -10,7 +10,7 @@ import (
 )
 
 // part is one resource of a product: its kind is its name. The figures are the real time it takes.
-type part struct {
+type step struct {
 	name           string
 	ready, readyHi time.Duration // p50 and p95 from create to ready, split over the parts
 	gone           time.Duration // p50 from delete to absent; p95 is three times that
@@ -18,50 +18,50 @@ type part struct {
 
 // stepNames are a product's parts in order of creation. Even the slowest draw (see draw) of all parts
 // together stays within the product's deadline (D6).
-func partsOf(product string) []part {
+func stepsOf(product string) []step {
 	switch product {
 	case "vps":
-		return []part{
+		return []step{
 			{"port", time.Second, 2 * time.Second, time.Second}, {"server", 25 * time.Second, 70 * time.Second, 5 * time.Second},
 		}
 	case "kubernetes":
-		return []part{
+		return []step{
 			{"network", 3 * time.Second, 6 * time.Second, 3 * time.Second},
 			{"control-plane", 5 * time.Minute, 10 * time.Minute, 30 * time.Second},
 			{"workers", 4 * time.Minute, 8 * time.Minute, 20 * time.Second},
 		}
 	case "database":
-		return []part{
+		return []step{
 			{"volume", 5 * time.Second, 10 * time.Second, 2 * time.Second}, {
 				"instance", 4 * time.Minute,
 				8 * time.Minute, 15 * time.Second,
 			},
 		}
 	case "gpu":
-		return []part{
+		return []step{
 			{"server-group", time.Second, 2 * time.Second, time.Second},
 			{"nodes", 6 * time.Minute, 13 * time.Minute, 20 * time.Second},
 		}
 	case "private_cloud":
-		return []part{
+		return []step{
 			{"cluster", 15 * time.Minute, 45 * time.Minute, time.Minute}, {
 				"storage", 5 * time.Minute,
 				15 * time.Minute, 30 * time.Second,
 			},
 		}
 	case "object_storage":
-		return []part{{"bucket", 10 * time.Second, 30 * time.Second, 2 * time.Second}}
+		return []step{{"bucket", 10 * time.Second, 30 * time.Second, 2 * time.Second}}
 	}
 	return nil
 }
 
-func findPart(product, name string) (part, bool) {
-	parts := partsOf(product)
-	i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+func findStep(product, name string) (step, bool) {
+	steps := stepsOf(product)
+	i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
 	if i < 0 {
-		return part{}, false
+		return step{}, false
 	}
-	return parts[i], true
+	return steps[i], true
 }
 
 func products() []string {
@@ -149,8 +149,8 @@ func readConfiguration(raw json.RawMessage) (configuration, error) {
 }
 
 // demand is what one part of an item takes from the pools. The sizes of plans are this cloud's own.
-func demand(product, plan, partName string, c configuration) Amounts {
-	switch product + "/" + partName {
+func demand(product, plan, stepName string, c configuration) Amounts {
+	switch product + "/" + stepName {
 	case "vps/server":
 		cores := map[string]int64{"core": 2, "business": 4, "enterprise": 8}[plan]
 		return Amounts{"vcpu": cores, "ram_gb": 2 * cores, "storage_gb": 20 * cores}
@@ -194,7 +194,7 @@ func demandOf(s provider.Spec) (Amounts, error) {
 		return nil, err
 	}
 	sum := Amounts{}
-	for _, p := range partsOf(s.Product) {
+	for _, p := range stepsOf(s.Product) {
 		sum.add(demand(s.Product, s.Plan, p.name, c), 1)
 	}
 	return sum, nil

@@ -55,7 +55,7 @@ func fixture(t *testing.T, naming provider.Naming) providertest.Fixture {
 		Live: func(k provider.Key) []provider.Ref {
 			var refs []provider.Ref
 			for _, r := range s.Live() {
-				if r.Labels["installation"] == k.Installation && r.Labels["item"] == k.Item && r.Labels["part"] == k.Step {
+				if r.Labels["installation"] == k.Installation && r.Labels["item"] == k.Item && r.Labels["step"] == k.Step {
 					refs = append(refs, provider.Ref(r.ID))
 				}
 			}

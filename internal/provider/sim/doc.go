@@ -16,7 +16,7 @@
 //	DELETE /v1/resources?label=k=v&…    202 {"deleted": n}; at least one label
 //	GET    /v1/credentials?ref=a&ref=b  the secret of one item's resources
 //
-// Reads and deletes may say what they are about (?operation= &name= &item= &part= &product= &label=)
+// Reads and deletes may say what they are about (?operation= &name= &item= &step= &product= &label=)
 // for the log and the faults. A refusal is {"error": {"code", "detail", "existing"?}}.
 //
 // # The operator's API

@@ -16,7 +16,7 @@ type Fault struct {
 	Label     string  `json:"label,omitempty"`
 	Item      string  `json:"item,omitempty"`
 	Product   string  `json:"product,omitempty"`
-	Part      string  `json:"part,omitempty"`
+	Part      string  `json:"step,omitempty"`
 	Operation string  `json:"operation"`
 	Kind      string  `json:"fault"`
 	Nth       int     `json:"nth,omitempty"`
@@ -50,7 +50,7 @@ const (
 	LostReply   = "lost_reply"    // effect, then the connection ends
 	Malformed   = "malformed"     // effect, then half a body
 	Slow        = "slow"          // effect, and the reply AfterS later (default 5)
-	Duplicate   = "twin"          // create: carried out twice, as an SDK's own re-send would
+	Duplicate   = "duplicate"     // create: carried out twice, as an SDK's own re-send would
 	Stuck       = "stuck"         // create: pending for ever; delete: deleting for ever (until asked again)
 	FailedBuild = "failed"        // create: pending, then failed; delete: deleting, then failed
 	NoValidHost = "no_valid_host" // create: accepted, then failed for want of room

@@ -90,7 +90,7 @@ func TestReaperWalksAllPages(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, nil)
 	for i := range 503 { // a page holds 500
-		labels := map[string]string{"pf-inst": "inst", "pf-item": fmt.Sprint(i), "pf-part": "port", "pf-gen": "1"}
+		labels := map[string]string{"pf-inst": "inst", "pf-item": fmt.Sprint(i), "pf-step": "port", "pf-gen": "1"}
 		b.Plant(sim.Foreign{Name: fmt.Sprintf("port-of-%d", i), Kind: "port", Region: "lj-1", Labels: labels})
 	}
 	items := map[string]bool{}

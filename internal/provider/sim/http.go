@@ -153,7 +153,7 @@ func asked(r *http.Request, operation string) Call {
 	return Call{
 		Operation: operation, Key: q.Get("name"), Tenant: q.Get(labelTenant), Order: q.Get(labelOrder),
 		Item: q.Get(labelItem),
-		Part: q.Get(labelPart), Generation: q.Get(labelGeneration), Product: q.Get(labelProduct), Label: q.Get("item_label"),
+		Part: q.Get(labelStep), Generation: q.Get(labelGeneration), Product: q.Get(labelProduct), Label: q.Get("item_label"),
 	}
 }
 
@@ -323,8 +323,8 @@ func entrance(all []*resource) bool {
 			return false
 		}
 	}
-	parts := partsOf(last.Product)
-	return len(parts) > 0 && parts[len(parts)-1].name == last.Kind
+	steps := stepsOf(last.Product)
+	return len(steps) > 0 && steps[len(steps)-1].name == last.Kind
 }
 
 func (s *Server) getFacts(w http.ResponseWriter, _ *http.Request) {

@@ -31,7 +31,7 @@ func TestSlowestDrawStaysWithinTheProductsDeadline(t *testing.T) {
 	}
 	for product, limit := range deadlines {
 		var sum time.Duration
-		for _, p := range partsOf(product) {
+		for _, p := range stepsOf(product) {
 			sum += lognormal(1, p.ready, p.readyHi)
 		}
 		if sum == 0 || sum > limit {

@@ -75,13 +75,13 @@ func (p *Provider) Capabilities() provider.Capabilities {
 
 // Plan names a product's parts.
 func (p *Provider) Plan(s provider.Spec, k provider.Key) ([]provider.Step, error) {
-	parts := partsOf(s.Product)
-	if parts == nil {
+	own := stepsOf(s.Product)
+	if own == nil {
 		return nil, provider.NewError(fault.Invalid, codeInvalid, "no such product: "+s.Product)
 	}
-	steps := make([]provider.Step, 0, len(parts))
-	for _, part := range parts {
-		steps = append(steps, provider.Step{Name: part.name, Key: k.WithStep(part.name), Spec: s, Naming: p.naming})
+	steps := make([]provider.Step, 0, len(own))
+	for _, st := range own {
+		steps = append(steps, provider.Step{Name: st.name, Key: k.WithStep(st.name), Spec: s, Naming: p.naming})
 	}
 	return steps, nil
 }
@@ -240,7 +240,7 @@ func newCreateRequest(s provider.Step) (createRequest, error) {
 	labels := maps.Clone(s.Key.Labels())
 	maps.Copy(labels, map[string]string{
 		labelInstallation: s.Key.Installation, labelTenant: s.Key.Tenant, labelOrder: s.Key.Order, labelItem: s.Key.Item,
-		labelPart: s.Key.Step, labelGeneration: strconv.Itoa(s.Key.Generation), labelProduct: s.Spec.Product,
+		labelStep: s.Key.Step, labelGeneration: strconv.Itoa(s.Key.Generation), labelProduct: s.Spec.Product,
 	})
 	if own := s.Spec.Labels[labelLabel]; own != "" {
 		labels[labelLabel] = own
@@ -351,7 +351,7 @@ func phaseOf(name string) provider.Phase {
 func (p *Provider) Delete(ctx context.Context, s provider.Step, r provider.Ref) error {
 	q := request{method: http.MethodDelete, path: "/v1/resources", query: aboutStep(s)}
 	if r == "" {
-		q.query["label"] = partSelector(s.Key)
+		q.query["label"] = stepSelector(s.Key)
 	} else {
 		q.path += "/" + url.PathEscape(string(r))
 	}
@@ -413,7 +413,7 @@ func (p *Provider) Credentials(ctx context.Context, refs []provider.Ref) (provid
 func (p *Provider) byKey(ctx context.Context, s provider.Step, operation string) ([]Resource, error) {
 	q := aboutStep(s)
 	q.Set("operation", operation)
-	q["label"] = partSelector(s.Key)
+	q["label"] = stepSelector(s.Key)
 	if operation == OpObserve {
 		page, err := p.gather.read(ctx, q)
 		return page.Resources, err
@@ -425,7 +425,7 @@ func (p *Provider) byKey(ctx context.Context, s provider.Step, operation string)
 	return page.Resources, nil
 }
 
-func partSelector(k provider.Key) []string {
+func stepSelector(k provider.Key) []string {
 	labels := k.Labels()
 	delete(labels, provider.LabelGeneration)
 	pairs := make([]string, 0, len(labels))
@@ -439,7 +439,7 @@ func partSelector(k provider.Key) []string {
 func aboutStep(s provider.Step) url.Values {
 	return url.Values{
 		"operation": {OpObserve}, "name": {s.Key.Name()}, labelTenant: {s.Key.Tenant}, labelOrder: {s.Key.Order},
-		labelItem: {s.Key.Item}, labelPart: {s.Key.Step}, labelGeneration: {strconv.Itoa(s.Key.Generation)},
+		labelItem: {s.Key.Item}, labelStep: {s.Key.Step}, labelGeneration: {strconv.Itoa(s.Key.Generation)},
 		labelProduct: {s.Spec.Product}, "item_label": {s.Spec.Labels[labelLabel]},
 	}
 }

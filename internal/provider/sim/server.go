@@ -223,7 +223,7 @@ func (s *Server) draw(key, step, operation string, p50, p95 time.Duration) time.
 func about(operation, key string, labels map[string]string) Call {
 	return Call{
 		Operation: operation, Key: key, Tenant: labels[labelTenant], Order: labels[labelOrder], Item: labels[labelItem],
-		Part: labels[labelPart], Generation: labels[labelGeneration], Product: labels[labelProduct],
+		Part: labels[labelStep], Generation: labels[labelGeneration], Product: labels[labelProduct],
 		Label: labels[labelLabel],
 	}
 }
@@ -282,7 +282,7 @@ func (s *Server) limit(of map[string]Amounts, region string) Amounts {
 
 // judge refuses what cannot be made, and answers what is there already; status 0 lets it pass.
 func (s *Server) judge(now time.Time, q createRequest, r *record) reply {
-	_, known := findPart(q.Product, q.Kind)
+	_, known := findStep(q.Product, q.Kind)
 	if q.Name == "" || !known || !slices.Contains(offered(q.Region), q.Product) {
 		r.Call.Result = codeInvalid
 		return refuse(http.StatusUnprocessableEntity, codeInvalid, "region, product or kind is not offered")
@@ -330,7 +330,7 @@ func sameOwner(a, b map[string]string) bool {
 
 // build is the resource that a request makes, with the life that the fault gives it.
 func (s *Server) build(now time.Time, q createRequest, takes Amounts, f Fault) *resource {
-	p, _ := findPart(q.Product, q.Kind)
+	p, _ := findStep(q.Product, q.Kind)
 	took := s.draw(q.Name, "ready", OpCreate, p.ready, p.readyHi)
 	res := &resource{
 		ID: s.newID(q.Kind), Name: q.Name, Kind: q.Kind, Region: q.Region, Product: q.Product, Plan: q.Plan,
@@ -381,7 +381,7 @@ func (s *Server) remove(now time.Time, targets []*resource, f Fault, r *record) 
 
 func (s *Server) goingOf(now time.Time, t *resource, f Fault) going {
 	took := time.Second
-	if p, ok := findPart(t.Product, t.Kind); ok {
+	if p, ok := findStep(t.Product, t.Kind); ok {
 		took = s.draw(t.Name, "gone "+t.ID, OpDelete, p.gone, 3*p.gone)
 	}
 	g := going{ID: t.ID, GoneAt: now.Add(took)}

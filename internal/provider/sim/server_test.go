@@ -90,8 +90,8 @@ func TestLedgerNamesEveryCallAndWhatLives(t *testing.T) {
 			ID: "port-1", Name: name, Kind: "port", Region: "lj-1", Phase: "deleting", Detail: "deleting",
 			SpecHash: "set below", CreatedAt: at,
 			Labels: map[string]string{
-				"pf-inst": "inst", "pf-item": "item", "pf-part": "port", "pf-gen": "1", "installation": "inst", "tenant": "ten",
-				"order": "ord", "item": "item", "part": "port", "generation": "1", "label": "vps-1", "product": "vps",
+				"pf-inst": "inst", "pf-item": "item", "pf-step": "port", "pf-gen": "1", "installation": "inst", "tenant": "ten",
+				"order": "ord", "item": "item", "step": "port", "generation": "1", "label": "vps-1", "product": "vps",
 			},
 		}},
 		Log: []sim.Call{call("look", "absent"), create, call("observe", "pending"), call("observe", "absent"), remove},

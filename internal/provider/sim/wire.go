@@ -22,7 +22,7 @@ const (
 	labelTenant       = "tenant"
 	labelOrder        = "order"
 	labelItem         = "item"
-	labelPart         = "part"
+	labelStep         = "step"
 	labelGeneration   = "generation"
 	labelLabel        = "label" // the item's own label
 	labelProduct      = "product"
@@ -56,7 +56,7 @@ type Call struct {
 	Tenant     string   `json:"tenant,omitempty"`
 	Order      string   `json:"order,omitempty"`
 	Item       string   `json:"item,omitempty"`
-	Part       string   `json:"part,omitempty"`
+	Part       string   `json:"step,omitempty"`
 	Generation string   `json:"generation,omitempty"`
 	Product    string   `json:"product,omitempty"`
 	Label      string   `json:"label,omitempty"`
