@@ -126,7 +126,7 @@ func readers() []reader {
 		rows("dead letters", `
 			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(task_id::text, ''), source,
 			class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason,
-				grounds, proof, coalesce(first_by::text, ''), coalesce(second_by::text, ''), coalesce(consumer, ''), coalesce(seq,
+				abandon_reason, proof, coalesce(first_by::text, ''), coalesce(second_by::text, ''), coalesce(consumer, ''), coalesce(seq,
 				0)
 			FROM dead_letters ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.DeadLetter { return &f.DeadLetters }, scanDeadLetter),
