@@ -135,7 +135,7 @@ func (o *Order) Confirm(p *Payment) error {
 }
 
 // Revert reverts the live payment and records the event with it. The order then waits for a payment again
-// (D12). Of the payment only the state changes.
+// (D12). Only the state of the payment changes.
 func (o *Order) Revert(reason string) error {
 	t, err := Next(o, RevertPayment)
 	if err != nil {
