@@ -82,7 +82,8 @@ func TestDiffReadsLikeAReport(t *testing.T) {
 	}
 	want := `~ block-storage version 1 → 2, from 2026-07-01T12:00:00Z
     /valid_from: "2026-01-01T00:00:00Z" → "2026-07-01T12:00:00Z"
-    /assumption: removed "The specification prices storage of Kubernetes at 0.50 per GB and names no storage price for databases and GPU sets; both take the same rate (D14)."
+    /assumption: removed "The specification prices storage of Kubernetes at 0.50 per GB ` +
+		`and names no storage price for databases and GPU sets; both take the same rate (D14)."
     /title: "Block storage" → "SSD <fast>"
     /unit_price: "0.50" → "0.60"
 = gpu version 1
