@@ -22,7 +22,7 @@ func (d *dev) doctor() (said string, well bool) {
 func (d *dev) plant(name string) {
 	d.t.Helper()
 	labels := map[string]string{
-		"pf-inst": "somebody", "pf-item": "01a20571-0375-7013-b868-319e620f7851", "pf-part": "server", "pf-gen": "1",
+		"pf-inst": "somebody", "pf-item": "01a20571-0375-7013-b868-319e620f7851", "pf-step": "server", "pf-gen": "1",
 	}
 	for _, r := range d.ledger().Live {
 		labels["pf-inst"] = r.Labels["pf-inst"]

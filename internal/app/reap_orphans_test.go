@@ -52,13 +52,13 @@ func TestAnUnknownResourceUnderOurLabelIsReportedAndRemovedOnlyWhenAPersonAsks(t
 	w.Sim.Plant(sim.Foreign{
 		Kind: "server", Region: "lj-1", Name: "ours", Labels: map[string]string{
 			"pf-inst": "test", "pf-item": item,
-			"pf-part": "server", "pf-gen": "1",
+			"pf-step": "server", "pf-gen": "1",
 		},
 	})
 	w.Sim.Plant(sim.Foreign{
 		Kind: "server", Region: "lj-1", Name: "theirs", Labels: map[string]string{
 			"pf-inst": "another", "pf-item": item,
-			"pf-part": "server", "pf-gen": "1",
+			"pf-step": "server", "pf-gen": "1",
 		},
 	})
 	w.Sim.Plant(sim.Foreign{Kind: "server", Region: "lj-1", Name: "bare"})
@@ -89,7 +89,7 @@ func TestALateResourceOfACancelledItemIsRemovedAtItsSecondSighting(t *testing.T)
 	w.Sim.Plant(sim.Foreign{
 		Kind: "bucket", Region: "lj-1", Name: "late", Labels: map[string]string{
 			"pf-inst": "test", "pf-item": item,
-			"pf-part": "bucket", "pf-gen": "7",
+			"pf-step": "bucket", "pf-gen": "7",
 		},
 	})
 	w.Clock.Advance(24 * time.Hour)

@@ -31,19 +31,19 @@ func TestEveryDecisionIsCompleteAndListed(t *testing.T) {
 		}
 		known[m[1]] = true
 		title, _, _ := strings.Cut(strings.TrimPrefix(p.text, "# "+m[1]+". "), "\n")
-		if line := fmt.Sprintf("| %s | [%s](%s) |\n", m[1], title, filepath.Base(p.path)); !strings.Contains(string(index),
-			line) {
-			t.Errorf("docs/adr/README.md lacks the line %q", line)
+		line := fmt.Sprintf("| %s | [%s](%s) |\n", m[1], title, filepath.Base(p.path))
+		if !strings.Contains(string(index), line) {
+			t.Errorf("docs/adr/README.md does not have the line %q", line)
 		}
-		for _, part := range []string{"## Context", "## Decision", "## What it costs", "## What would change our mind"} {
-			if !strings.Contains(p.text, "\n"+part+"\n") {
-				t.Errorf("%s has no part %q", p.path, part)
+		for _, section := range []string{"## Context", "## Decision", "## What it costs", "## What would change our mind"} {
+			if !strings.Contains(p.text, "\n"+section+"\n") {
+				t.Errorf("%s has no section %q", p.path, section)
 			}
 		}
 	}
 	for n := 1; n <= len(known); n++ {
-		if no := fmt.Sprintf("%04d", n); !known[no] {
-			t.Errorf("decision %s is missing: numbers have no gaps", no)
+		if number := fmt.Sprintf("%04d", n); !known[number] {
+			t.Errorf("decision %s is missing: numbers have no gaps", number)
 		}
 	}
 	_, files := goFiles(t)

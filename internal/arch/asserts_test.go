@@ -10,13 +10,13 @@ import (
 	"testing"
 )
 
-// asserting are the names of calls that can make a test fail, wherever they are declared.
+// asserting matches the names of calls that can make a test fail, wherever they are declared.
 var asserting = regexp.MustCompile(
 	`^(Want|want|Check|check|Expect|Require|require|Assert|assert|Verify|verify|Conform|Saga)`,
 )
 
-// opening are the names of helpers that only prepare: calling them asserts nothing about the rule.
-var opening = regexp.MustCompile(`^(New|new|Bare|Start|start|Open|open|Setup|setup|Parallel|Helper)`)
+// preparing matches the names of helpers that only prepare a test. Calling them asserts nothing about the rule.
+var preparing = regexp.MustCompile(`^(New|new|Bare|Start|start|Open|open|Setup|setup|Parallel|Helper)`)
 
 func TestEveryTestAsserts(t *testing.T) {
 	t.Parallel()
@@ -53,8 +53,8 @@ func TestEveryTestAsserts(t *testing.T) {
 	}
 }
 
-// helpersThatAssert are the functions and methods of a package's tests that assert, by themselves or
-// through one another, besides those known already.
+// helpersThatAssert returns the known helpers and the functions and methods of a package's tests that assert, by
+// themselves or through each other.
 func helpersThatAssert(pkg []file, known []string) []string {
 	known = slices.Clone(known)
 	for grew := true; grew; {
@@ -62,7 +62,7 @@ func helpersThatAssert(pkg []file, known []string) []string {
 		for _, f := range pkg {
 			for _, d := range f.ast.Decls {
 				fn, ok := d.(*ast.FuncDecl)
-				if ok && fn.Body != nil && !slices.Contains(known, fn.Name.Name) && !opening.MatchString(fn.Name.Name) &&
+				if ok && fn.Body != nil && !slices.Contains(known, fn.Name.Name) && !preparing.MatchString(fn.Name.Name) &&
 					asserts(fn.Body, known) {
 					known, grew = append(known, fn.Name.Name), true
 				}
@@ -72,7 +72,7 @@ func helpersThatAssert(pkg []file, known []string) []string {
 	return known
 }
 
-// asserts reports whether a body can make a test fail for what it looks at.
+// asserts reports whether a function's body can make a test fail because of what it checks.
 func asserts(body *ast.BlockStmt, helpers []string) bool {
 	found := false
 	ast.Inspect(body, func(n ast.Node) bool {
@@ -97,8 +97,8 @@ func selectorAsserts(fn *ast.SelectorExpr, call *ast.CallExpr) bool {
 	case "Fatal", "Fatalf", "FailNow", "Fail":
 		return true
 	case "Error", "Errorf":
-		return len(call.Args) > 0 && (x == nil || x.Name != "fmt") // err.Error() takes nothing
-	case "Run": // of a contract suite; what a subtest asserts stands in its own function
+		return len(call.Args) > 0 && (x == nil || x.Name != "fmt") // err.Error() has no arguments
+	case "Run": // of a contract suite; a subtest has a function of its own, which is checked itself
 		return x != nil && strings.HasSuffix(x.Name, "test")
 	case "Diff":
 		return x != nil && x.Name == "cmp"

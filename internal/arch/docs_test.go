@@ -26,7 +26,7 @@ type page struct {
 	text string
 }
 
-// pages are the README and its siblings, and everything below docs.
+// pages returns the documents: those in the root, such as README.md, and all below docs.
 func pages(t *testing.T) []page {
 	t.Helper()
 	var out []page
@@ -46,14 +46,14 @@ func pages(t *testing.T) []page {
 	return out
 }
 
-// said are the pieces of a page that name things of the project: code spans, and the commands of
-// fenced sh blocks.
-func (p page) said() []string {
+// citations returns the pieces of a page that name things of the project: code spans, and the commands of fenced sh
+// blocks.
+func (p page) citations() []string {
 	var out []string
 	fence, shell := false, false
 	for _, line := range strings.Split(p.text, "\n") {
-		if mark, ok := strings.CutPrefix(strings.TrimSpace(line), "```"); ok {
-			fence, shell = !fence, !fence && strings.HasPrefix(mark, "sh")
+		if language, ok := strings.CutPrefix(strings.TrimSpace(line), "```"); ok {
+			fence, shell = !fence, !fence && strings.HasPrefix(language, "sh")
 			continue
 		}
 		if shell {
@@ -101,8 +101,7 @@ func TestEveryLinkInADocumentResolves(t *testing.T) {
 	}
 }
 
-// hasHeading reports whether a page has a heading with that anchor, as it is made from the heading's
-// words.
+// hasHeading reports whether a page has a heading with an anchor, which is made from the heading's words.
 func hasHeading(t *testing.T, file, anchor string) bool {
 	t.Helper()
 	raw, err := os.ReadFile(file)
@@ -127,7 +126,7 @@ func TestEveryPathInADocumentExists(t *testing.T) {
 	t.Parallel()
 	paths := 0
 	for _, p := range pages(t) {
-		for _, s := range p.said() {
+		for _, s := range p.citations() {
 			for _, word := range strings.Fields(s) {
 				path := ourPath.FindString(word)
 				if path == "" {
@@ -161,7 +160,7 @@ func TestEveryMakeTargetInADocumentExists(t *testing.T) {
 		}
 	}
 	for _, p := range pages(t) {
-		for _, s := range p.said() {
+		for _, s := range p.citations() {
 			words := strings.Fields(s)
 			if len(words) > 1 && words[0] == "make" && !targets[words[1]] {
 				t.Errorf("%s: there is no make target %q", p.path, words[1])
@@ -172,17 +171,17 @@ func TestEveryMakeTargetInADocumentExists(t *testing.T) {
 
 func TestEveryCommandAndFlagInADocumentExists(t *testing.T) {
 	t.Parallel()
-	all, err := commandline.Read(filepath.Join(root, "cmd/platforma"))
+	commands, err := commandline.Read(filepath.Join(root, "cmd/platforma"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range pages(t) {
-		for _, s := range p.said() {
+		for _, s := range p.citations() {
 			words := strings.Fields(s)
 			if len(words) < 2 || words[0] != "platforma" {
 				continue
 			}
-			c, rest, ok := commandline.Find(all, words[1:])
+			c, rest, ok := commandline.Find(commands, words[1:])
 			if !ok {
 				t.Errorf("%s: there is no command %q", p.path, s)
 				continue
@@ -211,7 +210,7 @@ func TestEveryVariableInADocumentIsRead(t *testing.T) {
 	})
 	read := source.String()
 	for _, p := range pages(t) {
-		for _, s := range p.said() {
+		for _, s := range p.citations() {
 			if variable.MatchString(s) && !strings.Contains(read, s) {
 				t.Errorf("%s: nothing reads %s", p.path, s)
 			}
@@ -230,7 +229,7 @@ func TestReadmeNamesTheTwoCommandsAndWalksOneOrder(t *testing.T) {
 		"make run", "make test", "```sh check\n", "/v1/quotes", "/submit", "/payment/confirm", "/events", "kcat",
 	} {
 		if !strings.Contains(readme, want) {
-			t.Errorf("README.md does not hold %q", want)
+			t.Errorf("README.md does not contain %q", want)
 		}
 	}
 }

@@ -7,10 +7,9 @@ import (
 	"testing"
 )
 
-// retired are words that stood for something which has another name now (docs/ARCHITECTURE.md, "Glossary"),
-// and turns of phrase that are not plain English. Comments and documents are held to them; so are
-// identifiers. The expressions are put together from pieces, so that this file does not hold what it
-// looks for.
+// retired are words for things that have another name now (docs/ARCHITECTURE.md, "Glossary"), and phrases that are
+// not plain English. Comments, documents and identifiers must not hold them. The expressions are put together from
+// pieces, so that this file does not hold what it looks for.
 var retired = []struct {
 	what *regexp.Regexp
 	say  string
@@ -72,7 +71,7 @@ func TestOneWordStandsForOneThing(t *testing.T) {
 	}
 	for _, p := range pages(t) {
 		if p.path == "CHANGELOG.md" {
-			continue // what was said then
+			continue // it keeps the words of its time
 		}
 		for n, line := range strings.Split(p.text, "\n") {
 			for _, found := range retiredWords(line) {
@@ -82,7 +81,7 @@ func TestOneWordStandsForOneThing(t *testing.T) {
 	}
 }
 
-// retiredName finds retired words in identifiers, by their parts.
+// retiredName matches identifiers that hold a retired word.
 var retiredName = regexp.MustCompile(`([Dd]oss` + `ier|[Pp]ost` + `ing|[Cc]or` + `pse|[Tt]urn` + `stile)`)
 
 func TestRetiredWordsAreFound(t *testing.T) {

@@ -8,27 +8,27 @@ import (
 	"testing"
 )
 
-// row says what a package may import: ours by the folder below internal/, others by module or by a
-// part of it. Its own test files may import that too, besides what every test may.
+// row says what a package may import: our packages by their folder below internal/, others by module or by a prefix
+// of it. The package's test files may import the same and what every test may.
 type row struct {
 	ours []string
 	libs []string
-	kit  bool     // for tests only: must not reach the binary
-	test []string // modules that its tests need besides
+	kit  bool     // for tests only; must not be in the binary
+	test []string // further modules that its tests need
 }
 
-// The layers, from the ground up, as docs/ARCHITECTURE.md lists them.
+// The layers from the bottom up, as in docs/ARCHITECTURE.md.
 var (
 	ground    = []string{"id", "tenant", "fault", "money", "brand"}
 	domain    = append(slices.Clone(ground), "order", "catalog", "fulfil", "event", "auditlog", "analytics", "notice")
 	contracts = append(slices.Clone(domain), "provider", "payment")
-	verbs     = append(slices.Clone(contracts), "app")
+	useCases  = append(slices.Clone(contracts), "app")
 	adapters  = []string{
 		"postgres", "queue", "kafka", "httpapi", "portal", "mail", "vault", "webhook", "metrics", "cache", "provider/sim",
 		"payment/manual", "payment/demo",
 	}
-	facades = []string{"httpapi", "portal"} // the adapters that answer HTTP; httpkit is theirs
-	facade  = append(slices.Clone(verbs), "httpkit")
+	facades = []string{"httpapi", "portal"} // the adapters that answer HTTP and may use httpkit
+	facade  = append(slices.Clone(useCases), "httpkit")
 	wired   = slices.Concat(facade, adapters)
 	readers = []string{"invariant/pgfacts", "invariant/topicfacts", "invariant/simfacts", "invariant/mailfacts"}
 	checker = []string{"invariant", "invariant/facts"}
@@ -43,8 +43,8 @@ const (
 	stdHooks = "github.com/standard-webhooks/standard-webhooks"
 )
 
-// table has a row for every package. A library stands in the rows of the packages that own it and
-// nowhere else: no adapter imports another, and a library's types do not leave its package.
+// table has a row for every package. A library is only in the rows of the packages that own it. No adapter imports
+// another one, and a library's types do not leave its package.
 var table = map[string]row{
 	// The ground: the standard library only.
 	"id":     {},
@@ -59,7 +59,7 @@ var table = map[string]row{
 	// Locks and limits by key, within one process.
 	"keyed": {},
 
-	// The domain: downward only. The JSON Schema module is its one outside module.
+	// The domain: only packages below. The JSON Schema module is its only third-party module.
 	"order":   {ours: ground},
 	"catalog": {ours: ground, libs: []string{"github.com/santhosh-tekuri/jsonschema/v6"}},
 	"fulfil":  {ours: append(slices.Clone(ground), "order")},
@@ -77,36 +77,36 @@ var table = map[string]row{
 	// The rate limiter and the circuit breaker before every call to a provider.
 	"provider/guard": {ours: []string{"fault", "provider"}},
 
-	// What lets a test end a process between a use case and its ports; in no shipped binary.
-	"failpoint": {ours: verbs},
+	// Lets a test end a process between a use case and its ports; not in the shipped binary.
+	"failpoint": {ours: useCases},
 
-	// What every HTTP facade needs, once. It is no adapter: it wraps no outside technology, and facades may use it.
-	"httpkit": {ours: verbs, libs: []string{"github.com/go-json-experiment/json"}},
+	// What every HTTP facade needs, once. It is not an adapter: it wraps no outside technology, and facades may use it.
+	"httpkit": {ours: useCases, libs: []string{"github.com/go-json-experiment/json"}},
 
 	// The adapters: app and the domain, never each other.
 	"postgres": {
-		ours: append(slices.Clone(verbs), "postgres/migrations", "provider/guard"),
+		ours: append(slices.Clone(useCases), "postgres/migrations", "provider/guard"),
 		libs: []string{pgx, "github.com/pressly/goose/v3"},
 	},
 	"postgres/migrations": {},
-	"queue":               {ours: verbs, libs: []string{pgx, "github.com/riverqueue/river"}},
-	"kafka":               {ours: append(slices.Clone(verbs), "secretfile"), libs: []string{franz}},
+	"queue":               {ours: useCases, libs: []string{pgx, "github.com/riverqueue/river"}},
+	"kafka":               {ours: append(slices.Clone(useCases), "secretfile"), libs: []string{franz}},
 	"httpapi":             {ours: facade, libs: []string{"github.com/danielgtaylor/huma/v2"}},
 	"portal": {
 		ours: facade, libs: []string{"github.com/a-h/templ", "github.com/alexedwards/scs/v2"},
 		test: []string{chromedp},
 	},
 	"mail": {
-		ours: verbs, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"},
+		ours: useCases, libs: []string{"github.com/wneessen/go-mail", "github.com/ProtonMail"},
 		test: []string{smtpKit, "github.com/emersion/go-sasl"},
 	},
 	"vault": {
-		ours: append(slices.Clone(verbs), "secretfile"),
+		ours: append(slices.Clone(useCases), "secretfile"),
 		libs: []string{"github.com/tink-crypto/tink-go/v2"},
 	},
-	"metrics":        {ours: verbs, libs: []string{"github.com/prometheus/client_golang"}},
+	"metrics":        {ours: useCases, libs: []string{"github.com/prometheus/client_golang"}},
 	"cache":          {ours: []string{"id", "tenant"}, libs: []string{"github.com/maypok86/otter/v2"}},
-	"webhook":        {ours: verbs, test: []string{stdHooks}},
+	"webhook":        {ours: useCases, test: []string{stdHooks}},
 	"provider/sim":   {ours: []string{"fault", "provider"}},
 	"payment/manual": {ours: []string{"fault", "money", "payment"}},
 	"payment/demo":   {ours: []string{"fault", "money", "payment"}},
@@ -114,7 +114,7 @@ var table = map[string]row{
 	// Outside systems for development and tests, which know nothing of the product.
 	"embedded": {libs: []string{pgx, franz, smtpKit}, test: []string{"github.com/wneessen/go-mail"}},
 
-	// The checker from outside shares nothing with what it checks: plain rows, and readers of its own.
+	// The checker shares nothing with what it checks: it has plain rows and readers of its own.
 	"invariant":            {},
 	"invariant/pgfacts":    {ours: []string{"invariant"}, libs: []string{pgx}},
 	"invariant/topicfacts": {ours: []string{"invariant"}, libs: []string{franz}},
@@ -122,12 +122,12 @@ var table = map[string]row{
 	"invariant/mailfacts":  {ours: []string{"invariant"}},
 	"invariant/facts":      {ours: append(slices.Clone(readers), "invariant")},
 
-	// The configuration file: it makes adapters of clouds, and so knows each of them.
+	// The configuration file: it opens the adapters of clouds, so it knows each of them.
 	"config": {
 		ours: []string{"fulfil", "catalog", "provider", "provider/sim"}, libs: []string{"go.yaml.in/yaml/v3"},
 	},
 
-	// Wiring: the one place besides cmd that knows everybody (ADR 0009).
+	// Wiring: the only place apart from cmd that knows every package (ADR 0009).
 	"process": {
 		ours: append(slices.Clone(wired), "provider/guard"),
 		libs: []string{"github.com/google/uuid"}, test: []string{stdHooks},
@@ -137,7 +137,7 @@ var table = map[string]row{
 		libs: []string{"github.com/alecthomas/kong", "github.com/schollz/progressbar/v3", "golang.org/x/term"},
 	},
 
-	// Programs of the build.
+	// Programs for the build.
 	"embedded/cmd/withpostgres": {ours: []string{"embedded"}},
 	"event/cmd/eventdoc": {
 		ours: append(slices.Clone(ground), "order", "event"),
@@ -149,32 +149,31 @@ var table = map[string]row{
 
 	// Test kits.
 	"postgres/pgtest": {
-		kit: true, ours: append(slices.Clone(verbs), "postgres", "postgres/migrations", "embedded"),
+		kit: true, ours: append(slices.Clone(useCases), "postgres", "postgres/migrations", "embedded"),
 		libs: []string{pgx},
 	},
 	"kafka/kafkatest":       {kit: true, ours: []string{"app", "kafka", "embedded"}, libs: []string{franz}},
 	"provider/providertest": {kit: true, ours: contracts},
 	"provider/sim/simtest":  {kit: true, ours: []string{"provider", "provider/sim"}},
-	"app/apptest":           {kit: true, ours: verbs},
-	"portal/portaltest":     {kit: true, ours: append(slices.Clone(verbs), "app/apptest"), libs: []string{chromedp}},
+	"app/apptest":           {kit: true, ours: useCases},
+	"portal/portaltest":     {kit: true, ours: append(slices.Clone(useCases), "app/apptest"), libs: []string{chromedp}},
 	"harness": {kit: true, ours: slices.Concat(wired, checker, []string{
 		"process", "embedded", "failpoint", "postgres/pgtest", "kafka/kafkatest", "provider/sim/simtest",
 	}), libs: []string{pgx, smtpKit, "github.com/google/uuid"}},
 	"arch": {ours: []string{"arch/commandline"}},
 }
 
-// testOurs are packages that the tests of one need besides.
+// testOurs are further packages that the tests of a package need.
 var testOurs = map[string][]string{
-	// the payment provider out of the box and the poster, as the binary wires them
-	"app":             {"payment/manual", "webhook"},
-	"invariant/facts": {"app", "tenant"}, // it checks a world that ran
-	"process":         checker,           // it looks at what a process left, from outside
+	"app":             {"payment/manual", "webhook"}, // as the binary wires them
+	"invariant/facts": {"app", "tenant"},             // its tests check an installation that ran
+	"process":         checker,                       // its tests check what a process left
 }
 
-// everyTest may import these, whatever its package.
+// everyTest are the modules that every test may import.
 var everyTest = []string{"github.com/google/go-cmp", "pgregory.net/rapid", "go.uber.org/goleak"}
 
-// kits lists the test-only packages.
+// kits lists the packages that are for tests only.
 func kits() []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(table)) {
@@ -185,7 +184,7 @@ func kits() []string {
 	return names
 }
 
-// imports of a file, without quotes.
+// imports returns the import paths of a file.
 func imports(f file) []string {
 	paths := make([]string, len(f.ast.Imports))
 	for i, s := range f.ast.Imports {
@@ -194,35 +193,35 @@ func imports(f file) []string {
 	return paths
 }
 
-// ours turns an import path into the name the table uses, when it is one of the product's own.
+// ours returns the table's name of an import path, and whether it is one of our packages.
 func ours(path string) (string, bool) {
 	rel, ok := strings.CutPrefix(path, module+"/")
 	return strings.TrimPrefix(rel, "internal/"), ok
 }
 
-// standard reports whether a path is of the standard library: its first part has no dot.
+// standard reports whether a path belongs to the standard library: its first element has no dot.
 func standard(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return !strings.Contains(first, ".")
 }
 
-// below reports whether a path lies in one of the modules, or in a module whose path begins with one.
+// below reports whether a path is one of the modules or below one.
 func below(path string, modules []string) bool {
 	return slices.ContainsFunc(modules, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") })
 }
 
-func TestEveryPackageHasItsPlaceAndImportsOnlyWhatItMay(t *testing.T) {
+func TestEveryPackageHasARowAndImportsOnlyWhatItMay(t *testing.T) {
 	t.Parallel()
 	_, files := goFiles(t)
 	for _, f := range files {
 		r, placed := table[f.dir]
 		if !placed {
-			t.Errorf("%s: package %s has no row in the import table: give it one", f.path, f.dir)
+			t.Errorf("%s: package %s has no row in the import table: add one", f.path, f.dir)
 			continue
 		}
 		allowedOurs, allowedLibs := r.ours, r.libs
 		if f.test {
-			// A test sees its own package from outside, the kits, and the outside systems.
+			// A test may also import its own package, the kits, and the outside systems.
 			allowedOurs = slices.Concat(r.ours, []string{f.dir, "embedded", "provider/sim"}, kits(), testOurs[f.dir])
 			allowedLibs = slices.Concat(r.libs, r.test, everyTest)
 		}
@@ -237,13 +236,13 @@ func TestEveryPackageHasItsPlaceAndImportsOnlyWhatItMay(t *testing.T) {
 				continue
 			}
 			if !standard(path) && !below(path, allowedLibs) {
-				t.Errorf("%s: %s is not of the modules that %s may use", f.path, path, f.dir)
+				t.Errorf("%s: %s is not one of the modules that %s may use", f.path, path, f.dir)
 			}
 		}
 	}
 }
 
-func TestNoRowOfTheTableIsWithoutAPackage(t *testing.T) {
+func TestEveryRowOfTheTableHasAPackage(t *testing.T) {
 	t.Parallel()
 	_, files := goFiles(t)
 	seen := map[string]bool{}
@@ -252,7 +251,7 @@ func TestNoRowOfTheTableIsWithoutAPackage(t *testing.T) {
 	}
 	for name := range table {
 		if !seen[name] {
-			t.Errorf("the import table has a row for %s, which is not there", name)
+			t.Errorf("the import table has a row for %s, which does not exist", name)
 		}
 	}
 }
@@ -262,15 +261,15 @@ func TestNoAdapterMayImportAnother(t *testing.T) {
 	for _, a := range adapters {
 		for _, other := range adapters {
 			if slices.Contains(table[a].ours, other) {
-				t.Errorf("the row of %s allows %s: adapters meet in process and cmd only", a, other)
+				t.Errorf("the row of %s allows %s: only process and cmd connect adapters", a, other)
 			}
 		}
 	}
 }
 
-// Other adapters answer no HTTP of the product's own, and the use cases know no status. Besides the facades, what
-// wires a process names the limits and makes the server.
-func TestOnlyFacadesAndWhatWiresThemUseHttpkit(t *testing.T) {
+// Other adapters do not answer the product's HTTP, and the use cases know no status. Apart from the facades, only the
+// packages that wire a process use httpkit, for the limits and the server.
+func TestOnlyFacadesAndTheWiringUseHttpkit(t *testing.T) {
 	t.Parallel()
 	users := append(slices.Clone(facades), "process", "cmd/platforma", "harness")
 	for name, r := range table {
@@ -290,22 +289,22 @@ func TestOnlyFacadesAndWhatWiresThemUseHttpkit(t *testing.T) {
 	}
 }
 
-func TestTheDomainKnowsNoTechnology(t *testing.T) {
+func TestTheDomainImportsNoTechnology(t *testing.T) {
 	t.Parallel()
 	above := slices.Concat(adapters, []string{"app", "httpkit", "embedded", "invariant", "process", "harness"})
 	for _, d := range domain {
 		for _, other := range table[d].ours {
 			if slices.Contains(above, other) {
-				t.Errorf("the row of %s allows %s, which lies above the domain", d, other)
+				t.Errorf("the row of %s allows %s, which is above the domain", d, other)
 			}
 		}
 	}
 	if len(table["app"].libs) > 0 {
-		t.Errorf("the row of app allows %v: verbs use ports", table["app"].libs)
+		t.Errorf("the row of app allows %v: use cases use ports", table["app"].libs)
 	}
 }
 
-func TestNoTestKitReachesTheBinary(t *testing.T) {
+func TestNoTestKitIsInTheBinary(t *testing.T) {
 	t.Parallel()
 	_, files := goFiles(t)
 	for _, f := range files {
@@ -324,19 +323,20 @@ func TestNoTestKitReachesTheBinary(t *testing.T) {
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	t.Parallel()
 	_, files := goFiles(t)
-	said, path := map[string]int{}, map[string]string{}
+	comments, path := map[string]int{}, map[string]string{}
 	for _, f := range files {
 		if f.test {
 			continue
 		}
 		path[f.dir] = f.path
 		if f.ast.Doc != nil && len(f.ast.Doc.Text()) > 60 {
-			said[f.dir]++
+			comments[f.dir]++
 		}
 	}
 	for dir, p := range path {
-		if said[dir] != 1 {
-			t.Errorf("package %s (%s) has %d package comments: it needs one that says what it is for", dir, p, said[dir])
+		if comments[dir] != 1 {
+			t.Errorf("package %s (%s) has %d package comments: it needs one that says what it is for",
+				dir, p, comments[dir])
 		}
 	}
 }

@@ -13,34 +13,33 @@ import (
 	"time"
 )
 
-// checked are a page's blocks that are marked "sh check", one after the other: what a reader would
-// type in one terminal.
-func (p page) checked() string {
+// checkedScript returns a page's blocks that are marked "sh check", one after the other: what a reader types in one
+// terminal.
+func (p page) checkedScript() string {
 	var script strings.Builder
-	on := false
+	inBlock := false
 	for _, line := range strings.Split(p.text, "\n") {
-		switch mark := strings.TrimSpace(line); {
-		case mark == "```sh check":
-			on = true
-		case strings.HasPrefix(mark, "```"):
-			on = false
-		case on:
+		switch fence := strings.TrimSpace(line); {
+		case fence == "```sh check":
+			inBlock = true
+		case strings.HasPrefix(fence, "```"):
+			inBlock = false
+		case inBlock:
 			script.WriteString(line + "\n")
 		}
 	}
 	return script.String()
 }
 
-// The README's order is walked against the binary as it is shipped, with the programs a reader would
-// use.
-func TestTheOrderOfTheReadmeCanBeWalked(t *testing.T) {
+// The README's example is run against the binary as it is shipped, with the programs that a reader uses.
+func TestTheReadmesOrderWorks(t *testing.T) {
 	t.Parallel()
 	needs(t, "bash", "curl", "jq", "kcat")
 	raw, err := os.ReadFile(filepath.Join(root, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := page{"README.md", string(raw)}.checked()
+	script := page{"README.md", string(raw)}.checkedScript()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	data := startDev(ctx, t)
@@ -60,7 +59,7 @@ func TestTheOrderOfTheReadmeCanBeWalked(t *testing.T) {
 	}
 }
 
-// needs skips a test where a program is missing, and fails it in CI.
+// needs skips a test if a program is missing, and fails it in CI.
 func needs(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
@@ -73,8 +72,8 @@ func needs(t *testing.T, programs ...string) {
 	}
 }
 
-// startDev starts an empty development installation and returns its data folder once it is up. It is
-// stopped with the test.
+// startDev starts an empty development installation and returns its data folder when it serves. The installation is
+// stopped when the test ends.
 func startDev(ctx context.Context, t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "platforma-readme-")
@@ -82,7 +81,7 @@ func startDev(ctx context.Context, t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL, which may be another user, passes through
+	if err := os.Chmod(dir, 0o711); err != nil { // PostgreSQL may run as another user and must reach its data
 		t.Fatal(err)
 	}
 	binary, data := filepath.Join(dir, "platforma"), filepath.Join(dir, "data")
@@ -109,10 +108,10 @@ func startDev(ctx context.Context, t *testing.T) string {
 	})
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
-		if strings.Contains(lines.Text(), "dev.json") { // the last it says before it serves
+		if strings.Contains(lines.Text(), "dev.json") { // the last line before it serves
 			return data
 		}
 	}
-	t.Fatalf("platforma dev ended before it was up:\n%s", stderr.String())
+	t.Fatalf("platforma dev ended before it served:\n%s", stderr.String())
 	return ""
 }

@@ -14,8 +14,8 @@ import (
 	"testing"
 )
 
-// Comments and documents cite decisions, invariants, crash points and files. The tests below hold that
-// whatever is cited is in the repository, so that a reader can look it up.
+// Comments and documents cite decisions, invariants, crash points and files. The tests below check that whatever is
+// cited is in the repository, so that a reader can look it up.
 
 var (
 	decisionMark  = regexp.MustCompile(`(?:^|[^\w%#=-])(D\d+)\b`)
@@ -36,10 +36,10 @@ var (
 	suiteLine       = regexp.MustCompile(`(?m)^//\t(T\d+) +\S`)
 )
 
-// samplesFile is this file, whose strings cite what is not there on purpose.
+// samplesFile is this file, whose strings cite missing things on purpose.
 const samplesFile = "internal/arch/references_test.go"
 
-// terms look like marks and are words of the field.
+// terms are words of the field that look like marks.
 var terms = []string{"S3"} // the object storage protocol
 
 // remark is a comment, or another piece of text that may cite something, with its lines joined.
@@ -48,13 +48,13 @@ type remark struct {
 	text string
 }
 
-// library is what the repository offers to cite.
+// library holds what the repository defines and a text may cite.
 type library struct {
 	files      map[string]string // the text of documents, "" for other files, by path from the root
 	decisions  []string
 	invariants []string
 	crashes    []string
-	suite      []string // of internal/kafka
+	suite      []string // of the tests in internal/kafka
 }
 
 func openLibrary(t *testing.T) library {
@@ -168,7 +168,7 @@ func TestWhateverACommentCitesIsInTheRepository(t *testing.T) {
 	}
 }
 
-// isOurText reports whether a file is text that this project wrote, and that people read.
+// isOurText reports whether a file is text that this project wrote for people.
 func isOurText(p string) bool {
 	if p == "internal/portal/static/portal.css" || p == "internal/portal/static/portal.js" {
 		return true
@@ -177,7 +177,7 @@ func isOurText(p string) bool {
 		return false
 	}
 	switch path.Ext(p) {
-	case ".json": // texts for people are in the catalogue; the others are data
+	case ".json": // only the catalogue has texts for people
 		return p == "internal/catalog/catalog.json"
 	case ".go", ".sql", ".templ", ".md", ".sh", ".yaml", ".css", ".js", ".mjs", ".properties":
 		return true
@@ -192,14 +192,14 @@ var (
 	hashComment  = regexp.MustCompile(`(?:^|\s)#(.*)$`)
 )
 
-// remarks are the comments of a file; those on consecutive lines are one, on one line.
+// remarks returns the comments of a file. Comments on consecutive lines are joined.
 func remarks(t *testing.T, p, text string) []remark {
 	t.Helper()
 	switch path.Ext(p) {
 	case ".go":
 		return goRemarks(t, p, text)
 	case ".md", ".json":
-		return nil // links and paths of documents have tests of their own; data has no comments
+		return nil // the links and paths of documents have tests of their own, and data has no comments
 	case ".sql":
 		return append(blockRemarks(p, text), lineRemarks(p, text, dashComment)...)
 	case ".templ", ".css", ".js", ".mjs":
@@ -238,18 +238,18 @@ func lineRemarks(p, text string, comment *regexp.Regexp) []remark {
 			following = false
 			continue
 		}
-		said := strings.TrimSpace(m[1])
+		line := strings.TrimSpace(m[1])
 		if following {
-			all[len(all)-1].text += " " + said
+			all[len(all)-1].text += " " + line
 		} else {
-			all = append(all, remark{p, said})
+			all = append(all, remark{p, line})
 		}
 		following = true
 	}
 	return all
 }
 
-// literals are the strings of a Go file that name a document.
+// literals returns the strings of a Go file that name a document.
 func literals(t *testing.T, p, text string) []remark {
 	t.Helper()
 	if !strings.HasSuffix(p, ".go") {
@@ -269,8 +269,8 @@ func literals(t *testing.T, p, text string) []remark {
 	return all
 }
 
-// missingFiles are the files that a remark names and the repository does not have, and the sections
-// that a document does not have. Addresses on the web are not looked at.
+// missingFiles returns the files and sections that a remark names and the repository does not have. It ignores
+// addresses on the web.
 func (l library) missingFiles(r remark) []string {
 	var missing []string
 	text := webAddress.ReplaceAllString(r.text, "")
@@ -278,7 +278,7 @@ func (l library) missingFiles(r remark) []string {
 		name, after := strings.TrimPrefix(text[at[0]:at[1]], "/"), text[at[1]:]
 		found := l.find(r.path, name)
 		if len(found) == 0 {
-			missing = append(missing, name+", which is not there")
+			missing = append(missing, name+", which does not exist")
 			continue
 		}
 		if m := namedSection.FindStringSubmatch(after); m != nil && !l.hasSection(found[0], m[1]) {
@@ -291,13 +291,12 @@ func (l library) missingFiles(r remark) []string {
 	return missing
 }
 
-// find lists the files that a name in a remark of a file may mean. A document without a folder is one
-// of the root, of docs, of docs/adr or of the file's own folder. Other files may leave out the folders
-// in front of them.
+// find lists the files that a name in a remark of a file may mean. A document without a folder is in the root, docs,
+// docs/adr or the file's own folder. Other files may be named without the folders in front.
 func (l library) find(from, name string) []string {
 	var found []string
 	for p := range l.files {
-		if p == name || p == path.Join(path.Dir(from), name) || l.meant(p, name) {
+		if p == name || p == path.Join(path.Dir(from), name) || mayMean(name, p) {
 			found = append(found, p)
 		}
 	}
@@ -305,9 +304,10 @@ func (l library) find(from, name string) []string {
 	return found
 }
 
-func (l library) meant(p, name string) bool {
+// mayMean reports whether a name that is not a full path may mean a file.
+func mayMean(name, p string) bool {
 	switch {
-	case strings.HasPrefix(name, "_"): // the end of names, such as _test.go
+	case strings.HasPrefix(name, "_"): // the end of a file's name, such as _test.go
 		return strings.HasSuffix(p, name)
 	case strings.Contains(name, "/"):
 		return strings.HasSuffix(p, "/"+name) || matches(p, name)
@@ -318,7 +318,7 @@ func (l library) meant(p, name string) bool {
 	}
 }
 
-// matches reports whether a name with a star means a path.
+// matches reports whether a name with a star matches a path.
 func matches(p, name string) bool {
 	if !strings.Contains(name, "*") {
 		return false
@@ -332,36 +332,36 @@ func (l library) hasSection(document, number string) bool {
 	return regexp.MustCompile(`(?m)^#+ ` + number + `\b`).MatchString(l.files[document])
 }
 
-// missingMarks are the marks of a remark that nothing in the repository defines.
+// missingMarks returns the marks in a remark that nothing in the repository defines.
 func (l library) missingMarks(r remark) []string {
 	var missing []string
-	look := func(mark *regexp.Regexp, defined []string, where string) {
+	check := func(mark *regexp.Regexp, defined []string, where string) {
 		for _, m := range mark.FindAllStringSubmatch(r.text, -1) {
 			if !slices.Contains(defined, m[1]) {
 				missing = append(missing, m[1]+", which "+where+" does not define")
 			}
 		}
 	}
-	look(invariantMark, l.invariants, "internal/invariant/check.go")
-	look(crashMark, l.crashes, "internal/failpoint/failpoint.go")
+	check(invariantMark, l.invariants, "internal/invariant/check.go")
+	check(crashMark, l.crashes, "internal/failpoint/failpoint.go")
 	if strings.HasSuffix(r.path, ".md") {
-		return missing // documents use other letters as they need
+		return missing // documents may use other letters
 	}
 	if strings.HasPrefix(r.path, "internal/kafka/") {
-		look(suiteMark, l.suite, "internal/kafka/main_test.go")
+		check(suiteMark, l.suite, "internal/kafka/main_test.go")
 	} else {
-		look(suiteMark, nil, "this repository")
+		check(suiteMark, nil, "this repository")
 	}
-	look(strangeMark, terms, "this repository")
+	check(strangeMark, terms, "this repository")
 	for _, m := range decisionName.FindAllStringSubmatch(r.text, -1) {
 		if len(l.find("", "docs/adr/"+m[1]+"-*.md")) == 0 {
-			missing = append(missing, "ADR "+m[1]+", which is not there")
+			missing = append(missing, "ADR "+m[1]+", which does not exist")
 		}
 	}
 	return missing
 }
 
-// sample is a small repository to cite from.
+// sample returns a small repository for tests.
 func sample() library {
 	return library{
 		files: map[string]string{
@@ -377,7 +377,7 @@ func sample() library {
 	}
 }
 
-func TestAFileThatIsNotThereIsFoundInAComment(t *testing.T) {
+func TestAMissingFileIsFoundInAComment(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{
 		{"see events.md", ""},
@@ -386,16 +386,16 @@ func TestAFileThatIsNotThereIsFoundInAComment(t *testing.T) {
 		{"see kafka/relay.go and relay.go and every _test.go", ""},
 		{"see https://example.com/nowhere.md for more", ""},
 		{"as ADR 0004 and docs/adr/0004-*.md say", ""},
-		{"see nowhere.md", "nowhere.md, which is not there"},
-		{"see docs/nowhere.md", "docs/nowhere.md, which is not there"},
+		{"see nowhere.md", "nowhere.md, which does not exist"},
+		{"see docs/nowhere.md", "docs/nowhere.md, which does not exist"},
 		{"see adding.md, 4", "adding.md, which has no section 4"},
 		{"see adding.md § 5", "adding.md, which has no section 5"},
 		{"see events.md §3", "events.md, which has no section 3"},
 		{"(events.md, rule 8)", "events.md, which has no section 8"},
 		{"see docs/events.md#three", "docs/events.md, which has no heading #three"},
-		{"see queue/relay.go", "queue/relay.go, which is not there"},
-		{"see feeder.go", "feeder.go, which is not there"},
-		{"see NOTE.md", "NOTE.md, which is not there"}, // a document of another folder
+		{"see queue/relay.go", "queue/relay.go, which does not exist"},
+		{"see feeder.go", "feeder.go, which does not exist"},
+		{"see NOTE.md", "NOTE.md, which does not exist"}, // a document of another folder
 	} {
 		got := strings.Join(sample().missingFiles(remark{"internal/kafka/relay.go", c.text}), "; ")
 		if got != c.want {
@@ -404,7 +404,7 @@ func TestAFileThatIsNotThereIsFoundInAComment(t *testing.T) {
 	}
 }
 
-func TestAMarkThatNothingDefinesIsFoundInAComment(t *testing.T) {
+func TestAnUndefinedMarkIsFoundInAComment(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ path, text, want string }{
 		{"a.go", "I1 holds at CP-D1, as ADR 0004 says; item-E1 speaks S3", ""},
@@ -414,7 +414,7 @@ func TestAMarkThatNothingDefinesIsFoundInAComment(t *testing.T) {
 		{"a.go", "T1: a rebuild", "T1, which this repository does not define"},
 		{"internal/kafka/a_test.go", "T1: a rebuild", ""},
 		{"internal/kafka/a_test.go", "T2: a rebuild", "T2, which internal/kafka/main_test.go does not define"},
-		{"a.go", "as ADR 0099 says", "ADR 0099, which is not there"},
+		{"a.go", "as ADR 0099 says", "ADR 0099, which does not exist"},
 		{"docs/events.md", "I9, see S4", "I9, which internal/invariant/check.go does not define"},
 	} {
 		if got := strings.Join(sample().missingMarks(remark{c.path, c.text}), "; "); got != c.want {
@@ -423,7 +423,7 @@ func TestAMarkThatNothingDefinesIsFoundInAComment(t *testing.T) {
 	}
 }
 
-func TestDecisionsAreTakenForWhatTheyAreAndNothingElse(t *testing.T) {
+func TestOnlyDecisionsAreTakenForDecisions(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int{
 		"(D" + "98)": 1, "D" + "97: " + "D" + "96, and D" + "95's": 3, "D" + "94": 1,

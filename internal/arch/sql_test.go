@@ -12,14 +12,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Columns that hold the number of a named thing (ADR 0022), and what compares with one or sets it.
+// Columns that hold the number of a named value (ADR 0022), and the operators that compare or set one.
 const (
 	numberedColumn = `\b(?:state|kind|phase|outcome|settlement|policy|closing|role|what)\b`
 	bareNumber     = `-?\d+`
 	comparison     = `(?:<>|!=|<=|>=|=|<|>|IS\s+(?:NOT\s+)?DISTINCT\s+FROM|BETWEEN)`
 )
 
-// bareComparisons find SQL that knows a state or kind by its number.
+// bareComparisons match SQL that compares a state or kind with a number.
 var bareComparisons = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)` + numberedColumn + `(?:::\w+)?\s*` + comparison + `\s*\(?\s*` + bareNumber),
 	regexp.MustCompile(`(?i)` + numberedColumn + `(?:::\w+)?\s*(?:NOT\s+)?IN\s*\((?:[^()]*,)?\s*` + bareNumber + `\b`),
@@ -27,10 +27,10 @@ var bareComparisons = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)(?:^|[\s(])` + bareNumber + `\s*(?:<>|!=|=|<|>)\s*(?:\w+\.)?` + numberedColumn),
 }
 
-// statement tells SQL from other text that has a state in it.
+// statement matches SQL, as opposed to other text with a state in it.
 var statement = regexp.MustCompile(`\b(?:SELECT|UPDATE|INSERT|DELETE|WHERE|AND|FROM|SET)\b|^\s*\w+\s*(?:=|<>|IN)`)
 
-// bareNumbers are the places in SQL texts below a node where a state or kind is compared with a bare number.
+// bareNumbers returns the places in the SQL below a node where a state or kind is compared with a bare number.
 func bareNumbers(below ast.Node) []string {
 	var found []string
 	ast.Inspect(below, func(n ast.Node) bool {
@@ -55,8 +55,8 @@ func bareNumbers(below ast.Node) []string {
 	return found
 }
 
-// textOf is what an expression of string literals joined by + says, with "name" for each of the other
-// operands, which it returns too.
+// textOf returns the text of an expression of string literals joined by +, with "name" for each other operand, and
+// those operands.
 func textOf(e ast.Expr) (text string, others []ast.Expr, isText bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:
@@ -67,19 +67,19 @@ func textOf(e ast.Expr) (text string, others []ast.Expr, isText bool) {
 			return "", nil, false
 		}
 		for _, side := range []ast.Expr{e.X, e.Y} {
-			part, more, ok := textOf(side)
+			piece, more, ok := textOf(side)
 			if !ok {
-				part, more = "name", []ast.Expr{side}
+				piece, more = "name", []ast.Expr{side}
 			}
-			text, others, isText = text+part, append(others, more...), isText || ok
+			text, others, isText = text+piece, append(others, more...), isText || ok
 		}
 		return text, others, isText
 	}
 	return "", nil, false
 }
 
-// TestNoStatementComparesAStateWithABareNumber holds ADR 0022: the numbers of states and kinds stand once, in
-// Go; SQL takes them from the names of internal/postgres/names.go, or as parameters.
+// TestNoStatementComparesAStateWithABareNumber checks ADR 0022: the numbers of states and kinds are defined once, in
+// Go. SQL uses the names of internal/postgres/names.go, or parameters.
 func TestNoStatementComparesAStateWithABareNumber(t *testing.T) {
 	t.Parallel()
 	_, files := goFiles(t)
@@ -93,12 +93,15 @@ func TestNoStatementComparesAStateWithABareNumber(t *testing.T) {
 	}
 }
 
-func TestABareNumberBesideAStateIsSeen(t *testing.T) {
+func TestABareNumberComparedWithAStateIsFound(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ source, want string }{
 		{"`SELECT id FROM payments p WHERE p.state <> 2`", "state <> 2"},
 		{"`SELECT id FROM order_items i WHERE i.state IN (4, 5)`", "state IN (4, 5"},
-		{"`SELECT id FROM saga_tasks WHERE kind = ` + k + ` AND state NOT IN (` + open + `, 1)`", "state NOT IN (name, 1"},
+		{
+			"`SELECT id FROM saga_tasks WHERE kind = ` + k + ` AND state NOT IN (` + open + `, 1)`",
+			"state NOT IN (name, 1",
+		},
 		{"`UPDATE saga_tasks SET state = 3 WHERE id = $1`", "state = 3"},
 		{"`SELECT id FROM saga_tasks WHERE phase::int BETWEEN 2 AND 3`", "phase::int BETWEEN 2"},
 		{"`SELECT id FROM members WHERE 3 = m.role`", " 3 = m.role"},

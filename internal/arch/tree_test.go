@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// module is the product's own path.
+// module is the product's module path.
 const module = "github.com/platforma-cloud/orders"
 
-// root of the project, seen from this package.
+// root is the project's root, relative to this package.
 const root = "../.."
 
-// skipped folders are no part of the project: what was built, and what an installation keeps.
+// skipped are folders that are not part of the project: build results and data of an installation.
 var skipped = []string{".git", "bin", ".data", ".cache", "node_modules"}
 
 // file is one parsed Go file.
@@ -53,7 +53,7 @@ func goFiles(t *testing.T) (*token.FileSet, []file) {
 	return fset, files
 }
 
-// walk visits every file of the project, by its path from the root.
+// walk calls visit for every file of the project with its path from the root.
 func walk(t *testing.T, visit func(path string)) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

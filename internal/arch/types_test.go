@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// handsOut are the named exceptions: exported declarations that speak a library's types on purpose.
-var handsOut = map[string]string{}
+// exceptions are exported declarations that use a library's types on purpose, each with the reason.
+var exceptions = map[string]string{}
 
 func TestALibrarysTypesDoNotLeaveTheirPackage(t *testing.T) {
 	t.Parallel()
 	fset, files := goFiles(t)
-	met := map[string]bool{}
+	found := map[string]bool{}
 	for _, f := range files {
 		if f.test || table[f.dir].kit || strings.HasSuffix(f.path, "_templ.go") || len(table[f.dir].libs) == 0 ||
 			f.ast.Name.Name == "main" {
@@ -30,21 +30,22 @@ func TestALibrarysTypesDoNotLeaveTheirPackage(t *testing.T) {
 		for _, d := range exported(f.ast) {
 			key := f.dir + "." + d.name
 			if lib := mentions(d.node, foreign); lib != "" {
-				met[key] = true
-				if handsOut[key] == "" {
-					t.Errorf("%s: exported %s speaks of %s, whose types stay in %s", fset.Position(d.node.Pos()), d.name, lib, f.dir)
+				found[key] = true
+				if exceptions[key] == "" {
+					t.Errorf("%s: exported %s uses %s, whose types must not leave %s",
+						fset.Position(d.node.Pos()), d.name, lib, f.dir)
 				}
 			}
 		}
 	}
-	for key, why := range handsOut {
-		if !met[key] {
-			t.Errorf("%s is named as an exception (%s) and needs none any more", key, why)
+	for key, why := range exceptions {
+		if !found[key] {
+			t.Errorf("%s is listed as an exception (%s), but needs none any more", key, why)
 		}
 	}
 }
 
-// foreignNames are the names under which a file imports other people's packages.
+// foreignNames returns the paths of the third-party packages that a file imports, by their names in the file.
 func foreignNames(f file) map[string]string {
 	names := map[string]string{}
 	for _, s := range f.ast.Imports {
@@ -70,14 +71,14 @@ func isVersion(s string) bool {
 	return strings.HasPrefix(s, "v") && err == nil
 }
 
-// declared is a part of a package's face: a signature, a type, a variable.
+// declared is a part of a package's API: a signature, a type, a variable.
 type declared struct {
 	name string
 	node ast.Node
 }
 
-// exported lists what other packages can see of a file. Of a struct only its exported fields count,
-// of a function only its signature.
+// exported lists what other packages can see of a file: only the exported fields of a struct, and only the signature
+// of a function.
 func exported(f *ast.File) []declared {
 	var out []declared
 	for _, d := range f.Decls {
@@ -149,7 +150,7 @@ func receiver(d *ast.FuncDecl) string {
 	}
 }
 
-// mentions finds a foreign package's name in front of a selector.
+// mentions returns the first selector of a foreign package below a node, or "".
 func mentions(n ast.Node, foreign map[string]string) string {
 	found := ""
 	ast.Inspect(n, func(n ast.Node) bool {
@@ -163,12 +164,12 @@ func mentions(n ast.Node, foreign map[string]string) string {
 	return found
 }
 
-func TestTheFaceOfAPackageIsSeenWhole(t *testing.T) {
+func TestTheWholeAPIOfAPackageIsFound(t *testing.T) {
 	t.Parallel()
 	_, files := goFiles(t)
 	i := slices.IndexFunc(files, func(f file) bool { return f.path == "internal/order/order.go" })
 	if i < 0 {
-		t.Fatal("internal/order/order.go is not there")
+		t.Fatal("internal/order/order.go does not exist")
 	}
 	var names []string
 	for _, d := range exported(files[i].ast) {
@@ -217,7 +218,7 @@ func takesBoolean(fn *ast.FuncDecl) bool {
 	return false
 }
 
-func TestABooleanParameterIsSeen(t *testing.T) {
+func TestABooleanParameterIsFound(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]bool{
 		"func Cancel(order string, force bool) {}": true,

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// forbidden words and paths, each with what to do instead. The expressions are put together from
-// pieces, so that this file does not hold what it looks for.
+// forbidden are words and paths that no file may hold, each with what to do instead. The expressions are put together
+// from pieces, so that this file does not hold what it looks for.
 var forbidden = []struct {
 	what *regexp.Regexp
 	why  string
@@ -19,10 +19,10 @@ var forbidden = []struct {
 	{regexp.MustCompile(`\b(TO` + `DO|FIX` + `ME|HA` + `CK)\b`), "finish it, or open an issue"},
 	{regexp.MustCompile(`(^|[\s"'=(:` + "`" + `])/(home|Users)/[a-z]`), "the path of somebody's own machine"},
 	{regexp.MustCompile(`(^|[\s"'=(:` + "`" + `])/(work|farm)/`), "the path of somebody's own machine"},
-	{regexp.MustCompile(`(?i)\bnot imple` + `mented( yet)?\b|\bunimple` + `mented\b`), "what is not there is not offered"},
+	{regexp.MustCompile(`(?i)\bnot imple` + `mented( yet)?\b|\bunimple` + `mented\b`), "do not offer what does not exist"},
 }
 
-// others are files that are not ours: vendored as they came, or sums.
+// others matches files that this project did not write: vendored files and checksums.
 var others = regexp.MustCompile(`(^|/)(static/|testdata/fuzz/|go\.sum$|LICENSE|package-lock\.json$)`)
 
 func TestNoFileHoldsForbiddenWordsOrPathsOfAMachine(t *testing.T) {

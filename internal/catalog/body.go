@@ -15,19 +15,18 @@ const (
 	kindPrice   = "price"
 )
 
-// body is what an entry holds: exactly one of the two.
+// body is the content of an entry: exactly one of the two is set.
 type body struct {
 	product *productBody
 	price   *sharedPrice
 }
 
-// productBody is a product as written in the catalogue. docs/adding-a-product.md explains each
-// member to those who write one.
+// productBody is a product as it is written in the catalogue. docs/adding-a-product.md explains each member.
 type productBody struct {
 	Kind                string          `json:"kind"`
 	Title               string          `json:"title"`
 	Description         string          `json:"description"`
-	Position            int             `json:"position"` // where it stands in the list
+	Position            int             `json:"position"` // its place in the list
 	FormulaVersion      int             `json:"formula_version"`
 	DeadlineMinutes     int             `json:"deadline_minutes"`      // D6
 	CapacityWaitMinutes int             `json:"capacity_wait_minutes"` // D6
@@ -50,19 +49,19 @@ type planBody struct {
 	Included map[string]int64 `json:"included"`
 }
 
-// componentBody is one summand of a product's price: quantity × unit price, the quantity times a
-// factor where a switch of the configuration is on.
+// componentBody is one summand of a product's price: quantity × unit price. The quantity is multiplied by a
+// factor if a switch of the configuration is on.
 type componentBody struct {
 	Component string `json:"component"`
 	Title     string `json:"title"`
 	Unit      string `json:"unit"`
 	Quantity  string `json:"quantity"` // JSON pointer to a whole number of the configuration; "" is 1
 
-	// The unit price is said in exactly one of four ways.
-	UnitPrice     string       `json:"unit_price"`      // here
-	UnitPriceFrom string       `json:"unit_price_from"` // in the shared price entry of this name
+	// The unit price is given in exactly one of four ways.
+	UnitPrice     string       `json:"unit_price"`      // the price itself
+	UnitPriceFrom string       `json:"unit_price_from"` // the name of a shared price entry
 	UnitPriceOf   string       `json:"unit_price_of"`   // "plan": the selected plan's price
-	UnitPriceBy   *priceByBody `json:"unit_price_by"`   // by the value of a member
+	UnitPriceBy   *priceByBody `json:"unit_price_by"`   // a price for each value of a member
 
 	Times *timesBody `json:"times"`
 }
@@ -83,7 +82,7 @@ type defaultBody struct {
 	Cycle  Cycle  `json:"billing_cycle"`
 }
 
-// sampleBody is an order priced by hand; the lint prices it again.
+// sampleBody is a sample order with its price, worked out by hand. The lint prices it and compares.
 type sampleBody struct {
 	Plan          string          `json:"plan"`
 	Region        string          `json:"region"`
@@ -92,7 +91,7 @@ type sampleBody struct {
 	Annual        string          `json:"annual"`  // EUR a year
 }
 
-// sharedPrice is a price that several products name, so that it is changed in one place.
+// sharedPrice is a price that several products refer to, so that it is changed in one place.
 type sharedPrice struct {
 	Kind       string `json:"kind"`
 	Title      string `json:"title"`
@@ -101,7 +100,7 @@ type sharedPrice struct {
 	Assumption string `json:"assumption"`
 }
 
-// parseBody reads an entry's body; its kind decides which members it may have.
+// parseBody reads an entry's body. Its kind decides which members it may have.
 func parseBody(raw json.RawMessage) (body, error) {
 	var probe struct {
 		Kind string `json:"kind"`
@@ -125,18 +124,18 @@ func parseBody(raw json.RawMessage) (body, error) {
 	return body{}, fmt.Errorf("kind %q is neither %q nor %q", probe.Kind, kindProduct, kindPrice)
 }
 
-// name is what ids of products, plans and regions look like: they stand in URLs and provider names.
+// name matches the ids of products, plans and regions. They are used in URLs and in names at providers.
 var name = regexp.MustCompile(`^[a-z][a-z0-9]*([-_][a-z0-9]+)*$`)
 
-// longestWait bounds deadlines and waits: 30 days, above anything a provider or a person needs.
+// longestWait bounds deadlines and waits: 30 days, more than any provider or person needs.
 const longestWait = 30 * 24 * time.Hour
 
-// lint checks what a body says by itself, before anything is resolved.
+// lint checks the body by itself, before references are resolved.
 func (b productBody) lint() error {
 	longest := int(longestWait / time.Minute)
 	switch {
 	case b.Title == "" || b.Description == "":
-		return errors.New("title and description must be said")
+		return errors.New("title and description are required")
 	case b.FormulaVersion < 1:
 		return errors.New("formula_version must be at least 1")
 	case b.DeadlineMinutes < 1 || b.DeadlineMinutes > longest:
@@ -175,7 +174,7 @@ func lintCycles(cycles []Cycle) error {
 	return distinct("cycle", names)
 }
 
-// lintPlans: a product may have no plan, but not two of one name.
+// lintPlans checks that each plan has a title and a name of its own. A product may have no plans.
 func lintPlans(plans []planBody) error {
 	if len(plans) == 0 {
 		return nil
@@ -190,7 +189,7 @@ func lintPlans(plans []planBody) error {
 	return distinct("plan", names)
 }
 
-// distinct wants one or more well-formed names, each once.
+// distinct checks that there is at least one name, and that all names are well-formed and different.
 func distinct(what string, names []string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("a product needs at least one %s", what)
@@ -200,7 +199,7 @@ func distinct(what string, names []string) error {
 			return fmt.Errorf("%s %q is not a name of lower-case letters, digits and single - or _", what, n)
 		}
 		if slices.Contains(names[:i], n) {
-			return fmt.Errorf("%s %s stands twice", what, n)
+			return fmt.Errorf("%s %s is listed twice", what, n)
 		}
 	}
 	return nil

@@ -1,7 +1,7 @@
-// Package catalog holds what is sold: products, their plans, regions and cycles, the JSON Schema of
-// their configuration and their prices, all of it data (D14). It checks a selection and reports
-// every fault at once (D13), and prices a selection to the cent (D11). It must not know an order, a
-// tenant, a provider's capacity or a clock: the moment a catalogue is read for comes as a parameter.
+// Package catalog holds what is sold: products with their plans, regions, billing cycles, the JSON Schema of
+// their configuration, and prices. All of it is data (D14). The package checks a selection and reports every
+// fault at once (D13), and it prices a selection to the cent (D11). It must not know an order, a tenant, a
+// provider's capacity or a clock; the moment that a catalogue is read for is a parameter.
 package catalog
 
 import (
@@ -13,20 +13,20 @@ import (
 	"time"
 )
 
-// Entry is one version of one part of the catalogue: a product, or a price that products share. A
-// row of the catalogue's table is an entry; entries are added and never changed.
+// Entry is one version of a product, or of a price that products share. A row of the catalogue's table is an
+// entry. Entries are added and never changed.
 type Entry struct {
 	Name      string          `json:"entry"`      // a product's id, or the shared price's name
 	Version   int             `json:"version"`    // from 1 upwards
-	ValidFrom time.Time       `json:"valid_from"` // holds from this moment on
+	ValidFrom time.Time       `json:"valid_from"` // the version is valid from this moment on
 	Body      json.RawMessage `json:"body"`
 }
 
 //go:embed catalog.json
 var embedded []byte
 
-// Default is the catalogue that is built in: version 1 of every entry, valid from the beginning of
-// 2026. A test lints it as an operator's file is linted.
+// Default returns the built-in catalogue: version 1 of every entry, valid from the beginning of 2026. A test
+// lints it like an operator's file.
 func Default() []Entry {
 	var entries []Entry
 	if err := json.Unmarshal(embedded, &entries); err != nil {
@@ -35,26 +35,25 @@ func Default() []Entry {
 	return entries
 }
 
-// Catalog is what is sold at one moment, ready to check and price. It never changes after Load and
-// may be used by many goroutines at once.
+// Catalog is what is sold at one moment. It never changes after Load and is safe for concurrent use.
 type Catalog struct {
 	products map[string]*offer
-	order    []string // ids as shown: by position, then by id
+	order    []string // ids in the order they are shown: by position, then by id
 }
 
-// offer is a product with all it takes to check and price it.
+// offer is a product with everything that is needed to check and price it.
 type offer struct {
 	Product
 
 	components []component
 	rules      []ruleBody
-	fields     *node   // the configuration's schema as read by us: labels, bounds, defaults
-	compiled   *schema // the same as compiled for validation
+	fields     *node   // the configuration's schema as this package reads it: labels, bounds, defaults
+	compiled   *schema // the same schema, compiled for validation
 }
 
-// Load builds the catalogue of a moment from the newest version of each entry that is valid then.
-// Entries whose time has not come are passed over. The error names the entry and its fault; one
-// faulty entry refuses the whole, since selling half a catalogue is nobody's intention.
+// Load builds the catalogue of a moment from the newest version of each entry that is valid then. It ignores
+// entries that become valid later. One faulty entry fails the whole, because nobody wants to sell half a
+// catalogue; the error names the entry and its fault.
 func Load(entries []Entry, at time.Time) (*Catalog, error) {
 	current := newest(entries, at)
 	prices := map[string]sharedPrice{}
@@ -92,8 +91,8 @@ func Load(entries []Entry, at time.Time) (*Catalog, error) {
 	return c, nil
 }
 
-// Products lists what is sold, in the order it is shown. The parts of a product are shared: read
-// them, never write them.
+// Products lists the products in the order they are shown. Their slices and maps are shared and must not be
+// written to.
 func (c *Catalog) Products() []Product {
 	list := make([]Product, 0, len(c.order))
 	for _, id := range c.order {
@@ -111,19 +110,19 @@ func (c *Catalog) Product(id string) (Product, bool) {
 	return o.Product, true
 }
 
-// newest picks of each name the highest version that is valid at the moment, ordered by name.
+// newest picks the highest version of each name that is valid at a moment, ordered by name.
 func newest(entries []Entry, at time.Time) []Entry {
-	best := map[string]Entry{}
+	highest := map[string]Entry{}
 	for _, e := range entries {
 		if e.ValidFrom.After(at) {
 			continue
 		}
-		if known, ok := best[e.Name]; !ok || e.Version > known.Version {
-			best[e.Name] = e
+		if known, ok := highest[e.Name]; !ok || e.Version > known.Version {
+			highest[e.Name] = e
 		}
 	}
-	picked := make([]Entry, 0, len(best))
-	for _, e := range best {
+	picked := make([]Entry, 0, len(highest))
+	for _, e := range highest {
 		picked = append(picked, e)
 	}
 	slices.SortFunc(picked, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })

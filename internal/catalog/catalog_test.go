@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// change is an entry of the built-in catalogue, as a new version, with its body edited.
+// change returns a new version of an entry of the built-in catalogue, with its body edited.
 func change(t testing.TB, entry string, version int, from time.Time, edit func(body map[string]any)) catalog.Entry {
 	t.Helper()
 	for _, e := range catalog.Default() {
@@ -35,7 +35,7 @@ func change(t testing.TB, entry string, version int, from time.Time, edit func(b
 	return catalog.Entry{}
 }
 
-// inside walks to a member of a body by keys and positions.
+// inside returns the object at a path of keys and positions in a body.
 func inside(v any, path ...any) map[string]any {
 	for _, p := range path {
 		switch p := p.(type) {
@@ -139,7 +139,7 @@ func TestUnknownProductIsNotThere(t *testing.T) {
 	}
 }
 
-func TestTheNewestVersionThatIsValidHolds(t *testing.T) {
+func TestTheNewestValidVersionCounts(t *testing.T) {
 	t.Parallel()
 	june, july := noon(), noon().AddDate(0, 1, 0)
 	price := func(version int, from time.Time, price string) catalog.Entry {
@@ -165,7 +165,7 @@ func TestTheNewestVersionThatIsValidHolds(t *testing.T) {
 	}
 }
 
-func TestBeforeItsTimeNothingIsSold(t *testing.T) {
+func TestNothingIsSoldBeforeItIsValid(t *testing.T) {
 	t.Parallel()
 	c, err := catalog.Load(catalog.Default(), time.Date(2025, 12, 31, 23, 59, 59, 0, time.UTC))
 	if err != nil || len(c.Products()) != 0 {
@@ -190,7 +190,7 @@ func TestANewStoragePriceReachesEveryProductThatNamesIt(t *testing.T) {
 		}
 		got[p.ID] = priced.Monthly
 	}
-	// 100, 50 and 500 GB at ten cents more; the others as before.
+	// 100, 50 and 500 GB cost ten cents more each; the other prices are unchanged.
 	want := map[string]money.Cents{
 		"vps": 20_10, "kubernetes": 510_00, "database": 70_00, "gpu": 1500_00, "private_cloud": 1750_00,
 		"object_storage": 20_00,
@@ -225,11 +225,9 @@ func TestShortTextsAndListsAreFaultsToo(t *testing.T) {
 			"x-ui": map[string]any{"label": "Host name", "order": 90, "widget": "select"},
 		}
 		properties["groups"] = map[string]any{
-			"type": "array", "minItems": 2, "maxItems": 3, "items": map[string]any{
-				"type":    "integer",
-				"minimum": 1, "maximum": 9,
-			},
-			"x-ui": map[string]any{"label": "Groups", "order": 91, "widget": "keys"},
+			"type": "array", "minItems": 2, "maxItems": 3,
+			"items": map[string]any{"type": "integer", "minimum": 1, "maximum": 9},
+			"x-ui":  map[string]any{"label": "Groups", "order": 91, "widget": "keys"},
 		}
 	}))
 	c, err := catalog.Load(entries, noon())
@@ -246,15 +244,16 @@ func TestShortTextsAndListsAreFaultsToo(t *testing.T) {
 		{Pointer: "/configuration/host_name", Code: "too-short", Message: "Host name must have at least 2 characters."},
 		{
 			Pointer: "/configuration/host_name", Code: "wrong-format",
-			Message: "Host name does not have the form it must have.",
+			Message: "Host name does not have the required format.",
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Check (-want +got):\n%s", diff)
 	}
-	if got := codes(c.Check(configured(t, c, "vps", `{"os_image":"debian-12","host_name":"žžžžž","groups":[1,1.0,2,3]}`),
-		"")); !cmp.Equal(got, []string{"/configuration/groups too-many", "/configuration/host_name wrong-format"}) {
-		t.Errorf("Check = %v", got)
+	sel := configured(t, c, "vps", `{"os_image":"debian-12","host_name":"žžžžž","groups":[1,1.0,2,3]}`)
+	wantCodes := []string{"/configuration/groups too-many", "/configuration/host_name wrong-format"}
+	if diff := cmp.Diff(wantCodes, codes(c.Check(sel, ""))); diff != "" {
+		t.Errorf("Check (-want +got):\n%s", diff)
 	}
 }
 
@@ -280,11 +279,11 @@ func TestLoadNamesTheEntryAndItsFault(t *testing.T) {
 		{"vps", "deadline_minutes", func(b map[string]any) { b["deadline_minutes"] = 43201 }},
 		{"vps", "capacity_wait_minutes", func(b map[string]any) { delete(b, "capacity_wait_minutes") }},
 		{"vps", "at least one region", func(b map[string]any) { b["regions"] = []string{} }},
-		{"vps", "region lj-1 stands twice", func(b map[string]any) { b["regions"] = []string{"lj-1", "lj-1"} }},
+		{"vps", "region lj-1 is listed twice", func(b map[string]any) { b["regions"] = []string{"lj-1", "lj-1"} }},
 		{"vps", `region "LJ 1"`, func(b map[string]any) { b["regions"] = []string{"LJ 1"} }},
 		{"vps", "at least one cycle", func(b map[string]any) { b["cycles"] = nil }},
 		{"vps", `cycle "weekly"`, func(b map[string]any) { b["cycles"] = []string{"weekly"} }},
-		{"vps", "plan core stands twice", func(b map[string]any) { inside(b, "plans", 1)["id"] = "core" }},
+		{"vps", "plan core is listed twice", func(b map[string]any) { inside(b, "plans", 1)["id"] = "core" }},
 		{"vps", "plan core has no title", func(b map[string]any) { inside(b, "plans", 0)["title"] = "" }},
 		{"vps", `plan core: price "10.001"`, func(b map[string]any) { inside(b, "plans", 0)["price"] = "10.001" }},
 		{"vps", "never negative", func(b map[string]any) { inside(b, "plans", 0)["price"] = "-10.00" }},
@@ -375,7 +374,7 @@ func TestLoadNamesTheEntryAndItsFault(t *testing.T) {
 		{"database", `widget "knob"`, property("storage_gb", func(p map[string]any) {
 			inside(p, "x-ui")["widget"] = "knob"
 		})},
-		{"database", "x-ui order 20 is that of", property("engine", func(p map[string]any) {
+		{"database", "x-ui order 20 is used by engine", property("engine", func(p map[string]any) {
 			inside(p, "x-ui")["order"] = 20
 		})},
 		{"database", "needs an x-ui default", property("storage_gb", func(p map[string]any) {

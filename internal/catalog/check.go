@@ -26,24 +26,24 @@ type Selection struct {
 	Configuration json.RawMessage // a JSON object; empty counts as {}
 }
 
-// MaxLabel is the longest label in characters: it becomes part of host names, and a DNS label has
-// at most 63 octets.
+// MaxLabel is the length of the longest label in characters. A label becomes part of host names, and a DNS label
+// has at most 63 octets.
 const MaxLabel = 63
 
-// maxFaults bounds the faults reported of one configuration, the first by pointer. Nobody mends more
-// at once, and a small request must not be answered by megabytes.
+// maxFaults is how many faults of a configuration are reported, the first ones by pointer. Nobody corrects more
+// at once, and a small request must not cause an answer of megabytes.
 const maxFaults = 100
 
-// checked is a selection's faults or, without any, its configuration with the defaults filled in.
+// checked holds a selection's faults or, if there are none, its configuration with the defaults filled in.
 type checked struct {
 	faults        []fault.Violation
 	configuration any
 	canonical     json.RawMessage
 }
 
-// Check lists every fault of a selection at once (D13); none means that Price accepts it. at is the
-// pointer of the item in the request, such as "/items/0", and leads every fault's pointer; member
-// names are the API's (billing_cycle). The order of the faults is always the same.
+// Check lists every fault of a selection at once (D13). If there are none, Price accepts it. at is the pointer of
+// the item in the request, such as "/items/0", and the prefix of every fault's pointer. Members are named as in
+// the API (billing_cycle). The order of the faults is always the same.
 func (c *Catalog) Check(sel Selection, at string) []fault.Violation {
 	o, ok := c.products[sel.Product]
 	if !ok {
@@ -52,7 +52,7 @@ func (c *Catalog) Check(sel Selection, at string) []fault.Violation {
 	return o.check(sel, at).faults
 }
 
-// productFault: without a product nothing else of a selection can be judged but its label.
+// productFault returns the fault of an unknown product. Without a product, only the label can be checked as well.
 func (c *Catalog) productFault(sel Selection, at string) fault.Violation {
 	f := choiceFault(at+"/product", sel.Product, "Product", CodeProductUnknown, c.order)
 	return *f
@@ -78,7 +78,8 @@ func (o *offer) check(sel Selection, at string) checked {
 	return result
 }
 
-// planFault: a product with plans needs one of them, one without takes none.
+// planFault returns a fault if the plan is not one of the product's plans, or if a plan is named for a product
+// without plans.
 func (o *offer) planFault(plan, at string) *fault.Violation {
 	if len(o.Plans) == 0 {
 		if plan == "" {
@@ -95,7 +96,7 @@ func (o *offer) planFault(plan, at string) *fault.Violation {
 	return choiceFault(at+"/plan", plan, "Plan", CodePlanNotOffered, ids)
 }
 
-// choiceFault is the fault of a value that must be one of a list, or nil.
+// choiceFault returns the fault of a value that is not in the list of allowed ones, or nil.
 func choiceFault(at, value, label, code string, allowed []string) *fault.Violation {
 	if value == "" {
 		return &fault.Violation{Pointer: at, Code: CodeRequired, Message: label + " is missing.", Allowed: anySlice(allowed)}
@@ -107,8 +108,8 @@ func choiceFault(at, value, label, code string, allowed []string) *fault.Violati
 	return &fault.Violation{Pointer: at, Code: code, Message: message, Allowed: anySlice(allowed)}
 }
 
-// labelFaults: at most MaxLabel characters, none of which is unseen. Control and direction
-// characters can make a label look like another one in a list, a mail or a log.
+// labelFaults returns the faults of a label that has more than MaxLabel characters or an invisible one. Control
+// and direction characters can make a label look like another one in a list, a mail or a log.
 func labelFaults(label, at string) []fault.Violation {
 	var faults []fault.Violation
 	if utf8.RuneCountInString(label) > MaxLabel {
@@ -116,7 +117,7 @@ func labelFaults(label, at string) []fault.Violation {
 			Pointer: at + "/label", Code: CodeTooLong, Message: fmt.Sprintf("Label must have at most %d characters.", MaxLabel),
 		})
 	}
-	if !utf8.ValidString(label) || strings.ContainsFunc(label, unseen) {
+	if !utf8.ValidString(label) || strings.ContainsFunc(label, invisible) {
 		faults = append(faults, fault.Violation{
 			Pointer: at + "/label", Code: CodeForbiddenCharacters,
 			Message: "Label must not contain control or text direction characters.",
@@ -125,9 +126,9 @@ func labelFaults(label, at string) []fault.Violation {
 	return faults
 }
 
-// unseen tells a control, format, line or paragraph separator character. The two joiners are let
-// through: scripts and pictures are spelt with them.
-func unseen(r rune) bool {
+// invisible reports whether a character is a control, format, line separator or paragraph separator character.
+// The two joiners are allowed, because scripts and emoji need them.
+func invisible(r rune) bool {
 	const zeroWidthNonJoiner, zeroWidthJoiner = '\u200c', '\u200d'
 	if r == zeroWidthNonJoiner || r == zeroWidthJoiner {
 		return false
@@ -145,7 +146,7 @@ func (o *offer) checkConfiguration(raw json.RawMessage, at string) checked {
 		return checked{faults: []fault.Violation{malformed(err, at)}}
 	}
 	var fractions [][]string
-	document = wholeNumbers(document, nil, &fractions)
+	document = replaceFractions(document, nil, &fractions)
 	if err := o.fields.fill(document); err != nil {
 		return checked{faults: []fault.Violation{malformed(err, at)}}
 	}
@@ -178,36 +179,36 @@ func (o *offer) checkConfiguration(raw json.RawMessage, at string) checked {
 	return checked{configuration: document, canonical: canonical}
 }
 
-// malformed is the one fault of a configuration that cannot be read. decodeStrict's errors are our
-// own words and hold nothing of the input.
+// malformed returns the only fault of a configuration that cannot be read. The errors of decodeStrict hold
+// nothing of the input.
 func malformed(err error, at string) fault.Violation {
 	v := fault.Violation{
 		Pointer: at, Code: CodeMalformed, Message: "The configuration cannot be read: " + err.Error() + ".",
 	}
 	if errors.Is(err, errDuplicate) {
 		v.Message = "The configuration cannot be read: " + errDuplicate.Error() +
-			", and which of the two is meant cannot be told."
+			", and it is not clear which of the two is meant."
 	}
 	return v
 }
 
-// whole is how an integer is written. JSON Schema would take 1.0 and 1e2 for integers as well; the
-// API does not (strict JSON), and an exponent could make a short text an endless number.
-var whole = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+// integer matches how an integer must be written. JSON Schema accepts 1.0 and 1e2 as integers too, but the API
+// does not (strict JSON): with an exponent, a short text could be an enormous number.
+var integer = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 
-// wholeNumbers replaces every number that is not written as an integer by 0 and notes its place.
-func wholeNumbers(v any, at []string, fractions *[][]string) any {
+// replaceFractions replaces every number that is not written as an integer by 0 and records its place.
+func replaceFractions(v any, at []string, fractions *[][]string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			v[key] = wholeNumbers(v[key], append(slices.Clip(at), key), fractions)
+			v[key] = replaceFractions(v[key], append(slices.Clip(at), key), fractions)
 		}
 	case []any:
 		for i := range v {
-			v[i] = wholeNumbers(v[i], append(slices.Clip(at), strconv.Itoa(i)), fractions)
+			v[i] = replaceFractions(v[i], append(slices.Clip(at), strconv.Itoa(i)), fractions)
 		}
 	case json.Number:
-		if !whole.MatchString(v.String()) {
+		if !integer.MatchString(v.String()) {
 			*fractions = append(*fractions, at)
 			return json.Number("0")
 		}
@@ -215,9 +216,9 @@ func wholeNumbers(v any, at []string, fractions *[][]string) any {
 	return v
 }
 
-// withFractions puts the fault of a fraction in the place of what the schema says about the 0 that
-// stands for it, except where no number belongs at all. A list of thousands must not cost the
-// square of its length, hence the sets.
+// withFractions adds the faults of fractions and drops what the schema found about the zeros that replaced them.
+// A fraction in a place where no number belongs keeps the schema's finding. The sets keep the cost of a long list
+// linear.
 func withFractions(findings []finding, fractions [][]string) []finding {
 	misplaced, fraction := map[string]bool{}, map[string]bool{}
 	for _, f := range findings {
@@ -240,7 +241,7 @@ func withFractions(findings []finding, fractions [][]string) []finding {
 	return kept
 }
 
-// within reports whether a place is one of a set or lies inside one of it.
+// within reports whether a place is in a set or lies inside a place of the set.
 func within(at []string, places map[string]bool) bool {
 	for i := range len(at) + 1 {
 		if places[pointer(at[:i])] {
@@ -250,7 +251,7 @@ func within(at []string, places map[string]bool) bool {
 	return false
 }
 
-// withoutEntriesOfLongLists leaves out what is wrong inside a list that is too long anyway.
+// withoutEntriesOfLongLists drops the findings inside a list that is too long.
 func withoutEntriesOfLongLists(findings []finding) []finding {
 	long := map[string]bool{}
 	for _, f := range findings {
@@ -263,7 +264,7 @@ func withoutEntriesOfLongLists(findings []finding) []finding {
 	})
 }
 
-// memberNames lists the members of an object, in the order a form shows them.
+// memberNames lists the members of an object in the order that a form shows them.
 func (n *node) memberNames() []string {
 	return slices.SortedFunc(maps.Keys(n.Properties), func(a, b string) int {
 		return cmp.Or(cmp.Compare(n.Properties[a].UI.Order, n.Properties[b].UI.Order), strings.Compare(a, b))

@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// codes shortens faults to "pointer code", which is what a table can show.
+// codes returns each fault as "pointer code", short enough for a table.
 func codes(faults []fault.Violation) []string {
 	short := []string{}
 	for _, f := range faults {
@@ -22,7 +22,7 @@ func codes(faults []fault.Violation) []string {
 	return short
 }
 
-// configured is a selection of a product that is right but, perhaps, for its configuration.
+// configured returns the default selection of a product with another configuration.
 func configured(t *testing.T, c *catalog.Catalog, product, configuration string) catalog.Selection {
 	t.Helper()
 	p, ok := c.Product(product)
@@ -64,7 +64,7 @@ func TestEachLimitIsInsideAndOneBeyondIsAFault(t *testing.T) {
 		} {
 			sel := configured(t, c, l.product, fmt.Sprintf(l.template, value))
 			got := codes(c.Check(sel, ""))
-			// 4 workers at least with 3 ordered lies within 3–50, yet not within the order; likewise 49 at most of 50.
+			// At least 4 workers is within 3–50, but only 3 are ordered; at most 49 is too, but 50 are ordered.
 			if strings.Contains(l.pointer, "autoscaling") && (value == 4 || value == 49) {
 				want = []string{l.pointer + " inconsistent-members"}
 			}
@@ -131,7 +131,7 @@ func TestConfigurationFaultsHaveTheirCodeAndPointer(t *testing.T) {
 		{"database", `{"storage_gb":99.5}`, []string{"/configuration/storage_gb not-an-integer"}},
 		{"database", `{"storage_gb":-1}`, []string{"/configuration/storage_gb below-minimum"}},
 		{"database", `{"storage_gb":` + strings.Repeat("9", 400) + `}`, []string{"/configuration/storage_gb above-maximum"}},
-		// 20 where narrowed blindly
+		// 2⁶⁴ + 20: narrowed to 64 bits it would be 20
 		{"database", `{"storage_gb":18446744073709551636}`, []string{"/configuration/storage_gb above-maximum"}},
 		{"database", `{"storage_gb":"100"}`, []string{"/configuration/storage_gb wrong-type"}},
 		{"database", `{"storage_gb":true}`, []string{"/configuration/storage_gb wrong-type"}},
@@ -282,7 +282,7 @@ func TestRulesSayWhichMembersContradictEachOther(t *testing.T) {
 	want := []fault.Violation{
 		{
 			Pointer: "/items/0/configuration/autoscaling/max_workers", Code: "required",
-			Message: `Most workers is missing: it must be said when "Autoscaling" is on.`, Allowed: []any{int64(3), int64(50)},
+			Message: `Most workers is missing: it is required when "Autoscaling" is on.`, Allowed: []any{int64(3), int64(50)},
 		},
 		{
 			Pointer: "/items/0/configuration/autoscaling/min_workers", Code: "inconsistent-members",
@@ -294,7 +294,7 @@ func TestRulesSayWhichMembersContradictEachOther(t *testing.T) {
 	}
 }
 
-func TestWithoutAProductOnlyTheLabelIsJudgedBesides(t *testing.T) {
+func TestWithoutAProductOnlyTheLabelIsCheckedAsWell(t *testing.T) {
 	t.Parallel()
 	c := load(t)
 	products := []any{"vps", "kubernetes", "database", "gpu", "private_cloud", "object_storage"}
@@ -320,7 +320,7 @@ func TestWithoutAProductOnlyTheLabelIsJudgedBesides(t *testing.T) {
 	}
 }
 
-func TestPlanRegionAndCycleMustBeSaidAndOffered(t *testing.T) {
+func TestPlanRegionAndCycleAreRequiredAndMustBeOffered(t *testing.T) {
 	t.Parallel()
 	c := load(t)
 	base := configured(t, c, "database", `{"storage_gb":20}`)
@@ -395,13 +395,11 @@ func TestCheckNeitherChangesItsInputNorTheCatalogue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A default that was handed out and written to would show the second time.
-		if want := `{"autoscaling":{"enabled":false},"storage_class":"standard","storage_gb":10,"workers":3}`; string(
-			p.Configuration,
-		) != want {
+		want := `{"autoscaling":{"enabled":false},"storage_class":"standard","storage_gb":10,"workers":3}`
+		if string(p.Configuration) != want {
 			t.Errorf("configuration %s, want %s", p.Configuration, want)
 		}
-		clear(p.Configuration)
+		clear(p.Configuration) // a shared default that this changes would show in the next round
 	}
 	if string(raw) != `{"workers":3,"storage_gb":10}` {
 		t.Errorf("the input became %s", raw)
@@ -451,7 +449,7 @@ func TestCodesAreDistinctAndKebabCase(t *testing.T) {
 	all := catalog.Codes()
 	sorted := slices.Compact(slices.Sorted(slices.Values(all)))
 	if len(sorted) != len(all) {
-		t.Errorf("a code stands twice in %v", all)
+		t.Errorf("a code is listed twice in %v", all)
 	}
 	for _, code := range all {
 		if strings.Trim(code, "abcdefghijklmnopqrstuvwxyz-") != "" {

@@ -12,41 +12,39 @@ import (
 	"time"
 )
 
-// ChangeKind is what becomes of an entry.
+// ChangeKind says what applying a file does with an entry.
 type ChangeKind string
 
 // The kinds of change.
 const (
 	Added     ChangeKind = "added"     // a new name
 	Changed   ChangeKind = "changed"   // a new version of a known name
-	Unchanged ChangeKind = "unchanged" // this very version is there already: nothing to do
+	Unchanged ChangeKind = "unchanged" // the same version exists already
 	Refused   ChangeKind = "refused"   // see Problem
 )
 
-// Change is what applying one entry of a file would do. Its JSON is the output of
-// "platforma catalog diff".
+// Change is what applying one entry of a file would do. "platforma catalog diff" prints it as JSON.
 type Change struct {
 	Entry     string     `json:"entry"`
 	Kind      ChangeKind `json:"kind"`
-	From      int        `json:"from_version,omitempty"` // the newest version there is; 0 for none
+	From      int        `json:"from_version,omitempty"` // the newest existing version; 0 if there is none
 	To        int        `json:"to_version"`
 	ValidFrom time.Time  `json:"valid_from"`
-	Details   []Detail   `json:"details,omitempty"` // of Changed, by pointer
-	Problem   string     `json:"problem,omitempty"` // of Refused: what to do about it
+	Details   []Detail   `json:"details,omitempty"` // for Changed, by pointer
+	Problem   string     `json:"problem,omitempty"` // for Refused: what is wrong and what to do
 }
 
-// Detail is one value that differs. In its pointer, members of a list that have an id or name are
-// called by it: /plans/core/price.
+// Detail is one value that differs. Its pointer names an entry of a list by its id or component, if it has one:
+// /plans/core/price.
 type Detail struct {
 	Pointer string          `json:"pointer"`
-	Old     json.RawMessage `json:"old,omitempty"` // absent: there was none
-	New     json.RawMessage `json:"new,omitempty"` // absent: there is none any more
+	Old     json.RawMessage `json:"old,omitempty"` // absent if the value was added
+	New     json.RawMessage `json:"new,omitempty"` // absent if the value was removed
 }
 
-// Diff compares a file's entries with those there are, one change for each entry of the file, by
-// name and version. Entries that the file does not name stay as they are: a file is added, it
-// replaces nothing (D10, D14). A version that is there already with another content, or one below
-// the newest, is Refused.
+// Diff compares a file's entries with the existing ones and returns a change for each entry of the file, ordered
+// by name and version. A file only adds: entries that it does not name stay as they are (D10, D14). A version
+// that exists with other content, or that is below the newest, is Refused.
 func Diff(old, file []Entry) []Change {
 	known := slices.Clone(old)
 	changes := make([]Change, 0, len(file))
@@ -61,9 +59,9 @@ func byNameAndVersion(a, b Entry) int {
 	return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version))
 }
 
-// change compares an entry with the versions of its name there are.
+// change compares an entry with the existing versions of its name.
 func change(known []Entry, e Entry) Change {
-	var last, same Entry
+	var newest, same Entry
 	for _, k := range known {
 		if k.Name != e.Name {
 			continue
@@ -71,24 +69,25 @@ func change(known []Entry, e Entry) Change {
 		if k.Version == e.Version {
 			same = k
 		}
-		if k.Version > last.Version {
-			last = k
+		if k.Version > newest.Version {
+			newest = k
 		}
 	}
-	c := Change{Entry: e.Name, Kind: Added, From: last.Version, To: e.Version, ValidFrom: e.ValidFrom}
+	c := Change{Entry: e.Name, Kind: Added, From: newest.Version, To: e.Version, ValidFrom: e.ValidFrom}
 	switch {
 	case same.Name != "" && len(details(same, e)) == 0:
 		c.Kind = Unchanged
 	case same.Name != "":
-		// A version is written once: orders name it in their snapshots.
-		c.Kind, c.Problem = Refused,
-			fmt.Sprintf("version %d is there already and says something else: make this one version %d",
-				e.Version, last.Version+1)
-	case last.Version > e.Version:
-		c.Kind, c.Problem = Refused, fmt.Sprintf("version %d is there already: make this one version %d",
-			last.Version, last.Version+1)
-	case last.Version > 0:
-		c.Kind, c.Details = Changed, details(last, e)
+		// A version is written once, because orders name it in their snapshots.
+		c.Kind = Refused
+		c.Problem = fmt.Sprintf("version %d exists already with other content: make this one version %d",
+			e.Version, newest.Version+1)
+	case newest.Version > e.Version:
+		c.Kind = Refused
+		c.Problem = fmt.Sprintf("version %d exists already: make this one version %d",
+			newest.Version, newest.Version+1)
+	case newest.Version > 0:
+		c.Kind, c.Details = Changed, details(newest, e)
 	}
 	return c
 }
@@ -105,25 +104,25 @@ func details(old, next Entry) []Detail {
 	return compare(generic(old.Body), generic(next.Body), "", found)
 }
 
-// compare walks two values side by side.
+// compare walks two values in parallel and appends what differs.
 func compare(old, next any, at string, found []Detail) []Detail {
 	if reflect.DeepEqual(old, next) {
 		return found
 	}
-	a, isObject := old.(map[string]any)
-	b, alsoObject := next.(map[string]any)
-	if !isObject || !alsoObject {
+	a, oldIsObject := old.(map[string]any)
+	b, newIsObject := next.(map[string]any)
+	if !oldIsObject || !newIsObject {
 		return append(found, Detail{Pointer: at, Old: text(old), New: text(next)})
 	}
 	keys := maps.Clone(a)
 	maps.Copy(keys, b)
 	for _, k := range slices.Sorted(maps.Keys(keys)) {
-		before, was := a[k]
-		after, is := b[k]
+		before, inOld := a[k]
+		after, inNew := b[k]
 		switch {
-		case !was:
+		case !inOld:
 			found = append(found, Detail{Pointer: at + "/" + escape(k), New: text(after)})
-		case !is:
+		case !inNew:
 			found = append(found, Detail{Pointer: at + "/" + escape(k), Old: text(before)})
 		default:
 			found = compare(before, after, at+"/"+escape(k), found)
@@ -132,8 +131,8 @@ func compare(old, next any, at string, found []Detail) []Detail {
 	return found
 }
 
-// generic decodes a body for comparison: lists become objects, by the names of their members or
-// else by position, so that a plan put first does not look like all plans changed.
+// generic decodes a body for comparison. Lists of objects become objects whose keys are the names or positions of
+// the entries, so that a plan inserted at the top does not look as if all plans had changed.
 func generic(raw json.RawMessage) any {
 	v, err := decodeStrict(raw)
 	if err != nil {
@@ -165,7 +164,7 @@ func isObject(v any) bool {
 	return ok
 }
 
-// nameOf is what a list's member is called: its id or component, else its position.
+// nameOf returns the name of a list's entry: its id or component, else its position.
 func nameOf(item any, position int) string {
 	object, _ := item.(map[string]any)
 	for _, member := range []string{"id", "component"} {
@@ -176,7 +175,7 @@ func nameOf(item any, position int) string {
 	return strconv.Itoa(position)
 }
 
-// text is a value as JSON; nil for none.
+// text returns a value as JSON, or nil if it cannot be encoded.
 func text(v any) json.RawMessage {
 	raw, err := encode(v)
 	if err != nil {
@@ -185,7 +184,7 @@ func text(v any) json.RawMessage {
 	return raw
 }
 
-// String is the change for a person: a headline, and a line for each value that differs.
+// String returns the change as text: a headline, and a line for each value that differs.
 func (c Change) String() string {
 	var b strings.Builder
 	switch c.Kind {

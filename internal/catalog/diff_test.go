@@ -32,7 +32,7 @@ func TestDiffShowsWhatEachEntryOfTheFileWouldDo(t *testing.T) {
 	want := []catalog.Change{
 		{
 			Entry: "database", Kind: catalog.Refused, From: 1, To: 1, ValidFrom: noon(),
-			Problem: "version 1 is there already and says something else: make this one version 2",
+			Problem: "version 1 exists already with other content: make this one version 2",
 		},
 		{Entry: "gpu", Kind: catalog.Unchanged, From: 1, To: 1, ValidFrom: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
 		{Entry: "tape", Kind: catalog.Added, To: 1, ValidFrom: july},
@@ -43,16 +43,15 @@ func TestDiffShowsWhatEachEntryOfTheFileWouldDo(t *testing.T) {
 			},
 			{
 				Pointer: "/assumptions",
-				Old: json.RawMessage(
-					`["The sizes of the plans (vCPU, memory, disk) are ours; the specification names their prices only (D14).","The list of operating systems is ours; no licence is charged for any of them."]`,
-				),
+				Old: json.RawMessage(`["The sizes of the plans (vCPU, memory, disk) are ours; ` +
+					`the specification names their prices only (D14).",` +
+					`"The list of operating systems is ours; no licence is charged for any of them."]`),
 			},
 			{Pointer: "/plans/business/price", Old: json.RawMessage(`"20.10"`), New: json.RawMessage(`"21.00"`)},
 			{
 				Pointer: "/plans/core",
-				Old: json.RawMessage(
-					`{"id":"core","included":{"disk_gb":40,"ram_gb":4,"vcpu":2},"price":"10.00","title":"Core","unit":"month"}`,
-				),
+				Old: json.RawMessage(`{"id":"core","included":{"disk_gb":40,"ram_gb":4,"vcpu":2},` +
+					`"price":"10.00","title":"Core","unit":"month"}`),
 			},
 			{Pointer: "/plans/mini", New: json.RawMessage(`{"id":"mini","price":"5.00","title":"Mini","unit":"month"}`)},
 			{Pointer: "/regions", Old: json.RawMessage(`["lj-1","mb-1","hetzner-fsn1"]`), New: json.RawMessage(`["lj-1"]`)},
@@ -83,14 +82,15 @@ func TestDiffReadsLikeAReport(t *testing.T) {
 	}
 	want := `~ block-storage version 1 → 2, from 2026-07-01T12:00:00Z
     /valid_from: "2026-01-01T00:00:00Z" → "2026-07-01T12:00:00Z"
-    /assumption: removed "The specification prices storage of Kubernetes at 0.50 per GB and names no storage price for databases and GPU sets; both take the same rate (D14)."
+    /assumption: removed "The specification prices storage of Kubernetes at 0.50 per GB ` +
+		`and names no storage price for databases and GPU sets; both take the same rate (D14)."
     /title: "Block storage" → "SSD <fast>"
     /unit_price: "0.50" → "0.60"
 = gpu version 1
 + tape version 1, from 2026-07-01T12:00:00Z
 ~ tape version 1 → 2, from 2026-07-01T12:00:00Z
     /unit: added "TB"
-! vps version 0 refused: version 1 is there already: make this one version 2
+! vps version 0 refused: version 1 exists already: make this one version 2
 `
 	if diff := cmp.Diff(want, text); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
@@ -132,7 +132,7 @@ func TestListsWhoseMembersShareANameAreComparedWhole(t *testing.T) {
 	}
 }
 
-func TestADiffTravelsAsJSON(t *testing.T) {
+func TestADiffIsEncodedAsJSON(t *testing.T) {
 	t.Parallel()
 	changes := catalog.Diff(catalog.Default(), []catalog.Entry{
 		change(t, "block-storage", 2, noon(), func(b map[string]any) { b["unit_price"] = "0.60" }),
@@ -141,9 +141,10 @@ func TestADiffTravelsAsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want :=
-		`[{"entry":"block-storage","kind":"changed","from_version":1,"to_version":2,"valid_from":"2026-06-01T12:00:00Z","details":[` +
-			`{"pointer":"/valid_from","old":"2026-01-01T00:00:00Z","new":"2026-06-01T12:00:00Z"},{"pointer":"/unit_price","old":"0.50","new":"0.60"}]}]`
+	want := `[{"entry":"block-storage","kind":"changed","from_version":1,"to_version":2,` +
+		`"valid_from":"2026-06-01T12:00:00Z","details":[` +
+		`{"pointer":"/valid_from","old":"2026-01-01T00:00:00Z","new":"2026-06-01T12:00:00Z"},` +
+		`{"pointer":"/unit_price","old":"0.50","new":"0.60"}]}]`
 	if string(b) != want {
 		t.Errorf("JSON %s\nwant %s", b, want)
 	}

@@ -1,9 +1,9 @@
 package catalog
 
-// CompileSchema lets a test hand the compiler what parseSchema would have refused before it.
+// CompileSchema lets a test compile a schema that parseSchema would refuse.
 var CompileSchema = compileSchema
 
-// Codes lists every code a Check can answer with.
+// Codes lists every code that Check can return.
 func Codes() []string {
 	return []string{
 		CodeRequired, CodeUnknownMember, CodeWrongType, CodeNotAnInteger, CodeValueNotOffered,

@@ -7,13 +7,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// The codes of a selection's faults. A code never changes once published; the portal's texts and
-// clients' programs hang on it.
+// The codes of a selection's faults. A published code never changes, because the portal's texts and clients'
+// programs depend on it.
 const (
 	CodeRequired            = "required"                  // a member is missing
-	CodeUnknownMember       = "unknown-member"            // a member nobody knows
-	CodeWrongType           = "wrong-type"                // text for a number, and the like
-	CodeNotAnInteger        = "not-an-integer"            // 1.0, 1e2: a number, but not written as a whole one
+	CodeUnknownMember       = "unknown-member"            // the schema has no such member
+	CodeWrongType           = "wrong-type"                // such as a text for a number
+	CodeNotAnInteger        = "not-an-integer"            // a number that is not written as an integer: 1.0, 1e2
 	CodeValueNotOffered     = "value-not-offered"         // none of the enumerated values
 	CodeBelowMinimum        = "below-minimum"             //
 	CodeAboveMaximum        = "above-maximum"             //
@@ -21,11 +21,11 @@ const (
 	CodeTooLong             = "too-long"                  // of a text
 	CodeTooFew              = "too-few"                   // entries of a list
 	CodeTooMany             = "too-many"                  // entries of a list
-	CodeDuplicateValue      = "duplicate-value"           // an entry stands twice in a list
-	CodeWrongFormat         = "wrong-format"              // a text that is not of its kind
-	CodeInvalidValue        = "invalid-value"             // anything else the schema refuses
+	CodeDuplicateValue      = "duplicate-value"           // a list has an entry twice
+	CodeWrongFormat         = "wrong-format"              // a text that does not match the pattern
+	CodeInvalidValue        = "invalid-value"             // anything else that the schema refuses
 	CodeInconsistent        = "inconsistent-members"      // two members contradict each other
-	CodeMalformed           = "malformed-configuration"   // not one JSON value, a member twice, too deep
+	CodeMalformed           = "malformed-configuration"   // not one JSON value, a duplicate member, nested too deep
 	CodeProductUnknown      = "product-unknown"           //
 	CodePlanNotOffered      = "plan-not-offered"          // by this product
 	CodeRegionNotOffered    = "region-not-offered"        // for this product
@@ -33,13 +33,13 @@ const (
 	CodeForbiddenCharacters = "forbidden-characters"      // control or direction characters in a label
 )
 
-// typeNames is how a message calls a schema's type.
+// typeNames are the names of the schema's types in messages.
 var typeNames = map[string]string{
 	"object": "an object", "array": "a list", "integer": "a whole number", "string": "a text", "boolean": "true or false",
 }
 
-// violation words a finding: what the member is called, what is wrong, what would be accepted. It
-// never repeats the value.
+// violation turns a finding into a message: the member's label, what is wrong and what is accepted. It never
+// repeats the value.
 func (o *offer) violation(f finding, at string) fault.Violation {
 	n, label := o.fields.at(f.at)
 	v := fault.Violation{Pointer: at + pointer(f.at), Code: f.code}
@@ -55,7 +55,7 @@ func (o *offer) violation(f finding, at string) fault.Violation {
 	return v
 }
 
-// explain is the text and the accepted values for a fault of this node.
+// explain returns the message and the accepted values for a fault of this node.
 func (n *node) explain(code, label string) (string, []any) {
 	switch code {
 	case CodeRequired:
@@ -79,14 +79,14 @@ func (n *node) explain(code, label string) (string, []any) {
 	case CodeTooMany:
 		return fmt.Sprintf("%s must have at most %d entries.", label, *n.MaxItems), nil
 	case CodeDuplicateValue:
-		return label + " stands in the list already.", nil
+		return label + " is in the list already.", nil
 	case CodeWrongFormat:
-		return label + " does not have the form it must have.", nil
+		return label + " does not have the required format.", nil
 	}
 	return label + " is not accepted.", nil
 }
 
-// bounds are the least and the largest number accepted.
+// bounds returns the smallest and the largest number that are accepted, or nil.
 func (n *node) bounds() []any {
 	if n.Minimum == nil || n.Maximum == nil {
 		return nil

@@ -9,15 +9,15 @@ import (
 	"strconv"
 )
 
-// dialect is the only version of JSON Schema a configuration may be written in.
+// dialect is the only JSON Schema version that a configuration schema may use.
 const dialect = "https://json-schema.org/draft/2020-12/schema"
 
-// node is a configuration schema, or a part of it, as the portal and our messages need it. It has
-// exactly the keywords that a configuration may use: what is not here is refused by parseSchema, so
-// every fault has a code and a text, and every form can be drawn.
+// node is a configuration schema, or a part of it, as the portal and the messages of faults need it. It has
+// exactly the keywords that a schema may use. parseSchema refuses all others, so every fault has a code and a
+// text, and every form can be drawn.
 type node struct {
 	Schema      string `json:"$schema"`
-	Type        string `json:"type"` // object, array, integer, string or boolean; never number: no fractions
+	Type        string `json:"type"` // object, array, integer, string or boolean; number would admit fractions
 	Title       string `json:"title"`
 	Description string `json:"description"`
 
@@ -38,7 +38,7 @@ type node struct {
 	Minimum *int64 `json:"minimum"`
 	Maximum *int64 `json:"maximum"`
 
-	Default json.RawMessage `json:"default"` // filled in where the member is left out
+	Default json.RawMessage `json:"default"` // filled in if the member is missing
 	UI      *hints          `json:"x-ui"`
 }
 
@@ -49,18 +49,17 @@ type hints struct {
 	Order   int               `json:"order"`
 	Unit    string            `json:"unit"`
 	Widget  string            `json:"widget"`
-	Options map[string]string `json:"options"` // what an enumerated value is called
-	Default json.RawMessage   `json:"default"` // where the form starts; unlike the schema's it is never filled in
+	Options map[string]string `json:"options"` // the labels of enumerated values
+	Default json.RawMessage   `json:"default"` // what the form starts with; never filled in, unlike the schema's default
 }
 
-// widgets are what the portal can draw.
+// widgets are the form controls that the portal can draw.
 var widgets = []string{"select", "radio", "number", "slider", "switch", "keys", "group"}
 
-// maxInteger bounds the integers of a configuration, so that a quantity times a price stays far
-// inside an int64.
+// maxInteger bounds the integers of a configuration, so that quantity × price cannot overflow an int64.
 const maxInteger = 1_000_000_000
 
-// parseSchema reads a configuration schema and refuses what check, price and portal cannot serve.
+// parseSchema reads a configuration schema and refuses what check, price and portal cannot handle.
 func parseSchema(raw json.RawMessage) (*node, error) {
 	var root node
 	if err := decodeExact(raw, &root); err != nil {
@@ -125,11 +124,11 @@ func (n *node) lintObject(at string) error {
 			return err
 		}
 		if other, taken := orders[p.UI.Order]; taken {
-			return fmt.Errorf("%s: x-ui order %d is that of %s too", here, p.UI.Order, other)
+			return fmt.Errorf("%s: x-ui order %d is used by %s already", here, p.UI.Order, other)
 		}
 		orders[p.UI.Order] = key
 		if slices.Contains(n.Required, key) && p.formDefault() == nil {
-			return fmt.Errorf("%s: a required member needs an x-ui default to start a form from", here)
+			return fmt.Errorf("%s: a required member needs an x-ui default that a form can start with", here)
 		}
 	}
 	return nil
@@ -150,7 +149,7 @@ func (n *node) lintHints(at string) error {
 	return nil
 }
 
-// at finds the node a configuration's value is checked by, and what a person calls it.
+// at returns the node that checks the value at a path of the configuration, or nil, and the value's label.
 func (n *node) at(path []string) (*node, string) {
 	label := "The configuration"
 	for _, t := range path {
@@ -173,8 +172,8 @@ func (n *node) at(path []string) (*node, string) {
 	return n, label
 }
 
-// certain finds the node of a member that every accepted configuration has once its defaults are
-// filled in: each step of the way is required or has a default.
+// certain returns the node of a member that every accepted configuration has once its defaults are filled in:
+// each member on the path is required or has a default.
 func (n *node) certain(p string) (*node, error) {
 	if p == "" || p[0] != '/' {
 		return nil, fmt.Errorf("%q is not a JSON pointer to a member", p)
@@ -192,14 +191,14 @@ func (n *node) certain(p string) (*node, error) {
 	return n, nil
 }
 
-// fill puts the schema's defaults where members are left out, in place.
+// fill adds missing members that have a default in the schema. It changes v.
 func (n *node) fill(v any) error {
 	object, ok := v.(map[string]any)
 	if !ok {
 		return nil
 	}
 	for key, p := range n.Properties {
-		if _, said := object[key]; !said && len(p.Default) > 0 {
+		if _, present := object[key]; !present && len(p.Default) > 0 {
 			value, err := decodeStrict(p.Default)
 			if err != nil {
 				return fmt.Errorf("default of %s: %w", key, err)
@@ -213,8 +212,8 @@ func (n *node) fill(v any) error {
 	return nil
 }
 
-// formDefault is what a form starts from: the x-ui default, else the schema's, else what the
-// members of an object start from; nil where there is none.
+// formDefault returns the value that a form starts with: the x-ui default, else the schema's default, else for
+// an object the values of its members. It returns nil if there is none.
 func (n *node) formDefault() any {
 	switch {
 	case n.UI != nil && len(n.UI.Default) > 0:
@@ -233,9 +232,9 @@ func (n *node) formDefault() any {
 	return object
 }
 
-// leastDefault is formDefault of the required members alone, so that the schema's own defaults are
-// tried for the rest.
-func (n *node) leastDefault() map[string]any {
+// minimalDefault returns formDefault of the required members only, so that the schema's own defaults are used
+// for the others.
+func (n *node) minimalDefault() map[string]any {
 	object := map[string]any{}
 	for _, key := range n.Required {
 		object[key] = n.Properties[key].formDefault()

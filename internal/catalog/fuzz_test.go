@@ -12,8 +12,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// formula is a product's price as the specification words it, in euros, written without the
-// catalogue: what FuzzPrice holds the catalogue against.
+// formula returns a product's price in euros, as the specification defines it and without the catalogue.
+// FuzzPrice compares the catalogue with it.
 func formula(product, plan, choice string, units, storage int64, double bool) *big.Rat {
 	euro := func(s string) *big.Rat {
 		r, _ := new(big.Rat).SetString(s)
@@ -41,8 +41,8 @@ func formula(product, plan, choice string, units, storage int64, double bool) *b
 	return times(euro(map[string]string{"standard": "20", "archive": "10"}[plan]), storage)
 }
 
-// dueInMinorUnits is the half-even rounding of an exact amount in euros after its conversion,
-// worked out by doubling and halving instead of the package's own rounding.
+// dueInMinorUnits converts an exact amount in euros and rounds it half-even. It compares the rest with one half,
+// instead of using the package's own rounding.
 func dueInMinorUnits(euros *big.Rat, rate string, decimals int) *big.Int {
 	r, _ := new(big.Rat).SetString(rate)
 	exact := new(big.Rat).Mul(euros, r)
@@ -127,7 +127,7 @@ func FuzzPrice(f *testing.F) {
 	})
 }
 
-func FuzzCheckAnswersAnyConfigurationAndAcceptsWhatItCanRepeat(f *testing.F) {
+func FuzzCheckAnswersAnyConfigurationAndAcceptsItsCanonicalForm(f *testing.F) {
 	for i, s := range []string{
 		`{"os_image":"debian-12","ssh_public_keys":[]}`,
 		`{"workers":3,"storage_gb":10,"autoscaling":{"enabled":true,"min_workers":3,"max_workers":4}}`,

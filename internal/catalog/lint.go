@@ -10,14 +10,14 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// maxFile bounds a catalogue file: far above the built-in one (20 KB), far below what hurts.
+// maxFile is the largest catalogue file in bytes. The built-in one has 20 KB.
 const maxFile = 4 << 20
 
-// ParseFile reads a catalogue file, a JSON array of entries, and refuses it unless every product in
-// it could be sold from its valid_from on: names, versions and members are right, the schema
-// compiles, the default selection is accepted, and every sample order costs what it says, to the
-// cent. current are the entries the file is to be added to; a file may name their shared prices
-// and need not repeat them. All faulty entries are reported, each with its first fault.
+// ParseFile reads a catalogue file, which is a JSON array of entries. It refuses the file unless every product
+// in it could be sold from its valid_from on: names, versions and members are right, the schema compiles, the
+// default selection is accepted, and every sample order costs the stated price to the cent. current are the
+// entries that the file is added to; the file may refer to their shared prices without repeating them. The error
+// lists all faulty entries, each with its first fault.
 func ParseFile(r io.Reader, current ...Entry) ([]Entry, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
@@ -45,8 +45,8 @@ func ParseFile(r io.Reader, current ...Entry) ([]Entry, error) {
 	for _, e := range entries {
 		faults = append(faults, lintInPlace(e, slices.Concat(current, entries)))
 	}
-	for _, at := range comingMoments(current, entries) {
-		// A price in the file can spoil a product that is there already and holds from later on.
+	for _, at := range laterMoments(current, entries) {
+		// A price in the file can break a product of current that becomes valid later.
 		_, err := Load(slices.Concat(current, entries), at)
 		faults = append(faults, err)
 	}
@@ -56,7 +56,7 @@ func ParseFile(r io.Reader, current ...Entry) ([]Entry, error) {
 	return entries, nil
 }
 
-// lintEntry checks what an entry says outside its body, and that its body can be read.
+// lintEntry checks an entry outside its body, and that its body can be read.
 func lintEntry(e Entry, before []Entry) error {
 	switch {
 	case !name.MatchString(e.Name):
@@ -64,15 +64,16 @@ func lintEntry(e Entry, before []Entry) error {
 	case e.Version < 1:
 		return errors.New("versions start at 1")
 	case e.ValidFrom.IsZero():
-		return errors.New("valid_from must be said")
+		return errors.New("valid_from is required")
 	case slices.ContainsFunc(before, func(o Entry) bool { return o.Name == e.Name && o.Version == e.Version }):
-		return errors.New("stands twice in the file")
+		return errors.New("is in the file twice")
 	}
 	_, err := parseBody(e.Body)
 	return err
 }
 
-// lintInPlace sells an entry, at its valid_from, among the others that hold then.
+// lintInPlace loads an entry at its valid_from together with the others that are valid then, and prices its
+// samples.
 func lintInPlace(e Entry, all []Entry) error {
 	others := slices.DeleteFunc(newest(all, e.ValidFrom), func(o Entry) bool { return o.Name == e.Name })
 	c, err := Load(append(others, e), e.ValidFrom)
@@ -113,9 +114,8 @@ func (c *Catalog) priceSample(product string, s sampleBody, cycles []Cycle) erro
 	return nil
 }
 
-// comingMoments are the times after the file's first entry holds from which another entry that is
-// there already does.
-func comingMoments(current, file []Entry) []time.Time {
+// laterMoments returns the times at which an entry of current becomes valid after the file's first entry has.
+func laterMoments(current, file []Entry) []time.Time {
 	first := slices.MinFunc(file, func(a, b Entry) int { return a.ValidFrom.Compare(b.ValidFrom) }).ValidFrom
 	var times []time.Time
 	for _, e := range current {

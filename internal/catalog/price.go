@@ -12,12 +12,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// maxItem bounds the price of an item at €10 million a month, a hundred times the dearest of D14
-// and more. Load refuses a product that can exceed it, so that no price in any currency, at any
-// rate money.ParseRate accepts, for a whole year, leaves an int64.
+// maxItem is the highest price of an item, €10 million a month; more than a hundred times the dearest of D14.
+// Load refuses a product that can exceed it, so that a year's price fits into an int64 in any currency, at any
+// rate that money.ParseRate accepts.
 const maxItem money.Cents = 10_000_000_00
 
-// Line is one summand of a price, in EUR per month: Amount is exactly Quantity × UnitPrice.
+// Line is one summand of a price, in EUR per month. Amount is exactly Quantity × UnitPrice.
 type Line struct {
 	Component string      `json:"component"`
 	Quantity  int64       `json:"quantity"`
@@ -25,7 +25,7 @@ type Line struct {
 	Amount    money.Cents `json:"amount_cents"`
 }
 
-// Priced is a selection with its price: what is snapshotted on an item (D10).
+// Priced is a selection with its price, as an item's snapshot stores it (D10).
 type Priced struct {
 	Product        string          `json:"product"`
 	ProductTitle   string          `json:"product_title"`
@@ -41,8 +41,8 @@ type Priced struct {
 	CatalogVersion int             `json:"catalog_version"`
 }
 
-// Price prices a selection that Check accepts; any other is answered by fault.Violated with the
-// faults Check finds.
+// Price prices a selection. If Check does not accept it, Price returns fault.Violated with the faults that Check
+// finds.
 func (c *Catalog) Price(sel Selection) (Priced, error) {
 	o, ok := c.products[sel.Product]
 	if !ok {
@@ -66,10 +66,10 @@ func (c *Catalog) Price(sel Selection) (Priced, error) {
 	return p, nil
 }
 
-// FirstPeriod is the item's price per month and the amount due for its first period, one month or
-// one year, in the order's currency. rate is the order's stored one from EUR to cur; nil leaves the
-// amounts in EUR, and cur is not read. Each is computed exactly, converted, and rounded half-even
-// once (D11): what is due for a year is not the rounded month times anything.
+// FirstPeriod returns the item's price per month and the amount due for its first period, one month or one year,
+// in the order's currency. rate is the order's stored rate from EUR to cur; if it is nil, the amounts stay in EUR
+// and cur is ignored. Each amount is computed exactly, converted, and rounded half-even once (D11), so a year is
+// never computed from a rounded month.
 func (p Priced) FirstPeriod(cycle Cycle, rate *money.Rate, cur money.Currency) (monthly, due money.Cents) {
 	month := new(big.Rat).SetInt64(int64(p.Monthly))
 	period := month
@@ -79,8 +79,8 @@ func (p Priced) FirstPeriod(cycle Cycle, rate *money.Rate, cur money.Currency) (
 	return inCurrency(month, rate, cur), inCurrency(period, rate, cur)
 }
 
-// inCurrency rounds an exact amount in euro cents after its conversion. It fits: maxItem for a
-// year is 10^10, a rate is below 10^6 and no currency has more than three decimals.
+// inCurrency converts an exact amount in euro cents and rounds it. The result fits into an int64: maxItem for a
+// year is 10^10 cents, a rate is below 10^6 and no currency has more than three decimals.
 func inCurrency(exact *big.Rat, rate *money.Rate, cur money.Currency) money.Cents {
 	if rate != nil {
 		exact = rate.Exact(exact, money.EUR, cur)
@@ -88,28 +88,29 @@ func inCurrency(exact *big.Rat, rate *money.Rate, cur money.Currency) money.Cent
 	return money.Cents(money.RoundHalfEven(exact).Int64())
 }
 
-// component is a price component resolved against plans, schema and shared prices.
+// component is a price component, resolved against plans, schema and shared prices.
 type component struct {
 	name, title, unit string
-	quantity          string // pointer to a certain integer; "" is 1
-	least, most       int64  // of the quantity, the factor not counted
-	by                string // what selects the price: "" one price, byPlan, or a pointer to a certain enumerated member
+	quantity          string // pointer to an integer; "" means 1
+	least, most       int64  // bounds of the quantity, without the factor
+	by                string // what selects the price: "" (there is one), byPlan, or a pointer to an enumerated member
 	prices            map[string]money.Cents
 	choices           []string // keys of prices, in the order they are shown
-	when              string   // pointer to a certain switch; "" is never
-	factor            int64    // of the quantity, where the switch is on
+	when              string   // pointer to a switch; "" means never
+	factor            int64    // multiplies the quantity if the switch is on
 }
 
 const byPlan = "plan"
 
-// maxFactor bounds a factor: a product that costs a thousandfold by a switch is a slip of the pen.
+// maxFactor bounds a factor. A larger one is a typing error.
 const maxFactor = 1000
 
-// newComponent resolves a component; what it speaks of must be in every accepted selection.
+// newComponent resolves a component. The members that it refers to must be in every accepted configuration
+// (node.certain).
 func newComponent(b componentBody, plans []Plan, fields *node, shared map[string]sharedPrice) (component, error) {
 	c := component{name: b.Component, title: b.Title, unit: b.Unit, quantity: b.Quantity, least: 1, most: 1, factor: 1}
 	if b.Title == "" || b.Unit == "" {
-		return c, errors.New("title and unit must be said")
+		return c, errors.New("title and unit are required")
 	}
 	if b.Quantity != "" {
 		n, err := fields.certain(b.Quantity)
@@ -134,16 +135,16 @@ func newComponent(b componentBody, plans []Plan, fields *node, shared map[string
 	return c, c.resolvePrices(b, plans, fields, shared)
 }
 
-// resolvePrices reads the unit prices from the one place the component names.
+// resolvePrices reads the unit prices from the one place that the component names.
 func (c *component) resolvePrices(b componentBody, plans []Plan, fields *node, shared map[string]sharedPrice) error {
-	said := 0
-	for _, s := range []bool{b.UnitPrice != "", b.UnitPriceFrom != "", b.UnitPriceOf != "", b.UnitPriceBy != nil} {
-		if s {
-			said++
+	given := 0
+	for _, set := range []bool{b.UnitPrice != "", b.UnitPriceFrom != "", b.UnitPriceOf != "", b.UnitPriceBy != nil} {
+		if set {
+			given++
 		}
 	}
-	if said != 1 {
-		return errors.New("exactly one of unit_price, unit_price_from, unit_price_of, unit_price_by must be said")
+	if given != 1 {
+		return errors.New("exactly one of unit_price, unit_price_from, unit_price_of, unit_price_by is required")
 	}
 	switch {
 	case b.UnitPriceFrom != "":
@@ -168,7 +169,7 @@ func (c *component) onePrice(s string) error {
 
 func (c *component) planPrices(of string, plans []Plan) error {
 	if of != byPlan || len(plans) == 0 {
-		return fmt.Errorf("unit_price_of must be %q, of a product with plans", byPlan)
+		return fmt.Errorf("unit_price_of must be %q, in a product with plans", byPlan)
 	}
 	c.by, c.prices = byPlan, map[string]money.Cents{}
 	for _, p := range plans {
@@ -195,7 +196,7 @@ func (c *component) memberPrices(b priceByBody, fields *node) error {
 	return nil
 }
 
-// line prices the component for an accepted configuration with its defaults filled in.
+// line prices the component for an accepted configuration whose defaults are filled in.
 func (c component) line(configuration any, plan string) Line {
 	l := Line{Component: c.name, Quantity: 1}
 	if c.quantity != "" {
@@ -209,7 +210,7 @@ func (c component) line(configuration any, plan string) Line {
 	return l
 }
 
-// choice is the key of the price that a selection takes.
+// choice returns the key of the price that applies to a selection.
 func (c component) choice(configuration any, plan string) string {
 	switch c.by {
 	case "":
@@ -222,7 +223,7 @@ func (c component) choice(configuration any, plan string) string {
 	return text
 }
 
-// priceList is the component's part of the product's price list.
+// priceList returns the component's part of the product's price list.
 func (c component) priceList() []Price {
 	list := make([]Price, 0, len(c.choices))
 	for _, choice := range c.choices {
@@ -233,9 +234,9 @@ func (c component) priceList() []Price {
 	return list
 }
 
-// priceBounds are the monthly prices of the cheapest and the dearest configuration; both are cut
-// at money.Max. Each component is taken at its cheapest by itself, which is right as long as no two
-// of them hang on one choice in opposite directions.
+// priceBounds returns the monthly prices of the cheapest and the dearest configuration, at most money.Max. It
+// takes the cheapest and the dearest price of each component by itself, which is right as long as no choice
+// makes one component cheaper and another one dearer.
 func (o *offer) priceBounds() (low, high money.Cents) {
 	least, most := new(big.Int), new(big.Int)
 	for _, c := range o.components {
@@ -243,7 +244,7 @@ func (o *offer) priceBounds() (low, high money.Cents) {
 		least.Add(least, product(c.least, 1, slices.Min(prices)))
 		most.Add(most, product(c.most, c.factor, slices.Max(prices)))
 	}
-	return cut(least), cut(most)
+	return capped(least), capped(most)
 }
 
 func product(quantity, factor int64, price money.Cents) *big.Int {
@@ -251,7 +252,7 @@ func product(quantity, factor int64, price money.Cents) *big.Int {
 	return n.Mul(n, big.NewInt(int64(price)))
 }
 
-func cut(n *big.Int) money.Cents {
+func capped(n *big.Int) money.Cents {
 	if !n.IsInt64() || n.Int64() > int64(money.Max) {
 		return money.Max
 	}

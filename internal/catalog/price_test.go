@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// noon is a moment at which the built-in catalogue holds.
+// noon returns a moment at which the built-in catalogue is valid.
 func noon() time.Time { return time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC) }
 
 func load(t testing.TB) *catalog.Catalog {
@@ -27,7 +27,7 @@ func load(t testing.TB) *catalog.Catalog {
 
 func TestPricesAreThoseOfTheSpecification(t *testing.T) {
 	t.Parallel()
-	built := load(t)
+	builtIn := load(t)
 	// Computed by hand from D14; annual = 12 × monthly × 0.80 (D11).
 	for _, c := range []struct{ product, plan, configuration, monthly, annual string }{
 		{"vps", "core", `{"os_image":"debian-12"}`, "10.00", "96.00"},
@@ -77,7 +77,7 @@ func TestPricesAreThoseOfTheSpecification(t *testing.T) {
 			sel := catalog.Selection{
 				Product: c.product, Plan: c.plan, Region: "lj-1", Cycle: cycle, Configuration: json.RawMessage(c.configuration),
 			}
-			p, err := built.Price(sel)
+			p, err := builtIn.Price(sel)
 			if err != nil {
 				t.Errorf("Price(%s %s %s): %v %+v", c.product, c.plan, c.configuration, err, fault.Of(err))
 				continue
@@ -89,8 +89,8 @@ func TestPricesAreThoseOfTheSpecification(t *testing.T) {
 			}
 			if got := money.Format(due, money.EUR); got != want || monthly != p.Monthly ||
 				money.Format(monthly, money.EUR) != c.monthly {
-				t.Errorf("%s %s %s %s: due %s, want %s; monthly %d, want %s", c.product, c.plan, c.configuration, cycle, got,
-					want, monthly, c.monthly)
+				t.Errorf("%s %s %s %s: due %s, want %s; monthly %d, want %s",
+					c.product, c.plan, c.configuration, cycle, got, want, monthly, c.monthly)
 			}
 		}
 	}
@@ -190,7 +190,7 @@ func TestAYearIsNotRoundedBeforeItsConversion(t *testing.T) {
 		t.Fatal(err)
 	}
 	cent := catalog.Priced{Monthly: 1}
-	// 9.6 cents at 1.5 are 14.4; rounded to 10 before, they would be 15.
+	// 9.6 cents at 1.5 are 14.4. If they were rounded to 10 before, they would be 15.
 	if monthly, due := cent.FirstPeriod(catalog.Annual, &r, "USD"); monthly != 2 || due != 14 {
 		t.Errorf("FirstPeriod = %d, %d, want 2, 14", monthly, due)
 	}
@@ -242,15 +242,15 @@ func TestSnapshotSurvivesJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var back catalog.Priced
-		if err := json.Unmarshal(b, &back); err != nil {
+		var decoded catalog.Priced
+		if err := json.Unmarshal(b, &decoded); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(p, back); diff != "" {
+		if diff := cmp.Diff(p, decoded); diff != "" {
 			t.Errorf("%s (-before +after):\n%s", product.ID, diff)
 		}
 		if strings.Contains(string(b), "Monthly") {
-			t.Errorf("%s: a member has no name of its own: %s", product.ID, b)
+			t.Errorf("%s: a member has no JSON name: %s", product.ID, b)
 		}
 	}
 }

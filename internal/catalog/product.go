@@ -19,28 +19,26 @@ const (
 	Annual  Cycle = "annual" // twelve months at 20 % less (D11)
 )
 
-// Product is what a customer, the API and the portal see of an offer. Amounts are in EUR, net of
-// tax (D11, D15).
+// Product is an offer as customers, the API and the portal see it. Amounts are in EUR, net of tax (D11, D15).
 type Product struct {
 	ID             string
 	Title          string
 	Description    string
-	CatalogVersion int // of the entry
+	CatalogVersion int // the entry's version
 	FormulaVersion int // rises when the price components change in kind, not in amount
 	Plans          []Plan
 	Regions        []string
 	Cycles         []Cycle
 	Schema         json.RawMessage // of the configuration: JSON Schema 2020-12 with x-ui hints
-	Prices         []Price         // every unit price there is, for a price list
-	From           money.Cents     // of the cheapest configuration, per month
-	Default        Selection       // accepted by Check; where a form starts
-	Deadline       time.Duration   // of the long operation (D6)
-	CapacityWait   time.Duration   // how long an item may wait for room (D6)
-	Assumptions    []string        // what our reading of the source added, said openly
+	Prices         []Price         // every unit price, for a price list
+	From           money.Cents     // price of the cheapest configuration, per month
+	Default        Selection       // the selection that a form starts with; Check accepts it
+	Deadline       time.Duration   // how long the long operation may take (D6)
+	CapacityWait   time.Duration   // how long an item may wait for capacity (D6)
+	Assumptions    []string        // what the specification leaves open and the entry assumes
 }
 
-// Plan is a named size or tier with its price per month. A product without plans has none of them,
-// and its selections name none.
+// Plan is a named size or tier with its price per month. Selections of a product without plans name none.
 type Plan struct {
 	ID       string
 	Title    string
@@ -53,8 +51,8 @@ type Plan struct {
 type Price struct {
 	Component string
 	Title     string
-	Choice    string // of which value of plan or member this is the price; "" where there is one price only
-	Unit      string // what one of it is: "worker", "GB", "month"
+	Choice    string // the plan, or the member's value, that has this price; "" if there is only one price
+	Unit      string // what is counted: "worker", "GB", "month"
 	UnitPrice money.Cents
 }
 
@@ -117,8 +115,8 @@ func plansOf(body productBody) ([]Plan, error) {
 	return plans, nil
 }
 
-// defaultSelection is the entry's default plan, region and cycle with the configuration that its
-// form starts from: each member's x-ui default, else its schema default.
+// defaultSelection returns the entry's default plan, region and cycle with the configuration that its form
+// starts with: each member's x-ui default, else its schema default.
 func (o *offer) defaultSelection(d defaultBody) (Selection, error) {
 	configuration, err := json.Marshal(o.fields.formDefault())
 	if err != nil {
@@ -131,16 +129,16 @@ func (o *offer) defaultSelection(d defaultBody) (Selection, error) {
 		return Selection{}, fmt.Errorf("default selection is refused: %s %s: %s", f.Pointer, f.Code, f.Message)
 	}
 	sel.Configuration = checked.canonical
-	return sel, o.tryDefaults(sel)
+	return sel, o.checkSchemaDefaults(sel)
 }
 
-// tryDefaults checks the schema's own defaults, which the form's may have covered up.
-func (o *offer) tryDefaults(sel Selection) error {
-	least, err := json.Marshal(o.fields.leastDefault())
+// checkSchemaDefaults checks the schema's own defaults, which the form's defaults may have hidden.
+func (o *offer) checkSchemaDefaults(sel Selection) error {
+	minimal, err := json.Marshal(o.fields.minimalDefault())
 	if err != nil {
 		return fmt.Errorf("schema defaults: %w", err)
 	}
-	sel.Configuration = least
+	sel.Configuration = minimal
 	if faults := o.check(sel, "").faults; len(faults) > 0 {
 		return fmt.Errorf("schema defaults are refused: %s %s: %s", faults[0].Pointer, faults[0].Code, faults[0].Message)
 	}
@@ -156,7 +154,7 @@ func (o *offer) plan(id string) (Plan, bool) {
 	return o.Plans[i], true
 }
 
-// parsePrice reads a unit price in EUR: not negative.
+// parsePrice reads a unit price in EUR, which must not be negative.
 func parsePrice(s string) (money.Cents, error) {
 	c, err := money.ParseDecimal(s, money.EUR)
 	if err != nil {

@@ -7,23 +7,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// ruleBody is one condition between members that a schema cannot say. The set of rules is closed:
-// an entry names one, it does not define one.
+// ruleBody is a condition between members that a JSON Schema cannot express. The set of rules is fixed: an entry
+// names a rule and cannot define one.
 type ruleBody struct {
 	Rule   string `json:"rule"`
-	When   string `json:"when"`   // JSON pointer to a switch; "" is always
-	Member string `json:"member"` // JSON pointer to the member that bears the fault
-	Other  string `json:"other"`  // JSON pointer to the member it is compared with
+	When   string `json:"when"`   // JSON pointer to a switch; "" means always
+	Member string `json:"member"` // JSON pointer to the member that the fault is reported at
+	Other  string `json:"other"`  // JSON pointer to the member that it is compared with
 }
 
 // The rules.
 const (
-	ruleRequired = "required-when" // member must be there
+	ruleRequired = "required-when" // member must be present
 	ruleAtMost   = "at-most"       // member ≤ other
 	ruleAtLeast  = "at-least"      // member ≥ other
 )
 
-// checkRules refuses a rule that is unknown or speaks of members that are not of its kind.
+// checkRules refuses a rule that is unknown or names members of the wrong type.
 func checkRules(fields *node, rules []ruleBody) error {
 	for i, r := range rules {
 		if err := r.lint(fields); err != nil {
@@ -64,8 +64,8 @@ func (r ruleBody) lint(fields *node) error {
 	return fmt.Errorf("%q is none of %s, %s, %s", r.Rule, ruleRequired, ruleAtMost, ruleAtLeast)
 }
 
-// broken reports whether a configuration with its defaults filled in breaks the rule, and how. A
-// member that is absent or no number is the schema's to report, not the rule's.
+// broken reports whether a configuration, with its defaults filled in, violates the rule, and how. It ignores a
+// compared member that is missing or not a number: the schema reports those.
 func (r ruleBody) broken(fields *node, configuration any, at string) (fault.Violation, bool) {
 	if r.When != "" {
 		if on, _ := lookup(configuration, r.When); on != true {
@@ -75,12 +75,12 @@ func (r ruleBody) broken(fields *node, configuration any, at string) (fault.Viol
 	n, label := fields.at(tokens(r.Member))
 	v := fault.Violation{Pointer: at + r.Member, Code: CodeInconsistent}
 	if r.Rule == ruleRequired {
-		_, there := lookup(configuration, r.Member)
+		_, present := lookup(configuration, r.Member)
 		_, whenLabel := fields.at(tokens(r.When))
 		v.Code = CodeRequired
-		v.Message = fmt.Sprintf("%s is missing: it must be said when %q is on.", label, whenLabel)
+		v.Message = fmt.Sprintf("%s is missing: it is required when %q is on.", label, whenLabel)
 		v.Allowed = n.bounds()
-		return v, !there
+		return v, !present
 	}
 	member, ok := integerAt(configuration, r.Member)
 	other, ok2 := integerAt(configuration, r.Other)
@@ -98,7 +98,7 @@ func (r ruleBody) broken(fields *node, configuration any, at string) (fault.Viol
 	return v, member < other
 }
 
-// integerAt reads a whole number of a configuration.
+// integerAt returns the integer at a JSON pointer of a configuration.
 func integerAt(configuration any, p string) (int64, bool) {
 	v, ok := lookup(configuration, p)
 	if !ok {

@@ -10,19 +10,19 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// This file alone knows the JSON Schema module; its types and its prose stay here.
+// Only this file uses the JSON Schema module. Its types and messages do not leave it.
 
 // schema is a compiled configuration schema.
 type schema struct{ compiled *jsonschema.Schema }
 
-// finding is one fault of a document by the schema: where, and which of our codes.
+// finding is one fault that the schema finds in a document: its place, and our code for it.
 type finding struct {
 	at   []string
 	code string
 }
 
-// noLoader refuses every reference out of the schema: an operator's file must not make us read
-// files or addresses.
+// noLoader refuses every reference to something outside the schema: an operator's file must not make the
+// process read files or URLs.
 type noLoader struct{}
 
 func (noLoader) Load(url string) (any, error) {
@@ -49,7 +49,7 @@ func compileSchema(entry string, raw json.RawMessage) (*schema, error) {
 	return &schema{compiled: compiled}, nil
 }
 
-// findings lists every fault of a document that decodeStrict has read.
+// findings lists every fault of a document, which decodeStrict has decoded.
 func (s *schema) findings(document any) []finding {
 	err := s.compiled.Validate(document)
 	var invalid *jsonschema.ValidationError
@@ -59,7 +59,7 @@ func (s *schema) findings(document any) []finding {
 	return leaves(invalid, nil)
 }
 
-// leaves collects the innermost faults: those around them only say that something inside is wrong.
+// leaves collects the innermost faults. The faults around them only say that something inside is wrong.
 func leaves(e *jsonschema.ValidationError, into []finding) []finding {
 	if len(e.Causes) == 0 {
 		return append(into, findingsOf(e)...)
@@ -70,8 +70,8 @@ func leaves(e *jsonschema.ValidationError, into []finding) []finding {
 	return into
 }
 
-// findingsOf puts one fault of the module into our codes. A missing or unknown member is reported
-// at its own place, each by itself.
+// findingsOf translates one of the module's faults into our codes. Each missing, unknown or duplicate member is
+// a finding with its own place.
 func findingsOf(e *jsonschema.ValidationError) []finding {
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:
@@ -105,7 +105,7 @@ func codeOf(k jsonschema.ErrorKind) string {
 	case *kind.Pattern:
 		return CodeWrongFormat
 	}
-	// parseSchema admits no keyword that could fail otherwise.
+	// parseSchema admits no keyword that could fail in another way.
 	return CodeInvalidValue
 }
 

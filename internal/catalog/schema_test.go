@@ -12,14 +12,14 @@ import (
 
 func TestASchemaReadsNoFileAndNoAddress(t *testing.T) {
 	t.Parallel()
-	real := filepath.Join(t.TempDir(), "outside.json")
-	if err := os.WriteFile(real, []byte(`{"type":"string"}`), 0o600); err != nil {
+	outside := filepath.Join(t.TempDir(), "outside.json")
+	if err := os.WriteFile(outside, []byte(`{"type":"string"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, raw := range []string{
-		`{"$ref":"file://` + real + `"}`,
+		`{"$ref":"file://` + outside + `"}`,
 		`{"$ref":"https://example.com/schema.json"}`,
-		`{"$schema":"file://` + real + `"}`,
+		`{"$schema":"file://` + outside + `"}`,
 	} {
 		_, err := catalog.CompileSchema("vps", json.RawMessage(raw))
 		if err == nil || !strings.Contains(err.Error(), "may not refer to anything outside itself") {

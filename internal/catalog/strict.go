@@ -12,20 +12,19 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep a JSON document may nest (api: 32).
+// maxDepth is how deep a JSON document may nest. The API has the same limit.
 const maxDepth = 32
 
-// errDuplicate is the fault of a member that stands twice in one object.
-var errDuplicate = errors.New("a member stands twice in one object")
+// errDuplicate is the fault of an object that has a member twice.
+var errDuplicate = errors.New("an object has a member twice")
 
-// decodeStrict reads one JSON value: numbers as json.Number, nothing after it. Refused are invalid
-// UTF-8, NUL, members that stand twice and nesting beyond maxDepth, all of which encoding/json
-// would let pass.
+// decodeStrict reads one JSON value with nothing after it, and its numbers as json.Number. It refuses invalid
+// UTF-8, NUL, duplicate members and nesting beyond maxDepth, all of which encoding/json accepts.
 func decodeStrict(data []byte) (any, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not valid UTF-8")
 	}
-	// The token reader checks less than the whole reader does; so both look.
+	// Decoder.Token checks less than Valid does.
 	if !json.Valid(data) {
 		return nil, errors.New("not valid JSON")
 	}
@@ -74,7 +73,7 @@ func decodeObject(d *json.Decoder, depth int) (any, error) {
 		if strings.ContainsRune(member, 0) {
 			return nil, errors.New("NUL in a member's name")
 		}
-		if _, twice := object[member]; twice {
+		if _, duplicate := object[member]; duplicate {
 			return nil, errDuplicate
 		}
 		if object[member], err = decodeValue(d, depth+1); err != nil {
@@ -98,8 +97,8 @@ func decodeArray(d *json.Decoder, depth int) (any, error) {
 	return array, err
 }
 
-// decodeExact reads data into a struct of ours. Beyond decodeStrict it refuses members that the
-// struct does not have, in exactly their spelling: encoding/json would take "Plans" for "plans".
+// decodeExact reads data into a struct. It is as strict as decodeStrict and also refuses members that the struct
+// does not have in exactly this spelling: encoding/json would accept "Plans" for "plans".
 func decodeExact(data []byte, into any) error {
 	v, err := decodeStrict(data)
 	if err != nil {
@@ -111,7 +110,7 @@ func decodeExact(data []byte, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-// exactNames walks a document beside the type it is read into.
+// exactNames compares the member names of a document with the type that it is read into.
 func exactNames(v any, t reflect.Type, at string) error {
 	if t == reflect.TypeFor[json.RawMessage]() || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
 		return nil
@@ -141,7 +140,7 @@ func exactNames(v any, t reflect.Type, at string) error {
 	return nil
 }
 
-// memberType is the type a member is read into.
+// memberType returns the type that a member is read into.
 func memberType(t reflect.Type, key string) (reflect.Type, bool) {
 	if t.Kind() == reflect.Map {
 		return t.Elem(), true
@@ -155,8 +154,8 @@ func memberType(t reflect.Type, key string) (reflect.Type, bool) {
 	return nil, false
 }
 
-// encode writes a value with sorted members, compact and without HTML escapes: the canonical form
-// in which a configuration is kept.
+// encode writes a value with sorted members, compact and without HTML escapes. This is the canonical form in
+// which a configuration is stored.
 func encode(v any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -175,7 +174,7 @@ func escape(token string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1")
 }
 
-// pointer joins tokens to a JSON pointer.
+// pointer joins tokens into a JSON pointer.
 func pointer(tokens []string) string {
 	var b strings.Builder
 	for _, t := range tokens {
@@ -196,7 +195,7 @@ func tokens(p string) []string {
 	return parts
 }
 
-// lookup finds the value a pointer names in a decoded document.
+// lookup finds the value at a JSON pointer in a decoded document.
 func lookup(v any, p string) (any, bool) {
 	for _, t := range tokens(p) {
 		object, ok := v.(map[string]any)

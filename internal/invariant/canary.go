@@ -15,41 +15,41 @@ import (
 	"strings"
 )
 
-// noSecrets is I23: nothing that a provider handed out for an item (addresses and hosts are secrets
-// too, D21) stands on the topic, in an event, the saga record, a dead letter, a remembered answer, a
-// mail or another text given; not as it is, not escaped for JSON, not in base64 or hex. Mails are
-// opened down to their parts. Every accepted delivery is a mail that the mail server has.
-func noSecrets(l *look) {
+// noSecrets is I23. Nothing that a provider issued for an item (addresses and hosts are secrets too, D21) is on the
+// topic, in an event, the saga log, a dead letter, a stored answer, a mail or another given text: not as it is, not
+// escaped for JSON, and not in base64 or hex. Mails are searched in each of their parts. Every accepted delivery is
+// a mail that the mail server has.
+func noSecrets(l *inspection) {
 	h := newHaystack()
 	if l.Cloud == nil {
-		l.without("no provider's ledger was read: no secret is known to look for")
+		l.without("no provider's ledger was read: no secrets are known")
 	} else {
 		for _, s := range l.Cloud.Secrets {
 			for _, text := range secretsIn(s.Document) {
-				h.look(text, "a secret of item "+s.Item)
+				h.add(text, "a secret of item "+s.Item)
 			}
 		}
 		for _, c := range l.Cloud.Canaries {
-			h.look(c, "the mark of the provider's secrets")
+			h.add(c, "the prefix of the provider's secrets")
 		}
 	}
 	search := func(order, where, text string) {
 		l.seen++
-		for _, what := range h.in(text) {
-			l.broken(order, "%s holds %s", where, what) // what it is, never the secret
+		for _, what := range h.find(text) {
+			l.broken(order, "%s holds %s", where, what) // never the secret itself
 		}
 	}
 	for _, e := range l.Events {
 		search(e.Order, fmt.Sprintf("event %d %s", e.Seq, e.Type), string(e.Data))
 	}
 	for _, g := range l.Log {
-		search(g.Order, "a line of the saga record", g.Note+"\n"+g.Key+"\n"+g.Part)
+		search(g.Order, "a line of the saga log", g.Note+"\n"+g.Key+"\n"+g.Step)
 	}
 	for _, d := range l.DeadLetters {
 		search(d.Order, "dead letter "+d.ID, d.Detail+"\n"+d.Reason+"\n"+d.Proof+"\n"+d.Code)
 	}
 	for _, a := range l.Answers {
-		search("", fmt.Sprintf("the remembered answer of key %q", a.Key), string(a.Body))
+		search("", fmt.Sprintf("the stored answer of key %q", a.Key), string(a.Body))
 	}
 	for _, t := range l.Texts {
 		search("", t.Where, t.Text)
@@ -72,7 +72,7 @@ func (r Record) text() string {
 	return b.String()
 }
 
-func (l *look) mails(search func(order, where, text string)) {
+func (l *inspection) mails(search func(order, where, text string)) {
 	if l.Mailbox == nil {
 		l.without("no mailbox was read")
 		return
@@ -91,18 +91,18 @@ func (l *look) mails(search func(order, where, text string)) {
 			if it := l.items[d.Item]; it != nil {
 				order = it.Order
 			}
-			l.broken(order, "the delivery of item %s counts as accepted, and its mail (%s) is not there", d.Item, d.MessageID)
+			l.broken(order, "the delivery of item %s is accepted, but its mail (%s) did not arrive", d.Item, d.MessageID)
 		}
 	}
 }
 
-// harmless are the members of a secret's document that give no access by themselves.
+// harmless returns the members of a secret's document that give no access by themselves.
 func harmless() []string { return []string{"kind", "region", "username", "database", "bucket"} }
 
-// leastSecret is the shortest text that is looked for: a shorter one stands anywhere by chance.
-const leastSecret = 7
+// minSecret is the length of the shortest text that is searched for. A shorter one occurs by chance.
+const minSecret = 7
 
-// secretsIn are the texts of a secret's document, in a fixed order.
+// secretsIn returns the texts of a secret's document in a fixed order.
 func secretsIn(document []byte) []string {
 	var v any
 	if json.Unmarshal(document, &v) != nil {
@@ -124,7 +124,7 @@ func secretsIn(document []byte) []string {
 			}
 		case string:
 			found = append(found, v)
-			if strings.HasPrefix(v, "-----BEGIN") { // a key is still one with other line ends
+			if strings.HasPrefix(v, "-----BEGIN") { // a key may have other line ends in a text
 				for _, line := range strings.Split(v, "\n") {
 					if !strings.HasPrefix(line, "-----") && len(line) >= 16 {
 						found = append(found, line)
@@ -137,37 +137,37 @@ func secretsIn(document []byte) []string {
 	return found
 }
 
-// haystack finds many texts in one pass: it looks up every place's next bytes.
+// haystack searches a text for many secrets in one pass, by the first bytes at each position.
 type haystack struct{ needles map[string][]needle }
 
 type needle struct{ text, what string }
 
 func newHaystack() *haystack { return &haystack{needles: map[string][]needle{}} }
 
-// look adds a text, and how it may be written.
-func (h *haystack) look(secret, what string) {
+// add adds a secret in each form in which it may be written.
+func (h *haystack) add(secret, what string) {
 	forms := []string{secret}
-	if len(secret) >= 12 { // a short one's encodings are too common
+	if len(secret) >= 12 { // the encodings of a shorter one are too common
 		forms = append(forms, base64.StdEncoding.EncodeToString([]byte(secret)), hex.EncodeToString([]byte(secret)))
 	}
 	if escaped, err := json.Marshal(secret); err == nil && len(escaped) > len(secret)+2 {
 		forms = append(forms, string(escaped[1:len(escaped)-1]))
 	}
 	for _, f := range forms {
-		if len(f) >= leastSecret {
-			h.needles[f[:leastSecret]] = append(h.needles[f[:leastSecret]], needle{f, what})
+		if len(f) >= minSecret {
+			h.needles[f[:minSecret]] = append(h.needles[f[:minSecret]], needle{f, what})
 		}
 	}
 }
 
-// in says what of it stands in a text, each once.
-func (h *haystack) in(text string) []string {
+// find returns the description of each secret that occurs in a text, once.
+func (h *haystack) find(text string) []string {
 	var found []string
 	if len(h.needles) == 0 {
 		return nil
 	}
-	for i := 0; i+leastSecret <= len(text); i++ {
-		for _, n := range h.needles[text[i:i+leastSecret]] {
+	for i := 0; i+minSecret <= len(text); i++ {
+		for _, n := range h.needles[text[i:i+minSecret]] {
 			if strings.HasPrefix(text[i:], n.text) && !slices.Contains(found, n.what) {
 				found = append(found, n.what)
 			}
@@ -176,7 +176,7 @@ func (h *haystack) in(text string) []string {
 	return found
 }
 
-// mailTexts is a mail as sent, its header decoded, and all its parts without their encoding.
+// mailTexts returns a mail as it was sent, its decoded header, and all its parts decoded.
 func mailTexts(raw []byte) []string {
 	texts := []string{string(raw)}
 	m, err := mail.ReadMessage(strings.NewReader(string(raw)))
@@ -192,12 +192,12 @@ func mailTexts(raw []byte) []string {
 	return append(texts, partTexts(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body, 0)...)
 }
 
-// deepest nesting of parts that is opened.
-const deepest = 8
+// maxDepth is how deep nested parts are opened.
+const maxDepth = 8
 
 func partTexts(contentType, encoding string, body io.Reader, depth int) []string {
 	media, params, err := mime.ParseMediaType(contentType)
-	if err == nil && strings.HasPrefix(media, "multipart/") && depth < deepest {
+	if err == nil && strings.HasPrefix(media, "multipart/") && depth < maxDepth {
 		var texts []string
 		parts := multipart.NewReader(body, params["boundary"])
 		for {

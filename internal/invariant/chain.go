@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// chained checks the witness's chain of each tenant, by the published format (docs/audit.md): rows 1, 2, 3
-// and so on, each with the hash of the one before it and a hash of its own over all it says.
-func (l *look) chained() {
-	rows := slices.Clone(l.Audit)
-	slices.SortStableFunc(rows, func(a, b Audit) int {
+// checkChain checks the audit log's chain of each tenant by the published format (docs/audit.md): the entries are
+// 1, 2, 3 and so on, each with the hash of the one before it and a hash over its own fields.
+func (l *inspection) checkChain() {
+	rows := slices.Clone(l.AuditLog)
+	slices.SortStableFunc(rows, func(a, b AuditEntry) int {
 		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.N, b.N))
 	})
 	n, before := int64(0), []byte(nil)
@@ -26,18 +26,18 @@ func (l *look) chained() {
 		l.seen++
 		switch {
 		case w.N != n+1:
-			l.broken(w.Order, "the witness's row %d stands behind row %d", w.N, n)
+			l.broken(w.Order, "entry %d of the audit log follows entry %d", w.N, n)
 		case !bytes.Equal(w.Before, before):
-			l.broken(w.Order, "the witness's row %d does not continue row %d", w.N, n)
+			l.broken(w.Order, "entry %d of the audit log does not continue entry %d", w.N, n)
 		case !bytes.Equal(w.Chain, w.sum()):
-			l.broken(w.Order, "the witness's row %d is not what its hash says", w.N)
+			l.broken(w.Order, "entry %d of the audit log does not match its hash", w.N)
 		}
 		n, before = w.N, w.Chain
 	}
 }
 
-// sum is the hash that the row must have.
-func (w *Audit) sum() []byte {
+// sum returns the hash that the entry must have.
+func (w *AuditEntry) sum() []byte {
 	number := func(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 	h := sha256.New()
 	h.Write(w.Before)
@@ -52,7 +52,7 @@ func (w *Audit) sum() []byte {
 	return h.Sum(nil)
 }
 
-// uuidBytes are a UUID's 16 bytes. What is none, as a name in a test, stands for itself.
+// uuidBytes returns a UUID's 16 bytes. A string that is not a UUID, such as a name in a test, is returned as it is.
 func uuidBytes(s string) []byte {
 	b, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
 	if err != nil {

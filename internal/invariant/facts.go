@@ -1,56 +1,55 @@
-// Package invariant looks at the world from outside and names every way in which it is wrong: the
-// promises I1 to I25, listed by rules. It is pure. It is given plain rows that small
-// readers collected (pgfacts, topicfacts, simfacts, mailfacts) and must not know the product: it
-// calls none of its packages, so that no rule is checked against the code that keeps it. What it
-// knows of the lifecycle, the routing and the derivation is a second copy, written by hand.
+// Package invariant checks an installation from outside. It reports every violation of the promises I1 to I25,
+// which rules lists. It is pure: small readers (pgfacts, topicfacts, simfacts, mailfacts) collect plain rows for
+// it. It must not know the product and imports none of its packages, so that no rule is checked with the code that
+// has to keep it. Lifecycle, routing and derivation are here a second time, written by hand.
 package invariant
 
 import "time"
 
-// Facts are what the readers saw. A nil Topic, Cloud or Mailbox was not looked at, and the promises
-// that need it are reported as not checked. Ids are texts, states the names of the API.
+// Facts are what the readers read. A nil Topic, Cloud or Mailbox was not read, and the promises that need it are
+// reported as not checked. Ids are strings, and states have their names in the API.
 type Facts struct {
-	At time.Time // of the database's snapshot
-	// AtRest says that faults are off, every wait is over and no work is queued: then every order
-	// counts as at rest. Else Order.AtRest says it of each.
+	At time.Time // the time of the database's snapshot
+	// AtRest says that faults are off, every wait is over and no task is queued. Then every order is at rest.
+	// Otherwise Order.AtRest says it for each order.
 	AtRest bool
-	Speed  int // of the installation's clock, which divides every wait of policy; 0 is 1
-	// Slack is how late a retry may come beyond its 10 %, for what carries it (queue, commit, request).
-	// 0: upper bounds are not checked, only that no retry comes early.
+	Speed  int // of the installation's clock, which divides every wait of a policy; 0 means 1
+	// Slack is how late a retry may come beyond its 10 %, because of queue, commit and request. If it is 0,
+	// upper bounds are not checked, only that no retry comes early.
 	Slack time.Duration
-	// Died says that a process of the installation died: a refusal that it had heard may be lost with
-	// it, and its call is then made once more.
+	// Died says that a process of the installation crashed. A refusal that it had received may be lost, and then
+	// the call is made once more.
 	Died bool
 
-	Orders      []Order
-	Items       []Item
-	Events      []Event
-	Outbox      []Outbox
-	Payments    []Payment
-	Allocations []Allocation
-	Refunds     []Refund
-	Tasks       []Task
-	Parts       []JournalEntry
-	Log         []LogLine
-	DeadLetters []DeadLetter
-	Deliveries  []Delivery
-	Checkpoints []Checkpoint
-	Audit       []Audit
-	Findings    []Finding
-	Credentials []Credential
-	Answers     []Answer
-	Receipts    []Receipt
-	Left        []Left
-	Rollups     []Rollup
-	Days        []Day
-	Grants      []Grant
+	Orders          []Order
+	Items           []Item
+	Events          []Event
+	Outbox          []Outbox
+	Payments        []Payment
+	Allocations     []Allocation
+	Refunds         []Refund
+	Tasks           []Task
+	Journal         []JournalEntry
+	Log             []LogLine
+	DeadLetters     []DeadLetter
+	Deliveries      []Delivery
+	Checkpoints     []Checkpoint
+	AuditLog        []AuditEntry
+	Findings        []Finding
+	Credentials     []Credential
+	Answers         []Answer
+	Receipts        []Receipt
+	BillingFindings []BillingFinding
+	Rollups         []Rollup
+	Days            []Day
+	Grants          []Grant
 
 	Topic   *Topic
 	Cloud   *Cloud
 	Mailbox *Mailbox
 
-	Replays []Replay       // answers seen by a client, where somebody recorded them
-	Earlier map[string]int // Counts of an earlier look, to compare with
+	Replays []Replay       // answers that a client recorded, if one did
+	Earlier map[string]int // Counts of an earlier check, for comparison
 	Texts   []Text         // further texts to search for secrets: logs, HTTP answers, metrics
 }
 
@@ -67,10 +66,10 @@ type Order struct {
 	Expires                    bool
 	DeliveryStuck              bool
 	CreatedAt, UpdatedAt       time.Time
-	AtRest                     bool // has been quiet for long enough
+	AtRest                     bool // has not changed for long enough
 }
 
-// Item is a row of order_items. A removed one was taken off a draft's list.
+// Item is a row of order_items. A removed item was deleted from a draft.
 type Item struct {
 	Tenant, Order, ID string
 	State, Product    string
@@ -91,14 +90,14 @@ type Event struct {
 	Data                   []byte
 }
 
-// Outbox is something that is not on the topic yet: an event by its number, or a dead letter.
+// Outbox is a row of outbox: an event, by its number, or a dead letter that is not on its topic yet.
 type Outbox struct {
 	Tenant, Order string
 	Seq           int
 	DeadLetter    string
 }
 
-// Payment is a row of payments: state confirmed, reverted or refunded (its order was restored).
+// Payment is a row of payments. Its state is confirmed, reverted or refunded (its order was restored).
 type Payment struct {
 	Tenant, ID, Order   string
 	State               string
@@ -114,46 +113,46 @@ type Allocation struct {
 	Cents                 int64
 }
 
-// Refund is a row of refunds: state requested, accepted, completed or stuck.
+// Refund is a row of refunds. Its state is requested, accepted, completed or stuck.
 type Refund struct {
 	Tenant, ID, Order, Payment, Item string
 	State                            string
 	Cents                            int64
 	Currency                         string
-	AcceptedAt                       time.Time // zero: never
+	AcceptedAt                       time.Time // zero if it never was
 }
 
 func (r Refund) accepted() bool { return r.State == "accepted" || r.State == "completed" }
 
-// Task is a row of saga_tasks: kind validate, provision, refund, deliver, notify, webhook, redrive or
-// checkout; state queued, open, stuck or closed.
+// Task is a row of saga_tasks. Its kind is validate, provision, refund, deliver, notify, webhook, redrive or
+// checkout, and its state queued, open, stuck or closed.
 type Task struct {
 	Tenant, ID, Order, Item, Payment, Subject string
 	Kind, State                               string
 	Compensating                              bool
 	Epoch                                     int64
-	NextAt                                    time.Time // zero while held
+	NextAt                                    time.Time // zero while it is on hold
 }
 
 func (u Task) live() bool { return u.State == "queued" || u.State == "open" }
 
-// Part is a line of the journal: phase intent, created, ready, deleting or gone.
+// JournalEntry is a row of saga_resources. Its phase is intent, created, ready, deleting or gone.
 type JournalEntry struct {
-	Tenant, Task, Part string
+	Tenant, Task, Step string
 	Generation         int
 	Key, Phase         string
 	Refs               []string
 }
 
-// LogLine is a line of the saga record.
+// LogLine is a row of saga_log.
 type LogLine struct {
 	Tenant, Order, Task    string
 	At                     time.Time
-	Part, What, Class, Key string
+	Step, What, Class, Key string
 	Note                   string
 }
 
-// Letter is a dead letter: state open, parked, redriven, abandoned or closed.
+// DeadLetter is a row of dead_letters. Its state is open, parked, redriven, abandoned or closed.
 type DeadLetter struct {
 	Tenant, ID, Order, Item, Task string
 	Source, Class, Code, Detail   string
@@ -163,29 +162,30 @@ type DeadLetter struct {
 	State                         string
 	At, ClosedAt                  time.Time
 	Reason                        string
-	AbandonReason, Proof          string // of an abandonment
-	FirstBy, SecondBy             string // who signed it
-	Consumer                      string // of the source event: who could not apply it
+	AbandonReason, Proof          string // if it was abandoned
+	FirstBy, SecondBy             string // who signed the abandonment
+	Consumer                      string // the consumer that could not apply the event, if it is about one
 	Seq                           int    // the event's number
 }
 
-// Delivery is one mail with an item's credentials: state asked, accepted or failed.
+// Delivery is one mail with an item's credentials. Its state is asked, accepted or failed.
 type Delivery struct {
 	Tenant, ID, Item, MessageID, State string
 }
 
-// Mark is how far a consumer has come with an order.
+// Checkpoint is how far a consumer has come with an order: a row of inbox.
 type Checkpoint struct {
 	Tenant, Order, Consumer string
 	Seq                     int // the highest applied
-	Parked, HeldTo          int // an event that was set aside, and the last heard since; 0: none
+	Parked, BlockedTo       int // the parked event, and the last one that is blocked behind it; 0: none
 }
 
-// heard is how far the consumer has listened: what waits behind a parked event it has not applied.
-func (m Checkpoint) heard() int { return max(m.Seq, m.HeldTo) }
+// reached returns the last event that the consumer has applied, parked or blocked.
+func (m Checkpoint) reached() int { return max(m.Seq, m.BlockedTo) }
 
-// Witness is what the Audit consumer saw on the topic: row N of its tenant's chain.
-type Audit struct {
+// AuditEntry is entry N in its tenant's chain of the audit log, which records what the Audit consumer saw on the
+// topic.
+type AuditEntry struct {
 	Tenant        string
 	N             int64
 	Order         string
@@ -193,27 +193,27 @@ type Audit struct {
 	Event, Type   string
 	At, SeenAt    time.Time
 	Hash          []byte // SHA-256 of the data
-	Topic         string // its id
+	Topic         string // the topic's id
 	Partition     int32
 	Offset        int64
-	Before, Chain []byte // the chain's hash before this row, and with it
+	Before, Chain []byte // the hash of the entry before, and of this one
 }
 
-// Finding is what the witness found wrong about the topic.
+// Finding is a fault of the topic that the Audit consumer found.
 type Finding struct {
 	Tenant, Kind, Order, Detail string
 	Partition                   int32
 	Offset                      int64
 }
 
-// Credential says whether an item's access is kept, never what it is.
+// Credential says whether an item's credentials are stored, never what they are.
 type Credential struct {
 	Tenant, Item string
 	Generation   int
 	Sealed       bool
 }
 
-// Answer is the remembered answer of an idempotency key.
+// Answer is the stored answer of an idempotency key.
 type Answer struct {
 	Tenant, Key string
 	Status      int
@@ -226,52 +226,52 @@ type Replay struct {
 	First, Again []byte
 }
 
-// Receipt is a row of Billing's ledger: an event that it heard, and what that moved.
+// Receipt is a row of Billing's ledger: an event that it received, and the amount that the event moved.
 type Receipt struct {
 	Tenant, Order string
 	Seq           int
 	Event, Type   string
-	Subject       string // the payment or refund; "": no money moves by it
+	Subject       string // the payment or refund; "" if the event moves no money
 	Cents, Moved  int64
 	Currency      string
 }
 
-// Left is what Billing found wrong at an order's end.
-type Left struct {
+// BillingFinding is an amount that Billing found unbalanced at an order's end.
+type BillingFinding struct {
 	Tenant, Order string
 	Seq           int
 	Cents         int64
 }
 
-// Rollup is a tenant whose figures are kept by day, by the days of its time zone.
+// Rollup is a tenant whose figures are kept by the days of its time zone.
 type Rollup struct{ Tenant, Zone string }
 
-// Day is an entry of the roll-up: of the orders of a state that were created on that day, or, without a state,
-// of the money that moved on it.
+// Day is an entry of the roll-up. With a state it counts the orders in this state that were created on the day;
+// without one it sums the money that moved on the day.
 type Day struct {
 	Tenant, Day, State, Currency string // the day as 2006-01-02
 	Amounts                      Amounts
 }
 
-// Amounts of a day are its orders, those of them that are paid, and what those ask for; or what was captured
-// and refunded, in cents.
+// Amounts are a day's orders, the paid ones among them, and the amount due for the paid ones in cents; or the
+// captured and the refunded cents.
 type Amounts [3]int64
 
-// Grant is something that a login may do to a table.
+// Grant is a privilege of a login on a table.
 type Grant struct {
-	Login, Table, Verb string // UPDATE, DELETE or TRUNCATE
+	Login, Table, Privilege string // UPDATE, DELETE or TRUNCATE
 }
 
-// Topic is what a read_committed reader sees from the first offset to the end.
+// Topic is what a read_committed reader reads from the first offset to the end.
 type Topic struct {
 	Records     []Record // events
-	DeadLetters []Record // dead letters; nil: their topic was not read
-	// Horizon is the time of the oldest record where the topic no longer begins at its beginning:
-	// events before it may have gone by retention. Zero: all is there.
+	DeadLetters []Record // dead letters; nil if their topic was not read
+	// Horizon is the time of the oldest record if the topic's retention has removed records. Events before it may
+	// be missing. It is zero if the topic is complete.
 	Horizon time.Time
 }
 
-// Record is one record.
+// Record is one record of a topic.
 type Record struct {
 	Partition int32
 	Offset    int64
@@ -280,7 +280,7 @@ type Record struct {
 	Value     []byte
 }
 
-// Header of a record.
+// Header is a header of a record.
 type Header struct{ Key, Value string }
 
 func (r Record) header(key string) string {
@@ -292,12 +292,12 @@ func (r Record) header(key string) string {
 	return ""
 }
 
-// Cloud is the provider's own ledger, with the secrets it handed out.
+// Cloud is the provider's own ledger, with the secrets that it issued.
 type Cloud struct {
 	Live    []Resource
 	Log     []Call // in the order in which the calls were carried out
 	Secrets []Secret
-	// Canaries are texts that stand in secrets alone, such as a prefix that the provider gives them.
+	// Canaries are texts that occur only in secrets, such as a prefix that the provider gives them.
 	Canaries []string
 }
 
@@ -314,13 +314,13 @@ type Call struct {
 	Key       string // the key's name
 	Result    string // a code of the provider
 	Fault     string // the scripted fault that acted, if one did
-	Effect    bool   // something was made, or began to go
+	Effect    bool   // something was created or began to be removed
 	IDs       []string
 
-	Tenant, Order, Item, Part, Generation string
+	Tenant, Order, Item, Step, Generation string
 }
 
-// Secret is what the provider handed out for an item: a JSON document.
+// Secret is the JSON document that the provider issued for an item.
 type Secret struct {
 	Item     string
 	Document []byte
@@ -331,18 +331,18 @@ type Mailbox struct{ Mails []Mail }
 
 // Mail is one message as it was sent.
 type Mail struct {
-	MessageID string // as the header has it
+	MessageID string // as in the header
 	Raw       []byte
 }
 
 // Text is something that must hold no secret.
 type Text struct{ Where, Text string }
 
-// Counts are the numbers of rows that never fall (I22).
+// Counts returns the numbers of rows of the tables that never lose any (I22).
 func (f *Facts) Counts() map[string]int {
 	return map[string]int{
 		"orders": len(f.Orders), "order_items": len(f.Items), "order_event": len(f.Events), "payments": len(f.Payments),
-		"allocations": len(f.Allocations), "refunds": len(f.Refunds), "audit_log": len(f.Audit), "saga_log": len(f.Log),
+		"allocations": len(f.Allocations), "refunds": len(f.Refunds), "audit_log": len(f.AuditLog), "saga_log": len(f.Log),
 		"dead_letters": len(f.DeadLetters),
 	}
 }

@@ -8,31 +8,32 @@ import (
 	"time"
 )
 
-// figures is the consumer that keeps the roll-up, by its name in the inbox; it hears every event.
+// figures is the name of the consumer that keeps the roll-up, in the inbox. Every event is routed to it.
 const figures = "portal-analytics"
 
-// dayFormat is how a day of the roll-up is written.
+// dayFormat is the format of a day in the roll-up.
 const dayFormat = "2006-01-02"
 
-// countedRight is I25 (D25): by day, state and currency the roll-up holds the orders that were created then,
-// how many of them have a payment that was not reverted, and what those ask for; by day and currency what was
-// paid and what was refunded then, a reverted payment on neither side. It is asked of tenants of whose orders
-// every event was taken in: marks and figures move together, so theirs agree at any moment.
-func countedRight(l *look) {
-	taken := map[string]int{}
+// matchingFigures is I25 (D25). By day, state and currency the roll-up holds the number of orders that were created
+// on the day, how many of them have a payment that was not reverted, and the amount due for those. By day and
+// currency it holds what was paid and what was refunded on the day; a reverted payment counts on neither side. The
+// figures are checked for tenants whose events are all in them: checkpoints and figures change in one transaction,
+// so theirs match at any moment.
+func matchingFigures(l *inspection) {
+	applied := map[string]int{}
 	for _, m := range l.Checkpoints {
 		if m.Consumer == figures {
-			taken[m.Order] = m.Seq
+			applied[m.Order] = m.Seq
 		}
 	}
 	behind := map[string]string{} // by tenant
 	for i := range l.Orders {
 		o := &l.Orders[i]
-		if taken[o.ID] == o.LastSeq {
+		if applied[o.ID] == o.LastSeq {
 			continue
 		}
-		if behind[o.Tenant] = o.ID; l.restOf(o.ID) && !l.parkedFigures(o.ID) {
-			l.broken(o.ID, "the figures have taken in %d of its %d events", taken[o.ID], o.LastSeq)
+		if behind[o.Tenant] = o.ID; l.orderAtRest(o.ID) && !l.figuresParked(o.ID) {
+			l.broken(o.ID, "the figures include %d of its %d events", applied[o.ID], o.LastSeq)
 		}
 	}
 	counted := map[string]bool{}
@@ -40,24 +41,24 @@ func countedRight(l *look) {
 		counted[r.Tenant] = true
 		l.seen++
 		if _, is := behind[r.Tenant]; is {
-			l.without("tenant " + r.Tenant + " has events that were not taken in yet")
+			l.without("tenant " + r.Tenant + " has events that are not in the figures yet")
 			continue
 		}
 		zone, err := time.LoadLocation(r.Zone)
 		if err != nil {
-			l.broken("", "tenant %s is counted by the days of %q, which is no time zone", r.Tenant, r.Zone)
+			l.broken("", "tenant %s is counted by the days of %q, which is not a time zone", r.Tenant, r.Zone)
 			continue
 		}
-		l.sameDays(r.Tenant, l.recount(r.Tenant, zone))
+		l.compareDays(r.Tenant, l.recount(r.Tenant, zone))
 	}
 	for _, o := range l.Orders {
-		if !counted[o.Tenant] && l.restOf(o.ID) {
+		if !counted[o.Tenant] && l.orderAtRest(o.ID) {
 			l.broken(o.ID, "its tenant %s was never counted", o.Tenant)
 		}
 	}
 }
 
-func (l *look) parkedFigures(order string) bool {
+func (l *inspection) figuresParked(order string) bool {
 	return slices.ContainsFunc(l.Checkpoints, func(m Checkpoint) bool {
 		return m.Order == order && m.Consumer == figures && m.Parked != 0
 	})
@@ -66,8 +67,8 @@ func (l *look) parkedFigures(order string) bool {
 // cell is a day's entry of the roll-up: of orders in a state, or, without a state, of money.
 type cell struct{ day, state, currency string }
 
-// recount is what the roll-up must hold for a tenant.
-func (l *look) recount(tenant string, zone *time.Location) map[cell]Amounts {
+// recount returns what the roll-up must hold for a tenant.
+func (l *inspection) recount(tenant string, zone *time.Location) map[cell]Amounts {
 	want := map[cell]Amounts{}
 	add := func(at time.Time, state, currency string, a Amounts) {
 		c := cell{at.In(zone).Format(dayFormat), state, currency}
@@ -104,8 +105,8 @@ func (l *look) recount(tenant string, zone *time.Location) map[cell]Amounts {
 	return want
 }
 
-// sameDays compares the roll-up with what it must hold. What is zero need not be there.
-func (l *look) sameDays(tenant string, want map[cell]Amounts) {
+// compareDays compares the roll-up with what it must hold. An entry of zeros may be missing.
+func (l *inspection) compareDays(tenant string, want map[cell]Amounts) {
 	got := map[cell]Amounts{}
 	for _, d := range l.Days {
 		if d.Tenant == tenant {
@@ -118,12 +119,12 @@ func (l *look) sameDays(tenant string, want map[cell]Amounts) {
 	for _, c := range slices.Compact(cells) {
 		if want[c] != got[c] {
 			l.broken("", "tenant %s, %s: the roll-up says %v of %s in %s, the rows say %v", tenant, c.day, got[c],
-				orMoney(c.state), c.currency, want[c])
+				moneyOr(c.state), c.currency, want[c])
 		}
 	}
 }
 
-func orMoney(state string) string {
+func moneyOr(state string) string {
 	if state == "" {
 		return "captured and refunded"
 	}

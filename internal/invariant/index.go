@@ -10,37 +10,37 @@ import (
 	"time"
 )
 
-// index is the facts by what the rules ask for. Every list keeps a fixed order, so that the same
-// facts give the same violations.
+// index holds the facts by the ids that the rules look them up by. Every list has a fixed order, so that the same
+// facts always cause the same violations.
 type index struct {
 	*Facts
 	orders        map[string]*Order
 	items         map[string]*Item
-	itemsOf       map[string][]*Item // of an order, removed ones left out
-	events        map[string][]happened
+	itemsOf       map[string][]*Item // of an order, without the removed ones
+	events        map[string][]decodedEvent
 	eventByID     map[string]*Event
-	outbox        map[string]bool // order + seq, or a letter's id
+	outbox        map[string]bool // by eventKey, or by a dead letter's id
 	paymentsOf    map[string][]*Payment
 	allocations   map[string][]*Allocation // of a payment
 	refundsOf     map[string][]*Refund     // of an order
 	receiptsOf    map[string][]*Receipt    // of an order
 	tasksOf       map[string][]*Task       // of an order
 	tasks         map[string]*Task
-	partsOf       map[string][]*JournalEntry // of a task
+	journalOf     map[string][]*JournalEntry // of a task
 	deadLettersOf map[string][]*DeadLetter
 	recordsOf     map[string][]*Record // of an order, by partition and offset
 	liveOf        map[string][]*Resource
 	calls         map[string][]*Call // of an item, in order
 }
 
-// happened is an event with its data read; unread says why it could not be.
-type happened struct {
+// decodedEvent is an event with its data. decodeErr says why the data could not be decoded.
+type decodedEvent struct {
 	*Event
 	payload
-	unread error
+	decodeErr error
 }
 
-// payload is what the rules read of an event's data: our own reading of the published schema.
+// payload holds the members of an event's data that the rules use, by the published schema.
 type payload struct {
 	TenantID string     `json:"tenant_id"`
 	OrderID  string     `json:"order_id"`
@@ -61,7 +61,7 @@ type amount struct {
 	Currency string `json:"currency"`
 }
 
-// minor are the amount's minor units, whatever the currency's decimals: "20.10" is 2010.
+// minor returns the amount in minor units, whatever the currency's decimals: "20.10" is 2010.
 func (a amount) minor() (int64, bool) {
 	n, err := strconv.ParseInt(strings.Replace(a.Amount, ".", "", 1), 10, 64)
 	return n, err == nil
@@ -82,11 +82,11 @@ type itemFact struct {
 func newIndex(f *Facts) *index {
 	x := &index{
 		Facts: f, orders: map[string]*Order{}, items: map[string]*Item{}, itemsOf: map[string][]*Item{},
-		events:    map[string][]happened{},
+		events:    map[string][]decodedEvent{},
 		eventByID: map[string]*Event{}, outbox: map[string]bool{}, paymentsOf: map[string][]*Payment{},
 		allocations: map[string][]*Allocation{},
 		refundsOf:   map[string][]*Refund{}, receiptsOf: map[string][]*Receipt{}, tasksOf: map[string][]*Task{},
-		tasks: map[string]*Task{}, partsOf: map[string][]*JournalEntry{},
+		tasks: map[string]*Task{}, journalOf: map[string][]*JournalEntry{},
 		deadLettersOf: map[string][]*DeadLetter{}, recordsOf: map[string][]*Record{}, liveOf: map[string][]*Resource{},
 		calls: map[string][]*Call{},
 	}
@@ -130,20 +130,20 @@ func newIndex(f *Facts) *index {
 func (x *index) indexEvents() {
 	for i := range x.Events {
 		e := &x.Events[i]
-		h := happened{Event: e}
-		h.unread = json.Unmarshal(e.Data, &h.payload)
+		h := decodedEvent{Event: e}
+		h.decodeErr = json.Unmarshal(e.Data, &h.payload)
 		x.events[e.Order] = append(x.events[e.Order], h)
 		x.eventByID[e.ID] = e
 	}
 	for _, es := range x.events {
-		slices.SortFunc(es, func(a, b happened) int { return cmp.Compare(a.Seq, b.Seq) })
+		slices.SortFunc(es, func(a, b decodedEvent) int { return cmp.Compare(a.Seq, b.Seq) })
 	}
 	for _, o := range x.Outbox {
 		if o.DeadLetter != "" {
 			x.outbox[o.DeadLetter] = true
 			continue
 		}
-		x.outbox[place(o.Order, o.Seq)] = true
+		x.outbox[eventKey(o.Order, o.Seq)] = true
 	}
 }
 
@@ -172,9 +172,9 @@ func (x *index) indexWork() {
 		x.tasks[u.ID] = u
 		x.tasksOf[u.Order] = append(x.tasksOf[u.Order], u)
 	}
-	for i := range x.Parts {
-		p := &x.Parts[i]
-		x.partsOf[p.Task] = append(x.partsOf[p.Task], p)
+	for i := range x.Journal {
+		p := &x.Journal[i]
+		x.journalOf[p.Task] = append(x.journalOf[p.Task], p)
 	}
 	for i := range x.DeadLetters {
 		d := &x.DeadLetters[i]
@@ -182,22 +182,22 @@ func (x *index) indexWork() {
 	}
 }
 
-// place names an event by its order and number.
-func place(order string, seq int) string { return order + "/" + strconv.Itoa(seq) }
+// eventKey names an event by its order and number.
+func eventKey(order string, seq int) string { return order + "/" + strconv.Itoa(seq) }
 
-// rest reports whether an order has come to rest.
-func (x *index) rest(o *Order) bool { return x.AtRest || o.AtRest }
+// atRest reports whether an order is at rest.
+func (x *index) atRest(o *Order) bool { return x.AtRest || o.AtRest }
 
-// restOf is rest by id; an order we do not know is at rest when everything is.
-func (x *index) restOf(order string) bool {
+// orderAtRest is atRest by id. An unknown order is at rest if everything is.
+func (x *index) orderAtRest(order string) bool {
 	if o := x.orders[order]; o != nil {
-		return x.rest(o)
+		return x.atRest(o)
 	}
 	return x.AtRest
 }
 
-// newest is the item's newest task of a kind, or nil: task ids rise with time.
-func (x *index) newest(it *Item, kind string) *Task {
+// newestTask returns the item's newest task of a kind, or nil. Task ids rise with time.
+func (x *index) newestTask(it *Item, kind string) *Task {
 	var found *Task
 	for _, u := range x.tasksOf[it.Order] {
 		if u.Kind == kind && u.Item == it.ID && (found == nil || u.ID > found.ID) {
@@ -207,16 +207,16 @@ func (x *index) newest(it *Item, kind string) *Task {
 	return found
 }
 
-// working reports whether the item has live work of a kind.
-func (x *index) working(it *Item, kind string) bool {
+// hasLiveTask reports whether the item has a live task of a kind.
+func (x *index) hasLiveTask(it *Item, kind string) bool {
 	return slices.ContainsFunc(x.tasksOf[it.Order], func(u *Task) bool {
 		return u.Kind == kind && u.Item == it.ID && u.live()
 	})
 }
 
-// live is the payment that stands for the order: confirmed, or, of an order that went back to a
-// draft, refunded. Nil when nothing was paid, or the payment was reverted.
-func (x *index) live(order string) *Payment {
+// livePayment returns the order's confirmed payment, or nil if nothing was paid, or the payment was reverted or
+// refunded.
+func (x *index) livePayment(order string) *Payment {
 	var found *Payment
 	for _, p := range x.paymentsOf[order] {
 		if p.State == "confirmed" {
@@ -226,7 +226,7 @@ func (x *index) live(order string) *Payment {
 	return found
 }
 
-// refund of an item under a payment, or nil.
+// refund returns the refund of an item's share of a payment, or nil.
 func (x *index) refund(p *Payment, item string) *Refund {
 	for _, r := range x.refundsOf[p.Order] {
 		if r.Payment == p.ID && r.Item == item {
@@ -236,8 +236,8 @@ func (x *index) refund(p *Payment, item string) *Refund {
 	return nil
 }
 
-// lives are the moments at which the order was restored: each begins a fulfilment of its own.
-func (x *index) lives(order string) []time.Time {
+// restores returns the times at which the order was restored. Each begins a new fulfilment.
+func (x *index) restores(order string) []time.Time {
 	var at []time.Time
 	for _, e := range x.events[order] {
 		if e.Type == "order.restored" {
@@ -247,10 +247,10 @@ func (x *index) lives(order string) []time.Time {
 	return at
 }
 
-// lifeOf says in which of them a moment falls, from 0.
-func lifeOf(lives []time.Time, at time.Time) int {
+// fulfilmentOf returns the number of the fulfilment that a time belongs to, from 0.
+func fulfilmentOf(restores []time.Time, at time.Time) int {
 	n := 0
-	for _, l := range lives {
+	for _, l := range restores {
 		if !l.After(at) {
 			n++
 		}
@@ -258,7 +258,7 @@ func lifeOf(lives []time.Time, at time.Time) int {
 	return n
 }
 
-// item is the id that a resource's labels name.
+// item returns the item's id in a resource's labels.
 func (r *Resource) item() string {
 	if id := r.Labels["pf-item"]; id != "" {
 		return id
@@ -266,7 +266,7 @@ func (r *Resource) item() string {
 	return r.Labels["item"]
 }
 
-// sameJSON compares two documents whatever their white space and the order of their members.
+// sameJSON reports whether two documents are equal, apart from white space and the order of members.
 func sameJSON(a, b []byte) bool {
 	var x, y any
 	if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {

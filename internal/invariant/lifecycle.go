@@ -8,14 +8,14 @@ import (
 // move is a change of state.
 type move struct{ from, to string }
 
-// orderMoves is the matrix of the order's states (D2) as a second copy, written by hand: every change,
-// and the event that reports it.
+// orderMoves is the matrix of an order's states (D2) a second time, written by hand: every change, and the event
+// that reports it.
 func orderMoves() map[move]string {
 	return map[move]string{
 		{"draft", "pending_payment"}:             "order.submitted",
 		{"draft", "cancelled"}:                   "order.cancelled",
 		{"pending_payment", "payment_confirmed"}: "order.payment-confirmed",
-		{"pending_payment", "cancelled"}:         "order.cancelled", // asked, or not paid in time
+		{"pending_payment", "cancelled"}:         "order.cancelled", // on request, or not paid in time
 		{"payment_confirmed", "pending_payment"}: "order.payment-reverted",
 		{"payment_confirmed", "validating"}:      "order.validating",
 		{"payment_confirmed", "cancelled"}:       "order.cancelled",
@@ -34,8 +34,8 @@ func orderMoves() map[move]string {
 	}
 }
 
-// itemMoves is the matrix of the item's states likewise. Enqueue and restore have no event of their
-// own: the order's carries them.
+// itemMoves is the matrix of an item's states likewise. Enqueue and restore have no event of their own; the order's
+// event reports them.
 func itemMoves() map[move]string {
 	return map[move]string{
 		{"pending", "queued"}:                "order.provisioning-started",
@@ -61,7 +61,7 @@ func itemMoves() map[move]string {
 	}
 }
 
-// forward are the events that a closing order, one that is being cancelled or failed, no longer has.
+// forward returns the events that a closing order, which is about to be cancelled or to fail, no longer has.
 func forward() []string {
 	return []string{
 		"order.submitted", "order.payment-confirmed", "order.payment-reverted", "order.validating",
@@ -69,10 +69,10 @@ func forward() []string {
 	}
 }
 
-// lawfulMoves is I1. Per order the chain of events begins at draft, each starts where the last ended,
-// each change stands in the matrix under the event that tells it, and the last is the row's state.
-// The same for every item, from pending, by the states that each event carries along.
-func lawfulMoves(l *look) {
+// allowedMoves is I1. The chain of an order's events begins at draft, each event starts at the state where the last
+// one ended, each change is in the matrix with the event that reports it, and the chain ends at the row's state. The
+// same holds for every item, from pending, by the states in each event.
+func allowedMoves(l *inspection) {
 	changes := slices.Collect(maps.Values(orderMoves()))
 	for i := range l.Orders {
 		o := &l.Orders[i]
@@ -91,16 +91,16 @@ func lawfulMoves(l *look) {
 		state, closing := "draft", false
 		for _, e := range es {
 			m := move{e.From, e.To}
-			tells := orderMoves()[m]
+			reports := orderMoves()[m]
 			switch {
 			case e.From != state:
 				l.broken(o.ID, "event %d %s starts at %s, the one before ended at %s", e.Seq, e.Type, e.From, state)
 			case m.from == m.to && slices.Contains(changes, e.Type):
 				l.broken(o.ID, "event %d %s changes nothing: the order stays %s", e.Seq, e.Type, e.To)
-			case m.from != m.to && tells != e.Type:
-				l.broken(o.ID, "event %d %s moves the order from %s to %s, which is no such move", e.Seq, e.Type, e.From, e.To)
+			case m.from != m.to && reports != e.Type:
+				l.broken(o.ID, "event %d %s moves the order from %s to %s, which is not allowed", e.Seq, e.Type, e.From, e.To)
 			case closing && slices.Contains(forward(), e.Type):
-				l.broken(o.ID, "event %d %s moves an order on that is on its way out", e.Seq, e.Type)
+				l.broken(o.ID, "event %d %s moves a closing order forward", e.Seq, e.Type)
 			}
 			state = e.To
 			closing = e.Type != "order.restored" && (closing || e.Type == "order.cancel-requested")
@@ -108,66 +108,66 @@ func lawfulMoves(l *look) {
 		if state != o.State {
 			l.broken(o.ID, "its events end at %s, the row is %s", state, o.State)
 		}
-		l.lawfulItems(o, es)
+		l.allowedItemMoves(o, es)
 	}
 }
 
-// readable reports every event whose data is not what its schema says.
-func (l *look) readable(es []happened) bool {
+// readable reports whether the data of all events could be decoded, and records a violation for each that could not.
+func (l *inspection) readable(es []decodedEvent) bool {
 	ok := true
 	for _, e := range es {
-		if e.unread != nil {
-			l.broken(e.Order, "the data of event %d %s cannot be read: %v", e.Seq, e.Type, e.unread)
+		if e.decodeErr != nil {
+			l.broken(e.Order, "the data of event %d %s cannot be decoded: %v", e.Seq, e.Type, e.decodeErr)
 			ok = false
 		}
 	}
 	return ok
 }
 
-func (l *look) lawfulItems(o *Order, es []happened) {
+func (l *inspection) allowedItemMoves(o *Order, es []decodedEvent) {
 	moves := itemMoves()
-	was := map[string]string{}
+	before := map[string]string{}
 	for _, e := range es {
-		now := map[string]string{}
+		after := map[string]string{}
 		for _, it := range e.Items {
-			now[it.ID] = it.State
-			before, known := was[it.ID]
+			after[it.ID] = it.State
+			state, known := before[it.ID]
 			switch {
 			case !known && e.Type != "order.created" && e.Type != "order.updated":
 				l.broken(o.ID, "item %s appears with event %d %s", it.ID, e.Seq, e.Type)
 			case !known && it.State != "pending":
 				l.broken(o.ID, "item %s appears as %s with event %d, want pending", it.ID, it.State, e.Seq)
-			case known && before != it.State && moves[move{before, it.State}] != e.Type:
-				l.broken(o.ID, "event %d %s moves item %s from %s to %s, which is no such move", e.Seq,
-					e.Type, it.ID, before, it.State)
+			case known && state != it.State && moves[move{state, it.State}] != e.Type:
+				l.broken(o.ID, "event %d %s moves item %s from %s to %s, which is not allowed",
+					e.Seq, e.Type, it.ID, state, it.State)
 			}
 		}
-		for _, id := range slices.Sorted(maps.Keys(was)) {
-			if now[id] == "" && e.Type != "order.updated" {
-				l.broken(o.ID, "item %s is gone with event %d %s", id, e.Seq, e.Type)
+		for _, id := range slices.Sorted(maps.Keys(before)) {
+			if after[id] == "" && e.Type != "order.updated" {
+				l.broken(o.ID, "item %s disappears with event %d %s", id, e.Seq, e.Type)
 			}
 		}
-		if f := e.Item; f != nil && f.From != f.To && (was[f.ID] != f.From || now[f.ID] != f.To) {
-			l.broken(o.ID, "event %d %s says item %s went from %s to %s, the states it carries say from %s to %s", e.Seq, e.Type,
-				f.ID, f.From, f.To, was[f.ID], now[f.ID])
+		if f := e.Item; f != nil && f.From != f.To && (before[f.ID] != f.From || after[f.ID] != f.To) {
+			l.broken(o.ID, "event %d %s says that item %s moved from %s to %s, its list of items from %s to %s",
+				e.Seq, e.Type, f.ID, f.From, f.To, before[f.ID], after[f.ID])
 		}
-		was = now
+		before = after
 	}
 	for _, it := range l.itemsOf[o.ID] {
-		if was[it.ID] != it.State {
-			l.broken(o.ID, "the events leave item %s %q, the row is %s", it.ID, was[it.ID], it.State)
+		if before[it.ID] != it.State {
+			l.broken(o.ID, "the events leave item %s %q, the row is %s", it.ID, before[it.ID], it.State)
 		}
-		delete(was, it.ID)
+		delete(before, it.ID)
 	}
-	for _, id := range slices.Sorted(maps.Keys(was)) {
-		l.broken(o.ID, "the events tell of item %s, which is not among the rows", id)
+	for _, id := range slices.Sorted(maps.Keys(before)) {
+		l.broken(o.ID, "the events have item %s, which has no row", id)
 	}
 }
 
-// derivedState is I13: the derivation of order.Settle a second time, by hand. From provisioning on,
-// and while the order is closing, the state is what follows from items and refunds, unless that is no
-// move; outcome and settlement always are. A delivered item had its mail accepted.
-func derivedState(l *look) {
+// derivedState is I13: the derivation of order.Settle a second time, by hand. From provisioning on, and while the
+// order is closing, the state follows from items and refunds, unless that is not an allowed move. Outcome and
+// settlement always follow from them. A delivered item has a mail that was accepted.
+func derivedState(l *inspection) {
 	for i := range l.Orders {
 		o := &l.Orders[i]
 		l.seen++
@@ -179,31 +179,31 @@ func derivedState(l *look) {
 			l.broken(o.ID, "outcome is %s, the items say %s", o.Outcome, want)
 		}
 		if o.State == "fulfilled" && (w.open > 0 || w.delivered == 0) {
-			l.broken(o.ID, "fulfilled with %d items not over and %d delivered", w.open, w.delivered)
+			l.broken(o.ID, "fulfilled with %d items that have not ended and %d delivered", w.open, w.delivered)
 		}
 		derives := o.State == "provisioning" || o.State == "partially_fulfilled" || o.Closing != "" && !over(o.State)
-		if to := w.state(o); derives && to != "" && to != o.State && follows(o, to) {
+		if to := w.state(o); derives && to != "" && to != o.State && mayFollow(o, to) {
 			l.broken(o.ID, "is %s, its items and refunds say %s", o.State, to)
 		}
 		l.deliveredByMail(o)
 	}
 }
 
-func (l *look) deliveredByMail(o *Order) {
+func (l *inspection) deliveredByMail(o *Order) {
 	for _, it := range l.itemsOf[o.ID] {
 		if it.State != "delivered" {
 			continue
 		}
 		if !slices.ContainsFunc(l.Deliveries, func(d Delivery) bool { return d.Item == it.ID && d.State == "accepted" }) {
-			l.broken(o.ID, "item %s is delivered and no mail server accepted a delivery of it", it.ID)
+			l.broken(o.ID, "item %s is delivered, but no mail server accepted its mail", it.ID)
 		}
 	}
 }
 
-// census counts what an order's state follows from.
+// census counts what an order's state is derived from.
 type census struct {
-	items, open, up, delivered, going, stuck, dropped int
-	owed, refundsStuck, mailsStuck                    int
+	items, open, active, delivered, compensating, stuck, dropped int
+	refundsOpen, refundsStuck, mailsStuck                        int
 }
 
 func (x *index) census(o *Order) census {
@@ -213,15 +213,15 @@ func (x *index) census(o *Order) census {
 		switch it.State {
 		case "delivered":
 			c.delivered++
-			c.up++
+			c.active++
 		case "rolled_back", "cancelled":
 			c.dropped++
 		case "active":
 			c.open++
-			c.up++
+			c.active++
 		case "compensating":
 			c.open++
-			c.going++
+			c.compensating++
 		case "stuck":
 			c.open++
 			c.stuck++
@@ -232,7 +232,7 @@ func (x *index) census(o *Order) census {
 	for _, r := range x.refundsOf[o.ID] {
 		switch r.State {
 		case "requested":
-			c.owed++
+			c.refundsOpen++
 		case "stuck":
 			c.refundsStuck++
 		}
@@ -245,17 +245,17 @@ func (x *index) census(o *Order) census {
 	return c
 }
 
-// over reports whether an order in this state moves by itself no more.
+// over reports whether an order in this state no longer moves by itself.
 func over(state string) bool {
 	return state == "fulfilled" || state == "cancelled" || state == "failed"
 }
 
-// settlement is stuck before compensating before settled before open (D2).
+// settlement returns the first that applies of stuck, compensating, settled and open (D2).
 func (c census) settlement(o *Order) string {
 	switch {
 	case c.stuck > 0 || c.refundsStuck > 0 || c.mailsStuck > 0:
 		return "stuck"
-	case c.going > 0 || c.owed > 0:
+	case c.compensating > 0 || c.refundsOpen > 0:
 		return "compensating"
 	case c.open == 0 && (c.items > 0 || over(o.State)):
 		return "settled"
@@ -263,7 +263,7 @@ func (c census) settlement(o *Order) string {
 	return "open"
 }
 
-// outcome: of a fulfilled order full or partial, of every other none (D2).
+// outcome returns full or partial for a fulfilled order and none for every other (D2).
 func (c census) outcome(o *Order) string {
 	switch {
 	case o.State != "fulfilled":
@@ -274,16 +274,16 @@ func (c census) outcome(o *Order) string {
 	return "full"
 }
 
-// state is the first of the five rules that matches; "" when none does.
+// state returns the state by the first of the five rules that matches, or "" if none does.
 func (c census) state(o *Order) string {
 	switch {
-	case c.open > 0 && c.up > 0:
+	case c.open > 0 && c.active > 0:
 		return "partially_fulfilled"
 	case c.open > 0:
 		return "provisioning"
 	case c.delivered > 0:
 		return "fulfilled"
-	case c.owed > 0 || c.refundsStuck > 0:
+	case c.refundsOpen > 0 || c.refundsStuck > 0:
 		return ""
 	case o.Closing == "cancel":
 		return "cancelled"
@@ -291,8 +291,8 @@ func (c census) state(o *Order) string {
 	return "failed"
 }
 
-// follows reports whether a derived state is a move from the present one.
-func follows(o *Order, to string) bool {
+// mayFollow reports whether the order may move from its state to a derived one.
+func mayFollow(o *Order, to string) bool {
 	switch o.State {
 	case "payment_confirmed":
 		return to == "cancelled"

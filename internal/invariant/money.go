@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// balancedBooks is I7, in D11's words: what was captured less what was refunded is what is allocated
-// to the live items, those without an accepted refund; a reverted payment counts on neither side. The
-// allocations of a payment are its amount, to the cent, over exactly the order's items. Billing's ledger,
-// kept from the events alone, comes to the same, payment by payment and refund by refund.
-func balancedBooks(l *look) {
+// balancedMoney is I7 (D11): captured less refunded is what is allocated to the live items, which are those without
+// an accepted refund. A reverted payment counts on neither side. The allocations of a payment add up to its amount,
+// to the cent, and are those of exactly the order's items. Billing's ledger, which is kept from the events only, has
+// the same amount for each payment and each refund.
+func balancedMoney(l *inspection) {
 	for i := range l.Payments {
 		p := &l.Payments[i]
 		l.seen++
@@ -25,41 +25,42 @@ func balancedBooks(l *look) {
 			}
 		}
 		if allocated != p.PaidCents {
-			l.broken(p.Order, "payment %s is %d, its allocations come to %d", p.ID, p.PaidCents, allocated)
+			l.broken(p.Order, "payment %s is %d, its allocations add up to %d", p.ID, p.PaidCents, allocated)
 		} else if p.State != "reverted" && p.PaidCents-refunded != live {
-			l.broken(p.Order, "payment %s: captured %d - refunded %d is not the %d of the live items", p.ID,
-				p.PaidCents, refunded, live)
+			l.broken(p.Order, "payment %s: captured %d - refunded %d is not the %d of the live items",
+				p.ID, p.PaidCents, refunded, live)
 		}
 		if p.State == "refunded" && refunded != p.PaidCents {
-			l.broken(p.Order, "payment %s counts as refunded: %d of %d are", p.ID, refunded, p.PaidCents)
+			l.broken(p.Order, "payment %s is refunded, but only %d of %d", p.ID, refunded, p.PaidCents)
 		}
 		l.sharesOfItems(p, shares)
 	}
 	for i := range l.Orders {
 		o := &l.Orders[i]
-		if paid, p := needsMoney(o.State), l.live(o.ID); paid && p == nil {
+		if paid, p := mustBePaid(o.State), l.livePayment(o.ID); paid && p == nil {
 			l.broken(o.ID, "is %s without a payment", o.State)
 		} else if p != nil && p.Currency != o.Currency {
 			l.broken(o.ID, "is in %s, its payment in %s", o.Currency, p.Currency)
 		}
-		l.ledgerAgrees(o)
+		l.ledgerMatches(o)
 	}
-	for _, f := range l.Left {
-		l.broken(f.Order, "Billing found %d left in its ledger, or books that do not balance, at number %d", f.Cents, f.Seq)
+	for _, f := range l.BillingFindings {
+		l.broken(f.Order, "Billing found %d left in its ledger, or a ledger that does not balance, at number %d",
+			f.Cents, f.Seq)
 	}
 }
 
-// ledgerAgrees compares the receipts of an order at rest with its payments and refunds, unless an event is
-// parked or was passed over.
-func (l *look) ledgerAgrees(o *Order) {
-	deaf := func(d *DeadLetter) bool { return d.Consumer == "billing" && d.State != "redriven" }
-	if !l.rest(o) || slices.ContainsFunc(l.deadLettersOf[o.ID], deaf) {
+// ledgerMatches compares the receipts of an order at rest with its payments and refunds, unless an event is parked
+// or was abandoned.
+func (l *inspection) ledgerMatches(o *Order) {
+	unapplied := func(d *DeadLetter) bool { return d.Consumer == "billing" && d.State != "redriven" }
+	if !l.atRest(o) || slices.ContainsFunc(l.deadLettersOf[o.ID], unapplied) {
 		return
 	}
-	stands := map[string]int64{}
+	ledger := map[string]int64{}
 	for _, r := range l.receiptsOf[o.ID] {
 		if e := l.eventByID[r.Event]; e != nil {
-			stands[r.Subject] += r.Moved
+			ledger[r.Subject] += r.Moved
 		}
 	}
 	for _, p := range l.paymentsOf[o.ID] {
@@ -67,29 +68,29 @@ func (l *look) ledgerAgrees(o *Order) {
 		if p.State == "reverted" {
 			want = 0
 		}
-		if got := stands[p.ID]; got != want {
-			l.broken(o.ID, "payment %s stands at %d in Billing's ledger, it is %d", p.ID, got, want)
+		if got := ledger[p.ID]; got != want {
+			l.broken(o.ID, "payment %s is %d in Billing's ledger, want %d", p.ID, got, want)
 		}
-		delete(stands, p.ID)
+		delete(ledger, p.ID)
 	}
 	for _, r := range l.refundsOf[o.ID] {
 		want := int64(0)
 		if r.accepted() {
 			want = -r.Cents
 		}
-		if got := stands[r.ID]; got != want {
-			l.broken(o.ID, "refund %s stands at %d in Billing's ledger, it is %d", r.ID, got, want)
+		if got := ledger[r.ID]; got != want {
+			l.broken(o.ID, "refund %s is %d in Billing's ledger, want %d", r.ID, got, want)
 		}
-		delete(stands, r.ID)
+		delete(ledger, r.ID)
 	}
-	for _, subject := range slices.Sorted(maps.Keys(stands)) {
-		if cents := stands[subject]; cents != 0 {
-			l.broken(o.ID, "Billing's ledger has %d of %q, which is no payment or refund of the order", cents, subject)
+	for _, subject := range slices.Sorted(maps.Keys(ledger)) {
+		if cents := ledger[subject]; cents != 0 {
+			l.broken(o.ID, "Billing's ledger has %d for %q, which is not a payment or refund of the order", cents, subject)
 		}
 	}
 }
 
-func (l *look) sharesOfItems(p *Payment, shares map[string]bool) {
+func (l *inspection) sharesOfItems(p *Payment, shares map[string]bool) {
 	if p.State != "confirmed" {
 		return // the draft may have been edited since
 	}
@@ -104,8 +105,8 @@ func (l *look) sharesOfItems(p *Payment, shares map[string]bool) {
 	}
 }
 
-// needsMoney reports whether an order in this state must have been paid.
-func needsMoney(state string) bool {
+// mustBePaid reports whether an order in this state must have a payment.
+func mustBePaid(state string) bool {
 	switch state {
 	case "payment_confirmed", "validating", "provisioning", "partially_fulfilled", "fulfilled", "failed":
 		return true
@@ -113,9 +114,9 @@ func needsMoney(state string) bool {
 	return false
 }
 
-// refundsBounded is I9: a payment gives back no more than it is; a reference is captured once; an item
-// is refunded once per payment, exactly by its allocation and in the payment's currency.
-func refundsBounded(l *look) {
+// refundsBounded is I9: no more is refunded than was paid, a reference is captured once, and an item is refunded once
+// per payment, with exactly its allocation and in the payment's currency.
+func refundsBounded(l *inspection) {
 	references := map[string]string{}
 	for i := range l.Payments {
 		p := &l.Payments[i]
@@ -132,8 +133,8 @@ func refundsBounded(l *look) {
 				continue
 			}
 			if share, ok := l.share(p, r.Item); !ok || share != r.Cents || r.Currency != p.Currency {
-				l.broken(p.Order, "refund %s of item %s is %d %s, its allocation %d %s", r.ID, r.Item, r.Cents,
-					r.Currency, share, p.Currency)
+				l.broken(p.Order, "refund %s of item %s is %d %s, its allocation is %d %s",
+					r.ID, r.Item, r.Cents, r.Currency, share, p.Currency)
 			}
 			if r.accepted() {
 				sum += r.Cents
@@ -144,7 +145,7 @@ func refundsBounded(l *look) {
 			}
 		}
 		if sum > p.PaidCents {
-			l.broken(p.Order, "payment %s of %d gave back %d", p.ID, p.PaidCents, sum)
+			l.broken(p.Order, "%[3]d of payment %[1]s, which is %[2]d, was refunded", p.ID, p.PaidCents, sum)
 		}
 	}
 	for i := range l.Refunds {
@@ -154,12 +155,12 @@ func refundsBounded(l *look) {
 			known = known || p.ID == r.Payment
 		}
 		if !known {
-			l.broken(r.Order, "refund %s is of no payment of its order", r.ID)
+			l.broken(r.Order, "refund %s belongs to no payment of its order", r.ID)
 		}
 	}
 }
 
-// share of an item in a payment; false when it has none.
+// share returns an item's share of a payment. It reports false if the item has none.
 func (x *index) share(p *Payment, item string) (int64, bool) {
 	for _, a := range x.allocations[p.ID] {
 		if a.Item == item {

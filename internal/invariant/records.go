@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// wholeDeadLetters is I17: a dead letter has its class, a payload's hash, tenant, order, step and number
-// of tries, and a failed step its item; one that was settled says why and when, and
-// one that was abandoned on what grounds, with which proof and by which two people. At rest each stands
-// on the topic of dead letters exactly once. That it holds no secret is I23's.
-func wholeDeadLetters(l *look) {
+// completeDeadLetters is I17. A dead letter has its class, the payload's hash, tenant, order, step and number of
+// attempts, and the dead letter of a step its item. A settled one has a reason and a time, and an abandoned one
+// grounds, proof and two people. At rest each is on the topic of dead letters exactly once. I23 checks that it holds
+// no secret.
+func completeDeadLetters(l *inspection) {
 	published := map[string]int{}
 	if l.Topic == nil || l.Topic.DeadLetters == nil {
 		l.without("the topic of dead letters was not read: not compared with it")
@@ -39,7 +39,7 @@ func wholeDeadLetters(l *look) {
 			missing("error code")
 		}
 		if d.Attempts < 1 {
-			missing("number of tries")
+			missing("number of attempts")
 		}
 		if o := l.orders[d.Order]; o == nil || o.Tenant != d.Tenant {
 			missing("order of its tenant")
@@ -62,23 +62,23 @@ func wholeDeadLetters(l *look) {
 	}
 }
 
-func (l *look) deadLetterPublished(d *DeadLetter, times int) {
+func (l *inspection) deadLetterPublished(d *DeadLetter, times int) {
 	if l.Topic == nil || l.Topic.DeadLetters == nil {
 		return
 	}
 	waits := l.outbox[d.ID]
 	switch {
 	case times > 1:
-		l.broken(d.Order, "dead letter %s stands on its topic %d times", d.ID, times)
+		l.broken(d.Order, "dead letter %s is on its topic %d times", d.ID, times)
 	case times == 0 && !waits && !d.At.Before(l.Topic.Horizon) && d.Source != "event":
-		// an event goes to its consumer's own topic, which is not read here
+		// the dead letter of an event goes to its consumer's own topic, which is not read here
 		l.broken(d.Order, "dead letter %s is neither on its topic nor in the outbox", d.ID)
-	case waits && l.restOf(d.Order):
+	case waits && l.orderAtRest(d.Order):
 		l.broken(d.Order, "dead letter %s waits in the outbox", d.ID)
 	}
 }
 
-// snapshot is what of an item's snapshot the rules read.
+// snapshot holds the members of an item's snapshot that the rules use.
 type snapshot struct {
 	Product       string          `json:"product"`
 	Plan          string          `json:"plan"`
@@ -95,7 +95,7 @@ type snapshot struct {
 	} `json:"lines"`
 }
 
-// billing is what an event of delivery tells whoever bills (D26).
+// billing holds what an event of delivery says for billing (D26).
 type billing struct {
 	Product       string          `json:"product"`
 	Plan          string          `json:"plan"`
@@ -112,10 +112,10 @@ type billing struct {
 	} `json:"lines"`
 }
 
-// frozenSnapshots is I19, as far as rows and events show it: an item's price is its snapshot's, the
-// order's total the sum of its items, the total told by every event since submit the row's, and what
-// was told at delivery what the snapshot says now (D10).
-func frozenSnapshots(l *look) {
+// frozenSnapshots is I19, as far as rows and events show it (D10). An item's price is that of its snapshot, the
+// order's total is the sum of its items, every event since submit has the row's total, and the event of a delivery
+// says the same as the snapshot does now.
+func frozenSnapshots(l *inspection) {
 	for i := range l.Orders {
 		o := &l.Orders[i]
 		var sum int64
@@ -130,18 +130,18 @@ func frozenSnapshots(l *look) {
 				l.broken(o.ID, "item %s costs %d, its snapshot says %d", it.ID, it.PriceCents, s.Due)
 			}
 			sum += it.PriceCents
-			l.toldAtDelivery(o, it, s)
+			l.billedAsSnapshot(o, it, s)
 		}
 		if sum != o.DueCents {
-			l.broken(o.ID, "asks for %d, its items come to %d", o.DueCents, sum)
+			l.broken(o.ID, "the amount due is %d, the items add up to %d", o.DueCents, sum)
 		}
-		l.toldSinceSubmit(o)
+		l.totalSinceSubmit(o)
 	}
 }
 
-// toldSinceSubmit looks at the present life of an order alone, and only if it was submitted in it: a
-// cart may be edited, also after a restore, and be thrown away unsubmitted.
-func (l *look) toldSinceSubmit(o *Order) {
+// totalSinceSubmit checks the events since the order was last submitted. A draft may be edited, also after a restore,
+// and may be cancelled without being submitted.
+func (l *inspection) totalSinceSubmit(o *Order) {
 	submitted := -1
 	for i, e := range l.events[o.ID] {
 		switch e.Type {
@@ -156,42 +156,41 @@ func (l *look) toldSinceSubmit(o *Order) {
 	}
 	for _, e := range l.events[o.ID][submitted:] {
 		if due, ok := e.Due.minor(); !ok || due != o.DueCents || e.Due.Currency != o.Currency {
-			l.broken(o.ID, "event %d %s says %s %s are due, the row says %d %s", e.Seq, e.Type, e.Due.Amount,
-				e.Due.Currency, o.DueCents, o.Currency)
+			l.broken(o.ID, "event %d %s says %s %s are due, the row says %d %s",
+				e.Seq, e.Type, e.Due.Amount, e.Due.Currency, o.DueCents, o.Currency)
 		}
 	}
 }
 
-func (l *look) toldAtDelivery(o *Order, it *Item, s snapshot) {
+func (l *inspection) billedAsSnapshot(o *Order, it *Item, s snapshot) {
 	for _, e := range l.events[o.ID] {
 		if e.Type != "order.service-delivered" || e.Item == nil || e.Item.ID != it.ID {
 			continue
 		}
 		b := e.Item.Billing
 		if b == nil {
-			l.broken(o.ID, "event %d tells the delivery of item %s without what bills it", e.Seq, it.ID)
+			l.broken(o.ID, "event %d reports the delivery of item %s without billing data", e.Seq, it.ID)
 			continue
 		}
 		monthly, ok := b.Monthly.minor()
 		due, okDue := b.Due.minor()
-		same := ok && okDue && monthly == s.Monthly && due == s.Due && b.Product == s.Product && b.Plan == s.Plan &&
-			b.Region == s.Region &&
-			b.Cycle == s.Cycle && b.Formula == s.Formula && sameJSON(b.Configuration, s.Configuration) &&
-			len(b.Lines) == len(s.Lines)
+		same := ok && okDue && monthly == s.Monthly && due == s.Due &&
+			b.Product == s.Product && b.Plan == s.Plan && b.Region == s.Region && b.Cycle == s.Cycle &&
+			b.Formula == s.Formula && sameJSON(b.Configuration, s.Configuration) && len(b.Lines) == len(s.Lines)
 		for n := 0; same && n < len(s.Lines); n++ {
 			cents, ok := amount{Amount: b.Lines[n].Amount}.minor()
 			same = ok && cents == s.Lines[n].Amount && b.Lines[n].Component == s.Lines[n].Component &&
 				b.Lines[n].Quantity == s.Lines[n].Quantity
 		}
 		if !same {
-			l.broken(o.ID, "item %s was delivered as something else than its snapshot says now (event %d)", it.ID, e.Seq)
+			l.broken(o.ID, "the delivery of item %s (event %d) differs from its snapshot", it.ID, e.Seq)
 		}
 	}
 }
 
-// oneEffectPerKey is I20, where it is seen: an idempotency key that answered with a new order made
-// that one, no two keys made the same, and a replay that a client recorded is the first answer.
-func oneEffectPerKey(l *look) {
+// oneEffectPerKey is I20, as far as rows show it: an idempotency key that was answered with a new order created it,
+// no two keys created the same order, and a replay that a client recorded is equal to the first answer.
+func oneEffectPerKey(l *inspection) {
 	if len(l.Replays) == 0 {
 		l.without("no client recorded its replays: their bytes are not compared")
 	}
@@ -212,10 +211,10 @@ func oneEffectPerKey(l *look) {
 		}
 		o := l.orders[v.ID]
 		if o == nil || o.Tenant != a.Tenant || o.Number != v.Number {
-			l.broken(v.ID, "idempotency key %q was answered with an order that is not there", a.Key)
+			l.broken(v.ID, "idempotency key %q was answered with an order that does not exist", a.Key)
 		}
-		if other, twice := made[v.ID]; twice {
-			l.broken(v.ID, "idempotency keys %q and %q made the same order", other, a.Key)
+		if other, found := made[v.ID]; found {
+			l.broken(v.ID, "idempotency keys %q and %q created the same order", other, a.Key)
 		}
 		made[v.ID] = a.Key
 	}
@@ -227,31 +226,31 @@ func oneEffectPerKey(l *look) {
 	}
 }
 
-// kept are the tables of which no login may delete a row; rewritten none may either in the logs (D9).
-func kept() []string {
+// tablesOfRecord returns the tables from which no login may delete a row (D9).
+func tablesOfRecord() []string {
 	return []string{
 		"orders", "order_items", "order_event", "payments", "allocations", "refunds", "audit_log", "saga_log", "dead_letters",
 		"catalog", "catalog_change",
 	}
 }
 
-func logs() []string { return []string{"order_event", "audit_log", "saga_log", "catalog_change"} }
+// logTables returns the tables in which no login may change a row (D9).
+func logTables() []string { return []string{"order_event", "audit_log", "saga_log", "catalog_change"} }
 
-// nothingLost is I22: no login may delete from the tables of record or change a row of the logs, the
-// witness's numbers have no hole, its chain is whole, and no table of record has fewer rows than an earlier
-// look found.
-func nothingLost(l *look) {
+// nothingLost is I22: no login may delete from the tables of record or change a row of the logs, the audit log has no
+// gap and an unbroken chain, and no table of record has fewer rows than at an earlier check.
+func nothingLost(l *inspection) {
 	if l.Earlier == nil {
-		l.without("no earlier look to compare the numbers of rows with")
+		l.without("no earlier numbers of rows to compare with")
 	}
 	if l.Grants == nil {
 		l.without("no grants were read")
 	}
 	for _, g := range l.Grants {
 		l.seen++
-		deletes := (g.Verb == "DELETE" || g.Verb == "TRUNCATE") && slices.Contains(kept(), g.Table)
-		if deletes || g.Verb == "UPDATE" && slices.Contains(logs(), g.Table) {
-			l.broken("", "login %s may %s %s", g.Login, g.Verb, g.Table)
+		deletes := (g.Privilege == "DELETE" || g.Privilege == "TRUNCATE") && slices.Contains(tablesOfRecord(), g.Table)
+		if deletes || g.Privilege == "UPDATE" && slices.Contains(logTables(), g.Table) {
+			l.broken("", "login %s may %s %s", g.Login, g.Privilege, g.Table)
 		}
 	}
 	now := l.Counts()
@@ -262,7 +261,7 @@ func nothingLost(l *look) {
 		}
 	}
 	seqs := map[string][]int{}
-	for _, w := range l.Audit {
+	for _, w := range l.AuditLog {
 		seqs[w.Order] = append(seqs[w.Order], w.Seq)
 	}
 	for _, order := range slices.Sorted(maps.Keys(seqs)) {
@@ -270,9 +269,9 @@ func nothingLost(l *look) {
 		slices.Sort(seqs[order])
 		for n, seq := range seqs[order] {
 			if n > 0 && seq != seqs[order][n-1]+1 {
-				l.broken(order, "the witness has number %d after %d", seq, seqs[order][n-1])
+				l.broken(order, "the audit log has number %d after %d", seq, seqs[order][n-1])
 			}
 		}
 	}
-	l.chained()
+	l.checkChain()
 }

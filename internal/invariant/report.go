@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Broken reports whether any promise was found broken.
+// Broken reports whether any promise is broken.
 func Broken(results []Result) bool {
 	for _, r := range results {
 		if len(r.Violations) > 0 {
@@ -17,11 +17,11 @@ func Broken(results []Result) bool {
 	return false
 }
 
-// mostShown violations of one promise are listed; the others are counted.
+// mostShown is how many violations of a promise Report lists. The others are counted.
 const mostShown = 20
 
-// Report writes a table for a person: each promise with its verdict, how many things it was asked of
-// and what was left out, then every violation.
+// Report writes a table for a person: each promise with its result, how many things it was checked for and what
+// was left out, then the violations.
 func Report(w io.Writer, results []Result) error {
 	var b strings.Builder
 	checked, broken := 0, 0
@@ -33,7 +33,7 @@ func Report(w io.Writer, results []Result) error {
 		case len(r.Violations) > 0:
 			verdict = "BROKEN"
 		case r.Seen == 0:
-			verdict = "nothing to ask"
+			verdict = "none to check"
 		}
 		if r.Checked {
 			checked++

@@ -1,9 +1,8 @@
 package invariant
 
-// Resting reports whether nothing is on its way any more: the outbox is empty, no work is due now or
-// later, and witness and consumers have come as far as the events. What does not rest for ever, such
-// as an order that waits for its payment, does not hinder it, nor does what waits for a customer's own
-// endpoint, or behind a parked event for a person.
+// Resting reports whether nothing is in progress any more: the outbox is empty, no task is due now or later, and
+// audit log and consumers have reached the last event. It ignores what may wait without end: an order that waits
+// for its payment, a delivery to a customer's endpoint, and events that are parked or blocked.
 func Resting(f Facts) bool {
 	if len(f.Outbox) > 0 {
 		return false
@@ -14,28 +13,28 @@ func Resting(f Facts) bool {
 		}
 	}
 	x := newIndex(&f)
-	marks := map[string]int{}
+	reached := map[string]int{}
 	for _, m := range f.Checkpoints {
-		marks[m.Order+" "+m.Consumer] = m.heard()
+		reached[m.Order+" "+m.Consumer] = m.reached()
 	}
-	seen := map[string]bool{}
-	for _, w := range f.Audit {
-		seen[w.Event] = true
+	audited := map[string]bool{}
+	for _, w := range f.AuditLog {
+		audited[w.Event] = true
 	}
 	for order, es := range x.events {
 		last := map[string]int{}
 		for _, e := range es {
-			if !seen[e.ID] && (f.Topic == nil || !e.At.Before(f.Topic.Horizon)) {
+			if !audited[e.ID] && (f.Topic == nil || !e.At.Before(f.Topic.Horizon)) {
 				return false
 			}
 			for _, consumer := range consumers() {
-				if hears(consumer, e.Type) {
+				if isRouted(consumer, e.Type) {
 					last[consumer] = e.Seq
 				}
 			}
 		}
 		for consumer, seq := range last {
-			if marks[order+" "+consumer] != seq {
+			if reached[order+" "+consumer] != seq {
 				return false
 			}
 		}

@@ -8,79 +8,79 @@ import (
 	"time"
 )
 
-// mostCalls is how many calls a step may take in one direction of one fulfilment: one and five retries (D5).
+// mostCalls is how often a step may be called in one direction of one fulfilment: once and five retries (D5).
 const mostCalls = 6
 
-// backoff is the retry schedule of D5: the wait before the retry of each number. It repeats fulfil.Backoff on
-// purpose: the checker shares nothing with what it checks, so that a schedule that is changed there by mistake
-// is found here.
+// backoff returns the retry schedule of D5: the wait before each retry. It repeats fulfil.Backoff on purpose: the
+// checker shares nothing with what it checks, so that a schedule that is changed there by mistake is found here.
 func backoff() []time.Duration {
 	return []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second}
 }
 
-// unclearSlack is what a gap after an unclear answer may be short of its wait. Our clock starts such
-// a wait with the intent; the request, whose arrival the provider's log tells, is a commit later.
+// unclearSlack is by how much the gap after an unclear answer may be shorter than its wait. Such a wait begins with
+// the intent, but the provider's log has the time of the request, which is a commit later.
 const unclearSlack = 250 * time.Millisecond
 
-// attempt is one call of a step as the provider saw it: the look by key that begins it, and the
-// request that follows when nothing was there.
+// attempt is one call of a step as the provider saw it: the read by key with which it begins, and the create that
+// follows if nothing was found.
 type attempt struct {
 	at      time.Time
 	result  string
 	fault   string
 	posted  bool
-	counted bool // against the six
+	counted bool // as one of the six
 }
 
-// boundedRetries is I16, by the provider's own log: at most six calls of a step in one direction of
-// one fulfilment, none after a hard refusal, and between two of them never less than the wait of
-// D5, divided by the clock's speed; not more than 10 % above it where Slack says how late a call may
-// come. Rate limits, a refused login and want of room use up no call.
-func boundedRetries(l *look) {
+// boundedRetries is I16, by the provider's own log. A step is called at most six times in one direction of one
+// fulfilment, and never after a hard refusal. The gap between two calls is never shorter than the wait of D5, divided
+// by the clock's speed, and at most 10 % longer, if Slack says how late a call may come. Rate limits, a refused login
+// and missing capacity use up no call.
+func boundedRetries(l *inspection) {
 	if l.Cloud == nil {
 		l.skip("no provider's ledger was read")
 		return
 	}
 	if l.Slack == 0 {
-		l.without("no retry comes early; how late one may come was not said, so not checked")
+		l.without("only that no retry comes early, because no slack is given")
 	}
 	for i := range l.Items {
 		it := &l.Items[i]
 		if len(l.calls[it.ID]) == 0 {
 			continue
 		}
-		made := l.attempts(it)
-		for _, step := range slices.Sorted(maps.Keys(made)) {
+		attempts := l.attempts(it)
+		for _, step := range slices.Sorted(maps.Keys(attempts)) {
 			l.seen++
-			l.bounded(it, step, made[step])
+			l.checkAttempts(it, step, attempts[step])
 		}
-		l.boundedUndo(it)
+		l.boundedDeletes(it)
 	}
 }
 
-// attempts are the creating calls of an item by part and fulfilment.
-func (l *look) attempts(it *Item) map[string][]attempt {
-	lives := l.lives(it.Order)
+// attempts returns the creating calls of an item by step and fulfilment.
+func (l *inspection) attempts(it *Item) map[string][]attempt {
+	restores := l.restores(it.Order)
 	steps := map[string][]attempt{}
 	for _, c := range l.calls[it.ID] {
-		step := fmt.Sprintf("%s, fulfilment %d", c.Part, lifeOf(lives, c.At)+1)
+		step := fmt.Sprintf("%s, fulfilment %d", c.Step, fulfilmentOf(restores, c.At)+1)
 		all := steps[step]
 		switch {
 		case c.Operation == "look":
-			steps[step] = append(all, attempt{at: c.At, result: c.Result, fault: c.Fault, counted: !free(c)})
+			steps[step] = append(all, attempt{at: c.At, result: c.Result, fault: c.Fault, counted: !usesNoCall(c)})
 		case c.Operation == "create" && c.Fault == "late" && c.Result != "late": // took effect after its caller gave up
 		case c.Operation == "create" && len(all) > 0 && !all[len(all)-1].posted:
 			last := &all[len(all)-1]
-			last.posted, last.result, last.fault, last.counted = true, c.Result, c.Fault, !free(c)
+			last.posted, last.result, last.fault, last.counted = true, c.Result, c.Fault, !usesNoCall(c)
 		case c.Operation == "create":
-			steps[step] = append(all, attempt{at: c.At, result: c.Result, fault: c.Fault, posted: true, counted: !free(c)})
+			steps[step] = append(all, attempt{at: c.At, result: c.Result, fault: c.Fault, posted: true, counted: !usesNoCall(c)})
 		}
 	}
 	return steps
 }
 
-// free reports whether a call uses up none of the six: 429 that says how long, a login refused, no room.
-func free(c *Call) bool {
+// usesNoCall reports whether a call does not count as one of the six: a 429 with a time to wait, a refused login, or
+// no capacity.
+func usesNoCall(c *Call) bool {
 	switch c.Result {
 	case "unauthorized", "no_capacity":
 		return true
@@ -90,20 +90,20 @@ func free(c *Call) bool {
 	return false
 }
 
-// hard reports whether an answer forbids every further call.
-func hard(result string) bool {
+// hardRefusal reports whether an answer forbids further calls.
+func hardRefusal(result string) bool {
 	return result == "invalid_input" || result == "forbidden" || result == "quota_exceeded" ||
 		result == "unknown_reference"
 }
 
-// refusedSurely reports whether an answer said for certain that nothing was done.
-func refusedSurely(result string) bool {
+// certainlyRefused reports whether an answer says that the provider certainly did nothing.
+func certainlyRefused(result string) bool {
 	return result == "maintenance" || result == "locked" || result == "in_use" || result == "not_ready" ||
 		result == "being_deleted"
 }
 
-func (l *look) bounded(it *Item, step string, all []attempt) {
-	part, _, _ := strings.Cut(step, ",")
+func (l *inspection) checkAttempts(it *Item, step string, all []attempt) {
+	name, _, _ := strings.Cut(step, ",")
 	var last *attempt
 	n := 0
 	for i := range all {
@@ -112,14 +112,14 @@ func (l *look) bounded(it *Item, step string, all []attempt) {
 		if i+1 < len(all) {
 			until = all[i+1].at
 		}
-		if i > 0 && hard(all[i-1].result) && !l.Died {
+		if i > 0 && hardRefusal(all[i-1].result) && !l.Died {
 			l.broken(it.Order, "item %s, %s: called again after %s", it.ID, step, all[i-1].result)
 		}
-		if !a.counted || l.noRoom(it, part, a.at, until) {
+		if !a.counted || l.foundNoCapacity(it, name, a.at, until) {
 			continue
 		}
 		if n++; last != nil && n <= mostCalls {
-			l.gap(it, step, n-1, *last, *a, i > 0 && last == &all[i-1])
+			l.checkGap(it, step, n-1, *last, *a, i > 0 && last == &all[i-1])
 		}
 		last = a
 	}
@@ -128,38 +128,38 @@ func (l *look) bounded(it *Item, step string, all []attempt) {
 	}
 }
 
-// noRoom reports whether a call was a wait for capacity that only our own log shows: the provider took it, and
-// found out afterwards that there was no room. It is one where a line of the part says so between the
-// call and the next.
-func (l *look) noRoom(it *Item, part string, from, until time.Time) bool {
+// foundNoCapacity reports whether a call led to a wait for capacity that only the saga log shows: the provider
+// accepted the call and found out later that it had no capacity. A line of the step between this call and the next
+// one says so.
+func (l *inspection) foundNoCapacity(it *Item, step string, from, until time.Time) bool {
 	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
 		u := l.tasks[g.Task]
-		return g.Class == "capacity" && g.Part == part && u != nil && u.Item == it.ID && !g.At.Before(from) &&
+		return g.Class == "capacity" && g.Step == step && u != nil && u.Item == it.ID && !g.At.Before(from) &&
 			(until.IsZero() || g.At.Before(until))
 	})
 }
 
-// gap compares the time between two counted calls with the wait of the retry's number.
-func (l *look) gap(it *Item, step string, retry int, a, b attempt, neighbours bool) {
+// checkGap compares the time between two counted calls with the wait before the retry.
+func (l *inspection) checkGap(it *Item, step string, retry int, a, b attempt, neighbours bool) {
 	speed := time.Duration(max(l.Speed, 1))
 	want, got := backoff()[retry-1]/speed, b.at.Sub(a.at)
-	short := time.Millisecond // what a column of the database cuts off
-	if a.posted && !refusedSurely(a.result) {
+	short := time.Millisecond // the precision of the database's columns
+	if a.posted && !certainlyRefused(a.result) {
 		short = min(want/2, unclearSlack)
 	}
 	if got < want-short {
 		l.broken(it.Order, "item %s, %s: retry %d came after %s, want no less than %s", it.ID, step, retry, got, want)
 	}
-	if most := want*11/10 + l.Slack; l.Slack > 0 && neighbours && refusedSurely(a.result) && got > most &&
-		!l.heldBack(it, a.at, b.at) {
+	most := want*11/10 + l.Slack
+	if l.Slack > 0 && neighbours && certainlyRefused(a.result) && got > most && !l.wasDelayed(it, a.at, b.at) {
 		l.broken(it.Order, "item %s, %s: retry %d came after %s, want no more than %s", it.ID, step, retry, got, most)
 	}
 }
 
-// heldBack reports whether a wait that is no retry's came between two calls: the account's breaker was
-// open, its login refused, or its budget used up. None of that reaches the provider, so only our own log
-// tells; it lengthens a gap and never shortens one.
-func (l *look) heldBack(it *Item, from, to time.Time) bool {
+// wasDelayed reports whether something other than a retry's wait delayed the second of two calls: the circuit breaker
+// was open, the login was refused, or the budget was used up. None of that reaches the provider, so only the saga log
+// shows it. It makes a gap longer and never shorter.
+func (l *inspection) wasDelayed(it *Item, from, to time.Time) bool {
 	return slices.ContainsFunc(l.Log, func(g LogLine) bool {
 		u := l.tasks[g.Task]
 		return (g.Class == "suspended" || g.Class == "rate-limited") && u != nil && u.Item == it.ID && !g.At.Before(from) &&
@@ -167,33 +167,33 @@ func (l *look) heldBack(it *Item, from, to time.Time) bool {
 	})
 }
 
-// boundedUndo counts the deletes that were refused for certain since the item went back: at most six
-// for each time an operator had it tried. Deletes that were accepted may be repeated while the part is
-// still seen, which is a look and no retry.
-func (l *look) boundedUndo(it *Item) {
-	lives := l.lives(it.Order)
-	back, tries := map[int]time.Time{}, map[int]int{}
+// boundedDeletes counts the deletes that were certainly refused since the item's compensation began: at most six for
+// each time that a compensation began, which an operator's redrive does again. A delete that was accepted may be
+// repeated while the resource still exists; that is not a retry.
+func (l *inspection) boundedDeletes(it *Item) {
+	restores := l.restores(it.Order)
+	began, times := map[int]time.Time{}, map[int]int{}
 	for _, e := range l.events[it.Order] {
 		if e.Type != "order.item-compensating" || e.Item == nil || e.Item.ID != it.ID {
 			continue
 		}
-		life := lifeOf(lives, e.At)
-		if _, known := back[life]; !known {
-			back[life] = e.At
+		fulfilment := fulfilmentOf(restores, e.At)
+		if _, known := began[fulfilment]; !known {
+			began[fulfilment] = e.At
 		}
-		tries[life]++
+		times[fulfilment]++
 	}
 	refused := map[string]int{}
 	for _, c := range l.calls[it.ID] {
-		life := lifeOf(lives, c.At)
-		since, going := back[life]
-		if c.Operation != "delete" || !going || c.At.Before(since) || !refusedSurely(c.Result) {
+		fulfilment := fulfilmentOf(restores, c.At)
+		since, compensating := began[fulfilment]
+		if c.Operation != "delete" || !compensating || c.At.Before(since) || !certainlyRefused(c.Result) {
 			continue
 		}
-		step := fmt.Sprintf("%s, fulfilment %d", c.Part, life+1)
-		if refused[step]++; refused[step] == mostCalls*tries[life]+1 {
-			l.broken(it.Order, "item %s, %s: the delete was refused more than %d times and asked again", it.ID,
-				step, mostCalls*tries[life])
+		step := fmt.Sprintf("%s, fulfilment %d", c.Step, fulfilment+1)
+		if refused[step]++; refused[step] == mostCalls*times[fulfilment]+1 {
+			l.broken(it.Order, "item %s, %s: the delete was refused %d times and sent again",
+				it.ID, step, mostCalls*times[fulfilment])
 		}
 	}
 }

@@ -17,12 +17,12 @@ import (
 
 const acme = "tenant-acme"
 
-// story tells a world step by step, as it would come to be, and keeps all its rows in step.
+// story builds the facts of an installation step by step, as they would come about, and keeps all rows consistent.
 type story struct {
 	t   testing.TB
 	f   invariant.Facts
 	now time.Time
-	n   int // of everything numbered
+	n   int // the last number in an id
 }
 
 func newStory(t testing.TB) *story {
@@ -52,17 +52,17 @@ func (s *story) begin(number, policy string, products ...string) *saga {
 		Policy: policy, Version: 1, Currency: "EUR", CreatedAt: s.now, UpdatedAt: s.now,
 	})
 	for n, p := range products {
-		snapshot := fmt.Sprintf(
-			`{"product":%q,"region":"lj-1","billing_cycle":"monthly","configuration":{"b":1,"a":2},"formula_version":1,"lines":[{"component":"plan","quantity":1,"unit_price_cents":2010,"amount_cents":2010}],"monthly_cents":2010,"due_cents":2010}`, p,
-		)
+		snapshot := fmt.Sprintf(`{"product":%q,"region":"lj-1","billing_cycle":"monthly",`+
+			`"configuration":{"b":1,"a":2},"formula_version":1,`+
+			`"lines":[{"component":"plan","quantity":1,"unit_price_cents":2010,"amount_cents":2010}],`+
+			`"monthly_cents":2010,"due_cents":2010}`, p)
 		s.f.Items = append(s.f.Items, invariant.Item{
 			Tenant: acme, Order: "order-" + number, ID: fmt.Sprintf("item-%s%d", number, n+1), State: "pending",
-			Product: p, Generation: 1,
-			Snapshot: []byte(snapshot), PriceCents: 2010,
+			Product: p, Generation: 1, Snapshot: []byte(snapshot), PriceCents: 2010,
 		})
 		g.row().DueCents += 2010
 	}
-	g.tell("order.created", nil)
+	g.record("order.created", nil)
 	return g
 }
 
@@ -80,20 +80,25 @@ func (g *saga) items() []*invariant.Item {
 
 func (g *saga) item(n int) *invariant.Item { return g.items()[n-1] }
 
-// whoHears is D19 by hand, without Audit and Portal, which hear everything.
-var whoHears = map[string]string{
-	"order.submitted": "billing", "order.payment-confirmed": "notify billing provision",
+// consumersOf is D19 by hand, without Audit and the portal's figures, which receive every event.
+var consumersOf = map[string]string{
+	"order.submitted":            "billing",
+	"order.payment-confirmed":    "notify billing provision",
 	"order.provisioning-started": "notify",
-	"order.fulfilled":            "notify billing", "order.cancelled": "notify billing provision",
-	"order.failed":            "notify billing",
-	"order.service-delivered": "billing", "billing.refund-requested": "notify billing",
-	"billing.refund-accepted":  "notify billing",
-	"billing.refund-completed": "billing", "billing.refund-failed": "notify billing", "order.payment-reverted": "billing",
-	"order.item-stuck": "notify",
+	"order.fulfilled":            "notify billing",
+	"order.cancelled":            "notify billing provision",
+	"order.failed":               "notify billing",
+	"order.service-delivered":    "billing",
+	"billing.refund-requested":   "notify billing",
+	"billing.refund-accepted":    "notify billing",
+	"billing.refund-completed":   "billing",
+	"billing.refund-failed":      "notify billing",
+	"order.payment-reverted":     "billing",
+	"order.item-stuck":           "notify",
 }
 
-// tell records an event about the order as it is now, publishes it, and lets everybody hear it.
-func (g *saga) tell(kind string, extra map[string]any) {
+// record records an event with the order's present state, publishes it, and lets its consumers apply it.
+func (g *saga) record(kind string, extra map[string]any) {
 	g.t.Helper()
 	g.pass(10 * time.Millisecond)
 	o := g.row()
@@ -138,16 +143,16 @@ func (g *saga) tell(kind string, extra map[string]any) {
 	})
 	hash := sha256.Sum256(raw)
 	before := make([]byte, 32)
-	if n := len(g.f.Audit); n > 0 {
-		before = g.f.Audit[n-1].Chain
+	if n := len(g.f.AuditLog); n > 0 {
+		before = g.f.AuditLog[n-1].Chain
 	}
-	g.f.Audit = append(g.f.Audit, link(invariant.Audit{
+	g.f.AuditLog = append(g.f.AuditLog, link(invariant.AuditEntry{
 		Tenant: acme, N: int64(at) + 1, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, At: g.now,
 		SeenAt: g.now.Add(time.Second),
 		Hash:   hash[:], Topic: "topic", Partition: 3, Offset: int64(at), Before: before,
 	}))
-	for _, consumer := range append(strings.Fields(whoHears[kind]), "portal-analytics") {
-		g.hear(consumer, o.LastSeq)
+	for _, consumer := range append(strings.Fields(consumersOf[kind]), "portal-analytics") {
+		g.checkpoint(consumer, o.LastSeq)
 		if consumer == "billing" {
 			r := invariant.Receipt{Tenant: acme, Order: o.ID, Seq: o.LastSeq, Event: e.ID, Type: kind, Currency: "EUR"}
 			r.Subject, r.Moved = g.moves(kind)
@@ -161,8 +166,8 @@ func (g *saga) tell(kind string, extra map[string]any) {
 	}
 }
 
-// moves is what an event moves in Billing's ledger: it tells of the order's last payment, or of the last
-// refund that was accepted.
+// moves returns what an event moves in Billing's ledger: it is about the order's last payment, or the last refund
+// that was accepted.
 func (g *saga) moves(kind string) (subject string, cents int64) {
 	switch kind {
 	case "order.payment-confirmed":
@@ -179,8 +184,9 @@ func (g *saga) moves(kind string) (subject string, cents int64) {
 	return "", 0
 }
 
-// link gives a row of the witness its hash, by docs/audit.md. Ids are names here, and stand for themselves.
-func link(w invariant.Audit) invariant.Audit {
+// link returns an entry of the audit log with its hash, by docs/audit.md. Ids are names here and are hashed as they
+// are.
+func link(w invariant.AuditEntry) invariant.AuditEntry {
 	b := bytes.NewBuffer(slices.Clone(w.Before))
 	put := func(v any) {
 		if name, ok := v.(string); ok {
@@ -200,7 +206,7 @@ func link(w invariant.Audit) invariant.Audit {
 	return w
 }
 
-func (g *saga) hear(consumer string, seq int) {
+func (g *saga) checkpoint(consumer string, seq int) {
 	for i := range g.f.Checkpoints {
 		if m := &g.f.Checkpoints[i]; m.Order == g.row().ID && m.Consumer == consumer {
 			m.Seq = seq
@@ -212,14 +218,14 @@ func (g *saga) hear(consumer string, seq int) {
 	})
 }
 
-// move takes the order to a state.
+// move moves the order to a state.
 func (g *saga) move(kind, to string) {
 	from := g.row().State
 	g.row().State = to
-	g.tell(kind, map[string]any{"from": from})
+	g.record(kind, map[string]any{"from": from})
 }
 
-// moveItem takes an item to a state.
+// moveItem moves an item to a state.
 func (g *saga) moveItem(it *invariant.Item, kind, to string) {
 	from := it.State
 	it.State = to
@@ -233,10 +239,10 @@ func (g *saga) moveItem(it *invariant.Item, kind, to string) {
 			"due":             map[string]string{"amount": "20.10", "currency": "EUR"},
 		}
 	}
-	g.tell(kind, map[string]any{"item": fact})
+	g.record(kind, map[string]any{"item": fact})
 }
 
-// pay takes a draft to payment_confirmed; each item's share is its price.
+// pay moves a draft to payment_confirmed. Each item's share is its price.
 func (g *saga) pay() {
 	o := g.row()
 	g.move("order.submitted", "pending_payment")
@@ -254,7 +260,7 @@ func (g *saga) pay() {
 	g.move("order.payment-confirmed", "payment_confirmed")
 }
 
-// start takes a paid order into provisioning.
+// start moves a paid order to provisioning.
 func (g *saga) start() {
 	g.move("order.validating", "validating")
 	for _, it := range g.items() {
@@ -276,49 +282,49 @@ func (g *saga) task(it *invariant.Item, kind string) *invariant.Task {
 	return nil
 }
 
-func (g *saga) call(it *invariant.Item, operation, part, result string, ids ...string) {
+func (g *saga) call(it *invariant.Item, operation, step, result string, ids ...string) {
 	g.pass(20 * time.Millisecond)
 	g.f.Cloud.Log = append(g.f.Cloud.Log, invariant.Call{
-		At: g.now, Operation: operation, Key: keyOf(it, part), Result: result, Effect: len(ids) > 0, IDs: ids,
-		Tenant: acme, Order: it.Order, Item: it.ID, Part: part, Generation: fmt.Sprint(it.Generation),
+		At: g.now, Operation: operation, Key: keyOf(it, step), Result: result, Effect: len(ids) > 0, IDs: ids,
+		Tenant: acme, Order: it.Order, Item: it.ID, Step: step, Generation: fmt.Sprint(it.Generation),
 	})
 }
 
-func keyOf(it *invariant.Item, part string) string {
-	return fmt.Sprintf("pf-%s-%s-%d", it.ID, part, it.Generation)
+func keyOf(it *invariant.Item, step string) string {
+	return fmt.Sprintf("pf-%s-%s-%d", it.ID, step, it.Generation)
 }
 
-// make builds one part.
-func (g *saga) make(it *invariant.Item, part string) {
+// create creates the resource of one step.
+func (g *saga) create(it *invariant.Item, step string) {
 	if it.State != "provisioning" {
 		g.moveItem(it, "order.item-provisioning", "provisioning")
 	}
-	id := g.id(part)
+	id := g.id(step)
 	g.f.Log = append(g.f.Log, invariant.LogLine{
-		Tenant: acme, Order: it.Order, Task: g.task(it, "provision").ID, At: g.now, Part: part, What: "intent",
+		Tenant: acme, Order: it.Order, Task: g.task(it, "provision").ID, At: g.now, Step: step, What: "intent",
 	})
-	g.call(it, "look", part, "absent")
-	g.call(it, "create", part, "created", id)
-	g.f.Parts = append(g.f.Parts, invariant.JournalEntry{
-		Tenant: acme, Task: g.task(it, "provision").ID, Part: part, Generation: it.Generation, Key: keyOf(it, part),
+	g.call(it, "look", step, "absent")
+	g.call(it, "create", step, "created", id)
+	g.f.Journal = append(g.f.Journal, invariant.JournalEntry{
+		Tenant: acme, Task: g.task(it, "provision").ID, Step: step, Generation: it.Generation, Key: keyOf(it, step),
 		Phase: "ready", Refs: []string{id},
 	})
 	g.f.Cloud.Live = append(g.f.Cloud.Live, invariant.Resource{
-		ID: id, Name: keyOf(it, part), Kind: part, Phase: "ready",
+		ID: id, Name: keyOf(it, step), Kind: step, Phase: "ready",
 		Labels: map[string]string{
-			"pf-inst": "test", "pf-item": it.ID, "pf-part": part, "pf-gen": fmt.Sprint(it.Generation), "item": it.ID,
+			"pf-inst": "test", "pf-item": it.ID, "pf-step": step, "pf-gen": fmt.Sprint(it.Generation), "item": it.ID,
 			"order": it.Order, "tenant": acme,
 		},
 	})
 }
 
-// refuse fails one call of a part; the retry comes after its wait.
-func (g *saga) refuse(it *invariant.Item, part string, retry int) {
+// refuse fails one call of a step and waits for the retry.
+func (g *saga) refuse(it *invariant.Item, step string, retry int) {
 	if it.State != "provisioning" {
 		g.moveItem(it, "order.item-provisioning", "provisioning")
 	}
-	g.call(it, "look", part, "absent")
-	g.call(it, "create", part, "maintenance")
+	g.call(it, "look", step, "absent")
+	g.call(it, "create", step, "maintenance")
 	if retry > 5 {
 		return
 	}
@@ -326,8 +332,8 @@ func (g *saga) refuse(it *invariant.Item, part string, retry int) {
 	g.pass([]time.Duration{2, 4, 8, 16, 30}[retry-1] * time.Second)
 }
 
-// up makes the item active and delivered.
-func (g *saga) up(it *invariant.Item) {
+// deliver makes the item active and delivered.
+func (g *saga) deliver(it *invariant.Item) {
 	g.f.Cloud.Secrets = append(g.f.Cloud.Secrets, invariant.Secret{
 		Item: it.ID,
 		Document: []byte(`{"kind":"vps","region":"lj-1","username":"root","password":"CANARY-` + it.ID +
@@ -356,42 +362,43 @@ func (g *saga) up(it *invariant.Item) {
 	g.moveItem(it, "order.service-delivered", "delivered")
 }
 
-// askRefund requests the refund of an item, takeRefund has it accepted.
-func (g *saga) askRefund(it *invariant.Item) {
-	var p invariant.Payment
-	for _, each := range g.f.Payments {
-		if each.Order == it.Order && each.State == "confirmed" {
-			p = each
+// requestRefund requests the refund of an item.
+func (g *saga) requestRefund(it *invariant.Item) {
+	var live invariant.Payment
+	for _, p := range g.f.Payments {
+		if p.Order == it.Order && p.State == "confirmed" {
+			live = p
 		}
 	}
 	r := invariant.Refund{
-		Tenant: acme, ID: g.id("refund"), Order: it.Order, Payment: p.ID, Item: it.ID, State: "requested",
+		Tenant: acme, ID: g.id("refund"), Order: it.Order, Payment: live.ID, Item: it.ID, State: "requested",
 		Cents: 2010, Currency: "EUR",
 	}
 	g.f.Refunds = append(g.f.Refunds, r)
 	g.f.Tasks = append(g.f.Tasks, invariant.Task{
-		Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Payment: p.ID, Kind: "refund", State: "closed",
+		Tenant: acme, ID: g.id("task"), Order: it.Order, Item: it.ID, Payment: live.ID, Kind: "refund", State: "closed",
 	})
 	g.row().Settlement = "compensating"
-	g.tell("billing.refund-requested", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "requested"}})
+	g.record("billing.refund-requested", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "requested"}})
 }
 
-func (g *saga) takeRefund(it *invariant.Item) {
+// acceptRefund has the payment provider accept the refund of an item.
+func (g *saga) acceptRefund(it *invariant.Item) {
 	for i := range g.f.Refunds {
 		if r := &g.f.Refunds[i]; r.Item == it.ID && r.State == "requested" {
 			r.State, r.AcceptedAt = "accepted", g.now
 		}
 	}
-	g.tell("billing.refund-accepted", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "accepted"}})
+	g.record("billing.refund-accepted", map[string]any{"refund": map[string]any{"item_id": it.ID, "state": "accepted"}})
 }
 
-// compensate begins an item's way back, with its dead letter when a step of it failed.
+// compensate begins an item's compensation, with a dead letter if a step failed.
 func (g *saga) compensate(it *invariant.Item, failed string) {
 	g.moveItem(it, "order.item-compensating", "compensating")
 	if failed != "" {
 		g.deadLetter(it, failed, "step-failed")
 	}
-	g.askRefund(it)
+	g.requestRefund(it)
 }
 
 func (g *saga) deadLetter(it *invariant.Item, step, code string) {
@@ -406,17 +413,17 @@ func (g *saga) deadLetter(it *invariant.Item, step, code string) {
 	})
 }
 
-// takeDown removes the item's parts, last made first.
-func (g *saga) takeDown(it *invariant.Item) {
-	var parts []string
-	for i := range g.f.Parts {
-		if p := &g.f.Parts[i]; p.Task == g.task(it, "provision").ID {
+// removeAll deletes the item's resources, the last created first.
+func (g *saga) removeAll(it *invariant.Item) {
+	var steps []string
+	for i := range g.f.Journal {
+		if p := &g.f.Journal[i]; p.Task == g.task(it, "provision").ID {
 			p.Phase = "gone"
-			parts = append(parts, p.Part)
+			steps = append(steps, p.Step)
 		}
 	}
-	for _, part := range slices.Backward(parts) {
-		g.call(it, "delete", part, "accepted", "gone")
+	for _, step := range slices.Backward(steps) {
+		g.call(it, "delete", step, "accepted", "gone")
 	}
 	g.f.Cloud.Live = slices.DeleteFunc(g.f.Cloud.Live, func(r invariant.Resource) bool {
 		return r.Labels["pf-item"] == it.ID
@@ -438,49 +445,49 @@ func (g *saga) end(kind, state, outcome string) {
 	g.move(kind, state)
 }
 
-// goodWorld is a world in which all is well, with one order of each kind of end:
-// A fulfilled, after a retry; B fulfilled in part; C cancelled before anything was built; D a draft;
-// E failed, all or nothing; F stuck; G restored; H under way.
-func goodWorld(t testing.TB) invariant.Facts {
+// healthy returns the facts of an installation without a violation, with orders in all kinds of states: A fulfilled,
+// after a retry; B fulfilled in part; C cancelled before anything was built; D a draft; E failed, all or nothing;
+// F stuck; G restored; H in progress.
+func healthy(t testing.TB) invariant.Facts {
 	t.Helper()
 	s := newStory(t)
 
 	a := s.begin("A", "per_item", "vps", "vps")
 	a.pay()
 	a.start()
-	a.make(a.item(1), "port")
+	a.create(a.item(1), "port")
 	a.refuse(a.item(1), "server", 1)
-	a.make(a.item(1), "server")
-	a.make(a.item(2), "port")
-	a.make(a.item(2), "server")
-	a.up(a.item(1))
-	a.up(a.item(2))
+	a.create(a.item(1), "server")
+	a.create(a.item(2), "port")
+	a.create(a.item(2), "server")
+	a.deliver(a.item(1))
+	a.deliver(a.item(2))
 	a.end("order.fulfilled", "fulfilled", "full")
 
 	b := s.begin("B", "per_item", "vps", "database")
 	b.pay()
 	b.start()
-	b.make(b.item(1), "port")
-	b.make(b.item(1), "server")
-	b.up(b.item(1))
-	b.make(b.item(2), "volume")
+	b.create(b.item(1), "port")
+	b.create(b.item(1), "server")
+	b.deliver(b.item(1))
+	b.create(b.item(2), "volume")
 	for retry := 1; retry <= 6; retry++ {
 		b.refuse(b.item(2), "instance", retry)
 	}
 	b.compensate(b.item(2), "instance")
 	b.call(b.item(2), "delete", "instance", "absent")
-	b.takeDown(b.item(2))
-	b.takeRefund(b.item(2))
+	b.removeAll(b.item(2))
+	b.acceptRefund(b.item(2))
 	b.rolledBack(b.item(2))
 	b.end("order.fulfilled", "fulfilled", "partial")
 
 	c := s.begin("C", "per_item", "vps")
 	c.pay()
 	c.row().Closing = "cancel"
-	c.tell("order.cancel-requested", nil)
+	c.record("order.cancel-requested", nil)
 	c.moveItem(c.item(1), "order.item-cancelled", "cancelled")
-	c.askRefund(c.item(1))
-	c.takeRefund(c.item(1))
+	c.requestRefund(c.item(1))
+	c.acceptRefund(c.item(1))
 	c.end("order.cancelled", "cancelled", "none")
 
 	s.begin("D", "per_item", "vps")
@@ -488,19 +495,19 @@ func goodWorld(t testing.TB) invariant.Facts {
 	e := s.begin("E", "all_or_nothing", "vps", "vps")
 	e.pay()
 	e.start()
-	e.make(e.item(1), "port")
-	e.make(e.item(2), "port")
-	e.make(e.item(1), "server")
+	e.create(e.item(1), "port")
+	e.create(e.item(2), "port")
+	e.create(e.item(1), "server")
 	e.call(e.item(2), "look", "server", "absent")
 	e.call(e.item(2), "create", "server", "quota_exceeded")
 	e.compensate(e.item(2), "server")
 	e.compensate(e.item(1), "")
 	e.call(e.item(2), "delete", "server", "absent")
 	e.call(e.item(1), "delete", "server", "accepted", "gone")
-	e.takeDown(e.item(2))
-	e.takeDown(e.item(1))
-	e.takeRefund(e.item(1))
-	e.takeRefund(e.item(2))
+	e.removeAll(e.item(2))
+	e.removeAll(e.item(1))
+	e.acceptRefund(e.item(1))
+	e.acceptRefund(e.item(2))
 	e.rolledBack(e.item(1))
 	e.rolledBack(e.item(2))
 	e.end("order.failed", "failed", "none")
@@ -508,13 +515,13 @@ func goodWorld(t testing.TB) invariant.Facts {
 	f := s.begin("F", "per_item", "vps")
 	f.pay()
 	f.start()
-	f.make(f.item(1), "port")
+	f.create(f.item(1), "port")
 	f.compensate(f.item(1), "server")
 	for range 6 {
 		f.call(f.item(1), "delete", "port", "locked")
 		f.pass(30 * time.Second)
 	}
-	f.takeRefund(f.item(1))
+	f.acceptRefund(f.item(1))
 	f.moveItem(f.item(1), "order.item-stuck", "stuck")
 	f.deadLetter(f.item(1), "port", "compensation-exhausted")
 	f.task(f.item(1), "provision").State = "stuck"
@@ -522,10 +529,10 @@ func goodWorld(t testing.TB) invariant.Facts {
 
 	g := s.begin("G", "per_item", "vps")
 	g.pay()
-	g.tell("order.cancel-requested", nil)
+	g.record("order.cancel-requested", nil)
 	g.moveItem(g.item(1), "order.item-cancelled", "cancelled")
-	g.askRefund(g.item(1))
-	g.takeRefund(g.item(1))
+	g.requestRefund(g.item(1))
+	g.acceptRefund(g.item(1))
 	g.end("order.cancelled", "cancelled", "none")
 	g.item(1).State, g.item(1).Generation = "pending", 2
 	g.row().Settlement = "open"
@@ -539,7 +546,7 @@ func goodWorld(t testing.TB) invariant.Facts {
 	h := s.begin("H", "per_item", "vps")
 	h.pay()
 	h.start()
-	h.make(h.item(1), "port")
+	h.create(h.item(1), "port")
 
 	s.f.At = s.now.Add(time.Hour)
 	s.f.Answers = []invariant.Answer{
@@ -547,8 +554,8 @@ func goodWorld(t testing.TB) invariant.Facts {
 	}
 	s.f.Replays = []invariant.Replay{{Key: "key-1", First: []byte("one"), Again: []byte("one")}}
 	s.f.Grants = []invariant.Grant{
-		{Login: "platforma_relay", Table: "outbox", Verb: "DELETE"},
-		{Login: "platforma_api", Table: "orders", Verb: "UPDATE"},
+		{Login: "platforma_relay", Table: "outbox", Privilege: "DELETE"},
+		{Login: "platforma_api", Table: "orders", Privilege: "UPDATE"},
 	}
 	s.f.Earlier = map[string]int{"orders": 7}
 	s.f.Rollups = []invariant.Rollup{{Tenant: acme, Zone: "Asia/Kathmandu"}}
@@ -556,12 +563,12 @@ func goodWorld(t testing.TB) invariant.Facts {
 		return invariant.Day{Tenant: acme, Day: "2026-01-15", State: state, Currency: "EUR", Amounts: a}
 	}
 	s.f.Days = []invariant.Day{
-		day("draft", invariant.Amounts{2, 1, 2010}), // D; G, which was paid once
+		day("draft", invariant.Amounts{2, 1, 2010}), // D, and G, which was paid once
 		day("provisioning", invariant.Amounts{2, 2, 4020}),
 		day("fulfilled", invariant.Amounts{2, 2, 8040}),
 		day("cancelled", invariant.Amounts{1, 1, 2010}),
 		day("failed", invariant.Amounts{1, 1, 4020}),
-		day("pending_payment", invariant.Amounts{}), // they were there
+		day("pending_payment", invariant.Amounts{}), // emptied: orders were in this state before
 		day("", invariant.Amounts{10 * 2010, 6 * 2010}),
 	}
 	return s.f

@@ -5,7 +5,7 @@ import "errors"
 // ErrIllegalItemMove marks a move that ItemLifecycle does not list.
 var ErrIllegalItemMove = errors.New("illegal item move")
 
-// EventType is the name of a recorded fact (D17). The names are published and never change.
+// EventType is the name of an event (D17). The names are published and never change.
 type EventType string
 
 // Every event of D17.
@@ -41,43 +41,43 @@ const (
 	EvRefundFailed        EventType = "billing.refund-failed"
 )
 
-// EventTypes lists every type, in the order of D17.
+// EventTypes lists every event type in the order of D17.
 func EventTypes() []EventType {
 	return []EventType{
-		EvCreated, EvUpdated, EvSubmitted, EvPaymentConfirmed, EvPaymentReverted, EvValidating, EvProvisioningStarted,
-		EvPartiallyFulfilled,
-		EvFulfilled, EvCancelRequested, EvCancelled, EvFailed, EvRestored, EvHeld, EvReleased, EvItemProvisioning,
-		EvItemRetrying, EvItemWaiting, EvItemActive,
-		EvItemCompensating, EvItemRolledBack, EvItemCancelled, EvItemStuck, EvServiceDelivered, EvRedeliveryRequested,
+		EvCreated, EvUpdated, EvSubmitted, EvPaymentConfirmed, EvPaymentReverted, EvValidating,
+		EvProvisioningStarted, EvPartiallyFulfilled, EvFulfilled, EvCancelRequested, EvCancelled, EvFailed,
+		EvRestored, EvHeld, EvReleased,
+		EvItemProvisioning, EvItemRetrying, EvItemWaiting, EvItemActive, EvItemCompensating, EvItemRolledBack,
+		EvItemCancelled, EvItemStuck, EvServiceDelivered, EvRedeliveryRequested,
 		EvRefundRequested, EvRefundAccepted, EvRefundCompleted, EvRefundFailed,
 	}
 }
 
-// Event is a fact that the aggregate recorded about itself; the package event turns it into bytes.
-// It holds the order's state as it was right after the fact, because one transaction may record several.
+// Event is a change that the order recorded about itself. Package event encodes it. It holds the order's state
+// right after the change, because one transaction may record several events.
 type Event struct {
 	Type       EventType
 	Seq        int // gapless per order, from 1
 	From, To   State
 	Outcome    Outcome
 	Settlement Settlement
-	Items      []ItemStatus // all live items, after the fact
-	Item       *ItemFact    // the item concerned, if one is
-	Payment    *Payment     // the payment concerned, if one is
-	Refund     *Refund      // the refund concerned, if one is
-	Reason     string       // free text of a person; it travels (D17)
+	Items      []ItemStatus // all items of the order, after the change
+	Item       *ItemFact    // the item concerned, or nil
+	Payment    *Payment     // the payment concerned, or nil
+	Refund     *Refund      // the refund concerned, or nil
+	Reason     string       // a person's free text; it is published with the event (D17)
 }
 
-// ItemStatus is one line of an event's picture of the items.
+// ItemStatus is one entry of an event's list of items.
 type ItemStatus struct {
 	ID      ItemID
 	Product string
 	State   ItemState
 }
 
-// ItemFact is the item an event is about.
+// ItemFact is the item that an event is about, with its move.
 type ItemFact struct {
 	Item     Item
 	From, To ItemState
-	Attempt  int // of item-retrying: which of the six calls failed
+	Attempt  int // in item-retrying: which of the six calls failed
 }

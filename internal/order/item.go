@@ -16,15 +16,15 @@ type Item struct {
 	ID         ItemID
 	Line       int // position in the order, from 1
 	State      ItemState
-	Label      string // the customer's own name for it, may be empty
-	Generation int    // part of every provider key; never resets (D8)
+	Label      string // the customer's own name for the item, may be empty
+	Generation int    // in every provider key of the item; never resets (D8)
 	Snapshot   Snapshot
-	Price      money.Cents // first period, in the order's currency: what it adds to the amount due
-	Progress   int         // percent, monotone while provisioning
+	Price      money.Cents // first period, in the order's currency: the item's share of the amount due
+	Progress   int         // percent; never falls while provisioning
 	Detail     string      // what is being done, in words for the customer
 }
 
-// Snapshot is what was ordered and at which price, frozen from submit on (D10).
+// Snapshot is what was ordered and at which price. It is frozen at submit (D10).
 type Snapshot struct {
 	Product        string          `json:"product"`
 	Plan           string          `json:"plan,omitempty"`
@@ -35,19 +35,18 @@ type Snapshot struct {
 	CatalogVersion int             `json:"catalog_version"`
 	FormulaVersion int             `json:"formula_version"`
 	Lines          []PriceLine     `json:"lines"`
-	// exact sum of the lines, in the catalogue's currency (EUR)
-	CatalogMonthly money.Cents `json:"catalog_monthly_cents"`
-	Monthly        money.Cents `json:"monthly_cents"`   // in the order's currency
-	Due            money.Cents `json:"due_cents"`       // first period, in the order's currency
-	QuotedAt       string      `json:"quoted_at"`       // RFC 3339; quote_valid_days counts from here (D8)
-	DeadlineS      int         `json:"deadline_s"`      // of the long operation (D6)
-	CapacityWaitS  int         `json:"capacity_wait_s"` // how long it may wait for room (D6)
+	CatalogMonthly money.Cents     `json:"catalog_monthly_cents"` // exact sum of the lines, in EUR
+	Monthly        money.Cents     `json:"monthly_cents"`         // in the order's currency
+	Due            money.Cents     `json:"due_cents"`             // first period, in the order's currency
+	QuotedAt       string          `json:"quoted_at"`             // RFC 3339; quote_valid_days counts from here (D8)
+	DeadlineS      int             `json:"deadline_s"`            // seconds that the long operation may take (D6)
+	CapacityWaitS  int             `json:"capacity_wait_s"`       // seconds that the item may wait for capacity (D6)
 }
 
-// Deadline of the item's long operation (D6).
+// Deadline returns how long the item's long operation may take (D6).
 func (s Snapshot) Deadline() time.Duration { return time.Duration(s.DeadlineS) * time.Second }
 
-// CapacityWait is how long the item may wait for room (D6).
+// CapacityWait returns how long the item may wait for capacity (D6).
 func (s Snapshot) CapacityWait() time.Duration { return time.Duration(s.CapacityWaitS) * time.Second }
 
 // PriceLine is one component of a monthly price, in the catalogue's currency.
@@ -64,14 +63,14 @@ type CancelEffect string
 // The effects.
 const (
 	CancelNothing   CancelEffect = "none"           // terminal already
-	CancelDrops     CancelEffect = "cancelled"      // nothing was built: dropped, refunded if paid
-	CancelRollsBack CancelEffect = "rolled_back"    // what was built is removed, its payment refunded
-	CancelKeeps     CancelEffect = "kept"           // delivered: it stays
-	CancelGoing     CancelEffect = "already_going"  // on its way back
-	CancelRefused   CancelEffect = "not_cancelable" // the order does not take a cancel now
+	CancelDrops     CancelEffect = "cancelled"      // nothing was built; the item ends and is refunded if paid
+	CancelRollsBack CancelEffect = "rolled_back"    // its resources are removed and its payment is refunded
+	CancelKeeps     CancelEffect = "kept"           // delivered, so it stays
+	CancelGoing     CancelEffect = "already_going"  // its compensation is under way already
+	CancelRefused   CancelEffect = "not_cancelable" // the order does not accept a cancel now
 )
 
-// CancelEffect of one item, in its order's present state.
+// CancelEffect returns what cancelling the order in its present state would do to an item.
 func (o *Order) CancelEffect(it *Item) CancelEffect {
 	if t, ok := o.next(Cancel); !ok || t.How == NoOp && o.State == Cancelled {
 		if it.State == ItemDelivered {

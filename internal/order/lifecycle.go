@@ -21,7 +21,7 @@ const (
 	BeginValidation
 	PassValidation
 	RejectValidation
-	ItemsChanged // derived: fired by Settle alone
+	ItemsChanged // derived: only Settle fires it
 	Cancel
 	Restore
 	Expire
@@ -29,12 +29,11 @@ const (
 
 var triggerNames = map[Trigger]string{
 	Submit: "submit", ConfirmPayment: "confirm-payment", RevertPayment: "revert-payment",
-	BeginValidation: "begin-validation",
-	PassValidation:  "pass-validation", RejectValidation: "reject-validation", ItemsChanged: "items-changed",
-	Cancel: "cancel", Restore: "restore", Expire: "expire",
+	BeginValidation: "begin-validation", PassValidation: "pass-validation", RejectValidation: "reject-validation",
+	ItemsChanged: "items-changed", Cancel: "cancel", Restore: "restore", Expire: "expire",
 }
 
-// Triggers lists all ten in the order of the matrix.
+// Triggers lists all ten triggers in the order of the matrix.
 func Triggers() []Trigger {
 	return []Trigger{
 		Submit, ConfirmPayment, RevertPayment, BeginValidation, PassValidation, RejectValidation, ItemsChanged, Cancel,
@@ -42,34 +41,37 @@ func Triggers() []Trigger {
 	}
 }
 
-// String is the trigger's name.
+// String returns the trigger's name.
 func (t Trigger) String() string { return triggerNames[t] }
 
-// How a trigger takes effect.
+// How says how a trigger takes effect.
 type How uint8
 
-// The ways.
+// The ways a trigger takes effect.
 const (
-	AtOnce How = iota // the state changes with the trigger
-	// the order is marked closing; Settle enters To when nothing is left and the refund is accepted (D4)
+	// AtOnce changes the state with the trigger.
+	AtOnce How = iota
+	// Closes marks the order as closing. Settle enters To when no resource is left and the refund is accepted (D4).
 	Closes
-	Request // the order is marked closing; its state follows from the items
-	NoOp    // accepted and nothing changes
+	// Request marks the order as closing. Its state follows from the items.
+	Request
+	// NoOp accepts the trigger and changes nothing.
+	NoOp
 )
 
-// Transition is one row of the lifecycle. All the system knows about a move is a field of its row.
+// Transition is one row of the lifecycle. Everything the system knows about a move is a field of its row.
 type Transition struct {
 	From  State
 	On    Trigger
 	To    State
 	How   How
-	Emits EventType // of the order; "" for a no-op
+	Emits EventType // the order's event; "" for a no-op
 	Why   string
 }
 
-// Lifecycle is THE table of an order's moves (docs/order-lifecycle.md). It drives the guard, the database's
-// own check, the generated diagram, allowed_actions and the portal's buttons. Whatever is not
-// listed is refused.
+// Lifecycle is the only table of an order's moves (docs/order-lifecycle.md). It drives the guard, the check in
+// the database, the generated diagram, allowed_actions and the portal's buttons. A move that is not listed is
+// refused.
 var Lifecycle = []Transition{
 	{Draft, Submit, PendingPayment, AtOnce, EvSubmitted, "the customer orders; prices are frozen (D10)"},
 	{Draft, Cancel, Cancelled, AtOnce, EvCancelled, "a cart is thrown away (D7)"},
@@ -83,7 +85,7 @@ var Lifecycle = []Transition{
 	},
 	{
 		PaymentConfirmed, BeginValidation, Validating, AtOnce, EvValidating,
-		"the Provision consumer heard of the payment (D20)",
+		"the Provision consumer received the payment's event (D20)",
 	},
 	{PaymentConfirmed, Cancel, Cancelled, Closes, EvCancelRequested, "with an automatic full refund (D7)"},
 	{
@@ -98,28 +100,28 @@ var Lifecycle = []Transition{
 	{Validating, Cancel, Cancelled, Closes, EvCancelRequested, "with an automatic full refund (D7)"},
 	{
 		Provisioning, ItemsChanged, PartiallyFulfilled, AtOnce, EvPartiallyFulfilled,
-		"an item is up, others are on their way",
+		"an item is active, others are still in progress",
 	},
 	{Provisioning, ItemsChanged, Fulfilled, AtOnce, EvFulfilled, "all items terminal, at least one delivered"},
-	{Provisioning, ItemsChanged, Failed, AtOnce, EvFailed, "nothing could be delivered; all gone and refunded"},
-	{Provisioning, ItemsChanged, Cancelled, AtOnce, EvCancelled, "cancel asked; all gone and refunded"},
+	{Provisioning, ItemsChanged, Failed, AtOnce, EvFailed, "nothing could be delivered; all removed and refunded"},
+	{Provisioning, ItemsChanged, Cancelled, AtOnce, EvCancelled, "cancel requested; all removed and refunded"},
 	{
 		Provisioning, Cancel, 0, Request, EvCancelRequested,
-		"undelivered items go back; the state follows from the items (D7)",
+		"undelivered items are compensated; the state follows from the items (D7)",
 	},
 	{PartiallyFulfilled, ItemsChanged, Fulfilled, AtOnce, EvFulfilled, "all items terminal, at least one delivered"},
-	{PartiallyFulfilled, ItemsChanged, Failed, AtOnce, EvFailed, "every item went back before any was delivered"},
-	{PartiallyFulfilled, ItemsChanged, Cancelled, AtOnce, EvCancelled, "cancel asked; all gone and refunded"},
+	{PartiallyFulfilled, ItemsChanged, Failed, AtOnce, EvFailed, "every item was compensated before any was delivered"},
+	{PartiallyFulfilled, ItemsChanged, Cancelled, AtOnce, EvCancelled, "cancel requested; all removed and refunded"},
 	{
 		PartiallyFulfilled, Cancel, 0, Request, EvCancelRequested,
-		"undelivered items go back; the state follows from the items (D7)",
+		"undelivered items are compensated; the state follows from the items (D7)",
 	},
 	{Cancelled, Cancel, Cancelled, NoOp, "", "cancel is idempotent"},
 	{Cancelled, Restore, Draft, AtOnce, EvRestored, "a cancelled, settled order becomes a draft again (D8)"},
 }
 
-// Moves lists every change of an order's state that the table can bring about, as (from, to): the
-// list of the database's own check is generated from it and compared with it.
+// Moves lists every change of an order's state that the table allows, as (from, to). The check in the
+// database is generated from this list and compared with it.
 func Moves() [][2]State {
 	var moves [][2]State
 	for _, t := range Lifecycle {
@@ -133,10 +135,10 @@ func Moves() [][2]State {
 	return moves
 }
 
-// Next finds the row for a trigger in the order's present state, or a conflict "illegal-transition"
-// that names the state and what is allowed. It looks at the closing flag too: while it is set every
+// Next finds the row for a trigger in the order's present state. If there is none, it returns the conflict
+// "illegal-transition", which names the state and the allowed actions. While the closing flag is set, every
 // forward move, the revert and a second reason to close are refused, and a second cancel is a no-op.
-// ItemsChanged is Settle's own and never found here.
+// Next never finds ItemsChanged, which only Settle fires.
 func Next(o *Order, on Trigger) (Transition, error) {
 	if t, ok := o.next(on); ok {
 		return t, nil
@@ -165,17 +167,17 @@ func (o *Order) next(on Trigger) (Transition, bool) {
 	return Lifecycle[i], true
 }
 
-// MayHold reports whether validation may be held back, and MayRelease whether it may go on (D12).
+// MayHold reports whether the order's validation may be put on hold (D12).
 func (o *Order) MayHold() bool { return o.beforeProvisioning() && o.HeldAt == nil }
 
-// MayRelease reports whether a held order may go on.
+// MayRelease reports whether the order is on hold and may continue (D12).
 func (o *Order) MayRelease() bool { return o.beforeProvisioning() && o.HeldAt != nil }
 
 func (o *Order) beforeProvisioning() bool {
 	return (o.State == PaymentConfirmed || o.State == Validating) && o.Closing == NotClosing
 }
 
-// Action is something a person may ask of an order, by its name in the API.
+// Action is something that a person may ask for an order, by its name in the API.
 type Action string
 
 // The actions.
@@ -191,8 +193,8 @@ const (
 )
 
 var actionTriggers = []struct {
-	a Action
-	t Trigger
+	action  Action
+	trigger Trigger
 }{
 	{ActSubmit, Submit},
 	{ActConfirmPayment, ConfirmPayment},
@@ -201,15 +203,16 @@ var actionTriggers = []struct {
 	{ActRestore, Restore},
 }
 
-// AllowedActions lists what would be accepted now, whoever asks; roles are app's matter.
+// AllowedActions lists the actions that the order would accept now. It ignores who asks: package app checks
+// the roles.
 func (o *Order) AllowedActions() []Action {
 	actions := []Action{}
 	if o.State == Draft {
 		actions = append(actions, ActEdit)
 	}
 	for _, at := range actionTriggers {
-		if t, ok := o.next(at.t); ok && t.How != NoOp {
-			actions = append(actions, at.a)
+		if t, ok := o.next(at.trigger); ok && t.How != NoOp {
+			actions = append(actions, at.action)
 		}
 	}
 	if o.MayHold() {
@@ -221,9 +224,9 @@ func (o *Order) AllowedActions() []Action {
 	return actions
 }
 
-// Refuse is the conflict for something the order does not take in its present state.
+// Refuse returns the conflict for an action that the order does not accept in its present state.
 func (o *Order) Refuse(what string) error {
-	closing, now := "", "nothing"
+	closing, possible := "", "nothing"
 	if o.Closing != NotClosing {
 		closing = " and closing"
 	}
@@ -233,10 +236,10 @@ func (o *Order) Refuse(what string) error {
 		for i, a := range allowed {
 			names[i] = string(a)
 		}
-		now = strings.Join(names, ", ")
+		possible = strings.Join(names, ", ")
 	}
 	e := fault.New(fault.KindConflict, fault.CodeIllegalTransition,
-		"An order that is %s%s does not take %s. Possible now: %s.", o.State, closing, what, now)
+		"An order that is %s%s does not take %s. Possible now: %s.", o.State, closing, what, possible)
 	e.Members = map[string]any{"state": o.State.String(), "allowed_actions": allowed}
 	return e
 }
@@ -252,7 +255,7 @@ const (
 	Deliver
 	CallFailed
 	NoCapacity
-	Unrecoverable // also cancel, and a sibling's failure under all_or_nothing
+	Unrecoverable // also for a cancel, and for another item's failure under all_or_nothing
 	Compensated
 	CompensationExhausted
 	Redrive
@@ -261,13 +264,13 @@ const (
 )
 
 var itemTriggerNames = map[ItemTrigger]string{
-	Enqueue: "enqueue", Start: "start", Ready: "ready", Deliver: "delivered", CallFailed: "call-failed",
-	NoCapacity:    "no-capacity",
-	Unrecoverable: "unrecoverable", Compensated: "undone", CompensationExhausted: "compensation-exhausted",
+	Enqueue: "enqueue", Start: "start", Ready: "ready", Deliver: "deliver",
+	CallFailed: "call-failed", NoCapacity: "no-capacity", Unrecoverable: "unrecoverable",
+	Compensated: "compensated", CompensationExhausted: "compensation-exhausted",
 	Redrive: "redrive", Abandon: "abandon", RestoreItem: "restore",
 }
 
-// ItemTriggers lists all twelve in the order of the matrix.
+// ItemTriggers lists all twelve triggers in the order of the matrix.
 func ItemTriggers() []ItemTrigger {
 	return []ItemTrigger{
 		Enqueue, Start, Ready, Deliver, CallFailed, NoCapacity, Unrecoverable, Compensated, CompensationExhausted,
@@ -275,7 +278,7 @@ func ItemTriggers() []ItemTrigger {
 	}
 }
 
-// String is the trigger's name.
+// String returns the trigger's name.
 func (t ItemTrigger) String() string { return itemTriggerNames[t] }
 
 // ItemTransition is one row of the item's lifecycle.
@@ -287,26 +290,29 @@ type ItemTransition struct {
 	Why   string
 }
 
-// ItemLifecycle is THE table of an item's moves (docs/order-lifecycle.md). Abandon of a stuck item whose
-// refund is not yet accepted goes to compensating instead: AbandonItem decides.
+// ItemLifecycle is the only table of an item's moves (docs/order-lifecycle.md). AbandonItem deviates from it:
+// a stuck item whose refund is not accepted yet becomes compensating instead of rolled back.
 var ItemLifecycle = []ItemTransition{
 	{ItemPending, Enqueue, ItemQueued, "", "carried by order.provisioning-started (D17)"},
-	{ItemPending, Unrecoverable, ItemCancelled, EvItemCancelled, "no work was begun"},
+	{ItemPending, Unrecoverable, ItemCancelled, EvItemCancelled, "no work had begun"},
 	{ItemQueued, Start, ItemProvisioning, EvItemProvisioning, "the first intent is committed"},
 	{ItemQueued, Unrecoverable, ItemCancelled, EvItemCancelled, "no call was made"},
 	{ItemProvisioning, Ready, ItemActive, EvItemActive, "read back as ready, credentials sealed"},
 	{ItemProvisioning, CallFailed, ItemRetryWait, EvItemRetrying, "one of six calls failed (D5)"},
-	{ItemProvisioning, NoCapacity, ItemWaitingCapacity, EvItemWaiting, "no room now (D6)"},
-	{ItemProvisioning, Unrecoverable, ItemCompensating, EvItemCompensating, "going back, refund asked"},
+	{ItemProvisioning, NoCapacity, ItemWaitingCapacity, EvItemWaiting, "the provider has no capacity now (D6)"},
+	{ItemProvisioning, Unrecoverable, ItemCompensating, EvItemCompensating, "compensation begins, refund requested"},
 	{ItemRetryWait, Start, ItemProvisioning, EvItemProvisioning, "the next call"},
-	{ItemRetryWait, Unrecoverable, ItemCompensating, EvItemCompensating, "going back, refund asked"},
-	{ItemWaitingCapacity, Start, ItemProvisioning, EvItemProvisioning, "asked again"},
-	{ItemWaitingCapacity, Unrecoverable, ItemCompensating, EvItemCompensating, "going back, refund asked"},
+	{ItemRetryWait, Unrecoverable, ItemCompensating, EvItemCompensating, "compensation begins, refund requested"},
+	{ItemWaitingCapacity, Start, ItemProvisioning, EvItemProvisioning, "the call is made again"},
+	{ItemWaitingCapacity, Unrecoverable, ItemCompensating, EvItemCompensating, "compensation begins, refund requested"},
 	{
 		ItemActive, Deliver, ItemDelivered, EvServiceDelivered,
 		"the mail server accepted the credentials: point of no return (D7)",
 	},
-	{ItemActive, Unrecoverable, ItemCompensating, EvItemCompensating, "not yet delivered, so it can still go back"},
+	{
+		ItemActive, Unrecoverable, ItemCompensating, EvItemCompensating,
+		"not delivered yet, so it can still be compensated",
+	},
 	{ItemCompensating, CallFailed, ItemCompensating, "", "a clean-up call failed and will be tried again"},
 	{ItemCompensating, Compensated, ItemRolledBack, EvItemRolledBack, "clean-up confirmed and refund accepted"},
 	{ItemCompensating, CompensationExhausted, ItemStuck, EvItemStuck, "clean-up needs a person"},
@@ -316,7 +322,7 @@ var ItemLifecycle = []ItemTransition{
 	{ItemCancelled, RestoreItem, ItemPending, "", "with the order's restore (D8)"},
 }
 
-// ItemMoves lists every change of an item's state the table can bring about, as (from, to).
+// ItemMoves lists every change of an item's state that the table allows, as (from, to).
 func ItemMoves() [][2]ItemState {
 	moves := [][2]ItemState{}
 	for _, t := range ItemLifecycle {
@@ -328,8 +334,8 @@ func ItemMoves() [][2]ItemState {
 	return moves
 }
 
-// NextItem finds the row for an item's trigger, or a plain error: items are moved by the module
-// itself, so a refused move is a fault of ours (or of a late worker, whom the fence stops first).
+// NextItem finds the row for an item's trigger. If there is none, it returns a plain error and not a conflict:
+// only our own code moves items, so a refused move is a bug. (A late worker is stopped by the fence before.)
 func NextItem(s ItemState, on ItemTrigger) (ItemTransition, error) {
 	for _, t := range ItemLifecycle {
 		if t.From == s && t.On == on {

@@ -11,15 +11,15 @@ import (
 	"github.com/platforma-cloud/orders/internal/id"
 )
 
-// verdict is a cell of the hand-written matrix.
-type verdict struct {
+// cell is an allowed move in the hand-written matrix.
+type cell struct {
 	to  State
 	how How
 }
 
-// matrix holds the moves of an order that D2, D4, D7, D8 and D12 allow, written by hand and never computed
-// from Lifecycle: a cell that is not here must be refused with 409.
-var matrix = map[State]map[Trigger]verdict{
+// matrix holds the moves of an order that D2, D4, D7, D8 and D12 allow. It is written by hand and never computed
+// from Lifecycle. A cell that is not here must be refused with 409.
+var matrix = map[State]map[Trigger]cell{
 	Draft: {Submit: {PendingPayment, AtOnce}, Cancel: {Cancelled, AtOnce}},
 	PendingPayment: {
 		ConfirmPayment: {PaymentConfirmed, AtOnce}, Cancel: {Cancelled, AtOnce},
@@ -40,9 +40,9 @@ var matrix = map[State]map[Trigger]verdict{
 	Failed:             {},
 }
 
-// closingMatrix is the second dimension: while an order is closing only a second cancel is taken, and
-// it changes nothing. A cancelled order has closed; restore clears the flag.
-var closingMatrix = map[State]map[Trigger]verdict{
+// closingMatrix is the matrix of a closing order: it accepts only a second cancel, which changes nothing. A
+// cancelled order has closed and can be restored, which clears the flag.
+var closingMatrix = map[State]map[Trigger]cell{
 	Draft: {Cancel: {Draft, NoOp}}, PendingPayment: {Cancel: {PendingPayment, NoOp}},
 	PaymentConfirmed: {Cancel: {PaymentConfirmed, NoOp}},
 	Validating:       {Cancel: {Validating, NoOp}}, Provisioning: {Cancel: {Provisioning, NoOp}},
@@ -63,7 +63,7 @@ func TestEveryStateAndTriggerDoesWhatTheHandWrittenMatrixSays(t *testing.T) {
 				cells++
 				o := &Order{State: s, Closing: closing, Settlement: SettlementSettled}
 				got, err := Next(o, on)
-				cell, ok := want[s][on]
+				w, ok := want[s][on]
 				if !ok {
 					f := fault.Of(err)
 					if f == nil || f.Kind != fault.KindConflict || f.Code != fault.CodeIllegalTransition ||
@@ -72,9 +72,9 @@ func TestEveryStateAndTriggerDoesWhatTheHandWrittenMatrixSays(t *testing.T) {
 					}
 					continue
 				}
-				if err != nil || got.To != cell.to || got.How != cell.how {
-					t.Errorf("Next(%s closing %d, %s) = %s how %d, %v; want %s how %d", s, closing, on, got.To,
-						got.How, err, cell.to, cell.how)
+				if err != nil || got.To != w.to || got.How != w.how {
+					t.Errorf("Next(%s closing %d, %s) = %s how %d, %v; want %s how %d",
+						s, closing, on, got.To, got.How, err, w.to, w.how)
 				}
 			}
 		}
@@ -86,7 +86,8 @@ func TestEveryStateAndTriggerDoesWhatTheHandWrittenMatrixSays(t *testing.T) {
 
 func TestDerivedMovesAreThoseOfTheMatrixAndNoOthers(t *testing.T) {
 	t.Parallel()
-	want := [][2]State{ // the list of the trigger that guards the column orders.state, by hand
+	// By hand, as in the database trigger that guards the column orders.state.
+	want := [][2]State{
 		{1, 2},
 		{1, 8},
 		{2, 3},
@@ -167,8 +168,9 @@ func TestAllowedActionsFollowTheState(t *testing.T) {
 
 func TestCancelOfAllOrNothingIsRefusedOnceDeliveryHasBegun(t *testing.T) {
 	t.Parallel()
-	up := []Item{{State: ItemActive}, {State: ItemActive}}
-	o := &Order{State: PartiallyFulfilled, Policy: AllOrNothing, Items: up}
+	o := &Order{
+		State: PartiallyFulfilled, Policy: AllOrNothing, Items: []Item{{State: ItemActive}, {State: ItemActive}},
+	}
 	if _, err := Next(o, Cancel); fault.Of(err) == nil {
 		t.Errorf("Next(all_or_nothing with all active, cancel) = %v, want a conflict", err)
 	}
@@ -203,9 +205,9 @@ func TestEveryRowOfTheTableIsReachableAndSaysWhy(t *testing.T) {
 func TestRestoredItemsStartUnderANewGenerationAndSequencesHaveNoGap(t *testing.T) {
 	t.Parallel()
 	o := &Order{
-		ID: id.MustParse[Order]("01890000-0000-7000-8000-000000000001"), State: Cancelled, Closing: ClosingCancel,
-		Settlement: SettlementSettled,
-		LastSeq:    7, Items: []Item{{State: ItemRolledBack, Generation: 3}},
+		ID: id.MustParse[Order]("01890000-0000-7000-8000-000000000001"), State: Cancelled,
+		Closing: ClosingCancel, Settlement: SettlementSettled, LastSeq: 7,
+		Items: []Item{{State: ItemRolledBack, Generation: 3}},
 	}
 	if err := o.MoveItem(&o.Items[0], RestoreItem, ItemFact{}, ""); err != nil {
 		t.Fatalf("MoveItem: %v", err)

@@ -1,6 +1,6 @@
-// Package order holds the order aggregate: its nine states, the triggers that move it, its items,
-// payments and refunds, and nothing that touches a network, a clock or a database. Every change goes
-// through the tables of lifecycle.go and is recorded as an Event by the aggregate itself.
+// Package order holds an order: its nine states, the triggers that move it, its items, payments and refunds.
+// It must not know a network, a clock or a database. Every change goes through the tables of lifecycle.go, and
+// the order itself records it as an Event.
 package order
 
 import (
@@ -15,12 +15,12 @@ import (
 // ID names an order.
 type ID = id.Of[Order]
 
-// Order is the aggregate. It changes only under its row's lock.
+// Order is an order with its items, payments and refunds. It changes only under the lock of its row.
 type Order struct {
 	ID         ID
 	Tenant     tenant.ID
 	Number     string // ORD- and 8 Crockford base32 characters, unique per tenant (D16)
-	ExternalID string // the customer's own, unique per tenant, may be empty
+	ExternalID string // the customer's own id, unique per tenant, may be empty
 	Customer   tenant.MemberID
 	State      State
 	Outcome    Outcome
@@ -29,33 +29,33 @@ type Order struct {
 	Closing    Closing
 	Method     string // payment method chosen at submit (D28), "" before
 	Version    int    // +1 per transaction that changes the order
-	LastSeq    int    // of its events
+	LastSeq    int    // the sequence number of its newest event
 	Currency   money.Currency
 	Due        money.Cents // first period of every item (D11)
 	FX         *FX         // nil when the order is in the catalogue's currency
 	Faults     []fault.Violation
 	HeldAt     *time.Time
-	ExpiresAt  *time.Time // of an unpaid order
+	ExpiresAt  *time.Time // when an unpaid order is cancelled
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
-	DeletedAt  *time.Time // cancelled orders are hidden, never gone (D9)
+	DeletedAt  *time.Time // a deleted order is hidden, its rows stay (D9)
 	Items      []Item     // by line
 	Payments   []Payment  // oldest first
 	Refunds    []Refund
-	// DeliveryStuck is set while a delivery of one of its items stands on the fallout desk.
+	// DeliveryStuck is set while the delivery of one of its items has an open dead letter.
 	DeliveryStuck bool
 
 	recorded []Event
 }
 
-// FX is the exchange rate an order was priced with, kept with its source and time (D11).
+// FX is the exchange rate that an order was priced with, with its source and time (D11).
 type FX struct {
 	Rate   money.Rate // units of the order's currency for one euro
 	Source string
 	At     time.Time
 }
 
-// Tolerance is one euro in the order's currency, by its stored rate (D11).
+// Tolerance returns one euro in the order's currency, by the order's stored rate (D11).
 func (o *Order) Tolerance() money.Cents {
 	if o.FX == nil {
 		return money.Tolerance(o.Currency, nil)
@@ -63,7 +63,7 @@ func (o *Order) Tolerance() money.Cents {
 	return money.Tolerance(o.Currency, &o.FX.Rate)
 }
 
-// Find an item by id, or nil.
+// Find returns the item with an id, or nil.
 func (o *Order) Find(it ItemID) *Item {
 	for i := range o.Items {
 		if o.Items[i].ID == it {
@@ -73,8 +73,8 @@ func (o *Order) Find(it ItemID) *Item {
 	return nil
 }
 
-// DeliveryBegun reports whether the delivery of an all_or_nothing order has begun: every item that
-// lives was active at once, so from now on it only goes forward (D7).
+// DeliveryBegun reports whether the delivery of an all_or_nothing order has begun: all its items are active or
+// delivered. From then on the order only goes forward (D7).
 func (o *Order) DeliveryBegun() bool {
 	if len(o.Items) == 0 {
 		return false
@@ -87,8 +87,8 @@ func (o *Order) DeliveryBegun() bool {
 	return o.Closing == NotClosing && (o.State == Provisioning || o.State == PartiallyFulfilled || o.State == Fulfilled)
 }
 
-// Fire moves the order by a trigger and records the event of the row. A no-op changes and records
-// nothing; a row that closes or requests sets the closing flag and leaves the state to Settle.
+// Fire moves the order by a trigger and records the event of the row. A no-op changes and records nothing. A
+// row with Closes or Request sets the closing flag and leaves the state to Settle.
 func (o *Order) Fire(on Trigger, reason string) (Transition, error) {
 	t, err := Next(o, on)
 	if err != nil {
@@ -106,7 +106,7 @@ func (o *Order) Fire(on Trigger, reason string) (Transition, error) {
 		case Restore:
 			o.Closing, o.DeletedAt, o.Method, o.Faults = NotClosing, nil, "", nil
 			o.Outcome, o.Settlement, o.DeliveryStuck = OutcomeNone, SettlementOpen, false
-		default: // the rest move the state alone
+		default: // the others change only the state
 		}
 	case Closes, Request:
 		if o.Closing == NotClosing {
@@ -142,7 +142,7 @@ func (o *Order) moveItem(it *Item, t ItemTransition, fact ItemFact, reason strin
 		it.Progress, it.Detail = 0, ""
 	case ItemPending:
 		it.Generation++ // rises with each restore and never resets (D8)
-	default: // the rest keep the progress they had
+	default: // the others keep the progress
 	}
 	if t.Emits == "" {
 		return
@@ -151,8 +151,9 @@ func (o *Order) moveItem(it *Item, t ItemTransition, fact ItemFact, reason strin
 	o.Record(Event{Type: t.Emits, From: o.State, Item: &fact, Payment: o.LivePayment(), Reason: reason})
 }
 
-// AbandonItem takes a stuck item off the module's hands: rolled back when its refund was accepted,
-// else compensating until it is (D4). Package app decides who may and asks for the proof.
+// AbandonItem ends the clean-up of a stuck item, which a person has taken over. The item is rolled back if its
+// refund is accepted or none is owed, else compensating until the refund is accepted (D4). Package app decides
+// who may do it and asks for the proof.
 func (o *Order) AbandonItem(it *Item, reason string) error {
 	t, err := NextItem(it.State, Abandon)
 	if err != nil {
@@ -165,8 +166,8 @@ func (o *Order) AbandonItem(it *Item, reason string) error {
 	return nil
 }
 
-// RequestRefund opens the refund of an item's allocation under the live payment, once; nil when
-// nothing was paid or the refund exists.
+// RequestRefund opens the refund of an item's allocation of the live payment, once. It returns nil if nothing
+// was paid or the refund exists.
 func (o *Order) RequestRefund(refund RefundID, it *Item, reason string) *Refund {
 	p := o.LivePayment()
 	if p == nil || o.RefundOf(it.ID) != nil {
@@ -180,7 +181,7 @@ func (o *Order) RequestRefund(refund RefundID, it *Item, reason string) *Refund 
 	return r
 }
 
-// MoveRefund records what became of a refund.
+// MoveRefund moves a refund to a state and records the event. An empty reference keeps the stored one.
 func (o *Order) MoveRefund(r *Refund, to RefundState, reference string, at time.Time, reason string) {
 	r.State = to
 	if reference != "" {
@@ -205,8 +206,8 @@ func (o *Order) recordRefund(t EventType, r *Refund, reason string) {
 	o.Record(Event{Type: t, From: o.State, Refund: &copied, Item: fact, Reason: reason})
 }
 
-// Resettle derives state, outcome and settlement from items and refunds and records the event of a
-// changed state. Call it once per transaction, after everything else has moved.
+// Resettle derives state, outcome and settlement from items and refunds, and records the event of a changed
+// state. It is called once per transaction, after everything else has moved.
 func (o *Order) Resettle(reason string) {
 	f := Facts{State: o.State, Closing: o.Closing, DeliveryStuck: o.DeliveryStuck}
 	for _, it := range o.Items {
@@ -218,7 +219,7 @@ func (o *Order) Resettle(reason string) {
 	s := Settle(f)
 	from := o.State
 	o.State, o.Outcome, o.Settlement = s.State, s.Outcome, s.Settlement
-	for i := range o.recorded { // what is recorded together is committed together: it tells of one settlement
+	for i := range o.recorded { // events of one transaction are committed together, so they show one settlement
 		o.recorded[i].Settlement = s.Settlement
 	}
 	if s.State == from {
@@ -236,7 +237,7 @@ func (o *Order) Resettle(reason string) {
 	}
 }
 
-// Record appends an event about the order as it is now, with the next sequence number.
+// Record appends an event with the order's present state and the next sequence number.
 func (o *Order) Record(e Event) {
 	o.LastSeq++
 	e.Seq, e.To, e.Outcome, e.Settlement = o.LastSeq, o.State, o.Outcome, o.Settlement
@@ -250,19 +251,19 @@ func (o *Order) Record(e Event) {
 	o.recorded = append(o.recorded, e)
 }
 
-// TakeEvents hands over what was recorded since the last call and forgets it.
+// TakeEvents returns the events that were recorded since the last call and clears them.
 func (o *Order) TakeEvents() []Event {
 	taken := o.recorded
 	o.recorded = nil
 	return taken
 }
 
-// Totals of an order in its currency: per billing cycle, and what is due now (D15).
+// Totals are an order's sums in its currency: per billing cycle, and what is due now (D15).
 type Totals struct {
 	Monthly, Annual, DueNow money.Cents
 }
 
-// Totals adds up the items: the monthly ones' month, the annual ones' year.
+// Totals adds up the items: a month of each monthly item, a year of each annual one.
 func (o *Order) Totals() Totals {
 	var t Totals
 	for _, it := range o.Items {

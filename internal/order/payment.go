@@ -14,20 +14,20 @@ type (
 	RefundID  = id.Of[Refund]
 )
 
-// PaymentState is all of a recorded payment that may ever change (D12).
+// PaymentState is the state of a payment. Nothing else of a recorded payment ever changes (D12).
 type PaymentState uint8
 
 // The states of a payment.
 const (
 	PaymentLive     PaymentState = 1
-	PaymentReverted PaymentState = 2 // set aside by an operator before provisioning; counts on neither side
-	PaymentSpent    PaymentState = 3 // refunded in full, of a cancelled order that was restored (D8)
+	PaymentReverted PaymentState = 2 // reverted by an operator before provisioning; counts neither as paid nor as refunded
+	PaymentSpent    PaymentState = 3 // refunded in full, from before a cancelled order was restored (D8)
 )
 
-// String is the name used in the API.
+// String returns the name used in the API.
 func (s PaymentState) String() string { return [...]string{"", "confirmed", "reverted", "refunded"}[s] }
 
-// Payment is money that came in for an order. Reference, amount and time are permanent (D12).
+// Payment is money that was received for an order. Reference, amount and time are permanent (D12).
 type Payment struct {
 	ID          PaymentID
 	State       PaymentState
@@ -40,13 +40,13 @@ type Payment struct {
 	Allocations []Allocation // sum = Paid, to the cent (D11)
 }
 
-// Allocation is the share of a payment that belongs to an item; a refund of the item is exactly it.
+// Allocation is the share of a payment that belongs to an item. The item's refund is exactly this amount.
 type Allocation struct {
 	Item  ItemID
 	Cents money.Cents
 }
 
-// Of an item: its share, 0 when it has none.
+// Of returns an item's share of the payment, 0 if it has none.
 func (p *Payment) Of(it ItemID) money.Cents {
 	for _, a := range p.Allocations {
 		if a.Item == it {
@@ -56,18 +56,18 @@ func (p *Payment) Of(it ItemID) money.Cents {
 	return 0
 }
 
-// RefundState of one item's refund.
+// RefundState is the state of one item's refund.
 type RefundState uint8
 
 // The states of a refund.
 const (
 	RefundRequested RefundState = 1 // open: the Billing consumer or the sweeper will ask the payment provider
-	RefundAccepted  RefundState = 2 // the payment provider took it over; manual opens a work item (D4)
-	RefundCompleted RefundState = 3 // the money is back
-	RefundStuck     RefundState = 4 // ran out of retries, refused, or bounced: needs a person
+	RefundAccepted  RefundState = 2 // the payment provider took it over; the manual one opens a work item (D4)
+	RefundCompleted RefundState = 3 // the customer has the money
+	RefundStuck     RefundState = 4 // out of retries, refused or bounced; needs a person
 )
 
-// String is the name used in the API.
+// String returns the name used in the API.
 func (s RefundState) String() string {
 	return [...]string{"", "requested", "accepted", "completed", "stuck"}[s]
 }
@@ -75,7 +75,7 @@ func (s RefundState) String() string {
 // Accepted reports whether the payment provider has taken the refund over.
 func (s RefundState) Accepted() bool { return s == RefundAccepted || s == RefundCompleted }
 
-// Refund of one item's allocation of one payment; there is at most one of each pair (D11).
+// Refund is the refund of one item's allocation of one payment. Each pair has at most one (D11).
 type Refund struct {
 	ID         RefundID
 	Payment    PaymentID
@@ -87,9 +87,9 @@ type Refund struct {
 	AcceptedAt *time.Time
 }
 
-// Pay records a confirmed payment: the amount must be within one euro of what is due, converted with
-// the order's stored rate; our total stands, the real amount is kept and allocated to the items by
-// largest remainder (D11). It does not move the order: Fire(ConfirmPayment) does.
+// Pay records a confirmed payment. The amount must be within one euro of what is due, converted with the
+// order's stored rate. The order's total stays as it is; the amount that was paid is kept and allocated to the
+// items by largest remainder (D11). Pay does not move the order: Confirm does.
 func (o *Order) Pay(p Payment) (*Payment, error) {
 	if p.Currency != o.Currency {
 		return nil, fault.Violated([]fault.Violation{
@@ -121,7 +121,7 @@ func (o *Order) Pay(p Payment) (*Payment, error) {
 	return &o.Payments[len(o.Payments)-1], nil
 }
 
-// Confirm moves the order by a payment that Pay recorded, and records the event with it.
+// Confirm moves the order by a payment that Pay recorded, and records the event with that payment.
 func (o *Order) Confirm(p *Payment) error {
 	t, err := Next(o, ConfirmPayment)
 	if err != nil {
@@ -134,8 +134,8 @@ func (o *Order) Confirm(p *Payment) error {
 	return nil
 }
 
-// Revert sets the live payment aside and records the event with it; the order waits for money again
-// (D12). What was recorded of the payment stays as it is but for its state.
+// Revert reverts the live payment and records the event with it. The order then waits for a payment again
+// (D12). Only the state of the payment changes.
 func (o *Order) Revert(reason string) error {
 	t, err := Next(o, RevertPayment)
 	if err != nil {
@@ -153,7 +153,7 @@ func (o *Order) Revert(reason string) error {
 	return nil
 }
 
-// LivePayment is the payment that stands for the order now, or nil.
+// LivePayment returns the payment that counts for the order now, or nil.
 func (o *Order) LivePayment() *Payment {
 	for i := range o.Payments {
 		if o.Payments[i].State == PaymentLive {
@@ -163,7 +163,7 @@ func (o *Order) LivePayment() *Payment {
 	return nil
 }
 
-// RefundOf finds the refund of an item under the live payment, or nil.
+// RefundOf returns the refund of an item's share of the live payment, or nil.
 func (o *Order) RefundOf(it ItemID) *Refund {
 	p := o.LivePayment()
 	if p == nil {
@@ -172,7 +172,7 @@ func (o *Order) RefundOf(it ItemID) *Refund {
 	return o.RefundUnder(p.ID, it)
 }
 
-// RefundUnder finds the refund of an item's share of a payment, live or not, or nil.
+// RefundUnder returns the refund of an item's share of a payment, live or not, or nil.
 func (o *Order) RefundUnder(p PaymentID, it ItemID) *Refund {
 	for i := range o.Refunds {
 		if o.Refunds[i].Payment == p && o.Refunds[i].Item == it {

@@ -1,29 +1,30 @@
 package order
 
-// Facts are all that the state of an order is derived from.
+// Facts are everything that an order's state is derived from.
 type Facts struct {
-	State         State // as it stands; a derived state that is no move of the matrix leaves it (docs/order-lifecycle.md)
+	// State is the present state. It stays when the matrix has no move to the derived one (docs/order-lifecycle.md).
+	State         State
 	Closing       Closing
 	Items         []ItemState
 	Refunds       []RefundState
-	DeliveryStuck bool // a delivery ran out of retries: its item stays active
+	DeliveryStuck bool // a delivery ran out of retries; its item stays active
 }
 
-// Settled is what follows from the facts.
+// Settled is the result of a derivation.
 type Settled struct {
 	State      State
 	Outcome    Outcome
 	Settlement Settlement
 }
 
-// Settle derives an order's state from its items and refunds (D2): the first of the five rules
-// below that matches. It is pure and the only place that knows the derivation; it is called
-// wherever items or refunds move, under the order's lock.
+// Settle derives an order's state from its items and refunds (D2). The first rule below that matches decides.
+// Settle is pure, and the derivation is nowhere else. It is called under the order's lock whenever items or
+// refunds have moved.
 //
 //  1. an item not yet terminal, one or more active or delivered → partially_fulfilled
 //  2. an item not yet terminal → provisioning
 //  3. all terminal, one or more delivered → fulfilled, full if none was rolled back or cancelled
-//  4. all terminal, none delivered, no refund open or stuck, cancel asked → cancelled
+//  4. all terminal, none delivered, no refund open or stuck, cancel requested → cancelled
 //  5. all terminal, none delivered, no refund open or stuck → failed
 func Settle(f Facts) Settled {
 	s := Settled{State: f.State, Outcome: OutcomeNone, Settlement: settlement(f)}
@@ -44,30 +45,30 @@ func Settle(f Facts) Settled {
 }
 
 func derive(f Facts) (State, bool) {
-	open, up, delivered := 0, 0, 0
+	open, active, delivered := 0, 0, 0
 	for _, s := range f.Items {
 		if !s.Terminal() {
 			open++
 		}
 		if s == ItemActive || s == ItemDelivered {
-			up++
+			active++
 		}
 		if s == ItemDelivered {
 			delivered++
 		}
 	}
-	owing := false
+	refundOpen := false
 	for _, r := range f.Refunds {
-		owing = owing || r == RefundRequested || r == RefundStuck
+		refundOpen = refundOpen || r == RefundRequested || r == RefundStuck
 	}
 	switch {
-	case open > 0 && up > 0:
+	case open > 0 && active > 0:
 		return PartiallyFulfilled, true
 	case open > 0:
 		return Provisioning, true
 	case delivered > 0:
 		return Fulfilled, true
-	case owing:
+	case refundOpen:
 		return 0, false
 	case f.Closing == ClosingCancel:
 		return Cancelled, true
@@ -77,21 +78,21 @@ func derive(f Facts) (State, bool) {
 }
 
 func settlement(f Facts) Settlement {
-	going, terminal := false, len(f.Items) > 0 || f.State.Terminal()
-	stuck := f.DeliveryStuck
+	stuck, compensating := f.DeliveryStuck, false
+	terminal := len(f.Items) > 0 || f.State.Terminal()
 	for _, s := range f.Items {
 		stuck = stuck || s == ItemStuck
-		going = going || s == ItemCompensating
+		compensating = compensating || s == ItemCompensating
 		terminal = terminal && s.Terminal()
 	}
 	for _, r := range f.Refunds {
 		stuck = stuck || r == RefundStuck
-		going = going || r == RefundRequested
+		compensating = compensating || r == RefundRequested
 	}
 	switch {
 	case stuck:
 		return SettlementStuck
-	case going:
+	case compensating:
 		return SettlementCompensating
 	case terminal:
 		return SettlementSettled
@@ -110,8 +111,8 @@ func outcome(items []ItemState) Outcome {
 	return o
 }
 
-// isMove reports whether the matrix lets a derived change happen: by items-changed, or by a move that
-// a closing order takes once nothing is left of it (How == Closes).
+// isMove reports whether the matrix allows a derived change: by items-changed, or by a move of a closing order
+// that has no resource left (How == Closes).
 func isMove(from, to State) bool {
 	for _, t := range Lifecycle {
 		if t.From == from && t.To == to && (t.On == ItemsChanged || t.How == Closes) {

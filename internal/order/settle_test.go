@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// expected is the derivation written a second time, straight from the five rules in Settle's comment.
+// expected is a second implementation of the derivation, written from the five rules in Settle's comment.
 func expected(f Facts) Settled {
 	count := map[ItemState]int{}
 	for _, s := range f.Items {
@@ -90,7 +90,7 @@ func TestSettleAgreesWithTheRulesOnEveryCombinationUpToFourItems(t *testing.T) {
 		}
 		for _, s := range ItemStates() {
 			if len(items) > 0 && s < items[len(items)-1] {
-				continue // the rules do not look at the order of items
+				continue // the rules do not depend on the order of the items
 			}
 			walk(append(items[:len(items):len(items)], s), n-1)
 		}

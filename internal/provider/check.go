@@ -1,10 +1,10 @@
 package provider
 
-// Checkup is what an account says of itself when it is asked.
+// Checkup is the result of Provider.Check.
 type Checkup struct {
 	Regions []RegionFacts // by name
-	// Missing is what the account needs and does not have, such as a permission or an image; one sentence
-	// each, with what to do. Empty: items can be built.
+	// Missing lists what the account needs and does not have, such as a permission or an image, each as a
+	// sentence that says what to do. If it is empty, items can be built.
 	Missing []string
 }
 
@@ -15,7 +15,7 @@ type RegionFacts struct {
 	Images   []string `json:"images,omitempty"` // operating systems, by the catalogue's names
 }
 
-// SettingFault is what is wrong with one setting of an account in the configuration file.
+// SettingFault is a fault of one setting of an account in the configuration file.
 type SettingFault struct {
 	Setting string // its key in the file, such as "url"
 	Message string // a sentence without the setting's name: `is required`

@@ -12,21 +12,21 @@ import (
 	"strings"
 )
 
-// Key is the computed name of one part of one item in one generation. It is all that is needed to
-// find what a lost answer made, so a crash between effect and commit loses nothing.
+// Key identifies the resource of one step of one item in one generation. It is computed, so the resource of a
+// call whose answer was lost can be found by it, and a crash between effect and commit loses nothing.
 type Key struct {
 	Installation, Tenant, Order, Item, Step string
-	Generation                              int // of the item; never resets (D8)
+	Generation                              int // the item's; never resets (D8)
 }
 
-// nameEncoding has 32 letters that RFC 1123 allows, so a name is valid as a host name everywhere.
+// nameEncoding has 32 letters that RFC 1123 allows, so that a name is a valid host name everywhere.
 var nameEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// Name is "pf-" and 20 letters (100 bits) of a hash over all fields: an RFC 1123 label.
+// Name returns "pf-" and 20 letters (100 bits) of a hash over all fields. It is an RFC 1123 label.
 func (k Key) Name() string {
 	h := sha256.New()
 	for _, field := range []string{k.Installation, k.Tenant, k.Order, k.Item, k.Step, strconv.Itoa(k.Generation)} {
-		var n [8]byte // the length first, so that no two keys hash the same bytes
+		var n [8]byte // the length first, so that different keys never hash the same bytes
 		binary.BigEndian.PutUint64(n[:], uint64(len(field)))
 		h.Write(n[:])
 		h.Write([]byte(field))
@@ -34,15 +34,15 @@ func (k Key) Name() string {
 	return "pf-" + strings.ToLower(nameEncoding.EncodeToString(h.Sum(nil))[:20])
 }
 
-// The labels every resource of ours carries.
+// The labels that every resource of an installation carries.
 const (
 	LabelInstallation = "pf-inst"
 	LabelItem         = "pf-item"
-	LabelStep         = "pf-part"
+	LabelStep         = "pf-step"
 	LabelGeneration   = "pf-gen"
 )
 
-// Labels are ids only, never a customer's text.
+// Labels returns the labels of the key's resource. They hold only ids, never a customer's text.
 func (k Key) Labels() map[string]string {
 	return map[string]string{
 		LabelInstallation: k.Installation,
@@ -52,7 +52,8 @@ func (k Key) Labels() map[string]string {
 	}
 }
 
-// KeyFromLabels reads what Labels wrote: Tenant and Order stay empty. False means not labelled by us.
+// KeyFromLabels reads the labels that Labels returns; Tenant and Order stay empty. It reports false if the labels
+// are not ours.
 func KeyFromLabels(labels map[string]string) (Key, bool) {
 	generation, err := strconv.Atoi(labels[LabelGeneration])
 	k := Key{
@@ -62,14 +63,14 @@ func KeyFromLabels(labels map[string]string) (Key, bool) {
 	return k, err == nil && k.Installation != "" && k.Item != "" && k.Step != ""
 }
 
-// WithStep is the key of another part of the same item and generation.
-func (k Key) WithStep(part string) Key {
-	k.Step = part
+// WithStep returns the key of another step of the same item and generation.
+func (k Key) WithStep(step string) Key {
+	k.Step = step
 	return k
 }
 
-// Hash is the hex SHA-256 of what is ordered: product, plan, region and the configuration whatever
-// the order of its members and its white space, which a database may change. Labels are left out.
+// Hash returns the hex SHA-256 of product, plan, region and configuration. The order of the configuration's
+// members and its white space do not matter, because a database may change them. Labels are left out.
 func (s Spec) Hash() (string, error) {
 	configuration, err := canonical(s.Configuration)
 	if err != nil {
@@ -88,7 +89,7 @@ func canonical(raw json.RawMessage) (any, error) {
 		return nil, nil
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber() // 1e3 and 1000 stay apart, but no number loses digits
+	d.UseNumber() // 1e3 and 1000 stay different, but no number loses digits
 	var v any
 	err := d.Decode(&v)
 	return v, err

@@ -1,7 +1,7 @@
-// Package provider is the contract between the engine and whoever makes resources: what may be asked
-// of a cloud, and what its answers mean. It knows no cloud, no database and no engine. An adapter
-// behind it translates and decides nothing: no retries, no waiting, no state of its own, one mutating
-// request per Create. Ids cross it as strings, so that it needs no package of the domain.
+// Package provider is the contract between the engine and the clouds: what the engine may ask of a cloud, and
+// what the answers mean. It must not know a cloud, a database or the engine. An adapter only translates: it does
+// not retry or wait, keeps no state of its own, and sends one mutating request per Create. Ids are strings here,
+// so that the contract needs no package of the domain.
 package provider
 
 import (
@@ -13,108 +13,108 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// Provider is one account at one cloud. Every error it returns has an *Error in its chain, but for a
-// context that ended before anything was sent (use ClassOf). After the context ended no request starts.
-// All methods may be called concurrently.
+// Provider is one account at one cloud. Every error it returns has an *Error in its chain, except when the
+// context ended before anything was sent (use ClassOf). No request starts after the context has ended. All
+// methods are safe for concurrent use.
 type Provider interface {
 	// Capabilities are constant for the life of the value.
 	Capabilities() Capabilities
 
-	// Validate checks one item against the provider's own facts (D13) without any effect: does the
-	// region offer the product, is the image known, is there room. No violation is an empty list; an
-	// error means "could not be asked", which is a wait and never a rejection. Pointers are relative
-	// to the spec: "/region", "/plan", "/configuration/image". The facts are racy: Create may refuse
-	// what Validate let pass.
+	// Validate checks one item against the provider's present facts (D13) without any effect: whether the
+	// region offers the product, the image exists and there is capacity. The list is empty if nothing is
+	// wrong. An error means that the provider could not be asked; the caller waits and never rejects the item
+	// for it. Pointers are relative to the spec: "/region", "/plan", "/configuration/image". The facts may
+	// change: Create may refuse what Validate accepted.
 	Validate(ctx context.Context, s Spec) ([]Violation, error)
 
-	// Check logs in and reads what the account offers, without any effect: it is for the operator who
-	// configures the account. What has to be mended is listed in the Checkup; an error means "could not
-	// be asked", and class Parked that the login was refused.
+	// Check logs in and reads what the account offers, without any effect. It is for the operator who
+	// configures the account. The Checkup lists what has to be corrected. An error means that the provider
+	// could not be asked, and class Suspended that it refused the login.
 	Check(ctx context.Context) (Checkup, error)
 
-	// Quota compares the account's quota with the need of a whole order at once.
-	Quota(ctx context.Context, all []Spec) (QuotaReport, error)
+	// Quota compares the account's quota with the need of all specs of an order together.
+	Quota(ctx context.Context, specs []Spec) (QuotaReport, error)
 
-	// Plan names the parts of an item in order of creation, each a resource with a life of its own.
-	// It is pure, deterministic and without network: equal on every call and in every process. k's
-	// Part is ignored; each step's Key carries its own. Step.Needs is left empty.
+	// Plan returns the steps of an item in order of creation. Each step makes one resource. Plan is pure: it
+	// sends nothing and returns the same on every call and in every process. It ignores k.Step; each step's Key
+	// names its own. Step.Needs stays empty.
 	Plan(s Spec, k Key) ([]Step, error)
 
-	// Create first looks for a live resource of exactly the step's key and adopts it; else it sends
-	// ONE mutating request and does nothing after it that can fail. j hears of the id the moment it is
-	// known. A nil error means accepted: Observe says whether it is ready. Class RateLimited or Parked
-	// means refused for certain: nothing was made.
+	// Create first looks for a live resource of exactly the step's key and adopts it. If there is none, it
+	// sends ONE mutating request and does nothing after it that can fail. It passes the id to j as soon as the
+	// id is known. A nil error means that the request was accepted; Observe says when the resource is ready.
+	// Class RateLimited or Suspended means that the request was certainly refused and made nothing.
 	Create(ctx context.Context, s Step, j Journal) (Ref, error)
 
-	// Observe reads one resource by its Ref or, when r is empty, all resources of the item's part,
-	// of every generation. That nothing is there is Absent with a nil error.
+	// Observe reads one resource by its Ref or, if r is empty, all resources of the item's step in every
+	// generation. If there is none, the phase is Absent and the error is nil.
 	Observe(ctx context.Context, s Step, r Ref) (Observation, error)
 
-	// Delete asks for the removal of one resource or, when r is empty, of all resources of the item's
-	// part, of every generation. It is idempotent: nil means accepted or already absent, and Observe
-	// says when it is gone.
+	// Delete requests the removal of one resource or, if r is empty, of all resources of the item's step in
+	// every generation. It is idempotent: nil means accepted or already absent. Observe says when the resource
+	// is gone.
 	Delete(ctx context.Context, s Step, r Ref) error
 
-	// ListOwned walks every resource of every kind that Plan can make and that carries the
-	// installation's label, half-made ones included. The first error ends the walk.
+	// ListOwned walks every resource that carries the installation's label, of every kind that Plan can name
+	// and also if it is incomplete. The first error ends the walk.
 	ListOwned(ctx context.Context, sc Scope) iter.Seq2[Owned, error]
 
-	// Credentials fetches what the customer of these resources (all parts of one item, in plan order)
-	// needs to enter: a JSON object with a string member "kind" (D21). It may be called again: the
-	// access is the same, or was set anew. Class Pending means not there yet.
+	// Credentials fetches what a customer needs to use the resources of one item: a JSON object with a string
+	// member "kind" (D21). refs are the resources of all steps in plan order. A later call returns the same
+	// access, or a new one that replaced it. Class Pending means that there are no credentials yet.
 	Credentials(ctx context.Context, refs []Ref) (Secret, error)
 }
 
-// Ref is the provider's own id of a resource; empty means not known.
+// Ref is the provider's own id of a resource. Empty means that it is not known.
 type Ref string
 
-// Spec is what an item orders. Nothing of it is secret.
+// Spec is what an item orders. It holds no secret.
 type Spec struct {
-	// the catalogue's name: vps, kubernetes, database, gpu, private_cloud, object_storage
+	// Product is the catalogue's name: vps, kubernetes, database, gpu, private_cloud, object_storage.
 	Product       string          `json:"product"`
 	Plan          string          `json:"plan,omitempty"`
 	Region        string          `json:"region"`
-	Configuration json.RawMessage `json:"configuration,omitempty"` // a JSON object, as the catalogue's schema has it
-	// Labels are "tenant", "order" and "item" (ids) and "label" (the item's own label). They are for
-	// people and tests looking at the provider; no rule depends on them, and they are not in Hash.
+	Configuration json.RawMessage `json:"configuration,omitempty"` // a JSON object that the catalogue's schema accepts
+	// Labels are "tenant", "order" and "item" (ids) and "label" (the item's own label). They are for people
+	// and tests that look at the provider. No rule depends on them, and Hash leaves them out.
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
-// Step is one part of an item's plan.
+// Step is one entry of an item's plan. It makes one resource.
 type Step struct {
 	Name   string
 	Key    Key
 	Spec   Spec
-	Needs  []Ref  // refs of the item's earlier parts, in plan order: the engine fills them in before Create
-	Naming Naming // of this part: a part behind a unique anchor counts as NamingUnique409
+	Needs  []Ref  // refs of the item's earlier steps, in plan order; the engine sets them before Create
+	Naming Naming // of this step; NamingUnique409 too if another resource with a unique name protects it
 }
 
-// Journal hears of ids as they become known; its caller writes them down at once.
+// Journal records the ids of resources as soon as they are known.
 type Journal interface {
 	Learnt(ctx context.Context, r Ref) error
 }
 
-// JournalFunc is a function as a Journal.
+// JournalFunc makes a Journal of a function.
 type JournalFunc func(ctx context.Context, r Ref) error
 
 // Learnt calls f.
 func (f JournalFunc) Learnt(ctx context.Context, r Ref) error { return f(ctx, r) }
 
-// Phase is where a resource stands. The zero value says nothing and is never returned with a nil error.
+// Phase is the state of a resource. The zero value is never returned with a nil error.
 type Phase uint8
 
 // The phases.
 const (
-	Absent   Phase = iota + 1 // not there: on a read by key it proves little while a create may be running
-	Pending                   // being made
+	Absent   Phase = iota + 1 // does not exist; a read by key proves little while a create may be running
+	Pending                   // being created
 	Ready                     // usable
-	Failed                    // a failed resource: has to be deleted
-	Deleting                  // deletion accepted, not over
+	Failed                    // a failed resource, which must be deleted
+	Deleting                  // the deletion was accepted and is not finished
 )
 
 var phaseNames = [...]string{"unknown", "absent", "pending", "ready", "failed", "deleting"}
 
-// String is the phase's name in the saga record.
+// String returns the phase's name in the saga log.
 func (p Phase) String() string {
 	if int(p) < len(phaseNames) {
 		return phaseNames[p]
@@ -122,25 +122,25 @@ func (p Phase) String() string {
 	return "unknown"
 }
 
-// Observation is what a read found.
+// Observation is the result of a read.
 type Observation struct {
-	// Phase is that of Matches[0]. When only resources of other generations are there, it is Deleting
-	// if all of them are going, else Failed with the fault code CodeStaleGeneration: they are never
-	// to be adopted (D8) and have to be deleted.
+	// Phase is the phase of Matches[0]. If there are only resources of other generations, it is Deleting if
+	// all of them are being deleted, else Failed with the fault code CodeStaleGeneration: they must never be
+	// adopted (D8) and have to be deleted.
 	Phase Phase
-	// Matches is every live resource found: the key's own generation first, each by (created, id).
-	// Matches[0] is the one to keep. Empty iff Phase is Absent.
+	// Matches are all live resources that were found: the key's own generation first, then the others, each
+	// ordered by (created, id). Matches[0] is the one to keep. It is empty if and only if Phase is Absent.
 	Matches  []Ref
-	Progress uint8  // 0 to 100 of this part; the engine keeps the maximum
-	Detail   string // the provider's word for what it is doing; no customer text, no secret
-	Fault    *Error // why it Failed
-	SpecHash string // Spec.Hash the resource was made with, where the provider can tell
-	// Key is whose Matches[0] is as far as its labels tell (Tenant and Order may be empty); zero when it
-	// does not carry ours, whoever's it is.
+	Progress uint8  // 0 to 100, of this step; the engine keeps the maximum
+	Detail   string // the provider's word for what it is doing; no text for customers, no secret
+	Fault    *Error // why the resource is Failed
+	SpecHash string // Spec.Hash that the resource was created with, if the provider keeps it
+	// Key is the key in the labels of Matches[0]; Tenant and Order may be empty. It is zero if the resource
+	// does not carry our labels.
 	Key Key
 }
 
-// CodeStaleGeneration is the fault code of an observation that found other generations only.
+// CodeStaleGeneration is the fault code of an observation that found only other generations.
 const CodeStaleGeneration = "stale-generation"
 
 // Naming says what the provider does with a second create under one name.
@@ -148,14 +148,14 @@ type Naming uint8
 
 // The naming modes, weakest first.
 const (
-	NamingNone      Naming = iota // makes a duplicate gladly
+	NamingNone      Naming = iota // creates a duplicate
 	NamingUnique409               // refuses with a conflict
-	NamingUpsert                  // answers with the one that is there
+	NamingUpsert                  // returns the existing resource
 )
 
 var namingNames = [...]string{"none", "unique-409", "upsert"}
 
-// String is the mode's name in configuration.
+// String returns the mode's name in the configuration.
 func (n Naming) String() string {
 	if int(n) < len(namingNames) {
 		return namingNames[n]
@@ -163,7 +163,7 @@ func (n Naming) String() string {
 	return "unknown"
 }
 
-// ParseNaming reads what String prints.
+// ParseNaming reads the name that String returns.
 func ParseNaming(s string) (Naming, bool) {
 	for i, name := range namingNames {
 		if s == name {
@@ -173,19 +173,19 @@ func ParseNaming(s string) (Naming, bool) {
 	return NamingNone, false
 }
 
-// Capabilities say what an account offers and how to treat it.
+// Capabilities say what an account offers and which times and limits apply to it.
 type Capabilities struct {
-	// Products and Regions are all that the account can ever build; empty: only asking it tells. A
-	// placement or a catalogue that asks for another is refused at start.
+	// Products and Regions are everything that the account can ever build. Empty means that only Check can say
+	// it. The process refuses to start if a placement or the catalogue needs another one.
 	Products, Regions []string
-	Naming            Naming // the weakest of its parts
-	Sim               bool   // nothing is real: pages and mails say so
+	Naming            Naming // the weakest mode of its steps
+	Sim               bool   // the account is simulated; pages and mails say so
 
 	CallTimeout   time.Duration // of one request
 	Settle        time.Duration // how long a create without an answer may still take effect
-	PollEvery     time.Duration // between two reads of something pending
-	CreateTimeout time.Duration // of the slowest product, as a whole: older leftovers are the reaper's
-	DeleteTimeout time.Duration // of one part, from its first delete
+	PollEvery     time.Duration // between two reads of a pending resource
+	CreateTimeout time.Duration // of all steps of the slowest product; the reaper handles what is older
+	DeleteTimeout time.Duration // of one step, from its first delete
 	Rate          Rate
 }
 
@@ -198,13 +198,12 @@ type Rate struct {
 // Violation is one fault of a spec.
 type Violation = fault.Violation
 
-// QuotaReport is the account's quota against the need of an order. Without lines the provider tells only
-// at create.
+// QuotaReport compares the account's quota with the need of an order. If it has no lines, only Create finds out.
 type QuotaReport struct {
 	Lines []QuotaLine
 }
 
-// QuotaLine is one resource of the quota, in Unit.
+// QuotaLine is the quota of one kind of capacity, counted in Unit.
 type QuotaLine struct {
 	Resource string `json:"resource"` // such as "vcpu"
 	Region   string `json:"region,omitempty"`
@@ -214,7 +213,7 @@ type QuotaLine struct {
 	Need     int64  `json:"need"`
 }
 
-// Exceeded are the lines whose need does not fit.
+// Exceeded returns the lines whose need does not fit.
 func (r QuotaReport) Exceeded() []QuotaLine {
 	var over []QuotaLine
 	for _, l := range r.Lines {
@@ -227,15 +226,15 @@ func (r QuotaReport) Exceeded() []QuotaLine {
 
 // Scope limits ListOwned.
 type Scope struct {
-	Installation string // required: nothing of another installation is ever listed
+	Installation string // required; resources of other installations are never listed
 }
 
-// Owned is one resource that carries our labels.
+// Owned is a resource that carries our labels.
 type Owned struct {
 	Ref       Ref
 	Kind      string // the provider's kind, such as "server"
 	Region    string
-	Key       Key // as far as the labels tell: Tenant and Order may be empty
+	Key       Key // from the labels; Tenant and Order may be empty
 	Phase     Phase
 	CreatedAt time.Time
 }

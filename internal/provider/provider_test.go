@@ -22,7 +22,7 @@ func key() provider.Key {
 func TestKeyNameNeverChangesBetweenReleases(t *testing.T) {
 	t.Parallel()
 	// sha256 over (8-byte big-endian length, bytes) of inst, t, o, i, server, 1; base32, lower case, 20 letters.
-	// A change here would make every resource of a running installation unfindable.
+	// After a change here, no resource of a running installation could be found.
 	if got, want := key().Name(), "pf-kpeht4s7xmqeeupbzshh"; got != want {
 		t.Errorf("Name() = %s, want %s", got, want)
 	}
@@ -30,7 +30,7 @@ func TestKeyNameNeverChangesBetweenReleases(t *testing.T) {
 
 func TestKeyNameIsAHostNameAndDependsOnEveryField(t *testing.T) {
 	t.Parallel()
-	form := regexp.MustCompile(`^pf-[a-z2-7]{20}$`)
+	format := regexp.MustCompile(`^pf-[a-z2-7]{20}$`)
 	variants := []provider.Key{
 		key(),
 		{Installation: "inst2", Tenant: "t", Order: "o", Item: "i", Step: "server", Generation: 1},
@@ -39,17 +39,17 @@ func TestKeyNameIsAHostNameAndDependsOnEveryField(t *testing.T) {
 		{Installation: "inst", Tenant: "t", Order: "o", Item: "i2", Step: "server", Generation: 1},
 		{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Step: "port", Generation: 1},
 		{Installation: "inst", Tenant: "t", Order: "o", Item: "i", Step: "server", Generation: 2},
-		// the same letters, cut elsewhere
+		// the same letters, divided between the fields in another way
 		{Installation: "inst", Tenant: "to", Order: "", Item: "i", Step: "server", Generation: 1},
 	}
 	seen := map[string]provider.Key{}
 	for _, k := range variants {
 		name := k.Name()
-		if !form.MatchString(name) {
-			t.Errorf("Name(%+v) = %s, want the form %s", k, name, form)
+		if !format.MatchString(name) {
+			t.Errorf("Name(%+v) = %s, want the format %s", k, name, format)
 		}
-		if other, twice := seen[name]; twice {
-			t.Errorf("%+v and %+v have one name", k, other)
+		if other, duplicate := seen[name]; duplicate {
+			t.Errorf("%+v and %+v have the same name", k, other)
 		}
 		seen[name] = k
 	}
@@ -58,20 +58,20 @@ func TestKeyNameIsAHostNameAndDependsOnEveryField(t *testing.T) {
 func TestLabelsCarryIdsAndAreReadBack(t *testing.T) {
 	t.Parallel()
 	labels := key().Labels()
-	want := map[string]string{"pf-inst": "inst", "pf-item": "i", "pf-part": "server", "pf-gen": "1"}
+	want := map[string]string{"pf-inst": "inst", "pf-item": "i", "pf-step": "server", "pf-gen": "1"}
 	if diff := cmp.Diff(want, labels); diff != "" {
 		t.Errorf("Labels() (-want +got):\n%s", diff)
 	}
-	back, ours := provider.KeyFromLabels(labels)
-	if diff := cmp.Diff(provider.Key{Installation: "inst", Item: "i", Step: "server", Generation: 1},
-		back); diff != "" || !ours {
+	got, ours := provider.KeyFromLabels(labels)
+	wantKey := provider.Key{Installation: "inst", Item: "i", Step: "server", Generation: 1}
+	if diff := cmp.Diff(wantKey, got); diff != "" || !ours {
 		t.Errorf("KeyFromLabels, ours %t (-want +got):\n%s", ours, diff)
 	}
-	for _, missing := range []string{"pf-inst", "pf-item", "pf-part", "pf-gen"} {
-		some := key().Labels()
-		delete(some, missing)
-		if _, ours := provider.KeyFromLabels(some); ours {
-			t.Errorf("KeyFromLabels without %s says ours", missing)
+	for _, missing := range []string{"pf-inst", "pf-item", "pf-step", "pf-gen"} {
+		incomplete := key().Labels()
+		delete(incomplete, missing)
+		if _, ours := provider.KeyFromLabels(incomplete); ours {
+			t.Errorf("KeyFromLabels without %s = ours", missing)
 		}
 	}
 }
@@ -90,7 +90,7 @@ func TestSpecHashIgnoresHowTheConfigurationIsWritten(t *testing.T) {
 	}
 	a := hash(`{"os_image":"debian-12","n":[1,2]}`, nil)
 	if b := hash(` { "n": [1, 2], "os_image": "debian-12" } `, map[string]string{"label": "web"}); a != b {
-		t.Errorf("the same configuration written otherwise hashes to %s, want %s", b, a)
+		t.Errorf("the same configuration in another notation hashes to %s, want %s", b, a)
 	}
 	if b := hash(`{"os_image":"debian-12","n":[2,1]}`, nil); a == b {
 		t.Error("another configuration has the same hash")
@@ -103,7 +103,7 @@ func TestSpecHashIgnoresHowTheConfigurationIsWritten(t *testing.T) {
 	}
 }
 
-func TestSecretIsPrintedRedactedWhateverTheWay(t *testing.T) {
+func TestSecretIsRedactedHoweverItIsPrinted(t *testing.T) {
 	t.Parallel()
 	plain := []byte(`{"kind":"vps","password":"hunter2hunter2"}`)
 	s := provider.NewSecret(plain)
@@ -130,7 +130,7 @@ func TestSecretIsPrintedRedactedWhateverTheWay(t *testing.T) {
 	}
 	s.Reveal()[0] = 'X'
 	if s.Reveal()[0] != '{' || s.IsZero() || !(provider.Secret{}).IsZero() {
-		t.Error("Reveal gave the bytes themselves, or IsZero is wrong")
+		t.Error("Reveal returned the bytes themselves, or IsZero is wrong")
 	}
 }
 

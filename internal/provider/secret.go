@@ -8,25 +8,25 @@ import (
 
 const redacted = "[redacted]"
 
-// Secret holds a customer's credentials: a JSON object with "kind" and the members a person needs
-// (D21). However it is printed, logged or marshalled it reads [redacted]; the bytes leave through
-// Reveal alone. The zero value holds nothing.
+// Secret holds a customer's credentials: a JSON object with "kind" and the members that a person needs (D21).
+// When it is printed, logged or marshalled, it shows [redacted]. Only Reveal returns the bytes. The zero value
+// holds nothing.
 type Secret struct {
-	// A function and not bytes: what prints by reflection (fmt does for an unexported field of another
-	// struct, and for a wrong use case) passes the methods below by, and cannot look into a function.
+	// A function instead of bytes: fmt prints an unexported field of another struct by reflection, without
+	// calling the methods below, but it cannot look into a function.
 	reveal func() []byte
 }
 
-// NewSecret keeps a copy of plain; no bytes make the zero value.
+// NewSecret returns a secret with a copy of plain. Without bytes it returns the zero value.
 func NewSecret(plain []byte) Secret {
 	if len(plain) == 0 {
 		return Secret{}
 	}
-	held := bytes.Clone(plain)
-	return Secret{reveal: func() []byte { return bytes.Clone(held) }}
+	kept := bytes.Clone(plain)
+	return Secret{reveal: func() []byte { return bytes.Clone(kept) }}
 }
 
-// Reveal returns a copy of the plaintext: to seal it or to put it into a mail, nothing else.
+// Reveal returns a copy of the plaintext. It is for sealing it or putting it into a mail, and for nothing else.
 func (s Secret) Reveal() []byte {
 	if s.reveal == nil {
 		return nil
@@ -34,23 +34,23 @@ func (s Secret) Reveal() []byte {
 	return s.reveal()
 }
 
-// IsZero reports whether nothing is held.
+// IsZero reports whether the secret holds nothing.
 func (s Secret) IsZero() bool { return s.reveal == nil }
 
-// String prints [redacted].
+// String returns [redacted].
 func (s Secret) String() string { return redacted }
 
-// GoString prints [redacted], for %#v.
+// GoString returns [redacted], for %#v.
 func (s Secret) GoString() string { return redacted }
 
-// Format prints [redacted] for every use case and flag.
+// Format prints [redacted] for every format and flag.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
-// MarshalJSON writes "[redacted]".
+// MarshalJSON returns "[redacted]".
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// MarshalText writes [redacted].
+// MarshalText returns [redacted].
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue is [redacted].
+// LogValue returns [redacted].
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -1,6 +1,6 @@
-// Package commandline reads the commands and flags of the binary from the source of cmd/platforma, so
-// that documents can be made from them and checked against them without running it. It knows the
-// struct tags that the binary's flag parser reads, and nothing of what the commands do.
+// Package commandline reads the commands and flags of the binary from the source of cmd/platforma. Documents are made
+// from them and checked against them without running the binary. The package knows the struct tags that the binary's
+// flag parser reads; it must not know what the commands do.
 package commandline
 
 import (
@@ -21,7 +21,7 @@ import (
 // rootType is the struct in cmd/platforma that lists the commands.
 const rootType = "cli"
 
-// Command is one that can be run, by its words: "kafka apply".
+// Command is a command that can be run, such as "kafka apply".
 type Command struct {
 	Words string
 	Help  string
@@ -29,18 +29,18 @@ type Command struct {
 	Args  []Flag // positional
 }
 
-// Flag of a command, or a positional argument.
+// Flag is a flag of a command, or a positional argument.
 type Flag struct {
 	Name     string // without dashes
 	Default  string
-	Env      string // environment variable that is read when the flag is not given
-	Choices  string // of a closed set
+	Env      string // the environment variable that is read if the flag is not given
+	Choices  string // the allowed values, separated by commas; empty if any is allowed
 	Help     string
 	Required bool
 	Switch   bool // takes no value
 }
 
-// Read finds all commands in the package folder.
+// Read returns all commands of the package in a folder.
 func Read(dir string) ([]Command, error) {
 	types, err := structs(dir)
 	if err != nil {
@@ -57,7 +57,7 @@ func Read(dir string) ([]Command, error) {
 	return out, nil
 }
 
-// structs are all struct types of a package by name.
+// structs returns all struct types of a package by name.
 func structs(dir string) (map[string]*ast.StructType, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -84,11 +84,11 @@ func structs(dir string) (map[string]*ast.StructType, error) {
 	return types, nil
 }
 
-// commands walks a struct of commands; a nested struct is a group of them.
+// commands walks a struct of commands. A nested struct is a group of commands.
 func commands(types map[string]*ast.StructType, in *ast.StructType, before string, out *[]Command) error {
 	for _, f := range in.Fields.List {
-		tag, isCommand := tagOf(f)
-		if !isCommand.command || len(f.Names) != 1 {
+		tag, presence := tagOf(f)
+		if !presence.command || len(f.Names) != 1 {
 			continue
 		}
 		words := strings.TrimSpace(before + " " + nameOf(f.Names[0].Name, tag))
@@ -117,25 +117,25 @@ func flags(types map[string]*ast.StructType, in *ast.StructType, c *Command) err
 		if len(f.Names) == 0 {
 			id, ok := f.Type.(*ast.Ident)
 			if !ok || types[id.Name] == nil {
-				return errors.New("command " + c.Words + ": what it embeds is not a struct of this package")
+				return errors.New("command " + c.Words + ": it embeds something that is not a struct of this package")
 			}
 			if err := flags(types, types[id.Name], c); err != nil {
 				return err
 			}
 			continue
 		}
-		tag, what := tagOf(f)
+		tag, presence := tagOf(f)
 		for _, n := range f.Names {
 			if !n.IsExported() || tag.Get("kong") == "-" {
 				continue
 			}
 			id, _ := f.Type.(*ast.Ident)
 			flag := Flag{
-				Name: nameOf(n.Name, tag), Default: tag.Get("default"), Env: tag.Get("env"), Choices: tag.Get("enum"),
-				Help:     tag.Get("help"),
-				Required: what.required, Switch: id != nil && id.Name == "bool",
+				Name: nameOf(n.Name, tag), Default: tag.Get("default"), Env: tag.Get("env"),
+				Choices: tag.Get("enum"), Help: tag.Get("help"),
+				Required: presence.required, Switch: id != nil && id.Name == "bool",
 			}
-			if what.arg {
+			if presence.arg {
 				c.Args = append(c.Args, flag)
 			} else {
 				c.Flags = append(c.Flags, flag)
@@ -145,23 +145,23 @@ func flags(types map[string]*ast.StructType, in *ast.StructType, c *Command) err
 	return nil
 }
 
-// marks are tags that say something by being there.
-type marks struct{ command, arg, required bool }
+// present says which of the tags without a value a field has.
+type present struct{ command, arg, required bool }
 
-func tagOf(f *ast.Field) (reflect.StructTag, marks) {
+func tagOf(f *ast.Field) (reflect.StructTag, present) {
 	if f.Tag == nil {
-		return "", marks{}
+		return "", present{}
 	}
 	raw, _ := strconv.Unquote(f.Tag.Value)
 	tag := reflect.StructTag(raw)
 	_, command := tag.Lookup("cmd")
 	_, arg := tag.Lookup("arg")
 	_, required := tag.Lookup("required")
-	return tag, marks{command, arg, required}
+	return tag, present{command, arg, required}
 }
 
-// nameOf is what a field is called on the command line: its tag's name, or its own in lower case with
-// dashes between words, where a run of capitals is one word.
+// nameOf returns a field's name on the command line: the name in its tag, or its own in lower case with dashes between
+// words, where a run of capitals is one word.
 func nameOf(field string, tag reflect.StructTag) string {
 	if n := tag.Get("name"); n != "" {
 		return n
@@ -177,19 +177,18 @@ func nameOf(field string, tag reflect.StructTag) string {
 	return b.String()
 }
 
-// Find is the command that a line begins with, and what is left of the line; ok is false when it
-// begins with none.
-func Find(all []Command, words []string) (c Command, rest []string, ok bool) {
+// Find returns the command that a line begins with, and the rest of the line. ok is false if there is none.
+func Find(commands []Command, words []string) (c Command, rest []string, ok bool) {
 	for n := min(2, len(words)); n > 0; n-- {
-		i := slices.IndexFunc(all, func(c Command) bool { return c.Words == strings.Join(words[:n], " ") })
+		i := slices.IndexFunc(commands, func(c Command) bool { return c.Words == strings.Join(words[:n], " ") })
 		if i >= 0 {
-			return all[i], words[n:], true
+			return commands[i], words[n:], true
 		}
 	}
 	return Command{}, nil, false
 }
 
-// Has reports whether the command has a flag of that name.
+// Has reports whether the command has a flag with a name.
 func (c Command) Has(name string) bool {
 	return slices.ContainsFunc(c.Flags, func(f Flag) bool { return f.Name == name })
 }

@@ -70,7 +70,7 @@ func TestCommandsAndFlagsAreReadFromTheSource(t *testing.T) {
 	}
 }
 
-func TestABinaryWithoutCommandsIsAFault(t *testing.T) {
+func TestABinaryWithoutCommandsIsAnError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte("package main\n"), 0o600); err != nil {

@@ -1,6 +1,5 @@
-// Package facts collects invariant.Facts from a running installation: it calls the small readers in
-// the order in which no honest change between two of them looks like a fault. It decides nothing and
-// must not know the product.
+// Package facts collects invariant.Facts from a running installation. It calls the small readers in an order in which a
+// legitimate change between two of them never looks like a fault. It decides nothing and must not know the product.
 package facts
 
 import (
@@ -15,32 +14,32 @@ import (
 	"github.com/platforma-cloud/orders/internal/invariant/topicfacts"
 )
 
-// Sources say where to look. AdminURL is required; what is left empty is not looked at, and the
-// promises that need it are reported as not checked.
+// Sources say what to read. AdminURL is required. What is empty is not read, and the promises that need it are reported
+// as not checked.
 type Sources struct {
-	AdminURL string   // PostgreSQL, as a role that bypasses row-level security
+	AdminURL string   // PostgreSQL, with a role that bypasses row-level security
 	Brokers  []string // host:port
-	Topic    string   // of the events; its dead letters' topic is named after it
+	Topic    string   // of the events; the topic of dead letters has its name with a suffix
 	SimURL   string   // the simulated provider
-	InboxURL string   // the inbox of development
-	// Quiet is how long an order must not have changed to count as at rest (10 min on a running
-	// installation). 0: everything is at rest, because the caller has waited for it.
+	InboxURL string   // the inbox for development
+	// Quiet is how long an order must not have changed to be at rest (10 min on a running installation). 0 means
+	// that everything is at rest, because the caller has waited for it.
 	Quiet time.Duration
-	Speed int           // of the installation's clock; 0 is 1
-	Slack time.Duration // see invariant.Facts.Slack; 0: upper bounds of waits are not checked
-	// Installation, where several share a provider: resources labelled with another are left out.
-	// Empty: all that lives there is ours to explain.
+	Speed int           // of the installation's clock; 0 means 1
+	Slack time.Duration // see invariant.Facts.Slack; 0 means that upper bounds of waits are not checked
+	// Installation is needed if several installations share a provider: resources with another one's label are
+	// left out. If it is empty, every resource at the provider is checked.
 	Installation string
 }
 
 // installationLabel is on every resource that an installation made.
 const installationLabel = "pf-inst"
 
-// Collect reads all sources. The provider's ledger comes first (an intent is committed before its
-// call), then the database, then what the database's rows promise: topic, mails, secrets.
+// Collect reads all sources. It reads the provider's ledger first, because an intent is committed before its call, then
+// the database, and then what must exist because of its rows: topic, mails, secrets.
 func Collect(ctx context.Context, s Sources) (invariant.Facts, error) {
 	if s.AdminURL == "" {
-		return invariant.Facts{}, errors.New("collect facts: no database to look at")
+		return invariant.Facts{}, errors.New("collect facts: no database is given")
 	}
 	var cloud *invariant.Cloud
 	var err error
@@ -73,21 +72,20 @@ func Collect(ctx context.Context, s Sources) (invariant.Facts, error) {
 		if err := simfacts.Secrets(ctx, s.SimURL, cloud); err != nil {
 			return f, err
 		}
-		leaveOut(cloud, s.Installation)
+		removeOthers(cloud, s.Installation)
 	}
 	return f, nil
 }
 
-// Await collects until everything has come to rest, and returns what it saw then; pause is what lies
-// between two looks. It gives up with ctx and returns the last look with ErrRestless: what is on its
-// way in it counts as on its way.
+// Await collects facts until everything is at rest, and returns the last ones. It calls pause between two collections.
+// When pause fails or ctx ends, it returns the last facts, marked as not at rest, and ErrRestless.
 func Await(ctx context.Context, s Sources, pause func(context.Context) error) (invariant.Facts, error) {
 	s.Quiet = 0
 	var last *invariant.Facts
 	for {
 		f, err := Collect(ctx, s)
 		switch {
-		case err != nil && ctx.Err() != nil && last != nil: // its patience ended in the middle of a look
+		case err != nil && ctx.Err() != nil && last != nil: // ctx ended during a collection
 			return *last, ErrRestless
 		case err != nil:
 			return f, err
@@ -104,17 +102,17 @@ func Await(ctx context.Context, s Sources, pause func(context.Context) error) (i
 	}
 }
 
-// ErrRestless is what Await answers when something is still on its way at the end of its patience.
-var ErrRestless = errors.New("something is still on its way")
+// ErrRestless is returned by Await if something is still in progress when it gives up.
+var ErrRestless = errors.New("something is still in progress")
 
-// leaveOut forgets the resources of other installations.
-func leaveOut(c *invariant.Cloud, ours string) {
-	if ours == "" {
+// removeOthers removes the resources of other installations from the facts.
+func removeOthers(c *invariant.Cloud, own string) {
+	if own == "" {
 		return
 	}
 	kept := c.Live[:0]
 	for _, r := range c.Live {
-		if of := r.Labels[installationLabel]; of == "" || of == ours {
+		if label := r.Labels[installationLabel]; label == "" || label == own {
 			kept = append(kept, r)
 		}
 	}

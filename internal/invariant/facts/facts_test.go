@@ -40,8 +40,8 @@ func collect(t *testing.T, s facts.Sources) invariant.Facts {
 	return f
 }
 
-// ends plays one order of each kind of end.
-func ends(t *testing.T) *harness.Harness {
+// finishedOrders runs orders to each kind of end.
+func finishedOrders(t *testing.T) *harness.Harness {
 	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "refused", Operation: sim.OpCreate, Kind: sim.Refused})
 	w.Sim.Script(sim.Fault{Label: "slow", Part: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 2})
@@ -49,28 +49,25 @@ func ends(t *testing.T) *harness.Harness {
 	partial := w.PaidOrder(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
 	none := w.AllOrNothing(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
 	cancelled := w.PaidOrder(harness.VPS())
-	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{
-		Order: cancelled,
-	}); err != nil {
+	customer := w.As(tenant.Customer)
+	if _, err := w.UseCases.API.CancelOrder(t.Context(), customer, app.Reasoned{Order: cancelled}); err != nil {
 		t.Fatal(err)
 	}
 	w.Draft("per_item", harness.VPS())
 	w.Drain(full, partial, none, cancelled)
 	w.WantPicture(cancelled, "cancelled none settled; vps cancelled refund 20.10 accepted")
-	if _, err := w.UseCases.API.RestoreOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{
-		Order: cancelled,
-	}); err != nil {
+	if _, err := w.UseCases.API.RestoreOrder(t.Context(), customer, app.Reasoned{Order: cancelled}); err != nil {
 		t.Fatal(err)
 	}
 	w.Drain(cancelled)
 	return w
 }
 
-func TestAWorldThatThePlatformMadeHasNoViolation(t *testing.T) {
+func TestOrdersThatThePlatformFinishedHaveNoViolation(t *testing.T) {
 	t.Parallel()
-	w := ends(t)
+	w := finishedOrders(t)
 	s := sources(w)
-	s.Slack = time.Second // everybody shares a clock that moves only when told
+	s.Slack = time.Second // all share a clock that moves only when the test advances it
 	f := collect(t, s)
 	if !invariant.Resting(f) {
 		t.Error("Resting() = false after everything has settled")
@@ -80,8 +77,8 @@ func TestAWorldThatThePlatformMadeHasNoViolation(t *testing.T) {
 		for _, v := range r.Violations {
 			t.Error(v)
 		}
-		if asked := r.Checked && r.Seen == 0; asked && r.Invariant != "I20" {
-			t.Errorf("%s was asked of nothing", r.Invariant)
+		if r.Checked && r.Seen == 0 && r.Invariant != "I20" {
+			t.Errorf("%s was checked for nothing", r.Invariant)
 		}
 	}
 	if t.Failed() {
@@ -95,7 +92,7 @@ func TestAWorldThatThePlatformMadeHasNoViolation(t *testing.T) {
 
 func TestAPlantedOrphanIsFound(t *testing.T) {
 	t.Parallel()
-	w := ends(t)
+	w := finishedOrders(t)
 	gone := ""
 	for _, c := range w.Sim.Calls(sim.OpDelete, "") {
 		if c.Effect {
@@ -105,11 +102,11 @@ func TestAPlantedOrphanIsFound(t *testing.T) {
 	for name, planted := range map[string]sim.Foreign{
 		"with our label and no item": {
 			Name: "pf-planted", Kind: "server", Region: "lj-1",
-			Labels: map[string]string{"pf-inst": "test", "pf-item": "nobody", "pf-part": "server", "pf-gen": "1"},
+			Labels: map[string]string{"pf-inst": "test", "pf-item": "nobody", "pf-step": "server", "pf-gen": "1"},
 		},
-		"left of an item of ours": {
+		"left of one of our items": {
 			Name: "pf-left", Kind: "volume", Region: "lj-1",
-			Labels: map[string]string{"pf-inst": "test", "pf-item": gone, "pf-part": "volume", "pf-gen": "1"},
+			Labels: map[string]string{"pf-inst": "test", "pf-item": gone, "pf-step": "volume", "pf-gen": "1"},
 		},
 		"without any label": {Name: "by-hand", Kind: "server", Region: "lj-1"},
 	} {
@@ -126,7 +123,7 @@ func TestAPlantedOrphanIsFound(t *testing.T) {
 	}
 }
 
-func TestWhatAnotherInstallationOwnsIsLeftOut(t *testing.T) {
+func TestResourcesOfAnotherInstallationAreLeftOut(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
 	w.Sim.Plant(sim.Foreign{
@@ -134,7 +131,7 @@ func TestWhatAnotherInstallationOwnsIsLeftOut(t *testing.T) {
 	})
 	s := sources(w)
 	if n := len(invariant.Check(collect(t, s))); n != 1 {
-		t.Errorf("without a name all is ours to explain: %d violations, want 1", n)
+		t.Errorf("Check() without the installation's name: %d violations, want 1", n)
 	}
 	s.Installation = "test"
 	if found := invariant.Check(collect(t, s)); len(found) > 0 {
@@ -145,46 +142,45 @@ func TestWhatAnotherInstallationOwnsIsLeftOut(t *testing.T) {
 func TestAnOrderIsAtRestOnceItHasBeenQuietForLongEnough(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
-	w.PaidOrder(harness.VPS()) // its events wait in the outbox
+	w.PaidOrder(harness.VPS()) // its events are in the outbox
 	s := sources(w)
-	if found := invariant.Check(collect(t, s)); !slices.ContainsFunc(found, func(v invariant.Violation) bool {
-		return v.Invariant == "I3"
-	}) {
-		t.Errorf("at rest, what waits in the outbox is not seen: %v", found)
+	isI3 := func(v invariant.Violation) bool { return v.Invariant == "I3" }
+	if found := invariant.Check(collect(t, s)); !slices.ContainsFunc(found, isI3) {
+		t.Errorf("at rest, Check() does not report what is in the outbox: %v", found)
 	}
 	s.Quiet = 1000000 * time.Hour
 	if found := invariant.Check(collect(t, s)); len(found) > 0 {
-		t.Errorf("under way: %v", found)
+		t.Errorf("in progress: %v", found)
 	}
 }
 
-func TestAwaitLooksAgainUntilNothingIsOnItsWay(t *testing.T) {
+func TestAwaitCollectsUntilNothingIsInProgress(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
 	o := w.PaidOrder(harness.VPS())
-	looks := 0
+	pauses := 0
 	f, err := facts.Await(t.Context(), sources(w), func(context.Context) error {
-		if looks++; looks == 2 {
+		if pauses++; pauses == 2 {
 			w.Drain(o)
 		}
 		return nil
 	})
 	http.DefaultClient.CloseIdleConnections()
-	if err != nil || looks != 2 || !f.AtRest {
-		t.Errorf("Await() = %v after %d pauses, at rest %t; want nil, 2, true", err, looks, f.AtRest)
+	if err != nil || pauses != 2 || !f.AtRest {
+		t.Errorf("Await() = %v after %d pauses, at rest %t; want nil, 2, true", err, pauses, f.AtRest)
 	}
 	w.PaidOrder(harness.VPS())
 	f, err = facts.Await(t.Context(), sources(w), func(context.Context) error { return context.DeadlineExceeded })
 	http.DefaultClient.CloseIdleConnections()
 	if !errors.Is(err, facts.ErrRestless) || f.AtRest {
-		t.Errorf("Await() without patience = %v, at rest %t; want ErrRestless, false", err, f.AtRest)
+		t.Errorf("Await() with a failing pause = %v, at rest %t; want ErrRestless, false", err, f.AtRest)
 	}
 	if found := invariant.Check(f); len(found) > 0 {
-		t.Errorf("what is on its way counts as broken: %v", found)
+		t.Errorf("Check() reports what is in progress: %v", found)
 	}
 }
 
-func TestASourceThatDoesNotAnswerIsAnErrorAndNoCleanBill(t *testing.T) {
+func TestASourceThatDoesNotAnswerIsAnError(t *testing.T) {
 	t.Parallel()
 	w := harness.New(t)
 	for name, s := range map[string]facts.Sources{

@@ -1,5 +1,5 @@
-// Package mailfacts reads the mailbox's share of invariant.Facts from the inbox of development and
-// tests: every message as it was sent. It must not know how the product makes its mails.
+// Package mailfacts reads the mailbox's part of invariant.Facts from the inbox for development and tests: every message
+// as it was sent. It must not know how the product makes its mails.
 package mailfacts
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/invariant"
 )
 
-// Read takes all messages. Take them after the database's snapshot: a mail is accepted before its
-// delivery is recorded so.
+// Read reads all messages. It must be called after the database's snapshot is taken: a mail is accepted before its
+// delivery is recorded as accepted.
 func Read(ctx context.Context, inboxURL string) (*invariant.Mailbox, error) {
 	list, err := get(ctx, inboxURL, "/api/messages")
 	if err != nil {

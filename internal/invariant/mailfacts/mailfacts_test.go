@@ -19,8 +19,8 @@ func TestEveryMessageIsReadAsItWasSent(t *testing.T) {
 		"/api/messages/4/raw": "two",
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		text, there := answers[r.URL.Path]
-		if !there {
+		text, found := answers[r.URL.Path]
+		if !found {
 			http.NotFound(w, r)
 			return
 		}
@@ -39,6 +39,6 @@ func TestEveryMessageIsReadAsItWasSent(t *testing.T) {
 	}
 	delete(answers, "/api/messages/4/raw")
 	if _, err := mailfacts.Read(t.Context(), server.URL); err == nil {
-		t.Error("Read() with a message that is not given out = nil")
+		t.Error("Read() with a missing message = nil")
 	}
 }

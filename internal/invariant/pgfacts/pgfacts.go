@@ -1,8 +1,8 @@
-// Package pgfacts reads the database's share of invariant.Facts: every row that a promise is about,
-// in one snapshot, with SQL of its own. It must share no query and no name of a state with the
-// product, so that a mistake there is seen here. It connects as a superuser (or a role that bypasses
-// row-level security), which no process of the product does: only the doctor, the demo and tests
-// call it. It reads whether a secret is kept, never a sealed value.
+// Package pgfacts reads the database's part of invariant.Facts: every row that a promise is about, in one snapshot,
+// with SQL of its own. It must not share a query or the name of a state with the product, so that a mistake there is
+// found here. It connects as a superuser, or with a role that bypasses row-level security, which no process of the
+// product does; only the doctor, the demo and tests call it. It reads whether a secret is stored, never the sealed
+// value.
 package pgfacts
 
 import (
@@ -18,13 +18,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/invariant"
 )
 
-// Read takes the rows of one REPEATABLE READ snapshot. It fails, rather than see less, where the
-// address's role does not bypass row-level security. The address never stands in an error.
+// Read reads the rows of one REPEATABLE READ snapshot. If the role of the address does not bypass row-level security,
+// it fails instead of reading fewer rows. An error never holds the address.
 func Read(ctx context.Context, adminURL string) (invariant.Facts, error) {
 	var f invariant.Facts
 	cfg, err := pgx.ParseConfig(adminURL)
 	if err != nil {
-		return f, errors.New("read the database's facts: the address is not one of a PostgreSQL")
+		return f, errors.New("read the database's facts: the address is not a PostgreSQL address")
 	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -36,10 +36,10 @@ func Read(ctx context.Context, adminURL string) (invariant.Facts, error) {
 		return f, fmt.Errorf("read the database's facts: %w", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // it only read
-	// Off means: an error where a policy would hide a row, instead of hiding it.
-	if _, err := tx.Exec(ctx,
-		`SET LOCAL row_security = off; SET LOCAL statement_timeout = 0; SET LOCAL search_path = platforma, pg_temp`); err !=
-		nil {
+	// With row_security off, a policy that would hide a row causes an error instead.
+	const settings = `SET LOCAL row_security = off; SET LOCAL statement_timeout = 0;
+		SET LOCAL search_path = platforma, pg_temp`
+	if _, err := tx.Exec(ctx, settings); err != nil {
 		return f, fmt.Errorf("read the database's facts: %w", err)
 	}
 	if err := tx.QueryRow(ctx, `SELECT now()`).Scan(&f.At); err != nil {
@@ -53,11 +53,11 @@ func Read(ctx context.Context, adminURL string) (invariant.Facts, error) {
 	return f, nil
 }
 
-// cause is what the server said, or the network, without the address and its password.
+// cause returns the server's message, without the address and its password.
 func cause(err error) error {
-	var said *pgconn.PgError
-	if errors.As(err, &said) {
-		return errors.New(said.Message)
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) {
+		return errors.New(pgErr.Message)
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return err
@@ -67,7 +67,7 @@ func cause(err error) error {
 
 type reader func(context.Context, pgx.Tx, *invariant.Facts) error
 
-// rows reads a query's rows into a list of the facts.
+// rows returns a reader that reads a query's rows into a list of the facts.
 func rows[T any](what, sql string, into func(*invariant.Facts) *[]T, scan func(pgx.Rows, *T) error) reader {
 	return func(ctx context.Context, tx pgx.Tx, f *invariant.Facts) error {
 		found, err := tx.Query(ctx, sql)
@@ -91,8 +91,8 @@ func rows[T any](what, sql string, into func(*invariant.Facts) *[]T, scan func(p
 	}
 }
 
-// named are the names of stored numbers, by the documentation of the schema; a number without one
-// becomes a name that no promise knows.
+// named returns the name of a stored number, by the comments of the schema. A number without a name becomes a name that
+// no promise knows.
 func named(number int, names ...string) string {
 	if number >= 0 && number < len(names) && names[number] != "-" {
 		return names[number]
@@ -110,7 +110,7 @@ func itemState(n int) string {
 		"compensating", "rolled_back", "cancelled", "stuck")
 }
 
-// moment is a time that may be null.
+// moment returns a time that may be null; null is the zero time.
 func moment(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}

@@ -24,20 +24,24 @@ const (
 	otherID  = "66666666-6666-7666-8666-666666666666"
 )
 
-// oneOfEach is one row a table, with numbers for its states; the names wanted below are read from the
-// documentation of the schema, not from the code under test.
+// oneOfEach inserts one row into each table, with numbers for its states. The names that the test expects are taken
+// from the comments of the schema, not from the code under test.
 const oneOfEach = `
 	INSERT INTO tenants (id, slug, created_at) VALUES ('` + tenantID + `', 'acme', '2026-01-15T09:00:00Z');
-	INSERT INTO orders (tenant_id, id, number, customer_id, state, outcome, settlement, policy, closing, method, version, last_seq, currency, due_cents, delivery_stuck, expires_at, created_at, updated_at)
+	INSERT INTO orders (tenant_id, id, number, customer_id, state, outcome, settlement, policy, closing, method,
+			version, last_seq, currency, due_cents, delivery_stuck, expires_at, created_at, updated_at)
 		VALUES ('` + tenantID + `', '` + orderID + `', 'ORD-1', '` + otherID +
-	`', 6, 1, 3, 1, 2, 'manual', 7, 9, 'EUR', 2010, true, '2026-02-01T00:00:00Z', '2026-01-15T09:00:00Z', '2026-01-15T10:00:00Z');
-	INSERT INTO order_items (tenant_id, id, order_id, line, state, product, label, generation, snapshot, price_cents, progress, detail)
+	`', 6, 1, 3, 1, 2, 'manual', 7, 9, 'EUR', 2010, true,
+			'2026-02-01T00:00:00Z', '2026-01-15T09:00:00Z', '2026-01-15T10:00:00Z');
+	INSERT INTO order_items (tenant_id, id, order_id, line, state, product, label, generation, snapshot,
+			price_cents, progress, detail)
 		VALUES ('` + tenantID + `', '` + itemID + `', '` + orderID + `', 1, 7, 'vps', '', 3, '{ "b":1,"a":2}', 2010, 0, '');
 	INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
 		VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID +
 	`', 'order.created', 'system:worker', '2026-01-15T09:00:00.123456Z', '', '{ "seq":4}');
 	INSERT INTO outbox (tenant_id, order_id, seq) VALUES ('` + tenantID + `', '` + orderID + `', 4);
-	INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents, currency, paid_at)
+	INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents,
+			currency, paid_at)
 		VALUES ('` + tenantID + `', '` + payID + `', '` + orderID +
 	`', 3, 'manual', 'bank-1', 'bank_transfer', 2010, 2009, 'EUR', '2026-01-15T09:00:00Z');
 	INSERT INTO allocations (tenant_id, payment_id, item_id, cents) VALUES ('` + tenantID + `', '` + payID +
@@ -45,14 +49,16 @@ const oneOfEach = `
 	INSERT INTO refunds (tenant_id, id, order_id, payment_id, item_id, state, reference, cents, currency, accepted_at)
 		VALUES ('` + tenantID + `', '` + otherID + `', '` + orderID + `', '` + payID + `', '` + itemID +
 	`', 2, 'r', 2009, 'EUR', '2026-01-15T09:30:00Z');
-	INSERT INTO billing_receipts (tenant_id, order_id, seq, event_id, type, at, heard_at, subject_id, cents, moved_cents, currency)
+	INSERT INTO billing_receipts (tenant_id, order_id, seq, event_id, type, at, heard_at, subject_id, cents,
+			moved_cents, currency)
 		VALUES ('` + tenantID + `', '` + orderID + `', 4, '` + otherID +
 	`', 'billing.refund-accepted', '2026-01-15T09:00:00Z', '2026-01-15T09:00:01Z', '` + otherID + `', 2009, -2009, 'EUR');
 	INSERT INTO billing_finding (tenant_id, order_id, seq, event_id, left_cents, at) VALUES ('` + tenantID + `', '` +
 	orderID + `', 4, '` + otherID + `', -7, '2026-01-15T09:00:00Z');
 	INSERT INTO inbox (tenant_id, order_id, consumer, seq, parked_seq, blocked_to, blocked) VALUES ('` + tenantID +
 	`', '` + orderID + `', 'notify', 4, 6, 9, 2);
-	INSERT INTO audit_log (tenant_id, n, order_id, seq, event_id, type, at, seen_at, data_sha256, topic_id, part, off, prev_hash, hash)
+	INSERT INTO audit_log (tenant_id, n, order_id, seq, event_id, type, at, seen_at, data_sha256, topic_id, part, off,
+			prev_hash, hash)
 		VALUES ('` + tenantID + `', 8, '` + orderID + `', 4, '` + otherID +
 	`', 'order.created', '2026-01-15T09:00:00Z', '2026-01-15T09:00:00.000001Z', 'd', '` + taskID + `', 11, 12, 'p', 'h');
 	INSERT INTO audit_finding (tenant_id, kind, topic_id, part, off, order_id, seq, detail, at)
@@ -108,16 +114,16 @@ func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 			Tenant: tenantID, Order: orderID, Seq: 4, Event: otherID,
 			Type: "billing.refund-accepted", Subject: otherID, Cents: 2009, Moved: -2009, Currency: "EUR",
 		}},
-		Left: []invariant.Left{{Tenant: tenantID, Order: orderID, Seq: 4, Cents: -7}},
+		BillingFindings: []invariant.BillingFinding{{Tenant: tenantID, Order: orderID, Seq: 4, Cents: -7}},
 		Checkpoints: []invariant.Checkpoint{{
 			Tenant: tenantID, Order: orderID, Consumer: "notify",
-			Seq: 4, Parked: 6, HeldTo: 9,
+			Seq: 4, Parked: 6, BlockedTo: 9,
 		}},
 		Credentials: []invariant.Credential{{Tenant: tenantID, Item: itemID, Generation: 3, Sealed: true}},
 		Answers:     []invariant.Answer{{Tenant: tenantID, Key: "k", Status: 201, Body: []byte("answer")}},
-		Tasks:       []invariant.Task{}, Parts: []invariant.JournalEntry{}, Log: []invariant.LogLine{},
+		Tasks:       []invariant.Task{}, Journal: []invariant.JournalEntry{}, Log: []invariant.LogLine{},
 		DeadLetters: []invariant.DeadLetter{}, Deliveries: []invariant.Delivery{},
-		Audit: []invariant.Audit{{
+		AuditLog: []invariant.AuditEntry{{
 			Tenant: tenantID, N: 8, Order: orderID, Seq: 4, Event: otherID, Type: "order.created", At: at,
 			SeenAt: at.Add(time.Microsecond), Hash: []byte("d"),
 			Topic: taskID, Partition: 11, Offset: 12, Before: []byte("p"), Chain: []byte("h"),
@@ -141,10 +147,10 @@ func TestEveryRowIsReadWithTheNamesOfItsStates(t *testing.T) {
 	}
 }
 
-func TestTheWallsGrantsAreReadAsTheyHold(t *testing.T) {
+func TestEffectiveGrantsAreRead(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	holds := func() map[invariant.Grant]bool {
+	grants := func() map[invariant.Grant]bool {
 		t.Helper()
 		f, err := pgfacts.Read(t.Context(), db.OwnerURL())
 		if err != nil {
@@ -153,21 +159,21 @@ func TestTheWallsGrantsAreReadAsTheyHold(t *testing.T) {
 		if found := invariant.Check(f); len(found) > 0 {
 			t.Logf("violations: %v", found)
 		}
-		all := map[invariant.Grant]bool{}
+		held := map[invariant.Grant]bool{}
 		for _, g := range f.Grants {
-			all[g] = true
+			held[g] = true
 		}
-		return all
+		return held
 	}
-	before := holds()
+	before := grants()
 	for g, want := range map[invariant.Grant]bool{
-		{Login: "platforma_relay", Table: "outbox", Verb: "DELETE"}:      true,
-		{Login: "platforma_worker", Table: "payments", Verb: "UPDATE"}:   true, // of one column
-		{Login: "platforma_api", Table: "order_event", Verb: "UPDATE"}:   false,
-		{Login: "platforma_audit", Table: "audit_log", Verb: "DELETE"}:   false,
-		{Login: "platforma_worker", Table: "orders", Verb: "DELETE"}:     false,
-		{Login: "platforma_portal", Table: "orders", Verb: "TRUNCATE"}:   false,
-		{Login: "platforma_owner", Table: "order_event", Verb: "DELETE"}: false, // nobody logs in as the owner
+		{Login: "platforma_relay", Table: "outbox", Privilege: "DELETE"}:      true,
+		{Login: "platforma_worker", Table: "payments", Privilege: "UPDATE"}:   true, // of one column
+		{Login: "platforma_api", Table: "order_event", Privilege: "UPDATE"}:   false,
+		{Login: "platforma_audit", Table: "audit_log", Privilege: "DELETE"}:   false,
+		{Login: "platforma_worker", Table: "orders", Privilege: "DELETE"}:     false,
+		{Login: "platforma_portal", Table: "orders", Privilege: "TRUNCATE"}:   false,
+		{Login: "platforma_owner", Table: "order_event", Privilege: "DELETE"}: false, // nobody logs in as the owner
 	} {
 		if before[g] != want {
 			t.Errorf("grant %v = %t, want %t", g, before[g], want)
@@ -176,8 +182,8 @@ func TestTheWallsGrantsAreReadAsTheyHold(t *testing.T) {
 	if _, err := db.Super(t).Exec(t.Context(), `GRANT UPDATE (actor) ON order_event TO platforma_api`); err != nil {
 		t.Fatal(err)
 	}
-	if !holds()[invariant.Grant{Login: "platforma_api", Table: "order_event", Verb: "UPDATE"}] {
-		t.Error("a login that may change one column of the log is not seen")
+	if !grants()[invariant.Grant{Login: "platforma_api", Table: "order_event", Privilege: "UPDATE"}] {
+		t.Error("Read() does not find a login that may change one column of the log")
 	}
 }
 
@@ -186,6 +192,6 @@ func TestALoginThatRowSecurityBindsIsRefused(t *testing.T) {
 	db := pgtest.New(t)
 	_, err := pgfacts.Read(t.Context(), db.URL("platforma_worker"))
 	if err == nil || !strings.Contains(err.Error(), "row-level security") {
-		t.Errorf("Read() as a bounded login = %v, want an error that names row-level security", err)
+		t.Errorf("Read() with a login under row-level security = %v, want an error that names it", err)
 	}
 }

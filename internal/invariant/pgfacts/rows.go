@@ -8,20 +8,22 @@ import (
 	"github.com/platforma-cloud/orders/internal/invariant"
 )
 
-// readers are one query a table. Nothing is joined that the checker could join: a row that hangs in
-// the air must be seen.
+// readers returns one query for each table. No query joins tables that the checker can join itself, so that a row
+// without its counterpart is found.
 func readers() []reader {
 	return []reader{
 		rows("orders", `
 			SELECT tenant_id::text, id::text, number, state, outcome, settlement, policy, closing, version, last_seq,
-			currency::text, due_cents,
-			       held_at IS NOT NULL, expires_at IS NOT NULL, delivery_stuck, created_at, updated_at
-			FROM orders ORDER BY id`,
+			       currency::text, due_cents, held_at IS NOT NULL, expires_at IS NOT NULL, delivery_stuck,
+			       created_at, updated_at
+			FROM orders
+			ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Order { return &f.Orders }, scanOrder),
 		rows("items", `
 			SELECT tenant_id::text, order_id::text, id::text, state, product, generation, snapshot::text, price_cents,
-			removed_at IS NOT NULL
-			FROM order_items ORDER BY order_id, line`,
+			       removed_at IS NOT NULL
+			FROM order_items
+			ORDER BY order_id, line`,
 			func(f *invariant.Facts) *[]invariant.Item { return &f.Items },
 			func(r pgx.Rows, i *invariant.Item) error {
 				var state int
@@ -31,9 +33,10 @@ func readers() []reader {
 				return err
 			}),
 		rows("events", `
-			SELECT tenant_id::text, order_id::text, seq, event_id::text, type, actor, at, coalesce(causation_id::text, ''),
-			coalesce(correlation_id::text, ''), traceparent, data::text
-			FROM order_event ORDER BY order_id, seq`,
+			SELECT tenant_id::text, order_id::text, seq, event_id::text, type, actor, at,
+			       coalesce(causation_id::text, ''), coalesce(correlation_id::text, ''), traceparent, data::text
+			FROM order_event
+			ORDER BY order_id, seq`,
 			func(f *invariant.Facts) *[]invariant.Event { return &f.Events },
 			func(r pgx.Rows, e *invariant.Event) error {
 				var data string
@@ -42,24 +45,34 @@ func readers() []reader {
 				e.At, e.Data = e.At.UTC(), []byte(data)
 				return err
 			}),
-		rows("outbox", `SELECT tenant_id::text, order_id::text, coalesce(seq, 0), coalesce(dead_letter_id::text, '')
-			FROM outbox ORDER BY id`,
+		rows("outbox", `
+			SELECT tenant_id::text, order_id::text, coalesce(seq, 0), coalesce(dead_letter_id::text, '')
+			FROM outbox
+			ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Outbox { return &f.Outbox },
 			func(r pgx.Rows, o *invariant.Outbox) error { return r.Scan(&o.Tenant, &o.Order, &o.Seq, &o.DeadLetter) }),
 		rows("receipts", `
 			SELECT tenant_id::text, order_id::text, seq, event_id::text, type, coalesce(subject_id::text, ''), cents,
-			moved_cents, currency::text
-			FROM billing_receipts ORDER BY order_id, seq`,
+			       moved_cents, currency::text
+			FROM billing_receipts
+			ORDER BY order_id, seq`,
 			func(f *invariant.Facts) *[]invariant.Receipt { return &f.Receipts },
 			func(r pgx.Rows, x *invariant.Receipt) error {
 				return r.Scan(&x.Tenant, &x.Order, &x.Seq, &x.Event, &x.Type, &x.Subject, &x.Cents, &x.Moved, &x.Currency)
 			}),
-		rows("findings of Billing", `SELECT tenant_id::text, order_id::text, seq, left_cents FROM billing_finding
+		rows("findings of Billing", `
+			SELECT tenant_id::text, order_id::text, seq, left_cents
+			FROM billing_finding
 			ORDER BY order_id, seq`,
-			func(f *invariant.Facts) *[]invariant.Left { return &f.Left },
-			func(r pgx.Rows, x *invariant.Left) error { return r.Scan(&x.Tenant, &x.Order, &x.Seq, &x.Cents) }),
-		rows("payments", `SELECT tenant_id::text, id::text, order_id::text, state, provider, reference, due_cents, paid_cents,
-			currency::text, paid_at FROM payments ORDER BY id`,
+			func(f *invariant.Facts) *[]invariant.BillingFinding { return &f.BillingFindings },
+			func(r pgx.Rows, x *invariant.BillingFinding) error {
+				return r.Scan(&x.Tenant, &x.Order, &x.Seq, &x.Cents)
+			}),
+		rows("payments", `
+			SELECT tenant_id::text, id::text, order_id::text, state, provider, reference, due_cents, paid_cents,
+			       currency::text, paid_at
+			FROM payments
+			ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Payment { return &f.Payments },
 			func(r pgx.Rows, p *invariant.Payment) error {
 				var state int
@@ -68,14 +81,19 @@ func readers() []reader {
 				p.State, p.PaidAt = named(state, "-", "confirmed", "reverted", "refunded"), p.PaidAt.UTC()
 				return err
 			}),
-		rows("allocations", `SELECT tenant_id::text, payment_id::text, item_id::text, cents FROM allocations
+		rows("allocations", `
+			SELECT tenant_id::text, payment_id::text, item_id::text, cents
+			FROM allocations
 			ORDER BY payment_id, item_id`,
 			func(f *invariant.Facts) *[]invariant.Allocation { return &f.Allocations },
 			func(r pgx.Rows, a *invariant.Allocation) error {
 				return r.Scan(&a.Tenant, &a.Payment, &a.Item, &a.Cents)
 			}),
-		rows("refunds", `SELECT tenant_id::text, id::text, order_id::text, payment_id::text, item_id::text, state, cents,
-			currency::text, accepted_at FROM refunds ORDER BY id`,
+		rows("refunds", `
+			SELECT tenant_id::text, id::text, order_id::text, payment_id::text, item_id::text, state, cents,
+			       currency::text, accepted_at
+			FROM refunds
+			ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Refund { return &f.Refunds },
 			func(r pgx.Rows, x *invariant.Refund) error {
 				var state int
@@ -85,34 +103,46 @@ func readers() []reader {
 				return err
 			}),
 		rows("tasks", `
-			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(payment_id::text, ''),
-			coalesce(subject_id::text, ''), kind, state, compensating, epoch, next_at
-			FROM saga_tasks ORDER BY id`,
+			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''),
+			       coalesce(payment_id::text, ''), coalesce(subject_id::text, ''),
+			       kind, state, compensating, epoch, next_at
+			FROM saga_tasks
+			ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Task { return &f.Tasks }, scanTask),
-		rows("the journal", `SELECT tenant_id::text, task_id::text, step, generation, key, phase, refs FROM saga_resources
+		rows("the journal", `
+			SELECT tenant_id::text, task_id::text, step, generation, key, phase, refs
+			FROM saga_resources
 			ORDER BY task_id, generation, step`,
-			func(f *invariant.Facts) *[]invariant.JournalEntry { return &f.Parts },
+			func(f *invariant.Facts) *[]invariant.JournalEntry { return &f.Journal },
 			func(r pgx.Rows, p *invariant.JournalEntry) error {
 				var phase int
-				err := r.Scan(&p.Tenant, &p.Task, &p.Part, &p.Generation, &p.Key, &phase, &p.Refs)
+				err := r.Scan(&p.Tenant, &p.Task, &p.Step, &p.Generation, &p.Key, &phase, &p.Refs)
 				p.Phase = named(phase, "-", "intent", "created", "ready", "deleting", "gone")
 				return err
 			}),
-		rows("the saga record", `SELECT tenant_id::text, order_id::text, task_id::text, at, step, what, class, key, note
-			FROM saga_log ORDER BY id`,
+		rows("the saga log", `
+			SELECT tenant_id::text, order_id::text, task_id::text, at, step, what, class, key, note
+			FROM saga_log
+			ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.LogLine { return &f.Log },
 			func(r pgx.Rows, l *invariant.LogLine) error {
 				var what int
-				err := r.Scan(&l.Tenant, &l.Order, &l.Task, &l.At, &l.Part, &what, &l.Class, &l.Key, &l.Note)
+				err := r.Scan(&l.Tenant, &l.Order, &l.Task, &l.At, &l.Step, &what, &l.Class, &l.Key, &l.Note)
 				l.At, l.What = l.At.UTC(), named(what, "-", "intent", "answer", "compensating", "decision")
 				return err
 			}),
-		rows("the roll-ups", `SELECT tenant_id::text, time_zone FROM rollup ORDER BY tenant_id`,
+		rows("the roll-ups", `
+			SELECT tenant_id::text, time_zone
+			FROM rollup
+			ORDER BY tenant_id`,
 			func(f *invariant.Facts) *[]invariant.Rollup { return &f.Rollups },
 			func(r pgx.Rows, x *invariant.Rollup) error { return r.Scan(&x.Tenant, &x.Zone) }),
 		rows("the days", `
-			SELECT tenant_id::text, day::text, state::int, currency::text, orders, paid, paid_due_cents FROM order_daily
-			UNION ALL SELECT tenant_id::text, day::text, 0, currency::text, captured_cents, refunded_cents, 0 FROM revenue_daily
+			SELECT tenant_id::text, day::text, state::int, currency::text, orders, paid, paid_due_cents
+			FROM order_daily
+			UNION ALL
+			SELECT tenant_id::text, day::text, 0, currency::text, captured_cents, refunded_cents, 0
+			FROM revenue_daily
 			ORDER BY 1, 2, 3, 4`,
 			func(f *invariant.Facts) *[]invariant.Day { return &f.Days },
 			func(r pgx.Rows, d *invariant.Day) error {
@@ -124,13 +154,17 @@ func readers() []reader {
 				return err
 			}),
 		rows("dead letters", `
-			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(task_id::text, ''), source,
-			class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason,
-				abandon_reason, proof, coalesce(first_by::text, ''), coalesce(second_by::text, ''), coalesce(consumer, ''), coalesce(seq,
-				0)
-			FROM dead_letters ORDER BY id`,
+			SELECT tenant_id::text, id::text, order_id::text, coalesce(item_id::text, ''), coalesce(task_id::text, ''),
+			       source, class, error_code, detail, step, attempts, payload_sha256, state, at, closed_at, reason,
+			       abandon_reason, proof, coalesce(first_by::text, ''), coalesce(second_by::text, ''),
+			       coalesce(consumer, ''), coalesce(seq, 0)
+			FROM dead_letters
+			ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.DeadLetter { return &f.DeadLetters }, scanDeadLetter),
-		rows("deliveries", `SELECT tenant_id::text, id::text, item_id::text, message_id, state FROM deliveries ORDER BY id`,
+		rows("deliveries", `
+			SELECT tenant_id::text, id::text, item_id::text, message_id, state
+			FROM deliveries
+			ORDER BY id`,
 			func(f *invariant.Facts) *[]invariant.Delivery { return &f.Deliveries },
 			func(r pgx.Rows, d *invariant.Delivery) error {
 				var state int
@@ -138,59 +172,73 @@ func readers() []reader {
 				d.State = named(state, "-", "asked", "accepted", "failed")
 				return err
 			}),
-		rows("consumers' checkpoints", `SELECT tenant_id::text, order_id::text, consumer, seq, coalesce(parked_seq, 0),
-			coalesce(blocked_to, 0) FROM inbox ORDER BY order_id, consumer`,
+		rows("consumers' checkpoints", `
+			SELECT tenant_id::text, order_id::text, consumer, seq, coalesce(parked_seq, 0), coalesce(blocked_to, 0)
+			FROM inbox
+			ORDER BY order_id, consumer`,
 			func(f *invariant.Facts) *[]invariant.Checkpoint { return &f.Checkpoints },
 			func(r pgx.Rows, m *invariant.Checkpoint) error {
-				return r.Scan(&m.Tenant, &m.Order, &m.Consumer, &m.Seq, &m.Parked, &m.HeldTo)
+				return r.Scan(&m.Tenant, &m.Order, &m.Consumer, &m.Seq, &m.Parked, &m.BlockedTo)
 			}),
-		rows("the audit log", `SELECT tenant_id::text, n, order_id::text, seq, event_id::text, type, at, seen_at, data_sha256,
-			topic_id::text, part, off, prev_hash, hash FROM audit_log ORDER BY tenant_id, n`,
-			func(f *invariant.Facts) *[]invariant.Audit { return &f.Audit },
-			func(r pgx.Rows, w *invariant.Audit) error {
+		rows("the audit log", `
+			SELECT tenant_id::text, n, order_id::text, seq, event_id::text, type, at, seen_at, data_sha256,
+			       topic_id::text, part, off, prev_hash, hash
+			FROM audit_log
+			ORDER BY tenant_id, n`,
+			func(f *invariant.Facts) *[]invariant.AuditEntry { return &f.AuditLog },
+			func(r pgx.Rows, w *invariant.AuditEntry) error {
 				err := r.Scan(&w.Tenant, &w.N, &w.Order, &w.Seq, &w.Event, &w.Type, &w.At, &w.SeenAt, &w.Hash, &w.Topic,
 					&w.Partition, &w.Offset, &w.Before, &w.Chain)
 				w.At, w.SeenAt = w.At.UTC(), w.SeenAt.UTC()
 				return err
 			}),
-		rows("the audit findings", `SELECT tenant_id::text, kind, coalesce(order_id::text, ''), detail, part, off
-			FROM audit_finding ORDER BY at, part, off`,
+		rows("the audit findings", `
+			SELECT tenant_id::text, kind, coalesce(order_id::text, ''), detail, part, off
+			FROM audit_finding
+			ORDER BY at, part, off`,
 			func(f *invariant.Facts) *[]invariant.Finding { return &f.Findings },
 			func(r pgx.Rows, x *invariant.Finding) error {
 				return r.Scan(&x.Tenant, &x.Kind, &x.Order, &x.Detail, &x.Partition, &x.Offset)
 			}),
-		rows("credentials", `SELECT tenant_id::text, item_id::text, generation, sealed IS NOT NULL FROM credentials
+		rows("credentials", `
+			SELECT tenant_id::text, item_id::text, generation, sealed IS NOT NULL
+			FROM credentials
 			ORDER BY item_id, generation`,
 			func(f *invariant.Facts) *[]invariant.Credential { return &f.Credentials },
 			func(r pgx.Rows, c *invariant.Credential) error {
 				return r.Scan(&c.Tenant, &c.Item, &c.Generation, &c.Sealed)
 			}),
-		rows("idempotency keys", `SELECT tenant_id::text, key, status, body FROM idempotency ORDER BY tenant_id, key`,
+		rows("idempotency keys", `
+			SELECT tenant_id::text, key, status, body
+			FROM idempotency
+			ORDER BY tenant_id, key`,
 			func(f *invariant.Facts) *[]invariant.Answer { return &f.Answers },
 			func(r pgx.Rows, a *invariant.Answer) error { return r.Scan(&a.Tenant, &a.Key, &a.Status, &a.Body) }),
 		rows("grants", sqlGrants,
 			func(f *invariant.Facts) *[]invariant.Grant { return &f.Grants },
-			func(r pgx.Rows, g *invariant.Grant) error { return r.Scan(&g.Login, &g.Table, &g.Verb) }),
+			func(r pgx.Rows, g *invariant.Grant) error { return r.Scan(&g.Login, &g.Table, &g.Privilege) }),
 	}
 }
 
-// What each login may really do, through its roles and PUBLIC too; to change one column is to change.
+// sqlGrants lists the effective privileges of each login, including those through its roles and PUBLIC. The
+// privilege to update one column counts as UPDATE.
 const sqlGrants = `
-	SELECT r.rolname::text, c.relname::text, v.verb
+	SELECT r.rolname::text, c.relname::text, p.name
 	FROM pg_roles r
 	CROSS JOIN pg_class c
-	CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS v(verb)
-	WHERE r.rolname LIKE 'platforma\_%' AND r.rolcanlogin AND c.relnamespace = 'platforma'::regnamespace
-	AND c.relkind IN ('r', 'p')
-	  AND (has_table_privilege(r.oid, c.oid, v.verb) OR v.verb = 'UPDATE'
-	  AND has_any_column_privilege(r.oid, c.oid, 'UPDATE'))
+	CROSS JOIN (VALUES ('UPDATE'), ('DELETE'), ('TRUNCATE')) AS p(name)
+	WHERE r.rolname LIKE 'platforma\_%'
+	  AND r.rolcanlogin
+	  AND c.relnamespace = 'platforma'::regnamespace
+	  AND c.relkind IN ('r', 'p')
+	  AND (has_table_privilege(r.oid, c.oid, p.name)
+	       OR p.name = 'UPDATE' AND has_any_column_privilege(r.oid, c.oid, 'UPDATE'))
 	ORDER BY 1, 2, 3`
 
 func scanOrder(r pgx.Rows, o *invariant.Order) error {
 	var state, outcome, settlement, policy, closing int
 	err := r.Scan(&o.Tenant, &o.ID, &o.Number, &state, &outcome, &settlement, &policy, &closing, &o.Version, &o.LastSeq,
-		&o.Currency, &o.DueCents,
-		&o.Held, &o.Expires, &o.DeliveryStuck, &o.CreatedAt, &o.UpdatedAt)
+		&o.Currency, &o.DueCents, &o.Held, &o.Expires, &o.DeliveryStuck, &o.CreatedAt, &o.UpdatedAt)
 	o.State, o.Outcome = orderState(state), named(outcome, "none", "partial", "full")
 	o.Settlement = named(settlement, "open", "compensating", "settled", "stuck")
 	o.Policy, o.Closing = named(policy, "per_item", "all_or_nothing"), named(closing, "", "cancel", "rejected")

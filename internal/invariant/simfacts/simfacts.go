@@ -1,6 +1,6 @@
-// Package simfacts reads the simulated provider's share of invariant.Facts from its operator's
-// interface: what lives there, every call ever made, and the secrets it handed out, which the checker
-// searches for. It must not know the product's adapter for it: the format is read a second time here.
+// Package simfacts reads the simulated provider's part of invariant.Facts from its operator's API: the resources that
+// exist, every call ever made, and the secrets that were issued, which the checker searches for. It must not know the
+// product's adapter, so the format is decoded here a second time.
 package simfacts
 
 import (
@@ -16,11 +16,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/invariant"
 )
 
-// canary begins every password, token and key that the sim hands out.
+// canary is the prefix of every password, token and key that the sim issues.
 const canary = "CANARY-"
 
-// Read takes the ledger. Take it before the database's snapshot: every intent is committed before
-// its call, so what lives then must be in the snapshot.
+// Read reads the ledger. It must be called before the database's snapshot is taken: every intent is committed before
+// its call, so the snapshot then has an intent for every resource.
 func Read(ctx context.Context, simURL string) (*invariant.Cloud, error) {
 	var ledger struct {
 		Live []struct {
@@ -41,7 +41,7 @@ func Read(ctx context.Context, simURL string) (*invariant.Cloud, error) {
 			Tenant     string    `json:"tenant"`
 			Order      string    `json:"order"`
 			Item       string    `json:"item"`
-			Part       string    `json:"part"`
+			Step       string    `json:"step"`
 			Generation string    `json:"generation"`
 		} `json:"log"`
 	}
@@ -58,15 +58,15 @@ func Read(ctx context.Context, simURL string) (*invariant.Cloud, error) {
 	return c, nil
 }
 
-// Secrets reads what was handed out for each item of the log.
+// Secrets reads the secrets that were issued for each item in the log.
 func Secrets(ctx context.Context, simURL string, c *invariant.Cloud) error {
-	asked := map[string]bool{"": true}
+	read := map[string]bool{"": true}
 	c.Secrets = nil
 	for _, call := range c.Log {
-		if call.Operation != "credentials" || asked[call.Item] {
+		if call.Operation != "credentials" || read[call.Item] {
 			continue
 		}
-		asked[call.Item] = true
+		read[call.Item] = true
 		var issued struct {
 			Secrets []json.RawMessage `json:"secrets"`
 		}
@@ -80,7 +80,7 @@ func Secrets(ctx context.Context, simURL string, c *invariant.Cloud) error {
 	return nil
 }
 
-// get reads one answer. Its body never stands in an error: it may be a secret.
+// get reads one answer. An error never holds the answer's body, which may be a secret.
 func get(ctx context.Context, base, path string, into any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(base, "/")+path, nil)
 	if err != nil {
@@ -99,7 +99,7 @@ func get(ctx context.Context, base, path string, into any) error {
 		return fmt.Errorf("read the sim's %s: %w", path, err)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("read the sim's %s: the answer is not the JSON expected", path)
+		return fmt.Errorf("read the sim's %s: the answer is not the expected JSON", path)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim/simtest"
 )
 
-func TestTheLedgerIsReadAsTheSimTellsIt(t *testing.T) {
+func TestTheLedgerOfTheSimIsRead(t *testing.T) {
 	t.Parallel()
 	s := simtest.Start(t, simtest.Options{})
 	planted := s.Plant(sim.Foreign{
@@ -36,7 +36,11 @@ func TestTheLedgerIsReadAsTheSimTellsIt(t *testing.T) {
 func TestCallsAndSecretsAreReadAndASecretIsNeverPartOfAnError(t *testing.T) {
 	t.Parallel()
 	answers := map[string]string{
-		"/ledger":    `{"live":[],"log":[{"at":"2026-01-15T09:00:00Z","operation":"credentials","key":"pf-k","result":"issued","ids":["server-1"],"item":"i","part":"server","generation":"2","tenant":"t","order":"o"},{"at":"2026-01-15T09:00:01Z","operation":"create","result":"created","fault":"late","effect":true,"item":"j"}]}`,
+		"/ledger": `{"live":[],"log":[` +
+			`{"at":"2026-01-15T09:00:00Z","operation":"credentials","key":"pf-k","result":"issued",` +
+			`"ids":["server-1"],"item":"i","step":"server","generation":"2","tenant":"t","order":"o"},` +
+			`{"at":"2026-01-15T09:00:01Z","operation":"create","result":"created","fault":"late",` +
+			`"effect":true,"item":"j"}]}`,
 		"/secrets/i": `{"item":"i","secrets":[{"password":"CANARY-1"},{"password":"CANARY-2"}]}`,
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +59,7 @@ func TestCallsAndSecretsAreReadAndASecretIsNeverPartOfAnError(t *testing.T) {
 		Log: []invariant.Call{
 			{
 				At: at, Operation: "credentials", Key: "pf-k", Result: "issued", IDs: []string{"server-1"}, Tenant: "t", Order: "o",
-				Item: "i", Part: "server", Generation: "2",
+				Item: "i", Step: "server", Generation: "2",
 			},
 			{At: at.Add(time.Second), Operation: "create", Result: "created", Fault: "late", Effect: true, Item: "j"},
 		},

@@ -1,7 +1,6 @@
-// Package topicfacts reads the topic's share of invariant.Facts: every record from the first offset to
-// the end, as any outside reader with isolation read_committed sees it, with a client of its own. It
-// must not know the product's relay, consumers or envelope, and it joins no group: reading leaves no
-// trace.
+// Package topicfacts reads the topic's part of invariant.Facts: every record from the first offset to the end, as an
+// outside reader with isolation read_committed sees it, with a client of its own. It must not know the product's relay,
+// consumers or envelope. It joins no group, so reading leaves no trace.
 package topicfacts
 
 import (
@@ -19,40 +18,41 @@ import (
 	"github.com/platforma-cloud/orders/internal/invariant"
 )
 
-// deadLettersSuffix names the topic of the saga's dead letters after that of the events.
+// deadLettersSuffix is appended to the name of the events' topic for the topic of the saga's dead letters.
 const deadLettersSuffix = ".fulfilment.dlq"
 
-// Read takes all events and dead letters up to the end as it is now. A missing topic of dead letters
-// holds none; a missing topic of events is an error.
+// Read reads all events and dead letters up to the present end. A missing topic of dead letters counts as empty; a
+// missing topic of events is an error.
 func Read(ctx context.Context, brokers []string, topic string) (*invariant.Topic, error) {
 	events, horizon, err := readAll(ctx, brokers, topic)
 	if err != nil {
 		return nil, fmt.Errorf("read topic %s: %w", topic, err)
 	}
-	letters, _, err := readAll(ctx, brokers, topic+deadLettersSuffix)
+	deadLetters, _, err := readAll(ctx, brokers, topic+deadLettersSuffix)
 	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return nil, fmt.Errorf("read topic %s: %w", topic+deadLettersSuffix, err)
 	}
-	if letters == nil {
-		letters = []invariant.Record{} // none, as opposed to not read
+	if deadLetters == nil {
+		deadLetters = []invariant.Record{} // empty, not unread
 	}
-	return &invariant.Topic{Records: events, DeadLetters: letters, Horizon: horizon}, nil
+	return &invariant.Topic{Records: events, DeadLetters: deadLetters, Horizon: horizon}, nil
 }
 
-// readAll reads a topic, and says from when on it is whole: zero when it begins at its beginning.
+// readAll reads a topic. It returns the time from which on the topic is complete, which is zero if no record was
+// removed.
 func readAll(ctx context.Context, brokers []string, topic string) ([]invariant.Record, time.Time, error) {
 	var horizon time.Time
 	starts, ends, err := bounds(ctx, brokers, topic)
 	if err != nil {
 		return nil, horizon, err
 	}
-	from, left := map[int32]kgo.Offset{}, map[int32]int64{}
+	from, unread := map[int32]kgo.Offset{}, map[int32]int64{} // unread: partitions and their ends
 	for p, end := range ends {
 		if starts[p] < end {
-			from[p], left[p] = kgo.NewOffset().At(starts[p]), end
+			from[p], unread[p] = kgo.NewOffset().At(starts[p]), end
 		}
 	}
-	if len(left) == 0 {
+	if len(unread) == 0 {
 		return nil, horizon, nil
 	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID("platforma-doctor"),
@@ -64,7 +64,7 @@ func readAll(ctx context.Context, brokers []string, topic string) ([]invariant.R
 	defer cl.Close()
 	var records []invariant.Record
 	first := map[int32]bool{}
-	for len(left) > 0 {
+	for len(unread) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
 			return nil, horizon, err
@@ -73,7 +73,7 @@ func readAll(ctx context.Context, brokers []string, topic string) ([]invariant.R
 			return nil, horizon, f.Err
 		}
 		for _, rec := range fetches.Records() {
-			end, open := left[rec.Partition]
+			end, open := unread[rec.Partition]
 			if !open || rec.Offset >= end {
 				continue
 			}
@@ -85,7 +85,7 @@ func readAll(ctx context.Context, brokers []string, topic string) ([]invariant.R
 				records = append(records, recordOf(rec))
 			}
 			if rec.Offset == end-1 { // a partition's last offset is a record or the marker of a transaction
-				delete(left, rec.Partition)
+				delete(unread, rec.Partition)
 			}
 		}
 	}
@@ -100,7 +100,7 @@ func recordOf(rec *kgo.Record) invariant.Record {
 	return r
 }
 
-// bounds are each partition's first offset and its last stable one: what is committed now.
+// bounds returns the first and the last stable offset of each partition.
 func bounds(ctx context.Context, brokers []string, topic string) (starts, ends map[int32]int64, err error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ClientID("platforma-doctor"))
 	if err != nil {

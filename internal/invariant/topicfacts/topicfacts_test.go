@@ -16,7 +16,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
 )
 
-// send writes records in one transaction, which is then ended as told.
+// send writes records in one transaction, which it commits or aborts.
 func send(t *testing.T, b *kafkatest.Broker, end kgo.TransactionEndTry, records ...*kgo.Record) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.TransactionalID(b.Names.Relay+"test"),
@@ -36,7 +36,7 @@ func send(t *testing.T, b *kafkatest.Broker, end kgo.TransactionEndTry, records 
 	}
 }
 
-func TestEveryCommittedRecordIsReadAndNoAbortedOne(t *testing.T) {
+func TestCommittedRecordsAreReadAndAbortedOnesAreNot(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.New(t)
 	send(t, b, kgo.TryCommit,
@@ -45,10 +45,10 @@ func TestEveryCommittedRecordIsReadAndNoAbortedOne(t *testing.T) {
 			Headers: []kgo.RecordHeader{{Key: "ce_id", Value: []byte("1")}},
 		},
 		&kgo.Record{Topic: b.Names.Events, Partition: 2, Key: []byte("a"), Value: []byte("two")},
-		&kgo.Record{Topic: b.Names.DeadLetters, Partition: 0, Key: []byte("a"), Value: []byte("letter")})
-	send(t, b, kgo.TryAbort, &kgo.Record{
-		Topic: b.Names.Events, Partition: 2, Value: []byte("aborted"),
-	}, &kgo.Record{Topic: b.Names.Events, Partition: 4, Value: []byte("aborted")})
+		&kgo.Record{Topic: b.Names.DeadLetters, Partition: 0, Key: []byte("a"), Value: []byte("dead letter")})
+	send(t, b, kgo.TryAbort,
+		&kgo.Record{Topic: b.Names.Events, Partition: 2, Value: []byte("aborted")},
+		&kgo.Record{Topic: b.Names.Events, Partition: 4, Value: []byte("aborted")})
 	send(t, b, kgo.TryCommit, &kgo.Record{Topic: b.Names.Events, Partition: 5, Key: []byte("b"), Value: []byte("three")})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -79,12 +79,12 @@ func TestEveryCommittedRecordIsReadAndNoAbortedOne(t *testing.T) {
 			t.Errorf("the first record (-want +got):\n%s", diff)
 		}
 	}
-	if len(got.DeadLetters) != 1 || string(got.DeadLetters[0].Value) != "letter" || !got.Horizon.IsZero() {
+	if len(got.DeadLetters) != 1 || string(got.DeadLetters[0].Value) != "dead letter" || !got.Horizon.IsZero() {
 		t.Errorf("%d dead letters, horizon %s; want 1, none", len(got.DeadLetters), got.Horizon)
 	}
 }
 
-func TestWhatIsGoneFromTheBeginningSetsTheHorizon(t *testing.T) {
+func TestRemovedRecordsSetTheHorizon(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.New(t)
 	at := time.Date(2026, 1, 15, 9, 0, 0, 0, time.UTC)
@@ -98,9 +98,9 @@ func TestWhatIsGoneFromTheBeginningSetsTheHorizon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	cut := kadm.Offsets{}
-	cut.Add(kadm.Offset{Topic: b.Names.Events, Partition: 1, At: 2}) // a record and its marker
-	if _, err := kadm.NewClient(cl).DeleteRecords(t.Context(), cut); err != nil {
+	before := kadm.Offsets{}
+	before.Add(kadm.Offset{Topic: b.Names.Events, Partition: 1, At: 2}) // a record and its marker
+	if _, err := kadm.NewClient(cl).DeleteRecords(t.Context(), before); err != nil {
 		t.Fatalf("delete records: %v", err)
 	}
 	got, err := topicfacts.Read(t.Context(), b.Brokers, b.Names.Events)
@@ -120,6 +120,6 @@ func TestAnEmptyTopicIsReadAndAMissingOneIsAnError(t *testing.T) {
 		t.Errorf("Read() of an empty topic = %v, %v", got, err)
 	}
 	if _, err := topicfacts.Read(t.Context(), b.Brokers, "no-such-topic"); !errors.Is(err, kerr.UnknownTopicOrPartition) {
-		t.Errorf("Read() of a topic that is not there = %v, want unknown topic", err)
+		t.Errorf("Read() of a missing topic = %v, want unknown topic", err)
 	}
 }

@@ -8,42 +8,43 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// Breaker is the circuit breaker of an account, as all processes share it. Closed lets calls through, open
-// refuses them; an open one whose time is over lets one call probe. The zero value is closed.
+// Breaker is the state of an account's circuit breaker, which all processes share. A closed breaker lets calls
+// through, an open one refuses them. When the time of an open one is over, one call may probe. The zero value is
+// closed.
 type Breaker struct {
 	Open  bool
-	Until time.Time // open: nobody calls before; then one probes
-	Level int       // openings in a row: each doubles the time
-	Moves int       // +1 with each move: who moves it says from which
+	Until time.Time // if open: no calls before; then one probe
+	Level int       // how often it opened in a row; each time doubles the wait
+	Moves int       // +1 with each change; a change names the number that it starts from
 }
 
-// A breaker opens after failuresInRow failures in a row, or when half of at least windowCalls calls within
-// the window failed (ADR 0017). A refused login opens it at once.
+// A breaker opens after failuresInRow failures in a row, or when half of at least windowCalls calls within the
+// window have failed (ADR 0017). A refused login opens it at once.
 const (
 	failuresInRow = 5
 	windowCalls   = 20
 	window        = time.Minute
-	windowAtMost  = 1000 // calls that are kept
+	windowMost    = 1000 // calls that are kept
 	openFor       = 30 * time.Second
-	openAtMost    = 5 * time.Minute
-	probeFor      = 15 * time.Second // a probe that never came back
-	viewStale     = time.Second      // how old this process's view may be
+	openMost      = 5 * time.Minute
+	probeFor      = 15 * time.Second // after this time, another probe may start
+	maxViewAge    = time.Second      // how old this process's view may be
 )
 
-// breakers has the circuit breaker of each account.
+// breakers holds the circuit breakers of all accounts.
 type breakers struct {
 	store    Store
 	clock    Clock
 	accounts perAccount[view]
 }
 
-// view is what this process knows of an account's breaker, and of its own calls.
+// view is what this process knows about an account's breaker, and its own calls.
 type view struct {
-	mu     sync.Mutex // guards all below
-	state  Breaker
-	readAt time.Time // zero: it must be read
-	inRow  int       // failures
-	calls  []outcome // within the window, oldest first
+	mu       sync.Mutex // guards all fields below
+	state    Breaker
+	readAt   time.Time // zero: the state must be read
+	failures int       // in a row
+	calls    []outcome // within the window, oldest first
 }
 
 type outcome struct {
@@ -51,14 +52,14 @@ type outcome struct {
 	failed bool
 }
 
-// admit lets a call through while the breaker is closed, and one probe when its time is over. The account's
-// lock is held while the store answers: the callers behind would only ask the same.
+// admit lets calls through while the breaker is closed, and one probe when the time of an open one is over. The
+// account's lock is held while the store answers, because other callers would only ask the same.
 func (b *breakers) admit(ctx context.Context, a Account) error {
 	v := b.accounts.of(a)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := b.clock.Now()
-	if now.Sub(v.readAt).Abs() > viewStale {
+	if now.Sub(v.readAt).Abs() > maxViewAge {
 		state, err := b.store.Breaker(ctx, a)
 		if err != nil {
 			return refusal(fault.RateLimited, time.Second, "guard-unavailable", "the account's state cannot be read")
@@ -74,56 +75,57 @@ func (b *breakers) admit(ctx context.Context, a Account) error {
 	probe := Breaker{Open: true, Until: now.Add(b.scaled(probeFor)), Level: v.state.Level, Moves: v.state.Moves + 1}
 	if !b.move(ctx, v, a, probe, now) {
 		wait := b.scaled(time.Second)
-		return refusal(fault.Suspended, wait, "breaker-open", "somebody else is asking whether the region is back")
+		return refusal(fault.Suspended, wait, "breaker-open", "another process is probing whether the region is back")
 	}
 	return nil
 }
 
-// record notes how a call went, and opens or closes the breaker. A failure to share that is no failure of
-// the call: the next one tries again.
+// record stores the outcome of a call and opens or closes the breaker. If the new state cannot be shared, the
+// call does not fail for it; the next call tries again.
 func (b *breakers) record(ctx context.Context, a Account, class fault.Class) {
 	v := b.accounts.of(a)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := b.clock.Now()
 	failed := class == fault.Retryable || class == fault.Ambiguous || class == fault.Suspended
-	v.note(outcome{now, failed}, b.scaled(window))
-	shared := context.WithoutCancel(ctx) // the call is over: its context may be too
+	v.add(outcome{now, failed}, b.scaled(window))
+	ctx = context.WithoutCancel(ctx) // the call is over, and its context may be too
 	switch {
 	case v.state.Open && !failed:
-		b.move(shared, v, a, Breaker{Moves: v.state.Moves + 1}, now)
+		b.move(ctx, v, a, Breaker{Moves: v.state.Moves + 1}, now)
 	case v.state.Open || class == fault.Suspended || v.tripped():
 		level := v.state.Level
-		wait := min(b.scaled(openFor)<<min(level, 8), b.scaled(openAtMost))
-		b.move(shared, v, a, Breaker{Open: true, Until: now.Add(wait), Level: level + 1, Moves: v.state.Moves + 1}, now)
-		v.inRow, v.calls = 0, nil
+		wait := min(b.scaled(openFor)<<min(level, 8), b.scaled(openMost))
+		b.move(ctx, v, a, Breaker{Open: true, Until: now.Add(wait), Level: level + 1, Moves: v.state.Moves + 1}, now)
+		v.failures, v.calls = 0, nil
 	}
 }
 
-// move replaces the shared state and reports whether it did. When somebody else was first, or the store
-// fails, the state is read again before the next call.
+// move replaces the shared state and reports whether it did. If another process was first, or the store fails,
+// the state is read again before the next call.
 func (b *breakers) move(ctx context.Context, v *view, a Account, to Breaker, now time.Time) bool {
 	v.readAt = time.Time{}
-	if won, err := b.store.MoveBreaker(ctx, a, to); err != nil || !won {
+	if moved, err := b.store.MoveBreaker(ctx, a, to); err != nil || !moved {
 		return false
 	}
 	v.state, v.readAt = to, now
 	return true
 }
 
-func (v *view) note(o outcome, window time.Duration) {
-	if v.inRow++; !o.failed {
-		v.inRow = 0
+// add stores an outcome and drops the calls that have left the window.
+func (v *view) add(o outcome, window time.Duration) {
+	if v.failures++; !o.failed {
+		v.failures = 0
 	}
-	for len(v.calls) > 0 && (o.at.Sub(v.calls[0].at) > window || len(v.calls) >= windowAtMost) {
+	for len(v.calls) > 0 && (o.at.Sub(v.calls[0].at) > window || len(v.calls) >= windowMost) {
 		v.calls = v.calls[1:]
 	}
 	v.calls = append(v.calls, o)
 }
 
-// tripped reports whether this process's calls call for an open breaker.
+// tripped reports whether the breaker must open for the calls of this process.
 func (v *view) tripped() bool {
-	if v.inRow >= failuresInRow {
+	if v.failures >= failuresInRow {
 		return true
 	}
 	failed := 0

@@ -14,8 +14,8 @@ import (
 
 var ljubljana = guard.Account{Provider: "sim", Region: "lj-1"}
 
-// enter is the class a call is let in or refused with, and the wait.
-func enter(t *testing.T, g *guard.Guard, r provider.Rate) (fault.Class, time.Duration) {
+// admit returns the class of the refusal, or None, and the wait.
+func admit(t *testing.T, g *guard.Guard, r provider.Rate) (fault.Class, time.Duration) {
 	t.Helper()
 	var e *provider.Error
 	err := g.Admit(t.Context(), ljubljana, r)
@@ -32,39 +32,39 @@ func TestFiveFailuresInARowOpenTheBreakerForEveryProcessAndOneProbeClosesIt(t *t
 	t.Parallel()
 	db := pgtest.New(t)
 	worker := db.Worker(t)
-	one, two := guard.New(worker, db.Clock), guard.New(worker, db.Clock)
+	first, second := guard.New(worker, db.Clock), guard.New(worker, db.Clock)
 	for range 5 {
-		if class, _ := enter(t, one, provider.Rate{}); class != fault.None {
-			t.Fatalf("Admit before five failures = %s, want let in", class)
+		if class, _ := admit(t, first, provider.Rate{}); class != fault.None {
+			t.Fatalf("Admit before five failures = %s, want admitted", class)
 		}
-		one.Record(t.Context(), ljubljana, fault.Retryable)
+		first.Record(t.Context(), ljubljana, fault.Retryable)
 	}
-	if class, wait := enter(t, one, provider.Rate{}); class != fault.Suspended || wait != 30*time.Second {
+	if class, wait := admit(t, first, provider.Rate{}); class != fault.Suspended || wait != 30*time.Second {
 		t.Errorf("Admit after five failures = %s for %s, want suspended for 30 s", class, wait)
 	}
-	if class, _ := enter(t, two, provider.Rate{}); class != fault.Suspended {
+	if class, _ := admit(t, second, provider.Rate{}); class != fault.Suspended {
 		t.Errorf("Admit in another process = %s, want suspended", class)
 	}
 	db.Clock.Advance(31 * time.Second)
-	if class, _ := enter(t, two, provider.Rate{}); class != fault.None {
-		t.Errorf("the probe = %s, want let in", class)
+	if class, _ := admit(t, second, provider.Rate{}); class != fault.None {
+		t.Errorf("the probe = %s, want admitted", class)
 	}
-	if class, _ := enter(t, one, provider.Rate{}); class != fault.Suspended {
-		t.Errorf("a second call while one probes = %s, want suspended", class)
+	if class, _ := admit(t, first, provider.Rate{}); class != fault.Suspended {
+		t.Errorf("a second call during the probe = %s, want suspended", class)
 	}
-	two.Record(t.Context(), ljubljana, fault.Retryable)
-	if class, wait := enter(t, two, provider.Rate{}); class != fault.Suspended || wait != 60*time.Second {
+	second.Record(t.Context(), ljubljana, fault.Retryable)
+	if class, wait := admit(t, second, provider.Rate{}); class != fault.Suspended || wait != 60*time.Second {
 		t.Errorf("Admit after a failed probe = %s for %s, want suspended for twice as long", class, wait)
 	}
 	db.Clock.Advance(61 * time.Second)
-	if class, _ := enter(t, one, provider.Rate{}); class != fault.None {
-		t.Errorf("the second probe = %s, want let in", class)
+	if class, _ := admit(t, first, provider.Rate{}); class != fault.None {
+		t.Errorf("the second probe = %s, want admitted", class)
 	}
-	one.Record(t.Context(), ljubljana, fault.None)
-	db.Clock.Advance(2 * time.Second) // the other process looks again after a second
-	for _, g := range []*guard.Guard{one, two} {
-		if class, _ := enter(t, g, provider.Rate{}); class != fault.None {
-			t.Errorf("Admit after the probe went through = %s, want let in", class)
+	first.Record(t.Context(), ljubljana, fault.None)
+	db.Clock.Advance(2 * time.Second) // the other process reads the state again after a second
+	for _, g := range []*guard.Guard{first, second} {
+		if class, _ := admit(t, g, provider.Rate{}); class != fault.None {
+			t.Errorf("Admit after the probe went through = %s, want admitted", class)
 		}
 	}
 }
@@ -79,12 +79,12 @@ func TestARefusedLoginOpensTheBreakerAtOnceAndAnAnswerResetsTheCount(t *testing.
 		}
 		g.Record(t.Context(), ljubljana, fault.None)
 	}
-	// 12 of 15 failed, fewer than the twenty calls that a rate is judged by
-	if class, _ := enter(t, g, provider.Rate{}); class != fault.None {
-		t.Errorf("Admit after failures with answers between = %s, want let in", class)
+	// 12 of 15 failed, but a failure rate needs at least twenty calls
+	if class, _ := admit(t, g, provider.Rate{}); class != fault.None {
+		t.Errorf("Admit after failures with answers between = %s, want admitted", class)
 	}
 	g.Record(t.Context(), ljubljana, fault.Suspended)
-	if class, _ := enter(t, g, provider.Rate{}); class != fault.Suspended {
+	if class, _ := admit(t, g, provider.Rate{}); class != fault.Suspended {
 		t.Errorf("Admit after a refused login = %s, want suspended", class)
 	}
 }
@@ -97,7 +97,7 @@ func TestHalfOfTwentyCallsFailingOpensTheBreaker(t *testing.T) {
 		g.Record(t.Context(), ljubljana, fault.None)
 		g.Record(t.Context(), ljubljana, fault.Retryable)
 	}
-	if class, _ := enter(t, g, provider.Rate{}); class != fault.Suspended {
+	if class, _ := admit(t, g, provider.Rate{}); class != fault.Suspended {
 		t.Errorf("Admit after 10 of 20 failed = %s, want suspended", class)
 	}
 }
@@ -107,30 +107,30 @@ func TestTwoProcessesShareOneBudgetOfCalls(t *testing.T) {
 	db := pgtest.New(t)
 	worker := db.Worker(t)
 	rate := provider.Rate{PerSecond: 2, Burst: 30}
-	one, two := guard.New(worker, db.Clock), guard.New(worker, db.Clock)
-	let := 0
+	first, second := guard.New(worker, db.Clock), guard.New(worker, db.Clock)
+	admitted := 0
 	for range 40 {
-		for _, g := range []*guard.Guard{one, two} {
-			if class, _ := enter(t, g, rate); class == fault.None {
-				let++
+		for _, g := range []*guard.Guard{first, second} {
+			if class, _ := admit(t, g, rate); class == fault.None {
+				admitted++
 			}
 		}
 	}
-	if let != 30 {
-		t.Errorf("%d calls were let through at once, want the burst of 30", let)
+	if admitted != 30 {
+		t.Errorf("%d calls were admitted at once, want the burst of 30", admitted)
 	}
-	class, wait := enter(t, one, rate)
+	class, wait := admit(t, first, rate)
 	if class != fault.RateLimited || wait != 500*time.Millisecond {
 		t.Errorf("beyond the budget = %s for %s, want rate-limited for 500 ms", class, wait)
 	}
 	db.Clock.Advance(3 * time.Second)
-	for let = 0; ; let++ {
-		if class, _ := enter(t, two, rate); class != fault.None {
+	for admitted = 0; ; admitted++ {
+		if class, _ := admit(t, second, rate); class != fault.None {
 			break
 		}
 	}
-	if let != 6 {
-		t.Errorf("after 3 s %d more calls, want 6", let)
+	if admitted != 6 {
+		t.Errorf("after 3 s %d more calls, want 6", admitted)
 	}
 }
 

@@ -9,23 +9,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// tokensAtATime is how many calls a process takes of the shared budget at once.
+// tokensAtATime is how many tokens a process takes from the shared budget at once.
 const tokensAtATime = 20
 
-// limiter holds the calls to each account within the provider's rate.
+// limiter keeps the calls to each account within the provider's rate.
 type limiter struct {
 	store    Store
 	clock    Clock
 	accounts perAccount[budget]
 }
 
-// budget is what this process has taken of an account's budget and not used.
+// budget holds the tokens that this process has taken from an account's budget and not used.
 type budget struct {
 	mu     sync.Mutex
 	tokens int // guarded by mu
 }
 
-// admit takes a token. The account's lock is held while the store answers: the callers behind would only ask
+// admit takes a token. The account's lock is held while the store answers, because other callers would only ask
 // the same.
 func (l *limiter) admit(ctx context.Context, a Account, r provider.Rate) error {
 	if r.PerSecond <= 0 {

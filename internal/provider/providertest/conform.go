@@ -1,6 +1,6 @@
-// Package providertest is the conformance suite of provider.Provider: one contract, run by every
-// adapter in the naming mode it declares, a rule per subtest. It knows no adapter; what differs comes in
-// through the Fixture. It is for tests only.
+// Package providertest is the conformance suite of provider.Provider. Every adapter runs it in each naming mode
+// that it declares, with one subtest for each rule. It must not know an adapter: what differs is in the Fixture.
+// It is for tests only.
 package providertest
 
 import (
@@ -18,57 +18,60 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// Fixture is one fresh account at a cloud.
+// Fixture is a new, empty account at a cloud.
 type Fixture struct {
-	URL  string                             // of the cloud's API
-	Open func(url string) provider.Provider // an adapter that speaks to that address
+	URL  string                             // the address of the cloud's API
+	Open func(url string) provider.Provider // returns an adapter that uses this address
 
-	Specs []provider.Spec // an orderable one per product
-	Other provider.Spec   // differs from Specs[0] in its configuration alone
+	Specs []provider.Spec // one orderable spec per product
+	Other provider.Spec   // differs from Specs[0] only in its configuration
 
-	Advance func(d time.Duration) // lets the cloud's time pass
-	// what carries the labels of the key's part, seen past the adapter; resources on their way out included
+	// Advance moves the cloud's clock.
+	Advance func(d time.Duration)
+	// Live lists the resources with the labels of the key's step, without using the adapter. It includes those
+	// that are being deleted.
 	Live func(k provider.Key) []provider.Ref
-	// a resource that is not ours, of Specs[0]'s first kind
-	Plant  func(name string, labels map[string]string) provider.Ref
-	Exists func(r provider.Ref) bool // seen past the adapter
+	// Plant makes a resource that is not ours, of the kind that Specs[0]'s first step makes.
+	Plant func(name string, labels map[string]string) provider.Ref
+	// Exists reports whether a resource exists, without using the adapter.
+	Exists func(r provider.Ref) bool
 
 	Refusals []Refusal
 }
 
-// Refusal is one code of the API and the class it must become.
+// Refusal is one code of the API and the class that it must become.
 type Refusal struct {
 	Name      string
 	Operation string // "create", "observe", "delete", "credentials"
-	Arrange   func() // makes the next such call be answered so
+	Arrange   func() // makes the next call of the operation be refused with the code
 	Want      fault.Class
 	After     time.Duration
 }
 
-// Run holds an adapter to the contract. fresh is called once per subtest.
+// Run checks an adapter against the contract. It calls fresh once for each subtest.
 func Run(t *testing.T, fresh func(t *testing.T) Fixture) {
 	t.Helper()
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *suite)
 	}{
-		{"each product is made, entered and removed", lifeOfEachProduct},
-		{"nothing is observed where nothing is", nothingThere},
+		{"each product is made, opened with its credentials and removed", lifeOfEachProduct},
+		{"nothing is observed where nothing exists", observeNothing},
 		{"create twice with one key leaves one resource", createTwice},
-		{"creates at once with one key leave one resource", createAtOnce},
-		{"create whose answer is lost is found by key", answerLost},
-		{"create whose answer breaks off is found by key", answerHalf},
-		{"delete whose answer is lost is repeated safely", deleteAnswerLost},
-		{"a foreign resource is neither adopted nor deleted", foreignStays},
-		{"another generation is listed and not adopted", otherGeneration},
-		{"each code becomes its class", codes},
-		{"every part is found by its owner, half made too", owned},
-		{"the plan is equal on every call", planEqual},
-		{"create sends one mutating request", oneMutation},
-		{"a check lists what can be ordered and changes nothing", checkHasNoEffect},
-		{"nothing is sent after the context ended", contextEnded},
-		{"a secret leaves through Reveal alone", secretStays},
-		{"the spec's hash and the key are told back", hashTold},
+		{"concurrent creates with one key leave one resource", createConcurrently},
+		{"create whose answer is lost is found by key", loseCreateAnswer},
+		{"create whose answer is cut off is found by key", cutCreateAnswer},
+		{"delete whose answer is lost is repeated safely", loseDeleteAnswer},
+		{"a foreign resource is neither adopted nor deleted", leaveForeignResources},
+		{"another generation is listed and not adopted", leaveOtherGeneration},
+		{"each code becomes its class", classifyCodes},
+		{"every resource is listed for its owner, incomplete ones too", listOwned},
+		{"the plan is equal on every call", planEqually},
+		{"create sends one mutating request", mutateOnce},
+		{"a check lists what can be ordered and changes nothing", checkWithoutEffect},
+		{"nothing is sent after the context ended", sendNothingAfterContext},
+		{"only Reveal shows a secret", redactSecrets},
+		{"an observation has the spec's hash and the key", observeHashAndKey},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,7 +86,7 @@ type suite struct {
 	p provider.Provider
 }
 
-// key is the first part's key of an item of its own.
+// key returns the key of an item, without a step.
 func (s *suite) key(item string, generation int) provider.Key {
 	return provider.Key{
 		Installation: "conformance", Tenant: "11111111-1111-7111-8111-111111111111",
@@ -100,7 +103,7 @@ func (s *suite) plan(t *testing.T, spec provider.Spec, item string, generation i
 	return steps
 }
 
-// journal keeps what it learns.
+// journal keeps the refs that it is given.
 type journal struct {
 	mu   sync.Mutex
 	refs []provider.Ref
@@ -121,12 +124,12 @@ func (s *suite) create(t *testing.T, p provider.Provider, step provider.Step) pr
 		t.Fatalf("Create(%s) = %v", step.Name, err)
 	}
 	if r == "" || !slices.Contains(j.refs, r) {
-		t.Fatalf("Create(%s) = %q, the journal learnt %q", step.Name, r, j.refs)
+		t.Fatalf("Create(%s) = %q, the journal holds %q", step.Name, r, j.refs)
 	}
 	return r
 }
 
-// until observes until the phase is there, letting time pass.
+// until observes a resource until it has the phase, and lets time pass.
 func (s *suite) until(t *testing.T, step provider.Step, r provider.Ref, want provider.Phase) provider.Observation {
 	t.Helper()
 	limit := s.p.Capabilities().CreateTimeout
@@ -149,7 +152,7 @@ func (s *suite) until(t *testing.T, step provider.Step, r provider.Ref, want pro
 	return last
 }
 
-// build makes all parts, each after the one before is ready.
+// build creates the resources of all steps, each when the one before is ready.
 func (s *suite) build(t *testing.T, steps []provider.Step) []provider.Ref {
 	t.Helper()
 	var refs []provider.Ref
@@ -162,7 +165,7 @@ func (s *suite) build(t *testing.T, steps []provider.Step) []provider.Ref {
 	return refs
 }
 
-// clear removes all parts, last first, by key.
+// clear deletes the resources of all steps by key, the last one first.
 func (s *suite) clear(t *testing.T, steps []provider.Step) {
 	t.Helper()
 	for _, step := range slices.Backward(steps) {
@@ -171,7 +174,7 @@ func (s *suite) clear(t *testing.T, steps []provider.Step) {
 		}
 		s.until(t, step, "", provider.Absent)
 		if live := s.Live(step.Key); len(live) != 0 {
-			t.Errorf("after delete of %s by key there still live %q", step.Name, live)
+			t.Errorf("after delete of %s by key there are still %q", step.Name, live)
 		}
 	}
 }
@@ -189,23 +192,23 @@ func lifeOfEachProduct(t *testing.T, s *suite) {
 			t.Errorf("Credentials(%s) again = %v, empty %t", spec.Product, err, again.IsZero())
 		}
 		for j, step := range slices.Backward(steps) {
-			for _, which := range []string{"first", "second"} {
+			for _, attempt := range []string{"first", "second"} {
 				if err := s.p.Delete(t.Context(), step, refs[j]); err != nil {
-					t.Fatalf("%s Delete(%s) = %v", which, step.Name, err)
+					t.Fatalf("%s Delete(%s) = %v", attempt, step.Name, err)
 				}
 			}
 			s.until(t, step, refs[j], provider.Absent)
 			if err := s.p.Delete(t.Context(), step, refs[j]); err != nil {
-				t.Errorf("Delete(%s) of what is gone = %v", step.Name, err)
+				t.Errorf("Delete(%s) of a deleted resource = %v", step.Name, err)
 			}
 			if live := s.Live(step.Key); len(live) != 0 {
-				t.Errorf("after delete of %s there still live %q", step.Name, live)
+				t.Errorf("after delete of %s there are still %q", step.Name, live)
 			}
 		}
 	}
 }
 
-func nothingThere(t *testing.T, s *suite) {
+func observeNothing(t *testing.T, s *suite) {
 	for i, spec := range s.Specs {
 		for _, step := range s.plan(t, spec, fmt.Sprintf("item-%d", i), 1) {
 			s.until(t, step, "", provider.Absent)
@@ -231,10 +234,10 @@ func createTwice(t *testing.T, s *suite) {
 	s.clear(t, steps[:1])
 }
 
-// createAtOnce: where names are unique, eight callers end with one resource, which each of them got.
-// Where they are not, duplicates are possible: as many as there are callers (the engine's fence lets no more
-// than two call at once), and keeping one of them is left to the caller.
-func createAtOnce(t *testing.T, s *suite) {
+// createConcurrently checks creates of several callers at the same time. If names are unique, eight callers all
+// get the same resource. If they are not, there may be a duplicate for each caller, and the caller decides which
+// one to keep. Two callers are enough then, because the engine's fence never lets more call at the same time.
+func createConcurrently(t *testing.T, s *suite) {
 	callers := 8
 	if s.p.Capabilities().Naming == provider.NamingNone {
 		callers = 2
@@ -242,19 +245,19 @@ func createAtOnce(t *testing.T, s *suite) {
 	steps := s.plan(t, s.Specs[0], "item", 1)
 	refs := make([]provider.Ref, callers)
 	errs := make([]error, callers)
-	var all sync.WaitGroup
+	var wg sync.WaitGroup
 	for i := range callers {
-		all.Go(func() { refs[i], errs[i] = s.p.Create(t.Context(), steps[0], &journal{}) })
+		wg.Go(func() { refs[i], errs[i] = s.p.Create(t.Context(), steps[0], &journal{}) })
 	}
-	all.Wait()
+	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
-		t.Fatalf("Create at once = %v", err)
+		t.Fatalf("concurrent Create = %v", err)
 	}
 	live := s.Live(steps[0].Key)
 	if s.p.Capabilities().Naming != provider.NamingNone {
 		slices.Sort(refs)
 		if diff := cmp.Diff(live, slices.Compact(refs)); diff != "" || len(live) != 1 {
-			t.Errorf("live (-) and answered (+):\n%s", diff)
+			t.Errorf("refs (-live +returned):\n%s", diff)
 		}
 	}
 	if len(live) > callers {
@@ -263,17 +266,17 @@ func createAtOnce(t *testing.T, s *suite) {
 	o := s.until(t, steps[0], "", provider.Ready)
 	for _, duplicate := range o.Matches[1:] {
 		if err := s.p.Delete(t.Context(), steps[0], duplicate); err != nil {
-			t.Fatalf("Delete(twin) = %v", err)
+			t.Fatalf("Delete of a duplicate = %v", err)
 		}
 		s.until(t, steps[0], duplicate, provider.Absent)
 	}
 	if diff := cmp.Diff(o.Matches[:1], s.Live(steps[0].Key)); diff != "" {
-		t.Errorf("live after the twins went (-want +got):\n%s", diff)
+		t.Errorf("live after the duplicates were deleted (-want +got):\n%s", diff)
 	}
 	s.clear(t, steps[:1])
 }
 
-func planEqual(t *testing.T, s *suite) {
+func planEqually(t *testing.T, s *suite) {
 	other := s.Open(s.URL)
 	for _, spec := range s.Specs {
 		first := s.plan(t, spec, "item", 3)
@@ -297,55 +300,55 @@ func planEqual(t *testing.T, s *suite) {
 			t.Errorf("Plan(%s): %d steps, %d names", spec.Product, len(first), len(names))
 		}
 		if declared := s.p.Capabilities().Naming; weakest < declared {
-			t.Errorf("Plan(%s): a part is %s, the adapter declares %s", spec.Product, weakest, declared)
+			t.Errorf("Plan(%s): a step is %s, the adapter declares %s", spec.Product, weakest, declared)
 		}
 	}
-	if _, err := s.p.Plan(provider.Spec{Product: "no-such-product"},
-		s.key("item", 1)); provider.ClassOf(err) != fault.Invalid {
+	_, err := s.p.Plan(provider.Spec{Product: "no-such-product"}, s.key("item", 1))
+	if provider.ClassOf(err) != fault.Invalid {
 		t.Errorf("Plan(no-such-product) = %v, want class invalid", err)
 	}
 }
 
-// checkHasNoEffect holds Check to what Capabilities promise: a region or a product that the account can
-// never build is not among its facts.
-func checkHasNoEffect(t *testing.T, s *suite) {
-	through := NewForwarder(t, s.URL)
-	found, err := s.Open(through.URL).Check(t.Context())
+// checkWithoutEffect compares Check with Capabilities: Check must not list a region or a product that the account
+// can never build.
+func checkWithoutEffect(t *testing.T, s *suite) {
+	f := NewForwarder(t, s.URL)
+	found, err := s.Open(f.URL).Check(t.Context())
 	if err != nil {
 		t.Fatalf("Check = %v", err)
 	}
-	if _, n := through.Requests(); n != 0 {
+	if _, n := f.Requests(); n != 0 {
 		t.Errorf("Check sent %d mutating requests, want none", n)
 	}
 	if len(found.Missing) != 0 {
-		t.Errorf("Check of a fresh account misses %q, want nothing", found.Missing)
+		t.Errorf("Check of a new account misses %q, want nothing", found.Missing)
 	}
 	offers := map[string]bool{}
 	caps := s.p.Capabilities()
 	for _, r := range found.Regions {
 		if len(caps.Regions) > 0 && !slices.Contains(caps.Regions, r.Name) {
-			t.Errorf("Check told of region %s, which the capabilities do not list", r.Name)
+			t.Errorf("Check lists region %s, which the capabilities do not list", r.Name)
 		}
 		for _, p := range r.Products {
 			offers[p+" in "+r.Name] = true
 			if len(caps.Products) > 0 && !slices.Contains(caps.Products, p) {
-				t.Errorf("Check told of product %s, which the capabilities do not list", p)
+				t.Errorf("Check lists product %s, which the capabilities do not list", p)
 			}
 		}
 	}
 	for _, spec := range s.Specs {
 		if !offers[spec.Product+" in "+spec.Region] {
-			t.Errorf("Check does not tell that %s is offered in %s", spec.Product, spec.Region)
+			t.Errorf("Check does not list %s in %s", spec.Product, spec.Region)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.p.Check(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Check after the context ended = %v, want that it was canceled", err)
+		t.Errorf("Check after the context ended = %v, want context.Canceled", err)
 	}
 }
 
-func hashTold(t *testing.T, s *suite) {
+func observeHashAndKey(t *testing.T, s *suite) {
 	steps := s.plan(t, s.Specs[0], "item", 1)
 	r := s.create(t, s.p, steps[0])
 	want, err := s.Specs[0].Hash()
@@ -358,10 +361,10 @@ func hashTold(t *testing.T, s *suite) {
 	}
 	if o.Key.Installation != steps[0].Key.Installation || o.Key.Item != steps[0].Key.Item ||
 		o.Key.Step != steps[0].Key.Step || o.Key.Generation != steps[0].Key.Generation {
-		t.Errorf("Observe by id told the key %+v, want %+v", o.Key, steps[0].Key)
+		t.Errorf("Observe by id = key %+v, want %+v", o.Key, steps[0].Key)
 	}
 	if o.SpecHash != "" && o.SpecHash != want {
-		t.Errorf("Observe told hash %s, want %s or none", o.SpecHash, want)
+		t.Errorf("Observe = hash %s, want %s or none", o.SpecHash, want)
 	}
 	other, err := s.Other.Hash()
 	if err != nil || other == want {

@@ -17,20 +17,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-func answerLost(t *testing.T, s *suite) {
+func loseCreateAnswer(t *testing.T, s *suite) {
 	f := NewForwarder(t, s.URL)
 	f.Lose(Mutating)
-	afterUnclearCreate(t, s, s.Open(f.URL))
+	findAfterLostAnswer(t, s, s.Open(f.URL))
 }
 
-func answerHalf(t *testing.T, s *suite) {
+func cutCreateAnswer(t *testing.T, s *suite) {
 	f := NewForwarder(t, s.URL)
 	f.Halve(Mutating)
-	afterUnclearCreate(t, s, s.Open(f.URL))
+	findAfterLostAnswer(t, s, s.Open(f.URL))
 }
 
-// afterUnclearCreate: the first create through p is carried out and not answered.
-func afterUnclearCreate(t *testing.T, s *suite, p provider.Provider) {
+// findAfterLostAnswer checks that a resource is found by key if the cloud makes it and the answer to p is lost.
+func findAfterLostAnswer(t *testing.T, s *suite, p provider.Provider) {
 	t.Helper()
 	steps := s.plan(t, s.Specs[0], "item", 1)
 	_, err := p.Create(t.Context(), steps[0], &journal{})
@@ -48,7 +48,7 @@ func afterUnclearCreate(t *testing.T, s *suite, p provider.Provider) {
 	s.clear(t, steps[:1])
 }
 
-func deleteAnswerLost(t *testing.T, s *suite) {
+func loseDeleteAnswer(t *testing.T, s *suite) {
 	f := NewForwarder(t, s.URL)
 	p := s.Open(f.URL)
 	steps := s.plan(t, s.Specs[0], "item", 1)
@@ -64,66 +64,66 @@ func deleteAnswerLost(t *testing.T, s *suite) {
 	s.until(t, steps[0], r, provider.Absent)
 }
 
-func foreignStays(t *testing.T, s *suite) {
+func leaveForeignResources(t *testing.T, s *suite) {
 	steps := s.plan(t, s.Specs[0], "item", 1)
 	name := steps[0].Key.Name()
 	theirs := steps[0].Key
 	theirs.Installation = "somebody-else"
-	longer := s.Plant("x"+name+"x", nil)
+	longerName := s.Plant("x"+name+"x", nil)
 	relabelled := s.Plant("x"+name, theirs.Labels())
 	ours := s.create(t, s.p, steps[0])
 	s.until(t, steps[0], ours, provider.Ready)
-	if ours == longer || ours == relabelled {
+	if ours == longerName || ours == relabelled {
 		t.Errorf("Create adopted %q, which is not ours", ours)
 	}
 	s.clear(t, steps[:1])
 
 	second := s.plan(t, s.Specs[0], "item-2", 1)
-	same := s.Plant(second[0].Key.Name(), map[string]string{provider.LabelItem: "somebody's"})
+	sameName := s.Plant(second[0].Key.Name(), map[string]string{provider.LabelItem: "somebody's"})
 	r, err := s.p.Create(t.Context(), second[0], &journal{})
 	switch {
-	case r == same:
-		t.Errorf("Create adopted %q, which has our name and not our labels", r)
+	case r == sameName:
+		t.Errorf("Create adopted %q, which has our name but not our labels", r)
 	case err != nil && provider.ClassOf(err) != fault.Invalid:
 		t.Errorf("Create under a name that is taken = %v, want class invalid", err)
 	case err != nil && s.p.Capabilities().Naming == provider.NamingNone:
-		t.Errorf("Create = %v where names need not be unique", err)
+		t.Errorf("Create = %v, although names need not be unique", err)
 	}
 	s.clear(t, second[:1])
 	for r := range s.p.ListOwned(t.Context(), provider.Scope{Installation: "conformance"}) {
 		t.Errorf("ListOwned lists %q, which is not ours", r.Ref)
 	}
-	for _, r := range []provider.Ref{longer, relabelled, same} {
+	for _, r := range []provider.Ref{longerName, relabelled, sameName} {
 		if !s.Exists(r) {
 			t.Errorf("foreign resource %q is gone", r)
 		}
 	}
 }
 
-func otherGeneration(t *testing.T, s *suite) {
-	old := s.plan(t, s.Specs[0], "item", 1)
-	now := s.plan(t, s.Specs[0], "item", 2)
-	stale := s.create(t, s.p, old[0])
-	s.until(t, old[0], stale, provider.Ready)
-	o := s.until(t, now[0], "", provider.Failed)
+func leaveOtherGeneration(t *testing.T, s *suite) {
+	first := s.plan(t, s.Specs[0], "item", 1)
+	second := s.plan(t, s.Specs[0], "item", 2)
+	stale := s.create(t, s.p, first[0])
+	s.until(t, first[0], stale, provider.Ready)
+	o := s.until(t, second[0], "", provider.Failed)
 	if o.Fault == nil || o.Fault.Code != provider.CodeStaleGeneration || !slices.Equal(o.Matches, []provider.Ref{stale}) {
-		t.Errorf("Observe beside another generation = %+v", o)
+		t.Errorf("Observe with another generation = %+v", o)
 	}
-	fresh := s.create(t, s.p, now[0])
+	fresh := s.create(t, s.p, second[0])
 	if fresh == stale {
 		t.Fatalf("Create adopted %q of another generation", stale)
 	}
-	o = s.until(t, now[0], "", provider.Ready)
+	o = s.until(t, second[0], "", provider.Ready)
 	if diff := cmp.Diff([]provider.Ref{fresh, stale}, o.Matches); diff != "" {
 		t.Errorf("matches (-want +got):\n%s", diff)
 	}
-	s.clear(t, now[:1]) // by key: every generation
+	s.clear(t, second[:1]) // by key, so every generation
 	if s.Exists(stale) {
 		t.Errorf("Delete by key left %q of another generation", stale)
 	}
 }
 
-func codes(t *testing.T, s *suite) {
+func classifyCodes(t *testing.T, s *suite) {
 	spec := s.Specs[0]
 	for i, c := range s.Refusals {
 		steps := s.plan(t, spec, fmt.Sprintf("item-%d", i), 1)
@@ -163,8 +163,8 @@ func (s *suite) call(ctx context.Context, operation string, steps []provider.Ste
 	}
 }
 
-// owned: each part is listed from the moment it is accepted, with the key it was made under.
-func owned(t *testing.T, s *suite) {
+// listOwned checks that each resource is listed from the moment that its create is accepted, with its key.
+func listOwned(t *testing.T, s *suite) {
 	want := map[provider.Ref]provider.Key{}
 	for i, spec := range s.Specs {
 		var refs []provider.Ref
@@ -187,7 +187,7 @@ func owned(t *testing.T, s *suite) {
 	}
 }
 
-// listed reads all; Tenant and Order, which an adapter need not know, are filled in.
+// listed returns what ListOwned lists. It fills in Tenant and Order, which an adapter need not know.
 func (s *suite) listed(t *testing.T) map[provider.Ref]provider.Key {
 	t.Helper()
 	found := map[provider.Ref]provider.Key{}
@@ -208,7 +208,7 @@ func (s *suite) listed(t *testing.T) map[provider.Ref]provider.Key {
 	return found
 }
 
-func oneMutation(t *testing.T, s *suite) {
+func mutateOnce(t *testing.T, s *suite) {
 	f := NewForwarder(t, s.URL)
 	p := s.Open(f.URL)
 	for i, spec := range s.Specs {
@@ -223,7 +223,7 @@ func oneMutation(t *testing.T, s *suite) {
 			}
 			s.create(t, p, step)
 			if _, again := f.Requests(); again != after {
-				t.Errorf("Create(%s) of what is there sent %d mutating requests, want 0", step.Name, again-after)
+				t.Errorf("Create(%s) of an existing resource sent %d mutating requests, want 0", step.Name, again-after)
 			}
 			s.until(t, step, r, provider.Ready)
 			if _, reads := f.Requests(); reads != after {
@@ -234,14 +234,14 @@ func oneMutation(t *testing.T, s *suite) {
 	}
 }
 
-func contextEnded(t *testing.T, s *suite) {
+func sendNothingAfterContext(t *testing.T, s *suite) {
 	f := NewForwarder(t, s.URL)
 	p := s.Open(f.URL)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	steps := s.plan(t, s.Specs[0], "item", 1)
-	var all []error
-	add := func(err error) { all = append(all, err) }
+	var errs []error
+	add := func(err error) { errs = append(errs, err) }
 	_, err := p.Create(ctx, steps[0], &journal{})
 	add(err)
 	_, err = p.Observe(ctx, steps[0], "")
@@ -259,7 +259,7 @@ func contextEnded(t *testing.T, s *suite) {
 	for _, err := range p.ListOwned(ctx, provider.Scope{Installation: "conformance"}) {
 		add(err)
 	}
-	for i, err := range all {
+	for i, err := range errs {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("call %d after the context ended = %v, want context canceled", i, err)
 		}
@@ -269,8 +269,8 @@ func contextEnded(t *testing.T, s *suite) {
 	}
 }
 
-// secretStays prints the secret, and every error about it, in all ways, and looks for its values.
-func secretStays(t *testing.T, s *suite) {
+// redactSecrets prints each secret and the errors about it in every way, and searches the text for its values.
+func redactSecrets(t *testing.T, s *suite) {
 	f := NewForwarder(t, s.URL)
 	p := s.Open(f.URL)
 	for i, spec := range s.Specs {
@@ -282,36 +282,36 @@ func secretStays(t *testing.T, s *suite) {
 		}
 		var doc map[string]any
 		if err := json.Unmarshal(secret.Reveal(), &doc); err != nil {
-			t.Fatalf("the secret of %s is no JSON object: %v", spec.Product, err)
+			t.Fatalf("the secret of %s is not a JSON object: %v", spec.Product, err)
 		}
 		if kind, _ := doc["kind"].(string); kind == "" {
 			t.Errorf("the secret of %s has no kind", spec.Product)
 		}
-		var seen strings.Builder
+		var printed strings.Builder
 		marshalled, err := json.Marshal(map[string]any{"secret": secret})
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&seen, "%v %+v %#v %s %q %x %d %s", secret, secret, secret, secret, secret, secret, secret, marshalled)
-		slog.New(slog.NewTextHandler(&seen, nil)).Info("made", "secret", secret)
+		fmt.Fprintf(&printed, "%v %+v %#v %s %q %x %d %s", secret, secret, secret, secret, secret, secret, secret, marshalled)
+		slog.New(slog.NewTextHandler(&printed, nil)).Info("made", "secret", secret)
 		f.Halve(func(*http.Request) bool { return true })
 		_, err = p.Credentials(t.Context(), refs)
 		if err == nil {
-			t.Errorf("Credentials(%s) of half an answer did not fail", spec.Product)
+			t.Errorf("Credentials(%s) with half an answer did not fail", spec.Product)
 		}
-		fmt.Fprintf(&seen, "%v %+v", err, err)
+		fmt.Fprintf(&printed, "%v %+v", err, err)
 		for o, err := range p.ListOwned(t.Context(), provider.Scope{Installation: "conformance"}) {
-			fmt.Fprintf(&seen, "%+v %v", o, err)
+			fmt.Fprintf(&printed, "%+v %v", o, err)
 		}
 		for _, value := range values(doc) {
-			if strings.Contains(seen.String(), value) {
+			if strings.Contains(printed.String(), value) {
 				t.Errorf("a value of %s's secret (%d characters) was printed", spec.Product, len(value))
 			}
 		}
 	}
 }
 
-// values are the strings of a document that could give access: short ones and the plain words are not.
+// values returns the strings of a document that could give access, which are those of 16 bytes or more.
 func values(v any) []string {
 	var found []string
 	switch v := v.(type) {

@@ -11,26 +11,26 @@ import (
 	"testing"
 )
 
-// Forwarder stands between an adapter and its cloud, counts what passes and can lose answers after the
-// cloud has acted. Bodies travel with a Content-Length: some servers refuse chunked ones.
+// Forwarder is a proxy between an adapter and its cloud. It counts requests and can lose answers after the cloud
+// has acted. It sends bodies with a Content-Length, because some servers refuse chunked ones.
 type Forwarder struct {
 	URL string
 
 	target *url.URL
 	client *http.Client
 
-	mu       sync.Mutex // owns what follows
-	requests []string   // method and path of everything that came
-	spoils   []spoil
+	mu       sync.Mutex // guards the fields below
+	requests []string   // method and path of every request
+	cuts     []cut
 }
 
-// spoil is a rule for one answer to come.
-type spoil struct {
+// cut is a rule that cuts the answer to the next request that matches.
+type cut struct {
 	match func(*http.Request) bool
-	half  int // how much of the body passes: 0 nothing, 1 half of it
+	half  int // how much of the body is sent: 0 nothing, 1 half of it
 }
 
-// NewForwarder forwards to target until the test ends.
+// NewForwarder returns a proxy that forwards to target until the test ends.
 func NewForwarder(t testing.TB, target string) *Forwarder {
 	t.Helper()
 	u, err := url.Parse(target)
@@ -53,19 +53,19 @@ func Mutating(r *http.Request) bool {
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
 }
 
-// Lose drops the whole answer to the next request that matches; the cloud has acted by then.
-func (f *Forwarder) Lose(match func(*http.Request) bool) { f.add(spoil{match: match}) }
+// Lose drops the whole answer to the next matching request, after the cloud has acted.
+func (f *Forwarder) Lose(match func(*http.Request) bool) { f.add(cut{match: match}) }
 
-// Halve lets only half of the next matching answer's body through.
-func (f *Forwarder) Halve(match func(*http.Request) bool) { f.add(spoil{match: match, half: 1}) }
+// Halve sends only half of the body of the answer to the next matching request.
+func (f *Forwarder) Halve(match func(*http.Request) bool) { f.add(cut{match: match, half: 1}) }
 
-func (f *Forwarder) add(s spoil) {
+func (f *Forwarder) add(c cut) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.spoils = append(f.spoils, s)
+	f.cuts = append(f.cuts, c)
 }
 
-// Requests is how many requests came so far, and how many of them may change something.
+// Requests returns the number of requests so far, and how many of them may change something.
 func (f *Forwarder) Requests() (all, mutating int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -77,29 +77,30 @@ func (f *Forwarder) Requests() (all, mutating int) {
 	return len(f.requests), mutating
 }
 
-func (f *Forwarder) take(r *http.Request) (spoil, bool) {
+// take counts a request and removes the first rule that matches it.
+func (f *Forwarder) take(r *http.Request) (cut, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests = append(f.requests, r.Method+" "+r.URL.Path)
-	for i, s := range f.spoils {
-		if s.match(r) {
-			f.spoils = append(f.spoils[:i], f.spoils[i+1:]...)
-			return s, true
+	for i, c := range f.cuts {
+		if c.match(r) {
+			f.cuts = append(f.cuts[:i], f.cuts[i+1:]...)
+			return c, true
 		}
 	}
-	return spoil{}, false
+	return cut{}, false
 }
 
 // ServeHTTP forwards one request.
 func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	spoilt, found := f.take(r)
+	rule, found := f.take(r)
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	target := *r.URL
 	target.Scheme, target.Host = f.target.Scheme, f.target.Host
-	// The cloud acts even when the caller has gone meanwhile: hence not the caller's context.
+	// Not the caller's context: the cloud acts even if the caller is gone.
 	out, err := http.NewRequest(r.Method, target.String(), bytes.NewReader(body))
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -109,9 +110,9 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	defer func() { _ = answer.Body.Close() }() // all that counts was read
+	defer func() { _ = answer.Body.Close() }() // it was read to the end
 	text, err := io.ReadAll(answer.Body)
-	if err != nil || (found && spoilt.half == 0 && Mutating(r)) {
+	if err != nil || (found && rule.half == 0 && Mutating(r)) {
 		panic(http.ErrAbortHandler)
 	}
 	for k, v := range answer.Header {
@@ -120,8 +121,8 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(answer.StatusCode)
 	if found {
-		// Of a read at least the head passes, lest the client library repeat it unseen.
-		_, _ = w.Write(text[:spoilt.half*len(text)/2])
+		// The answer to a read is sent with its header at least, or the client library would repeat the request.
+		_, _ = w.Write(text[:rule.half*len(text)/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}

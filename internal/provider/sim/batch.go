@@ -14,13 +14,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// Many items are polled at once, and a cloud counts requests: reads by key that are asked for within
-// gatherFor of each other travel as one. The engine knows nothing of it.
+// Many items are polled at the same time, and a cloud counts requests. Reads by key that start within batchWindow
+// of each other are therefore sent as one request. The engine does not know about it.
 
 const (
-	gatherFor  = time.Millisecond
-	batchMost  = 50
-	batchLimit = 5 * time.Second // a read that hangs is given up for itself and holds up no other
+	batchWindow  = time.Millisecond
+	maxBatch     = 50
+	batchTimeout = 5 * time.Second // the server gives up a read that hangs, so that it does not delay the others
 )
 
 type batchRequest struct {
@@ -31,41 +31,41 @@ type batchAnswer struct {
 	Answers []readAnswer `json:"answers"` // in the order of the reads
 }
 
-// readAnswer is what the single read would have answered; status 0 means no answer at all.
+// readAnswer is the answer that a read would have had by itself. Status 0 means no answer at all.
 type readAnswer struct {
 	Status     int             `json:"status"`
 	RetryAfter string          `json:"retry_after,omitempty"`
 	Body       json.RawMessage `json:"body,omitempty"`
 }
 
-// postReads answers several reads in one request, each with its own faults and its own line in the log.
+// postReads answers several reads in one request. Each has its own faults and its own line in the log.
 func (s *Server) postReads(w http.ResponseWriter, r *http.Request) {
 	var in batchRequest
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, biggest)).Decode(&in); err != nil || len(in.Reads) == 0 ||
-		len(in.Reads) > batchMost {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&in)
+	if err != nil || len(in.Reads) == 0 || len(in.Reads) > maxBatch {
 		write(w, refuse(http.StatusBadRequest, codeInvalid, "1 to 50 reads"))
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), batchLimit)
+	ctx, cancel := context.WithTimeout(r.Context(), batchTimeout)
 	defer cancel()
 	out := batchAnswer{Answers: make([]readAnswer, len(in.Reads))}
-	var mu sync.Mutex // guards out until all have answered or their time is over
-	var running sync.WaitGroup
+	var mu sync.Mutex // guards out
+	var wg sync.WaitGroup
 	for i, query := range in.Reads {
-		running.Go(func() {
-			got := s.readAlone(r.Clone(ctx), query)
+		wg.Go(func() {
+			got := s.readOne(r.Clone(ctx), query)
 			mu.Lock()
 			defer mu.Unlock()
 			out.Answers[i] = got
 		})
 	}
-	running.Wait() // each ends with ctx at the latest
+	wg.Wait() // each ends with ctx at the latest
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(out) // a caller that is gone asks again
+	_ = json.NewEncoder(w).Encode(out) // a caller that is gone reads again
 }
 
-// readAlone runs one read of a batch as the request it would have been.
-func (s *Server) readAlone(r *http.Request, query string) (got readAnswer) {
+// readOne runs one read of a batch like a request of its own.
+func (s *Server) readOne(r *http.Request, query string) (got readAnswer) {
 	r.Method, r.Body, r.ContentLength = http.MethodGet, http.NoBody, 0
 	r.URL = &url.URL{Path: "/v1/resources", RawQuery: query}
 	rec := &recorder{header: http.Header{}}
@@ -74,7 +74,7 @@ func (s *Server) readAlone(r *http.Request, query string) (got readAnswer) {
 			if p != http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
 				panic(p)
 			}
-			got = readAnswer{} // the connection of this one was cut
+			got = readAnswer{} // this read's connection would have been cut
 		}
 	}()
 	s.getResources(rec, r)
@@ -104,35 +104,35 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.body.Write(b)
 }
 
-// gatherer is the adapter's side.
-type gatherer struct {
+// batcher collects the adapter's reads by key and sends them in batches.
+type batcher struct {
 	p *Provider
 
 	mu      sync.Mutex
-	waiting []*ask // guarded by mu
+	waiting []*pendingRead // guarded by mu
 }
 
-type ask struct {
-	ctx    context.Context //nolint:containedctx // whose time it is decides whether the ask is still sent
+type pendingRead struct {
+	ctx    context.Context //nolint:containedctx // decides whether the read is still sent
 	query  url.Values
-	answer chan gathered
+	answer chan readResult
 }
 
-type gathered struct {
+type readResult struct {
 	page resourcePage
 	err  error
 }
 
-// read is a read by key; it may travel with others.
-func (g *gatherer) read(ctx context.Context, q url.Values) (resourcePage, error) {
+// read reads by key, possibly in one request with other reads.
+func (g *batcher) read(ctx context.Context, q url.Values) (resourcePage, error) {
 	if err := ctx.Err(); err != nil {
 		return resourcePage{}, fmt.Errorf("GET /v1/resources: not sent: %w", err)
 	}
-	a := &ask{ctx: ctx, query: q, answer: make(chan gathered, 1)}
+	a := &pendingRead{ctx: ctx, query: q, answer: make(chan readResult, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, a)
 	if len(g.waiting) == 1 {
-		time.AfterFunc(gatherFor, g.send)
+		time.AfterFunc(batchWindow, g.send)
 	}
 	g.mu.Unlock()
 	select {
@@ -143,55 +143,55 @@ func (g *gatherer) read(ctx context.Context, q url.Values) (resourcePage, error)
 	}
 }
 
-// send lets those who wait go: one alone by its own request, several together.
-func (g *gatherer) send() {
+// send sends the waiting reads: a single one by a request of its own, several as a batch.
+func (g *batcher) send() {
 	g.mu.Lock()
-	batch := g.waiting[:min(len(g.waiting), batchMost)]
+	batch := g.waiting[:min(len(g.waiting), maxBatch)]
 	if g.waiting = g.waiting[len(batch):]; len(g.waiting) > 0 {
 		time.AfterFunc(0, g.send)
 	}
 	g.mu.Unlock()
-	alive := batch[:0:0]
+	pending := batch[:0:0]
 	for _, a := range batch {
 		if a.ctx.Err() == nil {
-			alive = append(alive, a)
+			pending = append(pending, a)
 		}
 	}
-	switch len(alive) {
+	switch len(pending) {
 	case 0:
 	case 1:
-		var got gathered
-		_, got.err = g.p.call(alive[0].ctx, request{method: http.MethodGet, path: "/v1/resources", query: alive[0].query},
-			&got.page)
-		alive[0].answer <- got
+		var got readResult
+		q := request{method: http.MethodGet, path: "/v1/resources", query: pending[0].query}
+		_, got.err = g.p.call(pending[0].ctx, q, &got.page)
+		pending[0].answer <- got
 	default:
-		g.together(alive)
+		g.sendBatch(pending)
 	}
 }
 
-func (g *gatherer) together(asks []*ask) {
+func (g *batcher) sendBatch(pending []*pendingRead) {
 	ctx, cancel := context.WithTimeout(context.Background(), g.p.timeout)
 	defer cancel()
 	in := batchRequest{}
-	for _, a := range asks {
+	for _, a := range pending {
 		in.Reads = append(in.Reads, a.query.Encode())
 	}
 	var out batchAnswer
 	_, err := g.p.call(ctx, request{method: http.MethodPost, path: "/v1/reads", body: in}, &out)
-	for i, a := range asks {
+	for i, a := range pending {
 		switch {
 		case err != nil:
-			a.answer <- gathered{err: asRead(err)}
+			a.answer <- readResult{err: readError(err)}
 		case i >= len(out.Answers):
-			a.answer <- gathered{err: provider.NewError(fault.Retryable, "malformed", "the answer leaves a read out")}
+			a.answer <- readResult{err: provider.NewError(fault.Retryable, "malformed", "the answer has no entry for this read")}
 		default:
-			a.answer <- out.Answers[i].gathered()
+			a.answer <- out.Answers[i].result()
 		}
 	}
 }
 
-// asRead gives the class of a failed read to what travelled as a POST: it changes nothing.
-func asRead(err error) error {
+// readError returns the error of a batch with the class of a failed read: it is a POST, but it changes nothing.
+func readError(err error) error {
 	e := provider.AsError(err)
 	if e == nil || e.Class != fault.Ambiguous {
 		return err
@@ -199,16 +199,16 @@ func asRead(err error) error {
 	return provider.NewError(fault.Retryable, e.Code, e.Detail)
 }
 
-func (a readAnswer) gathered() gathered {
+func (a readAnswer) result() readResult {
 	if a.Status == 0 {
-		return gathered{err: provider.NewError(fault.Retryable, "connection-lost", "this read had no answer")}
+		return readResult{err: provider.NewError(fault.Retryable, "connection-lost", "this read had no answer")}
 	}
 	if a.Status < 200 || a.Status > 299 {
-		_, err := refusalError(&http.Response{StatusCode: a.Status, Header: http.Header{"Retry-After": {a.RetryAfter}}},
-			a.Body, reads)
-		return gathered{err: err}
+		refused := &http.Response{StatusCode: a.Status, Header: http.Header{"Retry-After": {a.RetryAfter}}}
+		_, err := refusalError(refused, a.Body, reads)
+		return readResult{err: err}
 	}
-	var got gathered
+	var got readResult
 	if err := json.Unmarshal(a.Body, &got.page); err != nil {
 		got.err = provider.NewError(fault.Retryable, "malformed", "the answer cannot be read")
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim/simtest"
 )
 
-// buckets makes n buckets and returns their steps.
+// buckets creates n buckets and returns their steps.
 func buckets(t *testing.T, p *sim.Provider, n int) []provider.Step {
 	t.Helper()
 	var steps []provider.Step
@@ -33,9 +33,8 @@ func buckets(t *testing.T, p *sim.Provider, n int) []provider.Step {
 		if err != nil {
 			t.Fatalf("Plan: %v", err)
 		}
-		if _, err := p.Create(t.Context(), plan[0], provider.JournalFunc(func(context.Context, provider.Ref) error {
-			return nil
-		})); err != nil {
+		noJournal := provider.JournalFunc(func(context.Context, provider.Ref) error { return nil })
+		if _, err := p.Create(t.Context(), plan[0], noJournal); err != nil {
 			t.Fatalf("Create: %v", err)
 		}
 		steps = append(steps, plan[0])
@@ -43,7 +42,7 @@ func buckets(t *testing.T, p *sim.Provider, n int) []provider.Step {
 	return steps
 }
 
-func TestObservationsAskedForTogetherTravelTogetherAndEachKeepsItsOwnFault(t *testing.T) {
+func TestConcurrentObservationsShareRequestsAndEachKeepsItsOwnFault(t *testing.T) {
 	t.Parallel()
 	cloud := simtest.Start(t, simtest.Options{})
 	target, err := url.Parse(cloud.URL)
@@ -52,12 +51,12 @@ func TestObservationsAskedForTogetherTravelTogetherAndEachKeepsItsOwnFault(t *te
 	}
 	var requests atomic.Int64
 	proxy := httputil.NewSingleHostReverseProxy(target)
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	counter := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		proxy.ServeHTTP(w, r)
 	}))
-	defer front.Close()
-	p := cloud.ProviderAt(front.URL)
+	defer counter.Close()
+	p := cloud.ProviderAt(counter.URL)
 	steps := buckets(t, p, 40)
 	cloud.Script(sim.Fault{Label: "b7", Operation: sim.OpObserve, Kind: "unavailable"})
 	cloud.Script(sim.Fault{Label: "b8", Operation: sim.OpObserve, Kind: "lost_reply"})
@@ -86,6 +85,6 @@ func TestObservationsAskedForTogetherTravelTogetherAndEachKeepsItsOwnFault(t *te
 		t.Errorf("40 observations took %d requests, want at most 20", n)
 	}
 	if n := len(cloud.Calls(sim.OpObserve, "")); n != 40 {
-		t.Errorf("the cloud's log holds %d observations, want 40: each read keeps its own line", n)
+		t.Errorf("the cloud's log holds %d observations, want 40: each read has its own line", n)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim/simtest"
 )
 
-// BenchmarkSaga makes, enters and removes one bucket per round, with every effect synced to disk.
+// BenchmarkSaga creates a bucket, reads its credentials and deletes it, with every effect synced to disk.
 func BenchmarkSaga(b *testing.B) {
 	s := simtest.Start(b, simtest.Options{Modify: func(c *sim.ServerConfig) {
 		c.Now, c.Speed, c.Sync = nil, 1_000_000, (*os.File).Sync

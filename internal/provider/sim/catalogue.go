@@ -9,59 +9,56 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// part is one resource of a product: its kind is its name. The figures are the real time it takes.
-type part struct {
-	name           string
-	ready, readyHi time.Duration // p50 and p95 from create to ready, split over the parts
-	gone           time.Duration // p50 from delete to absent; p95 is three times that
+// step is one step of a product. Its name is the kind of resource that it makes. The durations are at speed 1.
+type step struct {
+	name               string
+	readyP50, readyP95 time.Duration // from create to ready
+	gone               time.Duration // p50 from delete to absent; p95 is three times that
 }
 
-// stepNames are a product's parts in order of creation. Even the slowest draw (see draw) of all parts
-// together stays within the product's deadline (D6).
-func partsOf(product string) []part {
+// stepsOf returns a product's steps in order of creation. Even the slowest draws of all steps together (see
+// lognormal) stay within the product's deadline (D6).
+func stepsOf(product string) []step {
 	switch product {
 	case "vps":
-		return []part{
-			{"port", time.Second, 2 * time.Second, time.Second}, {"server", 25 * time.Second, 70 * time.Second, 5 * time.Second},
+		return []step{
+			{"port", time.Second, 2 * time.Second, time.Second},
+			{"server", 25 * time.Second, 70 * time.Second, 5 * time.Second},
 		}
 	case "kubernetes":
-		return []part{
+		return []step{
 			{"network", 3 * time.Second, 6 * time.Second, 3 * time.Second},
 			{"control-plane", 5 * time.Minute, 10 * time.Minute, 30 * time.Second},
 			{"workers", 4 * time.Minute, 8 * time.Minute, 20 * time.Second},
 		}
 	case "database":
-		return []part{
-			{"volume", 5 * time.Second, 10 * time.Second, 2 * time.Second}, {
-				"instance", 4 * time.Minute,
-				8 * time.Minute, 15 * time.Second,
-			},
+		return []step{
+			{"volume", 5 * time.Second, 10 * time.Second, 2 * time.Second},
+			{"instance", 4 * time.Minute, 8 * time.Minute, 15 * time.Second},
 		}
 	case "gpu":
-		return []part{
+		return []step{
 			{"server-group", time.Second, 2 * time.Second, time.Second},
 			{"nodes", 6 * time.Minute, 13 * time.Minute, 20 * time.Second},
 		}
 	case "private_cloud":
-		return []part{
-			{"cluster", 15 * time.Minute, 45 * time.Minute, time.Minute}, {
-				"storage", 5 * time.Minute,
-				15 * time.Minute, 30 * time.Second,
-			},
+		return []step{
+			{"cluster", 15 * time.Minute, 45 * time.Minute, time.Minute},
+			{"storage", 5 * time.Minute, 15 * time.Minute, 30 * time.Second},
 		}
 	case "object_storage":
-		return []part{{"bucket", 10 * time.Second, 30 * time.Second, 2 * time.Second}}
+		return []step{{"bucket", 10 * time.Second, 30 * time.Second, 2 * time.Second}}
 	}
 	return nil
 }
 
-func findPart(product, name string) (part, bool) {
-	parts := partsOf(product)
-	i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+func findStep(product, name string) (step, bool) {
+	steps := stepsOf(product)
+	i := slices.IndexFunc(steps, func(s step) bool { return s.name == name })
 	if i < 0 {
-		return part{}, false
+		return step{}, false
 	}
-	return parts[i], true
+	return steps[i], true
 }
 
 func products() []string {
@@ -70,7 +67,7 @@ func products() []string {
 
 func regions() []string { return []string{"lj-1", "mb-1", "hetzner-fsn1"} }
 
-// offered are the products of a region: hetzner-fsn1 sells VPS and object storage only (D14).
+// offered returns the products of a region. hetzner-fsn1 sells only VPS and object storage (D14).
 func offered(region string) []string {
 	switch region {
 	case "lj-1", "mb-1":
@@ -81,7 +78,7 @@ func offered(region string) []string {
 	return nil
 }
 
-// images are a region's; as at the real one, hetzner-fsn1 has no Windows.
+// images returns the images of a region. hetzner-fsn1 has no Windows, like the real one.
 func images(region string) []string {
 	linux := []string{
 		"ubuntu-22.04", "ubuntu-24.04", "ubuntu-26.04", "debian-12", "debian-13", "rocky-9", "rocky-10",
@@ -93,16 +90,16 @@ func images(region string) []string {
 	return append(linux, "windows-2022", "windows-2025")
 }
 
-// Amounts are quantities of what a cloud runs out of, by resource: those of resourceNames.
+// Amounts are quantities of limited capacity, by the names of capacityUnits.
 type Amounts map[string]int64
 
-// resourceNames in the order reports show them, each with its unit.
-func resourceNames() [][2]string {
+// capacityUnits returns the kinds of capacity in the order that reports show them, each with its unit.
+func capacityUnits() [][2]string {
 	return [][2]string{{"vcpu", "vCPU"}, {"ram_gb", "GiB"}, {"a100", "nodes"}, {"h100", "nodes"}, {"storage_gb", "GB"}}
 }
 
-// plenty is a region's default capacity and quota: more than any bench run uses.
-func plenty() Amounts {
+// unlimited returns a region's default capacity and quota, which is more than any test or benchmark uses.
+func unlimited() Amounts {
 	return Amounts{"vcpu": 10_000_000, "ram_gb": 40_000_000, "a100": 50_000, "h100": 50_000, "storage_gb": 10_000_000_000}
 }
 
@@ -112,9 +109,9 @@ func (a Amounts) add(b Amounts, times int64) {
 	}
 }
 
-// lacking names a resource of which limit has not enough for used and need together, or "".
-func lacking(need, used, limit Amounts) string {
-	for _, r := range resourceNames() {
+// shortage returns the first kind of capacity whose limit is too low for used and need together, or "".
+func shortage(need, used, limit Amounts) string {
+	for _, r := range capacityUnits() {
 		if n := need[r[0]]; n > 0 && used[r[0]]+n > limit[r[0]] {
 			return r[0]
 		}
@@ -122,8 +119,8 @@ func lacking(need, used, limit Amounts) string {
 	return ""
 }
 
-// configuration is what the sim reads of an item's configuration, under the members' names in the
-// catalogue's schemas. The catalogue checks the rest.
+// configuration holds the members of an item's configuration that the sim uses, with their names in the
+// catalogue's schemas. The catalogue checks the others.
 type configuration struct {
 	OSImage          string   `json:"os_image"`
 	SSHPublicKeys    []string `json:"ssh_public_keys"`
@@ -148,9 +145,9 @@ func readConfiguration(raw json.RawMessage) (configuration, error) {
 	return c, nil
 }
 
-// demand is what one part of an item takes from the pools. The sizes of plans are this cloud's own.
-func demand(product, plan, partName string, c configuration) Amounts {
-	switch product + "/" + partName {
+// demand returns the capacity that the resource of one step takes. The sizes of plans are this cloud's own.
+func demand(product, plan, stepName string, c configuration) Amounts {
+	switch product + "/" + stepName {
 	case "vps/server":
 		cores := map[string]int64{"core": 2, "business": 4, "enterprise": 8}[plan]
 		return Amounts{"vcpu": cores, "ram_gb": 2 * cores, "storage_gb": 20 * cores}
@@ -179,7 +176,7 @@ func demand(product, plan, partName string, c configuration) Amounts {
 	return Amounts{}
 }
 
-// replicas of a database: three with high availability.
+// replicas returns the number of a database's replicas: three with high availability.
 func replicas(c configuration) int64 {
 	if c.HighAvailability {
 		return 3
@@ -187,14 +184,14 @@ func replicas(c configuration) int64 {
 	return 1
 }
 
-// demandOf is what all parts of an item take together.
+// demandOf returns the capacity that all resources of an item take together.
 func demandOf(s provider.Spec) (Amounts, error) {
 	c, err := readConfiguration(s.Configuration)
 	if err != nil {
 		return nil, err
 	}
 	sum := Amounts{}
-	for _, p := range partsOf(s.Product) {
+	for _, p := range stepsOf(s.Product) {
 		sum.add(demand(s.Product, s.Plan, p.name, c), 1)
 	}
 	return sum, nil

@@ -17,7 +17,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// effect says whether a request may change something: that decides what an unclear answer means.
+// effect says whether a request may change something, which decides the class of an unclear answer.
 type effect uint8
 
 const (
@@ -32,7 +32,8 @@ func effectOf(method string) effect {
 	return mutates
 }
 
-// unclear is the class of an answer that says nothing: look, if something may have happened.
+// unclear returns the class of an answer from which the outcome is not known: Ambiguous if something may have
+// changed.
 func unclear(e effect) fault.Class {
 	if e == mutates {
 		return fault.Ambiguous
@@ -40,7 +41,7 @@ func unclear(e effect) fault.Class {
 	return fault.Retryable
 }
 
-// classOf maps the API's codes; one it does not know is unclear.
+// classOf returns the class of one of the API's codes. An unknown code is unclear.
 func classOf(code string, e effect) fault.Class {
 	switch code {
 	case codeInvalid, codeReference, codeNameTaken:
@@ -73,9 +74,9 @@ type request struct {
 	body         any
 }
 
-// call sends one request and reads its answer into out, unless nil. A refusal comes back both as read
-// and as an error. Whatever is wrong, the error carries an *provider.Error, but for a context that had
-// ended before anything was sent.
+// call sends one request and reads its answer into out, unless out is nil. It returns a refusal both decoded and
+// as an error. Every error has a *provider.Error in its chain, except when the context ended before anything was
+// sent.
 func (p *Provider) call(ctx context.Context, q request, out any) (*wireError, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("%s %s: not sent: %w", q.method, q.path, err)
@@ -89,12 +90,12 @@ func (p *Provider) call(ctx context.Context, q request, out any) (*wireError, er
 	if err != nil {
 		return nil, unanswered(err, e)
 	}
-	defer func() { _ = answer.Body.Close() }() // all that counts was read
-	text, err := io.ReadAll(io.LimitReader(answer.Body, biggest+1))
+	defer func() { _ = answer.Body.Close() }() // it was read to the end
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1))
 	if err != nil {
 		return nil, unanswered(err, e)
 	}
-	if len(text) > biggest {
+	if len(text) > maxBody {
 		return nil, provider.NewError(unclear(e), "malformed", "the answer is larger than 1 MiB")
 	}
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
@@ -133,8 +134,8 @@ func (p *Provider) newRequest(ctx context.Context, q request) (*http.Request, er
 	return r, nil
 }
 
-// unanswered classifies a connection that failed. That it could not be opened is the one case in which
-// nothing can have happened.
+// unanswered classifies a failed connection. Only if the connection could not be opened, it is certain that
+// nothing happened.
 func unanswered(err error, e effect) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
@@ -147,7 +148,7 @@ func unanswered(err error, e effect) error {
 	return provider.NewError(unclear(e), "connection-lost", "the connection ended before the answer did")
 }
 
-// refusalError reads a refusal: the class follows from its code, never from its text.
+// refusalError reads a refusal. Its class follows from the code, never from the text.
 func refusalError(answer *http.Response, text []byte, e effect) (*wireError, error) {
 	var body errorBody
 	if err := json.Unmarshal(text, &body); err != nil || body.Error.Code == "" {

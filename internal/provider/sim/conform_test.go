@@ -23,7 +23,7 @@ func TestSimMeetsTheContractInEveryNamingMode(t *testing.T) {
 	}
 }
 
-// specs are one orderable item per product.
+// specs returns one orderable item per product.
 func specs() []provider.Spec {
 	of := func(product, plan, region, configuration string) provider.Spec {
 		return provider.Spec{
@@ -55,7 +55,8 @@ func fixture(t *testing.T, naming provider.Naming) providertest.Fixture {
 		Live: func(k provider.Key) []provider.Ref {
 			var refs []provider.Ref
 			for _, r := range s.Live() {
-				if r.Labels["installation"] == k.Installation && r.Labels["item"] == k.Item && r.Labels["part"] == k.Step {
+				l := r.Labels
+				if l["installation"] == k.Installation && l["item"] == k.Item && l["step"] == k.Step {
 					refs = append(refs, provider.Ref(r.ID))
 				}
 			}
@@ -82,7 +83,7 @@ func refusals(s *simtest.Sim) []providertest.Refusal {
 		all = append(all, r)
 	}
 	for _, operation := range []string{sim.OpCreate, sim.OpObserve, sim.OpDelete, sim.OpCredentials} {
-		unclear := fault.Retryable // a read that said nothing has done nothing
+		unclear := fault.Retryable // a read without an answer has changed nothing
 		if operation == sim.OpCreate || operation == sim.OpDelete {
 			unclear = fault.Ambiguous
 		}

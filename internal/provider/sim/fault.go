@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Fault is a rule of the fault script. Empty members match everything. The first Nth-1 matching calls
-// pass, then Times calls suffer (0: for ever), each with the probability Rate (0: always). Of several
-// rules due at one call the oldest acts; all of them count the call.
+// Fault is a rule of the fault script. Empty members match everything. The rule lets the first Nth-1 matching calls
+// pass and then acts on Times calls (0: on all), each with the probability Rate (0: always). If several rules apply
+// to a call, all of them count it and the oldest one acts.
 type Fault struct {
 	ID        int     `json:"id,omitempty"` // given by the server
 	Label     string  `json:"label,omitempty"`
 	Item      string  `json:"item,omitempty"`
 	Product   string  `json:"product,omitempty"`
-	Part      string  `json:"part,omitempty"`
+	Part      string  `json:"step,omitempty"`
 	Operation string  `json:"operation"`
 	Kind      string  `json:"fault"`
 	Nth       int     `json:"nth,omitempty"`
@@ -25,9 +25,9 @@ type Fault struct {
 	AfterS    float64 `json:"after_s,omitempty"` // seconds, divided by the speed; each kind has its own default
 }
 
-// Kinds of faults that answer with a refusal and have no effect.
+// Kinds of faults that refuse the call, without any effect.
 const (
-	Refused         = "refused"           // 503, said to have done nothing: Retryable
+	Refused         = "refused"           // 503 with a code that says that nothing was done: Retryable
 	Locked          = "locked"            // 423: Retryable
 	ErrorBefore     = "error"             // 500 before the effect
 	Unavailable     = "unavailable"       // 503 before the effect
@@ -37,31 +37,31 @@ const (
 	Forbidden       = "forbidden"         // 403 by policy
 	OverQuota       = "quota"             // 403 by quota
 	Invalid         = "invalid"           // 422
-	NoCapacity      = "no_capacity"       // refused at once for want of room
+	NoCapacity      = "no_capacity"       // refused at once, because there is no capacity
 	Protected       = "protected"         // delete: protection is on
-	NotFound        = "not_found"         // 404, or an empty list, whatever is there
-	PendingSecret   = "pending"           // credentials: not there yet
+	NotFound        = "not_found"         // 404, or an empty list, whatever exists
+	PendingSecret   = "pending"           // credentials: not available yet
 )
 
-// Kinds of faults that spoil the reply or the resource.
+// Kinds of faults that damage the reply or the resource.
 const (
 	Timeout     = "timeout"       // hangs, then the connection ends; no effect
-	Late        = "late"          // hangs likewise, and the effect comes AfterS later (default 15)
-	LostReply   = "lost_reply"    // effect, then the connection ends
-	Malformed   = "malformed"     // effect, then half a body
-	Slow        = "slow"          // effect, and the reply AfterS later (default 5)
-	Duplicate   = "twin"          // create: carried out twice, as an SDK's own re-send would
-	Stuck       = "stuck"         // create: pending for ever; delete: deleting for ever (until asked again)
+	Late        = "late"          // hangs like Timeout, but takes effect AfterS later (default 15)
+	LostReply   = "lost_reply"    // takes effect, then the connection ends
+	Malformed   = "malformed"     // takes effect, then sends half a body
+	Slow        = "slow"          // takes effect, and replies AfterS later (default 5)
+	Duplicate   = "duplicate"     // create: carried out twice, as if an SDK had sent it again
+	Stuck       = "stuck"         // create: pending for ever; delete: deleting for ever, until it is repeated
 	FailedBuild = "failed"        // create: pending, then failed; delete: deleting, then failed
-	NoValidHost = "no_valid_host" // create: accepted, then failed for want of room
+	NoValidHost = "no_valid_host" // create: accepted, then failed, because there is no capacity
 	Vanish      = "vanish"        // create: gone AfterS after it was ready (default 60)
 	ListLag     = "list_lag"      // create: missing from lists for AfterS (default 10)
 	GetLag      = "get_lag"       // create: not found by id for AfterS (default 10)
 	Orphan      = "orphan"        // delete: a child volume stays behind
-	Once        = "once"          // credentials: each further read sets new ones
+	Once        = "once"          // credentials: each further read replaces them
 )
 
-// refusal is the answer of a kind that has no effect.
+// refusal is the answer of a kind without effect.
 type refusal struct {
 	status int
 	code   string
@@ -97,7 +97,7 @@ func refusalOf(kind string) (refusal, bool) {
 	return refusal{}, false
 }
 
-// kindsOf are the kinds that make sense for an operation.
+// kindsOf returns the kinds that an operation can have.
 func kindsOf(operation string) []string {
 	always := []string{
 		Refused, Locked, ErrorBefore, Unavailable, RateLimited, RateLimitedBare, Unauthorized, Forbidden,
@@ -117,14 +117,14 @@ func kindsOf(operation string) []string {
 	return nil
 }
 
-// check says in one sentence what is wrong with a rule.
+// check returns an error that says in one sentence what is wrong with a rule.
 func (f Fault) check() error {
 	kinds := kindsOf(f.Operation)
 	if kinds == nil {
 		return fmt.Errorf("operation must be one of create, observe, delete, credentials, look, list")
 	}
 	if !slices.Contains(kinds, f.Kind) {
-		return fmt.Errorf("fault of operation %s must be one of %s", f.Operation, strings.Join(kinds, ", "))
+		return fmt.Errorf("fault for operation %s must be one of %s", f.Operation, strings.Join(kinds, ", "))
 	}
 	if f.Nth < 0 || f.Times < 0 || f.AfterS < 0 || f.Rate < 0 || f.Rate > 1 {
 		return fmt.Errorf("nth, times and after_s must not be negative, rate must be in 0..1")
@@ -140,7 +140,7 @@ func (f Fault) matches(c Call) bool {
 		(f.Part == "" || f.Part == c.Part)
 }
 
-// after is the rule's delay in real time before the speed divides it.
+// after returns the rule's delay, which the speed divides.
 func (f Fault) after() time.Duration {
 	seconds := f.AfterS
 	if seconds == 0 {
@@ -149,7 +149,7 @@ func (f Fault) after() time.Duration {
 	return time.Duration(seconds * float64(time.Second))
 }
 
-// rule is a Fault with its counts.
+// rule is a Fault with the numbers of calls that it has seen and acted on.
 type rule struct {
 	Fault
 	seen, fired int

@@ -14,9 +14,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-func TestFaultActsOnTheNthCallAndSoManyTimes(t *testing.T) {
+func TestFaultActsFromTheNthCallOnAndAsOftenAsItSays(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	b.Script(sim.Fault{Product: "vps", Operation: sim.OpCreate, Kind: sim.Refused, Nth: 2, Times: 2})
 	var got []fault.Class
 	for _, item := range []string{"a", "b", "c", "d"} {
@@ -31,12 +31,12 @@ func TestFaultActsOnTheNthCallAndSoManyTimes(t *testing.T) {
 	}
 }
 
-func TestFaultMatchesItemLabelProductAndPart(t *testing.T) {
+func TestFaultMatchesItemLabelProductAndStep(t *testing.T) {
 	t.Parallel()
 	match := []sim.Fault{{Item: "item-a"}, {Label: "vps-1"}, {Product: "vps"}, {Part: "port"}, {}}
 	miss := []sim.Fault{{Item: "item-b"}, {Label: "vps-2"}, {Product: "gpu"}, {Part: "server"}}
 	for i, f := range append(match, miss...) {
-		b := newBench(t, nil)
+		b := newTestCloud(t, nil)
 		f.Kind = sim.Forbidden
 		for _, operation := range []string{sim.OpCreate, sim.OpObserve, sim.OpDelete} {
 			f.Operation = operation
@@ -59,10 +59,10 @@ func TestFaultMatchesItemLabelProductAndPart(t *testing.T) {
 	}
 }
 
-func TestFaultByRateReplaysExactly(t *testing.T) {
+func TestFaultsByRateAreRepeatable(t *testing.T) {
 	t.Parallel()
 	run := func(seed int64) (outcome string) {
-		b := newBench(t, func(c *sim.ServerConfig) { c.Seed = seed })
+		b := newTestCloud(t, func(c *sim.ServerConfig) { c.Seed = seed })
 		b.Script(sim.Fault{Operation: sim.OpObserve, Kind: sim.ErrorBefore, Rate: 0.5})
 		step := b.steps(vps(), "item")[0]
 		for range 64 {
@@ -76,10 +76,10 @@ func TestFaultByRateReplaysExactly(t *testing.T) {
 	}
 	first := run(7)
 	if again := run(7); again != first {
-		t.Errorf("the same seed gave\n%s and\n%s", first, again)
+		t.Errorf("the same seed caused\n%s and\n%s", first, again)
 	}
 	if other := run(8); other == first {
-		t.Errorf("another seed gave the same faults %s", other)
+		t.Errorf("another seed caused the same faults %s", other)
 	}
 	if n := strings.Count(first, "x"); n < 16 || n > 48 {
 		t.Errorf("%d of 64 calls failed at rate 0.5", n)
@@ -88,9 +88,9 @@ func TestFaultByRateReplaysExactly(t *testing.T) {
 
 func TestReaperWalksAllPages(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	for i := range 503 { // a page holds 500
-		labels := map[string]string{"pf-inst": "inst", "pf-item": fmt.Sprint(i), "pf-part": "port", "pf-gen": "1"}
+		labels := map[string]string{"pf-inst": "inst", "pf-item": fmt.Sprint(i), "pf-step": "port", "pf-gen": "1"}
 		b.Plant(sim.Foreign{Name: fmt.Sprintf("port-of-%d", i), Kind: "port", Region: "lj-1", Labels: labels})
 	}
 	items := map[string]bool{}
@@ -111,9 +111,9 @@ func TestReaperWalksAllPages(t *testing.T) {
 	}
 }
 
-func TestNonsenseIsNoFault(t *testing.T) {
+func TestInvalidFaultsAreRefused(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	for _, body := range []string{
 		`{"operation":"create","fault":"orphan"}`, `{"operation":"make","fault":"error"}`, `{"operation":"create"}`,
 		`{"operation":"create","fault":"error","times":-1}`, `{"operation":"create","fault":"error","whom":"x"}`, `{`,
@@ -140,7 +140,7 @@ func TestLateCreateTakesEffectAfterItsCallerGaveUp(t *testing.T) {
 	for naming, wantLive := range map[provider.Naming]int{
 		provider.NamingNone: 2, provider.NamingUnique409: 1, provider.NamingUpsert: 1,
 	} {
-		b := newBench(t, withNaming(naming))
+		b := newTestCloud(t, withNaming(naming))
 		b.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Late, Times: 1, AfterS: 20})
 		lost, repeated := b.steps(vps(), "lost")[0], b.steps(vps(), "repeated")[0]
 		if _, err := b.p.Create(t.Context(), lost, nil); provider.ClassOf(err) != fault.Ambiguous {
@@ -158,7 +158,7 @@ func TestLateCreateTakesEffectAfterItsCallerGaveUp(t *testing.T) {
 		if _, err := b.p.Create(t.Context(), repeated, nil); provider.ClassOf(err) != fault.Ambiguous {
 			t.Fatalf("%s: Create = %v, want class ambiguous", naming, err)
 		}
-		b.create(repeated) // too early: a read that finds nothing proves nothing
+		b.create(repeated) // too early: that a read finds nothing proves nothing
 		b.Advance(time.Minute)
 		if o := b.observe(repeated, ""); len(o.Matches) != wantLive {
 			t.Errorf("%s: a create repeated too early left %q, want %d", naming, o.Matches, wantLive)
@@ -171,7 +171,7 @@ func TestDuplicateIsMadeOnlyWhereNamesAreNotUnique(t *testing.T) {
 	for naming, want := range map[provider.Naming]int{
 		provider.NamingNone: 2, provider.NamingUnique409: 1, provider.NamingUpsert: 1,
 	} {
-		b := newBench(t, withNaming(naming))
+		b := newTestCloud(t, withNaming(naming))
 		b.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.Duplicate})
 		step := b.steps(vps(), "item")[0]
 		first := b.create(step)
@@ -181,7 +181,7 @@ func TestDuplicateIsMadeOnlyWhereNamesAreNotUnique(t *testing.T) {
 	}
 }
 
-func TestResourceLivesAsItsFaultSays(t *testing.T) {
+func TestResourceReachesThePhaseOfItsFault(t *testing.T) {
 	t.Parallel()
 	day := 24 * time.Hour
 	for _, c := range []struct {
@@ -195,7 +195,7 @@ func TestResourceLivesAsItsFaultSays(t *testing.T) {
 		{kind: sim.NoValidHost, after: 3 * time.Second, want: provider.Failed, class: fault.Capacity},
 		{kind: sim.Vanish, after: day, want: provider.Absent},
 	} {
-		b := newBench(t, nil)
+		b := newTestCloud(t, nil)
 		b.Script(sim.Fault{Operation: sim.OpCreate, Kind: c.kind})
 		step := b.steps(vps(), "item")[0]
 		r := b.create(step)
@@ -211,15 +211,15 @@ func TestResourceLivesAsItsFaultSays(t *testing.T) {
 		}
 		b.Advance(time.Hour)
 		if live := b.Live(); len(live) != 0 {
-			t.Errorf("%s: after delete there live %+v", c.kind, live)
+			t.Errorf("%s: after the delete there are still %+v", c.kind, live)
 		}
 	}
 }
 
-func TestReadsLagSeparately(t *testing.T) {
+func TestListsAndReadsByIDLagSeparately(t *testing.T) {
 	t.Parallel()
 	for kind, hidden := range map[string]bool{sim.ListLag: false, sim.GetLag: true} {
-		b := newBench(t, nil)
+		b := newTestCloud(t, nil)
 		b.Script(sim.Fault{Operation: sim.OpCreate, Kind: kind, AfterS: 30})
 		step := b.steps(vps(), "item")[0]
 		r := b.create(step)
@@ -234,13 +234,13 @@ func TestReadsLagSeparately(t *testing.T) {
 	}
 }
 
-func TestDeleteGoesAsItsFaultSays(t *testing.T) {
+func TestDeleteReachesThePhaseOfItsFault(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[string]provider.Phase{sim.Stuck: provider.Deleting, sim.FailedBuild: provider.Failed} {
-		b := newBench(t, nil)
+		b := newTestCloud(t, nil)
 		b.Script(sim.Fault{Operation: sim.OpDelete, Kind: kind, Times: 1})
-		steps, refs := b.built(vps(), "item")
-		for _, phase := range []provider.Phase{want, provider.Absent} { // asked again, it goes
+		steps, refs := b.build(vps(), "item")
+		for _, phase := range []provider.Phase{want, provider.Absent} { // the second delete succeeds
 			if err := b.p.Delete(t.Context(), steps[1], refs[1]); err != nil {
 				t.Fatalf("%s: Delete = %v", kind, err)
 			}
@@ -252,9 +252,9 @@ func TestDeleteGoesAsItsFaultSays(t *testing.T) {
 	}
 }
 
-func TestOrphanStaysBehindAndIsFoundByKey(t *testing.T) {
+func TestOrphanRemainsAndIsFoundByKey(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	b.Script(sim.Fault{Operation: sim.OpDelete, Kind: sim.Orphan, Times: 1})
 	step := b.steps(vps(), "item")[0]
 	r := b.create(step)
@@ -277,13 +277,13 @@ func TestOrphanStaysBehindAndIsFoundByKey(t *testing.T) {
 	}
 	b.Advance(time.Hour)
 	if live := b.Live(); len(live) != 0 {
-		t.Errorf("after delete by key there live %+v", live)
+		t.Errorf("after the delete by key there are still %+v", live)
 	}
 }
 
-func TestDeleteThatTimesOutHappensLater(t *testing.T) {
+func TestDeleteThatTimesOutTakesEffectLater(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	b.Script(sim.Fault{Operation: sim.OpDelete, Kind: sim.Late, Times: 1})
 	step := b.steps(vps(), "item")[0]
 	r := b.create(step)

@@ -13,8 +13,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// biggest is the largest body either side reads.
-const biggest = 1 << 20
+// maxBody is the largest body, in bytes, that either side reads.
+const maxBody = 1 << 20
 
 func (s *Server) route() {
 	s.mux.HandleFunc("POST /v1/resources", s.postResource)
@@ -35,14 +35,14 @@ func (s *Server) route() {
 	s.mux.HandleFunc("POST /foreign", s.postForeign)
 }
 
-// ServeHTTP answers one request. There is no login, so a request must come to a loopback name: a page
-// in a browser that resolves its own name to us gets nothing.
+// ServeHTTP answers one request. There is no login, so the request must name a loopback host: a web page whose
+// name resolves to this machine (DNS rebinding) is refused.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !loopback(r.Host) || r.Header.Get("Origin") != "" {
-		write(w, refuse(http.StatusForbidden, codeForbidden, "only programs on this machine may ask"))
+		write(w, refuse(http.StatusForbidden, codeForbidden, "only programs on this machine are allowed"))
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, biggest)
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	s.mux.ServeHTTP(w, r)
 }
 
@@ -58,7 +58,7 @@ func loopback(hostport string) bool {
 	return err == nil && a.IsLoopback()
 }
 
-// answer writes the reply, spoilt as its fault says.
+// answer writes the reply, damaged as its fault says.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, out reply, err error) {
 	if err != nil {
 		write(w, refuse(http.StatusInternalServerError, codeInternal, err.Error()))
@@ -67,19 +67,19 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, out reply, err e
 	if s.sleeps && out.delay > 0 {
 		time.Sleep(out.delay)
 	}
-	switch out.spoil {
+	switch out.damage {
 	case Timeout:
 		s.hang(r)
 		cut(w, r)
 	case LostReply:
 		cut(w, r)
 	case Malformed:
-		half(w, out)
+		writeHalf(w, out)
 	}
 	write(w, out)
 }
 
-// hang keeps the caller waiting until it gives up, or for 30 s of the scaled clock.
+// hang waits until the caller gives up, for at most 30 s of the scaled clock.
 func (s *Server) hang(r *http.Request) {
 	if !s.sleeps {
 		return
@@ -92,8 +92,8 @@ func (s *Server) hang(r *http.Request) {
 	}
 }
 
-// cut ends the connection without an answer. A read gets the first bytes of one: a client library may
-// silently repeat a read that got none, and the fault would not be seen.
+// cut ends the connection without an answer. It sends the header to a read, because a client library may silently
+// repeat a read that got nothing, and then the fault would have no effect.
 func cut(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		w.Header().Set("Content-Length", "64")
@@ -103,7 +103,7 @@ func cut(w http.ResponseWriter, r *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-func half(w http.ResponseWriter, out reply) {
+func writeHalf(w http.ResponseWriter, out reply) {
 	text, err := json.Marshal(out.body)
 	if err == nil {
 		w.Header().Set("Content-Type", "application/json")
@@ -126,7 +126,7 @@ func write(w http.ResponseWriter, out reply) {
 		w.Header().Set("Retry-After", strconv.Itoa(out.retryAfter))
 	}
 	w.WriteHeader(out.status)
-	_, _ = w.Write(append(text, '\n')) // a caller that has gone is its own matter
+	_, _ = w.Write(append(text, '\n')) // a caller that is gone needs no answer
 }
 
 func read(r *http.Request, into any) error {
@@ -141,24 +141,24 @@ func (s *Server) postResource(w http.ResponseWriter, r *http.Request) {
 		write(w, refuse(http.StatusBadRequest, codeInvalid, "the body cannot be read"))
 		return
 	}
-	out, err := s.transact(about(OpCreate, q.Name, q.Labels), func(now time.Time, f Fault, rec *record) reply {
+	out, err := s.transact(callAbout(OpCreate, q.Name, q.Labels), func(now time.Time, f Fault, rec *record) reply {
 		return s.create(now, q, f, rec)
 	})
 	s.answer(w, r, out, err)
 }
 
-// asked is what the caller says a read or delete is about.
-func asked(r *http.Request, operation string) Call {
+// callOf describes a read or delete by what its caller says about it.
+func callOf(r *http.Request, operation string) Call {
 	q := r.URL.Query()
 	return Call{
 		Operation: operation, Key: q.Get("name"), Tenant: q.Get(labelTenant), Order: q.Get(labelOrder),
-		Item: q.Get(labelItem),
-		Part: q.Get(labelPart), Generation: q.Get(labelGeneration), Product: q.Get(labelProduct), Label: q.Get("item_label"),
+		Item: q.Get(labelItem), Part: q.Get(labelStep), Generation: q.Get(labelGeneration),
+		Product: q.Get(labelProduct), Label: q.Get("item_label"),
 	}
 }
 
-// reading is the operation of a GET.
-func reading(r *http.Request) string {
+// readOperation returns the operation of a GET.
+func readOperation(r *http.Request) string {
 	switch op := r.URL.Query().Get("operation"); op {
 	case OpLook, OpList:
 		return op
@@ -169,7 +169,7 @@ func reading(r *http.Request) string {
 
 func (s *Server) getResource(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	out, err := s.transact(asked(r, reading(r)), func(now time.Time, f Fault, rec *record) reply {
+	out, err := s.transact(callOf(r, readOperation(r)), func(now time.Time, f Fault, rec *record) reply {
 		res := s.state.resources[id]
 		if res == nil || now.Before(res.FoundAt) || f.Kind == NotFound {
 			rec.Call.Result = "absent"
@@ -196,7 +196,7 @@ func (s *Server) getResources(w http.ResponseWriter, r *http.Request) {
 		limit = min(n, limit)
 	}
 	after := r.URL.Query().Get("after")
-	out, err := s.transact(asked(r, reading(r)), func(now time.Time, f Fault, rec *record) reply {
+	out, err := s.transact(callOf(r, readOperation(r)), func(now time.Time, f Fault, rec *record) reply {
 		found := s.state.selected(now, selector(r))
 		if f.Kind == NotFound {
 			found = nil
@@ -230,7 +230,7 @@ func page(now time.Time, found []*resource, after string, limit int) resourcePag
 
 func (s *Server) deleteResource(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	out, err := s.transact(asked(r, OpDelete), func(now time.Time, f Fault, rec *record) reply {
+	out, err := s.transact(callOf(r, OpDelete), func(now time.Time, f Fault, rec *record) reply {
 		res := s.state.resources[id]
 		if res == nil || f.Kind == NotFound {
 			rec.Call.Result = "absent"
@@ -247,7 +247,7 @@ func (s *Server) deleteResources(w http.ResponseWriter, r *http.Request) {
 		write(w, refuse(http.StatusUnprocessableEntity, codeInvalid, "name at least one label"))
 		return
 	}
-	out, err := s.transact(asked(r, OpDelete), func(now time.Time, f Fault, rec *record) reply {
+	out, err := s.transact(callOf(r, OpDelete), func(now time.Time, f Fault, rec *record) reply {
 		found := s.state.selected(now, labels)
 		if len(found) == 0 || f.Kind == NotFound {
 			rec.Call.Result = "absent"
@@ -260,27 +260,27 @@ func (s *Server) deleteResources(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) getCredentials(w http.ResponseWriter, r *http.Request) {
 	refs := r.URL.Query()["ref"]
-	out, err := s.transact(s.askedAbout(refs), func(now time.Time, f Fault, rec *record) reply {
+	out, err := s.transact(s.credentialsCall(refs), func(now time.Time, f Fault, rec *record) reply {
 		return s.issue(now, refs, f, rec)
 	})
 	s.answer(w, r, out, err)
 }
 
-// askedAbout describes a call for credentials by the resource that is entered.
-func (s *Server) askedAbout(refs []string) Call {
+// credentialsCall describes a call for credentials by its last resource, which is the one that a customer uses.
+func (s *Server) credentialsCall(refs []string) Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(refs) > 0 {
 		if res := s.state.resources[refs[len(refs)-1]]; res != nil {
-			return about(OpCredentials, res.Name, res.Labels)
+			return callAbout(OpCredentials, res.Name, res.Labels)
 		}
 	}
 	return Call{Operation: OpCredentials}
 }
 
-// issue hands out the secret of one item's resources.
+// issue returns the credentials of one item's resources.
 func (s *Server) issue(now time.Time, refs []string, f Fault, rec *record) reply {
-	var of secretOf
+	var a access
 	for _, id := range refs {
 		res := s.state.resources[id]
 		if res == nil || f.Kind == NotFound {
@@ -291,45 +291,45 @@ func (s *Server) issue(now time.Time, refs []string, f Fault, rec *record) reply
 			rec.Call.Result = codePendingSecret
 			return refuse(http.StatusConflict, codePendingSecret, "a resource is not ready")
 		}
-		of.resources = append(of.resources, res)
+		a.resources = append(a.resources, res)
 	}
-	if !entrance(of.resources) {
+	if !isWholeItem(a.resources) {
 		rec.Call.Result = codeInvalid
 		return refuse(http.StatusUnprocessableEntity, codeInvalid, "name all resources of one item, in the order of its plan")
 	}
-	last := of.resources[len(of.resources)-1]
+	last := a.resources[len(a.resources)-1]
 	item := last.Labels[labelItem]
-	if of.version = last.version; f.Kind == Once && len(s.state.issued[item]) > 0 {
-		of.version++
+	if a.version = last.version; f.Kind == Once && len(s.state.issued[item]) > 0 {
+		a.version++
 	}
-	doc, err := of.document(s.root)
+	doc, err := a.document(s.root)
 	if err != nil {
 		rec.Call.Result = codeInternal
 		return refuse(http.StatusInternalServerError, codeInternal, "the secret cannot be made")
 	}
 	rec.Call.Result, rec.Call.IDs = "issued", refs
-	rec.Issued = &issuance{Item: item, IDs: refs, Version: of.version}
+	rec.Issued = &issuance{Item: item, IDs: refs, Version: a.version}
 	return reply{status: http.StatusOK, body: doc}
 }
 
-// entrance reports whether these are the parts of one item, the last one being what is entered.
-func entrance(all []*resource) bool {
-	if len(all) == 0 {
+// isWholeItem reports whether the resources belong to one item and the last one is that of its last step.
+func isWholeItem(resources []*resource) bool {
+	if len(resources) == 0 {
 		return false
 	}
-	last := all[len(all)-1]
-	for _, r := range all {
+	last := resources[len(resources)-1]
+	for _, r := range resources {
 		if r.Labels[provider.LabelItem] != last.Labels[provider.LabelItem] || r.Product != last.Product {
 			return false
 		}
 	}
-	parts := partsOf(last.Product)
-	return len(parts) > 0 && parts[len(parts)-1].name == last.Kind
+	steps := stepsOf(last.Product)
+	return len(steps) > 0 && steps[len(steps)-1].name == last.Kind
 }
 
 func (s *Server) getFacts(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	_, err := s.arrive()
+	_, err := s.advance()
 	f := facts{Naming: s.cfg.Naming.String(), Regions: map[string]regionFacts{}}
 	for _, region := range regions() {
 		free := Amounts{}
@@ -347,7 +347,7 @@ func (s *Server) getFacts(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) getQuota(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	_, err := s.arrive()
+	_, err := s.advance()
 	q := quotas{Regions: map[string]regionQuota{}}
 	for _, region := range regions() {
 		used := Amounts{}
@@ -362,7 +362,7 @@ func (s *Server) getQuota(w http.ResponseWriter, _ *http.Request) {
 	write(w, reply{status: http.StatusOK, body: q})
 }
 
-// encodeList writes a JSON array piece by piece.
+// encodeList appends one item of a JSON array.
 func encodeList(to *bytes.Buffer, item any, first *bool) error {
 	if !*first {
 		to.WriteByte(',')

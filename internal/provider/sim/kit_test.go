@@ -11,25 +11,25 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim/simtest"
 )
 
-// bench is a cloud, an adapter and one item of each product.
-type bench struct {
+// testCloud is a running cloud with an adapter.
+type testCloud struct {
 	*simtest.Sim
 	t *testing.T
 	p *sim.Provider
 }
 
-func newBench(t *testing.T, modify func(*sim.ServerConfig)) *bench {
+func newTestCloud(t *testing.T, modify func(*sim.ServerConfig)) *testCloud {
 	t.Helper()
 	s := simtest.Start(t, simtest.Options{Modify: modify})
-	return &bench{Sim: s, t: t, p: s.Provider()}
+	return &testCloud{Sim: s, t: t, p: s.Provider()}
 }
 
 func withNaming(n provider.Naming) func(*sim.ServerConfig) {
 	return func(c *sim.ServerConfig) { c.Naming = n }
 }
 
-// steps of an item named like its product; 0 is vps, as in specs.
-func (b *bench) steps(spec provider.Spec, item string) []provider.Step {
+// steps returns the plan of an item.
+func (b *testCloud) steps(spec provider.Spec, item string) []provider.Step {
 	b.t.Helper()
 	steps, err := b.p.Plan(spec, provider.Key{
 		Installation: "inst", Tenant: "ten", Order: "ord", Item: item, Generation: 1,
@@ -40,7 +40,7 @@ func (b *bench) steps(spec provider.Spec, item string) []provider.Step {
 	return steps
 }
 
-func (b *bench) create(s provider.Step) provider.Ref {
+func (b *testCloud) create(s provider.Step) provider.Ref {
 	b.t.Helper()
 	r, err := b.p.Create(b.t.Context(), s, nil)
 	if err != nil {
@@ -49,7 +49,7 @@ func (b *bench) create(s provider.Step) provider.Ref {
 	return r
 }
 
-func (b *bench) observe(s provider.Step, r provider.Ref) provider.Observation {
+func (b *testCloud) observe(s provider.Step, r provider.Ref) provider.Observation {
 	b.t.Helper()
 	o, err := b.p.Observe(b.t.Context(), s, r)
 	if err != nil {
@@ -58,7 +58,7 @@ func (b *bench) observe(s provider.Step, r provider.Ref) provider.Observation {
 	return o
 }
 
-func (b *bench) wantPhase(s provider.Step, r provider.Ref, want provider.Phase) provider.Observation {
+func (b *testCloud) wantPhase(s provider.Step, r provider.Ref, want provider.Phase) provider.Observation {
 	b.t.Helper()
 	o := b.observe(s, r)
 	if o.Phase != want {
@@ -67,8 +67,8 @@ func (b *bench) wantPhase(s provider.Step, r provider.Ref, want provider.Phase) 
 	return o
 }
 
-// built makes all parts of an item.
-func (b *bench) built(spec provider.Spec, item string) ([]provider.Step, []provider.Ref) {
+// build creates the resources of all steps of an item.
+func (b *testCloud) build(spec provider.Spec, item string) ([]provider.Step, []provider.Ref) {
 	b.t.Helper()
 	steps := b.steps(spec, item)
 	var refs []provider.Ref
@@ -81,7 +81,7 @@ func (b *bench) built(spec provider.Spec, item string) ([]provider.Step, []provi
 	return steps, refs
 }
 
-func (b *bench) secret(refs []provider.Ref) map[string]any {
+func (b *testCloud) secret(refs []provider.Ref) map[string]any {
 	b.t.Helper()
 	s, err := b.p.Credentials(context.Background(), refs)
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 func TestDrawsAreLognormalWithTheGivenPercentiles(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
-	all := make([]time.Duration, 0, n)
+	draws := make([]time.Duration, 0, n)
 	for i := range n {
-		all = append(all, lognormal(draw(1, "key", "ready", i), 25*time.Second, 70*time.Second))
+		draws = append(draws, lognormal(draw(1, "key", "ready", i), 25*time.Second, 70*time.Second))
 	}
-	slices.Sort(all)
+	slices.Sort(draws)
 	for q, want := range map[float64]time.Duration{0.5: 25 * time.Second, 0.95: 70 * time.Second} {
-		got := all[int(q*n)]
+		got := draws[int(q*n)]
 		if math.Abs(float64(got)/float64(want)-1) > 0.04 {
 			t.Errorf("quantile %v of %d draws = %s, want about %s", q, n, got, want)
 		}
@@ -31,8 +31,8 @@ func TestSlowestDrawStaysWithinTheProductsDeadline(t *testing.T) {
 	}
 	for product, limit := range deadlines {
 		var sum time.Duration
-		for _, p := range partsOf(product) {
-			sum += lognormal(1, p.ready, p.readyHi)
+		for _, p := range stepsOf(product) {
+			sum += lognormal(1, p.readyP50, p.readyP95)
 		}
 		if sum == 0 || sum > limit {
 			t.Errorf("%s takes up to %s, want at most %s", product, sum, limit)

@@ -15,21 +15,21 @@ import (
 // ErrLedgerInUse is returned when another sim holds the ledger.
 var ErrLedgerInUse = errors.New("another sim holds this ledger")
 
-// ledger is the append-only file: one JSON record a line. Its lock is the kernel's, so it ends with
-// the process however that ends.
+// ledger is the append-only file with one JSON record per line. Its lock is the kernel's, so it ends with the
+// process, even after a crash.
 type ledger struct {
 	path string
 	file *os.File
 	sync func(*os.File) error
 
-	size int64 // owned by the server's mutex: where the next line begins
-	dead error // likewise: set when a torn line could not be taken back; nothing may follow it
+	size   int64 // guarded by the server's mutex: where the next line begins
+	broken error // guarded likewise: set if a torn line could not be removed; nothing may be appended to it
 
 	syncing sync.Mutex
-	synced  int64 // owned by syncing: everything before it is on disk
+	synced  int64 // guarded by syncing: everything before it is on disk
 }
 
-// openLedger locks and replays the file, and cuts off a torn last line: its call was never answered.
+// openLedger locks and replays the file. It cuts off a torn last line, whose call was never answered.
 func openLedger(path string, sync func(*os.File) error, replay func(record)) (*ledger, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -37,7 +37,7 @@ func openLedger(path string, sync func(*os.File) error, replay func(record)) (*l
 	}
 	l := &ledger{path: path, file: file, sync: sync}
 	if err := l.begin(replay); err != nil {
-		_ = file.Close() // the first error tells more
+		_ = file.Close() // the first error says more
 		return nil, err
 	}
 	return l, nil
@@ -65,8 +65,8 @@ func (l *ledger) begin(replay func(record)) error {
 	return nil
 }
 
-// readRecords calls each with every whole record and returns where the last one ends. A line without
-// an end is torn and ignored; one that has an end and cannot be read is an error.
+// readRecords calls each for every complete record and returns where the last one ends. It ignores a line without
+// an end, which is torn. A line with an end that cannot be decoded is an error.
 func readRecords(from io.Reader, each func(record) error) (int64, error) {
 	r := bufio.NewReaderSize(from, 1<<16)
 	var end int64
@@ -89,10 +89,10 @@ func readRecords(from io.Reader, each func(record) error) (int64, error) {
 	}
 }
 
-// append writes one line; the caller holds the server's mutex. The line is not yet on disk: see wait.
+// append writes one line. The caller holds the server's mutex. Wait says when the line is on disk.
 func (l *ledger) append(r record) (int64, error) {
-	if l.dead != nil {
-		return 0, l.dead
+	if l.broken != nil {
+		return 0, l.broken
 	}
 	line, err := json.Marshal(r)
 	if err != nil {
@@ -100,8 +100,8 @@ func (l *ledger) append(r record) (int64, error) {
 	}
 	line = append(line, '\n')
 	if _, err := l.file.WriteAt(line, l.size); err != nil {
-		if cut := l.file.Truncate(l.size); cut != nil {
-			l.dead = fmt.Errorf("ledger %s ends in a torn line: %w", l.path, cut)
+		if truncErr := l.file.Truncate(l.size); truncErr != nil {
+			l.broken = fmt.Errorf("ledger %s ends in a torn line: %w", l.path, truncErr)
 		}
 		return 0, fmt.Errorf("write ledger: %w", err)
 	}
@@ -109,8 +109,7 @@ func (l *ledger) append(r record) (int64, error) {
 	return l.size, nil
 }
 
-// wait returns when everything before end is on disk. Callers that come while one syncs share the
-// next sync.
+// wait returns when everything before end is on disk. Callers that wait during a sync share the next one.
 func (l *ledger) wait(end int64, size func() int64) error {
 	l.syncing.Lock()
 	defer l.syncing.Unlock()
@@ -125,7 +124,7 @@ func (l *ledger) wait(end int64, size func() int64) error {
 	return nil
 }
 
-// calls streams the log of everything before end.
+// calls calls each for every call before end.
 func (l *ledger) calls(end int64, each func(Call) error) error {
 	_, err := readRecords(io.NewSectionReader(l.file, 0, end), func(r record) error {
 		if r.Call == nil {

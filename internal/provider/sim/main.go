@@ -12,18 +12,18 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// Config is what `platforma sim` is told.
+// Config is the configuration of `platforma sim`.
 type Config struct {
-	Listen string // a loopback address, such as 127.0.0.1:8091; port 0 takes a free one
-	Ledger string
-	Speed  float64 // 0: 1; 60 makes a minute a second
+	Listen string  // a loopback address, such as 127.0.0.1:8091; port 0 takes a free one
+	Ledger string  // the path of the ledger
+	Speed  float64 // 60 makes a minute a second; 0 means 1
 	Seed   int64
 	Naming provider.Naming
-	Log    io.Writer // gets the ready line; nil: nothing is written
+	Log    io.Writer // receives the ready line; may be nil
 }
 
-// Main is the sim as a process: it serves until ctx ends. When it can be called it writes one line,
-// "sim: ready on http://ADDRESS".
+// Main runs the sim until ctx ends. When the sim accepts calls, Main writes one line, "sim: ready on
+// http://ADDRESS".
 func Main(ctx context.Context, cfg Config) (err error) {
 	if !loopback(cfg.Listen) {
 		return fmt.Errorf("sim listens on loopback addresses only, not on %q: it has no login", cfg.Listen)
@@ -44,17 +44,17 @@ func Main(ctx context.Context, cfg Config) (err error) {
 	served := make(chan error, 1)
 	go func() { served <- hs.Serve(listener) }()
 	if cfg.Log != nil {
-		_, _ = fmt.Fprintf(cfg.Log, "sim: ready on http://%s\n", listener.Addr()) // nobody listening is no fault
+		_, _ = fmt.Fprintf(cfg.Log, "sim: ready on http://%s\n", listener.Addr()) // a reader that is gone is not an error
 	}
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve the sim: %w", err)
 	case <-ctx.Done():
 	}
-	return stop(hs) //nolint:contextcheck // ctx is over, which is why we stop
+	return stop(hs) //nolint:contextcheck // ctx has ended, which is why the server stops
 }
 
-// stop gives running requests two seconds, then ends them: their callers find out by looking.
+// stop gives running requests two seconds and then ends them. Their callers find out what happened by a read.
 func stop(hs *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

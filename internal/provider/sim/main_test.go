@@ -14,7 +14,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// running is Main in the background until stop.
+// running is a sim that Main runs in the background until stop.
 type running struct {
 	url  string
 	stop func() error
@@ -41,7 +41,7 @@ func start(t *testing.T, cfg sim.Config) running {
 		t.Errorf("ready line %q", line)
 	}
 	stop := sync.OnceValue(func() error { cancel(); return <-done })
-	t.Cleanup(func() { _ = stop() }) // whoever cares has asked before
+	t.Cleanup(func() { _ = stop() }) // a test that needs the error has called stop before
 	return running{url, stop}
 }
 

@@ -10,7 +10,7 @@ import (
 
 func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	err := s.ledger.dead
+	err := s.ledger.broken
 	s.mu.Unlock()
 	if err != nil {
 		write(w, refuse(http.StatusServiceUnavailable, codeUnavailable, err.Error()))
@@ -19,13 +19,13 @@ func (s *Server) getHealth(w http.ResponseWriter, _ *http.Request) {
 	write(w, reply{status: http.StatusOK, body: map[string]string{"status": "ok"}})
 }
 
-// getLedger writes what is there now and streams the log from the file, so that a long life costs no
-// memory; ?only=live leaves the log empty.
+// getLedger writes the live resources and streams the log from the file, so that a long log needs no memory.
+// With ?only=live the log is empty.
 func (s *Server) getLedger(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	now, err := s.arrive()
+	now, err := s.advance()
 	live := make([]Resource, 0, len(s.state.resources))
-	for _, res := range s.everything() {
+	for _, res := range s.allByAge() {
 		live = append(live, res.view(now))
 	}
 	end := s.ledger.size
@@ -60,14 +60,14 @@ func (s *Server) getLedger(w http.ResponseWriter, r *http.Request) {
 		return err
 	})
 	if err != nil {
-		panic(http.ErrAbortHandler) // half a log must not look like a whole one
+		panic(http.ErrAbortHandler) // half a log must not look complete
 	}
 	buffer.WriteString("]}\n")
-	_, _ = buffer.WriteTo(w) // a caller that has gone is its own matter
+	_, _ = buffer.WriteTo(w) // a caller that is gone needs no answer
 }
 
-// everything by age; the caller holds mu.
-func (s *Server) everything() []*resource {
+// allByAge returns all resources, the oldest first. The caller holds mu.
+func (s *Server) allByAge() []*resource {
 	all := make([]*resource, 0, len(s.state.resources))
 	for _, res := range s.state.resources {
 		all = append(all, res)
@@ -81,8 +81,8 @@ func (s *Server) getSecrets(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	issued := slices.Clone(s.state.issued[out.Item])
 	s.mu.Unlock()
-	for _, of := range issued { // what identifies a resource never changes, so no lock is needed
-		doc, err := of.document(s.root)
+	for _, a := range issued { // needs no lock: what document reads never changes
+		doc, err := a.document(s.root)
 		if err != nil {
 			write(w, refuse(http.StatusInternalServerError, codeInternal, "the secret cannot be made"))
 			return
@@ -113,7 +113,7 @@ func (s *Server) postFault(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	err := s.change(func(time.Time) record {
-		f.ID = s.state.ruled + 1
+		f.ID = s.state.rulesEver + 1
 		return record{NewRule: &f}
 	})
 	s.answer(w, r, reply{status: http.StatusCreated, body: f}, err)
@@ -141,10 +141,10 @@ func (s *Server) postForeign(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, r, reply{status: http.StatusCreated, body: planted}, err)
 }
 
-// change writes a record that is no call of the cloud's API.
+// change writes the record of a request to the operator's API.
 func (s *Server) change(decide func(now time.Time) record) error {
 	s.mu.Lock()
-	now, err := s.arrive()
+	now, err := s.advance()
 	if err != nil {
 		s.mu.Unlock()
 		return err

@@ -17,25 +17,25 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// Provider is the adapter: provider.Provider spoken to a Server over HTTP. It keeps no state.
+// Provider is the adapter: it implements provider.Provider by calls to a Server over HTTP. It keeps no state.
 type Provider struct {
 	base    string
 	http    *http.Client
 	naming  provider.Naming
 	timeout time.Duration
-	gather  *gatherer // of reads by key
+	batcher *batcher // for reads by key
 }
 
 var _ provider.Provider = (*Provider)(nil)
 
-// ProviderConfig says where the cloud is and what it does with names.
+// ProviderConfig is the configuration of an adapter.
 type ProviderConfig struct {
 	URL         string          // such as http://127.0.0.1:8091
-	Naming      provider.Naming // as the server's
+	Naming      provider.Naming // must be the server's
 	CallTimeout time.Duration   // of one request; 0: 10 s
 }
 
-// New makes the adapter; it sends nothing.
+// New returns an adapter. It sends nothing.
 func New(cfg ProviderConfig) (*Provider, error) {
 	if !validURL(cfg.URL) {
 		return nil, fmt.Errorf("sim url must be of the form http://host:port")
@@ -43,27 +43,27 @@ func New(cfg ProviderConfig) (*Provider, error) {
 	if cfg.CallTimeout == 0 {
 		cfg.CallTimeout = 10 * time.Second
 	}
-	transport := &http.Transport{ // no proxy from the environment: the sim is on this machine
+	transport := &http.Transport{ // without a proxy from the environment, because the sim is on this machine
 		MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: cfg.CallTimeout,
 	}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	p := &Provider{
 		base: strings.TrimRight(cfg.URL, "/"), naming: cfg.Naming, timeout: cfg.CallTimeout,
-		http: &http.Client{Transport: transport, Timeout: cfg.CallTimeout, CheckRedirect: stay},
+		http: &http.Client{Transport: transport, Timeout: cfg.CallTimeout, CheckRedirect: noRedirect},
 	}
-	p.gather = &gatherer{p: p}
+	p.batcher = &batcher{p: p}
 	return p, nil
 }
 
-// Close lets go of idle connections.
+// Close closes idle connections.
 func (p *Provider) Close() { p.http.CloseIdleConnections() }
 
-// Capabilities of the simulated account. A create without an answer takes effect within Settle, unless
-// a fault's after_s says longer.
+// Capabilities returns those of the simulated account. A create without an answer takes effect within Settle,
+// unless the after_s of a fault is longer.
 func (p *Provider) Capabilities() provider.Capabilities {
 	settle := 30 * time.Second
 	if p.naming == provider.NamingNone {
-		settle = 120 * time.Second // clouds without unique names, which this mode imitates, take that long
+		settle = 120 * time.Second // as long as at clouds without unique names, which this mode simulates
 	}
 	return provider.Capabilities{
 		Products: products(), Regions: regions(), Naming: p.naming, Sim: true,
@@ -73,20 +73,20 @@ func (p *Provider) Capabilities() provider.Capabilities {
 	}
 }
 
-// Plan names a product's parts.
+// Plan returns the steps of the spec's product.
 func (p *Provider) Plan(s provider.Spec, k provider.Key) ([]provider.Step, error) {
-	parts := partsOf(s.Product)
-	if parts == nil {
+	own := stepsOf(s.Product)
+	if own == nil {
 		return nil, provider.NewError(fault.Invalid, codeInvalid, "no such product: "+s.Product)
 	}
-	steps := make([]provider.Step, 0, len(parts))
-	for _, part := range parts {
-		steps = append(steps, provider.Step{Name: part.name, Key: k.WithStep(part.name), Spec: s, Naming: p.naming})
+	steps := make([]provider.Step, 0, len(own))
+	for _, st := range own {
+		steps = append(steps, provider.Step{Name: st.name, Key: k.WithStep(st.name), Spec: s, Naming: p.naming})
 	}
 	return steps, nil
 }
 
-// Validate asks for the cloud's facts and compares.
+// Validate compares the spec with the cloud's facts.
 func (p *Provider) Validate(ctx context.Context, s provider.Spec) ([]provider.Violation, error) {
 	var f facts
 	if _, err := p.call(ctx, request{method: http.MethodGet, path: "/v1/facts"}, &f); err != nil {
@@ -94,7 +94,7 @@ func (p *Provider) Validate(ctx context.Context, s provider.Spec) ([]provider.Vi
 	}
 	c, err := readConfiguration(s.Configuration)
 	if err != nil {
-		//nolint:nilerr // it is told as a violation
+		//nolint:nilerr // it is returned as a violation
 		return []provider.Violation{
 			{Pointer: "/configuration", Code: "unreadable", Message: "The configuration cannot be read."},
 		}, nil
@@ -117,16 +117,17 @@ func (p *Provider) Validate(ctx context.Context, s provider.Spec) ([]provider.Vi
 	if err != nil {
 		return nil, provider.NewError(fault.Invalid, codeInvalid, "the configuration cannot be read")
 	}
-	if what := lacking(need, Amounts{}, region.Free); what != "" {
+	if what := shortage(need, Amounts{}, region.Free); what != "" {
 		faults = append(faults, provider.Violation{
 			Pointer: "/region", Code: "no-capacity",
-			Message: "Region " + s.Region + " has not enough room for this now (" + what + ").", Allowed: offering(f, s.Product),
+			Message: "Region " + s.Region + " has not enough capacity for this now (" + what + ").",
+			Allowed: offering(f, s.Product),
 		})
 	}
 	return faults, nil
 }
 
-// offering are the regions with the product.
+// offering returns the regions that offer the product.
 func offering(f facts, product string) []any {
 	var names []string
 	for name, r := range f.Regions {
@@ -146,14 +147,14 @@ func anys(list []string) []any {
 	return out
 }
 
-// Quota adds up the order's need per region.
-func (p *Provider) Quota(ctx context.Context, all []provider.Spec) (provider.QuotaReport, error) {
+// Quota adds up the need of the specs per region and compares it with the quota.
+func (p *Provider) Quota(ctx context.Context, specs []provider.Spec) (provider.QuotaReport, error) {
 	var q quotas
 	if _, err := p.call(ctx, request{method: http.MethodGet, path: "/v1/quota"}, &q); err != nil {
 		return provider.QuotaReport{}, err
 	}
 	need := map[string]Amounts{}
-	for _, s := range all {
+	for _, s := range specs {
 		d, err := demandOf(s)
 		if err != nil {
 			return provider.QuotaReport{}, provider.NewError(fault.Invalid, codeInvalid, "the configuration cannot be read")
@@ -165,7 +166,7 @@ func (p *Provider) Quota(ctx context.Context, all []provider.Spec) (provider.Quo
 	}
 	var report provider.QuotaReport
 	for _, region := range slices.Sorted(maps.Keys(need)) {
-		for _, r := range resourceNames() {
+		for _, r := range capacityUnits() {
 			if need[region][r[0]] == 0 {
 				continue
 			}
@@ -178,7 +179,7 @@ func (p *Provider) Quota(ctx context.Context, all []provider.Spec) (provider.Quo
 	return report, nil
 }
 
-// Create looks by key, then sends one POST.
+// Create looks for the resource by key and, if there is none, sends one POST.
 func (p *Provider) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
 	found, err := p.byKey(ctx, s, OpLook)
 	if err != nil {
@@ -207,27 +208,28 @@ func (p *Provider) Create(ctx context.Context, s provider.Step, j provider.Journ
 	if made.ID == "" || made.Name != s.Key.Name() {
 		return "", provider.NewError(fault.Ambiguous, "malformed", "the answer to a create names another resource")
 	}
-	return learnt(ctx, made.ID, j), nil
+	return report(ctx, made.ID, j), nil
 }
 
-// adopt takes a resource of our key for the one to be made.
+// adopt returns an existing resource of the step's key as the created one.
 func (p *Provider) adopt(ctx context.Context, res Resource, j provider.Journal) (provider.Ref, error) {
 	if res.Phase == provider.Deleting.String() {
 		return "", provider.NewError(fault.Retryable, codeDeleting, "a resource of this key is being deleted")
 	}
-	return learnt(ctx, res.ID, j), nil
+	return report(ctx, res.ID, j), nil
 }
 
-// learnt tells the journal. That the journal fails must not hide the id: the caller gets it as well.
-func learnt(ctx context.Context, id string, j provider.Journal) provider.Ref {
+// report passes the id to the journal and returns it. It ignores an error of the journal, because the caller must
+// get the id in any case.
+func report(ctx context.Context, id string, j provider.Journal) provider.Ref {
 	if j != nil {
 		_ = j.Learnt(ctx, provider.Ref(id))
 	}
 	return provider.Ref(id)
 }
 
-// isExactly reports whether a resource is of this key: name, labels and generation. A name alone proves
-// nothing, since anybody may give it.
+// isExactly reports whether a resource has this key: name, labels and generation. A name alone proves nothing,
+// because anybody may use it.
 func isExactly(res Resource, k provider.Key) bool {
 	return res.Name == k.Name() && sameOwner(res.Labels, k.Labels())
 }
@@ -240,7 +242,7 @@ func newCreateRequest(s provider.Step) (createRequest, error) {
 	labels := maps.Clone(s.Key.Labels())
 	maps.Copy(labels, map[string]string{
 		labelInstallation: s.Key.Installation, labelTenant: s.Key.Tenant, labelOrder: s.Key.Order, labelItem: s.Key.Item,
-		labelPart: s.Key.Step, labelGeneration: strconv.Itoa(s.Key.Generation), labelProduct: s.Spec.Product,
+		labelStep: s.Key.Step, labelGeneration: strconv.Itoa(s.Key.Generation), labelProduct: s.Spec.Product,
 	})
 	if own := s.Spec.Labels[labelLabel]; own != "" {
 		labels[labelLabel] = own
@@ -255,7 +257,7 @@ func newCreateRequest(s provider.Step) (createRequest, error) {
 	return q, nil
 }
 
-// Observe reads by id or by key.
+// Observe reads a resource by id or by key.
 func (p *Provider) Observe(ctx context.Context, s provider.Step, r provider.Ref) (provider.Observation, error) {
 	if r == "" {
 		found, err := p.byKey(ctx, s, OpObserve)
@@ -266,8 +268,8 @@ func (p *Provider) Observe(ctx context.Context, s provider.Step, r provider.Ref)
 	}
 	var res Resource
 	q := aboutStep(s)
-	refused, err := p.call(ctx,
-		request{method: http.MethodGet, path: "/v1/resources/" + url.PathEscape(string(r)), query: q}, &res)
+	path := "/v1/resources/" + url.PathEscape(string(r))
+	refused, err := p.call(ctx, request{method: http.MethodGet, path: path, query: q}, &res)
 	if refused != nil && refused.Code == codeNotFound {
 		return provider.Observation{Phase: provider.Absent}, nil
 	}
@@ -277,8 +279,8 @@ func (p *Provider) Observe(ctx context.Context, s provider.Step, r provider.Ref)
 	return observation(res), nil
 }
 
-// observed orders what a read by key found: the key's own generation first, each by age, which is the
-// order of the list.
+// observed returns the observation of a read by key: the resources of the key's own generation first, then the
+// others, each by age, which is the order of the list.
 func observed(found []Resource, k provider.Key) provider.Observation {
 	var own, stale []Resource
 	for _, res := range found {
@@ -304,12 +306,13 @@ func observed(found []Resource, k provider.Key) provider.Observation {
 }
 
 func staleOnly(stale []Resource) provider.Observation {
-	going := func(r Resource) bool { return r.Phase == provider.Deleting.String() }
 	key, _ := keyOf(stale[0])
-	if !slices.ContainsFunc(stale, func(r Resource) bool { return !going(r) }) {
-		return provider.Observation{Phase: provider.Deleting, Detail: "resources of another generation are going", Key: key}
+	if !slices.ContainsFunc(stale, func(r Resource) bool { return r.Phase != provider.Deleting.String() }) {
+		return provider.Observation{
+			Phase: provider.Deleting, Detail: "resources of another generation are being deleted", Key: key,
+		}
 	}
-	const detail = "resources of another generation are there"
+	const detail = "resources of another generation exist"
 	return provider.Observation{
 		Phase: provider.Failed, Detail: detail, Key: key,
 		Fault: provider.NewError(fault.Retryable, provider.CodeStaleGeneration, detail),
@@ -328,7 +331,7 @@ func observation(res Resource) provider.Observation {
 	return o
 }
 
-// keyOf is whose a resource is by its labels; false when it does not carry ours.
+// keyOf returns the key in a resource's labels. It reports false if the labels are not ours.
 func keyOf(res Resource) (provider.Key, bool) {
 	k, ours := provider.KeyFromLabels(res.Labels)
 	if !ours {
@@ -344,14 +347,14 @@ func phaseOf(name string) provider.Phase {
 			return p
 		}
 	}
-	return provider.Pending // a word we do not know is no result
+	return provider.Pending // an unknown phase is not a result
 }
 
-// Delete by id or by key.
+// Delete deletes by id or by key.
 func (p *Provider) Delete(ctx context.Context, s provider.Step, r provider.Ref) error {
 	q := request{method: http.MethodDelete, path: "/v1/resources", query: aboutStep(s)}
 	if r == "" {
-		q.query["label"] = partSelector(s.Key)
+		q.query["label"] = stepSelector(s.Key)
 	} else {
 		q.path += "/" + url.PathEscape(string(r))
 	}
@@ -362,7 +365,7 @@ func (p *Provider) Delete(ctx context.Context, s provider.Step, r provider.Ref) 
 	return err
 }
 
-// ListOwned walks page by page.
+// ListOwned lists the resources page by page.
 func (p *Provider) ListOwned(ctx context.Context, sc provider.Scope) iter.Seq2[provider.Owned, error] {
 	return func(yield func(provider.Owned, error) bool) {
 		if sc.Installation == "" {
@@ -396,7 +399,7 @@ func (p *Provider) ListOwned(ctx context.Context, sc provider.Scope) iter.Seq2[p
 	}
 }
 
-// Credentials fetches the secret; the same each time.
+// Credentials fetches the credentials. They are the same each time, unless the fault Once replaces them.
 func (p *Provider) Credentials(ctx context.Context, refs []provider.Ref) (provider.Secret, error) {
 	q := url.Values{}
 	for _, r := range refs {
@@ -409,13 +412,13 @@ func (p *Provider) Credentials(ctx context.Context, refs []provider.Ref) (provid
 	return provider.NewSecret(doc), nil
 }
 
-// byKey lists the item's part in all generations.
+// byKey lists the resources of the item's step in all generations.
 func (p *Provider) byKey(ctx context.Context, s provider.Step, operation string) ([]Resource, error) {
 	q := aboutStep(s)
 	q.Set("operation", operation)
-	q["label"] = partSelector(s.Key)
+	q["label"] = stepSelector(s.Key)
 	if operation == OpObserve {
-		page, err := p.gather.read(ctx, q)
+		page, err := p.batcher.read(ctx, q)
 		return page.Resources, err
 	}
 	var page resourcePage
@@ -425,7 +428,7 @@ func (p *Provider) byKey(ctx context.Context, s provider.Step, operation string)
 	return page.Resources, nil
 }
 
-func partSelector(k provider.Key) []string {
+func stepSelector(k provider.Key) []string {
 	labels := k.Labels()
 	delete(labels, provider.LabelGeneration)
 	pairs := make([]string, 0, len(labels))
@@ -435,11 +438,11 @@ func partSelector(k provider.Key) []string {
 	return pairs
 }
 
-// aboutStep is what the sim's log and faults want to know of a read or delete.
+// aboutStep describes the step of a read or delete for the sim's log and faults.
 func aboutStep(s provider.Step) url.Values {
 	return url.Values{
 		"operation": {OpObserve}, "name": {s.Key.Name()}, labelTenant: {s.Key.Tenant}, labelOrder: {s.Key.Order},
-		labelItem: {s.Key.Item}, labelPart: {s.Key.Step}, labelGeneration: {strconv.Itoa(s.Key.Generation)},
+		labelItem: {s.Key.Item}, labelStep: {s.Key.Step}, labelGeneration: {strconv.Itoa(s.Key.Generation)},
 		labelProduct: {s.Spec.Product}, "item_label": {s.Spec.Labels[labelLabel]},
 	}
 }

@@ -19,22 +19,22 @@ import (
 	"strings"
 )
 
-// Canary begins every password, token and secret key the sim issues, so that a search for it finds a
-// leak wherever it is.
+// Canary is the prefix of every password, token and secret key that the sim issues, so that a text search finds
+// any leak.
 const Canary = "CANARY-"
 
-// secretOf is what opens some resources of one item, in one version.
-type secretOf struct {
+// access is one version of the credentials of an item's resources.
+type access struct {
 	resources []*resource // in plan order
 	version   int
 }
 
-func (s secretOf) equal(o secretOf) bool {
+func (s access) equal(o access) bool {
 	return s.version == o.version && slices.Equal(s.resources, o.resources)
 }
 
-// loadRoot reads the ledger's root key, or makes it on first use. All secrets follow from it and from
-// the resource's id, so they are the same after a restart without standing in the ledger.
+// loadRoot reads the ledger's root key, or makes it on first use. All secrets are derived from it and from the
+// resource's id, so they are the same after a restart although the ledger does not hold them.
 func loadRoot(path string, random io.Reader) ([]byte, error) {
 	root, err := os.ReadFile(path)
 	if err == nil {
@@ -50,14 +50,14 @@ func loadRoot(path string, random io.Reader) ([]byte, error) {
 	if _, err := io.ReadFull(random, root); err != nil {
 		return nil, fmt.Errorf("draw root key: %w", err)
 	}
-	if err := writeWhole(path, root); err != nil {
+	if err := writeFile(path, root); err != nil {
 		return nil, fmt.Errorf("write root key: %w", err)
 	}
 	return root, nil
 }
 
-// writeWhole renames a file into place when it is on disk, so a crash leaves no half key behind.
-func writeWhole(path string, content []byte) error {
+// writeFile writes a file and renames it into place when it is on disk, so that a crash never leaves half a key.
+func writeFile(path string, content []byte) error {
 	fresh, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -86,16 +86,16 @@ func (s source) password(purpose string) string {
 	return Canary + base32.StdEncoding.EncodeToString(s.bytes(purpose))[:26]
 }
 
-// address is in 198.18.0.0/15, which belongs to nobody's network (RFC 2544).
+// address returns an address in 198.18.0.0/15, which is reserved for benchmarks (RFC 2544).
 func (s source) address(purpose string) string {
 	b := s.bytes("address " + purpose)
 	return fmt.Sprintf("198.%d.%d.%d", 18+b[0]%2, b[1], 1+b[2]%254)
 }
 
-// sshKey is a private key that ssh reads, made from the source alone.
+// sshKey returns a private key in PEM that ssh can read, derived from the source.
 func (s source) sshKey() (string, error) {
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), s.bytes("ssh key"))
-	if err != nil { // a scalar out of range: one in 2^32
+	if err != nil { // the scalar is out of range, which happens once in 2^32
 		return "", fmt.Errorf("derive ssh key: %w", err)
 	}
 	der, err := x509.MarshalECPrivateKey(key)
@@ -105,14 +105,14 @@ func (s source) sshKey() (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})), nil
 }
 
-// host is under .invalid, which never resolves (RFC 2606).
+// host returns a name under .invalid, which never resolves (RFC 2606).
 func host(r *resource, prefix string) string {
 	return prefix + r.Name + "." + r.Region + ".sim.invalid"
 }
 
-// document is what a customer needs to enter (D21): a JSON object with "kind". The resource entered is
-// the last of its plan.
-func (s secretOf) document(root []byte) (json.RawMessage, error) {
+// document returns what a customer needs to use the item (D21): a JSON object with "kind". The customer uses the
+// last resource of the plan.
+func (s access) document(root []byte) (json.RawMessage, error) {
 	r := s.resources[len(s.resources)-1]
 	c, err := readConfiguration(r.Configuration)
 	if err != nil {
@@ -154,11 +154,11 @@ func describeVPS(doc map[string]any, from source, r *resource, c configuration) 
 		doc["username"], doc["rdp_port"] = "Administrator", 3389
 		return nil
 	}
-	return giveSSHKey(doc, from, c)
+	return addSSHKey(doc, from, c)
 }
 
-// giveSSHKey hands out a generated key to customers who sent none of their own.
-func giveSSHKey(doc map[string]any, from source, c configuration) error {
+// addSSHKey adds a generated key if the customer sent none.
+func addSSHKey(doc map[string]any, from source, c configuration) error {
 	if len(c.SSHPublicKeys) > 0 {
 		return nil
 	}
@@ -190,5 +190,5 @@ func describeGPU(doc map[string]any, from source, r *resource, c configuration) 
 	}
 	doc["nodes"], doc["username"], doc["password"] = nodes, "root", from.password("root")
 	doc["api_endpoint"], doc["api_key"] = "https://"+host(r, "api."), from.password("api key")
-	return giveSSHKey(doc, from, c)
+	return addSSHKey(doc, from, c)
 }

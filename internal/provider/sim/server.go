@@ -15,23 +15,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// ServerConfig says what cloud to be. Only Ledger is required.
+// ServerConfig is the configuration of a Server. Only Ledger is required.
 type ServerConfig struct {
-	Ledger   string // the state's file; its root key lies beside it, with the suffix ".key"
+	Ledger   string // the file with the state; the root key is in a file of the same name with the suffix ".key"
 	Speed    float64
 	Seed     int64
 	Naming   provider.Naming
-	Capacity map[string]Amounts // per region; a region not named here has plenty
+	Capacity map[string]Amounts // per region; a region that is not named here is unlimited
 	Quota    map[string]Amounts // likewise
 
-	// Now is the clock of a test. With it nothing takes real time: requests are answered at once, those
-	// that would hang end at once, and resources move as the clock does. Nil is the real clock.
+	// Now is the clock of a test. With it nothing takes real time: requests are answered at once, those that
+	// would hang end at once, and resources follow the clock. Nil means the real clock.
 	Now    func() time.Time
 	Sync   func(*os.File) error // nil: (*os.File).Sync
 	Random io.Reader            // for the root key; nil: crypto/rand
 }
 
-// Server is the cloud. It is an http.Handler; what time brings takes place when somebody asks.
+// Server is the cloud. It is an http.Handler. What is due by the clock happens at the next request.
 type Server struct {
 	cfg    ServerConfig
 	sleeps bool
@@ -39,11 +39,11 @@ type Server struct {
 	ledger *ledger
 	mux    *http.ServeMux
 
-	mu    sync.Mutex // owns state and where the ledger ends
+	mu    sync.Mutex // guards state and the end of the ledger
 	state *state
 }
 
-// NewServer opens the ledger and takes its state in. ErrLedgerInUse: another sim holds it.
+// NewServer opens the ledger and replays it. It returns ErrLedgerInUse if another sim has the ledger open.
 func NewServer(cfg ServerConfig) (*Server, error) {
 	s := &Server{cfg: cfg, sleeps: cfg.Now == nil, state: newState(), mux: http.NewServeMux()}
 	if s.cfg.Speed == 0 {
@@ -89,7 +89,7 @@ type reply struct {
 	status     int
 	body       any
 	retryAfter int           // seconds
-	spoil      string        // how the answer is spoilt: a Fault kind
+	damage     string        // how the answer is damaged: a kind of Fault
 	delay      time.Duration // before it is written
 }
 
@@ -97,26 +97,27 @@ func refuse(status int, code, detail string) reply {
 	return reply{status: status, body: errorBody{wireError{Code: code, Detail: detail}}}
 }
 
-// transact carries out one call: faults that have no effect first, then do, which decides and changes
-// nothing itself; what it decided goes to the ledger and then into the state. The answer to an effect
-// waits until the ledger is on disk.
+// transact carries out one call. A fault without effect answers first, else do decides. What do decides is written
+// to the ledger and then applied to the state; do itself changes no resource. A call with an effect is answered
+// when the ledger is on disk.
 func (s *Server) transact(call Call, do func(now time.Time, f Fault, r *record) reply) (reply, error) {
 	s.mu.Lock()
-	now, err := s.arrive()
+	now, err := s.advance()
 	if err != nil {
 		s.mu.Unlock()
 		return reply{}, err
 	}
+
 	call.At = now
 	r := record{At: now, Call: &call}
-	f := s.strike(&r)
+	f := s.matchFault(&r)
 	latency := s.draw(call.Key, "call "+call.Operation, call.Operation, 150*time.Millisecond, 400*time.Millisecond)
-	out, done := withoutEffect(f, &r)
+	out, done := answerWithoutEffect(f, &r)
 	if !done {
 		out = do(now, f, &r)
 	}
-	if out.spoil == "" {
-		out.spoil = f.Kind
+	if out.damage == "" {
+		out.damage = f.Kind
 	}
 	r.LastID = s.state.lastID
 	end, err := s.ledger.append(r)
@@ -136,23 +137,23 @@ func (s *Server) transact(call Call, do func(now time.Time, f Fault, r *record) 
 	return out, err
 }
 
-// arrive lets pass what time has brought and returns the time. The caller holds mu.
-func (s *Server) arrive() (time.Time, error) {
+// advance carries out everything that is due and returns the time. The caller holds mu.
+func (s *Server) advance() (time.Time, error) {
 	now := s.cfg.Now().UTC().Round(0)
 	for {
 		late, due := s.state.settle(now)
 		if !due {
 			return now, nil
 		}
-		if err := s.comeTrue(late); err != nil {
+		if err := s.carryOutLate(late); err != nil {
 			return now, err
 		}
 	}
 }
 
-// comeTrue carries out a create whose caller gave up, at the time it was due.
-func (s *Server) comeTrue(late lateCreate) error {
-	call := about(OpCreate, late.Request.Name, late.Request.Labels)
+// carryOutLate carries out a create whose caller gave up, at the time when it was due.
+func (s *Server) carryOutLate(late lateCreate) error {
+	call := callAbout(OpCreate, late.Request.Name, late.Request.Labels)
 	call.At = late.Due
 	r := record{At: late.Due, Call: &call, CameTrue: late.Number}
 	s.create(late.Due, late.Request, Fault{}, &r)
@@ -171,8 +172,8 @@ func (s *Server) end() int64 {
 	return s.ledger.size
 }
 
-// strike finds the rule that acts on the call, and lets all that match count it.
-func (s *Server) strike(r *record) Fault {
+// matchFault returns the fault of the rule that acts on the call, and counts the call for all rules that match.
+func (s *Server) matchFault(r *record) Fault {
 	var acts *rule
 	for _, u := range s.state.rules {
 		if !u.matches(*r.Call) {
@@ -195,35 +196,35 @@ func (s *Server) strike(r *record) Fault {
 	return acts.Fault
 }
 
-// withoutEffect answers the faults that stop a call before it does anything.
-func withoutEffect(f Fault, r *record) (reply, bool) {
+// answerWithoutEffect answers a call with a fault that stops it before it has an effect.
+func answerWithoutEffect(f Fault, r *record) (reply, bool) {
 	if f.Kind == Timeout {
 		r.Call.Result = Timeout
-		return reply{spoil: Timeout}, true
+		return reply{damage: Timeout}, true
 	}
-	no, ok := refusalOf(f.Kind)
+	refused, ok := refusalOf(f.Kind)
 	if !ok {
 		return reply{}, false
 	}
-	r.Call.Result = no.code
-	out := refuse(no.status, no.code, "by a scripted fault")
+	r.Call.Result = refused.code
+	out := refuse(refused.status, refused.code, "by a scripted fault")
 	if f.Kind == RateLimited {
 		out.retryAfter = max(1, int(f.after().Round(time.Second)/time.Second))
 	}
 	return out, true
 }
 
-// draw is a scaled duration for the key's next call of an operation.
+// draw returns a scaled duration for the key's next call of an operation.
 func (s *Server) draw(key, step, operation string, p50, p95 time.Duration) time.Duration {
 	u := draw(s.cfg.Seed, key, step, s.state.calls[operation+" "+key])
 	return s.scaled(lognormal(u, p50, p95))
 }
 
-// about describes a call by its resource's labels.
-func about(operation, key string, labels map[string]string) Call {
+// callAbout describes a call by its resource's labels.
+func callAbout(operation, key string, labels map[string]string) Call {
 	return Call{
 		Operation: operation, Key: key, Tenant: labels[labelTenant], Order: labels[labelOrder], Item: labels[labelItem],
-		Part: labels[labelPart], Generation: labels[labelGeneration], Product: labels[labelProduct],
+		Part: labels[labelStep], Generation: labels[labelGeneration], Product: labels[labelProduct],
 		Label: labels[labelLabel],
 	}
 }
@@ -233,17 +234,17 @@ func (s *Server) newID(kind string) string {
 	return fmt.Sprintf("%s-%d", kind, s.state.lastID)
 }
 
-// create decides on one request to make a resource.
+// create decides about one request to create a resource.
 func (s *Server) create(now time.Time, q createRequest, f Fault, r *record) reply {
-	out := s.judge(now, q, r)
+	out := s.precheck(now, q, r)
 	if out.status != 0 {
 		return out
 	}
 	if f.Kind == Late {
-		s.state.postponed++
-		r.Later = &lateCreate{Number: s.state.postponed, Due: now.Add(s.scaled(f.after())), Request: q}
+		s.state.lateEver++
+		r.Later = &lateCreate{Number: s.state.lateEver, Due: now.Add(s.scaled(f.after())), Request: q}
 		r.Call.Result = Late
-		return reply{spoil: Timeout}
+		return reply{damage: Timeout}
 	}
 	c, err := readConfiguration(q.Configuration)
 	if err != nil {
@@ -251,14 +252,14 @@ func (s *Server) create(now time.Time, q createRequest, f Fault, r *record) repl
 		return refuse(http.StatusUnprocessableEntity, codeInvalid, "the configuration cannot be read")
 	}
 	takes := demand(q.Product, q.Plan, q.Kind, c)
-	if what := lacking(takes, s.state.used[q.Region], s.limit(s.cfg.Quota, q.Region)); what != "" {
+	if what := shortage(takes, s.state.used[q.Region], s.limit(s.cfg.Quota, q.Region)); what != "" {
 		r.Call.Result = codeQuota
 		return refuse(http.StatusForbidden, codeQuota, "quota of "+what+" exceeded")
 	}
-	full := lacking(takes, s.state.used[q.Region], s.limit(s.cfg.Capacity, q.Region)) != ""
-	if full && q.Region == "hetzner-fsn1" { // this one says so at once, the others find out later
+	full := shortage(takes, s.state.used[q.Region], s.limit(s.cfg.Capacity, q.Region)) != ""
+	if full && q.Region == "hetzner-fsn1" { // this region refuses at once; at the others the resource fails later
 		r.Call.Result = codeNoCapacity
-		return refuse(http.StatusConflict, codeNoCapacity, "no room in "+q.Region)
+		return refuse(http.StatusConflict, codeNoCapacity, "no capacity in "+q.Region)
 	}
 	if full {
 		f.Kind = NoValidHost
@@ -277,12 +278,13 @@ func (s *Server) limit(of map[string]Amounts, region string) Amounts {
 	if a, ok := of[region]; ok {
 		return a
 	}
-	return plenty()
+	return unlimited()
 }
 
-// judge refuses what cannot be made, and answers what is there already; status 0 lets it pass.
-func (s *Server) judge(now time.Time, q createRequest, r *record) reply {
-	_, known := findPart(q.Product, q.Kind)
+// precheck answers a request that is invalid or whose name exists already. Status 0 means that the request may be
+// carried out.
+func (s *Server) precheck(now time.Time, q createRequest, r *record) reply {
+	_, known := findStep(q.Product, q.Kind)
 	if q.Name == "" || !known || !slices.Contains(offered(q.Region), q.Product) {
 		r.Call.Result = codeInvalid
 		return refuse(http.StatusUnprocessableEntity, codeInvalid, "region, product or kind is not offered")
@@ -302,11 +304,11 @@ func (s *Server) judge(now time.Time, q createRequest, r *record) reply {
 	if len(named) == 0 || s.cfg.Naming == provider.NamingNone {
 		return reply{}
 	}
-	old := named[0]
-	ours := sameOwner(old.Labels, q.Labels)
-	view := old.view(now)
-	r.Call.IDs = []string{old.ID}
-	if s.cfg.Naming == provider.NamingUpsert && ours && !old.Deleting {
+	existing := named[0]
+	ours := sameOwner(existing.Labels, q.Labels)
+	view := existing.view(now)
+	r.Call.IDs = []string{existing.ID}
+	if s.cfg.Naming == provider.NamingUpsert && ours && !existing.Deleting {
 		r.Call.Result = "exists"
 		return reply{status: http.StatusOK, body: view}
 	}
@@ -328,10 +330,10 @@ func sameOwner(a, b map[string]string) bool {
 	return true
 }
 
-// build is the resource that a request makes, with the life that the fault gives it.
+// build returns the resource that a request creates, with the times that the fault gives it.
 func (s *Server) build(now time.Time, q createRequest, takes Amounts, f Fault) *resource {
-	p, _ := findPart(q.Product, q.Kind)
-	took := s.draw(q.Name, "ready", OpCreate, p.ready, p.readyHi)
+	p, _ := findStep(q.Product, q.Kind)
+	took := s.draw(q.Name, "ready", OpCreate, p.readyP50, p.readyP95)
 	res := &resource{
 		ID: s.newID(q.Kind), Name: q.Name, Kind: q.Kind, Region: q.Region, Product: q.Product, Plan: q.Plan,
 		Configuration: q.Configuration, SpecHash: q.SpecHash, Needs: q.Needs, Labels: q.Labels, Takes: takes,
@@ -343,7 +345,7 @@ func (s *Server) build(now time.Time, q createRequest, takes Amounts, f Fault) *
 		res.ReadyAt = time.Time{}
 	case FailedBuild:
 		res.FailAt, res.FailCode = res.ReadyAt, codeBuildFailed
-	case NoValidHost: // it never had a host, so it holds no room
+	case NoValidHost: // it never has a host, so it takes no capacity
 		res.FailAt, res.FailCode, res.Takes = now.Add(s.scaled(2*time.Second)), codeNoValidHost, nil
 	case Vanish:
 		res.VanishAt = res.ReadyAt.Add(after)
@@ -355,7 +357,7 @@ func (s *Server) build(now time.Time, q createRequest, takes Amounts, f Fault) *
 	return res
 }
 
-// remove decides on the removal of some resources: all, or none when one of them is in use.
+// remove decides about the removal of some resources: of all of them, or of none if one is in use.
 func (s *Server) remove(now time.Time, targets []*resource, f Fault, r *record) reply {
 	for _, t := range targets {
 		if user := s.state.neededBy(t); user != "" {
@@ -370,21 +372,21 @@ func (s *Server) remove(now time.Time, targets []*resource, f Fault, r *record) 
 			continue
 		}
 		r.Call.Effect = true
-		r.Going = append(r.Going, s.goingOf(now, t, f))
+		r.Going = append(r.Going, s.removalOf(now, t, f))
 	}
 	out := reply{status: http.StatusAccepted, body: map[string]int{"deleted": len(targets)}}
 	if f.Kind == Late {
-		out.spoil = Timeout
+		out.damage = Timeout
 	}
 	return out
 }
 
-func (s *Server) goingOf(now time.Time, t *resource, f Fault) going {
+func (s *Server) removalOf(now time.Time, t *resource, f Fault) removal {
 	took := time.Second
-	if p, ok := findPart(t.Product, t.Kind); ok {
+	if p, ok := findStep(t.Product, t.Kind); ok {
 		took = s.draw(t.Name, "gone "+t.ID, OpDelete, p.gone, 3*p.gone)
 	}
-	g := going{ID: t.ID, GoneAt: now.Add(took)}
+	g := removal{ID: t.ID, GoneAt: now.Add(took)}
 	switch f.Kind {
 	case Stuck:
 		g.GoneAt = time.Time{}

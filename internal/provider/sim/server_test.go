@@ -25,8 +25,8 @@ import (
 
 func TestEverythingSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
-	_, refs := b.built(database(), "item")
+	b := newTestCloud(t, nil)
+	_, refs := b.build(database(), "item")
 	half := b.create(b.steps(vps(), "half")[0])
 	gone := b.steps(vps(), "gone")[0]
 	if err := b.p.Delete(t.Context(), gone, b.create(gone)); err != nil {
@@ -46,7 +46,7 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 	fresh := b.create(b.steps(vps(), "fresh")[0])
 	if slices.ContainsFunc(before.Log, func(c sim.Call) bool { return slices.Contains(c.IDs, string(fresh)) }) ||
 		fresh == half {
-		t.Errorf("id %q was given twice", fresh)
+		t.Errorf("id %q was used twice", fresh)
 	}
 	if _, err := b.p.Create(t.Context(), b.steps(vps(), "x")[0], nil); err != nil {
 		t.Fatal(err)
@@ -61,9 +61,9 @@ func TestEverythingSurvivesARestart(t *testing.T) {
 	b.wantPhase(y, "", provider.Ready)
 }
 
-func TestLedgerNamesEveryCallAndWhatLives(t *testing.T) {
+func TestLedgerShowsEveryCallAndEveryLiveResource(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	at := b.Now()
 	b.Script(sim.Fault{Operation: sim.OpCreate, Kind: sim.LostReply, Times: 1})
 	step := b.steps(vps(), "item")[0]
@@ -90,8 +90,8 @@ func TestLedgerNamesEveryCallAndWhatLives(t *testing.T) {
 			ID: "port-1", Name: name, Kind: "port", Region: "lj-1", Phase: "deleting", Detail: "deleting",
 			SpecHash: "set below", CreatedAt: at,
 			Labels: map[string]string{
-				"pf-inst": "inst", "pf-item": "item", "pf-part": "port", "pf-gen": "1", "installation": "inst", "tenant": "ten",
-				"order": "ord", "item": "item", "part": "port", "generation": "1", "label": "vps-1", "product": "vps",
+				"pf-inst": "inst", "pf-item": "item", "pf-step": "port", "pf-gen": "1", "installation": "inst", "tenant": "ten",
+				"order": "ord", "item": "item", "step": "port", "generation": "1", "label": "vps-1", "product": "vps",
 			},
 		}},
 		Log: []sim.Call{call("look", "absent"), create, call("observe", "pending"), call("observe", "absent"), remove},
@@ -128,17 +128,17 @@ func TestOnlyOneSimHoldsALedger(t *testing.T) {
 	}
 }
 
-func TestTornLastLineIsCutOffAndADamagedOneRefused(t *testing.T) {
+func TestTornLastLineIsCutOffAndADamagedLineIsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	b := newBench(t, func(c *sim.ServerConfig) { c.Ledger = path })
+	b := newTestCloud(t, func(c *sim.ServerConfig) { c.Ledger = path })
 	b.create(b.steps(vps(), "whole")[0])
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, append(bytes.Clone(whole), `{"at":"2026-03-02T08:00:01Z","make":[{"id":"po`...),
-		0o600); err != nil {
+	torn := append(bytes.Clone(whole), `{"at":"2026-03-02T08:00:01Z","make":[{"id":"po`...)
+	if err := os.WriteFile(path, torn, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	b.Restart()
@@ -153,7 +153,7 @@ func TestTornLastLineIsCutOffAndADamagedOneRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := sim.NewServer(sim.ServerConfig{Ledger: damaged}); err == nil || !strings.Contains(err.Error(), "line 1") {
-		t.Errorf("a damaged ledger = %v, want an error naming line 1", err)
+		t.Errorf("a damaged ledger = %v, want an error that names line 1", err)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestEffectIsOnDiskBeforeItIsAnswered(t *testing.T) {
 	t.Parallel()
 	var syncs atomic.Int32
 	var broken atomic.Bool
-	b := newBench(t, func(c *sim.ServerConfig) {
+	b := newTestCloud(t, func(c *sim.ServerConfig) {
 		c.Sync = func(*os.File) error {
 			syncs.Add(1)
 			if broken.Load() {
@@ -188,7 +188,7 @@ func TestEffectIsOnDiskBeforeItIsAnswered(t *testing.T) {
 func TestLatencyFollowsFromTheSeedAndTheSpeed(t *testing.T) {
 	t.Parallel()
 	took := func(seed int64, speed float64) time.Duration {
-		b := newBench(t, func(c *sim.ServerConfig) { c.Seed, c.Speed = seed, speed })
+		b := newTestCloud(t, func(c *sim.ServerConfig) { c.Seed, c.Speed = seed, speed })
 		step := b.steps(vps(), "item")[1]
 		r := b.create(step)
 		for passed := time.Duration(0); passed < 10*time.Minute; passed += 10 * time.Millisecond {
@@ -210,29 +210,29 @@ func TestLatencyFollowsFromTheSeedAndTheSpeed(t *testing.T) {
 	}
 }
 
-func TestRoomIsFreedOnlyWhenADeleteIsOver(t *testing.T) {
+func TestCapacityIsFreedOnlyWhenADeleteIsFinished(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(c *sim.ServerConfig) {
+	b := newTestCloud(t, func(c *sim.ServerConfig) {
 		c.Capacity = map[string]sim.Amounts{
 			"mb-1": {"h100": 2, "storage_gb": 9000, "vcpu": 9}, "hetzner-fsn1": {"storage_gb": 2500},
 		}
 	})
-	steps, refs := b.built(gpu(), "first")
+	steps, refs := b.build(gpu(), "first")
 	second := b.steps(gpu(), "second")[1]
-	corpse := b.create(second) // accepted, and refused later: no valid host
+	failed := b.create(second) // accepted, and failed later: no valid host
 	b.Advance(3 * time.Second)
-	if o := b.wantPhase(second, corpse, provider.Failed); o.Fault.Class != fault.Capacity {
-		t.Errorf("no room = %v, want class capacity", o.Fault)
+	if o := b.wantPhase(second, failed, provider.Failed); o.Fault.Class != fault.Capacity {
+		t.Errorf("Observe without capacity = %v, want class capacity", o.Fault)
 	}
 	violations, err := b.p.Validate(t.Context(), gpu())
 	if err != nil || len(violations) != 1 || violations[0].Code != "no-capacity" {
-		t.Errorf("Validate without room = %+v, %v", violations, err)
+		t.Errorf("Validate without capacity = %+v, %v", violations, err)
 	}
 	if err := b.p.Delete(t.Context(), steps[1], refs[1]); err != nil {
 		t.Fatal(err)
 	}
 	if violations, err = b.p.Validate(t.Context(), gpu()); err != nil || len(violations) != 1 {
-		t.Errorf("Validate while the delete goes on = %+v, %v", violations, err)
+		t.Errorf("Validate during the delete = %+v, %v", violations, err)
 	}
 	b.Advance(time.Hour)
 	if violations, err = b.p.Validate(t.Context(), gpu()); err != nil || len(violations) != 0 {
@@ -242,16 +242,16 @@ func TestRoomIsFreedOnlyWhenADeleteIsOver(t *testing.T) {
 	bucket := specs()[5]
 	b.create(b.steps(bucket, "bucket-1")[0])
 	if _, err := b.p.Create(t.Context(), b.steps(bucket, "bucket-2")[0], nil); provider.ClassOf(err) != fault.Capacity {
-		t.Errorf("Create without room = %v, want class capacity", err)
+		t.Errorf("Create without capacity = %v, want class capacity", err)
 	}
 }
 
 func TestQuotaIsReportedForTheWholeOrderAndEnforced(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, func(c *sim.ServerConfig) {
+	b := newTestCloud(t, func(c *sim.ServerConfig) {
 		c.Quota = map[string]sim.Amounts{"lj-1": {"vcpu": 8, "ram_gb": 100, "storage_gb": 1000}}
 	})
-	b.built(vps(), "one") // business: 4 vCPU, 8 GiB, 80 GB
+	b.build(vps(), "one") // business: 4 vCPU, 8 GiB, 80 GB
 	report, err := b.p.Quota(t.Context(), []provider.Spec{vps(), vps()})
 	want := provider.QuotaReport{Lines: []provider.QuotaLine{
 		{Resource: "vcpu", Region: "lj-1", Unit: "vCPU", Used: 4, Limit: 8, Need: 8},
@@ -261,7 +261,7 @@ func TestQuotaIsReportedForTheWholeOrderAndEnforced(t *testing.T) {
 	if diff := cmp.Diff(want, report); diff != "" || err != nil {
 		t.Errorf("Quota, %v (-want +got):\n%s", err, diff)
 	}
-	b.built(vps(), "two")
+	b.build(vps(), "two")
 	if _, err := b.p.Create(t.Context(), b.steps(vps(), "three")[1], nil); provider.ClassOf(err) != fault.Quota {
 		t.Errorf("Create over quota = %v, want class quota", err)
 	}
@@ -269,7 +269,7 @@ func TestQuotaIsReportedForTheWholeOrderAndEnforced(t *testing.T) {
 
 func TestValidateNamesWhatWouldBeAccepted(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	windows, cluster := vps(), specs()[1]
 	windows.Region, windows.Configuration = "hetzner-fsn1", json.RawMessage(`{"os_image":"windows-2022"}`)
 	cluster.Region = "hetzner-fsn1"
@@ -293,10 +293,10 @@ func TestValidateNamesWhatWouldBeAccepted(t *testing.T) {
 	}
 }
 
-func TestPartInUseCannotBeDeleted(t *testing.T) {
+func TestResourceInUseCannotBeDeleted(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
-	steps, refs := b.built(vps(), "item")
+	b := newTestCloud(t, nil)
+	steps, refs := b.build(vps(), "item")
 	if err := b.p.Delete(t.Context(), steps[0], refs[0]); provider.ClassOf(err) != fault.Retryable {
 		t.Errorf("Delete(port) under a server = %v, want class retryable", err)
 	}
@@ -305,7 +305,7 @@ func TestPartInUseCannotBeDeleted(t *testing.T) {
 
 func TestSecretsHoldWhatACustomerNeedsAndACanary(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	want := map[string][]string{
 		"vps":            {"hostname", "ip_address", "password", "ssh_port", "ssh_private_key", "username"},
 		"kubernetes":     {"api_endpoint", "kubeconfig", "token"},
@@ -315,7 +315,7 @@ func TestSecretsHoldWhatACustomerNeedsAndACanary(t *testing.T) {
 		"object_storage": {"access_key", "bucket", "endpoint", "secret_key"},
 	}
 	for _, spec := range specs() {
-		_, refs := b.built(spec, "item-"+spec.Product)
+		_, refs := b.build(spec, "item-"+spec.Product)
 		doc := b.secret(refs)
 		issued := b.Secrets("item-" + spec.Product)
 		text, err := json.Marshal(doc)
@@ -323,8 +323,7 @@ func TestSecretsHoldWhatACustomerNeedsAndACanary(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(issued) != 1 || string(issued[0]) != string(text) {
-			t.Errorf("%s: the operator is told of %d secrets, and of the one issued: %t", spec.Product,
-				len(issued), len(issued) == 1)
+			t.Errorf("%s: GET /secrets lists %d secrets, want only the issued one", spec.Product, len(issued))
 		}
 		if doc["kind"] != spec.Product || !strings.Contains(string(text), sim.Canary) {
 			t.Errorf("%s: kind %v, canary %t", spec.Product, doc["kind"], strings.Contains(string(text), sim.Canary))
@@ -332,7 +331,7 @@ func TestSecretsHoldWhatACustomerNeedsAndACanary(t *testing.T) {
 		if key, ok := doc["ssh_private_key"].(string); ok {
 			block, _ := pem.Decode([]byte(key))
 			if block == nil {
-				t.Fatalf("%s: the ssh key is no PEM", spec.Product)
+				t.Fatalf("%s: the ssh key is not PEM", spec.Product)
 			}
 			if _, err := x509.ParseECPrivateKey(block.Bytes); err != nil {
 				t.Errorf("%s: %v", spec.Product, err)
@@ -351,18 +350,18 @@ func TestSecretsHoldWhatACustomerNeedsAndACanary(t *testing.T) {
 	}
 }
 
-func TestSecretsStayApart(t *testing.T) {
+func TestSecretsDifferByItemAndLedger(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
-	_, refs := b.built(vps(), "one")
-	_, others := b.built(vps(), "two")
+	b := newTestCloud(t, nil)
+	_, refs := b.build(vps(), "one")
+	_, others := b.build(vps(), "two")
 	if b.secret(refs)["password"] == b.secret(others)["password"] {
-		t.Error("two items have one password")
+		t.Error("two items have the same password")
 	}
-	elsewhere := newBench(t, nil)
-	_, same := elsewhere.built(vps(), "one")
+	elsewhere := newTestCloud(t, nil)
+	_, same := elsewhere.build(vps(), "one")
 	if b.secret(refs)["password"] == elsewhere.secret(same)["password"] {
-		t.Error("two ledgers have one password")
+		t.Error("two ledgers have the same password")
 	}
 	for _, wrong := range [][]provider.Ref{{}, {refs[0]}, {refs[1], others[1]}, {refs[1], refs[0]}, {"server-99"}} {
 		if _, err := b.p.Credentials(t.Context(), wrong); err == nil {
@@ -371,32 +370,32 @@ func TestSecretsStayApart(t *testing.T) {
 	}
 	own := vps()
 	own.Configuration = json.RawMessage(`{"os_image":"debian-12","ssh_public_keys":["ssh-ed25519 AAAA me"]}`)
-	_, refs = b.built(own, "three")
+	_, refs = b.build(own, "three")
 	if _, given := b.secret(refs)["ssh_private_key"]; given {
-		t.Error("a customer with a key of his own was sent another")
+		t.Error("a customer who sent a key was given another one")
 	}
 }
 
-func TestSecretReadableOnceIsSetAnew(t *testing.T) {
+func TestSecretThatIsReadableOnceIsReplaced(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, nil)
+	b := newTestCloud(t, nil)
 	b.Script(sim.Fault{Operation: sim.OpCredentials, Kind: sim.Once})
-	_, refs := b.built(vps(), "item")
+	_, refs := b.build(vps(), "item")
 	first := b.secret(refs)["password"]
 	b.Restart()
 	second := b.secret(refs)["password"]
 	if first == second {
-		t.Error("the second read gave the first secret")
+		t.Error("the second read returned the first secret")
 	}
 	if n := len(b.Secrets("item")); n != 2 {
-		t.Errorf("the operator is told of %d secrets, want 2", n)
+		t.Errorf("GET /secrets lists %d secrets, want 2", n)
 	}
 }
 
-func TestOnlyLocalProgramsMayAsk(t *testing.T) {
+func TestOnlyLocalProgramsAreAllowed(t *testing.T) {
 	t.Parallel()
 	s := simtest.Start(t, simtest.Options{})
-	ask := func(host, origin string) int {
+	get := func(host, origin string) int {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/ledger", nil)
 		if err != nil {
@@ -430,7 +429,7 @@ func TestOnlyLocalProgramsMayAsk(t *testing.T) {
 		{"10.0.0.1:8091", "", 403},
 		{"", "https://evil.example", 403},
 	} {
-		if got := ask(c.host, c.origin); got != c.want {
+		if got := get(c.host, c.origin); got != c.want {
 			t.Errorf("Host %q, Origin %q: status %d, want %d", c.host, c.origin, got, c.want)
 		}
 	}
@@ -443,10 +442,10 @@ func TestAdapterSaysWhenNothingWasSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{Sim: s, t: t, p: p}
+	b := &testCloud{Sim: s, t: t, p: p}
 	step := b.steps(vps(), "item")[0]
 	if err := p.Delete(t.Context(), step, "port-1"); provider.ClassOf(err) != fault.Retryable {
-		t.Errorf("Delete at nobody = %v, want class retryable: the connection was refused", err)
+		t.Errorf("Delete without a server = %v, want class retryable: the connection was refused", err)
 	}
 	for _, url := range []string{"", "127.0.0.1:1", "https://127.0.0.1", "http://user:word@127.0.0.1"} {
 		if _, err := sim.New(sim.ProviderConfig{URL: url}); err == nil || strings.Contains(err.Error(), "word") {

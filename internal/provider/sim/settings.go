@@ -11,13 +11,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// Settings are an account's own in the configuration file, beside its name and type.
+// Settings are an account's keys in the configuration file, in addition to its name and type.
 type Settings struct {
 	URL    string `yaml:"url"`    // such as http://127.0.0.1:8091
 	Naming string `yaml:"naming"` // what the simulator does with a second create under one name; empty: unique-409
 }
 
-// Faults are all that is wrong with the settings.
+// Faults lists everything that is wrong with the settings.
 func (s Settings) Faults() []provider.SettingFault {
 	var faults []provider.SettingFault
 	if s.URL == "" {
@@ -42,7 +42,7 @@ func (s Settings) naming() (provider.Naming, bool) {
 	return provider.ParseNaming(s.Naming)
 }
 
-// Open makes the adapter of an account; it sends nothing.
+// Open returns the adapter of an account. It sends nothing.
 func Open(s Settings) (provider.Provider, error) {
 	naming, _ := s.naming()
 	return New(ProviderConfig{URL: s.URL, Naming: naming})
@@ -53,8 +53,8 @@ func validURL(text string) bool {
 	return err == nil && u.Scheme == "http" && u.Host != "" && u.User == nil
 }
 
-// Check reads the simulator's facts. It has no login; a simulator that treats names otherwise than the
-// account's settings say would be judged wrongly, which is the one thing that can be missing.
+// Check reads the simulator's facts. There is no login that could be refused. The only possible fault is a
+// simulator whose naming differs from the account's settings.
 func (p *Provider) Check(ctx context.Context) (provider.Checkup, error) {
 	var f facts
 	if _, err := p.call(ctx, request{method: http.MethodGet, path: "/v1/facts"}, &f); err != nil {

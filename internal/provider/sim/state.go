@@ -11,24 +11,24 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// record is one line of the ledger: everything that one call changed, so a torn line loses the call as
-// a whole.
+// record is one line of the ledger. It holds everything that one call changed, so that a torn line loses the whole
+// call.
 type record struct {
 	At        time.Time   `json:"at"`
 	Call      *Call       `json:"call,omitempty"`
-	Seen      []int       `json:"seen,omitempty"`  // rules that counted the call
+	Seen      []int       `json:"seen,omitempty"`  // the rules that counted the call
 	Fired     int         `json:"fired,omitempty"` // the rule that acted
 	Make      []*resource `json:"make,omitempty"`
 	Later     *lateCreate `json:"later,omitempty"`
-	CameTrue  int         `json:"came_true,omitempty"` // a Later of before has taken place
-	Going     []going     `json:"going,omitempty"`
+	CameTrue  int         `json:"came_true,omitempty"` // the number of an earlier Later that is carried out now
+	Going     []removal   `json:"going,omitempty"`
 	Issued    *issuance   `json:"issued,omitempty"`
-	LastID    int         `json:"last_id,omitempty"` // the highest number an id has so far
+	LastID    int         `json:"last_id,omitempty"` // the highest number in an id so far
 	NewRule   *Fault      `json:"new_rule,omitempty"`
 	DropRules bool        `json:"drop_rules,omitempty"`
 }
 
-// resource is one thing that exists. Its phase follows from its times; a zero time never comes.
+// resource is one resource that exists. Its phase follows from its times. A zero time never comes.
 type resource struct {
 	ID            string            `json:"id"`
 	Name          string            `json:"name"`
@@ -47,29 +47,29 @@ type resource struct {
 	FailAt    time.Time `json:"fail_at,omitzero"`
 	FailCode  string    `json:"fail_code,omitempty"`
 	VanishAt  time.Time `json:"vanish_at,omitzero"`
-	ListedAt  time.Time `json:"listed_at,omitzero"` // not in lists before
-	FoundAt   time.Time `json:"found_at,omitzero"`  // not found by id before
+	ListedAt  time.Time `json:"listed_at,omitzero"` // lists do not show it before
+	FoundAt   time.Time `json:"found_at,omitzero"`  // reads by id do not find it before
 
 	Deleting     bool      `json:"-"`
 	GoneAt       time.Time `json:"-"`
 	DeleteFailAt time.Time `json:"-"`
-	leaves       *resource // what stays behind when it is gone
-	version      int       // of its secret: how often it was set anew
+	leaves       *resource // the resource that remains when this one is gone
+	version      int       // how often its credentials were replaced
 }
 
-// going is the begin of a removal.
-type going struct {
+// removal is the beginning of a resource's removal.
+type removal struct {
 	ID     string    `json:"id"`
 	GoneAt time.Time `json:"gone_at,omitzero"`
 	FailAt time.Time `json:"fail_at,omitzero"`
 	Leaves *resource `json:"leaves,omitempty"`
 }
 
-// issuance is a secret handed out.
+// issuance records that credentials were issued.
 type issuance struct {
 	Item    string   `json:"item"`
-	IDs     []string `json:"ids"`     // the resources it opens, the last one being the one entered
-	Version int      `json:"version"` // of the last one's secret
+	IDs     []string `json:"ids"`     // the item's resources in plan order
+	Version int      `json:"version"` // the version of the credentials
 }
 
 // lateCreate is a request that takes effect after its caller gave up.
@@ -81,7 +81,7 @@ type lateCreate struct {
 
 func reached(now, t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 
-// phase of a resource that is not gone.
+// phase returns the phase of a resource that exists.
 func (r *resource) phase(now time.Time) provider.Phase {
 	if r.Deleting {
 		if reached(now, r.DeleteFailAt) {
@@ -98,7 +98,7 @@ func (r *resource) phase(now time.Time) provider.Phase {
 	return provider.Pending
 }
 
-// view is the resource as the API shows it.
+// view returns the resource as the API shows it.
 func (r *resource) view(now time.Time) Resource {
 	v := Resource{
 		ID: r.ID, Name: r.Name, Kind: r.Kind, Region: r.Region, Phase: r.phase(now).String(),
@@ -123,32 +123,32 @@ func (r *resource) view(now time.Time) Resource {
 	return v
 }
 
-// state is all the cloud knows. It changes by apply and settle alone, so replaying the records gives
-// it back. The server's mutex owns it.
+// state is everything that the cloud knows. Only apply and settle change it, so that replaying the records
+// restores it. The server's mutex guards it.
 type state struct {
 	resources map[string]*resource
 	byName    map[string][]*resource // per name, oldest first
 	byItem    map[string][]*resource // per label pf-item, oldest first
 	used      map[string]Amounts     // per region
-	issued    map[string][]secretOf  // per item: what was handed out, each once, newest last
+	issued    map[string][]access    // per item: the credentials that were issued, each once, newest last
 	late      map[int]lateCreate
 	due       timeline
 	rules     []*rule
 	calls     map[string]int // per operation and key name
-	lastID    int            // the highest number an id has so far
-	postponed int            // late creates ever
-	ruled     int            // rules ever
+	lastID    int            // the highest number in an id so far
+	lateEver  int            // how many late creates there have been
+	rulesEver int            // how many rules there have been
 }
 
 func newState() *state {
 	return &state{
 		resources: map[string]*resource{}, byName: map[string][]*resource{}, byItem: map[string][]*resource{},
-		used: map[string]Amounts{}, issued: map[string][]secretOf{}, late: map[int]lateCreate{}, calls: map[string]int{},
+		used: map[string]Amounts{}, issued: map[string][]access{}, late: map[int]lateCreate{}, calls: map[string]int{},
 	}
 }
 
-// apply takes one record in. While a ledger is replayed nothing settles, so everything a record names
-// is still there.
+// apply changes the state by one record. Nothing settles while a ledger is replayed, so everything that a record
+// names still exists.
 func (s *state) apply(r record) {
 	if r.Call != nil {
 		s.calls[r.Call.Operation+" "+r.Call.Key]++
@@ -168,7 +168,7 @@ func (s *state) apply(r record) {
 		s.remove(g)
 	}
 	if r.Later != nil {
-		s.postponed = r.Later.Number
+		s.lateEver = r.Later.Number
 		s.late[r.Later.Number] = *r.Later
 		heap.Push(&s.due, event{at: r.Later.Due, late: r.Later.Number})
 	}
@@ -183,7 +183,7 @@ func (s *state) apply(r record) {
 		s.rules = nil
 	}
 	if r.NewRule != nil {
-		s.ruled = r.NewRule.ID
+		s.rulesEver = r.NewRule.ID
 		s.rules = append(s.rules, &rule{Fault: *r.NewRule})
 	}
 }
@@ -200,19 +200,19 @@ func (s *state) insert(r *resource) {
 }
 
 func (s *state) issue(i issuance) {
-	var of secretOf
+	var a access
 	for _, id := range i.IDs {
 		r := s.resources[id]
 		if r == nil {
 			return
 		}
 		r.version = i.Version
-		of.resources = append(of.resources, r)
+		a.resources = append(a.resources, r)
 	}
-	of.version = i.Version
+	a.version = i.Version
 	known := s.issued[i.Item]
-	if !slices.ContainsFunc(known, of.equal) {
-		s.issued[i.Item] = append(known, of)
+	if !slices.ContainsFunc(known, a.equal) {
+		s.issued[i.Item] = append(known, a)
 	}
 }
 
@@ -223,7 +223,7 @@ func (s *state) take(region string, amounts Amounts, times int64) {
 	s.used[region].add(amounts, times)
 }
 
-func (s *state) remove(g going) {
+func (s *state) remove(g removal) {
 	r := s.resources[g.ID]
 	if r == nil {
 		return
@@ -234,8 +234,8 @@ func (s *state) remove(g going) {
 	}
 }
 
-// settle lets pass what is due at now, in the order of its times, and returns the next late create to
-// be carried out, if one is due; the caller carries it out and calls again.
+// settle carries out what is due at now, in the order of its times. If it meets a late create that is due, it
+// returns it; the caller carries it out and calls settle again.
 func (s *state) settle(now time.Time) (lateCreate, bool) {
 	for len(s.due) > 0 && reached(now, s.due[0].at) {
 		e := heap.Pop(&s.due).(event)
@@ -246,7 +246,7 @@ func (s *state) settle(now time.Time) (lateCreate, bool) {
 			continue
 		}
 		r := s.resources[e.id]
-		if r == nil || !(r.GoneAt.Equal(e.at) || r.VanishAt.Equal(e.at)) { // asked again, or gone by the other way
+		if r == nil || !(r.GoneAt.Equal(e.at) || r.VanishAt.Equal(e.at)) { // gone already, or its time has changed
 			continue
 		}
 		s.forget(r)
@@ -270,10 +270,10 @@ func (s *state) forget(r *resource) {
 	s.take(r.Region, r.Takes, -1)
 }
 
-// selected are the resources that carry all labels, by (created, id), from lists' point of view.
+// selected returns the resources that carry all labels and that lists show, ordered by (created, id).
 func (s *state) selected(now time.Time, labels map[string]string) []*resource {
 	var found []*resource
-	keep := func(r *resource) {
+	add := func(r *resource) {
 		for k, v := range labels {
 			if r.Labels[k] != v {
 				return
@@ -285,11 +285,11 @@ func (s *state) selected(now time.Time, labels map[string]string) []*resource {
 	}
 	if item := labels[provider.LabelItem]; item != "" {
 		for _, r := range s.byItem[item] {
-			keep(r)
+			add(r)
 		}
 	} else {
 		for _, r := range s.resources {
-			keep(r)
+			add(r)
 		}
 	}
 	slices.SortFunc(found, byAge)
@@ -300,7 +300,7 @@ func byAge(a, b *resource) int {
 	return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 }
 
-// neededBy names a live resource that stands on id, or "".
+// neededBy returns the id of a live resource that needs r, or "".
 func (s *state) neededBy(r *resource) string {
 	for _, o := range s.byItem[r.Labels[provider.LabelItem]] {
 		if slices.Contains(o.Needs, r.ID) {
@@ -310,14 +310,14 @@ func (s *state) neededBy(r *resource) string {
 	return ""
 }
 
-// event is something that time brings: the end of a resource or a late create.
+// event is something that happens at a time: the end of a resource or a late create.
 type event struct {
 	at   time.Time
 	id   string
 	late int
 }
 
-// timeline is a heap of events by time.
+// timeline is a heap of events, ordered by time.
 type timeline []event
 
 func (t timeline) Len() int           { return len(t) }
@@ -327,7 +327,7 @@ func (t timeline) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
 // Push adds an event, for container/heap.
 func (t *timeline) Push(x any) { *t = append(*t, x.(event)) }
 
-// Pop takes the last one, for container/heap.
+// Pop removes the last event, for container/heap.
 func (t *timeline) Pop() any {
 	last := (*t)[len(*t)-1]
 	*t = (*t)[:len(*t)-1]

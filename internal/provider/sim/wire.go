@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The operations of the log and of faults. OpLook is the read by key before a create, OpList the
-// reaper's walk.
+// The operations in the log and in faults. OpLook is the read by key before a create, OpList the walk of the
+// reaper.
 const (
 	OpCreate      = "create"
 	OpObserve     = "observe"
@@ -16,22 +16,22 @@ const (
 	OpList        = "list"
 )
 
-// Labels beside provider.Key's own: what people and tests read in the ledger.
+// Labels in addition to those of provider.Key. People and tests read them in the ledger.
 const (
 	labelInstallation = "installation"
 	labelTenant       = "tenant"
 	labelOrder        = "order"
 	labelItem         = "item"
-	labelPart         = "part"
+	labelStep         = "step"
 	labelGeneration   = "generation"
 	labelLabel        = "label" // the item's own label
 	labelProduct      = "product"
 )
 
-// Resource is one live thing, as API and ledger show it.
+// Resource is a resource that exists, as API and ledger show it.
 type Resource struct {
 	ID        string            `json:"id"`
-	Name      string            `json:"name"` // provider.Key.Name of our own
+	Name      string            `json:"name"` // provider.Key.Name, if the adapter made it
 	Kind      string            `json:"kind"`
 	Region    string            `json:"region"`
 	Phase     string            `json:"phase"` // pending, ready, failed, deleting
@@ -47,34 +47,35 @@ type Resource struct {
 type Call struct {
 	At        time.Time `json:"at"`
 	Operation string    `json:"operation"`
-	Key       string    `json:"key,omitempty"` // the key's name; empty for what has none
-	// "created", "exists", "accepted", "absent", a phase, "issued", an error's code, or how the reply was spoilt
+	Key       string    `json:"key,omitempty"` // the key's name; empty if the call has no key
+	// Result is "created", "exists", "accepted", "absent", a phase, "issued", an error's code, or the kind of fault
+	// that replaced the reply.
 	Result     string   `json:"result"`
 	Fault      string   `json:"fault,omitempty"`
-	Effect     bool     `json:"effect,omitempty"` // whether something was made or began to go
-	IDs        []string `json:"ids,omitempty"`    // of what was made, or asked to go
+	Effect     bool     `json:"effect,omitempty"` // whether something was created or began to be removed
+	IDs        []string `json:"ids,omitempty"`    // of the resources created, existing, asked to be removed, or opened
 	Tenant     string   `json:"tenant,omitempty"`
 	Order      string   `json:"order,omitempty"`
 	Item       string   `json:"item,omitempty"`
-	Part       string   `json:"part,omitempty"`
+	Part       string   `json:"step,omitempty"`
 	Generation string   `json:"generation,omitempty"`
 	Product    string   `json:"product,omitempty"`
 	Label      string   `json:"label,omitempty"`
 }
 
-// Ledger is what GET /ledger answers.
+// Ledger is the answer to GET /ledger.
 type Ledger struct {
 	Live []Resource `json:"live"`
 	Log  []Call     `json:"log"`
 }
 
-// Issued is what GET /secrets/{item} answers: each secret once, newest last.
+// Issued is the answer to GET /secrets/{item}: each secret once, newest last.
 type Issued struct {
 	Item    string            `json:"item"`
 	Secrets []json.RawMessage `json:"secrets"`
 }
 
-// Foreign is a resource to be planted.
+// Foreign is the body of POST /foreign: a resource that belongs to no item.
 type Foreign struct {
 	Name   string            `json:"name"`
 	Kind   string            `json:"kind"`
@@ -96,7 +97,7 @@ type createRequest struct {
 
 type resourcePage struct {
 	Resources []Resource `json:"resources"`
-	Next      string     `json:"next,omitempty"` // the last id of a full page
+	Next      string     `json:"next,omitempty"` // the last id of this page, if there are more
 }
 
 type facts struct {
@@ -126,7 +127,7 @@ type errorBody struct {
 type wireError struct {
 	Code     string    `json:"code"`
 	Detail   string    `json:"detail,omitempty"`
-	Existing *Resource `json:"existing,omitempty"` // with codeNameTaken
+	Existing *Resource `json:"existing,omitempty"` // set with codeNameTaken
 }
 
 // The codes of refusals and of failed resources.

@@ -1,6 +1,6 @@
-// Command configdoc writes docs/configuration.md: every command of the binary with its flags, their
-// defaults and environment variables, read from the source of cmd/platforma; and the settings of a
-// tenant, read from package app. It knows the sources and runs none of them.
+// Command configdoc writes docs/configuration.md: every command of the binary with its flags, their defaults and
+// environment variables, which it reads from the source of cmd/platforma, and the settings of a tenant, which it reads
+// from package app. It reads the sources and runs none of them.
 //
 //	go run ./internal/arch/cmd/configdoc -root . -o docs/configuration.md
 package main

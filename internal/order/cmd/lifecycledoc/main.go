@@ -1,6 +1,6 @@
-// Command lifecycledoc writes docs/order-lifecycle.md from the tables of package order: diagrams,
-// matrices, every row with its reason, and a report of what cannot be reached or left. It knows the
-// tables and nothing of how they are used.
+// Command lifecycledoc writes docs/order-lifecycle.md from the tables of package order: diagrams, matrices,
+// every row with its reason, and a report of states that cannot be reached or left. It knows only the tables,
+// not how they are used.
 //
 //	go run ./internal/order/cmd/lifecycledoc -o docs/order-lifecycle.md
 package main

@@ -8,7 +8,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// lifecycle is a table of moves in words, whether an order's or an item's.
+// lifecycle is the table of an order's or an item's moves, in words.
 type lifecycle struct {
 	of       string // order, item
 	states   []string
@@ -18,7 +18,7 @@ type lifecycle struct {
 	rows     []row
 }
 
-// row is a transition in words. to is "" where the state does not follow from the row.
+// row is a transition in words. to is "" if the row does not decide the state.
 type row struct {
 	from, on, to, how, event, why string
 }
@@ -27,7 +27,7 @@ type row struct {
 func (r row) moves() bool { return r.to != "" && r.to != r.from }
 
 var hows = map[order.How]string{
-	order.AtOnce: "at once", order.Closes: "when nothing is left and the refund is accepted",
+	order.AtOnce: "at once", order.Closes: "when no resource is left and the refund is accepted",
 	order.Request: "a request: the state follows from the items", order.NoOp: "nothing changes",
 }
 
@@ -67,7 +67,7 @@ func items() lifecycle {
 	return l
 }
 
-// cell lists what a trigger does in a state, in the matrix's words; "" when it is refused.
+// cell returns what a trigger does in a state, in the words of the matrix, or "" if it is refused.
 func (l lifecycle) cell(state, trigger string) string {
 	var to []string
 	for _, r := range l.rows {
@@ -88,7 +88,7 @@ func (l lifecycle) cell(state, trigger string) string {
 	return strings.Join(to, " / ")
 }
 
-// report says what is wrong with the table, or that nothing is: found by walking it, not by hand.
+// report walks the table and lists what is wrong with it, or that nothing is.
 func (l lifecycle) report() []string {
 	filled := 0
 	for _, s := range l.states {
@@ -98,10 +98,10 @@ func (l lifecycle) report() []string {
 			}
 		}
 	}
-	all := len(l.states) * len(l.triggers)
+	cells := len(l.states) * len(l.triggers)
 	lines := []string{
 		fmt.Sprintf("%d states × %d triggers = %d cells: %d hold a move, a request or a no-op, %d refuse.", len(l.states),
-			len(l.triggers), all, filled, all-filled),
+			len(l.triggers), cells, filled, cells-filled),
 	}
 	return append(lines,
 		list("States that cannot be reached from "+l.start, l.unreached(l.start)),
@@ -119,7 +119,7 @@ func list(what string, found []string) string {
 	return what + ": " + strings.Join(found, ", ") + "."
 }
 
-// reach lists the states that can be reached from one, itself included.
+// reach lists the states that can be reached from a state, including itself.
 func (l lifecycle) reach(from string) []string {
 	seen := []string{from}
 	for i := 0; i < len(seen); i++ {
@@ -134,17 +134,17 @@ func (l lifecycle) reach(from string) []string {
 
 func (l lifecycle) unreached(from string) []string {
 	seen := l.reach(from)
-	return keep(l.states, func(s string) bool { return !slices.Contains(seen, s) })
+	return filter(l.states, func(s string) bool { return !slices.Contains(seen, s) })
 }
 
 func (l lifecycle) stranded() []string {
-	return keep(l.states, func(s string) bool {
+	return filter(l.states, func(s string) bool {
 		return !slices.ContainsFunc(l.reach(s), func(to string) bool { return slices.Contains(l.terminal, to) })
 	})
 }
 
 func (l lifecycle) unused() []string {
-	return keep(l.triggers, func(t string) bool {
+	return filter(l.triggers, func(t string) bool {
 		return !slices.ContainsFunc(l.rows, func(r row) bool { return r.on == t })
 	})
 }
@@ -171,6 +171,6 @@ func (l lifecycle) ambiguous() []string {
 	return found
 }
 
-func keep(all []string, when func(string) bool) []string {
-	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return !when(s) })
+func filter(names []string, match func(string) bool) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(s string) bool { return !match(s) })
 }

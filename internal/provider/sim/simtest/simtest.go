@@ -1,5 +1,5 @@
-// Package simtest runs the simulated cloud inside a test: the same Server, on a loopback address, with
-// a clock the test moves. It is for tests only and never reaches the binary.
+// Package simtest runs the simulated cloud inside a test: the same Server, on a loopback address, with a clock
+// that the test advances. It is for tests only and is never in the binary.
 package simtest
 
 import (
@@ -18,28 +18,28 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// Options vary the cloud; the zero value is one with unique names and a clock of its own.
+// Options change the cloud. The zero value is a cloud with unique names and a clock of its own.
 type Options struct {
-	// Modify changes the server's configuration, such as Naming (sim's zero value is NamingNone; Start
-	// begins with NamingUnique409), Speed, Seed, Capacity or Quota. Setting Now shares the caller's
-	// clock, setting it to nil runs on the real one; Advance then must not be called.
+	// Modify changes the server's configuration, such as Naming (Start sets NamingUnique409; sim's zero value is
+	// NamingNone), Speed, Seed, Capacity or Quota. It may set Now to the caller's clock, or to nil for the real
+	// one; then Advance must not be called.
 	Modify func(*sim.ServerConfig)
 }
 
 // Sim is a running cloud. Its methods fail the test on any error; call them from the test's goroutine.
 type Sim struct {
-	URL string // of both the cloud's and the operator's API
+	URL string // the address of the cloud's API and the operator's API
 
 	t      testing.TB
 	cfg    sim.ServerConfig
-	own    *clock
+	clock  *clock
 	client *http.Client
 
 	mu     sync.RWMutex // held for reading by each request, for writing by Restart
 	server *sim.Server
 }
 
-// clock stands still until it is advanced.
+// clock changes only when it is advanced.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -57,14 +57,14 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// Start runs a cloud until the test ends. Its ledger lies in a directory of the test.
+// Start runs a cloud until the test ends. Its ledger is in a directory of the test.
 func Start(t testing.TB, o Options) *Sim {
 	t.Helper()
 	own := &clock{now: time.Date(2026, time.March, 2, 8, 0, 0, 0, time.UTC)}
-	s := &Sim{t: t, own: own, client: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}}
+	s := &Sim{t: t, clock: own, client: &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}}
 	s.cfg = sim.ServerConfig{
 		Ledger: filepath.Join(t.TempDir(), "sim.ledger"), Seed: 1, Naming: provider.NamingUnique409, Now: own.Now,
-		Sync: func(*os.File) error { return nil }, // a test does not outlive its machine
+		Sync: func(*os.File) error { return nil }, // a test need not survive its machine
 	}
 	if o.Modify != nil {
 		o.Modify(&s.cfg)
@@ -98,7 +98,7 @@ func (s *Sim) serve(w http.ResponseWriter, r *http.Request) {
 	s.server.ServeHTTP(w, r)
 }
 
-// Restart throws the server away and builds it anew from its ledger, at the same address.
+// Restart closes the server and opens a new one from its ledger, at the same address.
 func (s *Sim) Restart() {
 	s.t.Helper()
 	s.mu.Lock()
@@ -109,13 +109,13 @@ func (s *Sim) Restart() {
 	s.open()
 }
 
-// Provider is an adapter for this cloud; it is closed when the test ends.
+// Provider returns an adapter for this cloud. It is closed when the test ends.
 func (s *Sim) Provider() *sim.Provider {
 	s.t.Helper()
 	return s.ProviderAt(s.URL)
 }
 
-// ProviderAt is Provider through another address, such as a forwarder's.
+// ProviderAt returns an adapter that uses another address, such as a forwarder's.
 func (s *Sim) ProviderAt(url string) *sim.Provider {
 	s.t.Helper()
 	p, err := sim.New(sim.ProviderConfig{URL: url, Naming: s.cfg.Naming})
@@ -126,13 +126,13 @@ func (s *Sim) ProviderAt(url string) *sim.Provider {
 	return p
 }
 
-// Now is the cloud's own clock; it has no meaning when Options set another.
-func (s *Sim) Now() time.Time { return s.own.Now() }
+// Now returns the time of the cloud's own clock. It has no meaning if Options set another clock.
+func (s *Sim) Now() time.Time { return s.clock.Now() }
 
-// Advance moves the cloud's own clock.
-func (s *Sim) Advance(d time.Duration) { s.own.advance(d) }
+// Advance advances the cloud's own clock.
+func (s *Sim) Advance(d time.Duration) { s.clock.advance(d) }
 
-// Ledger is all that lives and every call ever made.
+// Ledger returns all live resources and every call ever made.
 func (s *Sim) Ledger() sim.Ledger {
 	s.t.Helper()
 	var l sim.Ledger
@@ -140,7 +140,7 @@ func (s *Sim) Ledger() sim.Ledger {
 	return l
 }
 
-// Live is what exists now, resources on their way out included.
+// Live returns the resources that exist now, including those that are being deleted.
 func (s *Sim) Live() []sim.Resource {
 	s.t.Helper()
 	var l sim.Ledger
@@ -148,7 +148,7 @@ func (s *Sim) Live() []sim.Resource {
 	return l.Live
 }
 
-// Calls are the log's entries of one operation, of one item unless item is empty.
+// Calls returns the log's entries of one operation, and of one item unless item is empty.
 func (s *Sim) Calls(operation, item string) []sim.Call {
 	s.t.Helper()
 	var calls []sim.Call
@@ -167,13 +167,13 @@ func (s *Sim) Script(f sim.Fault) sim.Fault {
 	return f
 }
 
-// ClearFaults forgets all faults.
+// ClearFaults removes all faults.
 func (s *Sim) ClearFaults() {
 	s.t.Helper()
 	s.do(http.MethodDelete, "/faults", nil, nil)
 }
 
-// Secrets are the documents issued for an item, newest last.
+// Secrets returns the documents that were issued for an item, newest last.
 func (s *Sim) Secrets(item string) []json.RawMessage {
 	s.t.Helper()
 	var issued sim.Issued
@@ -181,7 +181,7 @@ func (s *Sim) Secrets(item string) []json.RawMessage {
 	return issued.Secrets
 }
 
-// Plant makes a resource that is nobody's item.
+// Plant creates a resource that belongs to no item.
 func (s *Sim) Plant(f sim.Foreign) sim.Resource {
 	s.t.Helper()
 	var r sim.Resource
@@ -207,7 +207,7 @@ func (s *Sim) do(method, path string, in, out any) {
 	if err != nil {
 		s.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	defer func() { _ = answer.Body.Close() }() // all that counts was read
+	defer func() { _ = answer.Body.Close() }() // it was read to the end
 	text, err := io.ReadAll(answer.Body)
 	if err != nil || answer.StatusCode > 299 {
 		s.t.Fatalf("%s %s: status %d, %v: %s", method, path, answer.StatusCode, err, text)
