@@ -113,7 +113,7 @@ func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T)
 
 	// Behind the walls.
 	d.super(`UPDATE order_event SET data = (data::text || ' ')::json WHERE seq = 2`)
-	d.audit(1, words("events verify --since 2100-01-01T00:00:00Z"), "seq 2: data: the witness saw hash")
+	d.audit(1, words("events verify --since 2100-01-01T00:00:00Z"), "seq 2: data: the audit log has hash")
 	d.super(`DELETE FROM audit_log WHERE n > 5`)
 	d.audit(0, words("audit verify"), "head 5:")
 	d.audit(1, []string{"audit", "verify", "--head", "alpha=" + head[1]}, "never had the head "+head[1])

@@ -123,7 +123,7 @@ func (c *serveCmd) config(g *globals, clouds *config.Clouds) (process.Config, er
 	}
 	for _, r := range c.Roles {
 		role := process.Role(r)
-		if !process.Known(role) {
+		if !process.KnownRole(role) {
 			return cfg, fmt.Errorf("there is no role %q; the roles are %v", r, process.Roles())
 		}
 		cfg.Roles = append(cfg.Roles, role)

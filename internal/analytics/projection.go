@@ -1,6 +1,6 @@
 // Package analytics works out what an order's events add to the figures of its tenant (D25): how many orders
-// stand in which state, and which money moved when. It knows no day: which one a moment belongs to is the
-// tenant's time zone's matter, and whoever books asks it. It knows no database either.
+// are in which state, and which money moved when. It knows moments and no days, because the day of a moment
+// depends on the tenant's time zone, which the roll-up applies. It must not know a database.
 package analytics
 
 import (
@@ -13,7 +13,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Fold is what was taken in of one order. The zero Fold of a tenant and an order has taken in nothing.
+// Projection is what the events of one order have added to the figures so far. One in which only Tenant and
+// Order are set has seen no event yet.
 type Projection struct {
 	Tenant    tenant.ID
 	Order     order.ID
@@ -24,24 +25,25 @@ type Projection struct {
 	Payments  int // confirmed and not reverted
 }
 
-// Refund is what was taken in of a refund that was accepted once.
+// Refund is a refund that was accepted at least once.
 type Refund struct {
-	AcceptedAt time.Time // the first time: what bounces and is accepted again still moved on that day
-	Counts     bool      // it is accepted now
+	AcceptedAt time.Time // when it was accepted first: one that bounces and is accepted again keeps that day
+	Counts     bool      // whether it is accepted now
 }
 
-// Count is added to the orders that were created when At was, in that state and currency.
+// Count is a difference to add to the sums of one state and currency, on the day of At, when the order was
+// created.
 type Count struct {
 	Tenant   tenant.ID
 	At       time.Time
 	State    order.State
 	Currency money.Currency
 	Orders   int
-	Paid     int         // of them, with a confirmed payment that was not reverted
-	PaidDue  money.Cents // what those ask for
+	Paid     int         // how many of them have a confirmed payment that was not reverted
+	PaidDue  money.Cents // what those with a payment cost
 }
 
-// Movement is money that moved at a moment. It is negative when what was counted there counts no more.
+// Movement is money that moved at a moment. It is negative when it takes back an amount that was counted before.
 type Movement struct {
 	Tenant             tenant.ID
 	At                 time.Time
@@ -49,10 +51,10 @@ type Movement struct {
 	Captured, Refunded money.Cents
 }
 
-// Take takes an event in and gives the money it moved. The events of an order come in their order, each once:
-// the same twice would count its money twice. refunds holds the order's refunds that were accepted once, and
-// is changed.
-func (f *Projection) Take(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
+// Take applies an event and returns the money that it moved. The events of an order must come in sequence and
+// each only once, because a repeated event would count its money again. refunds holds the order's refunds
+// that were accepted at least once; Take updates it.
+func (p *Projection) Take(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
 	d := ev.Payload
 	state, ok := order.ParseState(d.To)
 	if !ok {
@@ -62,36 +64,37 @@ func (f *Projection) Take(ev event.Event, refunds map[order.RefundID]Refund) ([]
 	if err != nil {
 		return nil, err
 	}
-	if f.State == 0 { // it never changes
-		f.CreatedAt = d.CreatedAt
+	if p.State == 0 { // the time of creation never changes
+		p.CreatedAt = d.CreatedAt
 	}
-	f.State, f.Currency, f.Due = state, d.Due.Currency, due
+	p.State, p.Currency, p.Due = state, d.Due.Currency, due
 	switch {
 	case d.Refund != nil:
-		return f.refund(ev, refunds)
+		return p.refund(ev, refunds)
 	case d.Payment != nil && ev.Type == order.EvPaymentConfirmed:
-		return f.payment(ev, 1)
+		return p.payment(ev, 1)
 	case d.Payment != nil && ev.Type == order.EvPaymentReverted:
-		return f.payment(ev, -1)
+		return p.payment(ev, -1)
 	}
 	return nil, nil
 }
 
-// payment counts a payment on the day it was made, or takes it back from there: a reverted one counts on
-// neither side (D11). It has no refunds, which ask for a live payment.
-func (f *Projection) payment(ev event.Event, sign int) ([]Movement, error) {
-	p := ev.Payload.Payment
-	paid, err := cents(ev, p.Amount)
+// payment counts a payment at the moment it was made. A sign of -1 takes it back from there, because a reverted
+// payment counts on neither side (D11); it has no refunds, which need a payment that was not reverted.
+func (p *Projection) payment(ev event.Event, sign int) ([]Movement, error) {
+	pay := ev.Payload.Payment
+	paid, err := cents(ev, pay.Amount)
 	if err != nil {
 		return nil, err
 	}
-	f.Payments += sign
-	return []Movement{{Tenant: f.Tenant, At: p.PaidAt, Currency: p.Amount.Currency, Captured: money.Cents(sign) * paid}},
-		nil
+	p.Payments += sign
+	return []Movement{{
+		Tenant: p.Tenant, At: pay.PaidAt, Currency: pay.Amount.Currency, Captured: money.Cents(sign) * paid,
+	}}, nil
 }
 
-// refund counts a refund on the day it was accepted first, while it is accepted.
-func (f *Projection) refund(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
+// refund counts a refund at the moment it was accepted first, for as long as it is accepted.
+func (p *Projection) refund(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
 	r := ev.Payload.Refund
 	amount, err := cents(ev, r.Amount)
 	if err != nil {
@@ -110,7 +113,7 @@ func (f *Projection) refund(ev event.Event, refunds map[order.RefundID]Refund) (
 	if !counts {
 		amount = -amount
 	}
-	return []Movement{{Tenant: f.Tenant, At: known.AcceptedAt, Currency: r.Amount.Currency, Refunded: amount}}, nil
+	return []Movement{{Tenant: p.Tenant, At: known.AcceptedAt, Currency: r.Amount.Currency, Refunded: amount}}, nil
 }
 
 func cents(ev event.Event, a event.Amount) (money.Cents, error) {
@@ -121,25 +124,24 @@ func cents(ev event.Event, a event.Amount) (money.Cents, error) {
 	return c, nil
 }
 
-// Since gives what has to be added to the counts so that they hold an order as it is now instead of as it
-// was before.
-func (f Projection) Since(before Projection) []Count {
-	if f == before {
+// Since returns the differences that replace the order as it was before by the order as it is now.
+func (p Projection) Since(before Projection) []Count {
+	if p == before {
 		return nil
 	}
-	var all []Count
+	var counts []Count
 	if before.State != 0 {
 		c := before.count()
 		c.Orders, c.Paid, c.PaidDue = -c.Orders, -c.Paid, -c.PaidDue
-		all = append(all, c)
+		counts = append(counts, c)
 	}
-	return append(all, f.count())
+	return append(counts, p.count())
 }
 
-func (f Projection) count() Count {
-	c := Count{Tenant: f.Tenant, At: f.CreatedAt, State: f.State, Currency: f.Currency, Orders: 1}
-	if f.Payments > 0 {
-		c.Paid, c.PaidDue = 1, f.Due
+func (p Projection) count() Count {
+	c := Count{Tenant: p.Tenant, At: p.CreatedAt, State: p.State, Currency: p.Currency, Orders: 1}
+	if p.Payments > 0 {
+		c.Paid, c.PaidDue = 1, p.Due
 	}
 	return c
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Grounds are why stuck work is taken out of the module's hands; the names are stored.
+// AbandonReason is the reason for which stuck work is abandoned; the names are stored.
 type AbandonReason string
 
-// The grounds on which stuck work is given up (docs/runbook.md). RefundedByHand is for money alone: a stuck refund
-// is never given up, somebody has paid it another way (D4).
+// The reasons for which stuck work may be abandoned (docs/runbook.md). A stuck refund takes RefundedByHand alone,
+// because the customer must have got the money another way (D4).
 const (
 	VerifiedAbsent AbandonReason = "verified_absent"
 	RemovedByHand  AbandonReason = "removed_by_hand"
@@ -27,13 +27,13 @@ const (
 	OtherReason    AbandonReason = "other"
 )
 
-// AllAbandonReasons lists every one, in the order that the API names them.
+// AllAbandonReasons returns all reasons, in the sequence in which the API lists them.
 func AllAbandonReasons() []AbandonReason {
 	return []AbandonReason{VerifiedAbsent, RemovedByHand, AccountClosed, RefundedByHand, OtherReason}
 }
 
-// grounds that each kind of stuck work may be given up on. A delivery is none: what was paid for and
-// built is mailed until it arrives (D21).
+// abandonReasons gives the reasons for which each kind of stuck work may be abandoned. A delivery has none: what
+// was paid for and built is mailed until it arrives (D21).
 var abandonReasons = map[fulfil.Kind][]AbandonReason{
 	fulfil.Provision: {VerifiedAbsent, RemovedByHand, AccountClosed, OtherReason},
 	fulfil.Refund:    {RefundedByHand},
@@ -42,22 +42,21 @@ var abandonReasons = map[fulfil.Kind][]AbandonReason{
 	fulfil.Redrive:   {OtherReason},
 }
 
-// Abandonment is who gave stuck work up, on what grounds and with which proof. Both people are members:
-// other ids, and other login subjects.
+// Abandonment is the decision to give stuck work up. Two members sign it, who differ in id and in login subject.
 type Abandonment struct {
-	AbandonReason AbandonReason // "" until somebody asked
-	Text          string        // in the words of who asked
-	Proof         string        // a ticket, a transfer's reference, where a protocol lies
+	AbandonReason AbandonReason // "" until the first signature
+	Text          string        // in the words of the first signer
+	Proof         string        // such as a ticket, a transfer's reference or the place of a protocol
 	FirstBy       tenant.MemberID
 	FirstAt       *time.Time
-	SecondBy      tenant.MemberID // zero while it awaits a second person
+	SecondBy      tenant.MemberID // zero until the second signature
 }
 
-// Awaits reports whether one person has signed and a second one has not.
+// Awaits reports whether the second signature is missing.
 func (a Abandonment) Awaits() bool { return !a.FirstBy.IsZero() && a.SecondBy.IsZero() }
 
-// AbandonDeadLetter is one signature under an abandonment. Of the second only Grounds count, as what is
-// agreed to; its text and proof go into the saga record beside the first's.
+// AbandonDeadLetter is one signature of an abandonment. The second one must state the same reason; its text and
+// proof are only added to the saga log.
 type AbandonDeadLetter struct {
 	DeadLetter    id.Of[DeadLetter]
 	AbandonReason AbandonReason
@@ -65,10 +64,9 @@ type AbandonDeadLetter struct {
 	Proof         string
 }
 
-// AbandonDeadLetter signs that stuck work is given up. The first signature changes nothing but the letter,
-// which stays open; the second, of another person, closes the task and settles the item
-// (AbandonItem) or the refund. A signature of somebody who may not work the desk any more counts for nothing:
-// the next one is then the first.
+// AbandonDeadLetter signs the abandonment of stuck work. The first signature changes only the dead letter, which
+// stays open. The second one, by another person, closes the task and settles the item or the refund. If the first
+// signer has lost the permission meanwhile, that signature is void and the next one is the first.
 func (a *App) AbandonDeadLetter(ctx context.Context, c Caller, in AbandonDeadLetter) (DeadLetter, error) {
 	if err := a.mayAsMember(c, WorkDesk); err != nil {
 		return DeadLetter{}, err
@@ -77,18 +75,18 @@ func (a *App) AbandonDeadLetter(ctx context.Context, c Caller, in AbandonDeadLet
 		return DeadLetter{}, fault.Violated(faults)
 	}
 	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
-		agg, open, task, err := a.stuckBehind(ctx, tx, c, in.DeadLetter)
+		agg, open, task, err := a.lockStuckTask(ctx, tx, c, in.DeadLetter)
 		if err != nil {
 			return DeadLetter{}, err
 		}
-		if err := mayBeGivenUp(open, task, in.AbandonReason); err != nil {
+		if err := checkAbandonable(open, task, in.AbandonReason); err != nil {
 			return DeadLetter{}, err
 		}
 		first := agg.signer(open.Abandonment.FirstBy)
 		if first == nil || !a.May(tenant.Actor{Kind: tenant.KindMember, Role: first.Role}, WorkDesk) {
 			return *open, a.signFirst(tx, agg, open, c, in)
 		}
-		if err := secondPerson(open, first, agg.signer(c.Member), in.AbandonReason); err != nil {
+		if err := checkSecondSigner(open, first, agg.signer(c.Member), in.AbandonReason); err != nil {
 			return DeadLetter{}, err
 		}
 		return *open, a.abandon(tx, agg, open, task, c, in)
@@ -108,7 +106,7 @@ func (in AbandonDeadLetter) faults() []fault.Violation {
 	return append(faults, textFaults("/proof", in.Proof, maxReason)...)
 }
 
-// mayAsMember is may for what only a person of the tenant does.
+// mayAsMember is may for what only a member of the tenant can do.
 func (a *App) mayAsMember(c Caller, p Permission) error {
 	if c.Kind != tenant.KindMember {
 		return fault.New(fault.KindForbidden, fault.CodeForbidden, "Only a member of your organisation signs this.")
@@ -116,20 +114,21 @@ func (a *App) mayAsMember(c Caller, p Permission) error {
 	return a.may(c.Actor, p)
 }
 
-// mayBeGivenUp refuses to abandon what must not end that way, and says what to do instead.
-func mayBeGivenUp(l *DeadLetter, task *fulfil.Task, g AbandonReason) error {
+// checkAbandonable returns a fault when the task's kind must not be abandoned for this reason. The fault says what
+// to do instead.
+func checkAbandonable(dl *DeadLetter, task *fulfil.Task, g AbandonReason) error {
 	allowed := abandonReasons[task.Kind]
 	if len(allowed) == 0 {
 		e := fault.New(fault.KindConflict, "not-abandonable",
-			"Nobody gives this up for the customer, who has paid and whose service stands: try it again (redrive), or have it "+
-				"delivered anew (redeliver) once the address or the mail server is mended.")
+			"This cannot be abandoned: the customer has paid and the service is running. Try it again (redrive), or have it "+
+				"delivered again (redeliver) once the address or the mail server is repaired.")
 		e.Members = map[string]any{"instead": []string{"redrive", "redeliver"}}
 		return e
 	}
 	if !slices.Contains(allowed, g) {
 		v := fault.Violation{
 			Pointer: "/reason", Code: "not-allowed",
-			Message: "Stuck work of the kind " + l.Source + " is given up on other grounds.",
+			Message: "Stuck work of the kind " + dl.Source + " is given up on other grounds.",
 		}
 		if task.Kind == fulfil.Refund {
 			v.Message = "The customer is owed this money. Refund it by hand, then say so with the transfer's reference as proof."
@@ -142,7 +141,7 @@ func mayBeGivenUp(l *DeadLetter, task *fulfil.Task, g AbandonReason) error {
 	return nil
 }
 
-// signer is a member who was read to sign, or nil when there is no such one (any more).
+// signer returns one of the aggregate's signers, or nil when there is none (any more) with the id.
 func (agg *Aggregate) signer(m tenant.MemberID) *Member {
 	for i := range agg.Signers {
 		if agg.Signers[i].ID == m && !m.IsZero() {
@@ -152,7 +151,7 @@ func (agg *Aggregate) signer(m tenant.MemberID) *Member {
 	return nil
 }
 
-// signFirst keeps the first signature. The work stays stuck and may still be tried again.
+// signFirst stores the first signature. The work stays stuck and may still be redriven.
 func (a *App) signFirst(tx Tx, agg *Aggregate, open *DeadLetter, c Caller, in AbandonDeadLetter) error {
 	var faults []fault.Violation
 	if strings.TrimSpace(in.Proof) == "" {
@@ -172,15 +171,15 @@ func (a *App) signFirst(tx Tx, agg *Aggregate, open *DeadLetter, c Caller, in Ab
 	open.Abandonment = Abandonment{
 		AbandonReason: in.AbandonReason, Text: in.Text, Proof: in.Proof, FirstBy: c.Member, FirstAt: &now,
 	}
-	agg.decide(*open, now, "to be abandoned ("+string(in.AbandonReason)+"), signed first by "+event.ActorText(c.Actor)+
-		said(in.Text)+"; proof: "+in.Proof+"; awaits a second person")
-	tx.Save(agg) // the order has not moved: no version, no event
+	agg.logDecision(*open, now, "to be abandoned ("+string(in.AbandonReason)+"), signed first by "+
+		event.ActorText(c.Actor)+reasonSuffix(in.Text)+"; proof: "+in.Proof+"; awaits a second person")
+	tx.Save(agg) // the order did not change: no version, no event
 	return nil
 }
 
-// secondPerson holds the second signature against the first: another member, another login, the same
-// grounds. Two keys of one person are one pair of eyes.
-func secondPerson(open *DeadLetter, first, second *Member, g AbandonReason) error {
+// checkSecondSigner checks the second signature against the first: another member, another login, the same reason.
+// Two API keys of one person do not make two people.
+func checkSecondSigner(open *DeadLetter, first, second *Member, g AbandonReason) error {
 	if second == nil {
 		return fault.New(fault.KindForbidden, fault.CodeForbidden, "You are no member of this organisation any more.")
 	}
@@ -204,18 +203,19 @@ func secondPerson(open *DeadLetter, first, second *Member, g AbandonReason) erro
 	return nil
 }
 
-// abandon carries out what two people signed.
+// abandon carries out an abandonment that two people signed.
 func (a *App) abandon(
 	tx Tx, agg *Aggregate, open *DeadLetter, task *fulfil.Task, c Caller, in AbandonDeadLetter,
 ) error {
 	now, ab := tx.Now(), &open.Abandonment
 	first := event.ActorText(tenant.Actor{Kind: tenant.KindMember, Member: ab.FirstBy})
 	ab.SecondBy = c.Member
-	open.State, open.ClosedAt, open.Reason = DeadLetterAbandoned, &now, string(ab.AbandonReason)+said(ab.Text)
-	agg.decide(*open, now, "abandoned ("+string(ab.AbandonReason)+"), signed by "+first+said(ab.Text)+"; proof: "+ab.Proof+
-		"; and by "+event.ActorText(c.Actor)+said(in.Text)+said(in.Proof))
+	open.State, open.ClosedAt, open.Reason = DeadLetterAbandoned, &now, string(ab.AbandonReason)+reasonSuffix(ab.Text)
+	agg.logDecision(*open, now, "abandoned ("+string(ab.AbandonReason)+"), signed by "+
+		first+reasonSuffix(ab.Text)+"; proof: "+ab.Proof+
+		"; and by "+event.ActorText(c.Actor)+reasonSuffix(in.Text)+reasonSuffix(in.Proof))
 	reason := "abandoned (" + string(ab.AbandonReason) + ") by " + first + " and " + event.ActorText(c.Actor) +
-		said(ab.Text)
+		reasonSuffix(ab.Text)
 	task.State, task.Epoch, task.Sent = fulfil.Closed, task.Epoch+1, false
 	switch task.Kind {
 	case fulfil.Provision:
@@ -227,9 +227,9 @@ func (a *App) abandon(
 			agg.Order.MoveRefund(r, order.RefundAccepted, ab.Proof, now, reason)
 			agg.Order.MoveRefund(r, order.RefundCompleted, "", now, reason)
 		}
-	case fulfil.Redrive: // the worker passes over the event, and goes on with what waits behind it
+	case fulfil.Redrive: // the worker skips the event and applies those blocked behind it
 		task.State, task.Try, task.NextAt = fulfil.Queued, 0, now
-	default: // a notice or the asking for a payment: the order does not hang on it
+	default: // a notice or a checkout: the order does not depend on it
 	}
 	before := agg.Order.LastSeq
 	a.settle(agg, now, reason)
@@ -240,6 +240,7 @@ func (a *App) abandon(
 	return nil
 }
 
+// abandonItem settles the item of an abandoned provisioning task.
 func (a *App) abandonItem(agg *Aggregate, task *fulfil.Task, reason string, now time.Time) error {
 	it := agg.Order.Find(task.Item)
 	if it == nil {
@@ -248,20 +249,20 @@ func (a *App) abandonItem(agg *Aggregate, task *fulfil.Task, reason string, now 
 	if err := agg.Order.AbandonItem(it, reason); err != nil {
 		return err
 	}
-	if it.State == order.ItemRolledBack { // else finishCompensated does this when the refund is accepted
+	if it.State == order.ItemRolledBack { // otherwise finishCompensated does this once the refund is accepted
 		agg.Added.Destroyed = append(agg.Added.Destroyed, it.ID)
 		agg.closeDeadLetters(it.ID, now)
 	}
 	return nil
 }
 
-// WithdrawAbandonment takes the first signature back, by who gave it, while it awaits a second one.
-func (a *App) WithdrawAbandonment(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetter, error) {
+// WithdrawAbandonment removes the caller's own first signature while the second one is missing.
+func (a *App) WithdrawAbandonment(ctx context.Context, c Caller, dl id.Of[DeadLetter]) (DeadLetter, error) {
 	if err := a.mayAsMember(c, WorkDesk); err != nil {
 		return DeadLetter{}, err
 	}
 	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
-		agg, open, _, err := a.stuckBehind(ctx, tx, c, l)
+		agg, open, _, err := a.lockStuckTask(ctx, tx, c, dl)
 		if err != nil {
 			return DeadLetter{}, err
 		}
@@ -276,7 +277,7 @@ func (a *App) WithdrawAbandonment(ctx context.Context, c Caller, l id.Of[DeadLet
 			return DeadLetter{}, e
 		}
 		open.Abandonment = Abandonment{}
-		agg.decide(*open, tx.Now(), "signature to abandon withdrawn by "+event.ActorText(c.Actor))
+		agg.logDecision(*open, tx.Now(), "signature to abandon withdrawn by "+event.ActorText(c.Actor))
 		tx.Save(agg)
 		return *open, nil
 	})

@@ -14,7 +14,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Authenticate finds who presents an API key. Every way of being wrong has the same answer.
+// Authenticate returns the actor of an API key. Every invalid key gets the same answer.
 func (a *App) Authenticate(ctx context.Context, bearer string) (tenant.Actor, error) {
 	if len(bearer) < 16 || len(bearer) > 256 {
 		return tenant.Actor{}, fault.New(fault.KindUnauthenticated, "unauthenticated",
@@ -23,12 +23,12 @@ func (a *App) Authenticate(ctx context.Context, bearer string) (tenant.Actor, er
 	return a.Accounts.FindActor(ctx, sha256.Sum256([]byte(bearer)))
 }
 
-// Me is the member who asks.
+// Me returns the caller's member.
 func (a *App) Me(ctx context.Context, c Caller) (Member, error) {
 	return a.Store.Member(ctx, c.Tenant, c.Member)
 }
 
-// DeliveryKey describes the OpenPGP key on file of the member who asks; nil when there is none.
+// DeliveryKey describes the caller's OpenPGP key, or returns nil when there is none.
 func (a *App) DeliveryKey(ctx context.Context, c Caller) (*KeyInfo, error) {
 	if err := a.may(c.Actor, OwnDeliveryKey); err != nil {
 		return nil, err
@@ -39,13 +39,13 @@ func (a *App) DeliveryKey(ctx context.Context, c Caller) (*KeyInfo, error) {
 	}
 	info, err := a.Mailer.CheckKey(m.DeliveryKey, a.Clock.Now())
 	if err != nil {
-		return &KeyInfo{Binary: m.DeliveryKey}, nil //nolint:nilerr // a key that has expired since is still the one on file
+		return &KeyInfo{Binary: m.DeliveryKey}, nil //nolint:nilerr // a key that has expired is still on file
 	}
 	return &info, nil
 }
 
-// PutDeliveryKey puts an OpenPGP public key on file, or removes it (empty). Deliveries from now on are
-// encrypted to it.
+// PutDeliveryKey replaces the caller's OpenPGP public key; an empty one removes it. Later deliveries are encrypted
+// to it.
 func (a *App) PutDeliveryKey(ctx context.Context, c Caller, armored []byte) (*KeyInfo, error) {
 	if err := a.may(c.Actor, OwnDeliveryKey); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (a *App) PutDeliveryKey(ctx context.Context, c Caller, armored []byte) (*Ke
 		if err != nil {
 			return nil, err
 		}
-		if err := c.keyDemanded(known.Settings); err != nil {
+		if err := c.requireKey(known.Settings); err != nil {
 			return nil, err
 		}
 		if info == nil {
@@ -75,7 +75,7 @@ func (a *App) PutDeliveryKey(ctx context.Context, c Caller, armored []byte) (*Ke
 	})
 }
 
-// Settings of the tenant.
+// Settings returns the tenant's settings.
 func (a *App) Settings(ctx context.Context, c Caller) (Settings, error) {
 	if err := a.may(c.Actor, ReadSettings); err != nil {
 		return Settings{}, err
@@ -83,7 +83,7 @@ func (a *App) Settings(ctx context.Context, c Caller) (Settings, error) {
 	return a.Store.Settings(ctx, c.Tenant)
 }
 
-// Brand is what every member may see of the settings: name and colours.
+// Brand returns the settings that every member may see, such as the name and the colours.
 func (a *App) Brand(ctx context.Context, c Caller) (Settings, error) {
 	s, err := a.Store.Settings(ctx, c.Tenant)
 	return Settings{
@@ -97,7 +97,7 @@ func (a *App) PutSettings(ctx context.Context, c Caller, s Settings, pre Precond
 	if err := a.may(c.Actor, WriteSettings); err != nil {
 		return Settings{}, err
 	}
-	if s.Language == "" { // what a client sends that does not know of it yet
+	if s.Language == "" { // from a client that does not know the field yet
 		s.Language = string(notice.English)
 	}
 	if faults := a.checkSettings(s); len(faults) > 0 {
@@ -108,7 +108,7 @@ func (a *App) PutSettings(ctx context.Context, c Caller, s Settings, pre Precond
 		if err != nil {
 			return Settings{}, err
 		}
-		if err := c.keyDemanded(known.Settings); err != nil {
+		if err := c.requireKey(known.Settings); err != nil {
 			return Settings{}, err
 		}
 		if err := pre.check(known.Settings.Version); err != nil {
@@ -146,7 +146,7 @@ func (a *App) checkSettings(s Settings) []fault.Violation {
 	if _, ok := a.Payments[s.PaymentMethod]; !ok {
 		faults = append(faults, fault.Violation{
 			Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.",
-			Allowed: a.methods(),
+			Allowed: a.paymentMethods(),
 		})
 	}
 	if _, ok := notice.LanguageOf(s.Language); !ok {
@@ -171,8 +171,8 @@ func languages() []any {
 	return all
 }
 
-// ShowPassphrase takes a delivery's one-time passphrase for the order's own customer; the second time
-// it is gone (D21). Never by REST: the portal alone has the login for it.
+// ShowPassphrase returns a delivery's one-time passphrase to the order's customer and deletes it (D21). The API
+// cannot call it: only the portal has the login for it.
 func (a *App) ShowPassphrase(ctx context.Context, c Caller, o order.ID, del id.Of[Delivery]) (string, error) {
 	agg, err := a.Order(ctx, c, o)
 	if err != nil {

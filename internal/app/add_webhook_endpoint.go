@@ -16,46 +16,46 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// The bounds of a tenant's webhooks. Each event is one call per endpoint.
+// The limits of a tenant's webhooks. Each event is one call per endpoint.
 const (
 	maxWebhookEndpoints       = 20
 	maxWebhookEndpointURL     = 2048
 	maxWebhookEndpointComment = 200
 )
 
-// secretBytes of a signing secret, of the 24 to 64 that Standard Webhooks asks for.
+// secretBytes is the length of a signing secret. Standard Webhooks asks for 24 to 64 bytes.
 const secretBytes = 32
 
-// IssuedSecret is an endpoint with the signing secret it was just given, which is never shown again.
+// IssuedSecret is an endpoint with its new signing secret, which is never shown again.
 type IssuedSecret struct {
 	WebhookEndpoint
-	Secret string // "" once it was shown
+	Secret string // "" in a replayed answer
 }
 
-// Kept is what an idempotency key keeps of it: everything but the secret (D21).
+// Kept returns what an idempotency key stores: everything but the secret (D21).
 func (s IssuedSecret) Kept() IssuedSecret {
 	s.Secret = ""
 	return s
 }
 
-// AddWebhookEndpoint asks for a tenant's events to be posted somewhere.
+// AddWebhookEndpoint describes a new endpoint.
 type AddWebhookEndpoint struct {
 	URL         string
 	Description string
 	Types       []event.Type // none: all
 }
 
-// AddWebhookEndpoint makes an endpoint and its first secret. It hears what is committed from now on.
+// AddWebhookEndpoint creates an endpoint with its first secret. It receives events from now on.
 func (a *App) AddWebhookEndpoint(ctx context.Context, c Caller, in AddWebhookEndpoint) (IssuedSecret, error) {
 	if err := a.may(c.Actor, WriteWebhooks); err != nil {
 		return IssuedSecret{}, err
 	}
 	return write(ctx, a, c, func(tx Tx) (IssuedSecret, error) {
-		all, settings, err := tx.ListWebhookEndpoints(ctx)
+		existing, settings, err := tx.ListWebhookEndpoints(ctx)
 		if err != nil {
 			return IssuedSecret{}, err
 		}
-		if err := c.keyDemanded(settings); err != nil {
+		if err := c.requireKey(settings); err != nil {
 			return IssuedSecret{}, err
 		}
 		now := tx.Now()
@@ -66,7 +66,7 @@ func (a *App) AddWebhookEndpoint(ctx context.Context, c Caller, in AddWebhookEnd
 		if faults := a.checkWebhookEndpoint(e); len(faults) > 0 {
 			return IssuedSecret{}, fault.Violated(faults)
 		}
-		if len(all) >= maxWebhookEndpoints {
+		if len(existing) >= maxWebhookEndpoints {
 			return IssuedSecret{}, fault.New(fault.KindConflict, "too-many-webhooks",
 				"An organisation has at most %d webhooks. Delete one that is no longer needed.", maxWebhookEndpoints)
 		}
@@ -105,8 +105,8 @@ func allowedTypes() []any {
 	return all
 }
 
-// sortedTypes is the list without doubles, in the order in which the events are published of an order's
-// life; unknown ones come last, to be refused.
+// sortedTypes returns the types without duplicates, sorted as order.EventTypes lists them. Unknown types come last;
+// checkWebhookEndpoint refuses them.
 func sortedTypes(types []event.Type) []event.Type {
 	known := order.EventTypes()
 	rank := func(t event.Type) int {
@@ -120,7 +120,7 @@ func sortedTypes(types []event.Type) []event.Type {
 	return slices.Compact(sorted)
 }
 
-// issueSecret draws an endpoint's new secret and queues it sealed. The one before is valid until then.
+// issueSecret draws an endpoint's new secret and queues it, sealed. The previous one stays valid until then.
 func (a *App) issueSecret(tx Tx, t tenant.ID, e WebhookEndpoint, until time.Time) (IssuedSecret, error) {
 	if a.Secrets == nil {
 		return IssuedSecret{}, fault.New(fault.KindConflict, "webhooks-not-set-up",
@@ -136,12 +136,12 @@ func (a *App) issueSecret(tx Tx, t tenant.ID, e WebhookEndpoint, until time.Time
 		return IssuedSecret{}, fmt.Errorf("seal the secret of endpoint %s: %w", e.ID, err)
 	}
 	tx.AddSecret(e.ID, sealed, until)
-	e.Secrets = append([]SecretInfo{{CreatedAt: tx.Now()}}, kept(e.Secrets, tx.Now(), until)...)
+	e.Secrets = append([]SecretInfo{{CreatedAt: tx.Now()}}, stillValid(e.Secrets, tx.Now(), until)...)
 	return IssuedSecret{WebhookEndpoint: e, Secret: secret}, nil
 }
 
-// kept are the secrets that stay valid beside a new one: the present one, until it expires.
-func kept(secrets []SecretInfo, now, until time.Time) []SecretInfo {
+// stillValid returns the secrets that stay valid beside a new one: the current one, until it expires.
+func stillValid(secrets []SecretInfo, now, until time.Time) []SecretInfo {
 	var stay []SecretInfo
 	for _, s := range secrets {
 		if s.ExpiresAt.IsZero() && until.After(now) {

@@ -12,22 +12,21 @@ import (
 	"github.com/platforma-cloud/orders/internal/id"
 )
 
-// AdoptDeadLetter is what a person says is there: a part of a stuck clean-up, by the provider's own id.
+// AdoptDeadLetter is the assertion that a resource of a stuck compensation is there, under a provider's id.
 type AdoptDeadLetter struct {
 	DeadLetter id.Of[DeadLetter]
-	Part       string
-	Ref        string
+	Part       string // the step's name
+	Ref        string // the provider's id
 	Reason     string
 }
 
-// refForm is how providers write ids: names, UUIDs, URNs, paths of them.
+// refForm matches the ids of providers: names, UUIDs, URNs and paths of them.
 var refForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,199}$`)
 
-// AdoptDeadLetter tries a stuck clean-up again, with a resource that a person found at the provider
-// ("it is there", docs/runbook.md). Here the claim is only written down: the worker
-// reads the resource by its id and takes it for the part when it carries the labels of this very item and
-// part; then it is removed like any other, by that id too. A claim that does not hold leaves the resource
-// alone, and the work stands on the desk again.
+// AdoptDeadLetter redrives a stuck compensation with a resource that a person found at the provider ("it is
+// there", docs/runbook.md). It only stores the assertion. The worker later reads the resource by its id and adopts
+// it when its labels name this item and step; then it is removed like any other. If the labels do not match, the
+// resource is left alone, and the work gets stuck again.
 func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter) (DeadLetter, error) {
 	if err := a.may(c.Actor, WorkDesk); err != nil {
 		return DeadLetter{}, err
@@ -36,20 +35,20 @@ func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter)
 		return DeadLetter{}, fault.Violated(faults)
 	}
 	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
-		agg, open, task, err := a.stuckBehind(ctx, tx, c, in.DeadLetter)
+		agg, open, task, err := a.lockStuckTask(ctx, tx, c, in.DeadLetter)
 		if err != nil {
 			return DeadLetter{}, err
 		}
 		if task.Kind != fulfil.Provision {
 			return DeadLetter{}, fault.New(fault.KindConflict, "not-adoptable",
-				"What is stuck here is no resource at a provider: there is nothing to be found.")
+				"No resource at a provider is stuck here, so there is nothing to adopt.")
 		}
-		if left := agg.left(task.ID); !slices.Contains(left, in.Part) {
+		if remaining := agg.remainingSteps(task.ID); !slices.Contains(remaining, in.Part) {
 			v := fault.Violation{
 				Pointer: "/part", Code: "not-allowed", Message: "This is no part of the item that may still be there.",
 			}
-			for _, part := range left {
-				v.Allowed = append(v.Allowed, part)
+			for _, step := range remaining {
+				v.Allowed = append(v.Allowed, step)
 			}
 			return DeadLetter{}, fault.Violated([]fault.Violation{v})
 		}
@@ -57,9 +56,9 @@ func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter)
 		if err := a.redrive(tx, agg, task, in.Reason); err != nil {
 			return DeadLetter{}, err
 		}
-		voided := agg.closeRedriven(task, in.DeadLetter, in.Reason, tx.Now())
-		agg.decide(*open, tx.Now(),
-			"said to be there by "+event.ActorText(c.Actor)+": "+in.Part+" as "+in.Ref+said(in.Reason)+voided)
+		voided := agg.closeRedrivenDeadLetters(task, in.DeadLetter, in.Reason, tx.Now())
+		agg.logDecision(*open, tx.Now(),
+			"said to be there by "+event.ActorText(c.Actor)+": "+in.Part+" as "+in.Ref+reasonSuffix(in.Reason)+voided)
 		a.settle(agg, tx.Now(), in.Reason)
 		return *open, a.save(tx, agg, c.cause())
 	})

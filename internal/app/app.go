@@ -1,12 +1,13 @@
-// Package app holds the use cases and the engine that carries out the work they begin.
+// Package app implements the use cases of the product and the engine that carries out their work.
 //
-// A use case has a file of its own, named for what it does (cancel_order.go). It checks who asks, opens one
-// transaction, moves the order by its tables and queues the work that follows. The files engine_*.go move that
-// work; engine.go says how, and is the place to begin. The interfaces that the adapters implement are in
-// ports*.go. What all use cases share is in app.go, caller.go, permission.go and transaction.go (ADR 0021).
+// Each use case has its own file, named for what it does (cancel_order.go). It checks the caller's permission,
+// opens one transaction, changes one aggregate and adds the tasks that follow. The engine runs those tasks:
+// start with engine.go, which explains how, and continue with the files engine_*.go. The interfaces that the
+// adapters implement are in ports*.go. app.go, caller.go, permission.go and transaction.go hold what all use
+// cases share (ADR 0021).
 //
-// Package app knows the domain and the contracts of providers and payments. It knows no SQL, no broker, no
-// HTTP and no mail: those come in through the ports.
+// Package app depends on the domain and on the contracts of cloud and payment providers. It must not know SQL,
+// Kafka, HTTP or SMTP; the adapters bring those in through the ports.
 package app
 
 import (
@@ -22,67 +23,69 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// Deps are what the use cases work with. A process that only serves the API leaves Providers, Sealer,
-// Credentials and Mailer's sending side unused; nothing is optional but where it says so.
+// Deps are the dependencies of the use cases. A process sets those that its roles use: one that only serves
+// the API leaves Providers, Sealer and Credentials empty. New requires what every process needs.
 type Deps struct {
+	// For every process.
+
 	Store           Store
 	Accounts        Accounts
 	Catalog         CatalogSource
 	PaymentWebhooks PaymentWebhookStore
-	AuditLog        AuditLog // of the audit login alone
 	Clock           Clock
-	NewID           func() [16]byte // UUIDv7
-	Random          io.Reader       // crypto/rand's, but in tests
+	NewID           func() [16]byte // returns a UUIDv7
+	Random          io.Reader       // crypto/rand, except in tests
 	Log             *slog.Logger
+	Installation    string                      // part of every provider key; set by configuration
+	Payments        map[string]payment.Provider // by name
+	Placement       Placement
+	Mailer          Mailer        // only workers send; other processes check delivery keys with it
+	WebhookSender   WebhookSender // only workers post; other processes check URLs with it
+	Secrets         SecretBox     // for webhook signing secrets; nil when the installation has no key for them
+	Stats           StatsCache    // nil: every read queries the database
+	PortalURL       string        // base of the links in mails; "" for none
+	Consumers       func(context.Context) ([]ConsumerStatus, error)
 
-	Installation string // part of every provider key; configuration, not a row
-	Placement    Placement
-	Providers    map[string]provider.Provider
-	Payments     map[string]payment.Provider
+	// For workers.
 
-	Tasks       Tasks
-	Sealer      Sealer
-	Passphrases PassphraseReader // of the portal's login alone
-	Credentials CredentialReader // of the delivery login alone
-	Mailer      Mailer
-	PortalURL   string // where passphrases are shown; told in delivery mails
-	Consumers   func(context.Context) ([]ConsumerStatus, error)
-	// where it may post is checked by every process, webhook delivery is the worker's
-	WebhookSender       WebhookSender
-	Secrets             SecretBox           // of webhooks; nil: this installation has no key for them
-	WebhookDeliveryJobs WebhookDeliveryJobs // of the worker's login
-	Stats               StatsCache          // nil: every read asks the database
-	Rollup              Rollup              // of the worker's login
-	Notices             Notices             // of the worker's login
+	Tasks               Tasks
+	WebhookDeliveryJobs WebhookDeliveryJobs
+	Providers           map[string]provider.Provider // by account
+	Sealer              Sealer
+	Rollup              Rollup
+	Notices             Notices
+	Handlers            map[string]ConsumerHandler // by consumer; RedriveEvent applies a parked event with them
 
-	// Listeners are the consumers that may have parked an event, by name: what a redrive applies it with.
-	// Of the worker's login alone.
-	Handlers map[string]ConsumerHandler
+	// Each of these needs a database login of its own.
 
-	// Fallback is how long work waits for its event before it starts by itself (D20): 30 s.
+	AuditLog    AuditLog         // the audit login
+	Passphrases PassphraseReader // the portal's login
+	Credentials CredentialReader // the delivery login
+
+	// Fallback is how long a task waits for the event that makes it due before it starts by itself (D20).
+	// 0 is 30 s.
 	Fallback time.Duration
 }
 
-// Placement maps what was ordered to the account that builds new items of it; configuration, not code.
-// An item stays with the account that its task names, whatever the placement says later.
+// Placement returns the account that builds new items of a product in a region. It comes from configuration.
+// An existing item stays with the account that its task records, whatever the placement says later.
 type Placement func(product, region string) (account string, ok bool)
 
-// App has the use cases as methods. Whatever it keeps between two calls only spares the database; it may be
-// used concurrently.
+// App has the use cases as methods. It keeps no state of an order between calls and may be used concurrently.
 type App struct {
 	Deps
 	alarms alarms
 
-	// orders makes the workers of one order wait for each other in this process before they take a
-	// database connection: waiting for the order's row would hold one, and the many items of one order
-	// would keep everybody else's work from getting one (ADR 0017).
+	// orders serializes the workers of one order within this process, before they take a database connection.
+	// A worker that waited for the order's row would hold a connection meanwhile, so an order with many items
+	// could leave none for other orders (ADR 0017).
 	orders keyed.Mutex[order.ID]
-	// calls counts the calls that are under way to each webhook endpoint.
+	// calls counts the calls in flight to each webhook endpoint.
 	calls keyed.Semaphore[WebhookEndpointID]
 }
 
-// New makes an App. It panics on a missing dependency that every process needs: that is a fault of
-// the wiring, seen at start.
+// New returns an App. It panics when a dependency that every process needs is missing: that is a wiring fault,
+// seen at start-up.
 func New(d Deps) *App {
 	if d.Store == nil || d.Clock == nil || d.NewID == nil || d.Random == nil || d.Log == nil {
 		panic("app: store, clock, ids, randomness and log are required")
@@ -93,10 +96,10 @@ func New(d Deps) *App {
 	return &App{Deps: d}
 }
 
-// Now is the present moment by the process's clock.
+// Now returns the current time of the process's clock.
 func (a *App) Now() time.Time { return a.Clock.Now() }
 
 func newID[T any](a *App) id.Of[T] { return id.Of[T](a.NewID()) }
 
-// wait divides a wait of policy by the clock's speed.
+// wait scales a policy's wait by the clock's speed.
 func (a *App) wait(d time.Duration) time.Duration { return d / time.Duration(max(1, a.Clock.Speed())) }

@@ -12,10 +12,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// AuditEvent is the Audit consumer: it writes down what stands on the topic, and where, in a chain of its
-// own that nobody else writes, so that the two can be compared. The log itself is its inbox. What is wrong
-// about a record is filed and logged loudly, and the record is witnessed all the same: the witness skips
-// nothing and parks nothing. It runs under the audit login.
+// AuditEvent is the Audit consumer. It records what is on the topic, and where, in a hash chain that nobody else
+// writes, so that the two can be compared. The audit log itself is its inbox. If something is wrong with a record,
+// it stores and logs a finding and still records it: the Audit consumer skips nothing and parks nothing. It runs
+// under the audit login.
 func (a *App) AuditEvent(ctx context.Context, ev event.Event) error {
 	done, err := a.audit(ctx, []event.Event{ev})
 	if err == nil && done.Fresh == 0 && len(done.Findings) == 0 {
@@ -24,8 +24,8 @@ func (a *App) AuditEvent(ctx context.Context, ev event.Event) error {
 	return err
 }
 
-// AuditEvents is AuditEvent for many at once (an EffectAll). After an error those before the event at
-// fault are witnessed.
+// AuditEvents is AuditEvent for many events (an EffectAll). After an error the events before the faulty one are
+// recorded.
 func (a *App) AuditEvents(ctx context.Context, evs []event.Event) (Handled, error) {
 	done, err := a.audit(ctx, evs)
 	if err != nil {
@@ -34,7 +34,7 @@ func (a *App) AuditEvents(ctx context.Context, evs []event.Event) (Handled, erro
 	h := Handled{Applied: done.Fresh}
 	for _, f := range done.Findings {
 		if !f.Kind.Fresh() {
-			h.Applied++ // the record is in no chain, and is news all the same
+			h.Applied++ // the record is in no chain but was new
 		}
 	}
 	h.Duplicates = len(evs) - h.Applied
@@ -54,58 +54,58 @@ func (a *App) audit(ctx context.Context, evs []event.Event) (Appended, error) {
 	return done, err
 }
 
-// alarms counts what was found since the process started.
+// alarms counts the findings since the process started.
 type alarms struct {
-	mu sync.Mutex
-	of map[auditlog.Kind]int64 // guarded by mu
+	mu     sync.Mutex
+	counts map[auditlog.Kind]int64 // guarded by mu
 }
 
-// Findings counts, by kind, what this process's witness found wrong about the topic since it started.
-// Every kind is there.
+// Findings returns how many findings of each kind this process's Audit consumer made since it started. It holds
+// every kind, also those without any.
 func (a *App) Findings() map[auditlog.Kind]int64 {
 	a.alarms.mu.Lock()
 	defer a.alarms.mu.Unlock()
 	all := map[auditlog.Kind]int64{}
 	for _, k := range auditlog.Kinds() {
-		all[k] = a.alarms.of[k]
+		all[k] = a.alarms.counts[k]
 	}
 	return all
 }
 
-// alarm is what an operator is woken by; the runbook says what to do about each kind.
+// alarm counts and logs a finding. Operators are alerted by it; docs/runbook.md says what to do about each kind.
 func (a *App) alarm(ctx context.Context, f auditlog.Finding) {
 	a.alarms.mu.Lock()
-	if a.alarms.of == nil {
-		a.alarms.of = map[auditlog.Kind]int64{}
+	if a.alarms.counts == nil {
+		a.alarms.counts = map[auditlog.Kind]int64{}
 	}
-	a.alarms.of[f.Kind]++
+	a.alarms.counts[f.Kind]++
 	a.alarms.mu.Unlock()
 	a.Log.ErrorContext(ctx, "audit finding: the topic is not as it must be", "kind", string(f.Kind), "tenant",
 		f.Tenant, "order", f.Order, "seq", f.Seq,
 		"topic", f.Topic, "partition", f.Partition, "offset", f.Offset, "detail", f.Detail)
 }
 
-// AuditRefusals is where the Audit consumer keeps the records that the guard refused: as findings, for
-// its login writes nothing else.
+// AuditRefusals stores the records that the Audit consumer refused, as findings, because the audit login can write
+// nothing else.
 func (a *App) AuditRefusals() Refusals { return auditRefusals{a} }
 
 type auditRefusals struct{ *App }
 
-// Refuse files a refused record as a foreign one.
-func (w auditRefusals) Refuse(ctx context.Context, r Refusal) error {
+// Refuse stores a refused record as a finding of kind Foreign.
+func (a auditRefusals) Refuse(ctx context.Context, r Refusal) error {
 	f := auditlog.Finding{
-		Tenant: claimed(r.Headers), Kind: auditlog.Foreign, Topic: r.TopicID, Partition: r.Partition, Offset: r.Offset,
+		Tenant: claimedTenant(r.Headers), Kind: auditlog.Foreign, Topic: r.TopicID, Partition: r.Partition, Offset: r.Offset,
 		Detail: fmt.Sprintf("%s: the record has data of hash %s", r.Code, auditlog.Hash(r.DataSHA256)), At: r.At,
 	}
-	added, err := w.AuditLog.AddFinding(ctx, f)
+	added, err := a.AuditLog.AddFinding(ctx, f)
 	if added {
-		w.alarm(ctx, f)
+		a.alarm(ctx, f)
 	}
 	return err
 }
 
-// claimed is the tenant that a refused record's headers name, zero when they name none or two.
-func claimed(headers map[string]string) tenant.ID {
+// claimedTenant returns the tenant that a refused record's headers name. It is zero when they name none or two.
+func claimedTenant(headers map[string]string) tenant.ID {
 	var found tenant.ID
 	for name, value := range headers {
 		if !strings.EqualFold(name, "ce_tenantid") {
@@ -120,8 +120,8 @@ func claimed(headers map[string]string) tenant.ID {
 	return found
 }
 
-// TellAuditHeads logs how far each tenant's chain has come, and its hash there. Kept apart from the database,
-// these lines show whether a chain was rewritten below them: platforma audit verify takes them as --head.
+// TellAuditHeads logs the head of each tenant's chain. Kept outside the database, these log lines show whether a
+// chain was rewritten: platforma audit verify takes them as --head. It returns the number of heads.
 func (a *App) TellAuditHeads(ctx context.Context) (int, error) {
 	heads, err := a.AuditLog.Heads(ctx)
 	for _, h := range heads {

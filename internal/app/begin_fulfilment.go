@@ -8,20 +8,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// BeginFulfilment is the Provision consumer: what order.payment-confirmed starts. The validation was
-// written with the payment and is due Fallback later; hearing the event takes that wait off, so
-// provisioning starts from the event, and a broker that is away delays it and stops nothing (D20).
-// Of a cancelled order it closes what is left; when the event comes so late that the order was restored
-// and paid again meanwhile, that validation is not what it speaks of.
+// BeginFulfilment is the Provision consumer. On order.payment-confirmed it makes the validation due. That task was
+// committed with the payment and would be due Fallback later, so a broker that is down only delays it (D20).
+//
+// On order.cancelled it closes a validation that is left. It does nothing when the order is no longer cancelled: if
+// the event arrives after the order was restored and paid again, the validation is the new payment's.
 func (a *App) BeginFulfilment(ctx context.Context, ev event.Event) error {
 	return a.handleEvent(ctx, event.Provision, ev, func(tx Tx, agg *Aggregate) bool {
 		if ev.Type == order.EvCancelled {
 			if agg.Order.State != order.Cancelled {
 				return false
 			}
-			agg.close(fulfil.Validate, order.ItemID{})
+			agg.closeTasks(fulfil.Validate, order.ItemID{})
 			return true
 		}
-		return a.pull(agg, ev, tx.Now(), fulfil.Validate)
+		return a.dropFallbackWait(agg, ev, tx.Now(), fulfil.Validate)
 	})
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Caller is who asks for something, and how the answer is kept for a repetition.
+// Caller is who calls a use case, and with which idempotency key.
 type Caller struct {
 	tenant.Actor
-	Key         *IdempotencyKey // of writes; nil when none was sent
-	NeedsKey    bool            // a write by API: the tenant may demand a key
+	Key         *IdempotencyKey // of a write; nil when none was sent
+	NeedsKey    bool            // set for a write through the API, where the tenant may require a key
 	Traceparent string
 }
 
-// IdempotencyKey makes a write's repetition return the first answer (D22).
+// IdempotencyKey makes a repeated write return the first answer (D22).
 type IdempotencyKey struct {
 	Key         string
 	Fingerprint [32]byte
@@ -24,7 +24,7 @@ type IdempotencyKey struct {
 	Encode func(result any, fault error) (Answer, error)
 }
 
-// Answer is a stored response: a replay is byte-identical.
+// Answer is a stored response. A replay is byte-identical.
 type Answer struct {
 	Status int
 	Header map[string]string // Content-Type, ETag, Location
@@ -34,24 +34,24 @@ type Answer struct {
 // Replayed ends a use case whose key was used before with the same request.
 type Replayed struct{ Answer Answer }
 
-// Error tells that this is no failure.
+// Error makes Replayed an error, although it is no failure.
 func (*Replayed) Error() string { return "replayed the stored answer of the idempotency key" }
 
-// ErrDuplicate ends a consumer's effect that was applied before.
+// ErrDuplicate ends a consumer's effect for an event that was applied before.
 var ErrDuplicate = errors.New("event was applied before")
 
-// ErrFenced ends a worker's move that was made from an epoch that is over.
+// ErrFenced ends a worker's move whose epoch is no longer the task's.
 var ErrFenced = errors.New("task has moved on")
 
-// keyDemanded refuses a write by API without an Idempotency-Key where the tenant's settings demand one
-// (require_key).
-func (c Caller) keyDemanded(s Settings) error {
+// requireKey refuses a write through the API without an Idempotency-Key when the tenant's settings require one
+// (require_idempotency_key).
+func (c Caller) requireKey(s Settings) error {
 	if !c.NeedsKey || c.Key != nil || !s.RequireKey {
 		return nil
 	}
 	return fault.New(fault.KindMalformed, "idempotency-key-required",
-		"Your organisation demands an Idempotency-Key with every write. Send one of your own making, and the same one when "+
-			"you repeat the request.")
+		"Your organisation requires an Idempotency-Key with every write. Send a new one with each request, and the same one "+
+			"when you repeat a request.")
 }
 
 func (c Caller) cause() event.Cause {

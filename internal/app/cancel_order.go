@@ -6,11 +6,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// CancelOrder ends an order from any state that allows it (D7): at once while nothing was paid; with
-// a refund before provisioning; as a request from then on. No new work starts, a call in flight loses
-// its fence and is resolved by the clean-up, delivered items stay. A second cancel changes nothing.
+// CancelOrder cancels an order from any state that allows it (D7): at once while nothing is paid, with a refund
+// before provisioning, and as a request from then on. No new work starts. A call in flight is fenced off, and the
+// compensation resolves what it did. Delivered items stay. A second cancel changes nothing.
 func (a *App) CancelOrder(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error) {
-	return a.reasoned(ctx, c, WriteOrders, in, func(tx Tx, agg *Aggregate) (bool, error) {
+	return a.onOrderWithReason(ctx, c, WriteOrders, in, func(tx Tx, agg *Aggregate) (bool, error) {
 		return a.cancel(tx, agg, order.Cancel, in.Reason)
 	})
 }
@@ -21,14 +21,14 @@ func (a *App) cancel(tx Tx, agg *Aggregate, on order.Trigger, reason string) (bo
 	if err != nil || t.How == order.NoOp {
 		return false, err
 	}
-	if t.How == order.AtOnce { // the order is over with this event, so its items come before it
-		a.dropWork(agg, tx.Now(), reason)
+	if t.How == order.AtOnce { // this event ends the order, so the events of its items come before it
+		a.compensateUndelivered(agg, tx.Now(), reason)
 	}
 	if _, err := o.Fire(on, reason); err != nil {
 		return false, err
 	}
 	if t.How != order.AtOnce {
-		a.dropWork(agg, tx.Now(), reason)
+		a.compensateUndelivered(agg, tx.Now(), reason)
 	}
 	if o.State == order.Cancelled {
 		deleted := tx.Now()

@@ -14,30 +14,31 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// CheckoutOrder asks a payment provider that confirms by itself for the money of a submitted order.
-// The confirmation comes back through its signed webhook, never as this call's answer (D28).
+// CheckoutOrder asks a payment provider that confirms by itself to collect the payment of a submitted order. The
+// confirmation arrives through the provider's signed webhook, never as the answer of this call (D28).
 func (a *App) CheckoutOrder(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
-	return a.single(ctx, t, taskID, func(ctx context.Context, agg *Aggregate, _ *fulfil.Task) (fulfil.Result, apply) {
+	checkout := func(ctx context.Context, agg *Aggregate, _ *fulfil.Task) (fulfil.Result, resultWriter) {
 		o := agg.Order
 		p, ok := a.Payments[o.Method]
 		if o.State != order.PendingPayment || !ok {
-			return fulfil.Result{Class: fault.None, Note: "no payment is awaited"}, noEffect
+			return fulfil.Result{Class: fault.None, Note: "no payment is awaited"}, writeNothing
 		}
 		err := p.Checkout(ctx, payment.Checkout{
-			Key: taskID.String(), Reference: reference(o), Amount: o.Due, Currency: o.Currency,
+			Key: taskID.String(), Reference: paymentReference(o), Amount: o.Due, Currency: o.Currency,
 		})
 		return paymentResult(err, "asked for payment"), func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
 			if m.Dead {
-				agg.addDeadLetter(a.deadLetter(agg, *task, m, tx.Now()))
+				agg.addDeadLetter(a.newDeadLetter(agg, *task, m, tx.Now()))
 			}
 			return nil
 		}
-	})
+	}
+	return a.runSingleCall(ctx, t, taskID, checkout)
 }
 
-// reference is what we hand to a payment provider: it names tenant and order, so that a webhook needs
-// no other way to find them.
-func reference(o *order.Order) string { return o.Tenant.String() + "." + o.ID.String() }
+// paymentReference returns the reference that a payment provider gets. It names the tenant and the order, so a
+// webhook can be matched without a look-up.
+func paymentReference(o *order.Order) string { return o.Tenant.String() + "." + o.ID.String() }
 
 func parseReference(s string) (tenant.ID, order.ID, error) {
 	t, o, ok := strings.Cut(s, ".")

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/event"
@@ -12,23 +11,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// ConfirmPayment says that an order's money is in.
+// ConfirmPayment states that an order was paid.
 type ConfirmPayment struct {
 	Order order.ID
 	Precondition
-	Reference string       // the payment's own, unique per tenant and payment provider
-	Amount    event.Amount // what was really paid
+	Reference string       // of the payment; unique per tenant and payment provider
+	Amount    event.Amount // what was actually paid
 	PaidAt    time.Time    // zero: now
 	Method    string       // bank_transfer, card, …
 }
 
-// manualPayments is the provider of a payment that a person confirmed: the money came by bank transfer
-// and goes back the same way, by hand.
+// manualPayments is the payment provider of a payment that a person confirmed: the money came by bank transfer,
+// and a refund of it is transferred by hand.
 const manualPayments = "manual"
 
-// ConfirmPayment commits payment, allocations, order, event, outbox row and the validation to come
-// together or not at all. The same reference a second time changes nothing; what happens next is the
-// event's matter: the Provision consumer hears it and pulls the validation to now (D20).
+// ConfirmPayment records a payment and moves the order to payment_confirmed. The payment, its allocations, the
+// order, the event, its outbox row and the validation task commit together or not at all. The same reference
+// again changes nothing. The Provision consumer makes the validation due when it receives the event (D20).
 func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Aggregate, error) {
 	if err := a.may(c.Actor, ConfirmMoney); err != nil {
 		return nil, err
@@ -48,7 +47,7 @@ func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (
 			return false, a.knownReference(o, *k)
 		}
 		if t, err := order.Next(o, order.ConfirmPayment); err != nil || t.How == order.NoOp {
-			if err == nil { // paid already, by another reference
+			if err == nil { // already paid, under another reference
 				err = o.Refuse(order.ConfirmPayment.String())
 			}
 			return false, err
@@ -74,7 +73,8 @@ func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (
 	})
 }
 
-// knownReference answers for a reference that was recorded before.
+// knownReference decides about a reference that was recorded before: it is nil for this order's live payment, and
+// a fault otherwise.
 func (a *App) knownReference(o *order.Order, k KnownPayment) error {
 	if k.Order == o.ID && k.State == order.PaymentLive {
 		return nil
@@ -100,13 +100,11 @@ func checkPayment(in ConfirmPayment) (money.Cents, []fault.Violation) {
 	}
 	if !in.PaidAt.IsZero() && in.PaidAt.Before(earliestPayment) {
 		faults = append(faults, fault.Violation{
-			Pointer: "/paid_at", Code: "too-long-ago", Message: "No payment for an order of ours was made before 2000.",
+			Pointer: "/paid_at", Code: "too-long-ago", Message: "A payment cannot have been made before 2000.",
 		})
 	}
 	return cents, faults
 }
 
-// earliestPayment keeps times that no order can have been paid at out of the permanent record.
+// earliestPayment keeps impossible payment times out of the permanent record.
 var earliestPayment = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-
-func itoa(i int) string { return strconv.Itoa(i) }

@@ -12,8 +12,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// CreateOrder is a new draft: the cart, which may be empty (D27). Customer may be named by an
-// operator alone; the audit row names both.
+// CreateOrder describes a new draft, which may be empty (D27). Only an operator may name another Customer; the
+// event then names both.
 type CreateOrder struct {
 	ExternalID string
 	Policy     string
@@ -21,11 +21,11 @@ type CreateOrder struct {
 	Items      []ItemInput
 }
 
-// ErrNumberTaken is what a Store answers when a drawn order number is in use: draw again.
+// ErrNumberTaken is returned by a Store when an order number is in use. The caller draws another one.
 var ErrNumberTaken = errors.New("order number is taken")
 
-// CreateOrder writes order, items, event and outbox row together or not at all. The same external_id
-// a second time is a conflict that names the order it belongs to; it never expires.
+// CreateOrder creates a draft. Order, items, event and outbox row commit together or not at all. An external_id
+// that is in use is a conflict that names its order; an external_id never becomes free again.
 func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Aggregate, error) {
 	if err := a.may(c.Actor, WriteOrders); err != nil {
 		return nil, err
@@ -38,17 +38,17 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Aggre
 	if err != nil {
 		return nil, err
 	}
-	for range 3 { // 40 random bits: a clash within a tenant is rare, a second one in a row a fault
+	for range 3 { // a number has 40 random bits, so a clash within a tenant is rare
 		var agg *Aggregate
 		agg, err = a.write(ctx, c, func(tx Tx) (*Aggregate, error) {
 			known, err := tx.Prepare(ctx, NewOrder{Customer: customer, ExternalID: in.ExternalID})
 			if err != nil {
 				return nil, err
 			}
-			if err := c.keyDemanded(known.Settings); err != nil {
+			if err := c.requireKey(known.Settings); err != nil {
 				return nil, err
 			}
-			policy, faults := checkHead(in.ExternalID, in.Policy)
+			policy, faults := checkOrderFields(in.ExternalID, in.Policy)
 			if known.Customer.ID.IsZero() {
 				faults = append(faults, fault.Violation{
 					Pointer: "/customer_id", Code: "unknown-customer", Message: "There is no such member in your organisation.",
@@ -76,7 +76,7 @@ func (a *App) CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Aggre
 				Customer: customer, State: order.Draft,
 				Policy: policy, Version: 0, Currency: known.Settings.Currency, UpdatedAt: tx.Now(),
 			}
-			o.CreatedAt = o.ID.Time() // lists filter by time on the key, so the two must agree
+			o.CreatedAt = o.ID.Time() // lists filter by time on the id, so the two must agree
 			if known.Settings.Currency != CatalogCurrency {
 				o.FX = known.Rate
 			}
@@ -117,8 +117,8 @@ func (a *App) customerOf(c Caller, named string) (tenant.MemberID, error) {
 	return m, nil
 }
 
-// checkHead checks what is not an item.
-func checkHead(externalID, policy string) (order.Policy, []fault.Violation) {
+// checkOrderFields checks the fields of the order itself, without its items.
+func checkOrderFields(externalID, policy string) (order.Policy, []fault.Violation) {
 	var faults []fault.Violation
 	p, ok := order.ParsePolicy(policy)
 	if !ok {
@@ -132,7 +132,8 @@ func checkHead(externalID, policy string) (order.Policy, []fault.Violation) {
 
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// drawNumber draws ORD- and 8 Crockford base32 characters (D16): no counter tells how many there are.
+// drawNumber returns "ORD-" and 8 random Crockford base32 characters (D16), so that a number does not reveal how
+// many orders there are.
 func drawNumber(random io.Reader) (string, error) {
 	var b [8]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {

@@ -11,25 +11,26 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// DeliverCredentials mails one item's access to its customer's address on file: as PGP/MIME when a key
-// is on file, else as a password-encrypted attachment whose passphrase the portal shows once (D21).
-// The item is delivered when the mail server accepted it. A failing delivery rolls nothing back: it
-// ends on the fallout desk (D21). At least once: a lost answer is mailed again, with a new passphrase.
+// DeliverCredentials mails an item's credentials to the customer's address on file (D21). With a delivery key on
+// file the mail is PGP/MIME; otherwise it has a password-encrypted attachment, whose passphrase the portal shows
+// once. The item is delivered once the mail server has accepted the mail. It is sent at least once: after a lost
+// answer it is sent again, with a new passphrase. A delivery that fails goes to the fallout desk and never starts
+// a compensation (D21).
 func (a *App) DeliverCredentials(
 	ctx context.Context, t tenant.ID, taskID fulfil.TaskID,
 ) (wait time.Duration, err error) {
-	return a.single(ctx, t, taskID, a.deliver)
+	return a.runSingleCall(ctx, t, taskID, a.sendDelivery)
 }
 
-func (a *App) deliver(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, apply) {
+func (a *App) sendDelivery(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, resultWriter) {
 	it := agg.Order.Find(task.Item)
 	if it == nil || it.State != order.ItemActive && it.State != order.ItemDelivered {
-		return fulfil.Result{Class: fault.None, Note: "nothing to deliver"}, noEffect
+		return fulfil.Result{Class: fault.None, Note: "nothing to deliver"}, writeNothing
 	}
 	mail, del, err := a.deliveryMail(ctx, agg, task, it)
 	if err != nil {
 		a.Log.ErrorContext(ctx, "prepare a delivery", "order", agg.Order.ID.String(), "item", it.ID.String(), "error", err)
-		return fulfil.Result{Class: fault.Retryable, Note: "the delivery could not be prepared"}, a.delivered(del)
+		return fulfil.Result{Class: fault.Retryable, Note: "the delivery could not be prepared"}, a.recordDelivery(del)
 	}
 	err = a.Mailer.SendDelivery(ctx, mail)
 	res := fulfil.Result{Class: fault.None, Note: "accepted by the mail server"}
@@ -37,7 +38,7 @@ func (a *App) deliver(ctx context.Context, agg *Aggregate, task *fulfil.Task) (f
 		res.Class = a.Mailer.Class(err)
 		res.Note = "the mail server did not take the delivery: " + res.Class.String()
 	}
-	return res, a.delivered(del)
+	return res, a.recordDelivery(del)
 }
 
 func (a *App) deliveryMail(
@@ -54,8 +55,8 @@ func (a *App) deliveryMail(
 	if err != nil {
 		return DeliveryMail{}, del, err
 	}
-	caps, _ := a.capabilities(agg.queueOf(it.ID))
-	// One address per attempt of one task: a mail sent twice after a lost answer can be recognised.
+	caps, _ := a.capabilities(agg.accountOf(it.ID))
+	// One id per task and try, so a mail that is sent twice after a lost answer can be recognised.
 	del.MessageID = fmt.Sprintf("delivery.%s.%d", task.ID, task.Try)
 	m := DeliveryMail{
 		To: del.Recipient, MessageID: del.MessageID, At: a.Clock.Now(), PublicKey: agg.Customer.DeliveryKey, Secret: secret,
@@ -82,18 +83,19 @@ func serviceName(it *order.Item) string {
 	return it.Snapshot.Title
 }
 
-func (agg *Aggregate) queueOf(it order.ItemID) string {
+// accountOf returns the account that builds an item, as its task records it, or "" before provisioning.
+func (agg *Aggregate) accountOf(it order.ItemID) string {
 	if task := agg.ProvisionTask(it); task != nil {
 		return task.Queue
 	}
 	return ""
 }
 
-// recipientOf names a recipient in the access log without being a secret.
+// recipientOf names the recipient in the access log, without personal data.
 func recipientOf(m Member) string { return m.ID.String() }
 
-// delivered writes what became of a delivery.
-func (a *App) delivered(del Delivery) apply {
+// recordDelivery returns the resultWriter of a delivery.
+func (a *App) recordDelivery(del Delivery) resultWriter {
 	return func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
 		it := agg.Order.Find(task.Item)
 		del.At = tx.Now()
@@ -101,7 +103,7 @@ func (a *App) delivered(del Delivery) apply {
 			del.State = DeliveryAccepted
 		}
 		if m.Result.Class == fault.Ambiguous {
-			del.State = DeliveryAsked // it may have arrived: its passphrase stays
+			del.State = DeliveryAsked // it may have arrived, so its passphrase is kept
 		}
 		if del.State == DeliveryFailed {
 			del.PassphraseSealed = nil
@@ -110,26 +112,25 @@ func (a *App) delivered(del Delivery) apply {
 		switch {
 		case m.Done:
 			agg.closeDeliveryDeadLetters(it.ID, tx.Now())
-			agg.Order.DeliveryStuck = agg.deliveryStuck() // of another item: this task is over
+			agg.Order.DeliveryStuck = agg.deliveryStuck() // another item's may be stuck; this task is closed
 			if it.State == order.ItemActive {
 				return agg.Order.MoveItem(it, order.Deliver, order.ItemFact{}, "")
 			}
 		case agg.Order.Closing != order.NotClosing && it.State == order.ItemActive && m.Result.Class != fault.Ambiguous:
-			task.State = fulfil.Closed // cancelled while its mail was under way, and the mail was refused
+			task.State = fulfil.Closed // cancelled while the mail was in flight, and the mail was refused
 			a.compensate(agg, it, tx.Now(), "cancelled before it was delivered")
 		case m.Dead:
 			agg.Order.DeliveryStuck = true
-			agg.addDeadLetter(a.deadLetter(agg, *task, m, tx.Now()))
+			agg.addDeadLetter(a.newDeadLetter(agg, *task, m, tx.Now()))
 		}
 		return nil
 	}
 }
 
-// closeDeliveryDeadLetters closes what stands on the desk about an item's deliveries: a later one went
-// through.
+// closeDeliveryDeadLetters closes the dead letters of an item's deliveries, after one was accepted.
 func (agg *Aggregate) closeDeliveryDeadLetters(it order.ItemID, now time.Time) {
 	for i := range agg.DeadLetters {
-		if l := &agg.DeadLetters[i]; l.Code == causes[fulfil.Deliver].code && l.Item == it && l.ClosedAt == nil {
+		if l := &agg.DeadLetters[i]; l.Code == deadLetterCauses[fulfil.Deliver].code && l.Item == it && l.ClosedAt == nil {
 			l.State, l.ClosedAt, l.Reason = DeadLetterClosed, &now, "a later delivery went through"
 		}
 	}

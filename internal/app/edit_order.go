@@ -11,9 +11,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// EditOrder changes a draft. A nil member is left as it is; Items replaces the list, and an item sent
-// with its id is kept and priced anew only when something about it changed (D27) or its quote is too
-// old to be submitted (D8).
+// EditOrder describes a change to a draft. A nil field stays as it is. Items replaces the list: an item with the
+// id of an existing one keeps it, and gets a new price only when it changed (D27) or its quote has expired (D8).
 type EditOrder struct {
 	Order order.ID
 	Precondition
@@ -21,7 +20,7 @@ type EditOrder struct {
 	Items              *[]ItemInput
 }
 
-// EditOrder asks for a version, because two people may have the cart open (D23).
+// EditOrder changes a draft. It requires a version, because two people may have the draft open (D23).
 func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Aggregate, error) {
 	if err := a.may(c.Actor, WriteOrders); err != nil {
 		return nil, err
@@ -46,14 +45,14 @@ func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Aggregate
 		if in.ExternalID != nil {
 			external = *in.ExternalID
 		}
-		p, faults := checkHead(external, policy)
+		p, faults := checkOrderFields(external, policy)
 		if len(faults) > 0 {
 			return false, fault.Violated(faults)
 		}
 		o.Policy, o.ExternalID = p, external
 		if in.Items != nil {
 			if err := a.replaceItems(agg, tx.Now(), *in.Items, func(items []ItemInput) ([]order.Snapshot, error) {
-				return priceAll(cat, items, inCurrency(agg), agg.Order.FX, tx.Now())
+				return priceAll(cat, items, settingsInOrderCurrency(agg), agg.Order.FX, tx.Now())
 			}); err != nil {
 				return false, err
 			}
@@ -64,9 +63,9 @@ func (a *App) EditOrder(ctx context.Context, c Caller, in EditOrder) (*Aggregate
 	})
 }
 
-// inCurrency are the tenant's settings with the order's own currency: a draft keeps the currency and
-// the rate it was begun with.
-func inCurrency(agg *Aggregate) Settings {
+// settingsInOrderCurrency returns the tenant's settings with the order's currency, because a draft keeps the
+// currency and the rate with which it was created.
+func settingsInOrderCurrency(agg *Aggregate) Settings {
 	s := agg.Settings
 	s.Currency = agg.Order.Currency
 	return s
@@ -93,17 +92,17 @@ func (a *App) replaceItems(
 			list = append(list, a.newItem(in, snaps[i], line))
 			continue
 		}
-		kept := findByText(agg.Order, in.ID)
-		if kept == nil || used[kept.ID] {
+		existing := findItem(agg.Order, in.ID)
+		if existing == nil || used[existing.ID] {
 			faults = append(faults, fault.Violation{
 				Pointer: fmt.Sprintf("/items/%d/id", i), Code: "unknown-item",
 				Message: "The draft has no such item, or it is listed twice.",
 			})
 			continue
 		}
-		used[kept.ID] = true
-		it := *kept
-		if !sameOffer(it, in.Label, snaps[i]) || expired(it, agg.Settings, now) {
+		used[existing.ID] = true
+		it := *existing
+		if !sameOffer(it, in.Label, snaps[i]) || quoteExpired(it, agg.Settings, now) {
 			it.Label, it.Snapshot, it.Price = in.Label, snaps[i], snaps[i].Due
 		}
 		list = append(list, it)
@@ -111,19 +110,19 @@ func (a *App) replaceItems(
 	if len(faults) > 0 {
 		return fault.Violated(faults)
 	}
-	slices.SortFunc(list, func(x, y order.Item) int { return x.Line - y.Line }) // as it is read from now on
+	slices.SortFunc(list, func(x, y order.Item) int { return x.Line - y.Line }) // as the store reads it
 	agg.Order.Items, agg.LastLine = list, line
 	return nil
 }
 
-// sameOffer reports whether an item sent back is the one it was: then its quote stands as it is.
+// sameOffer reports whether nothing about an item changed, so that its quote stays valid.
 func sameOffer(it order.Item, label string, s order.Snapshot) bool {
 	o := it.Snapshot
 	return it.Label == label && o.Product == s.Product && o.Plan == s.Plan && o.Region == s.Region &&
 		o.BillingCycle == s.BillingCycle && string(o.Configuration) == string(s.Configuration)
 }
 
-func findByText(o *order.Order, text string) *order.Item {
+func findItem(o *order.Order, text string) *order.Item {
 	it, err := id.Parse[order.Item](text)
 	if err != nil {
 		return nil

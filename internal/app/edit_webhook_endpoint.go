@@ -9,54 +9,53 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// EditWebhookEndpoint changes what is not nil.
+// EditWebhookEndpoint describes a change to an endpoint. A nil field stays as it is.
 type EditWebhookEndpoint struct {
 	WebhookEndpoint WebhookEndpointID
 	URL             *string
 	Description     *string
 	Types           *[]event.Type
-	Enabled         *bool // true: active again, whatever stopped it
+	Enabled         *bool // true makes it active again, whatever disabled it
 	Precondition
 }
 
-// onWebhookEndpoint is the shape of the use cases on an endpoint: permission, lock, version, then the change.
+// onWebhookEndpoint runs a use case that changes an endpoint: it checks the permission, locks the endpoint, checks
+// the version and calls change.
 func onWebhookEndpoint[R any](
 	ctx context.Context, a *App, c Caller, e WebhookEndpointID, also WebhookDeliveryID, pre Precondition,
-	change func(tx Tx, f LockedWebhookEndpoint) (R, error),
+	change func(tx Tx, locked LockedWebhookEndpoint) (R, error),
 ) (R, error) {
 	var none R
 	if err := a.may(c.Actor, WriteWebhooks); err != nil {
 		return none, err
 	}
 	return write(ctx, a, c, func(tx Tx) (R, error) {
-		f, err := tx.LockWebhookEndpoint(ctx, e, also)
+		locked, err := tx.LockWebhookEndpoint(ctx, e, also)
 		if err != nil {
 			return none, err
 		}
-		if err := c.keyDemanded(f.Settings); err != nil {
+		if err := c.requireKey(locked.Settings); err != nil {
 			return none, err
 		}
-		if err := pre.check(f.WebhookEndpoint.Version); err != nil {
+		if err := pre.check(locked.WebhookEndpoint.Version); err != nil {
 			return none, err
 		}
-		return change(tx, f)
+		return change(tx, locked)
 	})
 }
 
-// EditWebhookEndpoint changes an endpoint. Enabled takes it back into service from failing too: what waited
-// goes at once.
+// EditWebhookEndpoint changes an endpoint. Enabled also ends the state failing; waiting deliveries are then due at
+// once.
 func (a *App) EditWebhookEndpoint(ctx context.Context, c Caller, in EditWebhookEndpoint) (WebhookEndpoint, error) {
 	if err := a.may(c.Actor, WriteWebhooks); err != nil {
 		return WebhookEndpoint{}, err
 	}
-	return onWebhookEndpoint(ctx, a, c, in.WebhookEndpoint, WebhookDeliveryID{}, in.Precondition, func(tx Tx,
-		f LockedWebhookEndpoint,
-	) (WebhookEndpoint, error) {
+	change := func(tx Tx, locked LockedWebhookEndpoint) (WebhookEndpoint, error) {
 		if in.Version == nil && in.IfMatch == nil {
 			return WebhookEndpoint{}, fault.New(fault.KindPreconditionMissing, "version-required",
 				"Send the version you read, as the member version or as If-Match.")
 		}
-		e := f.WebhookEndpoint
+		e := locked.WebhookEndpoint
 		if in.URL != nil {
 			e.URL = *in.URL
 		}
@@ -72,45 +71,45 @@ func (a *App) EditWebhookEndpoint(ctx context.Context, c Caller, in EditWebhookE
 		switch {
 		case in.Enabled == nil:
 		case *in.Enabled && e.State != WebhookEndpointActive:
-			e = e.moved(WebhookEndpointActive, "", tx.Now())
+			e = e.inState(WebhookEndpointActive, "", tx.Now())
 			tx.ReleaseWebhookDeliveries(e.ID)
 		case !*in.Enabled && e.State != WebhookEndpointDisabled:
-			e = e.moved(WebhookEndpointDisabled, WebhookEndpointByHand, tx.Now())
+			e = e.inState(WebhookEndpointDisabled, WebhookEndpointByHand, tx.Now())
 			tx.HoldWebhookDeliveries(e.ID)
 		}
-		if same(e, f.WebhookEndpoint) {
+		if sameWebhookEndpoint(e, locked.WebhookEndpoint) {
 			return e, nil
 		}
-		e.Version, e.UpdatedAt = f.WebhookEndpoint.Version+1, tx.Now()
+		e.Version, e.UpdatedAt = locked.WebhookEndpoint.Version+1, tx.Now()
 		tx.PutWebhookEndpoint(e)
 		return e, nil
-	})
+	}
+	return onWebhookEndpoint(ctx, a, c, in.WebhookEndpoint, WebhookDeliveryID{}, in.Precondition, change)
 }
 
-// moved is the endpoint in another state, with a clean record.
-func (e WebhookEndpoint) moved(to WebhookEndpointState, why WebhookEndpointReason, now time.Time) WebhookEndpoint {
+// inState returns the endpoint in another state, without failures.
+func (e WebhookEndpoint) inState(to WebhookEndpointState, why WebhookEndpointReason, now time.Time) WebhookEndpoint {
 	e.State, e.Why, e.Since = to, why, now
 	e.Failures, e.RestingUntil = 0, time.Time{}
 	return e
 }
 
-func same(a, b WebhookEndpoint) bool {
+func sameWebhookEndpoint(a, b WebhookEndpoint) bool {
 	return a.URL == b.URL && a.Description == b.Description && a.State == b.State && slices.Equal(a.Types, b.Types)
 }
 
-// DeleteWebhookEndpoint ends an endpoint for good, and its secrets with it: what is pending never goes. Its
-// delivery log is kept, and no longer shown.
+// DeleteWebhookEndpoint deletes an endpoint with its secrets and drops its pending deliveries. Its delivery log is
+// kept but no longer shown.
 func (a *App) DeleteWebhookEndpoint(
 	ctx context.Context, c Caller, e WebhookEndpointID, pre Precondition,
 ) (WebhookEndpoint, error) {
-	return onWebhookEndpoint(ctx, a, c, e, WebhookDeliveryID{}, pre, func(tx Tx,
-		f LockedWebhookEndpoint,
-	) (WebhookEndpoint, error) {
-		e := f.WebhookEndpoint.moved(WebhookEndpointDisabled, WebhookEndpointByHand, tx.Now())
+	change := func(tx Tx, locked LockedWebhookEndpoint) (WebhookEndpoint, error) {
+		e := locked.WebhookEndpoint.inState(WebhookEndpointDisabled, WebhookEndpointByHand, tx.Now())
 		e.Version, e.UpdatedAt, e.DeletedAt, e.Secrets = e.Version+1, tx.Now(), tx.Now(), nil
 		tx.PutWebhookEndpoint(e)
 		tx.DropSecrets(e.ID)
 		tx.DropWebhookDeliveries(e.ID)
 		return e, nil
-	})
+	}
+	return onWebhookEndpoint(ctx, a, c, e, WebhookDeliveryID{}, pre, change)
 }

@@ -10,30 +10,30 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// judge looks at the resource that a person says is there. Nothing is changed at the provider: a claim that holds
-// only adds the id to the journal, and the clean-up goes on from there.
+// checkAssertion observes the resource that a person asserts is there. It changes nothing at the provider. An
+// assertion that holds only adds the id to the journal, and the compensation continues from there.
 func (a *App) checkAssertion(
 	ctx context.Context, p provider.Provider, agg *Aggregate, task *fulfil.Task, it *order.Item,
 ) fulfil.Result {
 	steps, err := a.plan(agg, it)
 	if err != nil {
-		return failed(err)
+		return resultOfError(err)
 	}
 	i := slices.IndexFunc(steps, func(s provider.Step) bool { return s.Name == task.Assertion.Step })
 	if i < 0 {
 		return fulfil.Result{
-			Class: fault.Invalid, AssertionChecked: true, Note: "the plan of the item has no part " + task.Assertion.Step,
+			Class: fault.Invalid, AssertionChecked: true, Note: "the plan of the item has no step " + task.Assertion.Step,
 		}
 	}
 	what := "what was said to be the " + task.Assertion.Step
 	obs, err := p.Observe(ctx, steps[i], provider.Ref(task.Assertion.Ref))
 	if err != nil {
-		r := failed(err)
+		r := resultOfError(err)
 		switch r.Class {
 		case fault.RateLimited, fault.Suspended:
 		case fault.Invalid, fault.Forbidden, fault.NotFound:
 			r.AssertionChecked, r.Note = true, what+" cannot be read: "+r.Class.String()
-		default: // a fault of a read says nothing of the resource
+		default: // a failed read says nothing about the resource
 			r.Class, r.After = fault.Pending, p.Capabilities().PollEvery
 		}
 		return r
@@ -54,7 +54,7 @@ func (a *App) checkAssertion(
 	}
 }
 
-// believe writes an adopted id into the journal; "" when the claim did not hold.
+// adoptAsserted adds the id of an asserted resource to the journal. ref is "" when the assertion did not hold.
 func (agg *Aggregate) adoptAsserted(from fulfil.Task, ref string) {
 	res := agg.newestResource(from.ID, from.Assertion.Step)
 	if ref == "" || res == nil || slices.Contains(res.Refs, ref) {

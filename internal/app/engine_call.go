@@ -10,9 +10,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// turn makes the call of the task's present step in its direction when perform is set, and else looks what
-// became of it.
-func (a *App) turn(
+// callProvider makes the call of the task's current step when perform is true: a create, or a delete when the
+// task is compensating. Otherwise it observes what an earlier call did.
+func (a *App) callProvider(
 	ctx context.Context, p provider.Provider, agg *Aggregate, task *fulfil.Task, perform bool,
 ) fulfil.Result {
 	it := agg.Order.Find(task.Item)
@@ -27,7 +27,7 @@ func (a *App) turn(
 	}
 	steps, err := a.plan(agg, it)
 	if err != nil {
-		return failed(err)
+		return resultOfError(err)
 	}
 	s := steps[task.Step]
 	for _, earlier := range steps[:task.Step] {
@@ -40,16 +40,16 @@ func (a *App) turn(
 	case task.Compensating && perform:
 		return a.remove(ctx, p, s, task, res)
 	case task.Compensating:
-		return a.lookGone(ctx, p, s, res)
+		return a.confirmGone(ctx, p, s, res)
 	case perform:
 		return a.create(ctx, p, s)
 	default:
-		return a.lookReady(ctx, p, s, res)
+		return a.observeCreated(ctx, p, s, res)
 	}
 }
 
-// failed turns an adapter's error into a result: its class, and our own words.
-func failed(err error) fulfil.Result {
+// resultOfError returns the result for an adapter's error. Its note is in our own words, never the provider's.
+func resultOfError(err error) fulfil.Result {
 	r := fulfil.Result{Class: provider.ClassOf(err)}
 	var e *provider.Error
 	if errors.As(err, &e) {
@@ -65,9 +65,9 @@ func failed(err error) fulfil.Result {
 	return r
 }
 
-// tuned turns a part's progress into the item's, and sets a wait for capacity: the next one of the schedule,
-// or what is left of the item's limit.
-func tuned(task fulfil.Task, r fulfil.Result) fulfil.Result {
+// adjustResult converts a step's progress into the item's, and sets the wait after a lack of capacity: the next
+// one of the schedule, but no more than what is left of the item's limit.
+func adjustResult(task fulfil.Task, r fulfil.Result) fulfil.Result {
 	if !task.Compensating && len(task.Steps) > 0 {
 		if r.Class == fault.None {
 			r.Progress = 100

@@ -10,10 +10,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// commit writes one move of a worker under the order's lock. It returns ErrFenced, and writes nothing, when
-// the task is no longer at the epoch that the move was made from. apply writes what the move means for the
-// order; then the order's state is derived again, so that the commit that closes the last item or refund
-// settles the order.
+// commit writes a worker's move under the order's lock. It returns ErrFenced and writes nothing when the task
+// is no longer at the epoch from which the move was made. apply writes what the move means for the order. commit
+// then derives the order's state, so the commit that closes the last item or refund also settles the order.
 func (a *App) commit(
 	ctx context.Context, from fulfil.Task, m fulfil.Move, apply func(tx Tx, agg *Aggregate, task *fulfil.Task) error,
 ) (*Aggregate, error) {
@@ -33,17 +32,17 @@ func (a *App) commit(
 			return ErrFenced
 		}
 		*task = m.Task
-		agg.Added.Log = append(agg.Added.Log, a.logOf(from, m))
+		agg.Added.Log = append(agg.Added.Log, a.logEntryOf(from, m))
 		before := agg.Order.LastSeq
 		if err := apply(tx, agg, task); err != nil {
 			return err
 		}
 		a.settle(agg, tx.Now(), m.Result.Note)
-		by := causedBy(agg, m.Task)
+		by := causeOfTask(agg, m.Task)
 		if agg.Order.LastSeq != before {
 			err = a.save(tx, agg, by)
 		} else {
-			tx.Save(agg) // progress only: no new version, no event
+			tx.Save(agg) // only progress: no new version, no event
 		}
 		done = agg
 		return err
@@ -51,8 +50,8 @@ func (a *App) commit(
 	return done, err
 }
 
-// logOf is the line of the saga record that a move leaves.
-func (a *App) logOf(from fulfil.Task, m fulfil.Move) LogEntry {
+// logEntryOf returns the saga log's entry for a move.
+func (a *App) logEntryOf(from fulfil.Task, m fulfil.Move) LogEntry {
 	l := LogEntry{
 		Task: m.Task.ID, At: m.Result.At, Step: stepName(from), What: LogAnswer, Class: m.Result.Class,
 		Note: m.Result.Note, Took: m.Result.Took,
@@ -69,12 +68,12 @@ func (a *App) logOf(from fulfil.Task, m fulfil.Move) LogEntry {
 	return l
 }
 
-// causedBy is the cause of what a task's work records.
-func causedBy(agg *Aggregate, task fulfil.Task) event.Cause {
+// causeOfTask returns the cause of the events that a task's work records.
+func causeOfTask(agg *Aggregate, task fulfil.Task) event.Cause {
 	return event.Cause{Actor: tenant.System(agg.Order.Tenant, "worker"), Event: task.Cause}
 }
 
-// commitProvision writes a move of an item's provisioning.
+// commitProvision commits a move of an item's provisioning task.
 func (a *App) commitProvision(ctx context.Context, from fulfil.Task, m fulfil.Move) (*Aggregate, error) {
 	return a.commit(ctx, from, m, func(tx Tx, agg *Aggregate, task *fulfil.Task) error {
 		it := agg.Order.Find(task.Item)
@@ -87,7 +86,7 @@ func (a *App) commitProvision(ctx context.Context, from fulfil.Task, m fulfil.Mo
 			a.journal(agg, from, m)
 		}
 		if task.Progress > it.Progress && !task.Compensating {
-			it.Progress = min(task.Progress, 99) // 100 is kept for active
+			it.Progress = min(task.Progress, 99) // 100 is for an active item
 		}
 		if it.Detail = task.Detail; task.Compensating {
 			it.Detail = "removing what was built"
@@ -96,13 +95,13 @@ func (a *App) commitProvision(ctx context.Context, from fulfil.Task, m fulfil.Mo
 			it.Generation++
 		}
 		if m.Dead {
-			agg.addDeadLetter(a.deadLetter(agg, from, m, tx.Now()))
+			agg.addDeadLetter(a.newDeadLetter(agg, from, m, tx.Now()))
 		}
 		return a.moveItem(tx, agg, it, task, m)
 	})
 }
 
-// moveItem moves the item as the result of its task says.
+// moveItem moves the item as the move of its task says.
 func (a *App) moveItem(tx Tx, agg *Aggregate, it *order.Item, task *fulfil.Task, m fulfil.Move) error {
 	o, note := agg.Order, m.Result.Note
 	switch m.Item {
@@ -123,10 +122,10 @@ func (a *App) moveItem(tx Tx, agg *Aggregate, it *order.Item, task *fulfil.Task,
 	case order.NoCapacity:
 		return o.MoveItem(it, order.NoCapacity, order.ItemFact{}, note)
 	case order.Unrecoverable:
-		return a.giveUpItem(agg, it, tx.Now(), note)
+		return a.failItem(agg, it, tx.Now(), note)
 	case order.CompensationExhausted:
 		return o.MoveItem(it, order.CompensationExhausted, order.ItemFact{}, note)
-	case order.Compensated: // the task is closed: settle fires undone when the refund was accepted too
+	case order.Compensated: // settle fires it once the refund is accepted too
 	default:
 		return fmt.Errorf("no item move %s here", m.Item)
 	}

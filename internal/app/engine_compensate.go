@@ -7,22 +7,24 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// dropWork sends every item that was not delivered back, and ends the validation to come.
-func (a *App) dropWork(agg *Aggregate, now time.Time, reason string) {
-	agg.close(fulfil.Validate, order.ItemID{})
-	agg.close(fulfil.Checkout, order.ItemID{})
+// compensateUndelivered starts the compensation of every item that was not delivered. It also closes the
+// order's pending validation and checkout.
+func (a *App) compensateUndelivered(agg *Aggregate, now time.Time, reason string) {
+	agg.closeTasks(fulfil.Validate, order.ItemID{})
+	agg.closeTasks(fulfil.Checkout, order.ItemID{})
 	for i := range agg.Order.Items {
 		it := &agg.Order.Items[i]
 		if task := agg.deliverTask(it.ID); it.State == order.ItemActive && task != nil && task.Sent {
-			continue // its mail is under way: when it is accepted, the item stays; when refused, the item goes back
+			// Its mail is in flight. If the mail server accepts it, the item stays; if not, recordDelivery compensates it.
+			continue
 		}
 		a.compensate(agg, it, now, reason)
 	}
 }
 
-// giveUpItem sends back an item whose provisioning failed for good. Under all_or_nothing the whole order goes
-// back with it (D1).
-func (a *App) giveUpItem(agg *Aggregate, it *order.Item, now time.Time, reason string) error {
+// failItem starts the compensation of an item whose provisioning failed for good. Under all_or_nothing it
+// compensates the order's other items too (D1).
+func (a *App) failItem(agg *Aggregate, it *order.Item, now time.Time, reason string) error {
 	o := agg.Order
 	if err := o.MoveItem(it, order.Unrecoverable, order.ItemFact{}, reason); err != nil {
 		return err
@@ -39,42 +41,43 @@ func (a *App) giveUpItem(agg *Aggregate, it *order.Item, now time.Time, reason s
 	return nil
 }
 
-// compensate sends one item back: dropped when nothing was begun, else its task undoes what was made,
-// from the step it is at. Its refund is asked for at once, in parallel to the clean-up.
+// compensate starts the compensation of one item. An item on which no work has begun is dropped; otherwise its
+// task removes what was made, from the current step backwards. The refund is requested at once and runs beside
+// the removal.
 func (a *App) compensate(agg *Aggregate, it *order.Item, now time.Time, reason string) {
 	if err := agg.Order.MoveItem(it, order.Unrecoverable, order.ItemFact{}, reason); err != nil {
-		return // delivered, or on its way back already: nothing to turn
+		return // delivered, or compensating already
 	}
-	agg.close(fulfil.Deliver, it.ID)
+	agg.closeTasks(fulfil.Deliver, it.ID)
 	if task := agg.ProvisionTask(it.ID); task != nil {
 		if it.State == order.ItemCancelled {
-			agg.close(fulfil.Provision, it.ID)
+			agg.closeTasks(fulfil.Provision, it.ID)
 		} else if !task.Compensating {
-			a.reopenBack(agg, task, now)
+			a.startCompensation(agg, task, now)
 		}
 	}
 	agg.Order.RequestRefund(newID[order.Refund](a), it, reason)
 }
 
-// reopenBack has an item's task undo what it made, due now.
-func (a *App) reopenBack(agg *Aggregate, task *fulfil.Task, now time.Time) {
+// startCompensation makes an item's task remove what it created, due now.
+func (a *App) startCompensation(agg *Aggregate, task *fulfil.Task, now time.Time) {
 	task.Steps = a.stepNames(agg, task.Item)
-	back := fulfil.Compensate(*task)
-	back.State, back.Epoch, back.NextAt = fulfil.Queued, task.Epoch+1, now
-	*task = back
+	compensating := fulfil.Compensate(*task)
+	compensating.State, compensating.Epoch, compensating.NextAt = fulfil.Queued, task.Epoch+1, now
+	*task = compensating
 }
 
-// newerLeft reports whether another item of the order, going back too, still has a younger resource:
-// the last provisioned is rolled back first. Stuck tasks are skipped, so nothing waits for a person.
-func (a *App) newerLeft(agg *Aggregate, task *fulfil.Task) bool {
-	mine := agg.youngest(task.ID)
+// newerResourceRemains reports whether another compensating item of the order still has a newer resource, since
+// the resource that was created last is removed first. It skips stuck tasks, so nothing waits for a person.
+func (a *App) newerResourceRemains(agg *Aggregate, task *fulfil.Task) bool {
+	mine := agg.newestCallTime(task.ID)
 	for _, other := range agg.Tasks {
 		if other.ID == task.ID || other.Kind != fulfil.Provision || !other.Compensating || !other.Live() {
 			continue
 		}
-		theirs := agg.youngest(other.ID)
+		theirs := agg.newestCallTime(other.ID)
 		if theirs.After(mine) || theirs.Equal(mine) && !theirs.IsZero() && other.ID.String() > task.ID.String() {
-			return true // of two asked for in the same moment the one that was handed out later
+			return true // created at the same moment: the later task goes first
 		}
 	}
 	return false

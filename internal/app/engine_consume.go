@@ -6,8 +6,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 )
 
-// hear runs a consumer's effect in the transaction of its inbox mark: a duplicate ends it with
-// ErrDuplicate, an order the event's tenant does not have with a fault of KindNotFound.
+// handleEvent runs a consumer's effect in the transaction that moves its checkpoint. It returns ErrDuplicate for
+// an event that was applied before, and a fault of KindNotFound when the event's tenant has no such order.
 func (a *App) handleEvent(
 	ctx context.Context, who event.Consumer, ev event.Event, effect func(tx Tx, agg *Aggregate) (changed bool),
 ) error {

@@ -9,10 +9,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// create asks for the part: the adapter adopts what its key names, else sends one mutating request.
+// create asks the provider for the step's resource. The adapter adopts a resource that has the key already;
+// otherwise it sends one mutating request.
 func (a *App) create(ctx context.Context, p provider.Provider, s provider.Step) fulfil.Result {
-	var learnt provider.Ref
-	note := func(_ context.Context, r provider.Ref) error { learnt = r; return nil }
+	var noted provider.Ref
+	note := func(_ context.Context, r provider.Ref) error { noted = r; return nil }
 	ref, err := p.Create(ctx, s, provider.JournalFunc(note))
 	if err == nil {
 		return fulfil.Result{
@@ -20,13 +21,13 @@ func (a *App) create(ctx context.Context, p provider.Provider, s provider.Step) 
 			Note: "accepted", Detail: s.Name + " is being built",
 		}
 	}
-	r := failed(err)
-	r.Ref = string(learnt)
+	r := resultOfError(err)
+	r.Ref = string(noted)
 	switch r.Class {
 	case fault.RateLimited, fault.Suspended:
 		r.NotSent = true
 	case fault.NotFound:
-		r.Class = fault.Invalid // a missing image or network will not appear by asking again
+		r.Class = fault.Invalid // a missing image or network does not appear on a retry
 	case fault.Pending:
 		r.After = p.Capabilities().PollEvery
 	default: // as the class says
@@ -34,8 +35,10 @@ func (a *App) create(ctx context.Context, p provider.Provider, s provider.Step) 
 	return r
 }
 
-// lookReady reads what became of a create whose intent is in the journal.
-func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Step, res *fulfil.Resource) fulfil.Result {
+// observeCreated observes the outcome of a create whose intent is in the journal.
+func (a *App) observeCreated(
+	ctx context.Context, p provider.Provider, s provider.Step, res *fulfil.Resource,
+) fulfil.Result {
 	caps := p.Capabilities()
 	known := ""
 	if res != nil && len(res.Refs) > 0 {
@@ -43,8 +46,8 @@ func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Ste
 	}
 	obs, err := p.Observe(ctx, s, "")
 	if err != nil {
-		r := failed(err)
-		if r.Class != fault.RateLimited && r.Class != fault.Suspended { // a fault of a read says nothing of the resource
+		r := resultOfError(err)
+		if r.Class != fault.RateLimited && r.Class != fault.Suspended { // a failed read says nothing about the resource
 			r.Class, r.After = fault.Ambiguous, caps.PollEvery
 		}
 		return r
@@ -59,8 +62,8 @@ func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Ste
 	case provider.Failed:
 		return removeFailed(ctx, p, s, obs, r)
 	case provider.Absent:
-		return a.notThere(s, res, known, r)
-	default: // being made, or on its way out: look again
+		return a.resultWhenAbsent(s, res, known, r)
+	default: // still being created or deleted: look again
 	}
 	if len(obs.Matches) > 0 {
 		r.Ref = string(obs.Matches[0])
@@ -68,14 +71,14 @@ func (a *App) lookReady(ctx context.Context, p provider.Provider, s provider.Ste
 	return r
 }
 
-// notThere says what it means that nothing is seen of a part whose create was called.
-func (a *App) notThere(s provider.Step, res *fulfil.Resource, known string, r fulfil.Result) fulfil.Result {
+// resultWhenAbsent returns the result for a step whose create was called but whose resource is not seen.
+func (a *App) resultWhenAbsent(s provider.Step, res *fulfil.Resource, known string, r fulfil.Result) fulfil.Result {
 	now := a.Clock.Now()
 	switch {
 	case res != nil && res.Phase == fulfil.Deleting:
 		return fulfil.Result{Class: fault.Retryable, FailedRemoved: true, Note: "the resource failed and was removed"}
 	case known != "":
-		r.Note = "accepted, not visible yet" // keeps looking until the deadline
+		r.Note = "accepted, not visible yet" // looks again until the deadline
 		return r
 	case s.Naming == provider.NamingNone && res != nil && now.Before(res.SettleUntil):
 		r.Class, r.Note = fault.Ambiguous, "no answer and nothing found yet"
@@ -85,10 +88,12 @@ func (a *App) notThere(s provider.Step, res *fulfil.Resource, known string, r fu
 	if res != nil {
 		called = res.CalledAt
 	}
-	return fulfil.Result{Class: fault.Retryable, Note: "nothing was made", At: called} // looking eats into the backoff
+	// The backoff counts from the call, so the time spent looking is part of it.
+	return fulfil.Result{Class: fault.Retryable, Note: "nothing was made", At: called}
 }
 
-// removeFailed removes a resource that the provider could not build, and says with which class to go on.
+// removeFailed removes a resource that the provider could not build. The class of its result says how the task
+// continues.
 func removeFailed(
 	ctx context.Context, p provider.Provider, s provider.Step, obs provider.Observation, r fulfil.Result,
 ) fulfil.Result {
@@ -97,14 +102,15 @@ func removeFailed(
 	if err != nil && provider.ClassOf(err) != fault.NotFound {
 		r.Note = "removing a failed resource: " + provider.ClassOf(err).String()
 	} else if obs.Fault != nil && obs.Fault.Class == fault.Capacity {
-		// No room is a wait of its own. The next try has a new generation. Should the failed resource outlive
-		// its delete, it is found beside the new one and removed as a duplicate.
+		// A lack of capacity has its own wait, and the next try has a new generation. If the failed resource
+		// survives its delete, it is found beside the new one and removed as a duplicate.
 		r.Class, r.FailedRemoved, r.Note = fault.Capacity, true, "no room; the failed resource is being removed"
 	}
 	return r
 }
 
-// removeDuplicates keeps one of several resources of a part: the one in the journal, else the oldest.
+// removeDuplicates removes all but one of the resources under a step's key. It keeps the one in the journal, or
+// else the oldest.
 func (a *App) removeDuplicates(
 	ctx context.Context, p provider.Provider, s provider.Step, matches []provider.Ref, known string, r fulfil.Result,
 ) fulfil.Result {
@@ -117,27 +123,27 @@ func (a *App) removeDuplicates(
 	for _, m := range matches {
 		if m != keep {
 			if err := p.Delete(ctx, s, m); err != nil {
-				r.Note = "removing a twin: " + provider.ClassOf(err).String()
+				r.Note = "removing a duplicate: " + provider.ClassOf(err).String()
 				return r
 			}
 		}
 	}
-	r.Ref, r.Note = string(keep), "a twin is being removed"
+	r.Ref, r.Note = string(keep), "a duplicate is being removed"
 	return r
 }
 
-// sealCredentials is the last step: it fetches the item's credentials and seals them for its tenant.
+// sealCredentials is the last step of an item: it fetches the credentials and seals them for the tenant.
 func (a *App) sealCredentials(
 	ctx context.Context, p provider.Provider, agg *Aggregate, task *fulfil.Task, it *order.Item,
 ) fulfil.Result {
 	var refs []provider.Ref
-	for _, part := range task.Steps[:len(task.Steps)-1] {
-		refs = append(refs, provider.Ref(agg.refOf(task.ID, part)))
+	for _, step := range task.Steps[:len(task.Steps)-1] {
+		refs = append(refs, provider.Ref(agg.refOf(task.ID, step)))
 	}
 	secret, err := p.Credentials(ctx, refs)
 	if err != nil {
-		r := failed(err)
-		if r.Class == fault.Ambiguous { // a read: asking again does no harm
+		r := resultOfError(err)
+		if r.Class == fault.Ambiguous { // a read is safe to repeat
 			r.Class = fault.Retryable
 		}
 		if r.Class == fault.Pending {

@@ -7,7 +7,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 )
 
-// journal writes what the move knows of its part: the intent before the call, the id after it.
+// journal records the move in the journal of its step: the intent before the call, the provider's id after it.
 func (a *App) journal(agg *Aggregate, from fulfil.Task, m fulfil.Move) {
 	if from.Step >= len(from.Steps) || from.Steps[from.Step] == credentialsStep {
 		return
@@ -18,7 +18,7 @@ func (a *App) journal(agg *Aggregate, from fulfil.Task, m fulfil.Move) {
 	if res == nil {
 		if !intent || from.Compensating {
 			if res = agg.newestResource(from.ID, name); res == nil {
-				return // going back over a part that was never begun
+				return // compensating a step that never began
 			}
 		} else {
 			agg.Resources = append(agg.Resources, fulfil.Resource{
@@ -29,7 +29,7 @@ func (a *App) journal(agg *Aggregate, from fulfil.Task, m fulfil.Move) {
 	}
 	if intent && !from.Compensating {
 		res.Key = a.keyOf(agg.Order, it, name).Name()
-		res.CalledAt = agg.nextCall(m.Result.At)
+		res.CalledAt = agg.nextCallTime(m.Result.At)
 		if caps, ok := a.capabilities(from.Queue); ok {
 			res.SettleUntil = m.Result.At.Add(a.wait(caps.CallTimeout + caps.Settle))
 		}
@@ -45,10 +45,10 @@ func (a *App) journal(agg *Aggregate, from fulfil.Task, m fulfil.Move) {
 	}
 }
 
-// nextCall is now, or just after the order's latest create where that was later or in the same
-// microsecond: the moments of an order's creates keep the order in which they were decided under its
-// lock, for they are taken back in reverse.
-func (agg *Aggregate) nextCall(now time.Time) time.Time {
+// nextCallTime returns now, or one microsecond after the order's latest create when that is not earlier. So the
+// times of an order's creates keep the sequence in which they were decided under its lock, which compensation
+// follows in reverse.
+func (agg *Aggregate) nextCallTime(now time.Time) time.Time {
 	for _, res := range agg.Resources {
 		if !res.CalledAt.Before(now) {
 			now = res.CalledAt.Add(time.Microsecond)
@@ -77,15 +77,16 @@ func (agg *Aggregate) newestResource(taskID fulfil.TaskID, name string) *fulfil.
 	return newest
 }
 
-func (agg *Aggregate) refOf(taskID fulfil.TaskID, part string) string {
-	if res := agg.newestResource(taskID, part); res != nil && len(res.Refs) > 0 {
+func (agg *Aggregate) refOf(taskID fulfil.TaskID, step string) string {
+	if res := agg.newestResource(taskID, step); res != nil && len(res.Refs) > 0 {
 		return res.Refs[0]
 	}
 	return ""
 }
 
-// youngest is when the task's newest resource that is not gone was asked for.
-func (agg *Aggregate) youngest(taskID fulfil.TaskID) time.Time {
+// newestCallTime returns when the task's newest remaining resource was asked for. It is zero when none remains;
+// a resource that is being deleted does not count.
+func (agg *Aggregate) newestCallTime(taskID fulfil.TaskID) time.Time {
 	var t time.Time
 	for _, res := range agg.Resources {
 		if res.Task == taskID && res.Phase != fulfil.Gone && res.Phase != fulfil.Deleting && res.CalledAt.After(t) {
@@ -95,13 +96,14 @@ func (agg *Aggregate) youngest(taskID fulfil.TaskID) time.Time {
 	return t
 }
 
-// left names the parts of a task that are not confirmed gone, in the journal's order, each once.
-func (agg *Aggregate) left(taskID fulfil.TaskID) []string {
-	var parts []string
+// remainingSteps returns the steps of a task whose resources are not confirmed gone, each once, in the journal's
+// order.
+func (agg *Aggregate) remainingSteps(taskID fulfil.TaskID) []string {
+	var steps []string
 	for _, res := range agg.Resources {
-		if res.Task == taskID && res.Phase != fulfil.Gone && !slices.Contains(parts, res.Step) {
-			parts = append(parts, res.Step)
+		if res.Task == taskID && res.Phase != fulfil.Gone && !slices.Contains(steps, res.Step) {
+			steps = append(steps, res.Step)
 		}
 	}
-	return parts
+	return steps
 }

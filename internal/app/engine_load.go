@@ -9,7 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// load reads the order of a task without a lock. The task is nil when it is not there.
+// load reads the aggregate of a task without a lock. The task is nil when there is none.
 func (a *App) load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*Aggregate, *fulfil.Task, error) {
 	agg, err := a.Tasks.Load(ctx, t, taskID)
 	if err != nil {
@@ -21,7 +21,8 @@ func (a *App) load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*Agg
 	return a.withPlan(agg, agg.Task(taskID))
 }
 
-// withPlan fills in what is not stored: the plan's parts and the policy's times.
+// withPlan fills in what is not stored of a task: the steps of its plan, and the limits of the product and the
+// provider.
 func (a *App) withPlan(agg *Aggregate, task *fulfil.Task) (*Aggregate, *fulfil.Task, error) {
 	if task == nil {
 		return agg, nil, nil
@@ -34,7 +35,7 @@ func (a *App) withPlan(agg *Aggregate, task *fulfil.Task) (*Aggregate, *fulfil.T
 	if task.Steps = a.stepNames(agg, task.Item); len(task.Steps) == 0 {
 		return nil, nil, fmt.Errorf("provider %q has no plan for %s", task.Queue, it.Snapshot.Product)
 	}
-	// a process without the plan may have turned it back: an item that was up starts at its last step
+	// A process without the plan may have started the compensation with a step beyond the last one.
 	if task.Compensating {
 		task.Step = min(task.Step, len(task.Steps)-1)
 	}

@@ -6,11 +6,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// credentialsStep is the last step of every item: it fetches and seals what the customer needs to get in.
+// credentialsStep is the last step of every item: it fetches and seals the credentials.
 const credentialsStep = "credentials"
 
-// stepNames names an item's steps: the adapter's plan, then the credentials. A process without
-// providers (the API's) gets nil, and leaves the step of a task where it is.
+// stepNames returns the names of an item's steps: those of the adapter's plan, then the credentials. It returns
+// nil in a process without the item's account, such as the API.
 func (a *App) stepNames(agg *Aggregate, item order.ItemID) []string {
 	steps, err := a.plan(agg, agg.Order.Find(item))
 	if err != nil || len(steps) == 0 {
@@ -23,11 +23,10 @@ func (a *App) stepNames(agg *Aggregate, item order.ItemID) []string {
 	return append(names, credentialsStep)
 }
 
-// plan returns the steps that the item's own account plans: the account with which the item began, as its
-// task records it. Where the configuration places new items today does not matter here. It returns
-// none in a process without that account.
+// plan returns an item's steps, as planned by the adapter of its account. The account is the one that the item's
+// task records, wherever new items are placed today. It returns none in a process without that account.
 func (a *App) plan(agg *Aggregate, it *order.Item) ([]provider.Step, error) {
-	p, ok := a.Providers[agg.queueOf(it.ID)]
+	p, ok := a.Providers[agg.accountOf(it.ID)]
 	if !ok {
 		return nil, nil
 	}
@@ -44,11 +43,11 @@ func specOf(o *order.Order, it *order.Item) provider.Spec {
 	}
 }
 
-// keyOf is our own key for a part of an item: what makes a call repeatable and a resource findable.
-func (a *App) keyOf(o *order.Order, it *order.Item, part string) provider.Key {
+// keyOf returns our own key for a step of an item. The key makes a call repeatable and its resource findable.
+func (a *App) keyOf(o *order.Order, it *order.Item, step string) provider.Key {
 	return provider.Key{
 		Installation: a.Installation, Tenant: o.Tenant.String(), Order: o.ID.String(), Item: it.ID.String(),
-		Step: part, Generation: it.Generation,
+		Step: step, Generation: it.Generation,
 	}
 }
 
@@ -60,7 +59,7 @@ func (a *App) capabilities(queue string) (provider.Capabilities, bool) {
 	return p.Capabilities(), true
 }
 
-// stepName names the step a task is at, or its kind when it has no steps.
+// stepName returns the name of a task's current step, or of its kind when it has no steps.
 func stepName(task fulfil.Task) string {
 	if task.Step < len(task.Steps) {
 		return task.Steps[task.Step]

@@ -9,33 +9,34 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-// remove asks for the removal of everything the part's key names; nothing there is success too, but
-// lookGone says so. What is left after that is asked for by the id in the journal where no list shows it.
+// remove asks the provider to delete everything under the step's key. A retry also names the id in the journal
+// of a resource that no list shows. When nothing is there the delete is taken as accepted; only confirmGone
+// decides that the resource is gone.
 func (a *App) remove(
 	ctx context.Context, p provider.Provider, s provider.Step, task *fulfil.Task, res *fulfil.Resource,
 ) fulfil.Result {
 	var ref provider.Ref
 	if task.Try > 0 {
-		ref = unlisted(ctx, p, s, res)
+		ref = findUnlisted(ctx, p, s, res)
 	}
 	err := p.Delete(ctx, s, ref)
 	if err == nil || provider.ClassOf(err) == fault.NotFound {
 		return fulfil.Result{Class: fault.Pending, Phase: fulfil.Deleting, Note: "delete accepted"}
 	}
-	r := failed(err)
+	r := resultOfError(err)
 	switch r.Class {
 	case fault.RateLimited, fault.Suspended:
 		r.NotSent = true
 	case fault.Ambiguous, fault.Pending:
-		r.After = p.Capabilities().PollEvery // before looking what became of it
+		r.After = p.Capabilities().PollEvery // then confirmGone looks
 	default: // as the class says
 	}
 	return r
 }
 
-// unlisted is a resource of the part that answers by its id while a list by key shows nothing; else
-// empty. A read that fails finds nothing: the delete by key then goes first again.
-func unlisted(ctx context.Context, p provider.Provider, s provider.Step, res *fulfil.Resource) provider.Ref {
+// findUnlisted returns a resource of the step that can be read by its id although the list by key is empty, or
+// "". It also returns "" when a read fails; then the delete goes by key again.
+func findUnlisted(ctx context.Context, p provider.Provider, s provider.Step, res *fulfil.Resource) provider.Ref {
 	obs, err := p.Observe(ctx, s, "")
 	if err != nil || obs.Phase != provider.Absent {
 		return ""
@@ -48,21 +49,24 @@ func unlisted(ctx context.Context, p provider.Provider, s provider.Step, res *fu
 	return ""
 }
 
-// twoSightings is how far apart the two empty looks after an unanswered create must be.
-const twoSightings = 10 * time.Second
+// absenceInterval is the least time between the two empty observations that confirm that a create without an
+// answer made nothing.
+const absenceInterval = 10 * time.Second
 
-// surelyAbsent reports whether a part whose create was never answered will not appear any more: its settle
-// window is over, and an earlier look found nothing either.
-func (a *App) surelyAbsent(res *fulfil.Resource) bool {
+// absenceConfirmed reports whether a resource whose create was never answered cannot appear any more: its settle
+// window is over, and an observation at least absenceInterval ago found nothing either.
+func (a *App) absenceConfirmed(res *fulfil.Resource) bool {
 	now := a.Clock.Now()
 	return !now.Before(res.SettleUntil) && !res.AbsentSince.IsZero() &&
-		now.Sub(res.AbsentSince) >= a.wait(twoSightings)
+		now.Sub(res.AbsentSince) >= a.wait(absenceInterval)
 }
 
-// lookGone confirms absence: by key and, lists being late at times, by every id in the journal. A part
-// whose create was never answered may still appear: it takes two empty looks, the second after the
-// settle window.
-func (a *App) lookGone(ctx context.Context, p provider.Provider, s provider.Step, res *fulfil.Resource) fulfil.Result {
+// confirmGone confirms that a step's resource is gone: by its key and, because lists may lag, by every id in the
+// journal. A resource whose create was never answered may still appear, so it takes two empty observations, the
+// second one after the settle window.
+func (a *App) confirmGone(
+	ctx context.Context, p provider.Provider, s provider.Step, res *fulfil.Resource,
+) fulfil.Result {
 	caps := p.Capabilities()
 	obs, err := p.Observe(ctx, s, "")
 	for _, ref := range res.Refs {
@@ -71,7 +75,7 @@ func (a *App) lookGone(ctx context.Context, p provider.Provider, s provider.Step
 		}
 	}
 	if err != nil {
-		r := failed(err)
+		r := resultOfError(err)
 		if r.Class != fault.RateLimited && r.Class != fault.Suspended {
 			r.Class, r.After = fault.Pending, caps.PollEvery
 		}
@@ -79,7 +83,7 @@ func (a *App) lookGone(ctx context.Context, p provider.Provider, s provider.Step
 	}
 	switch obs.Phase {
 	case provider.Absent:
-		if len(res.Refs) == 0 && !a.surelyAbsent(res) {
+		if len(res.Refs) == 0 && !a.absenceConfirmed(res) {
 			return fulfil.Result{
 				Class: fault.Pending, After: caps.PollEvery, Absent: true,
 				Note: "nothing found; looking again, the create was never answered",
@@ -90,6 +94,6 @@ func (a *App) lookGone(ctx context.Context, p provider.Provider, s provider.Step
 		return fulfil.Result{Class: fault.Pending, After: caps.PollEvery, Phase: fulfil.Deleting, Note: "being removed"}
 	default:
 	}
-	// Still there: the delete did not take. Another one is another call, with a retry's wait before it.
+	// The delete had no effect. The next one is a retry, with a retry's wait.
 	return fulfil.Result{Class: fault.Retryable, Note: "still there after the delete"}
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// save raises the order's version, records its events with the work that they call for, and queues all of it.
+// save raises the order's version, records its events and their tasks, and queues the aggregate to be written.
 func (a *App) save(tx Tx, agg *Aggregate, by event.Cause) error {
 	agg.Order.Version++
 	agg.Order.UpdatedAt = tx.Now()
@@ -16,7 +16,7 @@ func (a *App) save(tx Tx, agg *Aggregate, by event.Cause) error {
 	return nil
 }
 
-// record turns what the aggregate recorded into event rows, and adds the work that they call for.
+// record turns the events of the order into rows and adds the tasks that they call for.
 func (a *App) record(tx Tx, agg *Aggregate, by event.Cause) error {
 	if by.Correlation.IsZero() {
 		by.Correlation = event.ID(agg.Order.ID)

@@ -7,8 +7,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// settle derives the order's state after items or refunds moved (order.Settle has the rules). A cancelled
-// order is hidden from lists from then on (D9).
+// settle derives the order's state after items or refunds moved, by the rules of order.Settle. A cancelled order
+// is hidden from lists (D9).
 func (a *App) settle(agg *Aggregate, now time.Time, reason string) {
 	a.finishCompensated(agg, now, reason)
 	agg.Order.Resettle(reason)
@@ -17,8 +17,8 @@ func (a *App) settle(agg *Aggregate, now time.Time, reason string) {
 	}
 }
 
-// finishCompensated fires undone for every item whose clean-up is confirmed and whose refund was accepted,
-// whichever came second (ADR 0011).
+// finishCompensated ends the compensation of every item whose resources are confirmed gone and whose refund is
+// accepted, whichever happened last (ADR 0011).
 func (a *App) finishCompensated(agg *Aggregate, now time.Time, reason string) {
 	for i := range agg.Order.Items {
 		it := &agg.Order.Items[i]

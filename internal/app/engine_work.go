@@ -9,9 +9,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// workFor writes the work that an event calls for, in the transaction of the event: no event is ever without
-// its work, whatever becomes of the broker (D20, ADR 0006). Work that a consumer makes due earlier is due
-// Fallback later; the rest is due at once.
+// workFor adds the tasks that an event calls for. They commit with the event, so no event is without its work,
+// even when the broker is down (D20, ADR 0006). A task that a consumer makes due is due Fallback later without
+// it; any other task is due at once.
 func (a *App) workFor(agg *Aggregate, e order.Event, rec event.Record, now time.Time) error {
 	switch e.Type {
 	case order.EvSubmitted:
@@ -23,7 +23,7 @@ func (a *App) workFor(agg *Aggregate, e order.Event, rec event.Record, now time.
 		due := now.Add(a.Fallback + window)
 		a.addTask(agg, fulfil.Task{Kind: fulfil.Validate, Payment: e.Payment.ID, NextAt: due}, rec.ID)
 	case order.EvPaymentReverted:
-		agg.close(fulfil.Validate, order.ItemID{})
+		agg.closeTasks(fulfil.Validate, order.ItemID{})
 	case order.EvProvisioningStarted:
 		for i := range agg.Order.Items {
 			if err := a.addProvision(agg, &agg.Order.Items[i], rec.ID, now); err != nil {
@@ -38,9 +38,9 @@ func (a *App) workFor(agg *Aggregate, e order.Event, rec event.Record, now time.
 	return nil
 }
 
-// addRefund begins a refund that is not under way.
+// addRefund adds a refund's task, unless there is one that is not closed.
 func (a *App) addRefund(agg *Aggregate, r *order.Refund, cause event.ID, now time.Time) {
-	underWay := agg.last(func(task fulfil.Task) bool {
+	underWay := agg.newestTask(func(task fulfil.Task) bool {
 		return task.Kind == fulfil.Refund && task.Payment == r.Payment && task.Item == r.Item && task.State != fulfil.Closed
 	})
 	if underWay != nil {
@@ -50,7 +50,7 @@ func (a *App) addRefund(agg *Aggregate, r *order.Refund, cause event.ID, now tim
 	a.addTask(agg, task, cause)
 }
 
-// addProvision begins the provisioning of a queued item at the provider that Placement names.
+// addProvision adds the provisioning task of a queued item, at the account that Placement returns.
 func (a *App) addProvision(agg *Aggregate, it *order.Item, cause event.ID, now time.Time) error {
 	if it.State != order.ItemQueued {
 		return nil
@@ -63,8 +63,8 @@ func (a *App) addProvision(agg *Aggregate, it *order.Item, cause event.ID, now t
 	return nil
 }
 
-// addDeliveries begins delivery: of each item that became active, or under all_or_nothing of all at
-// once when the last one is up (D1).
+// addDeliveries adds the delivery tasks of active items that have none. Under all_or_nothing it adds them for all
+// items at once, when the last one is active (D1).
 func (a *App) addDeliveries(agg *Aggregate, cause event.ID, now time.Time) {
 	if agg.Order.Closing != order.NotClosing {
 		return
@@ -79,7 +79,7 @@ func (a *App) addDeliveries(agg *Aggregate, cause event.ID, now time.Time) {
 	}
 }
 
-// addTask adds a task of the order to what is saved with it.
+// addTask adds a task to the aggregate.
 func (a *App) addTask(agg *Aggregate, task fulfil.Task, cause event.ID) {
 	task.ID, task.Tenant, task.Order, task.Cause = newID[fulfil.Task](a), agg.Order.Tenant, agg.Order.ID, cause
 	if task.Queue == "" {
@@ -88,9 +88,9 @@ func (a *App) addTask(agg *Aggregate, task fulfil.Task, cause event.ID) {
 	agg.Tasks = append(agg.Tasks, task)
 }
 
-// close ends the live tasks of a kind, of one item or (zero) of the order. A worker in the middle of
-// one loses its fence.
-func (agg *Aggregate) close(k fulfil.Kind, it order.ItemID) {
+// closeTasks closes the tasks of a kind, of one item or, when it is zero, of the whole order. It raises their
+// epochs, so a worker that is running one gets ErrFenced.
+func (agg *Aggregate) closeTasks(k fulfil.Kind, it order.ItemID) {
 	for i := range agg.Tasks {
 		task := &agg.Tasks[i]
 		if task.Kind == k && task.State != fulfil.Closed && (it.IsZero() || task.Item == it) {
@@ -99,8 +99,9 @@ func (agg *Aggregate) close(k fulfil.Kind, it order.ItemID) {
 	}
 }
 
-// pull takes the fallback wait off the task that an event asked for, unless it has begun or is held.
-func (a *App) pull(agg *Aggregate, ev event.Event, now time.Time, k fulfil.Kind) bool {
+// dropFallbackWait takes Fallback off the due time of the task that an event called for. It leaves alone a task
+// that has begun or is held, and reports whether it changed one.
+func (a *App) dropFallbackWait(agg *Aggregate, ev event.Event, now time.Time, k fulfil.Kind) bool {
 	for i := range agg.Tasks {
 		task := &agg.Tasks[i]
 		if task.Kind != k || task.Cause != ev.ID || task.State != fulfil.Queued || task.Try > 0 || task.Epoch > 0 ||
@@ -117,15 +118,15 @@ func (a *App) pull(agg *Aggregate, ev event.Event, now time.Time, k fulfil.Kind)
 	return false
 }
 
-// dueValidation moves the order's validation to a time; zero means not before somebody says so.
-func (a *App) dueValidation(agg *Aggregate, at time.Time) {
+// rescheduleValidation makes the order's validation due at a time; zero holds it until it is released.
+func (a *App) rescheduleValidation(agg *Aggregate, at time.Time) {
 	if task := agg.ValidateTask(); task != nil {
 		task.NextAt, task.Epoch, task.Sent = at, task.Epoch+1, false
-		task.State = 0 // queued: the feeder finds it again when it is due
+		task.State = fulfil.Queued // the feeder finds it when it is due
 	}
 }
 
-// Task finds a task of the aggregate by its id, or nil.
+// Task returns the task with an id, or nil.
 func (agg *Aggregate) Task(taskID fulfil.TaskID) *fulfil.Task {
 	for i := range agg.Tasks {
 		if agg.Tasks[i].ID == taskID {
@@ -135,25 +136,25 @@ func (agg *Aggregate) Task(taskID fulfil.TaskID) *fulfil.Task {
 	return nil
 }
 
-// ProvisionTask is the newest task that provisions an item, or nil before provisioning.
+// ProvisionTask returns the newest task that provisions an item, or nil before provisioning.
 func (agg *Aggregate) ProvisionTask(it order.ItemID) *fulfil.Task {
-	return agg.last(func(task fulfil.Task) bool { return task.Kind == fulfil.Provision && task.Item == it })
+	return agg.newestTask(func(task fulfil.Task) bool { return task.Kind == fulfil.Provision && task.Item == it })
 }
 
-// ValidateTask is the task that will validate the order, while it is still to come, or nil.
+// ValidateTask returns the order's live validation task, or nil.
 func (agg *Aggregate) ValidateTask() *fulfil.Task {
-	return agg.last(func(task fulfil.Task) bool { return task.Kind == fulfil.Validate && task.Live() })
+	return agg.newestTask(func(task fulfil.Task) bool { return task.Kind == fulfil.Validate && task.Live() })
 }
 
-// deliverTask is the item's unfinished first delivery, or nil.
+// deliverTask returns the item's newest delivery task that is not closed, or nil.
 func (agg *Aggregate) deliverTask(it order.ItemID) *fulfil.Task {
-	return agg.last(func(task fulfil.Task) bool {
+	return agg.newestTask(func(task fulfil.Task) bool {
 		return task.Kind == fulfil.Deliver && task.Item == it && task.State != fulfil.Closed
 	})
 }
 
-// last finds the newest task that matches, or nil.
-func (agg *Aggregate) last(match func(fulfil.Task) bool) *fulfil.Task {
+// newestTask returns the newest task that matches, or nil.
+func (agg *Aggregate) newestTask(match func(fulfil.Task) bool) *fulfil.Task {
 	var found *fulfil.Task
 	for i := range agg.Tasks {
 		if match(agg.Tasks[i]) && (found == nil || agg.Tasks[i].ID.String() > found.ID.String()) {

@@ -9,11 +9,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// expiry is who cancels unpaid orders, as it stands in their events.
+// expiry is the actor that cancels unpaid orders, as their events name it.
 const expiry = "expiry"
 
-// ExpireOrders cancels unpaid orders past their time (payment_due_days). One that was paid or
-// cancelled meanwhile is left alone.
+// ExpireOrders cancels orders that were not paid within payment_due_days. It leaves alone an order that was paid or
+// cancelled meanwhile. It returns how many orders were due.
 func (a *App) ExpireOrders(ctx context.Context) (int, error) {
 	due, err := a.Tasks.ExpiredOrders(ctx, a.Clock.Now(), 100)
 	if err != nil {
@@ -21,13 +21,13 @@ func (a *App) ExpireOrders(ctx context.Context) (int, error) {
 	}
 	for _, ref := range due {
 		c := Caller{Actor: tenant.System(ref.Tenant, expiry)}
-		_, err := a.onOrder(ctx, c, WriteOrders, ref.Order, Precondition{},
-			Also{}, func(tx Tx, agg *Aggregate) (bool, error) {
-				if agg.Order.ExpiresAt == nil || agg.Order.ExpiresAt.After(tx.Now()) {
-					return false, nil
-				}
-				return a.cancel(tx, agg, order.Expire, "not paid in time")
-			})
+		expire := func(tx Tx, agg *Aggregate) (bool, error) {
+			if agg.Order.ExpiresAt == nil || agg.Order.ExpiresAt.After(tx.Now()) {
+				return false, nil
+			}
+			return a.cancel(tx, agg, order.Expire, "not paid in time")
+		}
+		_, err := a.onOrder(ctx, c, WriteOrders, ref.Order, Precondition{}, Also{}, expire)
 		if f := fault.Of(err); err != nil && (f == nil || f.Kind != fault.KindConflict) {
 			return 0, errors.Join(errors.New("expire order "+ref.Order.String()), err)
 		}

@@ -12,9 +12,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// The facets are the use cases as facades see them, by subject. A facade (the API, the portal) embeds
-// the facets that it needs and gets no other. *App has them all, and package apptest has them in memory.
-// Each use case checks the caller's permission itself, so no two facades can disagree about it.
+// The facets group the use cases by subject. A facade (the API or the portal) embeds the facets that it needs and
+// sees no other. *App implements all of them; package apptest implements them in memory. Each use case checks the
+// caller's permission itself, so no two facades can disagree about it.
 var _ interface {
 	Access
 	Orders
@@ -37,7 +37,7 @@ type Access interface {
 	May(actor tenant.Actor, p Permission) bool
 }
 
-// Orders is the life of an order.
+// Orders are the use cases of an order, from the draft to its end.
 type Orders interface {
 	CreateOrder(ctx context.Context, c Caller, in CreateOrder) (*Aggregate, error)
 	EditOrder(ctx context.Context, c Caller, in EditOrder) (*Aggregate, error)
@@ -50,9 +50,9 @@ type Orders interface {
 
 	Order(ctx context.Context, c Caller, o order.ID) (*Aggregate, error)
 	Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Aggregate], error)
-	// OrderEvents returns at most limit events of an order that come after the seq after.
+	// OrderEvents returns at most limit events of an order whose seq is greater than after.
 	OrderEvents(ctx context.Context, c Caller, o order.ID, after, limit int) ([]event.Record, error)
-	// AllowedActions lists what the caller could do to the order now.
+	// AllowedActions lists what the caller may do with the order now.
 	AllowedActions(c Caller, agg *Aggregate) []order.Action
 }
 
@@ -60,11 +60,11 @@ type Orders interface {
 // in the portal only (D21), so the API does not have this facet.
 type Deliveries interface {
 	Deliveries(ctx context.Context, c Caller, o order.ID) ([]Delivery, error)
-	// ShowPassphrase returns a passphrase the first time it is asked for, and never again.
+	// ShowPassphrase returns a passphrase once; after that it is gone.
 	ShowPassphrase(ctx context.Context, c Caller, o order.ID, d id.Of[Delivery]) (string, error)
 }
 
-// Payments are confirmed by an operator, and reverted while nothing is provisioned yet.
+// Payments are confirmed by an operator, and may be reverted until provisioning starts.
 type Payments interface {
 	ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Aggregate, error)
 	RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error)
@@ -89,12 +89,12 @@ type Operations interface {
 
 	DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Page[DeadLetter], error)
 	DeadLetterGroups(ctx context.Context, c Caller, f DeadLetterFilter) ([]DeadLetterGroup, error)
-	DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetterDetail, error)
-	RedriveDeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter], reason string) (DeadLetter, error)
+	DeadLetter(ctx context.Context, c Caller, dl id.Of[DeadLetter]) (DeadLetterDetail, error)
+	RedriveDeadLetter(ctx context.Context, c Caller, dl id.Of[DeadLetter], reason string) (DeadLetter, error)
 	RedriveDeadLetters(ctx context.Context, c Caller, in RedriveDeadLetters) (RedriveReport, error)
 	AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter) (DeadLetter, error)
 	AbandonDeadLetter(ctx context.Context, c Caller, in AbandonDeadLetter) (DeadLetter, error)
-	WithdrawAbandonment(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetter, error)
+	WithdrawAbandonment(ctx context.Context, c Caller, dl id.Of[DeadLetter]) (DeadLetter, error)
 
 	WorkItems(ctx context.Context, c Caller, cursor string, limit int) (Page[WorkItem], error)
 	FinishWorkItem(ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string) (*Aggregate, error)

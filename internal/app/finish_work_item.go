@@ -7,7 +7,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// WorkItems lists the refunds an operator moves by hand.
+// WorkItems lists the refunds that an operator must transfer by hand.
 func (a *App) WorkItems(ctx context.Context, c Caller, cursor string, limit int) (Page[WorkItem], error) {
 	if err := a.may(c.Actor, ReadDesk); err != nil {
 		return Page[WorkItem]{}, err
@@ -15,9 +15,8 @@ func (a *App) WorkItems(ctx context.Context, c Caller, cursor string, limit int)
 	return a.Store.WorkItems(ctx, c.Tenant, cursor, limit)
 }
 
-// FinishWorkItem says that the money of a refund was moved by hand. A second time changes nothing. Only
-// a payment that came by hand is given back by hand: a gateway says itself when its refund is through
-// (D12, D28).
+// FinishWorkItem records that a refund was transferred by hand. A second time changes nothing. It is only for a
+// payment that a person confirmed: another payment provider reports itself when its refund is complete (D12, D28).
 func (a *App) FinishWorkItem(
 	ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string,
 ) (*Aggregate, error) {

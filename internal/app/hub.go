@@ -7,9 +7,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Hub wakes whoever follows an order in this process. It carries no data: a woken follower reads what
-// is theirs to read, under their own rights. A subscription is to one order of one tenant, and there is
-// no function that reaches another. The live reader calls Wake for each event it sees.
+// Hub wakes the followers of an order in this process. It carries no data: a woken follower reads the order with its
+// own rights. A subscription is to one order of one tenant and cannot reach another. The live reader calls Wake for
+// each event that it reads.
 type Hub struct {
 	mu        sync.Mutex
 	followers map[hubKey]map[*follower]struct{} // guarded by mu; no empty inner map
@@ -20,10 +20,10 @@ type hubKey struct {
 	order  order.ID
 }
 
-// follower has room for one wake-up: several before it looks are one.
+// follower buffers one wake-up; further ones before it looks are the same one.
 type follower struct{ woken chan struct{} }
 
-// NewHub makes a hub that nobody follows.
+// NewHub returns a hub without followers.
 func NewHub() *Hub { return &Hub{followers: map[hubKey]map[*follower]struct{}{}} }
 
 // Subscribe follows an order of a tenant: woken receives when something was committed for it since the
@@ -48,8 +48,8 @@ func (h *Hub) leave(key hubKey, f *follower) {
 	}
 }
 
-// Wake tells the followers of an order that something was committed for it. It never waits: who has a
-// wake-up pending will see this change too.
+// Wake wakes the followers of an order after something was committed for it. It never blocks: a follower with a
+// pending wake-up will see this change too.
 func (h *Hub) Wake(t tenant.ID, o order.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,7 +61,7 @@ func (h *Hub) Wake(t tenant.ID, o order.ID) {
 	}
 }
 
-// Followed tells how many orders are followed, for metrics and for tests that nothing is left behind.
+// Followed returns the number of followed orders, for metrics and for tests of leaks.
 func (h *Hub) Followed() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()

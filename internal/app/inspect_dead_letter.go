@@ -11,21 +11,21 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Suggestion is what an operator should do first.
+// Suggestion is what an operator should do first about a dead letter.
 type Suggestion string
 
 // The suggestions.
 const (
-	SuggestNothing   Suggestion = "nothing"        // it is over
+	SuggestNothing   Suggestion = "nothing"        // it is closed
 	SuggestWait      Suggestion = "wait"           // it closes by itself
 	SuggestRedrive   Suggestion = "redrive"        // the fault may be over
-	SuggestRemove    Suggestion = "remove-by-hand" // then try again, or abandon with proof
+	SuggestRemove    Suggestion = "remove-by-hand" // then redrive, or abandon with proof
 	SuggestPayByHand Suggestion = "refund-by-hand" // then abandon as refunded_by_hand
-	SuggestAddress   Suggestion = "mend-address"   // then deliver again
+	SuggestAddress   Suggestion = "mend-address"   // then redeliver
 	SuggestSecond    Suggestion = "second-person"  // an abandonment awaits its second signature
 )
 
-// DeadLetters lists what needs a person, newest first.
+// DeadLetters lists dead letters, newest first.
 func (a *App) DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Page[DeadLetter], error) {
 	if err := a.may(c.Actor, ReadDesk); err != nil {
 		return Page[DeadLetter]{}, err
@@ -33,7 +33,7 @@ func (a *App) DeadLetters(ctx context.Context, c Caller, f DeadLetterFilter) (Pa
 	return a.Store.DeadLetters(ctx, c.Tenant, f)
 }
 
-// Suggested is what to do first about a dead letter.
+// Suggested returns what to do first about the dead letter.
 func (d DeadLetter) Suggested() Suggestion {
 	refused := d.Class == fault.Invalid || d.Class == fault.Forbidden || d.Class == fault.Protected ||
 		d.Class == fault.Quota
@@ -43,9 +43,9 @@ func (d DeadLetter) Suggested() Suggestion {
 	case d.Abandonment.Awaits():
 		return SuggestSecond
 	case d.Event.Redriving:
-		return SuggestWait // it is being tried again, and closes when that succeeds
+		return SuggestWait // a redrive is under way; it closes when that succeeds
 	case d.Code == "step-failed":
-		return SuggestWait // its item goes back; what hangs on the way has a letter of its own
+		return SuggestWait // its item is compensating; if that fails there is another dead letter
 	case d.Source == "step" && refused:
 		return SuggestRemove
 	case d.Code == "refund-failed" && refused:
@@ -57,7 +57,7 @@ func (d DeadLetter) Suggested() Suggestion {
 	}
 }
 
-// DeadLetterGroup is how many dead letters have one cause and class.
+// DeadLetterGroup counts the dead letters with the same cause and class.
 type DeadLetterGroup struct {
 	Cause  string
 	Class  fault.Class
@@ -66,10 +66,10 @@ type DeadLetterGroup struct {
 	Newest time.Time // last failure of the newest
 }
 
-// Suggested is what to do first about the open letters of the group.
+// Suggested returns what to do first about the open dead letters of the group.
 func (g DeadLetterGroup) Suggested() Suggestion {
 	source := "step"
-	for _, c := range causes {
+	for _, c := range deadLetterCauses {
 		if c.code == g.Cause {
 			source = c.source
 		}
@@ -81,43 +81,43 @@ func (g DeadLetterGroup) Suggested() Suggestion {
 type DeadLetterDetail struct {
 	DeadLetter
 	Of     *order.Order
-	About  *order.Item       // nil when the work is the whole order's
+	About  *order.Item       // nil when the work is for the whole order
 	Work   *fulfil.Task      // nil when there is none
-	Refund *order.Refund     // of the item, nil when none was asked for
-	Calls  []LogEntry        // answers of the step, turnings and decisions, oldest first; the last 100
-	Left   []fulfil.Resource // not confirmed gone at the provider: its ids, never its addresses (D21)
-	Allows []AbandonReason   // on which the stuck work may be given up; none when nothing is stuck
+	Refund *order.Refund     // of the item; nil when none was requested
+	Calls  []LogEntry        // answers of the step, compensations and decisions, oldest first; the last 100
+	Left   []fulfil.Resource // not confirmed gone at the provider; with their ids, never with addresses (D21)
+	Allows []AbandonReason   // for which the stuck work may be abandoned; none when nothing is stuck
 	Last   *LogEntry         // the provider's last answer, in our words
-	First  *Member           // who signed to abandon it first; nil when nobody did, or they have left
-	Second *Member           // and second
+	First  *Member           // the first signer of the abandonment; nil for none, or when that member has left
+	Second *Member           // the second signer
 }
 
-// shownCalls is how many lines of a step that was called very often are shown: the last ones.
+// shownCalls is the number of log entries that DeadLetterDetail.Calls holds at most: the last ones.
 const shownCalls = 100
 
-// DeadLetter reads one with all about it.
-func (a *App) DeadLetter(ctx context.Context, c Caller, l id.Of[DeadLetter]) (DeadLetterDetail, error) {
+// DeadLetter returns a dead letter with its details.
+func (a *App) DeadLetter(ctx context.Context, c Caller, dl id.Of[DeadLetter]) (DeadLetterDetail, error) {
 	if err := a.may(c.Actor, ReadDesk); err != nil {
 		return DeadLetterDetail{}, err
 	}
-	letter, err := a.Store.DeadLetter(ctx, c.Tenant, l)
+	deadLetter, err := a.Store.DeadLetter(ctx, c.Tenant, dl)
 	if err != nil {
 		return DeadLetterDetail{}, err
 	}
-	rec, err := a.Store.Saga(ctx, c.Tenant, letter.Order)
+	rec, err := a.Store.Saga(ctx, c.Tenant, deadLetter.Order)
 	if err != nil {
 		return DeadLetterDetail{}, err
 	}
-	v := detailOf(letter, rec)
-	if v.First, err = a.present(ctx, c.Tenant, letter.Abandonment.FirstBy); err != nil {
+	v := detailOf(deadLetter, rec)
+	if v.First, err = a.memberIfPresent(ctx, c.Tenant, deadLetter.Abandonment.FirstBy); err != nil {
 		return DeadLetterDetail{}, err
 	}
-	v.Second, err = a.present(ctx, c.Tenant, letter.Abandonment.SecondBy)
+	v.Second, err = a.memberIfPresent(ctx, c.Tenant, deadLetter.Abandonment.SecondBy)
 	return v, err
 }
 
-// present reads a member; nil when there is none of the id, or they have left.
-func (a *App) present(ctx context.Context, t tenant.ID, m tenant.MemberID) (*Member, error) {
+// memberIfPresent reads a member. It returns nil when m is zero or the member has left.
+func (a *App) memberIfPresent(ctx context.Context, t tenant.ID, m tenant.MemberID) (*Member, error) {
 	if m.IsZero() {
 		return nil, nil
 	}
@@ -128,23 +128,23 @@ func (a *App) present(ctx context.Context, t tenant.ID, m tenant.MemberID) (*Mem
 	return &member, err
 }
 
-func detailOf(l DeadLetter, rec SagaRecord) DeadLetterDetail {
-	v := DeadLetterDetail{DeadLetter: l, Of: rec.Order, About: rec.Order.Find(l.Item)}
+func detailOf(dl DeadLetter, rec SagaRecord) DeadLetterDetail {
+	v := DeadLetterDetail{DeadLetter: dl, Of: rec.Order, About: rec.Order.Find(dl.Item)}
 	for i := range rec.Tasks {
-		if rec.Tasks[i].ID == l.Task {
+		if rec.Tasks[i].ID == dl.Task {
 			v.Work = &rec.Tasks[i]
 		}
 	}
 	if v.About != nil {
-		v.Refund = rec.Order.RefundOf(l.Item)
+		v.Refund = rec.Order.RefundOf(dl.Item)
 	}
-	if v.Work != nil && v.Work.State == fulfil.Stuck && (l.State == DeadLetterOpen || l.State == DeadLetterParked) {
+	if v.Work != nil && v.Work.State == fulfil.Stuck && (dl.State == DeadLetterOpen || dl.State == DeadLetterParked) {
 		v.Allows = abandonReasons[v.Work.Kind]
 	}
 	for i := range rec.Log {
 		e := &rec.Log[i]
-		if e.Task != l.Task || e.What == LogIntent || e.What == LogAnswer && e.Step != l.Step &&
-			l.Source != causes[fulfil.Redrive].source {
+		if e.Task != dl.Task || e.What == LogIntent || e.What == LogAnswer && e.Step != dl.Step &&
+			dl.Source != deadLetterCauses[fulfil.Redrive].source {
 			continue
 		}
 		v.Calls = append(v.Calls, *e)
@@ -154,14 +154,14 @@ func detailOf(l DeadLetter, rec SagaRecord) DeadLetterDetail {
 	}
 	v.Calls = v.Calls[max(0, len(v.Calls)-shownCalls):]
 	for _, res := range rec.Resources {
-		if v.Work != nil && v.Work.Kind == fulfil.Provision && res.Task == l.Task && res.Phase != fulfil.Gone {
+		if v.Work != nil && v.Work.Kind == fulfil.Provision && res.Task == dl.Task && res.Phase != fulfil.Gone {
 			v.Left = append(v.Left, res)
 		}
 	}
 	return v
 }
 
-// DeadLetterGroups counts dead letters by cause and class; open ones when the filter names no state.
+// DeadLetterGroups counts dead letters by cause and class. Without a state in the filter it counts open ones.
 func (a *App) DeadLetterGroups(ctx context.Context, c Caller, f DeadLetterFilter) ([]DeadLetterGroup, error) {
 	if err := a.may(c.Actor, ReadDesk); err != nil {
 		return nil, err

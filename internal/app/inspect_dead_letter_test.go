@@ -34,10 +34,8 @@ func TestTheDeskGroupsByCauseAndFilters(t *testing.T) {
 			t.Errorf("group %s lies between %s and %s", g.Cause, g.Oldest, g.Newest)
 		}
 	}
-	if diff := cmp.Diff([]line{{"step-failed", "invalid", "wait", 3}, {
-		"compensation-exhausted", "retryable",
-		"redrive", 3,
-	}}, got); diff != "" {
+	want := []line{{"compensation-exhausted", "retryable", "redrive", 3}, {"step-failed", "invalid", "wait", 3}}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
 	one, err := w.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{

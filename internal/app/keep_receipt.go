@@ -11,20 +11,22 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// KeepReceipt is the Billing consumer. Of every event it hears it keeps a receipt, in the transaction of
-// its mark, so that the ledger alone says what was received and given back. It pulls a refund, or the
-// checkout of a payment provider that confirms by itself, to now (D20). Of an order that was cancelled or
-// has failed it checks that nothing of what was paid is left (D4): captured - refunded = allocations of live
-// items, of which there are none. Where that is not so it raises an alarm and starts nothing.
+// KeepReceipt is the Billing consumer. It stores a receipt of every event, in the transaction of its checkpoint, so
+// the ledger alone shows what was received and refunded. It makes a refund due, or the checkout of a payment
+// provider that confirms by itself (D20).
+//
+// When an order is cancelled or has failed, it checks that no paid money is left (D4): captured minus refunded equals
+// the allocations of live items, and there are none. If not, it stores a finding and an incident for the operators.
+// It never moves money.
 func (a *App) KeepReceipt(ctx context.Context, ev event.Event) error {
 	r, err := receiptOf(ev)
 	if err != nil {
 		return err
 	}
-	var wrong *money.Cents
+	var unbalanced *money.Cents
 	position := &InboxPosition{Consumer: string(event.Billing), Order: ev.Order, Seq: ev.Seq}
 	err = a.Store.InTenant(ctx, ev.Tenant, With{Inbox: position}, func(tx Tx) error {
-		wrong = nil
+		unbalanced = nil
 		agg, err := tx.LockOrder(ctx, ev.Order, Also{})
 		if err != nil {
 			return err
@@ -35,35 +37,35 @@ func (a *App) KeepReceipt(ctx context.Context, ev event.Event) error {
 				return err
 			}
 			if left != 0 || !balanced(agg.Order) {
-				wrong = &left
+				unbalanced = &left
 				agg.Added.Findings = append(agg.Added.Findings, BillingFinding{Seq: ev.Seq, Event: ev.ID, Left: left})
 				agg.incident(notice.BooksDiffer, [16]byte(ev.ID), ev.At)
 			}
 		}
 		agg.Added.Receipts = append(agg.Added.Receipts, r)
-		if !a.pull(agg, ev, tx.Now(), fulfil.Refund) {
-			a.pull(agg, ev, tx.Now(), fulfil.Checkout)
+		if !a.dropFallbackWait(agg, ev, tx.Now(), fulfil.Refund) {
+			a.dropFallbackWait(agg, ev, tx.Now(), fulfil.Checkout)
 		}
 		tx.Save(agg)
 		return nil
 	})
-	if err == nil && wrong != nil {
-		a.Log.ErrorContext(ctx, "the books of an order that ended do not agree: compare its payments and refunds", "tenant",
-			ev.Tenant.String(), "order", ev.Order.String(), "event", ev.ID.String(), "left", int64(*wrong))
+	if err == nil && unbalanced != nil {
+		a.Log.ErrorContext(ctx, "the ledger of an order that ended does not balance: compare its payments and refunds",
+			"tenant", ev.Tenant.String(), "order", ev.Order.String(), "event", ev.ID.String(), "left", int64(*unbalanced))
 	}
 	return err
 }
 
-// balanced reports whether captured - refunded = allocations of live items, over all payments that were not
-// reverted (D11).
+// balanced reports whether captured minus refunded equals the allocations of live items, for each payment that was
+// not reverted (D11).
 func balanced(o *order.Order) bool {
-	for _, p := range o.Payments {
-		if p.State == order.PaymentReverted {
+	for _, pay := range o.Payments {
+		if pay.State == order.PaymentReverted {
 			continue
 		}
-		left, live := p.Paid, money.Cents(0)
-		for _, share := range p.Allocations {
-			if r := o.RefundUnder(p.ID, share.Item); r != nil && r.State.Accepted() {
+		left, live := pay.Paid, money.Cents(0)
+		for _, share := range pay.Allocations {
+			if r := o.RefundUnder(pay.ID, share.Item); r != nil && r.State.Accepted() {
 				left -= r.Cents
 			} else {
 				live += share.Cents
@@ -76,20 +78,20 @@ func balanced(o *order.Order) bool {
 	return true
 }
 
-// receiptOf reads what an event says of money. A payment stands as received until it is reverted, a refund
-// as given back once it is accepted, unless it fails after all.
+// receiptOf returns the receipt of an event. A payment counts as received until it is reverted. A refund counts once
+// it is accepted, unless it fails later.
 func receiptOf(ev event.Event) (Receipt, error) {
 	r := Receipt{Seq: ev.Seq, Event: ev.ID, Type: ev.Type, At: ev.At, Amount: ev.Payload.Due}
 	sign := int64(0)
-	p, back := ev.Payload.Payment, ev.Payload.Refund
+	pay, refund := ev.Payload.Payment, ev.Payload.Refund
 	switch {
-	case ev.Type == order.EvPaymentConfirmed && p != nil, ev.Type == order.EvPaymentReverted && p != nil:
-		r.Amount, r.Subject = p.Amount, [16]byte(p.ID)
+	case ev.Type == order.EvPaymentConfirmed && pay != nil, ev.Type == order.EvPaymentReverted && pay != nil:
+		r.Amount, r.Subject = pay.Amount, [16]byte(pay.ID)
 		if ev.Type == order.EvPaymentConfirmed {
 			sign = 1
 		}
-	case back != nil:
-		r.Amount, r.Subject, r.Item = back.Amount, [16]byte(back.ID), back.ItemID
+	case refund != nil:
+		r.Amount, r.Subject, r.Item = refund.Amount, [16]byte(refund.ID), refund.ItemID
 		if ev.Type == order.EvRefundAccepted || ev.Type == order.EvRefundCompleted {
 			sign = -1
 		}

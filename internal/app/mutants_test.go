@@ -23,33 +23,34 @@ var walls = []struct{ what, file, line, mutant, test, in string }{
 	},
 	{ // journal the part with its intent: written when the answer is there, an undo finds nothing to undo
 		"the intent's row", "engine_journal.go",
-		"if !intent || from.Undoing {", "if intent || from.Undoing {",
+		"if !intent || from.Compensating {", "if intent || from.Compensating {",
 		"TestACancelAfterADeathBetweenEffectAndAnswerLeavesNothing", "frozen_worker_test.go",
 	},
 	{ // compare the epoch: without it a worker that was frozen writes over its successor
 		"the fence", "engine_commit.go",
-		"u.Epoch != m.Unit.Epoch-1 || ", "",
+		"task.Epoch != m.Task.Epoch-1 || ", "",
 		"TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork", "frozen_worker_test.go",
 	},
 	{ // turn round on the step that failed, not on the one before: it may have half happened
-		"undo begins at the failed step", "../fulfil/next.go",
-		"n = TurnBack(n)", "n = TurnBack(n)\n\t\tn.Step = max(n.Step-1, 0)",
+		"compensation begins at the failed step", "../fulfil/next.go",
+		"n = Compensate(n)", "n = Compensate(n)\n\t\tn.Step = max(n.Step-1, 0)",
 		"TestABuildThatNeverEndsIsRolledBackAtTheProductsDeadline", "retry_waits_test.go",
 	},
 	{ // of two items that go back the one with the younger resource goes first, and the other waits for it
 		"last provisioned goes first", "provision_item.go",
-		"if u.Undoing && a.newerLeft(d, u) {", "if false {",
+		"if task.Compensating && a.newerResourceRemains(agg, task) {", "if false {",
 		"TestAllOrNothingGoesBackLastProvisionedFirst", "engine_compensate_test.go",
 	},
 	{ // an event of the order's former life must not end the present one's validation
 		"a late event does nothing", "begin_fulfilment.go",
-		"if d.Order.State != order.Cancelled {", "if false {",
+		"if agg.Order.State != order.Cancelled {", "if false {",
 		"TestAnEventOfACancelThatComesLateLeavesTheOrdersNextLifeAlone", "begin_fulfilment_test.go",
 	},
 	{ // what a person names is removed only when its labels say that it is the item's
-		"a claim is judged", "engine_claim.go",
-		"case k.Installation != own.Installation || k.Item != own.Item || k.Part != own.Part:", "case k != k && own != own:",
-		"TestAFalseClaimLeavesTheResourceAloneAndTheWorkOnTheDesk", "adopt_letter_test.go",
+		"an assertion is checked", "engine_assertion.go",
+		"case k.Installation != own.Installation || k.Item != own.Item || k.Step != own.Step:",
+		"case k != k && own != own:",
+		"TestAFalseClaimLeavesTheResourceAloneAndTheWorkOnTheDesk", "adopt_dead_letter_test.go",
 	},
 }
 

@@ -13,11 +13,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// AskNotice is the Notify consumer: one mail's worth of work per event that may have news for the customer,
-// and a note for the operators where an event is theirs to act on.
+// AskNotice is the Notify consumer. It adds a task for each event that may need a mail to the customer, and an
+// incident for each event on which the operators must act.
 func (a *App) AskNotice(ctx context.Context, ev event.Event) error {
 	return a.handleEvent(ctx, event.Notify, ev, func(tx Tx, agg *Aggregate) bool {
-		if ev.Type != order.EvItemStuck { // the customer's refund goes on beside it
+		if ev.Type != order.EvItemStuck { // it does not concern the customer, whose refund continues
 			task := fulfil.Task{Kind: fulfil.Notify, NextAt: tx.Now(), Detail: string(ev.Type)}
 			task.Subject = [16]byte(ev.ID)
 			a.addTask(agg, task, ev.ID)
@@ -33,29 +33,29 @@ func (a *App) AskNotice(ctx context.Context, ev event.Event) error {
 	})
 }
 
-// NotifyCustomer mails one event's news to the customer: what happened, what it means for machines
-// and money, what comes next. At least once; the message id is the event's.
+// NotifyCustomer mails the customer about an event: what happened, what it means for machines and money, and what
+// comes next. The mail is sent at least once; its message id is the event's.
 func (a *App) NotifyCustomer(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
-	return a.single(ctx, t, taskID, a.notify)
+	return a.runSingleCall(ctx, t, taskID, a.sendNotice)
 }
 
-func (a *App) notify(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, apply) {
+func (a *App) sendNotice(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, resultWriter) {
 	s, err := a.noticeSourceOf(ctx, agg.Order, event.ID(task.Subject))
 	if err != nil {
 		a.Log.ErrorContext(ctx, "read what a notice is about", "order", agg.Order.ID.String(), "event",
 			task.Subject.String(), "error", err)
-		return fulfil.Result{Class: fault.Retryable, Note: "the order's events could not be read"}, a.noticed
+		return fulfil.Result{Class: fault.Retryable, Note: "the order's events could not be read"}, a.recordNotice
 	}
 	n, ok := a.noticeContent(s)
 	if !ok {
-		return fulfil.Result{Class: fault.None, Note: "no news for the customer: another mail tells it"}, noEffect
+		return fulfil.Result{Class: fault.None, Note: "nothing to send: another mail covers it"}, writeNothing
 	}
 	n.Simulated = a.simulated(agg)
 	mail, err := notice.ForCustomer(agg.Settings.reader(), n)
 	if err != nil {
 		a.Log.ErrorContext(ctx, "write a notice", "order", agg.Order.ID.String(), "event",
 			task.Subject.String(), "error", err)
-		return fulfil.Result{Class: fault.Invalid, Note: "the notice could not be written"}, a.noticed
+		return fulfil.Result{Class: fault.Invalid, Note: "the notice could not be written"}, a.recordNotice
 	}
 	err = a.Mailer.SendNotice(ctx, Notice{
 		To: agg.Customer.Email, MessageID: "notice." + task.Subject.String(), At: a.Clock.Now(),
@@ -66,31 +66,32 @@ func (a *App) notify(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fu
 		res.Class = a.Mailer.Class(err)
 		res.Note = "the mail server did not take the notice: " + res.Class.String()
 	}
-	return res, a.noticed
+	return res, a.recordNotice
 }
 
-func (a *App) noticed(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
+// recordNotice writes the result of a notice: nothing, or a dead letter.
+func (a *App) recordNotice(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
 	if m.Dead {
-		agg.addDeadLetter(a.deadLetter(agg, *task, m, tx.Now()))
+		agg.addDeadLetter(a.newDeadLetter(agg, *task, m, tx.Now()))
 	}
 	return nil
 }
 
-// lifePage is how many events are read at once.
-const lifePage = 200
+// eventsPerRead is how many events noticeSourceOf reads at once.
+const eventsPerRead = 200
 
-// noticeSourceOf reads an order's events from its creation or its last restore on, up to the end of the change
-// that one of them belongs to.
-func (a *App) noticeSourceOf(ctx context.Context, o *order.Order, told event.ID) (noticeSource, error) {
-	s := noticeSource{o: o, at: -1}
+// noticeSourceOf reads an order's events, from its creation or last restore up to the end of the change that the
+// event belongs to.
+func (a *App) noticeSourceOf(ctx context.Context, o *order.Order, about event.ID) (noticeSource, error) {
+	s := noticeSource{o: o, index: -1}
 	for after := 0; ; {
-		records, err := a.Store.Events(ctx, o.Tenant, o.ID, after, lifePage)
+		records, err := a.Store.Events(ctx, o.Tenant, o.ID, after, eventsPerRead)
 		if err != nil {
 			return s, err
 		}
 		if len(records) == 0 {
-			if s.at < 0 {
-				err = fmt.Errorf("order %s has no event %s", o.ID, told)
+			if s.index < 0 {
+				err = fmt.Errorf("order %s has no event %s", o.ID, about)
 			}
 			return s, err
 		}
@@ -99,30 +100,30 @@ func (a *App) noticeSourceOf(ctx context.Context, o *order.Order, told event.ID)
 			if err != nil {
 				return s, err
 			}
-			if s.at >= 0 && ev.Payload.Version != s.told().Payload.Version {
+			if s.index >= 0 && ev.Payload.Version != s.event().Payload.Version {
 				return s, nil
 			}
 			if ev.Type == order.EvRestored {
-				s.life = nil
+				s.events = nil
 			}
-			if s.life = append(s.life, ev); rec.ID == told {
-				s.at = len(s.life) - 1
+			if s.events = append(s.events, ev); rec.ID == about {
+				s.index = len(s.events) - 1
 			}
 			after = rec.Seq
 		}
 	}
 }
 
-// language of the tenant's mails.
+// language returns the language of the tenant's mails.
 func (s Settings) language() notice.Language {
 	l, _ := notice.LanguageOf(s.Language)
 	return l
 }
 
-// reader is for whom the tenant's mails are written.
+// reader returns the reader for whom the tenant's mails are rendered.
 func (s Settings) reader() notice.Reader {
 	zone, err := time.LoadLocation(s.TimeZone)
-	if err != nil { // was checked when it was set, by another machine's tables
+	if err != nil { // it was valid when it was set, by another machine's time zone database
 		zone = time.UTC
 	}
 	return notice.Reader{

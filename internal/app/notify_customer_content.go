@@ -10,23 +10,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// story is what a mail about an event is written from: the order's events up to the change that the event
-// belongs to, and the order as it is now. What was decided comes from the events; how far it has come, from the
-// order.
+// noticeSource is the source of a mail about an event: the order's events, up to the end of the change that the
+// event belongs to, and the order as it is now. The events say what was decided; the order says how far it has come.
 type noticeSource struct {
-	o    *order.Order
-	life []event.Event
-	at   int // in life, of the event that is to be told
+	o      *order.Order
+	events []event.Event
+	index  int // in events, of the event that the mail is about
 }
 
-func (s noticeSource) told() event.Event { return s.life[s.at] }
+// event returns the event that the mail is about.
+func (s noticeSource) event() event.Event { return s.events[s.index] }
 
-// noticeContent returns what the mail about an event says to the customer. It returns false when the event has no mail
-// of its own. When one change asks for several refunds, one mail covers them all, about the first event; the
-// same holds when several of them fail, and when they go on.
+// noticeContent returns what the mail says to the customer. It returns false when the event gets no mail. When one
+// change requests several refunds, a single mail covers them all; the first of their events gets it. The same holds
+// when several of them fail, and when they are accepted after a delay.
 func (a *App) noticeContent(s noticeSource) (notice.Customer, bool) {
-	told := s.told()
-	n := notice.Customer{Order: s.o.Number, At: told.At, Currency: s.o.Currency}
+	ev := s.event()
+	n := notice.Customer{Order: s.o.Number, At: ev.At, Currency: s.o.Currency}
 	if a.PortalURL != "" {
 		n.Link = a.PortalURL + "/orders/" + s.o.ID.String()
 	}
@@ -39,7 +39,7 @@ func (a *App) noticeContent(s noticeSource) (notice.Customer, bool) {
 		n.Currency = pay.Currency
 	}
 	ok := true
-	switch told.Type {
+	switch ev.Type {
 	case order.EvPaymentConfirmed:
 		n.Kind = notice.Paid
 	case order.EvProvisioningStarted:
@@ -47,7 +47,7 @@ func (a *App) noticeContent(s noticeSource) (notice.Customer, bool) {
 	case order.EvFulfilled:
 		n.Kind = notice.Fulfilled
 	case order.EvCancelled:
-		if n.Kind = notice.Cancelled; told.Payload.Actor == event.ActorText(tenant.System(s.o.Tenant, expiry)) {
+		if n.Kind = notice.Cancelled; ev.Payload.Actor == event.ActorText(tenant.System(s.o.Tenant, expiry)) {
 			n.Why = notice.WhyUnpaid
 		}
 	case order.EvFailed:
@@ -71,22 +71,22 @@ func (a *App) noticeContent(s noticeSource) (notice.Customer, bool) {
 	return n, ok && len(n.Items) > 0
 }
 
-// payment is the one that stands then, or nil.
+// payment returns the payment that was live at the event, or nil.
 func (s noticeSource) payment() *order.Payment {
 	var p *order.Payment
-	for _, ev := range s.life {
+	for _, ev := range s.events {
 		switch ev.Type {
 		case order.EvPaymentConfirmed:
 			p = paymentOf(s.o, ev.Payload.Payment.ID)
 		case order.EvPaymentReverted:
 			p = nil
-		default: // moves no payment
+		default: // not about a payment
 		}
 	}
 	return p
 }
 
-// items are those that the news is about.
+// items returns the items that a notice of a kind lists.
 func (s noticeSource) items(k notice.Kind, pay *order.Payment) []notice.Item {
 	group := s.group()
 	var all []notice.Item
@@ -102,10 +102,10 @@ func (s noticeSource) items(k notice.Kind, pay *order.Payment) []notice.Item {
 				continue
 			}
 		case notice.RefundDelayed:
-			if r == nil || !group[r.ID] || r.State.Accepted() { // accepted meanwhile
+			if r == nil || !group[r.ID] || r.State.Accepted() { // it may be accepted meanwhile
 				continue
 			}
-		default: // all of the order
+		default: // all items
 		}
 		all = append(all, s.item(it, k, r))
 	}
@@ -121,7 +121,7 @@ func (s noticeSource) item(it *order.Item, k notice.Kind, r *order.Refund) notic
 		return n
 	}
 	n.Fate, n.Why = notice.Dropped, s.whyOf(it)
-	for _, was := range s.told().Payload.Items { // as it was then: the order may have been restored since
+	for _, was := range s.event().Payload.Items { // the state at the event: the order may have been restored since
 		if was.ID == it.ID && was.State == order.ItemDelivered.String() {
 			n.Fate, n.Why = notice.Delivered, notice.WhyNone
 		}
@@ -142,7 +142,7 @@ var refundStates = map[order.RefundState]notice.RefundState{
 	order.RefundStuck:     notice.RefundStuck,
 }
 
-// why the order as a whole goes back.
+// why returns why the order as a whole is compensated.
 func (s noticeSource) why() notice.Why {
 	switch {
 	case s.happened(order.EvCancelRequested):
@@ -154,19 +154,20 @@ func (s noticeSource) why() notice.Why {
 	}
 }
 
-// whyOf says why an item goes back: it waited for room in vain, another one of all or nothing could not be
-// had (the first that one change turned back is the one that failed), it was cancelled, or it failed.
+// whyOf returns why an item is compensated: it was cancelled, validation rejected it, it found no capacity, another
+// item of an all-or-nothing order failed, or it failed itself. The first item that a change compensates is the one
+// that failed.
 func (s noticeSource) whyOf(it *order.Item) notice.Why {
-	turnedAt, first := 0, order.ItemID{}
-	for _, ev := range s.life {
+	version, first := 0, order.ItemID{}
+	for _, ev := range s.events {
 		if ev.Type == order.EvCancelRequested {
 			return notice.WhyCancelled
 		}
 		if ev.Type != order.EvItemCompensating && ev.Type != order.EvItemCancelled || ev.Payload.Item == nil {
 			continue
 		}
-		if ev.Payload.Version != turnedAt {
-			turnedAt, first = ev.Payload.Version, ev.Payload.Item.ID
+		if ev.Payload.Version != version {
+			version, first = ev.Payload.Version, ev.Payload.Item.ID
 		}
 		if ev.Payload.Item.ID != it.ID {
 			continue
@@ -186,7 +187,7 @@ func (s noticeSource) whyOf(it *order.Item) notice.Why {
 }
 
 func (s noticeSource) happened(t event.Type) bool {
-	for _, ev := range s.life {
+	for _, ev := range s.events {
 		if ev.Type == t {
 			return true
 		}
@@ -194,7 +195,7 @@ func (s noticeSource) happened(t event.Type) bool {
 	return false
 }
 
-// rejections are what validation found, by the lines of the items.
+// rejections returns the faults that validation found, with the line numbers of their items.
 func (s noticeSource) rejections() []notice.Rejection {
 	var all []notice.Rejection
 	for _, f := range s.o.Faults {
@@ -208,11 +209,11 @@ func (s noticeSource) rejections() []notice.Rejection {
 	return all
 }
 
-// group are the refunds that one change asked for, the event's among them. A version of the order is
-// one change. Asking again for a refund that was stuck is no new one.
+// group returns which refunds were requested by the same change as the event's. A version of the order is one
+// change. Requesting a stuck refund again does not make a new one.
 func (s noticeSource) group() map[order.RefundID]bool {
 	asked := map[order.RefundID]int{}
-	for _, ev := range s.life {
+	for _, ev := range s.events {
 		if ev.Type != order.EvRefundRequested || ev.Payload.Refund == nil {
 			continue
 		}
@@ -220,7 +221,7 @@ func (s noticeSource) group() map[order.RefundID]bool {
 			asked[ev.Payload.Refund.ID] = ev.Payload.Version
 		}
 	}
-	mine := s.told().Payload.Refund
+	mine := s.event().Payload.Refund
 	if mine == nil {
 		return nil
 	}
@@ -231,16 +232,16 @@ func (s noticeSource) group() map[order.RefundID]bool {
 	return group
 }
 
-// firstOfRefunds reports whether the event is the first that asked for a refund of its group.
+// firstOfRefunds reports whether the event is the first that requested a refund of its group.
 func (s noticeSource) firstOfRefunds() bool { return s.before(order.EvRefundRequested) == 0 }
 
 // firstFailure reports whether the event is the first failure of its group.
 func (s noticeSource) firstFailure() bool { return s.before(order.EvRefundFailed) == 0 }
 
-// before counts the events of a type about refunds of the event's group, before it.
+// before counts the earlier events of a type that are about refunds of the event's group.
 func (s noticeSource) before(t event.Type) int {
 	group, n := s.group(), 0
-	for _, ev := range s.life[:s.at] {
+	for _, ev := range s.events[:s.index] {
 		if ev.Type == t && ev.Payload.Refund != nil && group[ev.Payload.Refund.ID] {
 			n++
 		}
@@ -248,13 +249,13 @@ func (s noticeSource) before(t event.Type) int {
 	return n
 }
 
-// endsDelay reports whether a refund of the event's group had failed, and with it all are accepted.
+// endsDelay reports whether a refund of the event's group had failed and, with this event, all are accepted.
 func (s noticeSource) endsDelay() bool {
 	if s.before(order.EvRefundFailed) == 0 {
 		return false
 	}
 	accepted := map[order.RefundID]bool{}
-	for _, ev := range s.life[:s.at+1] {
+	for _, ev := range s.events[:s.index+1] {
 		if r := ev.Payload.Refund; r != nil {
 			accepted[r.ID] = ev.Type == order.EvRefundAccepted || ev.Type == order.EvRefundCompleted
 		}
@@ -267,11 +268,11 @@ func (s noticeSource) endsDelay() bool {
 	return true
 }
 
-// simulated reports whether a simulated region builds any of the order: by the account that an item began
-// with, before that by where new ones are placed.
+// simulated reports whether a simulated region builds any item of the order. An item that has no account yet counts
+// by its placement.
 func (a *App) simulated(agg *Aggregate) bool {
 	for _, it := range agg.Order.Items {
-		account := agg.queueOf(it.ID)
+		account := agg.accountOf(it.ID)
 		if account == "" {
 			account, _ = a.Placement(it.Snapshot.Product, it.Snapshot.Region)
 		}

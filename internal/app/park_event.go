@@ -13,8 +13,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 )
 
-// Parking lists the consumers that set aside what they cannot apply, by their names in the inbox. The
-// witness is none of them: it skips nothing, so an error stops it.
+// Parking lists the consumers that park the events that they cannot apply, by their names in the inbox. The Audit
+// consumer is not one of them: it must skip nothing, so an error stops it.
 func Parking() []string {
 	return []string{
 		string(event.Provision), string(event.Billing), string(event.Notify), string(WebhookConsumer),
@@ -22,8 +22,8 @@ func Parking() []string {
 	}
 }
 
-// ParkEvent sets an event aside that a consumer could not apply: it stands on the desk, its record goes to
-// the consumer's dead letter topic, and the consumer's later events of the order wait behind it. All of it
+// ParkEvent parks an event that a consumer could not apply. The event gets a dead letter on the fallout desk and on
+// the consumer's dead letter topic, and the consumer's later events of the order are blocked behind it. All of this
 // commits together or not at all.
 func (a *App) ParkEvent(ctx context.Context, p Poison) error {
 	return a.Store.InTenant(ctx, p.Event.Tenant, With{}, func(tx Tx) error {
@@ -51,13 +51,13 @@ func (a *App) ParkEvent(ctx context.Context, p Poison) error {
 	})
 }
 
-// park writes the dead letter of an event, and the work that waits for a person to try it again.
+// park adds the dead letter of an event, and the stuck task that a person can redrive.
 func (a *App) park(agg *Aggregate, p Poison, now time.Time) {
 	ev := p.Event
 	class, detail := causeOf(p.Err)
-	l := DeadLetter{
-		ID: newID[DeadLetter](a), Order: ev.Order, Source: causes[fulfil.Redrive].source, Class: class,
-		Code: causes[fulfil.Redrive].code, Detail: detail, Step: p.Consumer,
+	dl := DeadLetter{
+		ID: newID[DeadLetter](a), Order: ev.Order, Source: deadLetterCauses[fulfil.Redrive].source, Class: class,
+		Code: deadLetterCauses[fulfil.Redrive].code, Detail: detail, Step: p.Consumer,
 		Attempts: p.Attempts, PayloadSHA256: sha256.Sum256(ev.Data), State: DeadLetterParked,
 		FirstFailedAt: p.FirstFailedAt, At: now,
 		Event: ParkedEvent{
@@ -66,19 +66,19 @@ func (a *App) park(agg *Aggregate, p Poison, now time.Time) {
 		},
 	}
 	task := fulfil.Task{Kind: fulfil.Redrive, State: fulfil.Stuck, NextAt: now}
-	task.Subject = [16]byte(l.ID)
+	task.Subject = [16]byte(dl.ID)
 	a.addTask(agg, task, ev.ID)
-	l.Task = agg.Tasks[len(agg.Tasks)-1].ID
-	agg.addDeadLetter(l)
+	dl.Task = agg.Tasks[len(agg.Tasks)-1].ID
+	agg.addDeadLetter(dl)
 	agg.Added.Log = append(agg.Added.Log, LogEntry{
-		Task: l.Task, At: now, Step: p.Consumer, What: LogAnswer, Class: class,
+		Task: dl.Task, At: now, Step: p.Consumer, What: LogAnswer, Class: class,
 		Note: fmt.Sprintf("%s could not apply event %d (%s) in %d calls: %s", p.Consumer, ev.Seq,
 			ev.Type, p.Attempts, detail),
 	})
 }
 
-// causeOf is what is kept of an effect's error: a fault's own code and words, and of any other nothing but
-// that it is ours, for its text may quote what it met.
+// causeOf returns what a dead letter stores of an effect's error: the code and text of a fault. The text of any
+// other error may quote data, so it is not stored.
 func causeOf(err error) (fault.Class, string) {
 	if f := fault.Of(err); f != nil {
 		return fault.Invalid, f.Error()
@@ -86,10 +86,10 @@ func causeOf(err error) (fault.Class, string) {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.Retryable, "timeout: it took too long"
 	}
-	return fault.Retryable, "internal: what went wrong stands in the log of the consumer"
+	return fault.Retryable, "internal: the consumer's log has the error"
 }
 
-// Message is a letter's failure as the dead letter topic has it: a code of a closed set.
+// Message returns the code of the failure, from a closed set, for the dead letter topic.
 func (d DeadLetter) Message() string {
 	if d.Event.Consumer == "" {
 		return d.Code

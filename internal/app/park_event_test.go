@@ -88,7 +88,7 @@ func TestAParkedEventHoldsItsOrdersLaterOnesForItsConsumerAlone(t *testing.T) {
 	d := parkedDeadLetter(t, w, l)
 	want(t, "the letter", stands(d), "parked order.payment-confirmed redrive blocked 2")
 	if d.Class != fault.Retryable || d.Attempts != 6 || d.Step != "notify" || d.Event.Consumer != "notify" ||
-		d.Detail != "internal: what went wrong stands in the log of the consumer" {
+		d.Detail != "internal: the consumer's log has the error" {
 		t.Errorf("the letter: %+v", d.DeadLetter)
 	}
 	wantEach(t, "grounds to abandon it", abandonReasons(d.Allows), "other")

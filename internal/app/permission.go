@@ -8,10 +8,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Permission is what a use case needs. An API key's scopes are permissions too.
+// Permission is a right that a use case requires. The scopes of an API key are permissions too.
 type Permission string
 
-// Every permission.
+// The permissions.
 const (
 	SeeCatalog     Permission = "catalog:read"
 	AskQuote       Permission = "quotes:create"
@@ -32,7 +32,8 @@ const (
 	WriteWebhooks  Permission = "webhooks:write"
 )
 
-// rights of each role. Operator includes customer, admin includes operator (D24); an auditor reads.
+// rights gives the permissions of each role. An operator has those of a customer, and an admin those of an operator
+// (D24). An auditor only reads.
 var rights = func() map[tenant.Role][]Permission {
 	customer := []Permission{SeeCatalog, AskQuote, ReadOrders, WriteOrders, OwnDeliveryKey}
 	operator := append(slices.Clone(customer), ConfirmMoney, RevertMoney, HoldOrders, ReadSaga, ReadDesk, WorkDesk,
@@ -45,7 +46,8 @@ var rights = func() map[tenant.Role][]Permission {
 	}
 }()
 
-// May reports whether an actor has a permission: by role, and by the scopes of the key in use.
+// May reports whether an actor has a permission. The role must grant it, and so must the scopes of the API key, if
+// it has any.
 func (a *App) May(actor tenant.Actor, p Permission) bool {
 	if actor.Kind == tenant.KindSystem || actor.Kind == tenant.KindProvider && p == ConfirmMoney {
 		return true
@@ -54,6 +56,7 @@ func (a *App) May(actor tenant.Actor, p Permission) bool {
 		(len(actor.Scopes) == 0 || slices.Contains(actor.Scopes, string(p)))
 }
 
+// may returns a fault when the actor does not have the permission.
 func (a *App) may(actor tenant.Actor, p Permission) error {
 	if a.May(actor, p) {
 		return nil
@@ -62,7 +65,8 @@ func (a *App) may(actor tenant.Actor, p Permission) error {
 		"This needs the permission %s, which your role or key does not have. Ask an admin of your organisation.", p)
 }
 
-// sees reports whether an actor may see an order: a customer sees their own, everybody else all of the tenant.
+// sees reports whether an actor may see an order. A customer sees their own orders; everybody else sees all orders of
+// the tenant.
 func (a *App) sees(actor tenant.Actor, o *order.Order) bool {
 	return actor.Tenant == o.Tenant && (actor.Kind != tenant.KindMember || actor.Role != tenant.Customer ||
 		o.Customer == actor.Member)
@@ -74,7 +78,7 @@ var actionRights = map[order.Action]Permission{
 	order.ActRelease: HoldOrders,
 }
 
-// AllowedActions lists what this caller could do to the order now: by its state and by their rights.
+// AllowedActions lists what the caller may do with the order now, by its state and the caller's permissions.
 func (a *App) AllowedActions(c Caller, agg *Aggregate) []order.Action {
 	allowed := []order.Action{}
 	for _, act := range agg.Order.AllowedActions() {

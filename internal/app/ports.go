@@ -15,21 +15,22 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Clock tells the time. Speed divides every wait of policy (backoff, deadline, poll): 1 but in dev
-// and in tests, so that a demo takes seconds.
+// Clock is the time of the process. Speed divides every wait of a policy, such as a backoff, a deadline or a poll
+// interval. It is 1 except in dev and in tests, where it makes a demo take seconds.
 type Clock interface {
 	Now() time.Time
 	Speed() int
 }
 
-// Store is a database login as the use cases see it. Writes go through InTenant alone.
+// Store is the database, as one login sees it. All writes go through InTenant.
 type Store interface {
-	// InTenant opens a transaction for one tenant and commits it when fn returns nil. fn's reads are
-	// the first round trip, its queued writes and the commit the second. fn may run twice
-	// (serialization failure): it has no side effect outside tx.
+	// InTenant runs fn in a transaction for one tenant and commits it when fn returns nil. The reads of fn are
+	// the first round trip; its queued writes and the commit are the second. fn may run twice, after a
+	// serialization failure, so it must have no side effect outside tx.
 	InTenant(ctx context.Context, t tenant.ID, with With, fn func(tx Tx) error) error
 
-	// Reads: one round trip each, no lock. Absent or another tenant's is fault.Absent().
+	// Each read takes one round trip and no lock. A row that is absent or another tenant's is fault.Absent().
+
 	Order(ctx context.Context, t tenant.ID, o order.ID) (*Aggregate, error)
 	Orders(ctx context.Context, t tenant.ID, f OrderFilter) (Page[*Aggregate], error)
 	Events(ctx context.Context, t tenant.ID, o order.ID, after, limit int) ([]event.Record, error)
@@ -38,11 +39,11 @@ type Store interface {
 	DeadLetter(ctx context.Context, t tenant.ID, d id.Of[DeadLetter]) (DeadLetter, error)
 	DeadLetterGroups(ctx context.Context, t tenant.ID, f DeadLetterFilter) ([]DeadLetterGroup, error)
 	WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (Page[WorkItem], error)
-	// OrderStats reads the figures from the roll-up; of a tenant that was not counted yet, from the tables.
+	// OrderStats reads the figures from the roll-up, or from the tables for a tenant that is not counted yet.
 	OrderStats(ctx context.Context, t tenant.ID, now time.Time) (OrderStats, error)
 	Settings(ctx context.Context, t tenant.ID) (Settings, error)
 	Member(ctx context.Context, t tenant.ID, m tenant.MemberID) (Member, error)
-	// Rate is the newest exchange rate from EUR; nil when none is set. EUR itself has none.
+	// Rate returns the newest exchange rate from EUR, or nil when none is set. EUR itself has none.
 	Rate(ctx context.Context, cur money.Currency) (*order.FX, error)
 	Deliveries(ctx context.Context, t tenant.ID, o order.ID) ([]Delivery, error)
 
@@ -50,125 +51,127 @@ type Store interface {
 	CheckpointStore
 }
 
-// With rides along with a transaction's first round trip.
+// With is what a transaction does in its first round trip, before anything is decided.
 type With struct {
-	Key *IdempotencyKey // looked up before anything is decided; a hit ends fn with *Replayed
-	// a consumer's row, moved in the same transaction; a duplicate ends fn with ErrDuplicate, what waits behind
-	// a parked event with ErrBlocked
+	// Key is looked up. When it was used before with the same request, InTenant returns *Replayed.
+	Key *IdempotencyKey
+	// Inbox moves a consumer's checkpoint. InTenant returns ErrDuplicate when the event was applied before, and
+	// ErrBlocked when the event is behind a parked one.
 	Inbox *InboxPosition
 }
 
-// InboxPosition is how far a consumer has come with an order.
+// InboxPosition is the event of an order that a consumer is about to apply.
 type InboxPosition struct {
 	Consumer string
 	Order    order.ID
 	Seq      int
 }
 
-// Tx is one transaction. Reads return at once; writes are queued and flushed with the commit, so they
-// return nothing: what needs an answer is read first.
+// Tx is one transaction. Reads happen at once. Writes are queued and sent with the commit, so they return nothing; a
+// use case reads first whatever it decides by.
 type Tx interface {
-	// Now is the transaction's one moment.
+	// Now returns the one time of the transaction.
 	Now() time.Time
-	// LockOrder locks an order's row and reads everything that moves with it. fault.Absent() when it
-	// is not there.
+	// LockOrder locks an order's row and reads its aggregate. It is fault.Absent() when there is no such order.
 	LockOrder(ctx context.Context, o order.ID, also Also) (*Aggregate, error)
-	// Prepare reads what creating an order needs.
+	// Prepare reads what the creation of an order needs.
 	Prepare(ctx context.Context, n NewOrder) (Prepared, error)
-	// Begin runs With's look-ups when a use case needs nothing else read.
+	// Begin does what With asks for, for a use case that reads nothing else.
 	Begin(ctx context.Context) error
 
 	// Insert queues a new order with its items and events.
 	Insert(agg *Aggregate)
-	// Save queues what changed in the aggregate since LockOrder: the order row (guarded by its old
-	// version, and left alone when nothing of it changed), items (one that is gone from the list is
-	// marked removed, D27), payments, refunds, tasks, parts, letters, and everything in Added.
+	// Save queues what changed in the aggregate since LockOrder: the order (checked against its old version),
+	// items, payments, refunds, tasks, resources, dead letters and everything in Added. An item that is no longer
+	// in the list is marked removed (D27). An order that did not change is not written.
 	Save(agg *Aggregate)
-	// AddTask queues a task outside a aggregate's order lock (notify).
+	// AddTask queues a task without the order's lock.
 	AddTask(task fulfil.Task)
-	// PutSettings queues the tenant's settings; PutDeliveryKey a member's OpenPGP key (nil removes it).
+	// PutSettings queues the tenant's settings.
 	PutSettings(s Settings)
+	// PutDeliveryKey queues a member's OpenPGP key; nil removes it.
 	PutDeliveryKey(m tenant.MemberID, key []byte)
-	// Remember queues the answer of the idempotency key; Discard forgets all writes queued so far.
+	// Remember queues the answer of the idempotency key.
 	Remember(a Answer)
+	// Discard drops all writes that are queued so far.
 	Discard()
 
-	// Ledger is what Billing's receipts of an order come to: received - given back.
+	// Ledger returns the sum of Billing's receipts of an order: received minus refunded.
 	Ledger(ctx context.Context, o order.ID) (money.Cents, error)
 
 	WebhookEndpointTx
 	CheckpointTx
 }
 
-// Aggregate is an order with everything that moves with it: read together under the order's lock,
-// changed in memory by a use case, written back together.
+// Aggregate is an order with everything that changes together with it. It is read under the order's lock,
+// changed in memory by a use case and written back as a whole.
 type Aggregate struct {
 	Order     *order.Order
 	Tasks     []fulfil.Task     // all tasks of the order, closed ones too
-	Resources []fulfil.Resource // when asked for
+	Resources []fulfil.Resource // when Also asks for them
 	Settings  Settings
 	Customer  Member
-	// KnownPayment is the payment that already carries the reference asked for in Also.
+	// KnownPayment is the payment that already has the reference in Also, or nil.
 	KnownPayment *KnownPayment
-	// Letters are the order's open dead letters.
+	// DeadLetters are the order's open dead letters.
 	DeadLetters []DeadLetter
-	// Letter is the dead letter asked for in Also, open or not.
+	// DeadLetter is the one that Also names, open or not.
 	DeadLetter DeadLetter
-	// Signers are the members asked for in Also, as far as they have rights still.
+	// Signers are the members that Also asks for, without those whose rights were revoked.
 	Signers []Member
-	// Deliveries of the order's items, newest first, when asked for.
+	// Deliveries are those of the order's items, newest first, when Also asks for them.
 	Deliveries []Delivery
-	// LastLine is the highest line ever used, removed items included: a line is never given twice.
+	// LastLine is the highest line number ever used, by removed items too, because a number is not used twice.
 	LastLine int
 
 	Added Added
 }
 
-// Added is what a use case adds to an order besides changing it.
+// Added holds the rows that a use case adds to an order.
 type Added struct {
 	Events      []event.Record
 	Log         []LogEntry
 	DeadLetters []DeadLetter
 	Credentials []SealedCredential
-	Destroyed   []order.ItemID // whose sealed credentials are nulled (D9)
+	Destroyed   []order.ItemID // items whose sealed credentials are set to NULL (D9)
 	Deliveries  []Delivery
 	Incidents   []Incident
 	Receipts    []Receipt
 	Findings    []BillingFinding
 }
 
-// Also asks LockOrder for more.
+// Also says what LockOrder reads besides the order.
 type Also struct {
 	Resources        bool
 	Deliveries       bool
 	PaymentProvider  string
 	PaymentReference string
-	DeadLetter       id.Of[DeadLetter] // find the order by a dead letter of it; the order's id is not needed then
-	Signer           tenant.MemberID   // with Letter: read this member, and who asked to abandon it first
+	DeadLetter       id.Of[DeadLetter] // find the order by this dead letter; the order's id may be zero then
+	Signer           tenant.MemberID   // with DeadLetter: read this member, and the first signer of its abandonment
 }
 
-// KnownPayment is where a reference was used before.
+// KnownPayment is the payment that used a reference before.
 type KnownPayment struct {
 	Order   order.ID
 	Payment order.PaymentID
 	State   order.PaymentState
 }
 
-// NewOrder says what is about to be created.
+// NewOrder describes an order that is about to be created.
 type NewOrder struct {
 	Customer   tenant.MemberID
 	ExternalID string
 }
 
-// Prepared is what creating an order needs to know.
+// Prepared is what the creation of an order needs to know.
 type Prepared struct {
 	Settings        Settings
 	Customer        Member    // zero when there is no such member
-	ExternalIDTaken order.ID  // zero when free
+	ExternalIDTaken order.ID  // the order that has the external id; zero when none has
 	Rate            *order.FX // from EUR to the tenant's currency; nil when none is set or needed
 }
 
-// Member of a tenant.
+// Member is a member of a tenant.
 type Member struct {
 	ID          tenant.MemberID
 	Role        tenant.Role
@@ -177,7 +180,7 @@ type Member struct {
 	DeliveryKey []byte // OpenPGP public key, binary
 }
 
-// Settings of a tenant, with their defaults filled in.
+// Settings are the settings of a tenant, with defaults filled in.
 type Settings struct {
 	Tenant         tenant.ID      `json:"-"`
 	Slug           string         `json:"-"`
@@ -196,7 +199,7 @@ type Settings struct {
 	BrandContrast  string         `json:"brand_contrast"`
 }
 
-// LogEntry is a line of the saga record.
+// LogEntry is an entry of the saga log.
 type LogEntry struct {
 	ID    int64 // set when read
 	Task  fulfil.TaskID
@@ -207,26 +210,26 @@ type LogEntry struct {
 	Key   string
 	Note  string
 	Took  time.Duration
-	Next  time.Time // of a retry: when
+	Next  time.Time // when the next retry is due
 }
 
-// LogWhat is what a line tells; the numbers are stored.
+// LogWhat is the kind of a LogEntry; the numbers are stored.
 type LogWhat uint8
 
-// The kinds of line.
+// The kinds of entry.
 const (
 	LogIntent       LogWhat = 1
 	LogAnswer       LogWhat = 2
-	LogCompensating LogWhat = 3 // turned back
+	LogCompensating LogWhat = 3 // the compensation starts
 	LogDecision     LogWhat = 4 // by a person or another task
 )
 
-// String is the name used in the saga record.
+// String returns the name used in the saga log.
 func (w LogWhat) String() string {
 	return [...]string{"", "intent", "answer", "compensating", "decision"}[w]
 }
 
-// SagaRecord is all of an order's tasks with their lines.
+// SagaRecord holds all tasks of an order with their resources and log entries.
 type SagaRecord struct {
 	Order     *order.Order
 	Tasks     []fulfil.Task
@@ -234,8 +237,8 @@ type SagaRecord struct {
 	Log       []LogEntry
 }
 
-// DeadLetter is work that needs a person; a failed step of an item that is going back is written too
-// and closed with it.
+// DeadLetter is work that needs a person. A step that failed before an item's compensation has one too; it is
+// closed when the compensation ends.
 type DeadLetter struct {
 	ID            id.Of[DeadLetter]
 	Order         order.ID
@@ -244,7 +247,7 @@ type DeadLetter struct {
 	Source        string // event, step, refund, mail
 	Class         fault.Class
 	Code          string // cause: step-failed, compensation-exhausted, refund-failed, delivery-failed, …
-	Detail        string // our own words
+	Detail        string // in our own words
 	Step          string
 	Attempts      int
 	PayloadSHA256 [32]byte
@@ -253,14 +256,14 @@ type DeadLetter struct {
 	At            time.Time
 	ClosedAt      *time.Time
 	Reason        string
-	Abandonment   Abandonment // zero until somebody asked for it
-	Event         ParkedEvent // of the source event
+	Abandonment   Abandonment // zero until somebody asks for it
+	Event         ParkedEvent // set when Source is event
 }
 
-// DeadLetterState of a dead letter; the numbers are stored.
+// DeadLetterState is the state of a dead letter; the numbers are stored.
 type DeadLetterState uint8
 
-// The states.
+// The states of a dead letter.
 const (
 	DeadLetterOpen      DeadLetterState = 0
 	DeadLetterParked    DeadLetterState = 1
@@ -269,7 +272,7 @@ const (
 	DeadLetterClosed    DeadLetterState = 4
 )
 
-// String is the name used in the API.
+// String returns the name used in the API.
 func (s DeadLetterState) String() string {
 	return [...]string{"open", "parked", "redriven", "abandoned", "closed"}[s]
 }
@@ -277,15 +280,15 @@ func (s DeadLetterState) String() string {
 // DeadLetterFilter selects dead letters.
 type DeadLetterFilter struct {
 	State  *DeadLetterState
-	Cause  string       // its code; "": any
+	Cause  string       // the code; "": any
 	Class  *fault.Class // nil: any
 	Order  order.ID
 	Cursor string
 	Limit  int
 }
 
-// WorkItem is a refund that a payment provider without an interface has accepted: an operator moves
-// the money by hand and marks it done.
+// WorkItem is an accepted refund of a payment that was made by bank transfer: an operator transfers the money by
+// hand and marks it done.
 type WorkItem struct {
 	Refund    order.Refund
 	Order     order.ID
@@ -294,41 +297,41 @@ type WorkItem struct {
 	Since     time.Time
 }
 
-// SealedCredential is an item's sealed access.
+// SealedCredential holds the sealed credentials of an item.
 type SealedCredential struct {
 	Item       order.ItemID
 	Generation int
 	Sealed     []byte
 }
 
-// Delivery is one mail with an item's credentials.
+// Delivery is a mail with an item's credentials.
 type Delivery struct {
 	ID               id.Of[Delivery]
 	Item             order.ItemID
-	PassphraseSealed []byte // set when written; only the portal's login reads it
-	HasPassphrase    bool   // set when read: it was not shown yet
+	PassphraseSealed []byte // set on write; only the portal's login reads it
+	HasPassphrase    bool   // set on read; it was not shown yet
 	MessageID        string
 	Recipient        string
 	State            DeliveryState
 	At               time.Time
 }
 
-// DeliveryState of a delivery; the numbers are stored.
+// DeliveryState is the state of a delivery; the numbers are stored.
 type DeliveryState uint8
 
-// The states.
+// The states of a delivery.
 const (
 	DeliveryAsked    DeliveryState = 1
 	DeliveryAccepted DeliveryState = 2
 	DeliveryFailed   DeliveryState = 3
 )
 
-// String is the name used on pages.
+// String returns the name used on pages.
 func (s DeliveryState) String() string { return [...]string{"", "asked", "accepted", "failed"}[s] }
 
 // OrderFilter selects orders, newest first.
 type OrderFilter struct {
-	Customer      tenant.MemberID // zero: all of the tenant
+	Customer      tenant.MemberID // zero: all customers of the tenant
 	State         order.State     // zero: any
 	Outcome       *order.Outcome
 	Settlement    *order.Settlement
@@ -342,67 +345,68 @@ type OrderFilter struct {
 	Limit         int    // 1 to 100
 }
 
-// Page of a list; Next is "" on the last one.
+// Page is one page of a list. Next is the cursor of the next page, "" on the last one.
 type Page[T any] struct {
 	Data []T
 	Next string
 }
 
-// CatalogSource gives the catalogue as it is sold now.
+// CatalogSource returns the catalogue as it is sold now.
 type CatalogSource interface {
 	Catalog(ctx context.Context) (*catalog.Catalog, error)
 }
 
-// Sealer seals and opens an item's credentials for a tenant; who may open is the database's wall.
+// Sealer seals an item's credentials and passphrases for a tenant.
 type Sealer interface {
 	Seal(ctx context.Context, s Sealing, plaintext []byte) ([]byte, error)
 }
 
-// Sealing names what is sealed. It is the associated data of the cipher, so a value opens in its place only.
+// Sealing names what is sealed. It is the associated data of the cipher, so a value can be opened only under the
+// name that it was sealed for.
 type Sealing struct {
 	Tenant     tenant.ID
 	Order      order.ID
 	Item       order.ItemID
-	Kind       string // credential or passphrase
+	Kind       string // "credential", or "passphrase:" and the delivery's id
 	Generation int
 }
 
-// CredentialReader opens an item's credentials, as the delivery login alone may, and logs the access.
+// CredentialReader opens an item's credentials and logs the access. Only the delivery login may.
 type CredentialReader interface {
 	Open(ctx context.Context, s Sealing, why, recipient string) (plaintext []byte, err error)
 }
 
-// Mailer sends mail. Its errors are classified by Class.
+// Mailer sends mail.
 type Mailer interface {
 	SendDelivery(ctx context.Context, m DeliveryMail) error
 	SendNotice(ctx context.Context, m Notice) error
-	// Class of an error of the two.
+	// Class returns the class of an error that SendDelivery or SendNotice returned.
 	Class(err error) fault.Class
 	// NewPassphrase draws a one-time passphrase.
 	NewPassphrase() (string, error)
-	// CheckKey reads an OpenPGP public key for upload.
+	// CheckKey parses an OpenPGP public key and checks that mail can be encrypted to it at now.
 	CheckKey(armored []byte, now time.Time) (KeyInfo, error)
 }
 
-// DeliveryMail is one item's encrypted credentials for its customer.
+// DeliveryMail is a mail with one item's credentials, which the Mailer encrypts.
 type DeliveryMail struct {
 	To         string
-	MessageID  string // left side only; deterministic per delivery and attempt
+	MessageID  string // without the domain; one per task and try
 	At         time.Time
-	PublicKey  []byte // OpenPGP; empty: a password-encrypted attachment
+	PublicKey  []byte // OpenPGP; empty for a password-encrypted attachment
 	Passphrase string // when there is no key
 	Secret     []byte // JSON document
 	Language   notice.Language
 	Brand      string
 
-	OrderNumber, Service, PortalURL string // stand inside the encryption or in the plain instructions
-	Line                            int    // of the item; with Title it tells deliveries apart
+	OrderNumber, Service, PortalURL string // in the encrypted part or in the plain instructions
+	Line                            int    // of the item; with Title it distinguishes deliveries
 	Title                           string // of the product
 
 	Simulated bool
 }
 
-// Notice is a mail in the clear, without any credential.
+// Notice is an unencrypted mail. It holds no credentials.
 type Notice struct {
 	To, MessageID string
 	At            time.Time
@@ -418,30 +422,29 @@ type KeyInfo struct {
 	Binary      []byte
 }
 
-// PassphraseReader takes a delivery's one-time passphrase, once: the second time it is gone. Only the
-// portal's login may.
+// PassphraseReader returns a delivery's one-time passphrase and deletes it. Only the portal's login may.
 type PassphraseReader interface {
 	TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id.Of[Delivery]) (string, error)
 }
 
-// Accounts finds who presents a key, before a tenant is known.
+// Accounts finds the actor of an API key, before a tenant is known.
 type Accounts interface {
-	// FindActor reads the member behind the SHA-256 of a key; fault of KindUnauthenticated when it is
-	// unknown, expired or revoked.
+	// FindActor returns the member whose API key has this SHA-256. It is a fault of KindUnauthenticated when the
+	// key is unknown, expired or revoked.
 	FindActor(ctx context.Context, hash [32]byte) (tenant.Actor, error)
 }
 
-// PaymentWebhookStore keeps payment webhooks raw, unique by event id for ever, until they are processed.
+// PaymentWebhookStore stores the payment webhooks as they arrived. Their event ids stay unique for ever.
 type PaymentWebhookStore interface {
-	// KeepPaymentWebhook stores one; the same event id again changes nothing.
+	// KeepPaymentWebhook stores a webhook; the same event id again changes nothing.
 	KeepPaymentWebhook(ctx context.Context, w PaymentWebhook) error
-	// OpenPaymentWebhooks lists those not processed, oldest first.
+	// OpenPaymentWebhooks lists webhooks that are not processed yet, oldest first.
 	OpenPaymentWebhooks(ctx context.Context, limit int) ([]PaymentWebhook, error)
-	// FinishPaymentWebhook marks one processed.
+	// FinishPaymentWebhook marks a webhook as processed.
 	FinishPaymentWebhook(ctx context.Context, provider, eventID string, at time.Time) error
 }
 
-// PaymentWebhook is one as it came.
+// PaymentWebhook is a payment provider's message as it arrived.
 type PaymentWebhook struct {
 	Provider, EventID string
 	Headers           map[string][]string
@@ -449,20 +452,21 @@ type PaymentWebhook struct {
 	ReceivedAt        time.Time
 }
 
-// Tasks is where workers find tasks: their own login's part of the store.
+// Tasks is the part of the store that only the worker's login uses.
 type Tasks interface {
-	// Load reads a task's order without locking it. fault.Absent() when there is no such task.
+	// Load reads the aggregate of a task without a lock. It is fault.Absent() when there is no such task.
 	Load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*Aggregate, error)
-	// ExpiredOrders lists unpaid orders past their time, of all tenants.
+	// ExpiredOrders lists unpaid orders whose payment is overdue at now, of all tenants.
 	ExpiredOrders(ctx context.Context, now time.Time, limit int) ([]OrderRef, error)
 }
 
-// WorkSource is where the feeder finds work, of all tenants at once: ids only, a few per tenant, so
-// that no tenant's heap hides another's single task.
+// WorkSource is where the feeder finds due tasks, of all tenants at once. It returns a few per tenant, so that a
+// tenant with many tasks does not hide another tenant's only one.
 type WorkSource interface {
-	// DueTasks lists tasks of a queue in a state that are due, those going back first.
+	// DueTasks lists the tasks of a queue that are due and in state s, compensating ones first, at most perTenant
+	// for each tenant.
 	DueTasks(ctx context.Context, queue string, s fulfil.TaskState, now time.Time, perTenant int) ([]TaskRef, error)
-	// MarkOpen moves queued tasks to open, once their jobs are in; others are left alone.
+	// MarkOpen moves queued tasks to open, once their jobs are inserted. It leaves other tasks alone.
 	MarkOpen(ctx context.Context, tasks []TaskRef) error
 }
 
@@ -478,5 +482,6 @@ type OrderRef struct {
 	Order  order.ID
 }
 
-// Notifier wakes the feeder and the relay of this process after a commit; losing a kick costs a poll.
+// Notifier wakes the feeder and the relay of this process after a commit. A lost wake-up only delays the work
+// until the next poll.
 type Notifier interface{ Notify() }

@@ -12,8 +12,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// WebhookConsumer is the consumer that turns events into webhook deliveries: its group, and its name
-// in the inbox. It is one of the portal's (D19), so it hears every event.
+// WebhookConsumer is the consumer that turns events into webhook deliveries. It is the name of its consumer group,
+// and its name in the inbox. It is one of the portal's consumers (D19), so it receives every event.
 const WebhookConsumer event.Consumer = "portal-webhooks"
 
 // WebhookEndpointID names a webhook endpoint.
@@ -22,25 +22,25 @@ type WebhookEndpointID = id.Of[WebhookEndpoint]
 // WebhookDeliveryID names a webhook delivery. Its task has the same id.
 type WebhookDeliveryID = id.Of[WebhookDelivery]
 
-// Endpoint is where a tenant wants its events posted.
+// WebhookEndpoint is a URL to which a tenant's events are posted.
 type WebhookEndpoint struct {
 	ID           WebhookEndpointID
-	Version      int // +1 with every change by a person, and with every move of the state
+	Version      int // rises by one with every change by a person and every change of the state
 	URL          string
 	Description  string
-	Types        []event.Type // that it hears; none: all
+	Types        []event.Type // that it subscribes to; none: all
 	State        WebhookEndpointState
-	Why          WebhookEndpointReason // of a state that is not active
-	Since        time.Time             // of the state
-	Failures     int                   // calls in a row that failed
-	RestingUntil time.Time             // after failures in a row: nothing is called before
-	Secrets      []SecretInfo          // the newest first
+	Why          WebhookEndpointReason // for a state other than active
+	Since        time.Time             // when the state began
+	Failures     int                   // consecutive failed calls
+	RestingUntil time.Time             // no call is made before, after consecutive failures
+	Secrets      []SecretInfo          // newest first
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	DeletedAt    time.Time
 }
 
-// Hears reports whether the endpoint wants an event.
+// Subscribes reports whether the endpoint wants events of a type.
 func (e WebhookEndpoint) Subscribes(t event.Type) bool {
 	for _, want := range e.Types {
 		if want == t {
@@ -50,17 +50,17 @@ func (e WebhookEndpoint) Subscribes(t event.Type) bool {
 	return len(e.Types) == 0
 }
 
-// WebhookEndpointState of an endpoint; the numbers are stored.
+// WebhookEndpointState is the state of an endpoint; the numbers are stored.
 type WebhookEndpointState uint8
 
-// The states.
+// The states of an endpoint.
 const (
 	WebhookEndpointActive   WebhookEndpointState = 1 // events are posted
-	WebhookEndpointFailing  WebhookEndpointState = 2 // a delivery was never taken: events are kept, nothing is called
-	WebhookEndpointDisabled WebhookEndpointState = 3 // by a person or by its own 410: events are not kept
+	WebhookEndpointFailing  WebhookEndpointState = 2 // a delivery ran out of calls: events wait, nothing is called
+	WebhookEndpointDisabled WebhookEndpointState = 3 // by a person or by its own 410: no deliveries are queued
 )
 
-// String is the name used in the API.
+// String returns the name used in the API.
 func (s WebhookEndpointState) String() string {
 	return [...]string{"", "active", "failing", "disabled"}[s]
 }
@@ -72,17 +72,16 @@ type WebhookEndpointReason string
 const (
 	WebhookEndpointExhausted WebhookEndpointReason = "exhausted" // a delivery ran out of calls
 	WebhookEndpointGone      WebhookEndpointReason = "gone"      // it answered 410
-	WebhookEndpointByHand    WebhookEndpointReason = "by-hand"
+	WebhookEndpointByHand    WebhookEndpointReason = "by-hand"   // a person disabled or deleted it
 )
 
-// SecretInfo is what may be known of a signing secret: everything but itself.
+// SecretInfo describes a signing secret without the secret itself.
 type SecretInfo struct {
 	CreatedAt time.Time
-	ExpiresAt time.Time // zero: it is the present one
+	ExpiresAt time.Time // zero for the current one
 }
 
-// SealedSecret is a signing secret as it is stored: under a keyset of its own, which the key of the
-// webhooks wraps.
+// SealedSecret is a signing secret as it is stored: sealed under its own keyset, which the webhook KEK wraps.
 type SealedSecret struct {
 	ID              id.Of[SealedSecret]
 	Wrapped, Sealed []byte
@@ -98,55 +97,55 @@ type WebhookDelivery struct {
 	Type            event.Type
 	State           WebhookDeliveryState
 	Calls           int
-	LastStatus      int // of HTTP; 0: no answer came, or nothing was called yet
+	LastStatus      int // HTTP status; 0 when no answer came or no call was made yet
 	LastResult      PostResult
 	CreatedAt       time.Time
-	NextAt          time.Time // by the schedule; zero when there is none
+	NextAt          time.Time // next call by the schedule; zero when there is none
 	DoneAt          time.Time
-	Log             []WebhookDeliveryCall // when asked for, the newest first
+	Log             []WebhookDeliveryCall // when asked for, newest first
 }
 
-// WebhookDeliveryState of a webhook delivery; the numbers are stored.
+// WebhookDeliveryState is the state of a webhook delivery; the numbers are stored.
 type WebhookDeliveryState uint8
 
-// The states.
+// The states of a webhook delivery.
 const (
 	WebhookDeliveryPending   WebhookDeliveryState = 0
 	WebhookDeliveryDelivered WebhookDeliveryState = 1
 	WebhookDeliveryFailed    WebhookDeliveryState = 2
-	WebhookDeliveryDropped   WebhookDeliveryState = 3 // its endpoint was deleted first
+	WebhookDeliveryDropped   WebhookDeliveryState = 3 // its endpoint was deleted before
 )
 
-// String is the name used in the API.
+// String returns the name used in the API.
 func (s WebhookDeliveryState) String() string {
 	return [...]string{"pending", "delivered", "failed", "dropped"}[s]
 }
 
-// PostResult is what became of a call.
+// PostResult is the result of a call.
 type PostResult string
 
-// The results. Everything but PostTaken is tried again, but for PostGone.
+// The results of a call. All but PostTaken and PostGone are retried.
 const (
-	PostTaken    PostResult = "delivered"      // 2xx
-	PostGone     PostResult = "gone"           // 410: never call again
-	PostBusy     PostResult = "busy"           // 429 or 503
-	PostRedirect PostResult = "redirected"     // 3xx: never followed
-	PostRefused  PostResult = "refused"        // any other status
-	PostTimeout  PostResult = "no-answer"      // not in time
-	PostNoName   PostResult = "name-not-found" // the host's name does not resolve
-	PostNoRoute  PostResult = "unreachable"    // no connection, or it broke
-	PostBadTLS   PostResult = "tls"            // no trusted TLS 1.2 or newer
-	PostNotOpen  PostResult = "forbidden-address"
+	PostTaken    PostResult = "delivered"         // 2xx
+	PostGone     PostResult = "gone"              // 410: never call again
+	PostBusy     PostResult = "busy"              // 429 or 503
+	PostRedirect PostResult = "redirected"        // 3xx, which is not followed
+	PostRefused  PostResult = "refused"           // any other status
+	PostTimeout  PostResult = "no-answer"         // none in time
+	PostNoName   PostResult = "name-not-found"    // the host's name does not resolve
+	PostNoRoute  PostResult = "unreachable"       // no connection, or it broke
+	PostBadTLS   PostResult = "tls"               // no trusted TLS 1.2 or newer
+	PostNotOpen  PostResult = "forbidden-address" // an address that must not be called
 )
 
-// WebhookDeliveryCall is one line of the delivery log.
+// WebhookDeliveryCall is one entry of the delivery log.
 type WebhookDeliveryCall struct {
-	N       int
+	N       int // from 1
 	At      time.Time
 	Status  int
 	Result  PostResult
 	Took    time.Duration
-	Excerpt string // the beginning of the answer, printable, at most 1 KiB
+	Excerpt string // the beginning of the answer: printable, at most 1 KiB
 }
 
 // WebhookDeliveryFilter selects webhook deliveries of an endpoint, newest first.
@@ -156,51 +155,51 @@ type WebhookDeliveryFilter struct {
 	Limit  int
 }
 
-// WebhookEndpointStore reads what tenants may see of their webhooks. Absent, deleted or another tenant's is
+// WebhookEndpointStore reads what a tenant may see of its webhooks. What is absent, deleted or another tenant's is
 // fault.Absent().
 type WebhookEndpointStore interface {
 	WebhookEndpoints(ctx context.Context, t tenant.ID) ([]WebhookEndpoint, error)
 	WebhookEndpoint(ctx context.Context, t tenant.ID, e WebhookEndpointID) (WebhookEndpoint, error)
 	WebhookDeliveries(ctx context.Context, t tenant.ID, e WebhookEndpointID,
 		f WebhookDeliveryFilter) (Page[WebhookDelivery], error)
-	// WebhookDelivery reads one with its log.
+	// WebhookDelivery reads a delivery with its log.
 	WebhookDelivery(ctx context.Context, t tenant.ID, e WebhookEndpointID,
 		delivery WebhookDeliveryID) (WebhookDelivery, error)
 }
 
-// WebhookEndpointTx is the part of a transaction that is about webhooks. Whoever changes an endpoint or a
-// delivery of it holds the endpoint's lock first.
+// WebhookEndpointTx is the part of Tx for webhooks. Whoever changes an endpoint or one of its deliveries must hold
+// the endpoint's lock.
 type WebhookEndpointTx interface {
-	// ListWebhookEndpoints reads a tenant's endpoints and settings; nobody adds one meanwhile.
+	// ListWebhookEndpoints reads a tenant's endpoints and settings. Until the commit nobody else adds an endpoint.
 	ListWebhookEndpoints(ctx context.Context) ([]WebhookEndpoint, Settings, error)
-	// SubscribedWebhookEndpoints reads the endpoints that are not disabled; none of them changes its state
-	// meanwhile.
+	// SubscribedWebhookEndpoints reads the endpoints that are not disabled. Until the commit none of them changes
+	// its state.
 	SubscribedWebhookEndpoints(ctx context.Context) ([]WebhookEndpoint, error)
-	// LockWebhookEndpoint locks an endpoint, and reads one of its deliveries with its task when asked for.
+	// LockWebhookEndpoint locks an endpoint. Unless also is zero, it reads that delivery with its task.
 	LockWebhookEndpoint(ctx context.Context, e WebhookEndpointID, also WebhookDeliveryID) (LockedWebhookEndpoint, error)
 
-	// PutWebhookEndpoint queues an endpoint, new or changed; MoveWebhookEndpoint only its state and record, which is
-	// all that a worker may.
+	// PutWebhookEndpoint queues an endpoint, new or changed.
 	PutWebhookEndpoint(e WebhookEndpoint)
+	// MoveWebhookEndpoint queues an endpoint's state and failures, which is all that a worker may change.
 	MoveWebhookEndpoint(e WebhookEndpoint)
-	// NoteFailing queues that the tenant's admins are told: an endpoint, as MoveWebhookEndpoint has it, is failing
-	// since now, and what its last call came to. The same version again is the same note.
+	// NoteFailing queues an incident for the tenant's admins: the endpoint, as MoveWebhookEndpoint writes it, became
+	// failing with this last call. The same version of the endpoint again is the same incident.
 	NoteFailing(e WebhookEndpoint, last WebhookDeliveryCall)
-	// AddSecret queues a new present secret. The one before is valid until then, one older than that
-	// no more.
+	// AddSecret queues a new current secret. The previous one stays valid until then; older ones become invalid.
 	AddSecret(e WebhookEndpointID, s SealedSecret, until time.Time)
-	// DropSecrets queues the end of all secrets of an endpoint.
+	// DropSecrets queues the removal of all secrets of an endpoint.
 	DropSecrets(e WebhookEndpointID)
-	// AddWebhookDelivery queues a delivery and its task. The inbox sees to it that an event comes once.
+	// AddWebhookDelivery queues a delivery and its task. The inbox ensures that each event is delivered once.
 	AddWebhookDelivery(delivery WebhookDelivery, task fulfil.Task)
-	// SaveWebhookDelivery queues what a call changed; call is nil where none was made.
+	// SaveWebhookDelivery queues a changed delivery and its task. call is nil when no call was made.
 	SaveWebhookDelivery(delivery WebhookDelivery, task fulfil.Task, call *WebhookDeliveryCall)
-	// HoldWebhookDeliveries queues that what is pending at an endpoint waits until it is released.
+	// HoldWebhookDeliveries makes an endpoint's pending deliveries wait until they are released.
 	HoldWebhookDeliveries(e WebhookEndpointID)
-	// RestWebhookDeliveries queues that nothing of it is due before a moment; ReleaseWebhookDeliveries that everything
-	// is due by its own schedule again; DropWebhookDeliveries that what is pending never goes.
+	// RestWebhookDeliveries makes none of them due before a time.
 	RestWebhookDeliveries(e WebhookEndpointID, until time.Time)
+	// ReleaseWebhookDeliveries makes them due by their own schedules again.
 	ReleaseWebhookDeliveries(e WebhookEndpointID)
+	// DropWebhookDeliveries drops them for good.
 	DropWebhookDeliveries(e WebhookEndpointID)
 }
 
@@ -209,59 +208,58 @@ type LockedWebhookEndpoint struct {
 	WebhookEndpoint WebhookEndpoint
 	Settings        Settings
 	WebhookDelivery WebhookDelivery // when asked for
-	Task            fulfil.Task     // its
+	Task            fulfil.Task     // of WebhookDelivery
 }
 
-// WebhookDeliveryJobs is where a worker finds what to post, and clears away what is over: its own login's part of
-// the store.
+// WebhookDeliveryJobs is the part of the store that workers use for webhooks. It needs the worker's login.
 type WebhookDeliveryJobs interface {
-	// WebhookDeliveryJob reads a task's delivery and all it takes to post it. fault.Absent() when there is no
-	// such task, or it is none of a webhook.
+	// WebhookDeliveryJob reads the delivery of a task with all that is needed to post it. It is fault.Absent() when
+	// there is no such task, or the task is not a webhook's.
 	WebhookDeliveryJob(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (WebhookDeliveryJob, error)
-	// PurgeWebhooks empties the secrets that have expired by now and removes at most n deliveries that ended
-	// before a moment, with their logs, of all tenants; it tells how many. It leaves alone what is pending, and
-	// what failed unless its endpoint was deleted before that moment too.
+	// PurgeWebhooks erases the secrets that have expired at now. It also removes at most n deliveries, of all
+	// tenants, that ended before a time, with their logs, and returns how many. It keeps pending deliveries, and
+	// failed ones unless their endpoint was deleted before that time.
 	PurgeWebhooks(ctx context.Context, now, before time.Time, n int) (int, error)
 }
 
-// WebhookDeliveryJob is a delivery with all it takes to post it.
+// WebhookDeliveryJob is a delivery with all that is needed to post it.
 type WebhookDeliveryJob struct {
 	Task            fulfil.Task
 	WebhookDelivery WebhookDelivery
 	WebhookEndpoint WebhookEndpoint
-	Secrets         []SealedSecret // those that are valid now, the newest first
+	Secrets         []SealedSecret // the valid ones, newest first
 	At              time.Time      // of the event
-	Data            []byte         // of the event, as it stands on the topic
+	Data            []byte         // of the event, as it is on the topic
 }
 
-// SecretBox seals signing secrets and opens them. It needs no database: sealing is the process's own
-// key, and who may read what was sealed is the database's wall.
+// SecretBox seals and opens signing secrets with a key of the process. It needs no database; the tenant wall
+// protects what is sealed.
 type SecretBox interface {
 	SealSecret(t tenant.ID, e WebhookEndpointID, s id.Of[SealedSecret], secret string) (SealedSecret, error)
 	OpenSecret(t tenant.ID, e WebhookEndpointID, s SealedSecret) (string, error)
 }
 
-// WebhookSender posts to endpoints of tenants.
+// WebhookSender posts to the endpoints of tenants.
 type WebhookSender interface {
-	// CheckURL says what is wrong with an address before anything is posted there; nil when nothing is.
+	// CheckURL returns what is wrong with an endpoint's URL, or nil. It makes no call.
 	CheckURL(address string) *fault.Violation
-	// Post makes one call. It never fails: whatever happens is an answer.
+	// Post makes one call. It returns no error, because every outcome is a PostResult.
 	Post(ctx context.Context, p Post) PostAnswer
 }
 
-// Post is one call of an endpoint.
+// Post is one call to an endpoint.
 type Post struct {
 	URL     string
-	ID      string // of the message: the event's
+	ID      string // of the message, which is the event's
 	At      time.Time
 	Body    []byte
-	Secrets []string // each signs
+	Secrets []string // the body is signed with each
 }
 
-// PostAnswer is what became of it.
+// PostAnswer is the outcome of a Post.
 type PostAnswer struct {
 	Result  PostResult
-	Status  int           // 0: no answer came
-	After   time.Duration // what Retry-After asked for
+	Status  int           // HTTP status; 0 when no answer came
+	After   time.Duration // from Retry-After
 	Excerpt string
 }

@@ -12,23 +12,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// How an endpoint that fails is kept from costing others their time: after restAfter calls in a row
-// that failed nothing is called for a while, doubled with each further one.
+// An endpoint that keeps failing must not cost other endpoints time. After restAfter consecutive failed calls it is
+// not called for restFirst. The rest doubles with each further failure, up to restLongest.
 const (
 	restAfter   = 3
 	restFirst   = 30 * time.Second
 	restLongest = 5 * time.Minute
 )
 
-// One endpoint has at most callsAtOnce calls at a time in a process, so that a slow one leaves the other
-// workers to others. A worker that finds it full steps back for busyWait.
+// A process makes at most callsAtOnce calls to an endpoint at a time, so that a slow endpoint does not occupy all
+// workers. A worker over this limit tries again after busyWait.
 const (
 	callsAtOnce = 4
 	busyWait    = 200 * time.Millisecond
 )
 
-// PostWebhook makes one call of a webhook delivery, and writes down what became of it. It is at least
-// once: a process that dies between the two leaves the task as it was, and the same message goes again.
+// PostWebhook makes one call of a webhook delivery and records the result. Messages are posted at least once: if the
+// process dies before it records the result, the same message is posted again.
 func (a *App) PostWebhook(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
 	job, err := a.WebhookDeliveryJobs.WebhookDeliveryJob(ctx, t, taskID)
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindNotFound {
@@ -38,7 +38,7 @@ func (a *App) PostWebhook(ctx context.Context, t tenant.ID, taskID fulfil.TaskID
 		return 0, err
 	}
 	task, e := job.Task, job.WebhookEndpoint
-	if !task.Live() || task.NextAt.IsZero() || !callable(e, task) {
+	if !task.Live() || task.NextAt.IsZero() || !mayCall(e, task) {
 		return -1, nil
 	}
 	if wait := laterOf(task.NextAt, e.RestingUntil).Sub(a.Clock.Now()); wait > 0 {
@@ -48,13 +48,13 @@ func (a *App) PostWebhook(ctx context.Context, t tenant.ID, taskID fulfil.TaskID
 		return busyWait, nil
 	}
 	defer a.calls.Release(e.ID)
-	post, err := a.compose(t, job)
+	post, err := a.composePost(t, job)
 	if err != nil {
 		return 0, err
 	}
 	answer := a.WebhookSender.Post(ctx, post)
 	if ctx.Err() != nil {
-		return 0, ctx.Err() // not written down: whoever comes next posts it again
+		return 0, ctx.Err() // not recorded: the next worker posts it again
 	}
 	call := WebhookDeliveryCall{
 		At: post.At, Status: answer.Status, Result: answer.Result, Took: a.Clock.Now().Sub(post.At), Excerpt: answer.Excerpt,
@@ -62,20 +62,21 @@ func (a *App) PostWebhook(ctx context.Context, t tenant.ID, taskID fulfil.TaskID
 	return -1, a.recordWebhookDelivery(ctx, t, job, call, answer.After)
 }
 
-// callable reports whether a task's endpoint may be called at all.
-func callable(e WebhookEndpoint, task fulfil.Task) bool {
+// mayCall reports whether a task's endpoint may be called in its state.
+func mayCall(e WebhookEndpoint, task fulfil.Task) bool {
 	return e.DeletedAt.IsZero() && (e.State == WebhookEndpointActive ||
 		e.State == WebhookEndpointFailing && task.Detail == replayed)
 }
 
-// message is a webhook's body, as Standard Webhooks proposes it. Its bytes are the same at every call.
+// message is a webhook's body, as Standard Webhooks proposes it. Its bytes are the same for every call of a delivery.
 type message struct {
 	Type      event.Type      `json:"type"`
 	Timestamp time.Time       `json:"timestamp"` // of the event
-	Data      json.RawMessage `json:"data"`      // as it stands on the topic
+	Data      json.RawMessage `json:"data"`      // as it is on the topic
 }
 
-func (a *App) compose(t tenant.ID, job WebhookDeliveryJob) (Post, error) {
+// composePost returns the call for a delivery, with the opened secrets that sign it.
+func (a *App) composePost(t tenant.ID, job WebhookDeliveryJob) (Post, error) {
 	body, err := json.Marshal(message{Type: job.WebhookDelivery.Type, Timestamp: job.At.UTC(), Data: job.Data})
 	if err != nil {
 		return Post{}, fmt.Errorf("compose webhook delivery %s: %w", job.WebhookDelivery.ID, err)
@@ -94,12 +95,12 @@ func (a *App) compose(t tenant.ID, job WebhookDeliveryJob) (Post, error) {
 	return p, nil
 }
 
-// recordWebhookDelivery writes a call down under the endpoint's lock, unless the task has moved on since it was
-// read: then somebody else's call counts.
+// recordWebhookDelivery records a call under the endpoint's lock. It returns ErrFenced when the task's epoch has
+// changed since it was read, because another worker's call counts then.
 func (a *App) recordWebhookDelivery(
-	ctx context.Context, t tenant.ID, job WebhookDeliveryJob, call WebhookDeliveryCall, after time.Duration,
+	ctx context.Context, t tenant.ID, job WebhookDeliveryJob, call WebhookDeliveryCall, retryAfter time.Duration,
 ) error {
-	var was, is WebhookEndpoint
+	var before, after WebhookEndpoint
 	err := a.Store.InTenant(ctx, t, With{}, func(tx Tx) error {
 		f, err := tx.LockWebhookEndpoint(ctx, job.WebhookEndpoint.ID, job.WebhookDelivery.ID)
 		if absent := fault.Of(err); absent != nil && absent.Kind == fault.KindNotFound {
@@ -113,9 +114,9 @@ func (a *App) recordWebhookDelivery(
 		}
 		e, delivery, task := f.WebhookEndpoint, f.WebhookDelivery, f.Task
 		task.Speed = a.Clock.Speed()
-		m := fulfil.Post(task, fulfil.Result{Class: classOfPost(call.Result), At: a.Clock.Now(), After: after})
+		m := fulfil.Post(task, fulfil.Result{Class: classOfPost(call.Result), At: a.Clock.Now(), After: retryAfter})
 		if call.Result == PostGone || e.State == WebhookEndpointFailing && task.Detail == replayed && !m.Done {
-			m.Task.State = fulfil.Closed // for good, or the one call of a replay
+			m.Task.State = fulfil.Closed // never called again, or the single call of a replay
 		}
 		delivery.Calls++
 		call.N = delivery.Calls
@@ -128,23 +129,24 @@ func (a *App) recordWebhookDelivery(
 			delivery.State, delivery.NextAt, delivery.DoneAt = WebhookDeliveryFailed, time.Time{}, tx.Now()
 		}
 		if m.Task.Detail = ""; e.State != WebhookEndpointActive && m.Task.Live() {
-			m.Task.State, m.Task.NextAt = fulfil.Stuck, time.Time{} // stopped meanwhile: it waits with the others
+			// The endpoint stopped being active meanwhile, so this delivery waits with the others.
+			m.Task.State, m.Task.NextAt = fulfil.Stuck, time.Time{}
 		}
 		tx.SaveWebhookDelivery(delivery, m.Task, &call)
-		was, is = e, a.moveWebhookEndpoint(tx, e, call.Result, m)
-		if is.State == WebhookEndpointFailing && was.State != WebhookEndpointFailing {
-			tx.NoteFailing(is, call)
+		before, after = e, a.moveWebhookEndpoint(tx, e, call.Result, m)
+		if after.State == WebhookEndpointFailing && before.State != WebhookEndpointFailing {
+			tx.NoteFailing(after, call)
 		}
 		return nil
 	})
-	if err == nil && is.State != was.State {
-		a.Log.WarnContext(ctx, "a webhook changed its state", "tenant", t.String(), "endpoint", is.ID.String(), "state",
-			is.State.String(), "why", string(is.Why))
+	if err == nil && after.State != before.State {
+		a.Log.WarnContext(ctx, "a webhook changed its state", "tenant", t.String(), "endpoint", after.ID.String(),
+			"state", after.State.String(), "why", string(after.Why))
 	}
 	return err
 }
 
-// classOfPost is what a call's result means for its schedule.
+// classOfPost returns the fault class of a call's result, by which fulfil.Post schedules the next call.
 func classOfPost(r PostResult) fault.Class {
 	switch r {
 	case PostTaken:
@@ -158,14 +160,14 @@ func classOfPost(r PostResult) fault.Class {
 	}
 }
 
-// moveWebhookEndpoint is what a call means for all that goes to the same endpoint: it queues what changes, and
-// answers the endpoint as it is then.
+// moveWebhookEndpoint applies the result of a call to the endpoint and its other deliveries. It queues the changes
+// and returns the endpoint after them.
 func (a *App) moveWebhookEndpoint(tx Tx, e WebhookEndpoint, r PostResult, m fulfil.Move) WebhookEndpoint {
 	was := e
 	switch {
 	case e.State == WebhookEndpointDisabled:
 	case m.Done && e.State == WebhookEndpointFailing:
-		e = e.moved(WebhookEndpointActive, "", tx.Now())
+		e = e.inState(WebhookEndpointActive, "", tx.Now())
 		tx.ReleaseWebhookDeliveries(e.ID)
 	case m.Done:
 		if !e.RestingUntil.IsZero() {
@@ -173,11 +175,11 @@ func (a *App) moveWebhookEndpoint(tx Tx, e WebhookEndpoint, r PostResult, m fulf
 		}
 		e.Failures, e.RestingUntil = 0, time.Time{}
 	case r == PostGone:
-		e = e.moved(WebhookEndpointDisabled, WebhookEndpointGone, tx.Now())
+		e = e.inState(WebhookEndpointDisabled, WebhookEndpointGone, tx.Now())
 		tx.HoldWebhookDeliveries(e.ID)
 	case e.State == WebhookEndpointFailing:
 	case m.Dead:
-		e = e.moved(WebhookEndpointFailing, WebhookEndpointExhausted, tx.Now())
+		e = e.inState(WebhookEndpointFailing, WebhookEndpointExhausted, tx.Now())
 		tx.HoldWebhookDeliveries(e.ID)
 	default:
 		if e.Failures++; e.Failures >= restAfter {

@@ -7,12 +7,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 )
 
-// ProjectEvents is the consumer behind the figures: it takes events into the roll-up, together.
+// ProjectEvents is the consumer that adds events to the roll-up (an EffectAll).
 func (a *App) ProjectEvents(ctx context.Context, evs []event.Event) (Handled, error) {
 	return a.Rollup.ProjectEvents(ctx, evs)
 }
 
-// ProjectEvent is ProjectEvents for one.
+// ProjectEvent is ProjectEvents for one event (an Effect).
 func (a *App) ProjectEvent(ctx context.Context, ev event.Event) error {
 	h, err := a.Rollup.ProjectEvents(ctx, []event.Event{ev})
 	switch {
@@ -26,9 +26,9 @@ func (a *App) ProjectEvent(ctx context.Context, ev event.Event) error {
 	return nil
 }
 
-// RecountStale counts tenants anew that were not counted yet (those of an installation that was there before
-// the roll-up), or whose time zone was changed: their days are other days then. Until it is done the figures
-// are those of the old zone. A tenant that cannot be counted keeps no other from it.
+// RecountStale recounts the tenants that were never counted, as in an installation that is older than the roll-up,
+// and those whose time zone changed, because their days begin at other times now. Until then the figures are those
+// of the old time zone. If a tenant cannot be counted, the others still are. It returns how many were recounted.
 func (a *App) RecountStale(ctx context.Context) (int, error) {
 	stale, err := a.Rollup.StaleRollups(ctx)
 	if err != nil {

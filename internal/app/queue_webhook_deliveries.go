@@ -8,9 +8,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 )
 
-// QueueWebhookDeliveries is the consumer of the webhooks: of each event it makes one delivery, with its task
-// of work, for every endpoint that wants it, in the transaction of its inbox mark. A failing endpoint's
-// wait until somebody takes it back into service.
+// QueueWebhookDeliveries is the webhook consumer. For each event it adds one delivery with its task for every
+// endpoint that subscribes to it, in the transaction of its checkpoint. Deliveries to a failing endpoint wait until
+// the endpoint is active again.
 func (a *App) QueueWebhookDeliveries(ctx context.Context, ev event.Event) error {
 	position := &InboxPosition{Consumer: string(WebhookConsumer), Order: ev.Order, Seq: ev.Seq}
 	return a.Store.InTenant(ctx, ev.Tenant, With{Inbox: position}, func(tx Tx) error {

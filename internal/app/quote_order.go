@@ -16,10 +16,10 @@ import (
 // MaxItems is the most items that an order may have.
 const MaxItems = 100
 
-// CatalogCurrency is what the catalogue is priced in (D11).
+// CatalogCurrency is the currency of the catalogue's prices (D11).
 const CatalogCurrency money.Currency = "EUR"
 
-// ItemInput is an item as a customer configures it. ID keeps an item of a draft (D27).
+// ItemInput is an item as a customer configures it. ID names an existing item of a draft, or is "" (D27).
 type ItemInput struct {
 	ID            string
 	Product       string
@@ -37,7 +37,7 @@ func (in ItemInput) selection() catalog.Selection {
 	}
 }
 
-// Quote is a price preview: nothing is stored by it.
+// Quote is a price preview. It is not stored.
 type Quote struct {
 	Currency money.Currency
 	FX       *order.FX
@@ -46,7 +46,7 @@ type Quote struct {
 	Faults   []fault.Violation
 }
 
-// QuotedItem is one item of a quote, in the order asked for.
+// QuotedItem is an item of a quote, at the same index as its input.
 type QuotedItem struct {
 	Lines        []order.PriceLine // per month, in the catalogue's currency
 	Monthly, Due money.Cents       // in the quote's currency
@@ -54,13 +54,13 @@ type QuotedItem struct {
 	OK           bool // false: it has faults and no price
 }
 
-// Catalog is what is sold now.
+// Catalog returns the catalogue as it is sold now.
 func (a *App) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	return a.Deps.Catalog.Catalog(ctx)
 }
 
-// Quote prices items in a currency ("" is the tenant's) and lists every fault of theirs. Faults are
-// part of a quote, no error: a form shows both.
+// Quote prices items in a currency ("" is the tenant's) and lists all their faults. Faults are part of the quote and
+// not an error, because a form shows both.
 func (a *App) Quote(ctx context.Context, c Caller, items []ItemInput, cur money.Currency) (Quote, error) {
 	if err := a.may(c.Actor, AskQuote); err != nil {
 		return Quote{}, err
@@ -107,7 +107,7 @@ func (a *App) Quote(ctx context.Context, c Caller, items []ItemInput, cur money.
 	return q, nil
 }
 
-// price checks one item and makes its snapshot (D10); every fault at once.
+// price returns the snapshot of an item (D10), or all its faults.
 func price(
 	cat *catalog.Catalog, in ItemInput, at string, cur money.Currency, fx *order.FX, now time.Time,
 ) (order.Snapshot, []fault.Violation) {
@@ -147,7 +147,7 @@ func price(
 	return snap, nil
 }
 
-// priceAll prices a whole list for an order of a tenant: snapshots in order, or every fault at once.
+// priceAll returns the snapshots of an order's items, or all their faults.
 func priceAll(
 	cat *catalog.Catalog, items []ItemInput, s Settings, fx *order.FX, now time.Time,
 ) ([]order.Snapshot, error) {
@@ -169,6 +169,8 @@ func priceAll(
 	return snaps, nil
 }
 
+// cycleFaults returns a fault for each item with another billing cycle than the first, if the tenant allows only one
+// cycle per order (D15).
 func cycleFaults(items []ItemInput, s Settings) []fault.Violation {
 	var faults []fault.Violation
 	for i, in := range items {
@@ -195,7 +197,7 @@ func notPriced(cur money.Currency) error {
 		cur)
 }
 
-// newItem makes an item of a snapshot.
+// newItem returns a pending item with a new id.
 func (a *App) newItem(in ItemInput, snap order.Snapshot, line int) order.Item {
 	return order.Item{
 		ID: id.Of[order.Item](a.NewID()), Line: line, State: order.ItemPending, Label: in.Label, Generation: 1,

@@ -10,7 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Order reads one order with everything about it.
+// Order returns the aggregate of an order.
 func (a *App) Order(ctx context.Context, c Caller, o order.ID) (*Aggregate, error) {
 	if err := a.may(c.Actor, ReadOrders); err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func (a *App) Order(ctx context.Context, c Caller, o order.ID) (*Aggregate, erro
 	return agg, nil
 }
 
-// Orders lists orders, newest first; a customer sees only their own.
+// Orders lists orders, newest first. A customer sees only their own.
 func (a *App) Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Aggregate], error) {
 	if err := a.may(c.Actor, ReadOrders); err != nil {
 		return Page[*Aggregate]{}, err
@@ -39,7 +39,7 @@ func (a *App) Orders(ctx context.Context, c Caller, f OrderFilter) (Page[*Aggreg
 	return a.Store.Orders(ctx, c.Tenant, f)
 }
 
-// OrderEvents reads an order's audit timeline after a sequence number.
+// OrderEvents returns an order's events after a sequence number.
 func (a *App) OrderEvents(ctx context.Context, c Caller, o order.ID, after, limit int) ([]event.Record, error) {
 	if _, err := a.Order(ctx, c, o); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (a *App) OrderEvents(ctx context.Context, c Caller, o order.ID, after, limi
 	return a.Store.Events(ctx, c.Tenant, o, after, limit)
 }
 
-// Saga reads every task, part and line of an order's fulfilment.
+// Saga returns all tasks, resources and log entries of an order's fulfilment.
 func (a *App) Saga(ctx context.Context, c Caller, o order.ID) (SagaRecord, error) {
 	if err := a.may(c.Actor, ReadSaga); err != nil {
 		return SagaRecord{}, err
@@ -65,8 +65,8 @@ func (a *App) Saga(ctx context.Context, c Caller, o order.ID) (SagaRecord, error
 	return rec, nil
 }
 
-// OrderStats are the tenant's figures, at most five minutes old (D25). They are read from the roll-up, which
-// follows the events by a second or two.
+// OrderStats returns the tenant's figures, at most five minutes old (D25). They come from the roll-up, which follows
+// the events by a second or two.
 func (a *App) OrderStats(ctx context.Context, c Caller) (OrderStats, error) {
 	if err := a.may(c.Actor, ReadAnalytics); err != nil {
 		return OrderStats{}, err
@@ -84,14 +84,14 @@ type RoutedEvent struct {
 	Consumers []event.Consumer
 }
 
-// Routing is who hears what, and how far each consumer of this process has come (D19).
+// Routing is which consumer receives which event, and how far each consumer of this process has come (D19).
 type Routing struct {
 	Events    []RoutedEvent
 	Consumers []ConsumerStatus
-	Parked    []ParkedCount // of the caller's organisation, now
+	Parked    []ParkedCount // of the caller's tenant
 }
 
-// Routing reads the matrix from the consumers' own subscriptions.
+// Routing returns the routing matrix by which the consumers subscribe.
 func (a *App) Routing(ctx context.Context, c Caller) (Routing, error) {
 	if err := a.may(c.Actor, ReadRouting); err != nil {
 		return Routing{}, err

@@ -2,7 +2,7 @@ package app
 
 import "context"
 
-// Endpoints lists a tenant's webhooks, the oldest first: there are at most twenty.
+// WebhookEndpoints lists a tenant's endpoints, oldest first. There are at most twenty.
 func (a *App) WebhookEndpoints(ctx context.Context, c Caller) ([]WebhookEndpoint, error) {
 	if err := a.may(c.Actor, ReadWebhooks); err != nil {
 		return nil, err
@@ -10,7 +10,7 @@ func (a *App) WebhookEndpoints(ctx context.Context, c Caller) ([]WebhookEndpoint
 	return a.Store.WebhookEndpoints(ctx, c.Tenant)
 }
 
-// Endpoint reads one.
+// WebhookEndpoint returns an endpoint.
 func (a *App) WebhookEndpoint(ctx context.Context, c Caller, e WebhookEndpointID) (WebhookEndpoint, error) {
 	if err := a.may(c.Actor, ReadWebhooks); err != nil {
 		return WebhookEndpoint{}, err
@@ -18,7 +18,7 @@ func (a *App) WebhookEndpoint(ctx context.Context, c Caller, e WebhookEndpointID
 	return a.Store.WebhookEndpoint(ctx, c.Tenant, e)
 }
 
-// WebhookDeliveries lists the deliveries of a webhook, the newest first.
+// WebhookDeliveries lists the deliveries of an endpoint, newest first.
 func (a *App) WebhookDeliveries(
 	ctx context.Context, c Caller, e WebhookEndpointID, f WebhookDeliveryFilter,
 ) (Page[WebhookDelivery], error) {
@@ -28,7 +28,7 @@ func (a *App) WebhookDeliveries(
 	return a.Store.WebhookDeliveries(ctx, c.Tenant, e, f)
 }
 
-// WebhookDelivery reads one delivery with its log of calls.
+// WebhookDelivery returns a delivery with its log of calls.
 func (a *App) WebhookDelivery(
 	ctx context.Context, c Caller, e WebhookEndpointID, delivery WebhookDeliveryID,
 ) (WebhookDelivery, error) {

@@ -16,24 +16,24 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// FindingKind says how a provider's inventory and our books differ; the numbers are stored.
+// FindingKind says how the resources at a provider differ from our inventory; the numbers are stored.
 type FindingKind uint8
 
-// The kinds.
+// The kinds of finding.
 const (
-	Leftover FindingKind = 1 // of an item of ours that keeps nothing there, or of another generation or duplicate
-	Unknown  FindingKind = 2 // our label, but no item of ours
-	Vanished FindingKind = 3 // a live item's resource is not there any more
+	Leftover FindingKind = 1 // the item keeps nothing there, or it is of another generation or a duplicate
+	Unknown  FindingKind = 2 // it has our label, but there is no such item
+	Vanished FindingKind = 3 // a live item's resource is no longer there
 )
 
-// String is the kind's name in reports.
+// String returns the kind's name in reports.
 func (k FindingKind) String() string { return [...]string{"", "leftover", "unknown", "vanished"}[k] }
 
-// Finding is one difference, by the provider's own id.
+// Finding is one difference between a provider and our inventory.
 type Finding struct {
 	Provider   string       `json:"provider"`
 	Region     string       `json:"region"`
-	Ref        string       `json:"ref"`
+	Ref        string       `json:"ref"`      // the provider's id
 	Resource   string       `json:"resource"` // the provider's kind, such as server
 	Item       order.ItemID `json:"item"`
 	Step       string       `json:"step"`
@@ -41,67 +41,71 @@ type Finding struct {
 	Kind       FindingKind  `json:"-"`
 	Made       time.Time    `json:"made"`
 	FirstSeen  time.Time    `json:"first_seen"`
-	Deleted    bool         `json:"deleted"` // asked to be removed by this run
+	Deleted    bool         `json:"deleted"` // this run asked the provider to delete it
 }
 
-// Booked is what our books say of an item that a provider names, or that should be there.
+// InventoryItem is an item of our inventory with its resources.
 type InventoryItem struct {
 	Tenant    tenant.ID
 	Order     order.ID
 	Item      order.ItemID
 	State     order.ItemState
-	Task      fulfil.TaskID // of its provisioning; zero before
-	Live      bool          // its task is still at work: what is there is its matter
-	Queue     string
+	Task      fulfil.TaskID // the provisioning task; zero before it exists
+	Live      bool          // the task is still running, so it decides about the item's resources
+	Queue     string        // the account
 	Resources []fulfil.Resource
 }
 
-// Books are read over all tenants, and keep what was found.
+// Inventory is what our rows say exists at the clouds, over all tenants. It also stores the findings.
 type Inventory interface {
-	// ItemsOf reads the items with these ids, whoever's they are; unknown ids are left out.
+	// ItemsOf reads the items with these ids, of any tenant. It leaves out unknown ids.
 	ItemsOf(ctx context.Context, items []order.ItemID) ([]InventoryItem, error)
-	// Standing reads every item that should have resources now.
+	// Standing reads all items that should have resources now.
 	Standing(ctx context.Context) ([]InventoryItem, error)
-	// Sight notes a finding and returns when it was seen first; Forget marks one as settled.
+	// Sight stores a finding and returns when it was first seen.
 	Sight(ctx context.Context, f Finding, now time.Time) (first time.Time, err error)
+	// Forget marks a finding as settled.
 	Forget(ctx context.Context, f Finding, now time.Time) error
 }
 
-// reapTwice is how far apart two sightings must be before anything is removed (D40).
-const reapTwice = 10 * time.Minute
+// reapInterval is the least time between two sightings of a leftover before it is removed (D40).
+const reapInterval = 10 * time.Minute
 
-// Reap compares every provider's inventory with our books, both ways. It only ever looks at what
-// carries our installation's label. A run by itself leaves alone what is younger than twice the time a
-// create may take. A leftover seen
-// twice is removed; what names no item of ours is reported, and removed when remove is Everything; a
-// vanished resource is an alarm that a person answers. An account that cannot be read keeps no other
-// from being compared; its error comes back with what the others showed.
-func (a *App) Reap(ctx context.Context, books Inventory, remove Removal) ([]Finding, error) {
+// Reap compares what every provider lists with our inventory, in both directions. It looks only at resources with
+// the label of this installation. A run with Leftovers skips resources that are younger than twice the time that a
+// create may take.
+//
+// A leftover that was seen twice is removed. An unknown resource is reported, and removed only with Everything. A
+// vanished resource is logged as an error, for a person to decide. If an account cannot be read, the others are
+// still compared; its error is returned with their findings.
+func (a *App) Reap(ctx context.Context, inventory Inventory, remove Removal) ([]Finding, error) {
 	var all []Finding
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
-		found, err := a.reapOne(ctx, books, name, a.Providers[name], remove)
+		findings, err := a.reapAccount(ctx, inventory, name, a.Providers[name], remove)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("compare the inventory of %s: %w", name, err))
 		}
-		all = append(all, found...)
+		all = append(all, findings...)
 	}
 	slices.SortFunc(all, func(x, y Finding) int { return x.Made.Compare(y.Made) })
 	return all, errors.Join(errs...)
 }
 
-// Removal is what a run may remove.
+// Removal says what a run of Reap may remove.
 type Removal uint8
 
 // The removals.
 const (
-	Nothing    Removal = iota // report alone
-	Leftovers                 // what was seen twice and belongs to an item that has gone back
-	Everything                // at once, unknown ones too: a person asked
+	Nothing    Removal = iota // only report
+	Leftovers                 // leftovers that were seen twice
+	Everything                // all leftovers and unknown resources at once, because a person asked
 )
 
-func (a *App) reapOne(
-	ctx context.Context, books Inventory, name string, p provider.Provider, remove Removal,
+// reapAccount compares one account.
+
+func (a *App) reapAccount(
+	ctx context.Context, inventory Inventory, name string, p provider.Provider, remove Removal,
 ) ([]Finding, error) {
 	now, caps := a.Clock.Now(), p.Capabilities()
 	var owned []provider.Owned
@@ -115,45 +119,45 @@ func (a *App) reapOne(
 			ids = append(ids, it)
 		}
 	}
-	known, err := books.ItemsOf(ctx, ids)
+	known, err := inventory.ItemsOf(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
 	byItem := map[string]InventoryItem{}
-	for _, b := range known {
-		byItem[b.Item.String()] = b
+	for _, entry := range known {
+		byItem[entry.Item.String()] = entry
 	}
-	var found []Finding
-	there := map[string]bool{}
+	var findings []Finding
+	listed := map[string]bool{}
 	for _, o := range owned {
-		there[string(o.Ref)] = true
-		b, ours := byItem[o.Key.Item]
-		if remove == Leftovers && now.Sub(o.CreatedAt) < a.wait(2*caps.CreateTimeout) || ours && (b.Live || b.keeps(o.Ref)) ||
-			o.Phase == provider.Deleting {
+		listed[string(o.Ref)] = true
+		entry, ours := byItem[o.Key.Item]
+		young := remove == Leftovers && now.Sub(o.CreatedAt) < a.wait(2*caps.CreateTimeout)
+		if young || ours && (entry.Live || entry.keeps(o.Ref)) || o.Phase == provider.Deleting {
 			continue
 		}
 		f := Finding{
-			Provider: name, Region: o.Region, Ref: string(o.Ref), Resource: o.Kind, Item: b.Item, Step: o.Key.Step,
+			Provider: name, Region: o.Region, Ref: string(o.Ref), Resource: o.Kind, Item: entry.Item, Step: o.Key.Step,
 			Generation: o.Key.Generation, Kind: Leftover, Made: o.CreatedAt,
 		}
 		if !ours {
 			f.Kind = Unknown
 		}
-		if f, err = a.handle(ctx, books, p, o, f, remove, now); err != nil {
-			return found, err
+		if f, err = a.handleFinding(ctx, inventory, p, o, f, remove, now); err != nil {
+			return findings, err
 		}
-		found = append(found, f)
+		findings = append(findings, f)
 	}
-	gone, err := a.vanished(ctx, books, name, there, now)
-	return append(found, gone...), err
+	gone, err := a.findVanished(ctx, inventory, name, listed, now)
+	return append(findings, gone...), err
 }
 
-// keeps reports whether a resource is the one the item's journal stands by.
-func (b InventoryItem) keeps(ref provider.Ref) bool {
-	if b.State != order.ItemActive && b.State != order.ItemDelivered && b.State != order.ItemStuck {
+// keeps reports whether the item's journal names the resource as the one to keep.
+func (entry InventoryItem) keeps(ref provider.Ref) bool {
+	if entry.State != order.ItemActive && entry.State != order.ItemDelivered && entry.State != order.ItemStuck {
 		return false
 	}
-	for _, res := range b.Resources {
+	for _, res := range entry.Resources {
 		if len(res.Refs) > 0 && res.Refs[0] == string(ref) && res.Phase != fulfil.Gone {
 			return true
 		}
@@ -161,15 +165,17 @@ func (b InventoryItem) keeps(ref provider.Ref) bool {
 	return false
 }
 
-func (a *App) handle(
-	ctx context.Context, books Inventory, p provider.Provider, o provider.Owned, f Finding, remove Removal, now time.Time,
+// handleFinding stores a finding and removes its resource when that is due.
+func (a *App) handleFinding(
+	ctx context.Context, inventory Inventory, p provider.Provider, o provider.Owned, f Finding, remove Removal,
+	now time.Time,
 ) (Finding, error) {
-	first, err := books.Sight(ctx, f, now)
+	first, err := inventory.Sight(ctx, f, now)
 	if err != nil {
 		return f, err
 	}
 	f.FirstSeen = first
-	due := remove == Everything || remove == Leftovers && f.Kind == Leftover && now.Sub(first) >= a.wait(reapTwice)
+	due := remove == Everything || remove == Leftovers && f.Kind == Leftover && now.Sub(first) >= a.wait(reapInterval)
 	if !due {
 		return f, nil
 	}
@@ -182,34 +188,34 @@ func (a *App) handle(
 	f.Deleted = true
 	a.Log.WarnContext(ctx, "a leftover was removed", "provider", f.Provider, "ref", f.Ref, "item", f.Item.String(), "kind",
 		f.Kind.String())
-	return f, books.Forget(ctx, f, now)
+	return f, inventory.Forget(ctx, f, now)
 }
 
-// vanished finds live items whose resources are not in the inventory: never healed by itself.
-func (a *App) vanished(
-	ctx context.Context, books Inventory, name string, there map[string]bool, now time.Time,
+// findVanished finds live items whose resources the provider does not list. It repairs nothing.
+func (a *App) findVanished(
+	ctx context.Context, inventory Inventory, name string, listed map[string]bool, now time.Time,
 ) ([]Finding, error) {
-	standing, err := books.Standing(ctx)
+	expected, err := inventory.Standing(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var found []Finding
-	for _, b := range standing {
-		for _, res := range b.Resources {
-			if b.Queue != name || res.Phase != fulfil.Ready || len(res.Refs) == 0 || there[res.Refs[0]] {
+	var findings []Finding
+	for _, entry := range expected {
+		for _, res := range entry.Resources {
+			if entry.Queue != name || res.Phase != fulfil.Ready || len(res.Refs) == 0 || listed[res.Refs[0]] {
 				continue
 			}
 			f := Finding{
-				Provider: name, Ref: res.Refs[0], Item: b.Item, Step: res.Step, Generation: res.Generation,
+				Provider: name, Ref: res.Refs[0], Item: entry.Item, Step: res.Step, Generation: res.Generation,
 				Kind: Vanished, Made: res.CalledAt,
 			}
-			if f.FirstSeen, err = books.Sight(ctx, f, now); err != nil {
-				return found, err
+			if f.FirstSeen, err = inventory.Sight(ctx, f, now); err != nil {
+				return findings, err
 			}
 			a.Log.ErrorContext(ctx, "a live resource has vanished at the provider: look at it with its customer", "provider",
 				name, "ref", f.Ref, "item", f.Item.String())
-			found = append(found, f)
+			findings = append(findings, f)
 		}
 	}
-	return found, nil
+	return findings, nil
 }

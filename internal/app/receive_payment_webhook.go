@@ -12,8 +12,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// ReceivePaymentWebhook verifies a webhook over its raw bytes and stores it by its event id, for ever
-// unique. It is acknowledged once stored, and processed after that.
+// ReceivePaymentWebhook verifies a webhook's signature over its raw bytes and stores it under its event id, which
+// stays unique for ever. The webhook is acknowledged once it is stored, and processed later.
 func (a *App) ReceivePaymentWebhook(ctx context.Context, providerName string, h http.Header, raw []byte) error {
 	p, ok := a.Payments[providerName]
 	if !ok {
@@ -28,9 +28,10 @@ func (a *App) ReceivePaymentWebhook(ctx context.Context, providerName string, h 
 	})
 }
 
-// ProcessPaymentWebhooks confirms what stored webhooks say. One whose order is not to be found yet, or
-// that cannot be written now, stays open and is taken again; one that can never succeed (amount off,
-// order cancelled) is finished and logged for the operator: the money is the payment provider's record.
+// ProcessPaymentWebhooks confirms the payments of stored webhooks and returns how many webhooks it finished. A
+// webhook whose order is not found yet, or that cannot be written now, stays open and is processed again. One that
+// can never succeed, such as for a wrong amount or a cancelled order, is finished and logged for the operator; the
+// payment provider has the record of the money.
 func (a *App) ProcessPaymentWebhooks(ctx context.Context) (int, error) {
 	open, err := a.PaymentWebhooks.OpenPaymentWebhooks(ctx, 100)
 	if err != nil {
@@ -61,13 +62,13 @@ func (a *App) processPaymentWebhook(ctx context.Context, w PaymentWebhook) error
 		return fault.New(fault.KindUnavailable, "unknown-payment-provider", "payment provider %q is not configured here",
 			w.Provider)
 	}
-	conf, err := p.Verify(w.Headers, w.Raw, w.ReceivedAt) // as it was when it came: its five minutes have passed since
+	conf, err := p.Verify(w.Headers, w.Raw, w.ReceivedAt) // as of its arrival: a signature is valid for five minutes
 	if err != nil {
 		return err
 	}
 	t, o, err := parseReference(conf.Reference)
 	if err != nil {
-		return fault.New(fault.KindInvalid, "unknown-reference", "the reference is not one of ours")
+		return fault.New(fault.KindInvalid, "unknown-reference", "the reference names no order")
 	}
 	actor := tenant.Actor{Tenant: t, Kind: tenant.KindProvider, Name: w.Provider}
 	_, err = a.ConfirmPayment(ctx, Caller{Actor: actor}, ConfirmPayment{

@@ -9,25 +9,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// Redeliver asks for a delivered item's credentials again.
+// Redeliver describes a request to mail an item's credentials again.
 type Redeliver struct {
 	Order order.ID
 	Item  order.ItemID
 	Precondition
 }
 
-// The bounds of re-delivery per item (D21).
+// The limits of re-deliveries per item (D21).
 const (
 	redeliveriesPerHour = 3
 	redeliveriesPerDay  = 10
 )
 
-// Redeliver mails an item's access again, to the address on file only, under new ciphertext and with
-// a new passphrase (D21). It never rolls anything back.
+// Redeliver mails an item's credentials again, only to the address on file, newly encrypted and with a new passphrase
+// (D21). It never starts a compensation.
 func (a *App) Redeliver(ctx context.Context, c Caller, in Redeliver) (*Aggregate, error) {
-	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{Deliveries: true}, func(tx Tx,
-		agg *Aggregate,
-	) (bool, error) {
+	redeliver := func(tx Tx, agg *Aggregate) (bool, error) {
 		it := agg.Order.Find(in.Item)
 		if it == nil {
 			return false, fault.Absent()
@@ -39,13 +37,13 @@ func (a *App) Redeliver(ctx context.Context, c Caller, in Redeliver) (*Aggregate
 			e.Members = map[string]any{"state": it.State.String()}
 			return false, e
 		}
-		if after := tooOften(agg.Tasks, it.ID, tx.Now()); after > 0 {
+		if after := redeliveryWait(agg.Tasks, it.ID, tx.Now()); after > 0 {
 			e := fault.New(fault.KindTooMany, "redelivery-too-often",
 				"An item is delivered again at most %d times an hour and %d times a day.", redeliveriesPerHour, redeliveriesPerDay)
 			e.After = after
 			return false, e
 		}
-		agg.close(fulfil.Deliver, it.ID)
+		agg.closeTasks(fulfil.Deliver, it.ID)
 		from := order.ItemFact{Item: *it, From: it.State, To: it.State}
 		agg.Order.Record(order.Event{Type: order.EvRedeliveryRequested, Item: &from})
 		agg.Order.DeliveryStuck = agg.deliveryStuck()
@@ -54,19 +52,20 @@ func (a *App) Redeliver(ctx context.Context, c Caller, in Redeliver) (*Aggregate
 		a.addTask(agg, task, [16]byte{})
 		agg.Order.Resettle("")
 		return true, nil
-	})
+	}
+	return a.onOrder(ctx, c, WriteOrders, in.Order, in.Precondition, Also{Deliveries: true}, redeliver)
 }
 
-// deliveryStuck reports whether a delivery of any of the order's items stands on the fallout desk.
+// deliveryStuck reports whether the delivery of any item of the order is stuck.
 func (agg *Aggregate) deliveryStuck() bool {
-	return agg.last(func(task fulfil.Task) bool {
+	return agg.newestTask(func(task fulfil.Task) bool {
 		return task.Kind == fulfil.Deliver && task.State == fulfil.Stuck
 	}) != nil
 }
 
-// tooOften counts the re-deliveries asked for: tasks of the kind with a subject of their own, whose
-// ids carry their time.
-func tooOften(tasks []fulfil.Task, it order.ItemID, now time.Time) time.Duration {
+// redeliveryWait returns how long an item must wait for its next re-delivery, or 0. It counts the item's re-delivery
+// tasks, which have a subject, by the times in their ids.
+func redeliveryWait(tasks []fulfil.Task, it order.ItemID, now time.Time) time.Duration {
 	hour, day := 0, 0
 	var oldestHour, oldestDay time.Time
 	for _, task := range tasks {

@@ -10,13 +10,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// MaxRedrive is how many dead letters one request may try again.
+// MaxRedrive is the most dead letters that one request may redrive.
 const MaxRedrive = 100
 
-// RedriveDeadLetter tries stuck work again: same step, fresh budget, a new epoch. It never provisions a
-// second time: an item that was going back goes on going back.
+// RedriveDeadLetter tries stuck work again, at the same step, with all retries and a new epoch. It never provisions
+// again: an item that was compensating continues to compensate.
 func (a *App) RedriveDeadLetter(
-	ctx context.Context, c Caller, l id.Of[DeadLetter], reason string,
+	ctx context.Context, c Caller, dl id.Of[DeadLetter], reason string,
 ) (DeadLetter, error) {
 	if err := a.may(c.Actor, WorkDesk); err != nil {
 		return DeadLetter{}, err
@@ -25,7 +25,7 @@ func (a *App) RedriveDeadLetter(
 		return DeadLetter{}, fault.Violated(faults)
 	}
 	return write(ctx, a, c, func(tx Tx) (DeadLetter, error) {
-		agg, open, task, err := a.stuckBehind(ctx, tx, c, l)
+		agg, open, task, err := a.lockStuckTask(ctx, tx, c, dl)
 		if err != nil {
 			return DeadLetter{}, err
 		}
@@ -33,22 +33,23 @@ func (a *App) RedriveDeadLetter(
 			return DeadLetter{}, err
 		}
 		now, voided := tx.Now(), ""
-		if task.Kind == fulfil.Redrive { // the letter stays parked until the event was applied
+		if task.Kind == fulfil.Redrive { // the dead letter stays parked until the event is applied
 			if open.Abandonment.Awaits() {
 				voided = "; a signature to abandon it is void"
 			}
 			open.Reason, open.Abandonment, open.Event.Redriving = orElse(reason, "tried again"), Abandonment{}, true
-			agg.decide(*open, now, "tried again by "+event.ActorText(c.Actor)+said(reason)+voided)
-			tx.Save(agg) // the order has not moved: no version, no event
+			agg.logDecision(*open, now, "tried again by "+event.ActorText(c.Actor)+reasonSuffix(reason)+voided)
+			tx.Save(agg) // the order did not change: no version, no event
 			return *open, nil
 		}
-		voided = agg.closeRedriven(task, l, reason, now)
-		agg.decide(*open, now, "tried again by "+event.ActorText(c.Actor)+said(reason)+voided)
+		voided = agg.closeRedrivenDeadLetters(task, dl, reason, now)
+		agg.logDecision(*open, now, "tried again by "+event.ActorText(c.Actor)+reasonSuffix(reason)+voided)
 		a.settle(agg, now, reason)
 		return *open, a.save(tx, agg, c.cause())
 	})
 }
 
+// orElse returns text, or other when text is empty.
 func orElse(text, other string) string {
 	if text == "" {
 		return other
@@ -56,8 +57,8 @@ func orElse(text, other string) string {
 	return text
 }
 
-// RedriveDeadLetters selects dead letters to try again: by ids, or the open ones of a cause and class, oldest
-// of the newest Limit last.
+// RedriveDeadLetters selects dead letters to redrive: by ids, or the newest open ones of a cause and class, newest
+// first.
 type RedriveDeadLetters struct {
 	IDs    []id.Of[DeadLetter]
 	Cause  string
@@ -67,22 +68,22 @@ type RedriveDeadLetters struct {
 	DryRun bool
 }
 
-// RedriveReport is what became of all of them.
+// RedriveReport is the outcome of a bulk redrive.
 type RedriveReport struct {
 	DryRun      bool
 	DeadLetters []Redriven
 }
 
-// Redriven is what became of one of them.
+// Redriven is the outcome for one dead letter.
 type Redriven struct {
 	DeadLetter id.Of[DeadLetter]
-	Order      order.ID // zero when there is no such letter
+	Order      order.ID // zero when there is no such dead letter
 	Outcome    RedriveOutcome
 	Code       string // of a refusal
 	Detail     string // of a refusal
 }
 
-// RedriveOutcome of one letter.
+// RedriveOutcome says whether a dead letter was redriven.
 type RedriveOutcome string
 
 // The outcomes.
@@ -90,12 +91,12 @@ const (
 	RedriveDone    RedriveOutcome = "redriven"
 	RedriveWould   RedriveOutcome = "would-redrive" // a dry run
 	RedriveRefused RedriveOutcome = "refused"
-	RedriveFailed  RedriveOutcome = "failed" // on our side, and nothing of it was changed
+	RedriveFailed  RedriveOutcome = "failed" // by an internal error; nothing was changed
 )
 
-// RedriveDeadLetters tries many again, each in its own transaction: what is refused of one changes
-// nothing for the others. Under an idempotency key the answer is kept once all are through; after a crash in
-// between the same key goes on with what is still stuck, and what was tried again already is not again.
+// RedriveDeadLetters redrives many dead letters, each in its own transaction, so one that is refused does not affect
+// the others. With an idempotency key, the answer is stored once all are done. After a crash in between, the same key
+// continues with what is still stuck and does not redrive anything twice.
 func (a *App) RedriveDeadLetters(ctx context.Context, c Caller, in RedriveDeadLetters) (RedriveReport, error) {
 	if err := a.may(c.Actor, WorkDesk); err != nil {
 		return RedriveReport{}, err
@@ -106,18 +107,18 @@ func (a *App) RedriveDeadLetters(ctx context.Context, c Caller, in RedriveDeadLe
 	if err := a.beginBulk(ctx, c); err != nil {
 		return RedriveReport{}, err
 	}
-	letters, err := a.chosen(ctx, c, in)
+	deadLetters, err := a.selectDeadLetters(ctx, c, in)
 	if err != nil {
 		return RedriveReport{}, err
 	}
 	report := RedriveReport{DryRun: in.DryRun, DeadLetters: []Redriven{}}
-	each := c // its own transactions carry no key: the answer of all is what is kept
+	each := c // no key for the single transactions: only the answer for all is stored
 	each.Key, each.NeedsKey = nil, false
-	for _, l := range letters {
+	for _, dl := range deadLetters {
 		if ctx.Err() != nil {
 			return RedriveReport{}, ctx.Err()
 		}
-		report.DeadLetters = append(report.DeadLetters, a.redriveOne(ctx, each, l, in))
+		report.DeadLetters = append(report.DeadLetters, a.redriveInBulk(ctx, each, dl, in))
 	}
 	if c.Key == nil {
 		return report, nil
@@ -151,63 +152,65 @@ func (in RedriveDeadLetters) faults() []fault.Violation {
 	return faults
 }
 
-// beginBulk answers a repetition from its key before anything is done, and demands a key where the tenant
-// does.
+// beginBulk returns the stored answer of a repeated request, as *Replayed, before anything is done. It also checks
+// that a key is given when the tenant requires one.
 func (a *App) beginBulk(ctx context.Context, c Caller) error {
 	return a.Store.InTenant(ctx, c.Tenant, With{Key: c.Key}, func(tx Tx) error {
 		known, err := tx.Prepare(ctx, NewOrder{Customer: c.Member})
 		if err != nil {
 			return err
 		}
-		return c.keyDemanded(known.Settings)
+		return c.requireKey(known.Settings)
 	})
 }
 
-// chosen are the letters asked for: each id once, or those of a cause and class that are for a person.
-func (a *App) chosen(ctx context.Context, c Caller, in RedriveDeadLetters) ([]DeadLetter, error) {
+// selectDeadLetters returns the dead letters to redrive: each given id once, or those of a cause and class that do not
+// close by themselves.
+func (a *App) selectDeadLetters(ctx context.Context, c Caller, in RedriveDeadLetters) ([]DeadLetter, error) {
 	limit := in.Limit
 	if limit == 0 {
 		limit = MaxRedrive
 	}
-	var letters []DeadLetter
+	var deadLetters []DeadLetter
 	if len(in.IDs) > 0 {
 		seen := map[id.Of[DeadLetter]]bool{}
-		for _, l := range in.IDs {
-			if !seen[l] && len(letters) < limit {
-				letters = append(letters, DeadLetter{ID: l})
+		for _, dl := range in.IDs {
+			if !seen[dl] && len(deadLetters) < limit {
+				deadLetters = append(deadLetters, DeadLetter{ID: dl})
 			}
-			seen[l] = true
+			seen[dl] = true
 		}
-		return letters, nil
+		return deadLetters, nil
 	}
 	open := DeadLetterOpen
 	f := DeadLetterFilter{State: &open, Cause: in.Cause, Class: in.Class, Limit: MaxRedrive}
-	for len(letters) < limit {
+	for len(deadLetters) < limit {
 		page, err := a.Store.DeadLetters(ctx, c.Tenant, f)
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range page.Data {
-			if l.Suggested() != SuggestWait && len(letters) < limit {
-				letters = append(letters, l)
+		for _, dl := range page.Data {
+			if dl.Suggested() != SuggestWait && len(deadLetters) < limit {
+				deadLetters = append(deadLetters, dl)
 			}
 		}
 		if f.Cursor = page.Next; f.Cursor == "" {
 			break
 		}
 	}
-	return letters, nil
+	return deadLetters, nil
 }
 
-func (a *App) redriveOne(ctx context.Context, c Caller, l DeadLetter, in RedriveDeadLetters) Redriven {
-	r := Redriven{DeadLetter: l.ID, Order: l.Order, Outcome: RedriveDone}
+// redriveInBulk redrives one dead letter of a bulk request and reports the outcome.
+func (a *App) redriveInBulk(ctx context.Context, c Caller, dl DeadLetter, in RedriveDeadLetters) Redriven {
+	r := Redriven{DeadLetter: dl.ID, Order: dl.Order, Outcome: RedriveDone}
 	var err error
 	if in.DryRun {
 		r.Outcome = RedriveWould
-		r.Order, err = a.wouldRedrive(ctx, c, l.ID)
+		r.Order, err = a.checkRedrivable(ctx, c, dl.ID)
 	} else {
 		var after DeadLetter
-		if after, err = a.RedriveDeadLetter(ctx, c, l.ID, in.Reason); err == nil {
+		if after, err = a.RedriveDeadLetter(ctx, c, dl.ID, in.Reason); err == nil {
 			r.Order = after.Order
 		}
 	}
@@ -216,7 +219,7 @@ func (a *App) redriveOne(ctx context.Context, c Caller, l DeadLetter, in Redrive
 	}
 	f := fault.Of(err)
 	if f == nil {
-		a.Log.ErrorContext(ctx, "try a dead letter again", "letter", l.ID.String(), "error", err)
+		a.Log.ErrorContext(ctx, "redrive a dead letter", "dead_letter", dl.ID.String(), "error", err)
 		r.Outcome, r.Code, r.Detail = RedriveFailed, "internal", "This failed on our side and changed nothing. Try it again."
 		return r
 	}
@@ -224,18 +227,19 @@ func (a *App) redriveOne(ctx context.Context, c Caller, l DeadLetter, in Redrive
 	return r
 }
 
-// wouldRedrive looks, without a lock, whether a letter would be tried again.
-func (a *App) wouldRedrive(ctx context.Context, c Caller, l id.Of[DeadLetter]) (order.ID, error) {
-	letter, err := a.Store.DeadLetter(ctx, c.Tenant, l)
+// checkRedrivable returns a fault when a dead letter cannot be redriven, and the dead letter's order. It takes no
+// lock.
+func (a *App) checkRedrivable(ctx context.Context, c Caller, dl id.Of[DeadLetter]) (order.ID, error) {
+	deadLetter, err := a.Store.DeadLetter(ctx, c.Tenant, dl)
 	if err != nil {
 		return order.ID{}, err
 	}
-	agg, err := a.Store.Order(ctx, c.Tenant, letter.Order)
+	agg, err := a.Store.Order(ctx, c.Tenant, deadLetter.Order)
 	if err != nil {
-		return letter.Order, err
+		return deadLetter.Order, err
 	}
-	if task := agg.Task(letter.Task); agg.openDeadLetter(l) == nil || task == nil || task.State != fulfil.Stuck {
-		return letter.Order, notStuck(letter)
+	if task := agg.Task(deadLetter.Task); agg.openDeadLetter(dl) == nil || task == nil || task.State != fulfil.Stuck {
+		return deadLetter.Order, notStuck(deadLetter)
 	}
-	return letter.Order, nil
+	return deadLetter.Order, nil
 }

@@ -13,74 +13,77 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// reapplyMost is how many events one call of a redrive applies: a call lasts 10 s at most, an effect some
-// milliseconds.
-const reapplyMost = 200
+// maxReapplied is the most events that one call of a redrive applies. A call lasts at most 10 s, and an effect takes
+// some milliseconds.
+const maxReapplied = 200
 
-// reapplyPause is how long a redrive waits for a database that is away; that costs no retry.
+// reapplyPause is how long a redrive waits while the database is down. That uses up no retry.
 const reapplyPause = time.Second
 
-// errOver says that a redrive has nothing left to do.
-var errOver = errors.New("no longer parked")
+// errNotParked ends a redrive whose event is no longer parked.
+var errNotParked = errors.New("no longer parked")
 
-// RedriveEvent tries a parked event again, after a person asked for it, and then applies what waits behind it:
-// from order_event, in order, each in the transaction of its mark, so that two at once apply nothing twice.
-// When the letter was abandoned the parked event is passed over. One that fails again has five retries, as
-// all work has (D5); then the letter stands as before. A later event that fails so is parked in its turn, with
-// a letter of its own.
+// RedriveEvent applies a parked event again, after a person asked for it, and then the events blocked behind it. It
+// reads them from order_event, in sequence, and applies each in the transaction of its checkpoint, so two redrives at
+// once apply nothing twice. When the dead letter was abandoned, the parked event is skipped.
+//
+// An event that fails again gets five retries (D5); after that its dead letter is parked as before. If a blocked event
+// fails in this way, it is parked itself, with its own dead letter.
 func (a *App) RedriveEvent(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
-	return a.single(ctx, t, taskID, a.reapply)
+	return a.runSingleCall(ctx, t, taskID, a.reapply)
 }
 
-// redoing is a redrive at work.
-type reapplying struct {
+// eventRedrive is the state of one call of RedriveEvent.
+type eventRedrive struct {
 	tenant     tenant.ID
 	deadLetter DeadLetter
-	who        ConsumerHandler
+	handler    ConsumerHandler
 
-	applied int          // events, by this call
-	more    bool         // others wait still
-	failed  *event.Event // nil: none
+	applied int          // number of events that this call applied
+	more    bool         // others still wait
+	failed  *event.Event // the event that could not be applied, or nil
 }
 
-func (a *App) reapply(ctx context.Context, _ *Aggregate, task *fulfil.Task) (fulfil.Result, apply) {
-	r := reapplying{tenant: task.Tenant}
+func (a *App) reapply(ctx context.Context, _ *Aggregate, task *fulfil.Task) (fulfil.Result, resultWriter) {
+	r := eventRedrive{tenant: task.Tenant}
 	var err error
 	if r.deadLetter, err = a.Store.DeadLetter(ctx, task.Tenant, id.Of[DeadLetter](task.Subject)); err == nil {
 		err = a.reapplyAll(ctx, &r)
 	}
 	switch {
-	case errors.Is(err, errOver), err == nil && !r.more:
+	case errors.Is(err, errNotParked), err == nil && !r.more:
 		return fulfil.Result{
-			Class: fault.None, Note: fmt.Sprintf("%d events applied, and nothing waits any more", r.applied),
-		}, noEffect
+			Class: fault.None, Note: fmt.Sprintf("%d events applied; none is blocked any more", r.applied),
+		}, writeNothing
 	case err == nil:
 		return fulfil.Result{
-			Class: fault.Pending, Note: fmt.Sprintf("%d events applied, others wait still", r.applied),
-		}, noEffect
+			Class: fault.Pending, Note: fmt.Sprintf("%d events applied; others are still blocked", r.applied),
+		}, writeNothing
 	case isUnavailable(err):
-		return fulfil.Result{Class: fault.Pending, After: reapplyPause, Note: "the database was away"}, noEffect
+		return fulfil.Result{Class: fault.Pending, After: reapplyPause, Note: "the database was not available"}, writeNothing
 	case r.failed != nil && r.failed.Seq != r.deadLetter.Event.Seq:
 		return a.reapplyLater(ctx, task, r, err)
 	}
 	class, detail := causeOf(err)
-	a.Log.WarnContext(ctx, "parked event not applied yet", "letter", task.Subject.String(), "tenant", task.Tenant, "order",
-		task.Order, "attempt", task.Try+1, "error", err)
+	a.Log.WarnContext(ctx, "parked event not applied yet", "dead_letter", task.Subject.String(), "tenant", task.Tenant,
+		"order", task.Order, "attempt", task.Try+1, "error", err)
 	return fulfil.Result{Class: fault.Retryable, Note: "not applied: " + detail},
 		func(tx Tx, agg *Aggregate, task *fulfil.Task, m fulfil.Move) error {
-			if l := agg.openDeadLetter(r.deadLetter.ID); l != nil && m.Dead {
-				l.Attempts, l.Class, l.Detail, l.At = l.Attempts+task.Try+1, class, detail, tx.Now()
+			if dl := agg.openDeadLetter(r.deadLetter.ID); dl != nil && m.Dead {
+				dl.Attempts, dl.Class, dl.Detail, dl.At = dl.Attempts+task.Try+1, class, detail, tx.Now()
 			}
 			return nil
 		}
 }
 
-// reapplyLater is for an event that waited behind the parked one, and fails now that its turn has come. It has
-// a budget of its own; once that is used up it is what is parked.
-func (a *App) reapplyLater(ctx context.Context, task *fulfil.Task, r reapplying, cause error) (fulfil.Result, apply) {
+// reapplyLater returns the result when an event that was blocked behind the parked one fails. That event has its own
+// retries; once they are used up, it is parked instead.
+func (a *App) reapplyLater(
+	ctx context.Context, task *fulfil.Task, r eventRedrive, cause error,
+) (fulfil.Result, resultWriter) {
 	_, detail := causeOf(cause)
-	note := fmt.Sprintf("event %d (%s), which waited behind, was not applied: %s", r.failed.Seq, r.failed.Type, detail)
-	a.Log.WarnContext(ctx, "held event not applied yet", "consumer", r.who.Name, "tenant", task.Tenant, "order",
+	note := fmt.Sprintf("event %d (%s), which was blocked, was not applied: %s", r.failed.Seq, r.failed.Type, detail)
+	a.Log.WarnContext(ctx, "blocked event not applied yet", "consumer", r.handler.Name, "tenant", task.Tenant, "order",
 		task.Order, "seq", r.failed.Seq, "error", cause)
 	if r.applied > 0 { // this was its first call
 		return fulfil.Result{Class: fault.Pending, After: fulfil.Backoff[0], Note: note},
@@ -90,23 +93,23 @@ func (a *App) reapplyLater(ctx context.Context, task *fulfil.Task, r reapplying,
 			}
 	}
 	if task.Try < len(fulfil.Backoff) {
-		return fulfil.Result{Class: fault.Retryable, Note: note}, noEffect
+		return fulfil.Result{Class: fault.Retryable, Note: note}, writeNothing
 	}
-	p := Poison{Consumer: r.who.Name, Event: *r.failed, Attempts: task.Try + 1, FirstFailedAt: a.Now(), Err: cause}
-	if err := a.parkNext(ctx, r, p); err != nil && !errors.Is(err, errOver) {
-		return fulfil.Result{Class: fault.Pending, After: reapplyPause, Note: "the database was away"}, noEffect
+	p := Poison{Consumer: r.handler.Name, Event: *r.failed, Attempts: task.Try + 1, FirstFailedAt: a.Now(), Err: cause}
+	if err := a.parkNext(ctx, r, p); err != nil && !errors.Is(err, errNotParked) {
+		return fulfil.Result{Class: fault.Pending, After: reapplyPause, Note: "the database was not available"}, writeNothing
 	}
-	return fulfil.Result{Class: fault.None, Note: note + "; it is parked in its turn"}, noEffect
+	return fulfil.Result{Class: fault.None, Note: note + "; it is parked itself now"}, writeNothing
 }
 
-// reapplyAll applies the parked event and what waits behind it, and ends the parking when nothing is left.
-func (a *App) reapplyAll(ctx context.Context, r *reapplying) error {
+// reapplyAll applies the parked event and those blocked behind it, and unparks the order when none is left.
+func (a *App) reapplyAll(ctx context.Context, r *eventRedrive) error {
 	var ok bool
-	if r.who, ok = a.Handlers[r.deadLetter.Event.Consumer]; !ok {
+	if r.handler, ok = a.Handlers[r.deadLetter.Event.Consumer]; !ok {
 		return fmt.Errorf("no consumer %q runs in this release", r.deadLetter.Event.Consumer)
 	}
 	for {
-		cp, err := a.passOver(ctx, r)
+		cp, err := a.skipAbandoned(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -119,10 +122,11 @@ func (a *App) reapplyAll(ctx context.Context, r *reapplying) error {
 	}
 }
 
-// reapplyBlocked applies what its consumer heard of the order, up to where the mark says.
-func (a *App) reapplyBlocked(ctx context.Context, r *reapplying, cp Checkpoint) error {
+// reapplyBlocked applies the order's events that the consumer subscribes to, up to the last one that the checkpoint
+// noted as blocked.
+func (a *App) reapplyBlocked(ctx context.Context, r *eventRedrive, cp Checkpoint) error {
 	for after := max(cp.Seq, cp.Parked-1); after < cp.BlockedTo; {
-		records, err := a.Store.Events(ctx, r.tenant, cp.Order, after, reapplyMost)
+		records, err := a.Store.Events(ctx, r.tenant, cp.Order, after, maxReapplied)
 		if err != nil {
 			return err
 		}
@@ -130,10 +134,10 @@ func (a *App) reapplyBlocked(ctx context.Context, r *reapplying, cp Checkpoint) 
 			return nil
 		}
 		for _, rec := range records {
-			if after = rec.Seq; rec.Seq > cp.BlockedTo || !r.who.As.Hears(rec.Type) {
+			if after = rec.Seq; rec.Seq > cp.BlockedTo || !r.handler.As.Hears(rec.Type) {
 				continue
 			}
-			if r.more = r.applied >= reapplyMost; r.more {
+			if r.more = r.applied >= maxReapplied; r.more {
 				return nil
 			}
 			if err := a.reapplyOne(ctx, r, rec); err != nil {
@@ -144,9 +148,9 @@ func (a *App) reapplyBlocked(ctx context.Context, r *reapplying, cp Checkpoint) 
 	return nil
 }
 
-// reapplyOne lets one event by and applies it. That it is let by and not applied, when the process dies
-// between the two, does no harm: it is the one whose turn it is.
-func (a *App) reapplyOne(ctx context.Context, r *reapplying, rec event.Record) error {
+// reapplyOne admits one event and applies it. If the process dies between the two, no harm is done: the admitted
+// event is the next one anyway.
+func (a *App) reapplyOne(ctx context.Context, r *eventRedrive, rec event.Record) error {
 	ev, err := event.Stored(rec)
 	if err != nil {
 		return err
@@ -160,7 +164,7 @@ func (a *App) reapplyOne(ctx context.Context, r *reapplying, rec event.Record) e
 		return nil
 	})
 	if err == nil {
-		if err = r.who.Apply(ctx, ev); err != nil && !errors.Is(err, ErrDuplicate) {
+		if err = r.handler.Apply(ctx, ev); err != nil && !errors.Is(err, ErrDuplicate) {
 			r.failed = &ev
 		}
 	}
@@ -173,22 +177,23 @@ func (a *App) reapplyOne(ctx context.Context, r *reapplying, rec event.Record) e
 	return err
 }
 
-// onCheckpoint runs fn on the consumer's mark, while the letter's event is what is parked there.
-func (a *App) onCheckpoint(ctx context.Context, r *reapplying, fn func(tx Tx, cp Checkpoint) error) error {
+// onCheckpoint runs fn on the consumer's locked checkpoint. It returns errNotParked when the dead letter's event is not
+// the parked one.
+func (a *App) onCheckpoint(ctx context.Context, r *eventRedrive, fn func(tx Tx, cp Checkpoint) error) error {
 	return a.Store.InTenant(ctx, r.tenant, With{}, func(tx Tx) error {
 		cp, err := tx.LockCheckpoint(ctx, r.deadLetter.Event.Consumer, r.deadLetter.Order)
 		if err != nil {
 			return err
 		}
 		if cp.Parked != r.deadLetter.Event.Seq {
-			return errOver
+			return errNotParked
 		}
 		return fn(tx, cp)
 	})
 }
 
-// passOver reads the mark, and moves it past the parked event when that was abandoned.
-func (a *App) passOver(ctx context.Context, r *reapplying) (checkpoint Checkpoint, err error) {
+// skipAbandoned returns the checkpoint. It first moves it past the parked event when the dead letter was abandoned.
+func (a *App) skipAbandoned(ctx context.Context, r *eventRedrive) (checkpoint Checkpoint, err error) {
 	err = a.onCheckpoint(ctx, r, func(tx Tx, cp Checkpoint) error {
 		if r.deadLetter.State == DeadLetterAbandoned && cp.Seq < cp.Parked {
 			cp.Seq = cp.Parked
@@ -200,8 +205,8 @@ func (a *App) passOver(ctx context.Context, r *reapplying) (checkpoint Checkpoin
 	return checkpoint, err
 }
 
-// unpark ends the parking and closes the letter, unless another event was heard meanwhile.
-func (a *App) unpark(ctx context.Context, r *reapplying, seen Checkpoint) (ended bool, err error) {
+// unpark clears the parked event and closes the dead letter, unless another event was blocked meanwhile.
+func (a *App) unpark(ctx context.Context, r *eventRedrive, seen Checkpoint) (ended bool, err error) {
 	err = a.onCheckpoint(ctx, r, func(tx Tx, cp Checkpoint) error {
 		if ended = cp.BlockedTo == seen.BlockedTo; !ended {
 			return nil
@@ -219,8 +224,8 @@ func (a *App) unpark(ctx context.Context, r *reapplying, seen Checkpoint) (ended
 	return ended, err
 }
 
-// parkNext parks a later event in the letter's place, in one transaction.
-func (a *App) parkNext(ctx context.Context, r reapplying, p Poison) error {
+// parkNext parks a later event in place of the dead letter's, in one transaction.
+func (a *App) parkNext(ctx context.Context, r eventRedrive, p Poison) error {
 	return a.onCheckpoint(ctx, &r, func(tx Tx, cp Checkpoint) error {
 		agg, err := tx.LockOrder(ctx, cp.Order, Also{})
 		if err != nil {
@@ -235,10 +240,10 @@ func (a *App) parkNext(ctx context.Context, r reapplying, p Poison) error {
 	})
 }
 
-// closeParked closes the letter of an event that was applied; one that was abandoned is closed already.
-func (agg *Aggregate) closeParked(l id.Of[DeadLetter], now time.Time) {
-	if l := agg.openDeadLetter(l); l != nil {
-		l.State, l.ClosedAt, l.Reason = DeadLetterRedriven, &now, orElse(l.Reason, "tried again")
+// closeParked closes the dead letter of an event that was applied. An abandoned one is closed already.
+func (agg *Aggregate) closeParked(dl id.Of[DeadLetter], now time.Time) {
+	if dl := agg.openDeadLetter(dl); dl != nil {
+		dl.State, dl.ClosedAt, dl.Reason = DeadLetterRedriven, &now, orElse(dl.Reason, "tried again")
 	}
 }
 

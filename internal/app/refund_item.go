@@ -13,27 +13,27 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// RefundItem gives an item's allocation back, exactly and once: its key is (payment, item), so a lost
-// answer is asked again without harm. Accepted is enough for the order to end (D4). A refund that
-// cannot be made is stuck and stands on the fallout desk; the clean-up goes on beside it.
+// RefundItem refunds an item's allocation exactly, and once: the key is (payment, item), so a call whose answer was
+// lost is safe to repeat. An accepted refund is enough for the order to end (D4). A refund that cannot be made gets
+// stuck and goes to the fallout desk; the removal of the item's resources continues beside it.
 func (a *App) RefundItem(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
-	return a.single(ctx, t, taskID, a.refund)
+	return a.runSingleCall(ctx, t, taskID, a.refund)
 }
 
-func (a *App) refund(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, apply) {
+func (a *App) refund(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fulfil.Result, resultWriter) {
 	r := agg.Order.RefundUnder(task.Payment, task.Item)
 	if r == nil || r.State.Accepted() {
-		return fulfil.Result{Class: fault.None, Note: "nothing to refund"}, noEffect
+		return fulfil.Result{Class: fault.None, Note: "nothing to refund"}, writeNothing
 	}
 	pay := paymentOf(agg.Order, r.Payment)
 	if pay == nil {
-		return fulfil.Result{Class: fault.Invalid, Note: "the payment is not there"}, noEffect
+		return fulfil.Result{Class: fault.Invalid, Note: "the payment is not there"}, writeNothing
 	}
 	p, ok := a.Payments[pay.Provider]
 	if !ok {
 		return fulfil.Result{
 			Class: fault.Suspended, After: time.Minute, Note: "payment provider " + pay.Provider + " is not configured here",
-		}, noEffect
+		}, writeNothing
 	}
 	receipt, err := p.Refund(ctx, payment.Refund{
 		Key: r.Payment.String() + "/" + r.Item.String(), Payment: pay.Reference, Amount: r.Cents, Currency: r.Currency,
@@ -53,12 +53,13 @@ func (a *App) refund(ctx context.Context, agg *Aggregate, task *fulfil.Task) (fu
 			}
 		case m.Dead:
 			agg.Order.MoveRefund(r, order.RefundStuck, "", tx.Now(), m.Result.Note)
-			agg.addDeadLetter(a.deadLetter(agg, *task, m, tx.Now()))
+			agg.addDeadLetter(a.newDeadLetter(agg, *task, m, tx.Now()))
 		}
 		return nil
 	}
 }
 
+// paymentOf returns a payment of the order, or nil.
 func paymentOf(o *order.Order, p order.PaymentID) *order.Payment {
 	for i := range o.Payments {
 		if o.Payments[i].ID == p {
@@ -68,6 +69,8 @@ func paymentOf(o *order.Order, p order.PaymentID) *order.Payment {
 	return nil
 }
 
+// paymentResult returns the result for a payment provider's answer; ok is the note when there is no error. An error
+// without a class means that the answer was lost.
 func paymentResult(err error, ok string) fulfil.Result {
 	if err == nil {
 		return fulfil.Result{Class: fault.None, Note: ok}

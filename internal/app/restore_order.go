@@ -6,11 +6,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// RestoreOrder makes a cancelled, settled order a draft again, with its number and its snapshots
-// (D8). Its items start over under a new generation, so that nothing of its past is adopted, and it
-// needs a new payment.
+// RestoreOrder makes a cancelled and settled order a draft again, with its number and its snapshots (D8). It needs a
+// new payment. Its items start over under a new generation, so that no old resource is adopted.
 func (a *App) RestoreOrder(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error) {
-	return a.reasoned(ctx, c, WriteOrders, in, func(_ Tx, agg *Aggregate) (bool, error) {
+	return a.onOrderWithReason(ctx, c, WriteOrders, in, func(_ Tx, agg *Aggregate) (bool, error) {
 		o := agg.Order
 		if _, err := order.Next(o, order.Restore); err != nil {
 			return false, err

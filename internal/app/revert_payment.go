@@ -6,8 +6,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// RevertPayment takes a confirmation back, before provisioning starts and never after (D12). The
-// validation to come is closed in the same transaction: whoever is in the middle of it loses its fence.
+// RevertPayment reverts a confirmed payment. It is possible only before provisioning starts (D12). The validation task
+// is closed in the same transaction, so a worker that is running it gets ErrFenced.
 func (a *App) RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error) {
 	if err := a.may(c.Actor, RevertMoney); err != nil {
 		return nil, err
@@ -17,7 +17,7 @@ func (a *App) RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Aggreg
 			{Pointer: "/reason", Code: "required", Message: "Say why: the reason is kept with the payment's history."},
 		})
 	}
-	return a.reasoned(ctx, c, RevertMoney, in, func(tx Tx, agg *Aggregate) (bool, error) {
+	return a.onOrderWithReason(ctx, c, RevertMoney, in, func(tx Tx, agg *Aggregate) (bool, error) {
 		if err := agg.Order.Revert(in.Reason); err != nil {
 			return false, err
 		}

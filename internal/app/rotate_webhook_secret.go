@@ -7,25 +7,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// How long the secret before stays valid after a rotation.
+// How long the previous secret stays valid after a rotation: by default, and at most.
 const (
 	rotationOverlap = 24 * time.Hour
 	longestOverlap  = 7 * 24 * time.Hour
 )
 
-// RotateWebhookSecret gives an endpoint a new secret.
+// RotateWebhookSecret describes the rotation of an endpoint's secret.
 type RotateWebhookSecret struct {
 	WebhookEndpoint WebhookEndpointID
-	Overlap         *time.Duration // nil: a day; 0: the one before ends now, as after a leak
+	Overlap         *time.Duration // nil: a day; 0: the previous secret ends now, as after a leak
 	Precondition
 }
 
-// RotateWebhookSecret makes a new secret. Until the overlap ends every call carries two signatures, so a
-// receiver that knows either loses nothing.
+// RotateWebhookSecret issues a new secret. Until the overlap ends, every call has two signatures, so a receiver that
+// knows either secret accepts it.
 func (a *App) RotateWebhookSecret(ctx context.Context, c Caller, in RotateWebhookSecret) (IssuedSecret, error) {
-	return onWebhookEndpoint(ctx, a, c, in.WebhookEndpoint, WebhookDeliveryID{}, in.Precondition, func(tx Tx,
-		f LockedWebhookEndpoint,
-	) (IssuedSecret, error) {
+	rotate := func(tx Tx, locked LockedWebhookEndpoint) (IssuedSecret, error) {
 		overlap := rotationOverlap
 		if in.Overlap != nil {
 			overlap = *in.Overlap
@@ -38,7 +36,7 @@ func (a *App) RotateWebhookSecret(ctx context.Context, c Caller, in RotateWebhoo
 				},
 			})
 		}
-		e := f.WebhookEndpoint
+		e := locked.WebhookEndpoint
 		e.Version, e.UpdatedAt = e.Version+1, tx.Now()
 		issued, err := a.issueSecret(tx, c.Tenant, e, tx.Now().Add(overlap))
 		if err != nil {
@@ -46,5 +44,6 @@ func (a *App) RotateWebhookSecret(ctx context.Context, c Caller, in RotateWebhoo
 		}
 		tx.PutWebhookEndpoint(e)
 		return issued, nil
-	})
+	}
+	return onWebhookEndpoint(ctx, a, c, in.WebhookEndpoint, WebhookDeliveryID{}, in.Precondition, rotate)
 }

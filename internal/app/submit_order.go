@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/platforma-cloud/orders/internal/event"
@@ -11,7 +12,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// SubmitOrder freezes a draft and asks for its payment.
+// SubmitOrder describes the submission of a draft.
 type SubmitOrder struct {
 	Order order.ID
 	Precondition
@@ -19,8 +20,9 @@ type SubmitOrder struct {
 	PaymentMethod string        // "" is the tenant's default (D28)
 }
 
-// SubmitOrder refuses an empty cart, a total the customer did not see, quotes that are too old, a
-// payment method that is not offered, and configurations the catalogue no longer takes (D13).
+// SubmitOrder freezes a draft, which then awaits its payment. It refuses an empty draft, a total that the customer did
+// not see, expired quotes, a payment method that is not offered, and configurations that the catalogue no longer
+// accepts (D13).
 func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Aggregate, error) {
 	cat, err := a.Catalog(ctx)
 	if err != nil {
@@ -42,21 +44,21 @@ func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Aggre
 			return false, fault.Violated([]fault.Violation{
 				{
 					Pointer: "/payment_method", Code: "unknown-payment-method", Message: "This payment method is not offered here.",
-					Allowed: a.methods(),
+					Allowed: a.paymentMethods(),
 				},
 			})
 		}
-		if err := expectTotal(o, in.ExpectedTotal); err != nil {
+		if err := checkExpectedTotal(o, in.ExpectedTotal); err != nil {
 			return false, err
 		}
-		if err := fresh(o, agg.Settings, tx.Now()); err != nil {
+		if err := checkQuoteAge(o, agg.Settings, tx.Now()); err != nil {
 			return false, err
 		}
 		inputs := make([]ItemInput, len(o.Items))
 		var faults []fault.Violation
 		for i, it := range o.Items {
 			inputs[i] = inputOf(it)
-			faults = append(faults, cat.Check(inputs[i].selection(), "/items/"+itoa(i))...)
+			faults = append(faults, cat.Check(inputs[i].selection(), "/items/"+strconv.Itoa(i))...)
 		}
 		if faults = append(faults, cycleFaults(inputs, agg.Settings)...); len(faults) > 0 {
 			return false, fault.Violated(faults)
@@ -69,7 +71,7 @@ func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Aggre
 	})
 }
 
-func (a *App) methods() []any {
+func (a *App) paymentMethods() []any {
 	var names []string
 	for n := range a.Payments {
 		names = append(names, n)
@@ -82,6 +84,7 @@ func (a *App) methods() []any {
 	return allowed
 }
 
+// inputOf returns the input from which an item could be priced again.
 func inputOf(it order.Item) ItemInput {
 	s := it.Snapshot
 	return ItemInput{
@@ -90,7 +93,8 @@ func inputOf(it order.Item) ItemInput {
 	}
 }
 
-func expectTotal(o *order.Order, want *event.Amount) error {
+// checkExpectedTotal refuses a total that differs from the order's by more than its tolerance (D11).
+func checkExpectedTotal(o *order.Order, want *event.Amount) error {
 	if want == nil {
 		return nil
 	}
@@ -121,20 +125,20 @@ func expectTotal(o *order.Order, want *event.Amount) error {
 	return e
 }
 
-// expired reports whether an item's quote is older than the tenant lets it be.
-func expired(it order.Item, s Settings, now time.Time) bool {
+// quoteExpired reports whether an item's quote is older than the tenant's quote_valid_days.
+func quoteExpired(it order.Item, s Settings, now time.Time) bool {
 	at, err := time.Parse(time.RFC3339, it.Snapshot.QuotedAt)
 	return err != nil || now.After(at.AddDate(0, 0, s.QuoteValidDays))
 }
 
-// fresh refuses quotes older than the tenant's quote_valid_days (D8).
-func fresh(o *order.Order, s Settings, now time.Time) error {
+// checkQuoteAge refuses expired quotes (D8).
+func checkQuoteAge(o *order.Order, s Settings, now time.Time) error {
 	var faults []fault.Violation
 	for i, it := range o.Items {
-		if expired(it, s, now) {
+		if quoteExpired(it, s, now) {
 			faults = append(faults, fault.Violation{
-				Pointer: "/items/" + itoa(i), Code: "price-expired",
-				Message: "This quote is too old. Send the draft's items again to have it priced anew.",
+				Pointer: "/items/" + strconv.Itoa(i), Code: "price-expired",
+				Message: "This quote is too old. Send the draft's items again to get a new price.",
 				Allowed: []any{s.QuoteValidDays},
 			})
 		}

@@ -10,19 +10,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// write runs the transaction of a use case for a caller. With an idempotency key, the answer or the domain
-// fault that the use case ended with commits together with the effect (D22).
+// write runs a use case's transaction. With an idempotency key, the answer, or the domain fault that the use case
+// ended with, commits together with the effect (D22).
 func (a *App) write(ctx context.Context, c Caller, fn func(tx Tx) (*Aggregate, error)) (*Aggregate, error) {
 	return write(ctx, a, c, fn)
 }
 
+// write is App.write for a use case with a result of its own.
 func write[R any](ctx context.Context, a *App, c Caller, fn func(tx Tx) (R, error)) (R, error) {
 	var result R
 	var outcome error
 	err := a.Store.InTenant(ctx, c.Tenant, With{Key: c.Key}, func(tx Tx) error {
 		var err error
 		outcome = nil
-		if result, err = fn(tx); err != nil && (c.Key == nil || !stored(err)) {
+		if result, err = fn(tx); err != nil && (c.Key == nil || !replayable(err)) {
 			return err
 		}
 		if c.Key == nil {
@@ -45,9 +46,10 @@ func write[R any](ctx context.Context, a *App, c Caller, fn func(tx Tx) (R, erro
 	return result, outcome
 }
 
-// stored reports whether a fault is an outcome that was decided inside the transaction: a repetition of the
-// request gets it again. Authentication, absence and faults of our own are decided again each time.
-func stored(err error) bool {
+// replayable reports whether a fault is kept as the answer of an idempotency key, so that a repeated request gets
+// it again. It is for what was decided inside the transaction. Authentication, absence and internal faults are
+// decided again each time.
+func replayable(err error) bool {
 	f := fault.Of(err)
 	if f == nil || f.Code == fault.CodeKeyInUse || f.Code == fault.CodeKeyReused {
 		return false
@@ -55,29 +57,30 @@ func stored(err error) bool {
 	return f.Kind == fault.KindInvalid || f.Kind == fault.KindConflict || f.Kind == fault.KindPrecondition
 }
 
-// Precondition is the version a caller believes an order to be at.
+// Precondition is the version that the caller last read.
 type Precondition struct {
-	Version *int // of the body: a mismatch is 409 (D23)
-	IfMatch *int // of the header: a mismatch is 412
+	Version *int // from the body; a mismatch is a fault of KindConflict (D23)
+	IfMatch *int // from the header; a mismatch is a fault of KindPrecondition
 }
 
 func (p Precondition) check(current int) error {
-	changed := func(k fault.Kind, code string, believed int) error {
-		e := fault.New(k, code, "It is at version %d, not %d. Read it again, then decide.", current, believed)
+	mismatch := func(k fault.Kind, code string, expected int) error {
+		e := fault.New(k, code, "It is at version %d, not %d. Read it again, then decide.", current, expected)
 		e.Members = map[string]any{"current_version": current}
 		return e
 	}
 	if p.IfMatch != nil && *p.IfMatch != current {
-		return changed(fault.KindPrecondition, "precondition-failed", *p.IfMatch)
+		return mismatch(fault.KindPrecondition, "precondition-failed", *p.IfMatch)
 	}
 	if p.Version != nil && *p.Version != current {
-		return changed(fault.KindConflict, fault.CodeVersionConflict, *p.Version)
+		return mismatch(fault.KindConflict, fault.CodeVersionConflict, *p.Version)
 	}
 	return nil
 }
 
-// onOrder is the shape of most use cases: permission, lock, whose order it is, version, then the move.
-// change reports whether anything moved; a no-op is answered and not saved.
+// onOrder runs a use case that changes an order. It checks the permission, locks the order, checks that the
+// caller may see it and that the version matches, and then calls change. change reports whether it changed
+// anything; if not, nothing is saved.
 func (a *App) onOrder(
 	ctx context.Context, c Caller, p Permission, o order.ID, pre Precondition, also Also,
 	change func(tx Tx, agg *Aggregate) (changed bool, err error),
@@ -93,7 +96,7 @@ func (a *App) onOrder(
 		if !a.sees(c.Actor, agg.Order) {
 			return nil, fault.Absent()
 		}
-		if err := c.keyDemanded(agg.Settings); err != nil {
+		if err := c.requireKey(agg.Settings); err != nil {
 			return nil, err
 		}
 		if err := pre.check(agg.Order.Version); err != nil {
@@ -107,18 +110,19 @@ func (a *App) onOrder(
 	})
 }
 
-// Reasoned is a change that a person explains. The reason travels with the event: no secrets in it.
+// Reasoned is a change for which a person gives a reason. The reason is part of the event, so it must hold no
+// secret.
 type Reasoned struct {
 	Order order.ID
 	Precondition
 	Reason string
 }
 
-// maxReason is how many characters the words of a person may have.
+// maxReason is the most characters that a reason, text or proof may have.
 const maxReason = 500
 
-// reasoned is onOrder for a change that a person explains.
-func (a *App) reasoned(
+// onOrderWithReason is onOrder for a change with a reason.
+func (a *App) onOrderWithReason(
 	ctx context.Context, c Caller, p Permission, in Reasoned, change func(tx Tx, agg *Aggregate) (bool, error),
 ) (*Aggregate, error) {
 	if err := a.may(c.Actor, p); err != nil {
@@ -130,7 +134,7 @@ func (a *App) reasoned(
 	return a.onOrder(ctx, c, p, in.Order, in.Precondition, Also{Resources: true}, change)
 }
 
-// textFaults checks a short text of a person: length, and nothing invisible.
+// textFaults checks that a person's text has at most most characters, all of them printable.
 func textFaults(pointer, s string, most int) []fault.Violation {
 	if utf8.RuneCountInString(s) > most {
 		message := fmt.Sprintf("At most %d characters.", most)

@@ -12,28 +12,25 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// ValidateOrder takes a paid order through validation: it enters validating, asks the providers for
-// their live facts (D13), and either starts provisioning, with a task per item, or rejects the order
-// with every fault and refunds it. Whatever it records was caused by the payment's event (D20). A
-// provider that cannot be asked is a wait, never a rejection.
+// ValidateOrder validates a paid order against what the providers can build now (D13). If all is well it starts
+// provisioning, with a task per item; otherwise it rejects the order with all faults and refunds it. When a provider
+// cannot be asked, the order waits and is not rejected. The cause of its events is the payment's event (D20).
 func (a *App) ValidateOrder(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error) {
 	agg, task, err := a.load(ctx, t, taskID)
 	if err != nil || task == nil || !task.Live() {
 		return -1, err
 	}
 	if task.NextAt.IsZero() || agg.Order.HeldAt != nil {
-		return -1, nil // held: release queues it anew
+		return -1, nil // held: ReleaseOrder queues it again
 	}
 	if wait := task.NextAt.Sub(a.Clock.Now()); wait > 0 {
 		return wait, nil
 	}
 	if agg.Order.State == order.PaymentConfirmed {
-		begin := *task
-		begin.Epoch, begin.Sent = task.Epoch+1, true
-		from := *task
-		agg, err = a.commit(ctx, from, fulfil.Move{Task: begin, Result: fulfil.Result{At: a.Clock.Now()}}, func(_ Tx,
-			agg *Aggregate, _ *fulfil.Task,
-		) error {
+		intent := *task
+		intent.Epoch, intent.Sent = task.Epoch+1, true
+		m := fulfil.Move{Task: intent, Result: fulfil.Result{At: a.Clock.Now()}}
+		agg, err = a.commit(ctx, *task, m, func(_ Tx, agg *Aggregate, _ *fulfil.Task) error {
 			_, err := agg.Order.Fire(order.BeginValidation, "")
 			return err
 		})
@@ -51,7 +48,7 @@ func (a *App) ValidateOrder(ctx context.Context, t tenant.ID, taskID fulfil.Task
 			return nil
 		}
 		if len(faults) > 0 {
-			return a.reject(tx, agg, faults)
+			return a.rejectOrder(tx, agg, faults)
 		}
 		for i := range agg.Order.Items {
 			if err := agg.Order.MoveItem(&agg.Order.Items[i], order.Enqueue, order.ItemFact{}, ""); err != nil {
@@ -64,16 +61,16 @@ func (a *App) ValidateOrder(ctx context.Context, t tenant.ID, taskID fulfil.Task
 	return max(0, m.Task.NextAt.Sub(a.Clock.Now())), err
 }
 
-func (a *App) reject(tx Tx, agg *Aggregate, faults []fault.Violation) error {
+func (a *App) rejectOrder(tx Tx, agg *Aggregate, faults []fault.Violation) error {
 	agg.Order.Faults = faults
 	if _, err := agg.Order.Fire(order.RejectValidation, ""); err != nil {
 		return err
 	}
-	a.dropWork(agg, tx.Now(), "validation found a fault; nothing was built")
+	a.compensateUndelivered(agg, tx.Now(), "validation found a fault; nothing was built")
 	return nil
 }
 
-// liveFaults asks every provider concerned; the pointers are those of the order's items.
+// liveFaults asks every provider concerned and returns their faults, with pointers to the order's items.
 func (a *App) liveFaults(ctx context.Context, agg *Aggregate) ([]fault.Violation, fulfil.Result) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -93,7 +90,7 @@ func (a *App) liveFaults(ctx context.Context, agg *Aggregate) ([]fault.Violation
 		spec := specOf(agg.Order, it)
 		found, err := p.Validate(ctx, spec)
 		if err != nil {
-			return nil, unreachable(err)
+			return nil, resultOfUnreachable(err)
 		}
 		for _, f := range found {
 			f.Pointer = at + f.Pointer
@@ -104,13 +101,14 @@ func (a *App) liveFaults(ctx context.Context, agg *Aggregate) ([]fault.Violation
 	for name, all := range specs {
 		report, err := a.Providers[name].Quota(ctx, all)
 		if err != nil {
-			return nil, unreachable(err)
+			return nil, resultOfUnreachable(err)
 		}
 		for _, line := range report.Exceeded() {
 			faults = append(faults, fault.Violation{
 				Pointer: "/items", Code: "quota-exceeded",
-				Message: fmt.Sprintf("The order needs %d %s of %s; %d of %d are in use.", line.Need, line.Unit, line.Resource,
-					line.Used, line.Limit), Allowed: []any{line.Limit - line.Used},
+				Message: fmt.Sprintf("The order needs %d %s of %s; %d of %d are in use.",
+					line.Need, line.Unit, line.Resource, line.Used, line.Limit),
+				Allowed: []any{line.Limit - line.Used},
 			})
 		}
 	}
@@ -121,8 +119,9 @@ func (a *App) liveFaults(ctx context.Context, agg *Aggregate) ([]fault.Violation
 	return append(faults, cycleFaults(inputs, agg.Settings)...), fulfil.Result{Class: fault.None, Note: "validated"}
 }
 
-func unreachable(err error) fulfil.Result {
-	r := failed(err)
+// resultOfUnreachable returns the result when a provider could not be asked: a wait that uses up no retry.
+func resultOfUnreachable(err error) fulfil.Result {
+	r := resultOfError(err)
 	r.Class, r.After = fault.Suspended, max(r.After, 5*time.Second)
 	r.Note = "a provider could not be asked; asking again"
 	return r

@@ -10,69 +10,69 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// pageOfEntries is how many rows of witness log or table are read at once while they are verified.
+// pageOfEntries is how many rows of the audit log or of the events are read at once.
 const pageOfEntries = 2000
 
-// EachEntry hands over a tenant's chain link by link, until visit fails.
+// EachEntry calls visit with each entry of a tenant's chain, in sequence, until visit returns an error.
 func EachEntry(ctx context.Context, log AuditLog, t tenant.ID, visit func(auditlog.Entry) error) error {
 	for after := int64(0); ; {
-		links, err := log.Entries(ctx, t, after, pageOfEntries)
+		entries, err := log.Entries(ctx, t, after, pageOfEntries)
 		if err != nil {
-			return fmt.Errorf("read the witness log of tenant %s behind n %d: %w", t, after, err)
+			return fmt.Errorf("read the audit log of tenant %s after n %d: %w", t, after, err)
 		}
-		for _, entry := range links {
+		for _, entry := range entries {
 			if err := visit(entry); err != nil {
 				return err
 			}
 			after = entry.N
 		}
-		if len(links) < pageOfEntries {
+		if len(entries) < pageOfEntries {
 			return nil
 		}
 	}
 }
 
-// VerifyEvents compares a tenant's events with what the witness saw of them, page by page: every event that
-// is older than before must have been seen, with the same content, and nothing else. tell hears of each
-// page, with how many events of the table it held.
+// VerifyEvents compares a tenant's events with its audit log, page by page. Every event that is older than before must
+// be in the log, with the same content, and the log must hold nothing else. visitPage gets the differences of each
+// page and the number of events in it.
 //
-// Of each page the log is read first: an event is in the table before it can be on the topic, so what was
-// seen must be there then.
+// It reads the log before the events of each page: an event is in the table before it is on the topic, so what the log
+// holds must be in the table then.
 func VerifyEvents(
-	ctx context.Context, log AuditLog, table EventTable, t tenant.ID, before time.Time, tell func(told int,
-		found []auditlog.Difference) error,
+	ctx context.Context, log AuditLog, table EventTable, t tenant.ID, before time.Time,
+	visitPage func(events int, differences []auditlog.Difference) error,
 ) error {
 	for after := (auditlog.Place{}); ; {
 		seen, err := log.EntriesByEvent(ctx, t, after, pageOfEntries)
 		if err != nil {
-			return fmt.Errorf("read the witness log of tenant %s: %w", t, err)
+			return fmt.Errorf("read the audit log of tenant %s: %w", t, err)
 		}
-		told, err := table.SourceEvents(ctx, t, after, pageOfEntries)
+		events, err := table.SourceEvents(ctx, t, after, pageOfEntries)
 		if err != nil {
 			return fmt.Errorf("read the events of tenant %s: %w", t, err)
 		}
-		// A full page may go on behind its end: the comparison ends where the first one does.
+		// A full page may continue after its end, so the comparison stops at the earlier of the two ends.
 		end, more := auditlog.Place{}, false
 		if len(seen) == pageOfEntries {
 			end, more = seen[len(seen)-1].Place(), true
 		}
-		if len(told) == pageOfEntries {
-			if last := told[len(told)-1].Place(); !more || last.Compare(end) < 0 {
+		if len(events) == pageOfEntries {
+			if last := events[len(events)-1].Place(); !more || last.Compare(end) < 0 {
 				end, more = last, true
 			}
 		}
 		if more {
 			seen = upTo(seen, end)
-			told = upTo(told, end)
+			events = upTo(events, end)
 		}
-		if err := tell(len(told), auditlog.Compare(seen, told, before)); err != nil || !more {
+		if err := visitPage(len(events), auditlog.Compare(seen, events, before)); err != nil || !more {
 			return err
 		}
 		after = end
 	}
 }
 
-// upTo cuts a sorted page behind a place.
+// upTo returns the rows of a sorted page that are not after a place.
 func upTo[T interface{ Place() auditlog.Place }](page []T, end auditlog.Place) []T {
 	if i := slices.IndexFunc(page, func(r T) bool { return r.Place().Compare(end) > 0 }); i >= 0 {
 		return page[:i]

@@ -10,7 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// Told is an event as our own table has it, for comparison with what the witness saw.
+// SourceEvent is an event as the table order_event holds it, for comparison with its entry in the audit log.
 type SourceEvent struct {
 	Order      order.ID
 	Seq        int
@@ -20,89 +20,90 @@ type SourceEvent struct {
 	DataSHA256 Hash
 }
 
-// Place is where an event stands among its tenant's, by order and number. The zero place is before all.
+// Place is the position of an event among its tenant's events: by order, then by number. The zero place comes
+// before all others.
 type Place struct {
 	Order order.ID
 	Seq   int
 }
 
-// Compare orders places as the database does.
+// Compare sorts places as the database does.
 func (p Place) Compare(q Place) int {
 	return cmp.Or(bytes.Compare(p.Order[:], q.Order[:]), cmp.Compare(p.Seq, q.Seq))
 }
 
-// Place of a link.
+// Place returns the position of an entry.
 func (entry Entry) Place() Place { return Place{entry.Order, entry.Seq} }
 
-// Place of an event in the table.
-func (t SourceEvent) Place() Place { return Place{t.Order, t.Seq} }
+// Place returns the position of an event in the table.
+func (e SourceEvent) Place() Place { return Place{e.Order, e.Seq} }
 
-// Difference is an event on which table and witness do not agree.
+// Difference is an event on which the table and the audit log do not agree.
 type Difference struct {
 	Order order.ID `json:"order_id"`
 	Seq   int      `json:"seq"`
-	N     int64    `json:"n,omitempty"` // of the link; 0 when there is none
+	N     int64    `json:"n,omitempty"` // of the entry; 0 when there is none
 	What  string   `json:"what"`
 }
 
-// String is the difference in a line.
+// String describes the difference in one line.
 func (d Difference) String() string {
 	return fmt.Sprintf("order %s, seq %d: %s", d.Order, d.Seq, d.What)
 }
 
-// Compare lists where two pages differ, both in the order of their places and over the same range of them.
-// An event that is not older than before may be on its way still, and is not missed.
-func Compare(seen []Entry, told []SourceEvent, before time.Time) []Difference {
-	var all []Difference
-	for len(seen) > 0 || len(told) > 0 {
+// Compare lists where two pages differ. Both are sorted by place and cover the same range of places. An event
+// from before or later may not have reached the log yet, so its absence is no difference.
+func Compare(entries []Entry, events []SourceEvent, before time.Time) []Difference {
+	var differences []Difference
+	for len(entries) > 0 || len(events) > 0 {
 		side := 0
 		switch {
-		case len(seen) == 0:
+		case len(entries) == 0:
 			side = 1
-		case len(told) == 0:
+		case len(events) == 0:
 			side = -1
 		default:
-			side = seen[0].Place().Compare(told[0].Place())
+			side = entries[0].Place().Compare(events[0].Place())
 		}
 		switch {
 		case side < 0:
-			entry := seen[0]
-			all = append(all, Difference{
-				entry.Order, entry.Seq, entry.N, fmt.Sprintf("the witness saw %s, which is not in the table", entry.Type),
+			entry := entries[0]
+			differences = append(differences, Difference{
+				entry.Order, entry.Seq, entry.N, fmt.Sprintf("the audit log has %s, which is not in the table", entry.Type),
 			})
 		case side > 0:
-			if t := told[0]; t.At.Before(before) {
-				all = append(all, Difference{
-					t.Order, t.Seq, 0, fmt.Sprintf("the witness never saw %s of %s", t.Type, t.At.Format(time.RFC3339)),
+			if e := events[0]; e.At.Before(before) {
+				differences = append(differences, Difference{
+					e.Order, e.Seq, 0, fmt.Sprintf("the audit log has no %s of %s", e.Type, e.At.Format(time.RFC3339)),
 				})
 			}
 		default:
-			if what := seen[0].unlike(told[0]); what != "" {
-				all = append(all, Difference{seen[0].Order, seen[0].Seq, seen[0].N, what})
+			if what := entries[0].differs(events[0]); what != "" {
+				differences = append(differences, Difference{entries[0].Order, entries[0].Seq, entries[0].N, what})
 			}
 		}
 		if side <= 0 {
-			seen = seen[1:]
+			entries = entries[1:]
 		}
 		if side >= 0 {
-			told = told[1:]
+			events = events[1:]
 		}
 	}
-	return all
+	return differences
 }
 
-// unlike says in what a link and the table's event differ; "" when in nothing.
-func (entry Entry) unlike(t SourceEvent) string {
+// differs returns the first difference between an entry and the event in the table; "" when there is none.
+func (entry Entry) differs(e SourceEvent) string {
 	switch {
-	case entry.DataSHA256 != t.DataSHA256:
-		return fmt.Sprintf("data: the witness saw hash %s, the table has %s", entry.DataSHA256, t.DataSHA256)
-	case entry.Event != t.Event:
-		return fmt.Sprintf("event id: the witness saw %s, the table has %s", entry.Event, t.Event)
-	case entry.Type != t.Type:
-		return fmt.Sprintf("type: the witness saw %s, the table has %s", entry.Type, t.Type)
-	case !entry.At.Equal(t.At):
-		return fmt.Sprintf("time: the witness saw %s, the table has %s", entry.At.Format(time.RFC3339Nano),
-			t.At.Format(time.RFC3339Nano))
+	case entry.DataSHA256 != e.DataSHA256:
+		return fmt.Sprintf("data: the audit log has hash %s, the table has %s", entry.DataSHA256, e.DataSHA256)
+	case entry.Event != e.Event:
+		return fmt.Sprintf("event id: the audit log has %s, the table has %s", entry.Event, e.Event)
+	case entry.Type != e.Type:
+		return fmt.Sprintf("type: the audit log has %s, the table has %s", entry.Type, e.Type)
+	case !entry.At.Equal(e.At):
+		return fmt.Sprintf("time: the audit log has %s, the table has %s",
+			entry.At.Format(time.RFC3339Nano), e.At.Format(time.RFC3339Nano))
 	}
 	return ""
 }

@@ -1,6 +1,6 @@
-// Package auditlog is the audit witness's own science: what a link of its chain is and how it is hashed,
-// what makes a chain whole, and what is wrong about a record that does not follow from those before it.
-// It is pure: it must not know a database or a broker, so that an auditor can check a chain at home.
+// Package auditlog holds the rules of the audit log: what an entry is and how it is hashed, when a chain of
+// entries is whole, and what is wrong with a record that does not follow from those before it. It is pure: it
+// must not know a database or a broker, so that an auditor can check an exported chain anywhere.
 package auditlog
 
 import (
@@ -17,23 +17,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// TopicID names a topic as it is: one that was rebuilt under the same name has another. The zero id stands
-// in links of before topics were noted.
+// TopicID identifies a topic: one that was rebuilt under the same name has another id. It is zero in entries
+// that are older than this field.
 type TopicID = id.Of[Topic]
 
-// Topic only gives its ids a type of their own.
+// Topic is a marker that gives TopicID a type of its own.
 type Topic struct{}
 
-// Hash is a SHA-256. The zero hash stands before a chain's first link.
+// Hash is a SHA-256. The zero hash precedes a chain's first entry.
 type Hash [sha256.Size]byte
 
-// String is the hash in lower-case hexadecimal digits.
+// String returns the hash in lower-case hexadecimal digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// IsZero reports whether it is the hash before a chain's first link.
+// IsZero reports whether this is the hash that precedes a chain's first entry.
 func (h Hash) IsZero() bool { return h == Hash{} }
 
-// MarshalText prints the digits, so that JSON carries them as a string.
+// MarshalText returns the digits, so that JSON carries them as a string.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
 // ErrHash is returned for a text that is not a SHA-256.
@@ -49,8 +49,8 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Link is a row of the witness log: one record as it was seen on the topic. N counts a tenant's links from
-// 1 without a gap. Times are whole microseconds.
+// Entry is a row of the audit log: one record as the Audit consumer read it from the topic. N counts a tenant's
+// entries from 1 without a gap. Times are in whole microseconds.
 type Entry struct {
 	Tenant     tenant.ID  `json:"tenant_id"`
 	N          int64      `json:"n"`
@@ -64,11 +64,11 @@ type Entry struct {
 	Topic      TopicID    `json:"topic_id"`
 	Partition  int32      `json:"partition"`
 	Offset     int64      `json:"off"`
-	PrevHash   Hash       `json:"prev_hash"` // of link N-1
+	PrevHash   Hash       `json:"prev_hash"` // of entry N-1
 	Hash       Hash       `json:"hash"`
 }
 
-// Saw makes the link of an event as it was read, without its place in a chain.
+// Saw returns the entry of an event that was read at a time. It has no place in a chain yet; After gives it one.
 func Saw(ev event.Event, at time.Time) Entry {
 	return Entry{
 		Tenant: ev.Tenant, Order: ev.Order, Seq: ev.Seq, Event: ev.ID, Type: ev.Type, At: whole(ev.At), SeenAt: whole(at),
@@ -76,20 +76,20 @@ func Saw(ev event.Event, at time.Time) Entry {
 	}
 }
 
-// whole cuts a time to the microsecond, which is what is stored and hashed.
+// whole truncates a time to the microsecond, which is the precision that is stored and hashed.
 func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// After is the link as the next one of a chain.
+// After returns the entry as the next one of a chain.
 func (entry Entry) After(h Head) Entry {
 	entry.Tenant, entry.N, entry.PrevHash = h.Tenant, h.N+1, h.Hash
 	entry.Hash = entry.Sum()
 	return entry
 }
 
-// Sum is what the link's hash must be: SHA-256 over the previous link's hash, then every other member in
-// the order in which they stand above, each as its length in four bytes and its bytes. Ids are 16 bytes,
-// texts UTF-8, seq and part four bytes, n and off eight, times eight bytes of microseconds since 1970;
-// all numbers big-endian. docs/audit.md says the same for those who check it with a program of their own.
+// Sum computes the entry's hash: SHA-256 over the previous entry's hash, then over every other member in the
+// order of their declaration, each as its length in four bytes followed by its bytes. Ids are 16 bytes, texts
+// UTF-8, seq and partition four bytes, n and off eight, times eight bytes of microseconds since 1970. All
+// numbers are big-endian. docs/audit.md says the same for auditors who write a program of their own.
 func (entry Entry) Sum() Hash {
 	h := sha256.New()
 	h.Write(entry.PrevHash[:])

@@ -8,27 +8,27 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Kind of a finding. The names are stored and never change.
+// Kind is the kind of a finding. The names are stored and never change.
 type Kind string
 
 // The kinds. docs/runbook.md says what to do about each.
 const (
-	Gap       Kind = "gap"       // a record is later than the next one due: one before it was never seen
-	Duplicate Kind = "duplicate" // an event stands on the topic a second time
-	Misplaced Kind = "order"     // a record came behind a later one of its order
-	Conflict  Kind = "conflict"  // a number was seen before with other content
-	Foreign   Kind = "foreign"   // a record that cannot be ours: the guard refused it, or there is no such tenant
+	Gap       Kind = "gap"       // a number was skipped: a record before this one was never seen
+	Duplicate Kind = "duplicate" // an event is on the topic a second time
+	Misplaced Kind = "order"     // a record came after a later one of its order
+	Conflict  Kind = "conflict"  // the number was seen before with other content
+	Foreign   Kind = "foreign"   // the record cannot be ours: the guard refused it, or its tenant does not exist
 )
 
-// Kinds lists them.
+// Kinds lists all of them.
 func Kinds() []Kind { return []Kind{Gap, Duplicate, Misplaced, Conflict, Foreign} }
 
-// Fresh reports whether a record with such a finding continues the chain all the same.
+// Fresh reports whether a record with such a finding still continues the chain.
 func (k Kind) Fresh() bool { return k == Gap || k == Misplaced }
 
-// Finding is one thing that is wrong about the topic. Its kind and place name it: the same record read
-// again is the same finding. A foreign one has no order that could be believed, and without a usable tenant
-// it is the zero tenant's.
+// Finding is one thing that is wrong with the topic. Its kind and its place on the topic identify it, so that
+// the same record read again gives the same finding. A foreign one has no order, because the record's claim
+// cannot be trusted, and the zero tenant where the record names no usable one.
 type Finding struct {
 	Tenant    tenant.ID `json:"tenant_id"`
 	Kind      Kind      `json:"kind"`
@@ -45,22 +45,21 @@ type Finding struct {
 func (entry Entry) about(k Kind, format string, args ...any) *Finding {
 	return &Finding{
 		Tenant: entry.Tenant, Kind: k, Topic: entry.Topic, Partition: entry.Partition, Offset: entry.Offset,
-		Order: entry.Order, Seq: entry.Seq,
-		Detail: fmt.Sprintf(format, args...), At: entry.SeenAt,
+		Order: entry.Order, Seq: entry.Seq, Detail: fmt.Sprintf(format, args...), At: entry.SeenAt,
 	}
 }
 
-// Stranger is the finding of a record whose tenant is none of ours: it is nobody's.
+// Stranger returns the finding about a record whose tenant does not exist. It belongs to no tenant.
 func Stranger(entry Entry) Finding {
 	f := *entry.about(Foreign, "tenant-unknown: there is no tenant %s", entry.Tenant)
 	f.Tenant, f.Order, f.Seq = tenant.ID{}, order.ID{}, 0
 	return f
 }
 
-// Judge tells what a record is beside what was seen of its order before: known is the link of the same
-// number, last the one with the highest; nil when there is none. A fresh record continues the chain, and
-// does so even with a finding: the log says what the topic carried. What is not fresh changes nothing;
-// without a finding it is a redelivery, or a rebuilt topic that tells the same again.
+// Judge checks a record against the entries of its order. known is the entry with the same number, last the one
+// with the highest number; each is nil when there is none. A fresh record continues the chain even when there
+// is a finding, because the log says what the topic carried. A record that is not fresh adds no entry; without
+// a finding it is a redelivery, or the same record on a rebuilt topic.
 func Judge(entry Entry, known, last *Entry) (fresh bool, f *Finding) {
 	if known != nil {
 		return false, entry.repeats(known)
@@ -72,23 +71,25 @@ func Judge(entry Entry, known, last *Entry) (fresh bool, f *Finding) {
 	switch {
 	case entry.Seq > before+1:
 		return true, entry.about(Gap, "number %d came after %d", entry.Seq, before)
-	case entry.Seq < before && entry.Topic == last.Topic: // of a rebuilt topic it is what the one before it lacked
+	case entry.Seq < before && entry.Topic == last.Topic: // on a rebuilt topic it is one that the old topic lacked
 		return true, entry.about(Misplaced, "number %d came after %d", entry.Seq, before)
 	}
 	return true, nil
 }
 
-// repeats compares a record with the link of the same number.
-func (entry Entry) repeats(k *Entry) *Finding {
+// repeats compares a record with the entry of the same number; nil when it is only a redelivery.
+func (entry Entry) repeats(known *Entry) *Finding {
 	switch {
-	case entry.DataSHA256 != k.DataSHA256:
-		return entry.about(Conflict, "number %d has data of hash %s; n %d has %s", entry.Seq, entry.DataSHA256, k.N,
-			k.DataSHA256)
-	case entry.Event != k.Event || entry.Type != k.Type || !entry.At.Equal(k.At):
-		return entry.about(Conflict, "number %d is event %s %s of %s; n %d is %s %s of %s", entry.Seq, entry.Event,
-			entry.Type, entry.At.Format(time.RFC3339Nano), k.N, k.Event, k.Type, k.At.Format(time.RFC3339Nano))
-	case entry.Topic == k.Topic && (entry.Partition != k.Partition || entry.Offset != k.Offset):
-		return entry.about(Duplicate, "number %d stood at %d/%d already (n %d)", entry.Seq, k.Partition, k.Offset, k.N)
+	case entry.DataSHA256 != known.DataSHA256:
+		return entry.about(Conflict, "number %d has data of hash %s; n %d has %s",
+			entry.Seq, entry.DataSHA256, known.N, known.DataSHA256)
+	case entry.Event != known.Event || entry.Type != known.Type || !entry.At.Equal(known.At):
+		return entry.about(Conflict, "number %d is event %s %s of %s; n %d is %s %s of %s",
+			entry.Seq, entry.Event, entry.Type, entry.At.Format(time.RFC3339Nano),
+			known.N, known.Event, known.Type, known.At.Format(time.RFC3339Nano))
+	case entry.Topic == known.Topic && (entry.Partition != known.Partition || entry.Offset != known.Offset):
+		return entry.about(Duplicate, "number %d is at %d/%d already (n %d)",
+			entry.Seq, known.Partition, known.Offset, known.N)
 	}
 	return nil
 }

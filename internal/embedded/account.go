@@ -15,17 +15,17 @@ import (
 	"syscall"
 )
 
-// account is the unprivileged user PostgreSQL runs as when we are root, since it refuses root. A nil
-// account stands for "as ourselves".
+// account is the unprivileged user as which PostgreSQL runs if we are root, because it refuses to run
+// as root. A nil account is the user of this process.
 type account struct {
 	name     string
 	uid, gid uint32
 }
 
-// unprivileged is the account for a server whose data may already lie in dataDir: the owner of that
-// data, else the first of postgres, _postgres (macOS) and nobody that exists. It is nil when we are
-// not root.
-func unprivileged(dataDir string) (*account, error) {
+// unprivilegedAccount returns the account for a server with the data directory dataDir: the owner of the data
+// if there is some, otherwise the first of postgres, _postgres (macOS) and nobody that exists. It
+// returns nil if we are not root.
+func unprivilegedAccount(dataDir string) (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
 	}
@@ -44,13 +44,12 @@ func unprivileged(dataDir string) (*account, error) {
 		}
 		return &account{name: name, uid: uint32(uid), gid: uint32(gid)}, nil
 	}
-	return nil,
-		errors.New("PostgreSQL refuses to run as root and there is neither a user \"postgres\" nor \"nobody\" to run it " +
-			"as: start this program as an ordinary user, or add a user \"postgres\"")
+	return nil, errors.New("PostgreSQL refuses to run as root, and there is neither a user \"postgres\" nor \"nobody\" " +
+		"to run it as: start this program as an ordinary user, or add a user \"postgres\"")
 }
 
-// process sets who a command runs as, and puts it in a session of its own: signals meant for us, and
-// our own end, do not reach it.
+// process returns the attributes of a command that runs as the account in a session of its own. The
+// session keeps our signals and our own end away from it.
 func (a *account) process() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setsid: true}
 	if a != nil {
@@ -59,9 +58,9 @@ func (a *account) process() *syscall.SysProcAttr {
 	return attr
 }
 
-// reaches reports whether the account can enter dir. The kernel is asked, by starting a shell there,
-// because modes alone do not tell of access lists or of user namespaces.
-func (a *account) reaches(dir string) (bool, error) {
+// canEnter reports whether the account can enter dir. It starts a shell there to ask the kernel, because
+// file modes do not show access lists or user namespaces.
+func (a *account) canEnter(dir string) (bool, error) {
 	if a == nil {
 		return true, nil
 	}
@@ -78,8 +77,8 @@ func (a *account) reaches(dir string) (bool, error) {
 	return true, nil
 }
 
-// own makes a directory that only the account can use, and hands it and what is in it over.
-func (a *account) own(dir string) error {
+// createOwned creates a directory that only the account can use, and gives it the ownership of all files in it.
+func (a *account) createOwned(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
@@ -94,13 +93,13 @@ func (a *account) own(dir string) error {
 			return os.Lchown(path, int(a.uid), int(a.gid))
 		})
 		if err != nil {
-			return fmt.Errorf("hand %s over to %s: %w", dir, a.name, err)
+			return fmt.Errorf("change the owner of %s to %s: %w", dir, a.name, err)
 		}
 	}
 	return os.Chmod(dir, 0o700)
 }
 
-// owner is who a file belongs to; false when it is not there.
+// owner returns the owner of a file. ok is false if there is no such file.
 func owner(path string) (uid, gid uint32, ok bool) {
 	info, err := os.Lstat(path)
 	if err != nil {
@@ -113,10 +112,10 @@ func owner(path string) (uid, gid uint32, ok bool) {
 	return st.Uid, st.Gid, true
 }
 
-// home is the directory a server's files really go to: dir, made if it is missing, or, when we are
-// root and the account cannot enter it because some directory above is closed, a place of ours named
-// after dir. The log says so in that case.
-func home(dir string, as *account, log io.Writer) (string, error) {
+// serverDir returns the directory for a server's files, and creates it if it is missing. It is dir, unless
+// we are root and the account cannot enter dir because a parent directory is closed. Then it is a directory
+// below sharedDir whose name is derived from dir, and the log says so.
+func serverDir(dir string, as *account, log io.Writer) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
@@ -127,27 +126,27 @@ func home(dir string, as *account, log io.Writer) (string, error) {
 	if err := makeEnterable(dir); err != nil {
 		return "", err
 	}
-	ok, err := as.reaches(dir)
+	ok, err := as.canEnter(dir)
 	if err != nil || ok {
 		return dir, err
 	}
-	root, err := commonPlace(as)
+	root, err := sharedDir(as)
 	if err != nil {
-		return "", fmt.Errorf("user %s cannot enter %s because of %s (allow it with: chmod o+x %[3]s): %w", as.name, dir,
-			closedParent(dir, as), err)
+		return "", fmt.Errorf("user %s cannot enter %s because of %s (allow it with: chmod o+x %[3]s): %w",
+			as.name, dir, closedParent(dir, as), err)
 	}
 	sum := sha256.Sum256([]byte(dir))
 	other := filepath.Join(root, hex.EncodeToString(sum[:8]))
 	if err := makeEnterable(other); err != nil {
 		return "", err
 	}
-	logf(log, "user %s, whom PostgreSQL has to run as, cannot enter %s because of %s: its files are in %s instead",
+	logf(log, "PostgreSQL has to run as user %s, who cannot enter %s because of %s: its files are in %s instead",
 		as.name, dir, closedParent(dir, as), other)
 	return other, nil
 }
 
-// makeEnterable makes dir and what is missing above it so that others may pass through but not look
-// in. Directories above that were there before keep their modes; dir itself is ours to open.
+// makeEnterable creates dir and its missing parents, so that others can enter them but not list their files.
+// Parents that exist keep their modes; an existing dir is made enterable.
 func makeEnterable(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil {
@@ -170,7 +169,7 @@ func makeEnterable(dir string) error {
 	if err := os.Mkdir(dir, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return os.Chmod(dir, 0o711) // Mkdir's mode is cut by the umask
+	return os.Chmod(dir, 0o711) // the umask may have restricted the mode of Mkdir
 }
 
 func exists(path string) bool {
@@ -178,10 +177,10 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// commonPlace is where root keeps what an unprivileged account must reach: below /var/lib, else
-// below a directory for temporary files. The name can be guessed, so a directory somebody else made
-// is not taken.
-func commonPlace(as *account) (string, error) {
+// sharedDir returns the directory in which root keeps files for an unprivileged account. It is below
+// /var/lib, or otherwise below a directory for temporary files. Its name can be guessed, so a directory
+// that somebody else created is not used.
+func sharedDir(as *account) (string, error) {
 	var firstErr error
 	for _, base := range []string{"/var/lib", "/var/tmp", os.TempDir()} {
 		if !exists(base) {
@@ -190,10 +189,10 @@ func commonPlace(as *account) (string, error) {
 		dir := filepath.Join(base, "platforma-embedded")
 		err := makeEnterable(dir)
 		if err == nil {
-			err = trusted(dir)
+			err = checkTrusted(dir)
 		}
 		if err == nil {
-			ok, rerr := as.reaches(dir)
+			ok, rerr := as.canEnter(dir)
 			if ok {
 				return dir, nil
 			}
@@ -203,11 +202,11 @@ func commonPlace(as *account) (string, error) {
 			firstErr = err
 		}
 	}
-	return "", fmt.Errorf("no place that %s can enter: %w", as.name, firstErr)
+	return "", fmt.Errorf("no directory that %s can enter: %w", as.name, firstErr)
 }
 
-// trusted fails for a directory that somebody else than root can change.
-func trusted(dir string) error {
+// checkTrusted returns an error if somebody else than root can change a directory.
+func checkTrusted(dir string) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return err
@@ -219,11 +218,11 @@ func trusted(dir string) error {
 	return nil
 }
 
-// closedParent is the topmost directory on the way to dir that the account cannot enter.
+// closedParent returns the topmost directory on the path to dir that the account cannot enter.
 func closedParent(dir string, as *account) string {
 	closed := dir
 	for p := filepath.Dir(dir); ; p = filepath.Dir(p) {
-		if ok, err := as.reaches(p); err == nil && !ok {
+		if ok, err := as.canEnter(p); err == nil && !ok {
 			closed = p
 		}
 		if p == filepath.Dir(p) {

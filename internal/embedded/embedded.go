@@ -1,8 +1,8 @@
-// Package embedded runs the servers that development and the tests need beside the product: a
-// PostgreSQL, a broker that speaks the Kafka protocol, and a mail inbox. They listen on 127.0.0.1
-// only, know nothing of the product, and must never stand in for the real ones in production
-// (D28: `serve` refuses). What is built on them has to pass on a system PostgreSQL and on Apache
-// Kafka as well, so nothing here may be relied on beyond those protocols.
+// Package embedded runs the servers that development and tests need beside the product: a PostgreSQL,
+// a broker that speaks the Kafka protocol, and a mail inbox. They listen only on 127.0.0.1, know
+// nothing of the product, and must never replace the real ones in production (D28: `serve` refuses
+// them). The product must also work with a system's PostgreSQL and with Apache Kafka, so it must
+// not rely on anything here beyond those protocols.
 package embedded
 
 import (
@@ -12,10 +12,10 @@ import (
 	"path/filepath"
 )
 
-// loopback is the only address anything in this package listens on.
+// loopback is the only address on which anything in this package listens.
 const loopback = "127.0.0.1"
 
-// logf writes one line for a person to the log of a server; a nil log is silent.
+// logf writes one line for a person to the log of a server. A nil log discards it.
 func logf(w io.Writer, format string, args ...any) {
 	if w == nil {
 		return
@@ -23,7 +23,7 @@ func logf(w io.Writer, format string, args ...any) {
 	fmt.Fprintf(w, "embedded: "+format+"\n", args...)
 }
 
-// writeDurably puts data at path so that after a crash the file is either whole or absent.
+// writeDurably writes a file so that after a crash it is either complete or absent.
 func writeDurably(path string, data []byte, mode os.FileMode) error {
 	tmp := path + ".tmp"
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
@@ -47,7 +47,7 @@ func writeDurably(path string, data []byte, mode os.FileMode) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// syncDir makes a rename inside dir survive a power cut.
+// syncDir makes a rename inside dir survive a power failure.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

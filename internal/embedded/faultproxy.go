@@ -8,25 +8,26 @@ import (
 	"sync"
 )
 
-// gate is the listener in front of the broker. It can be shut and opened again while the broker
-// lives on, and looks at the first bytes of each Kafka frame: to keep nonsense away from the broker,
-// which would fall over, and to lose chosen requests or answers.
-type gate struct {
+// faultProxy is the listener in front of the broker. It can be stopped and started again while the
+// broker keeps running. It reads the head of each Kafka frame, so that it can lose chosen requests or
+// answers, and cut connections that do not speak Kafka: the broker would crash on them.
+type faultProxy struct {
 	addr  net.Addr
 	known func(request int16) bool
-	tls   *tls.Config // nil: none is spoken
+	tls   *tls.Config // nil: no TLS
 
 	mu      sync.Mutex
-	ln      net.Listener           // guarded by mu; nil while shut
-	changed chan struct{}          // guarded by mu; closed and replaced when ln or closed changes
-	closed  bool                   // guarded by mu
-	conns   map[*gateConn]struct{} // guarded by mu
+	ln      net.Listener            // guarded by mu; nil while stopped
+	changed chan struct{}           // guarded by mu; closed and replaced when ln or closed changes
+	closed  bool                    // guarded by mu
+	conns   map[*proxyConn]struct{} // guarded by mu
 
-	loseAnswers  map[int16]int // guarded by mu: request to how many answers are still to be lost
-	loseRequests map[int16]int // guarded by mu
+	loseAnswers  map[int16]int // guarded by mu; how many answers are still to be lost, by request
+	loseRequests map[int16]int // guarded by mu; likewise
 }
 
-// maxFrame is the largest request let through, Kafka's own default (socket.request.max.bytes).
+// maxFrame is the size of the largest request that is accepted, in bytes: Kafka's own default
+// (socket.request.max.bytes).
 const maxFrame = 100 << 20
 
 var (
@@ -34,23 +35,23 @@ var (
 	errLost     = errors.New("lost on purpose")
 )
 
-func newGate(ln net.Listener, known func(int16) bool, conf *tls.Config) *gate {
-	return &gate{
+func newFaultProxy(ln net.Listener, known func(int16) bool, conf *tls.Config) *faultProxy {
+	return &faultProxy{
 		addr: ln.Addr(), known: known, tls: conf, ln: ln,
-		changed: make(chan struct{}), conns: make(map[*gateConn]struct{}),
+		changed: make(chan struct{}), conns: make(map[*proxyConn]struct{}),
 		loseAnswers: make(map[int16]int), loseRequests: make(map[int16]int),
 	}
 }
 
-// Addr is the same whether the gate is open or shut.
-func (g *gate) Addr() net.Addr { return g.addr }
+// Addr returns the address of the proxy, also while it is stopped.
+func (p *faultProxy) Addr() net.Addr { return p.addr }
 
-// Accept waits for the next connection, and while the gate is shut for its opening.
-func (g *gate) Accept() (net.Conn, error) {
+// Accept waits for the next connection. While the proxy is stopped, it waits for its start.
+func (p *faultProxy) Accept() (net.Conn, error) {
 	for {
-		g.mu.Lock()
-		ln, changed, closed := g.ln, g.changed, g.closed
-		g.mu.Unlock()
+		p.mu.Lock()
+		ln, changed, closed := p.ln, p.changed, p.closed
+		p.mu.Unlock()
 		if closed {
 			return nil, net.ErrClosed
 		}
@@ -59,95 +60,96 @@ func (g *gate) Accept() (net.Conn, error) {
 			continue
 		}
 		conn, err := ln.Accept()
-		if c := g.admit(ln, conn, err); c != nil {
+		if c := p.admit(ln, conn, err); c != nil {
 			return c, nil
 		}
-		if err != nil && g.isAt(ln) {
+		if err != nil && p.listensOn(ln) {
 			return nil, err
 		}
 	}
 }
 
-// admit takes a connection in, unless the gate was shut meanwhile.
-func (g *gate) admit(ln net.Listener, conn net.Conn, err error) *gateConn {
+// admit registers a connection. It returns nil if the proxy was stopped meanwhile.
+func (p *faultProxy) admit(ln net.Listener, conn net.Conn, err error) *proxyConn {
 	if err != nil {
 		return nil
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ln != ln {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ln != ln {
 		_ = conn.Close()
 		return nil
 	}
-	if g.tls != nil {
-		conn = tls.Server(conn, g.tls) // it shakes hands with the first read
+	if p.tls != nil {
+		conn = tls.Server(conn, p.tls) // the handshake takes place with the first read
 	}
-	c := &gateConn{Conn: conn, gate: g, asked: make(map[int32]int16)}
-	g.conns[c] = struct{}{}
+	c := &proxyConn{Conn: conn, proxy: p, pending: make(map[int32]int16)}
+	p.conns[c] = struct{}{}
 	return c
 }
 
-func (g *gate) isAt(ln net.Listener) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.ln == ln
+func (p *faultProxy) listensOn(ln net.Listener) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ln == ln
 }
 
-// Close ends the listener for good. Connections that are open stay: they are the broker's to close.
-func (g *gate) Close() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
+// Close closes the listener for good. Open connections stay open: the broker closes them.
+func (p *faultProxy) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
 		return nil
 	}
-	g.closed = true
-	return g.stopListening()
+	p.closed = true
+	return p.stopListening()
 }
 
-// shut cuts every connection and refuses new ones.
-func (g *gate) shut() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	err := g.stopListening()
-	for c := range g.conns {
-		_ = c.Conn.Close() // the broker closes it once more and forgets it
+// stop cuts every connection and refuses new ones.
+func (p *faultProxy) stop() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.stopListening()
+	for c := range p.conns {
+		_ = c.Conn.Close() // the broker calls Close, which removes it from conns
 	}
 	return err
 }
 
-// stopListening closes the listener; g.mu is held.
-func (g *gate) stopListening() error {
-	ln := g.ln
-	g.ln = nil
-	close(g.changed)
-	g.changed = make(chan struct{})
+// stopListening closes the listener; p.mu is held.
+func (p *faultProxy) stopListening() error {
+	ln := p.ln
+	p.ln = nil
+	close(p.changed)
+	p.changed = make(chan struct{})
 	if ln == nil {
 		return nil
 	}
 	return ln.Close()
 }
 
-// open listens again after shut.
-func (g *gate) open() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.ln != nil || g.closed {
+// start listens again after stop.
+func (p *faultProxy) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ln != nil || p.closed {
 		return nil
 	}
-	ln, err := net.Listen(g.addr.Network(), g.addr.String())
+	ln, err := net.Listen(p.addr.Network(), p.addr.String())
 	if err != nil {
 		return err
 	}
-	g.ln = ln
-	close(g.changed)
-	g.changed = make(chan struct{})
+	p.ln = ln
+	close(p.changed)
+	p.changed = make(chan struct{})
 	return nil
 }
 
-// lose reports whether this request or answer is one to lose, and counts it.
-func (g *gate) lose(which map[int16]int, key int16) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// lose reports whether this request or answer is to be lost, and counts it. which is loseAnswers or
+// loseRequests.
+func (p *faultProxy) lose(which map[int16]int, key int16) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if which[key] == 0 {
 		return false
 	}
@@ -155,21 +157,21 @@ func (g *gate) lose(which map[int16]int, key int16) bool {
 	return true
 }
 
-// gateConn is one connection. Its Read is used by one goroutine at a time and its Write by another.
-type gateConn struct {
+// proxyConn is one connection. One goroutine at a time calls Read, and another one Write.
+type proxyConn struct {
 	net.Conn
-	gate *gate
+	proxy *faultProxy
 
-	head []byte // Read only: the first bytes of the current frame, up to 12
-	rest int    // Read only: how much of the current frame is still to come once head is whole
+	head []byte // used by Read only: the first bytes of the current frame, up to 12
+	rest int    // used by Read only: how many bytes of the current frame follow its head
 
-	mu    sync.Mutex
-	asked map[int32]int16 // guarded by mu: correlation id to request, not yet answered
+	mu      sync.Mutex
+	pending map[int32]int16 // guarded by mu; requests that are not answered yet, by correlation id
 }
 
-// Read hands the stream through and looks at the head of each frame: size, request, version,
-// correlation id.
-func (c *gateConn) Read(p []byte) (int, error) {
+// Read passes the stream through and checks the head of each frame: size, request, version, correlation
+// id.
+func (c *proxyConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	for b := p[:n]; len(b) > 0; {
 		if c.rest > 0 {
@@ -180,7 +182,7 @@ func (c *gateConn) Read(p []byte) (int, error) {
 		}
 		c.head = append(c.head, b[0])
 		b = b[1:]
-		if herr := c.look(); herr != nil {
+		if herr := c.checkHead(); herr != nil {
 			_ = c.Conn.Close()
 			return 0, herr
 		}
@@ -188,8 +190,8 @@ func (c *gateConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// look judges the head as far as it has come.
-func (c *gateConn) look() error {
+// checkHead checks the part of the head that has been read.
+func (c *proxyConn) checkHead() error {
 	switch len(c.head) {
 	case 4:
 		if size := binary.BigEndian.Uint32(c.head); size < 8 || size > maxFrame {
@@ -197,14 +199,14 @@ func (c *gateConn) look() error {
 		}
 	case 12:
 		key := int16(binary.BigEndian.Uint16(c.head[4:]))
-		if !c.gate.known(key) {
+		if !c.proxy.known(key) {
 			return errNotKafka
 		}
-		if c.gate.lose(c.gate.loseRequests, key) {
+		if c.proxy.lose(c.proxy.loseRequests, key) {
 			return errLost
 		}
 		c.mu.Lock()
-		c.asked[int32(binary.BigEndian.Uint32(c.head[8:]))] = key
+		c.pending[int32(binary.BigEndian.Uint32(c.head[8:]))] = key
 		c.mu.Unlock()
 		c.rest = int(binary.BigEndian.Uint32(c.head)) - 8
 		c.head = c.head[:0]
@@ -212,15 +214,15 @@ func (c *gateConn) look() error {
 	return nil
 }
 
-// Write sends one answer: the broker writes each whole.
-func (c *gateConn) Write(p []byte) (int, error) {
+// Write sends one answer. The broker writes each answer with one call.
+func (c *proxyConn) Write(p []byte) (int, error) {
 	if len(p) >= 8 {
 		id := int32(binary.BigEndian.Uint32(p[4:]))
 		c.mu.Lock()
-		key, ok := c.asked[id]
-		delete(c.asked, id)
+		key, ok := c.pending[id]
+		delete(c.pending, id)
 		c.mu.Unlock()
-		if ok && c.gate.lose(c.gate.loseAnswers, key) {
+		if ok && c.proxy.lose(c.proxy.loseAnswers, key) {
 			_ = c.Conn.Close()
 			return 0, errLost
 		}
@@ -228,10 +230,10 @@ func (c *gateConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Close forgets the connection as well.
-func (c *gateConn) Close() error {
-	c.gate.mu.Lock()
-	delete(c.gate.conns, c)
-	c.gate.mu.Unlock()
+// Close closes the connection and removes it from the proxy.
+func (c *proxyConn) Close() error {
+	c.proxy.mu.Lock()
+	delete(c.proxy.conns, c)
+	c.proxy.mu.Unlock()
 	return c.Conn.Close()
 }

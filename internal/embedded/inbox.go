@@ -17,38 +17,39 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// InboxConfig says what mail server StartInbox starts.
+// InboxConfig configures StartInbox.
 type InboxConfig struct {
 	// Dir belongs to this inbox: messages in mail/, the certificate in tls/, remembered ports.
 	Dir string
-	// SMTPPort and HTTPPort on 127.0.0.1. 0 takes the port of the last start in Dir, else any free one.
+	// SMTPPort and HTTPPort are on 127.0.0.1. 0 is the port of the last start in Dir, or otherwise any
+	// free one.
 	SMTPPort, HTTPPort int
-	// Now stamps arriving messages. nil is the clock of the machine.
+	// Now returns the time at which a message arrives. nil is the clock of the machine.
 	Now func() time.Time
-	// Log is told, in single lines, what a person should know. nil is silent.
+	// Log gets single lines that a person should read. nil discards them.
 	Log io.Writer
 }
 
-// Inbox takes every mail for anybody and shows it on a page, instead of delivering it. Like the real
-// relay it insists on TLS (STARTTLS); its certificate is its own. It is safe for concurrent use.
+// Inbox is a mail server that accepts every mail and shows it on a page instead of delivering it. Like a
+// real mail relay it requires TLS (STARTTLS), with a certificate of its own. It is safe for concurrent use.
 type Inbox struct {
 	lock   *dirLock
 	store  *mailStore
 	script mailScript
 	cert   certificate
 
-	listeners []net.Listener // the two sides of the SMTP port: see split
-	servers   []*smtp.Server // one for each side
+	listeners []net.Listener // the two listeners of the SMTP port: see splitListener
+	servers   []*smtp.Server // one for each listener
 	web       *http.Server
 	smtpAddr  string
 	url       string
 
-	ctx    context.Context // ends with Close; held answers wait for it
+	ctx    context.Context // ends with Close; answers that are held wait for it
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the serving goroutines
 }
 
-// StartInbox opens the inbox of cfg.Dir and serves SMTP and the page.
+// StartInbox opens the inbox in cfg.Dir and serves SMTP and the page.
 func StartInbox(cfg InboxConfig) (*Inbox, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("start the inbox: no directory given")
@@ -59,7 +60,7 @@ func StartInbox(cfg InboxConfig) (*Inbox, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("start the inbox: %w", err)
 	}
-	// A predecessor that is just ending gets a moment to let go.
+	// A predecessor that is about to end needs a moment to release the lock.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	lock, err := lockDir(ctx, cfg.Dir)
@@ -71,7 +72,7 @@ func StartInbox(cfg InboxConfig) (*Inbox, error) {
 		return nil, errors.Join(fmt.Errorf("start the inbox: %w", err), lock.release())
 	}
 	i.lock = lock
-	logf(cfg.Log, "mail is caught at %s and shown at %s", i.smtpAddr, i.url)
+	logf(cfg.Log, "mail is received at %s and shown at %s", i.smtpAddr, i.url)
 	return i, nil
 }
 
@@ -104,7 +105,7 @@ func openInbox(cfg InboxConfig) (*Inbox, error) {
 
 // serve starts the SMTP servers and the page.
 func (i *Inbox) serve(mail, page net.Listener, log io.Writer) {
-	secure, plain := split(mail, func() bool { return i.script.takeTLSRefusal() })
+	secure, plain := splitListener(mail, func() bool { return i.script.takeTLSRefusal() })
 	i.listeners = []net.Listener{secure, plain}
 	for _, s := range []struct {
 		l   net.Listener
@@ -125,37 +126,37 @@ func (i *Inbox) serve(mail, page net.Listener, log io.Writer) {
 	i.wg.Go(func() { _ = i.web.Serve(page) })
 }
 
-// SMTPAddr is where mail is taken, host:port.
+// SMTPAddr returns the address of the SMTP server, host:port.
 func (i *Inbox) SMTPAddr() string { return i.smtpAddr }
 
-// HTTPURL is the address of the page, without a slash at the end.
+// HTTPURL returns the address of the page, without a slash at the end.
 func (i *Inbox) HTTPURL() string { return i.url }
 
-// CAFile is a PEM file with the certificate a mail client has to trust.
+// CAFile returns the path of a PEM file with the certificate that a mail client has to trust.
 func (i *Inbox) CAFile() string { return i.cert.file }
 
-// CertPool is CAFile for a client in this process.
+// CertPool returns the certificate of CAFile for a client in this process.
 func (i *Inbox) CertPool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(i.cert.pair.Leaf)
 	return pool
 }
 
-// Messages are all messages in the order of their arrival.
-func (i *Inbox) Messages() []Message { return i.store.all() }
+// Messages returns all messages in the order of their arrival.
+func (i *Inbox) Messages() []Message { return i.store.list() }
 
-// Raw is a message as it was sent. The error is os.ErrNotExist for a number that is not there.
+// Raw returns a message as it was sent. The error is os.ErrNotExist if there is no message with this id.
 func (i *Inbox) Raw(id int) ([]byte, error) { return i.store.raw(id) }
 
-// Wait returns the messages once there are at least n, or with the error of ctx.
+// Wait returns the messages once there are at least n. If ctx ends first, it returns the error of ctx.
 func (i *Inbox) Wait(ctx context.Context, n int) ([]Message, error) { return i.store.wait(ctx, n) }
 
-// Script says how the next messages are answered, one answer each, after those of earlier calls;
-// then all goes well again.
+// Script sets how the next messages are answered, with one answer for each. They follow the answers of earlier
+// calls; afterwards every message is accepted again.
 func (i *Inbox) Script(answers ...MailAnswer) { i.script.add(answers) }
 
-// PlaintextAttempts counts how often a client went on to name a sender without TLS, which it must
-// not. It was refused each time.
+// PlaintextAttempts returns how often a client named a sender without TLS, which it must not do. The inbox
+// refused it each time.
 func (i *Inbox) PlaintextAttempts() int { return i.script.plaintextAttempts() }
 
 // Close ends all connections and waits for the servers. Messages stay on disk. A second Close does
@@ -167,7 +168,8 @@ func (i *Inbox) Close() error {
 	i.cancel()
 	var errs []error
 	for n, s := range i.servers {
-		errs = append(errs, s.Close(), i.listeners[n].Close()) // a server that has not begun yet does not know its listener
+		// A server that does not serve yet does not know its listener.
+		errs = append(errs, s.Close(), i.listeners[n].Close())
 	}
 	errs = append(errs, i.web.Close())
 	i.wg.Wait()

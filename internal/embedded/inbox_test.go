@@ -42,8 +42,8 @@ func startInbox(t *testing.T, cfg InboxConfig) *Inbox {
 	return i
 }
 
-// mailed sends one mail the way the product does: STARTTLS or nothing.
-func mailed(t *testing.T, i *Inbox, timeout time.Duration, messageID string) error {
+// sendMail sends one mail as the product does: only with STARTTLS.
+func sendMail(t *testing.T, i *Inbox, timeout time.Duration, messageID string) error {
 	t.Helper()
 	host, port, _ := strings.Cut(i.SMTPAddr(), ":")
 	var p int
@@ -72,7 +72,8 @@ func mailed(t *testing.T, i *Inbox, timeout time.Duration, messageID string) err
 	return c.DialAndSendWithContext(ctx, m)
 }
 
-func got(t *testing.T, url string) (*http.Response, string) {
+// get returns the answer of a page and its body.
+func get(t *testing.T, url string) (*http.Response, string) {
 	t.Helper()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 	r, err := c.Get(url)
@@ -91,15 +92,15 @@ func TestInboxKeepsAndShowsWhatWasSent(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	i := startInbox(t, InboxConfig{Dir: dir})
-	if _, body := got(t, i.HTTPURL()+"/api/messages"); strings.TrimSpace(body) != "[]" {
+	if _, body := get(t, i.HTTPURL()+"/api/messages"); strings.TrimSpace(body) != "[]" {
 		t.Errorf("an empty inbox lists %s", body)
 	}
 	for range 2 {
-		if err := mailed(t, i, time.Minute, "delivery-1@example.com"); err != nil {
+		if err := sendMail(t, i, time.Minute, "delivery-1@example.com"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	have, err := i.Wait(shortly(t), 2)
+	have, err := i.Wait(shortContext(t), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestInboxKeepsAndShowsWhatWasSent(t *testing.T) {
 		t.Error(diff)
 	}
 
-	_, body := got(t, i.HTTPURL()+"/api/messages")
+	_, body := get(t, i.HTTPURL()+"/api/messages")
 	var listed []Message
 	if err := json.Unmarshal([]byte(body), &listed); err != nil {
 		t.Fatal(err)
@@ -123,12 +124,13 @@ func TestInboxKeepsAndShowsWhatWasSent(t *testing.T) {
 	if diff := cmp.Diff(have, listed); diff != "" {
 		t.Error(diff)
 	}
-	r, source := got(t, i.HTTPURL()+"/api/messages/1/raw")
+	r, source := get(t, i.HTTPURL()+"/api/messages/1/raw")
 	if source != string(raw) || r.Header.Get("Content-Type") != "message/rfc822" {
-		t.Errorf("source is %s of %d bytes, want message/rfc822 of %d", r.Header.Get("Content-Type"), len(source), len(raw))
+		t.Errorf("source is %s of %d bytes, want message/rfc822 of %d",
+			r.Header.Get("Content-Type"), len(source), len(raw))
 	}
 
-	// Ended and started again: same place, same messages, same certificate.
+	// After a restart the inbox has the same addresses, messages and certificate.
 	ca, err := os.ReadFile(i.CAFile())
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +140,8 @@ func TestInboxKeepsAndShowsWhatWasSent(t *testing.T) {
 	}
 	again := startInbox(t, InboxConfig{Dir: dir})
 	if again.SMTPAddr() != i.SMTPAddr() || again.HTTPURL() != i.HTTPURL() {
-		t.Errorf("moved from %s %s to %s %s", i.SMTPAddr(), i.HTTPURL(), again.SMTPAddr(), again.HTTPURL())
+		t.Errorf("the addresses changed from %s %s to %s %s",
+			i.SMTPAddr(), i.HTTPURL(), again.SMTPAddr(), again.HTTPURL())
 	}
 	if diff := cmp.Diff(have, again.Messages()); diff != "" {
 		t.Error(diff)
@@ -150,7 +153,7 @@ func TestInboxKeepsAndShowsWhatWasSent(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key's mode is %v, %v", info.Mode(), err)
 	}
-	if err := mailed(t, again, time.Minute, "delivery-2@example.com"); err != nil {
+	if err := sendMail(t, again, time.Minute, "delivery-2@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	if now := again.Messages(); len(now) != 3 || now[2].ID != 3 {
@@ -164,16 +167,16 @@ func TestInboxKeepsAndShowsWhatWasSent(t *testing.T) {
 func TestInboxPageShowsMailWithoutRunningIt(t *testing.T) {
 	t.Parallel()
 	i := startInbox(t, InboxConfig{})
-	_, empty := got(t, i.HTTPURL())
+	_, empty := get(t, i.HTTPURL())
 	if !strings.Contains(empty, i.SMTPAddr()) {
 		t.Error("the empty page does not say where to send mail")
 	}
 	for range 2 {
-		if err := mailed(t, i, time.Minute, "delivery-1@example.com"); err != nil {
+		if err := sendMail(t, i, time.Minute, "delivery-1@example.com"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r, list := got(t, i.HTTPURL())
+	r, list := get(t, i.HTTPURL())
 	for _, want := range []string{
 		"Ihr Dienst ist bereit – Größe L", "jane@example.net", "same as #1", `href="/messages/2"`, "22 Nov 12:00:00",
 	} {
@@ -181,7 +184,7 @@ func TestInboxPageShowsMailWithoutRunningIt(t *testing.T) {
 			t.Errorf("the list lacks %q", want)
 		}
 	}
-	_, page := got(t, i.HTTPURL()+"/messages/2")
+	_, page := get(t, i.HTTPURL()+"/messages/2")
 	for _, want := range []string{
 		"Guten Tag,", "&lt;b&gt;kein&lt;/b&gt; HTML", "secret.asc", "-----BEGIN PGP MESSAGE-----", "delivery-1@example.com",
 	} {
@@ -199,18 +202,18 @@ func TestInboxPageShowsMailWithoutRunningIt(t *testing.T) {
 	if csp := r.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; style-src 'self';") {
 		t.Errorf("policy is %q", csp)
 	}
-	if r, css := got(t, i.HTTPURL()+"/inbox.css"); !strings.HasPrefix(r.Header.Get("Content-Type"),
-		"text/css") || css == "" {
+	r, css := get(t, i.HTTPURL()+"/inbox.css")
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "text/css") || css == "" {
 		t.Errorf("style sheet is %s", r.Header.Get("Content-Type"))
 	}
-	if r, body := got(t, i.HTTPURL()+"/messages/2/parts/2"); body != "-----BEGIN PGP MESSAGE-----\n" ||
+	if r, body := get(t, i.HTTPURL()+"/messages/2/parts/2"); body != "-----BEGIN PGP MESSAGE-----\n" ||
 		!strings.HasPrefix(r.Header.Get("Content-Disposition"), "attachment") {
 		t.Errorf("part 2 is %q, %s", body, r.Header.Get("Content-Disposition"))
 	}
 	for _, missing := range []string{
 		"/messages/9", "/messages/x", "/messages/2/parts/3", "/api/messages/9/raw", "/nothing",
 	} {
-		if r, _ := got(t, i.HTTPURL()+missing); r.StatusCode != http.StatusNotFound {
+		if r, _ := get(t, i.HTTPURL()+missing); r.StatusCode != http.StatusNotFound {
 			t.Errorf("%s answers %d", missing, r.StatusCode)
 		}
 	}
@@ -226,11 +229,11 @@ func TestInboxPageShowsMailWithoutRunningIt(t *testing.T) {
 	}
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusMisdirectedRequest {
-		t.Errorf("another name is answered with %d", res.StatusCode)
+		t.Errorf("another host name is answered with %d", res.StatusCode)
 	}
 }
 
-func TestInboxTakesNothingWithoutTLS(t *testing.T) {
+func TestInboxAcceptsNothingWithoutTLS(t *testing.T) {
 	t.Parallel()
 	i := startInbox(t, InboxConfig{})
 	c, err := smtp.Dial(i.SMTPAddr())
@@ -243,10 +246,10 @@ func TestInboxTakesNothingWithoutTLS(t *testing.T) {
 		t.Errorf("got %v, want 530", err)
 	}
 	if n := i.PlaintextAttempts(); n != 1 {
-		t.Errorf("%d attempts in the clear were counted", n)
+		t.Errorf("%d attempts without TLS were counted, want 1", n)
 	}
 	if err := c.StartTLS(&tls.Config{ServerName: "localhost", MinVersion: tls.VersionTLS12}); err == nil {
-		t.Error("a client that does not know the certificate trusts it")
+		t.Error("a client trusts the certificate without knowing it")
 	}
 }
 
@@ -271,16 +274,16 @@ func TestInboxAnswersAsScripted(t *testing.T) {
 			t.Parallel()
 			i := startInbox(t, InboxConfig{})
 			i.Script(c.answer, MailAccepted, c.answer)
-			try := func(id string) error {
+			sendScripted := func(id string) error {
 				timeout := time.Minute
 				if c.answer == MailAnswerHeld {
-					timeout = 3 * time.Second // long enough for all but the answer
+					timeout = 3 * time.Second // long enough for everything but the answer
 				}
-				return mailed(t, i, timeout, id)
+				return sendMail(t, i, timeout, id)
 			}
-			err := try("first@example.com")
+			err := sendScripted("first@example.com")
 			if err == nil {
-				t.Fatal("the first went through")
+				t.Fatal("the first was accepted")
 			}
 			if c.code != 0 && !strings.Contains(err.Error(), fmt.Sprint(c.code)) {
 				t.Errorf("got %v, want %d", err, c.code)
@@ -288,20 +291,20 @@ func TestInboxAnswersAsScripted(t *testing.T) {
 			if n := len(i.Messages()); n != c.kept {
 				t.Errorf("%d messages were kept, want %d", n, c.kept)
 			}
-			if err := mailed(t, i, time.Minute, "second@example.com"); err != nil {
+			if err := sendMail(t, i, time.Minute, "second@example.com"); err != nil {
 				t.Errorf("the second: %v", err)
 			}
-			if err := try("third@example.com"); err == nil {
-				t.Error("the third went through")
+			if err := sendScripted("third@example.com"); err == nil {
+				t.Error("the third was accepted")
 			}
-			if err := mailed(t, i, time.Minute, "fourth@example.com"); err != nil {
+			if err := sendMail(t, i, time.Minute, "fourth@example.com"); err != nil {
 				t.Errorf("the fourth: %v", err)
 			}
 			if n := len(i.Messages()); n != 2+2*c.kept {
 				t.Errorf("%d messages were kept in the end, want %d", n, 2+2*c.kept)
 			}
 			if n := i.PlaintextAttempts(); n != 0 {
-				t.Errorf("%d attempts in the clear", n)
+				t.Errorf("%d attempts without TLS", n)
 			}
 		})
 	}
@@ -319,12 +322,12 @@ func TestInboxOfAKilledProcessStillHasWhatItAccepted(t *testing.T) {
 	if err != nil || len(pem) == 0 {
 		t.Fatal(err)
 	}
-	there := &Inbox{smtpAddr: addr, cert: cert}
-	if err := mailed(t, there, time.Minute, "kept@example.com"); err != nil {
+	remote := &Inbox{smtpAddr: addr, cert: cert}
+	if err := sendMail(t, remote, time.Minute, "kept@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	kill()
-	// What a crash in the middle of the next one leaves.
+	// The files that a crash leaves while the next message is stored.
 	for _, name := range []string{"000002.json", "000002.eml.tmp"} {
 		if err := os.WriteFile(filepath.Join(dir, "mail", name), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
@@ -334,7 +337,7 @@ func TestInboxOfAKilledProcessStillHasWhatItAccepted(t *testing.T) {
 	if i.SMTPAddr() != addr {
 		t.Errorf("address is %s, was %s", i.SMTPAddr(), addr)
 	}
-	if err := mailed(t, i, time.Minute, "next@example.com"); err != nil {
+	if err := sendMail(t, i, time.Minute, "next@example.com"); err != nil {
 		t.Fatal(err)
 	}
 	var ids []string

@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// certificate is the inbox's own key pair and where its public half lies.
+// certificate is the inbox's own key pair.
 type certificate struct {
 	pair tls.Certificate
-	file string
+	file string // path of the certificate, PEM
 }
 
-// ownCertificate reads the self-signed certificate for localhost from dir, or makes one when there
-// is none, it cannot be used, or it ends within a month.
+// ownCertificate reads the self-signed certificate for localhost from dir. It makes a new one if there is
+// none, if it cannot be used, or if it expires within a month.
 func ownCertificate(dir string, now time.Time) (certificate, error) {
 	certFile, keyFile := filepath.Join(dir, "inbox.crt"), filepath.Join(dir, "inbox.key")
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -45,7 +45,7 @@ func ownCertificate(dir string, now time.Time) (certificate, error) {
 	return certificate{pair: pair, file: certFile}, err
 }
 
-// selfSigned makes a certificate for this machine's own names that is its own authority.
+// selfSigned makes a self-signed certificate for this machine's own names.
 func selfSigned(now time.Time) (certPEM, keyPEM []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -58,7 +58,7 @@ func selfSigned(now time.Time) (certPEM, keyPEM []byte, err error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial,
 		Subject:               pkix.Name{CommonName: "platforma development inbox"},
-		NotBefore:             now.AddDate(0, 0, -1), // clocks differ
+		NotBefore:             now.AddDate(0, 0, -1), // the clocks of clients may differ
 		NotAfter:              now.AddDate(1, 0, 0),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},

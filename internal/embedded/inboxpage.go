@@ -15,17 +15,18 @@ import (
 //go:embed inboxpage
 var inboxFiles embed.FS
 
-var inboxTemplates = template.Must(template.New("").Funcs(template.FuncMap{"size": readableSize}).ParseFS(inboxFiles,
-	"inboxpage/*.html"))
+var inboxTemplates = template.Must(template.New("").
+	Funcs(template.FuncMap{"size": readableSize}).
+	ParseFS(inboxFiles, "inboxpage/*.html"))
 
-// listed is a message in the pages: with the earlier one of the same Message-ID, which is how a
-// repeat after a lost answer is recognised: mail is sent at least once (D18).
-type listed struct {
+// listedMessage is a message as the pages show it, with the first earlier message that has the same
+// Message-ID. Mail is sent at least once (D18), so a message may be sent again after a lost answer.
+type listedMessage struct {
 	Message
-	RepeatOf int // 0: none
+	RepeatOf int // id of the earlier message; 0: none
 }
 
-// pages is the inbox as people and tests read it. Nothing can be changed through it.
+// pages returns the handler of the pages and of the API. Both are read-only.
 func (i *Inbox) pages() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", i.list)
@@ -36,12 +37,12 @@ func (i *Inbox) pages() http.Handler {
 	mux.HandleFunc("GET /inbox.css", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, inboxFiles, "inboxpage/inbox.css")
 	})
-	return guarded(mux)
+	return localOnly(mux)
 }
 
-// guarded sets the headers of every answer, and refuses names other than this machine's: a page
-// elsewhere whose name was made to point here must not read the mail.
-func guarded(next http.Handler) http.Handler {
+// localOnly sets the security headers of every answer, and refuses host names other than this machine's: a
+// website whose name was made to resolve to this address must not read the mail (DNS rebinding).
+func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
 		if name, _, err := net.SplitHostPort(host); err == nil {
@@ -62,16 +63,16 @@ func guarded(next http.Handler) http.Handler {
 }
 
 func (i *Inbox) list(w http.ResponseWriter, _ *http.Request) {
-	messages := withRepeats(i.store.all())
+	messages := withRepeats(i.store.list())
 	slices.Reverse(messages)
 	render(w, "list.html", struct {
-		Messages []listed
+		Messages []listedMessage
 		SMTPAddr string
 	}{messages, i.smtpAddr})
 }
 
 func (i *Inbox) show(w http.ResponseWriter, r *http.Request) {
-	m, raw, ok := i.asked(w, r)
+	m, raw, ok := i.message(w, r)
 	if !ok {
 		return
 	}
@@ -83,14 +84,14 @@ func (i *Inbox) show(w http.ResponseWriter, r *http.Request) {
 	if from == "" {
 		from = m.From
 	}
-	shown := listed{Message: m}
-	for _, l := range withRepeats(i.store.all()) {
+	shown := listedMessage{Message: m}
+	for _, l := range withRepeats(i.store.list()) {
 		if l.ID == m.ID {
 			shown = l
 		}
 	}
 	render(w, "message.html", struct {
-		Message listed
+		Message listedMessage
 		From    string
 		Parts   []part
 		Fault   string
@@ -98,32 +99,33 @@ func (i *Inbox) show(w http.ResponseWriter, r *http.Request) {
 }
 
 func (i *Inbox) download(w http.ResponseWriter, r *http.Request) {
-	_, raw, ok := i.asked(w, r)
+	_, raw, ok := i.message(w, r)
 	if !ok {
 		return
 	}
-	_, parts, _ := readParts(raw) // of a broken message, what could be read
+	_, parts, _ := readParts(raw) // the parts that can be read, if the message is malformed
 	n, err := strconv.Atoi(r.PathValue("number"))
 	if err != nil || n < 1 || n > len(parts) {
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("Content-Type", "application/octet-stream") // never shown as what the mail says it is
-	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=\"message-%s-part-%d\"", r.PathValue("id"), n))
+	w.Header().Set("Content-Type", "application/octet-stream") // never the type that the mail names
+	name := fmt.Sprintf("message-%s-part-%d", r.PathValue("id"), n)
+	w.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
 	_, _ = w.Write(parts[n-1].body)
 }
 
 func (i *Inbox) listJSON(w http.ResponseWriter, _ *http.Request) {
-	messages := i.store.all()
+	messages := i.store.list()
 	if messages == nil {
 		messages = []Message{}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(messages) // an error means that the reader is gone
+	_ = json.NewEncoder(w).Encode(messages) // an error means that the client is gone
 }
 
 func (i *Inbox) source(w http.ResponseWriter, r *http.Request) {
-	_, raw, ok := i.asked(w, r)
+	_, raw, ok := i.message(w, r)
 	if !ok {
 		return
 	}
@@ -131,8 +133,8 @@ func (i *Inbox) source(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(raw)
 }
 
-// asked reads the message a request names; without one it has answered already.
-func (i *Inbox) asked(w http.ResponseWriter, r *http.Request) (Message, []byte, bool) {
+// message returns the message that a request names. If ok is false, it has already answered with an error.
+func (i *Inbox) message(w http.ResponseWriter, r *http.Request) (Message, []byte, bool) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
 		http.NotFound(w, r)
@@ -151,7 +153,7 @@ func (i *Inbox) asked(w http.ResponseWriter, r *http.Request) (Message, []byte, 
 	return m, raw, true
 }
 
-// render writes a page only when the whole of it could be made.
+// render writes a page. If the template fails, it writes only the error.
 func render(w http.ResponseWriter, name string, data any) {
 	var b bytes.Buffer
 	if err := inboxTemplates.ExecuteTemplate(&b, name, data); err != nil {
@@ -162,10 +164,10 @@ func render(w http.ResponseWriter, name string, data any) {
 	_, _ = w.Write(b.Bytes())
 }
 
-// withRepeats finds for each message the first earlier one with the same Message-ID.
-func withRepeats(messages []Message) []listed {
+// withRepeats adds to each message the first earlier one with the same Message-ID.
+func withRepeats(messages []Message) []listedMessage {
 	first := make(map[string]int)
-	out := make([]listed, len(messages))
+	out := make([]listedMessage, len(messages))
 	for n, m := range messages {
 		out[n].Message = m
 		if m.MessageID == "" {
@@ -180,7 +182,7 @@ func withRepeats(messages []Message) []listed {
 	return out
 }
 
-// readableSize prints a number of bytes.
+// readableSize formats a number of bytes.
 func readableSize(n int) string {
 	if n < 1000 {
 		return strconv.Itoa(n) + " B"

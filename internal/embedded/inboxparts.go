@@ -15,25 +15,25 @@ import (
 	"unicode/utf8"
 )
 
-// What the page takes apart and shows at most: it is read by people.
+// Limits of what the page reads and shows of a message.
 const (
 	maxParts     = 50
-	maxDepth     = 5
-	maxShownText = 256 << 10
+	maxDepth     = 5         // of nested multiparts
+	maxShownText = 256 << 10 // bytes
 )
 
-// part is one leaf of a message's tree.
+// part is a part of a message that is not a multipart.
 type part struct {
 	Number int    // 1, 2, … in the order of the message
 	Type   string // without parameters, such as "text/plain"
 	Name   string // the file name, if it has one
 	Size   int    // decoded, bytes
-	Shown  bool   // whether Text can be shown
+	Shown  bool   // Text is set, because the part is text
 	Text   string
 	body   []byte
 }
 
-// readParts takes a message apart. With an error the parts are those that could be read.
+// readParts parses a message. With an error it returns the parts that could be read.
 func readParts(raw []byte) (from string, parts []part, err error) {
 	m, err := mail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
@@ -43,7 +43,7 @@ func readParts(raw []byte) (from string, parts []part, err error) {
 	return decodeHeader(m.Header.Get("From")), parts, err
 }
 
-// header is what mail.Header and textproto.MIMEHeader have in common.
+// header is the part of mail.Header and textproto.MIMEHeader that is used here.
 type header interface{ Get(name string) string }
 
 func walkParts(h header, body io.Reader, depth int, parts *[]part) error {
@@ -94,7 +94,7 @@ func addLeaf(h header, kind string, body io.Reader, parts *[]part) error {
 	return err
 }
 
-// isText reports whether a part can be shown as it is, which OpenPGP's armour can whatever type it has.
+// isText reports whether a part can be shown as text, whatever its type is. ASCII-armored OpenPGP data can.
 func isText(b []byte) bool {
 	if len(b) > maxShownText || !utf8.Valid(b) {
 		return false

@@ -13,23 +13,23 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// MailAnswer is how the inbox treats one message.
+// MailAnswer is how the inbox answers one message.
 type MailAnswer int
 
-// The answers that a mail relay may give, good and bad, as tests ask for them.
+// The answers of a mail relay that tests can choose.
 const (
 	MailAccepted     MailAnswer = iota + 1 // kept, 250
 	MailTryLater                           // 451 after the data, nothing kept
 	MailGreylisted                         // 450 to the recipient, nothing kept
 	MailRejected                           // 554 after the data, nothing kept
 	MailNoSuchUser                         // 550 to the recipient: a hard bounce
-	MailTLSRefused                         // the next connection is offered no STARTTLS
+	MailTLSRefused                         // the next connection is not offered STARTTLS
 	MailAnswerLost                         // kept, then the connection is cut before the 250
-	MailAnswerHeld                         // kept, then silence until the client gives up
+	MailAnswerHeld                         // kept, then no answer until the client gives up
 	MailDroppedFirst                       // the connection is cut after the data, nothing kept
 )
 
-// mailScript is the queue of answers to come.
+// mailScript is the queue of the next answers.
 type mailScript struct {
 	mu        sync.Mutex
 	answers   []MailAnswer // guarded by mu
@@ -42,7 +42,7 @@ func (s *mailScript) add(answers []MailAnswer) {
 	s.answers = append(s.answers, answers...)
 }
 
-// takeTLSRefusal uses up a refusal of TLS if that is what comes next.
+// takeTLSRefusal reports whether the next answer is a refusal of TLS, and removes it if it is.
 func (s *mailScript) takeTLSRefusal() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,7 @@ func (s *mailScript) takeTLSRefusal() bool {
 	return true
 }
 
-// next is the answer for the next message. A refusal of TLS waits for the next connection.
+// next removes and returns the answer for the next message. A refusal of TLS stays for the next connection.
 func (s *mailScript) next() MailAnswer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -77,8 +77,8 @@ func (s *mailScript) plaintextAttempts() int {
 	return s.plaintext
 }
 
-// smtpServer makes one of the two servers: with a certificate, or for refused TLS without.
-func (i *Inbox) smtpServer(cert *tls.Config, to io.Writer) *smtp.Server {
+// smtpServer makes one of the two servers. conf is nil for the one that refuses TLS.
+func (i *Inbox) smtpServer(conf *tls.Config, to io.Writer) *smtp.Server {
 	s := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return &mailSession{inbox: i, conn: c}, nil
 	}))
@@ -87,10 +87,10 @@ func (i *Inbox) smtpServer(cert *tls.Config, to io.Writer) *smtp.Server {
 	}
 	s.ErrorLog = log.New(to, "embedded: inbox: ", 0)
 	s.Domain = "localhost"
-	s.TLSConfig = cert
+	s.TLSConfig = conf
 	s.EnableSMTPUTF8 = true
 	s.MaxMessageBytes = 32 << 20
-	s.MaxRecipients = 100             // what RFC 5321, 4.5.3.1.8 asks for
+	s.MaxRecipients = 100             // RFC 5321, 4.5.3.1.8
 	s.ReadTimeout = 5 * time.Minute   // RFC 5321, 4.5.3.2.7
 	s.WriteTimeout = 30 * time.Second // the client is on this machine
 	return s
@@ -109,7 +109,7 @@ var errTLSFirst = &smtp.SMTPError{
 	Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "Must issue a STARTTLS command first",
 }
 
-// Mail names the sender. It takes the answer for this message from the script.
+// Mail sets the sender, and takes the answer for this message from the script.
 func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
 	if _, ok := s.conn.TLSConnectionState(); !ok {
 		s.inbox.script.sawPlaintext()
@@ -119,7 +119,7 @@ func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
 	return nil
 }
 
-// Rcpt names a recipient.
+// Rcpt adds a recipient.
 func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 	switch s.answer {
 	case MailNoSuchUser:
@@ -131,7 +131,7 @@ func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
-// Data takes the message itself and answers as scripted.
+// Data stores the message and answers as scripted.
 func (s *mailSession) Data(r io.Reader) error {
 	raw, err := io.ReadAll(r)
 	if err != nil {
@@ -161,31 +161,31 @@ func (s *mailSession) Data(r io.Reader) error {
 	return nil
 }
 
-// hold says nothing until the client hangs up or the inbox is closed.
+// hold sends no answer until the client closes the connection or the inbox is closed.
 func (s *mailSession) hold() {
 	c := s.conn.Conn()
-	hungUp := make(chan struct{})
+	closed := make(chan struct{})
 	go func() {
-		defer close(hungUp)
-		// A client has nothing to say until it is answered: a read ends with the connection.
+		defer close(closed)
+		// A client sends nothing until it has its answer, so the read returns when the connection ends.
 		_, _ = c.Read(make([]byte, 1))
 	}()
 	select {
-	case <-hungUp:
+	case <-closed:
 	case <-s.inbox.ctx.Done():
 	}
 	_ = c.Close()
-	<-hungUp
+	<-closed
 }
 
-// Reset forgets the message at hand.
+// Reset discards the current message.
 func (s *mailSession) Reset() { s.from, s.to, s.answer = "", nil, 0 }
 
-// Logout has nothing to give back.
+// Logout does nothing: a session holds no resources.
 func (s *mailSession) Logout() error { return nil }
 
-// side is one of the two listeners that split makes of one.
-type side struct {
+// splitSide is one of the two listeners that splitListener makes of one.
+type splitSide struct {
 	l      net.Listener
 	conns  chan net.Conn
 	ended  chan struct{} // closed when l has ended
@@ -193,12 +193,16 @@ type side struct {
 	once   *sync.Once
 }
 
-// split hands the connections of l to the second listener when refuse says so, else to the first.
-// Closing both closes l.
-func split(l net.Listener, refuse func() bool) (first, second net.Listener) {
+// splitListener passes a connection of l to the second listener if refuse returns true, and otherwise to the
+// first. Closing both closes l.
+func splitListener(l net.Listener, refuse func() bool) (first, second net.Listener) {
 	ended := make(chan struct{})
-	a := &side{l: l, conns: make(chan net.Conn), ended: ended, closed: make(chan struct{}), once: new(sync.Once)}
-	b := &side{l: l, conns: make(chan net.Conn), ended: ended, closed: make(chan struct{}), once: new(sync.Once)}
+	newSide := func() *splitSide {
+		return &splitSide{
+			l: l, conns: make(chan net.Conn), ended: ended, closed: make(chan struct{}), once: new(sync.Once),
+		}
+	}
+	a, b := newSide(), newSide()
 	go func() {
 		defer close(ended)
 		for {
@@ -220,8 +224,8 @@ func split(l net.Listener, refuse func() bool) (first, second net.Listener) {
 	return a, b
 }
 
-// Accept waits for a connection meant for this side.
-func (s *side) Accept() (net.Conn, error) {
+// Accept waits for a connection for this side.
+func (s *splitSide) Accept() (net.Conn, error) {
 	select {
 	case c := <-s.conns:
 		return c, nil
@@ -231,11 +235,12 @@ func (s *side) Accept() (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-// Addr is the address of the one listener there is.
-func (s *side) Addr() net.Addr { return s.l.Addr() }
+// Addr returns the address of the listener that was split.
+func (s *splitSide) Addr() net.Addr { return s.l.Addr() }
 
-// Close closes this side and, since neither is of use without the other, the listener.
-func (s *side) Close() error {
+// Close closes this side. It also closes the listener that was split, because neither side is of use
+// without the other.
+func (s *splitSide) Close() error {
 	s.once.Do(func() { close(s.closed) })
 	err := s.l.Close()
 	if errors.Is(err, net.ErrClosed) {

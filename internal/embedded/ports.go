@@ -10,16 +10,15 @@ import (
 	"strings"
 )
 
-// Ports are drawn from below the ranges the kernel gives to outgoing connections (32768 and up on
-// Linux, 49152 and up on macOS): a port that is free now is then not taken by somebody's client
-// while our server is down for a moment.
+// Ports are below the ranges that the kernel uses for outgoing connections (from 32768 on Linux, from 49152
+// on macOS). Otherwise a client could be given our server's port while the server is down for a moment.
 const (
 	firstPort = 16000
 	lastPort  = 31999
 )
 
-// choosePort is the port a server should listen on: want if it is set, else the one remembered in
-// dir under name if it is still free, else any free one.
+// choosePort returns the port on which a server should listen: want if it is set, otherwise the port that
+// is remembered in dir under name if it is still free, otherwise any free one.
 func choosePort(dir, name string, want int) (int, error) {
 	if want != 0 {
 		return want, nil
@@ -30,7 +29,7 @@ func choosePort(dir, name string, want int) (int, error) {
 	return freePort()
 }
 
-// rememberedPort is the port kept by rememberPort, 0 when there is none.
+// rememberedPort returns the port that rememberPort stored, or 0 if there is none.
 func rememberedPort(dir, name string) int {
 	if dir == "" {
 		return 0
@@ -46,7 +45,7 @@ func rememberedPort(dir, name string) int {
 	return p
 }
 
-// rememberPort keeps a server's port in dir, so that the next start has the same address.
+// rememberPort stores a server's port in dir, so that the next start has the same address.
 func rememberPort(dir, name string, port int) error {
 	if dir == "" || rememberedPort(dir, name) == port {
 		return nil
@@ -57,8 +56,8 @@ func rememberPort(dir, name string, port int) error {
 	return nil
 }
 
-// freePort finds a port nobody listens on right now. Another process may still be faster: callers
-// that can, try again.
+// freePort returns a port on which nobody listens now. Another process may take it before the caller does;
+// callers try again if they can.
 func freePort() (int, error) {
 	const span = lastPort - firstPort + 1
 	start := rand.IntN(span)
@@ -78,8 +77,8 @@ func portIsFree(port int) bool {
 	return l.Close() == nil
 }
 
-// listenRemembered opens the listener of a server in this process on its port (choosePort) and
-// remembers it.
+// listenRemembered opens the listener of a server in this process on its port (choosePort), and remembers the
+// port.
 func listenRemembered(dir, name string, want int) (net.Listener, error) {
 	for attempt := 1; ; attempt++ {
 		port, err := choosePort(dir, name, want)
@@ -88,7 +87,7 @@ func listenRemembered(dir, name string, want int) (net.Listener, error) {
 		}
 		l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
 		if err != nil {
-			// Between choosing and listening somebody else may have come; a wanted port is not ours to change.
+			// Another process may have taken the port meanwhile. A port that was given is not changed.
 			if want == 0 && attempt < 5 {
 				continue
 			}

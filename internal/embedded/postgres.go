@@ -16,58 +16,58 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// pgSuperuser is the only role of a new server. Anybody on this machine can be it, without a
-// password: that is why the server listens on loopback only and is for development and tests.
+// pgSuperuser is the only role of a new server. Everybody on this machine can log in as it without a
+// password. Therefore the server listens on loopback only, and is only for development and tests.
 const pgSuperuser = "postgres"
 
-// readyDeadline is how long a server may take to answer. A start takes 0.2 s; recovery after a crash
-// on a busy machine takes longer.
-const readyDeadline = 30 * time.Second
+// readyTimeout is how long a server may take to answer. A start takes 0.2 s; the recovery after a crash on a
+// busy machine takes longer.
+const readyTimeout = 30 * time.Second
 
-// PostgresConfig says what server StartPostgres starts.
+// PostgresConfig configures StartPostgres.
 type PostgresConfig struct {
-	// Dir belongs to this server alone: data, log, socket, remembered port. It is made if missing.
+	// Dir belongs to this server alone: data, log, socket, remembered port. It is created if it is missing.
 	Dir string
-	// Port on 127.0.0.1. 0 takes the port of the last start in Dir, else any free one.
+	// Port is on 127.0.0.1. 0 is the port of the last start in Dir, or otherwise any free one.
 	Port int
-	// Fsync keeps the promises of a COMMIT through a power cut. Without it the server is several
-	// times faster and a power cut may destroy Dir; a kill of the server or of us loses no COMMIT.
+	// Fsync makes a COMMIT survive a power failure. Without it the server is several times faster, and a
+	// power failure may destroy Dir; a kill of the server or of this process loses no COMMIT.
 	Fsync bool
-	// BinDir has the programs postgres and initdb. "" searches: see findPgBinaries.
+	// BinDir has the programs postgres and initdb. "" searches for them: see findPgBinaries.
 	BinDir string
-	// Log is told, in single lines, what a person should know. nil is silent.
+	// Log gets single lines that a person should read. nil discards them.
 	Log io.Writer
 }
 
-// Postgres is a running server. Its process is independent of ours: it lives on when we are killed,
-// and the next StartPostgres on the same Dir takes it over.
+// Postgres is a running server. Its process is independent of this one: it continues if this process is
+// killed, and the next StartPostgres with the same Dir takes it over.
 type Postgres struct {
-	dir     string // where the files really are
+	dir     string // the actual directory of the files
 	port    int
 	pid     int
 	version string
-	exited  <-chan struct{} // closed when our own child has ended; nil for one taken over
-	cleanup func() error    // what Stop does once the server is gone; nil for nothing
+	exited  <-chan struct{} // closed when our child process has ended; nil for a server that was taken over
+	cleanup func() error    // called by Stop after the server has ended; may be nil
 }
 
-// StartPostgres brings up the server of cfg.Dir and returns once it answers, at the latest after
-// readyDeadline. A server that still runs there is taken over; what a crash left (a stale pid file,
-// a half-made data directory) is cleared away. As root the server runs as an unprivileged user.
+// StartPostgres starts the server of cfg.Dir and returns once it answers. It waits up to readyTimeout. It takes
+// over a server that still runs there, and removes what a crash left: a stale pid file or an unfinished data
+// directory. If we are root, the server runs as an unprivileged user.
 func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("start PostgreSQL: no directory given")
 	}
-	as, err := unprivileged(pgData(cfg.Dir))
+	as, err := unprivilegedAccount(pgData(cfg.Dir))
 	if err != nil {
 		return nil, err
 	}
-	dir, err := home(cfg.Dir, as, cfg.Log)
+	dir, err := serverDir(cfg.Dir, as, cfg.Log)
 	if err != nil {
 		return nil, fmt.Errorf("prepare %s for PostgreSQL: %w", cfg.Dir, err)
 	}
 	if as != nil {
-		// The files may be elsewhere than asked for, and belong to somebody already.
-		if as, err = unprivileged(pgData(dir)); err != nil {
+		// dir may be another directory than cfg.Dir, and its files may already have an owner.
+		if as, err = unprivilegedAccount(pgData(dir)); err != nil {
 			return nil, err
 		}
 	}
@@ -91,27 +91,27 @@ func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	}
 	if major == 0 {
 		if err := initData(ctx, bin, dir, as, cfg); err != nil {
-			return nil, fmt.Errorf("make a PostgreSQL data directory in %s: %w", dir, err)
+			return nil, fmt.Errorf("create a PostgreSQL data directory in %s: %w", dir, err)
 		}
 	}
 	return launch(ctx, bin, dir, as, cfg)
 }
 
-// Port is the TCP port the server listens on.
+// Port returns the TCP port on which the server listens.
 func (p *Postgres) Port() int { return p.port }
 
-// Pid is the process id of the server.
+// Pid returns the process id of the server.
 func (p *Postgres) Pid() int { return p.pid }
 
-// Dir is where the server's files are: PostgresConfig.Dir, unless the user it runs as could not
-// reach that.
+// Dir returns the directory of the server's files: PostgresConfig.Dir, unless the user as which the server
+// runs cannot enter it.
 func (p *Postgres) Dir() string { return p.dir }
 
-// Version is what the server calls itself, such as "15.18 (Debian 15.18-0+deb12u1)".
+// Version returns the version that the server reports, such as "15.18 (Debian 15.18-0+deb12u1)".
 func (p *Postgres) Version() string { return p.version }
 
-// SuperuserURL is the address of a database for who migrates and makes roles. There is no TLS and no
-// password: it is loopback.
+// SuperuserURL returns the address of a database for the superuser, who can migrate it and create roles. It has
+// no TLS and no password, because it is on loopback.
 func (p *Postgres) SuperuserURL(database string) string { return superuserURL(p.port, database) }
 
 func superuserURL(port int, database string) string {
@@ -125,8 +125,8 @@ func superuserURL(port int, database string) string {
 	return u.String()
 }
 
-// Stop ends the server, rolling open transactions back, and waits until it is gone. Stopping one
-// that has already ended is no error. When ctx ends first the server may still be stopping.
+// Stop ends the server and waits until it has ended. Open transactions are rolled back. It is no error if the
+// server has ended already. If ctx ends first, the server may still be stopping.
 func (p *Postgres) Stop(ctx context.Context) error {
 	if err := p.interrupt(ctx); err != nil {
 		return fmt.Errorf("stop PostgreSQL (pid %d): %w", p.pid, err)
@@ -134,7 +134,7 @@ func (p *Postgres) Stop(ctx context.Context) error {
 	if p.cleanup == nil {
 		return nil
 	}
-	// One that was killed leaves its pid file, and the number in it may be somebody else's soon.
+	// A server that was killed leaves its pid file, and another process may get the pid.
 	return errors.Join(removeStale(pgData(p.dir)), p.cleanup())
 }
 
@@ -144,7 +144,7 @@ func (p *Postgres) interrupt(ctx context.Context) error {
 	}
 	select {
 	case <-p.exited:
-		return nil // the pid may be somebody else's by now
+		return nil // another process may have the pid now
 	default:
 	}
 	if err := syscall.Kill(p.pid, syscall.SIGINT); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -158,62 +158,65 @@ func (p *Postgres) interrupt(ctx context.Context) error {
 	}
 }
 
-// pgData is the data directory proper.
+// pgData returns the data directory of a server's directory.
 func pgData(dir string) string { return filepath.Join(dir, "data") }
 
-// answer is what a server says about itself.
-type answer struct {
+// serverInfo is what a server reports about itself.
+type serverInfo struct {
 	version string
 	dataDir string
 	fsync   bool
 }
 
-// ask connects to the server on a port and asks who it is.
-func ask(ctx context.Context, port int) (answer, error) {
+// queryServer connects to the server on a port and reads its serverInfo.
+func queryServer(ctx context.Context, port int) (serverInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, superuserURL(port, "postgres"))
 	if err != nil {
-		return answer{}, err
+		return serverInfo{}, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	var a answer
-	const q = `SELECT current_setting('server_version'), current_setting('data_directory'),
-		current_setting('fsync')::boolean`
+	var a serverInfo
+	const q = `
+		SELECT
+			current_setting('server_version'),
+			current_setting('data_directory'),
+			current_setting('fsync')::boolean`
 	if err := conn.QueryRow(ctx, q).Scan(&a.version, &a.dataDir, &a.fsync); err != nil {
-		return answer{}, err
+		return serverInfo{}, err
 	}
 	return a, nil
 }
 
-// serves reports whether the server that gave the answer works on this data directory.
-func (a answer) serves(data string) bool {
-	one, errA := os.Stat(a.dataDir)
-	two, errB := os.Stat(data)
-	return errA == nil && errB == nil && os.SameFile(one, two)
+// serves reports whether the server uses this data directory.
+func (a serverInfo) serves(data string) bool {
+	actual, errA := os.Stat(a.dataDir)
+	want, errB := os.Stat(data)
+	return errA == nil && errB == nil && os.SameFile(actual, want)
 }
 
-// awaitAnswer asks the server on a port until it answers for data, gone says it has ended, or
-// readyDeadline is over.
-func awaitAnswer(ctx context.Context, port int, data string, gone func() bool) (answer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyDeadline, fmt.Errorf("no answer within %s", readyDeadline))
+// awaitServer polls the server on a port until it answers and uses data, gone returns true, or readyTimeout is
+// over.
+func awaitServer(ctx context.Context, port int, data string, gone func() bool) (serverInfo, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyTimeout, fmt.Errorf("no answer within %s", readyTimeout))
 	defer cancel()
 	for {
-		a, err := ask(ctx, port)
+		a, err := queryServer(ctx, port)
 		if err == nil && a.serves(data) {
 			return a, nil
 		}
 		if err == nil {
-			err = fmt.Errorf("port %d is another server's, of %s", port, a.dataDir)
+			err = fmt.Errorf("port %d belongs to another server, of %s", port, a.dataDir)
 		}
 		if gone() {
-			return answer{}, fmt.Errorf("%w: %w", errEnded, err)
+			return serverInfo{}, fmt.Errorf("%w: %w", errEnded, err)
 		}
 		if perr := pause(ctx, 20*time.Millisecond); perr != nil {
-			return answer{}, fmt.Errorf("%w: %w", perr, err)
+			return serverInfo{}, fmt.Errorf("%w: %w", perr, err)
 		}
 	}
 }
 
-// errEnded says that a server ended while we waited for its answer.
+// errEnded means that a server ended while we waited for its answer.
 var errEnded = errors.New("the server ended")

@@ -19,8 +19,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// helperEnv makes the test binary be another process of the product: it starts the named server in
-// the directory given, says so, and waits to be killed.
+// helperEnv makes the test binary run as a helper process: it starts the named server in the given directory,
+// prints its address, and waits until it is killed.
 const helperEnv = "PLATFORMA_EMBEDDED_TEST_HELPER"
 
 func TestMain(m *testing.M) {
@@ -36,21 +36,22 @@ func helper(what, dir string) {
 	switch what {
 	case "postgres":
 		p, err := StartPostgres(ctx, PostgresConfig{Dir: dir})
-		say(err, "%d %d", p.Pid(), p.Port())
+		report(err, "%d %d", p.Pid(), p.Port())
 	case "temporary":
 		p, err := StartTemporaryPostgres(ctx, io.Discard)
-		say(err, "%d %s", p.Pid(), p.Dir())
+		report(err, "%d %s", p.Pid(), p.Dir())
 	case "kafka":
 		k, err := StartKafka(KafkaConfig{Dir: dir})
-		say(err, "%s", k.Addr())
+		report(err, "%s", k.Addr())
 	case "inbox":
 		i, err := StartInbox(InboxConfig{Dir: dir, Now: time.Now})
-		say(err, "%s", i.SMTPAddr())
+		report(err, "%s", i.SMTPAddr())
 	}
 	select {}
 }
 
-func say(err error, format string, args ...any) {
+// report prints what startHelper returns, or the error.
+func report(err error, format string, args ...any) {
 	if err != nil {
 		fmt.Println("failed:", err)
 		os.Exit(1)
@@ -58,9 +59,9 @@ func say(err error, format string, args ...any) {
 	fmt.Printf(format+"\n", args...)
 }
 
-// startHelper runs helper in another process and returns what it said, and a function that kills it
-// as kill -9 does.
-func startHelper(t *testing.T, what, dir string) (said string, kill func()) {
+// startHelper runs helper in another process. It returns what the helper printed, and a function that kills it by
+// SIGKILL.
+func startHelper(t *testing.T, what, dir string) (output string, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), helperEnv+"="+what+"="+dir)
@@ -84,25 +85,25 @@ func startHelper(t *testing.T, what, dir string) (said string, kill func()) {
 	t.Cleanup(kill)
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || strings.HasPrefix(line, "failed:") {
-		t.Fatalf("helper said %q, %v", line, err)
+		t.Fatalf("helper printed %q, %v", line, err)
 	}
 	return strings.TrimSpace(line), kill
 }
 
-// until waits for a condition that another process brings about.
-func until(t *testing.T, what string, ok func() bool) {
+// waitUntil polls until ok returns true, for at most 15 s.
+func waitUntil(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	for !ok() {
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timed out while waiting until %s", what)
 		}
 	}
 }
 
-// openDir is t.TempDir that other users can enter, as PostgreSQL has to when we are root.
-func openDir(t *testing.T) string {
+// enterableDir is like t.TempDir, but other users can enter the directory. PostgreSQL has to if we are root.
+func enterableDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "platforma-test-")
 	if err != nil {
@@ -138,7 +139,7 @@ func stopPostgres(t *testing.T, p *Postgres) {
 	}
 }
 
-func exec1(t *testing.T, p *Postgres, database, sql string) {
+func execSQL(t *testing.T, p *Postgres, database, sql string) {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), p.SuperuserURL(database))
 	if err != nil {
@@ -150,7 +151,8 @@ func exec1(t *testing.T, p *Postgres, database, sql string) {
 	}
 }
 
-func query1(t *testing.T, p *Postgres, database, sql string) string {
+// queryText returns the text that a query selects.
+func queryText(t *testing.T, p *Postgres, database, sql string) string {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), p.SuperuserURL(database))
 	if err != nil {
@@ -166,8 +168,8 @@ func query1(t *testing.T, p *Postgres, database, sql string) string {
 
 func TestPostgresKeepsItsDataAndPortOverARestart(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(openDir(t), "not", "there yet")
-	// What a crash in the middle of initdb leaves.
+	dir := filepath.Join(enterableDir(t), "not", "there yet")
+	// The files that a crash leaves while initdb runs.
 	if err := os.MkdirAll(filepath.Join(dir, "data", "base"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -176,13 +178,13 @@ func TestPostgresKeepsItsDataAndPortOverARestart(t *testing.T) {
 	}
 
 	p := startPostgres(t, PostgresConfig{Dir: dir, Fsync: true})
-	exec1(t, p, "postgres", `CREATE DATABASE "orders db"`)
-	exec1(t, p, "orders db", `CREATE TABLE kept AS SELECT 'still here' AS what`)
+	execSQL(t, p, "postgres", `CREATE DATABASE "orders db"`)
+	execSQL(t, p, "orders db", `CREATE TABLE kept AS SELECT 'still here' AS what`)
 	for setting, want := range map[string]string{
 		"fsync": "on", "listen_addresses": "127.0.0.1", "server_encoding": "UTF8", "lc_collate": "C",
 		"log_parameter_max_length_on_error": "0", "max_connections": "200", "TimeZone": "UTC", "data_checksums": "on",
 	} {
-		if got := query1(t, p, "template1", `SELECT current_setting('`+setting+`')`); got != want {
+		if got := queryText(t, p, "template1", `SELECT current_setting('`+setting+`')`); got != want {
 			t.Errorf("%s is %q, want %q", setting, got, want)
 		}
 	}
@@ -190,34 +192,34 @@ func TestPostgresKeepsItsDataAndPortOverARestart(t *testing.T) {
 	if _, err := pgx.Connect(context.Background(), p.SuperuserURL("postgres")); err == nil {
 		t.Fatal("the server answers after Stop")
 	}
-	stopPostgres(t, p) // twice is no error
+	stopPostgres(t, p) // a second Stop is no error
 
 	again := startPostgres(t, PostgresConfig{Dir: dir})
 	if again.Port() != p.Port() {
 		t.Errorf("port is %d after the restart, was %d", again.Port(), p.Port())
 	}
-	if got := query1(t, again, "orders db", `SELECT what FROM kept`); got != "still here" {
+	if got := queryText(t, again, "orders db", `SELECT what FROM kept`); got != "still here" {
 		t.Errorf("kept row is %q", got)
 	}
-	if got := query1(t, again, "postgres", `SELECT current_setting('fsync')`); got != "off" {
+	if got := queryText(t, again, "postgres", `SELECT current_setting('fsync')`); got != "off" {
 		t.Errorf("fsync is %q without Fsync", got)
 	}
 
-	// The same directory asked for with Fsync may not go on without.
+	// A start with Fsync must not take over a server without it.
 	durable := startPostgres(t, PostgresConfig{Dir: dir, Fsync: true})
 	if durable.Pid() == again.Pid() || durable.Port() != again.Port() {
-		t.Errorf("got pid %d port %d, want another server than pid %d on port %d", durable.Pid(), durable.Port(),
-			again.Pid(), again.Port())
+		t.Errorf("got pid %d port %d, want another server than pid %d on port %d",
+			durable.Pid(), durable.Port(), again.Pid(), again.Port())
 	}
 }
 
 func TestPostgresOfAKilledProcessIsTakenOver(t *testing.T) {
 	t.Parallel()
-	dir := openDir(t)
-	said, kill := startHelper(t, "postgres", dir)
+	dir := enterableDir(t)
+	output, kill := startHelper(t, "postgres", dir)
 	var pid, port int
-	if _, err := fmt.Sscan(said, &pid, &port); err != nil {
-		t.Fatalf("helper said %q: %v", said, err)
+	if _, err := fmt.Sscan(output, &pid, &port); err != nil {
+		t.Fatalf("helper printed %q: %v", output, err)
 	}
 	kill()
 
@@ -225,17 +227,17 @@ func TestPostgresOfAKilledProcessIsTakenOver(t *testing.T) {
 	if p.Pid() != pid || p.Port() != port {
 		t.Fatalf("got pid %d port %d, want the running server: pid %d port %d", p.Pid(), p.Port(), pid, port)
 	}
-	if !strings.HasPrefix(query1(t, p, "postgres", `SHOW server_version`), p.Version()) {
+	if !strings.HasPrefix(queryText(t, p, "postgres", `SHOW server_version`), p.Version()) {
 		t.Errorf("version is %q", p.Version())
 	}
-	exec1(t, p, "postgres", `CREATE TABLE kept AS SELECT 'committed' AS what`)
+	execSQL(t, p, "postgres", `CREATE TABLE kept AS SELECT 'committed' AS what`)
 
-	// Now the server itself dies, and its number goes to somebody else.
+	// Now the server itself is killed, and another process gets its pid.
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	data := filepath.Join(dir, "data")
-	until(t, "the server is dead", func() bool { return !isPostmaster(pid, data) })
+	waitUntil(t, "the server has ended", func() bool { return !isPostmaster(pid, data) })
 	file := filepath.Join(data, "postmaster.pid")
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -245,13 +247,13 @@ func TestPostgresOfAKilledProcessIsTakenOver(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())+"\n"+rest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	revived := startPostgres(t, PostgresConfig{Dir: dir})
-	if got := query1(t, revived, "postgres", `SELECT what FROM kept`); got != "committed" {
+	restarted := startPostgres(t, PostgresConfig{Dir: dir})
+	if got := queryText(t, restarted, "postgres", `SELECT what FROM kept`); got != "committed" {
 		t.Errorf("kept row is %q", got)
 	}
 }
 
-func TestPostgresStartedByRootRunsAsSomebodyElseWhoCanReachItsFiles(t *testing.T) {
+func TestPostgresStartedByRootRunsAsAnotherUserWhoCanEnterItsDirectory(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root has to change users")
@@ -275,11 +277,11 @@ func TestPostgresStartedByRootRunsAsSomebodyElseWhoCanReachItsFiles(t *testing.T
 		t.Errorf("the data is in %s, which nobody else can enter", p.Dir())
 	}
 	if !strings.Contains(log.String(), closed) || !strings.Contains(log.String(), p.Dir()) {
-		t.Errorf("the log does not say what was moved where: %q", log.String())
+		t.Errorf("the log does not name both directories: %q", log.String())
 	}
-	if got, err := home(filepath.Join(closed, "pg"), &account{name: "nobody", uid: 65534, gid: 65534},
-		nil); err != nil || got != p.Dir() {
-		t.Errorf("the next start would look in %s (%v), the data is in %s", got, err, p.Dir())
+	nobody := &account{name: "nobody", uid: 65534, gid: 65534}
+	if got, err := serverDir(filepath.Join(closed, "pg"), nobody, nil); err != nil || got != p.Dir() {
+		t.Errorf("the next start would use %s (%v), the data is in %s", got, err, p.Dir())
 	}
 	info, err := os.Stat(closed)
 	if err != nil || info.Mode().Perm() != 0o700 {
@@ -289,34 +291,34 @@ func TestPostgresStartedByRootRunsAsSomebodyElseWhoCanReachItsFiles(t *testing.T
 
 func TestTemporaryPostgresLeavesNothingBehindWhenItsProcessIsKilled(t *testing.T) {
 	t.Parallel()
-	said, kill := startHelper(t, "temporary", "")
+	output, kill := startHelper(t, "temporary", "")
 	var pid int
 	var dir string
-	if _, err := fmt.Sscan(said, &pid, &dir); err != nil {
-		t.Fatalf("helper said %q: %v", said, err)
+	if _, err := fmt.Sscan(output, &pid, &dir); err != nil {
+		t.Fatalf("helper printed %q: %v", output, err)
 	}
 	if !isPostmaster(pid, filepath.Join(dir, "data")) {
 		t.Fatalf("pid %d is not the server of %s", pid, dir)
 	}
 	kill()
-	until(t, "the server is gone", func() bool { return syscall.Kill(pid, 0) != nil || isZombie(pid) })
-	until(t, "its files are gone", func() bool { return !exists(dir) })
+	waitUntil(t, "the server has ended", func() bool { return syscall.Kill(pid, 0) != nil || isZombie(pid) })
+	waitUntil(t, "its files are removed", func() bool { return !exists(dir) })
 }
 
-// isZombie reports whether a process is dead and only its parent has not noticed, as happens where no
-// init process looks after orphans.
+// isZombie reports whether a process has ended and its parent has not waited for it. This happens where no init
+// process waits for orphans.
 func isZombie(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && strings.Contains(string(b), ") Z ")
 }
 
-func TestWithPostgresGivesTheCommandAServerAndPassesItsExitCodeOn(t *testing.T) {
+func TestWithPostgresGivesTheCommandAServerAndReturnsItsExitCode(t *testing.T) {
 	t.Parallel()
 	bin := filepath.Join(t.TempDir(), "withpostgres")
 	if out, err := exec.Command("go", "build", "-o", bin, "./cmd/withpostgres").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	temp := openDir(t)
+	temp := enterableDir(t)
 	cmd := exec.Command(bin, "--", "/bin/sh", "-c", `echo "$PLATFORMA_TEST_DSN"; read x; exit 7`)
 	cmd.Env = append(os.Environ(), "PLATFORMA_TEST_DSN=", "TMPDIR="+temp)
 	in, err := cmd.StdinPipe()
@@ -351,16 +353,16 @@ func TestWithPostgresGivesTheCommandAServerAndPassesItsExitCodeOn(t *testing.T) 
 	if _, err := pgx.Connect(context.Background(), strings.TrimSpace(dsn)); err == nil {
 		t.Error("the server answers after the command has ended")
 	}
-	left, err := os.ReadDir(temp)
-	if err != nil || len(left) != 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+	files, err := os.ReadDir(temp)
+	if err != nil || len(files) != 0 {
+		t.Errorf("files left behind: %v, %v", files, err)
 	}
 
-	// With a server given, none is started and that one is used.
+	// If a server is given, it is used and none is started.
 	given := exec.Command(bin, "--", "/bin/sh", "-c", `[ "$PLATFORMA_TEST_DSN" = postgres://given ] && kill -TERM $$`)
 	given.Env = append(os.Environ(), "PLATFORMA_TEST_DSN=postgres://given", "TMPDIR="+temp)
 	if err := given.Run(); !errors.As(err, &exit) || exit.ExitCode() != 143 {
-		t.Errorf("got %v, want 128 and the number of SIGTERM", err)
+		t.Errorf("got %v, want exit code 143: 128 plus the number of SIGTERM", err)
 	}
 }
 
@@ -372,7 +374,7 @@ func TestMissingPostgresNamesTheChoices(t *testing.T) {
 	}
 	_, err = findPgBinaries(context.Background(), "", 14, nil, nil)
 	if err == nil {
-		t.Fatal("PostgreSQL 14 was found, which is below the floor")
+		t.Fatal("PostgreSQL 14 was found, which is not supported")
 	}
 	for _, choice := range []string{
 		"PLATFORMA_TEST_DSN", "package manager", "PLATFORMA_PG_BIN", "npm", "remove the data directory",

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// watchdogScript waits for its standard input to end, which happens when the process that holds the
-// other end is gone, however it went; then it stops the server and removes its files.
+// watchdogScript waits until its standard input ends, which happens when the process at the other end has
+// ended in whatever way. Then it stops the server and removes its files.
 const watchdogScript = `cat >/dev/null
 pidfile="$1/data/postmaster.pid"
 if read -r pid <"$pidfile" && [ "${pid:-0}" -gt 1 ]; then
@@ -24,11 +24,11 @@ fi
 rm -rf "$1"
 `
 
-// StartTemporaryPostgres starts a server for one run of tests: fsync off, any port, in a directory
-// for temporary files. Stop removes all of it. Should this process be killed before, a watchdog does
-// the same, so that nothing is left behind whatever happens.
+// StartTemporaryPostgres starts a server for one run of tests: without fsync, on any port, in a directory for
+// temporary files. Stop removes its files. If this process is killed before, a watchdog stops the server and
+// removes them.
 func StartTemporaryPostgres(ctx context.Context, log io.Writer) (*Postgres, error) {
-	as, err := unprivileged("")
+	as, err := unprivilegedAccount("")
 	if err != nil {
 		return nil, err
 	}
@@ -36,29 +36,29 @@ func StartTemporaryPostgres(ctx context.Context, log io.Writer) (*Postgres, erro
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for a temporary PostgreSQL: %w", err)
 	}
-	dog, err := startWatchdog(dir)
+	w, err := startWatchdog(dir)
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, fmt.Errorf("start the watchdog of a temporary PostgreSQL: %w", err)
 	}
 	p, err := StartPostgres(ctx, PostgresConfig{Dir: dir, Log: log})
 	if err != nil {
-		return nil, errors.Join(err, dog.dismiss())
+		return nil, errors.Join(err, w.finish())
 	}
-	p.cleanup = dog.dismiss
+	p.cleanup = w.finish
 	return p, nil
 }
 
-// temporaryDir makes a directory that the account can enter: below the directory for temporary
-// files, or, where that is closed to it, below the common place.
+// temporaryDir creates a directory that the account can enter. It is below the directory for temporary files,
+// or below sharedDir if the account cannot enter that.
 func temporaryDir(as *account) (string, error) {
 	base := os.TempDir()
-	ok, err := as.reaches(base)
+	ok, err := as.canEnter(base)
 	if err != nil {
 		return "", err
 	}
 	if !ok {
-		if base, err = commonPlace(as); err != nil {
+		if base, err = sharedDir(as); err != nil {
 			return "", err
 		}
 	}
@@ -69,32 +69,31 @@ func temporaryDir(as *account) (string, error) {
 	return filepath.Abs(dir)
 }
 
-// watchdog is the process that outlives us for as long as it takes to clear away.
+// watchdog is the process that cleans up after this process has ended.
 type watchdog struct {
-	leash io.Closer
+	stdin io.Closer // its end starts the clean-up
 	cmd   *exec.Cmd
 	dir   string
 }
 
 func startWatchdog(dir string) (*watchdog, error) {
 	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "platforma-pg-watchdog", dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C is for us, not for it
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // so that Ctrl-C does not reach it
 	cmd.Dir = "/"
-	leash, err := cmd.StdinPipe()
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &watchdog{leash: leash, cmd: cmd, dir: dir}, nil
+	return &watchdog{stdin: stdin, cmd: cmd, dir: dir}, nil
 }
 
-// dismiss lets the watchdog do its work now, which with the server stopped is only to remove the
-// files, and waits for it.
-func (w *watchdog) dismiss() error {
-	_ = w.leash.Close()
-	_ = w.cmd.Wait() // what counts is whether the files are gone
+// finish lets the watchdog clean up now, and waits for it. If the server has ended, it only removes the files.
+func (w *watchdog) finish() error {
+	_ = w.stdin.Close()
+	_ = w.cmd.Wait() // whether the files are removed is checked next
 	if err := os.RemoveAll(w.dir); err != nil {
 		return fmt.Errorf("remove the temporary PostgreSQL: %w", err)
 	}

@@ -15,23 +15,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// published is a type's schema and example as they once were.
-type published struct {
+// release is the schema and the example of a type in a published version.
+type release struct {
 	file            string
 	typ             event.Type
 	schema, example []byte
 }
 
-func releases(t *testing.T) []published {
+func releases(t *testing.T) []release {
 	t.Helper()
 	files, err := filepath.Glob("testdata/released/*/*.schema.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []published
+	var all []release
 	for _, f := range files {
 		stem := strings.TrimSuffix(f, ".schema.json")
-		p := published{file: f, typ: event.Type(filepath.Base(stem))}
+		p := release{file: f, typ: event.Type(filepath.Base(stem))}
 		for name, into := range map[string]*[]byte{f: &p.schema, stem + ".example.json": &p.example} {
 			if *into, err = os.ReadFile(name); err != nil {
 				t.Fatal(err)
@@ -45,7 +45,8 @@ func releases(t *testing.T) []published {
 	return all
 }
 
-// What is on the topic stays readable, and who reads it by an old schema reads what comes now.
+// Old events on the topic stay readable by the current schema, and readers with an old schema can read new
+// events.
 func TestSchemasAreOnlyEverAddedTo(t *testing.T) {
 	t.Parallel()
 	for _, old := range releases(t) {
@@ -58,14 +59,14 @@ func TestSchemasAreOnlyEverAddedTo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, fault := range breaks(t, old, today, example) {
+		for _, fault := range incompatibilities(t, old, today, example) {
 			t.Errorf("%s: %s", old.file, fault)
 		}
 	}
 }
 
-// breaks lists what a reader of either side would stumble over.
-func breaks(t *testing.T, old published, today, example []byte) []string {
+// incompatibilities lists what breaks a reader with the old schema, or a reader of old events.
+func incompatibilities(t *testing.T, old release, today, example []byte) []string {
 	t.Helper()
 	var faults []string
 	if err := compile(t, today).Validate(dataOf(t, old.example)); err != nil {
@@ -74,12 +75,12 @@ func breaks(t *testing.T, old published, today, example []byte) []string {
 	if err := compile(t, old.schema).Validate(dataOf(t, example)); err != nil {
 		faults = append(faults, fmt.Sprintf("today's example by the old schema: %v", err))
 	}
-	return append(faults, lessThan(decoded(t, old.schema), decoded(t, today), "")...)
+	return append(faults, missingGuarantees(decoded(t, old.schema), decoded(t, today), "")...)
 }
 
-// lessThan lists the promises of one schema that another does not make: a member that is gone, has
-// another type or is not always there.
-func lessThan(old, today map[string]any, at string) []string {
+// missingGuarantees lists the guarantees of the old schema that today's does not give: a member that is
+// gone, has another type, or is no longer required.
+func missingGuarantees(old, today map[string]any, at string) []string {
 	var faults []string
 	if a, b := old["type"], today["type"]; a != b {
 		return []string{fmt.Sprintf("%s was of type %v and is of type %v", at, a, b)}
@@ -90,7 +91,7 @@ func lessThan(old, today map[string]any, at string) []string {
 			found = found || have == name
 		}
 		if !found {
-			faults = append(faults, fmt.Sprintf("%s/%v was always there and is not promised any more", at, name))
+			faults = append(faults, fmt.Sprintf("%s/%v was required and is not required any more", at, name))
 		}
 	}
 	was, is := object(old["properties"]), object(today["properties"])
@@ -99,18 +100,18 @@ func lessThan(old, today map[string]any, at string) []string {
 			faults = append(faults, fmt.Sprintf("%s/%s is gone", at, name))
 			continue
 		}
-		faults = append(faults, lessThan(object(sub), object(is[name]), at+"/"+name)...)
+		faults = append(faults, missingGuarantees(object(sub), object(is[name]), at+"/"+name)...)
 	}
 	if items := object(old["items"]); items != nil {
-		faults = append(faults, lessThan(items, object(today["items"]), at+"[]")...)
+		faults = append(faults, missingGuarantees(items, object(today["items"]), at+"[]")...)
 	}
 	return faults
 }
 
-// The test above would be worth nothing if it passed these.
-func TestABreakOfASchemaIsSeen(t *testing.T) {
+// The test above must fail for these changes, otherwise it would prove nothing.
+func TestABreakingChangeOfASchemaIsFound(t *testing.T) {
 	t.Parallel()
-	var old published
+	var old release
 	for _, p := range releases(t) {
 		if p.typ == order.EvServiceDelivered {
 			old = p
@@ -132,13 +133,13 @@ func TestABreakOfASchemaIsSeen(t *testing.T) {
 		"a text becomes a number": {func(m map[string]any) {
 			object(object(m["properties"])["reason"])["type"] = "integer"
 		}, true},
-		"a member is not promised longer": {func(m map[string]any) {
+		"a member is no longer required": {func(m map[string]any) {
 			billing(m)["required"] = list(billing(m)["required"])[1:]
 		}, true},
-		"a member more is demanded": {func(m map[string]any) {
+		"a new member is required": {func(m map[string]any) {
 			m["required"] = append(list(m["required"]), "added_later")
 		}, true},
-		"a member more is no break": {func(m map[string]any) {
+		"a new optional member is compatible": {func(m map[string]any) {
 			object(m["properties"])["added_later"] = map[string]any{"type": "string"}
 		}, false},
 	} {
@@ -148,7 +149,7 @@ func TestABreakOfASchemaIsSeen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if faults := breaks(t, old, today, old.example); (len(faults) > 0) != c.fault {
+		if faults := incompatibilities(t, old, today, old.example); (len(faults) > 0) != c.fault {
 			t.Errorf("%s: %q", name, faults)
 		}
 	}

@@ -14,15 +14,15 @@ import (
 )
 
 // The envelope is CloudEvents 1.0 in the binary mode of its Kafka binding: attributes are headers
-// named ce_…, the value is the stored data untouched. The structured mode, one JSON document, is
-// accepted on reading.
+// named ce_…, and the value is the stored data, unchanged. Decode also accepts the structured mode, which
+// is one JSON document.
 // See https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md.
 
-// Major is the version of every payload today. Members are only ever added to it; a break would be a
-// second version beside this one.
+// Major is the current major version of every payload. Members are only ever added to it. A breaking
+// change would be published as a second version beside it.
 const Major = 1
 
-// What stands in every envelope.
+// Values of every envelope.
 const (
 	specVersion = "1.0"
 	source      = "/orders"
@@ -43,14 +43,14 @@ type Message struct {
 	Value   []byte
 }
 
-// RefusalCode says why a message is not believed. The codes are stored and never change.
+// RefusalCode says why a message is refused. The codes are stored and never change.
 type RefusalCode string
 
 // The codes.
 const (
 	RefusedTenantMissing   RefusalCode = "tenant-missing"
 	RefusedTenantMalformed RefusalCode = "tenant-malformed"
-	RefusedTenantMismatch  RefusalCode = "tenant-mismatch" // header against data, or against the database
+	RefusedTenantMismatch  RefusalCode = "tenant-mismatch" // of the header with the data or with the database
 	RefusedSubject         RefusalCode = "subject-mismatch"
 	RefusedSequence        RefusalCode = "sequence-mismatch"
 	RefusedUnknownType     RefusalCode = "unknown-type"
@@ -58,27 +58,28 @@ const (
 	RefusedUndecodable     RefusalCode = "undecodable"
 )
 
-// Refused is what Decode answers to a message that must not be applied.
+// Refused is the error of Decode for a message that must not be applied.
 type Refused struct {
 	Code   RefusalCode
-	Detail string // our words; it quotes nothing of the message but names of attributes
+	Detail string // it names attributes, but quotes nothing else of the message
 }
 
-// Error is the code and its detail.
+// Error returns the code and its detail.
 func (r *Refused) Error() string { return string(r.Code) + ": " + r.Detail }
 
 func refuse(code RefusalCode, format string, args ...any) error {
 	return &Refused{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// SchemaPath is where the JSON Schema of a type's data is served: the value of ce_dataschema.
+// SchemaPath returns the path at which the API serves the JSON Schema of a type's data. It is the value of
+// ce_dataschema.
 func SchemaPath(t Type) string {
 	return schemaPrefix + string(t) + "/" + strconv.Itoa(Major) + ".json"
 }
 
 const schemaPrefix = "/schemas/events/"
 
-// Encode makes the message of a record.
+// Encode returns the message of a record, in binary mode.
 func Encode(r Record) Message {
 	m := Message{Key: []byte(r.Order.String()), Value: r.Data}
 	add := func(key, value string) {
@@ -95,7 +96,7 @@ func Encode(r Record) Message {
 	add("ce_dataschema", SchemaPath(r.Type))
 	add("ce_tenantid", r.Tenant.String())
 	add("ce_partitionkey", r.Order.String())
-	add("ce_sequence", fmt.Sprintf("%010d", r.Seq)) // the extension asks for a text that sorts
+	add("ce_sequence", fmt.Sprintf("%010d", r.Seq)) // the extension requires a text that sorts
 	add("ce_causationid", idText(r.Causation))
 	add("ce_correlationid", idText(r.Correlation))
 	add("traceparent", r.Traceparent)
@@ -110,9 +111,9 @@ func idText(i ID) string {
 	return i.String()
 }
 
-// Decode reads a message and is the guard before every consumer: a message whose tenant is missing or
-// malformed, whose attributes and data contradict each other, or whose type is unknown is *Refused.
-// That the tenant really has this order only the database knows; the effect finds out.
+// Decode reads a message and is the guard before every consumer. It returns *Refused if the tenant is
+// missing or malformed, if attributes and data contradict each other, or if the type is unknown. Whether
+// the tenant really has this order is checked by the database when the event is applied.
 func Decode(headers []Header, value []byte) (Event, error) {
 	a, data, err := attributes(headers, value)
 	if err != nil {
@@ -145,9 +146,9 @@ type attrs map[string]string
 func attributes(headers []Header, value []byte) (attrs, json.RawMessage, error) {
 	a := attrs{}
 	for _, h := range headers {
-		name, ours := strings.CutPrefix(strings.ToLower(h.Key), "ce_")
+		name, isAttribute := strings.CutPrefix(strings.ToLower(h.Key), "ce_")
 		switch {
-		case ours:
+		case isAttribute:
 		case name == "content-type":
 			name = "datacontenttype"
 		case name == "traceparent":
@@ -163,13 +164,14 @@ func attributes(headers []Header, value []byte) (attrs, json.RawMessage, error) 
 	}
 	media, _, _ := strings.Cut(strings.ToLower(a["datacontenttype"]), ";")
 	if strings.TrimSpace(media) != structured {
-		return nil, nil, refuse(RefusedUndecodable, "of the structured formats only JSON is read")
+		return nil, nil, refuse(RefusedUndecodable, "a structured message must be JSON")
 	}
-	delete(a, "datacontenttype") // of the document, not of the data
+	delete(a, "datacontenttype") // it is that of the document, not of the data
 	return a.document(value)
 }
 
-// document adds the attributes of a structured message. Headers may repeat them, but not contradict.
+// document adds the attributes of a structured message, and returns its data. Headers may repeat the
+// attributes but must not contradict them.
 func (a attrs) document(value []byte) (attrs, json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(value, &members); err != nil {
@@ -192,7 +194,7 @@ func (a attrs) document(value []byte) (attrs, json.RawMessage, error) {
 	return a, data, nil
 }
 
-// set refuses a second value: which of two tenants a message means is not ours to guess.
+// set sets an attribute. It refuses a second value: we must not guess which of two tenants is meant.
 func (a attrs) set(name, value string) error {
 	if old, ok := a[name]; ok && old != value {
 		return refuse(RefusedUndecodable, "an attribute has two values")
@@ -201,7 +203,7 @@ func (a attrs) set(name, value string) error {
 	return nil
 }
 
-// record reads all that stands in the envelope. The tenant comes first: it decides whose the rest is.
+// record makes an event of the attributes. It reads the tenant first, because all else belongs to it.
 func (a attrs) record() (Event, error) {
 	var (
 		ev  Event

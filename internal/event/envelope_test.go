@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-func TestEveryTypeIsReadBackAsItWasWritten(t *testing.T) {
+func TestDecodeReadsWhatEncodeWrote(t *testing.T) {
 	t.Parallel()
 	for typ, r := range examples(t) {
 		m := event.Encode(r)
@@ -28,7 +28,7 @@ func TestEveryTypeIsReadBackAsItWasWritten(t *testing.T) {
 	}
 }
 
-// structuredOf is an event as one JSON document.
+// structuredOf returns a message in structured mode: one JSON document.
 func structuredOf(m event.Message) ([]event.Header, []byte) {
 	doc := map[string]any{"data": json.RawMessage(m.Value), "datacontenttype": "application/json"}
 	for _, h := range m.Headers {
@@ -55,7 +55,7 @@ func cutCE(key string) (string, bool) {
 	return "", false
 }
 
-func TestStructuredModeSaysTheSameAsBinaryMode(t *testing.T) {
+func TestStructuredModeIsReadLikeBinaryMode(t *testing.T) {
 	t.Parallel()
 	r := examples(t)[order.EvServiceDelivered]
 	m := event.Encode(r)
@@ -132,7 +132,7 @@ func TestGuardRefusesWhatCannotBeTrusted(t *testing.T) {
 		{"negative number", set("ce_sequence", "-000000001"), "sequence-mismatch"},
 		{"number that overflows", set("ce_sequence", "99999999999999999999"), "sequence-mismatch"},
 		{"no number", drop("ce_sequence"), "sequence-mismatch"},
-		{"type nobody routes", set("ce_type", "order.exploded"), "unknown-type"},
+		{"type without a route", set("ce_type", "order.exploded"), "unknown-type"},
 		{"no type", drop("ce_type"), "unknown-type"},
 		{"next major version", set("ce_dataschema", "/schemas/events/order.created/2.json"), "unknown-version"},
 		{"schema of another type", set("ce_dataschema", "/schemas/events/order.updated/1.json"), "unknown-version"},
@@ -142,7 +142,7 @@ func TestGuardRefusesWhatCannotBeTrusted(t *testing.T) {
 		{"no time", drop("ce_time"), "undecodable"},
 		{"causation is no UUID", set("ce_causationid", "x"), "undecodable"},
 		{"data is XML", set("content-type", "application/xml"), "undecodable"},
-		{"data is cut", value(`{"tenant_id":`), "undecodable"},
+		{"data is truncated", value(`{"tenant_id":`), "undecodable"},
 		{"data is empty", value(""), "undecodable"},
 		{"data is null", value("null"), "tenant-mismatch"},
 		{"structured in Avro", set("content-type", "application/cloudevents+avro"), "undecodable"},
@@ -176,7 +176,7 @@ func TestRefusalQuotesNothingOfTheMessage(t *testing.T) {
 	}
 }
 
-// Whatever is read, Decode neither panics nor believes what does not agree with itself.
+// Whatever the message is, Decode does not panic, and does not accept attributes that contradict the data.
 func FuzzDecode(f *testing.F) {
 	f.Add("application/cloudevents+json", "", `{"specversion":"1.0"}`)
 	f.Add("application/json", "01900000-0000-7000-8000-00000000000a",
@@ -187,7 +187,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		ev, err := event.Decode(headers, []byte(value))
 		if err == nil && (ev.Tenant != ev.Payload.TenantID || ev.Order != ev.Payload.OrderID || ev.Seq != ev.Payload.Seq) {
-			t.Errorf("believed %q %q", headers, value)
+			t.Errorf("accepted %q %q", headers, value)
 		}
 		var r *event.Refused
 		if err != nil && !errors.As(err, &r) {

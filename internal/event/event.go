@@ -1,5 +1,6 @@
-// Package event turns the facts an order recorded about itself into the bytes that are both audit
-// record and published event (D17), and says who hears them. It knows no broker: kafka carries.
+// Package event turns the events that an order has recorded into the bytes that are both the stored
+// record and the published event (D17), and says which consumers handle them. It knows no broker;
+// package kafka does the transport.
 package event
 
 import (
@@ -17,14 +18,14 @@ import (
 // Type is the published name of an event.
 type Type = order.EventType
 
-// ID names an event: the CloudEvents id, and the idempotency key of what it causes.
+// ID identifies an event. It is the CloudEvents id, and the idempotency key of what the event causes.
 type ID = id.Of[order.Event]
 
-// MaxData is the most bytes an event's data may have. A record that a broker refuses would block the
-// relay for ever; the table checks the same bound.
+// MaxData is the maximum size of an event's data in bytes. A record that the broker refuses would block
+// the relay for ever. The table checks the same limit.
 const MaxData = 64 << 10
 
-// Record is a row of order_event: what is stored is what is published.
+// Record is a row of order_event. What is stored is what is published.
 type Record struct {
 	ID          ID
 	Type        Type
@@ -33,8 +34,8 @@ type Record struct {
 	Seq         int
 	At          time.Time
 	Actor       string // kind:id, such as member:0190… or system:worker
-	Causation   ID     // the event that caused it; zero when a request did
-	Correlation ID     // the first event of the order's present life
+	Causation   ID     // the event that caused it; zero if a request did
+	Correlation ID     // common to related events: app gives all events of an order the order's id
 	Traceparent string // W3C, may be empty
 	Data        json.RawMessage
 }
@@ -43,13 +44,14 @@ type Record struct {
 type Event struct {
 	Record
 	Payload   Data
-	TopicID   [16]byte // where it was read; a rebuilt topic has another id
+	TopicID   [16]byte // of the topic that it was read from; a rebuilt topic has another id
 	Partition int32
 	Offset    int64
-	LoggedAt  time.Time // by the broker
+	LoggedAt  time.Time // by the broker's clock
 }
 
-// Stored is an event as a consumer receives it, from its row of order_event instead of the topic.
+// Stored returns the event of a row of order_event, as a consumer receives it from the topic. It has no
+// topic, partition or offset.
 func Stored(r Record) (Event, error) {
 	ev := Event{Record: r}
 	if err := json.Unmarshal(r.Data, &ev.Payload); err != nil {
@@ -58,8 +60,8 @@ func Stored(r Record) (Event, error) {
 	return ev, nil
 }
 
-// Data is the payload of every type: the order's state carried along, and the thing the event is
-// about. It holds no credential, address, name or mail: row-level security ends at the topic.
+// Data is the payload of every type: the order's state, and the item, payment or refund that the event is
+// about. It contains no credential, address, name or mail address: row-level security ends at the topic.
 type Data struct {
 	TenantID   tenant.ID  `json:"tenant_id"`
 	OrderID    order.ID   `json:"order_id"`
@@ -76,7 +78,7 @@ type Data struct {
 	Due        Amount     `json:"due_now"`
 	Items      []ItemLine `json:"items"`
 	Actor      string     `json:"actor"`
-	Reason     string     `json:"reason,omitempty"` // a person's free text: its form says that it travels
+	Reason     string     `json:"reason,omitempty"` // a person's free text; its form says that it is published
 
 	Item    *Item    `json:"item,omitempty"`
 	Payment *Payment `json:"payment,omitempty"`
@@ -97,8 +99,8 @@ type ItemLine struct {
 	State   string       `json:"state"`
 }
 
-// Item is the item an event is about. Its billing terms are set on order.service-delivered: all it takes to
-// bill without asking back (D26).
+// Item is the item an event is about. Its billing terms are set on order.service-delivered: they are all
+// that billing needs, so that it does not have to ask back (D26).
 type Item struct {
 	ID         order.ItemID  `json:"id"`
 	Line       int           `json:"line"`
@@ -110,7 +112,7 @@ type Item struct {
 	Billing    *BillingTerms `json:"billing,omitempty"`
 }
 
-// BillingTerms of a delivered item.
+// BillingTerms are the billing terms of a delivered item.
 type BillingTerms struct {
 	Product        string          `json:"product"`
 	Plan           string          `json:"plan,omitempty"`
@@ -132,7 +134,7 @@ type Line struct {
 	Amount    string `json:"amount"`
 }
 
-// Payment an event is about.
+// Payment is the payment an event is about.
 type Payment struct {
 	ID        order.PaymentID `json:"id"`
 	Provider  string          `json:"provider"`
@@ -143,7 +145,7 @@ type Payment struct {
 	PaidAt    time.Time       `json:"paid_at"`
 }
 
-// Refund an event is about.
+// Refund is the refund an event is about.
 type Refund struct {
 	ID        order.RefundID  `json:"id"`
 	PaymentID order.PaymentID `json:"payment_id"`
@@ -152,22 +154,22 @@ type Refund struct {
 	State     string          `json:"state"`
 }
 
-// Fault of a configuration, found while validating (D13).
+// Fault is an error in a configuration that the validation found (D13).
 type Fault struct {
 	Pointer string `json:"pointer"`
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// Cause is who or what made an order change.
+// Cause is who or what changed an order.
 type Cause struct {
 	Actor       tenant.Actor
-	Event       ID // zero for a request
+	Event       ID // the event that caused the change; zero for a request
 	Correlation ID
 	Traceparent string
 }
 
-// ActorText is how an actor stands in an event: its kind and its id or name.
+// ActorText formats an actor for an event: its kind, a colon, and its id or name.
 func ActorText(a tenant.Actor) string {
 	if a.Kind == tenant.KindMember {
 		return a.Kind + ":" + a.Member.String()
@@ -175,7 +177,8 @@ func ActorText(a tenant.Actor) string {
 	return a.Kind + ":" + a.Name
 }
 
-// Of makes the record of one fact. The order is as it will be committed; now is the transaction's.
+// Of makes the record of an event. The order must be in the state in which it will be committed; now is
+// the time of the transaction.
 func Of(o *order.Order, e order.Event, by Cause, ev ID, now time.Time) (Record, error) {
 	d := Data{
 		TenantID: o.Tenant, OrderID: o.ID, Number: o.Number, CustomerID: o.Customer.String(), Seq: e.Seq, Version: o.Version,
@@ -215,7 +218,7 @@ func Of(o *order.Order, e order.Event, by Cause, ev ID, now time.Time) (Record, 
 		return Record{}, fmt.Errorf("encode event %s: %w", e.Type, err)
 	}
 	if len(raw) > MaxData {
-		return Record{}, fmt.Errorf("event %s of order %s has %d bytes, the bound is %d", e.Type, o.ID, len(raw), MaxData)
+		return Record{}, fmt.Errorf("event %s of order %s has %d bytes, the limit is %d", e.Type, o.ID, len(raw), MaxData)
 	}
 	return Record{
 		ID: ev, Type: e.Type, Tenant: o.Tenant, Order: o.ID, Seq: e.Seq, At: now, Actor: d.Actor, Causation: by.Event,
@@ -226,9 +229,9 @@ func Of(o *order.Order, e order.Event, by Cause, ev ID, now time.Time) (Record, 
 func billing(it order.Item, cur money.Currency, now time.Time) *BillingTerms {
 	s := it.Snapshot
 	b := &BillingTerms{
-		Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: s.Configuration, BillingCycle: s.BillingCycle,
-		FormulaVersion: s.FormulaVersion,
-		Monthly:        amount(s.Monthly, cur), Due: amount(s.Due, cur), PeriodStart: now,
+		Product: s.Product, Plan: s.Plan, Region: s.Region, Configuration: s.Configuration,
+		BillingCycle: s.BillingCycle, FormulaVersion: s.FormulaVersion,
+		Monthly: amount(s.Monthly, cur), Due: amount(s.Due, cur), PeriodStart: now,
 	}
 	for _, l := range s.Lines {
 		b.Lines = append(b.Lines, Line{

@@ -13,10 +13,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// began is when the example order was made: a Monday morning.
-var began = time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
+// createdAt is when the example order was created: a Monday morning.
+var createdAt = time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
 
-// example is a fixed order that walks through its life, and keeps the first record of each type.
+// example moves a fixed order through its lifecycle, and keeps the first record of each event type.
 type example struct {
 	t       *testing.T
 	o       *order.Order
@@ -30,12 +30,12 @@ func newID[T any](x *example) id.Of[T] {
 	return id.MustParse[T](fmt.Sprintf("0195560d-f2c0-7000-8000-%012x", x.ids))
 }
 
-// begin makes a draft of a server and a bucket.
+// begin makes a draft with a server and a bucket.
 func (x *example) begin() {
-	x.now = began
+	x.now = createdAt
 	x.o = &order.Order{
 		ID: newID[order.Order](x), Tenant: newID[tenant.Tenant](x), Number: "ORD-7K3M9QXA", Customer: newID[tenant.Member](x),
-		State: order.Draft, Version: 1, Currency: "EUR", Due: 21_300, CreatedAt: began,
+		State: order.Draft, Version: 1, Currency: "EUR", Due: 21_300, CreatedAt: createdAt,
 	}
 	x.o.Items = []order.Item{
 		{ID: newID[order.Item](x), Line: 1, State: order.ItemPending, Generation: 1, Price: 19_296, Snapshot: order.Snapshot{
@@ -55,7 +55,7 @@ func (x *example) begin() {
 	}
 }
 
-// step is one transaction: a minute later, one version further.
+// step runs do as one transaction, a minute later than the last one, and raises the order's version.
 func (x *example) step(by tenant.Actor, do func(o *order.Order)) {
 	x.t.Helper()
 	x.now = x.now.Add(time.Minute)
@@ -122,8 +122,8 @@ func (x *example) pay() {
 	}
 	x.step(operator, func(o *order.Order) {
 		p := order.Payment{
-			ID: newID[order.Payment](x), Provider: "manual", Reference: "SI56-2026-000417", Method: "bank_transfer", Paid: o.Due,
-			Currency: "EUR", PaidAt: x.now,
+			ID: newID[order.Payment](x), Provider: "manual", Reference: "SI56-2026-000417", Method: "bank_transfer",
+			Paid: o.Due, Currency: "EUR", PaidAt: x.now,
 		}
 		paid, err := o.Pay(p)
 		if err == nil {
@@ -135,12 +135,12 @@ func (x *example) pay() {
 	})
 }
 
-// fact records something that is no move.
-func (x *example) fact(by tenant.Actor, e order.Event) {
+// record records an event that moves no state.
+func (x *example) record(by tenant.Actor, e order.Event) {
 	x.step(by, func(o *order.Order) { o.Record(e) })
 }
 
-// examples walks one order to its delivery and a second one to its end, so that every type occurs.
+// examples moves one order to its delivery and a second one to its failure, so that every type occurs.
 func examples(t *testing.T) map[event.Type]event.Record {
 	t.Helper()
 	x := &example{t: t, records: map[event.Type]event.Record{}}
@@ -151,12 +151,12 @@ func examples(t *testing.T) map[event.Type]event.Record {
 	}
 	worker := tenant.System(x.o.Tenant, "worker")
 
-	x.fact(customer, order.Event{Type: order.EvCreated, From: order.Draft})
-	x.fact(customer, order.Event{Type: order.EvUpdated, From: order.Draft})
+	x.record(customer, order.Event{Type: order.EvCreated, From: order.Draft})
+	x.record(customer, order.Event{Type: order.EvUpdated, From: order.Draft})
 	x.fire(customer, order.Submit, "")
 	x.pay()
-	x.fact(operator, order.Event{Type: order.EvHeld, Reason: "Payer differs from the customer; asked back."})
-	x.fact(operator, order.Event{Type: order.EvReleased, Reason: "Confirmed by telephone."})
+	x.record(operator, order.Event{Type: order.EvHeld, Reason: "Payer differs from the customer; asked back."})
+	x.record(operator, order.Event{Type: order.EvReleased, Reason: "Confirmed by telephone."})
 	x.step(operator, func(o *order.Order) {
 		if err := o.Revert("Booked to the wrong order."); err != nil {
 			t.Fatal(err)
@@ -189,13 +189,13 @@ func examples(t *testing.T) map[event.Type]event.Record {
 	x.item(2, order.Redrive, 0)
 	x.item(2, order.Compensated, 0)
 	x.refund(2, order.RefundCompleted)
-	x.fact(customer, order.Event{
+	x.record(customer, order.Event{
 		Type: order.EvRedeliveryRequested, Item: &order.ItemFact{
 			Item: x.o.Items[0], From: x.o.Items[0].State, To: x.o.Items[0].State,
 		},
 	})
 
-	// A second order is cancelled after it was paid, restored, and then refused by validation.
+	// The second order is paid and cancelled, then restored, and then rejected by the validation.
 	x.begin()
 	x.fire(customer, order.Submit, "")
 	x.pay()
@@ -216,29 +216,29 @@ func examples(t *testing.T) map[event.Type]event.Record {
 	x.fire(customer, order.Submit, "")
 	x.pay()
 	x.fire(worker, order.BeginValidation, "")
-	x.o.Faults = []fault.Violation{
-		{
-			Pointer: "/items/0/region", Code: "not-offered-now",
-			Message: "Nobody builds this product in this region at the moment.",
-		},
-	}
+	x.o.Faults = []fault.Violation{{
+		Pointer: "/items/0/region", Code: "not-offered-now",
+		Message: "Nobody builds this product in this region at the moment.",
+	}}
 	x.reject(worker)
 	return x.records
 }
 
-// cancelAll cancels a paid order whose items were not begun.
+// cancelAll cancels a paid order. Work on its items has not begun.
 func (x *example) cancelAll(by tenant.Actor) {
 	x.t.Helper()
 	x.fire(by, order.Cancel, "Ordered by mistake.")
 	x.dropAll()
 }
 
+// reject rejects an order in its validation.
 func (x *example) reject(by tenant.Actor) {
 	x.t.Helper()
 	x.fire(by, order.RejectValidation, "")
 	x.dropAll()
 }
 
+// dropAll cancels and refunds every item.
 func (x *example) dropAll() {
 	x.t.Helper()
 	for line := range x.o.Items {

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden examples")
 
-// golden is a message as it stands in testdata: headers in their order, then the data.
+// golden formats a message as a file of testdata: the headers in their order, then the data.
 func golden(t *testing.T, r event.Record) []byte {
 	t.Helper()
 	m := event.Encode(r)
@@ -92,7 +92,7 @@ func schema(t *testing.T, typ event.Type, major int) *jsonschema.Schema {
 	return s
 }
 
-// Examples of every version that was ever published stay in testdata, and stay valid.
+// The examples of every published version stay in testdata and stay valid.
 func TestEveryExampleValidatesAgainstTodaysSchema(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.json")
@@ -131,7 +131,7 @@ func splitName(t *testing.T, file string) (event.Type, int) {
 	return event.Type(name[:i]), major
 }
 
-// A schema that accepts everything would make the test above worthless.
+// A schema that accepts everything would make the test above useless.
 func TestSchemasRefuseWhatIsNotAnEvent(t *testing.T) {
 	t.Parallel()
 	s := schema(t, order.EvItemActive, event.Major)
@@ -167,7 +167,7 @@ func TestSchemasRefuseWhatIsNotAnEvent(t *testing.T) {
 	}
 }
 
-// What is a secret or a person's belongs on no topic (D21): nobody may add such a member unnoticed.
+// Credentials and personal data must not be published (D21): this test notices a member for them.
 func TestNoExampleCarriesCredentialsOrPersonalData(t *testing.T) {
 	t.Parallel()
 	forbidden := []string{
@@ -187,16 +187,17 @@ func TestNoExampleCarriesCredentialsOrPersonalData(t *testing.T) {
 	}
 }
 
-func walk(v any, see func(member string)) {
+// walk calls visit for every member name of a JSON value.
+func walk(v any, visit func(member string)) {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, child := range v {
-			see(k)
-			walk(child, see)
+			visit(k)
+			walk(child, visit)
 		}
 	case []any:
 		for _, child := range v {
-			walk(child, see)
+			walk(child, visit)
 		}
 	}
 }

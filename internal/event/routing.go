@@ -2,10 +2,10 @@ package event
 
 import "github.com/platforma-cloud/orders/internal/order"
 
-// Consumer is one of the five that hear the topic.
+// Consumer is one of the five consumers of the topic.
 type Consumer string
 
-// The five consumers, in the order of the specification's table.
+// The consumers, in the order of the specification's table.
 const (
 	Notify    Consumer = "notify"
 	Billing   Consumer = "billing"
@@ -17,42 +17,43 @@ const (
 // Consumers lists all five.
 func Consumers() []Consumer { return []Consumer{Notify, Billing, Audit, Provision, Portal} }
 
-// everyone who always listens: Audit and Portal hear every event (D19).
-func heard(by ...Consumer) []Consumer { return append(by, Audit, Portal) }
+// routed returns the consumers of an event: those given, and Audit and Portal, which handle every event
+// (D19).
+func routed(to ...Consumer) []Consumer { return append(to, Audit, Portal) }
 
-// Routing is the matrix (D19): who hears which event. The consumers subscribe by it, and the API,
-// the console and docs/events.md print it. The source's own table lost its marks; ADR 0003 tells how
-// this one was filled.
+// Routing is the routing matrix (D19): the consumers of each event. The consumers subscribe by it, and the
+// API, the portal and docs/events.md show it. The marks of the specification's own table were lost; ADR
+// 0003 says how this one was filled.
 var Routing = map[Type][]Consumer{
-	order.EvCreated:             heard(),
-	order.EvUpdated:             heard(),
-	order.EvSubmitted:           heard(Billing), // pulls the checkout of a provider that confirms by itself (D28)
-	order.EvPaymentConfirmed:    heard(Notify, Billing, Provision),
-	order.EvPaymentReverted:     heard(Billing),
-	order.EvValidating:          heard(),
-	order.EvProvisioningStarted: heard(Notify),
-	order.EvPartiallyFulfilled:  heard(),
-	order.EvFulfilled:           heard(Notify, Billing),
-	order.EvCancelRequested:     heard(),
-	order.EvCancelled:           heard(Notify, Billing, Provision),
-	order.EvFailed:              heard(Notify, Billing),
-	order.EvRestored:            heard(),
-	order.EvHeld:                heard(),
-	order.EvReleased:            heard(),
-	order.EvItemProvisioning:    heard(),
-	order.EvItemRetrying:        heard(),
-	order.EvItemWaiting:         heard(),
-	order.EvItemActive:          heard(),
-	order.EvItemCompensating:    heard(),
-	order.EvItemRolledBack:      heard(),
-	order.EvItemCancelled:       heard(),
-	order.EvItemStuck:           heard(Notify), // tells the operators
-	order.EvServiceDelivered:    heard(Billing),
-	order.EvRedeliveryRequested: heard(),
-	order.EvRefundRequested:     heard(Notify, Billing),
-	order.EvRefundAccepted:      heard(Notify, Billing), // tells the customer when it was delayed
-	order.EvRefundCompleted:     heard(Billing),
-	order.EvRefundFailed:        heard(Notify, Billing), // tells customer and operators
+	order.EvCreated:             routed(),
+	order.EvUpdated:             routed(),
+	order.EvSubmitted:           routed(Billing), // makes the checkout due, if the provider confirms by itself (D28)
+	order.EvPaymentConfirmed:    routed(Notify, Billing, Provision),
+	order.EvPaymentReverted:     routed(Billing),
+	order.EvValidating:          routed(),
+	order.EvProvisioningStarted: routed(Notify),
+	order.EvPartiallyFulfilled:  routed(),
+	order.EvFulfilled:           routed(Notify, Billing),
+	order.EvCancelRequested:     routed(),
+	order.EvCancelled:           routed(Notify, Billing, Provision),
+	order.EvFailed:              routed(Notify, Billing),
+	order.EvRestored:            routed(),
+	order.EvHeld:                routed(),
+	order.EvReleased:            routed(),
+	order.EvItemProvisioning:    routed(),
+	order.EvItemRetrying:        routed(),
+	order.EvItemWaiting:         routed(),
+	order.EvItemActive:          routed(),
+	order.EvItemCompensating:    routed(),
+	order.EvItemRolledBack:      routed(),
+	order.EvItemCancelled:       routed(),
+	order.EvItemStuck:           routed(Notify), // informs the operators
+	order.EvServiceDelivered:    routed(Billing),
+	order.EvRedeliveryRequested: routed(),
+	order.EvRefundRequested:     routed(Notify, Billing),
+	order.EvRefundAccepted:      routed(Notify, Billing), // informs the customer if it was delayed
+	order.EvRefundCompleted:     routed(Billing),
+	order.EvRefundFailed:        routed(Notify, Billing), // informs customer and operators
 }
 
 // Hears reports whether an event is routed to a consumer.

@@ -30,7 +30,7 @@ func TestRoutingMatrixIsTheSpecifications(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s is heard by (-specified +routed):\n%s", typ, diff)
+			t.Errorf("consumers of %s (-specified +routed):\n%s", typ, diff)
 		}
 	}
 }
@@ -39,7 +39,7 @@ func TestEveryTypeIsRoutedToAuditAndPortalAtLeast(t *testing.T) {
 	t.Parallel()
 	for _, typ := range order.EventTypes() {
 		if !event.Audit.Hears(typ) || !event.Portal.Hears(typ) {
-			t.Errorf("%s is not heard by both Audit and Portal", typ)
+			t.Errorf("%s is not routed to both Audit and Portal", typ)
 		}
 	}
 	if got, want := len(event.Routing), len(order.EventTypes()); got != want {

@@ -26,7 +26,7 @@ func call(task Task, at time.Time, r Result) (Task, Move) {
 	return m.Task, m
 }
 
-func TestAFailingStepIsCalledSixTimesOverSixtySecondsAndThenIsCompensatedOnItself(t *testing.T) {
+func TestAFailingStepIsCalledSixTimesInSixtySecondsAndIsCompensatedItself(t *testing.T) {
 	t.Parallel()
 	task, now, calls := vps(), nine, 0
 	task.Step = 1
@@ -53,7 +53,7 @@ func TestAFailingStepIsCalledSixTimesOverSixtySecondsAndThenIsCompensatedOnItsel
 		}
 	}
 	if task.Step != 1 || task.Try != 0 || task.Sent {
-		t.Errorf("turned back at step %d try %d sent %t, want at step 1 (the failed one), 0, false",
+		t.Errorf("compensates at step %d try %d sent %t, want at step 1 (the failed one), 0, false",
 			task.Step, task.Try, task.Sent)
 	}
 	want := []order.ItemTrigger{
@@ -80,26 +80,26 @@ func TestAHardRefusalIsNotRetried(t *testing.T) {
 	for _, class := range []fault.Class{fault.Invalid, fault.Forbidden, fault.Quota} {
 		task, m := call(vps(), nine, Result{Class: class})
 		if m.Item != order.Unrecoverable || !m.Dead || !task.Compensating {
-			t.Errorf("after %s: item %s dead %t undoing %t; want unrecoverable at once", class, m.Item,
+			t.Errorf("after %s: item %s dead %t compensating %t; want unrecoverable at once", class, m.Item,
 				m.Dead, task.Compensating)
 		}
 	}
 }
 
-func TestPastItsDeadlineAnItemIsCompensatedAndTimeParkedExtendsIt(t *testing.T) {
+func TestPastItsDeadlineAnItemIsCompensatedAndTimeSuspendedExtendsIt(t *testing.T) {
 	t.Parallel()
 	task, _ := call(vps(), nine, Result{Class: fault.Pending, After: time.Minute})
 	late := Next(task, Result{Class: fault.Pending, At: nine.Add(10*time.Minute + time.Second)})
 	if late.Item != order.Unrecoverable {
 		t.Errorf("pending past the deadline: item %s, want unrecoverable (D6)", late.Item)
 	}
-	parked := Next(task, Result{Class: fault.Suspended, At: nine.Add(time.Minute), After: 5 * time.Minute})
-	if want := nine.Add(15 * time.Minute); parked.Task.Deadline != want {
-		t.Errorf("deadline after 5 parked minutes = %s, want %s", parked.Task.Deadline, want)
+	suspended := Next(task, Result{Class: fault.Suspended, At: nine.Add(time.Minute), After: 5 * time.Minute})
+	if want := nine.Add(15 * time.Minute); suspended.Task.Deadline != want {
+		t.Errorf("deadline after 5 suspended minutes = %s, want %s", suspended.Task.Deadline, want)
 	}
 }
 
-func TestWaitingForRoomEndsAtItsOwnLimit(t *testing.T) {
+func TestWaitingForCapacityEndsAtItsOwnLimit(t *testing.T) {
 	t.Parallel()
 	task, now := vps(), nine
 	var m Move
@@ -113,7 +113,7 @@ func TestWaitingForRoomEndsAtItsOwnLimit(t *testing.T) {
 	}
 }
 
-func TestUndoWalksBackToTheFirstPartAndEndsStuckAfterItsRetries(t *testing.T) {
+func TestCompensationGoesToTheFirstStepAndIsStuckAfterItsRetries(t *testing.T) {
 	t.Parallel()
 	task := Compensate(Task{Kind: Provision, Steps: vps().Steps, Step: 3, DeleteTimeout: 5 * time.Minute, Speed: 1})
 	var steps []int
@@ -122,7 +122,7 @@ func TestUndoWalksBackToTheFirstPartAndEndsStuckAfterItsRetries(t *testing.T) {
 		task, _ = call(task, nine, Result{Class: fault.None})
 	}
 	if diff := cmp.Diff([]int{2, 1, 0}, steps); diff != "" {
-		t.Errorf("steps undone (-want +got):\n%s", diff)
+		t.Errorf("steps compensated (-want +got):\n%s", diff)
 	}
 	task = Compensate(vps())
 	now, calls := nine, 0
@@ -132,7 +132,7 @@ func TestUndoWalksBackToTheFirstPartAndEndsStuckAfterItsRetries(t *testing.T) {
 		now, calls = task.NextAt, calls+1
 	}
 	if calls != 6 || m.Item != order.CompensationExhausted || !m.Dead {
-		t.Errorf("undo: %d calls, then %s dead %t; want 6, compensation-exhausted, true", calls, m.Item, m.Dead)
+		t.Errorf("compensation: %d calls, then %s dead %t; want 6, compensation-exhausted, true", calls, m.Item, m.Dead)
 	}
 }
 
@@ -153,7 +153,7 @@ func TestEveryMoveRaisesTheFenceByOne(t *testing.T) {
 	}
 }
 
-func TestASingleCallIsRepeatedUnderItsKeyAndThenStandsOnTheDesk(t *testing.T) {
+func TestASingleCallIsRepeatedUnderItsKeyAndThenIsStuck(t *testing.T) {
 	t.Parallel()
 	task, now, calls := Task{Kind: Refund, Speed: 1}, nine, 0
 	for task.State != Stuck {
@@ -168,7 +168,7 @@ func TestASingleCallIsRepeatedUnderItsKeyAndThenStandsOnTheDesk(t *testing.T) {
 	}
 }
 
-func TestTheClocksScaleShortensPolicyWaitsAlone(t *testing.T) {
+func TestTheClocksSpeedShortensOnlyPolicyWaits(t *testing.T) {
 	t.Parallel()
 	task := vps()
 	task.Speed = 20

@@ -1,6 +1,6 @@
-// Package fulfil decides what happens next to a task: given the task and the result of one
-// call it says what the task becomes and which move its item makes. It is pure: no clock, no network,
-// no randomness, no database. Doing the calls is app's matter, carrying the tasks is queue's.
+// Package fulfil decides what a task does next. From the task and the result of one call it computes what the task
+// becomes and which trigger its item gets. It is pure: it has no clock, network, randomness or database. Package app
+// makes the calls, and package queue schedules the tasks.
 package fulfil
 
 import (
@@ -15,10 +15,10 @@ import (
 // TaskID names a task.
 type TaskID = id.Of[Task]
 
-// Kind of work; the numbers are stored.
+// Kind is a task's kind of work; the numbers are stored.
 type Kind uint8
 
-// The kinds.
+// The kinds of work.
 const (
 	Validate  Kind = 1 // one per order and payment
 	Provision Kind = 2 // one per item
@@ -35,124 +35,125 @@ var kindNames = map[Kind]string{
 	Webhook: "webhook", Redrive: "redrive", Checkout: "checkout",
 }
 
-// String is the kind's name in the saga record, and the name of its queue but for Provision, whose
-// queue is named after the provider.
+// String returns the kind's name in the saga log. It is also the name of its queue, except for Provision, whose
+// queue is named after the account.
 func (k Kind) String() string { return kindNames[k] }
 
-// TaskState of a task; the numbers are stored.
+// TaskState is the state of a task; the numbers are stored.
 type TaskState uint8
 
 // The states of a task.
 const (
 	Queued TaskState = 0 // waits for the feeder
 	Open   TaskState = 1 // has a job
-	Stuck  TaskState = 2 // stands on the fallout desk
+	Stuck  TaskState = 2 // needs a person; or a webhook delivery that waits for its endpoint
 	Closed TaskState = 3 // over
 )
 
-// String is the name used in the saga record.
+// String returns the name used in the saga log.
 func (s TaskState) String() string { return [...]string{"queued", "open", "stuck", "closed"}[s] }
 
-// Task is a piece of work: the truth that a job of the queue merely points at.
+// Task is a durable piece of work. A job of the queue only points at it.
 type Task struct {
 	ID           TaskID
 	Tenant       tenant.ID
 	Order        order.ID
 	Item         order.ItemID    // of provision, refund, deliver
 	Payment      order.PaymentID // of validate, refund
-	Subject      id.Of[Subject]  // of notify, webhook, redrive: the event, delivery or dead letter
+	Subject      id.Of[Subject]  // of notify, webhook, redrive: the event, webhook delivery or dead letter
 	Kind         Kind
-	Queue        string // the provider's name for provision, else the kind's
+	Queue        string // for provision the account's name, otherwise the kind's
 	State        TaskState
-	Step         int       // index into Parts
-	Try          int       // retries used up at this step, 0..5
-	Compensating bool      // going back
-	Sent         bool      // an intent was committed and has no result yet
-	Epoch        int64     // the fence: each move matches the epoch it was made from
-	NextAt       time.Time // when it is due; zero while held
-	// Deadline of the long operation (D6); zero before its first start.
-	Deadline  time.Time
-	Waited    time.Duration      // for capacity
-	Cause     id.Of[order.Event] // the event that asked for the work: causation of what it records
-	Progress  int
-	Detail    string
-	Assertion Assertion // what a person says is there; zero when nobody does
+	Step         int                // index into Steps
+	Try          int                // retries used up at this step, 0 to 5
+	Compensating bool               // the steps are being reversed
+	Sent         bool               // an intent is committed and its call has no final result yet
+	Epoch        int64              // the fence: a move names the epoch from which it was made
+	NextAt       time.Time          // when the task is due; zero while it is held
+	Deadline     time.Time          // of the long operation (D6); zero before its first start
+	Waited       time.Duration      // for capacity
+	Cause        id.Of[order.Event] // the event that called for the work; the cause of the events that it records
+	Progress     int                // of the item, in percent
+	Detail       string
+	Assertion    Assertion // the resource that a person asserts is there; zero for none
 
-	// What the adapter's plan and the catalogue say; not stored.
-	Steps         []string // in order of creation, then "credentials", the pivot
-	Limit         time.Duration
-	DeleteTimeout time.Duration
-	CapacityLimit time.Duration
-	Speed         int // the clock's scale: policy waits are divided by it; 1 outside dev and tests
+	// From the adapter's plan, the catalogue and the clock; not stored.
+
+	Steps         []string      // in the order of creation; "credentials" is last
+	Limit         time.Duration // for all steps, from the first start
+	DeleteTimeout time.Duration // for the removal of one resource
+	CapacityLimit time.Duration // for all waits for capacity
+	Speed         int           // policy waits are divided by it; 1 outside dev and tests
 }
 
-// Claim is a resource that a person found at the provider and says is a part of the item. It is worth
-// nothing until a worker has looked at it.
+// Assertion is a resource that a person found at the provider and says is the item's. It has no effect until a
+// worker has checked it.
 type Assertion struct {
 	Step string
 	Ref  string // the provider's own id
 }
 
-// Subject only gives its ids a type.
+// Subject is the type of the ids in Task.Subject.
 type Subject struct{}
 
-// Live reports whether the task still has something to do by itself.
+// Live reports whether the task still runs by itself.
 func (task Task) Live() bool { return task.State == Queued || task.State == Open }
 
-// Phase of a part in the journal; the numbers are stored.
+// Phase is the phase of a resource in the journal; the numbers are stored.
 type Phase uint8
 
 // The phases.
 const (
 	Intent   Phase = 1 // the call may have happened
-	Created  Phase = 2 // the provider gave an id
-	Ready    Phase = 3 // read back as ready
+	Created  Phase = 2 // the provider returned an id
+	Ready    Phase = 3 // observed as ready
 	Deleting Phase = 4 // a delete may have happened
 	Gone     Phase = 5 // confirmed absent
 )
 
-// String is the name used in the saga record.
+// String returns the name used in the saga log.
 func (p Phase) String() string {
 	return [...]string{"", "intent", "created", "ready", "deleting", "gone"}[p]
 }
 
-// Part is a line of the journal: one resource under one key. It is written before the call.
+// Resource is a row of the journal: what exists at a provider, or may exist, under one key. The row is committed
+// before the call.
 type Resource struct {
 	Task        TaskID
 	Step        string
 	Generation  int
 	Key         string
 	Phase       Phase
-	Refs        []string // ids the provider gave; the first is kept
-	CalledAt    time.Time
-	SettleUntil time.Time
-	AbsentSince time.Time // first sighting of nothing after an ambiguous create
+	Refs        []string  // ids from the provider; the first one's resource is kept
+	CalledAt    time.Time // when the create was called
+	SettleUntil time.Time // until then a create without an answer may still take effect
+	AbsentSince time.Time // when nothing was first found after a create without an answer
 }
 
-// Result of one call, as app tells it to Next.
+// Result is the result of one call.
 type Result struct {
 	Class         fault.Class
 	At            time.Time // when the call ended
 	After         time.Duration
-	NotSent       bool // nothing was done for certain: the next turn calls anew
-	FailedRemoved bool // a failed resource was removed and is confirmed absent
+	NotSent       bool // certainly nothing was done, so the next turn calls again
+	FailedRemoved bool // the removal of a failed resource was accepted, so the generation rises
 	Ref           string
-	Note          string // our own words, for the saga record; never a provider's raw text
+	Note          string // in our own words, for the saga log; never a provider's text
 	Code          string
-	// Phase is what the part's journal line becomes; 0 leaves it.
+	// Phase is the resource's new phase in the journal; 0 leaves it.
 	Phase            Phase
 	Progress         int
 	Detail           string
 	Sealed           []byte // of the credentials step
-	Absent           bool   // seen absent, not yet for good
-	AssertionChecked bool   // the task's claim was looked at: Ref is the claimed one when it holds
+	Absent           bool   // observed as absent, but not confirmed yet
+	AssertionChecked bool   // the task's assertion was checked; Ref is set when it holds
 	Took             time.Duration
 }
 
-// Move is what Next and Intend decide: what the task becomes, and what its item does.
+// Move is a decision: what the task becomes, and which trigger its item gets.
 type Move struct {
 	Task          Task
-	Item          order.ItemTrigger // 0: the item stays as it is
+	Item          order.ItemTrigger // 0: none
 	Dead          bool              // a dead letter is written
 	Done          bool              // a single call's work is done
 	NewGeneration bool              // the item's generation rises

@@ -10,7 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fulfil"
 )
 
-func TestAWebhookThatIsNeverTakenIsCalledTenTimesOverThreeDays(t *testing.T) {
+func TestAWebhookThatIsNeverAcceptedIsCalledTenTimesOverThreeDays(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	begin := at
@@ -52,7 +52,7 @@ func TestARetryAfterMakesAWebhooksWaitLongerAndNeverShorter(t *testing.T) {
 	}
 }
 
-func TestATakenWebhookIsOver(t *testing.T) {
+func TestAnAcceptedWebhookIsOver(t *testing.T) {
 	t.Parallel()
 	m := fulfil.Post(fulfil.Task{Kind: fulfil.Webhook, State: fulfil.Open, Epoch: 4, Try: 2}, fulfil.Result{
 		Class: fault.None,

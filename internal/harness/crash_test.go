@@ -26,7 +26,7 @@ func soak() bool { return os.Getenv("PLATFORMA_SOAK") != "" }
 //	no intent is written                     this test, at CP-D7; TestSeededFaults
 //	a move's epoch is not compared           app: TestTwoWorkersOnOneTaskMakeOneResource
 //	undo begins before the failed step       app: TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition;
-//	                                         fulfil: TestAFailingStepIsCalledSixTimesOverSixtySecondsAndThenIsCompensatedOnItself
+//	                                         fulfil: TestAFailingStepIsCalledSixTimesInSixtySecondsAndIsCompensatedItself
 //	create without looking by key first      sim: TestSimMeetsTheContractInEveryNamingMode
 //	absence is believed of a list alone      app: TestAnUndoRemovesByItsIdWhatNoListShows
 //	creates of one moment have no order      this test, all or nothing (I18)

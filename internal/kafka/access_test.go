@@ -19,8 +19,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// secret is written to a file of mode 0600.
-func secret(t *testing.T, text string) string {
+// secretFile writes a text to a file of mode 0600 and returns its path.
+func secretFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -29,8 +29,8 @@ func secret(t *testing.T, text string) string {
 	return path
 }
 
-// guarded starts a broker that wants a login, by TLS where conf is not nil.
-func guarded(t *testing.T, conf *tls.Config) kafka.Cluster {
+// brokerWithLogin starts a broker that requires a login, and TLS if conf is not nil.
+func brokerWithLogin(t *testing.T, conf *tls.Config) kafka.Cluster {
 	t.Helper()
 	k, err := embedded.StartKafka(embedded.KafkaConfig{
 		TLS: conf, Users: map[string]string{"admin": "admin's", "relay": "relay's", "readers": "readers's"},
@@ -42,16 +42,17 @@ func guarded(t *testing.T, conf *tls.Config) kafka.Cluster {
 	return kafka.Cluster{Brokers: []string{k.Addr()}, Names: kafka.StandardNames()}
 }
 
-// identity is a certificate for 127.0.0.1, and the file of its authority.
-func identity(t *testing.T) (conf *tls.Config, ca string) {
+// certificate returns a TLS configuration with a certificate for 127.0.0.1, and the file of its authority.
+func certificate(t *testing.T) (conf *tls.Config, ca string) {
 	t.Helper()
 	srv := httptest.NewTLSServer(nil)
 	defer srv.Close()
 	conf = &tls.Config{Certificates: srv.TLS.Certificates, MinVersion: tls.VersionTLS12}
-	return conf, secret(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})))
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}
+	return conf, secretFile(t, string(pem.EncodeToMemory(block)))
 }
 
-// through is the cluster as it is reached by a.
+// through returns the cluster with the given access.
 func through(t *testing.T, c kafka.Cluster, a kafka.Access) kafka.Cluster {
 	t.Helper()
 	c, err := c.Through(a)
@@ -61,17 +62,17 @@ func through(t *testing.T, c kafka.Cluster, a kafka.Access) kafka.Cluster {
 	return c
 }
 
-// Each role logs in as itself, in each of the ways, and an event gets from the outbox to its consumer.
+// Each role logs in as itself with each mechanism, and an event gets from the outbox to its consumer.
 func TestAnEventArrivesOverTLSWithALoginForEachRole(t *testing.T) {
 	t.Parallel()
 	for _, mechanism := range []string{"", kafka.ScramSHA256, kafka.Plain} {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
-			conf, ca := identity(t)
-			c := guarded(t, conf)
+			conf, ca := certificate(t)
+			c := brokerWithLogin(t, conf)
 			login := func(user string) kafka.Cluster {
 				return through(t, c, kafka.Access{
-					CAFile: ca, User: user, PasswordFile: secret(t, user+"'s\n"), Mechanism: mechanism,
+					CAFile: ca, User: user, PasswordFile: secretFile(t, user+"'s\n"), Mechanism: mechanism,
 				})
 			}
 			admin := &kafkatest.Broker{Cluster: login("admin")}
@@ -83,32 +84,30 @@ func TestAnEventArrivesOverTLSWithALoginForEachRole(t *testing.T) {
 			}
 			grant(t, admin.Cluster, admin.Names.Grants("audit"))
 
-			m := newMemory()
-			m.commit(app.OutboxRow{ID: m.draw(), Record: record(t, orderID(1), 1, order.EvCreated)})
+			m := newMemoryOutbox()
+			m.commit(app.OutboxRow{ID: m.nextID(), Record: record(t, orderID(1), 1, order.EvCreated)})
 			start(t, kafka.NewRelay(login("relay"), 0, "test", m, logger(t)).RunForever)
 			in := newInbox()
-			start(t,
-				run(kafka.NewConsumer(kafka.ConsumerDeps{
-					Cluster: login("readers"), Refusals: in, Clock: fixedClock{at},
-					Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
-				},
-					kafka.Subscription{Consumer: event.Audit, Group: "audit", Apply: in.apply})))
+			start(t, run(kafka.NewConsumer(kafka.ConsumerDeps{
+				Cluster: login("readers"), Refusals: in, Clock: fixedClock{at},
+				Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
+			}, kafka.Subscription{Consumer: event.Audit, Group: "audit", Apply: in.apply})))
 			kafkatest.Eventually(t, "event applied", func() bool { return in.count() == 1 })
 		})
 	}
 }
 
-func TestABrokerThatWillNotHaveUsIsNamedWithWhatToDo(t *testing.T) {
+func TestTheErrorOfARefusedAccessNamesTheBrokerAndSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	conf, ca := identity(t)
-	guardedTLS, guardedPlain := guarded(t, conf), guarded(t, nil)
+	conf, ca := certificate(t)
+	withTLS, withoutTLS := brokerWithLogin(t, conf), brokerWithLogin(t, nil)
 	inbox, err := embedded.StartInbox(embedded.InboxConfig{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = inbox.Close() })
 	const wrong = "swordfish-and-chips"
-	right := secret(t, "relay's")
+	right := secretFile(t, "relay's")
 	for what, c := range map[string]struct {
 		cluster kafka.Cluster
 		access  kafka.Access
@@ -116,43 +115,45 @@ func TestABrokerThatWillNotHaveUsIsNamedWithWhatToDo(t *testing.T) {
 		want    string
 	}{
 		"a wrong password": {
-			guardedTLS,
-			kafka.Access{CAFile: ca, User: "relay", PasswordFile: secret(t, wrong)},
+			withTLS,
+			kafka.Access{CAFile: ca, User: "relay", PasswordFile: secretFile(t, wrong)},
 			true, "refuse user or password",
 		},
-		"a wrong password, plain": {guardedTLS, kafka.Access{
-			CAFile: ca, User: "relay", PasswordFile: secret(t, wrong),
-			Mechanism: kafka.Plain,
-		}, true, "refuse user or password"},
+		"a wrong password, plain": {
+			withTLS,
+			kafka.Access{CAFile: ca, User: "relay", PasswordFile: secretFile(t, wrong), Mechanism: kafka.Plain},
+			true, "refuse user or password",
+		},
 		"an unknown user": {
-			guardedTLS,
+			withTLS,
 			kafka.Access{CAFile: ca, User: wrong[:9], PasswordFile: right},
-			true,
-			"refuse user or password",
+			true, "refuse user or password",
 		},
 		"another authority": {
-			guardedTLS,
+			withTLS,
 			kafka.Access{CAFile: inbox.CAFile(), User: "relay", PasswordFile: right},
 			true, "check --kafka-ca",
 		},
 		"the public authorities": {
-			guardedTLS,
+			withTLS,
 			kafka.Access{TLS: true, User: "relay", PasswordFile: right},
 			true, "check --kafka-ca",
 		},
 		"TLS to a port without it": {
-			guardedPlain,
+			withoutTLS,
 			kafka.Access{CAFile: ca, User: "relay", PasswordFile: right},
-			false,
-			"--kafka-tls",
+			false, "--kafka-tls",
 		},
-		"no TLS to a port with it": {guardedTLS, kafka.Access{User: "relay", PasswordFile: right}, false, "--kafka-tls"},
-		"no login":                 {guardedPlain, kafka.Access{}, false, "--kafka-user"},
+		"no TLS to a port with it": {
+			withTLS,
+			kafka.Access{User: "relay", PasswordFile: right},
+			false, "--kafka-tls",
+		},
+		"no login": {withoutTLS, kafka.Access{}, false, "--kafka-user"},
 		"nobody there": {
 			kafka.Cluster{Brokers: []string{"127.0.0.1:1"}},
 			kafka.Access{},
-			false,
-			"reach the Kafka brokers 127.0.0.1:1",
+			false, "reach the Kafka brokers 127.0.0.1:1",
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -168,11 +169,11 @@ func TestABrokerThatWillNotHaveUsIsNamedWithWhatToDo(t *testing.T) {
 	}
 }
 
-func TestAnAccessThatCannotBeRightIsRefusedBeforeAnybodyIsAsked(t *testing.T) {
+func TestAnInvalidAccessIsRefusedWithoutAskingABroker(t *testing.T) {
 	t.Parallel()
 	const password = "swordfish-and-chips"
-	file := secret(t, password)
-	open := secret(t, password)
+	file := secretFile(t, password)
+	open := secretFile(t, password)
 	if err := os.Chmod(open, 0o640); err != nil {
 		t.Fatal(err)
 	}
@@ -184,12 +185,14 @@ func TestAnAccessThatCannotBeRightIsRefusedBeforeAnybodyIsAsked(t *testing.T) {
 			kafka.Access{User: "relay", PasswordFile: file, Mechanism: kafka.Plain},
 			"PLAIN sends the password as it is",
 		},
-		"a user alone":           {kafka.Access{User: "relay"}, "give --kafka-password"},
-		"a password alone":       {kafka.Access{PasswordFile: file}, "give --kafka-user"},
-		"another mechanism":      {kafka.Access{User: "relay", PasswordFile: file, Mechanism: "GSSAPI"}, `named "GSSAPI"`},
+		"a user alone":     {kafka.Access{User: "relay"}, "give --kafka-password"},
+		"a password alone": {kafka.Access{PasswordFile: file}, "give --kafka-user"},
+		"an unknown mechanism": {
+			kafka.Access{User: "relay", PasswordFile: file, Mechanism: "GSSAPI"}, `SASL mechanism "GSSAPI"`,
+		},
 		"a file that is missing": {kafka.Access{User: "relay", PasswordFile: file + "s"}, "no such file"},
 		"a file others may read": {kafka.Access{User: "relay", PasswordFile: open}, "has mode 0640: make it 0600"},
-		"an empty file":          {kafka.Access{User: "relay", PasswordFile: secret(t, "\n")}, "holds no password"},
+		"an empty file":          {kafka.Access{User: "relay", PasswordFile: secretFile(t, "\n")}, "holds no password"},
 		"a folder":               {kafka.Access{User: "relay", PasswordFile: t.TempDir()}, "no regular file"},
 		"no authority":           {kafka.Access{CAFile: file}, "holds no certificate"},
 		"a missing authority":    {kafka.Access{CAFile: file + "s"}, "read the authority of the Kafka brokers"},
@@ -201,11 +204,11 @@ func TestAnAccessThatCannotBeRightIsRefusedBeforeAnybodyIsAsked(t *testing.T) {
 	}
 }
 
-// Whoever changes the password writes the file anew: no process is started again for it.
-func TestANewPasswordIsTakenWithTheNextLogin(t *testing.T) {
+// To change the password, an operator replaces the file. No process has to be restarted.
+func TestANewPasswordIsUsedForTheNextLogin(t *testing.T) {
 	t.Parallel()
-	file := secret(t, "yesterday's")
-	c := through(t, guarded(t, nil), kafka.Access{User: "relay", PasswordFile: file})
+	file := secretFile(t, "yesterday's")
+	c := through(t, brokerWithLogin(t, nil), kafka.Access{User: "relay", PasswordFile: file})
 	if _, err := c.Identify(t.Context()); !errors.Is(err, kafka.ErrAccess) {
 		t.Fatalf("Identify() = %v with the old password, want ErrAccess", err)
 	}

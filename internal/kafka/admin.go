@@ -15,33 +15,35 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// EventPartitions is how many partitions the events have, for ever: another number would send an
-// order's later events to another partition, out of their order (docs/events.md).
+// EventPartitions is the number of partitions of the events. It never changes: with another number an
+// order's later events would go to another partition and could overtake the earlier ones
+// (docs/events.md).
 const EventPartitions = 12
 
-// retention of events and dead letters: longer than a consumer may stand still unnoticed.
+// retention of events and dead letters. It is longer than a consumer can be stopped without anybody
+// noticing.
 const retention = 30 * 24 * time.Hour
 
-// How long new topics may take to be known everywhere, and how often to look.
+// How long it may take until every broker knows a new topic, and how often to check.
 const (
-	spreadTime  = 15 * time.Second
-	spreadPause = 50 * time.Millisecond
+	propagationTimeout = 15 * time.Second
+	propagationPause   = 50 * time.Millisecond
 )
 
-// ErrTopic is a topic that exists and is not as it must be. Nothing is changed about it.
+// ErrTopic says that a topic is missing or has the wrong settings. The topic is not changed.
 var ErrTopic = errors.New("topic is not as it must be")
 
 type topic struct {
 	name       string
 	partitions int32
-	settings   map[string]string // must hold; what is not named here is the cluster's own affair
-	initial    map[string]string // given when it is made, then the operator's
+	settings   map[string]string // required; the cluster's defaults apply to all other settings
+	initial    map[string]string // set at creation; operators may change them later
 }
 
 func (n Names) topics() []topic {
 	keep := map[string]string{"retention.ms": fmt.Sprint(retention.Milliseconds())}
 	topics := []topic{
-		// With the producer's time, a rebuild of old events would be deleted by retention at once.
+		// With the producer's time, the old events of a rebuild would be deleted by retention at once.
 		{
 			n.Events, EventPartitions,
 			map[string]string{"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"},
@@ -56,11 +58,11 @@ func (n Names) topics() []topic {
 	return topics
 }
 
-// Apply creates the topics that are missing, with the given number of replicas (3 in production,
-// which also asks for two in-sync replicas per write), and compares those that exist: one with the
-// wrong number of partitions, cleanup policy or timestamp type is ErrTopic.
+// Apply creates the topics that are missing, with the given number of replicas. Production uses 3,
+// and from 3 on each write needs two in-sync replicas. Apply then compares all topics: a wrong number
+// of partitions, cleanup policy or timestamp type is ErrTopic.
 func (c Cluster) Apply(ctx context.Context, replicas int) error {
-	cl, err := c.client(kgo.MetadataMinAge(spreadPause)) // else an unknown topic stays unknown for 5 s
+	cl, err := c.client(kgo.MetadataMinAge(propagationPause)) // by default an unknown topic stays unknown for 5 s
 	if err != nil {
 		return err
 	}
@@ -76,30 +78,31 @@ func (c Cluster) Apply(ctx context.Context, replicas int) error {
 		if replicas >= 3 {
 			settings["min.insync.replicas"] = kadm.StringPtr("2")
 		}
-		made, err := adm.CreateTopics(ctx, t.partitions, int16(replicas), settings, t.name)
+		created, err := adm.CreateTopics(ctx, t.partitions, int16(replicas), settings, t.name)
 		if err == nil {
-			_, err = made.On(t.name, func(r *kadm.CreateTopicResponse) error { return r.Err })
+			_, err = created.On(t.name, func(r *kadm.CreateTopicResponse) error { return r.Err })
 		}
 		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			return fmt.Errorf("create topic %s: %w", t.name, err)
 		}
 	}
-	return c.settled(ctx, adm)
+	return c.checkWhenKnown(ctx, adm)
 }
 
-// settled checks once the brokers have heard of the topics: the answer to their creation comes earlier.
-func (c Cluster) settled(ctx context.Context, adm *kadm.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, spreadTime)
+// checkWhenKnown checks the topics as soon as the brokers know all of them: a broker acknowledges the
+// creation of a topic earlier.
+func (c Cluster) checkWhenKnown(ctx context.Context, adm *kadm.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, propagationTimeout)
 	defer cancel()
 	for {
 		err := c.check(ctx, adm)
-		if !errors.Is(err, kerr.UnknownTopicOrPartition) || Wait(ctx, spreadPause) != nil {
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) || Wait(ctx, propagationPause) != nil {
 			return err
 		}
 	}
 }
 
-// Check compares the topics as Apply does, and creates none: a missing one is ErrTopic too.
+// Check compares the topics as Apply does, but creates none: a missing topic is ErrTopic too.
 func (c Cluster) Check(ctx context.Context) error {
 	cl, err := c.client()
 	if err != nil {

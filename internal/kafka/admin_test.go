@@ -28,7 +28,7 @@ func TestApplyingTheTopicsTwiceChangesNothing(t *testing.T) {
 	}
 }
 
-func TestTopicThatIsNotAsItMustBeIsRefused(t *testing.T) {
+func TestTopicWithWrongSettingsIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		topic      func(kafka.Names) string
@@ -36,20 +36,26 @@ func TestTopicThatIsNotAsItMustBeIsRefused(t *testing.T) {
 		settings   map[string]string
 		want       string
 	}{
-		"partitions": {func(n kafka.Names) string {
-			return n.Events
-		}, 6, map[string]string{"message.timestamp.type": "LogAppendTime"}, "has 6 partitions and needs 12"},
-		"timestamps": {func(n kafka.Names) string {
-			return n.Events
-		}, 12, nil, "message.timestamp.type is CreateTime and must be LogAppendTime"},
+		"partitions": {
+			func(n kafka.Names) string { return n.Events }, 6,
+			map[string]string{"message.timestamp.type": "LogAppendTime"},
+			"has 6 partitions and needs 12",
+		},
+		"timestamps": {
+			func(n kafka.Names) string { return n.Events }, 12,
+			nil,
+			"message.timestamp.type is CreateTime and must be LogAppendTime",
+		},
 		"compacted events": {
 			func(n kafka.Names) string { return n.Events }, 12,
 			map[string]string{"message.timestamp.type": "LogAppendTime", "cleanup.policy": "compact"},
 			"cleanup.policy is compact and must be delete",
 		},
-		"positions that are deleted": {func(n kafka.Names) string {
-			return n.Positions
-		}, 1, map[string]string{"cleanup.policy": "compact,delete"}, "and must be compact"},
+		"positions that are deleted": {
+			func(n kafka.Names) string { return n.Positions }, 1,
+			map[string]string{"cleanup.policy": "compact,delete"},
+			"and must be compact",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,9 +69,9 @@ func TestTopicThatIsNotAsItMustBeIsRefused(t *testing.T) {
 			for k, v := range tc.settings {
 				settings[k] = &v
 			}
-			made, err := kadm.NewClient(cl).CreateTopics(t.Context(), tc.partitions, 1, settings, tc.topic(b.Names))
-			if err != nil || made.Error() != nil {
-				t.Fatalf("CreateTopics() = %v, %v", err, made.Error())
+			created, err := kadm.NewClient(cl).CreateTopics(t.Context(), tc.partitions, 1, settings, tc.topic(b.Names))
+			if err != nil || created.Error() != nil {
+				t.Fatalf("CreateTopics() = %v, %v", err, created.Error())
 			}
 			err = b.Apply(t.Context(), 1)
 			if !errors.Is(err, kafka.ErrTopic) || !strings.Contains(err.Error(), tc.want) {

@@ -25,44 +25,44 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// auditor is the Audit consumer on a real database: its use cases, its log, and what it says.
+// auditor is the Audit consumer on a real database: its use cases, its audit log, and the errors that
+// it logs.
 type auditor struct {
 	*app.App
-	t    *testing.T
-	b    *kafkatest.Broker
-	log  app.AuditLog
-	said *shouts
+	t      *testing.T
+	b      *kafkatest.Broker
+	log    app.AuditLog
+	errors *errorLog
 }
 
 func newAuditor(t *testing.T, b *kafkatest.Broker, db *pgtest.DB) *auditor {
 	t.Helper()
-	login, said := db.Audit(t), &shouts{}
+	login, errors := db.Audit(t), &errorLog{}
 	a := app.New(app.Deps{
 		Store: login, AuditLog: login, Clock: db.Clock, NewID: db.Clock.NewID, Random: rand.Reader,
-		Log: slog.New(slog.NewTextHandler(said, nil)),
+		Log: slog.New(slog.NewTextHandler(errors, nil)),
 	})
-	return &auditor{a, t, b, login, said}
+	return &auditor{a, t, b, login, errors}
 }
 
-// reads lets a consumer group of its own read the topic from its start, until it is done with n records;
-// together is nil where it takes them one by one.
-func (a *auditor) reads(group string, together app.EffectAll, n int64) {
+// read runs the Audit consumer in the given group until it has handled n records. A new group reads the
+// topic from its start. applyAll is nil if the events are applied one by one.
+func (a *auditor) read(group string, applyAll app.EffectAll, n int64) {
 	a.t.Helper()
 	c := kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: a.b.Cluster, Refusals: a.AuditRefusals(), Clock: a.Clock, Pause: kafka.Wait, Random: func() float64 {
-			return 0
-		}, Log: logger(a.t),
-	}, kafka.Subscription{Consumer: event.Audit, Group: group + a.b.Names.Events, Apply: a.AuditEvent, ApplyAll: together})
+		Cluster: a.b.Cluster, Refusals: a.AuditRefusals(), Clock: a.Clock,
+		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(a.t),
+	}, kafka.Subscription{Consumer: event.Audit, Group: group + a.b.Names.Events, Apply: a.AuditEvent, ApplyAll: applyAll})
 	stop := start(a.t, run(c))
-	kafkatest.Eventually(a.t, "the witness has read the topic", func() bool {
+	kafkatest.Eventually(a.t, "the Audit consumer has read the topic", func() bool {
 		s := c.Status()
 		return s.Applied+s.Duplicates+s.Refused == n
 	})
 	stop()
 }
 
-// found lists what was filed of a tenant, sorted.
-func (a *auditor) found(of tenant.ID) (all []string) {
+// findings lists the audit findings about a tenant, sorted.
+func (a *auditor) findings(of tenant.ID) (all []string) {
 	a.t.Helper()
 	fs, err := a.log.Findings(a.t.Context(), of, time.Time{})
 	if err != nil {
@@ -79,7 +79,8 @@ func (a *auditor) found(of tenant.ID) (all []string) {
 	return all
 }
 
-func (a *auditor) wantWhole(of tenant.ID, n int64) {
+// wantUnbroken verifies a tenant's hash chain and the number of its entries.
+func (a *auditor) wantUnbroken(of tenant.ID, n int64) {
 	a.t.Helper()
 	v := auditlog.NewVerifier()
 	v.Begin(of)
@@ -90,30 +91,30 @@ func (a *auditor) wantWhole(of tenant.ID, n int64) {
 		a.t.Fatal(err)
 	}
 	if c := v.Chains()[0]; c.Broken != nil || c.Head.N != n {
-		a.t.Errorf("the chain has %d links, broken: %v; want %d, whole", c.Head.N, c.Broken, n)
+		a.t.Errorf("the chain has %d entries, broken: %v; want %d, unbroken", c.Head.N, c.Broken, n)
 	}
 }
 
-// shouts are the lines of a log at the level of errors.
-type shouts struct {
-	mu  sync.Mutex
-	all []string // guarded by mu
+// errorLog keeps the lines of a log that have the level of errors.
+type errorLog struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu
 }
 
-// Write keeps a line.
-func (s *shouts) Write(line []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// Write keeps a line if it is an error.
+func (l *errorLog) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if bytes.Contains(line, []byte("level=ERROR")) {
-		s.all = append(s.all, string(line))
+		l.lines = append(l.lines, string(line))
 	}
 	return len(line), nil
 }
 
-func (s *shouts) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.all)
+func (l *errorLog) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.lines)
 }
 
 func without(r *kgo.Record, header string) *kgo.Record {
@@ -121,7 +122,7 @@ func without(r *kgo.Record, header string) *kgo.Record {
 	return r
 }
 
-func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
+func TestTamperingWithTheTopicGivesFindings(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.New(t)
 	at := func(o, seq int) *kgo.Record { return message(b, record(t, orderID(o), seq, order.EvUpdated)) }
@@ -134,9 +135,9 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 	stranger.Data = bytes.ReplaceAll(stranger.Data, []byte(tenantA.String()), []byte(unknown.String()))
 	stranger.Tenant = tenant.ID(unknown)
 	records := []*kgo.Record{
-		at(0, 1), at(0, 2), at(0, 3), // as it must be
+		at(0, 1), at(0, 2), at(0, 3), // correct
 		at(1, 1), at(1, 3), // one deleted
-		at(2, 1), at(2, 2), at(2, 2), // one doubled
+		at(2, 1), at(2, 2), at(2, 2), // one duplicated
 		at(3, 1), at(3, 3), at(3, 2), // two swapped
 		at(4, 1), edited,
 		forged,
@@ -144,12 +145,15 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 		message(b, stranger),
 	}
 	for _, r := range records {
-		produce(t, b, nil, r) // one by one: they keep their order
+		produce(t, b, nil, r) // one by one, so that they keep their order
 	}
-	type how func(*auditor) app.EffectAll
-	singly, together := how(func(*auditor) app.EffectAll { return nil }),
-		how(func(a *auditor) app.EffectAll { return a.AuditEvents })
-	for name, hows := range map[string][]how{"one by one": {singly, together}, "together": {together, singly}} {
+	type applyAll func(*auditor) app.EffectAll
+	oneByOne := applyAll(func(*auditor) app.EffectAll { return nil })
+	batched := applyAll(func(a *auditor) app.EffectAll { return a.AuditEvents })
+	for name, rounds := range map[string][]applyAll{
+		"one by one": {oneByOne, batched},
+		"batched":    {batched, oneByOne},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := pgtest.New(t)
@@ -158,16 +162,17 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 				t.Fatal(err)
 			}
 			a := newAuditor(t, b, db)
-			for round, how := range hows { // all of it is delivered twice
-				a.reads(fmt.Sprintf("%s %d", name, round), how(a), int64(len(records)))
-				if diff := cmp.Diff([]string{"conflict 1", "duplicate 2", "gap 3", "gap 3", "order 2", "subject-mismatch"},
-					a.found(tenantA)); diff != "" {
-					t.Errorf("findings of the tenant (-want +got):\n%s", diff)
+			for i, round := range rounds { // every record is delivered twice
+				a.read(fmt.Sprintf("%s %d", name, i), round(a), int64(len(records)))
+				want := []string{"conflict 1", "duplicate 2", "gap 3", "gap 3", "order 2", "subject-mismatch"}
+				if diff := cmp.Diff(want, a.findings(tenantA)); diff != "" {
+					t.Errorf("findings about the tenant (-want +got):\n%s", diff)
 				}
-				if diff := cmp.Diff([]string{"tenant-missing", "tenant-unknown"}, a.found(tenant.ID{})); diff != "" {
-					t.Errorf("findings of nobody (-want +got):\n%s", diff)
+				want = []string{"tenant-missing", "tenant-unknown"}
+				if diff := cmp.Diff(want, a.findings(tenant.ID{})); diff != "" {
+					t.Errorf("findings without a tenant (-want +got):\n%s", diff)
 				}
-				a.wantWhole(tenantA, 3+2+2+3+1)
+				a.wantUnbroken(tenantA, 3+2+2+3+1)
 			}
 			want := map[auditlog.Kind]int64{
 				auditlog.Gap: 2, auditlog.Duplicate: 1, auditlog.Misplaced: 1, auditlog.Conflict: 1, auditlog.Foreign: 3,
@@ -175,60 +180,59 @@ func TestWhatSomebodyDoesToTheTopicHasItsName(t *testing.T) {
 			if diff := cmp.Diff(want, a.Findings()); diff != "" {
 				t.Errorf("counted (-want +got):\n%s", diff)
 			}
-			if n := a.said.count(); n != 8 {
-				t.Errorf("%d alarms, want one for each of 8 findings:\n%s", n, a.said.all)
+			if n := a.errors.count(); n != 8 {
+				t.Errorf("%d errors logged, want one for each of 8 findings:\n%s", n, a.errors.lines)
 			}
 		})
 	}
 }
 
-// T16: events that a rebuild publishes again give no finding, and later ones are witnessed as before.
+// T16: events that a rebuild publishes again give no finding, and later ones are logged as before.
 func TestATopicThatWasRebuiltGivesNoFinding(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 3)
 	a := newAuditor(t, b, s.DB)
-	relayed := func(name string) {
+	relay := func(name string) {
 		stop := start(t, kafka.NewRelay(b.Cluster, 0, name, s.Relay(t), logger(t)).RunForever)
-		s.drained(t)
+		s.waitDrained(t)
 		stop()
 	}
 	s.write(t, 2, 10)
-	relayed("before")
-	// The witness is behind when the topic goes: it hears the rest from the new one.
+	relay("before")
+	// The Audit consumer is behind when the topic is deleted: it reads the rest from the new one.
 	seen := int64(s.events(t))
-	a.reads("before", nil, seen)
+	a.read("before", nil, seen)
 	s.write(t, 2, 5)
-	relayed("unheard")
+	relay("unread")
 	if _, err := b.Rebuild(context.WithoutCancel(t.Context()), s.Relay(t), kafka.RebuildOptions{
 		Replicas: 1, Patience: time.Minute,
 	}); err != nil {
 		t.Fatalf("Rebuild() = %v", err)
 	}
 	s.write(t, 2, 5)
-	relayed("after")
-	all := int64(s.events(t))
-	a.reads("before", a.AuditEvents, all) // the same group, whose offsets are of the old topic
-	if found := append(a.found(s.org.ID), a.found(tenant.ID{})...); len(found) > 0 {
-		t.Errorf("found %v", found)
+	relay("after")
+	total := int64(s.events(t))
+	a.read("before", a.AuditEvents, total) // the same group, whose offsets are of the old topic
+	if found := append(a.findings(s.org.ID), a.findings(tenant.ID{})...); len(found) > 0 {
+		t.Errorf("findings %v, want none", found)
 	}
-	a.wantWhole(s.org.ID, all)
-	if all <= seen {
-		t.Errorf("%d events after the rebuild, %d before: nothing was heard from the new topic", all, seen)
+	a.wantUnbroken(s.org.ID, total)
+	if total <= seen {
+		t.Errorf("%d events after the rebuild, %d before: nothing was read from the new topic", total, seen)
 	}
-	err := app.VerifyEvents(t.Context(), a.log, s.Worker(t), s.org.ID, s.Clock.Now().Add(time.Hour), func(_ int,
-		ds []auditlog.Difference,
-	) error {
+	report := func(_ int, ds []auditlog.Difference) error {
 		for _, d := range ds {
 			t.Error(d)
 		}
 		return nil
-	})
-	if err != nil {
+	}
+	horizon := s.Clock.Now().Add(time.Hour)
+	if err := app.VerifyEvents(t.Context(), a.log, s.Worker(t), s.org.ID, horizon, report); err != nil {
 		t.Fatal(err)
 	}
 	topics := s.count(t, `SELECT count(DISTINCT topic_id) FROM audit_log
 		WHERE topic_id <> '00000000-0000-0000-0000-000000000000'`)
 	if topics != 2 {
-		t.Errorf("links of %d topics, want the old one and the new one", topics)
+		t.Errorf("entries of %d topics, want the old one and the new one", topics)
 	}
 }

@@ -9,22 +9,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 )
 
-// A subscription with ApplyAll collects before it applies, because its effect costs by the transaction
-// (ADR 0020): a partition waits a second from its first event on, or until it has this many.
+// Limits of a batch. A subscription with ApplyAll collects events before it applies them, because the
+// cost of its effect is per transaction (ADR 0020). A partition collects for batchWait after its
+// first event, or until it has maxBatch records.
 const (
-	batchMost = 2000
+	maxBatch  = 2000
 	batchWait = time.Second
 )
 
-// full reports whether enough is queued for the partition to be paused. It is called with mu held.
+// full reports whether enough is queued to pause the partition. mu is held.
 func (p *partition) full() bool {
 	if p.c.sub.ApplyAll == nil {
 		return len(p.queue) >= queuedBatches
 	}
-	return p.queued() >= queuedBatches*batchMost
+	return p.queued() >= queuedBatches*maxBatch
 }
 
-// queued counts records. It is called with mu held.
+// queued counts the records in the queue. mu is held.
 func (p *partition) queued() int {
 	n := 0
 	for _, records := range p.queue {
@@ -40,47 +41,47 @@ func (p *partition) runBatches(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		if err := p.together(ctx, records); err != nil {
-			return // revoked or stopping: no offset is committed, the next owner repeats, the inbox absorbs
+		if err := p.applyBatch(ctx, records); err != nil {
+			return // revoked or stopping: no offset is committed, the next owner repeats, the inbox drops duplicates
 		}
 		p.done(fetched)
 		p.commit(ctx, records[len(records)-1])
 	}
 }
 
-// collect waits for the first records and then for more, and leaves all of them queued. fetched is of how
-// many fetches they are.
+// collect waits for the first records and then for more, and leaves all of them in the queue. fetched
+// is the number of fetches that they came with.
 func (p *partition) collect(ctx context.Context) (records []*kgo.Record, fetched int, err error) {
 	if _, err := p.front(ctx); err != nil {
 		return nil, 0, err
 	}
-	waiting, enough := context.WithCancel(ctx)
-	defer enough()
+	collecting, stop := context.WithCancel(ctx)
+	defer stop()
 	p.mu.Lock()
-	p.enough = enough
-	late := p.queued() >= batchMost
+	p.stopCollecting = stop
+	complete := p.queued() >= maxBatch
 	p.mu.Unlock()
-	if !late {
-		_ = p.c.Pause(waiting, batchWait) // ended early by push, or by the context
+	if !complete {
+		_ = p.c.Pause(collecting, batchWait) // ended early by push, or by the context
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, 0, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.enough = nil
-	for _, some := range p.queue {
-		if fetched > 0 && len(records)+len(some) > batchMost {
+	p.stopCollecting = nil
+	for _, fetch := range p.queue {
+		if fetched > 0 && len(records)+len(fetch) > maxBatch {
 			break
 		}
-		records, fetched = append(records, some...), fetched+1
+		records, fetched = append(records, fetch...), fetched+1
 	}
 	return records, fetched, nil
 }
 
-// together applies records in their order, all at once where the guard lets them by: one that it refuses
-// is taken by itself, where it stands.
-func (p *partition) together(ctx context.Context, records []*kgo.Record) error {
+// applyBatch applies records in their order, as many at once as possible. A record that the guard
+// refuses divides the batch: it is handled by itself, after the records before it.
+func (p *partition) applyBatch(ctx context.Context, records []*kgo.Record) error {
 	for len(records) > 0 {
 		var evs []event.Event
 		n := 0
@@ -93,12 +94,12 @@ func (p *partition) together(ctx context.Context, records []*kgo.Record) error {
 				evs = append(evs, ev)
 			}
 		}
-		if err := p.all(ctx, records[:n], evs); err != nil {
+		if err := p.applyAll(ctx, records[:n], evs); err != nil {
 			return err
 		}
 		rest := records[n:]
 		if len(rest) > 0 {
-			if err := p.one(ctx, rest[0]); err != nil {
+			if err := p.apply(ctx, rest[0]); err != nil {
 				return err
 			}
 			rest = rest[1:]
@@ -108,37 +109,38 @@ func (p *partition) together(ctx context.Context, records []*kgo.Record) error {
 	return nil
 }
 
-// all applies the events of these records. When that fails for another reason than that the database is away,
-// they are taken again one by one: so only what stands behind the one at fault waits for its retries, and it
-// alone is parked. What was applied before is then a duplicate.
-func (p *partition) all(ctx context.Context, records []*kgo.Record, evs []event.Event) error {
+// applyAll applies the events of these records in one call, and repeats it while the database is
+// unavailable. After any other error it applies the records one by one: then only the events behind
+// the poison message wait for its retries, and only that one is parked. What had been applied
+// already counts as a duplicate.
+func (p *partition) applyAll(ctx context.Context, records []*kgo.Record, evs []event.Event) error {
 	c := p.c
 	for len(evs) > 0 {
-		heard, err := c.sub.ApplyAll(ctx, evs)
-		c.applied.Add(int64(heard.Applied))
-		c.duplicates.Add(int64(heard.Duplicates))
-		c.held.Add(int64(heard.Blocked))
+		result, err := c.sub.ApplyAll(ctx, evs)
+		c.applied.Add(int64(result.Applied))
+		c.duplicates.Add(int64(result.Duplicates))
+		c.blocked.Add(int64(result.Blocked))
 		log := c.Log.With("consumer", c.sub.Group, "partition", p.number, "events", len(evs), "error", err)
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !away(err):
-			log.WarnContext(ctx, "events not applied together; they are taken one by one")
-			return p.singly(ctx, records)
+		case !unavailable(err):
+			log.WarnContext(ctx, "batch of events not applied; applying them one by one")
+			return p.applyEach(ctx, records)
 		}
-		log.WarnContext(ctx, "events not applied yet", "next", awayPause) // costs no retry
-		if err := c.Pause(ctx, awayPause); err != nil {
+		log.WarnContext(ctx, "events not applied yet", "next", unavailablePause) // costs no retry
+		if err := c.Pause(ctx, unavailablePause); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *partition) singly(ctx context.Context, records []*kgo.Record) error {
+func (p *partition) applyEach(ctx context.Context, records []*kgo.Record) error {
 	for _, rec := range records {
-		if err := p.one(ctx, rec); err != nil {
+		if err := p.apply(ctx, rec); err != nil {
 			return err
 		}
 	}

@@ -18,19 +18,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// batches is an inbox that takes many events in one transaction: with an error none of them is applied.
-type batches struct {
+// batchInbox is an inbox that applies many events in one transaction. If failAll returns an error, none
+// of them is applied.
+type batchInbox struct {
 	*inbox
-	mu     sync.Mutex
-	sizes  []int // guarded by mu
-	wrong  func(evs []event.Event) error
-	parked []string // guarded by mu
+	mu      sync.Mutex
+	sizes   []int // guarded by mu
+	failAll func(evs []event.Event) error
+	parked  []string // guarded by mu
 }
 
-func (b *batches) applyAll(ctx context.Context, evs []event.Event) (app.Handled, error) {
+func (b *batchInbox) applyAll(ctx context.Context, evs []event.Event) (app.Handled, error) {
 	var h app.Handled
-	if b.wrong != nil {
-		if err := b.wrong(evs); err != nil {
+	if b.failAll != nil {
+		if err := b.failAll(evs); err != nil {
 			return h, err
 		}
 	}
@@ -50,19 +51,18 @@ func (b *batches) applyAll(ctx context.Context, evs []event.Event) (app.Handled,
 	return h, nil
 }
 
-func (b *batches) park(_ context.Context, p app.Poison) error {
+func (b *batchInbox) park(_ context.Context, p app.Poison) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.parked = append(b.parked, name(p.Event.Order, p.Event.Seq))
 	return nil
 }
 
-func batchConsumer(t testing.TB, b *kafkatest.Broker, in *batches, pause kafka.Pause) *kafka.Consumer {
+func batchConsumer(t testing.TB, b *kafkatest.Broker, in *batchInbox, pause kafka.Pause) *kafka.Consumer {
 	t.Helper()
 	return kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: pause, Random: func() float64 {
-			return 0.5
-		}, Log: logger(t),
+		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at},
+		Pause: pause, Random: func() float64 { return 0.5 }, Log: logger(t),
 	}, kafka.Subscription{
 		Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply, ApplyAll: in.applyAll, Park: in.park,
 	})
@@ -83,7 +83,7 @@ func wantEachInOrder(t *testing.T, in *inbox, orders, seqs int) {
 
 func TestEventsOfABatchAreAppliedTogetherEachOnceAndInOrder(t *testing.T) {
 	t.Parallel()
-	b, in := kafkatest.New(t), &batches{inbox: newInbox()}
+	b, in := kafkatest.New(t), &batchInbox{inbox: newInbox()}
 	for range 2 {
 		for seq := 1; seq <= 20; seq++ {
 			var recs []*kgo.Record
@@ -95,25 +95,25 @@ func TestEventsOfABatchAreAppliedTogetherEachOnceAndInOrder(t *testing.T) {
 	}
 	c := batchConsumer(t, b, in, kafka.Wait)
 	start(t, run(c))
-	kafkatest.Eventually(t, "all heard", func() bool { s := c.Status(); return s.Applied+s.Duplicates == 960 })
+	kafkatest.Eventually(t, "all handled", func() bool { s := c.Status(); return s.Applied+s.Duplicates == 960 })
 	wantEachInOrder(t, in.inbox, 24, 20)
 	if s := c.Status(); s.Applied != 480 || s.Duplicates != 480 {
-		t.Errorf("applied %d, absorbed %d; want 480 of each", s.Applied, s.Duplicates)
+		t.Errorf("%d applied, %d duplicates; want 480 of each", s.Applied, s.Duplicates)
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	// A topic of 12 partitions that stood there before: a second's worth of each, and hardly more.
+	// All records were on the 12 partitions before: a batch or two for each partition.
 	if len(in.sizes) > 36 {
 		t.Errorf("%d transactions for 960 events: %v", len(in.sizes), in.sizes)
 	}
 }
 
-func TestOnlyTheEventAtFaultOfABatchIsParked(t *testing.T) {
+func TestOnlyThePoisonMessageOfABatchIsParked(t *testing.T) {
 	t.Parallel()
-	b, in := kafkatest.New(t), &batches{inbox: newInbox()}
+	b, in := kafkatest.New(t), &batchInbox{inbox: newInbox()}
 	poison := orderID(3)
 	broken := errors.New("constraint violated")
-	in.wrong = func(evs []event.Event) error {
+	in.failAll = func(evs []event.Event) error {
 		for _, ev := range evs {
 			if ev.Order == poison && ev.Seq == 2 {
 				return broken
@@ -143,13 +143,13 @@ func TestOnlyTheEventAtFaultOfABatchIsParked(t *testing.T) {
 		t.Errorf("parked (-want +got):\n%s", diff)
 	}
 	if s := c.Status(); s.Retried != 5 {
-		t.Errorf("%d retries, want the five of the one at fault", s.Retried)
+		t.Errorf("%d retries, want the five of the poison message", s.Retried)
 	}
 }
 
-func TestARecordThatTheGuardRefusesIsTakenOutOfItsBatch(t *testing.T) {
+func TestARecordThatTheGuardRefusesDividesItsBatch(t *testing.T) {
 	t.Parallel()
-	b, in := kafkatest.New(t), &batches{inbox: newInbox()}
+	b, in := kafkatest.New(t), &batchInbox{inbox: newInbox()}
 	forged := message(b, record(t, orderID(1), 2, order.EvUpdated))
 	forged.Headers = nil
 	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)), forged,
@@ -165,11 +165,11 @@ func TestARecordThatTheGuardRefusesIsTakenOutOfItsBatch(t *testing.T) {
 	}
 }
 
-func TestABatchWaitsForADatabaseThatIsAway(t *testing.T) {
+func TestABatchWaitsForAnUnavailableDatabase(t *testing.T) {
 	t.Parallel()
-	b, in := kafkatest.New(t), &batches{inbox: newInbox()}
+	b, in := kafkatest.New(t), &batchInbox{inbox: newInbox()}
 	calls := 0
-	in.wrong = func([]event.Event) error {
+	in.failAll = func([]event.Event) error {
 		if calls++; calls <= 5 {
 			return fmt.Errorf("begin: %w", fault.New(fault.KindUnavailable, "database-away", "The database is away."))
 		}
@@ -184,52 +184,51 @@ func TestABatchWaitsForADatabaseThatIsAway(t *testing.T) {
 	}
 }
 
-func TestABatchKilledBeforeItsOffsetsIsRepeatedAndAbsorbed(t *testing.T) {
+func TestABatchKilledBeforeItsOffsetsIsRepeatedWithoutEffect(t *testing.T) {
 	t.Parallel()
-	b, in := kafkatest.New(t), &batches{inbox: newInbox()}
+	b, in := kafkatest.New(t), &batchInbox{inbox: newInbox()}
 	for seq := 1; seq <= 10; seq++ {
 		produce(t, b, nil, message(b, record(t, orderID(1), seq, order.EvUpdated)))
 	}
-	// The database has the batch; the process dies before it tells Kafka.
-	life, die := context.WithCancel(t.Context())
-	dies := kafka.NewConsumer(kafka.ConsumerDeps{
+	// The database has the batch; the process dies before it commits an offset.
+	ctx, kill := context.WithCancel(t.Context())
+	killed := kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at},
 		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
-	},
-		kafka.Subscription{
-			Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply,
-			ApplyAll: func(ctx context.Context, evs []event.Event) (app.Handled, error) {
-				if _, err := in.applyAll(ctx, evs); err != nil {
-					return app.Handled{}, err
-				}
-				die()
-				return app.Handled{}, life.Err()
-			},
-		})
-	if err := dies.Run(life); !errors.Is(err, context.Canceled) {
+	}, kafka.Subscription{
+		Consumer: event.Portal, Group: "batches-" + b.Names.Events, Apply: in.apply,
+		ApplyAll: func(apply context.Context, evs []event.Event) (app.Handled, error) {
+			if _, err := in.applyAll(apply, evs); err != nil {
+				return app.Handled{}, err
+			}
+			kill()
+			return app.Handled{}, ctx.Err()
+		},
+	})
+	if err := killed.Run(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Run() = %v, want context.Canceled", err)
 	}
 	before := in.count()
 	c := batchConsumer(t, b, in, kafka.Wait)
 	start(t, run(c))
-	kafkatest.Eventually(t, "all heard again", func() bool { s := c.Status(); return s.Applied+s.Duplicates == 10 })
+	kafkatest.Eventually(t, "all handled again", func() bool { s := c.Status(); return s.Applied+s.Duplicates == 10 })
 	if s := c.Status(); before == 0 || s.Duplicates != int64(before) || in.count() != 10 {
-		t.Errorf("%d applied before the death; then %d absorbed, %d applied in all; want as many absorbed, and 10", before,
-			s.Duplicates, in.count())
+		t.Errorf("%d applied before the kill; then %d duplicates, and %d applied in all; want as many duplicates, and 10",
+			before, s.Duplicates, in.count())
 	}
 }
 
-// Members of the group come and go while events come in: partitions change hands in the middle of batches.
+// Members join and leave the group while events come in: partitions change their owner in the middle of a
+// batch.
 func TestBatchesOfAGroupWhoseMembersComeAndGoApplyEachEventOnce(t *testing.T) {
 	t.Parallel()
-	b, in := kafkatest.New(t), &batches{inbox: newInbox()}
-	group := func() func() { return start(t, run(batchConsumer(t, b, in, kafka.Wait))) }
-	stay := group()
-	defer stay()
+	b, in := kafkatest.New(t), &batchInbox{inbox: newInbox()}
+	join := func() (leave func()) { return start(t, run(batchConsumer(t, b, in, kafka.Wait))) }
+	defer join()()
 	for seq := 1; seq <= 6; seq++ {
 		var leave func()
 		if seq%2 == 1 {
-			leave = group()
+			leave = join()
 		}
 		for o := range 24 {
 			produce(t, b, nil, message(b, record(t, orderID(o), seq, order.EvUpdated)))

@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// publish writes each event in a transaction of its own, as an idle relay does; the last one is aborted.
+// publish writes each event in a transaction of its own, as an idle relay does, and aborts the last one.
 func publish(t *testing.T, b *kafkatest.Broker, records ...*kgo.Record) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.TransactionalID("publisher-"+b.Names.Events))
@@ -34,13 +34,13 @@ func publish(t *testing.T, b *kafkatest.Broker, records ...*kgo.Record) {
 	}
 }
 
-// The end of a partition is a mark, of a transaction that was committed or of one that was not: a consumer
-// that has read it is not behind.
-func TestAConsumerSaysHowManyEventsItIsBehindAndNoneWhenItHasCaughtUp(t *testing.T) {
+// The last record of a partition is the marker of a committed or an aborted transaction: a consumer that
+// has read it is not behind.
+func TestAConsumerReportsHowManyEventsItIsBehindAndNoneWhenItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
-	let := make(chan struct{})
-	in.fail = func(event.Event, int) error { <-let; return nil }
+	release := make(chan struct{})
+	in.fail = func(event.Event, int) error { <-release; return nil }
 	c := consumer(t, b, in, &waits{}, event.Portal)
 	var records []*kgo.Record
 	for seq := range 11 {
@@ -48,9 +48,9 @@ func TestAConsumerSaysHowManyEventsItIsBehindAndNoneWhenItHasCaughtUp(t *testing
 	}
 	publish(t, b, records...)
 	start(t, run(c))
-	// ten events, each with its mark, and the aborted one
+	// Ten events and the aborted one, each with its marker.
 	kafkatest.Eventually(t, "behind", func() bool { n := c.Status().Behind; return n >= 10 && n <= 22 })
-	close(let)
+	close(release)
 	kafkatest.Eventually(t, "ten applied", func() bool { return c.Status().Applied == 10 })
 	kafkatest.Eventually(t, "caught up", func() bool { return c.Status().Behind == 0 })
 	if n := in.count(); n != 10 {

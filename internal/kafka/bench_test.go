@@ -16,64 +16,65 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// The figures that docs/ARCHITECTURE.md lists, on PostgreSQL without fsync and on whatever broker the suite
-// runs on, both on this machine, which they share with the writers and the consumer:
+// The benchmarks measure the figures that docs/ARCHITECTURE.md lists, on PostgreSQL without fsync and on
+// the broker of the suite. Both share the machine with the writers and the consumer. Run them with:
 //
 //	go run ./internal/embedded/cmd/withpostgres -- go test -run '^$' -bench . -benchtime 1x ./internal/kafka
 
 const benchWriters = 8
 
-// hand is an event's way: when its commit was answered, and when the consumer had it.
-type hand struct {
+// eventKey identifies an event.
+type eventKey struct {
 	order order.ID
 	seq   int
 }
 
-// watch pairs commits with arrivals; either may come first.
-type watch struct {
+// latencies measures the time from the answer of an event's commit until the consumer has the event.
+// Either of the two may come first.
+type latencies struct {
 	mu    sync.Mutex
-	since map[hand]time.Time // guarded by mu; the first of the two
-	took  []time.Duration    // guarded by mu
+	first map[eventKey]time.Time // guarded by mu; when the first of the two came
+	took  []time.Duration        // guarded by mu
 }
 
-func (w *watch) commits(h hand, at time.Time) { w.meet(h, at, -1) }
-func (w *watch) arrives(h hand, at time.Time) { w.meet(h, at, 1) }
+func (l *latencies) committed(k eventKey, at time.Time) { l.pair(k, at, -1) }
+func (l *latencies) arrived(k eventKey, at time.Time)   { l.pair(k, at, 1) }
 
-func (w *watch) meet(h hand, at time.Time, sign time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	first, ok := w.since[h]
+func (l *latencies) pair(k eventKey, at time.Time, sign time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first, ok := l.first[k]
 	if !ok {
-		w.since[h] = at
+		l.first[k] = at
 		return
 	}
-	delete(w.since, h)
-	w.took = append(w.took, max(0, sign*at.Sub(first))) // it may arrive before its writer hears of the commit
+	delete(l.first, k)
+	l.took = append(l.took, max(0, sign*at.Sub(first))) // an event may arrive before its commit is answered
 }
 
-// load has benchWriters change orders for d, at no more than rate in all (0: as fast as they can), and tells
-// how many changes a second there were.
-func (s *store) load(b *testing.B, w *watch, d time.Duration, rate float64) float64 {
+// load has benchWriters change orders for d. rate limits the changes per second of all of them together; 0 is
+// no limit. It returns how many changes per second they made.
+func (s *store) load(b *testing.B, l *latencies, d time.Duration, rate float64) float64 {
 	b.Helper()
 	var done atomic.Int64
-	var all sync.WaitGroup
+	var writers sync.WaitGroup
 	begun := time.Now()
 	for n := range benchWriters {
-		all.Go(func() {
+		writers.Go(func() {
 			for i := 0; time.Since(begun) < d; i++ {
 				if rate > 0 {
 					due := begun.Add(time.Duration((float64(i*benchWriters+n) / rate) * float64(time.Second)))
 					_ = kafka.Wait(b.Context(), time.Until(due))
 				}
-				h := hand{order: s.orders[(n*7+i)%len(s.orders)]}
+				k := eventKey{order: s.orders[(n*7+i)%len(s.orders)]}
 				err := s.api.InTenant(b.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
-					o, err := tx.LockOrder(b.Context(), h.order, app.Also{})
+					o, err := tx.LockOrder(b.Context(), k.order, app.Also{})
 					if err != nil {
 						return err
 					}
 					o.Order.Version++
 					s.record(o, order.EvItemProvisioning, tx.Now())
-					h.seq = o.Added.Events[0].Seq
+					k.seq = o.Added.Events[0].Seq
 					tx.Save(o)
 					return nil
 				})
@@ -81,17 +82,17 @@ func (s *store) load(b *testing.B, w *watch, d time.Duration, rate float64) floa
 					b.Errorf("change order: %v", err)
 					return
 				}
-				w.commits(h, time.Now())
+				l.committed(k, time.Now())
 				done.Add(1)
 			}
 		})
 	}
-	all.Wait()
+	writers.Wait()
 	return float64(done.Load()) / time.Since(begun).Seconds()
 }
 
-// follow runs a relay that is kicked by commits, as in a process, and a consumer.
-func (s *store) follow(b *testing.B, broker *kafkatest.Broker, w *watch) {
+// runRelayAndConsumer runs a relay that commits notify, as in a process, and a consumer that measures.
+func (s *store) runRelayAndConsumer(b *testing.B, broker *kafkatest.Broker, l *latencies) {
 	b.Helper()
 	r := kafka.NewRelay(broker.Cluster, 0, "bench", s.Relay(b), logger(b))
 	if db, ok := s.api.(interface{ OnCommit(app.Notifier) }); ok {
@@ -101,13 +102,13 @@ func (s *store) follow(b *testing.B, broker *kafkatest.Broker, w *watch) {
 	c := kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: broker.Cluster, Refusals: newInbox(), Clock: fixedClock{at},
 		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(b),
-	},
-		kafka.Subscription{Consumer: event.Audit, Group: "bench." + broker.Names.Events, Apply: func(_ context.Context,
-			ev event.Event,
-		) error {
-			w.arrives(hand{ev.Order, ev.Seq}, time.Now())
+	}, kafka.Subscription{
+		Consumer: event.Audit, Group: "bench." + broker.Names.Events,
+		Apply: func(_ context.Context, ev event.Event) error {
+			l.arrived(eventKey{ev.Order, ev.Seq}, time.Now())
 			return nil
-		}})
+		},
+	})
 	start(b, func(ctx context.Context) {
 		if err := c.Run(ctx); !errors.Is(err, context.Canceled) {
 			b.Errorf("consumer: %v", err)
@@ -115,29 +116,30 @@ func (s *store) follow(b *testing.B, broker *kafkatest.Broker, w *watch) {
 	})
 }
 
-// BenchmarkCommitToConsumer measures from the answer of an event's commit until a consumer has it, at half
-// the rate that the writers reach, and at all of it. The goal is a p99 of 50 ms at half.
+// BenchmarkCommitToConsumer measures the time from the answer of an event's commit until a consumer has the
+// event, at half the rate that the writers reach and at the full rate. The goal is a p99 of 50 ms at half
+// the rate.
 func BenchmarkCommitToConsumer(b *testing.B) {
 	for b.Loop() {
 		broker, s := kafkatest.New(b), newStore(b, 64)
-		w := &watch{since: map[hand]time.Time{}}
-		s.follow(b, broker, w)
+		l := &latencies{first: map[eventKey]time.Time{}}
+		s.runRelayAndConsumer(b, broker, l)
 		measure := func(rate float64) (changes float64, p50, p99 time.Duration) {
-			changes = s.load(b, w, 5*time.Second, rate)
-			s.drained(b)
+			changes = s.load(b, l, 5*time.Second, rate)
+			s.waitDrained(b)
 			kafkatest.Eventually(b, "consumer has caught up", func() bool {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				return len(w.since) <= len(s.orders) // their first events, which nobody timed
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				return len(l.first) <= len(s.orders) // the orders' first events, whose commits are not measured
 			})
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			slices.Sort(w.took)
-			p50, p99 = w.took[len(w.took)/2], w.took[len(w.took)*99/100]
-			w.took = nil
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			slices.Sort(l.took)
+			p50, p99 = l.took[len(l.took)/2], l.took[len(l.took)*99/100]
+			l.took = nil
 			return changes, p50, p99
 		}
-		measure(0) // warm
+		measure(0) // warm up
 		full, p50full, p99full := measure(0)
 		half, p50, p99 := measure(full / 2)
 		b.ReportMetric(full, "saturated-tx/s")
@@ -149,13 +151,14 @@ func BenchmarkCommitToConsumer(b *testing.B) {
 	}
 }
 
-// telling says when the outbox is empty: asking the table would cost as much as draining it.
-type telling struct {
+// emptyNotifier closes empty when the outbox is empty: counting the rows would cost as much as draining
+// them.
+type emptyNotifier struct {
 	app.OutboxLease
 	empty chan struct{}
 }
 
-func (l *telling) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error) {
+func (l *emptyNotifier) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error) {
 	rows, err := l.OutboxLease.Pending(ctx, limit)
 	if err == nil && len(rows) == 0 && l.empty != nil {
 		close(l.empty)
@@ -164,38 +167,49 @@ func (l *telling) Pending(ctx context.Context, limit int) ([]app.OutboxRow, erro
 	return rows, err
 }
 
-// BenchmarkBacklog drains 200,000 events, as after an outage, and compares with the rate at which the writers
-// of the same run make them. The goal is 30,000 a second.
+// BenchmarkBacklog drains 200,000 events, as after an outage, and compares the rate with that of the
+// writers of the same run. The goal is 30,000 events per second.
 func BenchmarkBacklog(b *testing.B) {
 	const backlog = 200_000
 	for b.Loop() {
 		broker, s := kafkatest.New(b), newStore(b, 64)
-		rate := s.load(b, &watch{since: map[hand]time.Time{}}, 3*time.Second, 0)
-		// Events as long as real ones, of a thousand orders.
+		rate := s.load(b, &latencies{first: map[eventKey]time.Time{}}, 3*time.Second, 0)
+		// Events of a thousand orders, each as long as a real one.
 		_, err := s.Super(b).Exec(b.Context(), `
-			WITH few AS (SELECT tenant_id, type, actor, at, traceparent, data FROM order_event WHERE seq = 2 LIMIT 1),
-			many AS (SELECT md5('bench' || n % 1000)::uuid AS order_id, n / 1000 + 1 AS seq, n
-			FROM generate_series(0, $1::int - 1) n)
-			INSERT INTO order_event SELECT tenant_id, order_id, seq, gen_random_uuid(), type, actor, at, NULL, NULL, traceparent,
-			data FROM few, many ORDER BY n`, backlog)
+			WITH sample AS (
+				SELECT tenant_id, type, actor, at, traceparent, data
+				FROM order_event
+				WHERE seq = 2
+				LIMIT 1
+			), keys AS (
+				SELECT md5('bench' || n % 1000)::uuid AS order_id, n / 1000 + 1 AS seq, n
+				FROM generate_series(0, $1::int - 1) n
+			)
+			INSERT INTO order_event
+			SELECT tenant_id, order_id, seq, gen_random_uuid(), type, actor, at, NULL, NULL, traceparent, data
+			FROM sample, keys
+			ORDER BY n`, backlog)
 		if err == nil {
-			_, err = s.Super(b).Exec(b.Context(), `INSERT INTO outbox (tenant_id, order_id, seq) SELECT tenant_id, order_id, seq
-				FROM order_event WHERE order_id IN (SELECT md5('bench' || n)::uuid FROM generate_series(0, 999) n)
+			_, err = s.Super(b).Exec(b.Context(), `
+				INSERT INTO outbox (tenant_id, order_id, seq)
+				SELECT tenant_id, order_id, seq
+				FROM order_event
+				WHERE order_id IN (SELECT md5('bench' || n)::uuid FROM generate_series(0, 999) n)
 				ORDER BY seq, order_id`)
 		}
 		if err != nil {
 			b.Fatalf("make a backlog: %v", err)
 		}
-		left := s.count(b, `SELECT count(*) FROM outbox`)
+		rows := s.count(b, `SELECT count(*) FROM outbox`)
 		drained := make(chan struct{})
-		out := faulty{s.Relay(b), func(l app.OutboxLease) app.OutboxLease { return &telling{l, drained} }}
+		out := wrappedOutbox{s.Relay(b), func(l app.OutboxLease) app.OutboxLease { return &emptyNotifier{l, drained} }}
 		begun := time.Now()
 		stop := start(b, kafka.NewRelay(broker.Cluster, 0, "bench", out, logger(b)).RunForever)
 		<-drained
 		took := time.Since(begun)
 		stop()
-		b.ReportMetric(float64(left)/took.Seconds(), "events/s")
-		b.ReportMetric(float64(left)/took.Seconds()/rate, "times-the-writers")
+		b.ReportMetric(float64(rows)/took.Seconds(), "events/s")
+		b.ReportMetric(float64(rows)/took.Seconds()/rate, "times-the-writers")
 		b.ReportMetric(rate, "writers-tx/s")
 		b.ReportMetric(took.Seconds(), "s")
 	}

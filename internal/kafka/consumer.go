@@ -19,26 +19,26 @@ import (
 
 const (
 	pollRecords    = 500
-	queuedBatches  = 2 // of a partition; then it is paused
+	queuedBatches  = 2 // in a partition's queue; with that many the partition is paused
 	sessionTimeout = 30 * time.Second
-	revokeTime     = 5 * time.Second // a revoked partition's transaction may take this long
+	revokeTimeout  = 5 * time.Second // the transaction of a revoked partition may take this long
 	pollPause      = time.Second     // after a fetch error
-	// A broker answers as soon as it has something, and else after this: only then is a partition asked for
-	// again that was paused meanwhile. The client's own 5 s made a backlog come in fits and starts.
+	// A broker that has no records answers a fetch after this time. Only the next fetch includes a
+	// partition that was resumed meanwhile, so the client's default of 5 s stalls a backlog again and again.
 	fetchWait = 500 * time.Millisecond
 )
 
-// Subscription says who listens and what it does.
+// Subscription is one consumer of the events and its effect.
 type Subscription struct {
-	Consumer event.Consumer // whose row of the routing matrix is heard
-	Group    string         // Kafka's group, and the name in counters and refusals
-	Name     string         // in the inbox and on dead letters; "" is the Consumer's own
-	Apply    app.Effect
-	ApplyAll app.EffectAll // nil: events are applied one by one; Apply is still what a failing batch's are taken with
-	Park     app.Park      // nil: its partition stands still behind an event that cannot be applied
+	Consumer event.Consumer // selects the column of the routing matrix
+	Group    string         // the consumer group, and the name in counters and refusals
+	Name     string         // in the inbox and on dead letters; "" means Consumer
+	Apply    app.Effect     // applies one event
+	ApplyAll app.EffectAll  // nil: no batches; the events of a batch that fails are applied with Apply
+	Park     app.Park       // nil: the partition waits behind an event that cannot be applied
 }
 
-// ConsumerDeps are what a consumer works with.
+// ConsumerDeps are the dependencies of a consumer.
 type ConsumerDeps struct {
 	Cluster  Cluster
 	Refusals app.Refusals
@@ -48,46 +48,48 @@ type ConsumerDeps struct {
 	Log      *slog.Logger
 }
 
-// Consumer reads the events for one subscription. It applies an order's events in their order, commits
-// its offsets after the database has committed, and relies on the inbox of the effect to absorb what
-// is delivered twice: a consumer that lost its partition and does not know it yet is harmless.
+// Consumer reads the events for one subscription. It applies the events of an order in their order and
+// commits its offsets after the database has committed. The inbox of the effect drops what is
+// delivered twice, so a consumer that lost its partition and does not know it yet does no harm.
 //
-// An effect that fails is retried in place, after 2, 4, 8, 16 and 30 s (D5), while its partition waits
-// so that order holds; a database that is away costs no retry. After the last retry the event is parked:
-// a dead letter says so, later events of its order wait behind it, and all other orders go on. A consumer
-// that parks nothing (the witness) stands still instead: the error is logged loudly, counted in
-// ConsumerStatus.Stopped, and the event is tried again every 30 s until it goes through, while all orders of
-// that partition wait (about a twelfth of them). Either way nothing is skipped and nothing is lost.
+// A failed effect is retried in place, after 2, 4, 8, 16 and 30 s (D5). The partition waits meanwhile,
+// so that the order of events holds. An unavailable database uses up no retry. After the last retry
+// the event is parked with a dead letter: later events of its order are blocked behind it, and all
+// other orders go on.
+//
+// A consumer without Park (Audit) stops the partition instead: it logs the error, counts the
+// partition in ConsumerStatus.Stopped, and tries the event again every 30 s until it is applied. All
+// orders of that partition wait, about a twelfth of them. In both cases no event is skipped or lost.
 type Consumer struct {
 	ConsumerDeps
 	sub     Subscription
-	options []kgo.Opt // besides those of Run
+	options []kgo.Opt // added to those of Run
 
-	applied, duplicates, retried, parked, held, refused atomic.Int64
+	applied, duplicates, retried, parked, blocked, refused atomic.Int64
 
-	mu    sync.Mutex
-	parts map[int32]*partition // guarded by mu; those assigned now
+	mu         sync.Mutex
+	partitions map[int32]*partition // guarded by mu; those that are assigned now
 }
 
-// NewConsumer makes a consumer. Several processes may run the same subscription: Kafka spreads the
-// partitions over them.
+// NewConsumer makes a consumer. Several processes may run the same subscription: Kafka divides the
+// partitions among them.
 func NewConsumer(d ConsumerDeps, s Subscription) *Consumer {
 	if s.Name == "" {
 		s.Name = string(s.Consumer)
 	}
-	return &Consumer{ConsumerDeps: d, sub: s, parts: map[int32]*partition{}}
+	return &Consumer{ConsumerDeps: d, sub: s, partitions: map[int32]*partition{}}
 }
 
-// Status is how the consumer stands in this process.
+// Status returns the state and the counters of the consumer in this process.
 func (c *Consumer) Status() app.ConsumerStatus {
 	s := app.ConsumerStatus{
 		Consumer: c.sub.Group, Name: c.sub.Name, Applied: c.applied.Load(), Duplicates: c.duplicates.Load(),
-		Retried: c.retried.Load(), Parked: c.parked.Load(), Blocked: c.held.Load(), Refused: c.refused.Load(),
+		Retried: c.retried.Load(), Parked: c.parked.Load(), Blocked: c.blocked.Load(), Refused: c.refused.Load(),
 	}
 	now := c.Clock.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, p := range c.parts {
+	for _, p := range c.partitions {
 		if at := p.oldest(); !at.IsZero() {
 			s.Age = max(s.Age, now.Sub(at))
 		}
@@ -99,8 +101,8 @@ func (c *Consumer) Status() app.ConsumerStatus {
 	return s
 }
 
-// Run consumes until the context ends, and returns its error. It returns after every goroutine of
-// it, and leaves the group.
+// Run consumes until the context ends, and returns the context's error. It also ends, with an error,
+// when the topic was deleted. Before it returns, it leaves the group and waits for its goroutines.
 func (c *Consumer) Run(ctx context.Context) error {
 	cl, err := c.Cluster.client(append([]kgo.Opt{
 		kgo.ConsumerGroup(c.sub.Group),
@@ -110,7 +112,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.KeepControlRecords(), // no event; but without them the end of a partition is never seen reached
+		kgo.KeepControlRecords(), // they are no events, but without them a consumer never reaches a partition's end
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, cl *kgo.Client, a map[string][]int32) { c.assign(ctx, cl, a) }),
@@ -120,27 +122,27 @@ func (c *Consumer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer cl.CloseAllowingRebalance() // revokes what is assigned, so it waits for the partitions
+	defer cl.CloseAllowingRebalance() // revokes what is assigned, and so waits for the partitions
 	for {
 		fetches := cl.PollRecords(ctx, pollRecords)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		failed := false
-		fetches.EachError(func(topic string, part int32, err error) {
+		fetches.EachError(func(topic string, partition int32, err error) {
 			failed = true
-			c.Log.WarnContext(ctx, "consumer cannot read", "consumer", c.sub.Group, "topic",
-				topic, "partition", part, "error", err)
+			c.Log.WarnContext(ctx, "consumer cannot read",
+				"consumer", c.sub.Group, "topic", topic, "partition", partition, "error", err)
 		})
 		fetches.EachTopic(func(t kgo.FetchTopic) {
 			for _, f := range t.Partitions {
 				if len(f.Records) > 0 {
-					c.hand(t.TopicID, f)
+					c.dispatch(t.TopicID, f)
 				}
 			}
 		})
 		cl.AllowRebalance()
-		if err := remade(fetches); err != nil {
+		if err := topicDeleted(fetches); err != nil {
 			return err
 		}
 		if failed {
@@ -151,32 +153,32 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 }
 
-// assign starts a goroutine per partition.
+// assign starts a goroutine for each assigned partition.
 func (c *Consumer) assign(ctx context.Context, cl *kgo.Client, assigned map[string][]int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range assigned[c.Cluster.Names.Events] {
 		ctx, cancel := context.WithCancel(ctx)
 		p := &partition{c: c, cl: cl, number: n, cancel: cancel, ended: make(chan struct{}), more: make(chan struct{}, 1)}
-		c.parts[n] = p
+		c.partitions[n] = p
 		go p.run(ctx)
 	}
 }
 
-// revoke stops the partitions' goroutines and waits for them, all together no longer than revokeTime.
-// One that takes longer ends by itself: the next owner's inbox row waits for it or finds it done.
+// revoke stops the partitions' goroutines and waits for them, up to revokeTimeout for all together.
+// One that takes longer ends by itself: the next owner waits for its inbox row, or finds it written.
 func (c *Consumer) revoke(revoked map[string][]int32) {
 	var stopping []*partition
 	c.mu.Lock()
 	for _, n := range revoked[c.Cluster.Names.Events] {
-		if p := c.parts[n]; p != nil {
+		if p := c.partitions[n]; p != nil {
 			p.cancel()
 			stopping = append(stopping, p)
-			delete(c.parts, n)
+			delete(c.partitions, n)
 		}
 	}
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), revokeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), revokeTimeout)
 	defer cancel()
 	for _, p := range stopping {
 		select {
@@ -186,10 +188,10 @@ func (c *Consumer) revoke(revoked map[string][]int32) {
 	}
 }
 
-// hand gives a partition what was read of it.
-func (c *Consumer) hand(topic [16]byte, f kgo.FetchPartition) {
+// dispatch queues the records of a fetch in their partition.
+func (c *Consumer) dispatch(topic [16]byte, f kgo.FetchPartition) {
 	c.mu.Lock()
-	p := c.parts[f.Partition]
+	p := c.partitions[f.Partition]
 	c.mu.Unlock()
 	if p == nil {
 		return
@@ -200,7 +202,7 @@ func (c *Consumer) hand(topic [16]byte, f kgo.FetchPartition) {
 	}
 }
 
-// refuse keeps a record that is not applied. It goes on until the database has it.
+// refuse stores a refusal for a record that must not be applied. It repeats until the database has it.
 func (c *Consumer) refuse(ctx context.Context, rec *kgo.Record, code event.RefusalCode) error {
 	for {
 		r, err := c.refusal(ctx, rec, code)
@@ -209,34 +211,35 @@ func (c *Consumer) refuse(ctx context.Context, rec *kgo.Record, code event.Refus
 		}
 		if err == nil {
 			c.refused.Add(1)
-			c.Log.ErrorContext(ctx, "record refused", "consumer", c.sub.Group, "code", code, "partition",
-				rec.Partition, "offset", rec.Offset)
+			c.Log.ErrorContext(ctx, "record refused",
+				"consumer", c.sub.Group, "code", code, "partition", rec.Partition, "offset", rec.Offset)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		c.Log.WarnContext(ctx, "refused record cannot be kept yet", "consumer", c.sub.Group, "error", err)
-		if err := c.Pause(ctx, awayPause); err != nil {
+		c.Log.WarnContext(ctx, "refusal not stored yet", "consumer", c.sub.Group, "error", err)
+		if err := c.Pause(ctx, unavailablePause); err != nil {
 			return err
 		}
 	}
 }
 
-// refusalCode reports whether an error means that a record is not to be believed, and why.
+// refusalCode reports whether an error means that a record must not be applied, and why.
 func refusalCode(err error) (event.RefusalCode, bool) {
 	var r *event.Refused
 	if errors.As(err, &r) {
 		return r.Code, true
 	}
-	// The guard believed it, and the tenant has no such order: row-level security hides another's.
+	// The guard let it pass, but the tenant has no such order: row-level security hides those of others.
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindNotFound {
 		return event.RefusedTenantMismatch, true
 	}
 	return "", false
 }
 
-// decode is the guard.
+// decode reads a record and is the guard before every effect: it returns *event.Refused for a record
+// that must not be applied.
 func decode(rec *kgo.Record) (event.Event, error) {
 	ev, err := event.Decode(headersOf(rec), rec.Value)
 	if err != nil {

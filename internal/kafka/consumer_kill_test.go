@@ -21,30 +21,30 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// consumerVariable makes this test binary a consumer process.
+// consumerVariable makes this test binary run as a consumer process.
 const consumerVariable = "PLATFORMA_TEST_CONSUMER_CHILD"
 
-// Points where a consumer process kills itself: the database has committed, no offset has.
+// Points at which a consumer process kills itself: the database has committed, but no offset is.
 const (
 	afterEffect = "after the effect"
 	afterPark   = "after parking"
 )
 
-// shortSession is how soon a broker gives a killed consumer up: the shortest that Apache Kafka allows.
+// shortSession is the session timeout of the tests: the shortest that Apache Kafka allows.
 const shortSession = 6 * time.Second
 
-// consuming is what such a process is told.
-type consuming struct {
-	Cluster  kafka.Cluster
-	Database string
-	Group    string
-	Point    string
-	After    int32 // how often it passes the point before
-	Unmarked bool  // the mutation: its effect leaves the inbox out
+// consumerSpec is the argument of such a process.
+type consumerSpec struct {
+	Cluster      kafka.Cluster
+	Database     string
+	Group        string
+	Point        string
+	After        int32 // how often it passes the point before it kills itself
+	WithoutInbox bool  // the mutation: its effect does not use the inbox
 }
 
 func runConsumer(spec string) {
-	var c consuming
+	var c consumerSpec
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		panic(err)
 	}
@@ -56,33 +56,31 @@ func runConsumer(spec string) {
 	_ = c.consumer(db, slog.New(slog.NewTextHandler(os.Stderr, nil)), func(point string) {
 		if point == c.Point && passed.Add(1) > c.After {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // nothing is done after death
+			select {} // does nothing more until the signal arrives
 		}
 	}).Run(context.Background())
 }
 
-// consumer is one whose effect counts: applied twice, it counts twice.
-func (c consuming) consumer(db app.Store, log *slog.Logger, at func(point string)) *kafka.Consumer {
+// consumer makes a consumer whose effect adds a row: an event that is applied twice adds two. It calls at
+// with each point that it passes.
+func (c consumerSpec) consumer(db app.Store, log *slog.Logger, at func(point string)) *kafka.Consumer {
 	useCases := app.New(app.Deps{Store: db, Clock: pgtest.NewClock(), NewID: randomID, Random: rand.Reader, Log: log})
 	k := kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: c.Cluster, Refusals: newInbox(), Clock: pgtest.NewClock(),
-		Pause: func(ctx context.Context, _ time.Duration) error {
-			return ctx.Err()
-		}, Random: func() float64 { return 0 }, Log: log,
+		Pause:  func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		Random: func() float64 { return 0 }, Log: log,
 	}, kafka.Subscription{
 		Consumer: event.Portal, Group: c.Group, Name: "portal-webhooks",
 		Apply: func(ctx context.Context, ev event.Event) error {
 			with := app.With{Inbox: &app.InboxPosition{Consumer: "portal-webhooks", Order: ev.Order, Seq: ev.Seq}}
-			if c.Unmarked {
+			if c.WithoutInbox {
 				with = app.With{}
 			}
 			err := db.InTenant(ctx, ev.Tenant, with, func(tx app.Tx) error {
-				task := fulfil.Task{
-					ID: randomID(), Tenant: ev.Tenant, Order: ev.Order, Kind: fulfil.Notify, Queue: "count", State: fulfil.Stuck,
-					Detail: ev.ID.String(),
-				}
-				task.Subject = randomID()
-				tx.AddTask(task)
+				tx.AddTask(fulfil.Task{
+					ID: randomID(), Tenant: ev.Tenant, Order: ev.Order, Kind: fulfil.Notify, Subject: randomID(),
+					Queue: "count", State: fulfil.Stuck, Detail: ev.ID.String(),
+				})
 				return tx.Begin(ctx)
 			})
 			if err == nil {
@@ -96,7 +94,7 @@ func (c consuming) consumer(db app.Store, log *slog.Logger, at func(point string
 			return err
 		},
 	})
-	k.Forget(shortSession)
+	k.SessionTimeout(shortSession)
 	return k
 }
 
@@ -106,7 +104,7 @@ func randomID() (id [16]byte) {
 }
 
 // spawnConsumer starts a consumer process.
-func spawnConsumer(t testing.TB, c consuming) *exec.Cmd {
+func spawnConsumer(t testing.TB, c consumerSpec) *exec.Cmd {
 	t.Helper()
 	spec, err := json.Marshal(c)
 	if err != nil {
@@ -121,17 +119,18 @@ func spawnConsumer(t testing.TB, c consuming) *exec.Cmd {
 	return cmd
 }
 
-// counted lets consumer processes be killed between database and offset, and a last one finish. It
-// gives how often an event was applied more than once, and requires none to be left out.
-func counted(t *testing.T, unmarked bool) (again int) {
+// consumeWithKills kills consumer processes between the commit of the database and that of the offset, and
+// lets a last one finish. It requires that every event is applied, and returns how many applications were
+// repetitions.
+func consumeWithKills(t *testing.T, withoutInbox bool) (repeated int) {
 	t.Helper()
 	b, s := kafkatest.New(t), newStore(t, 4)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	s.write(t, 4, 10)
-	s.drained(t)
-	c := consuming{
+	s.waitDrained(t)
+	c := consumerSpec{
 		Cluster: b.Cluster, Database: s.URL(loginWorker), Group: "counting." + b.Names.Events,
-		Point: afterEffect, Unmarked: unmarked,
+		Point: afterEffect, WithoutInbox: withoutInbox,
 	}
 	kills := 3
 	if testing.Short() {
@@ -139,7 +138,7 @@ func counted(t *testing.T, unmarked bool) (again int) {
 	}
 	for i := range kills {
 		c.After = int32(2 * i)
-		killed(t, spawnConsumer(t, c), afterEffect)
+		waitKilled(t, spawnConsumer(t, c), afterEffect)
 	}
 	c.Point = ""
 	last := c.consumer(s.Worker(t), logger(t), func(string) {})
@@ -154,17 +153,16 @@ func counted(t *testing.T, unmarked bool) (again int) {
 
 func TestConsumerProcessKilledBetweenDatabaseAndOffsetAppliesEachEventOnce(t *testing.T) {
 	t.Parallel()
-	if again := counted(t, false); again != 0 {
-		t.Errorf("%d events were applied again", again)
+	if repeated := consumeWithKills(t, false); repeated != 0 {
+		t.Errorf("%d events were applied again", repeated)
 	}
 }
 
-// The same load with the inbox left out: were this green with one application each, the test above would
-// show nothing.
+// The same load without the inbox must apply events again: otherwise the test above would prove nothing.
 func TestConsumerWithoutItsInboxWouldApplyEventsAgain(t *testing.T) {
 	t.Parallel()
-	if again := counted(t, true); again == 0 {
-		t.Error("nothing was applied again: the load has gone blunt")
+	if repeated := consumeWithKills(t, true); repeated == 0 {
+		t.Error("nothing was applied again: the load no longer shows the fault")
 	}
 }
 
@@ -176,18 +174,20 @@ func TestConsumerProcessKilledAfterParkingLeavesOneDeadLetterAndGoesOn(t *testin
 	s.Poison(t, "portal-webhooks", string(order.EvItemRetrying))
 	s.add(t, o, order.EvItemRetrying)
 	s.add(t, o, order.EvUpdated)
-	s.drained(t)
-	c := consuming{Cluster: b.Cluster, Database: s.URL(loginWorker), Group: "parking." + b.Names.Events, Point: afterPark}
-	killed(t, spawnConsumer(t, c), afterPark)
+	s.waitDrained(t)
+	c := consumerSpec{
+		Cluster: b.Cluster, Database: s.URL(loginWorker), Group: "parking." + b.Names.Events, Point: afterPark,
+	}
+	waitKilled(t, spawnConsumer(t, c), afterPark)
 	last := c.consumer(s.Worker(t), logger(t), func(string) {})
 	start(t, run(last))
-	kafkatest.Eventually(t, "the event behind it is held", func() bool {
-		return s.count(t, `SELECT count(*) FROM inbox WHERE parked_seq = 2 AND blocked_to = 3 AND blocked = 1
-			AND seq = 1`) == 1
+	kafkatest.Eventually(t, "the event behind it is blocked", func() bool {
+		return s.count(t, `SELECT count(*) FROM inbox
+			WHERE parked_seq = 2 AND blocked_to = 3 AND blocked = 1 AND seq = 1`) == 1
 	})
 	if n := s.count(t, `SELECT count(*) FROM dead_letters WHERE source = 'event'`); n != 1 {
 		t.Errorf("%d dead letters, want 1", n)
 	}
-	s.drained(t)
+	s.waitDrained(t)
 	wantParkedOnce(t, b, "portal-webhooks", 1)
 }

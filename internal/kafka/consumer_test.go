@@ -26,8 +26,8 @@ type fixedClock struct{ now time.Time }
 func (c fixedClock) Now() time.Time { return c.now }
 func (c fixedClock) Speed() int     { return 1 }
 
-// inbox is a consumer's database: the highest applied number per order, and what was applied. fail
-// decides an event's fate before its effect.
+// inbox is a consumer's database: the highest seq that was applied per order, and what was applied. An
+// error of fail comes in place of an event's effect.
 type inbox struct {
 	mu      sync.Mutex
 	seq     map[order.ID]int // guarded by mu, as all below
@@ -83,17 +83,18 @@ func (i *inbox) of(o order.ID) []string {
 	return names
 }
 
-// waits is a Pause that does not wait, but yields so that a stopped partition does not spin.
+// waits is a Pause that does not wait and keeps the durations. After limit calls (0: never) it blocks
+// until the context ends.
 type waits struct {
-	mu   sync.Mutex
-	seen []time.Duration
-	most int // then it blocks until the context ends
+	mu    sync.Mutex
+	seen  []time.Duration
+	limit int
 }
 
 func (w *waits) pause(ctx context.Context, d time.Duration) error {
 	w.mu.Lock()
 	w.seen = append(w.seen, d)
-	full := w.most > 0 && len(w.seen) >= w.most
+	full := w.limit > 0 && len(w.seen) >= w.limit
 	w.mu.Unlock()
 	if full {
 		<-ctx.Done()
@@ -107,7 +108,7 @@ func (w *waits) list() []time.Duration {
 	return append([]time.Duration(nil), w.seen...)
 }
 
-// consumer makes one in a group of the test's own.
+// consumer makes a consumer in a group of the test's own.
 func consumer(t testing.TB, b *kafkatest.Broker, in *inbox, w *waits, as event.Consumer) *kafka.Consumer {
 	t.Helper()
 	return kafka.NewConsumer(kafka.ConsumerDeps{
@@ -142,7 +143,7 @@ func TestEachEventIsAppliedOnceInOrderThoughItComesTwice(t *testing.T) {
 			}
 		}
 	}
-	kafkatest.Eventually(t, "all heard", func() bool { s := c.Status(); return s.Applied+s.Duplicates == 100 })
+	kafkatest.Eventually(t, "all handled", func() bool { s := c.Status(); return s.Applied+s.Duplicates == 100 })
 	for o := range 10 {
 		want := []string{}
 		for seq := 1; seq <= 5; seq++ {
@@ -159,14 +160,15 @@ func TestEachEventIsAppliedOnceInOrderThoughItComesTwice(t *testing.T) {
 	}
 }
 
-func TestConsumerHearsOnlyWhatIsRoutedToIt(t *testing.T) {
+func TestConsumerAppliesOnlyWhatIsRoutedToIt(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
 	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)),
 		message(b, record(t, orderID(1), 2, order.EvPaymentConfirmed)),
-		message(b, record(t, orderID(1), 3, order.EvFulfilled)), message(b, record(t, orderID(1), 4, order.EvCancelled)))
+		message(b, record(t, orderID(1), 3, order.EvFulfilled)),
+		message(b, record(t, orderID(1), 4, order.EvCancelled)))
 	start(t, run(consumer(t, b, in, &waits{}, event.Provision)))
-	kafkatest.Eventually(t, "cancelled heard", func() bool { return in.count() == 2 })
+	kafkatest.Eventually(t, "cancelled event applied", func() bool { return in.count() == 2 })
 	if diff := cmp.Diff([]string{name(orderID(1), 2), name(orderID(1), 4)}, in.of(orderID(1))); diff != "" {
 		t.Errorf("applied (-want +got):\n%s", diff)
 	}
@@ -186,11 +188,11 @@ func TestConsumerGoesOnWhereItsPredecessorCommitted(t *testing.T) {
 	start(t, run(second))
 	kafkatest.Eventually(t, "third event applied", func() bool { return in.count() == 3 })
 	if s := second.Status(); s.Applied != 1 || s.Duplicates != 0 {
-		t.Errorf("successor applied %d, absorbed %d; want 1 and 0", s.Applied, s.Duplicates)
+		t.Errorf("successor: %d applied, %d duplicates; want 1 and 0", s.Applied, s.Duplicates)
 	}
 }
 
-// waitCommitted waits until a group's offsets add up.
+// waitCommitted waits until the sum of a group's offsets is want.
 func waitCommitted(t testing.TB, b *kafkatest.Broker, group string, want int64) {
 	t.Helper()
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...))
@@ -206,39 +208,40 @@ func waitCommitted(t testing.TB, b *kafkatest.Broker, group string, want int64) 
 	})
 }
 
-func TestConsumerKilledBetweenDatabaseAndOffsetRepeatsAndTheInboxAbsorbs(t *testing.T) {
+func TestConsumerKilledBetweenDatabaseAndOffsetRepeatsWithoutEffect(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
 	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)),
 		message(b, record(t, orderID(1), 2, order.EvUpdated)))
-	// The database has committed the first event, the second one's effect never ends: no offset is committed.
+	// The first event is committed to the database. The effect of the second one never ends, so no offset is
+	// committed.
 	reached := make(chan struct{})
-	dies := kafka.NewConsumer(kafka.ConsumerDeps{
+	killed := kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at},
 		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
-	},
-		kafka.Subscription{Consumer: event.Portal, Group: "portal-" + b.Names.Events, Apply: func(ctx context.Context,
-			ev event.Event,
-		) error {
+	}, kafka.Subscription{
+		Consumer: event.Portal, Group: "portal-" + b.Names.Events,
+		Apply: func(ctx context.Context, ev event.Event) error {
 			if ev.Seq == 2 {
 				close(reached)
 				<-ctx.Done()
 				return ctx.Err()
 			}
 			return in.apply(ctx, ev)
-		}})
-	stop := start(t, run(dies))
+		},
+	})
+	stop := start(t, run(killed))
 	<-reached
 	stop()
 	c := consumer(t, b, in, &waits{}, event.Portal)
 	start(t, run(c))
 	kafkatest.Eventually(t, "second event applied", func() bool { return in.count() == 2 })
 	if s := c.Status(); s.Applied != 1 || s.Duplicates != 1 {
-		t.Errorf("successor applied %d, absorbed %d; want 1 and 1", s.Applied, s.Duplicates)
+		t.Errorf("successor: %d applied, %d duplicates; want 1 and 1", s.Applied, s.Duplicates)
 	}
 }
 
-func TestFailingEventIsRetriedByTheScheduleAndThenHoldsItsPartition(t *testing.T) {
+func TestFailingEventIsRetriedByTheScheduleAndThenStopsItsPartition(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
 	poison, healed := orderID(1), false
@@ -249,14 +252,14 @@ func TestFailingEventIsRetriedByTheScheduleAndThenHoldsItsPartition(t *testing.T
 		return nil
 	}
 	w := &waits{}
-	enough := make(chan struct{})
+	seven := make(chan struct{}) // closed after the seventh wait
 	var once sync.Once
 	pause := func(ctx context.Context, d time.Duration) error {
 		if err := w.pause(ctx, d); err != nil {
 			return err
 		}
 		if len(w.list()) == 7 {
-			once.Do(func() { close(enough) })
+			once.Do(func() { close(seven) })
 			in.mu.Lock()
 			healed = true
 			in.mu.Unlock()
@@ -270,7 +273,7 @@ func TestFailingEventIsRetriedByTheScheduleAndThenHoldsItsPartition(t *testing.T
 	var statusWhileStopped app.ConsumerStatus
 	var c *kafka.Consumer
 	stoppedPause := func(ctx context.Context, d time.Duration) error {
-		if len(w.list()) == 6 { // six calls are through, the partition stands
+		if len(w.list()) == 6 { // the event was tried six times; the partition has stopped
 			kafkatest.Eventually(t, "other partitions go on", func() bool { return in.count() >= 30 })
 			statusWhileStopped = c.Status()
 		}
@@ -279,13 +282,12 @@ func TestFailingEventIsRetriedByTheScheduleAndThenHoldsItsPartition(t *testing.T
 	c = kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: stoppedPause,
 		Random: func() float64 { return 0.5 }, Log: logger(t),
-	},
-		kafka.Subscription{Consumer: event.Portal, Group: "portal-" + b.Names.Events, Apply: in.apply})
+	}, kafka.Subscription{Consumer: event.Portal, Group: "portal-" + b.Names.Events, Apply: in.apply})
 	start(t, run(c))
-	<-enough
+	<-seven
 	kafkatest.Eventually(t, "all applied once it can be", func() bool { return in.count() == 48 })
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
-	// 5 % of jitter, drawn in the middle
+	// With 5 % of jitter: Random returns the middle of its range.
 	want := []time.Duration{ms(2100), ms(4200), ms(8400), ms(16800), ms(31500), ms(31500), ms(31500)}
 	if diff := cmp.Diff(want, w.list()); diff != "" {
 		t.Errorf("waits (-want +got):\n%s", diff)
@@ -294,15 +296,15 @@ func TestFailingEventIsRetriedByTheScheduleAndThenHoldsItsPartition(t *testing.T
 		t.Errorf("order behind its failing event (-want +got):\n%s", diff)
 	}
 	if statusWhileStopped.Stopped != 1 || statusWhileStopped.Retried != 5 {
-		t.Errorf("while it stands: %d partitions stopped, %d retries; want 1 and 5", statusWhileStopped.Stopped,
-			statusWhileStopped.Retried)
+		t.Errorf("while it waits: %d partitions stopped, %d retries; want 1 and 5",
+			statusWhileStopped.Stopped, statusWhileStopped.Retried)
 	}
 	if s := c.Status(); s.Stopped != 0 {
 		t.Errorf("%d partitions still stopped", s.Stopped)
 	}
 }
 
-func TestDatabaseAwayCostsNoRetry(t *testing.T) {
+func TestUnavailableDatabaseUsesUpNoRetry(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
 	in.fail = func(_ event.Event, call int) error {
@@ -324,7 +326,7 @@ func TestDatabaseAwayCostsNoRetry(t *testing.T) {
 	}
 }
 
-func TestRecordThatCannotBeTrustedIsRefusedAndTouchesNothing(t *testing.T) {
+func TestRecordThatCannotBeTrustedIsRefusedWithoutEffect(t *testing.T) {
 	t.Parallel()
 	other := "01900000-0000-7000-8000-00000000000b"
 	change := func(key, value string) func(*kgo.Record) {
@@ -383,7 +385,7 @@ func TestRecordThatCannotBeTrustedIsRefusedAndTouchesNothing(t *testing.T) {
 	}
 }
 
-func TestForgedPairOfTenantAndOrderMeetsTheDatabaseAndIsRefused(t *testing.T) {
+func TestForgedPairOfTenantAndOrderIsRefusedByTheDatabase(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
 	in.fail = func(ev event.Event, _ int) error {
@@ -403,7 +405,7 @@ func TestForgedPairOfTenantAndOrderMeetsTheDatabaseAndIsRefused(t *testing.T) {
 	}
 }
 
-func TestSecondConsumerTakesOverHalfAndNothingIsLostOrOutOfOrder(t *testing.T) {
+func TestSecondConsumerTakesOverHalfAndNothingIsLostOrReordered(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
 	publish := func(seq int) {
@@ -413,18 +415,18 @@ func TestSecondConsumerTakesOverHalfAndNothingIsLostOrOutOfOrder(t *testing.T) {
 		}
 		produce(t, b, nil, round...)
 	}
-	one, two := consumer(t, b, in, &waits{}, event.Portal), consumer(t, b, in, &waits{}, event.Portal)
-	stopOne := start(t, run(one))
+	first, second := consumer(t, b, in, &waits{}, event.Portal), consumer(t, b, in, &waits{}, event.Portal)
+	stopFirst := start(t, run(first))
 	publish(1)
 	kafkatest.Eventually(t, "first round applied", func() bool { return in.count() == 40 })
-	start(t, run(two))
+	start(t, run(second))
 	seq := 2
 	kafkatest.Eventually(t, "second consumer has its share", func() bool {
 		publish(seq)
 		seq++
-		return two.Status().Applied > 0
+		return second.Status().Applied > 0
 	})
-	stopOne()
+	stopFirst()
 	publish(seq)
 	want := 40 * seq
 	kafkatest.Eventually(t, "all applied", func() bool { return in.count() == want })
@@ -438,7 +440,7 @@ func TestSecondConsumerTakesOverHalfAndNothingIsLostOrOutOfOrder(t *testing.T) {
 	}
 }
 
-func TestLiveReaderWakesForWhatHappensFromNowOn(t *testing.T) {
+func TestLiveReaderWakesForEventsFromNowOn(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.New(t)
 	produce(t, b, nil, message(b, record(t, orderID(1), 1, order.EvCreated)))
@@ -448,7 +450,7 @@ func TestLiveReaderWakesForWhatHappensFromNowOn(t *testing.T) {
 	})
 	seq := 2
 	var first event.Event
-	for first.Seq == 0 { // until it has found the end
+	for first.Seq == 0 { // until the reader has found the end
 		produce(t, b, nil, message(b, record(t, orderID(1), seq, order.EvUpdated)))
 		seq++
 		select {
@@ -459,9 +461,9 @@ func TestLiveReaderWakesForWhatHappensFromNowOn(t *testing.T) {
 	if first.Seq < 2 {
 		t.Errorf("woken by event %d, which was there before", first.Seq)
 	}
-	stranger := message(b, record(t, orderID(1), seq, order.EvUpdated))
-	stranger.Headers = nil
-	produce(t, b, nil, stranger, message(b, record(t, orderID(1), seq, order.EvFulfilled)))
+	foreign := message(b, record(t, orderID(1), seq, order.EvUpdated))
+	foreign.Headers = nil
+	produce(t, b, nil, foreign, message(b, record(t, orderID(1), seq, order.EvFulfilled)))
 	kafkatest.Eventually(t, "woken by the last event", func() bool {
 		ev := <-woken
 		return ev.Type == order.EvFulfilled && ev.Tenant == tenantA && ev.Order == orderID(1)

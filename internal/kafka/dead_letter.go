@@ -13,8 +13,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 )
 
-// letter is a dead letter of the saga as it stands on its topic: what failed and how often, by ids
-// and closed codes. The work itself stays in the database; its hash tells it apart.
+// deadLetter is the value of a dead letter of the saga on its topic. It says by ids and codes of
+// closed sets what failed and how often. The work itself stays in the database; its hash identifies it.
 type deadLetter struct {
 	ID            string    `json:"id"`
 	TenantID      string    `json:"tenant_id"`
@@ -31,9 +31,10 @@ type deadLetter struct {
 	At            time.Time `json:"at"`
 }
 
-// parkedRecord is an event that a consumer has set aside: the record as it was published, byte for byte, and
-// beside its own headers where it stood and why it stands here. An event that waited behind another was not
-// read from the topic when it was tried, so it has no place there.
+// parkedRecord returns the record of an event that a consumer has parked: the record as it was
+// published, byte for byte, with additional headers that say where it came from and why it was parked.
+// An event that was blocked behind another is read from the database when it is tried, so it has no
+// partition and offset.
 func parkedRecord(names Names, row app.OutboxRow) *kgo.Record {
 	l, e := row.DeadLetter, row.DeadLetter.Event
 	m := event.Encode(row.Record)
@@ -57,7 +58,8 @@ func parkedRecord(names Names, row app.OutboxRow) *kgo.Record {
 	return rec
 }
 
-// failure is what every dead letter says of its failure; the message is a code of a closed set.
+// failure returns the headers with which every dead letter describes its failure. The message is a
+// code of a closed set.
 func failure(l *app.DeadLetter) [][2]string {
 	return [][2]string{
 		{"dlq.attempts", strconv.Itoa(l.Attempts)},
@@ -73,9 +75,10 @@ func deadLetterRecord(names Names, row app.OutboxRow) (*kgo.Record, error) {
 	}
 	l, tenant, order := row.DeadLetter, row.Record.Tenant.String(), row.Record.Order.String()
 	v := deadLetter{
-		ID: l.ID.String(), TenantID: tenant, OrderID: order, Source: l.Source, Class: l.Class.String(), Code: l.Code,
-		Step: l.Step, Attempts: l.Attempts,
-		PayloadSHA256: hex.EncodeToString(l.PayloadSHA256[:]), FirstFailedAt: l.FirstFailedAt.UTC(), At: l.At.UTC(),
+		ID: l.ID.String(), TenantID: tenant, OrderID: order,
+		Source: l.Source, Class: l.Class.String(), Code: l.Code, Step: l.Step, Attempts: l.Attempts,
+		PayloadSHA256: hex.EncodeToString(l.PayloadSHA256[:]),
+		FirstFailedAt: l.FirstFailedAt.UTC(), At: l.At.UTC(),
 	}
 	if !l.Item.IsZero() {
 		v.ItemID = l.Item.String()

@@ -1,16 +1,17 @@
 package kafka
 
-// Grant is what one of our principals may do on a broker that enforces access control lists: nobody else
-// writes events. Who creates the topics, and who rebuilds, needs an administrator's rights.
+// Grant is one access control entry that a principal of the product needs at a broker. Only the relay
+// may write events. Creating the topics and a rebuild need an administrator's rights.
 type Grant struct {
 	Who        string // "relay", or "readers": consumers and the processes that serve streams
 	Resource   string // "topic", "group" or "transactional-id"
 	Name       string
-	Prefix     bool     // Name is the beginning of all that is meant
+	Prefix     bool     // Name is the prefix of the resources' names
 	Operations []string // by Kafka's names
 }
 
-// Grants lists every right that the product needs at a broker and no other. Groups are the readers' consumer groups.
+// Grants lists exactly the rights that the product needs at a broker. groups are the consumer groups
+// of the readers.
 func (n Names) Grants(groups ...string) []Grant {
 	list := []Grant{
 		{"relay", "topic", n.Events, true, []string{"DESCRIBE", "WRITE"}}, // dead letters too

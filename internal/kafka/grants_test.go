@@ -20,12 +20,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// as is how a user logs in.
-func as(user string) kgo.Opt {
+// loginAs returns the client option that logs in as a user.
+func loginAs(user string) kgo.Opt {
 	return kgo.SASL(plain.Auth{User: user, Pass: user + "'s"}.AsMechanism())
 }
 
-// grant gives the grants to the users of their names.
+// grant creates the access control entries of the grants, for users with the principals' names.
 func grant(t *testing.T, admin kafka.Cluster, list []kafka.Grant) {
 	t.Helper()
 	cl, err := admin.Client()
@@ -34,17 +34,17 @@ func grant(t *testing.T, admin kafka.Cluster, list []kafka.Grant) {
 	}
 	defer cl.Close()
 	for _, g := range list {
-		rules := kadm.NewACLs().Allow("User:" + g.Who).AllowHosts("*").ResourcePatternType(kadm.ACLPatternLiteral)
+		acls := kadm.NewACLs().Allow("User:" + g.Who).AllowHosts("*").ResourcePatternType(kadm.ACLPatternLiteral)
 		if g.Prefix {
-			rules.ResourcePatternType(kadm.ACLPatternPrefixed)
+			acls.ResourcePatternType(kadm.ACLPatternPrefixed)
 		}
 		switch g.Resource {
 		case "topic":
-			rules.Topics(g.Name)
+			acls.Topics(g.Name)
 		case "group":
-			rules.Groups(g.Name)
+			acls.Groups(g.Name)
 		case "transactional-id":
-			rules.TransactionalIDs(g.Name)
+			acls.TransactionalIDs(g.Name)
 		default:
 			t.Fatalf("grant of an unknown resource: %+v", g)
 		}
@@ -53,16 +53,16 @@ func grant(t *testing.T, admin kafka.Cluster, list []kafka.Grant) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rules.Operations(op)
-			made, err := kadm.NewClient(cl).CreateACLs(t.Context(), rules)
-			if err != nil || len(made) != 1 || made[0].Err != nil {
-				t.Fatalf("grant %+v: %v, %v", g, err, made)
+			acls.Operations(op)
+			created, err := kadm.NewClient(cl).CreateACLs(t.Context(), acls)
+			if err != nil || len(created) != 1 || created[0].Err != nil {
+				t.Fatalf("grant %+v: %v, %v", g, err, created)
 			}
 		}
 	}
 }
 
-// With what Grants lists, and no more, relay and consumers work; and nobody but the relay writes events.
+// The rights that Grants lists are enough for relay and consumers, and only the relay can write events.
 func TestOnlyTheRelayMayWriteEvents(t *testing.T) {
 	t.Parallel()
 	k, err := embedded.StartKafka(embedded.KafkaConfig{
@@ -73,28 +73,27 @@ func TestOnlyTheRelayMayWriteEvents(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = k.Close() })
 	b := &kafkatest.Broker{Cluster: kafka.Cluster{Brokers: []string{k.Addr()}, Names: kafka.StandardNames()}}
-	if err := b.With(as("admin")).Apply(t.Context(), 1); err != nil {
+	if err := b.With(loginAs("admin")).Apply(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	grant(t, b.With(as("admin")), b.Names.Grants("audit"))
+	grant(t, b.With(loginAs("admin")), b.Names.Grants("audit"))
 
-	m := newMemory()
-	m.commit(app.OutboxRow{ID: m.draw(), Record: record(t, orderID(1), 1, order.EvCreated)})
-	relay := kafka.NewRelay(b.With(as("relay")), 0, "test", m, logger(t))
+	m := newMemoryOutbox()
+	m.commit(app.OutboxRow{ID: m.nextID(), Record: record(t, orderID(1), 1, order.EvCreated)})
+	relay := kafka.NewRelay(b.With(loginAs("relay")), 0, "test", m, logger(t))
 	stop := start(t, relay.RunForever)
-	kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
+	kafkatest.Eventually(t, "outbox drained", func() bool { return m.length() == 0 })
 	stop()
 
 	in := newInbox()
 	c := kafka.NewConsumer(kafka.ConsumerDeps{
-		Cluster: b.With(as("readers")), Refusals: in, Clock: fixedClock{at},
+		Cluster: b.With(loginAs("readers")), Refusals: in, Clock: fixedClock{at},
 		Pause: kafka.Wait, Random: func() float64 { return 0 }, Log: logger(t),
-	},
-		kafka.Subscription{Consumer: event.Audit, Group: "audit", Apply: in.apply})
+	}, kafka.Subscription{Consumer: event.Audit, Group: "audit", Apply: in.apply})
 	start(t, run(c))
 	kafkatest.Eventually(t, "event applied", func() bool { return in.count() == 1 })
 
-	short, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	client := func(opts ...kgo.Opt) *kgo.Client {
 		t.Helper()
@@ -106,20 +105,20 @@ func TestOnlyTheRelayMayWriteEvents(t *testing.T) {
 		return cl
 	}
 	forged := message(b, record(t, orderID(1), 2, order.EvUpdated))
-	if err := client(as("readers"), kgo.DisableIdempotentWrite()).ProduceSync(short, forged).FirstErr(); !errors.Is(err,
-		kerr.TopicAuthorizationFailed) {
+	err = client(loginAs("readers"), kgo.DisableIdempotentWrite()).ProduceSync(ctx, forged).FirstErr()
+	if !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Errorf("a reader that writes an event gets %v, want TOPIC_AUTHORIZATION_FAILED", err)
 	}
-	if _, _, err := client(as("readers"), kgo.TransactionalID(b.Names.Relay+"0")).ProducerID(short); !errors.Is(err,
-		kerr.TransactionalIDAuthorizationFailed) {
+	_, _, err = client(loginAs("readers"), kgo.TransactionalID(b.Names.Relay+"0")).ProducerID(ctx)
+	if !errors.Is(err, kerr.TransactionalIDAuthorizationFailed) {
 		t.Errorf("a reader that fences the relay gets %v, want TRANSACTIONAL_ID_AUTHORIZATION_FAILED", err)
 	}
-	if gone, err := kadm.NewClient(client(as("relay"))).DeleteTopics(short, b.Names.Events); err != nil ||
-		!errors.Is(gone.Error(), kerr.TopicAuthorizationFailed) {
-		t.Errorf("the relay that deletes its topic gets %v, %v, want TOPIC_AUTHORIZATION_FAILED", gone.Error(), err)
+	deleted, err := kadm.NewClient(client(loginAs("relay"))).DeleteTopics(ctx, b.Names.Events)
+	if err != nil || !errors.Is(deleted.Error(), kerr.TopicAuthorizationFailed) {
+		t.Errorf("the relay that deletes its topic gets %v, %v, want TOPIC_AUTHORIZATION_FAILED", deleted.Error(), err)
 	}
-	if err := client().Ping(short); err == nil {
-		t.Error("somebody who does not log in is served")
+	if err := client().Ping(ctx); err == nil {
+		t.Error("a client without a login is served")
 	}
 	if n := in.count(); n != 1 {
 		t.Errorf("%d events applied, want the one of the relay", n)

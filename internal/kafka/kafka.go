@@ -1,8 +1,8 @@
-// Package kafka carries committed events from the outbox to the topic and from the topic to the
-// effects of app. It knows the broker's protocol and the envelope, and nothing of SQL: what it reads
-// and writes in the database goes through app's ports. The contract that it keeps, and nothing
-// stronger, is D18: each committed event stands once, in per-order order, on the topic for
-// read_committed readers; each consumer's database effect is applied once.
+// Package kafka carries committed events from the outbox to the topic, and from the topic to the
+// effects of app. It knows the broker's protocol and the envelope, but no SQL: it reaches the database
+// through app's ports only. It keeps the contract of D18 and promises nothing stronger: read_committed
+// readers find each committed event on the topic once, the events of an order in their sequence, and each
+// consumer's database effect is applied once.
 package kafka
 
 import (
@@ -16,23 +16,23 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 )
 
-// Cluster is where the brokers are and what our things are called there.
+// Cluster is the address of the brokers and the names that an installation uses there.
 type Cluster struct {
 	Brokers []string // host:port; one that answers is enough
 	Names   Names
-	options []kgo.Opt // of every client, besides
+	options []kgo.Opt // additional options of every client
 }
 
-// Names of topics, and the prefix of the relay's transactional ids. Two installations that share a
-// cluster differ in all of them.
+// Names are the names of the topics, and the prefix of the relay's transactional ids. Two
+// installations that share a cluster differ in all of them.
 type Names struct {
 	Events      string
-	Positions   string // the relay's own: which batch stands on Events
+	Positions   string // the relay's own topic: which batch was published last on Events
 	DeadLetters string // dead letters of the saga (step, refund, mail)
-	Relay       string // the transactional id of a shard's relay is this and its number
+	Relay       string // prefix of a transactional id; the shard's number follows
 }
 
-// StandardNames are those of the documentation.
+// StandardNames returns the names that the documentation uses.
 func StandardNames() Names { return NamesFor("order-events", "orders-relay-") }
 
 // NamesFor derives the names of an installation from its topic and its relay's prefix.
@@ -40,7 +40,8 @@ func NamesFor(topic, relay string) Names {
 	return Names{Events: topic, Positions: topic + ".relay", DeadLetters: topic + ".fulfilment.dlq", Relay: relay}
 }
 
-// Group is the name of a consumer's group: its own name, and the topic's where an installation has its own.
+// Group returns the name of a consumer's group: the consumer's name, which follows the topic's name
+// if the installation does not use the standard names.
 func (n Names) Group(consumer string) string {
 	if n == StandardNames() {
 		return consumer
@@ -48,10 +49,10 @@ func (n Names) Group(consumer string) string {
 	return n.Events + "." + consumer
 }
 
-// Parked is the topic of the events that a consumer has set aside.
+// Parked returns the topic of the events that a consumer has parked.
 func (n Names) Parked(consumer string) string { return n.Events + "." + consumer + ".dlq" }
 
-// client opens a client; it connects with the first request.
+// client makes a client, which connects with its first request.
 func (c Cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	cl, err := kgo.NewClient(slices.Concat([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID("platforma")},
 		c.options, opts)...)
@@ -61,7 +62,7 @@ func (c Cluster) client(opts ...kgo.Opt) (*kgo.Client, error) {
 	return cl, nil
 }
 
-// headersOf makes the envelope's headers from a record's.
+// headersOf converts the headers of a record to those of an envelope.
 func headersOf(rec *kgo.Record) []event.Header {
 	hs := make([]event.Header, len(rec.Headers))
 	for i, h := range rec.Headers {
@@ -70,15 +71,16 @@ func headersOf(rec *kgo.Record) []event.Header {
 	return hs
 }
 
-// Pause waits, and returns early with the context's error. Tests give one that does not wait.
+// Pause waits for a duration. If the context ends first, it returns the context's error. Tests
+// pass a Pause that does not wait.
 type Pause func(ctx context.Context, d time.Duration) error
 
-// Wait is the Pause of a process: it waits as long as it says.
+// Wait is the Pause of a process: it waits by the real clock.
 func Wait(ctx context.Context, d time.Duration) error { return waitFor(ctx, d, nil) }
 
-// waitFor waits, until the context ends or something arrives on wake (which may be nil).
+// waitFor waits until d is over, the context ends, or something arrives on wake (which may be nil).
 func waitFor(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
-	t := time.NewTimer(d) //nolint:forbidigo // the one timer of the package; what is policy comes in as a Pause
+	t := time.NewTimer(d) //nolint:forbidigo // the only timer of the package; waits of policy use a Pause
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

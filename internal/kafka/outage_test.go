@@ -24,16 +24,16 @@ import (
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
 )
 
-// timed lets writers change the orders for a while and tells the 99th percentile of what a change took, and
-// how many there were. A change that fails fails the test.
-func (s *store) timed(t testing.TB, writers int, d time.Duration) (p99 time.Duration, changes int) {
+// timeChanges lets writers change the orders for d. It returns the 99th percentile of a change's duration,
+// and the number of changes. A failed change fails the test.
+func (s *store) timeChanges(t testing.TB, writers int, d time.Duration) (p99 time.Duration, changes int) {
 	t.Helper()
 	var mu sync.Mutex
 	var took []time.Duration
-	var all sync.WaitGroup
+	var running sync.WaitGroup
 	until := time.Now().Add(d)
 	for w := range writers {
-		all.Go(func() {
+		running.Go(func() {
 			for i := 0; time.Now().Before(until); i++ {
 				begun := time.Now()
 				if err := s.change(t.Context(), s.orders[(w*7+i)%len(s.orders)], nil); err != nil {
@@ -46,44 +46,44 @@ func (s *store) timed(t testing.TB, writers int, d time.Duration) (p99 time.Dura
 			}
 		})
 	}
-	all.Wait()
+	running.Wait()
 	slices.Sort(took)
 	return took[len(took)*99/100], len(took)
 }
 
-// Writers know nothing of a broker that is away, and what they wrote follows when it is back. The long form
-// keeps it away for a minute.
-func TestBrokerThatIsAwayHoldsUpNobodyAndWhatWasWrittenFollows(t *testing.T) {
+// An unavailable broker does not slow down the writers, and the relay publishes what they wrote once the
+// broker is back. In the long form the broker is away for a minute.
+func TestUnavailableBrokerHoldsUpNobodyAndTheEventsFollow(t *testing.T) {
 	t.Parallel()
-	away := time.Second
+	outage := time.Second
 	if soak() {
-		away = time.Minute
+		outage = time.Minute
 	}
-	b, s := newMortal(t), newStore(t, 20)
+	b, s := newKillableBroker(t), newStore(t, 20)
 	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
 	start(t, r.RunForever)
-	s.drained(t)
-	with, n := s.timed(t, 4, away)
-	s.drained(t)
+	s.waitDrained(t)
+	with, n := s.timeChanges(t, 4, outage)
+	s.waitDrained(t)
 	b.kill(t)
-	without, m := s.timed(t, 4, away)
-	left := s.count(t, `SELECT count(*) FROM outbox`)
-	if left < m/2 {
-		t.Errorf("%d rows wait after %d changes without a broker", left, m)
+	without, m := s.timeChanges(t, 4, outage)
+	waiting := s.count(t, `SELECT count(*) FROM outbox`)
+	if waiting < m/2 {
+		t.Errorf("%d rows wait after %d changes without a broker", waiting, m)
 	}
-	kafkatest.Eventually(t, "the relay says that it fails", func() bool { return r.Status().Failing })
+	kafkatest.Eventually(t, "the relay reports that it fails", func() bool { return r.Status().Failing })
 	b.restart(t)
 	back := time.Now()
-	s.drained(t)
+	s.waitDrained(t)
 	t.Logf("99 %% of changes within %s with the broker (%d), %s without (%d); %d events followed within %s of its return",
-		with, n, without, m, left, time.Since(back))
+		with, n, without, m, waiting, time.Since(back))
 	wantOnceInOrder(t, events(t, b.Broker), s.events(t))
 	if s := r.Status(); s.Failing || !s.Leader {
 		t.Errorf("status %+v after the broker came back", s)
 	}
 }
 
-// brokerVariable makes this test binary an embedded broker on a folder.
+// brokerVariable makes this test binary run an embedded broker on a folder.
 const brokerVariable = "PLATFORMA_TEST_BROKER_CHILD"
 
 func runBroker(dir string) {
@@ -94,20 +94,20 @@ func runBroker(dir string) {
 	if _, err := os.Stdout.WriteString(k.Addr() + "\n"); err != nil {
 		panic(err)
 	}
-	select {} // until it is killed
+	select {} // until the process is killed
 }
 
-// mortal is a broker in a process of its own that a test kills, and starts again on what it left: an Apache
-// Kafka when the suite runs on a real one, else the embedded one.
-type mortal struct {
+// killableBroker is a broker in a process of its own, which a test kills and starts again on the same data.
+// It is an Apache Kafka if the suite runs on a real one, and otherwise the embedded broker.
+type killableBroker struct {
 	*kafkatest.Broker
-	start func(testing.TB) *exec.Cmd // gives it once it answers
-	child *exec.Cmd
+	start   func(testing.TB) *exec.Cmd // returns once the broker answers
+	process *exec.Cmd
 }
 
-func newMortal(t *testing.T) *mortal {
+func newKillableBroker(t *testing.T) *killableBroker {
 	t.Helper()
-	m := &mortal{Broker: &kafkatest.Broker{Cluster: kafka.Cluster{Names: kafka.StandardNames()}}}
+	m := &killableBroker{Broker: &kafkatest.Broker{Cluster: kafka.Cluster{Names: kafka.StandardNames()}}}
 	dir := t.TempDir()
 	if os.Getenv(kafkatest.Variable) != "" {
 		port := freePorts(t)
@@ -123,27 +123,27 @@ func newMortal(t *testing.T) *mortal {
 			return cmd
 		}
 	}
-	m.child = m.start(t)
+	m.process = m.start(t)
 	t.Cleanup(func() { m.kill(t) })
-	kafkatest.Eventually(t, "topics made", func() bool { return m.Apply(t.Context(), 1) == nil })
+	kafkatest.Eventually(t, "topics created", func() bool { return m.Apply(t.Context(), 1) == nil })
 	return m
 }
 
-// kill is a SIGKILL of the broker's own process.
-func (m *mortal) kill(t testing.TB) {
+// kill ends the broker's process by SIGKILL.
+func (m *killableBroker) kill(t testing.TB) {
 	t.Helper()
-	if err := m.child.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := m.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatalf("kill the broker: %v", err)
 	}
-	_ = m.child.Wait()
+	_ = m.process.Wait()
 }
 
-func (m *mortal) restart(t testing.TB) {
+func (m *killableBroker) restart(t testing.TB) {
 	t.Helper()
-	m.child = m.start(t)
+	m.process = m.start(t)
 }
 
-// embeddedBroker starts an embedded broker in a process of its own, and tells where it answers.
+// embeddedBroker starts an embedded broker in a process of its own, and returns its address.
 func embeddedBroker(t testing.TB, dir string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -190,8 +190,9 @@ func apacheBroker(t testing.TB, dir, addr string, port int) *exec.Cmd {
 	return cmd
 }
 
-// freePorts gives a port that is free together with the next one. They are not of those that the kernel gives
-// to outgoing connections: a client that dials a broker that is away could be given the broker's own.
+// freePorts returns a port that is free and is followed by another free one. Both are below the range of
+// ports for outgoing connections: otherwise a client that dials a broker that is down could be given the
+// broker's own port.
 func freePorts(t testing.TB) int {
 	t.Helper()
 	for range 100 {
@@ -212,17 +213,17 @@ func free(port int) bool {
 	return l.Close() == nil
 }
 
-// The broker's process is killed while relay and writers work, and started again on its folder.
+// The broker's process is killed while relay and writers work, and is started again on its data.
 func TestBrokerKilledUnderLoadComesBackWithEachEventOnce(t *testing.T) {
 	t.Parallel()
 	kills := 4
 	if soak() {
 		kills = 40
 	}
-	m, s := newMortal(t), newStore(t, 20)
+	m, s := newKillableBroker(t), newStore(t, 20)
 	r := kafka.NewRelay(m.Cluster, 0, "test", s.Relay(t), logger(t))
 	start(t, r.RunForever)
-	stop := s.writing(t)
+	stop := s.keepWriting(t)
 	for range kills {
 		seen := s.events(t)
 		kafkatest.Eventually(t, "the relay works under load", func() bool {
@@ -232,7 +233,7 @@ func TestBrokerKilledUnderLoadComesBackWithEachEventOnce(t *testing.T) {
 		m.restart(t)
 	}
 	stop()
-	s.drained(t)
+	s.waitDrained(t)
 	t.Logf("%d kills of the broker's process, %d events", kills, s.events(t))
 	wantOnceInOrder(t, events(t, m.Broker), s.events(t))
 }

@@ -17,32 +17,33 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// memory is an outbox with the rules of the table: an id is drawn under the order's lock, and a row
+// memoryOutbox is an outbox with the rules of the table: an id is drawn under the order's lock, and a row
 // becomes visible with its commit, which may come after that of a larger id.
-type memory struct {
-	mu     sync.Mutex
-	nextID int64
-	rows   map[int64]app.OutboxRow // committed and not deleted
-	noted  app.RelayPosition       // what the table relays holds
-	leased bool
-	open   bool       // no lock: every relay gets a lease
-	gone   *sync.Cond // rows were deleted
+type memoryOutbox struct {
+	mu       sync.Mutex
+	lastID   int64
+	rows     map[int64]app.OutboxRow // committed and not deleted
+	position app.RelayPosition       // as in the table relays
+	leased   bool
+	unlocked bool       // there is no lock: every relay gets a lease
+	deleted  *sync.Cond // rows were deleted
 }
 
-func newMemory() *memory {
-	m := &memory{rows: map[int64]app.OutboxRow{}}
-	m.gone = sync.NewCond(&m.mu)
+func newMemoryOutbox() *memoryOutbox {
+	m := &memoryOutbox{rows: map[int64]app.OutboxRow{}}
+	m.deleted = sync.NewCond(&m.mu)
 	return m
 }
 
-func (m *memory) draw() int64 {
+// nextID draws an id from the sequence.
+func (m *memoryOutbox) nextID() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.nextID++
-	return m.nextID
+	m.lastID++
+	return m.lastID
 }
 
-func (m *memory) commit(rows ...app.OutboxRow) {
+func (m *memoryOutbox) commit(rows ...app.OutboxRow) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range rows {
@@ -50,41 +51,41 @@ func (m *memory) commit(rows ...app.OutboxRow) {
 	}
 }
 
-// room waits until at most that many rows are left.
-func (m *memory) room(most int) {
+// waitForLength waits until the outbox has at most limit rows.
+func (m *memoryOutbox) waitForLength(limit int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for len(m.rows) > most {
-		m.gone.Wait()
+	for len(m.rows) > limit {
+		m.deleted.Wait()
 	}
 }
 
-// published waits until a row has been deleted.
-func (m *memory) published(id int64) {
+// waitForDelete waits until a row has been published and deleted.
+func (m *memoryOutbox) waitForDelete(id int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for m.rows[id].ID == id {
-		m.gone.Wait()
+		m.deleted.Wait()
 	}
 }
 
-func (m *memory) left() int {
+func (m *memoryOutbox) length() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.rows)
 }
 
-func (m *memory) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, error) {
+func (m *memoryOutbox) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.leased && !m.open {
+	if m.leased && !m.unlocked {
 		return nil, false, nil
 	}
 	m.leased = true
 	return &memoryLease{m}, true, nil
 }
 
-type memoryLease struct{ *memory }
+type memoryLease struct{ *memoryOutbox }
 
 func (l *memoryLease) Release() {
 	l.mu.Lock()
@@ -114,30 +115,30 @@ func (l *memoryLease) Done(ctx context.Context, p app.RelayPosition) error {
 	}
 	want := -1
 	switch p.Batch {
-	case l.noted.Batch:
+	case l.position.Batch:
 		want = 0
-	case l.noted.Batch + 1:
+	case l.position.Batch + 1:
 		want = len(p.IDs)
 	}
-	if p.Epoch != l.noted.Epoch || present != want {
-		return fmt.Errorf("%w: topic %d/%d, database %d/%d, %d rows present", app.ErrRelayPosition, p.Epoch, p.Batch,
-			l.noted.Epoch, l.noted.Batch, present)
+	if p.Epoch != l.position.Epoch || present != want {
+		return fmt.Errorf("%w: topic %d/%d, database %d/%d, %d rows present",
+			app.ErrRelayPosition, p.Epoch, p.Batch, l.position.Epoch, l.position.Batch, present)
 	}
 	for _, i := range p.IDs {
 		delete(l.rows, i)
 	}
-	l.noted.Batch = p.Batch
-	l.gone.Broadcast()
+	l.position.Batch = p.Batch
+	l.deleted.Broadcast()
 	return ctx.Err()
 }
 
-// faulty changes an outbox's leases: how tests kill at a marked point.
-type faulty struct {
+// wrappedOutbox replaces an outbox's leases. Tests use it to end a relay at a failpoint.
+type wrappedOutbox struct {
 	app.Outbox
 	wrap func(app.OutboxLease) app.OutboxLease
 }
 
-func (f faulty) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, error) {
+func (f wrappedOutbox) TryLease(ctx context.Context, shard int) (app.OutboxLease, bool, error) {
 	l, ok, err := f.Outbox.TryLease(ctx, shard)
 	if ok {
 		l = f.wrap(l)
@@ -154,7 +155,7 @@ func orderID(n int) order.ID {
 	return id.MustParse[order.Order](fmt.Sprintf("01900000-0000-7000-8000-%012x", 0x100+n))
 }
 
-// record is an event as the store would have written it.
+// record makes an event as the store writes it.
 func record(t testing.TB, o order.ID, seq int, typ event.Type) event.Record {
 	t.Helper()
 	d := event.Data{
@@ -173,54 +174,56 @@ func record(t testing.TB, o order.ID, seq int, typ event.Type) event.Record {
 	}
 }
 
-// writers write events as many processes do that fight for few orders: the id is drawn under the
-// order's lock, the commit comes later, and one in twenty rolls back.
+// writers write events like many processes that contend for few orders: the id is drawn under the
+// order's lock, the commit comes later, and one transaction in twenty rolls back.
 type writers struct {
-	first, orders, writers, each int
-	most                         int // rows that may be left while writing; 0 is no bound
-	slow                         int // transactions that commit when a later one has been published
+	first, orders, writers, each int // orders from number first on; changes of each writer
+	maxRows                      int // a writer waits while the outbox has more rows; 0 is no limit
+	slow                         int // transactions that commit after a later one has been published
 }
 
-func (l writers) run(t testing.TB, m *memory) (want int) {
+func (l writers) run(t testing.TB, m *memoryOutbox) (want int) {
 	t.Helper()
-	type hot struct {
+	type lockedOrder struct {
 		sync.Mutex
 		seq int
 	}
-	hots := make([]hot, l.orders)
-	var all sync.WaitGroup
+	orders := make([]lockedOrder, l.orders)
+	var running sync.WaitGroup
 	for w := range l.writers {
-		all.Go(func() {
+		running.Go(func() {
 			for i := range l.each {
 				n := (w*7 + i) % l.orders
-				h := &hots[n]
-				h.Lock()
-				id := m.draw()
-				rec := record(t, orderID(l.first+n), h.seq+1, order.EvItemProvisioning)
+				o := &orders[n]
+				o.Lock()
+				id := m.nextID()
+				rec := record(t, orderID(l.first+n), o.seq+1, order.EvItemProvisioning)
 				runtime.Gosched()  // others draw larger ids and commit them
-				if (w+i)%20 != 0 { // else rolled back: neither the number nor the row was ever there
-					h.seq++
+				if (w+i)%20 != 0 { // otherwise rolled back: the seq is used again, and there is no row
+					o.seq++
 					m.commit(app.OutboxRow{ID: id, Record: rec})
 				}
-				h.Unlock()
-				if l.most > 0 {
-					m.room(l.most)
+				o.Unlock()
+				if l.maxRows > 0 {
+					m.waitForLength(l.maxRows)
 				}
 			}
 		})
 	}
-	all.Go(func() {
+	running.Go(func() {
 		for seq := 1; seq <= l.slow; seq++ {
-			early, late := m.draw(), m.draw()
-			m.commit(app.OutboxRow{ID: late, Record: record(t, orderID(l.first+l.orders), seq, order.EvItemProvisioning)})
-			m.published(late)
-			m.commit(app.OutboxRow{ID: early, Record: record(t, orderID(l.first+l.orders+1), seq, order.EvItemProvisioning)})
+			early, late := m.nextID(), m.nextID()
+			lateEvent := record(t, orderID(l.first+l.orders), seq, order.EvItemProvisioning)
+			earlyEvent := record(t, orderID(l.first+l.orders+1), seq, order.EvItemProvisioning)
+			m.commit(app.OutboxRow{ID: late, Record: lateEvent})
+			m.waitForDelete(late)
+			m.commit(app.OutboxRow{ID: early, Record: earlyEvent})
 		}
 	})
-	all.Wait()
+	running.Wait()
 	want = 2 * l.slow
-	for i := range hots {
-		want += hots[i].seq
+	for i := range orders {
+		want += orders[i].seq
 	}
 	return want
 }

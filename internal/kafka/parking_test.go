@@ -42,28 +42,22 @@ func (s *store) add(t testing.TB, o order.ID, typ event.Type) {
 	}
 }
 
-// portal is the shipped consumer of the webhooks, with how often it was called. What it has applied, and in
-// which order, the database tells: of two at once, who commits first may well return last.
+// portal is the product's consumer of the webhooks, and counts its calls. What it has applied, and in which
+// order, is read from the database: of two concurrent calls, the one that commits first may return last.
 type portal struct {
 	*kafka.Consumer
 	useCases *app.App // of the worker
 	applied  func(consumer string, o order.ID) []int
 
 	mu    sync.Mutex
-	calls map[place]int // guarded by mu
+	calls map[eventKey]int // guarded by mu
 }
 
-// place names an event.
-type place struct {
-	order order.ID
-	seq   int
-}
-
-// newPortal makes one on a store's real inbox, whose waits do not wait.
+// newPortal makes a portal on a store's real inbox.
 func newPortal(t testing.TB, b *kafkatest.Broker, s *store, pause kafka.Pause) *portal {
 	t.Helper()
 	worker := s.Worker(t)
-	p := &portal{applied: s.WatchCheckpoints(t), calls: map[place]int{}}
+	p := &portal{applied: s.WatchCheckpoints(t), calls: map[eventKey]int{}}
 	p.useCases = app.New(app.Deps{
 		Store: worker, Tasks: worker, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t),
 	})
@@ -73,11 +67,10 @@ func newPortal(t testing.TB, b *kafkatest.Broker, s *store, pause kafka.Pause) *
 	p.Consumer = kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: pause,
 		Random: func() float64 { return 0.5 }, Log: logger(t),
-	},
-		kafka.Subscription{
-			Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks", Apply: p.apply,
-			Park: p.useCases.ParkEvent,
-		})
+	}, kafka.Subscription{
+		Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks",
+		Apply: p.apply, Park: p.useCases.ParkEvent,
+	})
 	return p
 }
 
@@ -85,20 +78,20 @@ func (p *portal) apply(ctx context.Context, ev event.Event) error {
 	err := p.useCases.QueueWebhookDeliveries(ctx, ev)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.calls[place{ev.Order, ev.Seq}]++
+	p.calls[eventKey{ev.Order, ev.Seq}]++
 	return err
 }
 
 func (p *portal) called(o order.ID, seq int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.calls[place{o, seq}]
+	return p.calls[eventKey{o, seq}]
 }
 
-// of lists what was applied of an order.
+// of lists the seqs of an order's events that were applied.
 func (p *portal) of(o order.ID) []int { return p.applied("portal-webhooks", o) }
 
-// wantParkedOnce reads a consumer's dead letter topic to its end.
+// wantParkedOnce requires that a consumer's dead letter topic has so many records, and returns them.
 func wantParkedOnce(t testing.TB, b *kafkatest.Broker, consumer string, want int) []*kgo.Record {
 	t.Helper()
 	got := readAll(t, b, b.Names.Parked(consumer), 1, kgo.ReadCommitted())
@@ -116,7 +109,7 @@ func headerMap(r *kgo.Record) map[string]string {
 	return all
 }
 
-func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing.T) {
+func TestAPoisonMessageIsTriedSixTimesAndParkedWhileAllOtherOrdersGoOn(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 13)
 	poisoned := s.orders[0]
@@ -133,17 +126,17 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 		s.add(t, o, order.EvUpdated)
 	}
 	start(t, run(p.Consumer))
-	kafkatest.Eventually(t, "two events wait behind the parked one, and all others are applied", func() bool {
+	kafkatest.Eventually(t, "two events are blocked behind the parked one, and all others are applied", func() bool {
 		st := p.Status()
 		return st.Parked == 1 && st.Blocked == 2 && st.Applied == 2+12*4 && st.Age == 0
 	})
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
-	// 5 % of jitter, drawn in the middle
+	// With 5 % of jitter: Random returns the middle of its range.
 	if diff := cmp.Diff([]time.Duration{ms(2100), ms(4200), ms(8400), ms(16800), ms(31500)}, w.list()); diff != "" {
 		t.Errorf("waits (-want +got):\n%s", diff)
 	}
 	if n := p.called(poisoned, 3); n != 6 {
-		t.Errorf("%d calls of the poison event, want 6", n)
+		t.Errorf("the poison message was tried %d times, want 6", n)
 	}
 	if diff := cmp.Diff([]int{1, 2}, p.of(poisoned)); diff != "" {
 		t.Errorf("applied of the poisoned order (-want +got):\n%s", diff)
@@ -153,30 +146,30 @@ func TestAPoisonEventIsCalledSixTimesAndParkedWhileAllOtherOrdersFlow(t *testing
 			t.Errorf("applied of another order (-want +got):\n%s", diff)
 		}
 	}
-	s.drained(t)
-	wantTheRecordItself(t, b, poisoned)
-	letter := theDeadLetter(t, s)
-	if letter.Event.Blocked != 2 || letter.Attempts != 6 || letter.State != app.DeadLetterParked ||
-		letter.PayloadSHA256 == [32]byte{} {
-		t.Errorf("the letter %+v, want it parked after 6 attempts with 2 events behind it", letter)
+	s.waitDrained(t)
+	wantOriginalRecord(t, b, poisoned)
+	deadLetter := onlyDeadLetter(t, s)
+	if deadLetter.Event.Blocked != 2 || deadLetter.Attempts != 6 || deadLetter.State != app.DeadLetterParked ||
+		deadLetter.PayloadSHA256 == [32]byte{} {
+		t.Errorf("the dead letter %+v, want it parked after 6 attempts with 2 events blocked behind it", deadLetter)
 	}
 
 	heal()
-	s.redriveTwice(t, p, letter)
+	s.redriveTwice(t, p, deadLetter)
 	if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, p.of(poisoned)); diff != "" {
 		t.Errorf("applied once it was redriven (-want +got):\n%s", diff)
 	}
 	s.add(t, poisoned, order.EvUpdated)
-	kafkatest.Eventually(t, "the order flows again", func() bool { return len(p.of(poisoned)) == 6 })
+	kafkatest.Eventually(t, "the order's events are applied again", func() bool { return len(p.of(poisoned)) == 6 })
 	wantParkedOnce(t, b, "portal-webhooks", 1)
-	if n := s.count(t, `SELECT count(*) FROM inbox WHERE consumer = 'portal-webhooks' AND (parked_seq IS NOT NULL
-		OR blocked <> 0)`); n != 0 {
-		t.Errorf("%d marks are still parked", n)
+	if n := s.count(t, `SELECT count(*) FROM inbox
+		WHERE consumer = 'portal-webhooks' AND (parked_seq IS NOT NULL OR blocked <> 0)`); n != 0 {
+		t.Errorf("%d checkpoints are still parked", n)
 	}
 }
 
-// wantTheRecordItself compares the dead letter topic's record with the one on the topic of events.
-func wantTheRecordItself(t testing.TB, b *kafkatest.Broker, o order.ID) {
+// wantOriginalRecord compares the record on the dead letter topic with that on the topic of events.
+func wantOriginalRecord(t testing.TB, b *kafkatest.Broker, o order.ID) {
 	t.Helper()
 	var original *kgo.Record
 	for _, r := range readAll(t, b, b.Names.Events, kafka.EventPartitions, kgo.ReadCommitted()) {
@@ -206,31 +199,32 @@ func wantTheRecordItself(t testing.TB, b *kafkatest.Broker, o order.ID) {
 	}
 }
 
-func theDeadLetter(t testing.TB, s *store) app.DeadLetter {
+// onlyDeadLetter returns the one open dead letter.
+func onlyDeadLetter(t testing.TB, s *store) app.DeadLetter {
 	t.Helper()
 	open := app.DeadLetterOpen
 	page, err := s.api.DeadLetters(t.Context(), s.org.ID, app.DeadLetterFilter{State: &open, Limit: 10})
 	if err != nil || len(page.Data) != 1 {
-		t.Fatalf("letters on the desk: %+v, %v; want one", page.Data, err)
+		t.Fatalf("open dead letters: %+v, %v; want one", page.Data, err)
 	}
 	return page.Data[0]
 }
 
-// redriveTwice asks for a redrive as an operator does, and lets two workers do it at once.
+// redriveTwice requests a redrive as an operator does, and lets two workers do it at the same time.
 func (s *store) redriveTwice(t testing.TB, p *portal, l app.DeadLetter) {
 	t.Helper()
 	desk := app.New(app.Deps{Store: s.api, Clock: s.Clock, NewID: s.Clock.NewID, Random: rand.Reader, Log: logger(t)})
 	operator := app.Caller{Actor: s.org.Actor(tenant.Operator)}
-	if _, err := desk.RedriveDeadLetter(t.Context(), operator, l.ID, "mended"); err != nil {
+	if _, err := desk.RedriveDeadLetter(t.Context(), operator, l.ID, "fixed"); err != nil {
 		t.Fatalf("RedriveDeadLetter() = %v", err)
 	}
 	var both sync.WaitGroup
 	for range 2 {
 		both.Go(func() {
-			kafkatest.Eventually(t, "the redrive is over", func() bool {
+			kafkatest.Eventually(t, "the redrive has ended", func() bool {
 				wait, err := p.useCases.RedriveEvent(t.Context(), s.org.ID, l.Task)
 				if err != nil && !errors.Is(err, app.ErrFenced) {
-					t.Errorf("RedoEvent() = %v", err)
+					t.Errorf("RedriveEvent() = %v", err)
 				}
 				return err == nil && wait < 0
 			})
@@ -239,17 +233,18 @@ func (s *store) redriveTwice(t testing.TB, p *portal, l app.DeadLetter) {
 	both.Wait()
 	after, err := s.api.DeadLetter(t.Context(), s.org.ID, l.ID)
 	if err != nil || after.State != app.DeadLetterRedriven {
-		t.Errorf("the letter is %s (%v), want redriven", after.State, err)
+		t.Errorf("the dead letter is %s (%v), want redriven", after.State, err)
 	}
 }
 
-// Between two processes: who parked is dead, the relays that publish it are killed one after the other.
+// The consumer's process ends after it has parked an event, and the relays that publish it are killed one
+// after the other.
 func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 1)
-	r := start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
-	s.drained(t)
-	r()
+	stop := start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
+	s.waitDrained(t)
+	stop()
 	p := newPortal(t, b, s, (&waits{}).pause)
 	recs, err := s.api.Events(t.Context(), s.org.ID, s.orders[0], 0, 1)
 	if err != nil {
@@ -261,8 +256,8 @@ func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 	}
 	ev.TopicID, ev.LoggedAt = [16]byte{1}, s.Clock.Now()
 	poison := app.Poison{
-		Consumer: "portal-webhooks", Event: ev, Attempts: 6, FirstFailedAt: s.Clock.Now(), Err: fault.New(fault.KindConflict,
-			fault.CodeIllegalTransition, "It cannot."),
+		Consumer: "portal-webhooks", Event: ev, Attempts: 6, FirstFailedAt: s.Clock.Now(),
+		Err: fault.New(fault.KindConflict, fault.CodeIllegalTransition, "It cannot."),
 	}
 	if err := p.useCases.ParkEvent(t.Context(), poison); err != nil {
 		t.Fatalf("ParkEvent() = %v", err)
@@ -271,27 +266,27 @@ func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 		t.Errorf("ParkEvent() a second time = %v, want ErrDuplicate", err)
 	}
 	for _, point := range []string{afterRead, afterCommit} {
-		killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point}), point)
+		waitKilled(t, spawn(t, relaySpec{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point}), point)
 	}
 	start(t, kafka.NewRelay(b.Cluster, 0, "last", s.Relay(t), logger(t)).RunForever)
-	s.drained(t)
+	s.waitDrained(t)
 	got := headerMap(wantParkedOnce(t, b, "portal-webhooks", 1)[0])
 	if got["dlq.error-class"] != "invalid" || got["dlq.error-message"] != "illegal-transition" {
-		t.Errorf("the failure stands as %s: %s", got["dlq.error-class"], got["dlq.error-message"])
+		t.Errorf("the failure is %s: %s", got["dlq.error-class"], got["dlq.error-message"])
 	}
-	if sum := sha256.Sum256(ev.Data); theDeadLetter(t, s).PayloadSHA256 != sum {
-		t.Error("the letter's hash is not that of the event's data")
+	if sum := sha256.Sum256(ev.Data); onlyDeadLetter(t, s).PayloadSHA256 != sum {
+		t.Error("the dead letter's hash is not that of the event's data")
 	}
 }
 
-// Orders in every partition wait for their first retry when a second consumer takes half of them over.
+// Every partition waits for its first retry when a second consumer takes over half of them.
 func TestRebalanceDuringARetryWaitAppliesEachEventOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	b, in := kafkatest.New(t), newInbox()
-	mended := make(chan struct{})
+	fixed := make(chan struct{})
 	in.fail = func(ev event.Event, _ int) error {
 		select {
-		case <-mended:
+		case <-fixed:
 			return nil
 		default:
 		}
@@ -302,23 +297,23 @@ func TestRebalanceDuringARetryWaitAppliesEachEventOnceAndInOrder(t *testing.T) {
 	}
 	wait := func(ctx context.Context, _ time.Duration) error {
 		select {
-		case <-mended:
+		case <-fixed:
 		case <-ctx.Done():
 		}
 		return ctx.Err()
 	}
-	waiting := func() *kafka.Consumer {
+	waitingConsumer := func() *kafka.Consumer {
 		return kafka.NewConsumer(kafka.ConsumerDeps{
 			Cluster: b.Cluster, Refusals: in, Clock: fixedClock{at}, Pause: wait,
 			Random: func() float64 { return 0 }, Log: logger(t),
-		},
-			kafka.Subscription{
-				Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks",
-				Apply: in.apply, Park: func(context.Context, app.Poison) error {
-					t.Error("parked, though it was waiting")
-					return nil
-				},
-			})
+		}, kafka.Subscription{
+			Consumer: event.Portal, Group: b.Names.Group("portal-webhooks"), Name: "portal-webhooks",
+			Apply: in.apply,
+			Park: func(context.Context, app.Poison) error {
+				t.Error("parked, though it was waiting")
+				return nil
+			},
+		})
 	}
 	var round []*kgo.Record
 	for seq := 1; seq <= 3; seq++ {
@@ -327,20 +322,22 @@ func TestRebalanceDuringARetryWaitAppliesEachEventOnceAndInOrder(t *testing.T) {
 		}
 	}
 	produce(t, b, nil, round...)
-	one, two := waiting(), waiting()
-	start(t, run(one))
-	kafkatest.Eventually(t, "every partition waits", func() bool { return one.Status().Retried == kafka.EventPartitions })
-	start(t, run(two))
-	kafkatest.Eventually(t, "some wait at the second", func() bool { return two.Status().Retried > 0 })
-	close(mended)
+	first, second := waitingConsumer(), waitingConsumer()
+	start(t, run(first))
+	kafkatest.Eventually(t, "every partition waits", func() bool {
+		return first.Status().Retried == kafka.EventPartitions
+	})
+	start(t, run(second))
+	kafkatest.Eventually(t, "some wait at the second", func() bool { return second.Status().Retried > 0 })
+	close(fixed)
 	kafkatest.Eventually(t, "all applied", func() bool { return in.count() == 180 })
 	for o := range 60 {
-		if diff := cmp.Diff([]string{name(orderID(o), 1), name(orderID(o), 2), name(orderID(o), 3)},
-			in.of(orderID(o))); diff != "" {
+		want := []string{name(orderID(o), 1), name(orderID(o), 2), name(orderID(o), 3)}
+		if diff := cmp.Diff(want, in.of(orderID(o))); diff != "" {
 			t.Errorf("order %d (-want +got):\n%s", o, diff)
 		}
 	}
-	if two.Status().Applied == 0 {
-		t.Error("the second consumer applied nothing: the rebalance has gone blunt")
+	if second.Status().Applied == 0 {
+		t.Error("the second consumer applied nothing: there was no rebalance during the wait")
 	}
 }

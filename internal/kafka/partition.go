@@ -21,41 +21,41 @@ import (
 )
 
 const (
-	jitterMost   = 0.1              // upward only (D5)
-	awayPause    = time.Second      // between looks for a database that is away
-	stoppedPause = 30 * time.Second // between tries once the retries are used up
+	maxJitter        = 0.1              // added to a wait, never subtracted (D5)
+	unavailablePause = time.Second      // between attempts while the database is unavailable
+	stoppedPause     = 30 * time.Second // between attempts once the retries are used up
 )
 
-// partition is the work of one assigned partition. Its goroutine applies; the poll loop pushes and
-// never waits for it.
+// partition works on one assigned partition. The poll loop queues its records and never waits; a
+// goroutine of its own applies them.
 type partition struct {
 	c      *Consumer
 	cl     *kgo.Client
 	number int32
 	cancel context.CancelFunc
-	ended  chan struct{} // closed when the goroutine is gone
+	ended  chan struct{} // closed when the goroutine has ended
 	more   chan struct{} // size 1: something was queued
 
 	stopped atomic.Bool
-	unread  atomic.Int64 // offsets up to the last that was committed when it was read last
+	unread  atomic.Int64 // offsets between the last fetch and the last stable offset at that time
 
-	mu     sync.Mutex
-	queue  [][]*kgo.Record    // guarded by mu; the first ones are being worked on
-	paused bool               // guarded by mu
-	doing  time.Time          // guarded by mu; when the record in work was published
-	enough context.CancelFunc // guarded by mu; ends the wait for a full batch, nil while there is none
+	mu             sync.Mutex
+	queue          [][]*kgo.Record    // guarded by mu; by fetch; the first ones are being applied
+	paused         bool               // guarded by mu
+	current        time.Time          // guarded by mu; when the record that is being applied was published
+	stopCollecting context.CancelFunc // guarded by mu; ends the wait for a full batch; nil without such a wait
 }
 
-// push queues what was read, and pauses the partition while enough is queued.
+// push queues the records of a fetch, and pauses the partition when enough is queued.
 func (p *partition) push(records []*kgo.Record) {
 	p.mu.Lock()
 	p.queue = append(p.queue, records)
 	if p.full() && !p.paused {
 		p.paused = true
-		p.cl.PauseFetchPartitions(p.itself())
+		p.cl.PauseFetchPartitions(p.topicPartition())
 	}
-	if p.enough != nil && p.queued() >= batchMost {
-		p.enough()
+	if p.stopCollecting != nil && p.queued() >= maxBatch {
+		p.stopCollecting()
 	}
 	p.mu.Unlock()
 	select {
@@ -64,11 +64,12 @@ func (p *partition) push(records []*kgo.Record) {
 	}
 }
 
-func (p *partition) itself() map[string][]int32 {
+func (p *partition) topicPartition() map[string][]int32 {
 	return map[string][]int32{p.c.Cluster.Names.Events: {p.number}}
 }
 
-// front waits for the next batch and leaves it queued, so that it counts while it is worked on.
+// front waits for the next fetch and returns its records. They stay in the queue, so that they count as
+// behind until they are applied.
 func (p *partition) front(ctx context.Context) ([]*kgo.Record, error) {
 	for {
 		if ctx.Err() != nil {
@@ -88,29 +89,30 @@ func (p *partition) front(ctx context.Context) ([]*kgo.Record, error) {
 	}
 }
 
-// done takes what was fetched first off the queue.
+// done removes the first fetches from the queue, and resumes the partition when there is room again.
 func (p *partition) done(fetched int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue, p.doing = p.queue[fetched:], time.Time{}
+	p.queue, p.current = p.queue[fetched:], time.Time{}
 	if p.paused && !p.full() {
 		p.paused = false
-		p.cl.ResumeFetchPartitions(p.itself())
+		p.cl.ResumeFetchPartitions(p.topicPartition())
 	}
 }
 
-// oldest is when the oldest record not yet done with was published; zero when there is none.
+// oldest returns when the oldest record that is not applied yet was published, or zero if there is none.
 func (p *partition) oldest() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.doing.IsZero() || len(p.queue) == 0 {
-		return p.doing
+	if !p.current.IsZero() || len(p.queue) == 0 {
+		return p.current
 	}
 	return p.queue[0][0].Timestamp
 }
 
-// behind is how many events are not done with. Those that were not even read are counted by offset, and
-// so is the mark that ends each transaction: while there are such it is too high by one a transaction.
+// behind returns how many events are not applied yet. Events that are not read yet are counted by
+// offset, and each transaction's marker also has one: the number is too high by one for each
+// transaction that is not read yet.
 func (p *partition) behind() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +121,7 @@ func (p *partition) behind() int64 {
 
 func (p *partition) run(ctx context.Context) {
 	defer close(p.ended)
-	defer p.leave()
+	defer p.resume()
 	if p.c.sub.ApplyAll != nil {
 		p.runBatches(ctx)
 		return
@@ -131,10 +133,10 @@ func (p *partition) run(ctx context.Context) {
 		}
 		for _, rec := range records {
 			p.mu.Lock()
-			p.doing = rec.Timestamp
+			p.current = rec.Timestamp
 			p.mu.Unlock()
-			if err := p.one(ctx, rec); err != nil {
-				return // revoked or stopping: nothing is committed, the next owner repeats, the inbox absorbs
+			if err := p.apply(ctx, rec); err != nil {
+				return // revoked or stopping: no offset is committed, the next owner repeats, the inbox drops duplicates
 			}
 		}
 		p.done(1)
@@ -142,39 +144,40 @@ func (p *partition) run(ctx context.Context) {
 	}
 }
 
-// commit tells Kafka how far the partition has come.
+// commit commits the offset behind the last record to the consumer group.
 func (p *partition) commit(ctx context.Context, last *kgo.Record) {
 	if err := p.cl.CommitRecords(ctx, last); err != nil && ctx.Err() == nil {
-		// The next batch's commit covers this one; until then a restart repeats it, and the inbox absorbs.
-		p.c.Log.WarnContext(ctx, "offsets not committed", "consumer", p.c.sub.Group, "partition", p.number, "error", err)
+		// The next commit covers this one. A restart before it repeats the events, and the inbox drops them.
+		p.c.Log.WarnContext(ctx, "offsets not committed",
+			"consumer", p.c.sub.Group, "partition", p.number, "error", err)
 	}
 }
 
-// leave resumes what was paused: the client may be assigned the partition again.
-func (p *partition) leave() {
+// resume resumes a paused partition when its goroutine ends: the client may be assigned it again.
+func (p *partition) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.paused {
-		p.cl.ResumeFetchPartitions(p.itself())
+		p.cl.ResumeFetchPartitions(p.topicPartition())
 	}
 }
 
-// one applies one record, with the retries of fulfil.Backoff. It returns only when it is done with the record,
-// or with the context's error.
-func (p *partition) one(ctx context.Context, rec *kgo.Record) error {
+// apply applies one record, with the retries of fulfil.Backoff. It returns nil once the record is
+// applied, skipped, refused or parked, and otherwise only the context's error.
+func (p *partition) apply(ctx context.Context, rec *kgo.Record) error {
 	c := p.c
 	ev, err := decode(rec)
 	if err == nil && !c.sub.Consumer.Hears(ev.Type) {
 		return nil
 	}
 	defer p.stopped.Store(false)
-	var failed time.Time // first
-	for try := 0; ; {
+	var firstFailed time.Time
+	for retries := 0; ; {
 		if err == nil {
 			err = c.sub.Apply(ctx, ev)
 		}
 		code, refused := refusalCode(err)
-		wait := awayPause
+		wait := unavailablePause
 		switch {
 		case err == nil:
 			c.applied.Add(1)
@@ -183,34 +186,36 @@ func (p *partition) one(ctx context.Context, rec *kgo.Record) error {
 			c.duplicates.Add(1)
 			return nil
 		case errors.Is(err, app.ErrBlocked):
-			c.held.Add(1)
+			c.blocked.Add(1)
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case refused:
 			return c.refuse(ctx, rec, code)
-		case away(err): // costs no retry
-		case try < len(fulfil.Backoff):
-			if try == 0 {
-				failed = c.Clock.Now()
+		case unavailable(err): // uses up no retry
+		case retries < len(fulfil.Backoff):
+			if retries == 0 {
+				firstFailed = c.Clock.Now()
 			}
-			wait = c.scaled(fulfil.Backoff[try])
-			try++
+			wait = c.jittered(fulfil.Backoff[retries])
+			retries++
 			c.retried.Add(1)
 		case c.sub.Park != nil:
-			return p.park(ctx, app.Poison{Consumer: c.sub.Name, Event: ev, Attempts: try + 1, FirstFailedAt: failed, Err: err})
+			return p.park(ctx, app.Poison{
+				Consumer: c.sub.Name, Event: ev, Attempts: retries + 1, FirstFailedAt: firstFailed, Err: err,
+			})
 		default:
-			wait = c.scaled(stoppedPause)
+			wait = c.jittered(stoppedPause)
 			p.stopped.Store(true)
 		}
-		p.tell(ctx, ev, try, wait, err)
+		p.logRetry(ctx, ev, retries, wait, err)
 		if err = c.Pause(ctx, wait); err != nil {
 			return err
 		}
 	}
 }
 
-// park sets an event aside. It goes on until the database has it.
+// park parks a poison message. It repeats until the database has the dead letter.
 func (p *partition) park(ctx context.Context, poison app.Poison) error {
 	c := p.c
 	for {
@@ -218,51 +223,53 @@ func (p *partition) park(ctx context.Context, poison app.Poison) error {
 		switch {
 		case err == nil:
 			c.parked.Add(1)
-			p.log(poison.Event).ErrorContext(ctx, "event parked: its order's later events wait behind it, see the desk",
+			p.log(poison.Event).ErrorContext(ctx,
+				"event parked: later events of its order are blocked behind it, see the fallout desk",
 				"attempts", poison.Attempts, "error", poison.Err)
 			return nil
-		case errors.Is(err, app.ErrDuplicate): // who had the partition before was slow, and did it after all
+		case errors.Is(err, app.ErrDuplicate): // the partition's previous owner was slow, but handled the event
 			c.duplicates.Add(1)
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
 		}
-		p.log(poison.Event).WarnContext(ctx, "event cannot be parked yet", "error", errors.Join(err, poison.Err))
-		if err := c.Pause(ctx, awayPause); err != nil {
+		p.log(poison.Event).WarnContext(ctx, "event not parked yet", "error", errors.Join(err, poison.Err))
+		if err := c.Pause(ctx, unavailablePause); err != nil {
 			return err
 		}
 	}
 }
 
-func away(err error) bool {
+// unavailable reports whether an error means that the database cannot be reached.
+func unavailable(err error) bool {
 	f := fault.Of(err)
 	return f != nil && f.Kind == fault.KindUnavailable
 }
 
-// scaled is a wait of policy with its jitter, by the clock's speed.
-func (c *Consumer) scaled(d time.Duration) time.Duration {
-	return (d + time.Duration(float64(d)*jitterMost*c.Random())) / time.Duration(max(1, c.Clock.Speed()))
+// jittered adds jitter to a wait and divides it by the clock's speed.
+func (c *Consumer) jittered(d time.Duration) time.Duration {
+	return (d + time.Duration(float64(d)*maxJitter*c.Random())) / time.Duration(max(1, c.Clock.Speed()))
 }
 
 func (p *partition) log(ev event.Event) *slog.Logger {
-	return p.c.Log.With("consumer", p.c.sub.Group, "partition", p.number, "offset", ev.Offset, "type", ev.Type, "tenant",
-		ev.Tenant, "order", ev.Order, "seq", ev.Seq)
+	return p.c.Log.With("consumer", p.c.sub.Group, "partition", p.number, "offset", ev.Offset,
+		"type", ev.Type, "tenant", ev.Tenant, "order", ev.Order, "seq", ev.Seq)
 }
 
-// tell logs that an event is tried again.
-func (p *partition) tell(ctx context.Context, ev event.Event, try int, wait time.Duration, err error) {
-	log := p.log(ev).With("attempt", try, "next", wait, "error", err)
+// logRetry logs that an event will be tried again after wait.
+func (p *partition) logRetry(ctx context.Context, ev event.Event, retries int, wait time.Duration, err error) {
+	log := p.log(ev).With("attempt", retries, "next", wait, "error", err)
 	if p.stopped.Load() {
-		log.ErrorContext(ctx, "partition stands still: its next event cannot be applied and all retries are used up")
+		log.ErrorContext(ctx, "partition stopped: its next event cannot be applied and all retries are used up")
 		return
 	}
 	log.WarnContext(ctx, "event not applied yet")
 }
 
-// Bounds of what is kept of a refused record's headers: it may be anybody's.
+// Bounds of what a refusal keeps of a record's headers: anybody may have written the record.
 const (
-	refusedHeaders = 32
-	refusedBytes   = 256
+	refusedHeaders = 32  // number of headers
+	refusedBytes   = 256 // of a name and of a value
 )
 
 func (c *Consumer) refusal(ctx context.Context, rec *kgo.Record, code event.RefusalCode) (app.Refusal, error) {
@@ -278,13 +285,15 @@ func (c *Consumer) refusal(ctx context.Context, rec *kgo.Record, code event.Refu
 	return r, err
 }
 
-// printable cuts a text to its bound and to what a database stores: UTF-8 without NUL.
+// printable cuts a text to refusedBytes, and replaces what a database cannot store: NUL and invalid
+// UTF-8.
 func printable(b []byte) string {
 	s := string(b[:min(len(b), refusedBytes)])
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// topicID names the topic as it is now; a rebuilt one has another, and offsets anew.
+// topicID returns the id of the topic as it is now. A rebuilt topic has a new id, and its offsets
+// start at 0 again.
 func (c *Consumer) topicID(ctx context.Context) ([16]byte, error) {
 	cl, err := c.Cluster.client()
 	if err != nil {

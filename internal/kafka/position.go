@@ -12,14 +12,15 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// place is a position and the topic that it counts: its id, or nothing where no position says so.
-type place struct {
+// topicPosition is a position of the relay and the id of the topic that it is about. The id is empty
+// if the stored position has none.
+type topicPosition struct {
 	app.RelayPosition
 	topic string
 }
 
-// position is a place as it stands on the topic.
-type position struct {
+// positionValue is a topicPosition as the value of a record.
+type positionValue struct {
 	Shard int     `json:"shard"`
 	Epoch int64   `json:"epoch"`
 	Batch int64   `json:"batch"`
@@ -27,21 +28,22 @@ type position struct {
 	Topic string  `json:"topic,omitempty"`
 }
 
-func positionRecord(names Names, p place) (*kgo.Record, error) {
-	value, err := json.Marshal(position{p.Shard, p.Epoch, p.Batch, p.IDs, p.topic})
+func positionRecord(names Names, p topicPosition) (*kgo.Record, error) {
+	value, err := json.Marshal(positionValue{p.Shard, p.Epoch, p.Batch, p.IDs, p.topic})
 	if err != nil {
 		return nil, fmt.Errorf("encode position: %w", err)
 	}
 	return &kgo.Record{Topic: names.Positions, Key: []byte(strconv.Itoa(p.Shard)), Value: value}, nil
 }
 
-func decodePosition(b []byte) (place, error) {
-	var p position
+func decodePosition(b []byte) (topicPosition, error) {
+	var p positionValue
 	err := json.Unmarshal(b, &p)
-	return place{app.RelayPosition{Shard: p.Shard, Epoch: p.Epoch, Batch: p.Batch, IDs: p.IDs}, p.Topic}, err
+	return topicPosition{app.RelayPosition{Shard: p.Shard, Epoch: p.Epoch, Batch: p.Batch, IDs: p.IDs}, p.Topic}, err
 }
 
-func next(p place, rows []app.OutboxRow) place {
+// nextPosition returns the position after p: the batch that consists of rows.
+func nextPosition(p topicPosition, rows []app.OutboxRow) topicPosition {
 	ids := make([]int64, len(rows))
 	for i, row := range rows {
 		ids[i] = row.ID
@@ -50,11 +52,11 @@ func next(p place, rows []app.OutboxRow) place {
 	return p
 }
 
-// lastPosition reads the positions from their start up to our own barrier. The barrier replaces
-// arithmetic on end offsets, which transaction markers and compaction make unreliable, and proves that
-// the broker takes our writes.
-func (r *Relay) lastPosition(ctx context.Context, barrier int64) (place, error) {
-	pos := place{RelayPosition: app.RelayPosition{Shard: r.shard}}
+// lastPosition reads the topic of the positions from its start up to the relay's own barrier record, and
+// returns the shard's last position. The barrier replaces arithmetic on end offsets, which transaction
+// markers and compaction make unreliable, and proves that the broker accepts the relay's writes.
+func (r *Relay) lastPosition(ctx context.Context, barrier int64) (topicPosition, error) {
+	pos := topicPosition{RelayPosition: app.RelayPosition{Shard: r.shard}}
 	topic := r.cluster.Names.Positions
 	cl, err := r.cluster.client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
@@ -86,7 +88,7 @@ func (r *Relay) lastPosition(ctx context.Context, barrier int64) (place, error) 
 	}
 }
 
-// topicID names a topic beyond its name: one that is made anew has another.
+// topicID returns the id of a topic. A topic that was deleted and created again has a new one.
 func topicID(ctx context.Context, cl *kgo.Client, name string) (string, error) {
 	m, err := kadm.NewClient(cl).Metadata(ctx, name)
 	if err == nil {

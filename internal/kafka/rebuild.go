@@ -15,87 +15,88 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// How long a rebuild waits for others.
+// How long a rebuild waits for relays, brokers and clients.
 const (
-	rebuildLockPause = 100 * time.Millisecond // between tries; a relay that stands still lets go now and again
-	remakeTime       = 2 * time.Minute        // Kafka deletes topics in its own time
-	remakePause      = 250 * time.Millisecond
-	forgetTime       = time.Minute     // until nobody remembers offsets of the old topic
-	forgetLeast      = 6 * time.Second // after the topic was made anew, a client that reads it has heard of it
+	rebuildLockPause    = 100 * time.Millisecond // between attempts; a relay that fails releases its lock now and then
+	recreateTimeout     = 2 * time.Minute        // Kafka deletes topics in the background
+	recreatePause       = 250 * time.Millisecond
+	staleOffsetsTimeout = time.Minute     // until no group has an offset of the old topic
+	staleOffsetsMinimum = 6 * time.Second // then every client that reads the topic knows that it is a new one
 )
 
-// ErrRelayAtWork is a rebuild that did not get the relay's lock: a relay whose topic fits works on. Stop
-// the processes with the role relay first.
+// ErrRelayAtWork says that a rebuild did not get the relay's lock: a relay works, and its topic matches
+// the database. Stop the processes with the role relay first.
 var ErrRelayAtWork = errors.New("a relay is at work: stop the processes with the role relay first")
 
-// RebuildStep is what a rebuild has just done.
+// RebuildStep is the step that a rebuild has just completed.
 type RebuildStep string
 
-// The steps, in their order. Whatever ends a rebuild between two of them, starting again works.
+// The steps, in their order. A rebuild that ended after any of them can be started again.
 const (
 	RebuildLocked   RebuildStep = "locked"   // no relay works
-	RebuildBegun    RebuildStep = "begun"    // and none will, until this is finished
-	RebuildFenced   RebuildStep = "fenced"   // not even one that slept through it
+	RebuildBegun    RebuildStep = "begun"    // no relay will work until this rebuild is finished
+	RebuildFenced   RebuildStep = "fenced"   // a relay that was paused meanwhile cannot publish either
 	RebuildDeleted  RebuildStep = "deleted"  // the old topics are gone
-	RebuildMade     RebuildStep = "made"     // the new ones are there
-	RebuildFilling  RebuildStep = "filling"  // Events of Of stand on the topic
-	RebuildPlaced   RebuildStep = "placed"   // and the position behind them
+	RebuildMade     RebuildStep = "made"     // the new topics exist
+	RebuildFilling  RebuildStep = "filling"  // Events out of Of are published
+	RebuildPlaced   RebuildStep = "placed"   // the position is published behind them
 	RebuildFinished RebuildStep = "finished" // the relays may work again
 )
 
-// RebuildProgress tells how far a rebuild has come.
+// RebuildProgress says how far a rebuild has come.
 type RebuildProgress struct {
 	Step       RebuildStep
 	Events, Of int
 }
 
-// Rebuilt is what a rebuild did.
+// Rebuilt is the result of a rebuild.
 type Rebuilt struct {
-	Events int   // on the topic, all that were committed when it was filled
-	Rows   int   // of the outbox that are done with
+	Events int   // on the topic: all that were committed when it was filled
+	Rows   int   // removed from the outbox, because they are published
 	Epoch  int64 // of the positions from now on
 }
 
-// RebuildOptions say how a rebuild is done.
+// RebuildOptions are the options of a rebuild.
 type RebuildOptions struct {
 	Shard    int
-	Replicas int // copies of the topics
-	// Patience is how long to wait for the relay's lock. A relay that stands still lets go of it for a
-	// moment now and again: after 10 s with a batch that does not go through, else sooner.
+	Replicas int // of each topic
+	// Patience is how long to wait for the relay's lock. A relay that fails releases its lock for a
+	// moment now and then: after 10 s if a batch cannot be published, otherwise sooner.
 	Patience time.Duration
-	Tell     func(RebuildProgress) // after each step; nil is nobody
+	Tell     func(RebuildProgress) // called after each step; may be nil
 }
 
-// Rebuild deletes the topic of the events and fills it again from the database: for a topic
-// that was lost, or is not the one that the database speaks of. Writers and consumers may go on. The events
-// keep their ids, so the consumers' inboxes absorb what was applied before; the dead letters' topics stay
+// Rebuild deletes the topic of the events and fills it again from the database. It is for a topic that
+// was lost or that does not match the database. Writers and consumers may go on meanwhile. The events keep
+// their ids, so the consumers' inboxes drop what was applied before. The topics of dead letters stay
 // as they are.
 //
-// Never refill through the outbox while writers run: a new event would overtake its order's history.
+// Never refill the topic through the outbox while writers run: a new event would overtake its order's
+// history.
 func (c Cluster) Rebuild(ctx context.Context, history app.History, o RebuildOptions) (Rebuilt, error) {
-	r := rebuilding{c, o}
+	r := rebuild{c, o}
 	db, err := r.lock(ctx, history)
 	if err != nil {
 		return Rebuilt{}, err
 	}
 	defer db.Release()
-	r.tell(RebuildProgress{Step: RebuildLocked})
+	r.report(RebuildProgress{Step: RebuildLocked})
 	return r.run(ctx, db)
 }
 
-// rebuilding is a rebuild at work.
-type rebuilding struct {
+// rebuild is one run of Cluster.Rebuild.
+type rebuild struct {
 	Cluster
 	RebuildOptions
 }
 
-func (r rebuilding) tell(p RebuildProgress) {
+func (r rebuild) report(p RebuildProgress) {
 	if r.Tell != nil {
 		r.Tell(p)
 	}
 }
 
-func (r rebuilding) lock(ctx context.Context, history app.History) (app.Rebuild, error) {
+func (r rebuild) lock(ctx context.Context, history app.History) (app.Rebuild, error) {
 	wait, cancel := context.WithTimeout(ctx, r.Patience)
 	defer cancel()
 	for {
@@ -112,24 +113,24 @@ func (r rebuilding) lock(ctx context.Context, history app.History) (app.Rebuild,
 	}
 }
 
-func (r rebuilding) run(ctx context.Context, db app.Rebuild) (Rebuilt, error) {
+func (r rebuild) run(ctx context.Context, db app.Rebuild) (Rebuilt, error) {
 	at, err := db.Begin(ctx)
 	if err != nil {
 		return Rebuilt{}, err
 	}
-	r.tell(RebuildProgress{Step: RebuildBegun})
-	cl, err := r.client(append(r.Names.producing(r.Shard), kgo.MetadataMinAge(spreadPause))...)
+	r.report(RebuildProgress{Step: RebuildBegun})
+	cl, err := r.client(append(r.Names.producerOptions(r.Shard), kgo.MetadataMinAge(propagationPause))...)
 	if err != nil {
 		return Rebuilt{}, err
 	}
 	defer cl.Close()
-	soon, cancel := context.WithTimeout(ctx, openTime)
+	fenceCtx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if err := fence(soon, cl); err != nil {
+	if err := fence(fenceCtx, cl); err != nil {
 		return Rebuilt{}, err
 	}
-	r.tell(RebuildProgress{Step: RebuildFenced})
-	topic, err := r.remake(ctx, cl, db)
+	r.report(RebuildProgress{Step: RebuildFenced})
+	topic, err := r.recreateTopics(ctx, cl, db)
 	if err != nil {
 		return Rebuilt{}, err
 	}
@@ -137,23 +138,23 @@ func (r rebuilding) run(ctx context.Context, db app.Rebuild) (Rebuilt, error) {
 	if err != nil {
 		return Rebuilt{}, err
 	}
-	if err := r.put(ctx, cl, place{at, topic}); err != nil {
+	if err := r.publishPosition(ctx, cl, topicPosition{at, topic}); err != nil {
 		return Rebuilt{}, err
 	}
-	r.tell(RebuildProgress{Step: RebuildPlaced, Events: events, Of: events})
+	r.report(RebuildProgress{Step: RebuildPlaced, Events: events, Of: events})
 	rows, err := db.Finish(ctx)
 	if err != nil {
 		return Rebuilt{}, err
 	}
-	r.tell(RebuildProgress{Step: RebuildFinished, Events: events, Of: events})
+	r.report(RebuildProgress{Step: RebuildFinished, Events: events, Of: events})
 	return Rebuilt{Events: events, Rows: rows, Epoch: at.Epoch}, nil
 }
 
-// remake deletes events and positions and makes both anew, and answers the id of the new events. Kafka
-// does what it is told in its own time: a topic may be seen for a while after it was deleted, and not be
-// seen after it was made.
-func (r rebuilding) remake(ctx context.Context, cl *kgo.Client, db app.Rebuild) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, remakeTime)
+// recreateTopics deletes the topics of the events and of the positions, creates both again, and returns the
+// id of the new topic of the events. Kafka does both in the background: a deleted topic may still be
+// listed for a while, and a new one may not be listed yet.
+func (r rebuild) recreateTopics(ctx context.Context, cl *kgo.Client, db app.Rebuild) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, recreateTimeout)
 	defer cancel()
 	adm := kadm.NewClient(cl)
 	names := []string{r.Names.Positions, r.Names.Events}
@@ -165,45 +166,45 @@ func (r rebuilding) remake(ctx context.Context, cl *kgo.Client, db app.Rebuild) 
 	if err != nil {
 		return "", err
 	}
-	// From here on nothing can be taken back: whoever lost the lock meanwhile must not go on.
+	// The deletion cannot be undone, so a rebuild that lost its lock meanwhile must stop here.
 	if err := db.Held(ctx); err != nil {
 		return "", err
 	}
-	gone, err := adm.DeleteTopics(ctx, names...)
+	deleted, err := adm.DeleteTopics(ctx, names...)
 	if err != nil {
 		return "", fmt.Errorf("delete the topics: %w", err)
 	}
-	for name, g := range gone {
-		if g.Err != nil && !errors.Is(g.Err, kerr.UnknownTopicOrPartition) {
-			return "", fmt.Errorf("delete topic %s: %w", name, g.Err)
+	for name, d := range deleted {
+		if d.Err != nil && !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+			return "", fmt.Errorf("delete topic %s: %w", name, d.Err)
 		}
 	}
-	r.tell(RebuildProgress{Step: RebuildDeleted})
+	r.report(RebuildProgress{Step: RebuildDeleted})
 	for {
 		err := r.Apply(ctx, r.Replicas)
 		if err == nil {
-			err = r.anew(ctx, adm, old)
+			err = r.checkRecreated(ctx, adm, old)
 		}
 		if err == nil {
 			break
 		}
-		if Wait(ctx, remakePause) != nil {
-			return "", fmt.Errorf("make the topics anew: %w", err)
+		if Wait(ctx, recreatePause) != nil {
+			return "", fmt.Errorf("create the topics again: %w", err)
 		}
 	}
-	if err := r.forget(ctx, adm, readers); err != nil {
+	if err := r.deleteStaleOffsets(ctx, adm, readers); err != nil {
 		return "", err
 	}
 	topic, err := topicID(ctx, cl, r.Names.Events)
 	if err != nil {
 		return "", err
 	}
-	r.tell(RebuildProgress{Step: RebuildMade})
+	r.report(RebuildProgress{Step: RebuildMade})
 	return topic, nil
 }
 
-// anew is nil when neither topic is the old one.
-func (r rebuilding) anew(ctx context.Context, adm *kadm.Client, old kadm.TopicDetails) error {
+// checkRecreated returns nil if both topics exist and neither is the old one.
+func (r rebuild) checkRecreated(ctx context.Context, adm *kadm.Client, old kadm.TopicDetails) error {
 	now, err := adm.ListTopics(ctx, r.Names.Positions, r.Names.Events)
 	if err != nil {
 		return fmt.Errorf("list topics: %w", err)
@@ -219,27 +220,28 @@ func (r rebuilding) anew(ctx context.Context, adm *kadm.Client, old kadm.TopicDe
 	return nil
 }
 
-// reader is a group that remembers offsets of the events beyond their start.
+// reader is a consumer group with committed offsets beyond the start of the events.
 type reader struct {
-	places kadm.TopicsSet
-	idle   bool // nobody reads as this group now
+	partitions kadm.TopicsSet // those with such an offset
+	idle       bool           // the group has no members now
 }
 
-func (r rebuilding) readers(ctx context.Context, adm *kadm.Client) (map[string]reader, error) {
+// readers returns those groups by their names.
+func (r rebuild) readers(ctx context.Context, adm *kadm.Client) (map[string]reader, error) {
 	groups, err := adm.ListGroups(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list the consumers' groups: %w", err)
 	}
 	readers := map[string]reader{}
-	for name, known := range adm.FetchManyOffsets(ctx, groups.Groups()...) {
-		if known.Err != nil {
-			return nil, fmt.Errorf("read the offsets of group %s: %w", name, known.Err)
+	for name, committed := range adm.FetchManyOffsets(ctx, groups.Groups()...) {
+		if committed.Err != nil {
+			return nil, fmt.Errorf("read the offsets of group %s: %w", name, committed.Err)
 		}
-		for part, o := range known.Fetched[r.Names.Events] {
+		for partition, o := range committed.Fetched[r.Names.Events] {
 			if o.At > 0 {
 				rd := readers[name]
 				rd.idle = groups[name].State == "Empty"
-				rd.places.Add(r.Names.Events, part)
+				rd.partitions.Add(r.Names.Events, partition)
 				readers[name] = rd
 			}
 		}
@@ -247,15 +249,16 @@ func (r rebuilding) readers(ctx context.Context, adm *kadm.Client) (map[string]r
 	return readers, nil
 }
 
-// forget returns when no group remembers an offset of the deleted topic: one that did would begin in the
-// middle of the new one. Kafka forgets them itself with the topic; but a consumer that runs may commit once
-// more, by the topic's name, before it hears that what it reads is gone. While the new topic is empty every
-// offset beyond its start is such a one. known are the groups that read the old topic.
-func (r rebuilding) forget(ctx context.Context, adm *kadm.Client, known map[string]reader) error {
+// deleteStaleOffsets returns when no group has a committed offset of the deleted topic: a consumer with
+// such an offset would begin in the middle of the new topic. Kafka deletes the offsets together with the
+// topic, but a running consumer may commit once more, by the topic's name, before it notices that its topic
+// is gone. While the new topic is empty, every offset beyond its start is stale. known are the groups that
+// read the old topic.
+func (r rebuild) deleteStaleOffsets(ctx context.Context, adm *kadm.Client, known map[string]reader) error {
 	maps.DeleteFunc(known, func(_ string, rd reader) bool { return rd.idle })
-	ctx, cancel := context.WithTimeout(ctx, forgetTime)
+	ctx, cancel := context.WithTimeout(ctx, staleOffsetsTimeout)
 	defer cancel()
-	enough, stop := context.WithTimeout(ctx, forgetLeast)
+	minimum, stop := context.WithTimeout(ctx, staleOffsetsMinimum)
 	defer stop()
 	for {
 		stale, err := r.readers(ctx, adm)
@@ -263,23 +266,24 @@ func (r rebuilding) forget(ctx context.Context, adm *kadm.Client, known map[stri
 			return err
 		}
 		for name, rd := range stale {
-			if _, err := adm.DeleteOffsets(ctx, name, rd.places); err != nil { // of a partition: it is asked again
-				return fmt.Errorf("forget the offsets of group %s: %w", name, err)
+			// An error of a single partition is in the response; the next round tries it again.
+			if _, err := adm.DeleteOffsets(ctx, name, rd.partitions); err != nil {
+				return fmt.Errorf("delete the stale offsets of group %s: %w", name, err)
 			}
 		}
-		if len(stale) == 0 && (len(known) == 0 || enough.Err() != nil) {
+		if len(stale) == 0 && (len(known) == 0 || minimum.Err() != nil) {
 			return nil
 		}
-		if Wait(ctx, remakePause) != nil {
-			return fmt.Errorf("groups %v hold on to offsets of the deleted topic: stop their consumers, then start again",
+		if Wait(ctx, recreatePause) != nil {
+			return fmt.Errorf("groups %v keep offsets of the deleted topic: stop their consumers, then start again",
 				slices.Sorted(maps.Keys(stale)))
 		}
 	}
 }
 
-// fill publishes the whole history, in transactions of as many events as a relay's with a backlog.
-func (r rebuilding) fill(ctx context.Context, cl *kgo.Client, db app.Rebuild) (int, error) {
-	all, err := db.Snapshot(ctx)
+// fill publishes the whole history, in transactions as large as those of a relay with a backlog.
+func (r rebuild) fill(ctx context.Context, cl *kgo.Client, db app.Rebuild) (int, error) {
+	total, err := db.Snapshot(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -296,20 +300,20 @@ func (r rebuilding) fill(ctx context.Context, cl *kgo.Client, db app.Rebuild) (i
 		for i, e := range events {
 			records[i] = eventRecord(r.Names, e)
 		}
-		if err := commitSoon(ctx, cl, records...); err != nil {
+		if err := commitInTime(ctx, cl, records...); err != nil {
 			return 0, fmt.Errorf("publish events %d to %d of the history: %w", done+1, done+len(events), err)
 		}
 		done += len(events)
-		r.tell(RebuildProgress{Step: RebuildFilling, Events: done, Of: all})
+		r.report(RebuildProgress{Step: RebuildFilling, Events: done, Of: total})
 	}
 }
 
-func (r rebuilding) put(ctx context.Context, cl *kgo.Client, at place) error {
-	rec, err := positionRecord(r.Names, at)
+func (r rebuild) publishPosition(ctx context.Context, cl *kgo.Client, pos topicPosition) error {
+	rec, err := positionRecord(r.Names, pos)
 	if err != nil {
 		return err
 	}
-	if err := commitSoon(ctx, cl, rec); err != nil {
+	if err := commitInTime(ctx, cl, rec); err != nil {
 		return fmt.Errorf("publish the position of the rebuilt topic: %w", err)
 	}
 	return nil

@@ -18,34 +18,34 @@ import (
 
 // The relay's times and sizes.
 const (
-	batchRows   = 500  // a batch: 61 000 events/s
-	backlogRows = 2000 // after a full batch: 77 000 events/s
-	idleFirst   = 5 * time.Millisecond
-	idleMost    = 100 * time.Millisecond // what an event of another process waits at most
+	batchRows   = 500  // of a batch: 61 000 events/s
+	backlogRows = 2000 // of a batch that follows a full one: 77 000 events/s
+	minIdle     = 5 * time.Millisecond
+	maxIdle     = 100 * time.Millisecond // the longest that an event of another process waits
 	lockRetry   = time.Second
 	backoffMin  = 250 * time.Millisecond
 	backoffMax  = 5 * time.Second
 
-	// A batch that takes longer than batchTime is given up; the broker aborts it at the latest after
-	// transactionTime, so the first must be the smaller.
-	batchTime       = 10 * time.Second
-	transactionTime = 15 * time.Second
-	openTime        = 30 * time.Second // reaching the broker and waiting out a predecessor's transaction
+	// The relay gives up a batch after batchTimeout, and the broker aborts its transaction after
+	// transactionTimeout. So batchTimeout must be the smaller one.
+	batchTimeout       = 10 * time.Second
+	transactionTimeout = 15 * time.Second
+	openTimeout        = 30 * time.Second // to reach the broker and to wait for a predecessor's transaction to end
 )
 
 // Relay publishes a shard's outbox. Any number of processes may run one for the same shard: an
-// advisory lock lets one work, and Kafka's transactional id fences one that only believes it has the
-// lock. It has no cursor: a row that is present is unpublished. Never add "id > x" to speed it up; an
-// id drawn early may commit late, and such a cursor lost 22 % of the events under load (ADR 0004).
+// advisory lock lets one of them work, and Kafka's transactional id fences one that lost the lock
+// without noticing. It has no cursor: a row that is present is unpublished. Never add "id > x" to speed it
+// up: an id drawn early may commit late, and such a cursor lost 22 % of the events under load (ADR 0004).
 type Relay struct {
 	cluster  Cluster
 	shard    int
 	instance string
 	outbox   app.Outbox
 	log      *slog.Logger
-	kicked   chan struct{}    // size 1: kicks coalesce
-	options  []kgo.Opt        // of the producing client, besides the cluster's
-	idle     [2]time.Duration // how long it waits for a kick: at first, and at most
+	notified chan struct{}    // size 1: notifications coalesce
+	options  []kgo.Opt        // of the producing client, added to the cluster's
+	idle     [2]time.Duration // the shortest and the longest wait for a notification
 
 	leader, failing atomic.Bool
 	batch, fenced   atomic.Int64
@@ -53,49 +53,50 @@ type Relay struct {
 
 var _ app.Notifier = (*Relay)(nil)
 
-// NewRelay makes a shard's relay. The instance tells people which process it was; it decides nothing.
+// NewRelay makes a shard's relay. instance is for people only: it says which process wrote a barrier
+// record.
 func NewRelay(c Cluster, shard int, instance string, outbox app.Outbox, log *slog.Logger) *Relay {
 	return &Relay{
-		cluster: c, shard: shard, instance: instance, outbox: outbox, log: log, kicked: make(chan struct{}, 1),
-		options: c.Names.producing(shard), idle: [2]time.Duration{idleFirst, idleMost},
+		cluster: c, shard: shard, instance: instance, outbox: outbox, log: log, notified: make(chan struct{}, 1),
+		options: c.Names.producerOptions(shard), idle: [2]time.Duration{minIdle, maxIdle},
 	}
 }
 
-// Poll has an idle relay look for events this often, instead of after 5 to 100 ms; kicks still wake it.
-// It is called before the relay runs.
+// Poll sets how often an idle relay looks for events, instead of every 5 to 100 ms. Notify still wakes
+// it up. Poll must be called before the relay runs.
 func (r *Relay) Poll(every time.Duration) { r.idle = [2]time.Duration{every, every} }
 
-// producing are the options of whoever writes a shard's events.
-func (n Names) producing(shard int) []kgo.Opt {
+// producerOptions returns the client options of a producer of the shard's events.
+func (n Names) producerOptions(shard int) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.TransactionalID(n.Relay + strconv.Itoa(shard)),
-		kgo.TransactionTimeout(transactionTime),
+		kgo.TransactionTimeout(transactionTimeout),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerLinger(0),                                // 10 ms by default, which every event would wait
-		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // nil: murmur2, as every other client does
+		kgo.ProducerLinger(0),                                // by default every event would wait 10 ms
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), // nil: murmur2, the default of other clients
 	}
 }
 
-// Status is how the relay stands in this process.
+// Status returns the state of the relay in this process.
 func (r *Relay) Status() app.RelayStatus {
 	return app.RelayStatus{
-		Shard: r.shard, Leader: r.leader.Load(), Batch: int(r.batch.Load()), Fenced: r.fenced.Load(),
-		Failing: r.failing.Load(),
+		Shard: r.shard, Leader: r.leader.Load(), Batch: int(r.batch.Load()),
+		Fenced: r.fenced.Load(), Failing: r.failing.Load(),
 	}
 }
 
-// Kick tells a relay of this process that something was committed. It never waits, and a lost kick
-// costs a poll.
+// Notify wakes up the relay: rows were committed to the outbox. It never blocks. If a notification is
+// lost, the relay finds the rows with its next poll.
 func (r *Relay) Notify() {
 	select {
-	case r.kicked <- struct{}{}:
+	case r.notified <- struct{}{}:
 	default:
 	}
 }
 
-// RunForever runs the relay until the context ends: after any error it starts afresh, with a pause
-// that grows from 0.25 to 5 s and begins anew once the relay has worked. ErrRelayPosition is retried
-// too, and logged as what needs a person.
+// RunForever runs the relay until the context ends. It starts the relay again after any error, with a
+// pause that grows from 0.25 to 5 s and is reset once the relay has worked. ErrRelayPosition is retried
+// too, but logged as an error that needs a person.
 func (r *Relay) RunForever(ctx context.Context) {
 	pause := backoffMin
 	for {
@@ -108,8 +109,8 @@ func (r *Relay) RunForever(ctx context.Context) {
 			r.fenced.Add(1)
 		}
 		if errors.Is(err, app.ErrRelayPosition) {
-			r.log.ErrorContext(ctx, "relay stands still: topic and database disagree, see the runbook", "shard",
-				r.shard, "error", err)
+			r.log.ErrorContext(ctx, "relay stands still: topic and database disagree, see the runbook",
+				"shard", r.shard, "error", err)
 		} else {
 			r.log.WarnContext(ctx, "relay starts afresh", "shard", r.shard, "fenced", Fenced(err), "error", err)
 		}
@@ -120,17 +121,18 @@ func (r *Relay) RunForever(ctx context.Context) {
 	}
 }
 
-// Fenced tells from a relay's error that another one has taken over.
+// Fenced reports whether a relay's error means that another relay has taken over.
 func Fenced(err error) bool {
 	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch)
 }
 
-// Run waits for the shard's lock and publishes until something fails. Every error ends it, and the
-// client with it: whether a batch stands on the topic after a failed commit, only the topic can tell,
-// and the next Run asks it. It never returns nil.
+// Run waits for the shard's lock and publishes until something fails. Every error ends it and closes its
+// client. After a failed commit only the topic shows whether the batch was published, and the next Run
+// reads it from there. It never returns nil.
 func (r *Relay) Run(ctx context.Context) error { return r.run(ctx, func() {}) }
 
-func (r *Relay) run(ctx context.Context, working func()) error {
+// run is Run. It calls onWorking each time that the outbox agrees with the topic.
+func (r *Relay) run(ctx context.Context, onWorking func()) error {
 	lease, err := r.lease(ctx)
 	if err != nil {
 		return err
@@ -147,14 +149,15 @@ func (r *Relay) run(ctx context.Context, working func()) error {
 	defer r.leader.Store(false)
 	limit := batchRows
 	for {
-		// First turn: the last batch of whoever was here before, or only the comparison. Then ours.
-		// Always before the next batch, or the one position kept would not cover all rows left behind.
+		// The first time this finishes the predecessor's last batch, if it left one, and compares the
+		// positions; later it finishes our own. It always comes before the next batch: only one position
+		// is kept, and it must cover all rows that are published but still in the outbox.
 		if err := r.finish(ctx, lease, pos.RelayPosition); err != nil {
 			return err
 		}
 		r.leader.Store(true)
 		r.failing.Store(false)
-		working()
+		onWorking()
 		rows, err := r.pending(ctx, lease, limit)
 		if err != nil {
 			return err
@@ -163,7 +166,7 @@ func (r *Relay) run(ctx context.Context, working func()) error {
 		if len(rows) >= batchRows {
 			limit = backlogRows
 		}
-		pos = next(pos, rows)
+		pos = nextPosition(pos, rows)
 		if err := publish(ctx, cl, r.cluster.Names, pos, rows); err != nil {
 			return fmt.Errorf("publish batch %d of shard %d: %w", pos.Batch, r.shard, err)
 		}
@@ -171,9 +174,9 @@ func (r *Relay) run(ctx context.Context, working func()) error {
 	}
 }
 
-// Check compares topic and database as Run does before it publishes anything, finishes what a relay that
-// died left behind, and publishes nothing. It waits for the shard's lock. ErrRelayPosition says that the
-// topic has to be rebuilt, or the database restored.
+// Check does what Run does before it publishes anything: it waits for the shard's lock, compares topic
+// and database, and finishes the batch that a relay left behind when it died. ErrRelayPosition says that
+// the topic has to be rebuilt, or the database restored.
 func (r *Relay) Check(ctx context.Context) error {
 	lease, err := r.lease(ctx)
 	if err != nil {
@@ -190,6 +193,8 @@ func (r *Relay) Check(ctx context.Context) error {
 	return r.finish(ctx, lease, pos.RelayPosition)
 }
 
+// finish removes the rows of a published batch from the outbox, or compares the positions if that was
+// done before.
 func (r *Relay) finish(ctx context.Context, lease app.OutboxLease, pos app.RelayPosition) error {
 	if err := lease.Done(ctx, pos); err != nil {
 		return fmt.Errorf("finish batch %d of shard %d: %w", pos.Batch, r.shard, err)
@@ -212,8 +217,8 @@ func (r *Relay) lease(ctx context.Context) (app.OutboxLease, error) {
 	}
 }
 
-// pending returns the next rows, and waits while there are none: 5 ms at first, doubling up to 100 (see
-// Poll), or until somebody kicks.
+// pending returns the next rows. While there are none, it looks again after 5 ms, then after intervals
+// that double up to 100 ms (see Poll), and after each Notify.
 func (r *Relay) pending(ctx context.Context, lease app.OutboxLease, limit int) ([]app.OutboxRow, error) {
 	for idle := r.idle[0]; ; idle = min(2*idle, r.idle[1]) {
 		rows, err := lease.Pending(ctx, limit)
@@ -223,19 +228,19 @@ func (r *Relay) pending(ctx context.Context, lease app.OutboxLease, limit int) (
 		if len(rows) > 0 {
 			return rows, nil
 		}
-		if err := waitFor(ctx, idle, r.kicked); err != nil {
+		if err := waitFor(ctx, idle, r.notified); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// open makes the client and finds the position. The order matters: InitProducerID fences the
-// predecessor and aborts what it left open *before* the position is read, else the predecessor could
-// still commit after we have looked.
-func (r *Relay) open(ctx context.Context) (*kgo.Client, place, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTime)
+// open makes the client and reads the last position. The order matters: InitProducerID fences the
+// predecessor and aborts its open transaction *before* the position is read. Otherwise the predecessor
+// could still commit after we have read it.
+func (r *Relay) open(ctx context.Context) (*kgo.Client, topicPosition, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	none := place{RelayPosition: app.RelayPosition{Shard: r.shard}}
+	none := topicPosition{RelayPosition: app.RelayPosition{Shard: r.shard}}
 	cl, err := r.cluster.client(r.options...)
 	if err != nil {
 		return nil, none, err
@@ -243,13 +248,13 @@ func (r *Relay) open(ctx context.Context) (*kgo.Client, place, error) {
 	if err := fence(ctx, cl); err != nil {
 		return cl, none, err
 	}
-	mark := &kgo.Record{
+	barrier := &kgo.Record{
 		Topic: r.cluster.Names.Positions, Key: []byte(strconv.Itoa(r.shard) + "/open"), Value: []byte(r.instance),
 	}
-	if err := commit(ctx, cl, mark); err != nil {
+	if err := commit(ctx, cl, barrier); err != nil {
 		return cl, none, fmt.Errorf("commit the relay's barrier: %w", err)
 	}
-	pos, err := r.lastPosition(ctx, mark.Offset)
+	pos, err := r.lastPosition(ctx, barrier.Offset)
 	if err != nil {
 		return cl, none, err
 	}
@@ -257,18 +262,18 @@ func (r *Relay) open(ctx context.Context) (*kgo.Client, place, error) {
 	if err != nil {
 		return cl, none, err
 	}
-	// A topic that was deleted and made again has the old name and none of the events; the positions,
-	// on a topic of their own, know nothing of it.
+	// A topic that was deleted and created again has the same name but none of the events. The positions
+	// have a topic of their own, which was not deleted with it.
 	if pos.topic != "" && pos.topic != topic {
-		return cl, none, fmt.Errorf("%w: %s is another topic than the one that batch %d went to", app.ErrRelayPosition,
-			r.cluster.Names.Events, pos.Batch)
+		return cl, none, fmt.Errorf("%w: %s is another topic than the one that batch %d went to",
+			app.ErrRelayPosition, r.cluster.Names.Events, pos.Batch)
 	}
 	pos.topic = topic
 	return cl, pos, nil
 }
 
 // publish commits a batch and its position in one Kafka transaction.
-func publish(ctx context.Context, cl *kgo.Client, names Names, pos place, rows []app.OutboxRow) error {
+func publish(ctx context.Context, cl *kgo.Client, names Names, pos topicPosition, rows []app.OutboxRow) error {
 	records := make([]*kgo.Record, 0, len(rows)+1)
 	for _, row := range rows {
 		rec, err := record(names, row)
@@ -277,14 +282,15 @@ func publish(ctx context.Context, cl *kgo.Client, names Names, pos place, rows [
 		}
 		records = append(records, rec)
 	}
-	at, err := positionRecord(names, pos)
+	position, err := positionRecord(names, pos)
 	if err != nil {
 		return err
 	}
-	return commitSoon(ctx, cl, append(records, at)...)
+	return commitInTime(ctx, cl, append(records, position)...)
 }
 
-// fence ends whoever wrote before with the client's transactional id, and aborts what it left open.
+// fence fences every other producer with the client's transactional id, and aborts its open
+// transaction.
 func fence(ctx context.Context, cl *kgo.Client) error {
 	if _, _, err := cl.ProducerID(ctx); err != nil {
 		return fmt.Errorf("fence the predecessor: %w", err)
@@ -301,22 +307,25 @@ func record(names Names, row app.OutboxRow) (*kgo.Record, error) {
 
 func eventRecord(names Names, r event.Record) *kgo.Record {
 	m := event.Encode(r)
-	rec := &kgo.Record{Topic: names.Events, Key: m.Key, Value: m.Value, Headers: make([]kgo.RecordHeader, len(m.Headers))}
+	rec := &kgo.Record{
+		Topic: names.Events, Key: m.Key, Value: m.Value, Headers: make([]kgo.RecordHeader, len(m.Headers)),
+	}
 	for i, h := range m.Headers {
 		rec.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
 	}
 	return rec
 }
 
-// commitSoon is commit within a batch's time.
-func commitSoon(ctx context.Context, cl *kgo.Client, records ...*kgo.Record) error {
-	ctx, cancel := context.WithTimeout(ctx, batchTime)
+// commitInTime is commit with batchTimeout.
+func commitInTime(ctx context.Context, cl *kgo.Client, records ...*kgo.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
 	return commit(ctx, cl, records...)
 }
 
-// commit is one transaction. After an error its outcome may be unknown. It does not outlast ctx:
-// a record on its way cannot be called back, but closing the client ends the waiting for it.
+// commit publishes the records in one transaction. After an error its outcome may be unknown. It
+// returns when ctx ends even if a record is in flight: the record cannot be recalled, and closing the
+// client ends the wait for it.
 func commit(ctx context.Context, cl *kgo.Client, records ...*kgo.Record) error {
 	if err := cl.BeginTransaction(); err != nil {
 		return err

@@ -18,27 +18,27 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// childVariable makes this test binary a relay process.
-const childVariable = "PLATFORMA_TEST_RELAY_CHILD"
+// relayVariable makes this test binary run as a relay process.
+const relayVariable = "PLATFORMA_TEST_RELAY_CHILD"
 
-// child is what such a process is told.
-type child struct {
+// relaySpec is the argument of such a process.
+type relaySpec struct {
 	Cluster  kafka.Cluster
 	Database string
-	Point    string // where it kills itself; "" nowhere
+	Point    string // where the process kills itself; "" nowhere
 	After    int32  // how often it passes the point before
-	Rebuild  bool   // it rebuilds the topic instead; Point is a step
-	Stop     bool   // it stops itself at the point, instead, and runs once only
+	Rebuild  bool   // it rebuilds the topic instead of relaying; Point is a step
+	Stop     bool   // it stops itself at the point instead, and runs the relay only once
 }
 
-// How a process ends that was stopped and went on: its relay was fenced, or ended otherwise.
+// The exit codes of a process that was stopped and continued: its relay was fenced, or ended otherwise.
 const (
 	exitEnded  = 3
 	exitFenced = 4
 )
 
-func runChild(spec string) {
-	var c child
+func runRelay(spec string) {
+	var c relaySpec
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		panic(err)
 	}
@@ -55,31 +55,31 @@ func runChild(spec string) {
 			return
 		}
 		times := passed.Add(1)
-		if times <= c.After || c.Stop && times > c.After+1 { // it stops once, and dies for good
+		if times <= c.After || c.Stop && times > c.After+1 { // it stops only once
 			return
 		}
 		if c.Stop {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-			_ = kafka.Wait(context.Background(), 100*time.Millisecond) // until all threads stand still
+			_ = kafka.Wait(context.Background(), 100*time.Millisecond) // until all threads are stopped
 			return
 		}
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {} // nothing is done after death
+		select {} // does nothing more until the signal arrives
 	}
-	out := faulty{db, func(l app.OutboxLease) app.OutboxLease {
+	out := wrappedOutbox{db, func(l app.OutboxLease) app.OutboxLease {
 		at(afterLock)
-		return &dying{OutboxLease: l, at: at}
+		return &observedLease{OutboxLease: l, at: at}
 	}}
 	r := kafka.NewRelay(c.Cluster, 0, fmt.Sprint(os.Getpid()), out, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	var wrote atomic.Bool // events, in the transaction that is open
-	r.Hook(producing(func(topic string) {
+	var wroteEvents atomic.Bool // in the open transaction
+	r.Hook(batchWrittenHook(func(topic string) {
 		if topic == c.Cluster.Names.Events {
-			wrote.Store(true)
+			wroteEvents.Store(true)
 			at(openTx)
 		}
 	}))
-	r.Hook(sending(func(request string) {
-		if request == "EndTxn" && wrote.Swap(false) {
+	r.Hook(requestSentHook(func(request string) {
+		if request == "EndTxn" && wroteEvents.Swap(false) {
 			at(commitSent)
 		}
 	}))
@@ -94,58 +94,58 @@ func runChild(spec string) {
 	r.RunForever(context.Background())
 }
 
-// dying passes the marked points of a relay's batch.
-type dying struct {
+// observedLease calls at with each point that a relay passes with a batch.
+type observedLease struct {
 	app.OutboxLease
-	at    func(point string)
-	works bool // the first batch that is done is its predecessor's
+	at       func(point string)
+	tookOver bool // the predecessor's batch was finished; it is the first one
 }
 
-func (d *dying) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error) {
-	rows, err := d.OutboxLease.Pending(ctx, limit)
+func (l *observedLease) Pending(ctx context.Context, limit int) ([]app.OutboxRow, error) {
+	rows, err := l.OutboxLease.Pending(ctx, limit)
 	if len(rows) > 0 {
-		d.at(afterRead)
+		l.at(afterRead)
 	}
 	return rows, err
 }
 
-func (d *dying) Done(ctx context.Context, p app.RelayPosition) error {
-	first := !d.works
-	d.works = true
+func (l *observedLease) Done(ctx context.Context, p app.RelayPosition) error {
+	first := !l.tookOver
+	l.tookOver = true
 	if first {
-		d.at(takingOver)
-		return d.OutboxLease.Done(ctx, p)
+		l.at(takingOver)
+		return l.OutboxLease.Done(ctx, p)
 	}
-	d.at(afterCommit)
-	err := d.OutboxLease.Done(ctx, p)
+	l.at(afterCommit)
+	err := l.OutboxLease.Done(ctx, p)
 	if err == nil {
-		d.at(afterDelete)
+		l.at(afterDelete)
 	}
 	return err
 }
 
 // spawn starts a relay process.
-func spawn(t testing.TB, c child) *exec.Cmd {
+func spawn(t testing.TB, c relaySpec) *exec.Cmd {
 	t.Helper()
 	spec, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"="+string(spec))
+	cmd.Env = append(os.Environ(), relayVariable+"="+string(spec))
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start a relay process: %v", err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // of one that a failed test left behind
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if a failed test left it behind
 	return cmd
 }
 
-// soak reports whether the long forms run.
+// soak reports whether the long forms of the tests run.
 func soak() bool { return os.Getenv("PLATFORMA_SOAK") != "" }
 
-// killed waits for a process that is to die by SIGKILL.
-func killed(t testing.TB, cmd *exec.Cmd, when string) {
+// waitKilled waits for a process to end, and requires that SIGKILL ended it.
+func waitKilled(t testing.TB, cmd *exec.Cmd, when string) {
 	t.Helper()
 	err := cmd.Wait()
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
@@ -153,21 +153,22 @@ func killed(t testing.TB, cmd *exec.Cmd, when string) {
 	}
 }
 
-// writing lets 16 writers change the store's orders until stop, which waits for them.
-func (s *store) writing(t testing.TB) (stop func()) {
+// keepWriting lets 16 writers change the store's orders until stop, which waits for them.
+func (s *store) keepWriting(t testing.TB) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	wrote := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
-		defer close(wrote)
+		defer close(ended)
 		for ctx.Err() == nil {
 			s.write(t, 16, 5)
 		}
 	}()
-	return func() { cancel(); <-wrote }
+	return func() { cancel(); <-ended }
 }
 
-// A real process, a real SIGKILL, the real table: 20 hot orders, 16 writers. The long form kills 203 times.
-func TestRelayProcessKilledAtAnyPointLosesDoublesAndInvertsNothing(t *testing.T) {
+// A real process, a real SIGKILL, the real table: 16 writers contend for 20 orders. The long form kills 203
+// times.
+func TestRelayProcessKilledAtAnyPointLosesDuplicatesAndReordersNothing(t *testing.T) {
 	t.Parallel()
 	each := 5
 	if soak() {
@@ -177,22 +178,23 @@ func TestRelayProcessKilledAtAnyPointLosesDoublesAndInvertsNothing(t *testing.T)
 		each = 2
 	}
 	b, s := kafkatest.New(t), newStore(t, 20)
-	stop := s.writing(t)
+	stop := s.keepWriting(t)
 	count := map[string]int{}
 	points := []string{afterLock, takingOver, afterRead, openTx, commitSent, afterCommit, afterDelete}
 	for i := range each {
 		for _, point := range points {
 			after := int32(i % 3)
 			if point == afterLock || point == takingOver {
-				after = 0 // they are passed once in a life
+				after = 0 // a process passes them only once
 			}
-			killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point, After: after}), point)
+			process := spawn(t, relaySpec{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: point, After: after})
+			waitKilled(t, process, point)
 			count[point]++
 		}
 	}
 	stop()
-	last := spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay)})
-	s.drained(t)
+	last := spawn(t, relaySpec{Cluster: b.Cluster, Database: s.URL(loginRelay)})
+	s.waitDrained(t)
 	if err := last.Process.Kill(); err != nil {
 		t.Error(err)
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// store is the real database with a few orders that many writers fight for.
+// store is the real database with a few orders that many writers contend for.
 type store struct {
 	*pgtest.DB
 	api    app.Store
@@ -47,8 +47,8 @@ func newStore(t testing.TB, orders int) *store {
 	for n := range orders {
 		o := &order.Order{
 			ID: order.ID(s.Clock.NewID()), Tenant: s.org.ID, Number: fmt.Sprintf("ORD-%08d", n),
-			Customer: s.org.Members[tenant.Customer].ID,
-			State:    order.PaymentConfirmed, Version: 1, Currency: "EUR", CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
+			Customer: s.org.Members[tenant.Customer].ID, State: order.PaymentConfirmed, Version: 1, Currency: "EUR",
+			CreatedAt: s.Clock.Now(), UpdatedAt: s.Clock.Now(),
 		}
 		err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
 			agg := &app.Aggregate{Order: o}
@@ -64,7 +64,7 @@ func newStore(t testing.TB, orders int) *store {
 	return s
 }
 
-// record adds an event to what a transaction writes, as every use case does.
+// record adds an event to the aggregate that a transaction writes, as every use case does.
 func (s *store) record(agg *app.Aggregate, typ event.Type, now time.Time) {
 	agg.Order.Record(order.Event{Type: typ, From: agg.Order.State})
 	for _, e := range agg.Order.TakeEvents() {
@@ -77,7 +77,8 @@ func (s *store) record(agg *app.Aggregate, typ event.Type, now time.Time) {
 	}
 }
 
-// change writes one event of an order in a transaction of its own; end decides whether it commits.
+// change writes one event of an order in a transaction of its own. The transaction rolls back if end is
+// not nil.
 func (s *store) change(ctx context.Context, o order.ID, end error) error {
 	return s.api.InTenant(ctx, s.org.ID, app.With{}, func(tx app.Tx) error {
 		agg, err := tx.LockOrder(ctx, o, app.Also{})
@@ -91,12 +92,12 @@ func (s *store) change(ctx context.Context, o order.ID, end error) error {
 	})
 }
 
-// write lets writers change the orders; one change in twenty is rolled back.
+// write lets writers change the orders. One change in twenty is rolled back.
 func (s *store) write(t testing.TB, writers, each int) {
 	t.Helper()
-	var all sync.WaitGroup
+	var running sync.WaitGroup
 	for w := range writers {
-		all.Go(func() {
+		running.Go(func() {
 			for i := range each {
 				end := error(nil)
 				if (w+i)%20 == 0 {
@@ -109,17 +110,17 @@ func (s *store) write(t testing.TB, writers, each int) {
 			}
 		})
 	}
-	all.Wait()
+	running.Wait()
 }
 
-// statement is one of a transaction written by hand.
+// statement is an SQL statement of a transaction that a test writes itself.
 type statement struct {
 	sql  string
 	args []any
 }
 
-// writes are the statements of a transaction that writes the first event of an order of its own.
-func (s *store) writes(t testing.TB) []statement {
+// firstEvent returns the statements that write the first event of a new order.
+func (s *store) firstEvent(t testing.TB) []statement {
 	t.Helper()
 	o := id.Of[order.Order](s.Clock.NewID())
 	r := record(t, o, 1, order.EvCreated)
@@ -129,48 +130,50 @@ func (s *store) writes(t testing.TB) []statement {
 			SELECT $1::uuid, $2::uuid, 1, $3::uuid, $4, 'system:worker', $5, '', replace($6, $7, $1::text)::json`,
 			[]any{s.org.ID.String(), o.String(), r.ID.String(), string(r.Type), r.At, string(r.Data), tenantA.String()},
 		},
-		{`INSERT INTO outbox (tenant_id, order_id, seq)
-			VALUES ($1::uuid, $2::uuid, 1)`, []any{s.org.ID.String(), o.String()}},
+		{
+			`INSERT INTO outbox (tenant_id, order_id, seq) VALUES ($1::uuid, $2::uuid, 1)`,
+			[]any{s.org.ID.String(), o.String()},
+		},
 	}
 }
 
-// byHand begins a transaction of the API's login and runs statements in it; then runs one more.
-func (s *store) byHand(t testing.TB, list ...statement) (then func(sql string)) {
+// begin begins a transaction of the API's login and runs statements in it. exec runs one more.
+func (s *store) begin(t testing.TB, list ...statement) (exec func(sql string)) {
 	t.Helper()
 	c := s.Conn(t, loginAPI)
-	then = func(sql string) {
+	exec = func(sql string) {
 		t.Helper()
 		if _, err := c.Exec(t.Context(), sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
-	then(`BEGIN`)
-	for _, q := range append([]statement{{`SELECT set_config('app.tenant_id', $1,
-		true)`, []any{s.org.ID.String()}}}, list...) {
+	exec(`BEGIN`)
+	setTenant := statement{`SELECT set_config('app.tenant_id', $1, true)`, []any{s.org.ID.String()}}
+	for _, q := range append([]statement{setTenant}, list...) {
 		if _, err := c.Exec(t.Context(), q.sql, q.args...); err != nil {
 			t.Fatalf("%s: %v", q.sql, err)
 		}
 	}
-	return then
+	return exec
 }
 
-// slow is a transaction that has drawn its outbox ids and commits when told: what a cursor over ids
-// does not see coming. The order is its own.
-func (s *store) slow(t testing.TB) (commit func()) {
+// slowTransaction begins a transaction that writes an event of an order of its own. It has drawn its outbox
+// ids and ends with commit: by then a cursor over ids has passed them.
+func (s *store) slowTransaction(t testing.TB) (commit func()) {
 	t.Helper()
-	then := s.byHand(t, s.writes(t)...)
-	return func() { t.Helper(); then(`COMMIT`) }
+	exec := s.begin(t, s.firstEvent(t)...)
+	return func() { t.Helper(); exec(`COMMIT`) }
 }
 
-// takenBack commits a transaction whose events were rolled back to a savepoint.
-func (s *store) takenBack(t testing.TB) {
+// commitWithoutEvent commits a transaction whose event was rolled back to a savepoint.
+func (s *store) commitWithoutEvent(t testing.TB) {
 	t.Helper()
-	then := s.byHand(t, append([]statement{{`SAVEPOINT before`, nil}}, s.writes(t)...)...)
-	then(`ROLLBACK TO SAVEPOINT before`)
-	then(`COMMIT`)
+	exec := s.begin(t, append([]statement{{`SAVEPOINT before`, nil}}, s.firstEvent(t)...)...)
+	exec(`ROLLBACK TO SAVEPOINT before`)
+	exec(`COMMIT`)
 }
 
-// count asks the superuser.
+// count runs a query that returns one number, as the superuser.
 func (s *store) count(t testing.TB, sql string) int {
 	t.Helper()
 	c := s.Super(t)
@@ -184,7 +187,8 @@ func (s *store) count(t testing.TB, sql string) int {
 
 func (s *store) events(t testing.TB) int { return s.count(t, `SELECT count(*) FROM order_event`) }
 
-func (s *store) drained(t testing.TB) {
+// waitDrained waits until the outbox is empty.
+func (s *store) waitDrained(t testing.TB) {
 	t.Helper()
 	c := s.Super(t)
 	defer func() { _ = c.Close(context.Background()) }()
@@ -194,14 +198,14 @@ func (s *store) drained(t testing.TB) {
 	})
 }
 
-func TestTopicIsTheTableThoughWritersFightRollBackAndCommitLate(t *testing.T) {
+func TestTopicIsTheTableThoughWritersContendRollBackAndCommitLate(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 20)
 	stop := start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
-	commit := s.slow(t)
+	commit := s.slowTransaction(t)
 	s.write(t, 16, 40)
 	commit()
-	s.drained(t)
+	s.waitDrained(t)
 	stop()
 	got := events(t, b)
 	wantOnceInOrder(t, got, s.events(t))
@@ -220,8 +224,8 @@ func TestTopicIsTheTableThoughWritersFightRollBackAndCommitLate(t *testing.T) {
 	}
 }
 
-// delay is how long a change takes from its commit until the topic has it: half of them are quicker.
-func (s *store) delay(t testing.TB, changes int) time.Duration {
+// medianDelay returns the median time from the commit of a change until its outbox row is deleted.
+func (s *store) medianDelay(t testing.TB, changes int) time.Duration {
 	t.Helper()
 	c := s.Super(t)
 	var took []time.Duration
@@ -245,27 +249,27 @@ func TestSlowTransactionDelaysNobodyElse(t *testing.T) {
 	t.Parallel()
 	open := time.Second
 	if soak() {
-		open = 5 * time.Second // the server ends a transaction that idles for 10
+		open = 5 * time.Second // the server ends a transaction that is idle for 10 s
 	}
 	b, s := kafkatest.New(t), newStore(t, 3)
 	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
 	start(t, r.RunForever)
-	s.drained(t)
-	without := s.delay(t, 20)
-	commit := s.slow(t)
+	s.waitDrained(t)
+	without := s.medianDelay(t, 20)
+	commit := s.slowTransaction(t)
 	var with time.Duration
 	for begun := time.Now(); time.Since(begun) < open; {
-		with = max(with, s.delay(t, 20))
+		with = max(with, s.medianDelay(t, 20))
 	}
 	if with > without+100*time.Millisecond {
-		t.Errorf("beside an open transaction a change takes %s to the topic, without one %s", with, without)
+		t.Errorf("a change takes %s to the topic during an open transaction, and %s without one", with, without)
 	}
-	t.Logf("a change takes %s to the topic, beside an open transaction %s", without, with)
+	t.Logf("a change takes %s to the topic, and %s during an open transaction", without, with)
 	if got, want := len(events(t, b)), s.events(t); got != want {
 		t.Errorf("%d events on the topic while a transaction is open, want %d", got, want)
 	}
 	commit()
-	s.drained(t)
+	s.waitDrained(t)
 	wantOnceInOrder(t, events(t, b), s.events(t))
 }
 
@@ -273,38 +277,39 @@ func TestCursorOverIDsWouldLoseEventsOfTheRealTable(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 20)
 	empty := make(chan struct{})
-	mutant := faulty{s.Relay(t), func(l app.OutboxLease) app.OutboxLease { return &cursor{OutboxLease: l, empty: empty} }}
+	withCursor := func(l app.OutboxLease) app.OutboxLease { return &cursor{OutboxLease: l, empty: empty} }
+	mutant := wrappedOutbox{s.Relay(t), withCursor}
 	stop := start(t, kafka.NewRelay(b.Cluster, 0, "mutant", mutant, logger(t)).RunForever)
-	commit := s.slow(t)
-	wrote := make(chan struct{})
-	go func() { defer close(wrote); s.write(t, 16, 40) }()
+	commit := s.slowTransaction(t)
+	written := make(chan struct{})
+	go func() { defer close(written); s.write(t, 16, 40) }()
 	for writing := true; writing; {
 		select {
-		case <-wrote:
+		case <-written:
 			writing = false
 		case <-empty:
 		}
 	}
 	<-empty // a read that may have begun before the last commit
-	<-empty // one that began after it
+	<-empty // a read that began after it
 	commit()
 	<-empty
 	<-empty
 	stop()
 	lost := s.count(t, `SELECT count(*) FROM outbox`)
 	if lost == 0 {
-		t.Fatal("the cursor lost nothing: the load has gone blunt")
+		t.Fatal("the cursor lost nothing: the load no longer shows the fault")
 	}
 	t.Logf("the cursor lost %d of %d events", lost, s.events(t))
 }
 
-// The ids of the outbox are drawn one by one: drawn in advance by each connection, they would no
-// longer stand in the order of the changes.
-func TestIDsDrawnInAdvanceWouldInvertEvents(t *testing.T) {
+// The ids of the outbox are drawn one by one. If each connection drew them in advance, they would no longer
+// be in the order of the changes.
+func TestIDsDrawnInAdvanceWouldReorderEvents(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 4)
-	if n := s.count(t, `SELECT cache_size::int FROM pg_sequences WHERE schemaname = 'platforma'
-		AND sequencename = 'outbox_id_seq'`); n != 1 {
+	if n := s.count(t, `SELECT cache_size::int FROM pg_sequences
+		WHERE schemaname = 'platforma' AND sequencename = 'outbox_id_seq'`); n != 1 {
 		t.Fatalf("outbox ids have a cache of %d, want 1", n)
 	}
 	if _, err := s.Super(t).Exec(t.Context(), `ALTER TABLE platforma.outbox ALTER COLUMN id SET CACHE 50`); err != nil {
@@ -313,25 +318,25 @@ func TestIDsDrawnInAdvanceWouldInvertEvents(t *testing.T) {
 	s.api = s.API(t) // new sessions
 	s.write(t, 16, 20)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
-	s.drained(t)
-	last, inverted := map[order.ID]int{}, 0
+	s.waitDrained(t)
+	last, reordered := map[order.ID]int{}, 0
 	for _, ev := range events(t, b) {
 		if ev.Seq < last[ev.Order] {
-			inverted++
+			reordered++
 		}
 		last[ev.Order] = ev.Seq
 	}
-	if inverted == 0 {
-		t.Fatal("nothing was inverted: the load has gone blunt")
+	if reordered == 0 {
+		t.Fatal("nothing was reordered: the load no longer shows the fault")
 	}
-	t.Logf("%d of %d events inverted", inverted, s.events(t))
+	t.Logf("%d of %d events reordered", reordered, s.events(t))
 }
 
 func TestSecondRelayWaitsForTheLockAndTakesOver(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 2)
 	stopFirst := start(t, kafka.NewRelay(b.Cluster, 0, "first", s.Relay(t), logger(t)).RunForever)
-	s.drained(t)
+	s.waitDrained(t)
 	if _, ok, err := s.Relay(t).TryLease(t.Context(), 0); ok || err != nil {
 		t.Errorf("TryLease() while a relay works = %v, %v, want false", ok, err)
 	}
@@ -339,11 +344,11 @@ func TestSecondRelayWaitsForTheLockAndTakesOver(t *testing.T) {
 	s.write(t, 2, 5)
 	stopFirst()
 	s.write(t, 2, 5)
-	s.drained(t)
+	s.waitDrained(t)
 	wantOnceInOrder(t, events(t, b), s.events(t))
 }
 
-func TestRelayStopsWhenOneSideIsNotTheOneItWas(t *testing.T) {
+func TestRelayStopsWhenOneSideWasReplaced(t *testing.T) {
 	t.Parallel()
 	spoil := func(t *testing.T, s *store, sql string) {
 		t.Helper()
@@ -353,20 +358,21 @@ func TestRelayStopsWhenOneSideIsNotTheOneItWas(t *testing.T) {
 		}
 	}
 	for name, fault := range map[string]func(t *testing.T, b *kafkatest.Broker, s *store){
-		"the position topic was emptied": func(t *testing.T, b *kafkatest.Broker, _ *store) {
-			lose(t, b, b.Names.Positions)
-			remade(t, b)
+		"the topic of the positions was emptied": func(t *testing.T, b *kafkatest.Broker, _ *store) {
+			deleteTopics(t, b, b.Names.Positions)
+			recreateTopics(t, b)
 		},
-		"the events' topic was emptied": func(t *testing.T, b *kafkatest.Broker, _ *store) {
-			lose(t, b, b.Names.Events)
-			remade(t, b)
+		"the topic of the events was emptied": func(t *testing.T, b *kafkatest.Broker, _ *store) {
+			deleteTopics(t, b, b.Names.Events)
+			recreateTopics(t, b)
 		},
-		"the database was set back": func(t *testing.T, _ *kafkatest.Broker, s *store) {
+		"an older database was restored": func(t *testing.T, _ *kafkatest.Broker, s *store) {
 			spoil(t, s, `UPDATE platforma.relays SET batch = batch - 2`)
 		},
 		"an outbox row of a batch on the topic was removed": func(t *testing.T, b *kafkatest.Broker, s *store) {
 			s.write(t, 1, 3)
-			killed(t, spawn(t, child{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: afterCommit}), afterCommit)
+			process := spawn(t, relaySpec{Cluster: b.Cluster, Database: s.URL(loginRelay), Point: afterCommit})
+			waitKilled(t, process, afterCommit)
 			spoil(t, s, `DELETE FROM platforma.outbox WHERE id = (SELECT min(id) FROM platforma.outbox)`)
 		},
 	} {
@@ -375,10 +381,10 @@ func TestRelayStopsWhenOneSideIsNotTheOneItWas(t *testing.T) {
 			b, s := kafkatest.New(t), newStore(t, 2)
 			r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
 			stop := start(t, r.RunForever)
-			s.drained(t)
-			for range 3 { // a batch each
+			s.waitDrained(t)
+			for range 3 { // one batch each
 				s.write(t, 1, 3)
-				s.drained(t)
+				s.waitDrained(t)
 			}
 			stop()
 			fault(t, b, s)
@@ -389,14 +395,14 @@ func TestRelayStopsWhenOneSideIsNotTheOneItWas(t *testing.T) {
 	}
 }
 
-// A consumer on the real inbox: the same events from the start a second time change nothing.
-func TestInboxOfTheDatabaseAbsorbsTheWholeTopicReadTwice(t *testing.T) {
+// A consumer on the real inbox: reading the same events again from the start changes nothing.
+func TestInboxOfTheDatabaseDropsTheWholeTopicReadTwice(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 5)
 	worker := s.Worker(t)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
 	s.write(t, 4, 10)
-	s.drained(t)
+	s.waitDrained(t)
 	apply := func(ctx context.Context, ev event.Event) error {
 		position := &app.InboxPosition{Consumer: "portal", Order: ev.Order, Seq: ev.Seq}
 		return worker.InTenant(ctx, ev.Tenant, app.With{Inbox: position}, func(tx app.Tx) error {
@@ -411,8 +417,7 @@ func TestInboxOfTheDatabaseAbsorbsTheWholeTopicReadTwice(t *testing.T) {
 		c := kafka.NewConsumer(kafka.ConsumerDeps{
 			Cluster: b.Cluster, Refusals: worker, Clock: s.Clock, Pause: kafka.Wait,
 			Random: func() float64 { return 0 }, Log: logger(t),
-		},
-			kafka.Subscription{Consumer: event.Portal, Group: group + b.Names.Events, Apply: apply})
+		}, kafka.Subscription{Consumer: event.Portal, Group: group + b.Names.Events, Apply: apply})
 		stop := start(t, run(c))
 		kafkatest.Eventually(t, "topic read", func() bool {
 			s := c.Status()
@@ -435,17 +440,17 @@ func TestChangeThatRollsBackIsNeverSent(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 1)
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
-	s.drained(t)
+	s.waitDrained(t)
 	for range 20 {
 		if err := s.change(t.Context(), s.orders[0], errRolledBack); !errors.Is(err, errRolledBack) {
 			t.Fatalf("change() = %v", err)
 		}
 	}
-	s.takenBack(t)
+	s.commitWithoutEvent(t)
 	if err := s.change(t.Context(), s.orders[0], nil); err != nil {
 		t.Fatal(err)
 	}
-	s.drained(t)
+	s.waitDrained(t)
 	wantOnceInOrder(t, events(t, b), 2)
 	if n := len(readAll(t, b, b.Names.Events, kafka.EventPartitions, kgo.ReadUncommitted())); n != 2 {
 		t.Errorf("%d records on the topic, want 2: what rolls back is never sent", n)
@@ -456,16 +461,16 @@ func TestDeadLetterOfTheStoreReachesItsTopicOnce(t *testing.T) {
 	t.Parallel()
 	b, s := kafkatest.New(t), newStore(t, 1)
 	now := s.Clock.Now()
-	letter := app.DeadLetter{
-		ID: s.Clock.NewID(), Order: s.orders[0], Source: "mail", Class: fault.Retryable, Code: "delivery-failed", Attempts: 6,
-		FirstFailedAt: now, At: now,
+	deadLetter := app.DeadLetter{
+		ID: s.Clock.NewID(), Order: s.orders[0], Source: "mail", Class: fault.Retryable, Code: "delivery-failed",
+		Attempts: 6, FirstFailedAt: now, At: now,
 	}
 	err := s.api.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
 		agg, err := tx.LockOrder(t.Context(), s.orders[0], app.Also{})
 		if err != nil {
 			return err
 		}
-		agg.Added.DeadLetters = append(agg.Added.DeadLetters, letter)
+		agg.Added.DeadLetters = append(agg.Added.DeadLetters, deadLetter)
 		tx.Save(agg)
 		return nil
 	})
@@ -473,7 +478,7 @@ func TestDeadLetterOfTheStoreReachesItsTopicOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	start(t, kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t)).RunForever)
-	s.drained(t)
+	s.waitDrained(t)
 	got := readAll(t, b, b.Names.DeadLetters, 1, kgo.ReadCommitted())
 	if len(got) != 1 || string(got[0].Key) != s.orders[0].String() {
 		t.Fatalf("dead letters on the topic: %v, want one of order %s", got, s.orders[0])

@@ -14,14 +14,14 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// faultOf answers transaction requests with a code, a few times.
+// faultOf returns a fault that answers transaction requests with an error code, twice.
 func faultOf(code int16) embedded.KafkaFault {
 	return embedded.KafkaFault{Requests: []string{"InitProducerID", "AddPartitionsToTxn", "EndTxn"}, Code: code, Times: 2}
 }
 
 const endKey = "end-of-test"
 
-// produce writes records past the relay, as a stranger would.
+// produce writes records past the relay.
 func produce(t testing.TB, b *kafkatest.Broker, opts []kgo.Opt, records ...*kgo.Record) {
 	t.Helper()
 	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(b.Brokers...))...)
@@ -36,21 +36,21 @@ func produce(t testing.TB, b *kafkatest.Broker, opts []kgo.Opt, records ...*kgo.
 	}
 }
 
-// readAll returns all that a reader of that isolation sees now, partition by partition. It marks the
-// end of each partition itself, so it neither waits for nothing nor misses a late duplicate.
+// readAll returns all records that a reader with this isolation level sees now. It writes a record to the end
+// of each partition and reads up to it, so it knows where to stop and does not miss a late duplicate.
 func readAll(
 	t testing.TB, b *kafkatest.Broker, topic string, partitions int32, level kgo.IsolationLevel,
 ) []*kgo.Record {
 	t.Helper()
-	var marks []*kgo.Record
+	var endRecords []*kgo.Record
 	offsets := map[int32]kgo.Offset{}
 	for p := range partitions {
-		marks = append(marks, &kgo.Record{Topic: topic, Partition: p, Key: []byte(endKey)})
+		endRecords = append(endRecords, &kgo.Record{Topic: topic, Partition: p, Key: []byte(endKey)})
 		offsets[p] = kgo.NewOffset().AtStart()
 	}
-	produce(t, b, []kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner())}, marks...)
+	produce(t, b, []kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner())}, endRecords...)
 	ends := map[int32]int64{}
-	for _, m := range marks {
+	for _, m := range endRecords {
 		ends[m.Partition] = m.Offset
 	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...), kgo.FetchIsolationLevel(level),
@@ -80,7 +80,7 @@ func readAll(
 	return seen
 }
 
-// events reads the topic as a consumer would.
+// events reads all events of the topic, as a consumer does.
 func events(t testing.TB, b *kafkatest.Broker) []event.Event {
 	t.Helper()
 	var evs []event.Event
@@ -106,11 +106,12 @@ func decode(t testing.TB, r *kgo.Record) event.Event {
 	return ev
 }
 
-// wantOnceInOrder compares the topic with what was committed: per order 1, 2, 3 … without a gap.
+// wantOnceInOrder compares the topic with what was committed: the seqs of each order are 1, 2, 3 … without
+// a gap.
 func wantOnceInOrder(t testing.TB, evs []event.Event, want int) {
 	t.Helper()
 	last := map[order.ID]int{}
-	lost, twice, inverted := 0, 0, 0
+	lost, twice, reordered := 0, 0, 0
 	seen := map[order.ID]map[int]bool{}
 	for _, ev := range evs {
 		if seen[ev.Order] == nil {
@@ -120,7 +121,7 @@ func wantOnceInOrder(t testing.TB, evs []event.Event, want int) {
 		case seen[ev.Order][ev.Seq]:
 			twice++
 		case ev.Seq < last[ev.Order]:
-			inverted++
+			reordered++
 		}
 		seen[ev.Order][ev.Seq] = true
 		last[ev.Order] = max(last[ev.Order], ev.Seq)
@@ -133,8 +134,8 @@ func wantOnceInOrder(t testing.TB, evs []event.Event, want int) {
 	if distinct < want {
 		lost = max(lost, want-distinct)
 	}
-	if lost > 0 || twice > 0 || inverted > 0 || distinct != want {
-		t.Errorf("topic has %d of %d events: %d lost, %d twice, %d inverted", distinct, want, lost, twice, inverted)
+	if lost > 0 || twice > 0 || reordered > 0 || distinct != want {
+		t.Errorf("topic has %d of %d events: %d lost, %d twice, %d reordered", distinct, want, lost, twice, reordered)
 	}
-	t.Logf("%d events, %d lost, %d twice, %d inverted", distinct, lost, twice, inverted)
+	t.Logf("%d events, %d lost, %d twice, %d reordered", distinct, lost, twice, reordered)
 }

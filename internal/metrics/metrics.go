@@ -1,6 +1,7 @@
-// Package metrics shows Prometheus how a process stands: its relay, its consumers, and the outbox they
-// share with other processes. It asks whoever knows at each scrape and keeps no figure of its own. It knows
-// no broker and no database, and no label of it names a tenant, of whom there are hundreds.
+// Package metrics shows Prometheus the state of a process: its relay, its consumers, and the outbox that it
+// shares with other processes. Each scrape asks the sources; the package keeps no figure but the number of
+// scrapes that failed. It must not know a broker or a database. No label names a tenant, because an installation
+// has hundreds of them.
 package metrics
 
 import (
@@ -17,10 +18,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/auditlog"
 )
 
-// scrapeTime is how long a scrape may ask. A database that is slower than this is a fault of its own.
+// scrapeTime is how long the sources of one scrape may take. A database that is slower counts as a failed source.
 const scrapeTime = 5 * time.Second
 
-// Sources are who is asked. One that the process does not have is nil, and its figures are left out.
+// Sources are where the figures come from. A source that the process does not have is nil, and its figures are
+// left out.
 type Sources struct {
 	Consumers func(ctx context.Context) ([]app.ConsumerStatus, error)
 	Relay     func() app.RelayStatus
@@ -28,8 +30,8 @@ type Sources struct {
 	Findings  func() map[auditlog.Kind]int64
 }
 
-// Handler answers scrapes in Prometheus' text format. A source that fails costs its own figures only; the
-// scrape says so in platforma_scrape_failures_total.
+// Handler answers scrapes in Prometheus' text format. When a source fails, only its own figures are missing, and
+// platforma_scrape_failures_total counts it.
 func Handler(s Sources) http.Handler {
 	r := prometheus.NewRegistry()
 	c := &collector{Sources: s, failures: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -39,33 +41,33 @@ func Handler(s Sources) http.Handler {
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
 
-// The figures, and what to watch of them: a relay that lags by 30 s is a warning, by 5 min
-// an alarm; so is a snapshot that is held for more than a minute, for it keeps dead outbox rows.
+// The figures. A relay that lags by 30 s is worth a warning, by 5 min an alarm. A snapshot that is in use for
+// more than a minute is worth an alarm too, because it keeps dead outbox rows from being vacuumed.
 var (
 	outboxRows = describe("outbox_rows", "Events and dead letters that are committed and not on their topic yet.")
-	relayLag   = describe("relay_lag_seconds", "Age of the oldest of them; 0 when there is none.")
+	relayLag   = describe("relay_lag_seconds", "Age of the oldest outbox row; 0 when there is none.")
 	xminHeld   = describe("oldest_snapshot_seconds",
-		"For how long at least the database's oldest snapshot has been in use.")
-	relayLeader = describe("relay_leader", "1 where this process's relay is the one that publishes.", "shard")
+		"How long the database's oldest snapshot has been in use, at least.")
+	relayLeader = describe("relay_leader", "1 when this process's relay is the one that publishes.", "shard")
 	relayBatch  = describe("relay_batch_size", "Rows of the last batch that this process's relay published.", "shard")
-	relayFenced = describe("relay_fenced_total", "How often another relay took over from this process's.", "shard")
+	relayFenced = describe("relay_fenced_total", "How often another relay took over from this process's relay.", "shard")
 	relayFailed = describe("relay_failing",
 		"1 while this process's relay cannot publish: the broker is away, or a person is needed.", "shard")
 	eventsBehind = describe("events_behind",
-		"Events that a consumer is not done with, at most: a publication may count as one more while it is behind. 0 when "+
-			"caught up.", "consumer")
+		"Events that a consumer has not finished, at most: while it is behind, a publication may count as one more. "+
+			"0 when caught up.", "consumer")
 	eventAge = describe("event_age_seconds",
-		"Age of the oldest event that a consumer has read and is not done with; 0 when caught up.", "consumer")
+		"Age of the oldest event that a consumer has read and not finished; 0 when caught up.", "consumer")
 	applied    = describe("applied_total", "Events whose effect a consumer of this process committed.", "consumer")
 	duplicates = describe("duplicate_total", "Events that came again and were absorbed.", "consumer")
 	retried    = describe("retried_total", "Tries that failed and were followed by another.", "consumer")
-	parked     = describe("parked_total", "Events that were set aside after the last retry.", "consumer")
-	held       = describe("held_total", "Events heard behind a parked one of their order.", "consumer")
-	refused    = describe("refused_total", "Records that were not believed and never applied.", "consumer")
-	stopped    = describe("stopped_partitions", "Partitions that stand still behind an event that cannot be applied.",
+	parked     = describe("parked_total", "Events that were parked with a dead letter after the last retry.", "consumer")
+	blocked    = describe("blocked_total", "Events that were read behind a parked event of their order.", "consumer")
+	refused    = describe("refused_total", "Records that the guard refused and that were never applied.", "consumer")
+	stopped    = describe("stopped_partitions", "Partitions that are stopped at an event that cannot be applied.",
 		"consumer")
 	findings = describe("audit_findings_total",
-		"What this process's witness found wrong about the topic: any is an alarm.", "kind")
+		"Findings of this process's Audit consumer about the topic: any is an alarm.", "kind")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -77,11 +79,11 @@ type collector struct {
 	failures *prometheus.CounterVec
 }
 
-// Describe lists every figure there may be.
+// Describe sends every figure that a scrape may hold.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		outboxRows, relayLag, xminHeld, relayLeader, relayBatch, relayFenced, relayFailed,
-		eventAge, eventsBehind, applied, duplicates, retried, refused, stopped, findings,
+		eventAge, eventsBehind, applied, duplicates, retried, parked, blocked, refused, stopped, findings,
 	} {
 		ch <- d
 	}
@@ -90,7 +92,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect asks the sources.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime) // a collector is given no context
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime) // a collector gets no context
 	defer cancel()
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
@@ -127,7 +129,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			counter(duplicates, s.Duplicates, s.Consumer)
 			counter(retried, s.Retried, s.Consumer)
 			counter(parked, s.Parked, s.Consumer)
-			counter(held, s.Blocked, s.Consumer)
+			counter(blocked, s.Blocked, s.Consumer)
 			counter(refused, s.Refused, s.Consumer)
 			gauge(stopped, float64(s.Stopped), s.Consumer)
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/metrics"
 )
 
-// scrape gives the product's own lines, without their comments.
+// scrape returns the product's own lines, without their comments.
 func scrape(t *testing.T, s metrics.Sources) []string {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -24,16 +24,16 @@ func scrape(t *testing.T, s metrics.Sources) []string {
 	if w.Code != http.StatusOK {
 		t.Fatalf("scrape: %d\n%s", w.Code, w.Body)
 	}
-	var ours []string
+	var lines []string
 	for line := range strings.Lines(w.Body.String()) {
 		if strings.HasPrefix(line, "platforma_") {
-			ours = append(ours, strings.TrimSpace(line))
+			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
-	return ours
+	return lines
 }
 
-func TestAScrapeTellsHowRelayOutboxAndConsumersStand(t *testing.T) {
+func TestAScrapeHoldsTheStateOfRelayOutboxAndConsumers(t *testing.T) {
 	t.Parallel()
 	got := scrape(t, metrics.Sources{
 		Outbox: func(context.Context) (app.OutboxStatus, error) {
@@ -54,10 +54,10 @@ func TestAScrapeTellsHowRelayOutboxAndConsumersStand(t *testing.T) {
 		`platforma_applied_total{consumer="billing"} 7`,
 		`platforma_audit_findings_total{kind="foreign"} 0`,
 		`platforma_audit_findings_total{kind="gap"} 2`,
+		`platforma_blocked_total{consumer="billing"} 5`,
 		`platforma_duplicate_total{consumer="billing"} 3`,
 		`platforma_event_age_seconds{consumer="billing"} 0.25`,
 		`platforma_events_behind{consumer="billing"} 9`,
-		`platforma_held_total{consumer="billing"} 5`,
 		`platforma_oldest_snapshot_seconds 60`,
 		`platforma_outbox_rows 12`,
 		`platforma_parked_total{consumer="billing"} 4`,
@@ -75,7 +75,7 @@ func TestAScrapeTellsHowRelayOutboxAndConsumersStand(t *testing.T) {
 	}
 }
 
-func TestASourceThatFailsCostsItsOwnFiguresOnly(t *testing.T) {
+func TestASourceThatFailsLeavesTheOtherFigures(t *testing.T) {
 	t.Parallel()
 	got := scrape(t, metrics.Sources{
 		Outbox: func(context.Context) (app.OutboxStatus, error) {

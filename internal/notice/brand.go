@@ -2,11 +2,11 @@ package notice
 
 import "github.com/platforma-cloud/orders/internal/brand"
 
-// ownColor is the bar of a tenant that set no colour.
+// ownColor is the colour of the bar when the tenant set none.
 var ownColor = brand.Colour{R: 0x0b, G: 0x5c, B: 0x4a}
 
-// colours are the brand's own where text can be read on it: in the tenant's colour for text, else in white,
-// else in black. One of the last two can be read on every colour.
+// colours returns the brand's colour and a colour of text that can be read on it: the tenant's own, else white,
+// else black. White or black can be read on every colour.
 func (b Brand) colours() (surface, text brand.Colour) {
 	surface, ok := brand.Parse(b.Color)
 	if !ok {

@@ -8,10 +8,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// ForCustomer renders news for a customer.
+// ForCustomer renders a mail to a customer.
 func ForCustomer(r Reader, n Customer) (Mail, error) {
 	if !slices.Contains(Kinds(), n.Kind) {
-		return Mail{}, fmt.Errorf("no mail tells a customer of kind %d", n.Kind)
+		return Mail{}, fmt.Errorf("there is no mail to customers of kind %d", n.Kind)
 	}
 	w := writer{Reader: r, Language: r.Language, order: plain(n.Order)}
 	p := page{
@@ -40,7 +40,7 @@ func ForCustomer(r Reader, n Customer) (Mail, error) {
 	return p.mail(r)
 }
 
-// writer writes for one reader about one order.
+// writer builds the page for one reader about one order.
 type writer struct {
 	Reader
 	Language
@@ -133,13 +133,13 @@ func (w writer) failed(p *page, n Customer) {
 	w.payBack(p, n)
 }
 
-// lines tells of each item what became of it, why, and how far its refund is.
+// lines adds a line for each item: what became of it, why, and how far its refund is.
 func (w writer) lines(p *page, n Customer) {
 	for _, it := range n.Items {
 		l := line{Name: name(it), Detail: w.about(it)}
 		switch {
-		case n.Kind == Started || n.Payment == nil: // nothing has become of it
-		case n.Kind == RefundDelayed || n.Kind == RefundMoving: // told before
+		case n.Kind == Started || n.Payment == nil: // nothing has happened to the items yet
+		case n.Kind == RefundDelayed || n.Kind == RefundMoving: // an earlier mail said it
 		default:
 			l.Detail = append(l.Detail, w.Say(map[Fate]Key{
 				Coming: "fate.coming", Delivered: "fate.delivered", Dropped: "fate.dropped",
@@ -163,7 +163,7 @@ func (w writer) why(it Item) string {
 		return w.Say("why.capacity", "region", plain(it.Region))
 	case WhyTogether:
 		return w.Say("why.together")
-	default: // the order's matter, told once for all items
+	default: // the reason concerns the whole order, and the lead names it
 		return ""
 	}
 }
@@ -176,9 +176,9 @@ func (w writer) state(r Refund) string {
 	return w.Say(key, "amount", w.Money(r.Cents, r.Currency), "date", w.moment(r.At))
 }
 
-// rejections tells in plain words what a check found, each thing once.
+// rejections returns what a check found in plain words, each sentence once.
 func (w writer) rejections(n Customer) []string {
-	var all []string
+	var texts []string
 	for _, f := range n.Rejected {
 		text := w.Say(rejection(f.Code))
 		for _, it := range n.Items {
@@ -186,11 +186,11 @@ func (w writer) rejections(n Customer) []string {
 				text = called(it) + ": " + text
 			}
 		}
-		if !slices.Contains(all, text) {
-			all = append(all, text)
+		if !slices.Contains(texts, text) {
+			texts = append(texts, text)
 		}
 	}
-	return all
+	return texts
 }
 
 func rejection(code string) Key {
@@ -210,7 +210,7 @@ func rejection(code string) Key {
 	}
 }
 
-// payBack tells which way refunds go, and of several what they come to.
+// payBack adds how refunds are paid, and their total when there are several.
 func (w writer) payBack(p *page, n Customer) {
 	refunds := 0
 	for _, it := range n.Items {
@@ -224,11 +224,11 @@ func (w writer) payBack(p *page, n Customer) {
 	if refunds > 1 {
 		p.Total = fact{w.Say("label.refunds"), w.Money(refunded(n.Items), n.Currency)}
 	}
-	way := Key("way.same")
+	method := Key("way.same")
 	if n.Payment.Transfer {
-		way = "way.transfer"
+		method = "way.transfer"
 	}
-	p.Facts = []fact{{w.Say("label.way"), w.Say(way)}}
+	p.Facts = []fact{{w.Say("label.way"), w.Say(method)}}
 }
 
 func refunded(items []Item) (sum money.Cents) {
@@ -240,7 +240,7 @@ func refunded(items []Item) (sum money.Cents) {
 	return sum
 }
 
-// about is what tells one item from another of its kind.
+// about returns what distinguishes an item from another of the same product: region and billing cycle.
 func (w writer) about(it Item) []string {
 	cycle := w.Say("cycle.monthly")
 	if it.Annual {
@@ -255,7 +255,7 @@ func (w writer) about(it Item) []string {
 
 func name(it Item) string { return fmt.Sprintf("%d. %s", it.Line, called(it)) }
 
-// called is the customer's own name for an item, else the product's.
+// called returns the customer's own name for an item, else the product's title.
 func called(it Item) string {
 	if it.Label != "" {
 		return short(plain(it.Label), 80)

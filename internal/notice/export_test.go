@@ -2,35 +2,35 @@ package notice
 
 import "github.com/platforma-cloud/orders/internal/brand"
 
-// Texts lists every text by key and language, those that depend on a number in all their forms.
+// Texts lists every text by key and language, with all plural forms.
 func Texts() map[Key]map[Language][]string {
-	all := map[Key]map[Language][]string{}
+	texts := map[Key]map[Language][]string{}
 	for k, p := range catalogue {
-		all[k] = map[Language][]string{English: {p.en}, German: {p.de}, Slovenian: {p.sl}}
+		texts[k] = map[Language][]string{English: {p.en}, German: {p.de}, Slovenian: {p.sl}}
 	}
 	for k, c := range numbers {
-		all[k] = map[Language][]string{English: c.en[:], German: c.de[:], Slovenian: c.sl[:]}
+		texts[k] = map[Language][]string{English: c.en[:], German: c.de[:], Slovenian: c.sl[:]}
 	}
-	return all
+	return texts
 }
 
-// Texts that are told by number, and those that are not, have different names.
+// Known reports whether a key names exactly one text, either a plain one or one that depends on a number.
 func Known(k Key) bool {
-	_, one := catalogue[k]
-	_, other := numbers[k]
-	return one != other
+	_, plain := catalogue[k]
+	_, counted := numbers[k]
+	return plain != counted
 }
 
-// Moment is how a reader is told a time.
+// Moment exposes moment.
 var Moment = Reader.moment
 
-// Colours are the brand's, as they stand in HTML, and their contrast.
+// Colours returns the brand's colours as the HTML has them, and their contrast.
 func (b Brand) Colours() (surface, text string, ratio float64) {
 	s, t := b.colours()
 	return s.String(), t.String(), brand.Contrast(s, t)
 }
 
-// Plain and Short clean what somebody typed.
+// Plain and Short expose plain and short.
 var (
 	Plain = plain
 	Short = short

@@ -9,10 +9,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// space keeps a number and what belongs to it on one line.
+// space is a no-break space. It keeps a number and its currency on one line.
 const space = "\u00a0"
 
-// symbols of currencies that every reader knows; others are told by their code.
+// symbols are the currencies whose symbol every reader knows. Others are written by their code.
 var symbols = map[money.Currency]string{"EUR": "€", "USD": "$", "GBP": "£"}
 
 // Money writes an amount as the language does: €1,234.50, or 1.234,50 €.
@@ -55,16 +55,16 @@ var months = map[Language][12]string{
 		"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
 		"Dezember",
 	},
-	Slovenian: {
+	Slovenian: { // in the genitive, as in a date
 		"januarja", "februarja", "marca", "aprila", "maja", "junija", "julija", "avgusta", "septembra", "oktobra",
 		"novembra", "decembra",
-	}, // of the month, as in a date
+	},
 }
 
-// zones are time zones that a language has a name of its own for.
+// zones are the time zones for which a language has its own name.
 var zones = map[Language]map[string]string{German: {"CET": "MEZ", "CEST": "MESZ"}}
 
-// moment writes a time as the language does, in the reader's time zone, which it names.
+// moment writes a time as the language does, in the reader's time zone and with its name.
 func (r Reader) moment(t time.Time) string {
 	zone := r.Zone
 	if zone == nil {
@@ -72,7 +72,7 @@ func (r Reader) moment(t time.Time) string {
 	}
 	t = t.In(zone)
 	name, _ := t.Zone()
-	if strings.ContainsAny(name, "+-0123456789") { // a zone without letters of its own
+	if strings.ContainsAny(name, "+-0123456789") { // a zone without an abbreviation
 		name = "UTC" + t.Format("-07:00")
 	}
 	if own, ok := zones[r.Language][name]; ok {
@@ -89,8 +89,8 @@ func (r Reader) moment(t time.Time) string {
 	}
 }
 
-// plain takes out of a text of somebody's what could end a line or turn or hide other text, so that
-// whatever was typed can be mailed.
+// plain removes from a user's text what could break a line, or reverse or hide other text, so that whatever was
+// typed can be mailed.
 func plain(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -104,7 +104,7 @@ func plain(s string) string {
 	return strings.Join(strings.Fields(strings.ReplaceAll(s, "=?", "= ?")), " ")
 }
 
-// short cuts a text of somebody's to a number of characters.
+// short cuts a text to a number of characters.
 func short(s string, most int) string {
 	runes := []rune(s)
 	if len(runes) <= most {

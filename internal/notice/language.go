@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Language of a text: its ISO 639-1 code.
+// Language is the language of a text, by its ISO 639-1 code.
 type Language string
 
 // The languages.
@@ -16,10 +16,10 @@ const (
 	Slovenian Language = "sl"
 )
 
-// Languages lists those in which every text stands; the first is the one that stands in for others.
+// Languages lists the languages in which every text exists. The first is used in place of any other.
 func Languages() []Language { return []Language{English, German, Slovenian} }
 
-// LanguageOf is the language of a code; ok is false when no text stands in it, and English stands in.
+// LanguageOf returns the language of a code. For a code without texts it returns English, and ok is false.
 func LanguageOf(code string) (l Language, ok bool) {
 	if slices.Contains(Languages(), Language(code)) {
 		return Language(code), true
@@ -27,11 +27,11 @@ func LanguageOf(code string) (l Language, ok bool) {
 	return English, false
 }
 
-// phrase is one text in every language. A word in braces is filled in.
+// phrase is one text in every language. A word in braces is a placeholder.
 type phrase struct{ en, de, sl string }
 
-// counted is a text that depends on a number, {n}, by the plural forms of CLDR: English and German have
-// one and other; Slovenian has one (1, 101), two (2, 102), few (3, 4, 103) and other.
+// counted is a text that depends on a number, {n}. It has the plural forms of CLDR: English and German have one
+// and other; Slovenian has one (1, 101), two (2, 102), few (3, 4, 103) and other.
 type counted struct {
 	en, de [2]string
 	sl     [4]string
@@ -62,7 +62,7 @@ func (c counted) in(l Language, n int) string {
 	return c.en[form]
 }
 
-// slovenianForm is the plural form of a whole number: 1 storitev, 2 storitvi, 3 storitve, 5 storitev.
+// slovenianForm returns the index of the plural form of a number: 1 storitev, 2 storitvi, 3 storitve, 5 storitev.
 func slovenianForm(n int) int {
 	switch n % 100 {
 	case 1:
@@ -76,15 +76,15 @@ func slovenianForm(n int) int {
 	}
 }
 
-// Say is a text of the catalogue, with words filled in: name, value, name, value.
+// Say returns a text of the catalogue. words fill its placeholders: name, value, name, value.
 func (l Language) Say(k Key, words ...string) string { return fill(catalogue[k].in(l), words) }
 
-// Count is a text of the catalogue for a number of things.
+// Count returns a text of the catalogue for a number of things.
 func (l Language) Count(k Key, n int, words ...string) string {
 	return fill(numbers[k].in(l, n), append(slices.Clone(words), "n", strconv.Itoa(n)))
 }
 
-// fill puts words into the places named after them. What a word itself holds is never a place.
+// fill replaces the placeholders of a text. A placeholder inside a value is left as it is.
 func fill(text string, words []string) string {
 	pairs := make([]string, 0, len(words))
 	for i := 0; i+1 < len(words); i += 2 {

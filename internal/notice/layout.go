@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// mostSubject is how many characters of a subject programs show at most, and we write.
-const mostSubject = 140
+// maxSubject is the most characters of a subject that we write and that mail programs show.
+const maxSubject = 140
 
-// layout of every mail as HTML: tables and styles at the elements alone, for programs that know no others;
-// nothing is loaded from elsewhere. It sets no colour of text or ground but in the brand's bar and the
-// button, so that a program that is dark shows it dark.
+// layout is the HTML of every mail. It uses tables and style attributes only, because many mail programs support
+// nothing else, and it loads nothing. Only the brand's bar and the button have colours of their own, so that a
+// program in dark mode shows the rest dark.
 //
 //go:embed layout.html
 var layout string
@@ -21,7 +21,7 @@ var layout string
 var tmpl = template.Must(template.New("mail").Parse(layout))
 
 func (p page) mail(r Reader) (Mail, error) {
-	m := Mail{Subject: short(p.Subject, mostSubject), Text: p.text()}
+	m := Mail{Subject: short(p.Subject, maxSubject), Text: p.text()}
 	surface, text := r.Brand.colours()
 	var b strings.Builder
 	err := tmpl.Execute(&b, struct {
@@ -30,8 +30,10 @@ func (p page) mail(r Reader) (Mail, error) {
 		Brand         string
 		Surface, Text template.CSS
 	}{
-		p, r.Language, plain(r.Brand.Name), template.CSS(surface.String()), template.CSS(text.String()),
-	}) //nolint:gosec // #rrggbb, written by colour.String
+		page: p, Language: r.Language, Brand: plain(r.Brand.Name),
+		Surface: template.CSS(surface.String()), //nolint:gosec // #rrggbb, written by Colour.String
+		Text:    template.CSS(text.String()),    //nolint:gosec // the same
+	})
 	if err != nil {
 		return Mail{}, fmt.Errorf("render the mail %q: %w", p.Heading, err)
 	}
@@ -39,10 +41,10 @@ func (p page) mail(r Reader) (Mail, error) {
 	return m, nil
 }
 
-// textWidth is where lines of the plain text break.
+// textWidth is the most characters of a line of plain text.
 const textWidth = 76
 
-// text lays the page out without any markup.
+// text lays the page out as plain text.
 func (p page) text() string {
 	var b strings.Builder
 	wrap(&b, "", p.Heading)
@@ -88,7 +90,7 @@ func (p page) text() string {
 	return b.String()
 }
 
-// wrap writes a paragraph in lines of textWidth, each indented.
+// wrap writes a paragraph in lines of at most textWidth characters, each indented.
 func wrap(b *strings.Builder, indent, paragraph string) {
 	column := 0
 	for word := range strings.SplitSeq(paragraph, " ") {

@@ -1,8 +1,7 @@
-// Package notice holds what the module's mails say: to a customer what became of an order, to operators
-// what needs them, beside an encrypted delivery what to do with it. Every text stands here in each
-// language, next to its translations. It is pure: news goes in, subject, plain text and HTML come out. It
-// must not know how an order moves, whom a mail is for, or how it is sent; and it is given nothing that
-// opens a service.
+// Package notice holds the texts of the mails: what became of a customer's order, what needs an operator, and how
+// to open an encrypted delivery. Every text is here in each language, next to its translations. The package is
+// pure: it renders a notice as a subject, a plain text and HTML. It must not know how an order moves, who gets a
+// mail, or how it is sent; and it is never given credentials of a service.
 package notice
 
 import (
@@ -11,34 +10,33 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// Reader is who reads, as far as a text depends on it.
+// Reader holds what a text depends on about the person who reads it.
 type Reader struct {
 	Language Language
 	Zone     *time.Location // of the tenant; nil: UTC
 	Brand    Brand
 }
 
-// Brand is how a tenant shows itself.
+// Brand is the name and the colours under which a tenant writes.
 type Brand struct {
 	Name     string
-	Color    string // #rrggbb; anything else: our own
-	Contrast string // of text on Color; one that cannot be read on it is left aside
+	Color    string // #rrggbb; anything else: our own colour
+	Contrast string // colour of text on Color; ignored when the text could not be read
 }
 
-// Mail is a rendered text: a subject of one line, and twice the same, for programs that show HTML and for
-// those that do not.
+// Mail is a rendered mail: a subject of one line, and the same content as plain text and as HTML.
 type Mail struct{ Subject, Text, HTML string }
 
-// Kind of news for a customer.
+// Kind is the kind of a notice to a customer.
 type Kind uint8
 
 // The kinds.
 const (
 	Paid          Kind = iota + 1 // the receipt
-	Started                       // everything passed its checks and is being built
-	RefundBegun                   // items that will not come, and what is given back for them
-	RefundDelayed                 // a refund needs a person of ours
-	RefundMoving                  // a refund that was delayed goes on
+	Started                       // every item passed its checks and is being built
+	RefundBegun                   // items that will not be delivered, and what is refunded for them
+	RefundDelayed                 // a refund waits for an operator
+	RefundMoving                  // a refund that was delayed was accepted
 	Fulfilled
 	Cancelled
 	Failed
@@ -49,16 +47,16 @@ func Kinds() []Kind {
 	return []Kind{Paid, Started, RefundBegun, RefundDelayed, RefundMoving, Fulfilled, Cancelled, Failed}
 }
 
-// Customer is news for a customer.
+// Customer is the content of a mail to a customer.
 type Customer struct {
 	Kind      Kind
 	Order     string // its number
 	Link      string // to the order; "": none
 	At        time.Time
 	Currency  money.Currency
-	Simulated bool     // it is built in a simulated region, and the mail says so
-	Payment   *Payment // the receipt's; else what refunds go back to
-	Items     []Item   // that the news is about
+	Simulated bool     // the order is built in a simulated region, and the mail says so
+	Payment   *Payment // of Paid, the payment that came in; else the one that refunds go back to
+	Items     []Item   // that the mail is about
 	Why       Why
 	Rejected  []Rejection // when Why is WhyRejected
 }
@@ -68,7 +66,7 @@ type Payment struct {
 	Cents     money.Cents
 	Currency  money.Currency
 	Reference string
-	Transfer  bool // by bank transfer: a refund goes to the account that it came from
+	Transfer  bool // paid by bank transfer: a refund goes to the account that it came from
 	At        time.Time
 }
 
@@ -76,31 +74,31 @@ type Payment struct {
 type Item struct {
 	Line   int
 	Label  string // the customer's own name for it, may be empty
-	Title  string // the product's
+	Title  string // of the product
 	Region string
-	Annual bool // else it is billed by the month
+	Annual bool // billed by the year, else by the month
 	Cents  money.Cents
 	Fate   Fate
 	Why    Why // when it was not delivered
 	Refund *Refund
 }
 
-// Fate of an item as a customer sees it.
+// Fate is what became of an item, as a customer sees it.
 type Fate uint8
 
 // The fates.
 const (
-	Coming    Fate = iota // on its way
-	Delivered             // its access came in a mail of its own
+	Coming    Fate = iota // being built
+	Delivered             // its credentials came in a mail of their own
 	Dropped               // not delivered, and nothing of it is left
 )
 
-// Refund of an item.
+// Refund is the refund of an item.
 type Refund struct {
 	Cents    money.Cents
 	Currency money.Currency
 	State    RefundState
-	At       time.Time // when the payment provider took it over; zero: not yet
+	At       time.Time // when the payment provider accepted it; zero: not yet
 }
 
 // RefundState is how far a refund has come.
@@ -109,12 +107,12 @@ type RefundState uint8
 // The states.
 const (
 	RefundAsked    RefundState = iota + 1
-	RefundAccepted             // the payment provider has taken it over
-	RefundDone                 // the money is back
-	RefundStuck                // a person of ours looks into it
+	RefundAccepted             // the payment provider has accepted it
+	RefundDone                 // the money was paid back
+	RefundStuck                // an operator looks into it
 )
 
-// Why something was not delivered.
+// Why is the reason why something was not delivered.
 type Why uint8
 
 // The reasons.
@@ -122,29 +120,29 @@ const (
 	WhyNone      Why = iota
 	WhyTechnical     // it could not be set up
 	WhyCapacity      // there was no room
-	WhyTogether      // all or nothing, and another item could not be delivered
-	WhyRejected      // a check before building forbade it
-	WhyCancelled     // it was asked for
+	WhyTogether      // the order is all or nothing, and another item could not be delivered
+	WhyRejected      // a check before building failed
+	WhyCancelled     // somebody cancelled it
 	WhyUnpaid        // the time to pay ran out
 )
 
 // Rejection is what a check before building found.
 type Rejection struct {
 	Line int    // of the item; 0: of the order
-	Code string // of the fault
+	Code string // of the violation
 }
 
-// Cause of a mail to operators; the values are stored.
+// Cause is why operators get a mail. The values are stored.
 type Cause string
 
 // The causes.
 const (
-	ItemStuck      Cause = "item-stuck"      // a clean-up ran out of retries
-	RefundFailed   Cause = "refund-failed"   // a refund did
-	NewDeadLetter  Cause = "dead-letter"     // other work stands on the desk
+	ItemStuck      Cause = "item-stuck"      // the compensation of an item ran out of retries
+	RefundFailed   Cause = "refund-failed"   // a refund ran out of retries
+	NewDeadLetter  Cause = "dead-letter"     // other work became a dead letter
 	PaymentOverdue Cause = "payment-overdue" // half of the time to pay is over
 	BooksDiffer    Cause = "books-differ"    // receipts and allocations of an order that ended do not agree
-	WebhookFailing Cause = "webhook-failing" // a webhook's message was never taken: nothing is posted there any more
+	WebhookFailing Cause = "webhook-failing" // a webhook delivery ran out of retries: the endpoint gets nothing more
 )
 
 // Causes lists all of them.
@@ -152,27 +150,28 @@ func Causes() []Cause {
 	return []Cause{ItemStuck, RefundFailed, NewDeadLetter, PaymentOverdue, BooksDiffer, WebhookFailing}
 }
 
-// Operators is news for operators, or for admins: how often one thing happened since they heard of it last.
+// Operators is the content of a mail to operators, or to admins: how often something happened since their last
+// mail about it.
 type Operators struct {
 	Cause    Cause
-	Count    int       // how often
-	Since    time.Time // the first of them
-	Orders   []string  // numbers of orders concerned, a few
-	Webhooks []Webhook // that are concerned, a few
+	Count    int       // how often it happened
+	Since    time.Time // when it happened first
+	Orders   []string  // numbers of some of the orders concerned
+	Webhooks []Webhook // some of the webhooks concerned
 	More     int       // how many orders or webhooks are not named
-	Link     string    // to where it is worked on; "": none
+	Link     string    // to the page where it is worked on; "": none
 }
 
-// Webhook is one that is failing.
+// Webhook is a webhook endpoint that is failing.
 type Webhook struct {
 	ID     string
 	Host   string // of its address
 	Since  time.Time
-	Status int      // of HTTP, what its last call answered; 0: no answer came
-	Silent NoAnswer // why none came
+	Status int      // HTTP status of its last call; 0: no answer came
+	Silent NoAnswer // why no answer came
 }
 
-// NoAnswer is why a call of a webhook got no answer.
+// NoAnswer is why a call to a webhook endpoint got no answer.
 type NoAnswer string
 
 // The reasons.

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// ForOperators renders news for operators, or for admins.
+// ForOperators renders a mail to operators, or to admins.
 func ForOperators(r Reader, n Operators) (Mail, error) {
 	if !slices.Contains(Causes(), n.Cause) {
-		return Mail{}, fmt.Errorf("no mail tells operators of %q", n.Cause)
+		return Mail{}, fmt.Errorf("there is no mail to operators about %q", n.Cause)
 	}
 	l, brand := r.Language, plain(r.Brand.Name)
 	what := l.Count(Key(n.Cause+".what"), n.Count)
@@ -29,16 +29,16 @@ func ForOperators(r Reader, n Operators) (Mail, error) {
 		p.Facts = append(p.Facts, fact{l.Say("label.orders"), plain(orders)})
 	}
 	if n.Cause == WebhookFailing {
-		return p.ofWebhooks(r, n).mail(r)
+		return p.withWebhooks(r, n).mail(r)
 	}
 	return p.mail(r)
 }
 
-// ofWebhooks is the page with a line for each webhook and what to do about it.
-func (p page) ofWebhooks(r Reader, n Operators) page {
+// withWebhooks adds what to do and a line for each webhook.
+func (p page) withWebhooks(r Reader, n Operators) page {
 	l := r.Language
 	p.Lead = append(p.Lead, l.Say("webhook-failing.todo"))
-	p.Facts = nil // each line says since when
+	p.Facts = nil // each line has a time of its own
 	for _, w := range n.Webhooks {
 		p.Lines = append(p.Lines, line{Name: plain(w.Host), Detail: []string{
 			l.Say("webhook.since", "at", r.moment(w.Since)),
@@ -53,7 +53,7 @@ func (p page) ofWebhooks(r Reader, n Operators) page {
 	return p
 }
 
-// answer is what the last call of a webhook came to.
+// answer returns the result of a webhook's last call.
 func (w Webhook) answer(l Language) string {
 	if w.Status != 0 {
 		return "HTTP " + strconv.Itoa(w.Status)

@@ -2,22 +2,21 @@ package notice
 
 import "maps"
 
-// Key names a text.
+// Key is the name of a text.
 type Key string
 
-// catalogue holds every text, numbers every text that depends on a number. They are read and never
-// written.
+// catalogue holds every text, numbers every text that depends on a number. Nothing writes to them after start.
 var (
 	catalogue = joined(labelTexts, customerTexts, operatorTexts, deliveryTexts)
 	numbers   = joined(customerCounts, operatorCounts)
 )
 
-func joined[T any](some ...map[Key]T) map[Key]T {
-	all := map[Key]T{}
-	for _, texts := range some {
-		maps.Copy(all, texts)
+func joined[T any](groups ...map[Key]T) map[Key]T {
+	texts := map[Key]T{}
+	for _, group := range groups {
+		maps.Copy(texts, group)
 	}
-	return all
+	return texts
 }
 
 var labelTexts = map[Key]phrase{

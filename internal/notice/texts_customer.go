@@ -36,7 +36,7 @@ var customerTexts = map[Key]phrase{
 	"delayed.heading": {"Your refund is delayed", "Ihre Erstattung verzögert sich", "Vaše vračilo zamuja"},
 	"delayed.lead": {
 		"The payment provider has not accepted the refund of {amount} for order {order} yet. We are on it: there is " +
-			"nothing for you to do, and you hear from us when the money is on its way.",
+			"nothing for you to do, and you will hear from us when the money is on its way.",
 		"Der Zahlungsdienst hat die Erstattung von {amount} für Bestellung {order} noch nicht angenommen. Wir kümmern uns " +
 			"darum: Sie müssen nichts tun, und wir melden uns, sobald das Geld unterwegs ist.",
 		"Plačilni ponudnik vračila {amount} za naročilo {order} še ni sprejel. To že urejamo: vam ni treba storiti " +
@@ -155,7 +155,7 @@ var customerTexts = map[Key]phrase{
 		"V regiji {region} ni bilo dovolj prostih zmogljivosti.",
 	},
 	"why.together": {
-		"You chose all or nothing, so it was taken back together with the rest.",
+		"You chose all or nothing, so it was removed together with the rest.",
 		"Sie haben „alles oder nichts“ gewählt, deshalb wurde auch dieser Dienst zurückgenommen.",
 		"Izbrali ste »vse ali nič«, zato je bila razveljavljena skupaj z ostalimi.",
 	},
@@ -239,7 +239,8 @@ var customerCounts = map[Key]counted{
 	},
 	"refund.lead": {
 		[2]string{
-			"{n} service of order {order} could not be delivered. You get back what you paid for it; there is nothing for you to do.",
+			"{n} service of order {order} could not be delivered. You get back what you paid for it; there is nothing for " +
+				"you to do.",
 			"{n} services of order {order} could not be delivered. You get back what you paid for them; there is nothing for " +
 				"you to do.",
 		},

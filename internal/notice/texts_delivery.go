@@ -1,7 +1,7 @@
 package notice
 
-// deliveryTexts go with a delivery of credentials: what stands beside the encryption, and inside it above
-// the values. The lines of the instructions are short: mails of plain text are not wrapped everywhere.
+// deliveryTexts are the texts of a delivery of credentials: beside the encrypted part, and inside it above the
+// values. The lines of the instructions are short because not every mail program wraps plain text.
 var deliveryTexts = map[Key]phrase{
 	"delivery.subject": {"Your service is ready", "Ihr Dienst ist bereit", "Vaša storitev je pripravljena"},
 	"delivery.which": {

@@ -3,14 +3,14 @@ package notice
 var operatorTexts = map[Key]phrase{
 	"operators.subject": {"{brand}: {what}", "{brand}: {what}", "{brand}: {what}"},
 	"operators.footer": {
-		"At most one such mail comes in an hour. What happens until then is counted in the next one.",
+		"You get at most one such mail an hour. What happens in between is counted in the next one.",
 		"Höchstens eine solche E-Mail kommt in der Stunde. Was bis dahin geschieht, zählt die nächste.",
 		"Takšno sporočilo pride največ enkrat na uro. Kar se zgodi vmes, šteje naslednje.",
 	},
 
 	"item-stuck.text": {
 		"The clean-up of an item ran out of retries: something of it may still exist at the provider. The order stays open " +
-			"until somebody acts. The customer's refund goes on beside it.",
+			"until somebody acts. The customer's refund continues meanwhile.",
 		"Beim Abbau eines Postens sind alle Versuche verbraucht: Beim Anbieter kann noch etwas davon bestehen. Die " +
 			"Bestellung bleibt offen, bis jemand handelt. Die Erstattung an den Kunden läuft daneben weiter.",
 		"Pri odstranjevanju postavke so vsi poskusi porabljeni: pri ponudniku lahko nekaj še obstaja. Naročilo ostane " +
@@ -24,37 +24,38 @@ var operatorTexts = map[Key]phrase{
 		"Plačilni ponudnik ni sprejel vračila. Stranka ve, da to urejamo; naročilo ostane odprto, dokler denar ni na poti.",
 	},
 	"dead-letter.text": {
-		"Work could not be finished after all retries. Its cause and what to do stand on the desk.",
+		"Work could not be finished after all retries. The desk shows the cause and what to do.",
 		"Eine Arbeit konnte auch nach allen Versuchen nicht beendet werden. Ursache und nächster Schritt stehen auf dem " +
 			"Störungstisch.",
 		"Dela ni bilo mogoče končati niti po vseh poskusih. Vzrok in naslednji korak sta na operativni mizi.",
 	},
 	"payment-overdue.text": {
-		"More than half of the time to pay is over, and no payment was confirmed. When it runs out the order is cancelled " +
-			"by itself.",
+		"More than half of the time to pay is over, and no payment was confirmed. When it runs out, the order is cancelled " +
+			"automatically.",
 		"Mehr als die Hälfte der Zahlungsfrist ist vorbei, und keine Zahlung wurde bestätigt. Läuft sie ab, wird die " +
 			"Bestellung von selbst storniert.",
 		"Več kot polovica plačilnega roka je mimo in plačilo ni potrjeno. Ko rok poteče, se naročilo prekliče samo.",
 	},
 	"books-differ.text": {
-		"At the end of an order the receipts of its payments and refunds do not come to what its items are worth. Nothing " +
-			"was done about it by itself: compare payments and refunds of the order.",
+		"When an order ended, the receipts of its payments and refunds did not add up to the price of its items. Nothing " +
+			"was changed automatically: compare the payments and refunds of the order.",
 		"Am Ende einer Bestellung ergeben die Belege ihrer Zahlungen und Erstattungen nicht, was ihre Posten wert sind. " +
 			"Von selbst wurde nichts unternommen: Vergleichen Sie Zahlungen und Erstattungen der Bestellung.",
 		"Ob koncu naročila se potrdila o plačilih in vračilih ne ujemajo z vrednostjo postavk. Samodejno ni bilo storjeno " +
 			"nič: primerjajte plačila in vračila naročila.",
 	},
 	"webhook-failing.text": {
-		"Ten calls over about three days did not get a message through, so nothing is posted there any more. Events go on " +
-			"being kept.",
+		"A message could not be delivered in ten calls over about three days, so nothing is posted there any more. Events " +
+			"are still kept.",
 		"Zehn Aufrufe über etwa drei Tage haben eine Nachricht nicht durchgebracht. Deshalb wird dorthin nichts mehr " +
 			"gesendet. Ereignisse werden weiter aufbewahrt.",
 		"Deset klicev v približno treh dneh sporočila ni dostavilo, zato se tja ne pošilja nič več. Dogodki se še naprej " +
 			"hranijo.",
 	},
 	"webhook-failing.todo": {
-		"What to do: mend your endpoint, take the webhook back into service (in the portal, or by PATCH with \"enabled\": " +
-			"true), and what waited goes at once. Then replay the delivery that failed: by itself it is not posted again.",
+		"What to do: repair your endpoint and take the webhook back into service (in the portal, or by PATCH with " +
+			"\"enabled\": true). What waited is posted at once. Then replay the delivery that failed: it is not posted again " +
+			"automatically.",
 		"Was zu tun ist: Bringen Sie Ihren Endpunkt in Ordnung und nehmen Sie den Webhook wieder in Betrieb (im Portal " +
 			"oder mit PATCH und \"enabled\": true). Was gewartet hat, wird sofort gesendet. Wiederholen Sie dann die " +
 			"fehlgeschlagene Zustellung: Von selbst wird sie nicht noch einmal gesendet.",

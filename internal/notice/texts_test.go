@@ -14,17 +14,17 @@ import (
 	"github.com/platforma-cloud/orders/internal/notice"
 )
 
-var place = regexp.MustCompile(`\{[a-z]+\}`)
+var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
 
-func TestEveryTextStandsInEveryLanguageWithTheSamePlaces(t *testing.T) {
+func TestEveryTextExistsInEveryLanguageWithTheSamePlaceholders(t *testing.T) {
 	t.Parallel()
-	all := notice.Texts()
-	if len(all) < 90 {
-		t.Fatalf("%d texts in all", len(all))
+	texts := notice.Texts()
+	if len(texts) < 90 {
+		t.Fatalf("only %d texts", len(texts))
 	}
-	for key, by := range all {
+	for key, by := range texts {
 		if !notice.Known(key) {
-			t.Errorf("%s stands in the catalogue twice, or not at all", key)
+			t.Errorf("%s is in the catalogue twice, or not at all", key)
 		}
 		var want []string
 		for _, l := range notice.Languages() {
@@ -33,14 +33,14 @@ func TestEveryTextStandsInEveryLanguageWithTheSamePlaces(t *testing.T) {
 					t.Errorf("%s is missing in %s", key, l)
 					continue
 				}
-				// The number may stay unsaid where the form itself says it.
-				places := slices.DeleteFunc(place.FindAllString(text, -1), func(p string) bool { return p == "{n}" })
-				slices.Sort(places)
-				if places = slices.Compact(places); want == nil {
-					want = append([]string{}, places...)
+				// A plural form may leave the number out, because the form itself implies it.
+				found := slices.DeleteFunc(placeholder.FindAllString(text, -1), func(p string) bool { return p == "{n}" })
+				slices.Sort(found)
+				if found = slices.Compact(found); want == nil {
+					want = append([]string{}, found...)
 				}
-				if diff := cmp.Diff(want, append([]string{}, places...)); diff != "" {
-					t.Errorf("%s in %s has other places (-english +%s):\n%s", key, l, l, diff)
+				if diff := cmp.Diff(want, append([]string{}, found...)); diff != "" {
+					t.Errorf("%s in %s has other placeholders (-english +%s):\n%s", key, l, l, diff)
 				}
 			}
 		}
@@ -49,7 +49,7 @@ func TestEveryTextStandsInEveryLanguageWithTheSamePlaces(t *testing.T) {
 
 var quotedKey = regexp.MustCompile(`"([a-z]+(?:-[a-z]+)*\.[a-z]+(?:-[a-z]+)*)"`)
 
-func TestEveryKeyThatTheCodeNamesStandsInTheCatalogue(t *testing.T) {
+func TestEveryKeyThatTheCodeNamesIsInTheCatalogue(t *testing.T) {
 	t.Parallel()
 	var named int
 	for _, dir := range []string{".", "../mail"} {
@@ -72,7 +72,7 @@ func TestEveryKeyThatTheCodeNamesStandsInTheCatalogue(t *testing.T) {
 				}
 				for _, m := range quotedKey.FindAllStringSubmatch(line, -1) {
 					if named++; !notice.Known(notice.Key(m[1])) {
-						t.Errorf("%s names %q, which is no text", f, m[1])
+						t.Errorf("%s names %q, which is not in the catalogue", f, m[1])
 					}
 				}
 			}
@@ -88,7 +88,7 @@ func TestEveryKeyThatTheCodeNamesStandsInTheCatalogue(t *testing.T) {
 	}
 	for _, why := range notice.NoAnswers() {
 		if !notice.Known(notice.Key("silent." + why)) {
-			t.Errorf("why no answer came, %s, has no text", why)
+			t.Errorf("the reason %s for no answer has no text", why)
 		}
 	}
 }
@@ -173,8 +173,8 @@ func TestTextOnEveryBrandCanBeRead(t *testing.T) {
 	for _, c := range []struct{ color, contrast, surface, text string }{
 		{"#0b5fff", "#ffffff", "#0b5fff", "#ffffff"},
 		{"#0B5FFF", "", "#0b5fff", "#ffffff"},
-		{"#ffd400", "", "#ffd400", "#000000"},        // white on yellow could not be read
-		{"#ffd400", "#ffffff", "#ffd400", "#000000"}, // nor when it is asked for
+		{"#ffd400", "", "#ffd400", "#000000"},        // white cannot be read on yellow
+		{"#ffd400", "#ffffff", "#ffd400", "#000000"}, // not even when the tenant asks for it
 		{"#ffd400", "#003366", "#ffd400", "#003366"},
 		{"", "#ffffff", "#0b5c4a", "#ffffff"},
 		{"red; background: url(https://evil.test)", "", "#0b5c4a", "#ffffff"},
@@ -198,7 +198,7 @@ func TestTextOnEveryBrandCanBeRead(t *testing.T) {
 	}
 }
 
-func TestWhatSomebodyTypedCanAlwaysBeMailed(t *testing.T) {
+func TestWhateverWasTypedCanBeMailed(t *testing.T) {
 	t.Parallel()
 	for typed, want := range map[string]string{
 		"a\r\nBcc: eve@evil.test": "a Bcc: eve@evil.test",
@@ -214,26 +214,26 @@ func TestWhatSomebodyTypedCanAlwaysBeMailed(t *testing.T) {
 	if got := notice.Short("žžžžž", 4); got != "žžž…" {
 		t.Errorf("cut to four: %q", got)
 	}
-	n := news()["refund"]
+	n := customerNotices()["refund"]
 	n.Order, n.Items[0].Label, n.Link = "ORD-1\r\nBcc: x@y.test {amount}", "{order} </td><script>alert(1)</script>",
 		"javascript:alert(1)"
 	m, err := notice.ForCustomer(reader(t, notice.English), n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.ContainsAny(m.Subject, "\r\n") || strings.Contains(m.HTML, "<script") || strings.Contains(m.HTML,
-		"javascript:") || !strings.Contains(m.Text, "{order} </td>") {
-		t.Errorf("what was typed acts in the mail:\n%s\n%s\n%s", m.Subject, m.Text, m.HTML)
+	if strings.ContainsAny(m.Subject, "\r\n") || strings.Contains(m.HTML, "<script") ||
+		strings.Contains(m.HTML, "javascript:") || !strings.Contains(m.Text, "{order} </td>") {
+		t.Errorf("what was typed is interpreted in the mail:\n%s\n%s\n%s", m.Subject, m.Text, m.HTML)
 	}
 	if _, err := notice.ForCustomer(reader(t, notice.English), notice.Customer{Kind: 99}); err == nil {
-		t.Error("a kind that is none is rendered")
+		t.Error("an unknown kind is rendered")
 	}
 	if _, err := notice.ForOperators(reader(t, notice.English), notice.Operators{Cause: "weather"}); err == nil {
-		t.Error("a cause that is none is rendered")
+		t.Error("an unknown cause is rendered")
 	}
 }
 
-func TestAnUnknownLanguageIsReadInEnglish(t *testing.T) {
+func TestAnUnknownLanguageBecomesEnglish(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]notice.Language{
 		"en": "en", "de": "de", "sl": "sl", "": "en", "xx": "en", "DE": "en",

@@ -8,7 +8,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// accountView is who you are here, and the key your deliveries are encrypted to.
+// accountView is the visitor's own page, with the key that deliveries are encrypted to.
 type accountView struct {
 	Key    *app.KeyInfo
 	MayKey bool
@@ -32,7 +32,7 @@ func (p *Portal) showAccount(w http.ResponseWriter, r *http.Request, v *session,
 	return p.show(w, r, status, accountPage(p.pageLayout(r, v, "account", "Your account"), v, view))
 }
 
-// putKey puts an OpenPGP public key on file, or takes it off.
+// putKey stores the visitor's OpenPGP public key, or removes it.
 func (p *Portal) putKey(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
@@ -61,10 +61,10 @@ func (p *Portal) putKey(w http.ResponseWriter, r *http.Request, v *session) erro
 	}
 	if remove {
 		p.flash(r, "Your key was removed. From now on deliveries come with a one-time passphrase.")
-		return see(w, r, "/account")
+		return seeOther(w, r, "/account")
 	}
 	p.flash(r, "Your key is on file. Compare the fingerprint below with your own.")
-	return see(w, r, "/account")
+	return seeOther(w, r, "/account")
 }
 
 // grouped4 writes a fingerprint in groups of four.

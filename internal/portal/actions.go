@@ -15,7 +15,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// actionView is a button of an order: one that works, or one that says why it does not.
+// actionView is a button of an order. It works, or it says why the action is refused.
 type actionView struct {
 	Action order.Action
 	Text   string
@@ -24,27 +24,28 @@ type actionView struct {
 	Reason string // why it is refused; "" when it is allowed
 }
 
-// reasonedAction is an action that asks for a reason on a page of its own.
+// reasonedAction is an action that asks for a reason on its own page.
 type reasonedAction struct {
 	Text   string // of the button
 	Title  string // of the page
-	Means  string // what will happen, in machines and money
+	Means  string // what will happen to machines and money
 	Sent   string // what the next page says
 	Danger bool
-	Fresh  bool // needs a sign-in younger than five minutes
+	Fresh  bool // needs a sign-in that is less than five minutes old
 	Do     func(u UseCases, ctx context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error)
 }
 
 var reasonedActions = map[order.Action]reasonedAction{
 	order.ActCancel: {
-		Text: "Cancel order", Title: "Cancel this order?", Sent: "The cancellation was taken.", Danger: true,
+		Text: "Cancel order", Title: "Cancel this order?", Sent: "The cancellation was accepted.", Danger: true,
 		Do: UseCases.CancelOrder,
 	},
 	order.ActRestore: {
 		Text: "Restore as a draft", Title: "Restore this order?",
 		Means: "It becomes a draft again, with its number and its prices as they were. Nothing is built and nothing is " +
-			"owed until you submit it; it then needs a new payment.", Sent: "The order is a draft again.",
-		Do: UseCases.RestoreOrder,
+			"owed until you submit it; it then needs a new payment.",
+		Sent: "The order is a draft again.",
+		Do:   UseCases.RestoreOrder,
 	},
 	order.ActRevertPayment: {
 		Text: "Set payment aside", Title: "Set this payment aside?",
@@ -56,17 +57,19 @@ var reasonedActions = map[order.Action]reasonedAction{
 	order.ActHold: {
 		Text: "Hold", Title: "Hold this order?",
 		Means: "Nothing is checked or built until the hold is released. The payment stays as it is, and the customer can " +
-			"still cancel for a full refund.", Sent: "The order is held.",
-		Do: UseCases.HoldOrder,
+			"still cancel for a full refund.",
+		Sent: "The order is held.",
+		Do:   UseCases.HoldOrder,
 	},
 	order.ActRelease: {
 		Text: "Release", Title: "Release this order?",
-		Means: "The checks begin, and building follows when every item passed them.", Sent: "The hold was released.",
-		Do: UseCases.ReleaseOrder,
+		Means: "The checks begin, and building follows when every item has passed them.",
+		Sent:  "The hold was released.",
+		Do:    UseCases.ReleaseOrder,
 	},
 }
 
-// actionRights is what a visitor must be allowed to do at all to be shown an action, refused or not.
+// actionRights lists the permission without which a visitor does not see an action at all, not even as refused.
 var actionRights = []struct {
 	Action order.Action
 	Need   app.Permission
@@ -80,7 +83,7 @@ var actionRights = []struct {
 	{order.ActRestore, app.WriteOrders},
 }
 
-// actionsOf lists what the visitor can do to the order, and what they could in another state.
+// actionsOf lists the actions that are allowed now, and those that the order's state refuses with a reason.
 func (p *Portal) actionsOf(v *session, agg *app.Aggregate) []actionView {
 	allowed := p.useCases.AllowedActions(v.Caller, agg)
 	base := "/orders/" + agg.Order.ID.String()
@@ -109,7 +112,7 @@ func (p *Portal) actionsOf(v *session, agg *app.Aggregate) []actionView {
 	return views
 }
 
-// refusal says why an order does not take an action now; "" where it would only be noise.
+// refusal returns why an order refuses an action now; "" where the reason would help nobody.
 func refusal(o *order.Order, a order.Action) string {
 	switch a {
 	case order.ActCancel:
@@ -119,9 +122,9 @@ func refusal(o *order.Order, a order.Action) string {
 		case o.State == order.Cancelled || o.State == order.Failed:
 			return ""
 		case o.Closing != order.NotClosing:
-			return "It is on its way out already."
+			return "It is being closed already."
 		case o.DeliveryBegun():
-			return "All or nothing: delivery has begun, so the whole order goes forward."
+			return "All or nothing: delivery has begun, so the whole order will be delivered."
 		}
 	case order.ActRestore:
 		if o.State == order.Cancelled {
@@ -129,29 +132,29 @@ func refusal(o *order.Order, a order.Action) string {
 		}
 	case order.ActRevertPayment:
 		if o.State == order.Provisioning || o.State == order.PartiallyFulfilled {
-			return "Building has begun: a payment can be set aside only before."
+			return "Building has begun: a payment can only be set aside before that."
 		}
 	case order.ActHold:
 		if o.State == order.Provisioning || o.State == order.PartiallyFulfilled {
-			return "Building has begun: an order can be held only before."
+			return "Building has begun: an order can only be held before that."
 		}
 	}
 	return ""
 }
 
-// actionPageView asks for a reason and says beforehand what will happen.
+// actionPageView is the page that says what an action will do and asks for a reason.
 type actionPageView struct {
 	O      *order.Order
 	Action order.Action
 	reasonedAction
 	Effects []effect
-	Refund  string // what goes back in all, "" when nothing was paid
+	Refund  string // the total that is refunded, "" when nothing was paid
 	Keeps   string // what stays paid
 	Reason  string
 	Fault   string
 }
 
-// effect is what cancelling now would do to one item, in machines and in money (D7).
+// effect is what cancelling now would do to one item's machines and money (D7).
 type effect struct {
 	Name, What, Money string
 	Tone              tone
@@ -184,15 +187,15 @@ func (p *Portal) showAction(
 		O: agg.Order, Action: name, reasonedAction: action, Reason: r.PostFormValue("reason"), Fault: wrong,
 	}
 	if name == order.ActCancel {
-		view.cancelling(agg.Order)
+		view.addEffects(agg.Order)
 	}
 	return p.show(w, r, status, actionPage(p.pageLayout(r, v, "orders", action.Title), view))
 }
 
-// cancelling words the effect on every item and sums up the money.
-func (view *actionPageView) cancelling(o *order.Order) {
+// addEffects describes what cancelling does to every item, and adds up the money.
+func (view *actionPageView) addEffects(o *order.Order) {
 	pay := o.LivePayment()
-	var back, keeps money.Cents
+	var refunds, keeps money.Cents
 	for i := range o.Items {
 		it := &o.Items[i]
 		var share money.Cents
@@ -203,12 +206,12 @@ func (view *actionPageView) cancelling(o *order.Order) {
 		switch o.CancelEffect(it) {
 		case order.CancelDrops:
 			e.What, e.Tone = "It is not built.", tone{"calm", "cross"}
-			back += share
-			e.Money = goesBack(pay, share)
+			refunds += share
+			e.Money = refundEffect(pay, share)
 		case order.CancelRollsBack:
 			e.What, e.Tone = "What was built of it is removed.", tone{"warn", "undo"}
-			back += share
-			e.Money = goesBack(pay, share)
+			refunds += share
+			e.Money = refundEffect(pay, share)
 		case order.CancelKeeps:
 			e.What, e.Tone = "It was delivered: it stays and keeps running.", tone{"good", "check"}
 			keeps += share
@@ -223,20 +226,20 @@ func (view *actionPageView) cancelling(o *order.Order) {
 	}
 	view.Means = "Nothing was paid, so nothing is owed either way. You can restore the order later."
 	if pay != nil {
-		view.Refund, view.Keeps = amount(back, pay.Currency), amount(keeps, pay.Currency)
+		view.Refund, view.Keeps = amount(refunds, pay.Currency), amount(keeps, pay.Currency)
 		view.Means = "No new work starts. What cannot stay is removed first; the order ends once every machine is " +
-			"confirmed gone and every refund was accepted."
+			"confirmed gone and every refund is accepted."
 	}
 }
 
-func goesBack(pay *order.Payment, share money.Cents) string {
+func refundEffect(pay *order.Payment, share money.Cents) string {
 	if pay == nil {
 		return "Nothing was paid for it."
 	}
-	return amount(share, pay.Currency) + " goes back."
+	return amount(share, pay.Currency) + " is refunded."
 }
 
-// maxReason bounds a reason: a few sentences.
+// maxReason is the most characters of a reason.
 const maxReason = 500
 
 func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -263,7 +266,7 @@ func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *session) error {
 	reason := oneLine(r.PostForm.Get("reason"))
 	if reason == "" || len([]rune(reason)) > maxReason {
 		return p.showAction(w, r, v, agg, action, http.StatusUnprocessableEntity,
-			"Give a reason of one to 500 characters. It stands in the order's record.")
+			"Give a reason of one to 500 characters. It is kept in the order's record.")
 	}
 	if _, err := action.Do(p.useCases, r.Context(), v.Caller, app.Reasoned{
 		Order: agg.Order.ID, Precondition: pre, Reason: reason,
@@ -274,10 +277,10 @@ func (p *Portal) act(w http.ResponseWriter, r *http.Request, v *session) error {
 	if name == order.ActRestore {
 		here += "/cart"
 	}
-	return see(w, r, here)
+	return seeOther(w, r, here)
 }
 
-// oneLine makes one line of a text area's text.
+// oneLine joins the lines of a text area's text.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // paymentView is the form by which an operator confirms that money came in.
@@ -309,8 +312,8 @@ func (p *Portal) paymentPage(w http.ResponseWriter, r *http.Request, v *session)
 		return o.Refuse(string(order.ActConfirmPayment))
 	}
 	view := paymentViewOf(v, agg)
-	view.Amount, view.PaidAt, view.Method = money.Format(o.Due, o.Currency), v.now.In(v.zone()).Format(formTime),
-		"bank_transfer"
+	view.Amount, view.Method = money.Format(o.Due, o.Currency), "bank_transfer"
+	view.PaidAt = v.now.In(v.zone()).Format(formTime)
 	return p.show(w, r, http.StatusOK, paymentPage(p.pageLayout(r, v, "desk", "Confirm a payment"), view))
 }
 
@@ -336,17 +339,17 @@ func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *sessi
 		return err
 	}
 	view := paymentViewOf(v, agg)
-	view.Reference, view.Amount = strings.TrimSpace(r.PostForm.Get("reference")),
-		strings.TrimSpace(r.PostForm.Get("amount"))
+	view.Reference = strings.TrimSpace(r.PostForm.Get("reference"))
+	view.Amount = strings.TrimSpace(r.PostForm.Get("amount"))
 	view.PaidAt, view.Method = r.PostForm.Get("paid_at"), r.PostForm.Get("method")
-	again := func(faults ...string) error {
+	showAgain := func(faults ...string) error {
 		view.Faults = faults
 		return p.show(w, r, http.StatusUnprocessableEntity,
 			paymentPage(p.pageLayout(r, v, "desk", "Confirm a payment"), view))
 	}
 	paidAt, err := time.ParseInLocation(formTime, view.PaidAt, v.zone())
 	if err != nil {
-		return again("Say when it was paid, as date and time.")
+		return showAgain("Enter when it was paid, as date and time.")
 	}
 	_, err = p.useCases.ConfirmPayment(r.Context(), v.Caller, app.ConfirmPayment{
 		Order: agg.Order.ID, Precondition: pre, Reference: view.Reference,
@@ -354,15 +357,15 @@ func (p *Portal) confirmPayment(w http.ResponseWriter, r *http.Request, v *sessi
 	})
 	if f := fault.Of(err); f != nil && f.Kind == fault.KindInvalid {
 		if len(f.Violations) > 0 {
-			return again(messages(f.Violations)...)
+			return showAgain(messages(f.Violations)...)
 		}
-		return again(f.Detail)
+		return showAgain(f.Detail)
 	}
 	if err != nil {
 		return err
 	}
 	p.flash(r, "The payment was confirmed. Checks begin now; building follows.")
-	return see(w, r, "/orders/"+agg.Order.ID.String())
+	return seeOther(w, r, "/orders/"+agg.Order.ID.String())
 }
 
 func (p *Portal) redeliver(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -380,12 +383,11 @@ func (p *Portal) redeliver(w http.ResponseWriter, r *http.Request, v *session) e
 	if _, err := p.useCases.Redeliver(r.Context(), v.Caller, app.Redeliver{Order: agg.Order.ID, Item: item}); err != nil {
 		return err
 	}
-	p.flash(r, "A new delivery was asked for. It goes, freshly encrypted, to the address on file.")
-	return see(w, r, "/orders/"+agg.Order.ID.String())
+	p.flash(r, "A new delivery was requested. It is sent, newly encrypted, to the address on file.")
+	return seeOther(w, r, "/orders/"+agg.Order.ID.String())
 }
 
-// passphrase shows the one-time passphrase of a delivery. It is a POST, because it changes something:
-// the passphrase is gone afterwards (D21).
+// passphrase shows the one-time passphrase of a delivery. It is a POST because it deletes the passphrase (D21).
 func (p *Portal) passphrase(w http.ResponseWriter, r *http.Request, v *session) error {
 	agg, err := p.aggregate(r, v)
 	if err != nil {

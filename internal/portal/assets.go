@@ -15,8 +15,8 @@ import (
 //go:embed static
 var static embed.FS
 
-// assets are the files every page loads. They are built in, their names carry a hash of their
-// content, and so a browser keeps them for a year.
+// assets are the files that every page loads. They are built into the binary. Their names carry a hash of their
+// content, so that browsers may keep them for a year.
 type assets struct {
 	files map[string]asset // by the name in the URL
 	names fileNames
@@ -26,7 +26,7 @@ type asset struct {
 	kind    string
 	raw     []byte
 	zipped  []byte // gzip, empty where it would not be smaller
-	forever bool
+	forever bool   // its name carries a hash, so it never changes
 }
 
 // fileNames are the paths a page refers to.
@@ -36,7 +36,7 @@ var kinds = map[string]string{
 	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
 }
 
-// loadAssets panics when a built-in file is missing: a fault of the build, seen at start.
+// loadAssets panics when a built-in file is missing, because that is a mistake in the build that shows at start.
 func loadAssets() *assets {
 	a := &assets{files: map[string]asset{}}
 	a.names = fileNames{
@@ -47,13 +47,13 @@ func loadAssets() *assets {
 		Icon:   a.add("icon.svg", mustRead("icon.svg")),
 	}
 	for _, name := range []string{"chevron.svg", "checkbox.svg", "minus.svg", "search.svg", "date.svg"} {
-		a.files[name] = pack(name, mustRead(name), false) // named by the style sheet itself
+		a.files[name] = pack(name, mustRead(name), false) // the style sheet refers to this name
 	}
 	return a
 }
 
-// styleSheet lays Pico into a layer of its own beneath our tokens: unlayered it would win over every
-// layer. Its @charset may stand only at the beginning of a file.
+// styleSheet puts Pico into a layer below our tokens, because unlayered rules win over every layer. @charset is
+// valid only at the beginning of a file.
 func styleSheet() []byte {
 	pico := bytes.TrimPrefix(mustRead("pico.min.css"), []byte(`@charset "UTF-8";`))
 	var b bytes.Buffer
@@ -109,5 +109,5 @@ func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Encoding", "gzip")
 		body = f.zipped
 	}
-	_, _ = w.Write(body) // a reader that went away is nobody's fault
+	_, _ = w.Write(body) // the client may have gone away, which is no error
 }

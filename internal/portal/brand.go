@@ -10,7 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/brand"
 )
 
-// brandAge is how old a tenant's name and colours may be on a page: no cache is older than five seconds.
+// brandAge is how old a tenant's name and colours may be on a page. No cache of settings is older than that.
 const brandAge = 5 * time.Second
 
 type cachedBrand struct {
@@ -18,7 +18,7 @@ type cachedBrand struct {
 	until    time.Time
 }
 
-// brandOf reads what every member may see of a tenant's settings: its name and colours.
+// brandOf returns the settings that every member may see: the tenant's name and colours.
 func (p *Portal) brandOf(ctx context.Context, c app.Caller) (app.Settings, error) {
 	t := c.Tenant
 	now := p.cfg.Now()
@@ -38,13 +38,14 @@ func (p *Portal) brandOf(ctx context.Context, c app.Caller) (app.Settings, error
 	return s, nil
 }
 
-// brandSheet is the tenant's style sheet: a route, because no style may stand in a page.
+// brandSheet serves the tenant's style sheet. It has a route, because the content security policy forbids styles
+// inside a page.
 func (p *Portal) brandSheet(w http.ResponseWriter, r *http.Request) error {
 	v, err := p.visitor(r)
 	if err != nil {
 		return err
 	}
-	sheet := "/* no brand of its own */\n"
+	sheet := "/* nobody is signed in */\n"
 	if v != nil {
 		sheet = brandCSS(v.brand.BrandColor, v.brand.BrandContrast)
 	}
@@ -53,15 +54,15 @@ func (p *Portal) brandSheet(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// The surfaces of links, as in portal.css.
+// The backgrounds of links, as in portal.css.
 var (
 	lightSurface = brand.White()
 	darkSurface  = brand.Colour{R: 0x17, G: 0x1d, B: 0x1c}
 )
 
-// brandCSS sets a tenant's two colours. A pair that cannot be read, or whose text could not be read
-// on it, is left out: the page then has our own. Links take the nearest shade that can be read on
-// each surface.
+// brandCSS returns a style sheet that sets a tenant's two colours. A pair that is malformed, or whose text could
+// not be read, is left out, and the page keeps our colours. Links get the nearest shade that can be read on each
+// background.
 func brandCSS(color, contrast string) string {
 	b, ok := brand.Parse(color)
 	c, ok2 := brand.Parse(contrast)

@@ -13,10 +13,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// errNoCart says that a person has no draft.
+// errNoCart is returned when a person has no draft.
 var errNoCart = errors.New("no draft")
 
-// findCart is the draft that the person filled last, else their newest one.
+// findCart returns the draft that the person filled last, else their newest one.
 func (p *Portal) findCart(r *http.Request, v *session) (*app.Aggregate, error) {
 	ctx := r.Context()
 	if known, err := id.Parse[order.Order](p.sessions.GetString(ctx, keyCart)); err == nil {
@@ -38,7 +38,7 @@ func (p *Portal) findCart(r *http.Request, v *session) (*app.Aggregate, error) {
 	return drafts.Data[0], nil
 }
 
-// rememberCart keeps which draft is the cart and how many items its badge shows.
+// rememberCart stores in the session which draft is the cart and how many items its badge shows.
 func (p *Portal) rememberCart(r *http.Request, o *order.Order) {
 	ctx := r.Context()
 	if o.State != order.Draft {
@@ -57,7 +57,7 @@ type cartView struct {
 	Totals  totalsView
 	Methods []string
 	Method  string
-	Due     int // days an unpaid order is kept
+	Due     int // days until an unpaid order is cancelled
 	Faults  []string
 	MayEdit bool
 }
@@ -87,7 +87,7 @@ func (p *Portal) currentCart(w http.ResponseWriter, r *http.Request, v *session)
 	if err != nil {
 		return err
 	}
-	return see(w, r, "/orders/"+agg.Order.ID.String()+"/cart")
+	return seeOther(w, r, "/orders/"+agg.Order.ID.String()+"/cart")
 }
 
 func (p *Portal) cartPage(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -96,7 +96,7 @@ func (p *Portal) cartPage(w http.ResponseWriter, r *http.Request, v *session) er
 		return err
 	}
 	if agg.Order.State != order.Draft {
-		return see(w, r, "/orders/"+agg.Order.ID.String())
+		return seeOther(w, r, "/orders/"+agg.Order.ID.String())
 	}
 	if agg.Order.Customer == v.Member {
 		p.rememberCart(r, agg.Order)
@@ -122,8 +122,8 @@ func (p *Portal) showCart(
 	return p.show(w, r, status, cartPage(p.pageLayout(r, v, "cart", "Cart"), v, view))
 }
 
-// changeCart takes the cart's one form: remove an item, keep policy and reference, or submit. Policy
-// and reference are kept first, so that what is submitted is what the form showed.
+// changeCart handles the cart's one form: it removes an item, saves policy and reference, or submits. It saves
+// policy and reference first, so that what is submitted is what the form showed.
 func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
@@ -157,7 +157,7 @@ func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *session) 
 		if remove != "" {
 			p.flash(r, "The item was removed from your cart.")
 		}
-		return see(w, r, here)
+		return seeOther(w, r, here)
 	}
 	in := app.SubmitOrder{Order: agg.Order.ID, Precondition: pre, PaymentMethod: r.PostForm.Get("payment_method")}
 	if total := r.PostForm.Get("expected_total"); total != "" {
@@ -168,10 +168,10 @@ func (p *Portal) changeCart(w http.ResponseWriter, r *http.Request, v *session) 
 		return p.cartRefused(w, r, v, agg, err)
 	}
 	p.rememberCart(r, submitted.Order)
-	return see(w, r, "/orders/"+agg.Order.ID.String())
+	return seeOther(w, r, "/orders/"+agg.Order.ID.String())
 }
 
-// cartRefused shows the cart again with what is wrong; a fault of another kind goes to its own page.
+// cartRefused shows the cart again with the faults of the form. It returns any other error.
 func (p *Portal) cartRefused(w http.ResponseWriter, r *http.Request, v *session, agg *app.Aggregate, err error) error {
 	f := fault.Of(err)
 	if f == nil || f.Kind != fault.KindInvalid {
@@ -184,13 +184,13 @@ func (p *Portal) cartRefused(w http.ResponseWriter, r *http.Request, v *session,
 	return p.showCart(w, r, v, agg, http.StatusUnprocessableEntity, faults)
 }
 
-// methodText words a payment method (D28).
+// methodText describes a payment method (D28).
 func methodText(method string) string {
 	switch method {
 	case "manual":
 		return "Bank transfer, confirmed by an operator"
 	case "demo":
-		return "Demo payment, confirms by itself"
+		return "Demo payment, confirms automatically"
 	}
 	return words(method)
 }

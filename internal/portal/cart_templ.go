@@ -5,10 +5,8 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import "strconv"
 
@@ -96,7 +94,7 @@ func cartPage(c pageLayout, v *session, view cartView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = copied(view.Order.Number, view.Order.Number).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = copyButton(view.Order.Number, view.Order.Number).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -340,7 +338,7 @@ func cartPage(c pageLayout, v *session, view cartView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "> <span class=\"choice-title\">All or nothing</span> <span class=\"choice-note\">The whole order is removed and refunded. No credentials are sent before every item is up; from then on the order can no longer be cancelled.</span></label></div></fieldset><div class=\"control\"><label for=\"external_id\">Your reference <span class=\"optional\">(optional)</span></label> <input id=\"external_id\" name=\"external_id\" type=\"text\" maxlength=\"64\" value=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "> <span class=\"choice-title\">All or nothing</span> <span class=\"choice-note\">The whole order is removed and refunded. No credentials are sent before every item is ready; from then on the order can no longer be cancelled.</span></label></div></fieldset><div class=\"control\"><label for=\"external_id\">Your reference <span class=\"optional\">(optional)</span></label> <input id=\"external_id\" name=\"external_id\" type=\"text\" maxlength=\"64\" value=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -549,9 +547,9 @@ func cartPage(c pageLayout, v *session, view cartView) templ.Component {
 			}
 			if view.Due > 0 {
 				var templ_7745c5c3_Var28 string
-				templ_7745c5c3_Var28, templ_7745c5c3_Err = templ.JoinStringErrs(" Unpaid, the order lapses after " + count(view.Due, "day", "days") + ".")
+				templ_7745c5c3_Var28, templ_7745c5c3_Err = templ.JoinStringErrs(" If it is not paid, the order is cancelled after " + count(view.Due, "day", "days") + ".")
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `cart.templ`, Line: 120, Col: 82}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `cart.templ`, Line: 120, Col: 99}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var28))
 				if templ_7745c5c3_Err != nil {

@@ -38,21 +38,21 @@ type configView struct {
 	Region   string
 	Cycle    string
 	Fields   []field
-	Head     map[string]string // faults of what is not configuration, by member name
+	Head     map[string]string // faults of the members outside the configuration, by name
 	Quote    quoteView
-	Summary  []string // all faults, when the form was sent for good
+	Summary  []string // all faults, when the form was submitted
 	MayOrder bool
 	Simulate map[string]bool // regions that are simulated
 }
 
-// editing names the item that is changed.
+// editing identifies the item that is changed.
 type editing struct {
 	Order   order.ID
 	Item    order.ItemID
 	Version int
 }
 
-// quoteView is the price of what is entered.
+// quoteView is the price of the configuration as entered.
 type quoteView struct {
 	OK       bool
 	Lines    []lineView
@@ -62,13 +62,13 @@ type quoteView struct {
 	Rate     string // how euros were converted, "" when they were not
 	Other    []string
 	Currency money.Currency
-	Reduced  bool // an annual price: a fifth less
+	Reduced  bool // the price is annual, a fifth less than twelve months
 }
 
 type lineView struct{ Title, Sum, Amount string }
 
-// sheet reads the form of a product as it is now: the defaults, an item of a draft, or what was sent.
-func (p *Portal) sheet(r *http.Request, v *session, form url.Values) (configView, error) {
+// configViewOf returns the form of a product, with what was sent, or with the defaults when form is nil.
+func (p *Portal) configViewOf(r *http.Request, v *session, form url.Values) (configView, error) {
 	cat, err := p.useCases.Catalog(r.Context())
 	if err != nil {
 		return configView{}, err
@@ -90,8 +90,8 @@ func (p *Portal) sheet(r *http.Request, v *session, form url.Values) (configView
 		view.Simulate[region] = p.cfg.Simulated(product.ID, region, "")
 	}
 	if form != nil {
-		view.Label, view.Plan, view.Region, view.Cycle = strings.TrimSpace(form.Get("label")), form.Get("plan"),
-			form.Get("region"), form.Get("billing_cycle")
+		view.Label, view.Plan = strings.TrimSpace(form.Get("label")), form.Get("plan")
+		view.Region, view.Cycle = form.Get("region"), form.Get("billing_cycle")
 		view.Fields = entered(fields, form)
 		return view, nil
 	}
@@ -111,7 +111,7 @@ func (v configView) input() (app.ItemInput, error) {
 	return in, err
 }
 
-// priced asks for the quote and lays its faults beside the fields they are about.
+// priced asks for the quote and adds its faults to the fields that they are about.
 func (p *Portal) priced(r *http.Request, v *session, view configView) (configView, error) {
 	in, err := view.input()
 	if err != nil {
@@ -128,7 +128,7 @@ func (p *Portal) priced(r *http.Request, v *session, view configView) (configVie
 	if err != nil {
 		return view, err
 	}
-	view = view.blamed(q.Faults)
+	view = view.withFaults(q.Faults)
 	view.Quote.Currency = q.Currency
 	if len(q.Items) != 1 || !q.Items[0].OK {
 		return view, nil
@@ -153,8 +153,8 @@ func rateText(fx *order.FX, cur money.Currency) string {
 	return fmt.Sprintf("Converted at %s %s for one euro (%s, %s).", fx.Rate, cur, fx.Source, fx.At.Format("2 Jan 2006"))
 }
 
-// blamed puts each fault where it belongs; what belongs nowhere is listed with the price.
-func (v configView) blamed(faults []fault.Violation) configView {
+// withFaults adds each fault to its field. A fault that belongs to no field is listed with the price.
+func (v configView) withFaults(faults []fault.Violation) configView {
 	const at = "/items/0"
 	byPointer := map[string]string{}
 	for _, f := range faults {
@@ -162,7 +162,7 @@ func (v configView) blamed(faults []fault.Violation) configView {
 			byPointer[f.Pointer] = f.Message
 		}
 	}
-	v.Fields = blamed(v.Fields, byPointer, at)
+	v.Fields = withFaults(v.Fields, byPointer, at)
 	for _, f := range faults {
 		v.Summary = append(v.Summary, f.Message)
 		name := strings.TrimPrefix(f.Pointer, at+"/")
@@ -176,7 +176,7 @@ func (v configView) blamed(faults []fault.Violation) configView {
 	return v
 }
 
-// linesOf words the lines of a price by the product's price list.
+// linesOf describes the lines of a price with the titles and units of the product's price list.
 func linesOf(product catalog.Product, lines []order.PriceLine) []lineView {
 	views := make([]lineView, 0, len(lines))
 	for _, l := range lines {
@@ -194,7 +194,7 @@ func linesOf(product catalog.Product, lines []order.PriceLine) []lineView {
 	return views
 }
 
-// plural of a unit: abbreviations such as GB stay as they are.
+// plural returns the plural of a unit. Abbreviations such as GB stay as they are.
 func plural(unit string, n int64) string {
 	if n == 1 || strings.ToUpper(unit) == unit {
 		return unit
@@ -203,7 +203,7 @@ func plural(unit string, n int64) string {
 }
 
 func (p *Portal) configurator(w http.ResponseWriter, r *http.Request, v *session) error {
-	view, err := p.sheet(r, v, nil)
+	view, err := p.configViewOf(r, v, nil)
 	if err != nil {
 		return err
 	}
@@ -215,11 +215,11 @@ func (p *Portal) configurator(w http.ResponseWriter, r *http.Request, v *session
 	if view, err = p.priced(r, v, view); err != nil {
 		return err
 	}
-	view.Summary = nil // nothing was sent yet
+	view.Summary = nil // nothing was submitted yet
 	return p.show(w, r, http.StatusOK, configPage(p.pageLayout(r, v, "catalog", view.Product.Title), view))
 }
 
-// editedItem fills the form with an item of a draft: ?order=…&item=….
+// editedItem fills the form with the item of a draft that the query names: ?order=…&item=….
 func (p *Portal) editedItem(r *http.Request, v *session, view configView) (configView, error) {
 	q := r.URL.Query()
 	o, it, err := p.draftItem(r, v, q.Get("order"), q.Get("item"))
@@ -250,13 +250,13 @@ func (p *Portal) draftItem(r *http.Request, v *session, orderID, itemID string) 
 	return nil, nil, errNoPage
 }
 
-// quote answers the live price: the fragments of lines, totals and faults, never the form itself, so
-// that nobody loses what they are typing.
+// quote answers with the live price: the fragments of lines, total and faults. It never sends the form's controls,
+// so that nobody loses what they are typing.
 func (p *Portal) quote(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
-	view, err := p.sheet(r, v, r.PostForm)
+	view, err := p.configViewOf(r, v, r.PostForm)
 	if err != nil {
 		return err
 	}
@@ -266,13 +266,13 @@ func (p *Portal) quote(w http.ResponseWriter, r *http.Request, v *session) error
 	return p.show(w, r, http.StatusOK, quoteFragments(view))
 }
 
-// addToCart takes the form for good: into the draft, or, asked to recalculate by a browser without
-// scripts, back to the page with its price.
+// addToCart puts the submitted form into the cart. For "Recalculate", the button of browsers without scripts, it
+// only shows the page again with its price.
 func (p *Portal) addToCart(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
 	}
-	view, err := p.sheet(r, v, r.PostForm)
+	view, err := p.configViewOf(r, v, r.PostForm)
 	if err != nil {
 		return err
 	}
@@ -286,28 +286,31 @@ func (p *Portal) addToCart(w http.ResponseWriter, r *http.Request, v *session) e
 	if view, err = p.priced(r, v, view); err != nil {
 		return err
 	}
-	again := func(status int) error {
+	showAgain := func(status int) error {
 		return p.show(w, r, status, configPage(p.pageLayout(r, v, "catalog", view.Product.Title), view))
 	}
 	if r.PostForm.Get("do") == "price" {
-		return again(http.StatusOK)
+		return showAgain(http.StatusOK)
 	}
 	if !view.Quote.OK || len(view.Summary) > 0 {
-		return again(http.StatusUnprocessableEntity)
+		return showAgain(http.StatusUnprocessableEntity)
 	}
 	agg, err := p.putInCart(r, v, view)
-	if f := fault.Of(err); f != nil && len(f.Violations) > 0 { // of another item, or of the whole order
+	if f := fault.Of(err); f != nil && len(f.Violations) > 0 { // about another item or the whole order
 		view.Summary = messages(f.Violations)
-		return again(http.StatusUnprocessableEntity)
+		return showAgain(http.StatusUnprocessableEntity)
 	}
 	if err != nil {
 		return err
 	}
 	p.rememberCart(r, agg.Order)
-	p.flash(r, cmp.Or(view.Label, view.Product.Title)+map[bool]string{
-		true: " was changed.", false: " is in your cart.",
-	}[view.Editing != nil])
-	return see(w, r, "/orders/"+agg.Order.ID.String()+"/cart")
+	name := cmp.Or(view.Label, view.Product.Title)
+	if view.Editing != nil {
+		p.flash(r, name+" was changed.")
+	} else {
+		p.flash(r, name+" is in your cart.")
+	}
+	return seeOther(w, r, "/orders/"+agg.Order.ID.String()+"/cart")
 }
 
 func messages(faults []fault.Violation) []string {
@@ -318,8 +321,8 @@ func messages(faults []fault.Violation) []string {
 	return m
 }
 
-// putInCart writes the item into the draft it was edited in, or adds it to the person's cart. Somebody
-// else may change the cart at the same moment: then it is read again and tried once more.
+// putInCart changes the item in its draft, or adds it to the person's cart. When somebody else has changed the
+// cart meanwhile, it reads the cart again and tries once more.
 func (p *Portal) putInCart(r *http.Request, v *session, view configView) (*app.Aggregate, error) {
 	in, err := view.input()
 	if err != nil {
@@ -364,7 +367,7 @@ func (p *Portal) tryCart(r *http.Request, v *session, view configView, in app.It
 	})
 }
 
-// inputsOf sends a draft's items back as they are.
+// inputsOf returns a draft's items as the input that leaves them unchanged.
 func inputsOf(o *order.Order) []app.ItemInput {
 	items := make([]app.ItemInput, 0, len(o.Items))
 	for _, it := range o.Items {
@@ -377,8 +380,8 @@ func inputsOf(o *order.Order) []app.ItemInput {
 	return items
 }
 
-// describing are the attributes that bind a control to its help and its fault.
-func describing(f field) templ.Attributes {
+// controlAttributes connects a control with its help and its fault.
+func controlAttributes(f field) templ.Attributes {
 	a := templ.Attributes{"aria-describedby": f.ID() + "-help fault-" + f.ID()}
 	if f.Fault != "" {
 		a["aria-invalid"] = "true"
@@ -396,7 +399,7 @@ func bound(n *int64) string {
 	return strconv.FormatInt(*n, 10)
 }
 
-// perUnit says what a plan's price is for: " a month", or " a TB and month".
+// perUnit returns what a plan's price is for: " a month", or " a TB and month".
 func perUnit(plan catalog.Plan) string {
 	if plan.Unit == "" || plan.Unit == "month" {
 		return " a month"
@@ -404,7 +407,7 @@ func perUnit(plan catalog.Plan) string {
 	return " a " + plan.Unit + " and month"
 }
 
-// includedText says what a plan comes with, in the order a person asks for it.
+// includedText lists what a plan includes, the sizes of a machine first.
 func includedText(included map[string]int64) string {
 	known := []struct{ key, text string }{{"vcpu", "vCPU"}, {"ram_gb", "GB memory"}, {"disk_gb", "GB disk"}}
 	var parts []string

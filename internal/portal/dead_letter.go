@@ -14,42 +14,41 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// deadLetterView is a dead letter with all that a person needs to decide about it, and what they sent.
+// deadLetterView is a dead letter with what a person needs to decide about it, and the form that they sent.
 type deadLetterView struct {
 	app.DeadLetterDetail
 	MayWrite bool
-	Mine     bool   // the signature that stands there is the visitor's own
-	Refunds  string // how the money stands, in a sentence
-	Means    string // what the second signature will do, in machines and money
+	Mine     bool   // the first signature is the visitor's own
+	Refunds  string // the state of the refund, as a sentence
+	Means    string // what the second signature will do to machines and money
 	Faults   []string
 	Form     deadLetterForm
 }
 
-// deadLetterForm is what a person sent, to be shown again where it was refused.
-type deadLetterForm struct{ AbandonReason, Text, Proof, Part, Ref, Adopting, Reason string }
+// deadLetterForm is what a person sent, to be shown again when it is refused.
+type deadLetterForm struct{ AbandonReason, Text, Proof, Step, Ref, AdoptReason, Reason string }
 
-// Parts that may still be there, each once.
-func (v deadLetterView) Parts() []string {
-	var parts []string
+// Steps lists the steps whose resources may still exist, each once.
+func (v deadLetterView) Steps() []string {
+	var steps []string
 	for _, res := range v.Left {
-		if !slices.Contains(parts, res.Step) {
-			parts = append(parts, res.Step)
+		if !slices.Contains(steps, res.Step) {
+			steps = append(steps, res.Step)
 		}
 	}
-	return parts
+	return steps
 }
 
-// Stuck reports whether a person has something to decide.
+// Stuck reports whether there is something that the visitor can decide.
 func (v deadLetterView) Stuck() bool {
-	return v.MayWrite && v.Work != nil && v.Work.State == fulfil.Stuck && (v.State == app.DeadLetterOpen ||
-		v.State == app.DeadLetterParked)
+	unsettled := v.State == app.DeadLetterOpen || v.State == app.DeadLetterParked
+	return v.MayWrite && unsettled && v.Work != nil && v.Work.State == fulfil.Stuck
 }
 
-// Base is the letter's own address.
+// Base returns the path of the dead letter's page.
 func (v deadLetterView) Base() string { return "/desk/dead-letters/" + v.ID.String() }
 
-// signatureOf tells who signed and how to call them: their address, or the end of their id when they are no
-// member any more.
+// signatureOf names who signed: by their address, or by the end of their id when they are no longer a member.
 func signatureOf(v *session, d app.DeadLetterDetail) string {
 	switch by := d.Abandonment.FirstBy; {
 	case by == v.Member:
@@ -61,16 +60,16 @@ func signatureOf(v *session, d app.DeadLetterDetail) string {
 	}
 }
 
-// abandonReasonTexts word why work is given up, as what a person signs.
+// abandonReasonTexts are the statements that a person signs when they abandon work.
 var abandonReasonTexts = map[app.AbandonReason]string{
 	app.VerifiedAbsent: "Somebody looked at the provider: nothing of it is there",
 	app.RemovedByHand:  "Somebody removed it at the provider by hand",
 	app.AccountClosed:  "The account that it was in is closed",
 	app.RefundedByHand: "The money went back another way",
-	app.OtherReason:    "Something else, said in words below",
+	app.OtherReason:    "Something else, described below",
 }
 
-// refundSentence says how the item's money stands.
+// refundSentence describes the state of the item's refund.
 func refundSentence(d app.DeadLetterDetail) string {
 	r := d.Refund
 	if r == nil {
@@ -79,17 +78,17 @@ func refundSentence(d app.DeadLetterDetail) string {
 	sum := amount(r.Cents, r.Currency)
 	switch r.State {
 	case order.RefundStuck:
-		return "The refund of " + sum + " is stuck: the customer is owed it."
+		return "The refund of " + sum + " is stuck: the customer is still owed it."
 	case order.RefundAccepted:
 		return "The refund of " + sum + " was accepted."
 	case order.RefundCompleted:
-		return sum + " went back."
+		return sum + " was refunded."
 	default:
 		return "The refund of " + sum + " is under way."
 	}
 }
 
-// abandonMeans says what the second signature will do.
+// abandonMeans describes what the second signature will do.
 func abandonMeans(d app.DeadLetterDetail) string {
 	if d.Work == nil {
 		return ""
@@ -100,19 +99,19 @@ func abandonMeans(d app.DeadLetterDetail) string {
 		if d.Refund == nil || d.Refund.State.Accepted() {
 			end = "The item becomes rolled back, and the order goes on without it."
 		}
-		return "The clean-up counts as done. " + end + " Nothing is removed at the provider by this: whatever is still " +
+		return "The compensation counts as done. " + end + " This removes nothing at the provider: whatever is still " +
 			"there stays and costs money."
 	case fulfil.Refund:
 		sum := "The refund"
 		if r := d.Refund; r != nil {
 			sum = "The refund of " + amount(r.Cents, r.Currency)
 		}
-		return sum + " counts as paid, with your proof as its reference. No money is moved by this: it must have gone back " +
-			"already."
+		return sum + " counts as paid, with your proof as its reference. This moves no money: it must have been paid " +
+			"back already."
 	case fulfil.Redrive:
-		return "The event is passed over for good by " + d.Event.Consumer + ", and what waits behind it is applied."
+		return "The consumer " + d.Event.Consumer + " skips the event for good, and the events blocked behind it are applied."
 	default:
-		return "It is dropped. The order does not hang on it."
+		return "The task is dropped. The order does not depend on it."
 	}
 }
 
@@ -123,11 +122,11 @@ func (p *Portal) deadLetterPage(w http.ResponseWriter, r *http.Request, v *sessi
 func (p *Portal) showDeadLetter(
 	w http.ResponseWriter, r *http.Request, v *session, status int, form deadLetterForm, faults []string,
 ) error {
-	letter, err := id.Parse[app.DeadLetter](r.PathValue("letter"))
+	deadLetter, err := id.Parse[app.DeadLetter](r.PathValue("deadLetter"))
 	if err != nil {
 		return errNoPage
 	}
-	d, err := p.useCases.DeadLetter(r.Context(), v.Caller, letter)
+	d, err := p.useCases.DeadLetter(r.Context(), v.Caller, deadLetter)
 	if err != nil {
 		return err
 	}
@@ -139,9 +138,9 @@ func (p *Portal) showDeadLetter(
 		p.deskTabs(v, "/desk/dead-letters"), view))
 }
 
-// decided answers a decision about a letter: on to the letter with a word of what was done, or the page
-// again with what was refused and why.
-func (p *Portal) decided(
+// answerDecision redirects to the dead letter with a sentence about what was done. When the decision was refused,
+// it shows the page again with the form and the faults.
+func (p *Portal) answerDecision(
 	w http.ResponseWriter, r *http.Request, v *session, form deadLetterForm, sent string, err error,
 ) error {
 	if f := fault.Of(err); f != nil && (f.Kind == fault.KindInvalid || f.Kind == fault.KindConflict) {
@@ -155,45 +154,45 @@ func (p *Portal) decided(
 		return err
 	}
 	p.flash(r, sent)
-	return see(w, r, "/desk/dead-letters/"+r.PathValue("letter"))
+	return seeOther(w, r, "/desk/dead-letters/"+r.PathValue("deadLetter"))
 }
 
 func (p *Portal) redrive(w http.ResponseWriter, r *http.Request, v *session) error {
-	letter, err := deadLetterOf(r)
+	deadLetter, err := deadLetterOf(r)
 	if err != nil {
 		return err
 	}
 	form := deadLetterForm{Reason: oneLine(r.PostForm.Get("reason"))}
 	if err = checkReason(form.Reason); err == nil {
-		_, err = p.useCases.RedriveDeadLetter(r.Context(), v.Caller, letter, form.Reason)
+		_, err = p.useCases.RedriveDeadLetter(r.Context(), v.Caller, deadLetter, form.Reason)
 	}
-	return p.decided(w, r, v, form, "It is tried again. The order's page shows how it goes.", err)
+	return p.answerDecision(w, r, v, form, "It is tried again. The order's page shows how it goes.", err)
 }
 
 func (p *Portal) adopt(w http.ResponseWriter, r *http.Request, v *session) error {
-	letter, err := deadLetterOf(r)
+	deadLetter, err := deadLetterOf(r)
 	if err != nil {
 		return err
 	}
 	form := deadLetterForm{
-		Part: r.PostForm.Get("part"), Ref: strings.TrimSpace(r.PostForm.Get("ref")),
-		Adopting: oneLine(r.PostForm.Get("reason")),
+		Step: r.PostForm.Get("step"), Ref: strings.TrimSpace(r.PostForm.Get("ref")),
+		AdoptReason: oneLine(r.PostForm.Get("reason")),
 	}
 	_, err = p.useCases.AdoptDeadLetter(r.Context(), v.Caller, app.AdoptDeadLetter{
-		DeadLetter: letter, Part: form.Part, Ref: form.Ref, Reason: form.Adopting,
+		DeadLetter: deadLetter, Part: form.Step, Ref: form.Ref, Reason: form.AdoptReason,
 	})
-	return p.decided(w, r, v, form,
-		"It is looked at. If it is the item's it is removed; if not, a new dead letter says so.", err)
+	return p.answerDecision(w, r, v, form,
+		"A worker checks it now. If it belongs to the item, it is removed; if not, a new dead letter says so.", err)
 }
 
-// abandon signs, first or second. Both signatures ask for a fresh sign-in: an open browser must not be a
-// pair of eyes.
+// abandon adds the first or the second signature. Both need a fresh sign-in, because an unattended browser must
+// not count as a second person.
 func (p *Portal) abandon(w http.ResponseWriter, r *http.Request, v *session) error {
-	letter, err := deadLetterOf(r)
+	deadLetter, err := deadLetterOf(r)
 	if err != nil {
 		return err
 	}
-	if p.requireFresh(w, r, v, "/desk/dead-letters/"+letter.String()) {
+	if p.requireFresh(w, r, v, "/desk/dead-letters/"+deadLetter.String()) {
 		return nil
 	}
 	form := deadLetterForm{
@@ -201,36 +200,36 @@ func (p *Portal) abandon(w http.ResponseWriter, r *http.Request, v *session) err
 		Proof: oneLine(r.PostForm.Get("proof")),
 	}
 	after, err := p.useCases.AbandonDeadLetter(r.Context(), v.Caller, app.AbandonDeadLetter{
-		DeadLetter: letter, AbandonReason: app.AbandonReason(form.AbandonReason), Text: form.Text, Proof: form.Proof,
+		DeadLetter: deadLetter, AbandonReason: app.AbandonReason(form.AbandonReason), Text: form.Text, Proof: form.Proof,
 	})
-	sent := "Signed first. Nothing has happened yet: another operator looks at the proof and signs the same."
+	sent := "Signed first. Nothing has happened yet: another operator checks the proof and signs the same."
 	if after.State == app.DeadLetterAbandoned {
 		sent = "Abandoned, signed by two people."
 	}
-	return p.decided(w, r, v, form, sent, err)
+	return p.answerDecision(w, r, v, form, sent, err)
 }
 
 func (p *Portal) withdraw(w http.ResponseWriter, r *http.Request, v *session) error {
-	letter, err := deadLetterOf(r)
+	deadLetter, err := deadLetterOf(r)
 	if err != nil {
 		return err
 	}
-	_, err = p.useCases.WithdrawAbandonment(r.Context(), v.Caller, letter)
-	return p.decided(w, r, v, deadLetterForm{}, "Your signature is withdrawn. The work is still stuck.", err)
+	_, err = p.useCases.WithdrawAbandonment(r.Context(), v.Caller, deadLetter)
+	return p.answerDecision(w, r, v, deadLetterForm{}, "Your signature is withdrawn. The work is still stuck.", err)
 }
 
 func deadLetterOf(r *http.Request) (id.Of[app.DeadLetter], error) {
 	if err := r.ParseForm(); err != nil {
 		return id.Of[app.DeadLetter]{}, unreadable(err)
 	}
-	letter, err := id.Parse[app.DeadLetter](r.PathValue("letter"))
+	deadLetter, err := id.Parse[app.DeadLetter](r.PathValue("deadLetter"))
 	if err != nil {
 		return id.Of[app.DeadLetter]{}, errNoPage
 	}
-	return letter, nil
+	return deadLetter, nil
 }
 
-// redriveGroup tries all open letters of a cause and class again, and says what became of them.
+// redriveGroup redrives all open dead letters of a cause and class, and reports the results.
 func (p *Portal) redriveGroup(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
@@ -250,22 +249,22 @@ func (p *Portal) redriveGroup(w http.ResponseWriter, r *http.Request, v *session
 		return err
 	}
 	p.flash(r, redrivenText(report))
-	return see(w, r, "/desk/dead-letters")
+	return seeOther(w, r, "/desk/dead-letters")
 }
 
-// redrivenText sums up what became of many, with the first refusal's reason.
+// redrivenText sums up the results of a group, with the reason of the first refusal.
 func redrivenText(report app.RedriveReport) string {
 	done, why := 0, ""
-	for _, l := range report.DeadLetters {
+	for _, d := range report.DeadLetters {
 		switch {
-		case l.Outcome == app.RedriveDone:
+		case d.Outcome == app.RedriveDone:
 			done++
 		case why == "":
-			why = " First refusal: " + l.Detail
+			why = " First refusal: " + d.Detail
 		}
 	}
 	if len(report.DeadLetters) == 0 {
-		return "Nothing of the kind is open any more."
+		return "No such dead letter is open any more."
 	}
 	return fmt.Sprintf("%d of %d tried again.%s", done, len(report.DeadLetters), why)
 }

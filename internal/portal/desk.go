@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
@@ -12,9 +13,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// deskTabs are the pages of the desk that a visitor may open.
+// deskTabs lists the pages of the desk that a visitor may open.
 func (p *Portal) deskTabs(v *session, here string) []tab {
-	all := []struct {
+	pages := []struct {
 		text, path string
 		need       app.Permission
 	}{
@@ -25,9 +26,9 @@ func (p *Portal) deskTabs(v *session, here string) []tab {
 		{"Routing", "/desk/routing", app.ReadRouting},
 	}
 	var tabs []tab
-	for _, t := range all {
-		if p.useCases.May(v.Actor, t.need) {
-			tabs = append(tabs, tab{t.text, t.path, t.path == here})
+	for _, page := range pages {
+		if p.useCases.May(v.Actor, page.need) {
+			tabs = append(tabs, tab{page.text, page.path, page.path == here})
 		}
 	}
 	return tabs
@@ -35,9 +36,9 @@ func (p *Portal) deskTabs(v *session, here string) []tab {
 
 func (p *Portal) deskPage(w http.ResponseWriter, r *http.Request, v *session) error {
 	if p.useCases.May(v.Actor, app.ConfirmMoney) {
-		return see(w, r, "/desk/payments")
+		return seeOther(w, r, "/desk/payments")
 	}
-	return see(w, r, "/desk/dead-letters")
+	return seeOther(w, r, "/desk/dead-letters")
 }
 
 func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -58,7 +59,7 @@ func (p *Portal) paymentsPage(w http.ResponseWriter, r *http.Request, v *session
 		p.deskTabs(v, "/desk/payments"), view))
 }
 
-// refundsView lists refunds that a person has to move.
+// refundsView lists the refunds that a person has to make by hand.
 type refundsView struct {
 	Items    []app.WorkItem
 	Older    string
@@ -98,23 +99,22 @@ func (p *Portal) finishRefund(w http.ResponseWriter, r *http.Request, v *session
 		return err
 	}
 	p.flash(r, "The refund is marked as done.")
-	return see(w, r, "/desk/refunds")
+	return seeOther(w, r, "/desk/refunds")
 }
 
-// checkReason is for forms whose controls ask for a reason already: a browser sends one.
+// checkReason refuses a missing or too long reason. It answers forms whose controls require one, so that a
+// browser always sends it.
 func checkReason(reason string) error {
 	if n := len([]rune(reason)); n == 0 || n > maxReason {
-		return fault.Violated([]fault.Violation{
-			{
-				Pointer: "/reason", Code: "required",
-				Message: fmt.Sprintf("Give a reason of one to %d characters. It stands in the record.", maxReason),
-			},
-		})
+		return fault.Violated([]fault.Violation{{
+			Pointer: "/reason", Code: "required",
+			Message: fmt.Sprintf("Give a reason of one to %d characters. It is kept in the record.", maxReason),
+		}})
 	}
 	return nil
 }
 
-// deadLettersView lists what needs a person, counted by cause where there are several of one.
+// deadLettersView lists dead letters, and groups those that share a cause.
 type deadLettersView struct {
 	DeadLetters []app.DeadLetter
 	Groups      []app.DeadLetterGroup
@@ -153,14 +153,14 @@ func (p *Portal) deadLettersPage(w http.ResponseWriter, r *http.Request, v *sess
 		p.deskTabs(v, "/desk/dead-letters"), view))
 }
 
-// suggestions word what an operator should try first.
+// suggestions are what an operator should try first.
 var suggestions = map[app.Suggestion]string{
-	app.SuggestRedrive:   "Try again: the fault may be over.",
-	app.SuggestRemove:    "Remove it at the provider by hand, then try again.",
-	app.SuggestPayByHand: "Refund it by hand, then two people say so.",
-	app.SuggestAddress:   "Mend the customer's address or key, then try again.",
-	app.SuggestSecond:    "One person has signed to abandon it; a second one looks at the proof.",
-	app.SuggestWait:      "Nothing to do: it closes by itself.",
+	app.SuggestRedrive:   "Redrive it: the fault may be over.",
+	app.SuggestRemove:    "Remove it at the provider by hand, then redrive it.",
+	app.SuggestPayByHand: "Refund it by hand, then two people sign to abandon it.",
+	app.SuggestAddress:   "Correct the customer's address or key, then redrive it.",
+	app.SuggestSecond:    "One person has signed to abandon it; a second one checks the proof.",
+	app.SuggestWait:      "Nothing to do: it closes automatically.",
 	app.SuggestNothing:   "Nothing to do.",
 }
 
@@ -173,18 +173,11 @@ func (p *Portal) routingPage(w http.ResponseWriter, r *http.Request, v *session)
 		p.deskTabs(v, "/desk/routing"), routing))
 }
 
-// hears reports whether a consumer is among those an event is routed to.
-func hears(e app.RoutedEvent, c event.Consumer) bool {
-	for _, h := range e.Consumers {
-		if h == c {
-			return true
-		}
-	}
-	return false
-}
+// routedTo reports whether an event is routed to a consumer.
+func routedTo(e app.RoutedEvent, c event.Consumer) bool { return slices.Contains(e.Consumers, c) }
 
-func deadLetterTone(l app.DeadLetter) tone {
-	if l.State == app.DeadLetterOpen || l.State == app.DeadLetterParked {
+func deadLetterTone(d app.DeadLetter) tone {
+	if d.State == app.DeadLetterOpen || d.State == app.DeadLetterParked {
 		return tone{"bad", "alert"}
 	}
 	return tone{"calm", "check"}

@@ -5,17 +5,14 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
-	"strconv"
-	"time"
-
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
+	"strconv"
+	"time"
 )
 
 func desk(c pageLayout, title, lead string, tabs []tab) templ.Component {
@@ -296,14 +293,14 @@ func paymentsPage(c pageLayout, v *session, tabs []tab, view listView) templ.Com
 					return templ_7745c5c3_Err
 				}
 				if row.Order.ExpiresAt != nil {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, "· lapses <time datetime=\"")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, "· expires <time datetime=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var17 string
 					templ_7745c5c3_Var17, templ_7745c5c3_Err = templ.JoinStringErrs(iso(*row.Order.ExpiresAt))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 47, Col: 60}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 47, Col: 61}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var17))
 					if templ_7745c5c3_Err != nil {
@@ -316,7 +313,7 @@ func paymentsPage(c pageLayout, v *session, tabs []tab, view listView) templ.Com
 					var templ_7745c5c3_Var18 string
 					templ_7745c5c3_Var18, templ_7745c5c3_Err = templ.JoinStringErrs(v.exact(*row.Order.ExpiresAt))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 47, Col: 100}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 47, Col: 101}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var18))
 					if templ_7745c5c3_Err != nil {
@@ -329,7 +326,7 @@ func paymentsPage(c pageLayout, v *session, tabs []tab, view listView) templ.Com
 					var templ_7745c5c3_Var19 string
 					templ_7745c5c3_Var19, templ_7745c5c3_Err = templ.JoinStringErrs(ago(*row.Order.ExpiresAt, v.now))
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 47, Col: 137}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 47, Col: 138}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var19))
 					if templ_7745c5c3_Err != nil {
@@ -394,7 +391,7 @@ func paymentsPage(c pageLayout, v *session, tabs []tab, view listView) templ.Com
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = desk(c, "Payments to confirm", "Orders that wait for their money. Nothing of them is built before you confirm it.", tabs).Render(templ.WithChildren(ctx, templ_7745c5c3_Var8), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = desk(c, "Payments to confirm", "Orders that wait for their payment. Nothing is built before you confirm it.", tabs).Render(templ.WithChildren(ctx, templ_7745c5c3_Var8), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -436,7 +433,7 @@ func refundsPage(c pageLayout, v *session, tabs []tab, view refundsView) templ.C
 			}
 			ctx = templ.InitializeContext(ctx)
 			if len(view.Items) == 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "<div class=\"empty\"><p><strong>No refund waits for a hand.</strong></p></div>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 30, "<div class=\"empty\"><p><strong>No refund waits to be made by hand.</strong></p></div>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -476,7 +473,7 @@ func refundsPage(c pageLayout, v *session, tabs []tab, view refundsView) templ.C
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = copied(it.Reference, it.Reference).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = copyButton(it.Reference, it.Reference).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -662,7 +659,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, " Trying again voids a first signature to abandon.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, " A redrive voids a first signature to abandon.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -729,7 +726,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = when(v, g.Oldest).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = timestamp(v, g.Oldest).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -773,7 +770,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
-						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 59, "\"> <label><span class=\"unseen\">Reason to try all of them again, for the record</span> <input name=\"reason\" type=\"text\" required maxlength=\"")
+						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 59, "\"> <label><span class=\"unseen\">Reason to redrive all of them, for the record</span> <input name=\"reason\" type=\"text\" required maxlength=\"")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
@@ -791,9 +788,9 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 							return templ_7745c5c3_Err
 						}
 						var templ_7745c5c3_Var45 string
-						templ_7745c5c3_Var45, templ_7745c5c3_Err = templ.JoinStringErrs("Try " + strconv.Itoa(min(g.Count, app.MaxRedrive)) + " again")
+						templ_7745c5c3_Var45, templ_7745c5c3_Err = templ.JoinStringErrs("Redrive " + strconv.Itoa(min(g.Count, app.MaxRedrive)))
 						if templ_7745c5c3_Err != nil {
-							return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 129, Col: 95}
+							return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 129, Col: 88}
 						}
 						_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var45))
 						if templ_7745c5c3_Err != nil {
@@ -828,13 +825,13 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			for _, l := range view.DeadLetters {
+			for _, d := range view.DeadLetters {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "<li class=\"item\"><div class=\"item-head\"><h2><a href=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var46 templ.SafeURL
-				templ_7745c5c3_Var46, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/desk/dead-letters/" + l.ID.String()))
+				templ_7745c5c3_Var46, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/desk/dead-letters/" + d.ID.String()))
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 147, Col: 72}
 				}
@@ -847,7 +844,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var47 string
-				templ_7745c5c3_Var47, templ_7745c5c3_Err = templ.JoinStringErrs(words(l.Code))
+				templ_7745c5c3_Var47, templ_7745c5c3_Err = templ.JoinStringErrs(words(d.Code))
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 147, Col: 90}
 				}
@@ -859,7 +856,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = chip(deadLetterTone(l), words(l.State.String())).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = chip(deadLetterTone(d), words(d.State.String())).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -868,7 +865,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var48 string
-				templ_7745c5c3_Var48, templ_7745c5c3_Err = templ.JoinStringErrs(l.Detail)
+				templ_7745c5c3_Var48, templ_7745c5c3_Err = templ.JoinStringErrs(d.Detail)
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 150, Col: 18}
 				}
@@ -881,7 +878,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var49 templ.SafeURL
-				templ_7745c5c3_Var49, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/orders/" + l.Order.String()))
+				templ_7745c5c3_Var49, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/orders/" + d.Order.String()))
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 152, Col: 83}
 				}
@@ -894,7 +891,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var50 string
-				templ_7745c5c3_Var50, templ_7745c5c3_Err = templ.JoinStringErrs(short(l.Order.String()))
+				templ_7745c5c3_Var50, templ_7745c5c3_Err = templ.JoinStringErrs(short(d.Order.String()))
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 152, Col: 111}
 				}
@@ -906,13 +903,13 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if l.Event.Consumer != "" {
+				if d.Event.Consumer != "" {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, "<div><dt>Consumer</dt><dd>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var51 string
-					templ_7745c5c3_Var51, templ_7745c5c3_Err = templ.JoinStringErrs(l.Event.Consumer)
+					templ_7745c5c3_Var51, templ_7745c5c3_Err = templ.JoinStringErrs(d.Event.Consumer)
 					if templ_7745c5c3_Err != nil {
 						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 154, Col: 51}
 					}
@@ -925,7 +922,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var52 string
-					templ_7745c5c3_Var52, templ_7745c5c3_Err = templ.JoinStringErrs(string(l.Event.Type))
+					templ_7745c5c3_Var52, templ_7745c5c3_Err = templ.JoinStringErrs(string(d.Event.Type))
 					if templ_7745c5c3_Err != nil {
 						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 155, Col: 58}
 					}
@@ -938,7 +935,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var53 string
-					templ_7745c5c3_Var53, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(l.Event.Seq))
+					templ_7745c5c3_Var53, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(d.Event.Seq))
 					if templ_7745c5c3_Err != nil {
 						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 155, Col: 96}
 					}
@@ -950,13 +947,13 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					if l.State == app.DeadLetterParked {
-						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 78, "<div><dt>Waiting behind it</dt><dd>")
+					if d.State == app.DeadLetterParked {
+						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 78, "<div><dt>Blocked behind it</dt><dd>")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
 						var templ_7745c5c3_Var54 string
-						templ_7745c5c3_Var54, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(l.Event.Blocked))
+						templ_7745c5c3_Var54, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(d.Event.Blocked))
 						if templ_7745c5c3_Err != nil {
 							return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 157, Col: 74}
 						}
@@ -969,13 +966,13 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 							return templ_7745c5c3_Err
 						}
 					}
-				} else if l.Step != "" {
+				} else if d.Step != "" {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 80, "<div><dt>Step</dt><dd>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var55 string
-					templ_7745c5c3_Var55, templ_7745c5c3_Err = templ.JoinStringErrs(l.Step)
+					templ_7745c5c3_Var55, templ_7745c5c3_Err = templ.JoinStringErrs(d.Step)
 					if templ_7745c5c3_Err != nil {
 						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 160, Col: 37}
 					}
@@ -993,7 +990,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var56 string
-				templ_7745c5c3_Var56, templ_7745c5c3_Err = templ.JoinStringErrs(l.Class.String())
+				templ_7745c5c3_Var56, templ_7745c5c3_Err = templ.JoinStringErrs(d.Class.String())
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 162, Col: 47}
 				}
@@ -1006,7 +1003,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var57 string
-				templ_7745c5c3_Var57, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(l.Attempts))
+				templ_7745c5c3_Var57, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(d.Attempts))
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 163, Col: 55}
 				}
@@ -1018,7 +1015,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = when(v, l.FirstFailedAt).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = timestamp(v, d.FirstFailedAt).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1026,7 +1023,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = when(v, l.At).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = timestamp(v, d.At).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1034,7 +1031,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = copied(l.ID.String(), short(l.ID.String())).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = copyButton(d.ID.String(), short(d.ID.String())).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1042,13 +1039,13 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if l.Reason != "" {
+				if d.Reason != "" {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 88, "<p class=\"reason\">“")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var58 string
-					templ_7745c5c3_Var58, templ_7745c5c3_Err = templ.JoinStringErrs(l.Reason)
+					templ_7745c5c3_Var58, templ_7745c5c3_Err = templ.JoinStringErrs(d.Reason)
 					if templ_7745c5c3_Err != nil {
 						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 184, Col: 37}
 					}
@@ -1066,7 +1063,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var59 string
-				templ_7745c5c3_Var59, templ_7745c5c3_Err = templ.JoinStringErrs(suggestions[l.Suggested()])
+				templ_7745c5c3_Var59, templ_7745c5c3_Err = templ.JoinStringErrs(suggestions[d.Suggested()])
 				if templ_7745c5c3_Err != nil {
 					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 186, Col: 77}
 				}
@@ -1078,13 +1075,13 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if view.MayWrite && l.Suggested() != app.SuggestNothing && !l.Event.Redriving {
+				if view.MayWrite && d.Suggested() != app.SuggestNothing && !d.Event.Redriving {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 92, "<form method=\"post\" action=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var60 templ.SafeURL
-					templ_7745c5c3_Var60, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/desk/dead-letters/" + l.ID.String()))
+					templ_7745c5c3_Var60, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL("/desk/dead-letters/" + d.ID.String()))
 					if templ_7745c5c3_Err != nil {
 						return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 188, Col: 87}
 					}
@@ -1092,7 +1089,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 93, "\" class=\"inline-form\"><label><span class=\"unseen\">Reason to try again, for the record</span> <input name=\"reason\" type=\"text\" required maxlength=\"")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 93, "\" class=\"inline-form\"><label><span class=\"unseen\">Reason to redrive it, for the record</span> <input name=\"reason\" type=\"text\" required maxlength=\"")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -1105,7 +1102,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 94, "\" placeholder=\"Why it should work now\"></label> <button type=\"submit\">Try again</button></form>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 94, "\" placeholder=\"Why it should work now\"></label> <button type=\"submit\">Redrive</button></form>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -1125,7 +1122,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = desk(c, "Dead letters", "Work that ran out of retries and needs a person. Refunds never wait for a clean-up.", tabs).Render(templ.WithChildren(ctx, templ_7745c5c3_Var35), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = desk(c, "Dead letters", "Work that ran out of retries or was refused, and needs a person. Refunds never wait for a compensation.", tabs).Render(templ.WithChildren(ctx, templ_7745c5c3_Var35), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -1133,7 +1130,7 @@ func deadLettersPage(c pageLayout, v *session, tabs []tab, view deadLettersView)
 	})
 }
 
-func when(v *session, t time.Time) templ.Component {
+func timestamp(v *session, t time.Time) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -1330,7 +1327,7 @@ func figuresPage(c pageLayout, v *session, tabs []tab, view figuresView) templ.C
 				return templ_7745c5c3_Err
 			}
 			for _, b := range view.Bars {
-				templ_7745c5c3_Var75 := []any{"tone-" + b.Tone}
+				var templ_7745c5c3_Var75 = []any{"tone-" + b.Tone}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var75...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -1361,14 +1358,14 @@ func figuresPage(c pageLayout, v *session, tabs []tab, view figuresView) templ.C
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 111, "\" text-anchor=\"end\" class=\"bars-text\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 111, "\" text-anchor=\"end\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var78 string
 				templ_7745c5c3_Var78, templ_7745c5c3_Err = templ.JoinStringErrs(b.Text)
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 224, Col: 93}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 224, Col: 75}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var78))
 				if templ_7745c5c3_Err != nil {
@@ -1436,14 +1433,14 @@ func figuresPage(c pageLayout, v *session, tabs []tab, view figuresView) templ.C
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 118, "\" class=\"bars-count\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 118, "\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var83 string
 				templ_7745c5c3_Var83, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(b.Count))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 229, Col: 91}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 229, Col: 72}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var83))
 				if templ_7745c5c3_Err != nil {
@@ -1604,7 +1601,7 @@ func figuresPage(c pageLayout, v *session, tabs []tab, view figuresView) templ.C
 					return templ_7745c5c3_Err
 				}
 				for _, col := range c.Columns {
-					templ_7745c5c3_Var94 := []any{"tone-" + col.Tone}
+					var templ_7745c5c3_Var94 = []any{"tone-" + col.Tone}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var94...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -1728,20 +1725,20 @@ func figuresPage(c pageLayout, v *session, tabs []tab, view figuresView) templ.C
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 145, "\" class=\"bars-base\"></line> <text x=\"0\" y=\"116\" class=\"bars-text\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 145, "\" class=\"bars-base\"></line> <text x=\"0\" y=\"116\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var103 string
 				templ_7745c5c3_Var103, templ_7745c5c3_Err = templ.JoinStringErrs(view.First)
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 262, Col: 55}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `desk.templ`, Line: 262, Col: 37}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var103))
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 146, "</text> <text x=\"300\" y=\"116\" text-anchor=\"end\" class=\"bars-text\">today</text></svg> ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 146, "</text> <text x=\"300\" y=\"116\" text-anchor=\"end\">today</text></svg> ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1882,7 +1879,7 @@ func routingPage(c pageLayout, tabs []tab, routing app.Routing) templ.Component 
 			}
 			ctx = templ.InitializeContext(ctx)
 			if len(routing.Consumers) > 0 {
-				templ_7745c5c3_Err = consumers(routing.Consumers).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = consumerTiles(routing.Consumers).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1937,8 +1934,8 @@ func routingPage(c pageLayout, tabs []tab, routing app.Routing) templ.Component 
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					if hears(e, consumer) {
-						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 163, "<span class=\"hears\">")
+					if routedTo(e, consumer) {
+						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 163, "<span class=\"routed\">")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
@@ -1946,7 +1943,7 @@ func routingPage(c pageLayout, tabs []tab, routing app.Routing) templ.Component 
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
-						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 164, "<span class=\"unseen\">hears it</span></span>")
+						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 164, "<span class=\"unseen\">routed</span></span>")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
@@ -1972,7 +1969,7 @@ func routingPage(c pageLayout, tabs []tab, routing app.Routing) templ.Component 
 			}
 			return nil
 		})
-		templ_7745c5c3_Err = desk(c, "Routing", "Which part of the system hears which event, as it is subscribed right now.", tabs).Render(templ.WithChildren(ctx, templ_7745c5c3_Var111), templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = desk(c, "Routing", "Which consumer gets which event, as they are subscribed right now.", tabs).Render(templ.WithChildren(ctx, templ_7745c5c3_Var111), templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -2062,7 +2059,7 @@ func accountPage(c pageLayout, v *session, view accountView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 174, "<p>Credentials are only ever sent encrypted. With your OpenPGP public key on file they are encrypted to you alone. Without one they come in an attachment whose one-time passphrase is shown here, once.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 174, "<p>Credentials are only ever sent encrypted. With your OpenPGP public key on file they are encrypted to you alone. Without one they come in an attachment, and the order's page shows its one-time passphrase, once.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -2173,7 +2170,7 @@ func accountPage(c pageLayout, v *session, view accountView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if view.Key != nil {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 188, "Replace it by another public key")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 188, "Replace it with another public key")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -2196,7 +2193,7 @@ func accountPage(c pageLayout, v *session, view accountView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 191, "</textarea> <small id=\"key-help\">ASCII-armoured, the public part only. A private key is refused and not kept.</small> <button type=\"submit\" name=\"do\" value=\"put\">Put on file</button></form>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 191, "</textarea> <small id=\"key-help\">ASCII-armoured, the public part only. A private key is refused and not stored.</small> <button type=\"submit\" name=\"do\" value=\"put\">Save the key</button></form>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -2215,7 +2212,7 @@ func accountPage(c pageLayout, v *session, view accountView) templ.Component {
 	})
 }
 
-func consumers(list []app.ConsumerStatus) templ.Component {
+func consumerTiles(list []app.ConsumerStatus) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -2335,7 +2332,7 @@ func consumers(list []app.ConsumerStatus) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if s.Stopped > 0 {
-				templ_7745c5c3_Err = chip(tone{"bad", "alert"}, count(s.Stopped, "partition stands still", "partitions stand still")).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = chip(tone{"bad", "alert"}, count(s.Stopped, "partition is stopped", "partitions are stopped")).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

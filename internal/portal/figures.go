@@ -16,7 +16,7 @@ type bar struct {
 	Text  string
 	Tone  string
 	Count int
-	Width int // of 100
+	Width int // 0 to 100
 	Y     int
 }
 
@@ -29,17 +29,17 @@ type figuresView struct {
 	Conversion string
 	Charts     []daysChart
 	Days       []dayRow
-	First      string // of the charts' days
+	First      string // first day of the charts
 }
 
-// dayRow is a day of the table below the charts.
+// dayRow is a row of the table below the charts.
 type dayRow struct{ Day, Orders, Paid, Revenue string }
 
-// daysChart has a column for each of the last days, upward from a baseline; below it for what is negative.
+// daysChart has a column for each of the last days. Columns rise from the baseline; negative values hang below it.
 type daysChart struct {
-	Name     string // of its elements
+	Name     string // prefix of the ids of its elements
 	Title    string
-	Most     string // what the highest column stands for
+	Most     string // value of the highest column
 	Baseline int
 	Columns  []column
 }
@@ -50,10 +50,10 @@ type column struct {
 	Title        string
 }
 
-// The charts of days, in the tasks of their SVG.
+// The measures of the charts of days, in units of their SVG.
 const (
 	chartTop    = 4
-	chartHeight = 96 // of all columns, both ways
+	chartHeight = 96 // of the highest column and the lowest together
 	columnStep  = 10
 )
 
@@ -79,13 +79,13 @@ func (p *Portal) figuresPage(w http.ResponseWriter, r *http.Request, v *session)
 		})
 	}
 	view.Height = len(view.Bars) * rowHeight
-	view.tellDays()
+	view.addDays()
 	return p.show(w, r, http.StatusOK, figuresPage(p.pageLayout(r, v, "desk", "Figures"), v,
 		p.deskTabs(v, "/desk/figures"), view))
 }
 
-// tellDays draws the last days, those on which nothing happened too.
-func (f *figuresView) tellDays() {
+// addDays adds the table and the charts of the last days, including days without orders.
+func (f *figuresView) addDays() {
 	days := lastDays(f.Stats)
 	orders, revenue := make([]int64, len(days)), make([]int64, len(days))
 	for i, d := range days {
@@ -99,7 +99,8 @@ func (f *figuresView) tellDays() {
 	count := func(n int64) string { return fmt.Sprint(n) }
 	cents := func(n int64) string { return amount(money.Cents(n), f.Stats.Currency) }
 	f.Charts = []daysChart{
-		f.chart("orders", "Orders per day", orders, count), f.chart("revenue", "Revenue per day", revenue, cents),
+		f.chart("orders", "Orders per day", orders, count),
+		f.chart("revenue", "Revenue per day", revenue, cents),
 	}
 }
 
@@ -131,7 +132,7 @@ func (f *figuresView) chart(name, title string, values []int64, text func(int64)
 	return c
 }
 
-// lastDays are the days up to the one on which the figures were read, in their time zone.
+// lastDays returns the last days up to the one on which the figures were read, in the tenant's time zone.
 func lastDays(s app.OrderStats) []app.DayStats {
 	zone, err := time.LoadLocation(s.TimeZone)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-// symbols stand before an amount; a currency without one is written by its code and a blank.
+// symbols are written before an amount. A currency without one is written as its code and a no-break space.
 var symbols = map[money.Currency]string{"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 
-// amount writes money for a reader: "€1,234.50", "CHF 20.10", "−€5.00". The blank does not break.
+// amount formats money: "€1,234.50", "CHF 20.10", "−€5.00".
 func amount(c money.Cents, cur money.Currency) string {
 	digits := money.Format(c, cur)
 	sign := ""
@@ -29,7 +29,7 @@ func amount(c money.Cents, cur money.Currency) string {
 	return sign + string(cur) + "\u00a0" + whole
 }
 
-// grouped puts a comma after every third digit from the right.
+// grouped separates groups of three digits by commas.
 func grouped(digits string) string {
 	var b strings.Builder
 	for i, d := range digits {
@@ -48,7 +48,7 @@ func count(n int, one, many string) string {
 	return grouped(strconv.Itoa(n)) + " " + many
 }
 
-// ago says how long something is past, as coarse as a reader needs; the exact time stands beside it.
+// ago returns how long ago a time was, in its largest unit. Pages show the exact time with it.
 func ago(t, now time.Time) string {
 	d := now.Sub(t)
 	switch {
@@ -60,7 +60,7 @@ func ago(t, now time.Time) string {
 	return span(d) + " ago"
 }
 
-// span says a length of time in its largest task.
+// span formats a duration in its largest unit.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Minute:
@@ -73,7 +73,7 @@ func span(d time.Duration) string {
 	return count(int(d.Hours()/24), "day", "days")
 }
 
-// zone is the tenant's time zone, UTC when it is not known.
+// zone returns the tenant's time zone, UTC when it is unknown.
 func (v *session) zone() *time.Location {
 	if z, err := time.LoadLocation(v.brand.TimeZone); err == nil {
 		return z
@@ -81,7 +81,7 @@ func (v *session) zone() *time.Location {
 	return time.UTC
 }
 
-// exact writes a moment in the tenant's time zone.
+// exact formats a time to the second in the tenant's time zone.
 func (v *session) exact(t time.Time) string { return t.In(v.zone()).Format("2 Jan 2006, 15:04:05 MST") }
 
 func (v *session) day(t time.Time) string { return t.In(v.zone()).Format("2 January 2006") }
@@ -90,7 +90,7 @@ func (v *session) clock(t time.Time) string { return t.In(v.zone()).Format("15:0
 
 func iso(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// short is the end of an id, where UUIDv7 differ; the whole stands in a title and is what is copied.
+// short returns the end of an id, where UUIDv7 differ. Pages keep the whole id in a title or a copy button.
 func short(id string) string {
 	if len(id) < 8 {
 		return id
@@ -98,7 +98,7 @@ func short(id string) string {
 	return "…" + id[len(id)-8:]
 }
 
-// words turns a name of the API into words: "waiting_capacity" → "Waiting capacity".
+// words turns a name of the API into text: "waiting_capacity" → "Waiting capacity".
 func words(name string) string {
 	s := strings.NewReplacer("_", " ", "-", " ").Replace(name)
 	if s == "" {

@@ -20,9 +20,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// clock stands still until it is moved.
+// clock is a clock that only Advance moves.
 type clock struct {
-	mu sync.Mutex
+	mu sync.Mutex // guards t
 	t  time.Time
 }
 
@@ -60,7 +60,7 @@ func visitor(t testing.TB, server *httptest.Server) *person {
 	}
 }
 
-// signedIn is a person with a session.
+// signedIn returns a person with a session.
 func signedIn(t testing.TB, server *httptest.Server, a tenant.Actor) *person {
 	t.Helper()
 	p := visitor(t, server)
@@ -108,6 +108,13 @@ func (p *person) send(req *http.Request) answer {
 		p.t.Fatal(err)
 	}
 	return answer{resp.StatusCode, resp.Header.Get("Location"), resp.Header, string(body)}
+}
+
+func wantStatus(t testing.TB, what string, got answer, want int) {
+	t.Helper()
+	if got.status != want {
+		t.Errorf("%s: status %d, want %d", what, got.status, want)
+	}
 }
 
 func mustContain(t testing.TB, page answer, texts ...string) {
@@ -188,7 +195,7 @@ func TestFaultyFormNamesEveryFaultAndChangesNothing(t *testing.T) {
 	mustContain(t, got, "3 things need your attention", "Workers must be at least 3.", "Storage must be a whole number.",
 		"Region must be one of: lj-1, mb-1.", `aria-invalid="true"`, `value="many"`)
 	if cart := bor.get("/cart"); !strings.Contains(cart.body, "Your cart is empty.") {
-		t.Errorf("the cart has something in it after a refused form")
+		t.Error("the cart is not empty after a refused form")
 	}
 }
 
@@ -209,7 +216,7 @@ func TestLiveQuoteSwapsPriceAndFaultsAndNeverTheForm(t *testing.T) {
 	form.Set("c/storage_gb", "1")
 	bad := ana.post("/catalog/database/quote", form)
 	if bad.status != http.StatusOK {
-		t.Errorf("a quote with faults: status %d, want 200, for faults are part of it", bad.status)
+		t.Errorf("a quote with faults: status %d, want 200, because faults are part of the answer", bad.status)
 	}
 	mustContain(t, bad, "Storage must be at least 20.", "no price yet")
 }
@@ -266,25 +273,19 @@ func TestCancelSaysPerItemWhatHappensInMachinesAndMoney(t *testing.T) {
 	at := "/orders/" + s.Orders["building"].String() + "/do/cancel"
 	page := ana.get(at)
 	mustContain(t, page, "It was delivered: it stays and keeps running.", "€56.60 stays paid.",
-		"What was built of it is removed.", "€9,600.00 goes back.", "It is being removed already.", "€9,950.00")
+		"What was built of it is removed.", "€9,600.00 is refunded.", "It is being removed already.", "€9,950.00")
 
 	version := hidden(t, page, "version")
-	if got := ana.post(at, url.Values{
+	wantStatus(t, "cancel without a reason", ana.post(at, url.Values{
 		"version": {version}, "reason": {"  "},
-	}); got.status != http.StatusUnprocessableEntity {
-		t.Errorf("cancel without a reason: status %d, want 422", got.status)
-	}
-	if got := ana.post(at, url.Values{
+	}), http.StatusUnprocessableEntity)
+	wantStatus(t, "cancel of a stale page", ana.post(at, url.Values{
 		"version": {"1"}, "reason": {"changed my mind"},
-	}); got.status != http.StatusConflict {
-		t.Errorf("cancel of a stale page: status %d, want 409", got.status)
-	}
-	if got := ana.post(at, url.Values{
+	}), http.StatusConflict)
+	wantStatus(t, "cancel", ana.post(at, url.Values{
 		"version": {version}, "reason": {"changed my mind"},
-	}); got.status != http.StatusSeeOther {
-		t.Errorf("cancel: status %d, want 303", got.status)
-	}
-	mustContain(t, ana.get("/orders/"+s.Orders["building"].String()), "changed my mind", "The cancellation was taken.")
+	}), http.StatusSeeOther)
+	mustContain(t, ana.get("/orders/"+s.Orders["building"].String()), "changed my mind", "The cancellation was accepted.")
 }
 
 func TestPassphraseIsShownOnceToItsCustomerAlone(t *testing.T) {
@@ -313,7 +314,7 @@ func TestPassphraseIsShownOnceToItsCustomerAlone(t *testing.T) {
 	}
 }
 
-func TestOperatorConfirmsAPaymentAndHearsOfAWrongAmount(t *testing.T) {
+func TestOperatorConfirmsAPaymentAndAWrongAmountIsRefused(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	olga := signedIn(t, serve(t, s, nil), s.Olga)
@@ -340,39 +341,37 @@ func TestDeskMovesRefundsAndDeadLettersWithAReason(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	olga := signedIn(t, serve(t, s, nil), s.Olga)
-	letter := regexp.MustCompile(`/desk/dead-letters/[0-9a-f-]{36}`).FindString(olga.get("/desk/dead-letters").body)
-	if got := olga.post(letter, url.Values{"reason": {""}}); got.status != http.StatusUnprocessableEntity {
+	path := regexp.MustCompile(`/desk/dead-letters/[0-9a-f-]{36}`).FindString(olga.get("/desk/dead-letters").body)
+	if got := olga.post(path, url.Values{"reason": {""}}); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("redrive without a reason: status %d, want 422", got.status)
 	}
-	if got := olga.post(letter, url.Values{"reason": {"protection was lifted"}}); got.status != http.StatusSeeOther {
+	if got := olga.post(path, url.Values{"reason": {"protection was lifted"}}); got.status != http.StatusSeeOther {
 		t.Errorf("redrive: status %d, want 303", got.status)
 	}
-	mustContain(t, olga.get(letter), "It is tried again.", "protection was lifted", "Redriven")
-	if page := olga.get("/desk/dead-letters"); strings.Contains(page.body, letter) {
-		t.Error("the letter that is being tried again still stands among the open ones")
+	mustContain(t, olga.get(path), "It is tried again.", "protection was lifted", "Redriven")
+	if page := olga.get("/desk/dead-letters"); strings.Contains(page.body, path) {
+		t.Error("a dead letter that was redriven is still listed as open")
 	}
-	mustContain(t, olga.get("/desk/dead-letters?state=all"), letter)
+	mustContain(t, olga.get("/desk/dead-letters?state=all"), path)
 
 	page := olga.get("/desk/refunds")
 	refund := regexp.MustCompile(`/desk/refunds/[0-9a-f-]{36}`).FindString(page.body)
-	if got := olga.post(refund, url.Values{
+	wantStatus(t, "mark as done", olga.post(refund, url.Values{
 		"order": {hidden(t, page, "order")}, "reason": {"sent by SEPA"},
-	}); got.status != http.StatusSeeOther {
-		t.Errorf("mark as done: status %d, want 303", got.status)
-	}
-	mustContain(t, olga.get("/desk/refunds"), "No refund waits for a hand.")
+	}), http.StatusSeeOther)
+	mustContain(t, olga.get("/desk/refunds"), "No refund waits to be made by hand.")
 }
 
-func TestTheDeskSaysWhatIsBehindAndWhatTryingAgainVoids(t *testing.T) {
+func TestTheDeskShowsLagAndWhatARedriveVoids(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
 	olga := signedIn(t, server, s.Olga)
 	mustContain(t, olga.get("/desk/routing"), "Caught up", "3 seconds, 12 events behind")
-	const voids = "Trying again voids a first signature to abandon."
+	const voids = "A redrive voids a first signature to abandon."
 	mustContain(t, olga.get("/desk/dead-letters"), voids)
 	if vera := signedIn(t, server, s.Vera).get("/desk/dead-letters"); strings.Contains(vera.body, voids) {
-		t.Error("an auditor, who cannot try again, is told what it voids")
+		t.Error("an auditor, who cannot redrive, reads what a redrive voids")
 	}
 }
 
@@ -380,16 +379,12 @@ func TestDeliveryKeyIsPutOnFileAndRemoved(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	if got := ana.post("/account/key", url.Values{
+	wantStatus(t, "no key", ana.post("/account/key", url.Values{
 		"key": {"nonsense"}, "do": {"put"},
-	}); got.status != http.StatusUnprocessableEntity {
-		t.Errorf("no key: status %d, want 422", got.status)
-	}
-	if got := ana.post("/account/key", url.Values{
+	}), http.StatusUnprocessableEntity)
+	wantStatus(t, "a key", ana.post("/account/key", url.Values{
 		"key": {"-----BEGIN PGP PUBLIC KEY BLOCK-----"}, "do": {"put"},
-	}); got.status != http.StatusSeeOther {
-		t.Errorf("a key: status %d, want 303", got.status)
-	}
+	}), http.StatusSeeOther)
 	mustContain(t, ana.get("/account"), "5D3E 9A1C 77F0", "Compare the fingerprint")
 	ana.post("/account/key", url.Values{"do": {"remove"}})
 	if page := ana.get("/account"); strings.Contains(page.body, "5D3E") {
@@ -397,7 +392,7 @@ func TestDeliveryKeyIsPutOnFileAndRemoved(t *testing.T) {
 	}
 }
 
-func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
+func TestAbandoningTakesTheSignaturesOfTwoPeople(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
 	s := portaltest.NewStory(clock.Now)
@@ -416,13 +411,13 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 	mustContain(t, wrong, "Say what proves it", "deleted at the console", `<option value="removed_by_hand" selected>`)
 	form.Set("proof", "Ticket OPS-311")
 	if got := olga.post(at+"/abandon", form); got.to != at {
-		t.Errorf("the first signature: status %d to %q, want the letter", got.status, got.to)
+		t.Errorf("the first signature: status %d to %q, want the dead letter", got.status, got.to)
 	}
 	mine := olga.get(at)
 	mustContain(t, mine, "Signed first. Nothing has happened yet", "Ticket OPS-311", "Withdraw my signature",
 		"One person has signed to abandon it")
 	if strings.Contains(mine.body, "Sign second") {
-		t.Error("who signed first is offered the second signature")
+		t.Error("the first signer is offered the second signature")
 	}
 	refused := olga.post(at+"/abandon", form)
 	if refused.status != http.StatusConflict {
@@ -431,42 +426,43 @@ func TestTwoPeopleAbandonOnThePagesAndOneAloneDoesNot(t *testing.T) {
 	mustContain(t, refused, "Ask another operator to sign.")
 
 	theirs := adam.get(at)
-	mustContain(t, theirs, "Sign as the second person", "olga@acme.example", "it happens at once and cannot be taken back")
+	mustContain(t, theirs, "Sign as the second person", "olga@acme.example",
+		"it takes effect at once and cannot be undone")
 	if abandonReason := hidden(t, theirs, "grounds"); abandonReason != "removed_by_hand" {
-		t.Errorf("the second person signs %q, want the first one's grounds", abandonReason)
+		t.Errorf("the second person signs %q, want the first person's reason", abandonReason)
 	}
 	if got := adam.post(at+"/withdraw", nil); got.status != http.StatusConflict {
 		t.Errorf("withdrawing another's signature: status %d, want 409", got.status)
 	}
 	if got := adam.post(at+"/abandon", url.Values{"grounds": {"other"}}); got.status != http.StatusConflict {
-		t.Errorf("other grounds than the first: status %d, want 409", got.status)
+		t.Errorf("another reason than the first: status %d, want 409", got.status)
 	}
 	clock.Advance(6 * time.Minute)
-	if got := adam.post(at+"/abandon", url.Values{"grounds": {"removed_by_hand"}}); !strings.HasPrefix(got.to,
-		"/sign-in/again") {
+	got := adam.post(at+"/abandon", url.Values{"grounds": {"removed_by_hand"}})
+	if !strings.HasPrefix(got.to, "/sign-in/again") {
 		t.Errorf("a signature six minutes after the sign-in: status %d to %q, want to sign in again", got.status, got.to)
 	}
 	adam = signedIn(t, server, s.Adam)
 	if got := adam.post(at+"/abandon", url.Values{"grounds": {"removed_by_hand"}}); got.to != at {
-		t.Errorf("the second signature: status %d to %q, want the letter", got.status, got.to)
+		t.Errorf("the second signature: status %d to %q, want the dead letter", got.status, got.to)
 	}
-	over := adam.get(at)
-	mustContain(t, over, "Abandoned, signed by two people.", "Abandoned by two people", "olga@acme.example",
+	closed := adam.get(at)
+	mustContain(t, closed, "Abandoned, signed by two people.", "Abandoned by two people", "olga@acme.example",
 		"adam@acme.example")
-	if strings.Contains(over.body, "/abandon\"") || strings.Contains(over.body, "Try again</button>") {
-		t.Error("an abandoned letter still offers a decision")
+	if strings.Contains(closed.body, "/abandon\"") || strings.Contains(closed.body, "Redrive</button>") {
+		t.Error("an abandoned dead letter still offers a decision")
 	}
 }
 
-func TestWhoSignedFirstMayWithdrawAndAnAuditorOnlyLooks(t *testing.T) {
+func TestTheFirstSignerMayWithdrawAndAnAuditorOnlyReads(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
 	at := "/desk/dead-letters/" + s.DeadLetters["signed"].String()
 	vera, adam, bor := signedIn(t, server, s.Vera), signedIn(t, server, s.Adam), signedIn(t, server, s.Bor)
-	look := vera.get(at)
-	mustContain(t, look, "Signed by one person", "adam@acme.example", "Ticket OPS-311")
-	if strings.Contains(look.body, "<form method=\"post\" action=\"/desk") {
+	page := vera.get(at)
+	mustContain(t, page, "Signed by one person", "adam@acme.example", "Ticket OPS-311")
+	if strings.Contains(page.body, "<form method=\"post\" action=\"/desk") {
 		t.Error("an auditor is offered a decision")
 	}
 	for _, what := range []string{"", "/adopt", "/abandon", "/withdraw"} {
@@ -478,41 +474,39 @@ func TestWhoSignedFirstMayWithdrawAndAnAuditorOnlyLooks(t *testing.T) {
 		}
 	}
 	if got := adam.post(at+"/withdraw", nil); got.to != at {
-		t.Errorf("withdraw: status %d to %q, want the letter", got.status, got.to)
+		t.Errorf("withdraw: status %d to %q, want the dead letter", got.status, got.to)
 	}
 	mustContain(t, adam.get(at), "Your signature is withdrawn. The work is still stuck.", "Sign first")
 }
 
-func TestAFoundResourceIsNamedOnThePageAndManyAreTriedAgainAtOnce(t *testing.T) {
+func TestAFoundResourceIsAdoptedAndAGroupIsRedriven(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	olga := signedIn(t, serve(t, s, nil), s.Olga)
 	at := "/desk/dead-letters/" + s.DeadLetters["unclear"].String()
-	mustContain(t, olga.get(at), "nobody knows whether it exists", "It is there")
-	wrong := olga.post(at+"/adopt", url.Values{"part": {"volume"}, "ref": {"srv-9"}, "reason": {"seen"}})
+	mustContain(t, olga.get(at), "nobody knows whether it exists", "Adopt")
+	wrong := olga.post(at+"/adopt", url.Values{"step": {"volume"}, "ref": {"srv-9"}, "reason": {"seen"}})
 	if wrong.status != http.StatusUnprocessableEntity {
-		t.Errorf("a part that is not left: status %d, want 422", wrong.status)
+		t.Errorf("a step without a resource: status %d, want 422", wrong.status)
 	}
 	mustContain(t, wrong, "This is no part of the item", `value="srv-9"`)
 
 	list := olga.get("/desk/dead-letters")
-	mustContain(t, list, "2 × Compensation exhausted", "Try 2 again")
-	if got := olga.post("/desk/dead-letters", url.Values{
+	mustContain(t, list, "2 × Compensation exhausted", "Redrive 2")
+	wantStatus(t, "an unknown class", olga.post("/desk/dead-letters", url.Values{
 		"cause": {"compensation-exhausted"}, "class": {"nonsense"}, "reason": {"x"},
-	}); got.status != http.StatusNotFound {
-		t.Errorf("an unknown class: status %d, want 404", got.status)
+	}), http.StatusNotFound)
+	if got := olga.post(at+"/adopt", url.Values{"step": {"server"}, "ref": {"srv-9"}, "reason": {"seen"}}); got.to != at {
+		t.Errorf("adopt: status %d to %q, want the dead letter", got.status, got.to)
 	}
-	if got := olga.post(at+"/adopt", url.Values{"part": {"server"}, "ref": {"srv-9"}, "reason": {"seen"}}); got.to != at {
-		t.Errorf("adopt: status %d to %q, want the letter", got.status, got.to)
-	}
-	mustContain(t, olga.get(at), "It is looked at.", "Redriven")
+	mustContain(t, olga.get(at), "A worker checks it now.", "Redriven")
 	olga.post("/desk/dead-letters", url.Values{
 		"cause": {"compensation-exhausted"}, "class": {"retryable"}, "reason": {"the provider is back"},
 	})
 	mustContain(t, olga.get("/desk/dead-letters"), "1 of 1 tried again.")
 }
 
-func TestListPagesWithoutACountAndSearchesByPrefix(t *testing.T) {
+func TestTheListIsPagedAndSearchedByPrefix(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	for range 30 {
@@ -538,19 +532,19 @@ func TestListPagesWithoutACountAndSearchesByPrefix(t *testing.T) {
 	}
 }
 
-func TestAllowedActionsDriveButtonsAndRefusedOnesSayWhy(t *testing.T) {
+func TestAllowedActionsAreButtonsAndRefusedOnesSayWhy(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
 	ana, olga, vera := signedIn(t, server, s.Ana), signedIn(t, server, s.Olga), signedIn(t, server, s.Vera)
 	at := func(name string) string { return "/orders/" + s.Orders[name].String() }
-	do := regexp.MustCompile(`id="(do-[a-z-]+|why-[a-z-]+)"`)
+	buttonID := regexp.MustCompile(`id="(do-[a-z-]+|why-[a-z-]+)"`)
 	buttons := func(p *person, name string) []string {
-		list := []string{}
-		for _, m := range do.FindAllStringSubmatch(p.get(at(name)).body, -1) {
-			list = append(list, m[1])
+		ids := []string{}
+		for _, m := range buttonID.FindAllStringSubmatch(p.get(at(name)).body, -1) {
+			ids = append(ids, m[1])
 		}
-		return list
+		return ids
 	}
 	for _, c := range []struct {
 		who  *person
@@ -590,8 +584,8 @@ func TestRedeliveryBeyondItsLimitSaysWhen(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	action := regexp.MustCompile(`/orders/[^"]*/redeliver`).FindString(ana.get("/orders/" +
-		s.Orders["fulfilled"].String()).body)
+	page := ana.get("/orders/" + s.Orders["fulfilled"].String())
+	action := regexp.MustCompile(`/orders/[^"]*/redeliver`).FindString(page.body)
 	var statuses []int
 	for range 4 {
 		statuses = append(statuses, ana.post(action, nil).status)
@@ -604,7 +598,6 @@ func TestRedeliveryBeyondItsLimitSaysWhen(t *testing.T) {
 	}
 }
 
-// The draft of the story is Ana's; a foreign order answers like an absent one.
 func TestForeignOrderAnswersLikeAnAbsentOne(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
@@ -621,11 +614,9 @@ func TestForeignOrderAnswersLikeAnAbsentOne(t *testing.T) {
 		}
 	}
 	for _, suffix := range []string{"/cart", "/do/cancel"} {
-		if got := bor.post("/orders/"+foreign+suffix, url.Values{
+		wantStatus(t, "POST "+suffix, bor.post("/orders/"+foreign+suffix, url.Values{
 			"version": {"1"}, "reason": {"x"},
-		}); got.status != http.StatusNotFound {
-			t.Errorf("POST %s: status %d, want 404", suffix, got.status)
-		}
+		}), http.StatusNotFound)
 	}
 }
 
@@ -635,9 +626,9 @@ func TestAdminSavesSettingsAndABrandThatCanBeRead(t *testing.T) {
 	adam := signedIn(t, serve(t, s, nil), s.Adam)
 	page := adam.get("/settings")
 	form := url.Values{
-		"version": {hidden(t, page, "version")}, "name": {"Acme Cloud"}, "currency": {"EUR"}, "time_zone": {"Europe/Vienna"},
-		"payment_method": {"manual"},
-		"safety_window":  {"10"}, "payment_due_days": {"14"}, "quote_valid_days": {"soon"}, "language": {"sl"},
+		"version": {hidden(t, page, "version")}, "name": {"Acme Cloud"}, "currency": {"EUR"},
+		"time_zone": {"Europe/Vienna"}, "language": {"sl"}, "payment_method": {"manual"}, "safety_window": {"10"},
+		"payment_due_days": {"14"}, "quote_valid_days": {"soon"},
 		"brand_color": {"#ff8800"}, "brand_contrast": {"#ffffff"},
 	}
 	wrong := adam.post("/settings", form)

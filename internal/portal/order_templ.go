@@ -5,15 +5,12 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
-	"strconv"
-
 	"github.com/platforma-cloud/orders/internal/order"
+	"strconv"
 )
 
 func orderPage(c pageLayout, view orderView) templ.Component {
@@ -89,7 +86,7 @@ func orderPage(c pageLayout, view orderView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = copied(view.O.Number, view.O.Number).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = copyButton(view.O.Number, view.O.Number).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -283,7 +280,7 @@ func orderPage(c pageLayout, view orderView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "\">Steps and attempts behind it</a></p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 27, "\">Saga log: every call and decision</a></p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -310,7 +307,7 @@ func orderPage(c pageLayout, view orderView) templ.Component {
 	})
 }
 
-// statusPart says where the order stands and what can be done.
+// statusPart shows the state of the order and the actions that it allows.
 func statusPart(view orderView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -332,7 +329,7 @@ func statusPart(view orderView) templ.Component {
 			templ_7745c5c3_Var14 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Var15 := []any{"story", "tone-" + stateTone(view.O).Class}
+		var templ_7745c5c3_Var15 = []any{"story", "tone-" + stateTone(view.O).Class}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var15...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
@@ -359,7 +356,7 @@ func statusPart(view orderView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if view.O.Settlement == order.SettlementCompensating {
-			templ_7745c5c3_Err = chip(tone{"warn", "undo"}, "Going back").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = chip(tone{"warn", "undo"}, "Removing and refunding").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -456,11 +453,11 @@ func statusPart(view orderView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = way(view).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = progressPath(view).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = actions(view.Actions).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = actionButtons(view.Actions).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -472,8 +469,8 @@ func statusPart(view orderView) templ.Component {
 	})
 }
 
-// way draws the nine states: seven along the way, two apart.
-func way(view orderView) templ.Component {
+// progressPath draws the nine states: the seven of the path, and below them the two exits.
+func progressPath(view orderView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -494,12 +491,12 @@ func way(view orderView) templ.Component {
 			templ_7745c5c3_Var21 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 42, "<div class=\"path-box\"><ol class=\"path\" aria-label=\"The order's way\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 42, "<div class=\"path-box\"><ol class=\"path\" aria-label=\"Progress of the order\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
 		for i, s := range view.Path {
-			templ_7745c5c3_Var22 := []any{"stop", "stop-" + s.Is}
+			var templ_7745c5c3_Var22 = []any{"stop", "stop-" + s.Is}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var22...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -582,12 +579,12 @@ func way(view orderView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "</ol><ul class=\"exits\" aria-label=\"Ends apart from the way\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 49, "</ol><ul class=\"exits\" aria-label=\"Other ends\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
 		for _, s := range view.Exits {
-			templ_7745c5c3_Var27 := []any{"exit", "exit-" + s.Is, "exit-" + s.State.String()}
+			var templ_7745c5c3_Var27 = []any{"exit", "exit-" + s.Is, "exit-" + s.State.String()}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var27...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -660,7 +657,7 @@ func way(view orderView) templ.Component {
 	})
 }
 
-func actions(list []actionView) templ.Component {
+func actionButtons(list []actionView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {
@@ -688,7 +685,7 @@ func actions(list []actionView) templ.Component {
 			}
 			for _, a := range list {
 				if a.Reason == "" {
-					templ_7745c5c3_Var32 := []any{templ.KV("danger", a.Danger), templ.KV("secondary", !a.Danger && a.Action != order.ActConfirmPayment && a.Action != order.ActEdit)}
+					var templ_7745c5c3_Var32 = []any{templ.KV("danger", a.Danger), templ.KV("secondary", !a.Danger && a.Action != order.ActConfirmPayment && a.Action != order.ActEdit)}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var32...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -817,7 +814,7 @@ func actions(list []actionView) templ.Component {
 	})
 }
 
-// itemPart is one item: what it is, how far it is, what it waits for.
+// itemPart shows one item: what it is, how far it is, and what it waits for.
 func itemPart(view orderView, it itemView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -869,7 +866,7 @@ func itemPart(view orderView, it itemView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if view.O.State != order.Draft && view.O.State != order.PendingPayment {
-			templ_7745c5c3_Var43 := []any{"bar", "tone-" + it.Tone.Class, templ.KV("bar-back", it.Back)}
+			var templ_7745c5c3_Var43 = []any{"bar", "tone-" + it.Tone.Class, templ.KV("bar-back", it.Undo)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var43...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1236,7 +1233,7 @@ func itemPart(view orderView, it itemView) templ.Component {
 	})
 }
 
-// moneyPart is the order's account.
+// moneyPart shows the order's money.
 func moneyPart(m moneyView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
@@ -1328,7 +1325,7 @@ func moneyPart(m moneyView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 113, " from what was due; it is kept as it came in.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 113, " from what was due; it is recorded as it came in.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1349,7 +1346,7 @@ func moneyPart(m moneyView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 115, "</p><details><summary>By item</summary><table class=\"figures\"><thead><tr><th scope=\"col\">Item</th><th scope=\"col\">Paid</th><th scope=\"col\">Back</th><th scope=\"col\">Stays</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 115, "</p><details><summary>By item</summary><table class=\"figures\"><thead><tr><th scope=\"col\">Item</th><th scope=\"col\">Paid</th><th scope=\"col\">Refunded</th><th scope=\"col\">Stays paid</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1472,7 +1469,7 @@ func moneyPart(m moneyView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = copied(pay.Reference, pay.Reference).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = copyButton(pay.Reference, pay.Reference).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1528,7 +1525,7 @@ func timelinePart(view orderView) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, e := range view.Entries {
-			templ_7745c5c3_Var79 := []any{"tone-" + e.Tone.Class}
+			var templ_7745c5c3_Var79 = []any{"tone-" + e.Tone.Class}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var79...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1682,7 +1679,7 @@ func timelinePart(view orderView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = copied(e.ID, strconv.Itoa(e.Seq)+" "+e.Type).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = copyButton(e.ID, strconv.Itoa(e.Seq)+" "+e.Type).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1804,7 +1801,7 @@ func actionPage(c pageLayout, view actionPageView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				for _, e := range view.Effects {
-					templ_7745c5c3_Var95 := []any{"tone-" + e.Tone.Class}
+					var templ_7745c5c3_Var95 = []any{"tone-" + e.Tone.Class}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var95...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -1879,14 +1876,14 @@ func actionPage(c pageLayout, view actionPageView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if view.Refund != "" {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 163, "<dl class=\"totals narrow\"><div class=\"totals-due\"><dt>Goes back</dt><dd>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 163, "<dl class=\"totals narrow\"><div class=\"totals-due\"><dt>Refunded</dt><dd>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var100 string
 					templ_7745c5c3_Var100, templ_7745c5c3_Err = templ.JoinStringErrs(view.Refund)
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `order.templ`, Line: 326, Col: 65}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `order.templ`, Line: 326, Col: 64}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var100))
 					if templ_7745c5c3_Err != nil {
@@ -1967,11 +1964,11 @@ func actionPage(c pageLayout, view actionPageView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 171, "</textarea> <small id=\"reason-help\">It stands in the order's record and travels with its events to connected systems: write no secrets and no names.</small><div class=\"actions\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 171, "</textarea> <small id=\"reason-help\">It is kept in the order's record and sent to connected systems with its events: write no secrets and no names.</small><div class=\"actions\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Var106 := []any{templ.KV("danger", view.Danger)}
+			var templ_7745c5c3_Var106 = []any{templ.KV("danger", view.Danger)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var106...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -2124,14 +2121,14 @@ func paymentPage(c pageLayout, view paymentView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 182, "asks for <strong>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 182, "costs <strong>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var116 string
 			templ_7745c5c3_Var116, templ_7745c5c3_Err = templ.JoinStringErrs(view.Due)
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `order.templ`, Line: 355, Col: 31}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `order.templ`, Line: 355, Col: 28}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var116))
 			if templ_7745c5c3_Err != nil {
@@ -2184,7 +2181,7 @@ func paymentPage(c pageLayout, view paymentView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 187, "\" autocomplete=\"off\" aria-describedby=\"reference-help\"> <small id=\"reference-help\">As the bank shows it. The same reference a second time changes nothing.</small> <label for=\"amount\">Amount paid (")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 187, "\" autocomplete=\"off\" aria-describedby=\"reference-help\"> <small id=\"reference-help\">As the bank shows it. Confirming the same reference again changes nothing.</small> <label for=\"amount\">Amount paid (")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -2368,7 +2365,7 @@ func passphrasePage(c pageLayout, o *order.Order, phrase string) templ.Component
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 201, "</a></nav><header class=\"head\"><h1>Your one-time passphrase</h1><p class=\"lead\">It opens the attachment of your delivery mail. It is shown this once and is gone when you leave the page; it is never mailed.</p></header><p class=\"phrase\"><code data-phrase>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 201, "</a></nav><header class=\"head\"><h1>Your one-time passphrase</h1><p class=\"lead\">It opens the attachment of your delivery mail. It is shown only once and is gone when you leave the page; it is never mailed.</p></header><p class=\"phrase\"><code data-phrase>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -2407,7 +2404,7 @@ func passphrasePage(c pageLayout, o *order.Order, phrase string) templ.Component
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 204, "\">Back to the order</a></p><p class=\"fine\">Lost it? Have the credentials sent again: the new mail comes with a new passphrase.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 204, "\">Back to the order</a></p><p class=\"fine\">Lost it? Have the credentials sent again: the new mail gets a new passphrase.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// orderView is an order's page: first paint and every fragment of the stream are drawn from it.
+// orderView is the data of an order's page and of every fragment of its stream.
 type orderView struct {
 	Visit   *session
 	D       *app.Aggregate
@@ -28,8 +28,8 @@ type orderView struct {
 	Entries []entry
 	Actions []actionView
 	Faults  []string
-	Live    bool // something may still move by itself: the page listens
-	Steps   bool // the visitor may see the work behind the order
+	Live    bool // the order may still change without a person, so the page opens the stream
+	Steps   bool // the visitor may see the saga log
 }
 
 // itemView is one item as its customer sees it.
@@ -44,10 +44,10 @@ type itemView struct {
 	Text       string
 	Tone       tone
 	Simulated  bool
-	Attempt    int       // of the six calls, 0 before the second
+	Attempt    int       // number of the next call, 0 before the second
 	NextTry    time.Time // zero: no wait
-	Waiting    string    // what the wait is for
-	Back       bool      // it is going back: its bar is hatched
+	Waiting    string    // label of NextTry
+	Undo       bool      // the item is compensated: its bar is hatched
 	Refund     string
 	Redeliver  bool
 	Delivery   *app.Delivery
@@ -55,16 +55,17 @@ type itemView struct {
 	EditLink   string
 }
 
-// maxCalls is how many calls a step may take.
+// maxCalls is the most calls of one step.
 const maxCalls = fulfil.MaxCalls
 
-// orderView draws an order. events are those read before, nil at first; what came since is read too.
+// orderView returns the view of an order. events are those that were read before, nil at first; it reads the
+// newer ones.
 func (p *Portal) orderView(r *http.Request, v *session, agg *app.Aggregate, events []record) (orderView, error) {
 	events, err := p.eventsSince(r, v, agg.Order, events)
 	if err != nil {
 		return orderView{}, err
 	}
-	if slices.ContainsFunc(agg.Order.Items, sentOnce) {
+	if slices.ContainsFunc(agg.Order.Items, mayBeDelivered) {
 		if agg.Deliveries, err = p.useCases.Deliveries(r.Context(), v.Caller, agg.Order.ID); err != nil {
 			return orderView{}, err
 		}
@@ -84,12 +85,12 @@ func (p *Portal) orderView(r *http.Request, v *session, agg *app.Aggregate, even
 	return view, nil
 }
 
-// sentOnce reports whether a mail with the item's credentials may have been sent.
-func sentOnce(it order.Item) bool {
+// mayBeDelivered reports whether a mail with the item's credentials may have been sent.
+func mayBeDelivered(it order.Item) bool {
 	return it.State == order.ItemActive || it.State == order.ItemDelivered
 }
 
-// isLive reports whether anything about the order may still move by itself.
+// isLive reports whether the order may still change without a person.
 func isLive(agg *app.Aggregate) bool {
 	o := agg.Order
 	if o.State == order.Draft {
@@ -118,7 +119,7 @@ func (p *Portal) itemViews(r *http.Request, v *session, agg *app.Aggregate) ([]i
 		view.Redeliver = mayWrite && (it.State == order.ItemDelivered ||
 			it.State == order.ItemActive && agg.Order.DeliveryStuck)
 		if agg.Order.Customer != v.Member {
-			view.Passphrase = nil // shown to the order's own customer alone (D21)
+			view.Passphrase = nil // only the order's own customer sees it (D21)
 		}
 		views = append(views, view)
 	}
@@ -144,17 +145,17 @@ func itemOf(cat *catalog.Catalog, agg *app.Aggregate, it order.Item) itemView {
 	}
 	view.Lines = linesOf(product, s.Lines)
 	view.EditLink = fmt.Sprintf("/catalog/%s?order=%s&item=%s", s.Product, o.ID, it.ID)
-	view.work(agg.ProvisionTask(it.ID), it)
+	view.addProgress(agg.ProvisionTask(it.ID), it)
 	for i := range agg.Deliveries {
-		x := &agg.Deliveries[i]
-		if x.Item != it.ID {
+		d := &agg.Deliveries[i]
+		if d.Item != it.ID {
 			continue
 		}
-		if view.Delivery == nil || x.At.After(view.Delivery.At) {
-			view.Delivery = x
+		if view.Delivery == nil || d.At.After(view.Delivery.At) {
+			view.Delivery = d
 		}
-		if x.HasPassphrase && x.State != app.DeliveryFailed && view.Passphrase == nil {
-			view.Passphrase = x
+		if d.HasPassphrase && d.State != app.DeliveryFailed && view.Passphrase == nil {
+			view.Passphrase = d
 		}
 	}
 	if rf := o.RefundOf(it.ID); rf != nil {
@@ -163,9 +164,9 @@ func itemOf(cat *catalog.Catalog, agg *app.Aggregate, it order.Item) itemView {
 	return view
 }
 
-// work says how the task that builds the item is doing: attempts, and when the next call is due.
-func (v *itemView) work(task *fulfil.Task, it order.Item) {
-	v.Back = it.State == order.ItemCompensating || it.State == order.ItemStuck || it.State == order.ItemRolledBack
+// addProgress adds how many calls the item's task has made, and when the next one is due.
+func (v *itemView) addProgress(task *fulfil.Task, it order.Item) {
+	v.Undo = it.State == order.ItemCompensating || it.State == order.ItemStuck || it.State == order.ItemRolledBack
 	if task == nil || !task.Live() {
 		return
 	}
@@ -204,11 +205,11 @@ func refundText(r *order.Refund) string {
 	return sum + " refund needs a person"
 }
 
-// moneyView is the order's account, to the cent.
+// moneyView is the order's money, to the cent.
 type moneyView struct {
 	Due, Paid, Refunded, Kept string
-	Difference                string // paid less due, "" when there is none
-	Unexplained               string // captured − refunded − allocations of live items: always nothing
+	Difference                string // paid − due, "" when they are equal
+	Unexplained               string // captured − refunded − allocations of live items: always zero
 	Balanced                  bool
 	Rows                      []moneyRow
 	Payments                  []order.Payment
@@ -218,11 +219,11 @@ type moneyView struct {
 
 type moneyRow struct{ Name, Price, Paid, Refunded, Balance string }
 
-// moneyOf recounts the order's money (D11): captured less refunded is what the live items hold. A
-// reverted payment counts on neither side.
+// moneyOf adds up the order's money (D11): captured less refunded is what is allocated to live items. A reverted
+// payment counts on neither side.
 func moneyOf(o *order.Order) moneyView {
 	view := moneyView{Due: amount(o.Due, o.Currency), Currency: o.Currency, Payments: o.Payments}
-	var captured, refunded, held money.Cents
+	var captured, refunded, allocated money.Cents
 	paidFor, refundedFor := map[order.ItemID]money.Cents{}, map[order.ItemID]money.Cents{}
 	for i := range o.Payments {
 		pay := &o.Payments[i]
@@ -242,16 +243,16 @@ func moneyOf(o *order.Order) moneyView {
 	}
 	for _, it := range o.Items {
 		balance := paidFor[it.ID] - refundedFor[it.ID]
-		held += balance
+		allocated += balance
 		view.Rows = append(view.Rows, moneyRow{
-			nameOf(it), amount(it.Price, o.Currency), amount(paidFor[it.ID], o.Currency), amount(refundedFor[it.ID], o.Currency),
-			amount(balance, o.Currency),
+			Name: nameOf(it), Price: amount(it.Price, o.Currency), Paid: amount(paidFor[it.ID], o.Currency),
+			Refunded: amount(refundedFor[it.ID], o.Currency), Balance: amount(balance, o.Currency),
 		})
 	}
-	unexplained := captured - refunded - held
-	view.Paid, view.Refunded, view.Kept = amount(captured, o.Currency), amount(refunded, o.Currency),
-		amount(captured-refunded, o.Currency)
-	view.Unexplained, view.Balanced, view.HasPaid = amount(unexplained, o.Currency), unexplained == 0, captured != 0
+	view.Paid, view.Refunded = amount(captured, o.Currency), amount(refunded, o.Currency)
+	view.Kept, view.HasPaid = amount(captured-refunded, o.Currency), captured != 0
+	unexplained := captured - refunded - allocated
+	view.Unexplained, view.Balanced = amount(unexplained, o.Currency), unexplained == 0
 	if p := o.LivePayment(); p != nil && p.Paid != p.Due {
 		view.Difference = amount(p.Paid-p.Due, p.Currency)
 	}
@@ -282,12 +283,12 @@ func deliveryText(it itemView) string {
 	case app.DeliveryAsked:
 		return "A mail was sent; whether it arrived is not known,"
 	case app.DeliveryFailed:
-		return "Delivery did not get through"
+		return "The delivery failed"
 	}
 	return "Mailed to " + it.Delivery.Recipient
 }
 
-// callText says which of the six calls comes next; nothing before the second.
+// callText returns the number of the next call; "" before the second.
 func callText(attempt int) string {
 	if attempt == 0 {
 		return ""

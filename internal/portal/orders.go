@@ -11,7 +11,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// aggregate reads the order that the path names.
+// aggregate reads the aggregate of the order that the path names.
 func (p *Portal) aggregate(r *http.Request, v *session) (*app.Aggregate, error) {
 	o, err := id.Parse[order.Order](r.PathValue("order"))
 	if err != nil {
@@ -20,12 +20,12 @@ func (p *Portal) aggregate(r *http.Request, v *session) (*app.Aggregate, error) 
 	return p.useCases.Order(r.Context(), v.Caller, o)
 }
 
-// sentVersion is the version of the order that a form was drawn from.
+// sentVersion returns the version of the order, the settings or the webhook that a form was rendered from.
 func sentVersion(r *http.Request) (app.Precondition, error) {
 	n, err := strconv.Atoi(r.PostForm.Get("version"))
 	if err != nil {
 		return app.Precondition{}, fault.New(fault.KindMalformed, "unreadable-form",
-			"The form does not say which version of the order it was made for.")
+			"The form does not say which version it was made for.")
 	}
 	return app.Precondition{Version: &n}, nil
 }
@@ -36,9 +36,9 @@ type listView struct {
 	State string
 	Query string
 	Rows  []orderRow
-	Older string // link to the next page, "" on the last
-	First bool   // no cursor: this is the newest page
-	Whole bool   // orders of everybody, with their customers
+	Older string // link to the next page, "" on the last page
+	First bool   // this is the first page, with the newest orders
+	Whole bool   // the list has everybody's orders, so it names their customers
 }
 
 type tab struct {
@@ -53,7 +53,7 @@ type orderRow struct {
 	Customer string
 }
 
-// pageSize of lists: two screens.
+// pageSize is the most rows of a list, about two screens.
 const pageSize = 25
 
 func (p *Portal) ordersPage(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -106,7 +106,7 @@ func rowOf(agg *app.Aggregate) orderRow {
 	return row
 }
 
-// nameOf an item: the customer's own name for it, else the product's.
+// nameOf returns the customer's own name for an item, else the product's title.
 func nameOf(it order.Item) string {
 	if it.Label != "" {
 		return it.Label
@@ -136,7 +136,7 @@ var stateTexts = map[order.State]string{
 
 func stateText(s order.State) string { return stateTexts[s] }
 
-// tone is the look of a state: a hue, and with it always a symbol and a word.
+// tone is the look of a state: a CSS class for its colour, and an icon. A word always accompanies them.
 type tone struct{ Class, Icon string }
 
 func stateTone(o *order.Order) tone {
@@ -175,10 +175,7 @@ var itemTexts = map[order.ItemState]string{
 
 var itemTones = map[order.ItemState]tone{
 	order.ItemPending: {"calm", "clock"}, order.ItemQueued: {"calm", "clock"}, order.ItemProvisioning: {"busy", "gear"},
-	order.ItemActive:    {"busy", "mail"},
-	order.ItemDelivered: {"good", "check"}, order.ItemRetryWait: {"warn", "clock"}, order.ItemWaitingCapacity: {
-		"warn",
-		"pause",
-	}, order.ItemCompensating: {"warn", "undo"},
+	order.ItemActive: {"busy", "mail"}, order.ItemDelivered: {"good", "check"}, order.ItemRetryWait: {"warn", "clock"},
+	order.ItemWaitingCapacity: {"warn", "pause"}, order.ItemCompensating: {"warn", "undo"},
 	order.ItemRolledBack: {"calm", "undo"}, order.ItemCancelled: {"calm", "cross"}, order.ItemStuck: {"bad", "alert"},
 }

@@ -5,10 +5,8 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 func ordersPage(c pageLayout, v *session, view listView) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
@@ -133,7 +131,7 @@ func ordersPage(c pageLayout, v *session, view listView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if view.Query != "" || view.State != "" {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<p><strong>No order matches.</strong></p><p>The search looks at how a number, a reference or an item's name begins. <a href=\"/orders\">Show all orders</a></p>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "<p><strong>No order matches.</strong></p><p>The search compares the beginning of numbers, references and item names. <a href=\"/orders\">Show all orders</a></p>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -39,7 +39,7 @@ func serve(t testing.TB, s *portaltest.Story, change func(*portal.Config)) *http
 	return server
 }
 
-// The application has what the pages show.
+// The application implements the use cases of the pages.
 var _ portal.UseCases = (*app.App)(nil)
 
 type testLog struct{ t testing.TB }
@@ -82,17 +82,17 @@ func TestEveryPageOfTheStorybook(t *testing.T) {
 	b := portaltest.Open(t, server.URL)
 	b.Size(1280)
 	only := os.Getenv("PORTAL_PAGE")
-	now := tenant.Actor{}
+	current := tenant.Actor{}
 	for _, page := range s.Pages {
 		if only != "" && !strings.Contains(page.Name, only) {
 			continue
 		}
-		if page.As.Member != now.Member {
-			if !now.Member.IsZero() {
+		if page.As.Member != current.Member {
+			if !current.Member.IsZero() {
 				b.SignOut()
 			}
-			if now = page.As; !now.Member.IsZero() {
-				b.SignIn(portaltest.User{Email: email(s, now)})
+			if current = page.As; !current.Member.IsZero() {
+				b.SignIn(portaltest.User{Email: email(s, current)})
 			}
 		}
 		b.Go(page.Path)
@@ -102,12 +102,12 @@ func TestEveryPageOfTheStorybook(t *testing.T) {
 			b.Quiet()
 			continue
 		}
-		b.Quiet("Failed to load resource") // the browser itself notes an answer of 400 and above
+		b.Quiet("Failed to load resource") // the browser logs every answer of 400 and above
 	}
 }
 
-// TestCustomerWalksThroughARunningInstallation takes the same walk through the real thing:
-// PORTAL_URL=http://127.0.0.1:8080 PORTAL_USER=customer@aurora.example, with platforma dev running.
+// TestCustomerWalksThroughARunningInstallation takes the same walk through a running platforma dev:
+// PORTAL_URL=http://127.0.0.1:8080 PORTAL_USER=customer@aurora.example.
 func TestCustomerWalksThroughARunningInstallation(t *testing.T) {
 	base := os.Getenv("PORTAL_URL")
 	if base == "" {

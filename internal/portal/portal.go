@@ -1,7 +1,6 @@
-// Package portal is what people see: pages for customers and operators, rendered on the server and
-// whole without any script. It decodes a form, calls one use case and draws the answer; prices, rules and
-// permissions are decided by the use cases. It must not know SQL, brokers or providers, and it calls no
-// other adapter.
+// Package portal serves the pages for customers and operators. They are rendered on the server, and every form
+// works without scripts. A handler decodes a form, calls one use case and renders the answer; the use cases
+// decide prices, rules and permissions. It must not know SQL, brokers or providers, and it calls no other adapter.
 package portal
 
 import (
@@ -31,7 +30,7 @@ type UseCases interface {
 	app.Webhooks
 }
 
-// DemoUser is a member whom the sign-in page offers in dev, without any key.
+// DemoUser is a member that the sign-in page offers in dev mode, without a key.
 type DemoUser struct {
 	Tenant     tenant.ID
 	TenantName string
@@ -40,23 +39,23 @@ type DemoUser struct {
 	Email      string
 }
 
-// Config of the pages. Now is required, and is the wall clock: deadlines of connections are set by it.
-// Everything else may be left zero.
+// Config configures the pages. Now is required and must be the wall clock, because the deadlines of connections
+// are computed from it. Every other field may be zero.
 type Config struct {
-	Dev   bool       // the sign-in page lists Users; else it asks for an API key
-	Users []DemoUser // of dev
-	// Secure says that browsers come over https: cookies get the prefix __Host- and HSTS is sent.
+	Dev   bool       // the sign-in page lists Users instead of asking for an API key
+	Users []DemoUser // of dev mode
+	// Secure says that browsers connect over https: cookies get the prefix __Host- and HSTS is sent.
 	Secure bool
-	// Methods are the payment methods offered at submit, the first by default; none: manual (D28).
+	// Methods are the payment methods offered at submit. The first is the default; none means manual (D28).
 	Methods []string
-	// Simulated reports whether nothing real is built of a product in a region: by the account that an item
-	// began with, or, where that is "", by where new items are placed. nil: everything is real.
+	// Simulated reports whether a product in a region is built by a simulated provider. account is the one that
+	// the item began with, or "" for the one that new items are placed on. nil: nothing is simulated.
 	Simulated func(product, region, account string) bool
-	Wakes     app.OrderChanges // nil: streams poll alone
-	Refresh   time.Duration    // the longest time a stream goes without reading; 0: one second
-	Sessions  SessionStore     // nil: in memory, gone with the process
-	MailURL   string           // of dev: where mails can be read
-	RequestID func() string    // numbers a request, for its log lines and its error page; nil: none
+	Wakes     app.OrderChanges // wakes the streams of an order; nil: streams only poll
+	Refresh   time.Duration    // how often a stream polls; 0: one second
+	Sessions  SessionStore     // nil: in memory, lost with the process
+	MailURL   string           // of dev mode: where mails can be read
+	RequestID func() string    // makes the id of a request, for its log lines and its error page; nil: none
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -74,8 +73,8 @@ type Portal struct {
 	brands map[tenant.ID]cachedBrand
 }
 
-// New makes the handler of all pages, to be mounted at "/". It panics when Now is missing: a fault
-// of the wiring, seen at start.
+// New returns the handler of all pages, to be mounted at "/". It panics when Now is missing, because that is a
+// mistake in the wiring that shows at start.
 func New(useCases UseCases, cfg Config) http.Handler {
 	if cfg.Now == nil {
 		panic("portal: Config.Now is required")
@@ -119,11 +118,11 @@ func (p *Portal) handler() http.Handler {
 		all.Handle(pattern, forgery.Handler(p.loadSession(quiet)))
 	}
 	all.Handle("/", forgery.Handler(p.sessions.LoadAndSave(pages)))
-	return p.first(all)
+	return p.common(all)
 }
 
-// quietRoutes read the session and never write it: they run beside a page's own requests, and saving
-// would undo what those have just put there.
+// quietRoutes read the session and never save it. They run at the same time as a page's own requests, and saving
+// would overwrite what those have just written.
 var quietRoutes = []string{"GET /brand.css", "POST /catalog/{product}/quote", "GET /orders/{order}/stream"}
 
 func (p *Portal) loadSession(next http.Handler) http.Handler {
@@ -182,11 +181,11 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 	page("POST /desk/refunds/{refund}", app.WorkDesk, p.finishRefund)
 	page("GET /desk/dead-letters", app.ReadDesk, p.deadLettersPage)
 	page("POST /desk/dead-letters", app.WorkDesk, p.redriveGroup)
-	page("GET /desk/dead-letters/{letter}", app.ReadDesk, p.deadLetterPage)
-	page("POST /desk/dead-letters/{letter}", app.WorkDesk, p.redrive)
-	page("POST /desk/dead-letters/{letter}/adopt", app.WorkDesk, p.adopt)
-	page("POST /desk/dead-letters/{letter}/abandon", app.WorkDesk, p.abandon)
-	page("POST /desk/dead-letters/{letter}/withdraw", app.WorkDesk, p.withdraw)
+	page("GET /desk/dead-letters/{deadLetter}", app.ReadDesk, p.deadLetterPage)
+	page("POST /desk/dead-letters/{deadLetter}", app.WorkDesk, p.redrive)
+	page("POST /desk/dead-letters/{deadLetter}/adopt", app.WorkDesk, p.adopt)
+	page("POST /desk/dead-letters/{deadLetter}/abandon", app.WorkDesk, p.abandon)
+	page("POST /desk/dead-letters/{deadLetter}/withdraw", app.WorkDesk, p.withdraw)
 	page("GET /desk/figures", app.ReadAnalytics, p.figuresPage)
 	page("GET /desk/routing", app.ReadRouting, p.routingPage)
 
@@ -205,9 +204,9 @@ func (p *Portal) routes(mux, quiet *http.ServeMux) {
 	page("/", "", func(http.ResponseWriter, *http.Request, *session) error { return errNoPage })
 }
 
-// first is what every request passes before the routes: its id, the headers of its answer, the bound of its
-// body. A panic is answered like any internal error, unless the answer was begun.
-func (p *Portal) first(next http.Handler) http.Handler {
+// common wraps all routes: it sets the request id, the headers of the answer and the limit of the body. A panic
+// is answered like any internal error, unless the answer has begun.
+func (p *Portal) common(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out, r := p.front.Begin(w, r)
 		r.Body = http.MaxBytesReader(w, r.Body, httpkit.MaxBody)

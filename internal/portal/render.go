@@ -17,10 +17,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// pageFunc serves a signed-in person.
+// pageFunc serves a page to a signed-in person.
 type pageFunc func(w http.ResponseWriter, r *http.Request, v *session) error
 
-// open serves anybody.
+// open serves a page to anybody.
 func (p *Portal) open(h func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -29,7 +29,7 @@ func (p *Portal) open(h func(http.ResponseWriter, *http.Request) error) http.Han
 	})
 }
 
-// signedIn serves a person who may do what the page is for; "" asks for a sign-in alone.
+// signedIn serves a page to a person who has a permission. "" requires only a sign-in.
 func (p *Portal) signedIn(need app.Permission, h pageFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v, err := p.visitor(r)
@@ -56,7 +56,7 @@ func (p *Portal) askToSignIn(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet && r.URL.Path != "/" {
 		to += "?next=" + url.QueryEscape(r.URL.RequestURI())
 	}
-	if r.Header.Get("Hx-Request") == "true" { // a fragment cannot sign in: the whole page goes there
+	if r.Header.Get("Hx-Request") == "true" { // htmx would swap the sign-in page into a fragment
 		w.Header().Set("Hx-Redirect", "/sign-in")
 		w.WriteHeader(http.StatusUnauthorized)
 		return
@@ -64,12 +64,12 @@ func (p *Portal) askToSignIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// chrome is what surrounds every page.
+// pageLayout is what every page shows around its content.
 type pageLayout struct {
 	Title string
-	Here  string   // which entry of the navigation is this
+	Here  string   // id of the current entry of the navigation
 	Visit *session // nil: nobody is signed in
-	Name  string   // the tenant's, or ours
+	Name  string   // the tenant's name, or ours
 	Flash string
 	Cart  int
 	Dev   bool
@@ -113,8 +113,8 @@ func (p *Portal) pageLayout(r *http.Request, v *session, here, title string) pag
 	return c
 }
 
-// show renders a whole page. The type is said, because a sniffing server has called a page that
-// starts with <progress> text/plain.
+// show renders a page. It sets the content type, because Go's content sniffing takes a fragment that starts with
+// <progress> for text/plain.
 func (p *Portal) show(w http.ResponseWriter, r *http.Request, status int, page templ.Component) error {
 	var b bytes.Buffer
 	if err := page.Render(r.Context(), &b); err != nil {
@@ -126,7 +126,7 @@ func (p *Portal) show(w http.ResponseWriter, r *http.Request, status int, page t
 	return err
 }
 
-// Faults of the portal's own.
+// Faults that only the portal reports.
 var (
 	errForeignForm = fault.New(fault.KindForbidden, "foreign-form",
 		"This form was sent from another site. Nothing was changed. Open the page here and send it again.")
@@ -136,22 +136,22 @@ var (
 		"There is no such page, or it belongs to somebody else.")
 )
 
-// trouble is a fault as a page says it.
+// errorPage is a fault as a page shows it.
 type errorPage struct {
 	Status  int
 	Title   string
 	Detail  string
-	Next    string
-	Back    string // where to go on
-	BackTo  string // what that place is called
+	Next    string // what the person can do
+	Back    string // path of the button
+	BackTo  string // text of the button
 	Faults  []fault.Violation
 	Request string
 }
 
 var errorTitles = map[int]string{
 	400: "That could not be read", 401: "Please sign in", 403: "This is not yours to do", 404: "Nothing here",
-	409: "The order has moved on",
-	412: "The order has moved on", 413: "That is too large", 422: "That cannot be done as asked",
+	409: "The order has changed", 412: "The order has changed",
+	413: "That is too large", 422: "That cannot be done as asked",
 	428: "That could not be read", 429: "Too often", 500: "Our fault", 503: "Not right now",
 }
 
@@ -170,72 +170,73 @@ var errorNext = map[int]string{
 	503: "Nothing was changed as far as we know. Try again in a few seconds.",
 }
 
-// fail answers an error with a designed page; of an internal one it shows nothing but its number.
+// fail answers an error with an error page. For an internal error the page shows only the request id.
 func (p *Portal) fail(w http.ResponseWriter, r *http.Request, v *session, err error) {
-	t := p.troubleOf(r, err)
-	if t.Status >= http.StatusInternalServerError {
-		p.cfg.Log.ErrorContext(r.Context(), "portal page failed", "path", r.URL.Path, "request_id", t.Request, "error", err)
+	e := p.errorPageOf(r, err)
+	if e.Status >= http.StatusInternalServerError {
+		p.cfg.Log.ErrorContext(r.Context(), "portal page failed", "path", r.URL.Path, "request_id", e.Request, "error", err)
 	}
 	if f := fault.Of(err); f != nil {
 		if seconds := httpkit.RetryAfter(f); seconds > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		}
 	}
-	if err := p.show(w, r, t.Status, problemPage(p.pageLayoutOfError(r, v, t), t)); err != nil {
+	if err := p.show(w, r, e.Status, problemPage(p.pageLayoutOfError(r, v, e), e)); err != nil {
 		p.cfg.Log.ErrorContext(r.Context(), "portal could not answer", "path", r.URL.Path, "error", err)
 	}
 }
 
-func (p *Portal) pageLayoutOfError(r *http.Request, v *session, t errorPage) pageLayout {
-	if v == nil { // no session may be at hand here
-		return pageLayout{Title: t.Title, Name: "Platforma", Dev: p.cfg.Dev, Files: p.assets.names}
+func (p *Portal) pageLayoutOfError(r *http.Request, v *session, e errorPage) pageLayout {
+	if v == nil { // the session may not be loaded yet
+		return pageLayout{Title: e.Title, Name: "Platforma", Dev: p.cfg.Dev, Files: p.assets.names}
 	}
-	return p.pageLayout(r, v, "", t.Title)
+	return p.pageLayout(r, v, "", e.Title)
 }
 
-func (p *Portal) troubleOf(r *http.Request, err error) errorPage {
-	t := errorPage{
+func (p *Portal) errorPageOf(r *http.Request, err error) errorPage {
+	e := errorPage{
 		Status: http.StatusInternalServerError, Request: httpkit.RequestID(r.Context()), Back: "/", BackTo: "Start page",
 	}
 	if f := fault.Of(err); f != nil {
-		t.Status, t.Detail, t.Faults = httpkit.Status(f.Kind), f.Detail, f.Violations
+		e.Status, e.Detail, e.Faults = httpkit.Status(f.Kind), f.Detail, f.Violations
 		if len(f.Violations) > 0 {
-			t.Detail = ""
+			e.Detail = ""
 		}
 	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		t.Status, t.Detail = http.StatusRequestEntityTooLarge, fmt.Sprintf("At most %d KiB are taken.", large.Limit>>10)
+		e.Status, e.Detail = http.StatusRequestEntityTooLarge, fmt.Sprintf("At most %d KiB are accepted.", large.Limit>>10)
 	}
-	t.Title, t.Next = errorTitles[t.Status], errorNext[t.Status]
-	if o := r.PathValue("order"); o != "" && t.Status != http.StatusNotFound {
-		t.Back, t.BackTo = "/orders/"+o, "To the order"
+	e.Title, e.Next = errorTitles[e.Status], errorNext[e.Status]
+	if o := r.PathValue("order"); o != "" && e.Status != http.StatusNotFound {
+		e.Back, e.BackTo = "/orders/"+o, "To the order"
 	}
-	return t
+	return e
 }
 
-// local keeps a redirect on this site: a path of ours, or the start page.
-func local(to string) string {
+// localPath keeps a redirect on this site: it returns the path, or the start page when to is anything else.
+func localPath(to string) string {
 	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsAny(to, "\\\r\n") {
 		return "/"
 	}
 	return to
 }
 
-// see sends the browser on after a form was taken.
-func see(w http.ResponseWriter, r *http.Request, to string) error {
-	//nolint:gosec // every caller passes a path of ours, or one that local has checked
+// seeOther redirects the browser after a form was handled.
+func seeOther(w http.ResponseWriter, r *http.Request, to string) error {
+	//nolint:gosec // every caller passes a fixed path, or one that localPath has checked
 	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 
 func (v *session) isCustomer() bool { return v.Role == tenant.Customer }
 
-// htmxConfig forbids what the content security policy would refuse anyway, and keeps no copy of a
-// page in the browser's storage.
-const htmxConfig = `{"allowEval":false,"includeIndicatorStyles":false,"allowScriptTags":false,"historyCacheSize":0,"refreshOnHistoryMiss":true,"selfRequestsOnly":true,"timeout":10000}`
+// htmxConfig turns off what the content security policy forbids anyway, and keeps no copy of a page in the
+// browser's storage.
+const htmxConfig = `{"allowEval":false,"includeIndicatorStyles":false,"allowScriptTags":false,` +
+	`"historyCacheSize":0,"refreshOnHistoryMiss":true,"selfRequestsOnly":true,"timeout":10000}`
 
-// current marks the one of several links, or steps, that the page is about.
+// current marks a link or a step as the one that the page is about.
 func current(here bool, what string) templ.Attributes {
 	if !here {
 		return nil

@@ -13,34 +13,33 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// sagaView is the work behind an order: each call as a bar on a common time line, and the same as a
-// table.
+// sagaView is the saga log of an order: each call as a bar on a common time line, and all entries as a table.
 type sagaView struct {
 	Visit  *session
 	O      *order.Order
 	Rows   []sagaRow
 	Lines  []sagaLine
 	Tasks  []sagaTask
-	Length string // from the first call to the last
+	Length string // time from the first call to the end of the last
 	Height int
 }
 
-// sagaRow is one part of one task: a row of the drawing.
+// sagaRow is a row of the drawing: one step of one task.
 type sagaRow struct {
 	Text string
 	Y    int
 	Bars []sagaBar
 }
 
-// sagaBar is one call, in tasks of the drawing.
+// sagaBar is one call, in units of the drawing.
 type sagaBar struct {
 	X, Width int
 	Tone     string
-	Back     bool // an undo: hatched
+	Undo     bool // a call of the compensation: hatched
 	Title    string
 }
 
-// sagaLine is one line of the record.
+// sagaLine is one entry of the saga log.
 type sagaLine struct {
 	At               time.Time
 	Task, Step, What string
@@ -58,11 +57,11 @@ type sagaTask struct {
 	Next         time.Time
 }
 
-// The drawing: names to the left, bars to the right of them.
+// The measures of the drawing. Names are on the left, bars on the right.
 const (
-	sagaLeft  = 220
-	sagaWidth = 490
-	sagaRowOf = 26
+	sagaLeft      = 220
+	sagaWidth     = 490
+	sagaRowHeight = 26
 )
 
 func (p *Portal) sagaPage(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -74,7 +73,7 @@ func (p *Portal) sagaPage(w http.ResponseWriter, r *http.Request, v *session) er
 	if err != nil {
 		return err
 	}
-	return p.show(w, r, http.StatusOK, sagaPage(p.pageLayout(r, v, "orders", "Steps of "+agg.Order.Number),
+	return p.show(w, r, http.StatusOK, sagaPage(p.pageLayout(r, v, "orders", "Saga log of "+agg.Order.Number),
 		sagaOf(v, agg.Order, record)))
 }
 
@@ -91,65 +90,65 @@ func sagaOf(v *session, o *order.Order, record app.SagaRecord) sagaView {
 			Text: name, Detail: task.Detail, State: words(task.State.String()), Tone: taskTone(task), Next: task.NextAt,
 		}
 		if task.Compensating {
-			run.State += ", going back"
+			run.State += ", compensating"
 		}
 		if !task.Live() {
 			run.Next = time.Time{}
 		}
 		view.Tasks = append(view.Tasks, run)
 	}
-	first, length := stretch(record.Log)
+	first, length := extent(record.Log)
 	view.Length = span(length)
-	back := map[fulfil.TaskID]bool{}
-	at := map[string]int{}
+	compensating := map[fulfil.TaskID]bool{}
+	rowOf := map[string]int{}
 	for _, l := range record.Log {
 		view.Lines = append(view.Lines, sagaLine{
 			At: l.At, Task: names[l.Task], Step: l.Step, What: words(l.What.String()), Class: classText(l),
 			Tone: classTone(l.Class), Note: l.Note, Took: tookText(l.Took), Next: l.Next,
 		})
 		if l.What == app.LogCompensating {
-			back[l.Task] = true
+			compensating[l.Task] = true
 		}
 		if l.What != app.LogAnswer {
 			continue
 		}
 		key := l.Task.String() + l.Step
-		i, known := at[key]
+		i, known := rowOf[key]
 		if !known {
 			i = len(view.Rows)
-			at[key] = i
-			view.Rows = append(view.Rows, sagaRow{Text: rowText(names[l.Task], l.Step), Y: i * sagaRowOf})
+			rowOf[key] = i
+			view.Rows = append(view.Rows, sagaRow{Text: rowText(names[l.Task], l.Step), Y: i * sagaRowHeight})
 		}
 		begun := l.At.Add(-l.Took)
 		view.Rows[i].Bars = append(view.Rows[i].Bars, sagaBar{
 			X: sagaLeft + scaled(begun.Sub(first), length), Width: max(4, scaled(l.Took, length)),
-			Tone: classTone(l.Class).Class, Back: back[l.Task],
+			Tone: classTone(l.Class).Class, Undo: compensating[l.Task],
 			Title: fmt.Sprintf("%s %s: %s, %s", names[l.Task], l.Step, classText(l), tookText(l.Took)),
 		})
 	}
 	slices.Reverse(view.Lines)
-	view.Height = len(view.Rows)*sagaRowOf + 8
+	view.Height = len(view.Rows)*sagaRowHeight + 8
 	return view
 }
 
-// maxRowText is how many characters of a row's name the drawing has room for; the bars' titles and the
-// table have all of it.
+// maxRowText is the most characters of a row's name in the drawing. The bars' titles and the table have the
+// whole name.
 const maxRowText = 32
 
-// rowText names a row: the work and its step, where the two differ. The step is kept, the item's name
-// gives way.
-func rowText(task, part string) string {
-	if strings.EqualFold(task, part) || strings.HasPrefix(strings.ToLower(task), strings.ToLower(part)+" ") {
-		part = ""
+// rowText names a row by its task and its step, where the two differ. When there is no room, the task's name is
+// cut and the step is kept whole.
+func rowText(task, step string) string {
+	if strings.EqualFold(task, step) || strings.HasPrefix(strings.ToLower(task), strings.ToLower(step)+" ") {
+		step = ""
 	}
-	if room := maxRowText - len([]rune(part)) - 1; len([]rune(task)) > room {
+	if room := maxRowText - len([]rune(step)) - 1; len([]rune(task)) > room {
 		task = string([]rune(task)[:room-1]) + "…"
 	}
-	return strings.TrimSpace(task + " " + part)
+	return strings.TrimSpace(task + " " + step)
 }
 
-// stretch is when the first call began and how long it was to the end of the last.
-func stretch(log []app.LogEntry) (first time.Time, length time.Duration) {
+// extent returns when the first call began, and the time from then to the end of the last one.
+func extent(log []app.LogEntry) (first time.Time, length time.Duration) {
 	var last time.Time
 	for _, l := range log {
 		if begun := l.At.Add(-l.Took); first.IsZero() || begun.Before(first) {
@@ -191,8 +190,7 @@ func classText(l app.LogEntry) string {
 	return l.Class.String()
 }
 
-// classTone: what worked is good, what waits is calm, what will be tried again warns, what is refused
-// is bad.
+// classTone is good for what worked, calm for what waits, warn for what is retried, and bad for what was refused.
 func classTone(c fault.Class) tone {
 	switch c {
 	case fault.None, fault.NotFound:

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// field is one control of the configurator: a member of the product's JSON Schema with its x-ui
-// hints, and what the person has entered so far.
+// field is one control of the configurator: a member of the product's JSON Schema with its x-ui hints, and its
+// value as entered.
 type field struct {
 	Pointer  string // in the configuration: /autoscaling/enabled
 	Label    string
@@ -26,20 +26,20 @@ type field struct {
 	Optional bool
 	Fields   []field // of a group
 
-	Value string // as entered; of a list one entry a line
-	On    bool   // of a switch
+	Value string // as entered; a list has one entry per line
+	On    bool   // whether a switch is on
 	Fault string
 }
 
 type option struct{ Value, Text string }
 
-// Name of the control in the form.
+// Name returns the control's name in the form.
 func (f field) Name() string { return "c" + f.Pointer }
 
-// ID of the control in the page.
+// ID returns the control's id in the page.
 func (f field) ID() string { return "c" + strings.ReplaceAll(f.Pointer, "/", "-") }
 
-// limits says what a number may be: "3 to 50 workers".
+// limits describes the range of a number: "3 to 50 workers".
 func (f field) limits() string {
 	if f.Min == nil || f.Max == nil {
 		return ""
@@ -51,7 +51,7 @@ func (f field) limits() string {
 	return s
 }
 
-// member is what the portal reads of a JSON Schema; catalog.Load has refused everything else.
+// member holds the keywords of JSON Schema that the portal reads. catalog.Load refuses all others.
 type member struct {
 	Type       string            `json:"type"`
 	Properties map[string]member `json:"properties"`
@@ -71,7 +71,7 @@ type member struct {
 	} `json:"x-ui"`
 }
 
-// parseFields draws the form of a configuration schema, in the order its hints ask for.
+// parseFields returns the fields of a configuration schema, in the order of its hints.
 func parseFields(schema json.RawMessage) ([]field, error) {
 	var root member
 	if err := json.Unmarshal(schema, &root); err != nil {
@@ -107,13 +107,13 @@ func (m member) fields(at string) []field {
 	return fields
 }
 
-// filled returns the fields with what a configuration says.
+// filled returns the fields with the values of a configuration.
 func filled(fields []field, configuration json.RawMessage) []field {
 	d := json.NewDecoder(bytes.NewReader(configuration))
 	d.UseNumber()
 	var values map[string]any
 	if err := d.Decode(&values); err != nil {
-		return fields // a form that shows nothing is better than none
+		return fields // an empty form is better than none
 	}
 	return fillAll(fields, values)
 }
@@ -141,7 +141,7 @@ func fillAll(fields []field, values map[string]any) []field {
 	return out
 }
 
-// entered returns the fields with what a person sent.
+// entered returns the fields with the values that a person sent.
 func entered(fields []field, form url.Values) []field {
 	out := slices.Clone(fields)
 	for i := range out {
@@ -153,8 +153,8 @@ func entered(fields []field, form url.Values) []field {
 	return out
 }
 
-// configurationOf makes the JSON of what is entered. What is no whole number is sent as text, so that
-// the catalogue names the fault; an empty optional member is left out.
+// configurationOf returns the entered values as JSON. An integer that cannot be parsed is passed on as text, so
+// that the catalogue reports the fault. An empty value is left out.
 func configurationOf(fields []field) (json.RawMessage, error) {
 	return json.Marshal(valuesOf(fields))
 }
@@ -191,11 +191,11 @@ func valuesOf(fields []field) map[string]any {
 	return values
 }
 
-// pair is one line of a configuration in words.
+// pair is one line of a configuration's description.
 type pair struct{ Label, Value string }
 
-// described says a configuration in the words of its schema. Switches that are off and empty lists
-// are left out, for they say nothing.
+// described returns a configuration with the labels of its schema. It leaves out switches that are off and empty
+// values.
 func described(fields []field) []pair {
 	var pairs []pair
 	for _, f := range fields {
@@ -228,13 +228,13 @@ func described(fields []field) []pair {
 	return pairs
 }
 
-// blamed hands each fault to the field it is about and returns those no field bears. Pointers start
-// with at, such as /items/0; a fault inside a list belongs to the list.
-func blamed(fields []field, faults map[string]string, at string) []field {
+// withFaults returns the fields with the faults that are about them, by JSON pointer. Pointers start with at, such
+// as /items/0. A fault inside a list belongs to the list.
+func withFaults(fields []field, faults map[string]string, at string) []field {
 	out := slices.Clone(fields)
 	for i := range out {
 		f := &out[i]
-		f.Fields = blamed(f.Fields, faults, at)
+		f.Fields = withFaults(f.Fields, faults, at)
 		own := at + "/configuration" + f.Pointer
 		for _, pointer := range slices.Sorted(maps.Keys(faults)) {
 			if pointer == own || f.Type == "array" && strings.HasPrefix(pointer, own+"/") {

@@ -87,7 +87,7 @@ func TestAuditorSeesEveryDeskPageAndNoFormThatWrites(t *testing.T) {
 	}
 }
 
-func TestCustomerMayOpenNothingOfTheDesk(t *testing.T) {
+func TestCustomerMayNotOpenTheDesk(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
@@ -113,7 +113,7 @@ func TestFormFromAnotherSiteIsRefused(t *testing.T) {
 	server := serve(t, s, nil)
 	ana := signedIn(t, server, s.Ana)
 	for name, header := range map[string][2]string{
-		"a browser of today": {"Sec-Fetch-Site", "cross-site"}, "an old one": {"Origin", "https://evil.example"},
+		"a current browser": {"Sec-Fetch-Site", "cross-site"}, "an old browser": {"Origin", "https://evil.example"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/sign-out", nil)
 		if err != nil {
@@ -156,13 +156,13 @@ func TestSignInTakesANewTokenAndASafeCookie(t *testing.T) {
 	}
 	c := cookie(plain, "")
 	if c.Name != "platforma" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.MaxAge != 0 {
-		t.Errorf("cookie %v is not HttpOnly, SameSite=Lax and gone with the browser", c)
+		t.Errorf("cookie %v is not HttpOnly, SameSite=Lax and limited to the browser's session", c)
 	}
 	if again := cookie(plain, c.Value); again.Value == c.Value {
 		t.Error("a sign-in kept the token it came with")
 	}
 	if c := cookie(secure, ""); c.Name != "__Host-platforma" || !c.Secure || c.Path != "/" || c.Domain != "" {
-		t.Errorf("cookie %v has not what __Host- asks for", c)
+		t.Errorf("cookie %v does not fulfil what __Host- requires", c)
 	}
 }
 
@@ -195,11 +195,9 @@ func TestDemoUsersSignInInDevAlone(t *testing.T) {
 	if page := somebody.get("/sign-in"); strings.Contains(page.body, "ana@acme.example") {
 		t.Error("demo users are listed outside dev")
 	}
-	if got := somebody.post("/sign-in", url.Values{
+	wantStatus(t, "a demo user outside dev", somebody.post("/sign-in", url.Values{
 		"user": {s.Ana.Member.String()},
-	}); got.status != http.StatusUnauthorized {
-		t.Errorf("a demo user outside dev: status %d, want 401", got.status)
-	}
+	}), http.StatusUnauthorized)
 }
 
 func TestRevokedMemberIsSignedOutAtTheNextRequest(t *testing.T) {
@@ -218,8 +216,8 @@ func TestMoneyKeysAndPassphrasesAskForAFreshSignIn(t *testing.T) {
 	s := portaltest.NewStory(c.Now)
 	server := serve(t, s, nil)
 	olga, ana := signedIn(t, server, s.Olga), signedIn(t, server, s.Ana)
-	passphrase := regexp.MustCompile(`/orders/[^"]*/passphrase`).FindString(ana.get("/orders/" +
-		s.Orders["fulfilled"].String()).body)
+	fulfilled := ana.get("/orders/" + s.Orders["fulfilled"].String())
+	passphrase := regexp.MustCompile(`/orders/[^"]*/passphrase`).FindString(fulfilled.body)
 	c.Advance(5*time.Minute + time.Second)
 	paid, pending := "/orders/"+s.Orders["paid"].String(), "/orders/"+s.Orders["pending"].String()
 	for _, got := range []struct {
@@ -235,19 +233,15 @@ func TestMoneyKeysAndPassphrasesAskForAFreshSignIn(t *testing.T) {
 		{"a passphrase", ana.post(passphrase, nil)},
 	} {
 		if got.status != http.StatusSeeOther || !strings.HasPrefix(got.to, "/sign-in/again?next=") {
-			t.Errorf("%s after five minutes: status %d to %q, want the question whether it is still you",
-				got.what, got.status, got.to)
+			t.Errorf("%s after five minutes: status %d to %q, want to sign in again", got.what, got.status, got.to)
 		}
 	}
-	if got := ana.post("/sign-in/again", url.Values{
+	wantStatus(t, "signing in again as somebody else", ana.post("/sign-in/again", url.Values{
 		"user": {s.Olga.Member.String()}, "next": {"/account"},
-	}); got.status != http.StatusUnauthorized {
-		t.Errorf("showing again as somebody else: status %d, want 401", got.status)
-	}
-	if got := ana.post("/sign-in/again", url.Values{
-		"user": {s.Ana.Member.String()}, "next": {"/account"},
-	}); got.to != "/account" {
-		t.Errorf("showing again: status %d to %q, want /account", got.status, got.to)
+	}), http.StatusUnauthorized)
+	again := url.Values{"user": {s.Ana.Member.String()}, "next": {"/account"}}
+	if got := ana.post("/sign-in/again", again); got.to != "/account" {
+		t.Errorf("signing in again: status %d to %q, want /account", got.status, got.to)
 	}
 	if got := ana.post(passphrase, nil); got.status != http.StatusOK {
 		t.Errorf("a passphrase after a fresh sign-in: status %d, want 200", got.status)
@@ -290,14 +284,12 @@ func TestLargeFormIsRefused(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	if got := ana.post("/account/key", url.Values{
+	wantStatus(t, "70 KiB", ana.post("/account/key", url.Values{
 		"key": {strings.Repeat("x", 70<<10)},
-	}); got.status != http.StatusRequestEntityTooLarge {
-		t.Errorf("70 KiB: status %d, want 413", got.status)
-	}
+	}), http.StatusRequestEntityTooLarge)
 }
 
-func TestInternalFaultShowsItsNumberAndNothingElse(t *testing.T) {
+func TestInternalFaultShowsOnlyItsRequestID(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	s.Fake.Break("Orders", errors.New("dial tcp 10.0.0.5: password=hunter2"))
@@ -319,7 +311,7 @@ func TestInternalFaultShowsItsNumberAndNothingElse(t *testing.T) {
 		}
 		mustContain(t, got, "Our fault", "req-42")
 		if strings.Contains(got.body, "hunter2") || strings.Contains(got.body, "10.0.0.5") {
-			t.Errorf("%s shows what went wrong inside", path)
+			t.Errorf("%s shows the internal error", path)
 		}
 	}
 }

@@ -14,22 +14,21 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// How long a session lives: without a request, and in all.
+// How long a session lasts: without a request, in all, and as a fresh sign-in.
 const (
 	idleFor  = 30 * time.Minute
 	liveFor  = 12 * time.Hour
 	freshFor = 5 * time.Minute // for payments, keys and passphrases
 )
 
-// SessionStore keeps sessions by the SHA-256 of their token. Find answers false for an unknown or
-// expired one.
+// SessionStore keeps sessions by the SHA-256 of their token. Find reports false for an unknown or expired one.
 type SessionStore interface {
 	Find(token string) (data []byte, found bool, err error)
 	Commit(token string, data []byte, expiry time.Time) error
 	Delete(token string) error
 }
 
-// memorySessions is the store of a single process. Expired rows go with the next commit.
+// memorySessions is the store of a single process. Each commit also deletes the expired rows.
 type memorySessions struct {
 	now func() time.Time
 
@@ -42,12 +41,12 @@ type sessionRow struct {
 	expiry time.Time
 }
 
-// NewMemorySessions keeps sessions in memory: they end with the process.
+// NewMemorySessions returns a store that keeps sessions in memory. They are lost when the process ends.
 func NewMemorySessions(now func() time.Time) SessionStore {
 	return &memorySessions{now: now, rows: map[string]sessionRow{}}
 }
 
-// Find a session that has not expired.
+// Find returns a session that has not expired.
 func (m *memorySessions) Find(token string) ([]byte, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -58,7 +57,7 @@ func (m *memorySessions) Find(token string) ([]byte, bool, error) {
 	return row.data, true, nil
 }
 
-// Commit stores a session and forgets those that expired.
+// Commit stores a session and deletes the expired ones.
 func (m *memorySessions) Commit(token string, data []byte, expiry time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,7 +70,7 @@ func (m *memorySessions) Commit(token string, data []byte, expiry time.Time) err
 	return nil
 }
 
-// Delete ends a session.
+// Delete removes a session.
 func (m *memorySessions) Delete(token string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -102,10 +101,10 @@ const (
 	keySince  = "since" // of the last sign-in, in Unix seconds
 	keyFlash  = "flash" // a sentence for the next page
 	keyCart   = "cart"  // the draft that "add to cart" fills
-	keyCount  = "count" // of its items, for the badge
+	keyCount  = "count" // number of the cart's items, for the badge
 )
 
-// visit is one request of a signed-in person.
+// session is one request of a signed-in person.
 type session struct {
 	app.Caller
 	me    app.Member
@@ -114,9 +113,8 @@ type session struct {
 	now   time.Time
 }
 
-// begin opens a session for an actor under a new token, so that a token planted before is worth
-// nothing.
-func (p *Portal) begin(r *http.Request, a tenant.Actor) error {
+// openSession opens a session for an actor. It renews the token, so that a token that was planted before is useless.
+func (p *Portal) openSession(r *http.Request, a tenant.Actor) error {
 	ctx := r.Context()
 	if err := p.sessions.RenewToken(ctx); err != nil {
 		return err
@@ -129,8 +127,8 @@ func (p *Portal) begin(r *http.Request, a tenant.Actor) error {
 	return nil
 }
 
-// visitor reads who is asking from the session; nil when nobody is signed in. The member row is read
-// anew each time, so that a revoked member or a changed role counts at once.
+// visitor returns who the request's session belongs to; nil when nobody is signed in. It reads the member on
+// every request, so that a revoked member or a changed role takes effect at once.
 func (p *Portal) visitor(r *http.Request) (*session, error) {
 	ctx := r.Context()
 	t, err := id.Parse[tenant.Tenant](p.sessions.GetString(ctx, keyTenant))
@@ -139,7 +137,7 @@ func (p *Portal) visitor(r *http.Request) (*session, error) {
 	}
 	m, err := id.Parse[tenant.Member](p.sessions.GetString(ctx, keyMember))
 	if err != nil {
-		return nil, nil //nolint:nilerr // as above
+		return nil, nil //nolint:nilerr // no member in the session means nobody is signed in
 	}
 	a := tenant.Actor{
 		Tenant: t, Kind: tenant.KindMember, Member: m, Role: tenant.Role(p.sessions.GetInt(ctx, keyRole)),
@@ -161,7 +159,7 @@ func (p *Portal) visitor(r *http.Request) (*session, error) {
 // fresh reports whether the person signed in within the last five minutes.
 func (v *session) fresh() bool { return v.now.Sub(v.since) <= freshFor }
 
-// flash says a sentence on the next page.
+// flash shows a sentence on the next page.
 func (p *Portal) flash(r *http.Request, sentence string) {
 	p.sessions.Put(r.Context(), keyFlash, sentence)
 }

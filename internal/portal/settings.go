@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/notice"
 )
 
-// settingsView is the tenant's settings as a form.
+// settingsView is the form of the tenant's settings.
 type settingsView struct {
 	S        app.Settings
 	Methods  []string
@@ -40,8 +40,8 @@ func (p *Portal) showSettings(
 	return p.show(w, r, status, settingsPage(p.pageLayout(r, v, "settings", "Settings"), view))
 }
 
-// putSettings replaces the settings as the form shows them. Numbers that are none, and a brand that
-// could not be read, are refused here; everything else is the use case's matter.
+// putSettings replaces the settings by those of the form. It refuses numbers that cannot be parsed and brand
+// colours that cannot be read; the use case checks everything else.
 func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
@@ -56,7 +56,7 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *session)
 	}
 	form := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
 	var faults []string
-	number := func(name, label string, into *int) {
+	parseNumber := func(name, label string, into *int) {
 		n, err := strconv.Atoi(form(name))
 		if err != nil {
 			faults = append(faults, label+" must be a whole number.")
@@ -64,11 +64,11 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *session)
 		}
 		*into = n
 	}
-	s.Name, s.Currency, s.TimeZone, s.PaymentMethod = form("name"), money.Currency(form("currency")),
-		form("time_zone"), form("payment_method")
-	number("safety_window", "The safety window", &s.SafetyWindow)
-	number("payment_due_days", "The days to pay", &s.PaymentDueDays)
-	number("quote_valid_days", "The days a quote holds", &s.QuoteValidDays)
+	s.Name, s.Currency = form("name"), money.Currency(form("currency"))
+	s.TimeZone, s.PaymentMethod = form("time_zone"), form("payment_method")
+	parseNumber("safety_window", "The safety window", &s.SafetyWindow)
+	parseNumber("payment_due_days", "The days to pay", &s.PaymentDueDays)
+	parseNumber("quote_valid_days", "The days a quote holds", &s.QuoteValidDays)
 	s.SingleCycle, s.RequireKey = form("single_cycle") == "on", form("require_key") == "on"
 	s.Language, s.BrandColor, s.BrandContrast = form("language"), form("brand_color"), form("brand_contrast")
 	if fault := brandFault(s.BrandColor, s.BrandContrast); fault != "" {
@@ -86,11 +86,11 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *session)
 	p.mu.Lock()
 	delete(p.brands, v.Tenant)
 	p.mu.Unlock()
-	p.flash(r, "The settings were saved. They hold from now on; orders keep the prices they were placed with.")
-	return see(w, r, "/settings")
+	p.flash(r, "The settings were saved. They apply from now on; orders keep the prices they were placed with.")
+	return seeOther(w, r, "/settings")
 }
 
-// brandFault says why two colours cannot be a brand, and the nearest that could; "" when they can, or
+// brandFault returns why two colours cannot be a brand, with the nearest colour that could; "" when they can, or
 // when none is set.
 func brandFault(color, contrast string) string {
 	if color == "" && contrast == "" {
@@ -103,13 +103,13 @@ func brandFault(color, contrast string) string {
 	}
 	if !brand.Readable(b, c) {
 		return fmt.Sprintf("Text in %s on %s has a contrast of %.1f to 1 and could not be read by everybody; "+
-			"4.5 is the least. The nearest brand colour that passes is %s.", c, b, brand.Contrast(b, c),
-			brand.NearestReadable(b, c))
+			"4.5 is the least. The nearest brand colour that passes is %s.",
+			c, b, brand.Contrast(b, c), brand.NearestReadable(b, c))
 	}
 	return ""
 }
 
-// languageText is a language's own name.
+// languageText returns a language's own name.
 func languageText(l notice.Language) string {
 	return map[notice.Language]string{
 		notice.English: "English", notice.German: "Deutsch", notice.Slovenian: "slovenščina",

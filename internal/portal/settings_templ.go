@@ -5,10 +5,8 @@ package portal
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
 	"strconv"
@@ -49,7 +47,7 @@ func settingsPage(c pageLayout, view settingsView) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<header class=\"head\"><h1>Settings</h1><p class=\"lead\">Of your organisation. A change holds from the moment it is saved.</p></header>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<header class=\"head\"><h1>Settings</h1><p class=\"lead\">The settings of your organisation. A change applies as soon as it is saved.</p></header>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -158,11 +156,11 @@ func settingsFields(view settingsView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = textSetting("currency", "Currency", "Of new orders, such as EUR. Others than EUR need an exchange rate.", string(view.S.Currency)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textSetting("currency", "Currency", "For new orders, such as EUR. Any currency but EUR needs an exchange rate.", string(view.S.Currency)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = textSetting("time_zone", "Time zone", "Such as Europe/Ljubljana. Times and days are shown in it.", view.S.TimeZone).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = textSetting("time_zone", "Time zone", "Such as Europe/Ljubljana, for all times and days.", view.S.TimeZone).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -212,7 +210,7 @@ func settingsFields(view settingsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "</select> <small id=\"language-help\">Of those to customers and to operators.</small></div><h2>Brand</h2>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 18, "</select> <small id=\"language-help\">For mails to customers and to operators.</small></div><h2>Brand</h2>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -270,19 +268,19 @@ func settingsFields(view settingsView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "</select> <small id=\"payment_method-help\">Where a customer names none.</small></div>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 25, "</select> <small id=\"payment_method-help\">Used when a customer chooses none.</small></div>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = numberSetting("safety_window", "Safety window (seconds)", "How long after the payment the checks wait, so that a mistake can be taken back.", view.S.SafetyWindow).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = numberSetting("safety_window", "Safety window (seconds)", "How long the checks wait after the payment, so that a mistake can be undone.", view.S.SafetyWindow).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = numberSetting("payment_due_days", "Days to pay", "Unpaid orders are cancelled after them.", view.S.PaymentDueDays).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = numberSetting("payment_due_days", "Days to pay", "Unpaid orders are cancelled after that.", view.S.PaymentDueDays).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = numberSetting("quote_valid_days", "Days a quote holds", "An older draft has to be priced anew.", view.S.QuoteValidDays).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = numberSetting("quote_valid_days", "Days a quote holds", "An older draft has to be priced again.", view.S.QuoteValidDays).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

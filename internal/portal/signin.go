@@ -12,17 +12,17 @@ import (
 
 func (p *Portal) home(w http.ResponseWriter, r *http.Request, v *session) error {
 	if v.isCustomer() {
-		return see(w, r, "/catalog")
+		return seeOther(w, r, "/catalog")
 	}
-	return see(w, r, "/desk")
+	return seeOther(w, r, "/desk")
 }
 
-// signInView is the sign-in page: Users in dev, else a form for a key.
+// signInView is the sign-in page: demo users in dev mode, else a form for an API key.
 type signInView struct {
 	Next    string
 	Tenants []demoTenant
 	Fault   string
-	Again   bool // somebody is signed in and shows once more that it is them
+	Again   bool // a signed-in person confirms that it is still them
 }
 
 type demoTenant struct {
@@ -31,7 +31,7 @@ type demoTenant struct {
 }
 
 func (p *Portal) signInView(next string) signInView {
-	view := signInView{Next: local(next)}
+	view := signInView{Next: localPath(next)}
 	if !p.cfg.Dev {
 		return view
 	}
@@ -54,7 +54,7 @@ func (p *Portal) signInPage(w http.ResponseWriter, r *http.Request) error {
 	return p.show(w, r, http.StatusOK, signInPage(p.pageLayout(r, v, "", "Sign in"), p.signInView(r.FormValue("next"))))
 }
 
-// signIn opens a session for a demo user, in dev alone, or for the holder of an API key.
+// signIn opens a session for the holder of an API key, or in dev mode for a demo user.
 func (p *Portal) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
@@ -63,16 +63,16 @@ func (p *Portal) signIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return p.signInRefused(w, r, nil, err)
 	}
-	if err := p.sessions.Destroy(r.Context()); err != nil { // nothing of who sat here before stays
+	if err := p.sessions.Destroy(r.Context()); err != nil { // nothing of an earlier visitor's session may remain
 		return err
 	}
-	if err := p.begin(r, actor); err != nil {
+	if err := p.openSession(r, actor); err != nil {
 		return err
 	}
-	return see(w, r, local(r.PostForm.Get("next")))
+	return seeOther(w, r, localPath(r.PostForm.Get("next")))
 }
 
-// identify finds out who sent the form. A wrong key counts against its address.
+// identify returns who sent the form. A wrong key counts against the client's address.
 func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
 	addr, now := httpkit.ClientAddress(r), p.cfg.Now()
 	if wait := p.signIns.Wait(addr, now); wait > 0 {
@@ -81,9 +81,9 @@ func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
 		e.After = wait
 		return tenant.Actor{}, e
 	}
-	if named := r.PostForm.Get("user"); p.cfg.Dev && named != "" {
+	if user := r.PostForm.Get("user"); p.cfg.Dev && user != "" {
 		for _, u := range p.cfg.Users {
-			if u.Member.String() == named {
+			if u.Member.String() == user {
 				return tenant.Actor{Tenant: u.Tenant, Kind: tenant.KindMember, Member: u.Member, Role: u.Role}, nil
 			}
 		}
@@ -101,9 +101,9 @@ func (p *Portal) identify(r *http.Request) (tenant.Actor, error) {
 	return actor, err
 }
 
-// errUnknownKey is the one answer for every key that opens nothing.
+// errUnknownKey is the same answer for every key that is not accepted.
 var errUnknownKey = fault.New(fault.KindUnauthenticated, "unknown-key",
-	"This key opens nothing here: it is mistyped, expired or revoked.")
+	"This key is not accepted: it is mistyped, expired or revoked.")
 
 func (p *Portal) signInRefused(w http.ResponseWriter, r *http.Request, v *session, err error) error {
 	f := fault.Of(err)
@@ -122,11 +122,10 @@ func (p *Portal) signOut(w http.ResponseWriter, r *http.Request) error {
 	if err := p.sessions.Destroy(r.Context()); err != nil {
 		return err
 	}
-	return see(w, r, "/sign-in")
+	return seeOther(w, r, "/sign-in")
 }
 
-// requireFresh sends a person whose sign-in is older than five minutes to show again that it is
-// them. It reports whether it did.
+// requireFresh asks a person whose sign-in is older than five minutes to sign in again. It reports whether it did.
 func (p *Portal) requireFresh(w http.ResponseWriter, r *http.Request, v *session, back string) bool {
 	if v.fresh() {
 		return false
@@ -140,9 +139,9 @@ func (p *Portal) signInAgainPage(w http.ResponseWriter, r *http.Request, v *sess
 	return p.show(w, r, http.StatusOK, signInPage(p.pageLayout(r, v, "", "Is it still you?"), view))
 }
 
-// againView offers a demo user himself alone.
+// againView is the sign-in page for a person who is signed in already. In dev mode it offers only their own user.
 func (p *Portal) againView(v *session, next string) signInView {
-	view := signInView{Next: local(next), Again: true}
+	view := signInView{Next: localPath(next), Again: true}
 	if !p.cfg.Dev {
 		return view
 	}
@@ -165,25 +164,26 @@ func (p *Portal) signInAgain(w http.ResponseWriter, r *http.Request, v *session)
 	if err != nil {
 		return p.signInRefused(w, r, v, err)
 	}
-	if err := p.begin(r, actor); err != nil {
+	if err := p.openSession(r, actor); err != nil {
 		return err
 	}
-	return see(w, r, local(r.PostForm.Get("next")))
+	return seeOther(w, r, localPath(r.PostForm.Get("next")))
 }
 
-// unreadable is a form that could not be parsed; one that is too large says so.
+// unreadable returns the fault for a form that could not be parsed. It wraps err, from which the error page
+// recognises a form that is too large.
 func unreadable(err error) error {
-	return &wrapped{fault.New(fault.KindMalformed, "unreadable-form", "The form could not be read."), err}
+	return &faultWithCause{fault.New(fault.KindMalformed, "unreadable-form", "The form could not be read."), err}
 }
 
-// wrapped keeps both the fault a person sees and the error behind it.
-type wrapped struct {
-	seen  *fault.Error
+// faultWithCause holds the fault that a person sees and the error that caused it.
+type faultWithCause struct {
+	fault *fault.Error
 	cause error
 }
 
-// Error is the error behind it.
-func (w *wrapped) Error() string { return w.cause.Error() }
+// Error returns the text of the cause.
+func (f *faultWithCause) Error() string { return f.cause.Error() }
 
-// Unwrap gives both.
-func (w *wrapped) Unwrap() []error { return []error{w.cause, w.seen} }
+// Unwrap returns both.
+func (f *faultWithCause) Unwrap() []error { return []error{f.cause, f.fault} }

@@ -7,28 +7,27 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// story says where an order stands: what happened, what it means for money and machines, what comes
-// next.
+// story describes the state of an order: what happened, what it means for money and machines, and what comes next.
 type story struct{ Head, Means, Next string }
 
-// noticeSourceOf is worded for whoever reads it: the customer, and the operator who helps.
+// storyOf returns the story of an order, in words for the customer and for the operator who helps them.
 func storyOf(v *session, agg *app.Aggregate) story {
 	o := agg.Order
 	switch {
 	case o.Settlement == order.SettlementStuck:
 		return story{
-			"A person is looking at this order.", stuckMeans(o), "It stands on the operators' desk. Nothing is lost.",
+			"A person is looking at this order.", stuckMeans(o), "It is on the operators' desk. Nothing is lost.",
 		}
 	case o.Closing == order.ClosingCancel && !o.State.Terminal():
 		return story{
 			"This order is being cancelled.",
 			"No new work starts. What was built and not yet delivered is removed, and its payment goes back.",
-			"It ends once every machine is confirmed gone and every refund was accepted.",
+			"It ends once every machine is confirmed gone and every refund is accepted.",
 		}
 	case o.Closing == order.ClosingRejected && !o.State.Terminal():
 		return story{
 			"This order cannot be built as it is.", "Nothing was built. The payment goes back in full.",
-			"The reasons are listed below. It ends as failed once the refund was accepted.",
+			"The reasons are listed below. It ends as failed once the refund is accepted.",
 		}
 	}
 	switch o.State {
@@ -37,9 +36,9 @@ func storyOf(v *session, agg *app.Aggregate) story {
 			"This is a draft.", "Nothing is ordered and nothing is owed.", "Submit it from the cart when it is complete.",
 		}
 	case order.PendingPayment:
-		return awaiting(v, o)
+		return awaitingPaymentStory(v, o)
 	case order.PaymentConfirmed:
-		return paid(v, agg)
+		return paidStory(v, agg)
 	case order.Validating:
 		return story{
 			"Every item is being checked with its region.",
@@ -48,13 +47,15 @@ func storyOf(v *session, agg *app.Aggregate) story {
 		}
 	case order.Provisioning:
 		return story{
-			"The services are being built.", "None was delivered yet. What cannot be built is removed and refunded." +
-				policyMeans(o.Policy), "Credentials are sent encrypted, item by item.",
+			"The services are being built.",
+			"None was delivered yet. What cannot be built is removed and refunded." + policyMeans(o.Policy),
+			"Credentials are sent encrypted, item by item.",
 		}
 	case order.PartiallyFulfilled:
 		return story{
-			"Part of the order is ready.", "Delivered services stay. What cannot be built is removed and refunded." +
-				policyMeans(o.Policy), "The rest is still being built.",
+			"Part of the order is ready.",
+			"Delivered services stay. What cannot be built is removed and refunded." + policyMeans(o.Policy),
+			"The rest is still being built.",
 		}
 	case order.Fulfilled:
 		if o.Outcome == order.OutcomePartial {
@@ -80,18 +81,18 @@ func storyOf(v *session, agg *app.Aggregate) story {
 	}
 	return story{
 		"This order failed.", "Nothing of it runs, and the payment went back.",
-		"The timeline tells what happened. The same can be ordered again at any time.",
+		"The timeline shows what happened. The same can be ordered again at any time.",
 	}
 }
 
-func awaiting(v *session, o *order.Order) story {
+func awaitingPaymentStory(v *session, o *order.Order) story {
 	due := amount(o.Due, o.Currency)
 	s := story{
 		"Waiting for the payment of " + due + ".", "Nothing is built before the money is confirmed.",
 		"Transfer " + due + " with the reference " + o.Number + "; an operator confirms it.",
 	}
 	if o.Method != "" && o.Method != "manual" {
-		s.Next = "The payment provider (" + o.Method + ") confirms it by itself; this page follows along."
+		s.Next = "The payment provider (" + o.Method + ") confirms it automatically; this page updates itself."
 	}
 	if o.ExpiresAt != nil {
 		s.Next += " Unpaid, the order is cancelled on " + v.day(*o.ExpiresAt) + "."
@@ -99,11 +100,11 @@ func awaiting(v *session, o *order.Order) story {
 	return s
 }
 
-func paid(v *session, agg *app.Aggregate) story {
+func paidStory(v *session, agg *app.Aggregate) story {
 	if agg.Order.HeldAt != nil {
 		return story{
 			"The payment is in; an operator holds the order.", "Nothing is built meanwhile, and the money is safe.",
-			"It goes on when the hold is released. It can still be cancelled for a full refund.",
+			"It continues when the hold is released. It can still be cancelled for a full refund.",
 		}
 	}
 	s := story{
@@ -118,76 +119,76 @@ func paid(v *session, agg *app.Aggregate) story {
 
 func policyMeans(p order.Policy) string {
 	if p == order.AllOrNothing {
-		return " All or nothing was chosen: one item that cannot be built takes the whole order back."
+		return " All or nothing was chosen: if one item cannot be built, the whole order is removed and refunded."
 	}
 	return ""
 }
 
 func stuckMeans(o *order.Order) string {
 	if o.DeliveryStuck {
-		return "A service is ready and its delivery mail did not get through. It runs and stays."
+		return "A service is ready, but its delivery mail could not be sent. It runs and stays."
 	}
 	for _, rf := range o.Refunds {
 		if rf.State == order.RefundStuck {
-			return "A refund did not go through by itself. The money is still owed to the customer."
+			return "A refund did not go through automatically. The money is still owed to the customer."
 		}
 	}
-	return "Something could not be removed by itself. Refunds do not wait for it."
+	return "Something could not be removed automatically. Refunds do not wait for it."
 }
 
-// station is one state on the order's path.
+// progressStep is one state on the order's path.
 type progressStep struct {
 	State order.State
 	Text  string
-	Is    string // done, here, skipped or ahead
+	Is    string // "done", "here", "skipped" or "ahead"
 }
 
-// pathOf draws the nine states: seven along the way, two apart. Which ones the order went through is
-// read from its events, for an order may pass one by or come back.
+// pathOf returns the nine states: the seven of the path, and the two exits. It reads from the events which states
+// the order was in, because an order may skip a state or return to one.
 func pathOf(o *order.Order, events []record) (path, exits []progressStep) {
-	been := map[order.State]bool{}
+	visited := map[order.State]bool{}
 	for _, e := range events {
 		if s, ok := order.ParseState(e.Payload.To); ok {
-			been[s] = true
+			visited[s] = true
 		}
 	}
-	way := []order.State{
+	states := []order.State{
 		order.Draft, order.PendingPayment, order.PaymentConfirmed, order.Validating, order.Provisioning,
 		order.PartiallyFulfilled, order.Fulfilled,
 	}
-	furthest := slices.Index(way, o.State)
-	if furthest < 0 { // off the way: as far as it had come
-		for i, s := range way {
-			if been[s] {
+	furthest := slices.Index(states, o.State)
+	if furthest < 0 { // an exit: the path is done up to the last state before it
+		for i, s := range states {
+			if visited[s] {
 				furthest = i + 1
 			}
 		}
 	}
-	for i, s := range way {
-		st := progressStep{s, stateText(s), "ahead"}
+	for i, s := range states {
+		step := progressStep{s, stateText(s), "ahead"}
 		switch {
 		case s == o.State:
-			st.Is = "here"
-		case i < furthest && (been[s] || s == order.Draft):
-			st.Is = "done"
+			step.Is = "here"
+		case i < furthest && (visited[s] || s == order.Draft):
+			step.Is = "done"
 		case i < furthest:
-			st.Is = "skipped"
+			step.Is = "skipped"
 		}
-		path = append(path, st)
+		path = append(path, step)
 	}
 	for _, s := range []order.State{order.Cancelled, order.Failed} {
-		st := progressStep{s, stateText(s), "ahead"}
+		step := progressStep{s, stateText(s), "ahead"}
 		if s == o.State {
-			st.Is = "here"
+			step.Is = "here"
 		}
-		exits = append(exits, st)
+		exits = append(exits, step)
 	}
 	return path, exits
 }
 
-// progressStepText says to a screen reader what the drawing shows.
+// progressStepText tells a screen reader what the drawing shows.
 func progressStepText(is string) string {
 	return map[string]string{
-		"done": ", done", "here": ", the order is here", "skipped": ", passed by", "ahead": ", not reached",
+		"done": ", done", "here": ", the order is here", "skipped": ", skipped", "ahead": ", not reached",
 	}[is]
 }

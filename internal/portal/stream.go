@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// reauthorise is how often a stream asks again who is listening (D32).
+	// reauthorise is how often a stream checks that its reader is still signed in (D32).
 	reauthorise = time.Minute
-	// heartbeat keeps proxies from closing a quiet stream.
+	// heartbeat is how often a quiet stream sends something, so that proxies do not close it.
 	heartbeat = 15 * time.Second
-	// sendWithin bounds one write: a reader that takes nothing is let go.
+	// sendWithin is the most time for one write. A slower reader is disconnected.
 	sendWithin = 10 * time.Second
 )
 
-// stream sends an order's page in fragments, each only when it changed: the first reading sends all
-// of them, so that nothing between paint and connection is missed. It reads the database on every
-// wake-up, or at least once per Refresh, and holds no connection in between. It ends with the
-// event "end" when nothing can move any more.
+// stream sends the fragments of an order's page, each only when it has changed. It sends all of them first, so that
+// no change between the page and the connection is missed. It reads the order on every wake-up and at least once
+// per Refresh, and holds no database connection in between. It ends with the event "end" when the order cannot
+// change without a person any more.
 func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *session) error {
 	agg, err := p.aggregate(r, v)
 	if err != nil {
@@ -40,19 +40,19 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *session) erro
 	s := &sender{w: w, control: http.NewResponseController(w), now: p.cfg.Now, sent: map[string]string{}}
 	s.raw("retry: 2000\n\n")
 
-	tick := time.NewTicker(p.cfg.Refresh) //nolint:forbidigo // a heartbeat on the wire: real time
+	tick := time.NewTicker(p.cfg.Refresh) //nolint:forbidigo // heartbeats need real time
 	defer tick.Stop()
 	var events []record
-	live, drawn := true, -1 // the version that was drawn last
+	live, rendered := true, -1 // the version that was rendered last
 	checked, quiet := time.Duration(0), time.Duration(0)
 	for {
-		// A version stands for everything an order's transactions change; what only grows old, such as
-		// "1 minute ago", is drawn anew with the heartbeat.
-		if agg.Order.Version != drawn || quiet >= heartbeat {
-			v.now, drawn, quiet = p.cfg.Now(), agg.Order.Version, 0
+		// Every change of an order raises its version. What changes with time alone, such as "1 minute ago", is
+		// rendered again with the heartbeat.
+		if agg.Order.Version != rendered || quiet >= heartbeat {
+			v.now, rendered, quiet = p.cfg.Now(), agg.Order.Version, 0
 			view, err := p.orderView(r, v, agg, events)
 			if err != nil {
-				return p.ended(r, err)
+				return p.abort(r, err)
 			}
 			events, live = view.Events, view.Live
 			if !s.page(r.Context(), view) {
@@ -74,18 +74,19 @@ func (p *Portal) stream(w http.ResponseWriter, r *http.Request, v *session) erro
 		}
 		if checked >= reauthorise {
 			checked = 0
-			if again, err := p.visitor(r); err != nil || again == nil {
+			if current, err := p.visitor(r); err != nil || current == nil {
 				return nil
 			}
 		}
 		if agg, err = p.useCases.Order(r.Context(), v.Caller, agg.Order.ID); err != nil {
-			return p.ended(r, err)
+			return p.abort(r, err)
 		}
 	}
 }
 
-// ended closes a stream whose headers are sent: there is no page left to say why.
-func (p *Portal) ended(r *http.Request, err error) error {
+// abort ends a stream after an error. It only logs the error, because the headers are sent and an error page is
+// no longer possible.
+func (p *Portal) abort(r *http.Request, err error) error {
 	if r.Context().Err() == nil {
 		p.cfg.Log.WarnContext(r.Context(), "order stream ended", "path", r.URL.Path, "error", err)
 	}
@@ -99,13 +100,13 @@ func (p *Portal) subscribe(v *session, o order.ID) (<-chan struct{}, func()) {
 	return p.cfg.Wakes.Subscribe(v.Tenant, o)
 }
 
-// sender writes server-sent events and remembers what each fragment looked like. It is used by one
-// goroutine; after the first failed write it does nothing.
+// sender writes server-sent events and remembers what it sent of each fragment. Only one goroutine may use it.
+// After the first failed write it does nothing.
 type sender struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	now     func() time.Time
-	sent    map[string]string
+	sent    map[string]string // fragments by name
 	states  map[order.ItemID]order.ItemState
 	state   order.State
 	err     error
@@ -119,8 +120,8 @@ func (s *sender) page(ctx context.Context, view orderView) bool {
 	}
 	changed = s.fragment(ctx, "money", moneyPart(view.Money)) || changed
 	changed = s.fragment(ctx, "timeline", timelinePart(view)) || changed
-	if news := s.news(view.D); news != "" {
-		s.event("announce", news)
+	if text := s.announcement(view.D); text != "" {
+		s.event("announce", text)
 		changed = true
 	}
 	return changed
@@ -140,31 +141,31 @@ func (s *sender) fragment(ctx context.Context, name string, part templ.Component
 	return true
 }
 
-// news is what a screen reader says: each new state of the order and of an item once, and nothing at
-// the first reading, for that is the page itself.
-func (s *sender) news(agg *app.Aggregate) string {
+// announcement returns what a screen reader says: each new state of the order or of an item. The first time it
+// returns nothing, because the page itself has just been read.
+func (s *sender) announcement(agg *app.Aggregate) string {
 	first := s.states == nil
 	if first {
 		s.states = map[order.ItemID]order.ItemState{}
 	}
-	news := ""
+	text := ""
 	if !first && agg.Order.State != s.state {
-		news = "Order: " + stateText(agg.Order.State) + ". "
+		text = "Order: " + stateText(agg.Order.State) + ". "
 	}
 	s.state = agg.Order.State
 	for _, it := range agg.Order.Items {
 		if !first && s.states[it.ID] != it.State {
-			news += templ.EscapeString(nameOf(it)) + ": " + itemTexts[it.State] + ". "
+			text += templ.EscapeString(nameOf(it)) + ": " + itemTexts[it.State] + ". "
 		}
 		s.states[it.ID] = it.State
 	}
-	return news
+	return text
 }
 
 func (s *sender) event(name, data string) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "event: %s\n", name)
-	for line := range strings.Lines(strings.ReplaceAll(data, "\r", " ")) { // a bare CR would end the line too
+	for line := range strings.Lines(strings.ReplaceAll(data, "\r", " ")) { // a lone CR also ends a line
 		fmt.Fprintf(&b, "data: %s\n", strings.TrimRight(line, "\n"))
 	}
 	b.WriteByte('\n')
@@ -175,7 +176,7 @@ func (s *sender) raw(text string) {
 	if s.err != nil {
 		return
 	}
-	// Where a writer takes no deadline, the server's own bounds it.
+	// A writer that supports no deadline is bounded by the server's own.
 	_ = s.control.SetWriteDeadline(s.now().Add(sendWithin))
 	if _, err := s.w.Write([]byte(text)); err != nil {
 		s.err = err

@@ -62,19 +62,19 @@ func listen(t testing.TB, p *person, path string) *listener {
 	return l
 }
 
-// next is the next event; the name is "" when the stream has ended.
+// next returns the next event; the name is "" when the stream has ended.
 func (l *listener) next() (name, data string) {
 	l.t.Helper()
 	select {
 	case e := <-l.events:
 		return e[0], e[1]
 	case <-time.After(time.Minute):
-		l.t.Fatal("the stream said nothing for a minute")
+		l.t.Fatal("the stream sent nothing for a minute")
 	}
 	return "", ""
 }
 
-// until reads on to an event of a name.
+// until reads up to the next event of a name.
 func (l *listener) until(name string) string {
 	l.t.Helper()
 	for {
@@ -91,36 +91,36 @@ func (l *listener) until(name string) string {
 func TestWakeUpSendsOnlyTheFragmentsThatChanged(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(time.Now)
-	bell := app.NewHub()
-	server := serve(t, s, func(c *portal.Config) { c.Wakes, c.Refresh = bell, time.Hour })
+	hub := app.NewHub()
+	server := serve(t, s, func(c *portal.Config) { c.Wakes, c.Refresh = hub, time.Hour })
 	ana := signedIn(t, server, s.Ana)
-	at := s.Orders["building"]
-	l := listen(t, ana, "/orders/"+at.String()+"/stream")
+	orderID := s.Orders["building"]
+	l := listen(t, ana, "/orders/"+orderID.String()+"/stream")
 	l.until("timeline") // the last fragment of the first reading
 
 	var item order.ItemID
-	s.Fake.Change(at, func(agg *app.Aggregate) {
+	s.Fake.Change(orderID, func(agg *app.Aggregate) {
 		item = agg.Order.Items[1].ID
 		agg.Order.Items[1].Progress, agg.Order.Items[1].Detail = 70, "Joining the worker nodes"
 	})
-	bell.Wake(s.Acme, at)
+	hub.Wake(s.Acme, orderID)
 	name, data := l.next()
 	if name != "item-"+item.String() || !strings.Contains(data, "Joining the worker nodes") {
 		t.Errorf("after a change of one item came %s: %s", name, data)
 	}
 
-	s.Fake.Change(at, func(agg *app.Aggregate) {
+	s.Fake.Change(orderID, func(agg *app.Aggregate) {
 		if err := agg.Order.MoveItem(&agg.Order.Items[1], order.Ready, order.ItemFact{}, ""); err != nil {
 			t.Error(err)
 		}
 	})
-	bell.Wake(s.Acme, at)
+	hub.Wake(s.Acme, orderID)
 	if got := l.until("announce"); got != "apps-2: Ready, delivery under way. \n" {
 		t.Errorf("announced %q", got)
 	}
 }
 
-func TestStreamOfAnOrderThatIsOverEndsAtOnce(t *testing.T) {
+func TestStreamOfAClosedOrderEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(time.Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
@@ -130,7 +130,7 @@ func TestStreamOfAnOrderThatIsOverEndsAtOnce(t *testing.T) {
 		t.Errorf("after the end came %s", name)
 	}
 	if page := ana.get("/orders/" + s.Orders["fulfilled"].String()); strings.Contains(page.body, "sse-connect") {
-		t.Error("the page of an order that is over listens to a stream")
+		t.Error("the page of a closed order opens a stream")
 	}
 }
 
@@ -138,12 +138,11 @@ func TestStreamPollsWithoutAnyWakeUp(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(time.Now)
 	ana := signedIn(t, serve(t, s, nil), s.Ana)
-	at := s.Orders["pending"]
-	l := listen(t, ana, "/orders/"+at.String()+"/stream")
+	orderID := s.Orders["pending"]
+	l := listen(t, ana, "/orders/"+orderID.String()+"/stream")
 	l.until("timeline")
-	if _, err := s.Fake.CancelOrder(t.Context(), app.Caller{Actor: s.Ana}, app.Reasoned{
-		Order: at, Reason: "x",
-	}); err != nil {
+	cancel := app.Reasoned{Order: orderID, Reason: "x"}
+	if _, err := s.Fake.CancelOrder(t.Context(), app.Caller{Actor: s.Ana}, cancel); err != nil {
 		t.Fatal(err)
 	}
 	if got := l.until("status"); !strings.Contains(got, "This order was cancelled.") {

@@ -14,24 +14,24 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// record is an event with its payload read.
+// record is an event with its decoded payload.
 type record struct {
 	event.Record
 	Payload event.Data
 }
 
-// maxEvents is what a page shows of a timeline: an order with a hundred items and every retry of D5
-// stays far below it.
+// maxEvents is the most events of a timeline. An order with a hundred items and every retry of D5 has far fewer.
 const maxEvents = 2000
 
-// eventsSince adds to known what the order has recorded since; it reads nothing when that is nothing.
+// eventsSince returns the known events and those that the order has recorded since. It reads nothing when there
+// are none.
 func (p *Portal) eventsSince(r *http.Request, v *session, o *order.Order, known []record) ([]record, error) {
 	const batch = 100
-	all, after := known, 0
+	events, after := known, 0
 	if len(known) > 0 {
 		after = known[len(known)-1].Seq
 	}
-	for after < o.LastSeq && len(all) < maxEvents {
+	for after < o.LastSeq && len(events) < maxEvents {
 		page, err := p.useCases.OrderEvents(r.Context(), v.Caller, o.ID, after, batch)
 		if err != nil {
 			return nil, err
@@ -41,14 +41,14 @@ func (p *Portal) eventsSince(r *http.Request, v *session, o *order.Order, known 
 			if err := json.Unmarshal(e.Data, &rec.Payload); err != nil {
 				return nil, fmt.Errorf("read event %s: %w", e.ID, err)
 			}
-			all = append(all, rec)
+			events = append(events, rec)
 			after = e.Seq
 		}
 		if len(page) < batch {
 			break
 		}
 	}
-	return all, nil
+	return events, nil
 }
 
 // entry is one line of the timeline.
@@ -56,7 +56,7 @@ type entry struct {
 	Seq    int
 	At     time.Time
 	Title  string
-	Text   string // the item, money or reason concerned
+	Text   string // the item, refund or payment that the event is about
 	Who    string
 	Reason string
 	ID     string
@@ -64,7 +64,7 @@ type entry struct {
 	Type   string
 }
 
-// entriesOf words the events, newest first.
+// entriesOf returns the lines of the events, newest first.
 func entriesOf(v *session, agg *app.Aggregate, events []record) []entry {
 	list := make([]entry, 0, len(events))
 	for _, e := range slices.Backward(events) {
@@ -92,23 +92,23 @@ var eventTexts = map[order.EventType]eventText{
 	order.EvProvisioningStarted: {"Checks passed, building begins", tone{"busy", "gear"}},
 	order.EvPartiallyFulfilled:  {"Part of the order is ready", tone{"busy", "check"}},
 	order.EvFulfilled:           {"Order fulfilled", tone{"good", "check"}},
-	order.EvCancelRequested:     {"Cancellation asked for", tone{"warn", "undo"}},
+	order.EvCancelRequested:     {"Cancellation requested", tone{"warn", "undo"}},
 	order.EvCancelled:           {"Order cancelled", tone{"calm", "cross"}},
 	order.EvFailed:              {"Order failed", tone{"bad", "cross"}},
 	order.EvRestored:            {"Restored as a draft", tone{"calm", "pen"}},
 	order.EvHeld:                {"Held by an operator", tone{"warn", "pause"}},
 	order.EvReleased:            {"Hold released", tone{"busy", "dot"}},
 	order.EvItemProvisioning:    {"Building", tone{"busy", "gear"}},
-	order.EvItemRetrying:        {"A call failed, it will be tried again", tone{"warn", "clock"}},
+	order.EvItemRetrying:        {"A call failed and will be tried again", tone{"warn", "clock"}},
 	order.EvItemWaiting:         {"No capacity now, waiting", tone{"warn", "pause"}},
 	order.EvItemActive:          {"Ready", tone{"good", "check"}},
-	order.EvItemCompensating:    {"Going back", tone{"warn", "undo"}},
+	order.EvItemCompensating:    {"Being removed and refunded", tone{"warn", "undo"}},
 	order.EvItemRolledBack:      {"Removed and refunded", tone{"calm", "undo"}},
 	order.EvItemCancelled:       {"Item cancelled before it was built", tone{"calm", "cross"}},
 	order.EvItemStuck:           {"Removal needs a person", tone{"bad", "alert"}},
 	order.EvServiceDelivered:    {"Delivered, encrypted", tone{"good", "mail"}},
-	order.EvRedeliveryRequested: {"New delivery asked for", tone{"busy", "mail"}},
-	order.EvRefundRequested:     {"Refund asked for", tone{"warn", "coin"}},
+	order.EvRedeliveryRequested: {"New delivery requested", tone{"busy", "mail"}},
+	order.EvRefundRequested:     {"Refund requested", tone{"warn", "coin"}},
 	order.EvRefundAccepted:      {"Refund accepted", tone{"good", "coin"}},
 	order.EvRefundCompleted:     {"Refund completed", tone{"good", "coin"}},
 	order.EvRefundFailed:        {"Refund needs a person", tone{"bad", "alert"}},
@@ -121,7 +121,7 @@ func eventTitle(e record) string {
 	return words(strings.TrimPrefix(string(e.Type), "order."))
 }
 
-// eventDetail says which item or which money an event is about.
+// eventDetail returns which item, refund or payment an event is about.
 func eventDetail(agg *app.Aggregate, e record) string {
 	var parts []string
 	if it := e.Payload.Item; it != nil {
@@ -136,15 +136,15 @@ func eventDetail(agg *app.Aggregate, e record) string {
 	}
 	switch {
 	case e.Payload.Refund != nil:
-		parts = append(parts, sent(e.Payload.Refund.Amount))
+		parts = append(parts, eventAmount(e.Payload.Refund.Amount))
 	case e.Payload.Payment != nil && e.Payload.Item == nil:
-		parts = append(parts, sent(e.Payload.Payment.Amount), "reference "+e.Payload.Payment.Reference)
+		parts = append(parts, eventAmount(e.Payload.Payment.Amount), "reference "+e.Payload.Payment.Reference)
 	}
 	return strings.Join(parts, ", ")
 }
 
-// sent formats an amount as events carry it; one that cannot be read is shown as it is.
-func sent(a event.Amount) string {
+// eventAmount formats an amount of an event. One that cannot be parsed is shown as it is.
+func eventAmount(a event.Amount) string {
 	c, err := money.ParseDecimal(a.Amount, a.Currency)
 	if err != nil {
 		return a.Amount + " " + string(a.Currency)
@@ -152,7 +152,7 @@ func sent(a event.Amount) string {
 	return amount(c, a.Currency)
 }
 
-// whoText says who did something, in the reader's terms.
+// whoText names who did something, as the reader knows them.
 func whoText(v *session, agg *app.Aggregate, actor string) string {
 	kind, name, _ := strings.Cut(actor, ":")
 	switch kind {
@@ -166,6 +166,9 @@ func whoText(v *session, agg *app.Aggregate, actor string) string {
 		return "member " + short(name)
 	case "provider":
 		return "payment provider " + name
+	}
+	if v.isCustomer() { // which process it was helps operators only
+		return "the system"
 	}
 	return "the system (" + name + ")"
 }

@@ -12,10 +12,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
-	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// settingsTabs are the pages of the settings that a visitor may open.
+// settingsTabs lists the pages of the settings that a visitor may open.
 func (p *Portal) settingsTabs(v *session, here string) []tab {
 	tabs := []tab{{"Organisation", "/settings", here == "/settings"}}
 	if p.useCases.May(v.Actor, app.ReadWebhooks) {
@@ -24,22 +23,22 @@ func (p *Portal) settingsTabs(v *session, here string) []tab {
 	return tabs
 }
 
-// webhooksView lists the endpoints, with the form for one more.
+// webhooksView lists the endpoints, with the form to add one.
 type webhooksView struct {
-	Tabs     []tab
-	All      []app.WebhookEndpoint
-	MayWrite bool
-	Form     webhookForm
-	Faults   []string
+	Tabs      []tab
+	Endpoints []app.WebhookEndpoint
+	MayWrite  bool
+	Form      webhookForm
+	Faults    []string
 }
 
-// webhookForm is what a person typed.
+// webhookForm is what a person entered.
 type webhookForm struct {
 	URL, Description string
 	Types            []event.Type
 }
 
-// Has reports whether a type is ticked.
+// Has reports whether an event type is ticked.
 func (f webhookForm) Has(t event.Type) bool { return slices.Contains(f.Types, t) }
 
 func webhookFormOf(r *http.Request) webhookForm {
@@ -57,13 +56,13 @@ func (p *Portal) webhooksPage(w http.ResponseWriter, r *http.Request, v *session
 func (p *Portal) showWebhooks(
 	w http.ResponseWriter, r *http.Request, v *session, status int, form webhookForm, faults []string,
 ) error {
-	all, err := p.useCases.WebhookEndpoints(r.Context(), v.Caller)
+	endpoints, err := p.useCases.WebhookEndpoints(r.Context(), v.Caller)
 	if err != nil {
 		return err
 	}
 	view := webhooksView{
-		Tabs: p.settingsTabs(v, "/settings/webhooks"), All: all, MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks),
-		Form: form, Faults: faults,
+		Tabs: p.settingsTabs(v, "/settings/webhooks"), Endpoints: endpoints,
+		MayWrite: p.useCases.May(v.Actor, app.WriteWebhooks), Form: form, Faults: faults,
 	}
 	return p.show(w, r, status, webhooksPage(p.pageLayout(r, v, "settings", "Webhooks"), v, view))
 }
@@ -77,8 +76,8 @@ func (p *Portal) addWebhook(w http.ResponseWriter, r *http.Request, v *session) 
 	}
 	form := webhookFormOf(r)
 	issued, err := p.useCases.AddWebhookEndpoint(r.Context(), v.Caller, app.AddWebhookEndpoint(form))
-	if wrong := wrongs(err); wrong != nil {
-		return p.showWebhooks(w, r, v, http.StatusUnprocessableEntity, form, wrong)
+	if faults := formFaults(err); faults != nil {
+		return p.showWebhooks(w, r, v, http.StatusUnprocessableEntity, form, faults)
 	}
 	if err != nil {
 		return err
@@ -86,8 +85,8 @@ func (p *Portal) addWebhook(w http.ResponseWriter, r *http.Request, v *session) 
 	return p.show(w, r, http.StatusOK, secretPage(p.pageLayout(r, v, "settings", "Signing secret"), issued))
 }
 
-// wrongs are the faults of a form that is shown again with them; nil for anything else.
-func wrongs(err error) []string {
+// formFaults returns the faults with which a form is shown again; nil for any other error.
+func formFaults(err error) []string {
 	f := fault.Of(err)
 	switch {
 	case f == nil || f.Kind != fault.KindInvalid && f.Kind != fault.KindConflict || f.Code == fault.CodeVersionConflict:
@@ -98,19 +97,19 @@ func wrongs(err error) []string {
 	return []string{f.Detail}
 }
 
-// webhookView is one endpoint with what was posted to it.
+// webhookView is one endpoint with its webhook deliveries.
 type webhookView struct {
-	E                 app.WebhookEndpoint
-	MayWrite          bool
-	Form              webhookForm
-	Faults            []string
-	State             string // of the list
-	WebhookDeliveries []app.WebhookDelivery
-	First             bool
-	Older             string
+	E          app.WebhookEndpoint
+	MayWrite   bool
+	Form       webhookForm
+	Faults     []string
+	State      string // the list shows only deliveries in this state; "": all
+	Deliveries []app.WebhookDelivery
+	First      bool   // this is the first page of the list
+	Older      string // link to the next page, "" on the last page
 }
 
-// Base is the page's address.
+// Base returns the path of the endpoint's page.
 func (view webhookView) Base() string { return "/settings/webhooks/" + view.E.ID.String() }
 
 func (p *Portal) webhookPage(w http.ResponseWriter, r *http.Request, v *session) error {
@@ -142,7 +141,7 @@ func (p *Portal) showWebhook(
 	if err != nil {
 		return err
 	}
-	if view.WebhookDeliveries = page.Data; page.Next != "" {
+	if view.Deliveries = page.Data; page.Next != "" {
 		view.Older = view.Base() + "?" + url.Values{"state": {view.State}, "cursor": {page.Next}}.Encode()
 	}
 	return p.show(w, r, status, webhookPage(p.pageLayout(r, v, "settings", "Webhook"), v, view))
@@ -160,7 +159,7 @@ func (p *Portal) webhookEndpoint(r *http.Request, v *session) (app.WebhookEndpoi
 	return p.useCases.WebhookEndpoint(r.Context(), v.Caller, e)
 }
 
-// changeWebhook takes the forms of a webhook's page: what it hears, on and off, a new secret, its end.
+// changeWebhook handles the forms of a webhook's page: edit, enable and disable, rotate the secret, delete.
 func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *session) error {
 	if err := r.ParseForm(); err != nil {
 		return unreadable(err)
@@ -186,7 +185,7 @@ func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *sessio
 			return err
 		}
 		p.flash(r, "The webhook is deleted, and its secret with it. Nothing is posted there any more.")
-		return see(w, r, "/settings/webhooks")
+		return seeOther(w, r, "/settings/webhooks")
 	case "enable", "disable":
 		on := do == "enable"
 		if _, err := p.useCases.EditWebhookEndpoint(r.Context(), v.Caller, app.EditWebhookEndpoint{
@@ -194,24 +193,25 @@ func (p *Portal) changeWebhook(w http.ResponseWriter, r *http.Request, v *sessio
 		}); err != nil {
 			return err
 		}
-		p.flash(r, map[bool]string{
-			true:  "The webhook is in service. What waited is posted now.",
-			false: "The webhook is disabled. What is pending waits; new events are not kept for it.",
-		}[on])
-		return see(w, r, here)
+		if on {
+			p.flash(r, "The webhook is in service. What waited is posted now.")
+		} else {
+			p.flash(r, "The webhook is disabled. What is pending waits; new events are not kept for it.")
+		}
+		return seeOther(w, r, here)
 	}
 	form := webhookFormOf(r)
 	_, err = p.useCases.EditWebhookEndpoint(r.Context(), v.Caller, app.EditWebhookEndpoint{
 		WebhookEndpoint: e.ID, URL: &form.URL, Description: &form.Description, Types: &form.Types, Precondition: pre,
 	})
-	if wrong := wrongs(err); wrong != nil {
-		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, &form, wrong)
+	if faults := formFaults(err); faults != nil {
+		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, &form, faults)
 	}
 	if err != nil {
 		return err
 	}
 	p.flash(r, "The webhook was saved.")
-	return see(w, r, here)
+	return seeOther(w, r, here)
 }
 
 func (p *Portal) rotateSecret(
@@ -220,15 +220,15 @@ func (p *Portal) rotateSecret(
 	hours, err := strconv.Atoi(r.PostForm.Get("overlap"))
 	if err != nil {
 		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, []string{
-			"Choose how long the present secret stays valid.",
+			"Choose how long the current secret stays valid.",
 		})
 	}
 	overlap := time.Duration(hours) * time.Hour
 	issued, err := p.useCases.RotateWebhookSecret(r.Context(), v.Caller, app.RotateWebhookSecret{
 		WebhookEndpoint: e.ID, Overlap: &overlap, Precondition: pre,
 	})
-	if wrong := wrongs(err); wrong != nil {
-		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, wrong)
+	if faults := formFaults(err); faults != nil {
+		return p.showWebhook(w, r, v, http.StatusUnprocessableEntity, nil, faults)
 	}
 	if err != nil {
 		return err
@@ -265,11 +265,10 @@ func (p *Portal) replayWebhookDelivery(w http.ResponseWriter, r *http.Request, v
 	if _, err := p.useCases.ReplayWebhookDelivery(r.Context(), v.Caller, e.ID, d); err != nil {
 		return err
 	}
-	p.flash(r, "It is posted again, with the same webhook-id.")
-	return see(w, r, "/settings/webhooks/"+e.ID.String()+"/deliveries/"+d.String())
+	p.flash(r, "The event is posted again, with the same webhook-id.")
+	return seeOther(w, r, "/settings/webhooks/"+e.ID.String()+"/deliveries/"+d.String())
 }
 
-// webhookEndpointTone and the words of an endpoint's state.
 func webhookEndpointTone(e app.WebhookEndpoint) tone {
 	switch e.State {
 	case app.WebhookEndpointFailing:
@@ -290,13 +289,13 @@ func webhookEndpointText(e app.WebhookEndpoint) string {
 	return words(e.State.String())
 }
 
-// webhookEndpointWhy says what stopped an endpoint, and what to do.
+// webhookEndpointWhy says why an endpoint was stopped, and what to do.
 var webhookEndpointWhy = map[app.WebhookEndpointReason]string{
-	app.WebhookEndpointExhausted: "A delivery was not taken in three days of calls, so nothing is called any more. " +
-		"Events are kept: mend your endpoint, then post one again or take the webhook back into service.",
-	app.WebhookEndpointGone: "It answered 410 Gone, which asks never to be called again. Enable it if that was not " +
-		"meant; events since then were not kept.",
-	app.WebhookEndpointByHand: "Somebody of your organisation stopped it. New events are not kept for it.",
+	app.WebhookEndpointExhausted: "A delivery was not accepted in three days of calls, so it is not called any more. " +
+		"Events are kept: repair your endpoint, then post one again or take the webhook back into service.",
+	app.WebhookEndpointGone: "It answered 410 Gone, which asks never to be called again. Enable it if that was a " +
+		"mistake; events since then were not kept.",
+	app.WebhookEndpointByHand: "Somebody in your organisation disabled it. New events are not kept for it.",
 }
 
 func webhookDeliveryTone(delivery app.WebhookDelivery) tone {
@@ -314,27 +313,27 @@ func webhookDeliveryTone(delivery app.WebhookDelivery) tone {
 	return tone{"busy", "clock"}
 }
 
-// results word what became of a call.
-var results = map[app.PostResult]string{
-	app.PostTaken: "Taken", app.PostGone: "Gone: never call again", app.PostBusy: "Not now",
+// resultTexts describe the result of a call.
+var resultTexts = map[app.PostResult]string{
+	app.PostTaken: "Accepted", app.PostGone: "Gone: never call again", app.PostBusy: "Not now",
 	app.PostRedirect: "Redirected; redirects are not followed", app.PostRefused: "Refused",
 	app.PostTimeout: "No answer within 5 seconds", app.PostNoName: "The name does not resolve",
 	app.PostNoRoute: "No connection, or it broke", app.PostBadTLS: "No TLS that can be trusted",
 	app.PostNotOpen: "The address is not on the public internet",
 }
 
-// answerText is a call's status with its meaning.
+// answerText returns a call's HTTP status with its meaning.
 func answerText(status int, r app.PostResult) string {
 	switch {
 	case r == "":
 		return "Not called yet"
 	case status == 0:
-		return results[r]
+		return resultTexts[r]
 	}
-	return strconv.Itoa(status) + " · " + results[r]
+	return strconv.Itoa(status) + " · " + resultTexts[r]
 }
 
-// typesText says what an endpoint hears.
+// typesText describes the events that an endpoint gets.
 func typesText(types []event.Type) string {
 	switch len(types) {
 	case 0:
@@ -353,17 +352,14 @@ func namesOf(types []event.Type) []string {
 	return texts
 }
 
-// presentSecret is when the endpoint's present secret was made; the one before is valid until older.
-func presentSecret(e app.WebhookEndpoint) (made, older time.Time) {
+// secretTimes returns when the endpoint's current secret was made, and until when the previous one is valid.
+func secretTimes(e app.WebhookEndpoint) (made, previousUntil time.Time) {
 	for _, s := range e.Secrets {
 		if s.ExpiresAt.IsZero() {
 			made = s.CreatedAt
 		} else {
-			older = s.ExpiresAt
+			previousUntil = s.ExpiresAt
 		}
 	}
-	return made, older
+	return made, previousUntil
 }
-
-// allTypes are the events there are.
-func allTypes() []event.Type { return order.EventTypes() }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 var webhookPath = regexp.MustCompile(`/settings/webhooks/[0-9a-f-]{36}`)
 
-func TestAWebhooksSecretIsOnThePageThatMadeItAndOnNoOther(t *testing.T) {
+func TestAWebhooksSecretIsShownOnlyWhereItWasMade(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
@@ -43,15 +44,14 @@ func TestAWebhooksSecretIsOnThePageThatMadeItAndOnNoOther(t *testing.T) {
 	}
 }
 
-func TestAWebhookIsStoppedTakenBackPostedAgainAndDeletedFromItsPage(t *testing.T) {
+func TestAWebhookIsDisabledEnabledReplayedAndDeletedOnItsPage(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	adam := signedIn(t, serve(t, s, nil), s.Adam)
 	path := "/settings/webhooks/" + s.Webhooks["active"].String()
 	for i, step := range []struct{ do, shows string }{{"disable", "Take it back into service"}, {"enable", "Disable"}} {
-		if got := adam.post(path, url.Values{
-			"do": {step.do}, "version": {string(rune('1' + i))},
-		}); got.status != http.StatusSeeOther || got.to != path {
+		got := adam.post(path, url.Values{"do": {step.do}, "version": {strconv.Itoa(i + 1)}})
+		if got.status != http.StatusSeeOther || got.to != path {
 			t.Fatalf("%s: %d to %q: %s", step.do, got.status, got.to, got.body)
 		}
 		if page := adam.get(path); !strings.Contains(page.body, step.shows) {
@@ -75,14 +75,15 @@ func TestAWebhookIsStoppedTakenBackPostedAgainAndDeletedFromItsPage(t *testing.T
 	}
 }
 
-func TestWebhooksAreAnAdminsToChangeAndAnAuditorsToRead(t *testing.T) {
+func TestAnAdminChangesWebhooksAndAnAuditorReadsThem(t *testing.T) {
 	t.Parallel()
 	s := portaltest.NewStory(newClock().Now)
 	server := serve(t, s, nil)
 	path := "/settings/webhooks/" + s.Webhooks["active"].String()
 	vera, olga, bor := signedIn(t, server, s.Vera), signedIn(t, server, s.Olga), signedIn(t, server, s.Bor)
-	if got := vera.get(path); got.status != http.StatusOK || strings.Contains(got.body,
-		"<button type=\"submit\" name=\"do\"") || strings.Contains(got.body, "Post again") {
+	got := vera.get(path)
+	if got.status != http.StatusOK || strings.Contains(got.body, `<button type="submit" name="do"`) ||
+		strings.Contains(got.body, "Post again") {
 		t.Errorf("the auditor's page: %d, or it offers a change", got.status)
 	}
 	for _, target := range []string{

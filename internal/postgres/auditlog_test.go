@@ -609,7 +609,7 @@ func TestEveryEventOfTheTableIsComparedWithWhatTheAuditSaw(t *testing.T) {
 	later := db.Clock.Now().Add(time.Hour)
 	auditAll(t, audit, links[:3]...)
 	if n, found := compared(t, audit, worker, a.ID, later); n != 4 ||
-		!slices.Equal(found, []string{"4 the witness never saw order.updated"}) {
+		!slices.Equal(found, []string{"4 the audit log has no order.updated"}) {
 		t.Errorf("%d events, %q; want 4, the last one missed", n, found)
 	}
 	if n, found := compared(t, audit, worker, a.ID, links[3].At); n != 4 || found != nil {
@@ -625,7 +625,7 @@ func TestEveryEventOfTheTableIsComparedWithWhatTheAuditSaw(t *testing.T) {
 		{`UPDATE order_event SET type = 'order.created' WHERE seq = 2`, "2 type"},
 		{`UPDATE order_event SET event_id = gen_random_uuid() WHERE seq = 2`, "2 event id"},
 		{`UPDATE order_event SET data = (data::text || ' ')::json WHERE seq = 2`, "2 data"},
-		{`DELETE FROM order_event WHERE seq = 2`, "2 the witness saw order.updated, which is not in the table"},
+		{`DELETE FROM order_event WHERE seq = 2`, "2 the audit log has order.updated, which is not in the table"},
 	} {
 		if _, err := super.Exec(t.Context(), c.sql); err != nil {
 			t.Fatal(err)

@@ -31,27 +31,27 @@ import (
 	"github.com/platforma-cloud/orders/internal/vault"
 )
 
-// benchSpeed is how much faster than life the cloud of a benchmark is.
+// benchSpeed is how much faster than real time the benchmark's cloud runs.
 const benchSpeed = 10
 
-// town is a whole process for real: job engine, broker, mail, cloud, and two tenants.
-type town struct {
+// benchEnv is one complete process with job engine, broker, mail server and cloud, and two tenants.
+type benchEnv struct {
 	db    *pgtest.DB
 	cloud *simtest.Sim
 	api   *app.App
-	loud  pgtest.Org
+	noisy pgtest.Org
 	quiet pgtest.Org
 }
 
-func settle(b testing.TB) *town {
+func newBenchEnv(b testing.TB) *benchEnv {
 	b.Helper()
 	db := pgtest.New(b)
 	if err := queue.Migrate(b.Context(), db.OwnerURL()); err != nil {
 		b.Fatalf("migrate the queue: %v", err)
 	}
-	tn := &town{db: db}
+	env := &benchEnv{db: db}
 	db.Clock.Set(time.Now().UTC())
-	tn.loud, tn.quiet = db.Two(b)
+	env.noisy, env.quiet = db.Two(b)
 	if err := db.API(b).AddCatalogEntries(b.Context(), catalog.Default(), "bench", "as shipped"); err != nil {
 		b.Fatalf("fill the catalogue: %v", err)
 	}
@@ -65,8 +65,8 @@ func settle(b testing.TB) *town {
 		b.Fatalf("start the mail server: %v", err)
 	}
 	b.Cleanup(func() { _ = inbox.Close() })
-	tn.cloud = simtest.Start(b, simtest.Options{Modify: func(c *sim.ServerConfig) { c.Now, c.Speed = nil, benchSpeed }})
-	adapter, err := sim.New(sim.ProviderConfig{URL: tn.cloud.URL, Naming: provider.NamingUnique409})
+	env.cloud = simtest.Start(b, simtest.Options{Modify: func(c *sim.ServerConfig) { c.Now, c.Speed = nil, benchSpeed }})
+	adapter, err := sim.New(sim.ProviderConfig{URL: env.cloud.URL, Naming: provider.NamingUnique409})
 	if err != nil {
 		b.Fatalf("open the cloud: %v", err)
 	}
@@ -75,7 +75,7 @@ func settle(b testing.TB) *town {
 	if err := cluster.Apply(b.Context(), 1); err != nil {
 		b.Fatalf("make the topics: %v", err)
 	}
-	keys := func(n byte) vault.KEK {
+	newKEK := func(n byte) vault.KEK {
 		sum := sha256.Sum256([]byte{n})
 		k, err := vault.NewKEK(sum[:])
 		if err != nil {
@@ -86,20 +86,19 @@ func settle(b testing.TB) *town {
 	clock := process.WallClock(benchSpeed)
 	cfg := process.Config{
 		DatabaseURL: db.OwnerURL(), Kafka: cluster, Installation: "bench", Clock: clock, Log: slog.New(slog.DiscardHandler),
-		Placement: func(string, string) (string, bool) {
-			return "sim", true
-		}, Providers: map[string]provider.Provider{"sim": adapter},
-		Payments: map[string]payment.Provider{manual.Name: manual.Provider{}}, Alone: true,
+		Placement: func(string, string) (string, bool) { return "sim", true },
+		Providers: map[string]provider.Provider{"sim": adapter},
+		Payments:  map[string]payment.Provider{manual.Name: manual.Provider{}}, Alone: true,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "bench@platforma.example", RootCAs: inbox.CertPool()},
-		CredentialKEK: keys(1), PassphraseKEK: keys(2), PublicURL: "http://127.0.0.1",
+		CredentialKEK: newKEK(1), PassphraseKEK: newKEK(2), PublicURL: "http://127.0.0.1",
 	}
 	p, err := process.Start(b.Context(), cfg)
 	if err != nil {
 		b.Fatalf("Start: %v", err)
 	}
 	b.Cleanup(func() { _ = p.Stop(b.Context()) })
-	// The benchmark's own requests go through use cases of its own, as another API process's would; the
-	// working process hears of them by its polls.
+	// The benchmark's requests go through separate use cases, as those of another API process would. The
+	// process under test finds their work by polling.
 	api, err := postgres.Open(b.Context(), db.URL(postgres.LoginAPI), postgres.LoginAPI, postgres.Options{
 		Clock: clock, NewID: process.NewID,
 	})
@@ -111,12 +110,12 @@ func settle(b testing.TB) *town {
 	if err != nil {
 		b.Fatalf("wire: %v", err)
 	}
-	tn.api = useCases.API
-	return tn
+	env.api = useCases.API
+	return env
 }
 
-// pay places and pays an order of n virtual servers.
-func (tn *town) pay(b testing.TB, o pgtest.Org, n int) (order.ID, time.Time) {
+// placePaidOrder places and pays an order of n virtual servers.
+func (env *benchEnv) placePaidOrder(b testing.TB, o pgtest.Org, n int) (order.ID, time.Time) {
 	b.Helper()
 	items := make([]app.ItemInput, n)
 	for i := range items {
@@ -126,12 +125,12 @@ func (tn *town) pay(b testing.TB, o pgtest.Org, n int) (order.ID, time.Time) {
 		}
 	}
 	as := app.Caller{Actor: o.Actor(tenant.Operator)}
-	agg, err := tn.api.CreateOrder(b.Context(), as, app.CreateOrder{Items: items})
+	agg, err := env.api.CreateOrder(b.Context(), as, app.CreateOrder{Items: items})
 	if err == nil {
-		agg, err = tn.api.SubmitOrder(b.Context(), as, app.SubmitOrder{Order: agg.Order.ID})
+		agg, err = env.api.SubmitOrder(b.Context(), as, app.SubmitOrder{Order: agg.Order.ID})
 	}
 	if err == nil {
-		agg, err = tn.api.ConfirmPayment(b.Context(), as, app.ConfirmPayment{
+		agg, err = env.api.ConfirmPayment(b.Context(), as, app.ConfirmPayment{
 			Order: agg.Order.ID, Reference: agg.Order.Number, Method: "bank_transfer",
 			Amount: event.Amount{Amount: money.Format(agg.Order.Due, agg.Order.Currency), Currency: agg.Order.Currency},
 		})
@@ -142,13 +141,13 @@ func (tn *town) pay(b testing.TB, o pgtest.Org, n int) (order.ID, time.Time) {
 	return agg.Order.ID, time.Now()
 }
 
-// delivered waits for an order to be fulfilled and says how long after its payment it was.
-func (tn *town) delivered(b testing.TB, o pgtest.Org, id order.ID, paid time.Time) time.Duration {
+// waitFulfilled waits until an order is fulfilled and returns how long after its payment that was.
+func (env *benchEnv) waitFulfilled(b testing.TB, o pgtest.Org, id order.ID, paid time.Time) time.Duration {
 	b.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {
-		agg, err := tn.api.Order(b.Context(), app.Caller{Actor: o.Actor(tenant.Operator)}, id)
+		agg, err := env.api.Order(b.Context(), app.Caller{Actor: o.Actor(tenant.Operator)}, id)
 		if err != nil {
 			b.Fatalf("Order: %v", err)
 		}
@@ -162,19 +161,20 @@ func (tn *town) delivered(b testing.TB, o pgtest.Org, id order.ID, paid time.Tim
 	return 0
 }
 
-// BenchmarkNoisyNeighbour compares, in one run, how long a tenant's single server takes while nobody
-// else orders with how long it takes while another tenant has 1,000 items at work: the promise is at
-// most twice as long (docs/ARCHITECTURE.md, Measured).
+// BenchmarkNoisyNeighbour measures how long a tenant's single server takes while nobody else orders, and
+// how long it takes while 1,000 items of another tenant are being built. The second may be at most twice
+// the first (docs/ARCHITECTURE.md, Measured). Run it with
 //
-//	go run ./internal/embedded/cmd/withpostgres -- go test -run '^$' -bench NoisyNeighbour -benchtime 1x ./internal/process
+//	go run ./internal/embedded/cmd/withpostgres -- \
+//		go test -run '^$' -bench NoisyNeighbour -benchtime 1x ./internal/process
 func BenchmarkNoisyNeighbour(b *testing.B) {
 	for b.Loop() {
-		tn := settle(b)
+		env := newBenchEnv(b)
 		single := func(rounds int) []time.Duration {
 			var took []time.Duration
 			for range rounds {
-				id, paid := tn.pay(b, tn.quiet, 1)
-				took = append(took, tn.delivered(b, tn.quiet, id, paid))
+				id, paid := env.placePaidOrder(b, env.quiet, 1)
+				took = append(took, env.waitFulfilled(b, env.quiet, id, paid))
 			}
 			slices.Sort(took)
 			return took
@@ -182,27 +182,29 @@ func BenchmarkNoisyNeighbour(b *testing.B) {
 		single(1) // warm
 		idle := single(7)
 		for range 10 {
-			tn.pay(b, tn.loud, 100)
+			env.placePaidOrder(b, env.noisy, 100)
 		}
 		busy := single(7)
-		open, err := tn.db.Super(b).Query(b.Context(), `SELECT count(*) FROM platforma.saga_tasks WHERE state IN ($1, $2)
-			AND kind = $3`,
+		rows, err := env.db.Super(b).Query(b.Context(), `
+			SELECT count(*)
+			FROM platforma.saga_tasks
+			WHERE state IN ($1, $2) AND kind = $3`,
 			int16(fulfil.Queued), int16(fulfil.Open), int16(fulfil.Provision))
 		if err != nil {
 			b.Fatalf("count the open items: %v", err)
 		}
-		left := 0
-		for open.Next() {
-			if err := open.Scan(&left); err != nil {
+		openItems := 0
+		for rows.Next() {
+			if err := rows.Scan(&openItems); err != nil {
 				b.Fatalf("count the open items: %v", err)
 			}
 		}
 		b.ReportMetric(float64(idle[3].Milliseconds()), "idle-ms")
 		b.ReportMetric(float64(busy[3].Milliseconds()), "busy-ms")
 		b.ReportMetric(float64(busy[3])/float64(idle[3]), "ratio")
-		b.ReportMetric(float64(left), "items-still-open")
-		fmt.Printf("a single server, paid to delivered: idle median %s (max %s), beside 1,000 items %s (max %s), ratio "+
-			"%.2f; %d items still open\n",
-			idle[3], idle[6], busy[3], busy[6], float64(busy[3])/float64(idle[3]), left)
+		b.ReportMetric(float64(openItems), "items-still-open")
+		fmt.Printf("a single server, paid to fulfilled: idle median %s (max %s), "+
+			"beside 1,000 items %s (max %s), ratio %.2f; %d items still open\n",
+			idle[3], idle[6], busy[3], busy[6], float64(busy[3])/float64(idle[3]), openItems)
 	}
 }

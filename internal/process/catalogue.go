@@ -9,7 +9,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 )
 
-// checkCatalog holds the catalogue that is sold now against the accounts, by any login that may read it.
+// checkCatalog compares the catalogue that is sold now with the accounts. It reads through the first of the
+// process's logins that may see the catalogue.
 func (p *Process) checkCatalog(ctx context.Context) error {
 	if p.cfg.CheckCatalog == nil {
 		return nil

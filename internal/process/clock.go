@@ -6,10 +6,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// wallClock is real time; speed divides the waits of policy alone (ADR 0008).
+// wallClock is real time. Its speed divides only the waits that policy sets (ADR 0008).
 type wallClock struct{ speed int }
 
-// WallClock is real time with policy waits divided by speed: 1 in production.
+// WallClock returns a clock of real time that divides policy waits by speed, which is 1 in production.
 func WallClock(speed int) interface {
 	Now() time.Time
 	Speed() int
@@ -21,5 +21,5 @@ func (wallClock) Now() time.Time { return time.Now().UTC() }
 
 func (c wallClock) Speed() int { return c.speed }
 
-// NewID makes a UUIDv7: ids made together lie together in every index.
+// NewID returns a new UUIDv7. Ids made at about the same time are adjacent in every index.
 func NewID() [16]byte { return uuid.Must(uuid.NewV7()) }

@@ -6,11 +6,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 )
 
-// listeners are the consumers whose effects are the worker's, by name: what the consumers apply, and what a
-// redrive applies of the events that they parked.
-func listeners(w *app.App, failpoints Failpoints) map[string]app.ConsumerHandler {
-	all := map[string]app.ConsumerHandler{}
-	for _, l := range []app.ConsumerHandler{
+// consumerHandlers returns the handlers of the consumers that run through the worker's login, by consumer
+// name. The consumers apply events with them, and a redrive applies those that a consumer parked.
+func consumerHandlers(w *app.App, failpoints Failpoints) map[string]app.ConsumerHandler {
+	handlers := map[string]app.ConsumerHandler{}
+	for _, h := range []app.ConsumerHandler{
 		{Name: string(event.Provision), As: event.Provision, Apply: w.BeginFulfilment},
 		{Name: string(event.Billing), As: event.Billing, Apply: w.KeepReceipt},
 		{Name: string(event.Notify), As: event.Notify, Apply: w.AskNotice},
@@ -18,25 +18,25 @@ func listeners(w *app.App, failpoints Failpoints) map[string]app.ConsumerHandler
 		{Name: string(app.AnalyticsConsumer), As: event.Portal, Apply: w.ProjectEvent},
 	} {
 		if failpoints != nil {
-			l.Apply = failpoints.Effect(l.Apply)
+			h.Apply = failpoints.Effect(h.Apply)
 		}
-		all[l.Name] = l
+		handlers[h.Name] = h
 	}
-	return all
+	return handlers
 }
 
 // subscription is a consumer that a process runs.
 type subscription struct {
 	app.ConsumerHandler
-	together app.EffectAll // nil: events are applied one by one
+	applyAll app.EffectAll // nil: events are applied one by one
 	refusals app.Refusals
-	park     app.Park // nil: it stands still behind what it cannot apply
+	park     app.Park // nil: the consumer stops at an event that it cannot apply
 }
 
-// subscriptions are the consumers of the roles that the process has.
+// subscriptions returns the consumers of the process's roles.
 func (p *Process) subscriptions() []subscription {
 	var all []subscription
-	for _, of := range []struct {
+	for _, c := range []struct {
 		role  Role
 		names []string
 	}{
@@ -45,27 +45,31 @@ func (p *Process) subscriptions() []subscription {
 		{Notify, []string{string(event.Notify)}},
 		{Live, []string{string(app.WebhookConsumer), string(app.AnalyticsConsumer)}},
 	} {
-		for _, name := range of.names {
-			if !p.has(of.role) {
+		for _, name := range c.names {
+			if !p.has(c.role) {
 				continue
 			}
 			s := subscription{
-				ConsumerHandler: p.useCases.Worker.Handlers[name], refusals: p.logins[postgres.LoginWorker],
-				park: p.useCases.Worker.ParkEvent,
+				ConsumerHandler: p.useCases.Worker.Handlers[name],
+				refusals:        p.logins[postgres.LoginWorker],
+				park:            p.useCases.Worker.ParkEvent,
 			}
 			if name == string(app.AnalyticsConsumer) && p.cfg.Failpoints == nil {
-				s.together = p.useCases.Worker.ProjectEvents
+				s.applyAll = p.useCases.Worker.ProjectEvents
 			}
 			all = append(all, s)
 		}
 	}
 	if p.has(Audit) {
 		audit := subscription{
-			ConsumerHandler: app.ConsumerHandler{Name: string(event.Audit), As: event.Audit, Apply: p.useCases.Audit.AuditEvent},
-			together:        p.useCases.Audit.AuditEvents, refusals: p.useCases.Audit.AuditRefusals(),
+			ConsumerHandler: app.ConsumerHandler{
+				Name: string(event.Audit), As: event.Audit, Apply: p.useCases.Audit.AuditEvent,
+			},
+			applyAll: p.useCases.Audit.AuditEvents,
+			refusals: p.useCases.Audit.AuditRefusals(),
 		}
-		if p.cfg.Failpoints != nil { // it stands between single events
-			audit.Apply, audit.together = p.cfg.Failpoints.Effect(audit.Apply), nil
+		if p.cfg.Failpoints != nil { // a failpoint wraps the effect of a single event
+			audit.Apply, audit.applyAll = p.cfg.Failpoints.Effect(audit.Apply), nil
 		}
 		all = append(all, audit)
 	}

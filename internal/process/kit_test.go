@@ -31,7 +31,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.M{M: m}.Run() }
 
-// rig is all that a process needs, real and on the real clock, and what it says.
+// rig holds the real servers that a process needs, on the real clock, and what the process logs.
 type rig struct {
 	t      *testing.T
 	db     *pgtest.DB
@@ -40,14 +40,14 @@ type rig struct {
 	inbox  *embedded.Inbox
 	tenant pgtest.Org
 	config process.Config
-	said   *lines
+	logs   *logBuffer
 }
 
-// newRig prepares everything for a process whose waits run at speed; the cloud runs at 200 times the
-// speed of life.
+// newRig prepares everything for a process whose policy waits are divided by speed. The cloud runs at 200
+// times real time.
 func newRig(t *testing.T, speed int) *rig {
 	t.Helper()
-	r := &rig{t: t, db: pgtest.New(t), said: &lines{}}
+	r := &rig{t: t, db: pgtest.New(t), logs: &logBuffer{}}
 	r.db.Clock.Set(time.Now().UTC())
 	r.tenant, _ = r.db.Two(t)
 	if err := process.Prepare(t.Context(), r.db.OwnerURL()); err != nil {
@@ -63,16 +63,17 @@ func newRig(t *testing.T, speed int) *rig {
 	r.inbox = inbox
 	r.config = process.Config{
 		DatabaseURL: r.db.OwnerURL(), Kafka: r.broker.Cluster, Installation: "test", Clock: process.WallClock(speed),
-		Log:           slog.New(slog.NewTextHandler(r.said, nil)),
+		Log:           slog.New(slog.NewTextHandler(r.logs, nil)),
 		Placement:     func(string, string) (string, bool) { return "sim", true },
 		Providers:     map[string]provider.Provider{"sim": r.sim.Provider()},
 		Payments:      map[string]payment.Provider{manual.Name: manual.Provider{}},
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
 		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), PublicURL: "http://portal.example",
-		Limits: httpkit.Limits{Requests: httpkit.Rate{PerSecond: 1000, Burst: 2000}, Writes: httpkit.Rate{
-			PerSecond: 500,
-			Burst:     1000,
-		}, FailedKeys: 10},
+		Limits: httpkit.Limits{
+			Requests:   httpkit.Rate{PerSecond: 1000, Burst: 2000},
+			Writes:     httpkit.Rate{PerSecond: 500, Burst: 1000},
+			FailedKeys: 10,
+		},
 		Conns: 4,
 	}
 	return r
@@ -87,15 +88,15 @@ func kek(t *testing.T, n byte) vault.KEK {
 	return k
 }
 
-// start runs a process of these roles (none: all) and gives the address of its API. It is stopped with
-// the test.
+// start starts a process with these roles (none: all) and returns the address of its API. The process is
+// stopped when the test ends.
 func (r *rig) start(roles ...process.Role) (base string) {
 	r.t.Helper()
 	base, _ = r.run(roles...)
 	return base
 }
 
-// run is start of a process that the test may stop itself, to start another in its place.
+// run is start for a test that stops the process itself, to start another in its place.
 func (r *rig) run(roles ...process.Role) (base string, stop func()) {
 	r.t.Helper()
 	cfg := r.config
@@ -114,14 +115,14 @@ func (r *rig) run(roles ...process.Role) (base string, stop func()) {
 			r.t.Errorf("stop: %v", err)
 		}
 		if r.t.Failed() {
-			r.t.Logf("the process said:\n%s", r.said)
+			r.t.Logf("the process logged:\n%s", r.logs)
 		}
 	})
 	r.t.Cleanup(stop)
 	return srv.URL, stop
 }
 
-// api sends a request with the key of a role and reads the answer, which must be a success.
+// api sends a request with the API key of a role and decodes the answer. Any status above 299 fails the test.
 func (r *rig) api(base string, as tenant.Role, method, path string, body, into any) {
 	r.t.Helper()
 	var raw io.Reader
@@ -170,9 +171,9 @@ func vps(label string) map[string]any {
 	}
 }
 
-// pays places an order, submits it and has its payment confirmed. It answers the moment of the
-// confirmation's answer.
-func (r *rig) pays(base string, items ...map[string]any) (orderView, time.Time) {
+// placePaidOrder places an order, submits it and has its payment confirmed. It returns the order and the
+// time at which the confirmation was answered.
+func (r *rig) placePaidOrder(base string, items ...map[string]any) (orderView, time.Time) {
 	r.t.Helper()
 	var o orderView
 	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": items}, &o)
@@ -183,8 +184,8 @@ func (r *rig) pays(base string, items ...map[string]any) (orderView, time.Time) 
 	return o, time.Now()
 }
 
-// follow waits until an order is at rest.
-func (r *rig) follow(base, id string) orderView {
+// waitAtRest waits until an order is settled or stuck and returns it.
+func (r *rig) waitAtRest(base, id string) orderView {
 	r.t.Helper()
 	var o orderView
 	kafkatest.Eventually(r.t, "order "+id+" is at rest", func() bool {
@@ -194,39 +195,40 @@ func (r *rig) follow(base, id string) orderView {
 	return o
 }
 
-// told is an event as the API tells it.
-type told struct {
+// apiEvent is an event as the API shows it.
+type apiEvent struct {
 	ID, Type string
 	Seq      int
 	At       time.Time
 }
 
-func (r *rig) events(base, order string) []told {
+func (r *rig) apiEvents(base, order string) []apiEvent {
 	r.t.Helper()
-	var all struct{ Data []told }
-	r.api(base, tenant.Customer, http.MethodGet, "/v1/orders/"+order+"/events?limit=100", nil, &all)
-	return all.Data
+	var page struct{ Data []apiEvent }
+	r.api(base, tenant.Customer, http.MethodGet, "/v1/orders/"+order+"/events?limit=100", nil, &page)
+	return page.Data
 }
 
-// topic reads the topic from its start, as one more consumer group, until it has seen n events of an
-// order.
-func (r *rig) topic(order string, n int) []event.Event {
+// topicEvents reads the topic from its start in a consumer group of its own, until it has seen n events of
+// the order, and returns those.
+func (r *rig) topicEvents(order string, n int) []event.Event {
 	r.t.Helper()
 	var mu sync.Mutex
 	var seen []event.Event
 	c := kafka.NewConsumer(kafka.ConsumerDeps{
 		Cluster: r.broker.Cluster, Refusals: r.db.Worker(r.t), Clock: process.WallClock(1), Pause: kafka.Wait,
 		Random: func() float64 { return 0 }, Log: slog.New(slog.DiscardHandler),
-	}, kafka.Subscription{Consumer: event.Audit, Group: "outside." + order, Apply: func(_ context.Context,
-		ev event.Event,
-	) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if ev.Order.String() == order {
-			seen = append(seen, ev)
-		}
-		return nil
-	}})
+	}, kafka.Subscription{
+		Consumer: event.Audit, Group: "outside." + order,
+		Apply: func(_ context.Context, ev event.Event) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if ev.Order.String() == order {
+				seen = append(seen, ev)
+			}
+			return nil
+		},
+	})
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -240,22 +242,22 @@ func (r *rig) topic(order string, n int) []event.Event {
 	return seen
 }
 
-// lines is what a process logs.
-type lines struct {
+// logBuffer collects what a process logs. It may be used by several goroutines at once.
+type logBuffer struct {
 	mu  sync.Mutex
-	all bytes.Buffer
+	buf bytes.Buffer
 }
 
-// Write adds to it.
-func (l *lines) Write(p []byte) (int, error) {
+// Write appends to the buffer.
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.all.Write(p)
+	return l.buf.Write(p)
 }
 
-// String is all of it so far.
-func (l *lines) String() string {
+// String returns everything logged so far.
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.all.String()
+	return l.buf.String()
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/mail"
 )
 
-// mailer is package mail as the use cases see it. Without a sender it checks keys alone: an API process
-// sends nothing.
+// mailer adapts package mail to the port of the use cases. Without a sender, as in an API process, it only
+// checks keys.
 type mailer struct{ *mail.Sender }
 
 var errNoSender = errors.New("this process sends no mail")

@@ -7,12 +7,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 )
 
-// Metrics answers Prometheus' scrapes: how this process's relay and consumers stand. It is meant for a
-// listener of its own that customers do not reach.
+// Metrics returns the handler for Prometheus: the state of this process's relay and consumers. Serve it on a
+// separate listener that customers do not reach.
 func (p *Process) Metrics() http.Handler {
 	s := metrics.Sources{}
-	if len(p.readers) > 0 {
-		s.Consumers = p.here
+	if len(p.consumers) > 0 {
+		s.Consumers = p.localStatus
 	}
 	if p.relay != nil {
 		s.Relay, s.Outbox = p.relay.Status, p.logins[postgres.LoginRelay].OutboxStatus

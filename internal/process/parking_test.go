@@ -17,116 +17,119 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// parked is a dead letter of an event as the desk tells it.
-type parked struct {
+// parkedEvent is the dead letter of a parked event as the API shows it.
+type parkedEvent struct {
 	ID, Cause, State, Suggested string
 	Tries                       int
 	Event                       struct {
 		Consumer, Type string
-		Seq, Held      int
+		Seq, Blocked   int
 	}
 }
 
-func (r *rig) parked(base, state string) []parked {
+func (r *rig) parkedEvents(base, state string) []parkedEvent {
 	r.t.Helper()
-	var page struct{ Data []parked }
+	var page struct{ Data []parkedEvent }
 	r.api(base, tenant.Operator, http.MethodGet, "/v1/dead-letters?cause=event-failed&state="+state, nil, &page)
 	return page.Data
 }
 
-// The refund of an item is asked for, and billing cannot apply it: the order's other consumers go on, the
-// money goes back by the fall-back (D20), the desk shows what is parked, and a redrive through the API takes
-// billing to the end of the order's events.
-func TestAPoisonEventOfBillingStandsOnTheDeskUntilItIsRedriven(t *testing.T) {
+// A refund is requested, and billing cannot apply that event. The order's other consumers go on, the fallback
+// refunds the money (D20), the desk shows the parked event, and a redrive through the API brings billing to
+// the end of the order's events.
+func TestAPoisonEventOfBillingIsOnTheDeskUntilItIsRedriven(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 100)
 	r.config.Fallback = 2 * time.Second
 	heal := r.db.Poison(t, "billing", "billing.refund-requested")
 	r.sim.Script(sim.Fault{Label: "broken", Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 	base := r.start()
-	o, _ := r.pays(base, vps("whole"), vps("broken"))
-	o = r.follow(base, o.ID)
+	o, _ := r.placePaidOrder(base, vps("whole"), vps("broken"))
+	o = r.waitAtRest(base, o.ID)
 	if o.State != "fulfilled" || o.Outcome != "partial" || o.Settlement != "settled" || o.Items[1].State != "rolled_back" {
 		t.Errorf("the order: %+v; want it fulfilled in part and settled, whatever billing does", o)
 	}
-	behind, last := 0, 0
-	for _, e := range r.events(base, o.ID) {
+	blocked, last := 0, 0
+	for _, e := range r.apiEvents(base, o.ID) {
 		switch e.Type {
 		case "billing.refund-requested":
-			behind, last = 0, e.Seq
+			blocked, last = 0, e.Seq
 		case "order.service-delivered", "order.fulfilled", "billing.refund-accepted":
-			behind, last = behind+1, e.Seq
+			blocked, last = blocked+1, e.Seq
 		}
 	}
-	kafkatest.Eventually(t, "billing has parked the event, and holds those after it", func() bool {
-		all := r.parked(base, "open")
-		return len(all) == 1 && all[0].Event.Held == behind
+	kafkatest.Eventually(t, "billing has parked the event and blocked the later ones", func() bool {
+		open := r.parkedEvents(base, "open")
+		return len(open) == 1 && open[0].Event.Blocked == blocked
 	})
-	letter := r.parked(base, "parked")[0]
-	if letter.Event.Consumer != "billing" || letter.Event.Type != "billing.refund-requested" || letter.Tries != 6 ||
-		letter.Suggested != "redrive" {
-		t.Errorf("the letter: %+v", letter)
+	deadLetter := r.parkedEvents(base, "parked")[0]
+	if deadLetter.Event.Consumer != "billing" || deadLetter.Event.Type != "billing.refund-requested" ||
+		deadLetter.Tries != 6 || deadLetter.Suggested != "redrive" {
+		t.Errorf("the dead letter: %+v", deadLetter)
 	}
-	want := map[string]consumerFigures{"billing": {1, behind}}
-	if diff := cmp.Diff(want, r.figures(base)); diff != "" {
-		t.Errorf("parked and held by consumer (-want +got):\n%s", diff)
+	want := map[string]consumerFigures{"billing": {1, blocked}}
+	if diff := cmp.Diff(want, r.consumerFigures(base)); diff != "" {
+		t.Errorf("parked and blocked by consumer (-want +got):\n%s", diff)
 	}
-	kafkatest.Eventually(t, "the operators are told of dead letters", func() bool {
+	kafkatest.Eventually(t, "the operators are notified of the dead letter", func() bool {
 		return slices.ContainsFunc(r.inbox.Messages(), func(m embedded.Message) bool {
 			return m.To[0] == "operator@alpha.example" && strings.Contains(m.Subject, "new dead letter")
 		})
 	})
 	heal()
-	r.api(base, tenant.Operator, http.MethodPost, "/v1/dead-letters/"+letter.ID+"/redrive",
+	r.api(base, tenant.Operator, http.MethodPost, "/v1/dead-letters/"+deadLetter.ID+"/redrive",
 		map[string]any{"reason": "mended"}, nil)
-	kafkatest.Eventually(t, "the letter is redriven", func() bool {
-		return len(r.parked(base, "redriven")) == 1 && len(r.parked(base, "open")) == 0
+	kafkatest.Eventually(t, "the dead letter is redriven", func() bool {
+		return len(r.parkedEvents(base, "redriven")) == 1 && len(r.parkedEvents(base, "open")) == 0
 	})
 	var seq int
-	if err := r.db.Super(t).QueryRow(t.Context(), `SELECT seq FROM inbox WHERE consumer = 'billing' AND order_id = $1
-		AND parked_seq IS NULL`, o.ID).Scan(&seq); err != nil || seq != last {
-		t.Errorf("billing has come to event %d (%v), want %d", seq, err, last)
+	if err := r.db.Super(t).QueryRow(t.Context(), `
+		SELECT seq
+		FROM inbox
+		WHERE consumer = 'billing' AND order_id = $1 AND parked_seq IS NULL`,
+		o.ID).Scan(&seq); err != nil || seq != last {
+		t.Errorf("billing's checkpoint is event %d (%v), want %d", seq, err, last)
 	}
-	if diff := cmp.Diff(map[string]consumerFigures{}, r.figures(base)); diff != "" {
-		t.Errorf("parked and held once redriven (-want +got):\n%s", diff)
+	if diff := cmp.Diff(map[string]consumerFigures{}, r.consumerFigures(base)); diff != "" {
+		t.Errorf("parked and blocked after the redrive (-want +got):\n%s", diff)
 	}
-	r.keepsItsPromises()
+	r.checkInvariants()
 }
 
-type consumerFigures struct{ Parked, Held int }
+type consumerFigures struct{ Parked, Blocked int }
 
-// figures are what GET /v1/routing tells of each consumer that has parked anything, by its name without the
-// topic's.
-func (r *rig) figures(base string) map[string]consumerFigures {
+// consumerFigures returns what GET /v1/routing shows of each consumer that has parked or blocked events, by
+// its name without that of the topic.
+func (r *rig) consumerFigures(base string) map[string]consumerFigures {
 	r.t.Helper()
 	var routing struct {
 		Consumers []struct {
-			Name         string
-			Parked, Held int
+			Name            string
+			Parked, Blocked int
 		}
 	}
 	r.api(base, tenant.Operator, http.MethodGet, "/v1/routing", nil, &routing)
 	got := map[string]consumerFigures{}
 	for _, c := range routing.Consumers {
-		if c.Parked+c.Held > 0 {
-			got[c.Name[len(r.broker.Names.Events)+1:]] = consumerFigures{c.Parked, c.Held}
+		if c.Parked+c.Blocked > 0 {
+			got[c.Name[len(r.broker.Names.Events)+1:]] = consumerFigures{c.Parked, c.Blocked}
 		}
 	}
 	return got
 }
 
-// keepsItsPromises waits until nothing is on its way, and looks at the whole from outside.
-func (r *rig) keepsItsPromises() {
+// checkInvariants waits until the installation is at rest, and checks the invariants from outside.
+func (r *rig) checkInvariants() {
 	r.t.Helper()
 	var f invariant.Facts
-	kafkatest.Eventually(r.t, "nothing is on its way", func() bool {
+	kafkatest.Eventually(r.t, "the installation is at rest", func() bool {
 		var err error
 		f, err = facts.Collect(r.t.Context(), facts.Sources{
 			AdminURL: r.db.OwnerURL(), Brokers: r.broker.Brokers, Topic: r.broker.Names.Events, SimURL: r.sim.URL,
 			InboxURL: r.inbox.HTTPURL(), Speed: r.config.Clock.Speed(),
 		})
 		if err != nil {
-			r.t.Fatalf("look at the installation: %v", err)
+			r.t.Fatalf("collect the facts of the installation: %v", err)
 		}
 		return invariant.Resting(f)
 	})

@@ -6,42 +6,43 @@ import (
 	"time"
 )
 
-// periodic job is something a worker does now and again, and at once after a kick. Doing it twice, in two
-// processes, does no harm.
+// periodicJob runs work once at the start, then at an interval, and at once when it is notified. Running the
+// same job in two processes at once does no harm.
 type periodicJob struct {
-	name  string
-	every time.Duration
-	work  func(context.Context) (int, error)
-	log   *slog.Logger
-	kick  chan struct{}
+	name     string
+	interval time.Duration
+	work     func(context.Context) (int, error)
+	log      *slog.Logger
+	wake     chan struct{}
 }
 
 func newPeriodicJob(
-	name string, every time.Duration, log *slog.Logger, work func(context.Context) (int, error),
+	name string, interval time.Duration, log *slog.Logger, work func(context.Context) (int, error),
 ) *periodicJob {
-	return &periodicJob{name: name, every: every, work: work, log: log, kick: make(chan struct{}, 1)}
+	return &periodicJob{name: name, interval: interval, work: work, log: log, wake: make(chan struct{}, 1)}
 }
 
-// Kick wakes the periodic job; it never blocks.
-func (c *periodicJob) Notify() {
+// Notify makes the job run without waiting for its interval. It never blocks.
+func (j *periodicJob) Notify() {
 	select {
-	case c.kick <- struct{}{}:
+	case j.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (c *periodicJob) run(ctx context.Context) {
-	tick := time.NewTicker(c.every)
+// run runs the job until ctx ends. A run that fails is logged and repeated at the next occasion.
+func (j *periodicJob) run(ctx context.Context) {
+	tick := time.NewTicker(j.interval)
 	defer tick.Stop()
 	for {
-		if _, err := c.work(ctx); err != nil && ctx.Err() == nil {
-			c.log.ErrorContext(ctx, "chore failed; it is taken again", "chore", c.name, "error", err)
+		if _, err := j.work(ctx); err != nil && ctx.Err() == nil {
+			j.log.ErrorContext(ctx, "periodic job failed; it will run again", "job", j.name, "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-c.kick:
+		case <-j.wake:
 		}
 	}
 }

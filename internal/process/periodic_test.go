@@ -11,8 +11,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// submits places an order and leaves it unpaid.
-func (r *rig) submits(base, label string) string {
+// placeUnpaidOrder places and submits an order and returns its id.
+func (r *rig) placeUnpaidOrder(base, label string) string {
 	r.t.Helper()
 	var o orderView
 	r.api(base, tenant.Customer, http.MethodPost, "/v1/orders", map[string]any{"items": []any{vps(label)}}, &o)
@@ -21,8 +21,8 @@ func (r *rig) submits(base, label string) string {
 	return o.ID
 }
 
-// stands waits until a count in the database is n.
-func stands(t *testing.T, db *pgtest.DB, n int, what, sql string, args ...any) {
+// waitForCount waits until the query counts n rows.
+func waitForCount(t *testing.T, db *pgtest.DB, n int, what, sql string, args ...any) {
 	t.Helper()
 	conn := db.Super(t)
 	kafkatest.Eventually(t, what, func() bool {
@@ -34,18 +34,19 @@ func stands(t *testing.T, db *pgtest.DB, n int, what, sql string, args ...any) {
 	})
 }
 
-// Time passes while nobody works, and a resource is lost: the next process does what has become due,
-// nobody asking for it.
+// While no process runs, time passes and a resource is lost. The next process runs the periodic jobs that
+// have become due, without a request.
 func TestAProcessDoesByItselfWhatHasBecomeDue(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 10)
 	base, stop := r.run()
-	late, waiting := r.submits(base, "late"), r.submits(base, "waiting")
-	built, _ := r.pays(base, vps("built"))
-	if built = r.follow(base, built.ID); built.State != "fulfilled" {
+	late, waiting := r.placeUnpaidOrder(base, "late"), r.placeUnpaidOrder(base, "waiting")
+	built, _ := r.placePaidOrder(base, vps("built"))
+	if built = r.waitAtRest(base, built.ID); built.State != "fulfilled" {
 		t.Fatalf("the order is %s, want fulfilled", built.State)
 	}
-	stands(t, r.db, 1, "the tenant's figures", `SELECT count(*) FROM rollup WHERE tenant_id = $1`, r.tenant.ID.String())
+	waitForCount(t, r.db, 1, "the tenant has figures",
+		`SELECT count(*) FROM rollup WHERE tenant_id = $1`, r.tenant.ID.String())
 	stop()
 
 	cloud := r.sim.Provider()
@@ -54,26 +55,26 @@ func TestAProcessDoesByItselfWhatHasBecomeDue(t *testing.T) {
 			t.Fatal(err)
 		}
 		if o.Key.Step != "server" {
-			continue // the port is in use by it
+			continue // the server uses the port
 		}
-		if err := cloud.Delete(t.Context(),
-			provider.Step{Name: o.Key.Step, Key: o.Key, Spec: provider.Spec{Region: o.Region}}, o.Ref); err != nil {
+		step := provider.Step{Name: o.Key.Step, Key: o.Key, Spec: provider.Spec{Region: o.Region}}
+		if err := cloud.Delete(t.Context(), step, o.Ref); err != nil {
 			t.Fatal(err)
 		}
 	}
 	kafkatest.Eventually(t, "the server is lost", func() bool { return len(r.sim.Live()) == 1 })
-	old := `INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at)
-		SELECT id, 'old', '\x00', 200, '{}', '\x00', now() - interval '73 hours' FROM tenants WHERE id = $1`
-	for _, change := range []struct {
-		sql string
-		of  string
-	}{
+	oldKey := `
+		INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at)
+		SELECT id, 'old', '\x00', 200, '{}', '\x00', now() - interval '73 hours'
+		FROM tenants
+		WHERE id = $1`
+	for _, change := range []struct{ sql, id string }{
 		{`UPDATE orders SET expires_at = now() - interval '1 minute' WHERE id = $1`, late},
 		{`UPDATE orders SET expires_at = now() + interval '1 hour' WHERE id = $1`, waiting},
 		{`UPDATE rollup SET asked_zone = 'Pacific/Pago_Pago' WHERE tenant_id = $1`, r.tenant.ID.String()},
-		{old, r.tenant.ID.String()},
+		{oldKey, r.tenant.ID.String()},
 	} {
-		if tag, err := r.db.Super(t).Exec(t.Context(), change.sql, change.of); err != nil || tag.RowsAffected() != 1 {
+		if tag, err := r.db.Super(t).Exec(t.Context(), change.sql, change.id); err != nil || tag.RowsAffected() != 1 {
 			t.Fatalf("%s: %s, %v", change.sql, tag, err)
 		}
 	}
@@ -84,13 +85,14 @@ func TestAProcessDoesByItselfWhatHasBecomeDue(t *testing.T) {
 		r.api(base, tenant.Customer, http.MethodGet, "/v1/orders/"+late, nil, &o)
 		return o.State == "cancelled"
 	})
-	stands(t, r.db, 1, "the order that waits for its payment is noted", `SELECT count(*) FROM operator_incident
-		WHERE cause = 'payment-overdue' AND order_id = $1`, waiting)
-	stands(t, r.db, 0, "no figures are of another time zone", `SELECT count(*) FROM rollup WHERE asked_zone =
-		'Pacific/Pago_Pago'`)
-	stands(t, r.db, 0, "old answers are gone", `SELECT count(*) FROM idempotency WHERE key = 'old'`)
-	kafkatest.Eventually(t, "what vanished is told", func() bool {
-		said := r.said.String()
-		return strings.Contains(said, "a live resource has vanished") && strings.Contains(said, built.Items[0].ID)
+	waitForCount(t, r.db, 1, "the overdue payment is recorded as an incident",
+		`SELECT count(*) FROM operator_incident WHERE cause = 'payment-overdue' AND order_id = $1`, waiting)
+	waitForCount(t, r.db, 0, "no figures are of another time zone",
+		`SELECT count(*) FROM rollup WHERE asked_zone = 'Pacific/Pago_Pago'`)
+	waitForCount(t, r.db, 0, "expired idempotency keys are gone",
+		`SELECT count(*) FROM idempotency WHERE key = 'old'`)
+	kafkatest.Eventually(t, "the vanished resource is logged", func() bool {
+		logged := r.logs.String()
+		return strings.Contains(logged, "a live resource has vanished") && strings.Contains(logged, built.Items[0].ID)
 	})
 }

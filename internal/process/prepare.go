@@ -8,8 +8,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/queue"
 )
 
-// Prepare brings a database up to date, as its owner: the product's tables, the job engine's, and the
-// catalogue as shipped when there is none yet. Any number of processes may do so at once.
+// Prepare migrates a database, as its owner: the product's tables and those of the job engine. It adds the
+// catalogue as shipped when there is none yet. Several processes may call it at once.
 func Prepare(ctx context.Context, admin string) error {
 	if err := postgres.Migrate(ctx, admin); err != nil {
 		return err

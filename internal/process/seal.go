@@ -13,20 +13,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/vault"
 )
 
-// place is the associated data of what is sealed (ADR 0014): a row that is copied elsewhere does
-// not open there.
-func place(s app.Sealing) vault.AD {
+// sealedValueAD returns the associated data of a sealed value (ADR 0014). A value that is copied to another
+// row cannot be opened there.
+func sealedValueAD(s app.Sealing) vault.AD {
 	return vault.AD{
 		Tenant: s.Tenant.String(), Order: s.Order.String(), Item: s.Item.String(), Kind: s.Kind, Generation: s.Generation,
 	}
 }
 
-// passphraseKind is the kind of a delivery's passphrase; it names the delivery, so that one delivery's
-// passphrase does not open in another's place.
+// passphraseKind begins the kind of a delivery's passphrase; the id of the delivery follows. So the
+// passphrase of one delivery cannot be opened as that of another.
 const passphraseKind = "passphrase:"
 
-// sealer seals for the worker: credentials under one key, passphrases under another, so that who reads
-// the one cannot read the other.
+// credentialEncrypter seals what the worker stores: credentials under one key, passphrases under another, so
+// that a process with one key cannot read both.
 type credentialEncrypter struct {
 	db                       *postgres.DB
 	credentials, passphrases *vault.Vault
@@ -44,35 +44,35 @@ func (s credentialEncrypter) Seal(ctx context.Context, at app.Sealing, plaintext
 	if err != nil {
 		return nil, err
 	}
-	sealed, err := v.Seal(keys.Wrapped, place(at), plaintext)
+	sealed, err := v.Seal(keys.Wrapped, sealedValueAD(at), plaintext)
 	if err != nil {
 		return nil, fmt.Errorf("seal the %s of item %s: %w", purpose, at.Item, err)
 	}
 	return sealed, nil
 }
 
-// opener opens credentials for delivery, through the one login that may read them; every opening is
-// written down in the transaction that reads.
+// credentialDecrypter opens credentials for delivery, through the only login that may read them. The
+// transaction that reads a credential also records the access.
 type credentialDecrypter struct {
 	db    *postgres.DB
 	vault *vault.Vault
 }
 
-func (o credentialDecrypter) Open(ctx context.Context, at app.Sealing, why, recipient string) ([]byte, error) {
-	s, err := o.db.SealedCredential(ctx, at.Tenant, at.Item, at.Generation, postgres.Access{
+func (d credentialDecrypter) Open(ctx context.Context, at app.Sealing, why, recipient string) ([]byte, error) {
+	s, err := d.db.SealedCredential(ctx, at.Tenant, at.Item, at.Generation, postgres.Access{
 		Actor: "system:worker", Why: why, Recipient: recipient,
 	})
 	if err != nil {
 		return nil, err
 	}
-	plain, err := o.vault.Open(s.Keyset.Wrapped, place(at), s.Value)
+	plain, err := d.vault.Open(s.Keyset.Wrapped, sealedValueAD(at), s.Value)
 	if err != nil {
 		return nil, fmt.Errorf("open the credentials of item %s: %w", at.Item, err)
 	}
 	return plain, nil
 }
 
-// taker takes one-time passphrases for the portal.
+// passphraseStore takes one-time passphrases from the database for the portal. Each can be taken once.
 type passphraseStore struct {
 	db    *postgres.DB
 	vault *vault.Vault
@@ -86,30 +86,30 @@ func (p passphraseStore) TakePassphrase(
 		return "", err
 	}
 	at := app.Sealing{Tenant: t, Order: o, Item: s.Item, Kind: passphraseKind + d.String(), Generation: s.Generation}
-	plain, err := p.vault.Open(s.Keyset.Wrapped, place(at), s.Value)
+	plain, err := p.vault.Open(s.Keyset.Wrapped, sealedValueAD(at), s.Value)
 	if err != nil {
 		return "", fmt.Errorf("open the passphrase of delivery %s: %w", d, err)
 	}
 	return string(plain), nil
 }
 
-// box keeps the signing secrets of webhooks, each under a keyset of its own: API and portal seal without
-// reading anything, and the worker alone reads what is sealed.
+// webhookSecretBox seals the signing secrets of webhooks, each under a keyset of its own. API and portal can
+// seal without reading anything; only the worker reads what is sealed.
 type webhookSecretBox struct{ vault *vault.Vault }
 
-// webhookSecretBoxOf is nil where there is no key.
-func webhookSecretBoxOf(k vault.KEK) app.SecretBox {
+// newWebhookSecretBox returns nil for the zero key: then the installation has no webhooks.
+func newWebhookSecretBox(k vault.KEK) app.SecretBox {
 	if k.Fingerprint() == (vault.KEK{}).Fingerprint() {
 		return nil
 	}
 	return webhookSecretBox{vault.New(k)}
 }
 
-// secretKind is the kind of a webhook's secret.
+// secretKind is the kind of a webhook's signing secret.
 const secretKind = "webhook-secret"
 
-// secretPlace is where a secret belongs: to this endpoint, as this row.
-func secretPlace(t tenant.ID, e app.WebhookEndpointID, s id.Of[app.SealedSecret]) vault.AD {
+// webhookSecretAD returns the associated data of a signing secret: its tenant, its endpoint and its own row.
+func webhookSecretAD(t tenant.ID, e app.WebhookEndpointID, s id.Of[app.SealedSecret]) vault.AD {
 	return vault.AD{Tenant: t.String(), Order: e.String(), Item: s.String(), Kind: secretKind}
 }
 
@@ -120,11 +120,11 @@ func (b webhookSecretBox) SealSecret(
 	if err != nil {
 		return app.SealedSecret{}, err
 	}
-	sealed, err := b.vault.Seal(wrapped, secretPlace(t, e, s), []byte(secret))
+	sealed, err := b.vault.Seal(wrapped, webhookSecretAD(t, e, s), []byte(secret))
 	return app.SealedSecret{ID: s, Wrapped: wrapped, Sealed: sealed}, err
 }
 
 func (b webhookSecretBox) OpenSecret(t tenant.ID, e app.WebhookEndpointID, s app.SealedSecret) (string, error) {
-	plain, err := b.vault.Open(s.Wrapped, secretPlace(t, e, s.ID), s.Sealed)
+	plain, err := b.vault.Open(s.Wrapped, webhookSecretAD(t, e, s.ID), s.Sealed)
 	return string(plain), err
 }

@@ -8,38 +8,40 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 )
 
-// tellEvery is how often a process says how its consumers stand.
-const tellEvery = 5 * time.Second
+// statusInterval is how often a process stores the state of its consumers.
+const statusInterval = 5 * time.Second
 
-// here is how the consumers of this process stand.
-func (p *Process) here(context.Context) ([]app.ConsumerStatus, error) {
-	all := make([]app.ConsumerStatus, len(p.readers))
-	for i, c := range p.readers {
-		all[i] = c.Status()
+// localStatus returns the state of this process's consumers.
+func (p *Process) localStatus(context.Context) ([]app.ConsumerStatus, error) {
+	local := make([]app.ConsumerStatus, len(p.consumers))
+	for i, c := range p.consumers {
+		local[i] = c.Status()
 	}
-	return all, nil
+	return local, nil
 }
 
-// tellStatus has the others know it. It goes through the worker's login, which every process with a
-// consumer has: the witness's own may write its log and nothing else.
-func (p *Process) tellStatus() {
+// addStatusJob adds the job that stores the state of this process's consumers for the other processes. It
+// uses the worker's login, which every process with a consumer has: the login of the Audit consumer may only
+// write the audit log.
+func (p *Process) addStatusJob() {
 	db := p.logins[postgres.LoginWorker]
-	if len(p.readers) == 0 || db == nil {
+	if len(p.consumers) == 0 || db == nil {
 		return
 	}
-	p.periodicJobs = append(p.periodicJobs, newPeriodicJob("tell how the consumers stand", tellEvery,
+	p.periodicJobs = append(p.periodicJobs, newPeriodicJob("store the state of the consumers", statusInterval,
 		p.cfg.Log, func(ctx context.Context) (int, error) {
-			all, err := p.here(ctx)
+			local, err := p.localStatus(ctx)
 			if err != nil {
 				return 0, err
 			}
-			return len(all), db.PutConsumerStatus(ctx, p.instance, all)
+			return len(local), db.PutConsumerStatus(ctx, p.instance, local)
 		}))
 }
 
-// everywhere is how the consumers of all processes stand, this one's as of now.
-func (p *Process) everywhere(ctx context.Context) ([]app.ConsumerStatus, error) {
-	all, err := p.here(ctx)
+// consumerStatus returns the state of the consumers of all processes: of this one as it is now, of the others
+// as they last stored it.
+func (p *Process) consumerStatus(ctx context.Context) ([]app.ConsumerStatus, error) {
+	local, err := p.localStatus(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,28 +54,34 @@ func (p *Process) everywhere(ctx context.Context) ([]app.ConsumerStatus, error) 
 		if err != nil {
 			return nil, err
 		}
-		return addUp(all, others), nil
+		return sumStatus(local, others), nil
 	}
-	return all, nil
+	return local, nil
 }
 
-// addUp sums two lists by consumer. The older age counts: it is the lag.
-func addUp(all, others []app.ConsumerStatus) []app.ConsumerStatus {
-	at := map[string]int{}
-	for i, s := range all {
-		at[s.Consumer] = i
+// sumStatus adds the others to the local list, by consumer. The age is the greater one, because that is the
+// lag.
+func sumStatus(local, others []app.ConsumerStatus) []app.ConsumerStatus {
+	index := map[string]int{}
+	for i, s := range local {
+		index[s.Consumer] = i
 	}
 	for _, o := range others {
-		i, known := at[o.Consumer]
+		i, known := index[o.Consumer]
 		if !known {
-			all = append(all, o)
+			local = append(local, o)
 			continue
 		}
-		s := &all[i]
-		s.Age, s.Behind = max(s.Age, o.Age), s.Behind+o.Behind
-		s.Applied, s.Duplicates, s.Retried = s.Applied+o.Applied, s.Duplicates+o.Duplicates, s.Retried+o.Retried
-		s.Parked, s.Blocked, s.Refused, s.Stopped = s.Parked+o.Parked, s.Blocked+o.Blocked, s.Refused+o.Refused,
-			s.Stopped+o.Stopped
+		s := &local[i]
+		s.Age = max(s.Age, o.Age)
+		s.Behind += o.Behind
+		s.Applied += o.Applied
+		s.Duplicates += o.Duplicates
+		s.Retried += o.Retried
+		s.Parked += o.Parked
+		s.Blocked += o.Blocked
+		s.Refused += o.Refused
+		s.Stopped += o.Stopped
 	}
-	return all
+	return local
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/process"
 )
 
-// What counts is added, the older age is the lag, and who runs elsewhere alone is there too.
-func TestAConsumerOfTwoProcessesIsAddedUp(t *testing.T) {
+// Counts are added, the greater age is the lag, and a consumer that only runs elsewhere is listed too.
+func TestTheStatusOfAConsumerIsSummedOverTwoProcesses(t *testing.T) {
 	t.Parallel()
-	here := []app.ConsumerStatus{
+	local := []app.ConsumerStatus{
 		{
 			Consumer: "billing", Age: 3 * time.Second, Behind: 1, Applied: 10, Duplicates: 20, Retried: 30, Parked: 40,
 			Blocked: 50, Refused: 60, Stopped: 7,
@@ -33,7 +33,7 @@ func TestAConsumerOfTwoProcessesIsAddedUp(t *testing.T) {
 		},
 		{Consumer: "audit", Age: time.Second, Behind: 5},
 	}
-	if diff := cmp.Diff(want, process.AddUp(here, others)); diff != "" {
+	if diff := cmp.Diff(want, process.SumStatus(local, others)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

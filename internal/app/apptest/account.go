@@ -9,7 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// AddTenant adds an organisation with settings as a new one has them, after change (which may be nil).
+// AddTenant adds a tenant. It has the settings of a new one, edited by change, which may be nil.
 func (f *Fake) AddTenant(name string, change func(*app.Settings)) tenant.ID {
 	s := app.Settings{
 		Tenant: f.NewID(), Name: name, Currency: "EUR", TimeZone: "Europe/Ljubljana", PaymentMethod: "manual",
@@ -24,7 +24,7 @@ func (f *Fake) AddTenant(name string, change func(*app.Settings)) tenant.ID {
 	return s.Tenant
 }
 
-// AddMember adds a person of a tenant. A member without an ID gets one. Each key is an API key of theirs.
+// AddMember adds a member with API keys to a tenant. A member without an ID gets one.
 func (f *Fake) AddMember(t tenant.ID, m app.Member, keys ...string) tenant.Actor {
 	if m.ID.IsZero() {
 		m.ID = f.NewID()
@@ -39,14 +39,14 @@ func (f *Fake) AddMember(t tenant.ID, m app.Member, keys ...string) tenant.Actor
 	return a
 }
 
-// RemoveMember removes a person. Their keys stay, as a session does that outlives its user.
+// RemoveMember removes a member. The member's keys stay, like a session that outlives its user.
 func (f *Fake) RemoveMember(m tenant.MemberID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.members, m)
 }
 
-// Me reads the caller's own row.
+// Me returns the caller's member.
 func (f *Fake) Me(_ context.Context, c app.Caller) (app.Member, error) {
 	return read(f, "Me", c, nil, func() (app.Member, error) {
 		m, ok := f.members[c.Member]
@@ -57,37 +57,37 @@ func (f *Fake) Me(_ context.Context, c app.Caller) (app.Member, error) {
 	})
 }
 
-// Brand of a tenant.
+// Brand returns all settings of the tenant.
 func (f *Fake) Brand(_ context.Context, c app.Caller) (app.Settings, error) {
 	return read(f, "Brand", c, nil, func() (app.Settings, error) { return f.settings[c.Tenant], nil })
 }
 
-// Settings of a tenant.
+// Settings returns the settings of the tenant.
 func (f *Fake) Settings(_ context.Context, c app.Caller) (app.Settings, error) {
 	return read(f, "Settings", c, nil, func() (app.Settings, error) { return f.settings[c.Tenant], nil })
 }
 
-// PutSettings replaces them at the version that was read.
+// PutSettings replaces the settings. It requires the current version.
 func (f *Fake) PutSettings(
 	_ context.Context, c app.Caller, s app.Settings, pre app.Precondition,
 ) (app.Settings, error) {
 	return write(f, "PutSettings", c, pre, func() (app.Settings, error) {
-		was := f.settings[c.Tenant].Version
-		if pre.Version == nil || *pre.Version != was {
+		current := f.settings[c.Tenant].Version
+		if pre.Version == nil || *pre.Version != current {
 			return s, fault.New(fault.KindConflict, fault.CodeVersionConflict, "The settings have changed since.")
 		}
-		s.Version = was + 1
+		s.Version = current + 1
 		f.settings[c.Tenant] = s
 		return s, nil
 	})
 }
 
-// DeliveryKey of the caller.
+// DeliveryKey returns the caller's delivery key.
 func (f *Fake) DeliveryKey(_ context.Context, c app.Caller) (*app.KeyInfo, error) {
 	return read(f, "DeliveryKey", c, nil, func() (*app.KeyInfo, error) { return f.pgp[c.Member], nil })
 }
 
-// PutDeliveryKey takes whatever looks like a public key.
+// PutDeliveryKey accepts whatever looks like a public key.
 func (f *Fake) PutDeliveryKey(_ context.Context, c app.Caller, armored []byte) (*app.KeyInfo, error) {
 	return write(f, "PutDeliveryKey", c, armored, func() (*app.KeyInfo, error) {
 		if len(armored) == 0 {

@@ -9,13 +9,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// OrderStats counts what is there as today's, after a month of figures that are made up.
+// OrderStats counts all orders as today's. The days of the month before have invented figures.
 func (f *Fake) OrderStats(_ context.Context, c app.Caller) (app.OrderStats, error) {
 	return read(f, "OrderStats", c, nil, func() (app.OrderStats, error) {
 		s := app.OrderStats{AsOf: f.Now(), TimeZone: "UTC", ByState: map[order.State]int{}, Currency: "EUR"}
 		days, paid := f.monthBefore(), 0
-		for _, h := range f.orders {
-			o := h.d.Order
+		for _, entry := range f.orders {
+			o := entry.agg.Order
 			if o.Tenant != c.Tenant {
 				continue
 			}
@@ -40,7 +40,7 @@ func (f *Fake) OrderStats(_ context.Context, c app.Caller) (app.OrderStats, erro
 	})
 }
 
-// monthBefore has weekends without an order, and now and then a day of refunds.
+// monthBefore returns the invented days: weekends have no orders, and on some days refunds exceed the payments.
 func (f *Fake) monthBefore() map[time.Time]app.DayStats {
 	days := map[time.Time]app.DayStats{}
 	for ago := 1; ago < app.StatsDays; ago++ {

@@ -1,6 +1,5 @@
-// Package apptest has the application's use cases in memory, for the tests of the facades: Fake. It
-// decides by the real catalogue, the real order aggregate and the real table of rights, and knows no
-// database, queue or provider. It is imported by tests only.
+// Package apptest implements the use cases in memory (Fake), for the tests of the facades. It uses the real catalogue,
+// the real domain and the real permissions, and no database, queue or provider. Only tests import it.
 package apptest
 
 import (
@@ -32,16 +31,16 @@ type useCases interface {
 
 var _ useCases = (*Fake)(nil)
 
-// Fake answers the use cases from memory. A test fills the memory (AddTenant, AddOrder, Change, …), or
-// tells a use case what to answer or how to fail (Answer, Break, Panic), and asks afterwards what was
-// called (Called, Last). Nothing happens behind a commit; instead an order moves one step each Pace, as
-// far as an order goes that meets no fault. Make one with New. It may be used concurrently.
+// Fake implements the use cases in memory. A test fills the memory (AddTenant, AddOrder, Change, …), scripts what a
+// use case answers or how it fails (Answer, Break, Panic), and checks afterwards what was called (Called, Last). No
+// workers run; instead, with a Pace, an order moves by one step per Pace, as without any fault. Create one with New.
+// It may be used concurrently.
 type Fake struct {
 	Now  func() time.Time
-	Pace time.Duration // 0: nothing moves by itself
+	Pace time.Duration // 0: orders do not move by themselves
 
 	cat    *catalog.Catalog
-	rights *app.App // decides by role, scope and state; it has no store
+	rights *app.App // only for its permissions; it has no store
 	ids    atomic.Uint64
 
 	mu          sync.Mutex // guards everything below
@@ -50,14 +49,14 @@ type Fake struct {
 	settings    map[tenant.ID]app.Settings
 	keys        map[string]tenant.Actor
 	pgp         map[tenant.MemberID]*app.KeyInfo
-	orders      []*held // the newest first
-	phrases     map[id.Of[app.Delivery]]string
+	orders      []*orderEntry // newest first
+	passphrases map[id.Of[app.Delivery]]string
 	deadLetters []app.DeadLetterDetail
 	work        []app.WorkItem
-	hooks       []*hook
+	endpoints   []*endpointEntry
 }
 
-// New makes an empty world with the built-in catalogue.
+// New returns a Fake with the built-in catalogue and nothing else.
 func New(now func() time.Time) *Fake {
 	cat, err := catalog.Load(catalog.Default(), now())
 	if err != nil {
@@ -67,11 +66,11 @@ func New(now func() time.Time) *Fake {
 		Now: now, cat: cat, rights: &app.App{}, script: newScript(),
 		members: map[tenant.MemberID]app.Member{}, settings: map[tenant.ID]app.Settings{},
 		keys: map[string]tenant.Actor{}, pgp: map[tenant.MemberID]*app.KeyInfo{},
-		phrases: map[id.Of[app.Delivery]]string{},
+		passphrases: map[id.Of[app.Delivery]]string{},
 	}
 }
 
-// NewID returns a UUIDv7 whose tail counts.
+// NewID returns a UUIDv7 that ends with a counter.
 func (f *Fake) NewID() [16]byte {
 	n := f.ids.Add(1)
 	ms, u := f.Now().UnixMilli(), [16]byte{}
@@ -85,7 +84,7 @@ func (f *Fake) NewID() [16]byte {
 	return u
 }
 
-// AddKey lets an API key stand for an actor. It replaces what the key stood for.
+// AddKey assigns an API key to an actor, instead of the one that had it before.
 func (f *Fake) AddKey(key string, a tenant.Actor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,7 +98,7 @@ func (f *Fake) RevokeKey(key string) {
 	delete(f.keys, key)
 }
 
-// Authenticate knows the keys of AddKey.
+// Authenticate accepts the keys of AddKey and AddMember.
 func (f *Fake) Authenticate(_ context.Context, bearer string) (tenant.Actor, error) {
 	return answer(f, "Authenticate", func() (tenant.Actor, error) {
 		a, known := f.keys[bearer]
@@ -110,13 +109,13 @@ func (f *Fake) Authenticate(_ context.Context, bearer string) (tenant.Actor, err
 	})
 }
 
-// May asks the application's own table of rights.
+// May uses the real permissions.
 func (f *Fake) May(a tenant.Actor, p app.Permission) bool {
 	may, _ := answer(f, "May", func() (bool, error) { return f.rights.May(a, p), nil })
 	return may
 }
 
-// refuse is a fault of KindForbidden when the caller does not have a permission.
+// refuse returns a fault of KindForbidden when the caller does not have the permission.
 func (f *Fake) refuse(c app.Caller, need app.Permission) error {
 	if f.rights.May(c.Actor, need) {
 		return nil

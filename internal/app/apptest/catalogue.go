@@ -12,12 +12,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// Catalog is the built-in one.
+// Catalog returns the built-in catalogue.
 func (f *Fake) Catalog(context.Context) (*catalog.Catalog, error) {
 	return answer(f, "Catalog", func() (*catalog.Catalog, error) { return f.cat, nil })
 }
 
-// Quote prices by the real catalogue, in euros.
+// Quote prices items by the real catalogue, in euros.
 func (f *Fake) Quote(_ context.Context, c app.Caller, items []app.ItemInput, _ money.Currency) (app.Quote, error) {
 	return read(f, "Quote", c, items, func() (app.Quote, error) {
 		q := app.Quote{Currency: "EUR"}
@@ -33,7 +33,7 @@ func (f *Fake) Quote(_ context.Context, c app.Caller, items []app.ItemInput, _ m
 	})
 }
 
-// price is what the catalogue says about an item, or what is wrong with it; at is its pointer.
+// price returns the snapshot of an item, or its faults; at is the item's JSON pointer.
 func (f *Fake) price(in app.ItemInput, at string) (order.Snapshot, []fault.Violation) {
 	sel := catalog.Selection{
 		Product: in.Product, Plan: in.Plan, Region: in.Region, Cycle: catalog.Cycle(in.BillingCycle), Label: in.Label,

@@ -13,14 +13,14 @@ import (
 
 type deadLetterID = id.Of[app.DeadLetter]
 
-// AddDeadLetter puts a dead letter of an order on the desk. Of and About are filled in when it is read.
+// AddDeadLetter adds a dead letter of an order. Of and About are filled in when it is read.
 func (f *Fake) AddDeadLetter(l app.DeadLetterDetail) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.deadLetters = append(f.deadLetters, l)
 }
 
-// DeadLetters lists those of the tenant, on one page.
+// DeadLetters lists the tenant's dead letters, on one page.
 func (f *Fake) DeadLetters(_ context.Context, c app.Caller, q app.DeadLetterFilter) (app.Page[app.DeadLetter], error) {
 	return read(f, "DeadLetters", c, q, func() (app.Page[app.DeadLetter], error) {
 		var page app.Page[app.DeadLetter]
@@ -33,7 +33,7 @@ func (f *Fake) DeadLetters(_ context.Context, c app.Caller, q app.DeadLetterFilt
 	})
 }
 
-// DeadLetter reads one with what AddDeadLetter wrote about it.
+// DeadLetter returns a dead letter as AddDeadLetter added it, with its order.
 func (f *Fake) DeadLetter(_ context.Context, c app.Caller, id deadLetterID) (app.DeadLetterDetail, error) {
 	return read(f, "DeadLetter", c, id, func() (app.DeadLetterDetail, error) {
 		l, err := f.deadLetter(c, id)
@@ -41,16 +41,16 @@ func (f *Fake) DeadLetter(_ context.Context, c app.Caller, id deadLetterID) (app
 			return app.DeadLetterDetail{}, err
 		}
 		d := *l
-		h, err := f.find(c, d.Order)
+		entry, err := f.find(c, d.Order)
 		if err != nil {
 			return app.DeadLetterDetail{}, err
 		}
-		aggregate := copied(h)
-		d.Of, d.About = aggregate.Order, aggregate.Order.Find(d.Item)
+		agg := snapshot(entry)
+		d.Of, d.About = agg.Order, agg.Order.Find(d.Item)
 		if d.About != nil {
-			d.Refund = aggregate.Order.RefundOf(d.Item)
+			d.Refund = agg.Order.RefundOf(d.Item)
 		}
-		if d.Work = aggregate.Task(d.Task); d.State != app.DeadLetterOpen {
+		if d.Work = agg.Task(d.Task); d.State != app.DeadLetterOpen {
 			d.Allows = nil
 		}
 		d.First, d.Second = f.member(d.Abandonment.FirstBy), f.member(d.Abandonment.SecondBy)
@@ -59,16 +59,16 @@ func (f *Fake) DeadLetter(_ context.Context, c app.Caller, id deadLetterID) (app
 }
 
 func (f *Fake) member(m tenant.MemberID) *app.Member {
-	if who, ok := f.members[m]; ok {
-		return &who
+	if member, ok := f.members[m]; ok {
+		return &member
 	}
 	return nil
 }
 
 func (f *Fake) owner(l *app.DeadLetterDetail) tenant.ID {
-	for _, h := range f.orders {
-		if h.d.Order.ID == l.Order {
-			return h.d.Order.Tenant
+	for _, entry := range f.orders {
+		if entry.agg.Order.ID == l.Order {
+			return entry.agg.Order.Tenant
 		}
 	}
 	return tenant.ID{}
@@ -83,7 +83,7 @@ func (f *Fake) deadLetter(c app.Caller, id deadLetterID) (*app.DeadLetterDetail,
 	return nil, fault.Absent()
 }
 
-// stuckDeadLetter is letter for one that a person may still decide about.
+// stuckDeadLetter is deadLetter for one that is still open.
 func (f *Fake) stuckDeadLetter(c app.Caller, id deadLetterID) (*app.DeadLetterDetail, error) {
 	l, err := f.deadLetter(c, id)
 	if err == nil && l.State != app.DeadLetterOpen {
@@ -93,7 +93,7 @@ func (f *Fake) stuckDeadLetter(c app.Caller, id deadLetterID) (*app.DeadLetterDe
 	return l, err
 }
 
-// DeadLetterGroups counts the open ones.
+// DeadLetterGroups counts the open dead letters.
 func (f *Fake) DeadLetterGroups(
 	_ context.Context, c app.Caller, q app.DeadLetterFilter,
 ) ([]app.DeadLetterGroup, error) {
@@ -115,7 +115,7 @@ func (f *Fake) DeadLetterGroups(
 	})
 }
 
-// RedriveDeadLetter marks one.
+// RedriveDeadLetter marks a dead letter as redriven.
 func (f *Fake) RedriveDeadLetter(
 	_ context.Context, c app.Caller, id deadLetterID, reason string,
 ) (app.DeadLetter, error) {
@@ -129,7 +129,7 @@ func (f *Fake) RedriveDeadLetter(
 	})
 }
 
-// RedriveDeadLetters marks the open ones of a cause and class.
+// RedriveDeadLetters marks the open dead letters of a cause and class as redriven.
 func (f *Fake) RedriveDeadLetters(
 	_ context.Context, c app.Caller, in app.RedriveDeadLetters,
 ) (app.RedriveReport, error) {
@@ -137,8 +137,8 @@ func (f *Fake) RedriveDeadLetters(
 		var report app.RedriveReport
 		for i := range f.deadLetters {
 			l := &f.deadLetters[i]
-			asked := l.Code == in.Cause && in.Class != nil && l.Class == *in.Class
-			if f.owner(l) != c.Tenant || l.State != app.DeadLetterOpen || !asked {
+			selected := l.Code == in.Cause && in.Class != nil && l.Class == *in.Class
+			if f.owner(l) != c.Tenant || l.State != app.DeadLetterOpen || !selected {
 				continue
 			}
 			l.State, l.Reason = app.DeadLetterRedriven, in.Reason
@@ -150,7 +150,7 @@ func (f *Fake) RedriveDeadLetters(
 	})
 }
 
-// AdoptDeadLetter takes every claim about a part that is left.
+// AdoptDeadLetter accepts every assertion about a step whose resource is left.
 func (f *Fake) AdoptDeadLetter(_ context.Context, c app.Caller, in app.AdoptDeadLetter) (app.DeadLetter, error) {
 	return write(f, "AdoptDeadLetter", c, in, func() (app.DeadLetter, error) {
 		l, err := f.stuckDeadLetter(c, in.DeadLetter)
@@ -167,7 +167,7 @@ func (f *Fake) AdoptDeadLetter(_ context.Context, c app.Caller, in app.AdoptDead
 	})
 }
 
-// AbandonDeadLetter takes two signatures, of two people.
+// AbandonDeadLetter requires the signatures of two people.
 func (f *Fake) AbandonDeadLetter(_ context.Context, c app.Caller, in app.AbandonDeadLetter) (app.DeadLetter, error) {
 	return write(f, "AbandonDeadLetter", c, in, func() (app.DeadLetter, error) {
 		l, err := f.stuckDeadLetter(c, in.DeadLetter)
@@ -181,7 +181,7 @@ func (f *Fake) AbandonDeadLetter(_ context.Context, c app.Caller, in app.Abandon
 	})
 }
 
-// sign adds the first signature to a letter, or the second and with it the abandonment.
+// sign adds the first signature to a dead letter, or the second one, which abandons it.
 func (f *Fake) sign(l *app.DeadLetterDetail, c app.Caller, in app.AbandonDeadLetter) error {
 	now, a := f.Now(), &l.Abandonment
 	switch {
@@ -207,7 +207,7 @@ func (f *Fake) sign(l *app.DeadLetterDetail, c app.Caller, in app.AbandonDeadLet
 	return nil
 }
 
-// WithdrawAbandonment takes the caller's own first signature back.
+// WithdrawAbandonment removes the caller's own first signature.
 func (f *Fake) WithdrawAbandonment(_ context.Context, c app.Caller, id deadLetterID) (app.DeadLetter, error) {
 	return write(f, "WithdrawAbandonment", c, id, func() (app.DeadLetter, error) {
 		l, err := f.stuckDeadLetter(c, id)

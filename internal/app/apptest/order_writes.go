@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// CreateOrder begins a draft.
+// CreateOrder creates a draft.
 func (f *Fake) CreateOrder(_ context.Context, c app.Caller, in app.CreateOrder) (*app.Aggregate, error) {
 	return write(f, "CreateOrder", c, in, func() (*app.Aggregate, error) {
 		policy, _ := order.ParsePolicy(in.Policy)
@@ -24,18 +24,18 @@ func (f *Fake) CreateOrder(_ context.Context, c app.Caller, in app.CreateOrder) 
 			ExternalID: in.ExternalID, Customer: c.Member, State: order.Draft, Policy: policy,
 			Currency: f.settings[c.Tenant].Currency, CreatedAt: f.Now(),
 		}
-		h := &held{d: &app.Aggregate{Order: o, Settings: f.settings[c.Tenant], Customer: f.members[c.Member]}}
+		entry := &orderEntry{agg: &app.Aggregate{Order: o, Settings: f.settings[c.Tenant], Customer: f.members[c.Member]}}
 		if err := f.fill(o, in.Items); err != nil {
 			return nil, err
 		}
 		o.Record(order.Event{Type: order.EvCreated, From: order.Draft})
-		f.commit(h, c.Actor)
-		f.orders = append([]*held{h}, f.orders...)
-		return copied(h), nil
+		f.commit(entry, c.Actor)
+		f.orders = append([]*orderEntry{entry}, f.orders...)
+		return snapshot(entry), nil
 	})
 }
 
-// fill gives a draft its items, at the prices of the catalogue.
+// fill replaces the items of a draft, at the catalogue's prices.
 func (f *Fake) fill(o *order.Order, items []app.ItemInput) error {
 	var list []order.Item
 	for i, in := range items {
@@ -57,35 +57,36 @@ func (f *Fake) fill(o *order.Order, items []app.ItemInput) error {
 	return nil
 }
 
-// change runs a use case that changes an order: permission, whose order it is, version, then the change.
+// change runs a use case that changes an order. It checks the permission, whether the caller may see the order, and
+// the version, and then calls change.
 func (f *Fake) change(
-	useCase string, c app.Caller, in any,
-	need app.Permission, o order.ID, pre app.Precondition, change func(h *held) error,
+	useCase string, c app.Caller, in any, need app.Permission, o order.ID, pre app.Precondition,
+	change func(entry *orderEntry) error,
 ) (*app.Aggregate, error) {
 	return write(f, useCase, c, in, func() (*app.Aggregate, error) {
 		if err := f.refuse(c, need); err != nil {
 			return nil, err
 		}
-		h, err := f.find(c, o)
+		entry, err := f.find(c, o)
 		if err != nil {
 			return nil, err
 		}
-		if at := h.d.Order.Version; pre.Version != nil && *pre.Version != at {
+		if at := entry.agg.Order.Version; pre.Version != nil && *pre.Version != at {
 			return nil, fault.New(fault.KindConflict, fault.CodeVersionConflict,
 				"The order is at version %d, not %d. Read it again, then decide.", at, *pre.Version)
 		}
-		if err := change(h); err != nil {
+		if err := change(entry); err != nil {
 			return nil, err
 		}
-		f.commit(h, c.Actor)
-		return copied(h), nil
+		f.commit(entry, c.Actor)
+		return snapshot(entry), nil
 	})
 }
 
 // EditOrder changes a draft.
 func (f *Fake) EditOrder(_ context.Context, c app.Caller, in app.EditOrder) (*app.Aggregate, error) {
-	return f.change("EditOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
-		o := h.d.Order
+	return f.change("EditOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(entry *orderEntry) error {
+		o := entry.agg.Order
 		if in.Policy != nil {
 			o.Policy, _ = order.ParsePolicy(*in.Policy)
 		}
@@ -104,8 +105,8 @@ func (f *Fake) EditOrder(_ context.Context, c app.Caller, in app.EditOrder) (*ap
 
 // SubmitOrder freezes a draft.
 func (f *Fake) SubmitOrder(_ context.Context, c app.Caller, in app.SubmitOrder) (*app.Aggregate, error) {
-	return f.change("SubmitOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
-		o := h.d.Order
+	return f.change("SubmitOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(entry *orderEntry) error {
+		o := entry.agg.Order
 		if len(o.Items) == 0 {
 			return fault.New(fault.KindInvalid, "order-empty", "The order has no items. Add at least one, then submit.")
 		}
@@ -116,10 +117,10 @@ func (f *Fake) SubmitOrder(_ context.Context, c app.Caller, in app.SubmitOrder) 
 	})
 }
 
-// CancelOrder sends back what can go.
+// CancelOrder compensates the items that can be, and accepts all refunds at once.
 func (f *Fake) CancelOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
-	return f.change("CancelOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
-		o := h.d.Order
+	return f.change("CancelOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(entry *orderEntry) error {
+		o := entry.agg.Order
 		if _, err := o.Fire(order.Cancel, in.Reason); err != nil {
 			return err
 		}
@@ -136,10 +137,10 @@ func (f *Fake) CancelOrder(_ context.Context, c app.Caller, in app.Reasoned) (*a
 	})
 }
 
-// RestoreOrder makes a draft of a cancelled order.
+// RestoreOrder makes a cancelled order a draft again.
 func (f *Fake) RestoreOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
-	return f.change("RestoreOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(h *held) error {
-		o := h.d.Order
+	return f.change("RestoreOrder", c, in, app.WriteOrders, in.Order, in.Precondition, func(entry *orderEntry) error {
+		o := entry.agg.Order
 		for i := range o.Items {
 			if err := o.MoveItem(&o.Items[i], order.RestoreItem, order.ItemFact{}, in.Reason); err != nil {
 				return err
@@ -152,21 +153,21 @@ func (f *Fake) RestoreOrder(_ context.Context, c app.Caller, in app.Reasoned) (*
 	})
 }
 
-// HoldOrder stops the checks.
+// HoldOrder holds an order.
 func (f *Fake) HoldOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
-	return f.change("HoldOrder", c, in, app.HoldOrders, in.Order, in.Precondition, func(h *held) error {
+	return f.change("HoldOrder", c, in, app.HoldOrders, in.Order, in.Precondition, func(entry *orderEntry) error {
 		now := f.Now()
-		h.d.Order.HeldAt = &now
-		h.d.Order.Record(order.Event{Type: order.EvHeld, Reason: in.Reason})
+		entry.agg.Order.HeldAt = &now
+		entry.agg.Order.Record(order.Event{Type: order.EvHeld, Reason: in.Reason})
 		return nil
 	})
 }
 
-// ReleaseOrder lets a held order go on.
+// ReleaseOrder releases a held order.
 func (f *Fake) ReleaseOrder(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
-	return f.change("ReleaseOrder", c, in, app.HoldOrders, in.Order, in.Precondition, func(h *held) error {
-		h.d.Order.HeldAt = nil
-		h.d.Order.Record(order.Event{Type: order.EvReleased, Reason: in.Reason})
+	return f.change("ReleaseOrder", c, in, app.HoldOrders, in.Order, in.Precondition, func(entry *orderEntry) error {
+		entry.agg.Order.HeldAt = nil
+		entry.agg.Order.Record(order.Event{Type: order.EvReleased, Reason: in.Reason})
 		return nil
 	})
 }

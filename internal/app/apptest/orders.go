@@ -14,116 +14,116 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// held is an order in memory.
-type held struct {
-	d      *app.Aggregate
+// orderEntry is an order in memory.
+type orderEntry struct {
+	agg    *app.Aggregate
 	events []event.Record
 	log    []app.LogEntry
-	moved  time.Time
+	moved  time.Time // when it changed last
 }
 
-// AddOrder puts an order into the memory as it is, and before all others. A test may change the aggregate
-// as long as nothing asks for the order.
+// AddOrder adds an order as it is, as the newest one. The test may change the aggregate until something reads the
+// order.
 func (f *Fake) AddOrder(agg *app.Aggregate) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.orders = append([]*held{{d: agg, moved: f.Now()}}, f.orders...)
+	f.orders = append([]*orderEntry{{agg: agg, moved: f.Now()}}, f.orders...)
 }
 
-// AddEvents appends to what an order recorded.
+// AddEvents appends events to those of an order.
 func (f *Fake) AddEvents(o order.ID, events ...event.Record) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	h := f.mustHold(o)
-	h.events = append(h.events, events...)
+	entry := f.mustHaveOrder(o)
+	entry.events = append(entry.events, events...)
 }
 
-// Change edits an order as the workers would, and records what the aggregate says about it.
+// Change changes an order as the workers would, and records the aggregate's events.
 func (f *Fake) Change(o order.ID, change func(agg *app.Aggregate)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	h := f.mustHold(o)
-	change(h.d)
-	f.commit(h, tenant.System(h.d.Order.Tenant, "worker"))
+	entry := f.mustHaveOrder(o)
+	change(entry.agg)
+	f.commit(entry, tenant.System(entry.agg.Order.Tenant, "worker"))
 }
 
-// mustHold finds an order that a test knows to be there.
-func (f *Fake) mustHold(o order.ID) *held {
-	at := slices.IndexFunc(f.orders, func(h *held) bool { return h.d.Order.ID == o })
+// mustHaveOrder returns an order. It panics when there is none.
+func (f *Fake) mustHaveOrder(o order.ID) *orderEntry {
+	at := slices.IndexFunc(f.orders, func(entry *orderEntry) bool { return entry.agg.Order.ID == o })
 	if at < 0 {
 		panic("apptest: there is no order " + o.String())
 	}
 	return f.orders[at]
 }
 
-// commit numbers the version and turns what was recorded into events.
-func (f *Fake) commit(h *held, by tenant.Actor) {
-	o := h.d.Order
+// commit raises the version and records the order's events.
+func (f *Fake) commit(entry *orderEntry, by tenant.Actor) {
+	o := entry.agg.Order
 	o.Version++
-	o.UpdatedAt, h.moved = f.Now(), f.Now()
+	o.UpdatedAt, entry.moved = f.Now(), f.Now()
 	for _, e := range o.TakeEvents() {
 		rec, err := event.Of(o, e, event.Cause{Actor: by}, f.NewID(), f.Now())
 		if err != nil {
 			panic(err)
 		}
-		h.events = append(h.events, rec)
+		entry.events = append(entry.events, rec)
 	}
 }
 
-// find returns an order that is the caller's to see, moved on when its pace says so.
-func (f *Fake) find(c app.Caller, o order.ID) (*held, error) {
-	for _, h := range f.orders {
-		if h.d.Order.ID == o && sees(c, h.d.Order) {
-			f.advance(h)
-			return h, nil
+// find returns an order that the caller may see. It first advances the order if that is due.
+func (f *Fake) find(c app.Caller, o order.ID) (*orderEntry, error) {
+	for _, entry := range f.orders {
+		if entry.agg.Order.ID == o && sees(c, entry.agg.Order) {
+			f.advance(entry)
+			return entry, nil
 		}
 	}
 	return nil, fault.Absent()
 }
 
-// sees reports whether an order is the caller's to see: a customer's own, all of the tenant for the rest.
+// sees reports whether a caller may see an order: a customer their own, everybody else all of the tenant.
 func sees(c app.Caller, o *order.Order) bool {
 	return o.Tenant == c.Tenant && (c.Role != tenant.Customer || o.Customer == c.Member)
 }
 
-// copied is a aggregate that a facade can read while others change the original.
-func copied(h *held) *app.Aggregate {
-	agg, o := *h.d, *h.d.Order
-	agg.Deliveries = nil // a use case of its own reads them
+// snapshot returns a copy of an aggregate that a facade can read while others change the original.
+func snapshot(entry *orderEntry) *app.Aggregate {
+	agg, o := *entry.agg, *entry.agg.Order
+	agg.Deliveries = nil // another use case reads them
 	o.Items, o.Payments, o.Refunds = slices.Clone(o.Items), slices.Clone(o.Payments), slices.Clone(o.Refunds)
 	agg.Order, agg.Tasks = &o, slices.Clone(agg.Tasks)
 	return &agg
 }
 
-// Order reads one.
+// Order returns an order.
 func (f *Fake) Order(_ context.Context, c app.Caller, o order.ID) (*app.Aggregate, error) {
 	return read(f, "Order", c, o, func() (*app.Aggregate, error) {
-		h, err := f.find(c, o)
+		entry, err := f.find(c, o)
 		if err != nil {
 			return nil, err
 		}
-		return copied(h), nil
+		return snapshot(entry), nil
 	})
 }
 
-// Orders lists by customer, state and prefix. The cursor is how many to pass over.
+// Orders lists orders by customer, state and prefix. The cursor is the number of orders to skip.
 func (f *Fake) Orders(_ context.Context, c app.Caller, q app.OrderFilter) (app.Page[*app.Aggregate], error) {
 	return read(f, "Orders", c, q, func() (app.Page[*app.Aggregate], error) {
 		var page app.Page[*app.Aggregate]
-		pass, seen := 0, 0
-		_, _ = fmt.Sscan(q.Cursor, &pass)
-		for _, h := range f.orders {
-			if !sees(c, h.d.Order) || !matches(h.d.Order, q) {
+		skip, seen := 0, 0
+		_, _ = fmt.Sscan(q.Cursor, &skip)
+		for _, entry := range f.orders {
+			if !sees(c, entry.agg.Order) || !matches(entry.agg.Order, q) {
 				continue
 			}
-			if seen++; seen <= pass {
+			if seen++; seen <= skip {
 				continue
 			}
 			if len(page.Data) == q.Limit {
 				page.Next = fmt.Sprint(seen - 1)
 				return page, nil
 			}
-			page.Data = append(page.Data, copied(h))
+			page.Data = append(page.Data, snapshot(entry))
 		}
 		return page, nil
 	})
@@ -144,15 +144,15 @@ func matches(o *order.Order, q app.OrderFilter) bool {
 	return ok
 }
 
-// OrderEvents pages through an order's events.
+// OrderEvents returns at most limit events of an order whose seq is greater than after.
 func (f *Fake) OrderEvents(_ context.Context, c app.Caller, o order.ID, after, limit int) ([]event.Record, error) {
 	return read(f, "OrderEvents", c, o, func() ([]event.Record, error) {
-		h, err := f.find(c, o)
+		entry, err := f.find(c, o)
 		if err != nil {
 			return nil, err
 		}
 		var page []event.Record
-		for _, e := range h.events {
+		for _, e := range entry.events {
 			if e.Seq > after && len(page) < limit {
 				page = append(page, e)
 			}
@@ -161,7 +161,7 @@ func (f *Fake) OrderEvents(_ context.Context, c app.Caller, o order.ID, after, l
 	})
 }
 
-// AllowedActions asks the application's own table.
+// AllowedActions uses the real permissions.
 func (f *Fake) AllowedActions(c app.Caller, agg *app.Aggregate) []order.Action {
 	allowed, _ := answer(f, "AllowedActions", func() ([]order.Action, error) {
 		return f.rights.AllowedActions(c, agg), nil

@@ -5,33 +5,33 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// MustFire moves an order. Call it within Change.
+// MustFire fires a trigger of an order. It panics when that is illegal. Call it within Change.
 func MustFire(o *order.Order, on order.Trigger) {
 	if _, err := o.Fire(on, ""); err != nil {
 		panic(err)
 	}
 }
 
-// MustMove moves an item of an order. Call it within Change.
+// MustMove fires a trigger of an item. It panics when that is illegal. Call it within Change.
 func MustMove(o *order.Order, it *order.Item, on order.ItemTrigger) {
 	if err := o.MoveItem(it, on, order.ItemFact{}, ""); err != nil {
 		panic(err)
 	}
 }
 
-// advance moves an order on by one step when its pace says so.
-func (f *Fake) advance(h *held) {
-	o := h.d.Order
-	if f.Pace == 0 || f.Now().Sub(h.moved) < f.Pace || o.Closing != order.NotClosing {
+// advance moves an order by one step when its last change is at least Pace ago.
+func (f *Fake) advance(entry *orderEntry) {
+	o := entry.agg.Order
+	if f.Pace == 0 || f.Now().Sub(entry.moved) < f.Pace || o.Closing != order.NotClosing {
 		return
 	}
-	system := tenant.System(o.Tenant, "worker")
+	actor := tenant.System(o.Tenant, "worker")
 	switch o.State {
 	case order.PendingPayment:
 		if o.Method != "demo" {
 			return
 		}
-		system = tenant.Actor{Tenant: o.Tenant, Kind: tenant.KindProvider, Name: "demo"}
+		actor = tenant.Actor{Tenant: o.Tenant, Kind: tenant.KindProvider, Name: "demo"}
 		f.Pay(o, "demo-"+o.Number, o.Due, "card")
 	case order.PaymentConfirmed:
 		MustFire(o, order.BeginValidation)
@@ -43,16 +43,16 @@ func (f *Fake) advance(h *held) {
 			o.Items[i].Detail = "Creating the machine"
 		}
 	case order.Provisioning, order.PartiallyFulfilled:
-		f.build(h)
+		f.build(entry)
 	default:
 		return
 	}
-	f.commit(h, system)
+	f.commit(entry, actor)
 }
 
-// build moves the first item that is not done.
-func (f *Fake) build(h *held) {
-	o := h.d.Order
+// build moves the first item that is not delivered yet.
+func (f *Fake) build(entry *orderEntry) {
+	o := entry.agg.Order
 	for i := range o.Items {
 		it := &o.Items[i]
 		switch {
@@ -64,7 +64,7 @@ func (f *Fake) build(h *held) {
 		case it.State == order.ItemActive:
 			MustMove(o, it, order.Deliver)
 			it.Detail = ""
-			f.Deliver(h.d, it.ID)
+			f.Deliver(entry.agg, it.ID)
 		default:
 			continue
 		}

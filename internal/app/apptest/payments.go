@@ -10,7 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// Pay records a payment that pays an order. Call it within Change.
+// Pay pays an order and confirms the payment. It panics when that is illegal. Call it within Change.
 func (f *Fake) Pay(o *order.Order, reference string, paid money.Cents, method string) {
 	if _, err := o.Pay(order.Payment{
 		ID: f.NewID(), Provider: "manual", Reference: reference, Method: method, Paid: paid,
@@ -23,36 +23,36 @@ func (f *Fake) Pay(o *order.Order, reference string, paid money.Cents, method st
 
 // ConfirmPayment records a payment.
 func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPayment) (*app.Aggregate, error) {
-	return f.change("ConfirmPayment", c, in, app.ConfirmMoney, in.Order, in.Precondition, func(h *held) error {
+	return f.change("ConfirmPayment", c, in, app.ConfirmMoney, in.Order, in.Precondition, func(entry *orderEntry) error {
 		cents, err := money.ParseDecimal(in.Amount.Amount, in.Amount.Currency)
 		if err != nil {
 			return fault.Violated([]fault.Violation{
 				{Pointer: "/amount/amount", Code: "not-an-amount", Message: "Write the amount as a decimal, such as 20.10."},
 			})
 		}
-		if _, err := h.d.Order.Pay(order.Payment{
+		if _, err := entry.agg.Order.Pay(order.Payment{
 			ID: f.NewID(), Provider: "manual", Reference: in.Reference, Method: in.Method, Paid: cents,
 			Currency: in.Amount.Currency, PaidAt: in.PaidAt,
 		}); err != nil {
 			return err
 		}
-		_, err = h.d.Order.Fire(order.ConfirmPayment, "")
+		_, err = entry.agg.Order.Fire(order.ConfirmPayment, "")
 		return err
 	})
 }
 
-// RevertPayment sets the payment aside.
+// RevertPayment reverts the live payment.
 func (f *Fake) RevertPayment(_ context.Context, c app.Caller, in app.Reasoned) (*app.Aggregate, error) {
-	return f.change("RevertPayment", c, in, app.RevertMoney, in.Order, in.Precondition, func(h *held) error {
-		if p := h.d.Order.LivePayment(); p != nil {
+	return f.change("RevertPayment", c, in, app.RevertMoney, in.Order, in.Precondition, func(entry *orderEntry) error {
+		if p := entry.agg.Order.LivePayment(); p != nil {
 			p.State = order.PaymentReverted
 		}
-		_, err := h.d.Order.Fire(order.RevertPayment, in.Reason)
+		_, err := entry.agg.Order.Fire(order.RevertPayment, in.Reason)
 		return err
 	})
 }
 
-// ReceivePaymentWebhook takes every message and does nothing about it. Its Call has "provider:message".
+// ReceivePaymentWebhook accepts every message and does nothing. Its Call.In is "provider:message".
 func (f *Fake) ReceivePaymentWebhook(_ context.Context, provider string, _ http.Header, raw []byte) error {
 	const name = "ReceivePaymentWebhook"
 	_, err := read(f, name, app.Caller{}, provider+":"+string(raw), func() (struct{}, error) { return struct{}{}, nil })

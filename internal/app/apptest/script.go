@@ -8,24 +8,24 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// script is what a test told the use cases to do, and what they were asked since. Its keys are names of
-// use cases.
+// script holds what a test told the use cases to do, and their calls. The keys of broken, panics and answers are names
+// of use cases.
 type script struct {
 	calls   []Call
 	broken  map[string]error
 	panics  map[string]any
-	answers map[string]any // each of its use case's own result type
+	answers map[string]any // each has the result type of its use case
 	kept    map[string]keptAnswer
 }
 
-// Call is a use case that was called. In is its argument; of several, the one that the caller wrote.
+// Call is a call of a use case. In is its argument; if there are several, the one with the caller's input.
 type Call struct {
 	UseCase string
 	Caller  app.Caller
 	In      any
 }
 
-// keptAnswer is the answer to a write that came with an idempotency key.
+// keptAnswer is the stored answer of a write with an idempotency key.
 type keptAnswer struct {
 	fingerprint [32]byte
 	answer      app.Answer
@@ -37,8 +37,8 @@ func newScript() script {
 	}
 }
 
-// Called lists the use cases that were called, in their order. What callers ask in passing (Authenticate,
-// May, AllowedActions, Catalog) is not in it.
+// Called lists the names of the use cases that were called, in sequence. It leaves out those that facades call with
+// every request: Authenticate, May, AllowedActions and Catalog.
 func (f *Fake) Called() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -49,14 +49,14 @@ func (f *Fake) Called() []string {
 	return names
 }
 
-// Last is the last call of those that Called lists. It panics when there was none.
+// Last returns the last of the calls that Called lists. It panics when there is none.
 func (f *Fake) Last() Call {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.script.calls[len(f.script.calls)-1]
 }
 
-// Break makes a use case fail until Mend.
+// Break makes a use case fail with an error until Mend.
 func (f *Fake) Break(useCase string, err error) {
 	mustBeUseCase(useCase)
 	f.mu.Lock()
@@ -80,8 +80,8 @@ func (f *Fake) Panic(useCase string, value any) {
 	f.script.panics[useCase] = value
 }
 
-// Answer makes a use case answer with a result, whatever it is asked and whatever the memory says. It
-// panics when the use case has no such result; an error is no result.
+// Answer makes a use case return a result, whatever its arguments and the memory are. It panics when the use case does
+// not return an R. An error is not a result.
 func Answer[R any](f *Fake, useCase string, result R) {
 	got, want := reflect.TypeFor[R](), mustBeUseCase(useCase).Out(0)
 	if got != want || want == reflect.TypeFor[error]() {
@@ -92,7 +92,7 @@ func Answer[R any](f *Fake, useCase string, result R) {
 	f.script.answers[useCase] = result
 }
 
-// mustBeUseCase guards against a name that nothing is called by. It returns the method's type.
+// mustBeUseCase returns the type of the use case with a name. It panics when there is none.
 func mustBeUseCase(name string) reflect.Type {
 	m, ok := reflect.TypeFor[useCases]().MethodByName(name)
 	if !ok {
@@ -101,8 +101,7 @@ func mustBeUseCase(name string) reflect.Type {
 	return m.Type
 }
 
-// answer returns what the test told a use case to answer, or else what the memory says. memory runs under
-// f.mu.
+// answer runs a use case: as the test scripted it, or else by memory, which runs under f.mu.
 func answer[R any](f *Fake, useCase string, memory func() (R, error)) (R, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -117,8 +116,8 @@ func answerLocked[R any](f *Fake, useCase string, memory func() (R, error)) (R, 
 	if err := f.script.broken[useCase]; err != nil {
 		return none, err
 	}
-	if told, ok := f.script.answers[useCase]; ok {
-		return told.(R), nil
+	if scripted, ok := f.script.answers[useCase]; ok {
+		return scripted.(R), nil
 	}
 	return memory()
 }
@@ -131,8 +130,8 @@ func read[R any](f *Fake, useCase string, c app.Caller, in any, memory func() (R
 	return answerLocked(f, useCase, memory)
 }
 
-// write is read for a use case that changes something. With an idempotency key it keeps its answer as the
-// application does: a repetition gets that answer and changes nothing.
+// write is read for a use case that changes something. With an idempotency key it stores the answer as the application
+// does: a repetition gets that answer and changes nothing.
 func write[R any](f *Fake, useCase string, c app.Caller, in any, memory func() (R, error)) (R, error) {
 	if c.Key == nil {
 		return read(f, useCase, c, in, memory)
@@ -141,22 +140,22 @@ func write[R any](f *Fake, useCase string, c app.Caller, in any, memory func() (
 	if err := f.replayed(c); err != nil {
 		return none, err
 	}
-	result, verdict := read(f, useCase, c, in, memory)
-	if verdict != nil && fault.Of(verdict) == nil {
-		return none, verdict
+	result, outcome := read(f, useCase, c, in, memory)
+	if outcome != nil && fault.Of(outcome) == nil {
+		return none, outcome
 	}
-	// Encode asks for AllowedActions, so it runs outside the lock.
-	encoded, err := c.Key.Encode(result, verdict)
+	// Encode calls AllowedActions, so it runs outside the lock.
+	encoded, err := c.Key.Encode(result, outcome)
 	if err != nil {
 		return none, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.script.kept[keyOf(c)] = keptAnswer{c.Key.Fingerprint, encoded}
-	return result, verdict
+	return result, outcome
 }
 
-// replayed ends a write whose key was used before.
+// replayed returns the error that ends a write whose key was used before, or nil.
 func (f *Fake) replayed(c app.Caller) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

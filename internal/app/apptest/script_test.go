@@ -27,18 +27,18 @@ func callZero(f *Fake, name string) []reflect.Value {
 	return method.Call(in)
 }
 
-// A use case that forgets the script would answer a test from the memory in silence.
-func TestEveryUseCaseFailsAsToldAndIsRecorded(t *testing.T) {
+// A use case that ignored the script would silently answer from the memory.
+func TestEveryUseCaseFailsAsScriptedAndIsRecorded(t *testing.T) {
 	t.Parallel()
-	away := errors.New("away")
+	broken := errors.New("broken")
 	inPassing := []string{"Authenticate", "Catalog", "May", "AllowedActions"}
 	all := reflect.TypeFor[useCases]()
 	for i := range all.NumMethod() {
 		f, name := New(noon), all.Method(i).Name
-		f.Break(name, away)
+		f.Break(name, broken)
 		results := callZero(f, name)
-		if err, fails := results[len(results)-1].Interface().(error); fails && !errors.Is(err, away) {
-			t.Errorf("%s: got %v, want the error it was told", name, err)
+		if err, fails := results[len(results)-1].Interface().(error); fails && !errors.Is(err, broken) {
+			t.Errorf("%s: got %v, want the error of Break", name, err)
 		}
 		want := []string{name}
 		if slices.Contains(inPassing, name) {
@@ -50,20 +50,20 @@ func TestEveryUseCaseFailsAsToldAndIsRecorded(t *testing.T) {
 	}
 }
 
-func TestUseCaseAnswersWhatItWasToldUntilItIsBroken(t *testing.T) {
+func TestUseCaseAnswersAsScriptedUntilItIsBroken(t *testing.T) {
 	t.Parallel()
 	f := New(noon)
-	told := &app.Aggregate{}
-	Answer(f, "Order", told)
-	if got, err := f.Order(t.Context(), app.Caller{}, order.ID{1}); got != told || err != nil {
-		t.Errorf("told to answer: got %v, %v", got, err)
+	want := &app.Aggregate{}
+	Answer(f, "Order", want)
+	if got, err := f.Order(t.Context(), app.Caller{}, order.ID{1}); got != want || err != nil {
+		t.Errorf("scripted answer: got %v, %v", got, err)
 	}
 	f.Break("Order", fault.Absent())
 	if got, err := f.Order(t.Context(), app.Caller{}, order.ID{1}); got != nil || fault.Of(err) == nil {
-		t.Errorf("told to fail: got %v, %v", got, err)
+		t.Errorf("broken: got %v, %v", got, err)
 	}
 	f.Mend("Order")
-	if got, err := f.Order(t.Context(), app.Caller{}, order.ID{1}); got != told || err != nil {
+	if got, err := f.Order(t.Context(), app.Caller{}, order.ID{1}); got != want || err != nil {
 		t.Errorf("mended: got %v, %v", got, err)
 	}
 	if last := f.Last(); last.UseCase != "Order" || last.In != (order.ID{1}) {
@@ -74,7 +74,7 @@ func TestUseCaseAnswersWhatItWasToldUntilItIsBroken(t *testing.T) {
 func TestMistakenScriptIsRefused(t *testing.T) {
 	t.Parallel()
 	f := New(noon)
-	for name, tell := range map[string]func(){
+	for name, script := range map[string]func(){
 		"no such use case":     func() { f.Break("Oder", nil) },
 		"of another type":      func() { Answer(f, "Order", app.Aggregate{}) },
 		"an error for a reply": func() { Answer(f, "ReceivePaymentWebhook", errors.New("x")) },
@@ -83,10 +83,10 @@ func TestMistakenScriptIsRefused(t *testing.T) {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("%s: was taken", name)
+					t.Errorf("%s: was accepted", name)
 				}
 			}()
-			tell()
+			script()
 		}()
 	}
 }

@@ -10,41 +10,41 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// hook is an endpoint with what was posted to it, the newest first.
-type hook struct {
-	tenant            tenant.ID
-	webhookEndpoint   app.WebhookEndpoint
-	webhookDeliveries []app.WebhookDelivery
+// endpointEntry is an endpoint with its deliveries, newest first.
+type endpointEntry struct {
+	tenant     tenant.ID
+	endpoint   app.WebhookEndpoint
+	deliveries []app.WebhookDelivery
 }
 
-// Secret is what AddWebhookEndpoint and RotateWebhookSecret issue.
+// Secret is the signing secret that AddWebhookEndpoint and RotateWebhookSecret issue.
 const Secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
-// ChangeWebhookEndpoint edits an endpoint as the workers would.
+// ChangeWebhookEndpoint changes an endpoint as the workers would.
 func (f *Fake) ChangeWebhookEndpoint(e app.WebhookEndpointID, change func(e *app.WebhookEndpoint)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	change(&f.mustHaveHook(e).webhookEndpoint)
+	change(&f.mustHaveEndpoint(e).endpoint)
 }
 
-// AddWebhookDelivery puts a webhook delivery before all others of its endpoint.
+// AddWebhookDelivery adds a delivery as the newest one of its endpoint.
 func (f *Fake) AddWebhookDelivery(delivery app.WebhookDelivery) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	h := f.mustHaveHook(delivery.WebhookEndpoint)
-	h.webhookDeliveries = append([]app.WebhookDelivery{delivery}, h.webhookDeliveries...)
+	entry := f.mustHaveEndpoint(delivery.WebhookEndpoint)
+	entry.deliveries = append([]app.WebhookDelivery{delivery}, entry.deliveries...)
 }
 
-// mustHaveHook finds an endpoint that a test knows to be there.
-func (f *Fake) mustHaveHook(e app.WebhookEndpointID) *hook {
-	at := slices.IndexFunc(f.hooks, func(h *hook) bool { return h.webhookEndpoint.ID == e })
+// mustHaveEndpoint returns an endpoint. It panics when there is none.
+func (f *Fake) mustHaveEndpoint(e app.WebhookEndpointID) *endpointEntry {
+	at := slices.IndexFunc(f.endpoints, func(entry *endpointEntry) bool { return entry.endpoint.ID == e })
 	if at < 0 {
 		panic("apptest: there is no endpoint " + e.String())
 	}
-	return f.hooks[at]
+	return f.endpoints[at]
 }
 
-// AddWebhookEndpoint makes one.
+// AddWebhookEndpoint adds an endpoint.
 func (f *Fake) AddWebhookEndpoint(
 	_ context.Context, c app.Caller, in app.AddWebhookEndpoint,
 ) (app.IssuedSecret, error) {
@@ -58,7 +58,7 @@ func (f *Fake) AddWebhookEndpoint(
 			State: app.WebhookEndpointActive, Since: now, Secrets: []app.SecretInfo{{CreatedAt: now}},
 			CreatedAt: now, UpdatedAt: now,
 		}
-		f.hooks = append(f.hooks, &hook{tenant: c.Tenant, webhookEndpoint: e})
+		f.endpoints = append(f.endpoints, &endpointEntry{tenant: c.Tenant, endpoint: e})
 		return app.IssuedSecret{WebhookEndpoint: e, Secret: Secret}, nil
 	})
 }
@@ -72,41 +72,41 @@ func urlFault(address string) error {
 	})
 }
 
-func (f *Fake) hook(c app.Caller, e app.WebhookEndpointID) (*hook, error) {
-	for _, h := range f.hooks {
-		if h.tenant == c.Tenant && h.webhookEndpoint.ID == e {
-			return h, nil
+func (f *Fake) findEndpoint(c app.Caller, e app.WebhookEndpointID) (*endpointEntry, error) {
+	for _, entry := range f.endpoints {
+		if entry.tenant == c.Tenant && entry.endpoint.ID == e {
+			return entry, nil
 		}
 	}
 	return nil, fault.Absent()
 }
 
-// changeHook changes an endpoint at the version that was read.
-func (f *Fake) changeHook(
-	c app.Caller, e app.WebhookEndpointID, pre app.Precondition, change func(h *hook) error,
+// changeEndpoint changes an endpoint. It requires the current version.
+func (f *Fake) changeEndpoint(
+	c app.Caller, e app.WebhookEndpointID, pre app.Precondition, change func(entry *endpointEntry) error,
 ) (app.WebhookEndpoint, error) {
-	h, err := f.hook(c, e)
+	entry, err := f.findEndpoint(c, e)
 	if err != nil {
 		return app.WebhookEndpoint{}, err
 	}
-	if pre.Version == nil || *pre.Version != h.webhookEndpoint.Version {
+	if pre.Version == nil || *pre.Version != entry.endpoint.Version {
 		return app.WebhookEndpoint{},
-			fault.New(fault.KindConflict, fault.CodeVersionConflict, "It is at version %d.", h.webhookEndpoint.Version)
+			fault.New(fault.KindConflict, fault.CodeVersionConflict, "It is at version %d.", entry.endpoint.Version)
 	}
-	if err := change(h); err != nil {
+	if err := change(entry); err != nil {
 		return app.WebhookEndpoint{}, err
 	}
-	h.webhookEndpoint.Version++
-	return h.webhookEndpoint, nil
+	entry.endpoint.Version++
+	return entry.endpoint, nil
 }
 
-// EditWebhookEndpoint changes one.
+// EditWebhookEndpoint changes an endpoint.
 func (f *Fake) EditWebhookEndpoint(
 	_ context.Context, c app.Caller, in app.EditWebhookEndpoint,
 ) (app.WebhookEndpoint, error) {
 	return write(f, "EditWebhookEndpoint", c, in, func() (app.WebhookEndpoint, error) {
-		return f.changeHook(c, in.WebhookEndpoint, in.Precondition, func(h *hook) error {
-			e := &h.webhookEndpoint
+		return f.changeEndpoint(c, in.WebhookEndpoint, in.Precondition, func(entry *endpointEntry) error {
+			e := &entry.endpoint
 			if in.URL != nil {
 				if err := urlFault(*in.URL); err != nil {
 					return err
@@ -125,67 +125,67 @@ func (f *Fake) EditWebhookEndpoint(
 	})
 }
 
-// DeleteWebhookEndpoint removes one.
+// DeleteWebhookEndpoint removes an endpoint.
 func (f *Fake) DeleteWebhookEndpoint(
 	_ context.Context, c app.Caller, e app.WebhookEndpointID, pre app.Precondition,
 ) (app.WebhookEndpoint, error) {
 	return write(f, "DeleteWebhookEndpoint", c, e, func() (app.WebhookEndpoint, error) {
-		return f.changeHook(c, e, pre, func(h *hook) error {
-			f.hooks = slices.DeleteFunc(f.hooks, func(x *hook) bool { return x == h })
+		return f.changeEndpoint(c, e, pre, func(entry *endpointEntry) error {
+			f.endpoints = slices.DeleteFunc(f.endpoints, func(x *endpointEntry) bool { return x == entry })
 			return nil
 		})
 	})
 }
 
-// RotateWebhookSecret makes a new secret.
+// RotateWebhookSecret replaces the secret of an endpoint.
 func (f *Fake) RotateWebhookSecret(
 	_ context.Context, c app.Caller, in app.RotateWebhookSecret,
 ) (app.IssuedSecret, error) {
 	return write(f, "RotateWebhookSecret", c, in, func() (app.IssuedSecret, error) {
-		e, err := f.changeHook(c, in.WebhookEndpoint, in.Precondition, func(h *hook) error {
-			old := app.SecretInfo{CreatedAt: h.webhookEndpoint.CreatedAt, ExpiresAt: f.Now().Add(*in.Overlap)}
-			h.webhookEndpoint.Secrets = []app.SecretInfo{{CreatedAt: f.Now()}, old}
+		e, err := f.changeEndpoint(c, in.WebhookEndpoint, in.Precondition, func(entry *endpointEntry) error {
+			old := app.SecretInfo{CreatedAt: entry.endpoint.CreatedAt, ExpiresAt: f.Now().Add(*in.Overlap)}
+			entry.endpoint.Secrets = []app.SecretInfo{{CreatedAt: f.Now()}, old}
 			return nil
 		})
 		return app.IssuedSecret{WebhookEndpoint: e, Secret: Secret}, err
 	})
 }
 
-// Endpoints of a tenant.
+// WebhookEndpoints lists the endpoints of the tenant.
 func (f *Fake) WebhookEndpoints(_ context.Context, c app.Caller) ([]app.WebhookEndpoint, error) {
 	return read(f, "WebhookEndpoints", c, nil, func() ([]app.WebhookEndpoint, error) {
 		var all []app.WebhookEndpoint
-		for _, h := range f.hooks {
-			if h.tenant == c.Tenant {
-				all = append(all, h.webhookEndpoint)
+		for _, entry := range f.endpoints {
+			if entry.tenant == c.Tenant {
+				all = append(all, entry.endpoint)
 			}
 		}
 		return all, nil
 	})
 }
 
-// Endpoint reads one.
+// WebhookEndpoint returns an endpoint.
 func (f *Fake) WebhookEndpoint(_ context.Context, c app.Caller, e app.WebhookEndpointID) (app.WebhookEndpoint, error) {
 	return read(f, "WebhookEndpoint", c, e, func() (app.WebhookEndpoint, error) {
-		h, err := f.hook(c, e)
+		entry, err := f.findEndpoint(c, e)
 		if err != nil {
 			return app.WebhookEndpoint{}, err
 		}
-		return h.webhookEndpoint, nil
+		return entry.endpoint, nil
 	})
 }
 
-// WebhookDeliveries of an endpoint, on one page.
+// WebhookDeliveries lists the deliveries of an endpoint, on one page.
 func (f *Fake) WebhookDeliveries(
 	_ context.Context, c app.Caller, e app.WebhookEndpointID, in app.WebhookDeliveryFilter,
 ) (app.Page[app.WebhookDelivery], error) {
 	return read(f, "WebhookDeliveries", c, in, func() (app.Page[app.WebhookDelivery], error) {
-		h, err := f.hook(c, e)
+		entry, err := f.findEndpoint(c, e)
 		if err != nil {
 			return app.Page[app.WebhookDelivery]{}, err
 		}
 		var p app.Page[app.WebhookDelivery]
-		for _, x := range h.webhookDeliveries {
+		for _, x := range entry.deliveries {
 			if in.State == nil || *in.State == x.State {
 				p.Data = append(p.Data, x)
 			}
@@ -194,16 +194,16 @@ func (f *Fake) WebhookDeliveries(
 	})
 }
 
-// WebhookDelivery reads one with its log.
+// WebhookDelivery returns a delivery with its log.
 func (f *Fake) WebhookDelivery(
 	_ context.Context, c app.Caller, e app.WebhookEndpointID, id app.WebhookDeliveryID,
 ) (app.WebhookDelivery, error) {
 	return read(f, "WebhookDelivery", c, id, func() (app.WebhookDelivery, error) {
-		h, err := f.hook(c, e)
+		entry, err := f.findEndpoint(c, e)
 		if err != nil {
 			return app.WebhookDelivery{}, err
 		}
-		for _, x := range h.webhookDeliveries {
+		for _, x := range entry.deliveries {
 			if x.ID == id {
 				return x, nil
 			}
@@ -212,19 +212,19 @@ func (f *Fake) WebhookDelivery(
 	})
 }
 
-// ReplayWebhookDelivery makes one pending again.
+// ReplayWebhookDelivery makes a delivery pending again.
 func (f *Fake) ReplayWebhookDelivery(
 	_ context.Context, c app.Caller, e app.WebhookEndpointID, id app.WebhookDeliveryID,
 ) (app.WebhookDelivery, error) {
 	return write(f, "ReplayWebhookDelivery", c, id, func() (app.WebhookDelivery, error) {
-		h, err := f.hook(c, e)
+		entry, err := f.findEndpoint(c, e)
 		if err != nil {
 			return app.WebhookDelivery{}, err
 		}
-		for i := range h.webhookDeliveries {
-			if h.webhookDeliveries[i].ID == id {
-				h.webhookDeliveries[i].State, h.webhookDeliveries[i].NextAt = app.WebhookDeliveryPending, f.Now()
-				return h.webhookDeliveries[i], nil
+		for i := range entry.deliveries {
+			if entry.deliveries[i].ID == id {
+				entry.deliveries[i].State, entry.deliveries[i].NextAt = app.WebhookDeliveryPending, f.Now()
+				return entry.deliveries[i], nil
 			}
 		}
 		return app.WebhookDelivery{}, fault.Absent()

@@ -1,6 +1,6 @@
-// Package kafkatest gives a test a broker with topics of its own: the embedded one, or the real Kafka
-// that PLATFORMA_TEST_KAFKA names (host:port; apache/kafka.sh starts one). Tests do not know which,
-// but those that inject faults need Embedded.
+// Package kafkatest gives each test topics of its own on a broker: the embedded one, or the real Kafka
+// that PLATFORMA_TEST_KAFKA names (host:port; apache/kafka.sh starts one). Tests do not know which it
+// is. Only those that inject faults need the embedded one.
 package kafkatest
 
 import (
@@ -20,16 +20,16 @@ import (
 	"github.com/platforma-cloud/orders/internal/kafka"
 )
 
-// Variable names a real Kafka.
+// Variable is the environment variable with the address of a real Kafka.
 const Variable = "PLATFORMA_TEST_KAFKA"
 
-// Broker is a test's broker.
+// Broker is the broker of one test.
 type Broker struct {
 	kafka.Cluster
 	Embedded *embedded.Kafka // nil on a real Kafka
 }
 
-// Which says what New gives, for a test run to print.
+// Which describes the broker that New returns, for a test run to print.
 func Which() string {
 	if addr := os.Getenv(Variable); addr != "" {
 		return "Kafka at " + addr
@@ -37,7 +37,7 @@ func Which() string {
 	return "embedded broker (" + Variable + " is not set)"
 }
 
-// New gives a broker with the topics applied under names of the test's own.
+// New returns a broker on which the topics exist, under names of the test's own.
 func New(t testing.TB) *Broker {
 	t.Helper()
 	b := Bare(t)
@@ -49,7 +49,7 @@ func New(t testing.TB) *Broker {
 	return b
 }
 
-// drop deletes the topics: a real Kafka outlives the test.
+// drop deletes the topics, because a real Kafka outlives the test.
 func (b *Broker) drop(t testing.TB) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(b.Brokers...))
 	if err != nil {
@@ -68,7 +68,7 @@ func (b *Broker) drop(t testing.TB) {
 	}
 }
 
-// Bare is New without any topic.
+// Bare returns a broker without topics.
 func Bare(t testing.TB) *Broker {
 	t.Helper()
 	suffix := strings.ToLower(rand.Text()[:10])
@@ -91,16 +91,17 @@ func Bare(t testing.TB) *Broker {
 	return b
 }
 
-// NeedEmbedded skips a test of faults that only the embedded broker can be made to have.
+// NeedEmbedded returns the embedded broker. On a real Kafka it skips the test: only the embedded broker
+// can inject faults.
 func (b *Broker) NeedEmbedded(t testing.TB) *embedded.Kafka {
 	t.Helper()
 	if b.Embedded == nil {
-		t.Skip("needs faults that a real broker cannot be asked for")
+		t.Skip("needs faults that a real broker cannot inject")
 	}
 	return b.Embedded
 }
 
-// Eventually polls until ok, and fails the test with what after a minute.
+// Eventually polls until ok returns true. After a minute it fails the test; what says what did not happen.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(time.Minute)

@@ -16,7 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Browser is one tab, with everything its console has said since it was opened.
+// Browser is one tab of a browser. It keeps the errors and warnings of the tab's console.
 type Browser struct {
 	t     testing.TB
 	ctx   context.Context
@@ -27,14 +27,14 @@ type Browser struct {
 	messages []string
 }
 
-// patience is how long a page may take to show what it should.
-const patience = 30 * time.Second
+// pageTimeout is how long a page may take to show what it should.
+const pageTimeout = 30 * time.Second
 
-// Widths are the two that every page is looked at: a telephone and a desk.
+// Widths are the two window widths at which every page is checked, for a phone and for a desktop.
 var Widths = []int64{360, 1280}
 
-// Open starts a browser on a portal. Without one the test is skipped and says so; where CI is set it
-// fails instead. Screenshots go to the directory PORTAL_SHOTS, else to a temporary one.
+// Open starts a browser on a portal. When no browser is installed, it skips the test, or fails it where CI is
+// set. Screenshots go to the directory PORTAL_SHOTS, else to a temporary one.
 func Open(t testing.TB, base string) *Browser {
 	t.Helper()
 	path := ""
@@ -63,13 +63,13 @@ func Open(t testing.TB, base string) *Browser {
 	if b.shots == "" {
 		b.shots = t.TempDir()
 	}
-	// the browser lives as long as this first context
+	// The browser ends with this first context.
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatalf("start %s: %v", path, err)
 	}
-	said := chromedp.Console(ctx)
+	console := chromedp.Console(ctx)
 	go func() {
-		for m, err := range said {
+		for m, err := range console {
 			if err != nil {
 				return
 			}
@@ -85,7 +85,7 @@ func Open(t testing.TB, base string) *Browser {
 
 func (b *Browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, pageTimeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("browser: %v", err)
@@ -98,13 +98,13 @@ func (b *Browser) Go(path string) {
 	b.do(chromedp.Navigate(b.base + path))
 }
 
-// eval runs an expression; ok is false while the page is being exchanged for another.
+// eval evaluates an expression; ok is false while the page is replaced by another.
 func eval[T any](b *Browser, expression string) (v T, ok bool) {
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
 	return v, err == nil
 }
 
-// Must evaluates an expression that has to work.
+// Must evaluates an expression, and ends the test when that fails.
 func Must[T any](b *Browser, expression string) T {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
@@ -117,15 +117,15 @@ func Must[T any](b *Browser, expression string) T {
 // Until waits until an expression is true.
 func (b *Browser) Until(what, expression string) {
 	b.t.Helper()
-	b.UntilWithin(patience, what, expression)
+	b.UntilWithin(pageTimeout, what, expression)
 }
 
-// UntilWithin waits as long as it is told.
-func (b *Browser) UntilWithin(patience time.Duration, what, expression string) {
+// UntilWithin waits until an expression is true, at most as long as timeout.
+func (b *Browser) UntilWithin(timeout time.Duration, what, expression string) {
 	b.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	for {
 		if v, ok := eval[bool](b, "Boolean("+expression+")"); ok && v {
@@ -135,7 +135,7 @@ func (b *Browser) UntilWithin(patience time.Duration, what, expression string) {
 		case <-tick.C:
 		case <-deadline.C:
 			text, _ := eval[string](b, "location.pathname + '\\n' + document.body.innerText.slice(0, 1500)")
-			b.t.Fatalf("waited %s for %s; the page was %s", patience, what, text)
+			b.t.Fatalf("waited %s for %s; the page was %s", timeout, what, text)
 		}
 	}
 }
@@ -152,19 +152,19 @@ func (b *Browser) Type(selector, text string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// Text of the first element that matches, "" when there is none.
+// Text returns the text of the first element that matches, "" when there is none.
 func (b *Browser) Text(selector string) string {
 	quoted, _ := json.Marshal(selector)
 	return Must[string](b, "(document.querySelector("+string(quoted)+") || {textContent: ''}).textContent.trim()")
 }
 
-// Size sets the window, Theme the colours the person prefers.
+// Size sets the width of the window.
 func (b *Browser) Size(width int64) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, 800))
 }
 
-// Theme is "light" or "dark".
+// Theme sets the colour scheme that the person prefers, "light" or "dark".
 func (b *Browser) Theme(theme string) {
 	b.t.Helper()
 	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -178,22 +178,24 @@ func (b *Browser) Theme(theme string) {
 	}
 }
 
-// Look requires of the page as it stands: nothing wider than the window at either width, one first
-// heading, a label for every control, no style attribute. It takes a screenshot of each width and theme.
+// Look checks the current page: nothing is wider than the window at either width, the contrast of texts is
+// sufficient, there is one first heading, every control has a label, and no element has a style attribute. It
+// takes a screenshot in each width and theme.
 func (b *Browser) Look(name string) {
 	b.t.Helper()
-	b.Until("the whole page of "+name, `document.readyState === 'complete'`) // its address changes before it is there
-	for _, problem := range Must[[]string](b, audit) {
+	// The address changes before the page is loaded.
+	b.Until("the whole page of "+name, `document.readyState === 'complete'`)
+	for _, problem := range Must[[]string](b, auditScript) {
 		b.t.Errorf("%s: %s", name, problem)
 	}
 	for _, theme := range []string{"light", "dark"} {
 		b.Theme(theme)
 		for _, width := range Widths {
 			b.Size(width)
-			for _, wide := range Must[[]string](b, overflow) {
+			for _, wide := range Must[[]string](b, overflowScript) {
 				b.t.Errorf("%s at %d px is wider than the window: %s", name, width, wide)
 			}
-			for _, dim := range Must[[]string](b, contrast) {
+			for _, dim := range Must[[]string](b, contrastScript) {
 				b.t.Errorf("%s, %s: contrast below 4.5:1: %s", name, theme, dim)
 			}
 			picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
@@ -208,7 +210,7 @@ func (b *Browser) Look(name string) {
 	}
 }
 
-// Quiet requires that the console said nothing; expected lists beginnings that were provoked.
+// Quiet fails the test when the console has messages other than those that contain an expected text.
 func (b *Browser) Quiet(expected ...string) {
 	b.t.Helper()
 	b.mu.Lock()
@@ -225,53 +227,81 @@ func (b *Browser) Quiet(expected ...string) {
 	b.messages = nil
 }
 
-const overflow = `(() => {
+// overflowScript lists the elements that are wider than the window.
+const overflowScript = `(() => {
   const w = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= w) return [];
   return [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > w + 1)
     .slice(0, 5).map(e => e.tagName + '.' + e.className + ' ' + Math.round(e.getBoundingClientRect().right));
 })()`
 
-const audit = `(() => {
+// auditScript lists what is wrong with headings, labels, names and ids.
+const auditScript = `(() => {
   const bad = [];
-  if (document.querySelectorAll('h1').length !== 1) bad.push('has ' + document.querySelectorAll('h1').length + ' first headings');
+  const all = selector => [...document.querySelectorAll(selector)];
+  const headings = all('h1').length;
+  if (headings !== 1) bad.push('has ' + headings + ' first headings');
   if (!document.documentElement.lang) bad.push('has no language');
-  if (document.querySelectorAll('[style]').length) bad.push('has style attributes');
-  for (const e of document.querySelectorAll('input:not([type=hidden]), select, textarea'))
+  if (all('[style]').length) bad.push('has style attributes');
+  for (const e of all('input:not([type=hidden]), select, textarea'))
     if (!e.labels?.length && !e.getAttribute('aria-label')) bad.push('control without a label: ' + e.name);
-  for (const e of document.querySelectorAll('button, a[href]'))
-    if (!e.textContent.trim() && !e.getAttribute('aria-label')) bad.push('nameless ' + e.tagName + ' ' + e.outerHTML.slice(0, 80));
-  for (const e of document.querySelectorAll('[aria-describedby]'))
+  for (const e of all('button, a[href]'))
+    if (!e.textContent.trim() && !e.getAttribute('aria-label'))
+      bad.push('nameless ' + e.tagName + ' ' + e.outerHTML.slice(0, 80));
+  for (const e of all('[aria-describedby]'))
     for (const id of e.getAttribute('aria-describedby').split(/\s+/))
-      if (id && !document.getElementById(id)) bad.push(e.tagName + ' ' + (e.name || e.id) + ' is described by #' + id + ', which is not there');
-  const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
+      if (id && !document.getElementById(id))
+        bad.push(e.tagName + ' ' + (e.name || e.id) + ' is described by #' + id + ', which does not exist');
+  const ids = all('[id]').map(e => e.id);
   for (const id of new Set(ids)) if (ids.filter(i => i === id).length > 1) bad.push('id twice: ' + id);
   return bad;
 })()`
 
-// contrast compares each visible text with the nearest painted ground behind it.
-const contrast = `(() => {
-  const lum = c => { const f = c.slice(0, 3).map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * f[0] + 0.7152 * f[1] + 0.0722 * f[2]; };
-  const parse = s => { let m = s.match(/^rgba?\(([^)]+)\)/); if (m) { const p = m[1].split(/[ ,\/]+/).map(Number); return [p[0], p[1], p[2], p[3] === undefined ? 1 : p[3]]; }
-    m = s.match(/^color\(srgb ([^)]+)\)/); if (m) { const p = m[1].split(/[ \/]+/).map(Number); return [p[0] * 255, p[1] * 255, p[2] * 255, p[3] === undefined ? 1 : p[3]]; } return null; };
+// contrastScript lists texts whose contrast with the nearest opaque background is too low.
+const contrastScript = `(() => {
+  const luminance = rgb => {
+    const [r, g, b] = rgb.slice(0, 3).map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const parse = text => {
+    let m = text.match(/^rgba?\(([^)]+)\)/);
+    if (m) {
+      const p = m[1].split(/[ ,\/]+/).map(Number);
+      return [p[0], p[1], p[2], p[3] === undefined ? 1 : p[3]];
+    }
+    m = text.match(/^color\(srgb ([^)]+)\)/);
+    if (m) {
+      const p = m[1].split(/[ \/]+/).map(Number);
+      return [p[0] * 255, p[1] * 255, p[2] * 255, p[3] === undefined ? 1 : p[3]];
+    }
+    return null;
+  };
+  const background = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const color = parse(getComputedStyle(e).backgroundColor);
+      if (color && color[3] > 0.99) return color;
+    }
+    return [255, 255, 255];
+  };
+  const visible = {opacityProperty: true, visibilityProperty: true};
   const found = new Set();
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const e = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || e.closest('svg, .unseen, .skip, script, option') || !e.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    const text = walker.currentNode.textContent.trim();
+    if (!text || e.closest('svg, .unseen, .skip, script, option') || !e.checkVisibility(visible)) continue;
     const style = getComputedStyle(e), ink = parse(style.color);
-    let ground = null;
-    for (let g = e; g && !ground; g = g.parentElement) { const c = parse(getComputedStyle(g).backgroundColor); if (c && c[3] > 0.99) ground = c; }
-    ground = ground || [255, 255, 255];
     if (!ink) continue;
-    const a = lum(ink), b = lum(ground), ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const a = luminance(ink), b = luminance(background(e));
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     const size = parseFloat(style.fontSize), large = size >= 24 || size >= 18.66 && style.fontWeight >= 700;
-    if (ratio < (large ? 3 : 4.5)) found.add(e.tagName + '.' + e.className + ' ' + ratio.toFixed(2) + ' ' + JSON.stringify(walker.currentNode.textContent.trim().slice(0, 30)));
+    if (ratio < (large ? 3 : 4.5))
+      found.add(e.tagName + '.' + e.className + ' ' + ratio.toFixed(2) + ' ' + JSON.stringify(text.slice(0, 30)));
   }
   return [...found].slice(0, 5);
 })()`
 
-// selectValue chooses an option as a person would: the change is heard.
+// selectValue chooses an option as a person would, with a change event.
 func selectValue(selector, value string) chromedp.Action[chromedp.Void] {
 	return chromedp.Evaluate[chromedp.Void](`(() => { const s = document.querySelector(` + quoted(selector) +
 		`); s.value = ` + quoted(value) + `; s.dispatchEvent(new Event('change', {bubbles: true})); })()`)

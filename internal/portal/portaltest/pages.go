@@ -2,7 +2,7 @@ package portaltest
 
 import "github.com/platforma-cloud/orders/internal/tenant"
 
-// Page of the storybook: what every page looks like in every state it has.
+// Page is an entry of the storybook, which shows every page in each of its states.
 type Page struct {
 	Name   string
 	Path   string
@@ -15,7 +15,7 @@ func (s *Story) pages() {
 	hook := func(name, suffix string) string {
 		return "/settings/webhooks/" + s.Webhooks[name].String() + suffix
 	}
-	letter := func(name string) string { return "/desk/dead-letters/" + s.DeadLetters[name].String() }
+	deadLetter := func(name string) string { return "/desk/dead-letters/" + s.DeadLetters[name].String() }
 	nobody := tenant.Actor{}
 	s.Pages = []Page{
 		{"catalog", "/catalog", s.Ana, 200},
@@ -49,14 +49,14 @@ func (s *Story) pages() {
 		{"payment", at("pending", "/payment"), s.Olga, 200},
 		{"desk-payments", "/desk/payments", s.Olga, 200},
 		{"desk-refunds", "/desk/refunds", s.Olga, 200},
-		{"desk-letters", "/desk/dead-letters", s.Olga, 200},
-		{"desk-letters-auditor", "/desk/dead-letters", s.Vera, 200},
-		{"desk-letter-protected", letter("protected"), s.Olga, 200},
-		{"desk-letter-unclear", letter("unclear"), s.Olga, 200},
-		{"desk-letter-signed-by-another", letter("signed"), s.Olga, 200},
-		{"desk-letter-signed-by-me", letter("signed"), s.Adam, 200},
-		{"desk-letter-auditor", letter("signed"), s.Vera, 200},
-		{"desk-letter-foreign", letter("signed")[:len(letter("signed"))-2] + "zz", s.Olga, 404},
+		{"desk-dead-letters", "/desk/dead-letters", s.Olga, 200},
+		{"desk-dead-letters-auditor", "/desk/dead-letters", s.Vera, 200},
+		{"desk-dead-letter-protected", deadLetter("protected"), s.Olga, 200},
+		{"desk-dead-letter-unclear", deadLetter("unclear"), s.Olga, 200},
+		{"desk-dead-letter-signed-by-another", deadLetter("signed"), s.Olga, 200},
+		{"desk-dead-letter-signed-by-me", deadLetter("signed"), s.Adam, 200},
+		{"desk-dead-letter-auditor", deadLetter("signed"), s.Vera, 200},
+		{"desk-dead-letter-foreign", deadLetter("signed")[:len(deadLetter("signed"))-2] + "zz", s.Olga, 404},
 		{"desk-figures", "/desk/figures", s.Olga, 200},
 		{"desk-routing", "/desk/routing", s.Olga, 200},
 		{"settings", "/settings", s.Adam, 200},

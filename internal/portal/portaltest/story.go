@@ -1,6 +1,5 @@
-// Package portaltest tests the portal from outside: a story of orders and people that the pages are drawn
-// from, and a walk through a browser, which also runs against the real application. It is imported by
-// tests only.
+// Package portaltest tests the portal from outside. It has a story of orders and people for the pages to show,
+// and a walk in a browser, which also runs against the real application. Only tests import it.
 package portaltest
 
 import (
@@ -17,24 +16,24 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Story is a world with an order in every state, and the pages that show them.
+// Story is a fake application with an order in every state, and the pages that show them.
 type Story struct {
 	Fake                       *apptest.Fake
 	Acme, Beta                 tenant.ID
 	Ana, Olga, Adam, Vera, Bor tenant.Actor // customer, operator, admin, auditor of Acme; customer of Beta
 	Orders                     map[string]order.ID
 	Webhooks                   map[string]app.WebhookEndpointID
-	WebhookDelivery            app.WebhookDeliveryID // of the active one
+	WebhookDelivery            app.WebhookDeliveryID // of the active webhook
 	DeadLetters                map[string]id.Of[app.DeadLetter]
 	Pages                      []Page
 }
 
-// Keys of the story's people.
+// The API keys of the story's people.
 const (
 	KeyAna, KeyOlga, KeyAdam, KeyVera, KeyBor = "key-ana", "key-olga", "key-adam", "key-vera", "key-bor"
 )
 
-// NewStory tells the story at a moment.
+// NewStory sets up the story at the time that now returns.
 func NewStory(now func() time.Time) *Story {
 	f := apptest.New(now)
 	s := &Story{
@@ -89,7 +88,7 @@ func database(label string) app.ItemInput {
 	}
 }
 
-func (s *Story) begin(name string, items ...app.ItemInput) order.ID {
+func (s *Story) addDraft(name string, items ...app.ItemInput) order.ID {
 	create := app.CreateOrder{Items: items, ExternalID: "po-" + name}
 	agg, err := s.Fake.CreateOrder(context.Background(), app.Caller{Actor: s.Ana}, create)
 	if err != nil {
@@ -100,7 +99,7 @@ func (s *Story) begin(name string, items ...app.ItemInput) order.ID {
 }
 
 func (s *Story) submitted(name string, items ...app.ItemInput) order.ID {
-	o := s.begin(name, items...)
+	o := s.addDraft(name, items...)
 	submit := app.SubmitOrder{Order: o, PaymentMethod: "manual"}
 	if _, err := s.Fake.SubmitOrder(context.Background(), app.Caller{Actor: s.Ana}, submit); err != nil {
 		panic(err)
@@ -108,7 +107,7 @@ func (s *Story) submitted(name string, items ...app.ItemInput) order.ID {
 	return o
 }
 
-// provisioning brings an order to where its items are being built.
+// provisioning adds an order whose items are being built.
 func (s *Story) provisioning(name string, items ...app.ItemInput) order.ID {
 	o := s.submitted(name, items...)
 	s.Fake.Change(o, func(agg *app.Aggregate) { s.Fake.Pay(agg.Order, "SI56-"+name, agg.Order.Due, "bank_transfer") })
@@ -124,7 +123,7 @@ func (s *Story) provisioning(name string, items ...app.ItemInput) order.ID {
 }
 
 func (s *Story) draft() {
-	s.begin("draft", vps("web-1", "business"), cluster("apps"), database(""))
+	s.addDraft("draft", vps("web-1", "business"), cluster("apps"), database(""))
 }
 
 func (s *Story) pending() { s.submitted("pending", vps("web-2", "core"), database("orders-db")) }
@@ -142,7 +141,7 @@ func (s *Story) paid() {
 func (s *Story) building() {
 	o := s.provisioning("building",
 		vps("web-4", "enterprise"), cluster("apps-2"), database("shop-db"), vps("web-5", "core"), vps("web-6", "core"))
-	var retrying, back order.ItemID
+	var retrying, compensated order.ItemID
 	s.Fake.Change(o, func(agg *app.Aggregate) {
 		items := agg.Order.Items
 		items[0].Progress = 100
@@ -154,55 +153,55 @@ func (s *Story) building() {
 		if err := agg.Order.MoveItem(&items[2], order.CallFailed, order.ItemFact{Attempt: 3}, ""); err != nil {
 			panic(err)
 		}
-		agg.Tasks = append(agg.Tasks, waiting(items[2].ID, 2, s.Fake.Now().Add(8*time.Second)))
+		agg.Tasks = append(agg.Tasks, waitingTask(items[2].ID, 2, s.Fake.Now().Add(8*time.Second)))
 		apptest.MustMove(agg.Order, &items[3], order.NoCapacity)
 		items[3].Detail = "lj-1 has no room for this size at the moment"
-		agg.Tasks = append(agg.Tasks, waiting(items[3].ID, 0, s.Fake.Now().Add(2*time.Minute)))
+		agg.Tasks = append(agg.Tasks, waitingTask(items[3].ID, 0, s.Fake.Now().Add(2*time.Minute)))
 		items[4].Progress, items[4].Detail = 40, "Removing the machine"
 		apptest.MustMove(agg.Order, &items[4], order.Unrecoverable)
 		agg.Order.RequestRefund(s.Fake.NewID(), &items[4], "")
-		compensating := waiting(items[4].ID, 0, s.Fake.Now().Add(4*time.Second))
+		compensating := waitingTask(items[4].ID, 0, s.Fake.Now().Add(4*time.Second))
 		compensating.Compensating = true
 		agg.Tasks = append(agg.Tasks, compensating)
 		agg.Order.Resettle("")
-		retrying, back = items[2].ID, items[4].ID
+		retrying, compensated = items[2].ID, items[4].ID
 	})
-	s.Fake.SetLog(o, sagaLog(retrying, back, s.Fake.Now()))
+	s.Fake.SetLog(o, sagaLog(retrying, compensated, s.Fake.Now()))
 }
 
-// waiting is a task of an item that waits for its next call.
-func waiting(it order.ItemID, try int, next time.Time) fulfil.Task {
+// waitingTask returns an item's task that waits for its next call.
+func waitingTask(it order.ItemID, try int, next time.Time) fulfil.Task {
 	return fulfil.Task{
 		ID: fulfil.TaskID(it), Item: it, Kind: fulfil.Provision, State: fulfil.Open, Try: try, NextAt: next,
 	}
 }
 
-// sagaLog is the log of two tasks: one that retries and one that goes back.
-func sagaLog(retrying, back order.ItemID, now time.Time) []app.LogEntry {
+// sagaLog returns the log of two tasks: one that retries and one that compensates.
+func sagaLog(retrying, compensated order.ItemID, now time.Time) []app.LogEntry {
 	at := func(s float64) time.Time { return now.Add(time.Duration((s - 20) * float64(time.Second))) }
-	a, b := fulfil.TaskID(retrying), fulfil.TaskID(back)
-	answer := func(taskID fulfil.TaskID, part string, s, took float64, class fault.Class, note string) app.LogEntry {
+	a, b := fulfil.TaskID(retrying), fulfil.TaskID(compensated)
+	answer := func(taskID fulfil.TaskID, step string, s, took float64, class fault.Class, note string) app.LogEntry {
 		return app.LogEntry{
-			Task: taskID, At: at(s), Step: part, What: app.LogAnswer, Class: class, Note: note,
+			Task: taskID, At: at(s), Step: step, What: app.LogAnswer, Class: class, Note: note,
 			Took: time.Duration(took * float64(time.Second)),
 		}
 	}
-	next := func(e app.LogEntry, s float64) app.LogEntry {
+	withNext := func(e app.LogEntry, s float64) app.LogEntry {
 		e.Next = at(s)
 		return e
 	}
-	const away = "the provider was not reachable"
+	const unreachable = "the provider was not reachable"
 	return []app.LogEntry{
 		{Task: a, At: at(0.1), Step: "network", What: app.LogIntent},
 		answer(a, "network", 1.2, 1.1, fault.None, ""),
 		{Task: b, At: at(1.3), Step: "server", What: app.LogIntent},
 		answer(b, "server", 3.9, 2.6, fault.Pending, "accepted, being created"),
-		next(answer(a, "cluster", 4.2, 2.9, fault.Retryable, away), 6.2),
-		next(answer(a, "cluster", 8.8, 2.5, fault.Ambiguous, "no clear answer came"), 12.8),
+		withNext(answer(a, "cluster", 4.2, 2.9, fault.Retryable, unreachable), 6.2),
+		withNext(answer(a, "cluster", 8.8, 2.5, fault.Ambiguous, "no clear answer came"), 12.8),
 		answer(b, "server", 10.1, 0.4, fault.Quota, "over quota"),
 		{Task: b, At: at(10.2), Step: "server", What: app.LogCompensating, Note: "unrecoverable"},
 		answer(b, "server", 14.5, 4.1, fault.None, "removed"),
-		next(answer(a, "cluster", 15.5, 2.7, fault.Retryable, away), 28),
+		withNext(answer(a, "cluster", 15.5, 2.7, fault.Retryable, unreachable), 28),
 	}
 }
 

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// User is who walks: a demo user of the sign-in page by address, or the holder of an API key.
+// User is a person who signs in: a demo user by address, or the holder of an API key.
 type User struct {
 	Email string
 	Key   string
 }
 
-// delivery is how long a server may take from order to mail: beyond the 90 s that are the goal (D6).
-const delivery = 2 * time.Minute
+// deliveryLimit is how long a server may take from order to mail. The goal is 90 s (D6).
+const deliveryLimit = 2 * time.Minute
 
 // SignIn opens a session.
 func (b *Browser) SignIn(u User) {
@@ -33,17 +33,16 @@ func (b *Browser) SignIn(u User) {
 	b.Until("a session", `document.querySelector('.who-am') && !location.pathname.startsWith('/sign-in')`)
 }
 
-// SignOut ends it.
+// SignOut ends the session.
 func (b *Browser) SignOut() {
 	b.t.Helper()
 	b.Press(".who button")
 	b.Until("the sign-in page", `location.pathname === '/sign-in'`)
 }
 
-// Walk goes the whole way of a customer: sign in, configure a server while its price follows, put it
-// into the cart, order it with a payment that confirms by itself, and watch it being delivered on one
-// page that is never loaded anew. It needs the payment method "demo" and a catalogue that sells vps.
-// It returns the order's path.
+// Walk does what a customer does: sign in, configure a server with a live price, put it into the cart, order it
+// with a payment that confirms automatically, and watch its delivery on one page without reloading it. It needs
+// the payment method "demo" and a catalogue that sells vps. It returns the path of the order's page.
 func Walk(t testing.TB, base string, u User) string {
 	t.Helper()
 	b := Open(t, base)
@@ -78,9 +77,9 @@ func Walk(t testing.TB, base string, u User) string {
 	path := Must[string](b, `location.pathname`)
 
 	Must[bool](b, `window.walked = true`)
-	b.Until("a first move without navigation",
+	b.Until("a first change of state without navigation",
 		`window.walked && !document.querySelector('.stop-here .stop-text').textContent.startsWith('Awaiting')`)
-	b.UntilWithin(delivery, "delivery without navigation",
+	b.UntilWithin(deliveryLimit, "delivery without navigation",
 		`window.walked && document.querySelector('.stop-here .stop-text').textContent.startsWith('Fulfilled')`)
 	b.Until("the timeline",
 		`[...document.querySelectorAll('.timeline strong')].some(e => e.textContent === 'Order fulfilled')`)

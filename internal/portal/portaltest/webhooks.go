@@ -9,7 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// webhooks of the story: one in service, one that fails, one that was stopped.
+// webhooks adds three webhooks: one is active, one is failing, one is disabled.
 func (s *Story) webhooks() {
 	s.activeWebhook()
 	s.failingWebhook()
@@ -27,11 +27,11 @@ func (s *Story) activeWebhook() {
 		e.Secrets = []app.SecretInfo{{CreatedAt: s.ago(time.Hour)}, old}
 		e.Since = s.ago(2000 * time.Hour)
 	})
-	taken := app.WebhookDeliveryCall{
+	accepted := app.WebhookDeliveryCall{
 		N: 1, At: s.ago(50 * time.Minute), Status: 204, Result: app.PostTaken, Took: 84 * time.Millisecond,
 	}
-	s.webhookDelivery(e, 1, order.EvCreated, app.WebhookDeliveryDelivered, taken)
-	s.webhookDelivery(e, 2, order.EvSubmitted, app.WebhookDeliveryDelivered, taken)
+	s.webhookDelivery(e, 1, order.EvCreated, app.WebhookDeliveryDelivered, accepted)
+	s.webhookDelivery(e, 2, order.EvSubmitted, app.WebhookDeliveryDelivered, accepted)
 	s.WebhookDelivery = s.webhookDelivery(e, 3, order.EvPaymentConfirmed, app.WebhookDeliveryPending,
 		app.WebhookDeliveryCall{N: 2, At: s.ago(5 * time.Minute), Result: app.PostTimeout, Took: 5 * time.Second},
 		app.WebhookDeliveryCall{
@@ -53,7 +53,7 @@ func (s *Story) failingWebhook() {
 	s.webhookDelivery(e, 12, order.EvFulfilled, app.WebhookDeliveryPending)
 }
 
-// webhook adds an endpoint for events of these types, or of all when none is given.
+// webhook adds an endpoint for events of the given types, or for all events.
 func (s *Story) webhook(name, url, description string, types ...event.Type) app.WebhookEndpointID {
 	add := app.AddWebhookEndpoint{URL: url, Description: description, Types: types}
 	issued, err := s.Fake.AddWebhookEndpoint(context.Background(), app.Caller{Actor: s.Adam}, add)
@@ -64,14 +64,13 @@ func (s *Story) webhook(name, url, description string, types ...event.Type) app.
 	return issued.ID
 }
 
-// webhook delivery adds one of the order that is being built; calls are the newest first.
+// webhookDelivery adds a webhook delivery of an event of the order that is being built. The newest call is first.
 func (s *Story) webhookDelivery(
 	e app.WebhookEndpointID, seq int, t event.Type, state app.WebhookDeliveryState, calls ...app.WebhookDeliveryCall,
 ) app.WebhookDeliveryID {
 	delivery := app.WebhookDelivery{
 		ID: s.Fake.NewID(), WebhookEndpoint: e, Order: s.Orders["building"], Seq: seq, Event: s.Fake.NewID(), Type: t,
-		State:     state,
-		CreatedAt: s.ago(time.Hour - time.Duration(seq)*time.Minute), Log: calls, Calls: len(calls),
+		State: state, CreatedAt: s.ago(time.Hour - time.Duration(seq)*time.Minute), Log: calls, Calls: len(calls),
 	}
 	if len(calls) > 0 {
 		delivery.LastStatus, delivery.LastResult = calls[0].Status, calls[0].Result

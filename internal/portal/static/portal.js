@@ -1,4 +1,4 @@
-// What a page does beyond htmx: nothing here is needed to use it.
+// Additions to htmx. Every page works without them.
 (function () {
   "use strict";
   var root = document.documentElement;
@@ -8,8 +8,8 @@
     Array.prototype.forEach.call((within || document).querySelectorAll(selector), fn);
   }
 
-  // A number's slider follows its field and leads it.
-  function slide(range) {
+  // A slider and its number field follow each other.
+  function bindSlider(range) {
     var field = document.getElementById(range.dataset.slides);
     if (!field) return;
     range.hidden = false;
@@ -20,9 +20,9 @@
     });
     field.addEventListener("input", function () { range.value = field.value; });
   }
-  each("[data-slides]", null, slide);
+  each("[data-slides]", null, bindSlider);
 
-  // A fault line that came in marks its control, for those who do not see it.
+  // A fault line that was swapped in marks its control as invalid, for screen readers.
   function markFaults() {
     each("[data-fault-for]", null, function (line) {
       var control = document.getElementById(line.dataset.faultFor);
@@ -33,11 +33,11 @@
   }
   document.addEventListener("htmx:afterSettle", markFaults);
 
-  // What is wrong is read first.
+  // A screen reader reads the summary of faults first.
   var summary = document.querySelector("[data-focus]");
   if (summary) summary.focus();
 
-  // Waits count down.
+  // Times of the next try count down.
   function countDown() {
     each("[data-countdown]", null, function (t) {
       var left = Math.ceil((Date.parse(t.dateTime) - Date.now()) / 1000);
@@ -49,7 +49,7 @@
   window.setInterval(countDown, 1000);
   document.addEventListener("htmx:sseMessage", countDown);
 
-  // One click copies an id.
+  // A click copies an id or a secret.
   document.addEventListener("click", function (e) {
     var b = e.target.closest && e.target.closest("[data-copy]");
     if (!b || !navigator.clipboard) return;
@@ -59,7 +59,7 @@
     }, function () { /* the text can still be selected */ });
   });
 
-  // Lists: j and k move, Enter is the link's own.
+  // In lists, j and k move the focus. Enter follows the focused link without help.
   document.addEventListener("keydown", function (e) {
     if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName)) return;
     if (e.key !== "j" && e.key !== "k") return;
@@ -70,9 +70,9 @@
     rows[at].focus();
   });
 
-  // One stream a page: a tab that is hidden for half a minute gives its connection back, and a page
-  // that lost its stream says so after five seconds.
-  var stream = null, hiddenFor = null, lostFor = null;
+  // A page has one stream. A tab that is hidden for 30 s closes it and reloads the page when it is shown again. A
+  // page that has lost its stream says so after 5 s.
+  var stream = null, hiddenTimer = null, lostTimer = null;
   if (window.htmx) {
     window.htmx.createEventSource = function (url) {
       stream = new EventSource(url, { withCredentials: true });
@@ -84,21 +84,21 @@
     if (note) note.hidden = !on;
   }
   document.addEventListener("htmx:sseError", function () {
-    if (lostFor === null) lostFor = window.setTimeout(function () { reconnecting(true); }, 5000);
+    if (lostTimer === null) lostTimer = window.setTimeout(function () { reconnecting(true); }, 5000);
   });
   document.addEventListener("htmx:sseOpen", function () {
-    window.clearTimeout(lostFor);
-    lostFor = null;
+    window.clearTimeout(lostTimer);
+    lostTimer = null;
     reconnecting(false);
   });
   document.addEventListener("visibilitychange", function () {
     if (document.visibilityState === "hidden") {
-      hiddenFor = window.setTimeout(function () {
+      hiddenTimer = window.setTimeout(function () {
         if (stream && stream.readyState !== EventSource.CLOSED) { stream.close(); stream = "closed"; }
       }, 30000);
       return;
     }
-    window.clearTimeout(hiddenFor);
+    window.clearTimeout(hiddenTimer);
     if (stream === "closed") window.location.reload();
   });
 })();

@@ -2,9 +2,9 @@
 //
 //	go run ./internal/embedded/cmd/withpostgres -- go test ./...
 //
-// The command finds the address in PLATFORMA_TEST_DSN (as the superuser). The server is thrown away
-// afterwards, whatever happens to the command or to this program. When PLATFORMA_TEST_DSN is already
-// set, that server is used and none is started. The exit code is the command's.
+// The command finds the superuser's address in PLATFORMA_TEST_DSN. The server is removed afterwards, whatever
+// happens to the command or to this program. If PLATFORMA_TEST_DSN is set already, that server is used and none
+// is started. The exit code is that of the command.
 package main
 
 import (
@@ -20,10 +20,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/embedded"
 )
 
-// dsnEnv is the variable in which the test kits look for a server.
+// dsnEnv is the environment variable from which the test kits read the server's address.
 const dsnEnv = "PLATFORMA_TEST_DSN"
 
-// What a shell answers when it has nothing to run, and when the command cannot be started.
+// The exit codes of a shell for wrong arguments, and for a command that cannot be started.
 const (
 	exitUsage  = 2
 	exitCannot = 126
@@ -45,7 +45,7 @@ func main() {
 	os.Exit(code)
 }
 
-// run is main without os.Exit, so that what it defers happens.
+// run is main without os.Exit, so that its deferred calls run.
 func run(args []string) (code int, err error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
@@ -68,7 +68,7 @@ func run(args []string) (code int, err error) {
 	return command(args, env, signals)
 }
 
-// untilSignal is a context for the start of the server: a signal ends it.
+// untilSignal returns a context for the start of the server. A signal ends it.
 func untilSignal(signals <-chan os.Signal) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go func() {
@@ -81,8 +81,8 @@ func untilSignal(signals <-chan os.Signal) (context.Context, context.CancelFunc)
 	return ctx, func() { cancel(nil) }
 }
 
-// command runs the command, hands every signal on to it, and returns its exit code, or 128 and the
-// number of the signal that ended it, as a shell does.
+// command runs the command, passes every signal on to it, and returns its exit code. If a signal ended it, the
+// code is 128 plus the signal's number, as in a shell.
 func command(args, env []string, signals <-chan os.Signal) (int, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = env

@@ -1,6 +1,6 @@
-// Command eventdoc writes what is derived from the event types: their JSON Schemas
-// (internal/event/schema), docs/events.md and docs/asyncapi.yaml. It reads Go types, the routing matrix and the golden
-// examples, and knows nothing else of the product. A test fails when its output is not committed.
+// Command eventdoc generates the JSON Schemas of the event types (internal/event/schema), docs/events.md
+// and docs/asyncapi.yaml. It reads the Go types, the routing matrix and the golden examples, and knows
+// nothing else of the product. A test fails if its output is not committed.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// generate makes all files, by their path below the module's root.
+// generate returns the contents of all files, by their paths below the module's root.
 func generate(root string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, k := range kinds {
@@ -53,7 +53,7 @@ func generate(root string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// moduleRoot is the nearest directory upwards that has a go.mod.
+// moduleRoot returns the working directory or its nearest parent that has a go.mod.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -63,10 +63,10 @@ func moduleRoot() (string, error) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir, nil
 		}
-		up := filepath.Dir(dir)
-		if up == dir {
+		parent := filepath.Dir(dir)
+		if parent == dir {
 			return "", errors.New("not inside the module")
 		}
-		dir = up
+		dir = parent
 	}
 }

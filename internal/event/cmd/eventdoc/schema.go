@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// node is a JSON Schema, with its keywords in the order they are read.
+// node is a JSON Schema. Its keywords are written in the order of the fields.
 type node struct {
 	Schema      string   `json:"$schema,omitempty"`
 	ID          string   `json:"$id,omitempty"`
@@ -29,7 +29,7 @@ type node struct {
 	Items       *node    `json:"items,omitempty"`
 }
 
-// members keeps the order of the Go type.
+// members are the properties of an object, in the order of the Go type's fields.
 type members []member
 
 type member struct {
@@ -55,18 +55,18 @@ func (ms members) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// schemaOf renders a type's schema. Members may be added to it later, so none is forbidden: a reader
-// ignores what it does not know.
+// schemaOf renders the schema of a type. It allows additional members, because members may be added later:
+// a reader ignores what it does not know.
 func schemaOf(k kind) ([]byte, error) {
 	n, err := nodeOf(reflect.TypeFor[event.Data](), "")
 	if err != nil {
 		return nil, err
 	}
 	n.Schema, n.ID = "https://json-schema.org/draft/2020-12/schema", event.SchemaPath(k.Type)
-	n.Title, n.Description = string(k.Type), k.Says
-	for _, m := range k.Needs {
+	n.Title, n.Description = string(k.Type), k.Description
+	for _, m := range k.Required {
 		if !slices.ContainsFunc(n.Properties, func(p member) bool { return p.name == m }) {
-			return nil, fmt.Errorf("%s needs %s, which no payload has", k.Type, m)
+			return nil, fmt.Errorf("%s requires %s, which no payload has", k.Type, m)
 		}
 		n.Required = append(n.Required, m)
 	}
@@ -74,8 +74,9 @@ func schemaOf(k kind) ([]byte, error) {
 	return append(b, '\n'), err
 }
 
+// nodeOf returns the schema of a Go type, which is the member at path, with the facts about it.
 func nodeOf(t reflect.Type, path string) (*node, error) {
-	n, err := bare(t, path)
+	n, err := typeNode(t, path)
 	if err != nil {
 		return nil, err
 	}
@@ -83,18 +84,18 @@ func nodeOf(t reflect.Type, path string) (*node, error) {
 	if !ok && path != "" {
 		return nil, fmt.Errorf("member %s has no description in cmd/eventdoc/facts.go", path)
 	}
-	n.Description, n.Enum, n.Pattern, n.Minimum = f.says, f.enum, f.pattern, f.minimum
+	n.Description, n.Enum, n.Pattern, n.Minimum = f.description, f.enum, f.pattern, f.minimum
 	if f.format != "" {
 		n.Format = f.format
 	}
 	return n, nil
 }
 
-// bare is what the Go type alone says.
-func bare(t reflect.Type, path string) (*node, error) {
+// typeNode returns the schema of a Go type, without the facts about it.
+func typeNode(t reflect.Type, path string) (*node, error) {
 	switch {
 	case t.Kind() == reflect.Pointer:
-		return bare(t.Elem(), path)
+		return typeNode(t.Elem(), path)
 	case t == reflect.TypeFor[time.Time]():
 		return &node{Type: "string", Format: "date-time"}, nil
 	case t == reflect.TypeFor[json.RawMessage]():
@@ -111,7 +112,7 @@ func bare(t reflect.Type, path string) (*node, error) {
 	case t.Kind() == reflect.Struct:
 		return object(t, path)
 	}
-	return nil, fmt.Errorf("member %s has the Go type %s, which no schema is known for", path, t)
+	return nil, fmt.Errorf("member %s has the Go type %s, for which no schema is known", path, t)
 }
 
 func object(t reflect.Type, path string) (*node, error) {

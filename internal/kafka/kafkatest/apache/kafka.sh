@@ -3,16 +3,16 @@
 #
 #   kafka.sh start       fetches Kafka on first use, starts it empty, returns when it answers
 #   kafka.sh stop        ends it
-#   kafka.sh run         becomes a broker on what the last one left, for a test that kills it
+#   kafka.sh run         runs a broker in the foreground on existing data, for a test that kills it
 #   kafka.sh consume N   prints the first N committed records of order-events with Kafka's own console
-#                        consumer: an outside witness (TOPIC names another topic)
+#                        consumer, as an independent client (TOPIC names another topic)
 #
 # Then: PLATFORMA_TEST_KAFKA=127.0.0.1:19092 go test ./internal/kafka/...
 #
 # PLATFORMA_KAFKA_DIR keeps the jars (about 120 MB); default ~/.cache/platforma-kafka.
 # PLATFORMA_KAFKA_RUN keeps data and log of one broker; default the same.
-# PLATFORMA_KAFKA_PORT is where it listens, and on the next port its controller; default 19092.
-# Where Maven cannot fetch it the run fails: it is then "not run", never "passed".
+# PLATFORMA_KAFKA_PORT is the broker's port, and the next one the controller's; default 19092.
+# If Maven cannot fetch Kafka, the run fails: the tests then count as not run, never as passed.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -38,12 +38,13 @@ fetch() {
 	cp "$here/pom.xml" "$dir/libs/.complete"
 }
 
-# answers tells whether the broker serves requests; the port alone may be open earlier.
+# answers succeeds if the broker serves requests; its port may be open earlier.
 answers() {
 	kafka org.apache.kafka.tools.TopicCommand --bootstrap-server "$address" --list >/dev/null 2>&1
 }
 
-# broker becomes the broker, so that the pid is its own. It formats its data folder when there is none.
+# broker replaces the shell by the broker, so that the pid is the broker's. It formats the data folder if
+# there is none.
 broker() {
 	mkdir -p "$dir" "$run"
 	fetch
@@ -61,7 +62,7 @@ start() {
 		return
 	fi
 	mkdir -p "$run"
-	fetch # here, where it may take its time
+	fetch # not in the background: the time of the download does not count as starting
 	rm -rf "$run/data"
 	broker >"$run/broker.log" 2>&1 &
 	echo $! >"$pidfile"

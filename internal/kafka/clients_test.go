@@ -24,7 +24,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// line is a message as every witness can tell it: key, headers in their order, and the bytes.
+// line formats a message from what every client can print: key, headers in their order, and the bytes.
 func line(key string, headers []string, value string) string {
 	return key + "\t" + strings.Join(headers, ",") + "\t" + value
 }
@@ -38,30 +38,30 @@ func lineOf(r event.Record) string {
 	return line(string(m.Key), hs, string(m.Value))
 }
 
-// published lets a relay that dies once with its transaction open, and its successor, publish some
-// events, and returns them as the witnesses must tell them.
-func published(t *testing.T, b *kafkatest.Broker) (want []string) {
+// publishWithAbort publishes some events by a relay that is killed with its transaction open, and by its
+// successor. It returns the lines that the clients must print.
+func publishWithAbort(t *testing.T, b *kafkatest.Broker) (want []string) {
 	t.Helper()
-	m := newMemory()
+	m := newMemoryOutbox()
 	for o := range 6 {
 		for seq := 1; seq <= 4; seq++ {
 			r := record(t, orderID(o), seq, order.EvItemProvisioning)
-			m.commit(app.OutboxRow{ID: m.draw(), Record: r})
+			m.commit(app.OutboxRow{ID: m.nextID(), Record: r})
 			want = append(want, lineOf(r))
 		}
 	}
-	life, die := context.WithCancel(t.Context())
-	r := kafka.NewRelay(b.Cluster, 0, "dies", m, logger(t))
-	r.Hook(acknowledged(func(topic string) {
+	ctx, kill := context.WithCancel(t.Context())
+	r := kafka.NewRelay(b.Cluster, 0, "killed", m, logger(t))
+	r.Hook(acknowledgedHook(func(topic string) {
 		if topic == b.Names.Events {
-			die()
+			kill()
 		}
 	}))
-	if err := r.Run(life); !errors.Is(err, context.Canceled) {
+	if err := r.Run(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Run() = %v, want context.Canceled", err)
 	}
 	stop := start(t, kafka.NewRelay(b.Cluster, 0, "successor", m, logger(t)).RunForever)
-	kafkatest.Eventually(t, "outbox drained", func() bool { return m.left() == 0 })
+	kafkatest.Eventually(t, "outbox drained", func() bool { return m.length() == 0 })
 	stop()
 	slices.Sort(want)
 	return want
@@ -82,7 +82,7 @@ func output(t *testing.T, env []string, name string, args ...string) []byte {
 	return out
 }
 
-// kcat is librdkafka: another client, another language, and what the README tells people to use.
+// kcat uses librdkafka: another client in another language. The documentation uses kcat too.
 func TestKcatReadsTheSameKeysHeadersAndBytesAndNothingAborted(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("kcat"); err != nil {
@@ -92,19 +92,20 @@ func TestKcatReadsTheSameKeysHeadersAndBytesAndNothingAborted(t *testing.T) {
 		t.Skip("not run: kcat is not installed")
 	}
 	b := kafkatest.New(t)
-	want := published(t, b)
+	want := publishWithAbort(t, b)
 	committed := []string{"-b", b.Brokers[0], "-X", "isolation.level=read_committed", "-J", "-e", "-q"}
-	wantToldByKcat(t, want, output(t, nil, "kcat", append(committed, "-C", "-t", b.Names.Events)...))
-	// As the one member of a group, which is given all partitions, commits how far it came and leaves.
+	wantPrintedByKcat(t, want, output(t, nil, "kcat", append(committed, "-C", "-t", b.Names.Events)...))
+	// As the only member of a group, which gets all partitions, commits its offsets and leaves.
 	member := append(committed, "-X", "auto.offset.reset=earliest", "-G", "kcat-"+b.Names.Events, b.Names.Events)
-	wantToldByKcat(t, want, output(t, nil, "kcat", member...))
+	wantPrintedByKcat(t, want, output(t, nil, "kcat", member...))
 	if again := output(t, nil, "kcat", member...); len(again) > 0 {
 		t.Errorf("the next member of the group read again:\n%s", again)
 	}
 }
 
-// wantToldByKcat compares what kcat printed with what was written, each order's events in their order.
-func wantToldByKcat(t *testing.T, want []string, out []byte) {
+// wantPrintedByKcat compares what kcat printed with what was written, and requires each order's events to be
+// in their order.
+func wantPrintedByKcat(t *testing.T, want []string, out []byte) {
 	t.Helper()
 	var got []string
 	next := map[string]int{}
@@ -123,7 +124,7 @@ func wantToldByKcat(t *testing.T, want []string, out []byte) {
 		got = append(got, line(m.Key, hs, m.Payload))
 		next[m.Key]++
 		if seq := fmt.Sprintf("ce_sequence:%010d", next[m.Key]); !slices.Contains(hs, seq) {
-			t.Errorf("order %s: %v where %s is due", m.Key, hs, seq)
+			t.Errorf("order %s: headers %v, want %s", m.Key, hs, seq)
 		}
 	}
 	slices.Sort(got)
@@ -132,20 +133,20 @@ func wantToldByKcat(t *testing.T, want []string, out []byte) {
 	}
 }
 
-// Kafka's own console consumer reads what our client wrote to Kafka's own broker.
+// Kafka's own console consumer reads what our client wrote to a real Kafka.
 func TestJavaConsoleConsumerReadsTheSameKeysHeadersAndBytes(t *testing.T) {
 	t.Parallel()
-	const ours = "127.0.0.1:19092" // where kafka.sh starts it
-	if os.Getenv(kafkatest.Variable) != ours {
+	const scriptAddr = "127.0.0.1:19092" // where kafka.sh starts Kafka
+	if os.Getenv(kafkatest.Variable) != scriptAddr {
 		t.Skip("not run: the console consumer reads the Kafka that kafkatest/apache/kafka.sh starts")
 	}
 	b := kafkatest.New(t)
-	want := published(t, b)
+	want := publishWithAbort(t, b)
 	script, err := filepath.Abs("kafkatest/apache/kafka.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One more than there are: it must end by its own patience, not by having counted enough.
+	// One more than there are, so that it ends by its time-out and shows a record too many.
 	out := output(t, []string{"TOPIC=" + b.Names.Events}, script, "consume", strconv.Itoa(len(want)+1))
 	var got []string
 	for _, l := range strings.Split(strings.TrimSpace(string(out)), "\n") {

@@ -11,8 +11,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// stuck has three orders whose clean-up failed for good, and so three dead letters: a protected server, a
-// server that may or may not exist, and one whose abandonment Adam has signed.
+// stuck adds three orders whose compensation ran out of retries, and so three dead letters: about a protected
+// server, about a server that may not exist, and one that Adam has signed to abandon.
 func (s *Story) stuck() {
 	now := s.Fake.Now()
 	call := func(ago time.Duration, class fault.Class, note string) app.LogEntry {
@@ -36,13 +36,13 @@ func (s *Story) stuck() {
 		Since: now.Add(-3 * time.Hour),
 	})
 
-	down := []app.LogEntry{
+	unavailable := []app.LogEntry{
 		call(2*time.Hour, fault.Retryable, "the provider answered: retryable (unavailable)"),
 		call(90*time.Minute, fault.Retryable, "still there after the delete"),
 	}
 	s.stuckOrder("unclear", "web-11", "unclear", app.DeadLetterDetail{
 		DeadLetter: compensationExhausted(fault.Retryable, "Nobody could say whether the server exists."),
-		Calls:      down, Left: []fulfil.Resource{{Step: "server", Generation: 1, Phase: fulfil.Intent}},
+		Calls:      unavailable, Left: []fulfil.Resource{{Step: "server", Generation: 1, Phase: fulfil.Intent}},
 	})
 
 	signedAt := now.Add(-20 * time.Minute)
@@ -53,7 +53,7 @@ func (s *Story) stuck() {
 	}
 	s.stuckOrder("signed", "web-12", "signed", app.DeadLetterDetail{
 		DeadLetter: signed,
-		Calls: append(down[:2:2], app.LogEntry{
+		Calls: append(unavailable[:2:2], app.LogEntry{
 			At: signedAt, Step: "server", What: app.LogDecision,
 			Note: "to be abandoned (removed_by_hand), signed first; proof: Ticket OPS-311; awaits a second person",
 		}),
@@ -67,9 +67,9 @@ func compensationExhausted(class fault.Class, detail string) app.DeadLetter {
 	}
 }
 
-// stuckOrder is an order whose one item was refunded and cannot be removed, with the letter about it. It
-// returns the order.
-func (s *Story) stuckOrder(name, label, letter string, about app.DeadLetterDetail) *app.Aggregate {
+// stuckOrder adds an order whose one item was refunded and cannot be removed, with its dead letter. It returns
+// the order.
+func (s *Story) stuckOrder(name, label, deadLetter string, detail app.DeadLetterDetail) *app.Aggregate {
 	o := s.provisioning(name, vps(label, "core"))
 	taskID := fulfil.TaskID(s.Fake.NewID())
 	var item order.ItemID
@@ -88,16 +88,16 @@ func (s *Story) stuckOrder(name, label, letter string, about app.DeadLetterDetai
 		agg.Order.Resettle("")
 	})
 
-	about.ID, about.Order, about.Item, about.Task = s.Fake.NewID(), o, item, taskID
-	about.FirstFailedAt, about.At = about.Calls[0].At, about.Calls[len(about.Calls)-1].At
-	about.Allows = []app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason}
-	for i := range about.Calls {
-		if about.Calls[i].What == app.LogAnswer {
-			about.Last = &about.Calls[i]
+	detail.ID, detail.Order, detail.Item, detail.Task = s.Fake.NewID(), o, item, taskID
+	detail.FirstFailedAt, detail.At = detail.Calls[0].At, detail.Calls[len(detail.Calls)-1].At
+	detail.Allows = []app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason}
+	for i := range detail.Calls {
+		if detail.Calls[i].What == app.LogAnswer {
+			detail.Last = &detail.Calls[i]
 		}
 	}
-	s.Fake.AddDeadLetter(about)
-	s.DeadLetters[letter] = about.ID
+	s.Fake.AddDeadLetter(detail)
+	s.DeadLetters[deadLetter] = detail.ID
 
 	agg, err := s.Fake.Order(context.Background(), app.Caller{Actor: s.Olga}, o)
 	if err != nil {
