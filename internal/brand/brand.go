@@ -1,5 +1,5 @@
-// Package brand holds the colours of a tenant's brand: how they are written, and whether text in one can be
-// read on another, as WCAG 2.2 defines it. It must not know where they are shown.
+// Package brand holds the colours of a tenant's brand: how they are written, and whether text of one colour can
+// be read on another, as WCAG 2.2 defines it. It must not know where the colours are shown.
 package brand
 
 import (
@@ -8,22 +8,22 @@ import (
 	"strconv"
 )
 
-// MinContrast is what WCAG 2.2 AA asks of text.
+// MinContrast is the least contrast that WCAG 2.2 AA requires of text.
 const MinContrast = 4.5
 
-// Colour is sRGB. The zero Colour is black.
+// Colour is a colour in sRGB. The zero value is black.
 type Colour struct{ R, G, B uint8 }
 
-// White is the lightest colour.
+// White returns the lightest colour.
 func White() Colour { return Colour{0xff, 0xff, 0xff} }
 
-// Black is the darkest colour.
+// Black returns the darkest colour.
 func Black() Colour { return Colour{} }
 
-// String is the form that HTML and style sheets take: #rrggbb.
+// String returns the form that HTML and style sheets take: #rrggbb.
 func (c Colour) String() string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
 
-// Parse reads #rrggbb and nothing else: the colour is written into HTML and style sheets.
+// Parse parses #rrggbb and nothing else, because the colour is written into HTML and style sheets.
 func Parse(s string) (Colour, bool) {
 	if len(s) != 7 || s[0] != '#' {
 		return Colour{}, false
@@ -35,16 +35,16 @@ func Parse(s string) (Colour, bool) {
 	return Colour{uint8(n >> 16), uint8(n >> 8), uint8(n)}, true
 }
 
-// Contrast of two colours as WCAG 2.2 defines it: from 1 to 21.
+// Contrast returns the contrast of two colours as WCAG 2.2 defines it, from 1 to 21.
 func Contrast(a, b Colour) float64 {
 	la, lb := a.luminance(), b.luminance()
 	return (max(la, lb) + 0.05) / (min(la, lb) + 0.05)
 }
 
-// Readable reports whether text in one of two colours can be read on the other.
+// Readable reports whether text of one colour can be read on the other.
 func Readable(a, b Colour) bool { return Contrast(a, b) >= MinContrast }
 
-// luminance is the relative luminance of WCAG 2.2: from 0 to 1.
+// luminance returns the relative luminance of WCAG 2.2, from 0 to 1.
 func (c Colour) luminance() float64 {
 	linear := func(v uint8) float64 {
 		s := float64(v) / 255
@@ -56,11 +56,11 @@ func (c Colour) luminance() float64 {
 	return 0.2126*linear(c.R) + 0.7152*linear(c.G) + 0.0722*linear(c.B)
 }
 
-// NearestReadable moves a colour toward black or white, whichever the surface is not, only as far as it
-// takes to be read on it.
+// NearestReadable returns a colour that can be read on the surface. It mixes c with black, or with white on a
+// dark surface, and only as much as is needed.
 func NearestReadable(c, surface Colour) Colour {
 	toward := Black()
-	if surface.luminance() < 0.18 { // below it white is the easier to read
+	if surface.luminance() < 0.18 { // white is easier to read on a darker surface
 		toward = White()
 	}
 	for step := range 101 {
@@ -72,6 +72,7 @@ func NearestReadable(c, surface Colour) Colour {
 	return toward
 }
 
+// mix returns a channel that is percent of the way between from and to.
 func mix(from, to uint8, percent int) uint8 {
 	return uint8((int(from)*(100-percent) + int(to)*percent) / 100)
 }

@@ -2,7 +2,7 @@ package brand
 
 import "testing"
 
-// Black on white is 21:1, by the definition of WCAG; #767676 is the lightest grey that passes on white.
+// Black on white is 21:1 by the definition of WCAG. #767676 is the lightest grey that is readable on white.
 func TestContrastIsThatOfWCAG(t *testing.T) {
 	t.Parallel()
 	if got := Contrast(Black(), White()); got != 21 {
@@ -16,23 +16,23 @@ func TestContrastIsThatOfWCAG(t *testing.T) {
 	}
 }
 
-func TestNearestReadableCanBeReadOnItsSurfaceAndKeepsWhatCouldBeRead(t *testing.T) {
+func TestNearestReadableIsReadableAndKeepsAColourThatAlreadyWas(t *testing.T) {
 	t.Parallel()
 	surfaces := []Colour{White(), Black(), {0x17, 0x1d, 0x1c}}
 	for _, c := range []Colour{{0xff, 0xff, 0}, {0, 0, 0x80}, {0x80, 0x80, 0x80}, Black(), White()} {
-		for _, on := range surfaces {
-			got := NearestReadable(c, on)
-			if !Readable(got, on) {
-				t.Errorf("%s made readable on %s is %s, with a contrast of %v", c, on, got, Contrast(got, on))
+		for _, surface := range surfaces {
+			got := NearestReadable(c, surface)
+			if !Readable(got, surface) {
+				t.Errorf("%s made readable on %s is %s, with a contrast of %v", c, surface, got, Contrast(got, surface))
 			}
-			if Readable(c, on) && got != c {
-				t.Errorf("%s could be read on %s and became %s", c, on, got)
+			if Readable(c, surface) && got != c {
+				t.Errorf("%s was readable on %s already and became %s", c, surface, got)
 			}
 		}
 	}
 }
 
-func TestColourIsReadInOneFormOnly(t *testing.T) {
+func TestColourIsParsedInOneFormOnly(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string]string{"#7a1fa2": "#7a1fa2", "#0B5FFF": "#0b5fff", "#000000": "#000000"} {
 		if got, ok := Parse(sent); !ok || got.String() != want {
@@ -43,7 +43,7 @@ func TestColourIsReadInOneFormOnly(t *testing.T) {
 		"", "#", "red", "#fff", "7a1fa2", "#7a1fa", "#7a1fa20", "#7a1fag", "#+1234f", "#-1234f", "#7a1fa2;", "#ž1fa2",
 	} {
 		if got, ok := Parse(sent); ok {
-			t.Errorf("Parse(%q) = %s, want nothing", sent, got)
+			t.Errorf("Parse(%q) = %s, want it refused", sent, got)
 		}
 	}
 }

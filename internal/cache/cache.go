@@ -1,5 +1,5 @@
-// Package cache keeps answers that may be a little old, in memory and per process. It knows tenants, because
-// no entry may ever answer two of them, and nothing of what it keeps.
+// Package cache keeps answers that may be slightly stale, in the memory of one process. It knows tenants,
+// because no entry may answer two of them. It knows nothing about the answers that it keeps.
 package cache
 
 import (
@@ -14,32 +14,32 @@ import (
 )
 
 const (
-	jitterMost = 0.1              // of the time to live, downward: what began together does not end together
-	maxEntries = 4096             // tenants; the seldom asked ones go first
-	loadTime   = 10 * time.Second // a load may take, whoever waits for it
+	maxJitter   = 0.1              // share of the TTL that is taken off at random, so that entries do not expire together
+	maxEntries  = 4096             // tenants; the least used ones are evicted
+	loadTimeout = 10 * time.Second // of one load
 )
 
-// Config of a cache.
+// Config configures a cache.
 type Config struct {
-	TTL    time.Duration // the most an answer is old
+	TTL    time.Duration // the maximum age of an answer
 	Now    func() time.Time
 	Random func() float64 // in [0,1), safe for concurrent use
 }
 
-// ByTenant keeps one answer per tenant. It may be used by many goroutines.
+// ByTenant keeps one answer per tenant. It is safe for concurrent use.
 type ByTenant[V any] struct {
 	entries *otter.Cache[key, V]
 }
 
-// key is all that finds an entry.
+// key identifies an entry.
 type key struct{ tenant tenant.ID }
 
-// New makes an empty cache.
+// New returns an empty cache.
 func New[V any](c Config) (*ByTenant[V], error) {
 	entries, err := otter.New(&otter.Options[key, V]{
 		MaximumSize: maxEntries,
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(otter.Entry[key, V]) time.Duration {
-			return c.TTL - time.Duration(c.Random()*jitterMost*float64(c.TTL))
+			return c.TTL - time.Duration(c.Random()*maxJitter*float64(c.TTL))
 		}),
 		Clock: clock{c.Now},
 	})
@@ -49,26 +49,26 @@ func New[V any](c Config) (*ByTenant[V], error) {
 	return &ByTenant[V]{entries}, nil
 }
 
-// Get answers for a tenant with what load gave within the time to live. Those that miss at the same time wait
-// for one load, which goes on when the one that began it is gone. An error is given to all of them and kept
-// for nobody.
+// Get returns the tenant's answer if load produced one within the TTL, and calls load otherwise. Concurrent
+// callers that find no entry share one load, which goes on even if the caller that started it goes away. All
+// of them get its error, and an error is not cached.
 func (c *ByTenant[V]) Get(ctx context.Context, t tenant.ID, load func(ctx context.Context) (V, error)) (V, error) {
 	if t.IsZero() {
 		var none V
-		return none, errors.New("an answer is kept for a tenant only")
+		return none, errors.New("cache: no tenant is given")
 	}
 	return c.entries.Get(ctx, key{t}, otter.LoaderFunc[key, V](func(ctx context.Context, _ key) (V, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		return load(ctx)
 	}))
 }
 
-// clock is a process's clock as the library wants it. Without ticks expired entries go when others are
-// written; they are never seen.
+// clock adapts the process's clock to the library. Without ticks an expired entry stays in memory until another
+// one is written, but it is never returned.
 type clock struct{ now func() time.Time }
 
-// NowNano is the time in nanoseconds.
+// NowNano returns the time in nanoseconds.
 func (c clock) NowNano() int64 { return c.now().UnixNano() }
 
 // Tick never ticks.

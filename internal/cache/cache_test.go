@@ -23,16 +23,16 @@ var (
 	beta  = tenant.ID{15: 2}
 )
 
-// shelf is a cache on a clock that stands still until it is set.
-type shelf struct {
+// testCache is a cache with a clock that only the test moves.
+type testCache struct {
 	*cache.ByTenant[string]
 	now    atomic.Int64
 	random float64
 }
 
-func newShelf(t *testing.T, random float64) *shelf {
+func newTestCache(t *testing.T, random float64) *testCache {
 	t.Helper()
-	s := &shelf{random: random}
+	s := &testCache{random: random}
 	s.now.Store(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano())
 	c, err := cache.New[string](cache.Config{
 		TTL: ttl, Now: func() time.Time { return time.Unix(0, s.now.Load()) }, Random: func() float64 { return s.random },
@@ -44,11 +44,11 @@ func newShelf(t *testing.T, random float64) *shelf {
 	return s
 }
 
-func (s *shelf) pass(d time.Duration) { s.now.Add(int64(d)) }
+func (s *testCache) advance(d time.Duration) { s.now.Add(int64(d)) }
 
-func (s *shelf) get(t *testing.T, of tenant.ID, fresh string) string {
+func (s *testCache) get(t *testing.T, id tenant.ID, fresh string) string {
 	t.Helper()
-	v, err := s.Get(t.Context(), of, func(context.Context) (string, error) { return fresh, nil })
+	v, err := s.Get(t.Context(), id, func(context.Context) (string, error) { return fresh, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func (s *shelf) get(t *testing.T, of tenant.ID, fresh string) string {
 
 func TestAnAnswerIsKeptForFiveMinutesAndNoLonger(t *testing.T) {
 	t.Parallel()
-	s := newShelf(t, 0)
+	s := newTestCache(t, 0)
 	for _, step := range []struct {
 		after       time.Duration
 		fresh, want string
@@ -67,7 +67,7 @@ func TestAnAnswerIsKeptForFiveMinutesAndNoLonger(t *testing.T) {
 		{time.Second, "third", "third"},
 		{ttl, "fourth", "fourth"},
 	} {
-		s.pass(step.after)
+		s.advance(step.after)
 		if got := s.get(t, alpha, step.fresh); got != step.want {
 			t.Errorf("%s later: %q, want %q", step.after, got, step.want)
 		}
@@ -76,21 +76,21 @@ func TestAnAnswerIsKeptForFiveMinutesAndNoLonger(t *testing.T) {
 
 func TestJitterEndsAnAnswerEarlierNeverLater(t *testing.T) {
 	t.Parallel()
-	s := newShelf(t, 0.999)
+	s := newTestCache(t, 0.999)
 	s.get(t, alpha, "first")
-	s.pass(ttl * 89 / 100)
+	s.advance(ttl * 89 / 100)
 	if got := s.get(t, alpha, "second"); got != "first" {
 		t.Errorf("after 89 %% of the time: %q, want the first", got)
 	}
-	s.pass(ttl * 2 / 100)
+	s.advance(ttl * 2 / 100)
 	if got := s.get(t, alpha, "third"); got != "third" {
 		t.Errorf("after 91 %% of the time: %q, want the third", got)
 	}
 }
 
-func TestATenantNeverGetsAnothersAnswer(t *testing.T) {
+func TestATenantNeverGetsTheAnswerOfAnother(t *testing.T) {
 	t.Parallel()
-	s := newShelf(t, 0)
+	s := newTestCache(t, 0)
 	s.get(t, alpha, "alpha's")
 	if got := s.get(t, beta, "beta's"); got != "beta's" {
 		t.Errorf("beta got %q", got)
@@ -101,23 +101,23 @@ func TestATenantNeverGetsAnothersAnswer(t *testing.T) {
 	if _, err := s.Get(t.Context(), tenant.ID{}, func(context.Context) (string, error) {
 		return "nobody's", nil
 	}); err == nil {
-		t.Error("nobody was answered")
+		t.Error("Get without a tenant succeeded")
 	}
 }
 
-func TestThoseWhoMissTogetherWaitForOneLoad(t *testing.T) {
+func TestConcurrentMissesShareOneLoad(t *testing.T) {
 	t.Parallel()
-	s := newShelf(t, 0)
+	s := newTestCache(t, 0)
 	var loads atomic.Int64
-	begun, answer := make(chan struct{}), make(chan struct{})
-	var all sync.WaitGroup
+	started, release := make(chan struct{}), make(chan struct{})
+	var callers sync.WaitGroup
 	for range 50 {
-		all.Go(func() {
+		callers.Go(func() {
 			v, err := s.Get(t.Context(), alpha, func(context.Context) (string, error) {
 				if loads.Add(1) == 1 {
-					close(begun)
+					close(started)
 				}
-				<-answer
+				<-release
 				return "one", nil
 			})
 			if err != nil || v != "one" {
@@ -125,9 +125,9 @@ func TestThoseWhoMissTogetherWaitForOneLoad(t *testing.T) {
 			}
 		})
 	}
-	<-begun
-	close(answer)
-	all.Wait()
+	<-started
+	close(release)
+	callers.Wait()
 	if n := loads.Load(); n != 1 {
 		t.Errorf("%d loads, want 1", n)
 	}
@@ -135,11 +135,11 @@ func TestThoseWhoMissTogetherWaitForOneLoad(t *testing.T) {
 
 func TestAFailedLoadIsNotKept(t *testing.T) {
 	t.Parallel()
-	s := newShelf(t, 0)
-	broken := errors.New("the database is away")
+	s := newTestCache(t, 0)
+	failure := errors.New("the database is away")
 	if _, err := s.Get(t.Context(), alpha, func(context.Context) (string, error) {
-		return "", broken
-	}); !errors.Is(err, broken) {
+		return "", failure
+	}); !errors.Is(err, failure) {
 		t.Errorf("Get() = %v, want the load's error", err)
 	}
 	if got := s.get(t, alpha, "mended"); got != "mended" {
@@ -147,12 +147,12 @@ func TestAFailedLoadIsNotKept(t *testing.T) {
 	}
 }
 
-func TestALoadGoesOnWhenTheOneWhoBeganItIsGone(t *testing.T) {
+func TestALoadGoesOnWhenTheCallerThatStartedItIsGone(t *testing.T) {
 	t.Parallel()
-	s := newShelf(t, 0)
-	ctx, leave := context.WithCancel(t.Context())
+	s := newTestCache(t, 0)
+	ctx, cancel := context.WithCancel(t.Context())
 	v, err := s.Get(ctx, alpha, func(ctx context.Context) (string, error) {
-		leave()
+		cancel()
 		return "loaded", ctx.Err()
 	})
 	if err != nil || v != "loaded" {

@@ -2,24 +2,24 @@ package fault
 
 import "slices"
 
-// Class is what a provider's answer means for the engine. Adapters map an API's codes to classes,
-// never its messages. The order matters to fulfil.Next: up to Parked, waiting costs no retry.
+// Class is what a provider's answer means for the engine. Adapters map the codes of an API to classes, never
+// its messages. The order of the values matters to fulfil.Next: up to Suspended, waiting uses up no retry.
 type Class uint8
 
 // The classes.
 const (
 	None        Class = iota // it worked
-	Pending                  // accepted and not yet ready: poll
-	RateLimited              // 429 with Retry-After: wait as told
-	Ambiguous                // bytes may have left and no clear answer came: look, never repeat blindly
-	Suspended                // our own login was refused, or the breaker is open: the deadline moves along
-	Capacity                 // no room now
-	Retryable                // failed for certain, may work later: one of the six calls
-	Invalid                  // can never succeed as asked: hard refusal
-	Forbidden                // policy forbids it: hard refusal
-	Quota                    // over quota: hard refusal
-	Protected                // delete protection, held by others: undo is stuck at once
-	NotFound                 // absent: success on delete, Absent on observe
+	Pending                  // accepted but not ready yet: poll
+	RateLimited              // 429 with Retry-After: wait that long
+	Ambiguous                // the request may have been sent and no clear answer came: observe, never repeat blindly
+	Suspended                // our login was refused, or the circuit breaker is open: the deadline is extended
+	Capacity                 // the provider has no room now
+	Retryable                // failed for certain but may work later: uses up one of the six calls
+	Invalid                  // can never succeed as requested: a hard refusal
+	Forbidden                // a policy forbids it: a hard refusal
+	Quota                    // over quota: a hard refusal
+	Protected                // delete protection, or in use by others: the compensation is stuck at once
+	NotFound                 // absent: success of a delete, Absent of an observation
 )
 
 var classNames = [...]string{
@@ -27,13 +27,13 @@ var classNames = [...]string{
 	"protected", "not-found",
 }
 
-// ParseClass reads what String prints of a class.
+// ParseClass returns the class that String prints as name.
 func ParseClass(name string) (Class, bool) {
 	i := slices.Index(classNames[:], name)
 	return Class(max(i, 0)), i >= 0
 }
 
-// String is the class's name in logs, the saga record and dead letters.
+// String returns the name of the class as logs, the saga log and dead letters have it.
 func (c Class) String() string {
 	if int(c) < len(classNames) {
 		return classNames[c]

@@ -19,43 +19,43 @@ type memberView struct {
 	Email    *string `json:"email"`
 }
 
-type keyView struct {
-	DeliveryKey *keyInfoView `json:"delivery_key" doc:"Null when there is none: mails then carry an attachment encrypted with a one-time passphrase that the portal shows."`
+type deliveryKeyView struct {
+	DeliveryKey *deliveryKeyInfoView `json:"delivery_key" doc:"Null if there is none. Mails then have an attachment that is encrypted with a one-time passphrase, which the portal shows."`
 }
 
-// TransformSchema documents what may be null.
-func (*keyView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+// TransformSchema documents the members that may be null.
+func (*deliveryKeyView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return nullable(s, "delivery_key")
 }
 
-type keyInfoView struct {
+type deliveryKeyInfoView struct {
 	Fingerprint string     `json:"fingerprint"`
 	UserIDs     []string   `json:"user_ids" nullable:"false"`
 	ExpiresAt   *time.Time `json:"expires_at"`
 }
 
-func showKey(_ app.Caller, k *app.KeyInfo) reply[keyView] {
+func showDeliveryKey(_ app.Caller, k *app.KeyInfo) reply[deliveryKeyView] {
 	if k == nil {
-		return plain(keyView{})
+		return plain(deliveryKeyView{})
 	}
-	return plain(keyView{
-		DeliveryKey: &keyInfoView{Fingerprint: k.Fingerprint, UserIDs: k.UserIDs, ExpiresAt: stampOr(k.Expires)},
+	return plain(deliveryKeyView{
+		DeliveryKey: &deliveryKeyInfoView{Fingerprint: k.Fingerprint, UserIDs: k.UserIDs, ExpiresAt: stampOr(k.Expires)},
 	})
 }
 
-// settingsBody are the settings an admin may change.
+// settingsBody holds the settings that an admin may change.
 type settingsBody struct {
-	Version        *int           `json:"version,omitempty" doc:"The version you read; or send If-Match." minimum:"0"`
+	Version        *int           `json:"version,omitempty" doc:"The version that you read. You may send If-Match instead." minimum:"0"`
 	Name           string         `json:"name" maxLength:"80"`
-	Currency       money.Currency `json:"currency" doc:"Of new orders." pattern:"^[A-Z]{3}$"`
+	Currency       money.Currency `json:"currency" doc:"The currency of new orders." pattern:"^[A-Z]{3}$"`
 	TimeZone       string         `json:"time_zone" example:"Europe/Ljubljana" maxLength:"64"`
-	PaymentMethod  string         `json:"payment_method" doc:"Used when a submit names none." maxLength:"32"`
+	PaymentMethod  string         `json:"payment_method" doc:"Used if a submit names none." maxLength:"32"`
 	SafetyWindow   int            `json:"safety_window" doc:"Seconds between payment and validation." minimum:"0" maximum:"604800"`
-	PaymentDueDays int            `json:"payment_due_days" doc:"After which an unpaid order is cancelled." minimum:"1" maximum:"365"`
-	QuoteValidDays int            `json:"quote_valid_days" doc:"After which a draft's prices must be renewed." minimum:"1" maximum:"365"`
-	SingleCycle    bool           `json:"single_cycle" doc:"All items of an order share a billing cycle."`
+	PaymentDueDays int            `json:"payment_due_days" doc:"Days after which an unpaid order is cancelled." minimum:"1" maximum:"365"`
+	QuoteValidDays int            `json:"quote_valid_days" doc:"Days after which the prices of a draft must be renewed." minimum:"1" maximum:"365"`
+	SingleCycle    bool           `json:"single_cycle" doc:"All items of an order must have the same billing cycle."`
 	RequireKey     bool           `json:"require_idempotency_key" doc:"Writes without an Idempotency-Key are refused."`
-	Language       string         `json:"language,omitempty" doc:"Of mails to customers and operators; en where none is sent." enum:"en,de,sl"`
+	Language       string         `json:"language,omitempty" doc:"The language of mails to customers and operators; en if it is not sent." enum:"en,de,sl"`
 	BrandColor     string         `json:"brand_color" example:"#0b5fff" maxLength:"7"`
 	BrandContrast  string         `json:"brand_contrast" example:"#ffffff" maxLength:"7"`
 }
@@ -71,7 +71,7 @@ func (b settingsBody) settings() app.Settings {
 	}
 }
 
-// showSettings answers in the shape that a PUT takes, so that what was read can be sent back.
+// showSettings answers in the form that PUT accepts, so that a client can send back what it read.
 func showSettings(_ app.Caller, s app.Settings) reply[settingsBody] {
 	return reply[settingsBody]{ETag: httpkit.ETag(s.Version), Body: settingsBody{
 		Version: &s.Version, Name: s.Name, Currency: s.Currency, TimeZone: s.TimeZone, PaymentMethod: s.PaymentMethod,
@@ -81,17 +81,18 @@ func showSettings(_ app.Caller, s app.Settings) reply[settingsBody] {
 	}}
 }
 
-type keyBody struct {
-	PublicKey string `json:"public_key" doc:"OpenPGP public key, ASCII-armoured." minLength:"1" maxLength:"60000"`
+type deliveryKeyBody struct {
+	PublicKey string `json:"public_key" doc:"An OpenPGP public key, ASCII-armoured." minLength:"1" maxLength:"60000"`
 }
 
-type keyInput struct{ Body keyBody }
+type deliveryKeyInput struct{ Body deliveryKeyBody }
 
 func (s *server) accountRoutes() {
 	const tag = "account"
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/me", ID: "get-me", Tag: tag, Summary: "Who you are", Who: "anyone with a key",
-		Description: "The member behind the API key.",
+		Method: http.MethodGet, Path: "/v1/me", ID: "get-me", Tag: tag, Summary: "Read your own member",
+		Who:         "anyone with a key",
+		Description: "The member that the API key belongs to.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Member, error) { return s.useCases.Me(ctx, c) },
 		func(c app.Caller, m app.Member) reply[memberView] {
 			return plain(memberView{
@@ -100,37 +101,39 @@ func (s *server) accountRoutes() {
 		})
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/me/delivery-key", ID: "get-delivery-key", Tag: tag,
-		Summary: "Your OpenPGP key on file", Who: "customer",
-		Description: "Compare the fingerprint with your own.",
+		Summary: "Read your OpenPGP key", Who: "customer",
+		Description: "Compare the fingerprint with that of your key.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (*app.KeyInfo, error) {
 		return s.useCases.DeliveryKey(ctx, c)
-	}, showKey)
+	}, showDeliveryKey)
 	serve(s, route{
 		Method: http.MethodPut, Path: "/v1/me/delivery-key", ID: "put-delivery-key", Tag: tag,
-		Summary: "Put an OpenPGP key on file", Who: "customer", Key: true,
-		Description: "Deliveries from now on are encrypted to it. The public part only; it must be able to encrypt and " +
-			"must not have expired.",
-	}, func(ctx context.Context, c app.Caller, in *keyInput) (*app.KeyInfo, error) {
+		Summary: "Set your OpenPGP key", Who: "customer", Key: true,
+		Description: "From now on, deliveries are encrypted to this key. Send only the public key; it must be able to " +
+			"encrypt and must not have expired.",
+	}, func(ctx context.Context, c app.Caller, in *deliveryKeyInput) (*app.KeyInfo, error) {
 		return s.useCases.PutDeliveryKey(ctx, c, []byte(in.Body.PublicKey))
-	}, showKey)
+	}, showDeliveryKey)
 	serve(s, route{
 		Method: http.MethodDelete, Path: "/v1/me/delivery-key", ID: "delete-delivery-key", Tag: tag,
 		Summary: "Remove your OpenPGP key", Who: "customer", Key: true,
-		Description: "Deliveries from now on carry an attachment encrypted with a one-time passphrase.",
+		Description: "From now on, deliveries have an attachment that is encrypted with a one-time passphrase.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (*app.KeyInfo, error) {
 		return s.useCases.PutDeliveryKey(ctx, c, nil)
-	}, showKey)
+	}, showDeliveryKey)
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/settings", ID: "get-settings", Tag: tag, Summary: "Your organisation's settings",
+		Method: http.MethodGet, Path: "/v1/settings", ID: "get-settings", Tag: tag,
+		Summary:     "Read your organisation's settings",
 		Who:         "admin, auditor",
-		Description: "In the shape that PUT takes.",
+		Description: "In the form that PUT accepts.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Settings, error) {
 		return s.useCases.Settings(ctx, c)
 	}, showSettings)
 	serve(s, route{
-		Method: http.MethodPut, Path: "/v1/settings", ID: "put-settings", Tag: tag, Summary: "Replace the settings",
-		Who: "admin", Key: true, Versioned: true, Errors: []int{409},
-		Description: "All of them at once.",
+		Method: http.MethodPut, Path: "/v1/settings", ID: "put-settings", Tag: tag,
+		Summary: "Replace your organisation's settings",
+		Who:     "admin", Key: true, Versioned: true, Errors: []int{409},
+		Description: "Replaces all settings at once.",
 	}, func(ctx context.Context, c app.Caller, in *settingsInput) (app.Settings, error) {
 		return s.useCases.PutSettings(ctx, c, in.Body.settings(), requestFrom(ctx).precondition(in.Body.Version))
 	}, showSettings)

@@ -9,33 +9,34 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// Config is what the API needs beside the use cases. Now, NewRequestID, Hub and Log are required.
+// Config is what the API needs besides the use cases. Now, NewRequestID, Hub and Log are required.
 type Config struct {
-	// Now is wall time: it fills the rate buckets and sets write deadlines, and no answer has it.
+	// Now returns the wall time. It is used for rate limits and write deadlines, and is in no answer.
 	Now func() time.Time
-	// NewRequestID makes a request's id: a UUID, for it ends the problem's instance too.
+	// NewRequestID makes a request's id. It must be a UUID, because the instance of a problem is a URN of it.
 	NewRequestID func() string
-	// HTTPS says that clients come over https: then HSTS is sent.
+	// HTTPS says that clients use https. Answers then have HSTS.
 	HTTPS bool
 	Hub   app.OrderChanges
 	Log   *slog.Logger
-	// Ready answers /readyz: nil when the database answers with the schema we know. nil means always.
+	// Ready returns nil if the database answers and has the schema that this version knows; /readyz calls it.
+	// If it is nil, the process is always ready.
 	Ready func(context.Context) error
-	// Degraded names what of the process cannot do its work now, though it serves: /readyz tells it. nil
-	// means nothing, ever.
+	// Degraded returns the parts of the process that cannot work at the moment, although the process serves;
+	// /readyz shows them. If it is nil, there are none.
 	Degraded func() []string
-	// Closing ends the streams when it is closed, so that a server that is to stop does not wait for
-	// them. nil means never.
+	// Closing ends the streams when it is closed, so that the shutdown of the server does not wait for them.
+	// If it is nil, streams end only when their clients leave.
 	Closing <-chan struct{}
 	Limits  httpkit.Limits
 	Stream  StreamTimes
 }
 
-// StreamTimes pace the event streams; a zero member takes its default.
+// StreamTimes are the intervals of an event stream. A zero field has its default.
 type StreamTimes struct {
-	Poll        time.Duration // look without having been woken: 2 s
-	Heartbeat   time.Duration // a comment, so that proxies keep the connection: 15 s
-	Reauthorise time.Duration // ask again whether the key and the order are still the caller's: 60 s
+	Poll        time.Duration // between reads of new events without a wake-up; 2 s
+	Heartbeat   time.Duration // between comments, which keep proxies from closing the connection; 15 s
+	Reauthorise time.Duration // between checks that the caller may still read the order; 60 s
 }
 
 func (s StreamTimes) withDefaults() StreamTimes {

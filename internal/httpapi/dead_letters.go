@@ -13,39 +13,39 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// deadLetterView is work that needs a person.
+// deadLetterView is a dead letter: work that needs a person.
 type deadLetterView struct {
 	ID          string           `json:"id" format:"uuid"`
 	Cause       string           `json:"cause" example:"compensation-exhausted"`
-	Source      string           `json:"source" example:"step" doc:"event, step, refund or mail."`
-	Class       string           `json:"class" doc:"What the last answer meant."`
-	Detail      *string          `json:"detail" doc:"In our words, never a provider's."`
+	Source      string           `json:"source" example:"step" doc:"What failed: event, step, refund or mail."`
+	Class       string           `json:"class" doc:"The class of the last answer."`
+	Detail      *string          `json:"detail" doc:"What went wrong, in our words and never a provider's."`
 	Order       *string          `json:"order" format:"uuid"`
 	Item        *string          `json:"item" format:"uuid"`
 	Step        *string          `json:"step"`
 	Tries       int              `json:"tries"`
 	FirstAt     time.Time        `json:"first_at"`
 	LastAt      time.Time        `json:"last_at"`
-	Suggested   string           `json:"suggested" enum:"redrive,remove-by-hand,refund-by-hand,mend-address,second-person,wait,nothing" doc:"What to do first."`
+	Suggested   string           `json:"suggested" enum:"redrive,remove-by-hand,refund-by-hand,mend-address,second-person,wait,nothing" doc:"What to try first."`
 	State       string           `json:"state" enum:"open,parked,redriven,abandoned,closed"`
 	ClosedAt    *time.Time       `json:"closed_at"`
-	Reason      *string          `json:"reason" doc:"What the person who closed it said."`
-	Abandonment *abandonmentView `json:"abandonment" doc:"Null until somebody signed to abandon it."`
-	Event       *parkedEventView `json:"event" doc:"That a consumer could not apply; null of every other source."`
+	Reason      *string          `json:"reason" doc:"The reason that the person who closed it gave."`
+	Abandonment *abandonmentView `json:"abandonment" doc:"Null until somebody has signed to abandon it."`
+	Event       *parkedEventView `json:"event" doc:"The event that a consumer could not apply; null for every other source."`
 }
 
-// TransformSchema documents what may be null.
+// TransformSchema documents the members that may be null.
 func (*deadLetterView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return nullable(s, "abandonment", "event")
 }
 
 type parkedEventView struct {
-	Consumer string `json:"consumer" example:"billing"`
-	ID       string `json:"id" format:"uuid"`
-	Type     string `json:"type" example:"order.fulfilled"`
-	Seq      int    `json:"seq"`
-	Held     int    `json:"blocked" doc:"Later events of the order that wait behind it, for this consumer, now."`
-	Redoing  bool   `json:"redriving" doc:"It is being tried again."`
+	Consumer  string `json:"consumer" example:"billing"`
+	ID        string `json:"id" format:"uuid"`
+	Type      string `json:"type" example:"order.fulfilled"`
+	Seq       int    `json:"seq"`
+	Blocked   int    `json:"blocked" doc:"How many later events of the order are blocked behind it, for this consumer."`
+	Redriving bool   `json:"redriving" doc:"Whether it is being redriven."`
 }
 
 type abandonmentView struct {
@@ -54,7 +54,7 @@ type abandonmentView struct {
 	Proof    string    `json:"proof"`
 	FirstBy  string    `json:"first_by" format:"uuid" doc:"The member who signed first."`
 	FirstAt  time.Time `json:"first_at"`
-	SecondBy *string   `json:"second_by" format:"uuid" doc:"Null while it awaits a second person: until then nothing has happened."`
+	SecondBy *string   `json:"second_by" format:"uuid" doc:"The member who signed second. Null until then; the first signature alone changes nothing."`
 }
 
 func viewDeadLetter(d app.DeadLetter) deadLetterView {
@@ -73,29 +73,30 @@ func viewDeadLetter(d app.DeadLetter) deadLetterView {
 	}
 	if e := d.Event; e.Consumer != "" {
 		v.Event = &parkedEventView{
-			Consumer: e.Consumer, ID: e.ID.String(), Type: string(e.Type), Seq: e.Seq, Held: e.Blocked, Redoing: e.Redriving,
+			Consumer: e.Consumer, ID: e.ID.String(), Type: string(e.Type), Seq: e.Seq, Blocked: e.Blocked,
+			Redriving: e.Redriving,
 		}
 	}
 	return v
 }
 
-// Letter embeds what a list shows of a dead letter: the library only sees what is embedded under an
-// exported name.
+// DeadLetter is deadLetterView under an exported name, so that it can be embedded: the library ignores embedded
+// fields with an unexported name.
 type DeadLetter = deadLetterView
 
-// deadLetterDetailView is all that a person needs to decide about a dead letter.
+// deadLetterDetailView is what a person needs to decide about a dead letter.
 type deadLetterDetailView struct {
 	DeadLetter
 	Advice     string               `json:"advice" doc:"The suggestion in words."`
 	About      deadLetterOrderView  `json:"about" doc:"The order it belongs to."`
-	Attempts   []deadLetterCallView `json:"attempts" nullable:"false" doc:"Answers of the step, turnings and decisions, oldest first; the last 100."`
-	LastAnswer *string              `json:"last_answer" doc:"The provider's, in our words."`
-	Left       []leftView           `json:"left_at_provider" nullable:"false" doc:"Resources that are not confirmed gone, by the provider's own ids."`
-	Refund     *refundView          `json:"refund" doc:"Of the item; null when none was asked for."`
-	Reasons    []string             `json:"abandon_reasons" nullable:"false" doc:"On which the stuck work may be abandoned; empty when it may not."`
+	Attempts   []deadLetterCallView `json:"attempts" nullable:"false" doc:"The last 100 answers of the step, starts of a compensation and decisions; the oldest first."`
+	LastAnswer *string              `json:"last_answer" doc:"The provider's last answer, in our words."`
+	Left       []leftResourceView   `json:"left_at_provider" nullable:"false" doc:"The resources that are not confirmed gone, with the provider's own ids."`
+	Refund     *refundView          `json:"refund" doc:"The item's refund; null if none was requested."`
+	Reasons    []string             `json:"abandon_reasons" nullable:"false" doc:"The reasons for which the stuck work may be abandoned; empty if it cannot be."`
 }
 
-// TransformSchema documents what may be null.
+// TransformSchema documents the members that may be null.
 func (*deadLetterDetailView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return nullable(s, "abandonment", "event", "refund")
 }
@@ -106,7 +107,7 @@ type deadLetterOrderView struct {
 	State      string  `json:"state"`
 	Settlement string  `json:"settlement"`
 	Href       string  `json:"href" example:"/v1/orders/01900000-0000-7000-8000-000000000001"`
-	Item       *string `json:"item" doc:"Its label or product."`
+	Item       *string `json:"item" doc:"The item's label, or its product."`
 	ItemState  *string `json:"item_state"`
 }
 
@@ -114,38 +115,39 @@ type deadLetterCallView struct {
 	At     time.Time  `json:"at"`
 	What   string     `json:"what" enum:"answer,compensating,decision"`
 	Step   *string    `json:"step"`
-	Class  *string    `json:"class" doc:"What the answer meant; null of a decision."`
+	Class  *string    `json:"class" doc:"The class of the answer; null for a decision."`
 	Note   string     `json:"note"`
 	TookMS int64      `json:"took_ms"`
-	NextAt *time.Time `json:"next_at" doc:"When the next call was set for."`
+	NextAt *time.Time `json:"next_at" doc:"The time that was set for the next call."`
 }
 
-type leftView struct {
-	Part       string   `json:"step" example:"server"`
+type leftResourceView struct {
+	Step       string   `json:"step" example:"server"`
 	Generation int      `json:"generation"`
 	Phase      string   `json:"phase" enum:"intent,created,ready,deleting,gone"`
-	Refs       []string `json:"refs" nullable:"false" doc:"None while a create was never answered."`
+	Refs       []string `json:"refs" nullable:"false" doc:"Empty if no create was ever answered."`
 }
 
-// advice words the suggestions.
+// advice holds the texts of the suggestions.
 var advice = map[app.Suggestion]string{
-	app.SuggestNothing: "Nothing to do: this is over.",
-	app.SuggestWait:    "Nothing to do: the work goes on by itself, and this closes when it is through.",
-	app.SuggestRedrive: "Try it again (redrive): the fault may be over. If it fails again, look at the provider.",
-	app.SuggestRemove: "The provider refuses. Lift the protection or remove the resource by hand, then redrive; " +
-		"where that cannot be, two people abandon it with proof.",
-	app.SuggestPayByHand: "The payment provider refuses. Refund the amount another way, then two people abandon this as " +
-		"refunded_by_hand with the transfer's reference as proof.",
-	app.SuggestAddress: "The mail server refuses. Mend the customer's address or key, then redrive, or deliver anew " +
-		"(redeliver).",
-	app.SuggestSecond: "One person has signed to abandon this. A second one looks at the proof and signs the same, " +
-		"or redrives it.",
+	app.SuggestNothing: "Nothing to do: this is closed.",
+	app.SuggestWait:    "Nothing to do: the work goes on by itself, and this closes when it is done.",
+	app.SuggestRedrive: "Redrive it: the cause may be gone. If it fails again, look at the provider.",
+	app.SuggestRemove: "The provider refuses. Lift the protection or remove the resource by hand, then redrive it. " +
+		"If that is not possible, two people can abandon it with proof.",
+	app.SuggestPayByHand: "The payment provider refuses. Refund the amount in another way. Then two people can " +
+		"abandon it as refunded_by_hand, with the reference of the transfer as proof.",
+	app.SuggestAddress: "The mail server refuses. Correct the customer's address or key, then redrive it, or redeliver " +
+		"the item.",
+	app.SuggestSecond: "One person has signed to abandon it. A second person checks the proof and signs too, or " +
+		"redrives it.",
 }
 
 func viewDeadLetterDetail(d app.DeadLetterDetail) deadLetterDetailView {
 	v := deadLetterDetailView{
-		DeadLetter: viewDeadLetter(d.DeadLetter), Advice: advice[d.Suggested()], Attempts: make([]deadLetterCallView,
-			len(d.Calls)), Left: make([]leftView, len(d.Left)), Reasons: make([]string, len(d.Allows)),
+		DeadLetter: viewDeadLetter(d.DeadLetter), Advice: advice[d.Suggested()],
+		Attempts: make([]deadLetterCallView, len(d.Calls)), Left: make([]leftResourceView, len(d.Left)),
+		Reasons: make([]string, len(d.Allows)),
 		About: deadLetterOrderView{
 			ID: d.Of.ID.String(), Number: d.Of.Number, State: d.Of.State.String(),
 			Settlement: d.Of.Settlement.String(), Href: "/v1/orders/" + d.Of.ID.String(),
@@ -171,8 +173,8 @@ func viewDeadLetterDetail(d app.DeadLetterDetail) deadLetterDetailView {
 		v.LastAnswer = orNull(d.Last.Note)
 	}
 	for i, res := range d.Left {
-		v.Left[i] = leftView{
-			Part: res.Step, Generation: res.Generation, Phase: res.Phase.String(), Refs: append([]string{}, res.Refs...),
+		v.Left[i] = leftResourceView{
+			Step: res.Step, Generation: res.Generation, Phase: res.Phase.String(), Refs: append([]string{}, res.Refs...),
 		}
 	}
 	if r := d.Refund; r != nil {
@@ -194,9 +196,9 @@ func viewRefund(r order.Refund) refundView {
 
 // deadLetterListView is a page of dead letters, or their groups.
 type deadLetterListView struct {
-	Data       []deadLetterView      `json:"data" nullable:"false" doc:"Empty when groups were asked for."`
-	NextCursor *string               `json:"next_cursor" doc:"Ask for the next page with it; null on the last one."`
-	Groups     []deadLetterGroupView `json:"groups,omitempty" nullable:"false" doc:"With group=cause: how many there are of each cause and class, the most first."`
+	Data       []deadLetterView      `json:"data" nullable:"false" doc:"Empty if groups were requested."`
+	NextCursor *string               `json:"next_cursor" doc:"The cursor of the next page; null on the last page."`
+	Groups     []deadLetterGroupView `json:"groups,omitempty" nullable:"false" doc:"With group=cause: the number of dead letters of each cause and class, the largest first."`
 }
 
 type deadLetterGroupView struct {
@@ -208,7 +210,7 @@ type deadLetterGroupView struct {
 	Suggested string    `json:"suggested" enum:"redrive,remove-by-hand,refund-by-hand,mend-address,second-person,wait,nothing"`
 }
 
-// deadLetterList is what the list use case found.
+// deadLetterList is the result of listing: a page of dead letters, or their groups.
 type deadLetterList struct {
 	page   app.Page[app.DeadLetter]
 	groups []app.DeadLetterGroup
@@ -226,25 +228,25 @@ func showDeadLetters(_ app.Caller, l deadLetterList) reply[deadLetterListView] {
 	return reply[deadLetterListView]{Body: v, Next: paged.Next}
 }
 
-// redrivenView is what became of many.
-type redrivenView struct {
-	DryRun   bool              `json:"dry_run"`
-	Redriven int               `json:"redriven" doc:"How many were, or would be, tried again."`
-	Results  []redrivenOneView `json:"results" nullable:"false"`
+// redriveReportView is the outcome of redriving many dead letters.
+type redriveReportView struct {
+	DryRun   bool                `json:"dry_run"`
+	Redriven int                 `json:"redriven" doc:"How many were redriven, or would be."`
+	Results  []redriveResultView `json:"results" nullable:"false"`
 }
 
-type redrivenOneView struct {
+type redriveResultView struct {
 	ID      string  `json:"id" format:"uuid"`
 	Order   *string `json:"order" format:"uuid"`
-	Outcome string  `json:"outcome" enum:"redriven,would-redrive,refused,failed" doc:"Each is its own transaction: a refusal changes nothing for the others."`
-	Code    *string `json:"code" doc:"Of a refusal."`
-	Detail  *string `json:"detail" doc:"Of a refusal: why, and what to do."`
+	Outcome string  `json:"outcome" enum:"redriven,would-redrive,refused,failed" doc:"Each dead letter has its own transaction: a refusal does not affect the others."`
+	Code    *string `json:"code" doc:"The code of the refusal."`
+	Detail  *string `json:"detail" doc:"Why it was refused, and what to do."`
 }
 
-func showRedriven(_ app.Caller, all app.RedriveReport) reply[redrivenView] {
-	v := redrivenView{DryRun: all.DryRun, Results: make([]redrivenOneView, len(all.DeadLetters))}
-	for i, r := range all.DeadLetters {
-		v.Results[i] = redrivenOneView{
+func showRedriveReport(_ app.Caller, report app.RedriveReport) reply[redriveReportView] {
+	v := redriveReportView{DryRun: report.DryRun, Results: make([]redriveResultView, len(report.DeadLetters))}
+	for i, r := range report.DeadLetters {
+		v.Results[i] = redriveResultView{
 			ID: r.DeadLetter.String(), Order: idOrNull(r.Order), Outcome: string(r.Outcome), Code: orNull(r.Code),
 			Detail: orNull(r.Detail),
 		}
@@ -256,12 +258,12 @@ func showRedriven(_ app.Caller, all app.RedriveReport) reply[redrivenView] {
 }
 
 type deadLettersInput struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 if it is not sent."`
 	Cursor string `query:"cursor" maxLength:"512"`
-	State  string `query:"state" enum:"open,parked,redriven,abandoned,closed" doc:"open is all that need a person, parked events too; parked is those alone."`
-	Cause  string `query:"cause" maxLength:"100" doc:"Such as compensation-exhausted."`
+	State  string `query:"state" enum:"open,parked,redriven,abandoned,closed" doc:"open finds all that need a person, including parked events; parked finds only parked events."`
+	Cause  string `query:"cause" maxLength:"100" doc:"A cause, such as compensation-exhausted."`
 	Order  string `query:"order" format:"uuid"`
-	Group  string `query:"group" enum:"cause" doc:"Counts instead of letters; of open ones, when no state is given."`
+	Group  string `query:"group" enum:"cause" doc:"Returns the number of dead letters of each group instead of the dead letters. Without a state, only open ones are counted."`
 }
 
 type deadLetterInput struct {
@@ -269,7 +271,7 @@ type deadLetterInput struct {
 }
 
 type redriveBody struct {
-	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Kept with the order's history."`
+	Reason string `json:"reason,omitempty" maxLength:"500" doc:"Stored in the order's history."`
 }
 
 type redriveInput struct {
@@ -280,26 +282,26 @@ type redriveInput struct {
 // uuidText is an id in a list.
 type uuidText string
 
-// Schema documents its form.
+// Schema documents the format.
 func (uuidText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "uuid"}
 }
 
 type redriveManyBody struct {
-	IDs    []uuidText `json:"ids,omitempty" maxItems:"100" nullable:"false" doc:"These; else the open ones of a cause and class."`
+	IDs    []uuidText `json:"ids,omitempty" maxItems:"100" nullable:"false" doc:"The dead letters to redrive. Without ids, the open ones of the cause and class are redriven."`
 	Cause  string     `json:"cause,omitempty" maxLength:"100"`
 	Class  string     `json:"class,omitempty" enum:"pending,rate-limited,ambiguous,suspended,capacity,retryable,invalid,forbidden,quota,protected,not-found"`
-	Limit  int        `json:"limit,omitempty" minimum:"1" maximum:"100" doc:"100 when not given."`
-	DryRun bool       `json:"dry_run,omitempty" doc:"Only say what would happen."`
-	Reason string     `json:"reason,omitempty" maxLength:"500" doc:"Kept with each order's history."`
+	Limit  int        `json:"limit,omitempty" minimum:"1" maximum:"100" doc:"100 if it is not sent."`
+	DryRun bool       `json:"dry_run,omitempty" doc:"Only report what would happen."`
+	Reason string     `json:"reason,omitempty" maxLength:"500" doc:"Stored in the history of each order."`
 }
 
 type redriveManyInput struct{ Body redriveManyBody }
 
 type abandonBody struct {
-	Reason string `json:"reason" enum:"verified_absent,removed_by_hand,account_closed,refunded_by_hand,other" doc:"refunded_by_hand for a stuck refund, the others for a stuck clean-up; other alone for what only has to be passed over, such as a parked event."`
-	Text   string `json:"text,omitempty" maxLength:"500" doc:"In your words; the first signature under other needs it."`
-	Proof  string `json:"proof,omitempty" maxLength:"500" doc:"A ticket, a protocol, a transfer's reference; the first signature needs it."`
+	Reason string `json:"reason" enum:"verified_absent,removed_by_hand,account_closed,refunded_by_hand,other" doc:"refunded_by_hand is for a stuck refund, and the others are for a stuck compensation. Only other is for work that can be skipped, such as a parked event."`
+	Text   string `json:"text,omitempty" maxLength:"500" doc:"The reason in your own words. The first signature needs it if the reason is other."`
+	Proof  string `json:"proof,omitempty" maxLength:"500" doc:"A ticket, a record or the reference of a transfer. The first signature needs it."`
 }
 
 type abandonInput struct {
@@ -308,9 +310,9 @@ type abandonInput struct {
 }
 
 type adoptBody struct {
-	Part   string `json:"step" minLength:"1" maxLength:"100" example:"server" doc:"One that left_at_provider names."`
+	Step   string `json:"step" minLength:"1" maxLength:"100" example:"server" doc:"A step in left_at_provider."`
 	Ref    string `json:"ref" minLength:"1" maxLength:"200" example:"srv-41f0" doc:"The provider's own id of the resource."`
-	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"How you know that it is this one. Kept with the order's history."`
+	Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"How you know that this is the resource. Stored in the order's history."`
 }
 
 type adoptInput struct {
@@ -321,15 +323,16 @@ type adoptInput struct {
 func (s *server) deadLetterRoutes() {
 	const tag = "operations"
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/dead-letters", ID: "list-dead-letters", Tag: tag, Summary: "The fallout desk",
+		Method: http.MethodGet, Path: "/v1/dead-letters", ID: "list-dead-letters", Tag: tag, Summary: "List dead letters",
 		Who: "operator, auditor",
-		Description: "Work that ran out of retries or was refused for good, newest first; with group=cause how many there " +
-			"are of each cause.",
+		Description: "The fallout desk: work that ran out of retries or was refused for good, the newest first. With " +
+			"group=cause, the number of dead letters of each cause and class.",
 	}, s.deadLetters, showDeadLetters)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/dead-letters/{id}", ID: "get-dead-letter", Tag: tag, Summary: "Read a dead letter",
 		Who: "operator, auditor", Errors: []int{404},
-		Description: "What failed, how often and how, what is left at the provider, how the refund stands, and what to do first.",
+		Description: "What failed, how often and how, what is left at the provider, the state of the refund, and what " +
+			"to try first.",
 	}, func(ctx context.Context, c app.Caller, in *deadLetterInput) (app.DeadLetterDetail, error) {
 		return s.useCases.DeadLetter(ctx, c, idIn[app.DeadLetter](in.ID))
 	}, func(_ app.Caller, d app.DeadLetterDetail) reply[deadLetterDetailView] {
@@ -337,38 +340,38 @@ func (s *server) deadLetterRoutes() {
 	})
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/redrive", ID: "redrive-dead-letters", Tag: tag,
-		Summary: "Try many again", Who: "operator", Key: true,
-		Description: "At most 100, each in its own transaction. By ids, or the open ones of a cause and class.",
-	}, s.redriveMany, showRedriven)
+		Summary: "Redrive many dead letters", Who: "operator", Key: true,
+		Description: "At most 100, each in its own transaction. You name their ids, or the cause and class of open ones.",
+	}, s.redriveMany, showRedriveReport)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/redrive", ID: "redrive-dead-letter", Tag: tag,
-		Summary: "Try stuck work again", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "The same step with a fresh budget. An item that was going back goes on going back. A parked event is " +
-			"applied again, then what waits behind it; its letter stays parked until that has " +
-			"succeeded. A signature to abandon it is void.",
+		Summary: "Redrive a dead letter", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "Tries the same step again with all its retries. An item in compensation stays in compensation. A " +
+			"parked event is applied again, and then the events that are blocked behind it; its dead letter stays " +
+			"parked until that has succeeded. A signature to abandon the dead letter becomes void.",
 	}, func(ctx context.Context, c app.Caller, in *redriveInput) (app.DeadLetter, error) {
 		return s.useCases.RedriveDeadLetter(ctx, c, idIn[app.DeadLetter](in.ID), orZero(in.Body).Reason)
 	}, showDeadLetter)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/adopt", ID: "adopt-dead-letter", Tag: tag,
-		Summary: "Say what is there at the provider", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "For a clean-up that is stuck over a part of which nobody knows whether it exists: you found it. The " +
-			"clean-up is tried again; a worker first reads the resource by the id you give. " +
-			"It is removed when it carries the labels of this item and part. If it does not, or is not there, it is left " +
-			"alone and a new dead letter says so.",
+		Summary: "Adopt a resource at the provider", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "For a compensation that is stuck because nobody knows whether the resource of a step exists, if you " +
+			"have found it. The compensation is tried again, and a worker first reads the resource by the id that you " +
+			"send. If the resource has the labels of this item and step, it is removed. Otherwise it is left alone, and " +
+			"a new dead letter says so.",
 	}, func(ctx context.Context, c app.Caller, in *adoptInput) (app.DeadLetter, error) {
 		return s.useCases.AdoptDeadLetter(ctx, c, app.AdoptDeadLetter{
-			DeadLetter: idIn[app.DeadLetter](in.ID), Part: in.Body.Part, Ref: in.Body.Ref, Reason: in.Body.Reason,
+			DeadLetter: idIn[app.DeadLetter](in.ID), Part: in.Body.Step, Ref: in.Body.Ref, Reason: in.Body.Reason,
 		})
 	}, showDeadLetter)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/abandon", ID: "abandon-dead-letter", Tag: tag,
-		Summary: "Sign that stuck work is given up", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "Takes two people. The first signature changes nothing: the answer is still open and its second_by is " +
-			"null. The second, of another member with another login who gives the same reason, " +
-			"carries it out: a clean-up counts as done, and the item is rolled back once its refund is accepted; a refund " +
-			"counts as paid; a parked event is passed over, and what waits behind it is applied. A delivery is not given up: " +
-			"redrive or redeliver it.",
+		Summary: "Sign to abandon a dead letter", Who: "operator", Key: true, Errors: []int{404, 409},
+		Description: "Needs two people. The first signature changes nothing: the dead letter is still open, and second_by " +
+			"is null. The second signature takes effect; it must come from another member with another login, and give " +
+			"the same reason. A compensation then counts as done, and the item is rolled back when its refund is accepted. " +
+			"A refund counts as paid. A parked event is skipped, and the events that are blocked behind it are applied. " +
+			"A delivery of credentials cannot be abandoned: redrive or redeliver it.",
 	}, func(ctx context.Context, c app.Caller, in *abandonInput) (app.DeadLetter, error) {
 		return s.useCases.AbandonDeadLetter(ctx, c, app.AbandonDeadLetter{
 			DeadLetter: idIn[app.DeadLetter](in.ID), AbandonReason: app.AbandonReason(in.Body.Reason),
@@ -378,7 +381,7 @@ func (s *server) deadLetterRoutes() {
 	serve(s, route{
 		Method: http.MethodDelete, Path: "/v1/dead-letters/{id}/abandon", ID: "withdraw-abandonment", Tag: tag,
 		Summary: "Withdraw your signature", Who: "operator", Key: true, Errors: []int{404, 409},
-		Description: "Of who signed first, while it awaits a second person.",
+		Description: "For the member who signed first, until a second person signs.",
 	}, func(ctx context.Context, c app.Caller, in *deadLetterInput) (app.DeadLetter, error) {
 		return s.useCases.WithdrawAbandonment(ctx, c, idIn[app.DeadLetter](in.ID))
 	}, showDeadLetter)
@@ -388,18 +391,19 @@ func showDeadLetter(_ app.Caller, d app.DeadLetter) reply[deadLetterView] {
 	return plain(viewDeadLetter(d))
 }
 
+// deadLetters lists dead letters, or counts them by group.
 func (s *server) deadLetters(ctx context.Context, c app.Caller, in *deadLettersInput) (deadLetterList, error) {
 	f, err := in.filter()
 	if err != nil {
 		return deadLetterList{}, err
 	}
-	var l deadLetterList
+	var found deadLetterList
 	if in.Group == "" {
-		l.page, err = s.useCases.DeadLetters(ctx, c, f)
+		found.page, err = s.useCases.DeadLetters(ctx, c, f)
 	} else {
-		l.groups, err = s.useCases.DeadLetterGroups(ctx, c, f)
+		found.groups, err = s.useCases.DeadLetterGroups(ctx, c, f)
 	}
-	return l, err
+	return found, err
 }
 
 func (s *server) redriveMany(ctx context.Context, c app.Caller, in *redriveManyInput) (app.RedriveReport, error) {
@@ -407,19 +411,19 @@ func (s *server) redriveMany(ctx context.Context, c app.Caller, in *redriveManyI
 	many := app.RedriveDeadLetters{
 		Cause: b.Cause, Class: named(b.Class, classes()...), Reason: b.Reason, Limit: b.Limit, DryRun: b.DryRun,
 	}
-	for _, l := range b.IDs {
-		many.IDs = append(many.IDs, idIn[app.DeadLetter](string(l)))
+	for _, deadLetter := range b.IDs {
+		many.IDs = append(many.IDs, idIn[app.DeadLetter](string(deadLetter)))
 	}
 	return s.useCases.RedriveDeadLetters(ctx, c, many)
 }
 
-// classes are those that a dead letter may have.
+// classes returns the classes that a dead letter may have.
 func classes() []fault.Class {
-	var all []fault.Class
+	var classes []fault.Class
 	for c := fault.Pending; c <= fault.NotFound; c++ {
-		all = append(all, c)
+		classes = append(classes, c)
 	}
-	return all
+	return classes
 }
 
 func (in *deadLettersInput) filter() (app.DeadLetterFilter, error) {

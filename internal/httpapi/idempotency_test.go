@@ -11,11 +11,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-func TestRepeatedKeyReplaysTheSameBytesAndSaysSo(t *testing.T) {
+func TestRepeatedKeyReplaysTheSameBytesAndMarksThem(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	first := k.do("POST", "/v1/orders", `{"external_id":"a"}`, "Idempotency-Key", "k1")
-	k.aggregate.Order.Version = 99 // whatever happened since does not matter
+	k.aggregate.Order.Version = 99 // later changes do not affect the stored answer
 	again := k.do("POST", "/v1/orders", `{"external_id":"a"}`, "Idempotency-Key", `"k1"`)
 	if first.Code != 201 || again.Code != 201 || first.Body.String() != again.Body.String() {
 		t.Errorf("answered %d and %d:\n%s\n%s", first.Code, again.Code, first.Body, again.Body)
@@ -75,7 +75,7 @@ func TestSameKeyWithAnotherRequestIsRefused(t *testing.T) {
 	}
 }
 
-func TestInternalErrorUnderAKeyIsNotKept(t *testing.T) {
+func TestInternalErrorUnderAKeyIsNotStored(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.fake.Break("CreateOrder", errors.New("pq: secret"))
@@ -87,7 +87,7 @@ func TestInternalErrorUnderAKeyIsNotKept(t *testing.T) {
 	}
 }
 
-func TestKeyInUseTellsWhenToComeBack(t *testing.T) {
+func TestKeyInUseSaysWhenToTryAgain(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	busy := fault.New(fault.KindConflict, fault.CodeKeyInUse, "Still working.")
@@ -100,7 +100,7 @@ func TestKeyInUseTellsWhenToComeBack(t *testing.T) {
 	}
 }
 
-func TestMalformedKeyIsRefusedAfterTheCallerIsKnownAndBeforeTheBodyIsRead(t *testing.T) {
+func TestMalformedKeyIsRefusedAfterAuthenticationAndBeforeTheBodyIsRead(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.wantProblem(k.do("POST", "/v1/orders", `not json`, "Idempotency-Key", "a b"), 400, "idempotency-key-malformed")

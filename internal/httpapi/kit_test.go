@@ -17,12 +17,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 )
 
-// kit is an API over the use cases in memory, with one order in them.
+// kit is an API over the fake use cases, which hold one order.
 type kit struct {
 	*testing.T
 	fake      *apptest.Fake
-	aggregate *app.Aggregate // of the order; a test may change it before it asks for the order
-	events    int            // of the order, so far
+	aggregate *app.Aggregate // the order; a test may change it before it reads the order
+	events    int            // the number of the order's events so far
 	hub       *app.Hub
 	api       *server
 	log       *bytes.Buffer
@@ -45,7 +45,7 @@ func newKit(t *testing.T, change ...func(*Config)) *kit {
 	return k
 }
 
-// commit adds events to what the order recorded, with numbers that go on.
+// commit adds events to the order, with consecutive numbers.
 func (k *kit) commit(types ...event.Type) {
 	k.Helper()
 	for _, t := range types {
@@ -58,6 +58,7 @@ func (k *kit) commit(types ...event.Type) {
 	}
 }
 
+// lockedWriter is safe for concurrent use.
 type lockedWriter struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -69,7 +70,8 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	return l.w.Write(b)
 }
 
-// do sends a request with Ana's key; headers come in pairs and replace those given by default.
+// do sends a request with Ana's key. headers are pairs of name and value and replace the default headers; an empty
+// value removes one.
 func (k *kit) do(method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	k.Helper()
 	r := httptest.NewRequest(method, path, bytes.NewBufferString(body))
@@ -89,12 +91,12 @@ func (k *kit) do(method, path, body string, headers ...string) *httptest.Respons
 	return w
 }
 
-// wantProblem checks status, media type, code and that nothing that must be there is missing.
+// wantProblem checks the status, code and media type of a problem, and that it is complete.
 func (k *kit) wantProblem(w *httptest.ResponseRecorder, status int, code string) problemDocument {
 	k.Helper()
 	var p problemDocument
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
-		k.Fatalf("answer is no JSON: %v\n%d %s", err, w.Code, w.Body)
+		k.Fatalf("the answer is not JSON: %v\n%d %s", err, w.Code, w.Body)
 	}
 	if w.Code != status || p.Code != code || p.Status != status {
 		k.Errorf("answered %d %q (status member %d), want %d %q\n%s", w.Code, p.Code, p.Status, status, code, w.Body)
@@ -102,14 +104,14 @@ func (k *kit) wantProblem(w *httptest.ResponseRecorder, status int, code string)
 	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
 		k.Errorf("Content-Type = %q, want application/problem+json", got)
 	}
-	numbered := p.RequestID != "" && p.RequestID == w.Header().Get("X-Request-Id")
-	if p.Type != "/problems/"+code || p.Title == "" || p.Instance == "" || !numbered {
-		k.Errorf("problem is incomplete: %s", w.Body)
+	hasRequestID := p.RequestID != "" && p.RequestID == w.Header().Get("X-Request-Id")
+	if p.Type != "/problems/"+code || p.Title == "" || p.Instance == "" || !hasRequestID {
+		k.Errorf("the problem is incomplete: %s", w.Body)
 	}
 	return p
 }
 
-// problemDocument is a problem as a client reads it.
+// problemDocument is a problem as a client decodes it.
 type problemDocument struct {
 	Type      string `json:"type"`
 	Title     string `json:"title"`

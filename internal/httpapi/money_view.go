@@ -11,10 +11,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// amountView is an amount of money: a decimal string with its currency, never a float.
+// amountView is an amount of money as a decimal string with its currency, never a float.
 type amountView struct {
-	Amount   string         `json:"amount" doc:"Decimal, with as many digits after the point as the currency has." example:"20.10" maxLength:"40"`
-	Currency money.Currency `json:"currency" doc:"ISO 4217." example:"EUR" pattern:"^[A-Z]{3}$"`
+	Amount   string         `json:"amount" doc:"A decimal with all the digits after the point that the currency has." example:"20.10" maxLength:"40"`
+	Currency money.Currency `json:"currency" doc:"An ISO 4217 code." example:"EUR" pattern:"^[A-Z]{3}$"`
 }
 
 func amountOf(c money.Cents, cur money.Currency) amountView {
@@ -26,9 +26,9 @@ func (a amountView) event() event.Amount {
 }
 
 type totalsView struct {
-	Monthly amountView `json:"monthly" doc:"One month of all items that are billed monthly."`
-	Annual  amountView `json:"annual" doc:"One year of all items that are billed annually."`
-	DueNow  amountView `json:"due_now" doc:"First period of every item; net of tax."`
+	Monthly amountView `json:"monthly" doc:"The sum for one month of all items that are billed monthly."`
+	Annual  amountView `json:"annual" doc:"The sum for one year of all items that are billed annually."`
+	DueNow  amountView `json:"due_now" doc:"The sum of the first periods of all items, net of tax."`
 }
 
 func totalsOf(t order.Totals, cur money.Currency) totalsView {
@@ -36,17 +36,17 @@ func totalsOf(t order.Totals, cur money.Currency) totalsView {
 }
 
 type lineView struct {
-	Component string `json:"component" doc:"What is paid for." example:"plan"`
+	Component string `json:"component" doc:"The component that the line is for." example:"plan"`
 	Quantity  int64  `json:"quantity"`
 	UnitPrice string `json:"unit_price" doc:"Per month, in EUR." example:"20.10"`
 	Amount    string `json:"amount" doc:"Per month, in EUR." example:"20.10"`
 }
 
-// priceView is an item's price: lines in the catalogue's currency, the sums in the order's (D11).
+// priceView is an item's price: its lines in the catalogue's currency, and its sums in the order's (D11).
 type priceView struct {
 	Lines   []lineView `json:"lines" nullable:"false"`
-	Monthly *string    `json:"monthly" doc:"In the order's currency; null when the item has faults." example:"20.10"`
-	DueNow  *string    `json:"due_now" doc:"First period, in the order's currency; null when the item has faults." example:"20.10"`
+	Monthly *string    `json:"monthly" doc:"In the order's currency; null if the item has faults." example:"20.10"`
+	DueNow  *string    `json:"due_now" doc:"The first period, in the order's currency; null if the item has faults." example:"20.10"`
 }
 
 func priceOf(lines []order.PriceLine, monthly, due money.Cents, cur money.Currency) priceView {
@@ -62,7 +62,7 @@ func priceOf(lines []order.PriceLine, monthly, due money.Cents, cur money.Curren
 }
 
 type fxView struct {
-	Rate   string    `json:"rate" doc:"Units of the currency for one euro." example:"0.9321"`
+	Rate   string    `json:"rate" doc:"How many units of the currency one euro is." example:"0.9321"`
 	Source string    `json:"source"`
 	Time   time.Time `json:"time"`
 }
@@ -74,10 +74,11 @@ func fxOf(fx *order.FX) *fxView {
 	return &fxView{Rate: fx.Rate.String(), Source: fx.Source, Time: stamp(fx.At)}
 }
 
-// stamp is a moment as it stands in an answer: UTC, to the microsecond that the database keeps, so that
-// the answer of a write and a later read agree.
+// stamp returns a time as answers have it: in UTC and to the microsecond. The database keeps no more, so that the
+// answer of a write equals that of a later read.
 func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
+// stampOr returns the stamp of a time, or nil if there is none.
 func stampOr(t *time.Time) *time.Time {
 	if t == nil || t.IsZero() {
 		return nil
@@ -86,7 +87,7 @@ func stampOr(t *time.Time) *time.Time {
 	return &s
 }
 
-// orNull turns "" into null.
+// orNull returns nil for "", which JSON shows as null.
 func orNull(s string) *string {
 	if s == "" {
 		return nil
@@ -94,7 +95,7 @@ func orNull(s string) *string {
 	return &s
 }
 
-// nullable documents members that hold an object or null.
+// nullable documents members that are an object or null.
 func nullable(s *huma.Schema, members ...string) *huma.Schema {
 	for _, m := range members {
 		p := s.Properties[m]

@@ -11,7 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// example is what the document shows for an operation, by its id. Tests hold both against the schemas.
+// example holds the examples of an operation in the OpenAPI document. Tests check both against the schemas.
 type example struct {
 	Request  any `json:"request"`
 	Response any `json:"response"`
@@ -20,31 +20,34 @@ type example struct {
 //go:embed examples.json
 var examplesJSON []byte
 
+// readExamples returns the embedded examples by operationId.
 func readExamples() map[string]example {
 	d := stdjson.NewDecoder(bytes.NewReader(examplesJSON))
 	d.UseNumber()
-	var all map[string]example
-	if err := d.Decode(&all); err != nil {
+	var examples map[string]example
+	if err := d.Decode(&examples); err != nil {
 		panic(fmt.Sprintf("httpapi: embedded examples: %v", err))
 	}
-	return all
+	return examples
 }
 
-// schemaName names a schema after its type: orderView is Order, createBody CreateBody.
+// schemaName returns the name of a type's schema. The schema of orderView is Order, and that of createOrderBody is
+// CreateOrderBody.
 func schemaName(t reflect.Type, hint string) string {
 	return strings.ReplaceAll(huma.DefaultSchemaNamer(t, hint), "View", "")
 }
 
-const about = `From cart to delivered cloud service, with its payment, its refunds and its proof.
+const about = `Order cloud services, pay for them, follow how they are provisioned, and operate what needs a person.
 
-**Money** is a decimal string with its currency. **Times** are RFC 3339 in UTC. **Errors** are problem documents (RFC 9457) with a stable code.
-**Writes** take an Idempotency-Key: the same key with the same request answers the same bytes, marked ` +
+**Money** is a decimal string with its currency. **Times** are RFC 3339 in UTC.
+**Errors** are problem documents (RFC 9457) with a stable code.
+**Writes** take an Idempotency-Key. A repeated request with the same key gets the same bytes again, marked ` +
 	"`Idempotent-Replayed: true`" + `.
-**Versions**: send the version you read, in the body (409 when it moved) or as If-Match (412).
-**Lists** answer ` + "`data` and `next_cursor`" + `, and a Link header to the next page.
-Credentials of delivered services are in no answer, ever: they are mailed, encrypted.`
+**Versions**: send the version that you read, in the body (a mismatch is a 409) or as If-Match (a mismatch is a 412).
+**Lists** return ` + "`data` and `next_cursor`" + `, and a Link header to the next page.
+No answer ever contains the credentials of a delivered service: they are encrypted and mailed.`
 
-// describe finishes the OpenAPI document and writes it.
+// describe completes the OpenAPI document and returns it as JSON.
 func describe(api huma.API) []byte {
 	doc := api.OpenAPI()
 	doc.Info = &huma.Info{
@@ -54,20 +57,20 @@ func describe(api huma.API) []byte {
 	}
 	doc.Servers = []*huma.Server{{URL: "/"}}
 	doc.Tags = []*huma.Tag{
-		{Name: "catalogue", Description: "What is sold, and for how much."},
-		{Name: "orders", Description: "From cart to cancelled."},
-		{Name: "payments", Description: "Money in, and back before provisioning."},
-		{Name: "timeline", Description: "What happened, as it happens."},
-		{Name: "operations", Description: "The operator's desk."},
-		{Name: "account", Description: "The caller's own, and the organisation's settings."},
-		{Name: "webhooks", Description: "Events posted to endpoints of your own, signed as Standard Webhooks asks. Every " +
-			"write answers once; deliveries are at least once."},
-		{Name: "public", Description: "Without a key."},
+		{Name: "catalogue", Description: "Products and prices."},
+		{Name: "orders", Description: "The life of an order, from draft to fulfilled or cancelled."},
+		{Name: "payments", Description: "Confirming payments, and reverting them before provisioning."},
+		{Name: "timeline", Description: "The events of an order, and how it was provisioned."},
+		{Name: "operations", Description: "For operators: dead letters, refunds to make by hand, figures and event routing."},
+		{Name: "account", Description: "The caller's own member and key, and the organisation's settings."},
+		{Name: "webhooks", Description: "Events that are posted to your own endpoints, signed according to Standard " +
+			"Webhooks. An event is delivered at least once."},
+		{Name: "public", Description: "Routes that need no API key."},
 	}
 	doc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"apiKey": {
 			Type: "http", Scheme: "bearer",
-			Description: "An API key of your organisation. It acts as its member, with the member's role or fewer rights.",
+			Description: "An API key of your organisation. It has the rights of its member's role, or only some of them.",
 		},
 	}
 	compact, err := stdjson.Marshal(doc)

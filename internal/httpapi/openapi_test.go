@@ -42,7 +42,7 @@ func TestEveryOperationIsDescribedWithItsErrorsAndAnExample(t *testing.T) {
 			t.Errorf("%s is not described", name)
 		}
 		if other, twice := seen[op.OperationID]; twice {
-			t.Errorf("%s and %s are both called %s", name, other, op.OperationID)
+			t.Errorf("%s and %s have the same operationId %s", name, other, op.OperationID)
 		}
 		seen[op.OperationID] = name
 		if wantRoutes[name].public {
@@ -50,7 +50,7 @@ func TestEveryOperationIsDescribedWithItsErrorsAndAnExample(t *testing.T) {
 		}
 		for _, status := range []string{"400", "401", "403", "422", "429", "500", "503"} {
 			if op.Responses[status] == nil {
-				t.Errorf("%s does not say %s", name, status)
+				t.Errorf("%s does not document %s", name, status)
 			}
 		}
 		e := k.api.examples[op.OperationID]
@@ -58,7 +58,7 @@ func TestEveryOperationIsDescribedWithItsErrorsAndAnExample(t *testing.T) {
 			t.Errorf("%s has no example", name)
 		}
 		if (op.RequestBody != nil) != (e.Request != nil) {
-			t.Errorf("%s: body %t, example of one %t", name, op.RequestBody != nil, e.Request != nil)
+			t.Errorf("%s: has a body %t, has an example of it %t", name, op.RequestBody != nil, e.Request != nil)
 		}
 	}
 	for id := range k.api.examples {
@@ -68,7 +68,7 @@ func TestEveryOperationIsDescribedWithItsErrorsAndAnExample(t *testing.T) {
 	}
 }
 
-func TestExamplesKeepToTheirSchemas(t *testing.T) {
+func TestExamplesMatchTheirSchemas(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	schemas := k.api.api.OpenAPI().Components.Schemas
@@ -81,7 +81,7 @@ func TestExamplesKeepToTheirSchemas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range checkBody(schemas, s, parsed) {
+		for _, f := range schemaFaults(schemas, s, parsed) {
 			t.Errorf("%s: %s %s %s %v", name, f.Pointer, f.Code, f.Message, f.Allowed)
 		}
 	}
@@ -105,8 +105,8 @@ func TestExamplesKeepToTheirSchemas(t *testing.T) {
 	}
 }
 
-// What the API really answers keeps to what the document promises.
-func TestAnswersKeepToTheirSchemas(t *testing.T) {
+// TestAnswersMatchTheirSchemas compares real answers with the schemas of the document.
+func TestAnswersMatchTheirSchemas(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.commit("order.created")
@@ -127,7 +127,7 @@ func TestAnswersKeepToTheirSchemas(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		for _, f := range checkBody(schemas, r.Content[httpkit.MediaJSON].Schema, parsed) {
+		for _, f := range schemaFaults(schemas, r.Content[httpkit.MediaJSON].Schema, parsed) {
 			t.Errorf("%s: %s %s %s %v", name, f.Pointer, f.Code, f.Message, f.Allowed)
 		}
 	}
@@ -136,13 +136,13 @@ func TestAnswersKeepToTheirSchemas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range checkBody(schemas,
+	for _, f := range schemaFaults(schemas,
 		operations(k.api)["POST /v1/orders"].Responses["422"].Content[httpkit.MediaProblem].Schema, parsed) {
 		t.Errorf("problem: %s %s %s", f.Pointer, f.Code, f.Message)
 	}
 }
 
-func TestNoSchemaLinksAndNothingFromElsewhere(t *testing.T) {
+func TestAnswersHaveNoSchemaLinksAndTheDocumentationPageIsSelfContained(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	for _, path := range []string{orderPath, "/v1/catalog", "/v1/orders"} {
@@ -158,12 +158,12 @@ func TestNoSchemaLinksAndNothingFromElsewhere(t *testing.T) {
 	}
 	for _, forbidden := range []string{"http://", "https://", "<script>", "style=", "onload"} {
 		if strings.Contains(page.Body.String(), forbidden) {
-			t.Errorf("the page holds %s", forbidden)
+			t.Errorf("the page contains %s", forbidden)
 		}
 	}
 	for _, file := range []string{"/docs/docs.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"} {
 		if !strings.Contains(page.Body.String(), `"`+file+`"`) {
-			t.Errorf("the page does not ask for %s", file)
+			t.Errorf("the page does not load %s", file)
 		}
 		if w := k.do("GET", file, "", "Authorization", ""); w.Code != 200 || w.Body.Len() == 0 ||
 			strings.Contains(w.Header().Get("Content-Type"), "html") {
@@ -172,9 +172,9 @@ func TestNoSchemaLinksAndNothingFromElsewhere(t *testing.T) {
 	}
 }
 
-func TestVendoredFilesAreThoseOfTheNote(t *testing.T) {
+func TestVendoredFilesHaveTheChecksumsOfTheReadme(t *testing.T) {
 	t.Parallel()
-	note, err := os.ReadFile("static/README.md")
+	readme, err := os.ReadFile("static/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,13 +184,13 @@ func TestVendoredFilesAreThoseOfTheNote(t *testing.T) {
 			t.Fatal(err)
 		}
 		sum := sha256.Sum256(content)
-		if !strings.Contains(string(note), hex.EncodeToString(sum[:])+"  "+file) {
-			t.Errorf("%s is not the file of the note", file)
+		if !strings.Contains(string(readme), hex.EncodeToString(sum[:])+"  "+file) {
+			t.Errorf("%s does not have the checksum of the readme", file)
 		}
 	}
 }
 
-func TestHealthAsksNobodyAndReadinessTheDatabase(t *testing.T) {
+func TestHealthDependsOnNothingAndReadinessOnTheDatabase(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	if w := k.do("GET", "/healthz", "", "Authorization", ""); w.Code != 200 || w.Body.String() != `{"status":"ok"}` {
@@ -211,6 +211,6 @@ func TestHealthAsksNobodyAndReadinessTheDatabase(t *testing.T) {
 		t.Errorf("answered %v %s", w.Header(), w.Body)
 	}
 	if w := k.do("GET", "/healthz", ""); w.Code != 200 {
-		t.Errorf("healthz answered %d while the database is away", w.Code)
+		t.Errorf("healthz answered %d while the database is down", w.Code)
 	}
 }

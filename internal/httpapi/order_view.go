@@ -12,36 +12,36 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// orderView is an order as the API shows it. It holds no credential: what gives access to a machine
-// stands in no answer of /v1 (D21).
+// orderView is an order as the API shows it. No answer of /v1 contains a credential, which is anything that gives
+// access to a customer's service (D21).
 type orderView struct {
 	ID             string                 `json:"id" format:"uuid"`
 	Number         string                 `json:"number" example:"ORD-7K3M9QXZ"`
-	ExternalID     *string                `json:"external_id" doc:"Your own reference."`
+	ExternalID     *string                `json:"external_id" doc:"Your own reference for the order."`
 	CustomerID     string                 `json:"customer_id" format:"uuid"`
 	State          string                 `json:"state" enum:"draft,pending_payment,payment_confirmed,validating,provisioning,partially_fulfilled,fulfilled,cancelled,failed"`
-	Outcome        string                 `json:"outcome" enum:"none,partial,full" doc:"How much was delivered."`
-	Settlement     string                 `json:"settlement" enum:"open,compensating,settled,stuck" doc:"Whether machines and money are at rest."`
-	Closing        *string                `json:"closing" enum:"cancel,rejected" doc:"Why the order is on its way out, before it is out; null when it is not."`
+	Outcome        string                 `json:"outcome" enum:"none,partial,full" doc:"How much of the order was delivered."`
+	Settlement     string                 `json:"settlement" enum:"open,compensating,settled,stuck" doc:"Whether all clean-up and refunds are done."`
+	Closing        *string                `json:"closing" enum:"cancel,rejected" doc:"Why the order is being closed, until it is closed; null otherwise."`
 	Version        int                    `json:"version"`
 	Policy         string                 `json:"fulfillment_policy" enum:"per_item,all_or_nothing"`
 	PaymentMethod  *string                `json:"payment_method"`
 	Items          []itemView             `json:"items" nullable:"false"`
 	Totals         totalsView             `json:"totals"`
-	FX             *fxView                `json:"fx" doc:"The exchange rate the order was priced with; null when it is in EUR."`
+	FX             *fxView                `json:"fx" doc:"The exchange rate of the order's prices; null if it is in EUR."`
 	Payments       []paymentView          `json:"payments" nullable:"false"`
 	Refunds        []refundView           `json:"refunds" nullable:"false"`
-	Faults         []httpkit.ProblemFault `json:"faults" nullable:"false" doc:"What validation found, if it found something."`
-	AllowedActions []string               `json:"allowed_actions" nullable:"false" doc:"What you could do now."`
-	StartsAt       *time.Time             `json:"starts_at" doc:"When validation begins, while the safety window runs; null otherwise."`
-	HeldAt         *time.Time             `json:"held_at" doc:"Since when an operator holds the order back."`
-	ExpiresAt      *time.Time             `json:"expires_at" doc:"When the unpaid order is cancelled by itself."`
+	Faults         []httpkit.ProblemFault `json:"faults" nullable:"false" doc:"The faults that validation found."`
+	AllowedActions []string               `json:"allowed_actions" nullable:"false" doc:"The actions that you may take now."`
+	StartsAt       *time.Time             `json:"starts_at" doc:"When validation begins, during the safety window; null otherwise."`
+	HeldAt         *time.Time             `json:"held_at" doc:"When an operator put the order on hold; null if it is not on hold."`
+	ExpiresAt      *time.Time             `json:"expires_at" doc:"When the unpaid order is cancelled automatically."`
 	CreatedAt      time.Time              `json:"created_at"`
 	UpdatedAt      time.Time              `json:"updated_at"`
-	DeletedAt      *time.Time             `json:"deleted_at" doc:"Since when the order is hidden from lists; nothing is ever gone."`
+	DeletedAt      *time.Time             `json:"deleted_at" doc:"When the order was hidden from lists. It can still be read."`
 }
 
-// TransformSchema documents what may be null.
+// TransformSchema documents the members that may be null.
 func (*orderView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return nullable(s, "fx")
 }
@@ -55,16 +55,16 @@ type itemView struct {
 	BillingCycle  string      `json:"billing_cycle" enum:"monthly,annual"`
 	Configuration object      `json:"configuration"`
 	State         string      `json:"state" enum:"pending,queued,provisioning,active,delivered,retry_wait,waiting_capacity,compensating,rolled_back,cancelled,stuck"`
-	Progress      int         `json:"progress" minimum:"0" maximum:"100" doc:"Percent."`
+	Progress      int         `json:"progress" minimum:"0" maximum:"100" doc:"In percent."`
 	Detail        *string     `json:"detail" doc:"What is being done, in words."`
-	Attempts      int         `json:"attempts" doc:"Calls made for the present step, of at most six."`
-	NextRetryAt   *time.Time  `json:"next_retry_at" doc:"When the next call is made, while the item waits for it."`
+	Attempts      int         `json:"attempts" doc:"How many calls were made for the current step, of at most six."`
+	NextRetryAt   *time.Time  `json:"next_retry_at" doc:"When the next call is made, if the item waits for it."`
 	Price         priceView   `json:"price"`
-	Allocation    *amountView `json:"allocation" doc:"The item's share of the payment, which is exactly what a refund of it would be; null before payment."`
+	Allocation    *amountView `json:"allocation" doc:"The item's share of the payment, which is the exact amount of a refund; null before payment."`
 	CancelEffect  string      `json:"cancel_effect" enum:"none,cancelled,rolled_back,kept,already_going,not_cancelable" doc:"What cancelling the order now would do to the item."`
 }
 
-// TransformSchema documents what may be null.
+// TransformSchema documents the members that may be null.
 func (*itemView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return nullable(s, "allocation")
 }
@@ -75,8 +75,8 @@ type paymentView struct {
 	Provider  string     `json:"provider" example:"manual"`
 	Method    *string    `json:"method" example:"bank_transfer"`
 	Reference string     `json:"reference"`
-	Amount    amountView `json:"amount" doc:"What was really paid."`
-	Due       amountView `json:"due" doc:"What was due."`
+	Amount    amountView `json:"amount" doc:"The amount that was paid."`
+	Due       amountView `json:"due" doc:"The amount that was due."`
 	PaidAt    time.Time  `json:"paid_at"`
 }
 
@@ -86,15 +86,16 @@ type refundView struct {
 	ItemID     string     `json:"item_id" format:"uuid"`
 	State      string     `json:"state" enum:"requested,accepted,completed,stuck"`
 	Amount     amountView `json:"amount"`
-	Reference  *string    `json:"reference" doc:"The payment provider's, once it has accepted."`
+	Reference  *string    `json:"reference" doc:"The payment provider's reference, after it has accepted the refund."`
 	AcceptedAt *time.Time `json:"accepted_at"`
 }
 
-// showOrder renders an order for its caller; showCreated as a new one.
+// showOrder renders an order for its caller.
 func (s *server) showOrder(c app.Caller, agg *app.Aggregate) reply[orderView] {
 	return reply[orderView]{Body: s.viewOrder(c, agg), ETag: httpkit.ETag(agg.Order.Version)}
 }
 
+// showCreated renders a new order, with its Location.
 func (s *server) showCreated(c app.Caller, agg *app.Aggregate) reply[orderView] {
 	r := s.showOrder(c, agg)
 	r.Location = "/v1/orders/" + agg.Order.ID.String()
@@ -106,13 +107,12 @@ func (s *server) viewOrder(c app.Caller, agg *app.Aggregate) orderView {
 	v := orderView{
 		ID: o.ID.String(), Number: o.Number, ExternalID: orNull(o.ExternalID), CustomerID: o.Customer.String(),
 		State: o.State.String(), Outcome: o.Outcome.String(), Settlement: o.Settlement.String(), Closing: closingOf(o),
-		Version: o.Version,
-		Policy:  o.Policy.String(), PaymentMethod: orNull(o.Method), Totals: totalsOf(o.Totals(), o.Currency), FX: fxOf(o.FX),
+		Version: o.Version, Policy: o.Policy.String(), PaymentMethod: orNull(o.Method),
+		Totals: totalsOf(o.Totals(), o.Currency), FX: fxOf(o.FX),
 		StartsAt: startsAt(agg), HeldAt: stampOr(o.HeldAt), ExpiresAt: stampOr(o.ExpiresAt),
 		CreatedAt: stamp(o.CreatedAt), UpdatedAt: stamp(o.UpdatedAt), DeletedAt: stampOr(o.DeletedAt),
 		Items: make([]itemView, len(o.Items)), Payments: make([]paymentView, len(o.Payments)),
-		Refunds: make([]refundView, len(o.Refunds)),
-		Faults:  faultsOf(o.Faults), AllowedActions: []string{},
+		Refunds: make([]refundView, len(o.Refunds)), Faults: faultsOf(o.Faults), AllowedActions: []string{},
 	}
 	for i := range o.Items {
 		v.Items[i] = viewItem(agg, &o.Items[i])
@@ -124,10 +124,7 @@ func (s *server) viewOrder(c app.Caller, agg *app.Aggregate) orderView {
 		}
 	}
 	for i, r := range o.Refunds {
-		v.Refunds[i] = refundView{
-			ID: r.ID.String(), PaymentID: r.Payment.String(), ItemID: r.Item.String(), State: r.State.String(),
-			Amount: amountOf(r.Cents, r.Currency), Reference: orNull(r.Reference), AcceptedAt: stampOr(r.AcceptedAt),
-		}
+		v.Refunds[i] = viewRefund(r)
 	}
 	for _, a := range s.useCases.AllowedActions(c, agg) {
 		v.AllowedActions = append(v.AllowedActions, string(a))
@@ -156,8 +153,8 @@ func faultsOf(found []fault.Violation) []httpkit.ProblemFault {
 	return out
 }
 
-// startsAt is when validation begins while the tenant's safety window delays it (D12). Without a
-// window it begins as soon as the payment is heard of, and there is nothing to announce.
+// startsAt returns when validation begins, during the tenant's safety window (D12). Without a window there is
+// nothing to show, because validation begins as soon as the payment is confirmed.
 func startsAt(agg *app.Aggregate) *time.Time {
 	task := agg.ValidateTask()
 	if task == nil || agg.Order.State != order.PaymentConfirmed || agg.Order.HeldAt != nil ||
@@ -171,8 +168,8 @@ func viewItem(agg *app.Aggregate, it *order.Item) itemView {
 	s := it.Snapshot
 	v := itemView{
 		ID: it.ID.String(), Product: s.Product, Plan: orNull(s.Plan), Region: s.Region, Label: orNull(it.Label),
-		BillingCycle:  s.BillingCycle,
-		Configuration: object(s.Configuration), State: it.State.String(), Progress: it.Progress, Detail: orNull(it.Detail),
+		BillingCycle: s.BillingCycle, Configuration: object(s.Configuration),
+		State: it.State.String(), Progress: it.Progress, Detail: orNull(it.Detail),
 		Price: priceOf(s.Lines, s.Monthly, it.Price, agg.Order.Currency), CancelEffect: string(agg.Order.CancelEffect(it)),
 	}
 	if p := agg.Order.LivePayment(); p != nil {
@@ -188,7 +185,7 @@ func viewItem(agg *app.Aggregate, it *order.Item) itemView {
 	return v
 }
 
-// attempts are the calls made for the task's present step: none before the first.
+// attempts returns how many calls were made for the current step of a task.
 func attempts(task *fulfil.Task) int {
 	if task.Epoch == 0 {
 		return 0
@@ -196,7 +193,7 @@ func attempts(task *fulfil.Task) int {
 	return task.Try + 1
 }
 
-// waits reports whether the item's next call has its time.
+// waits reports whether the item waits for its next call.
 func waits(it *order.Item, task *fulfil.Task) bool {
 	switch it.State {
 	case order.ItemRetryWait, order.ItemWaitingCapacity:

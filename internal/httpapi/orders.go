@@ -12,15 +12,15 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// newItemBody is an item as a customer configures it. Bounds are of form only; what a product takes is
-// the catalogue's matter.
+// newItemBody is an item as a customer configures it. The schema checks only its form; the catalogue checks
+// whether the product accepts it.
 type newItemBody struct {
-	Product       string `json:"product" doc:"As in the catalogue." example:"vps" maxLength:"64"`
-	Plan          string `json:"plan,omitempty" doc:"Of products that have plans." example:"business" maxLength:"64"`
+	Product       string `json:"product" doc:"The id of a product in the catalogue." example:"vps" maxLength:"64"`
+	Plan          string `json:"plan,omitempty" doc:"The plan, for products that have plans." example:"business" maxLength:"64"`
 	Region        string `json:"region" example:"lj-1" maxLength:"64"`
-	BillingCycle  string `json:"billing_cycle" doc:"monthly or annual; annual is twelve months less 20 %." example:"monthly" maxLength:"16"`
-	Label         string `json:"label,omitempty" doc:"Your own name for it." example:"web-1" maxLength:"63"`
-	Configuration object `json:"configuration,omitempty" doc:"As the product's JSON Schema in the catalogue says."`
+	BillingCycle  string `json:"billing_cycle" doc:"monthly or annual. A year costs twelve months less 20 %." example:"monthly" maxLength:"16"`
+	Label         string `json:"label,omitempty" doc:"Your own name for the item." example:"web-1" maxLength:"63"`
+	Configuration object `json:"configuration,omitempty" doc:"It must match the product's JSON Schema in the catalogue."`
 }
 
 func (b newItemBody) input() app.ItemInput {
@@ -38,18 +38,18 @@ func inputsOf(items []newItemBody) []app.ItemInput {
 	return in
 }
 
-// keptItemBody is an item of an edited draft: with its id it is the one that was there (D27).
-type keptItemBody struct {
-	ID            string `json:"id,omitempty" doc:"Keeps an item of the draft; without it the item is a new one." format:"uuid"`
-	Product       string `json:"product" doc:"As in the catalogue." example:"vps" maxLength:"64"`
-	Plan          string `json:"plan,omitempty" doc:"Of products that have plans." example:"business" maxLength:"64"`
+// editedItemBody is an item of an edited draft. An item with an id keeps the one of the draft that has this id (D27).
+type editedItemBody struct {
+	ID            string `json:"id,omitempty" doc:"The item of the draft to keep. Without it the item is new." format:"uuid"`
+	Product       string `json:"product" doc:"The id of a product in the catalogue." example:"vps" maxLength:"64"`
+	Plan          string `json:"plan,omitempty" doc:"The plan, for products that have plans." example:"business" maxLength:"64"`
 	Region        string `json:"region" example:"lj-1" maxLength:"64"`
-	BillingCycle  string `json:"billing_cycle" doc:"monthly or annual; annual is twelve months less 20 %." example:"monthly" maxLength:"16"`
-	Label         string `json:"label,omitempty" doc:"Your own name for it." example:"web-1" maxLength:"63"`
-	Configuration object `json:"configuration,omitempty" doc:"As the product's JSON Schema in the catalogue says."`
+	BillingCycle  string `json:"billing_cycle" doc:"monthly or annual. A year costs twelve months less 20 %." example:"monthly" maxLength:"16"`
+	Label         string `json:"label,omitempty" doc:"Your own name for the item." example:"web-1" maxLength:"63"`
+	Configuration object `json:"configuration,omitempty" doc:"It must match the product's JSON Schema in the catalogue."`
 }
 
-func (b keptItemBody) input() app.ItemInput {
+func (b editedItemBody) input() app.ItemInput {
 	in := newItemBody{
 		Product: b.Product, Plan: b.Plan, Region: b.Region, BillingCycle: b.BillingCycle, Label: b.Label,
 		Configuration: b.Configuration,
@@ -58,50 +58,50 @@ func (b keptItemBody) input() app.ItemInput {
 	return in
 }
 
-type createBody struct {
-	ExternalID string        `json:"external_id,omitempty" doc:"Your own reference, unique in your organisation; a second order under it is refused, for ever." example:"po-4711" maxLength:"64"`
-	Policy     string        `json:"fulfillment_policy,omitempty" doc:"What one item that cannot be built means for the others: per_item (default) or all_or_nothing." example:"per_item" maxLength:"32"`
-	CustomerID string        `json:"customer_id,omitempty" doc:"Whom the order is for; operators only." format:"uuid"`
-	Items      []newItemBody `json:"items,omitempty" maxItems:"100" nullable:"false" doc:"May be empty: a draft is the cart."`
+type createOrderBody struct {
+	ExternalID string        `json:"external_id,omitempty" doc:"Your own reference for the order, unique in your organisation. A second order with it is always refused." example:"po-4711" maxLength:"64"`
+	Policy     string        `json:"fulfillment_policy,omitempty" doc:"What happens to the other items if one cannot be provisioned: per_item (the default) or all_or_nothing." example:"per_item" maxLength:"32"`
+	CustomerID string        `json:"customer_id,omitempty" doc:"The member that the order is for. Only operators may send it." format:"uuid"`
+	Items      []newItemBody `json:"items,omitempty" maxItems:"100" nullable:"false" doc:"It may be empty, because a draft is a cart."`
 }
 
-type editBody struct {
-	Version    *int            `json:"version,omitempty" doc:"The version you read; or send If-Match." minimum:"0"`
-	ExternalID *string         `json:"external_id,omitempty" maxLength:"64"`
-	Policy     *string         `json:"fulfillment_policy,omitempty" maxLength:"32"`
-	Items      *[]keptItemBody `json:"items,omitempty" maxItems:"100" nullable:"false" doc:"Replaces the list."`
+type editOrderBody struct {
+	Version    *int              `json:"version,omitempty" doc:"The version that you read. You may send If-Match instead." minimum:"0"`
+	ExternalID *string           `json:"external_id,omitempty" maxLength:"64"`
+	Policy     *string           `json:"fulfillment_policy,omitempty" maxLength:"32"`
+	Items      *[]editedItemBody `json:"items,omitempty" maxItems:"100" nullable:"false" doc:"Replaces all items."`
 }
 
-type submitBody struct {
-	Version       *int        `json:"version,omitempty" doc:"The version you read; or send If-Match." minimum:"0"`
-	ExpectedTotal *amountView `json:"expected_total,omitempty" doc:"What you saw; more than one euro off is refused."`
-	PaymentMethod string      `json:"payment_method,omitempty" doc:"Your organisation's setting when not given." maxLength:"32"`
+type submitOrderBody struct {
+	Version       *int        `json:"version,omitempty" doc:"The version that you read. You may send If-Match instead." minimum:"0"`
+	ExpectedTotal *amountView `json:"expected_total,omitempty" doc:"The total that you saw. A difference of more than one euro is refused."`
+	PaymentMethod string      `json:"payment_method,omitempty" doc:"Your organisation's setting if it is not sent." maxLength:"32"`
 }
 
-type reasonBody struct {
-	Version *int   `json:"version,omitempty" doc:"The version you read; or send If-Match." minimum:"0"`
-	Reason  string `json:"reason,omitempty" doc:"Kept with the order's history and published with its event: no secrets." maxLength:"500"`
+type reasonedBody struct {
+	Version *int   `json:"version,omitempty" doc:"The version that you read. You may send If-Match instead." minimum:"0"`
+	Reason  string `json:"reason,omitempty" doc:"Stored in the order's history and published with the event, so it must contain no secrets." maxLength:"500"`
 }
 
 type versionBody struct {
-	Version *int `json:"version,omitempty" doc:"The version you read; or send If-Match." minimum:"0"`
+	Version *int `json:"version,omitempty" doc:"The version that you read. You may send If-Match instead." minimum:"0"`
 }
 
-type createInput struct{ Body createBody }
+type createOrderInput struct{ Body createOrderBody }
 
-type editInput struct {
+type editOrderInput struct {
 	ID   string `path:"id"`
-	Body editBody
+	Body editOrderBody
 }
 
-type submitInput struct {
+type submitOrderInput struct {
 	ID   string `path:"id"`
-	Body *submitBody
+	Body *submitOrderBody
 }
 
-type reasonInput struct {
+type reasonedInput struct {
 	ID   string `path:"id"`
-	Body *reasonBody
+	Body *reasonedBody
 }
 
 type redeliverInput struct {
@@ -114,8 +114,8 @@ type orderInput struct {
 	ID string `path:"id"`
 }
 
-type listInput struct {
-	Limit          int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
+type listOrdersInput struct {
+	Limit          int    `query:"limit" minimum:"1" maximum:"100" doc:"50 if it is not sent."`
 	Cursor         string `query:"cursor" maxLength:"512"`
 	State          string `query:"state" enum:"draft,pending_payment,payment_confirmed,validating,provisioning,partially_fulfilled,fulfilled,cancelled,failed"`
 	Outcome        string `query:"outcome" enum:"none,partial,full"`
@@ -123,10 +123,10 @@ type listInput struct {
 	Product        string `query:"product" maxLength:"64"`
 	CreatedAfter   string `query:"created_after" format:"date-time"`
 	CreatedBefore  string `query:"created_before" format:"date-time"`
-	Customer       string `query:"customer" format:"uuid" doc:"A member's id; operators only."`
+	Customer       string `query:"customer" format:"uuid" doc:"A member's id. Only operators may send it."`
 	Reference      string `query:"payment_reference" maxLength:"128"`
-	Query          string `query:"q" maxLength:"64" doc:"Beginning of a number, external id or label."`
-	IncludeDeleted bool   `query:"include_deleted" doc:"Cancelled orders are hidden unless asked for; state=cancelled asks for them."`
+	Query          string `query:"q" maxLength:"64" doc:"The beginning of an order number, an external id or a label."`
+	IncludeDeleted bool   `query:"include_deleted" doc:"Cancelled orders are hidden unless this is true or state is cancelled."`
 }
 
 func (s *server) orderRoutes() {
@@ -134,9 +134,9 @@ func (s *server) orderRoutes() {
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/orders", ID: "create-order", Tag: tag, Summary: "Create a draft",
 		Who: "customer; an operator may name another customer", Status: http.StatusCreated, Key: true, Errors: []int{409},
-		Description: "A draft is the cart: it may be empty, is edited with PATCH and costs nothing until it is submitted. " +
-			"Prices are fixed when an item is added or edited.",
-	}, func(ctx context.Context, c app.Caller, in *createInput) (*app.Aggregate, error) {
+		Description: "A draft is a cart. It may be empty, is edited with PATCH, and costs nothing until it is submitted. " +
+			"The price of an item is fixed when the item is added or edited.",
+	}, func(ctx context.Context, c app.Caller, in *createOrderInput) (*app.Aggregate, error) {
 		b := in.Body
 		return s.useCases.CreateOrder(ctx, c, app.CreateOrder{
 			ExternalID: b.ExternalID, Policy: b.Policy, Customer: b.CustomerID, Items: inputsOf(b.Items),
@@ -145,8 +145,8 @@ func (s *server) orderRoutes() {
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/orders", ID: "list-orders", Tag: tag, Summary: "List orders, newest first",
 		Who:         "customer (own orders), auditor",
-		Description: "Pages by cursor; there is no total count. The Link header names the next page.",
-	}, func(ctx context.Context, c app.Caller, in *listInput) (app.Page[*app.Aggregate], error) {
+		Description: "The list is paged by cursor and has no total count. The Link header names the next page.",
+	}, func(ctx context.Context, c app.Caller, in *listOrdersInput) (app.Page[*app.Aggregate], error) {
 		f, err := in.filter()
 		if err != nil {
 			return app.Page[*app.Aggregate]{}, err
@@ -158,63 +158,66 @@ func (s *server) orderRoutes() {
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}", ID: "get-order", Tag: tag, Summary: "Read an order",
 		Who: "customer (own orders), auditor", Errors: []int{404},
-		Description: "The order with its items' progress, what cancelling would do to each, and what you could do now. " +
-			"Deleted orders answer too.",
+		Description: "The order with the progress of its items, what cancelling would do to each, and the actions that " +
+			"you may take now. Orders that are hidden from lists can be read too.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (*app.Aggregate, error) {
 		return s.useCases.Order(ctx, c, idIn[order.Order](in.ID))
 	}, s.showOrder)
 	serve(s, route{
 		Method: http.MethodPatch, Path: "/v1/orders/{id}", ID: "edit-order", Tag: tag, Summary: "Edit a draft",
 		Who: "customer (own orders)", Key: true, Versioned: true, Errors: []int{404, 409, 428},
-		Description: "Needs the version you read, as a member or as If-Match. `items` replaces the list; an item sent with " +
-			"its id stays the one it was, and is priced anew only when something about it changed.",
+		Description: "Needs the version that you read, as a member or as If-Match. `items` replaces all items. An item " +
+			"that is sent with its id is kept, and gets a new price only if it has changed.",
 	}, s.editOrder, s.showOrder)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/submit", ID: "submit-order", Tag: tag,
-		Summary: "Order what is in the draft", Who: "customer (own orders)", Key: true,
+		Summary: "Submit a draft", Who: "customer (own orders)", Key: true,
 		Versioned: true, Errors: []int{404, 409},
-		Description: "Freezes prices and asks for payment. With `expected_total` an order that comes to more than one euro " +
-			"more or less is refused.",
+		Description: "Fixes the prices and asks for payment. With `expected_total`, an order whose total differs from it " +
+			"by more than one euro is refused.",
 	}, s.submitOrder, s.showOrder)
 	s.reasoned(route{
 		Path: "/v1/orders/{id}/cancel", ID: "cancel-order", Summary: "Cancel an order", Who: "customer (own orders)",
-		Description: "Before payment at once; after it with a full refund; while items are being built as a request: what " +
-			"is not yet delivered is removed and refunded, what was delivered stays. A second cancel changes nothing.",
+		Description: "Before payment, the order is cancelled at once; after it, with a full refund. While items are being " +
+			"provisioned, cancelling is a request: items that are not delivered yet are removed and refunded, and " +
+			"delivered items stay. Cancelling a second time changes nothing.",
 	}, s.useCases.CancelOrder)
 	s.reasoned(route{
 		Path: "/v1/orders/{id}/restore", ID: "restore-order", Summary: "Make a cancelled order a draft again",
 		Who:         "customer (own orders)",
-		Description: "Of a cancelled and settled order: same id and number, and a new payment is needed.",
+		Description: "The order must be cancelled and settled. It keeps its id and number, and needs a new payment.",
 	}, s.useCases.RestoreOrder)
 	s.reasoned(route{
-		Path: "/v1/orders/{id}/hold", ID: "hold-order", Summary: "Hold an order back before it is built", Who: "operator",
-		Description: "Of a paid order whose provisioning has not begun.",
+		Path: "/v1/orders/{id}/hold", ID: "hold-order", Summary: "Put an order on hold", Who: "operator",
+		Description: "The order must be paid, and its provisioning must not have begun.",
 	}, s.useCases.HoldOrder)
 	s.reasoned(route{
-		Path: "/v1/orders/{id}/release", ID: "release-order", Summary: "Let a held order go on", Who: "operator",
+		Path: "/v1/orders/{id}/release", ID: "release-order", Summary: "Release an order that is on hold", Who: "operator",
 		Description: "Validation begins at once.",
 	}, s.useCases.ReleaseOrder)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/items/{item}/redeliver", ID: "redeliver-item", Tag: tag,
 		Summary: "Send an item's credentials again", Who: "customer (own orders)", Key: true,
 		Versioned: true, Errors: []int{404, 409},
-		Description: "By encrypted mail, newly encrypted, to the address on file and nowhere else. At most 3 an hour and " +
-			"10 a day for an item.",
+		Description: "They are encrypted again and mailed to the customer's stored address only. At most 3 times an hour " +
+			"and 10 times a day for each item.",
 	}, s.redeliver, s.showOrder)
 }
 
-// reasoned registers one of the use cases that take an order and a reason.
-func (s *server) reasoned(rt route, verb func(context.Context, app.Caller, app.Reasoned) (*app.Aggregate, error)) {
+// reasoned registers a route for a use case that takes an order and a reason.
+func (s *server) reasoned(
+	rt route, useCase func(context.Context, app.Caller, app.Reasoned) (*app.Aggregate, error),
+) {
 	rt.Method, rt.Tag, rt.Key, rt.Versioned, rt.Errors = http.MethodPost, "orders", true, true, []int{404, 409}
-	serve(s, rt, func(ctx context.Context, c app.Caller, in *reasonInput) (*app.Aggregate, error) {
+	serve(s, rt, func(ctx context.Context, c app.Caller, in *reasonedInput) (*app.Aggregate, error) {
 		b := orZero(in.Body)
-		return verb(ctx, c, app.Reasoned{
+		return useCase(ctx, c, app.Reasoned{
 			Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reason: b.Reason,
 		})
 	}, s.showOrder)
 }
 
-func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*app.Aggregate, error) {
+func (s *server) editOrder(ctx context.Context, c app.Caller, in *editOrderInput) (*app.Aggregate, error) {
 	b := in.Body
 	edit := app.EditOrder{
 		Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), ExternalID: b.ExternalID,
@@ -230,7 +233,7 @@ func (s *server) editOrder(ctx context.Context, c app.Caller, in *editInput) (*a
 	return s.useCases.EditOrder(ctx, c, edit)
 }
 
-func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitInput) (*app.Aggregate, error) {
+func (s *server) submitOrder(ctx context.Context, c app.Caller, in *submitOrderInput) (*app.Aggregate, error) {
 	b := orZero(in.Body)
 	submit := app.SubmitOrder{
 		Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version),
@@ -250,8 +253,8 @@ func (s *server) redeliver(ctx context.Context, c app.Caller, in *redeliverInput
 	})
 }
 
-// idIn reads the id that a path names. What is no id names nothing: it becomes the id that no row has,
-// so that rights are asked first and the answer is that for what is absent or another tenant's.
+// idIn returns the id in a path. A text that is not an id becomes the zero id, which no row has. So the use case
+// checks the permission first, and the answer is the same as for what is absent or another tenant's.
 func idIn[T any](s string) id.Of[T] {
 	v, err := id.Parse[T](s)
 	if err != nil {
@@ -260,7 +263,7 @@ func idIn[T any](s string) id.Of[T] {
 	return v
 }
 
-// orZero is what an absent body says.
+// orZero returns a body, or the zero value if there is none.
 func orZero[T any](body *T) T {
 	if body == nil {
 		var zero T
@@ -269,8 +272,8 @@ func orZero[T any](body *T) T {
 	return *body
 }
 
-// filter reads the query. The library has checked lists of values and lengths.
-func (in *listInput) filter() (app.OrderFilter, error) {
+// filter returns the filter of the query. The library has checked enumerations and lengths.
+func (in *listOrdersInput) filter() (app.OrderFilter, error) {
 	f := app.OrderFilter{
 		Product: in.Product, Reference: in.Reference, Query: in.Query, Cursor: in.Cursor, Limit: limitOf(in.Limit),
 	}
@@ -284,7 +287,7 @@ func (in *listInput) filter() (app.OrderFilter, error) {
 		return f, err
 	}
 	if f.CreatedAfter.Unix() <= 0 {
-		f.CreatedAfter = time.Time{} // ids carry times from 1970 on: before that it is no bound
+		f.CreatedAfter = time.Time{} // an id carries a time from 1970 on, so an earlier time is no bound
 	}
 	if f.CreatedBefore, err = timeParameter("created_before", in.CreatedBefore); err != nil {
 		return f, err
@@ -298,7 +301,7 @@ func (in *listInput) filter() (app.OrderFilter, error) {
 	return f, nil
 }
 
-// named finds the value of a name, or nil when none was asked for.
+// named returns the value that has a name, or nil if there is no such value.
 func named[T interface{ String() string }](name string, values ...T) *T {
 	for _, v := range values {
 		if name != "" && v.String() == name {

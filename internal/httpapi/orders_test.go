@@ -21,9 +21,10 @@ import (
 
 const orderPath = "/v1/orders/01900000-0000-7000-8000-000000000001"
 
-// The order as clients get it, written by hand.
+// wantOrder is the order as a client gets it, written by hand.
 const wantOrder = `{"id":"01900000-0000-7000-8000-000000000001","number":"ORD-7K3M9QXZ","external_id":"po-4711","customer_id":"01900000-0000-7000-8000-0000000000c1",` +
-	`"state":"payment_confirmed","outcome":"none","settlement":"open","closing":null,"version":3,"fulfillment_policy":"per_item","payment_method":"manual",` +
+	`"state":"payment_confirmed","outcome":"none","settlement":"open","closing":null,"version":3,` +
+	`"fulfillment_policy":"per_item","payment_method":"manual",` +
 	`"items":[{"id":"01900000-0000-7000-8000-0000000000a1","product":"vps","plan":"business","region":"lj-1","label":"web-1","billing_cycle":"monthly","configuration":{"os_image":"debian-12"},` +
 	`"state":"pending","progress":0,"detail":null,"attempts":0,"next_retry_at":null,` +
 	`"price":{"lines":[{"component":"plan","quantity":1,"unit_price":"20.10","amount":"20.10"}],"monthly":"20.10","due_now":"20.10"},` +
@@ -31,9 +32,10 @@ const wantOrder = `{"id":"01900000-0000-7000-8000-000000000001","number":"ORD-7K
 	`"totals":{"monthly":{"amount":"20.10","currency":"EUR"},"annual":{"amount":"0.00","currency":"EUR"},"due_now":{"amount":"20.10","currency":"EUR"}},"fx":null,` +
 	`"payments":[{"id":"01900000-0000-7000-8000-0000000000b9","state":"confirmed","provider":"manual","method":"bank_transfer","reference":"SI56-2026-0042",` +
 	`"amount":{"amount":"20.10","currency":"EUR"},"due":{"amount":"20.10","currency":"EUR"},"paid_at":"2026-01-31T12:00:00Z"}],"refunds":[],"faults":[],` +
-	`"allowed_actions":["cancel","hold"],"starts_at":null,"held_at":null,"expires_at":null,"created_at":"2026-01-31T11:58:00Z","updated_at":"2026-01-31T12:00:00.001234Z","deleted_at":null}`
+	`"allowed_actions":["cancel","hold"],"starts_at":null,"held_at":null,"expires_at":null,` +
+	`"created_at":"2026-01-31T11:58:00Z","updated_at":"2026-01-31T12:00:00.001234Z","deleted_at":null}`
 
-func TestOrderIsAnsweredMemberByMemberAsTheDesignSays(t *testing.T) {
+func TestOrderHasExactlyTheseMembers(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	w := k.do("GET", orderPath, "")
@@ -64,32 +66,32 @@ func TestCreatedOrderHasALocationAndItsVersionAsETag(t *testing.T) {
 		}},
 	}
 	if diff := cmp.Diff(want, in); diff != "" {
-		t.Errorf("verb was asked something else (-want +got):\n%s", diff)
+		t.Errorf("the use case got another input (-want +got):\n%s", diff)
 	}
 	if c.Tenant != tenantA || c.Member != ana || c.Key != nil {
-		t.Errorf("verb was called by %+v", c)
+		t.Errorf("the use case was called by %+v", c)
 	}
 }
 
-func TestEditCarriesOnlyWhatWasSentAndBothKindsOfVersion(t *testing.T) {
+func TestEditPassesOnOnlyWhatWasSentAndBothKindsOfVersion(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	seven, eight := 7, 8
-	kept := "01900000-0000-7000-8000-0000000000a1"
+	itemID := "01900000-0000-7000-8000-0000000000a1"
 	k.do("PATCH", orderPath,
-		`{"version":7,"items":[{"id":"`+kept+`","product":"vps","region":"lj-1","billing_cycle":"annual"}]}`,
+		`{"version":7,"items":[{"id":"`+itemID+`","product":"vps","region":"lj-1","billing_cycle":"annual"}]}`,
 		"If-Match", `"8"`)
 	in := k.fake.Last().In
 	want := app.EditOrder{
 		Order: theOrder, Precondition: app.Precondition{Version: &seven, IfMatch: &eight},
-		Items: &[]app.ItemInput{{ID: kept, Product: "vps", Region: "lj-1", BillingCycle: "annual"}},
+		Items: &[]app.ItemInput{{ID: itemID, Product: "vps", Region: "lj-1", BillingCycle: "annual"}},
 	}
 	if diff := cmp.Diff(want, in); diff != "" {
-		t.Errorf("verb was asked something else (-want +got):\n%s", diff)
+		t.Errorf("the use case got another input (-want +got):\n%s", diff)
 	}
 }
 
-func TestIfMatchThatIsNoVersionOfOursMatchesNothingAndAMalformedOneIsRefused(t *testing.T) {
+func TestUnknownIfMatchMatchesNothingAndAMalformedOneIsRefused(t *testing.T) {
 	t.Parallel()
 	const never = -1 // a version that no row has
 	for sent, want := range map[string]int{`"3"`: 3, `"abc"`: never, `W/"3"`: never, `"-4"`: never, `""`: never} {
@@ -113,8 +115,8 @@ func TestOrderUseCasesGetWhatTheRequestSays(t *testing.T) {
 	pre := app.Precondition{Version: &two}
 	reasoned := app.Reasoned{Order: theOrder, Precondition: pre, Reason: "why"}
 	for path, want := range map[string]struct {
-		body, verb string
-		in         any
+		body, useCase string
+		in            any
 	}{
 		"/cancel":         {`{"version":2,"reason":"why"}`, "CancelOrder", reasoned},
 		"/restore":        {`{"version":2,"reason":"why"}`, "RestoreOrder", reasoned},
@@ -130,20 +132,19 @@ func TestOrderUseCasesGetWhatTheRequestSays(t *testing.T) {
 		},
 		"/payment/confirm": {
 			`{"version":2,"reference":"r","amount":{"amount":"20.10","currency":"EUR"},"paid_at":"2026-01-31T12:00:00Z","method":"card"}`, "ConfirmPayment",
-			app.ConfirmPayment{Order: theOrder, Precondition: pre, Reference: "r", Amount: event.Amount{
-				Amount:   "20.10",
-				Currency: "EUR",
-			}, PaidAt: now, Method: "card"},
+			app.ConfirmPayment{
+				Order: theOrder, Precondition: pre, Reference: "r",
+				Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, PaidAt: now, Method: "card",
+			},
 		},
-		"/items/" + theItem.String() + "/redeliver": {`{"version":2}`, "Redeliver", app.Redeliver{
-			Order: theOrder,
-			Item:  theItem, Precondition: pre,
-		}},
+		"/items/" + theItem.String() + "/redeliver": {
+			`{"version":2}`, "Redeliver", app.Redeliver{Order: theOrder, Item: theItem, Precondition: pre},
+		},
 	} {
 		k := newKit(t)
 		w := k.do("POST", orderPath+path, want.body)
-		if got := k.fake.Called(); w.Code != 200 || len(got) != 1 || got[0] != want.verb {
-			t.Fatalf("POST %s answered %d and called %v, want 200 and %s\n%s", path, w.Code, got, want.verb, w.Body)
+		if got := k.fake.Called(); w.Code != 200 || len(got) != 1 || got[0] != want.useCase {
+			t.Fatalf("POST %s answered %d and called %v, want 200 and %s\n%s", path, w.Code, got, want.useCase, w.Body)
 		}
 		in := k.fake.Last().In
 		if diff := cmp.Diff(want.in, in); diff != "" {
@@ -152,12 +153,14 @@ func TestOrderUseCasesGetWhatTheRequestSays(t *testing.T) {
 	}
 }
 
-func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
+func TestListPassesItsFilterOnAndLinksToTheNextPage(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	apptest.Answer(k.fake, "Orders", app.Page[*app.Aggregate]{Data: []*app.Aggregate{k.aggregate}, Next: "next/page="})
 	w := k.do("GET",
-		"/v1/orders?limit=7&state=cancelled&outcome=partial&settlement=stuck&product=vps&created_after=2026-01-01T00:00:00Z&created_before=2026-02-01T00:00:00%2B01:00&payment_reference=r1&q=po&customer="+ana.String(), "")
+		"/v1/orders?limit=7&state=cancelled&outcome=partial&settlement=stuck&product=vps"+
+			"&created_after=2026-01-01T00:00:00Z&created_before=2026-02-01T00:00:00%2B01:00"+
+			"&payment_reference=r1&q=po&customer="+ana.String(), "")
 	if w.Code != 200 {
 		t.Fatalf("answered %d: %s", w.Code, w.Body)
 	}
@@ -166,11 +169,11 @@ func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
 	want := app.OrderFilter{
 		Customer: ana, State: order.Cancelled, Outcome: &partial, Settlement: &stuck, Product: "vps", Reference: "r1",
 		Query: "po", Deleted: true, Limit: 7,
-		CreatedAfter: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), CreatedBefore: time.Date(2026, 1,
-			31, 23, 0, 0, 0, time.UTC),
+		CreatedAfter:  time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		CreatedBefore: time.Date(2026, 1, 31, 23, 0, 0, 0, time.UTC),
 	}
 	if diff := cmp.Diff(want, in); diff != "" {
-		t.Errorf("verb was asked something else (-want +got):\n%s", diff)
+		t.Errorf("the use case got another input (-want +got):\n%s", diff)
 	}
 	if got, want := w.Body.String(), `{"data":[`+wantOrder+`],"next_cursor":"next/page="}`; got != want {
 		t.Errorf("list answered %s", got)
@@ -181,7 +184,7 @@ func TestListReadsItsFilterAndNamesTheNextPage(t *testing.T) {
 	}
 }
 
-func TestItemShowsItsAttemptsAndWhenTheNextCallIsMade(t *testing.T) {
+func TestItemShowsItsAttemptsAndTheTimeOfTheNextCall(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	agg := k.aggregate
@@ -209,7 +212,7 @@ func TestItemShowsItsAttemptsAndWhenTheNextCallIsMade(t *testing.T) {
 	}
 }
 
-func TestOrderSaysWhenItStartsWhileTheSafetyWindowRunsAndNotWhileItIsHeld(t *testing.T) {
+func TestOrderShowsWhenItStartsDuringTheSafetyWindowUnlessItIsOnHold(t *testing.T) {
 	t.Parallel()
 	start := now.Add(40 * time.Second)
 	for name, c := range map[string]struct {
@@ -238,7 +241,7 @@ func TestOrderSaysWhenItStartsWhileTheSafetyWindowRunsAndNotWhileItIsHeld(t *tes
 	}
 }
 
-func TestForeignRandomAndMalformedIdsAnswerTheSameBytes(t *testing.T) {
+func TestForeignAbsentAndMalformedIDsGetTheSameAnswer(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.fake.Break("CancelOrder", fault.Absent())
@@ -249,18 +252,18 @@ func TestForeignRandomAndMalformedIdsAnswerTheSameBytes(t *testing.T) {
 		c := k.do(method, "/v1/orders/"+absent+"0"+suffix, "")
 		k.wantProblem(a, 404, "not-found")
 		if a.Body.String() != b.Body.String() || a.Body.String() != c.Body.String() {
-			t.Errorf("GET …%s tells absent from malformed:\n%s\n%s\n%s", suffix, a.Body, b.Body, c.Body)
+			t.Errorf("GET …%s answers differently for absent and malformed:\n%s\n%s\n%s", suffix, a.Body, b.Body, c.Body)
 		}
 	}
 	a := k.do("POST", "/v1/orders/"+absent+"/cancel", "{}")
 	b := k.do("POST", "/v1/orders/x/cancel", "{}")
 	k.wantProblem(a, 404, "not-found")
 	if a.Body.String() != b.Body.String() {
-		t.Errorf("cancel tells absent from malformed:\n%s\n%s", a.Body, b.Body)
+		t.Errorf("cancel answers differently for absent and malformed:\n%s\n%s", a.Body, b.Body)
 	}
 }
 
-func TestCredentialsHaveNoPlaceInAnOrdersAnswer(t *testing.T) {
+func TestOrderShowsNoCredential(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	agg := k.aggregate
@@ -272,7 +275,7 @@ func TestCredentialsHaveNoPlaceInAnOrdersAnswer(t *testing.T) {
 	}
 	agg.Added.Credentials = []app.SealedCredential{{Item: theItem, Sealed: []byte("CANARY-credential")}}
 	agg.Customer = app.Member{Email: "CANARY@example.com", DeliveryKey: []byte("CANARY-key")}
-	apptest.Answer(k.fake, "Order", agg) // with all that it has, as no use case answers
+	apptest.Answer(k.fake, "Order", agg) // with everything, unlike the answer of the real use case
 	apptest.Answer(k.fake, "Orders", app.Page[*app.Aggregate]{Data: []*app.Aggregate{agg}})
 	for _, path := range []string{orderPath, "/v1/orders"} {
 		if body := k.do("GET", path, "").Body.String(); strings.Contains(body, "CANARY") {
@@ -284,7 +287,7 @@ func TestCredentialsHaveNoPlaceInAnOrdersAnswer(t *testing.T) {
 	}
 }
 
-func TestScopedKeyWithoutTheCatalogueIsForbiddenIt(t *testing.T) {
+func TestScopedKeyWithoutThePermissionIsRefusedTheCatalogue(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.fake.AddKey(scopedKey, tenant.Actor{
@@ -318,7 +321,7 @@ func TestCatalogueShowsProductsWithSchemaPricesAndDefaults(t *testing.T) {
 	k.wantProblem(k.do("GET", "/v1/catalog/nothing", ""), 404, "not-found")
 }
 
-func TestQuoteShowsPricesAndFaultsTogether(t *testing.T) {
+func TestQuoteShowsPricesAndFaults(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	w := k.do("POST", "/v1/quotes",
@@ -332,7 +335,7 @@ func TestQuoteShowsPricesAndFaultsTogether(t *testing.T) {
 	}
 }
 
-func TestOrderIsReadInTheCallersRole(t *testing.T) {
+func TestUseCaseGetsTheCallersRole(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.do("GET", orderPath, "")

@@ -9,37 +9,37 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-type confirmBody struct {
-	Version   *int       `json:"version,omitempty" doc:"The version you read; or send If-Match." minimum:"0"`
-	Reference string     `json:"reference" doc:"The payment's own; recorded for ever, and the same one a second time changes nothing." minLength:"1" maxLength:"128"`
-	Amount    amountView `json:"amount" doc:"What was really paid; up to one euro off what is due is accepted."`
-	PaidAt    *time.Time `json:"paid_at,omitempty" doc:"Now when not given."`
+type confirmPaymentBody struct {
+	Version   *int       `json:"version,omitempty" doc:"The version that you read. You may send If-Match instead." minimum:"0"`
+	Reference string     `json:"reference" doc:"The reference of the payment. It is stored for ever; sending the same one again changes nothing." minLength:"1" maxLength:"128"`
+	Amount    amountView `json:"amount" doc:"The amount that was paid. A difference of up to one euro from the amount due is accepted."`
+	PaidAt    *time.Time `json:"paid_at,omitempty" doc:"The current time if it is not sent."`
 	Method    string     `json:"method,omitempty" example:"bank_transfer" maxLength:"40"`
 }
 
-type confirmInput struct {
+type confirmPaymentInput struct {
 	ID   string `path:"id"`
-	Body confirmBody
+	Body confirmPaymentBody
 }
 
-type revertBody struct {
-	Version *int   `json:"version,omitempty" doc:"The version you read; or send If-Match." minimum:"0"`
-	Reason  string `json:"reason" doc:"Kept with the payment's history and published with its event: no secrets." minLength:"1" maxLength:"500"`
+type revertPaymentBody struct {
+	Version *int   `json:"version,omitempty" doc:"The version that you read. You may send If-Match instead." minimum:"0"`
+	Reason  string `json:"reason" doc:"Stored in the payment's history and published with the event, so it must contain no secrets." minLength:"1" maxLength:"500"`
 }
 
-type revertInput struct {
+type revertPaymentInput struct {
 	ID   string `path:"id"`
-	Body revertBody
+	Body revertPaymentBody
 }
 
-func (s *server) moneyRoutes() {
+func (s *server) paymentRoutes() {
 	const tag = "payments"
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/payment/confirm", ID: "confirm-payment", Tag: tag,
-		Summary: "Say that the money is in", Who: "operator, or a key scoped to payments:confirm", Key: true,
+		Summary: "Confirm a payment", Who: "operator, or a key with the scope payments:confirm", Key: true,
 		Versioned: true, Errors: []int{404, 409},
-		Description: "Records the payment, allocates it to the items to the cent and lets the order be built.",
-	}, func(ctx context.Context, c app.Caller, in *confirmInput) (*app.Aggregate, error) {
+		Description: "Records the payment, allocates it to the items to the cent, and starts validation and provisioning.",
+	}, func(ctx context.Context, c app.Caller, in *confirmPaymentInput) (*app.Aggregate, error) {
 		b := in.Body
 		return s.useCases.ConfirmPayment(ctx, c, app.ConfirmPayment{
 			Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(b.Version), Reference: b.Reference,
@@ -48,9 +48,9 @@ func (s *server) moneyRoutes() {
 	}, s.showOrder)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/payment/revert", ID: "revert-payment", Tag: tag,
-		Summary: "Take a confirmation back", Who: "operator", Key: true, Versioned: true, Errors: []int{404, 409},
-		Description: "Before provisioning has begun, and never after. The order asks for payment again.",
-	}, func(ctx context.Context, c app.Caller, in *revertInput) (*app.Aggregate, error) {
+		Summary: "Revert a payment", Who: "operator", Key: true, Versioned: true, Errors: []int{404, 409},
+		Description: "Only before provisioning has begun. The order then waits for payment again.",
+	}, func(ctx context.Context, c app.Caller, in *revertPaymentInput) (*app.Aggregate, error) {
 		return s.useCases.RevertPayment(ctx, c, app.Reasoned{
 			Order: idIn[order.Order](in.ID), Precondition: requestFrom(ctx).precondition(in.Body.Version),
 			Reason: in.Body.Reason,

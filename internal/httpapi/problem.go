@@ -12,10 +12,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// problem is a problem answer as huma takes it: as an error with a status, and as a schema.
+// problem is a problem answer as huma needs it: an error with a status, and a type with a schema.
 type problem httpkit.Problem
 
-// TransformSchema documents that further members may stand beside the fixed ones.
+// TransformSchema documents that a problem may have additional members.
 func (*problem) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	delete(s.Properties, "Members")
 	s.Required = []string{"type", "title", "status", "instance", "code", "request_id"}
@@ -23,17 +23,17 @@ func (*problem) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return s
 }
 
-// Error is the code with its detail.
+// Error returns the code and the detail.
 func (p *problem) Error() string { return p.Code + ": " + p.Detail }
 
-// GetStatus tells huma the status.
+// GetStatus returns the status, for huma.
 func (p *problem) GetStatus() int { return p.Status }
 
-// ContentType tells huma the media type.
+// ContentType returns the media type, for huma.
 func (p *problem) ContentType(string) string { return httpkit.MediaProblem }
 
-// The library reports its own findings (parameters, unreadable bodies) through these two variables and
-// nothing else; they are set once, before any API exists, and hold no state.
+// The library reports the faults that it finds itself, such as those of parameters, only through these two
+// variables. They are set once, before any API exists, and hold no state.
 func init() {
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		return libraryProblem("", status, errs)
@@ -43,7 +43,7 @@ func init() {
 	}
 }
 
-// libraryCodes name the statuses that the library itself may answer with.
+// libraryCodes maps the statuses that the library itself may answer with to our codes.
 var libraryCodes = map[int]string{
 	http.StatusBadRequest: httpkit.CodeMalformedJSON, http.StatusNotFound: httpkit.CodeRouteNotFound,
 	http.StatusNotAcceptable:  httpkit.CodeNotAcceptable,
@@ -52,7 +52,8 @@ var libraryCodes = map[int]string{
 	http.StatusUnprocessableEntity:  fault.CodeValidation,
 }
 
-// libraryProblem takes over which parameter is meant and why, and drops the value that was sent.
+// libraryProblem returns a problem for errors of the library. It names the parameters and the reasons, and leaves out
+// the values that were sent.
 func libraryProblem(requestID string, status int, errs []error) *problem {
 	code, ok := libraryCodes[status]
 	if !ok {
@@ -82,9 +83,9 @@ func parameterFault(d *huma.ErrorDetail) httpkit.ProblemFault {
 		f = httpkit.ProblemFault{Pointer: &whole, Code: "invalid", Message: "The body cannot be read."}
 	}
 	if d.Message == "unknown query parameter" {
-		// Its name is what the caller sent, so it is not said back.
+		// The name is what the caller sent, so the answer does not quote it.
 		f = httpkit.ProblemFault{
-			Parameter: "", Code: "unknown-parameter", Message: "The query has a parameter that this path does not take.",
+			Parameter: "", Code: "unknown-parameter", Message: "The query has a parameter that this path does not accept.",
 		}
 	}
 	return f

@@ -13,9 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
-// golden compares with a committed file, or renews it.
+// golden compares got with a committed file, or writes the file with -update.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	if *update {
@@ -28,7 +28,7 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s differs; renew it with -update when that is meant (-want +got):\n%s", name, diff)
+		t.Errorf("%s differs; if that is intended, write it with -update (-want +got):\n%s", name, diff)
 	}
 }
 
@@ -41,21 +41,23 @@ func TestInternalErrorIsHiddenAndLoggedUnderItsRequestID(t *testing.T) {
 	if strings.Contains(w.Body.String(), "relation") {
 		t.Errorf("the text is shown: %s", w.Body)
 	}
-	if log := k.log.String(); !strings.Contains(log, "relation orders_pkey does not exist") || !strings.Contains(log,
-		p.RequestID) || !strings.Contains(log, tenantA.String()) {
-		t.Errorf("log = %s", log)
+	log := k.log.String()
+	for _, want := range []string{"relation orders_pkey does not exist", p.RequestID, tenantA.String()} {
+		if !strings.Contains(log, want) {
+			t.Errorf("log = %s, want %s in it", log, want)
+		}
 	}
 }
 
 func TestPanicIsAnInternalErrorAndItsValueIsNotLogged(t *testing.T) {
 	t.Parallel()
-	for verb, path := range map[string]string{"Order": orderPath, "Orders": "/v1/orders"} {
+	for useCase, path := range map[string]string{"Order": orderPath, "Orders": "/v1/orders"} {
 		k := newKit(t)
-		k.fake.Panic(verb, "secret text of a customer")
+		k.fake.Panic(useCase, "secret text of a customer")
 		func() {
 			defer func() {
 				if p := recover(); p != nil {
-					t.Errorf("the panic came out: %v", p)
+					t.Errorf("the panic was not recovered: %v", p)
 				}
 			}()
 			k.wantProblem(k.do("GET", path, ""), 500, "internal")
@@ -66,7 +68,7 @@ func TestPanicIsAnInternalErrorAndItsValueIsNotLogged(t *testing.T) {
 	}
 }
 
-func TestDeadlineOfARequestIs503WithRetryAfter(t *testing.T) {
+func TestDeadlineOfARequestIsA503WithRetryAfter(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	k.fake.Break("Order", fmt.Errorf("read order: %w", context.DeadlineExceeded))
@@ -121,7 +123,7 @@ func TestEveryAnswerHasTheSecurityHeaders(t *testing.T) {
 	}
 }
 
-func TestHSTSIsSentOnlyWhereClientsComeOverHTTPS(t *testing.T) {
+func TestHSTSIsSentOnlyIfClientsUseHTTPS(t *testing.T) {
 	t.Parallel()
 	if got := newKit(t).do("GET", "/healthz", "").Header().Get("Strict-Transport-Security"); got != "" {
 		t.Errorf("over plain http: %q", got)

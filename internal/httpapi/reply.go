@@ -15,37 +15,38 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// route describes one operation beyond what its types say.
+// route describes an operation beyond its Go types.
 type route struct {
 	Method, Path string
-	ID           string // operationId; names its examples too
+	ID           string // the operationId, which is also the name of its examples
 	Tag          string
 	Summary      string
 	Description  string
-	Who          string // the least role (D24)
-	Status       int    // of success; 0 is 200
-	Key          bool   // takes an Idempotency-Key
-	Versioned    bool   // takes If-Match
+	Who          string // the least role that may call it (D24)
+	Status       int    // of success; 0 means 200
+	Key          bool   // it takes an Idempotency-Key
+	Versioned    bool   // it takes If-Match
 	Stream       bool
-	Errors       []int // beyond 401, 403, 429, 500 and 503, which all have
+	Errors       []int // statuses besides those that every route has
 }
 
-// Write reports whether the route may change something; a quote is asked like a write and changes nothing.
+// Write reports whether the route's method is not GET. All such routes may change something, except a quote.
 func (rt *route) Write() bool { return rt.Method != http.MethodGet }
 
-// reply is what a view makes of a use case's result.
+// reply is the answer that a view makes of a use case's result.
 type reply[T any] struct {
 	Body     T
 	ETag     string
 	Location string
-	Next     string // cursor of the next page
+	Next     string // the cursor of the next page
 }
 
+// plain returns a reply that has only a body.
 func plain[T any](body T) reply[T] { return reply[T]{Body: body} }
 
-// sent is an answer on its way out. Bodies are bytes already, because what an idempotency key keeps
-// must be what was sent.
-type sent struct {
+// response is an answer as huma sends it. The body is encoded already, because an idempotency key must store exactly
+// the bytes that are sent.
+type response struct {
 	Status      int
 	ContentType string `header:"Content-Type" hidden:"true"`
 	ETag        string `header:"ETag" hidden:"true"`
@@ -57,25 +58,25 @@ type sent struct {
 	Body        []byte
 }
 
-func sendAnswer(a app.Answer) *sent {
-	return &sent{
+func toResponse(a app.Answer) *response {
+	return &response{
 		Status: a.Status, ContentType: a.Header["Content-Type"], ETag: a.Header["ETag"], Location: a.Header["Location"],
-		Link:       a.Header["Link"],
-		RetryAfter: a.Header["Retry-After"], Challenge: a.Header["WWW-Authenticate"],
+		Link: a.Header["Link"], RetryAfter: a.Header["Retry-After"], Challenge: a.Header["WWW-Authenticate"],
 		Replayed: a.Header[httpkit.HeaderReplayed], Body: a.Body,
 	}
 }
 
-// serve registers a route: decode I, call one use case, show its result as T.
+// serve registers a route. The route decodes an I, calls one use case with it, and shows the result as a T.
 func serve[I, R, T any](
-	s *server, rt route, call func(ctx context.Context, c app.Caller, in *I) (R, error), show func(c app.Caller,
-		result R) reply[T],
+	s *server, rt route,
+	call func(ctx context.Context, c app.Caller, in *I) (R, error),
+	show func(c app.Caller, result R) reply[T],
 ) {
 	if rt.Status == 0 {
 		rt.Status = http.StatusOK
 	}
 	op := s.operation(&rt, reflect.TypeFor[T]())
-	huma.Register(s.api, op, func(ctx context.Context, in *I) (*sent, error) {
+	huma.Register(s.api, op, func(ctx context.Context, in *I) (*response, error) {
 		req := requestFrom(ctx)
 		c := req.caller
 		exchange := httpkit.Exchange[R]{
@@ -86,11 +87,11 @@ func serve[I, R, T any](
 			c.Key.Encode = exchange.Encode
 		}
 		a, err := exchange.Answer(call(ctx, c, in))
-		return sendAnswer(a), err
+		return toResponse(a), err
 	})
 }
 
-// render writes an answer as it is sent, and as an idempotency key keeps it.
+// render returns an answer as it is sent, and as an idempotency key stores it.
 func render[T any](req *request, rt *route, r reply[T]) (app.Answer, error) {
 	body, err := httpkit.EncodeJSON(r.Body)
 	if err != nil {
@@ -109,30 +110,30 @@ func render[T any](req *request, rt *route, r reply[T]) (app.Answer, error) {
 	return app.Answer{Status: rt.Status, Header: h, Body: body}, nil
 }
 
-// nextPage is the same list, further on.
+// nextPage returns the URL of the next page of a list.
 func nextPage(u *url.URL, cursor string) string {
 	q := u.Query()
 	q.Set("cursor", cursor)
 	return u.EscapedPath() + "?" + q.Encode()
 }
 
-// problem renders an error; what must not be shown is logged here, once.
+// problem renders an error. An error that the answer must not show is logged here, once.
 func (s *server) problem(req *request, err error) (app.Answer, error) {
 	return httpkit.Refusal(req.http.Context(), s.cfg.Log, err, req.attrs()...)
 }
 
-// operation is the OpenAPI side of a route.
+// operation returns the OpenAPI operation of a route.
 func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 	schemas := s.api.OpenAPI().Components.Schemas
-	// The body was read, and bounded, before the library sees it: -1 is no second bound.
+	// The body is read, and its size limited, before the library sees it. -1 means no second limit.
 	op := huma.Operation{
 		Method: rt.Method, Path: rt.Path, OperationID: rt.ID, Summary: rt.Summary, Description: rt.describe(),
-		Tags:          []string{rt.Tag},
-		DefaultStatus: rt.Status, MaxBodyBytes: -1, SkipValidateBody: true, Metadata: map[string]any{"route": rt},
+		Tags: []string{rt.Tag}, DefaultStatus: rt.Status, MaxBodyBytes: -1, SkipValidateBody: true,
+		Metadata: map[string]any{"route": rt},
 		Security: []map[string][]string{{"apiKey": {}}}, Responses: map[string]*huma.Response{},
 	}
 	if e := s.examples[rt.ID]; e.Request != nil {
-		// The library adds the schema of the body to it.
+		// The library adds the schema of the body.
 		op.RequestBody = &huma.RequestBody{Content: map[string]*huma.MediaType{httpkit.MediaJSON: {Example: e.Request}}}
 	}
 	ok := &huma.Response{Description: http.StatusText(rt.Status), Headers: map[string]*huma.Param{}}
@@ -146,20 +147,20 @@ func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 	op.Responses[strconv.Itoa(rt.Status)] = ok
 	if rt.Key {
 		op.Parameters = append(op.Parameters,
-			header("Idempotency-Key", "1 to 255 visible ASCII characters, bare or quoted. The same key with the same request "+
-				"returns the first answer, for 24 hours at least.", `"6b1c7a52-order-4711"`))
+			header("Idempotency-Key", "1 to 255 visible ASCII characters, bare or in double quotes. A repeated request "+
+				"with the same key gets the first answer again, for at least 24 hours.", `"6b1c7a52-order-4711"`))
 		ok.Headers["Idempotent-Replayed"] = &huma.Param{
-			Description: "true when this is the stored answer of the key.", Schema: &huma.Schema{Type: huma.TypeString},
+			Description: "true if this is the stored answer of the key.", Schema: &huma.Schema{Type: huma.TypeString},
 		}
 	}
 	if rt.Versioned {
 		op.Parameters = append(op.Parameters,
-			header("If-Match", "The ETag you read. A mismatch is 412; the member version of the body says the same and "+
-				"answers 409.", `"7"`))
+			header("If-Match", "The ETag that you read. A mismatch is a 412. The member version of the body has the same "+
+				"meaning; there a mismatch is a 409.", `"7"`))
 	}
 	if rt.Stream {
 		op.Parameters = append(op.Parameters,
-			header("Last-Event-ID", "The seq of the last event you have; the stream goes on after it.", "12"))
+			header("Last-Event-ID", "The seq of the last event that you received. The stream goes on after it.", "12"))
 	}
 	fault := schemas.Schema(reflect.TypeFor[problem](), true, "")
 	for _, status := range rt.statuses() {
@@ -170,23 +171,23 @@ func (s *server) operation(rt *route, answer reflect.Type) huma.Operation {
 	return op
 }
 
-// statuses are those of the problems a route may answer with.
+// statuses returns the statuses of the problems that a route may answer with.
 func (rt *route) statuses() []int {
-	all := append([]int{400, 401, 403, 422, 429, 500, 503}, rt.Errors...)
+	statuses := append([]int{400, 401, 403, 422, 429, 500, 503}, rt.Errors...)
 	if rt.Key {
-		all = append(all, 409, 413, 415)
+		statuses = append(statuses, 409, 413, 415)
 	}
 	if rt.Versioned {
-		all = append(all, 412)
+		statuses = append(statuses, 412)
 	}
-	return all
+	return statuses
 }
 
 func (rt *route) describe() string {
 	if rt.Who == "" {
 		return rt.Description
 	}
-	return rt.Description + "\n\n**Who:** " + rt.Who + "."
+	return rt.Description + "\n\n**Who may call it:** " + rt.Who + "."
 }
 
 func header(name, doc, sample string) *huma.Param {
@@ -195,10 +196,10 @@ func header(name, doc, sample string) *huma.Param {
 	}
 }
 
-// list is a page of a list.
+// list is one page of a list.
 type list[T any] struct {
 	Data       []T     `json:"data" nullable:"false"`
-	NextCursor *string `json:"next_cursor" doc:"Ask for the next page with it; null on the last one."`
+	NextCursor *string `json:"next_cursor" doc:"The cursor of the next page; null on the last page."`
 }
 
 func page[R, T any](p app.Page[R], view func(R) T) reply[list[T]] {
@@ -212,15 +213,15 @@ func page[R, T any](p app.Page[R], view func(R) T) reply[list[T]] {
 	return reply[list[T]]{Body: out, Next: p.Next}
 }
 
-// limitOf is a page's size: 50 when none was asked for.
-func limitOf(asked int) int {
-	if asked == 0 {
+// limitOf returns the size of a page, which is 50 if the request names none.
+func limitOf(requested int) int {
+	if requested == 0 {
 		return 50
 	}
-	return asked
+	return requested
 }
 
-// badParameter is a fault of a query parameter.
+// badParameter returns the error for a query parameter in a wrong format.
 func badParameter(name, message string, allowed ...any) error {
 	return &httpkit.ParameterError{
 		Name: name, Violation: fault.Violation{Code: "wrong-format", Message: message, Allowed: allowed},

@@ -13,14 +13,14 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// request is what is known of a request besides its decoded input. One goroutine has it.
+// request holds what is known of a request besides its decoded input. Only one goroutine uses it.
 type request struct {
 	id      string
 	http    *http.Request
 	route   *route
 	bearer  string
 	caller  app.Caller
-	ifMatch *int // nil: no If-Match
+	ifMatch *int // nil if there is no If-Match
 }
 
 type requestKey struct{}
@@ -30,7 +30,7 @@ func requestFrom(ctx context.Context) *request {
 	return req
 }
 
-// attrs are the fields of a log line: ids, never customer text.
+// attrs returns the attributes for the log: ids, never a customer's text.
 func (q *request) attrs(more ...slog.Attr) []slog.Attr {
 	attrs := []slog.Attr{slog.String("request_id", q.id), slog.String("method", q.http.Method)}
 	if q.route != nil {
@@ -43,8 +43,8 @@ func (q *request) attrs(more ...slog.Attr) []slog.Attr {
 	return append(attrs, more...)
 }
 
-// guard goes before every route: who is asking, how often, under which key, and is the body what the
-// route's schema says. The faults come in this order: 401, 429, 400 of the headers, then those of the body.
+// guard is the middleware of every route. It authenticates the caller, applies the rate limits, and checks the
+// headers and the body. The faults come in this order: 401, 429, 400 for the headers, then those of the body.
 func (s *server) guard(hc huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(hc)
 	req := requestFrom(hc.Context())
@@ -62,6 +62,7 @@ func (s *server) guard(hc huma.Context, next func(huma.Context)) {
 	next(huma.WithContext(hc, ctx))
 }
 
+// admit completes the request, or returns why it is refused.
 func (s *server) admit(req *request, w http.ResponseWriter, r *http.Request, op *huma.Operation) error {
 	if err := s.authenticate(req, r); err != nil {
 		return err
@@ -87,19 +88,19 @@ func (s *server) admit(req *request, w http.ResponseWriter, r *http.Request, op 
 	if err != nil {
 		return err
 	}
-	if err := s.checkForm(r, op, raw); err != nil {
+	if err := s.validateBody(r, op, raw); err != nil {
 		return err
 	}
 	req.caller.NeedsKey = req.route.Key
 	if key != "" && req.route.Key {
-		same := httpkit.Fingerprint(r, req.caller.Actor, raw)
-		req.caller.Key = &app.IdempotencyKey{Key: key, Fingerprint: same}
+		fingerprint := httpkit.Fingerprint(r, req.caller.Actor, raw)
+		req.caller.Key = &app.IdempotencyKey{Key: key, Fingerprint: fingerprint}
 	}
-	r.Header.Set("Content-Type", httpkit.MediaJSON) // however it was spelt: the library knows one spelling
+	r.Header.Set("Content-Type", httpkit.MediaJSON) // the library knows only this spelling
 	return nil
 }
 
-// authenticate finds who is asking.
+// authenticate sets the caller of a request.
 func (s *server) authenticate(req *request, r *http.Request) error {
 	actor, key, err := s.keys.Authenticate(r)
 	if err != nil {
@@ -110,14 +111,14 @@ func (s *server) authenticate(req *request, r *http.Request) error {
 	return nil
 }
 
-// checkForm holds a body against the schema of its route: every fault at once.
-func (s *server) checkForm(r *http.Request, op *huma.Operation, raw []byte) error {
+// validateBody checks a body against the schema of its route, and returns every fault at once.
+func (s *server) validateBody(r *http.Request, op *huma.Operation, raw []byte) error {
 	if op.RequestBody == nil {
 		return nil
 	}
 	if len(raw) == 0 {
 		if op.RequestBody.Required {
-			return httpkit.Malformed("This needs a body.")
+			return httpkit.Malformed("A body is required.")
 		}
 		return nil
 	}
@@ -128,14 +129,14 @@ func (s *server) checkForm(r *http.Request, op *huma.Operation, raw []byte) erro
 	if err != nil {
 		return err
 	}
-	if faults := checkBody(s.api.OpenAPI().Components.Schemas, op.RequestBody.Content[httpkit.MediaJSON].Schema,
+	if faults := schemaFaults(s.api.OpenAPI().Components.Schemas, op.RequestBody.Content[httpkit.MediaJSON].Schema,
 		body); len(faults) > 0 {
 		return fault.Violated(faults)
 	}
 	return nil
 }
 
-// precondition joins the version of a body with that of If-Match.
+// precondition returns the version of the body together with that of If-Match.
 func (q *request) precondition(version *int) app.Precondition {
 	return app.Precondition{Version: version, IfMatch: q.ifMatch}
 }

@@ -12,33 +12,34 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// hands is a clock that a test moves.
-type hands struct {
+// manualClock is a clock that only the test moves.
+type manualClock struct {
 	mu sync.Mutex
 	at time.Time
 }
 
-func (h *hands) now() time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.at
+func (c *manualClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
 }
 
-func (h *hands) forward(d time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.at = h.at.Add(d)
+func (c *manualClock) forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
 }
 
-func limited(t *testing.T, l httpkit.Limits) (*kit, *hands) {
+// newLimitedKit returns a kit with rate limits, and its clock.
+func newLimitedKit(t *testing.T, l httpkit.Limits) (*kit, *manualClock) {
 	t.Helper()
-	clock := &hands{at: now}
+	clock := &manualClock{at: now}
 	return newKit(t, func(c *Config) { c.Limits, c.Now = l, clock.now }), clock
 }
 
-func TestBucketIsEmptiedByItsBurstAndFillsWithTime(t *testing.T) {
+func TestBucketIsEmptyAfterItsBurstAndRefills(t *testing.T) {
 	t.Parallel()
-	k, clock := limited(t, httpkit.Limits{Requests: httpkit.Rate{PerSecond: 2, Burst: 3}})
+	k, clock := newLimitedKit(t, httpkit.Limits{Requests: httpkit.Rate{PerSecond: 2, Burst: 3}})
 	for i := range 3 {
 		if w := k.do("GET", "/v1/me", ""); w.Code != 200 {
 			t.Fatalf("request %d answered %d", i, w.Code)
@@ -51,7 +52,7 @@ func TestBucketIsEmptiedByItsBurstAndFillsWithTime(t *testing.T) {
 	}
 	calls := len(k.fake.Called())
 	if calls != 3 {
-		t.Errorf("%d verbs were called, want 3: a refused request does no work", calls)
+		t.Errorf("%d use cases were called, want 3: a refused request does no work", calls)
 	}
 	clock.forward(500 * time.Millisecond)
 	if w := k.do("GET", "/v1/me", ""); w.Code != 200 {
@@ -62,9 +63,9 @@ func TestBucketIsEmptiedByItsBurstAndFillsWithTime(t *testing.T) {
 	k.wantProblem(k.do("GET", "/v1/me", "", "Authorization", "Bearer "+secondKey), 429, "rate-limited")
 }
 
-func TestWritesHaveABucketOfTheirOwnAndQuotesAreReads(t *testing.T) {
+func TestWritesHaveTheirOwnBucketAndQuotesCountAsReads(t *testing.T) {
 	t.Parallel()
-	k, _ := limited(t, httpkit.Limits{
+	k, _ := newLimitedKit(t, httpkit.Limits{
 		Requests: httpkit.Rate{PerSecond: 100, Burst: 200}, Writes: httpkit.Rate{PerSecond: 1, Burst: 2},
 	})
 	for range 2 {
@@ -79,10 +80,10 @@ func TestWritesHaveABucketOfTheirOwnAndQuotesAreReads(t *testing.T) {
 	}
 }
 
-func TestTenWrongKeysAMinuteBlockTheirAddressAndNoOther(t *testing.T) {
+func TestTenWrongKeysAMinuteBlockOnlyTheirAddress(t *testing.T) {
 	t.Parallel()
-	k, clock := limited(t, httpkit.DefaultLimits())
-	from := func(addr, key string) *httptest.ResponseRecorder {
+	k, clock := newLimitedKit(t, httpkit.DefaultLimits())
+	sendFrom := func(addr, key string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", "/v1/me", nil)
 		r.RemoteAddr = addr
 		r.Header.Set("Authorization", "Bearer "+key)
@@ -91,28 +92,28 @@ func TestTenWrongKeysAMinuteBlockTheirAddressAndNoOther(t *testing.T) {
 		return w
 	}
 	for i := range 10 {
-		k.wantProblem(from("192.0.2.7:"+strconv.Itoa(4000+i), "wrong"+strconv.Itoa(i)), 401, "unauthenticated")
+		k.wantProblem(sendFrom("192.0.2.7:"+strconv.Itoa(4000+i), "wrong"+strconv.Itoa(i)), 401, "unauthenticated")
 	}
-	k.wantProblem(from("192.0.2.7:5000", "wrong"), 429, "rate-limited")
-	w := from("192.0.2.7:5001", rightKey)
+	k.wantProblem(sendFrom("192.0.2.7:5000", "wrong"), 429, "rate-limited")
+	w := sendFrom("192.0.2.7:5001", rightKey)
 	k.wantProblem(w, 429, "rate-limited")
 	if w.Header().Get("Retry-After") != "60" {
 		t.Errorf("Retry-After = %q", w.Header().Get("Retry-After"))
 	}
-	if w := from("192.0.2.8:5000", rightKey); w.Code != 200 {
+	if w := sendFrom("192.0.2.8:5000", rightKey); w.Code != 200 {
 		t.Errorf("another address answered %d", w.Code)
 	}
 	clock.forward(time.Minute)
-	if w := from("192.0.2.7:5002", rightKey); w.Code != 200 {
+	if w := sendFrom("192.0.2.7:5002", rightKey); w.Code != 200 {
 		t.Errorf("a minute later: %d", w.Code)
 	}
 }
 
-func TestDatabaseAwayWhileAuthenticatingIs503AndNoWrongKey(t *testing.T) {
+func TestDatabaseDownWhileAuthenticatingIsA503AndNotAWrongKey(t *testing.T) {
 	t.Parallel()
-	k, _ := limited(t, httpkit.Limits{FailedKeys: 1})
-	away := fault.New(fault.KindUnavailable, "database-away", "Try again.")
-	k.fake.Break("Authenticate", away)
+	k, _ := newLimitedKit(t, httpkit.Limits{FailedKeys: 1})
+	down := fault.New(fault.KindUnavailable, "database-away", "Try again.")
+	k.fake.Break("Authenticate", down)
 	k.wantProblem(k.do("GET", "/v1/me", ""), 503, "database-away")
 	k.fake.Break("Authenticate", errors.New("boom"))
 	k.wantProblem(k.do("GET", "/v1/me", ""), 500, "internal")

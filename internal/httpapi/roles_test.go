@@ -16,7 +16,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Who may call what, written by hand from D24: customer, operator, admin, auditor.
+// wantRoles says who may call which route, written by hand from D24: customer, operator, admin, auditor.
 var wantRoles = map[string]string{
 	"GET /v1/catalog":                                     "yes yes yes yes",
 	"GET /v1/catalog/{product}":                           "yes yes yes yes",
@@ -64,14 +64,14 @@ var wantRoles = map[string]string{
 	"POST /v1/webhooks/{id}/deliveries/{delivery}/replay": "no no yes no",
 }
 
-// accounts knows one key for each role, and one of an operator that is scoped to confirming payments.
-type accounts struct{}
+// fakeAccounts knows one API key for each role, and an operator's key that is scoped to confirming payments.
+type fakeAccounts struct{}
 
 func keyOf(role tenant.Role) string { return "pk_test_of_the_role_" + role.String() }
 
 const scopedKey = "pk_test_scoped_to_confirming"
 
-func (accounts) FindActor(_ context.Context, hash [32]byte) (tenant.Actor, error) {
+func (fakeAccounts) FindActor(_ context.Context, hash [32]byte) (tenant.Actor, error) {
 	if hash == sha256.Sum256([]byte(scopedKey)) {
 		return tenant.Actor{
 			Tenant: tenantA, Kind: tenant.KindMember, Member: ana, Role: tenant.Operator,
@@ -86,9 +86,9 @@ func (accounts) FindActor(_ context.Context, hash [32]byte) (tenant.Actor, error
 	return tenant.Actor{}, fault.New(fault.KindUnauthenticated, "unauthenticated", "no")
 }
 
-type builtIn struct{}
+type builtInCatalog struct{}
 
-func (builtIn) Catalog(context.Context) (*catalog.Catalog, error) {
+func (builtInCatalog) Catalog(context.Context) (*catalog.Catalog, error) {
 	return catalog.Load(catalog.Default(), now)
 }
 
@@ -97,20 +97,18 @@ type stoppedClock struct{}
 func (stoppedClock) Now() time.Time { return now }
 func (stoppedClock) Speed() int     { return 1 }
 
-// realUseCases are app's own, over a store that is not there: whoever is let through to it gets a 500,
-// whoever is not a 403, and that is all the table asks.
+// realUseCases returns the real use cases without a store. A caller with the permission gets a 500, because the store
+// is missing, and a caller without it a 403. The test needs nothing more.
 func realUseCases() *app.App {
-	var nowhere struct{ app.Store }
+	var noStore struct{ app.Store }
 	return app.New(app.Deps{
-		Random: rand.Reader,
-		Store:  nowhere, Accounts: accounts{}, Catalog: builtIn{}, Clock: stoppedClock{}, NewID: func() [16]byte {
-			return [16]byte{1}
-		}, Log: slog.New(slog.DiscardHandler),
+		Random: rand.Reader, Store: noStore, Accounts: fakeAccounts{}, Catalog: builtInCatalog{}, Clock: stoppedClock{},
+		NewID: func() [16]byte { return [16]byte{1} }, Log: slog.New(slog.DiscardHandler),
 		Mailer: struct{ app.Mailer }{}, WebhookSender: struct{ app.WebhookSender }{},
 	})
 }
 
-func TestEveryRoleMayCallWhatTheTableSaysAndNothingElse(t *testing.T) {
+func TestEveryRoleMayCallOnlyTheRoutesOfTheTable(t *testing.T) {
 	t.Parallel()
 	api := newServer(realUseCases(), Config{
 		Now: func() time.Time { return now }, NewRequestID: func() string { return absent }, Hub: app.NewHub(),
@@ -135,17 +133,17 @@ func TestEveryRoleMayCallWhatTheTableSaysAndNothingElse(t *testing.T) {
 		}
 		cells := strings.Fields(wantRoles[name])
 		if len(cells) != 4 {
-			t.Errorf("%s stands in no row of the table", name)
+			t.Errorf("%s has no row in the table", name)
 			continue
 		}
 		for i, role := range tenant.Roles() {
 			got := call(name, keyOf(role))
 			if got == 401 || (got == 403) != (cells[i] == "no") {
-				t.Errorf("%s as %s answered %d, the table says %s", name, role, got, cells[i])
+				t.Errorf("%s as %s answered %d, but the table says %s", name, role, got, cells[i])
 			}
 		}
-		wantScoped := name != "POST /v1/orders/{id}/payment/confirm" && name != "GET /v1/me"
-		if got := call(name, scopedKey); (got == 403) != wantScoped {
+		wantForbidden := name != "POST /v1/orders/{id}/payment/confirm" && name != "GET /v1/me"
+		if got := call(name, scopedKey); (got == 403) != wantForbidden {
 			t.Errorf("%s with a key scoped to confirming payments answered %d", name, got)
 		}
 	}

@@ -15,28 +15,29 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// operations lists what the router serves, as "METHOD path".
+// operations returns the documented operations by "METHOD path".
 func operations(s *server) map[string]*huma.Operation {
-	all := map[string]*huma.Operation{}
+	operations := map[string]*huma.Operation{}
 	for path, item := range s.api.OpenAPI().Paths {
 		for method, op := range map[string]*huma.Operation{
 			"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete,
 		} {
 			if op != nil {
-				all[method+" "+path] = op
+				operations[method+" "+path] = op
 			}
 		}
 	}
-	return all
+	return operations
 }
 
-// concrete puts ids where a path has names.
+// concrete replaces the parameters of a path by ids.
 func concrete(path string) string {
 	return strings.NewReplacer("{id}", theOrder.String(), "{item}", theItem.String(), "{delivery}", theItem.String(),
 		"{product}", "vps", "{provider}", "demo").Replace(path)
 }
 
-// Every route, written by hand: public routes answer without a key, keyed ones take an Idempotency-Key.
+// wantRoutes lists every route, written by hand. A public route needs no API key, a keyed one takes an Idempotency-Key,
+// and a versioned one takes If-Match.
 var wantRoutes = map[string]struct{ public, keyed, versioned bool }{
 	"GET /v1/catalog":                                     {},
 	"GET /v1/catalog/{product}":                           {},
@@ -90,7 +91,7 @@ var wantRoutes = map[string]struct{ public, keyed, versioned bool }{
 	"GET /docs":                                           {public: true},
 }
 
-func TestRoutesAreThoseOfTheDesign(t *testing.T) {
+func TestRoutesAreThoseOfTheTable(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	got := operations(k.api)
@@ -112,7 +113,7 @@ func TestRoutesAreThoseOfTheDesign(t *testing.T) {
 	}
 	for name := range got {
 		if _, ok := wantRoutes[name]; !ok {
-			t.Errorf("%s is served and stands in no table: say who may call it, and give it its idempotency", name)
+			t.Errorf("%s is served and has no row in wantRoutes: add one, and one in wantRoles", name)
 		}
 	}
 }
@@ -128,11 +129,11 @@ func TestRouterServesEveryDocumentedRoute(t *testing.T) {
 	}
 }
 
-// shownOnce is the part of an answer that its repetition does not have.
+// shownOnce matches the part of an answer that its replay does not have.
 var shownOnce = regexp.MustCompile(`"secret":"[^"]+","secret_already_shown":false`)
 
-// A new write route without these semantics fails here (D22).
-func TestEveryWriteRouteHandsItsKeyToTheVerbAndReplays(t *testing.T) {
+// TestEveryWriteRoutePassesItsKeyOnAndReplays fails for a new write route without idempotency (D22).
+func TestEveryWriteRoutePassesItsKeyOnAndReplays(t *testing.T) {
 	t.Parallel()
 	for name, op := range operations(newKit(t).api) {
 		method, path, _ := strings.Cut(name, " ")
@@ -144,7 +145,7 @@ func TestEveryWriteRouteHandsItsKeyToTheVerbAndReplays(t *testing.T) {
 		first := k.do(method, concrete(path), body, "Idempotency-Key", "walk")
 		again := k.do(method, concrete(path), body, "Idempotency-Key", "walk")
 		same := again.Body.String() == first.Body.String()
-		if strings.Contains(first.Body.String(), `"secret":"`) { // shown once
+		if strings.Contains(first.Body.String(), `"secret":"`) {
 			same = again.Body.String() == shownOnce.ReplaceAllString(first.Body.String(),
 				`"secret":null,"secret_already_shown":true`)
 		}
@@ -158,7 +159,7 @@ func TestEveryWriteRouteHandsItsKeyToTheVerbAndReplays(t *testing.T) {
 	}
 }
 
-// validBody is the operation's own example.
+// validBody returns the example of an operation's body.
 func validBody(k *kit, op *huma.Operation) string {
 	if op.RequestBody == nil {
 		return ""
@@ -174,7 +175,7 @@ func validBody(k *kit, op *huma.Operation) string {
 	return string(raw)
 }
 
-func TestEveryRouteWithoutAKeyAnswersOneAndTheSame401(t *testing.T) {
+func TestEveryRouteGivesTheSame401WithoutAValidKey(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	first := ""
@@ -190,7 +191,7 @@ func TestEveryRouteWithoutAKeyAnswersOneAndTheSame401(t *testing.T) {
 			w := k.do(method, concrete(path), "{not json", "Authorization", auth)
 			k.wantProblem(w, 401, "unauthenticated")
 			if w.Header().Get("WWW-Authenticate") != "Bearer" {
-				t.Errorf("%s: no challenge", name)
+				t.Errorf("%s: WWW-Authenticate is missing", name)
 			}
 			if first == "" {
 				first = w.Body.String()
@@ -201,11 +202,11 @@ func TestEveryRouteWithoutAKeyAnswersOneAndTheSame401(t *testing.T) {
 		}
 	}
 	if got := k.fake.Called(); len(got) != 0 {
-		t.Errorf("verbs were called: %v", got)
+		t.Errorf("use cases were called: %v", got)
 	}
 }
 
-func TestTwoAuthorizationHeadersAreNone(t *testing.T) {
+func TestTwoAuthorizationHeadersAreRefused(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	r := httptest.NewRequest("GET", "/v1/orders", nil)
@@ -215,8 +216,9 @@ func TestTwoAuthorizationHeadersAreNone(t *testing.T) {
 	k.wantProblem(w, 401, "unauthenticated")
 }
 
-// Whatever is sent, the answer is a documented client error or a success, never a 5xx.
-func TestNoMangledRequestMakesAServerError(t *testing.T) {
+// TestNoMalformedRequestCausesAServerError sends many wrong requests. The answer must be a success or a documented
+// client error, and never a 5xx.
+func TestNoMalformedRequestCausesAServerError(t *testing.T) {
 	t.Parallel()
 	bodies := []string{
 		"", "{}", "null", "[]", "0", `"x"`, "{", `{"version":1.5}`, `{"version":"x"}`, `{"reason":7}`,
@@ -235,7 +237,7 @@ func TestNoMangledRequestMakesAServerError(t *testing.T) {
 	for name := range wantRoutes {
 		method, path, _ := strings.Cut(name, " ")
 		if strings.HasSuffix(path, "/stream") {
-			continue // follows until its client leaves
+			continue // a stream ends only when its client leaves
 		}
 		for _, i := range ids {
 			p := strings.NewReplacer("{id}", i, "{item}", i, "{delivery}", i, "{product}", i, "{provider}", i).Replace(path)
@@ -262,7 +264,7 @@ func TestNoMangledRequestMakesAServerError(t *testing.T) {
 	}
 }
 
-func TestWebhookTakesRawBytesWithoutAKey(t *testing.T) {
+func TestPaymentWebhookTakesRawBytesWithoutAKey(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	w := k.do("POST", "/v1/payments/webhook/demo", "not json at all \xff", "Authorization", "",
@@ -271,7 +273,7 @@ func TestWebhookTakesRawBytesWithoutAKey(t *testing.T) {
 		t.Errorf("answered %d %s", w.Code, w.Body)
 	}
 	if in := k.fake.Last().In; in != "demo:not json at all \xff" {
-		t.Errorf("verb got %q", in)
+		t.Errorf("the use case got %q", in)
 	}
 	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", strings.Repeat("a", httpkit.MaxBody+1), "Authorization", ""),
 		413, "body-too-large")
@@ -279,7 +281,7 @@ func TestWebhookTakesRawBytesWithoutAKey(t *testing.T) {
 	k.wantProblem(k.do("POST", "/v1/payments/webhook/demo", "x", "Authorization", ""), 401, "unauthenticated")
 }
 
-func TestDeliveryKeyIsNullOrItsFingerprintAndDeleteRemovesIt(t *testing.T) {
+func TestDeliveryKeyIsNullOrAFingerprintAndDeleteRemovesIt(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	got := []string{
@@ -299,7 +301,7 @@ func TestDeliveryKeyIsNullOrItsFingerprintAndDeleteRemovesIt(t *testing.T) {
 	}
 }
 
-func TestSettingsAreReadInTheShapeTheyArePut(t *testing.T) {
+func TestSettingsAreReadInTheFormThatPutAccepts(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	read := k.do("GET", "/v1/settings", "")
@@ -308,16 +310,18 @@ func TestSettingsAreReadInTheShapeTheyArePut(t *testing.T) {
 	}
 	put := k.do("PUT", "/v1/settings", read.Body.String())
 	if put.Code != 200 || put.Header().Get("ETag") != `"5"` {
-		t.Errorf("put what was read answered %d: %s", put.Code, put.Body)
+		t.Errorf("PUT of what GET answered: %d %s", put.Code, put.Body)
 	}
 }
 
-func TestDeskAnswersAsTheDesignSays(t *testing.T) {
+func TestOperationsAnswersHaveExactlyTheseMembers(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	for path, want := range map[string]string{
 		"/v1/dead-letters": `{"data":[{"id":"00000000-0000-0000-0000-000000000007","cause":"compensation-exhausted","source":"step","class":"retryable","detail":null,"order":"01900000-0000-7000-8000-000000000001",` +
-			`"item":"01900000-0000-7000-8000-0000000000a1","step":"server","tries":6,"first_at":"2026-01-31T12:00:00Z","last_at":"2026-01-31T12:01:00Z","suggested":"redrive","state":"open","closed_at":null,"reason":null,"abandonment":null,"event":null}],"next_cursor":null}`,
+			`"item":"01900000-0000-7000-8000-0000000000a1","step":"server","tries":6,` +
+			`"first_at":"2026-01-31T12:00:00Z","last_at":"2026-01-31T12:01:00Z","suggested":"redrive",` +
+			`"state":"open","closed_at":null,"reason":null,"abandonment":null,"event":null}],"next_cursor":null}`,
 		"/v1/analytics/orders": `{"as_of":"2026-01-31T12:00:00Z","time_zone":"Europe/Ljubljana","orders":{"today":1,"week":0,"month":0},"by_state":{"fulfilled":2},"average_value":{"amount":"84.10","currency":"EUR"},"revenue":{"amount":"168.20","currency":"EUR"},"conversion":0.5,"days":[{"day":"2026-01-31","orders":1,"paid":1,"revenue":{"amount":"168.20","currency":"EUR"}}]}`,
 		"/v1/routing":          `{"events":[{"type":"order.created","consumers":["audit","portal"]}],"consumers":[{"name":"audit","applied":3,"duplicates":0,"retried":0,"parked":0,"blocked":0,"refused":0,"stopped_partitions":0,"lag_events":2,"lag_seconds":1.5}]}`,
 		"/v1/me":               `{"id":"01900000-0000-7000-8000-0000000000c1","tenant_id":"01900000-0000-7000-8000-0000000000f1","role":"admin","email":"ana@example.com"}`,

@@ -60,16 +60,16 @@ func sampleLines() []order.PriceLine {
 	return []order.PriceLine{{Component: "plan", Quantity: 1, UnitPrice: 20_10, Amount: 20_10}}
 }
 
-// seed fills the memory: Ana, an admin with two keys, and her order.
+// seed adds Ana, an admin with two API keys, and her order to the fake.
 func seed(f *apptest.Fake, agg *app.Aggregate) {
 	f.AddTenant(agg.Settings.Name, func(s *app.Settings) { *s = agg.Settings })
 	f.AddMember(tenantA, app.Member{ID: ana, Role: tenant.Admin, Email: "ana@example.com"}, rightKey, secondKey)
 	f.AddOrder(agg)
 }
 
-// prepareAnswers gives fixed answers to two groups of use cases. The first changes something: the API hands
-// over what was asked and shows what was answered, and it does not know whether the order's state allows
-// it. The second has answers that a test compares member by member. All others answer from the memory.
+// prepareAnswers sets fixed answers of two groups of use cases. Those of the first group change something; the API only
+// passes the input on and shows the result, whatever the order's state allows. Tests compare the answers of the
+// second group member by member. All other use cases answer from the fake's memory.
 func prepareAnswers(f *apptest.Fake, agg *app.Aggregate) {
 	for _, name := range []string{
 		"CreateOrder", "EditOrder", "SubmitOrder", "CancelOrder", "RestoreOrder", "HoldOrder", "ReleaseOrder",
@@ -79,14 +79,14 @@ func prepareAnswers(f *apptest.Fake, agg *app.Aggregate) {
 	}
 	apptest.Answer(f, "AllowedActions", []order.Action{order.ActCancel, order.ActHold})
 	apptest.Answer(f, "Quote", sampleQuote())
-	put := agg.Settings
-	put.Version++
-	apptest.Answer(f, "PutSettings", put)
-	prepareDesk(f, agg)
+	changed := agg.Settings
+	changed.Version++
+	apptest.Answer(f, "PutSettings", changed)
+	prepareOperations(f, agg)
 	prepareWebhooks(f)
 }
 
-// sampleQuote is of two items, the second of which has a fault.
+// sampleQuote is a quote of two items, of which the second has a fault.
 func sampleQuote() app.Quote {
 	return app.Quote{
 		Currency: "EUR", Totals: order.Totals{Monthly: 20_10, DueNow: 20_10},
@@ -107,7 +107,7 @@ func sampleDeadLetter() app.DeadLetter {
 	}
 }
 
-// sampleDeadLetterDetail is about an item of which a server is left.
+// sampleDeadLetterDetail is a dead letter of an item whose server is left at the provider.
 func sampleDeadLetterDetail(o *order.Order) app.DeadLetterDetail {
 	call := app.LogEntry{
 		At: now, Step: "server", What: app.LogAnswer, Class: fault.Retryable, Took: 12 * time.Millisecond,
@@ -121,27 +121,27 @@ func sampleDeadLetterDetail(o *order.Order) app.DeadLetterDetail {
 	}
 }
 
-func prepareDesk(f *apptest.Fake, agg *app.Aggregate) {
-	l, at := sampleDeadLetter(), now
-	apptest.Answer(f, "DeadLetters", app.Page[app.DeadLetter]{Data: []app.DeadLetter{l}})
+func prepareOperations(f *apptest.Fake, agg *app.Aggregate) {
+	deadLetter, at := sampleDeadLetter(), now
+	apptest.Answer(f, "DeadLetters", app.Page[app.DeadLetter]{Data: []app.DeadLetter{deadLetter}})
 	apptest.Answer(f, "DeadLetterGroups", []app.DeadLetterGroup{
 		{Cause: "compensation-exhausted", Class: fault.Retryable, Count: 3, Oldest: now, Newest: now.Add(time.Minute)},
 	})
 	apptest.Answer(f, "DeadLetter", sampleDeadLetterDetail(agg.Order))
 	apptest.Answer(f, "RedriveDeadLetters", app.RedriveReport{DeadLetters: []app.Redriven{
-		{DeadLetter: l.ID, Order: theOrder, Outcome: app.RedriveDone},
+		{DeadLetter: deadLetter.ID, Order: theOrder, Outcome: app.RedriveDone},
 		{
 			DeadLetter: id.Of[app.DeadLetter]{15: 8}, Outcome: app.RedriveRefused, Code: "not-stuck",
 			Detail: "Nothing is stuck.",
 		},
 	}})
 	for _, name := range []string{"RedriveDeadLetter", "AdoptDeadLetter", "WithdrawAbandonment"} {
-		apptest.Answer(f, name, l)
+		apptest.Answer(f, name, deadLetter)
 	}
-	l.Abandonment = app.Abandonment{
+	deadLetter.Abandonment = app.Abandonment{
 		AbandonReason: app.RemovedByHand, Text: "Deleted at the console", Proof: "Ticket OPS-311", FirstBy: ana, FirstAt: &at,
 	}
-	apptest.Answer(f, "AbandonDeadLetter", l)
+	apptest.Answer(f, "AbandonDeadLetter", deadLetter)
 	apptest.Answer(f, "WorkItems", app.Page[app.WorkItem]{Data: []app.WorkItem{{
 		Refund: order.Refund{State: order.RefundAccepted, Cents: 20_10, Currency: "EUR"},
 		Order:  theOrder, Number: "ORD-7K3M9QXZ", Since: now,

@@ -17,15 +17,16 @@ import (
 	"github.com/platforma-cloud/orders/internal/id"
 )
 
-// checker holds a body against the schema that the OpenAPI document shows for it. It is ours, and not
-// the library's, because ours finds a code, a pointer and what would be allowed for each fault.
+// checker checks a body against its schema in the OpenAPI document. We do not use the library's check, because each
+// of our faults has a code, a pointer and the allowed values.
 type checker struct {
 	schemas huma.Registry
 	faults  []fault.Violation
 }
 
-// checkBody lists every fault of form of a parsed body, in the order of the schema's members.
-func checkBody(schemas huma.Registry, s *huma.Schema, body any) []fault.Violation {
+// schemaFaults returns every fault of a parsed body against its schema. Missing members come first, in the order of
+// the schema, and then the faults of the others in alphabetical order.
+func schemaFaults(schemas huma.Registry, s *huma.Schema, body any) []fault.Violation {
 	c := checker{schemas: schemas}
 	c.value(s, body, "")
 	return c.faults
@@ -75,7 +76,7 @@ func (c *checker) wrongType(s *huma.Schema, at string) {
 	c.add(at, "wrong-type", "This must be of the type "+s.Type+".", s.Type)
 }
 
-// anyOf stands for "this, or null" alone.
+// anyOf checks a value against an anyOf. Our schemas use it only for a type or null.
 func (c *checker) anyOf(s *huma.Schema, v any, at string) {
 	if v == nil && slices.ContainsFunc(s.AnyOf, func(o *huma.Schema) bool { return o.Type == "null" }) {
 		return
@@ -91,7 +92,7 @@ func (c *checker) object(s *huma.Schema, v any, at string) {
 	}
 	for _, name := range s.Required {
 		if _, ok := members[name]; !ok {
-			c.add(at+"/"+escape(name), "required", "This is needed.")
+			c.add(at+"/"+escape(name), "required", "This is required.")
 		}
 	}
 	names := make([]string, 0, len(members))
@@ -117,13 +118,13 @@ func (c *checker) object(s *huma.Schema, v any, at string) {
 	if unknown == 0 {
 		return
 	}
-	// The names are what the caller sent, so they are not said back; those that would do are.
+	// The unknown names are what the caller sent, so the fault does not quote them. It lists the known ones.
 	known := make([]any, 0, len(s.Properties))
 	for name := range s.Properties {
 		known = append(known, name)
 	}
 	slices.SortFunc(known, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
-	c.add(at, "unknown-member", fmt.Sprintf("%d member(s) here are unknown; names are exact, in lower case.", unknown),
+	c.add(at, "unknown-member", fmt.Sprintf("%d member(s) are unknown; names must match exactly, in lower case.", unknown),
 		known...)
 }
 
@@ -158,7 +159,7 @@ func (c *checker) text(s *huma.Schema, v any, at string) {
 	case s.MinLength != nil && n < *s.MinLength:
 		c.add(at, "too-short", fmt.Sprintf("At least %d character(s).", *s.MinLength), *s.MinLength)
 	case len(s.Enum) > 0 && !slices.Contains(s.Enum, any(t)):
-		c.add(at, "not-allowed", "This is not one of the values that are possible here.", s.Enum...)
+		c.add(at, "not-allowed", "This is not one of the allowed values.", s.Enum...)
 	case s.Pattern != "" && !regexp.MustCompile(s.Pattern).MatchString(t):
 		c.add(at, "wrong-format", "This must match the pattern "+s.Pattern+".", s.Pattern)
 	case s.Format == "date-time" && !isTime(t):
@@ -178,7 +179,7 @@ func isID(s string) bool {
 	return err == nil
 }
 
-// integer takes digits with at most a sign: a float where an integer belongs is a fault, however whole.
+// integer accepts digits and a sign. A number with a point or an exponent is a fault, even if its value is whole.
 func (c *checker) integer(s *huma.Schema, v any, at string) {
 	n, ok := v.(httpkit.Number)
 	if !ok {
@@ -198,11 +199,11 @@ func (c *checker) integer(s *huma.Schema, v any, at string) {
 	}
 	i, ok := new(big.Int).SetString(string(n), 10)
 	if !ok || i.Cmp(big.NewInt(low)) < 0 || i.Cmp(big.NewInt(high)) > 0 {
-		c.add(at, "out-of-range", fmt.Sprintf("This must lie between %d and %d.", low, high), low, high)
+		c.add(at, "out-of-range", fmt.Sprintf("This must be between %d and %d.", low, high), low, high)
 	}
 }
 
-// escape writes a member's name as a token of a JSON pointer (RFC 6901).
+// escape returns a member's name as a token of a JSON pointer (RFC 6901).
 func escape(token string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(token)
 }

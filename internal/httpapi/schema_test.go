@@ -9,7 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-func TestWhatAnEventNamesAsItsSchemaIsServed(t *testing.T) {
+func TestSchemaOfEveryEventTypeIsServed(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	for _, typ := range order.EventTypes() {

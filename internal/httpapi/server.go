@@ -1,7 +1,7 @@
-// Package httpapi is the REST API: it decodes a request strictly, calls one use case and encodes its
-// answer, with RFC 9457 problems, idempotency keys, event streams and the OpenAPI document that
-// describes it all. It must not know a state, a price, a role's rights or a table: those are the
-// use cases' and the domain's. What is not of its own, such as statuses, headers and limits, is httpkit's.
+// Package httpapi is the REST API. It decodes a request strictly, calls one use case and encodes the result. It has
+// RFC 9457 problems, idempotency keys, event streams and an OpenAPI document. It must not know the lifecycle of an
+// order, a price, the rights of a role or a table, which belong to the use cases and the domain. What all facades
+// share, such as statuses, headers and limits, is in httpkit.
 package httpapi
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// Version of the API, as the OpenAPI document says it.
+// Version is the version of the API in the OpenAPI document.
 const Version = "1.0.0"
 
-// server is what the routes share.
+// server holds what the routes share.
 type server struct {
 	useCases UseCases
 	cfg      Config
@@ -31,8 +31,8 @@ type server struct {
 	examples map[string]example
 }
 
-// New makes the handler of the whole API. It panics on a missing dependency: a fault of the wiring,
-// seen at start.
+// New returns the handler of the whole API. It panics if a dependency is missing, which is a mistake in the wiring
+// and shows at start.
 func New(useCases UseCases, cfg Config) http.Handler { return newServer(useCases, cfg) }
 
 func newServer(useCases UseCases, cfg Config) *server {
@@ -48,11 +48,11 @@ func newServer(useCases UseCases, cfg Config) *server {
 	}
 	s.api = humago.New(s.mux, libraryConfig())
 	s.api.UseMiddleware(s.guard)
-	s.shopRoutes()
+	s.catalogRoutes()
 	s.orderRoutes()
-	s.moneyRoutes()
+	s.paymentRoutes()
 	s.timelineRoutes()
-	s.deskRoutes()
+	s.operationRoutes()
 	s.accountRoutes()
 	s.webhookRoutes()
 	s.publicRoutes()
@@ -60,8 +60,8 @@ func newServer(useCases UseCases, cfg Config) *server {
 	return s
 }
 
-// libraryConfig turns off what the library would do unasked: schema links in bodies, documentation
-// pages from elsewhere, other formats.
+// libraryConfig turns off the library's own additions: schema links in bodies, documentation pages with scripts from
+// other sites, and other formats.
 func libraryConfig() huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -73,10 +73,10 @@ func libraryConfig() huma.Config {
 	}
 }
 
-// routeHint is the detail of a 404 for a path that no route takes.
+// routeHint is the detail of a 404 for a path without a route.
 const routeHint = "The OpenAPI document at /openapi.json lists every path."
 
-// ServeHTTP gives the request its id and its answer the headers that all have, and lets no panic out.
+// ServeHTTP gives the request an id, sets the headers of every answer, and turns a panic into an internal error.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out, r := s.front.Begin(w, r)
 	req := &request{id: httpkit.RequestID(r.Context())}
@@ -101,7 +101,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(out, r)
 }
 
-// fail writes the problem that an error becomes.
+// fail answers with the problem for an error.
 func (s *server) fail(w http.ResponseWriter, req *request, err error) {
 	a, err := s.problem(req, err)
 	if err != nil {

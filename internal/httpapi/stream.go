@@ -15,15 +15,15 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// streamPage is how many events are read at once.
+// streamPage is how many events are read in one call.
 const streamPage = 100
 
 type streamInput struct {
 	ID    string `path:"id"`
-	After string `query:"after" maxLength:"20" doc:"As Last-Event-ID, for the first connection: only events after this seq."`
+	After string `query:"after" maxLength:"20" doc:"Only events after this seq are sent. Use it for the first connection, and Last-Event-ID afterwards."`
 }
 
-// streamOutput is written as it goes.
+// streamOutput is an answer that is written while it is made.
 type streamOutput struct {
 	Body func(huma.Context)
 }
@@ -31,10 +31,10 @@ type streamOutput struct {
 func (s *server) streamRoute() {
 	rt := route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}/stream", ID: "stream-order", Tag: "timeline",
-		Summary: "Follow an order", Who: "customer (own orders), auditor", Stream: true, Errors: []int{404},
-		Description: "Server-sent events: `event` is the type, `id` the seq, `data` the event as in the timeline. Begins " +
-			"with the first event unless told otherwise; after a break `Last-Event-ID` goes on exactly where it stopped, on " +
-			"any node.", Status: http.StatusOK,
+		Summary: "Stream the events of an order", Who: "customer (own orders), auditor", Stream: true, Errors: []int{404},
+		Description: "Server-sent events: `event` is the type, `id` the seq, and `data` the event as in the timeline. The " +
+			"stream begins with the first event unless `after` is sent. After a break, `Last-Event-ID` continues exactly " +
+			"where the stream ended, on any node.", Status: http.StatusOK,
 	}
 	op := s.operation(&rt, nil)
 	op.Responses["200"].Content = map[string]*huma.MediaType{
@@ -57,8 +57,8 @@ func (s *server) streamRoute() {
 	})
 }
 
-// stream is one client following one order. It belongs to the request's goroutine and holds no
-// database connection between its looks.
+// stream sends the events of one order to one client. Only the request's goroutine uses it. It holds no database
+// connection between reads.
 type stream struct {
 	s     *server
 	req   *request
@@ -69,12 +69,12 @@ type stream struct {
 func (s *server) openStream(ctx context.Context, req *request, in *streamInput) (*stream, error) {
 	after, ok := parseSeq(in.After)
 	if !ok {
-		return nil, badParameter("after", "This is no event's seq.")
+		return nil, badParameter("after", "This is not the seq of an event.")
 	}
 	if last := req.http.Header.Get("Last-Event-ID"); last != "" {
 		if after, ok = parseSeq(last); !ok {
 			return nil, fault.New(fault.KindMalformed, "last-event-id-malformed",
-				"Last-Event-ID is the seq of the last event you have.")
+				"Last-Event-ID must be the seq of the last event that you received.")
 		}
 	}
 	o := idIn[order.Order](in.ID)
@@ -84,59 +84,62 @@ func (s *server) openStream(ctx context.Context, req *request, in *streamInput) 
 	return &stream{s: s, req: req, order: o, after: after}, nil
 }
 
-// run sends what there is, then waits: to be woken, for the next look, for the heartbeat, or to ask
-// again whether the caller may still listen. It ends when the client has gone, may listen no more, or
-// the server is to stop; the client comes back with its Last-Event-ID.
+// run sends the events that exist, and then new ones: when it is woken, and at every poll. It also sends heartbeats,
+// and checks regularly that the caller may still read the order. It returns when the client has gone, the caller has
+// lost the permission, or the server is stopping. The client then reconnects with its Last-Event-ID.
 func (st *stream) run(ctx context.Context, w http.ResponseWriter) {
 	woken, cancel := st.s.cfg.Hub.Subscribe(st.req.caller.Tenant, st.order)
 	defer cancel()
-	times := st.s.cfg.Stream
-	//nolint:forbidigo // a heartbeat on the wire: real time
-	poll, beat, again := time.NewTicker(times.Poll), time.NewTicker(times.Heartbeat), time.NewTicker(times.Reauthorise)
+	intervals := st.s.cfg.Stream
+	//nolint:forbidigo // the client waits in real time
+	poll, heartbeat := time.NewTicker(intervals.Poll), time.NewTicker(intervals.Heartbeat)
 	defer poll.Stop()
-	defer beat.Stop()
-	defer again.Stop()
+	defer heartbeat.Stop()
+	reauthorise := time.NewTicker(intervals.Reauthorise) //nolint:forbidigo // likewise
+	defer reauthorise.Stop()
 
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	out := &streamWriter{w: w, control: http.NewResponseController(w), now: st.s.cfg.Now}
-	if !out.send("retry: 2000\n\n") || !st.look(ctx, out) {
+	if !out.send("retry: 2000\n\n") || !st.sendNew(ctx, out) {
 		return
 	}
 	for {
-		on := true
+		ok := true
 		select {
 		case <-ctx.Done():
 			return
 		case <-st.s.cfg.Closing:
 			return
 		case <-woken:
-			on = st.look(ctx, out)
+			ok = st.sendNew(ctx, out)
 		case <-poll.C:
-			on = st.look(ctx, out)
-		case <-beat.C:
-			on = out.send(": still here\n\n")
-		case <-again.C:
-			on = st.mayStay(ctx)
+			ok = st.sendNew(ctx, out)
+		case <-heartbeat.C:
+			ok = out.send(": still here\n\n")
+		case <-reauthorise.C:
+			ok = st.stillAuthorised(ctx)
 		}
-		if !on {
+		if !ok {
 			return
 		}
 	}
 }
 
-// look sends every event after the last one sent. The use case checks each time whose order it is.
-func (st *stream) look(ctx context.Context, out *streamWriter) bool {
+// sendNew sends every event after the last one that was sent. The use case checks each time that the caller may read
+// the order. sendNew returns false if the stream has to end.
+func (st *stream) sendNew(ctx context.Context, out *streamWriter) bool {
 	for {
 		ctx, cancel := context.WithTimeout(ctx, httpkit.RequestTimeout)
 		records, err := st.s.useCases.OrderEvents(ctx, st.req.caller, st.order, st.after, streamPage)
 		cancel()
 		if f := fault.Of(err); err != nil && (f == nil || f.Kind == fault.KindUnavailable) {
 			if ctx.Err() == nil {
-				st.s.cfg.Log.WarnContext(ctx, "stream look", "request_id", st.req.id, "order", st.order.String(), "error", err)
+				st.s.cfg.Log.WarnContext(ctx, "read events of stream", "request_id", st.req.id, "order", st.order.String(),
+					"error", err)
 			}
-			return true // the database is away: the next look may find it
+			return true // the database is down, and the next read may succeed
 		}
 		if err != nil {
 			return false
@@ -159,15 +162,15 @@ func (st *stream) look(ctx context.Context, out *streamWriter) bool {
 	}
 }
 
-// mayStay asks again whether the key still stands for the same member of the same tenant, and the order
-// is still theirs to see.
-func (st *stream) mayStay(ctx context.Context) bool {
+// stillAuthorised reports whether the key still belongs to the same member of the same tenant, and the member may
+// still read the order. If the database is down, it reports true.
+func (st *stream) stillAuthorised(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, httpkit.RequestTimeout)
 	defer cancel()
 	actor, err := st.s.useCases.Authenticate(ctx, st.req.bearer)
 	if err != nil {
 		f := fault.Of(err)
-		return f != nil && f.Kind == fault.KindUnavailable // asked again in a minute; each look is checked besides
+		return f != nil && f.Kind == fault.KindUnavailable // sendNew checks the permission too
 	}
 	if actor.Tenant != st.req.caller.Tenant || actor.Member != st.req.caller.Member {
 		return false
@@ -178,15 +181,16 @@ func (st *stream) mayStay(ctx context.Context) bool {
 	return err == nil || f != nil && f.Kind == fault.KindUnavailable
 }
 
-// streamWriter writes with a deadline of its own for each write: the server's would end the stream.
+// streamWriter sets a deadline for each write, because the server's own deadline would end the stream.
 type streamWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	now     func() time.Time
 }
 
+// send writes a text at once. It returns false if the client has gone.
 func (o *streamWriter) send(text string) bool {
-	// A writer without deadlines or flushing (a test's) is written to all the same.
+	// The errors are ignored, because a writer in a test may have no deadlines and no flushing.
 	_ = o.control.SetWriteDeadline(o.now().Add(httpkit.WriteTimeout))
 	if _, err := o.w.Write([]byte(text)); err != nil {
 		return false

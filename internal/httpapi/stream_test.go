@@ -16,11 +16,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// follower reads one stream over a real connection.
+// follower reads a stream over a real connection.
 type follower struct {
 	*testing.T
 	lines chan string // closed when the stream ends
-	leave context.CancelFunc
+	close context.CancelFunc
 }
 
 func (k *kit) follow(srv *httptest.Server, path string, headers ...string) *follower {
@@ -43,7 +43,7 @@ func (k *kit) follow(srv *httptest.Server, path string, headers ...string) *foll
 		resp.Header.Get("Cache-Control") != "no-store" {
 		k.Fatalf("stream answered %d %v", resp.StatusCode, resp.Header)
 	}
-	f := &follower{T: k.T, lines: make(chan string, 100), leave: cancel}
+	f := &follower{T: k.T, lines: make(chan string, 100), close: cancel}
 	go func() {
 		defer close(f.lines)
 		defer resp.Body.Close()
@@ -54,14 +54,14 @@ func (k *kit) follow(srv *httptest.Server, path string, headers ...string) *foll
 	return f
 }
 
-// next is the next line that begins so, "" when the stream ended.
+// next returns the next line with a prefix, or "" if the stream has ended.
 func (f *follower) next(prefix string) string {
 	f.Helper()
 	deadline := time.After(time.Minute)
 	for {
 		select {
-		case line, on := <-f.lines:
-			if !on {
+		case line, ok := <-f.lines:
+			if !ok {
 				return ""
 			}
 			if strings.HasPrefix(line, prefix) {
@@ -73,26 +73,27 @@ func (f *follower) next(prefix string) string {
 	}
 }
 
-// quiet keeps all timers out of a test's way but those it names.
-func quiet(change func(*StreamTimes)) func(*Config) {
+// withIntervals sets the intervals of streams to an hour, except those that change sets.
+func withIntervals(change func(*StreamTimes)) func(*Config) {
 	return func(c *Config) {
-		c.Now = time.Now // deadlines of writes are wall time
+		c.Now = time.Now // write deadlines are in wall time
 		c.Stream = StreamTimes{Poll: time.Hour, Heartbeat: time.Hour, Reauthorise: time.Hour}
 		change(&c.Stream)
 	}
 }
 
-func streaming(t *testing.T, change func(*StreamTimes)) (*kit, *httptest.Server) {
+// newStreamServer returns a kit whose API listens.
+func newStreamServer(t *testing.T, change func(*StreamTimes)) (*kit, *httptest.Server) {
 	t.Helper()
-	k := newKit(t, quiet(change))
+	k := newKit(t, withIntervals(change))
 	srv := httptest.NewServer(k.api)
 	t.Cleanup(srv.Close)
 	return k, srv
 }
 
-func TestStreamSendsWhatThereIsThenWhatItIsWokenFor(t *testing.T) {
+func TestStreamSendsExistingEventsAndThenNewOnesWhenWoken(t *testing.T) {
 	t.Parallel()
-	k, srv := streaming(t, func(*StreamTimes) {})
+	k, srv := newStreamServer(t, func(*StreamTimes) {})
 	k.commit(order.EvCreated, order.EvSubmitted)
 	f := k.follow(srv, orderPath+"/stream")
 	for _, want := range []string{"id: 1", "event: order.created", "id: 2", "event: order.submitted"} {
@@ -123,14 +124,14 @@ func TestStreamSendsWhatThereIsThenWhatItIsWokenFor(t *testing.T) {
 
 func TestStreamResumesExactlyAfterTheLastEventIDOnAnyNode(t *testing.T) {
 	t.Parallel()
-	k, srv := streaming(t, func(*StreamTimes) {})
+	k, srv := newStreamServer(t, func(*StreamTimes) {})
 	k.commit(order.EvCreated, order.EvSubmitted, order.EvPaymentConfirmed)
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("id: 2")
-	f.leave()
-	k.commit(order.EvValidating) // while nobody listens
+	f.close()
+	k.commit(order.EvValidating) // while no client is connected
 
-	other := newKit(t, quiet(func(*StreamTimes) {}))
+	other := newKit(t, withIntervals(func(*StreamTimes) {}))
 	other.fake = k.fake
 	other.api.useCases = k.fake
 	node := httptest.NewServer(other.api)
@@ -148,9 +149,9 @@ func TestStreamResumesExactlyAfterTheLastEventIDOnAnyNode(t *testing.T) {
 	}
 }
 
-func TestStreamWithoutWakeUpsPolls(t *testing.T) {
+func TestStreamPollsWithoutAWakeUp(t *testing.T) {
 	t.Parallel()
-	k, srv := streaming(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
+	k, srv := newStreamServer(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
 	k.commit(order.EvCreated)
@@ -159,9 +160,9 @@ func TestStreamWithoutWakeUpsPolls(t *testing.T) {
 	}
 }
 
-func TestStreamKeepsSayingThatItIsThere(t *testing.T) {
+func TestStreamSendsHeartbeats(t *testing.T) {
 	t.Parallel()
-	k, srv := streaming(t, func(s *StreamTimes) { s.Heartbeat = 5 * time.Millisecond })
+	k, srv := newStreamServer(t, func(s *StreamTimes) { s.Heartbeat = 5 * time.Millisecond })
 	f := k.follow(srv, orderPath+"/stream")
 	f.next(": ")
 	f.next(": ")
@@ -169,7 +170,7 @@ func TestStreamKeepsSayingThatItIsThere(t *testing.T) {
 
 func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	t.Parallel()
-	k, srv := streaming(t, func(s *StreamTimes) { s.Reauthorise = 5 * time.Millisecond })
+	k, srv := newStreamServer(t, func(s *StreamTimes) { s.Reauthorise = 5 * time.Millisecond })
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
 	k.fake.RevokeKey(rightKey)
@@ -178,9 +179,9 @@ func TestStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	}
 }
 
-func TestStreamEndsWhenTheOrderIsNoLongerTheirs(t *testing.T) {
+func TestStreamEndsWhenTheCallerMayNoLongerReadTheOrder(t *testing.T) {
 	t.Parallel()
-	k, srv := streaming(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
+	k, srv := newStreamServer(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
 	k.fake.Break("OrderEvents", fault.Absent())
@@ -189,9 +190,9 @@ func TestStreamEndsWhenTheOrderIsNoLongerTheirs(t *testing.T) {
 	}
 }
 
-func TestStreamOutlivesADatabaseThatIsAway(t *testing.T) {
+func TestStreamSurvivesADatabaseOutage(t *testing.T) {
 	t.Parallel()
-	k, srv := streaming(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
+	k, srv := newStreamServer(t, func(s *StreamTimes) { s.Poll = 5 * time.Millisecond })
 	k.fake.Break("OrderEvents", fault.New(fault.KindUnavailable, "database-away", "Try again."))
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
@@ -202,10 +203,10 @@ func TestStreamOutlivesADatabaseThatIsAway(t *testing.T) {
 	}
 }
 
-func TestStreamEndsWhenTheServerIsToStop(t *testing.T) {
+func TestStreamEndsWhenTheServerStops(t *testing.T) {
 	t.Parallel()
 	closing := make(chan struct{})
-	k := newKit(t, quiet(func(*StreamTimes) {}), func(c *Config) { c.Closing = closing })
+	k := newKit(t, withIntervals(func(*StreamTimes) {}), func(c *Config) { c.Closing = closing })
 	srv := httptest.NewServer(k.api)
 	t.Cleanup(srv.Close)
 	f := k.follow(srv, orderPath+"/stream")
@@ -216,22 +217,22 @@ func TestStreamEndsWhenTheServerIsToStop(t *testing.T) {
 	}
 }
 
-func TestStreamLeavesTheHubWhenItsClientGoes(t *testing.T) {
+func TestStreamUnsubscribesWhenItsClientLeaves(t *testing.T) {
 	t.Parallel()
-	k, srv := streaming(t, func(*StreamTimes) {})
+	k, srv := newStreamServer(t, func(*StreamTimes) {})
 	f := k.follow(srv, orderPath+"/stream")
 	f.next("retry:")
 	if k.hub.Followed() != 1 {
 		t.Errorf("%d subscriptions, want 1", k.hub.Followed())
 	}
-	f.leave()
+	f.close()
 	srv.Close() // waits for the handlers
 	if k.hub.Followed() != 0 {
 		t.Errorf("%d subscriptions are left", k.hub.Followed())
 	}
 }
 
-func TestStreamOfAMangledPlaceIsRefusedBeforeItBegins(t *testing.T) {
+func TestStreamWithAMalformedSeqIsRefused(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	for _, last := range []string{"x", "-1", "1.5", "007", "99999999999999"} {
@@ -240,7 +241,7 @@ func TestStreamOfAMangledPlaceIsRefusedBeforeItBegins(t *testing.T) {
 	k.wantProblem(k.do("GET", orderPath+"/stream?after=x", ""), 422, "validation-failed")
 	k.wantProblem(k.do("GET", "/v1/orders/"+absent+"/stream", ""), 404, "not-found")
 	if k.hub.Followed() != 0 {
-		t.Error("something subscribed")
+		t.Error("a refused stream has subscribed")
 	}
 }
 

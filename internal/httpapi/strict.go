@@ -9,7 +9,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// jsonFormat is how huma reads and writes bodies: exact names, nothing unknown, nothing twice.
+// jsonFormat makes huma decode and encode bodies as httpkit does: with exact names, and without unknown or repeated
+// members.
 func jsonFormat() huma.Format {
 	return huma.Format{
 		Marshal: func(w io.Writer, v any) error {
@@ -24,11 +25,10 @@ func jsonFormat() huma.Format {
 	}
 }
 
-// object is a JSON object that is passed on as it came, such as an item's configuration: the catalogue
-// checks it.
+// object is a JSON object that is passed on unchanged, such as an item's configuration, which the catalogue checks.
 type object json.RawMessage
 
-// MarshalJSON writes it as it is; none is an empty object.
+// MarshalJSON returns the object unchanged, or an empty object if there is none.
 func (o object) MarshalJSON() ([]byte, error) {
 	if len(o) == 0 {
 		return []byte("{}"), nil
@@ -36,13 +36,13 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return o, nil
 }
 
-// UnmarshalJSON keeps it as it is.
+// UnmarshalJSON stores the object unchanged.
 func (o *object) UnmarshalJSON(b []byte) error {
 	*o = append((*o)[:0], b...)
 	return nil
 }
 
-// Schema documents it.
+// Schema documents an object with any members.
 func (object) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
 }

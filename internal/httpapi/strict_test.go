@@ -12,7 +12,7 @@ import (
 
 const goodItem = `{"product":"vps","plan":"core","region":"lj-1","billing_cycle":"monthly","configuration":{"os_image":"debian-12"}}`
 
-func TestMalformedJSONIsRefusedBeforeAnyVerb(t *testing.T) {
+func TestMalformedJSONIsRefusedBeforeAnyUseCaseIsCalled(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"not JSON":                `hello`,
@@ -40,7 +40,7 @@ func TestMalformedJSONIsRefusedBeforeAnyVerb(t *testing.T) {
 		w := k.do("POST", "/v1/orders", body)
 		k.wantProblem(w, 400, "malformed-json")
 		if len(k.fake.Called()) != 0 {
-			t.Errorf("%s: a verb was called: %v", name, k.fake.Called())
+			t.Errorf("%s: a use case was called: %v", name, k.fake.Called())
 		}
 		if w.Body.Len() > 1000 {
 			t.Errorf("%s: the answer has %d bytes", name, w.Body.Len())
@@ -56,12 +56,12 @@ func TestThirtyTwoLevelsAreAccepted(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 28) + "1" + strings.Repeat("}", 28)
 	w := k.do("POST", "/v1/orders",
 		`{"items":[{"product":"vps","region":"lj-1","billing_cycle":"monthly","configuration":{"a":`+deep+`}}]}`)
-	if w.Code != 201 { // body, list, item and configuration are four
+	if w.Code != 201 { // the body, the list, the item and the configuration are four levels
 		t.Errorf("answered %d: %s", w.Code, w.Body)
 	}
 }
 
-func TestFaultsOfFormAreToldAllAtOnceWithPointers(t *testing.T) {
+func TestAllFaultsOfABodyAreReportedAtOnceWithPointers(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	p := k.wantProblem(k.do("POST", "/v1/orders",
@@ -82,11 +82,11 @@ func TestFaultsOfFormAreToldAllAtOnceWithPointers(t *testing.T) {
 		t.Errorf("faults (-want +got):\n%s", diff)
 	}
 	if len(k.fake.Called()) != 0 {
-		t.Errorf("a verb was called: %v", k.fake.Called())
+		t.Errorf("a use case was called: %v", k.fake.Called())
 	}
 }
 
-func TestServerOwnedMembersCannotBeSent(t *testing.T) {
+func TestMembersOfTheServerCannotBeSent(t *testing.T) {
 	t.Parallel()
 	for _, member := range []string{
 		"id", "tenant_id", "tenant", "number", "state", "outcome", "settlement", "closing", "price", "totals", "paid_at",
@@ -106,7 +106,7 @@ func TestServerOwnedMembersCannotBeSent(t *testing.T) {
 	}
 }
 
-func TestFloatWhereAnIntegerBelongsIsAFault(t *testing.T) {
+func TestFloatInPlaceOfAnIntegerIsAFault(t *testing.T) {
 	t.Parallel()
 	for body, code := range map[string]string{
 		`{"version":1.0}`: "not-an-integer", `{"version":1e2}`: "not-an-integer", `{"version":"1"}`: "wrong-type",
@@ -122,7 +122,7 @@ func TestFloatWhereAnIntegerBelongsIsAFault(t *testing.T) {
 	}
 }
 
-func TestBodyThatIsNoObjectIsAFault(t *testing.T) {
+func TestBodyThatIsNotAnObjectIsAFault(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"null", "[]", `"x"`, "1", "true"} {
 		k := newKit(t)
@@ -157,7 +157,7 @@ func TestBodyBeyond64KiBIs413AndExactly64KiBIsRead(t *testing.T) {
 		t.Errorf("%d bytes answered %d", len(padded), w.Code)
 	}
 	k.wantProblem(k.do("POST", "/v1/orders", padded+" "), 413, "body-too-large")
-	r := httptest.NewRequest("POST", "/v1/orders", strings.NewReader(padded+" ")) // length not announced
+	r := httptest.NewRequest("POST", "/v1/orders", strings.NewReader(padded+" ")) // without a Content-Length
 	r.ContentLength = -1
 	r.Header.Set("Authorization", "Bearer "+rightKey)
 	r.Header.Set("Content-Type", "application/json")
@@ -166,7 +166,7 @@ func TestBodyBeyond64KiBIs413AndExactly64KiBIsRead(t *testing.T) {
 	k.wantProblem(w, 413, "body-too-large")
 }
 
-func TestOnlyJSONInUTF8IsTaken(t *testing.T) {
+func TestOnlyJSONInUTF8IsAccepted(t *testing.T) {
 	t.Parallel()
 	for _, media := range []string{
 		"", "text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
@@ -225,7 +225,7 @@ func TestQueryIsCheckedAsStrictlyAsABody(t *testing.T) {
 			t.Errorf("%s: errors = %+v", query, p.Errors)
 		}
 		if len(k.fake.Called()) != 0 {
-			t.Errorf("%s: a verb was called", query)
+			t.Errorf("%s: a use case was called", query)
 		}
 	}
 	k := newKit(t)

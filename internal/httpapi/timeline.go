@@ -15,29 +15,29 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// eventView is an event of an order's timeline, in lists and in streams alike.
+// eventView is an event of an order's timeline, in lists and in streams.
 type eventView struct {
 	ID     string    `json:"id" format:"uuid"`
-	Seq    int       `json:"seq" doc:"Gapless per order, from 1."`
+	Seq    int       `json:"seq" doc:"The number of the event in its order: 1, 2, 3 and so on, without gaps."`
 	Type   string    `json:"type" example:"order.payment-confirmed"`
 	At     time.Time `json:"at"`
 	Actor  actorView `json:"actor"`
-	From   *string   `json:"from" doc:"The order's state before."`
-	To     *string   `json:"to" doc:"The order's state after."`
-	Reason *string   `json:"reason" doc:"What the person who did it said."`
-	Data   object    `json:"data" doc:"What was published, byte for byte."`
+	From   *string   `json:"from" doc:"The order's state before the event."`
+	To     *string   `json:"to" doc:"The order's state after the event."`
+	Reason *string   `json:"reason" doc:"The reason that the person gave."`
+	Data   object    `json:"data" doc:"The data as it was published, byte for byte."`
 }
 
 type actorView struct {
 	Kind string `json:"kind" enum:"member,provider,system"`
-	ID   string `json:"id" doc:"A member's id, or the name of a payment provider or of the module's part."`
+	ID   string `json:"id" doc:"A member's id, or the name of a payment provider or of a part of the system."`
 }
 
-// viewEvent renders a stored record. What stands in its data is the record's own.
+// viewEvent renders a stored record. The data are those of the record, unchanged.
 func viewEvent(r event.Record) eventView {
-	kind, who, _ := strings.Cut(r.Actor, ":")
+	kind, actor, _ := strings.Cut(r.Actor, ":")
 	v := eventView{
-		ID: r.ID.String(), Seq: r.Seq, Type: string(r.Type), At: stamp(r.At), Actor: actorView{Kind: kind, ID: who},
+		ID: r.ID.String(), Seq: r.Seq, Type: string(r.Type), At: stamp(r.At), Actor: actorView{Kind: kind, ID: actor},
 		Data: object(r.Data),
 	}
 	var d event.Data
@@ -47,37 +47,37 @@ func viewEvent(r event.Record) eventView {
 	return v
 }
 
-// sagaView is the record of how an order was built, or taken down: what a Gantt chart is drawn from.
+// sagaView is the saga log of an order: how it was provisioned and compensated. A Gantt chart can be drawn from it.
 type sagaView struct {
-	Tasks []taskRunView `json:"tasks" nullable:"false"`
+	Tasks []taskView `json:"tasks" nullable:"false"`
 }
 
-type taskRunView struct {
+type taskView struct {
 	ID         string         `json:"id" format:"uuid"`
-	Item       *string        `json:"item" format:"uuid" doc:"Null when the work is the whole order's."`
+	Item       *string        `json:"item" format:"uuid" doc:"Null if the task belongs to the whole order."`
 	Kind       string         `json:"kind" enum:"validate,provision,refund,deliver,notify,webhook,redrive,checkout"`
 	State      string         `json:"state" enum:"queued,open,stuck,closed"`
-	Direction  string         `json:"direction" enum:"do,undo" doc:"Which way it is going now."`
-	Generation int            `json:"generation" doc:"Of the item: part of every name at the provider."`
+	Direction  string         `json:"direction" enum:"do,undo" doc:"undo if the task is compensating, do otherwise."`
+	Generation int            `json:"generation" doc:"The item's generation, which is part of every name at the provider."`
 	NextAt     *time.Time     `json:"next_at"`
 	Deadline   *time.Time     `json:"deadline"`
 	Steps      []stepView     `json:"steps" nullable:"false"`
-	Decisions  []decisionView `json:"decisions" nullable:"false" doc:"By a person, or by what became of another item."`
+	Decisions  []decisionView `json:"decisions" nullable:"false" doc:"Decisions of a person, or because of another item."`
 }
 
 type stepView struct {
-	Part      string        `json:"step" example:"server"`
+	Step      string        `json:"step" example:"server"`
 	Direction string        `json:"direction" enum:"do,undo"`
-	Phase     *string       `json:"phase" doc:"How the resource stands: intent, created, ready, deleting or gone."`
+	Phase     *string       `json:"phase" doc:"The phase of the resource: intent, created, ready, deleting or gone."`
 	Attempts  []attemptView `json:"attempts" nullable:"false"`
 }
 
 type attemptView struct {
 	At      time.Time  `json:"at"`
-	TookMS  *int64     `json:"took_ms" doc:"Null while it runs, and when its answer was lost."`
-	Class   *string    `json:"class" doc:"What the answer meant; null without one."`
-	Message *string    `json:"message" doc:"In our words, never the provider's."`
-	NextAt  *time.Time `json:"next_at" doc:"When the next call was set for."`
+	TookMS  *int64     `json:"took_ms" doc:"Null while the call runs, and if its answer was lost."`
+	Class   *string    `json:"class" doc:"The class of the answer; null without an answer."`
+	Message *string    `json:"message" doc:"The answer in our words, never the provider's."`
+	NextAt  *time.Time `json:"next_at" doc:"The time that was set for the next call."`
 }
 
 type decisionView struct {
@@ -86,15 +86,15 @@ type decisionView struct {
 }
 
 func viewSaga(rec app.SagaRecord) sagaView {
-	v := sagaView{Tasks: make([]taskRunView, len(rec.Tasks))}
+	v := sagaView{Tasks: make([]taskView, len(rec.Tasks))}
 	for i, task := range rec.Tasks {
-		v.Tasks[i] = viewRun(rec, task)
+		v.Tasks[i] = viewTask(rec, task)
 	}
 	return v
 }
 
-func viewRun(rec app.SagaRecord, task fulfil.Task) taskRunView {
-	v := taskRunView{
+func viewTask(rec app.SagaRecord, task fulfil.Task) taskView {
+	v := taskView{
 		ID: task.ID.String(), Kind: task.Kind.String(), State: task.State.String(), Direction: direction(task.Compensating),
 		Generation: 1, Steps: []stepView{}, Decisions: []decisionView{},
 	}
@@ -121,10 +121,10 @@ func direction(compensating bool) string {
 	return "do"
 }
 
-// addLog lays a task's lines out as steps with their attempts. An intent begins an attempt and the next
-// answer of its part ends it; an intent whose answer never came stays without one. Once the task has
-// turned back, what follows is undo.
-func (v *taskRunView) addLog(log []app.LogEntry, taskID fulfil.TaskID) {
+// addLog arranges the entries of a task as steps with their attempts. An intent begins an attempt and the next answer
+// of the step ends it. An attempt whose answer was lost has none. After the task has begun to compensate, the
+// direction of all that follows is undo.
+func (v *taskView) addLog(log []app.LogEntry, taskID fulfil.TaskID) {
 	compensating, open := false, map[int]bool{}
 	answer := func(l app.LogEntry) {
 		i := v.step(l.Step, direction(compensating))
@@ -146,7 +146,7 @@ func (v *taskRunView) addLog(log []app.LogEntry, taskID fulfil.TaskID) {
 		switch l.What {
 		case app.LogCompensating:
 			if l.Step != "" && l.Class != fault.None {
-				answer(l) // the last call of a step that failed turns its task back
+				answer(l) // the failed call after which the task compensates
 			}
 			compensating = true
 			v.Decisions = append(v.Decisions, decisionView{At: stamp(l.At), Message: l.Note})
@@ -162,23 +162,23 @@ func (v *taskRunView) addLog(log []app.LogEntry, taskID fulfil.TaskID) {
 	}
 }
 
-// step finds the step of a part in a direction, or begins it.
-func (v *taskRunView) step(part, dir string) int {
+// step returns the index of a step in a direction. It adds the step if it is missing.
+func (v *taskView) step(name, dir string) int {
 	for i, s := range v.Steps {
-		if s.Part == part && s.Direction == dir {
+		if s.Step == name && s.Direction == dir {
 			return i
 		}
 	}
-	v.Steps = append(v.Steps, stepView{Part: part, Direction: dir, Attempts: []attemptView{}})
+	v.Steps = append(v.Steps, stepView{Step: name, Direction: dir, Attempts: []attemptView{}})
 	return len(v.Steps) - 1
 }
 
-// addPhases says how each resource stands; the newest generation's line is the one that counts.
-func (v *taskRunView) addPhases(parts []fulfil.Resource, taskID fulfil.TaskID) {
+// addPhases sets the phase of each step's resource. The newest generation counts.
+func (v *taskView) addPhases(resources []fulfil.Resource, taskID fulfil.TaskID) {
 	for i := range v.Steps {
 		newest := 0
-		for _, res := range parts {
-			if res.Task == taskID && res.Step == v.Steps[i].Part && res.Generation >= newest {
+		for _, res := range resources {
+			if res.Task == taskID && res.Step == v.Steps[i].Step && res.Generation >= newest {
 				newest = res.Generation
 				v.Steps[i].Phase = orNull(res.Phase.String())
 			}
@@ -188,11 +188,11 @@ func (v *taskRunView) addPhases(parts []fulfil.Resource, taskID fulfil.TaskID) {
 
 type eventsInput struct {
 	ID     string `path:"id"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The seq of the last event you have, as next_cursor says it."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 if it is not sent."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The next_cursor of the page before, which is the seq of its last event."`
 }
 
-// timelinePage is a page of events; it is full when another may follow.
+// timelinePage is a page of events. If it is full, another page may follow.
 type timelinePage struct {
 	records []event.Record
 	limit   int
@@ -202,8 +202,8 @@ func (s *server) timelineRoutes() {
 	const tag = "timeline"
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/orders/{id}/events", ID: "list-events", Tag: tag,
-		Summary: "What happened to an order", Who: "customer (own orders), auditor", Errors: []int{404},
-		Description: "The audit timeline, oldest first: every change with who, when, from, to and why.",
+		Summary: "List the events of an order", Who: "customer (own orders), auditor", Errors: []int{404},
+		Description: "The timeline, the oldest event first: who changed what and when, from which state to which, and why.",
 	}, s.events, func(_ app.Caller, p timelinePage) reply[list[eventView]] {
 		next := app.Page[event.Record]{Data: p.records}
 		if n := len(p.records); n == p.limit {
@@ -212,9 +212,9 @@ func (s *server) timelineRoutes() {
 		return page(next, viewEvent)
 	})
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/orders/{id}/saga", ID: "get-saga", Tag: tag, Summary: "How an order was built",
-		Who: "operator, auditor", Errors: []int{404},
-		Description: "Every task with its steps, attempts and compensations.",
+		Method: http.MethodGet, Path: "/v1/orders/{id}/saga", ID: "get-saga", Tag: tag,
+		Summary: "Read the saga log of an order", Who: "operator, auditor", Errors: []int{404},
+		Description: "Every task of the order with its steps, their attempts, and compensations.",
 	}, func(ctx context.Context, c app.Caller, in *orderInput) (app.SagaRecord, error) {
 		return s.useCases.Saga(ctx, c, idIn[order.Order](in.ID))
 	}, func(_ app.Caller, rec app.SagaRecord) reply[sagaView] { return plain(viewSaga(rec)) })
@@ -233,8 +233,8 @@ func (s *server) events(ctx context.Context, c app.Caller, in *eventsInput) (tim
 	return p, err
 }
 
-// parseSeq reads an event's sequence number as a cursor or a Last-Event-ID: digits alone, without
-// leading zeros; "" is the beginning.
+// parseSeq parses the seq of an event in a cursor or a Last-Event-ID: digits only, without leading zeros. It returns
+// 0 for "", which means the beginning.
 func parseSeq(s string) (int, bool) {
 	if s == "" {
 		return 0, true

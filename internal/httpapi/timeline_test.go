@@ -12,23 +12,19 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-func TestSagaLaysLinesOutAsStepsAndAttemptsThereAndBack(t *testing.T) {
+func TestSagaShowsStepsWithTheirAttemptsInBothDirections(t *testing.T) {
 	t.Parallel()
 	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
 	taskID := fulfil.TaskID{15: 1}
 	rec := app.SagaRecord{
 		Order: &order.Order{Items: []order.Item{{ID: theItem, Generation: 2}}},
 		Tasks: []fulfil.Task{{
-			ID: taskID, Item: theItem, Kind: fulfil.Provision, State: fulfil.Open, Compensating: true,
-			NextAt: at(30),
+			ID: taskID, Item: theItem, Kind: fulfil.Provision, State: fulfil.Open, Compensating: true, NextAt: at(30),
 		}, {ID: fulfil.TaskID{15: 2}, Kind: fulfil.Validate, State: fulfil.Closed, NextAt: at(1)}},
 		Resources: []fulfil.Resource{
 			{Task: taskID, Step: "network", Generation: 1, Phase: fulfil.Gone},
 			{Task: taskID, Step: "network", Generation: 2, Phase: fulfil.Ready},
-			{
-				Task: taskID, Step: "server", Generation: 2,
-				Phase: fulfil.Deleting,
-			},
+			{Task: taskID, Step: "server", Generation: 2, Phase: fulfil.Deleting},
 		},
 		Log: []app.LogEntry{
 			{Task: taskID, At: at(0), Step: "network", What: app.LogIntent},
@@ -46,20 +42,20 @@ func TestSagaLaysLinesOutAsStepsAndAttemptsThereAndBack(t *testing.T) {
 	ms := func(n int64) *int64 { return &n }
 	p := func(s string) *string { return &s }
 	when := func(s int) *time.Time { v := at(s); return &v }
-	want := sagaView{Tasks: []taskRunView{
+	want := sagaView{Tasks: []taskView{
 		{
 			ID: taskID.String(), Item: p(theItem.String()), Kind: "provision", State: "open", Direction: "undo",
 			Generation: 2, NextAt: when(30),
 			Steps: []stepView{
 				{
-					Part: "network", Direction: "do", Phase: p("ready"),
+					Step: "network", Direction: "do", Phase: p("ready"),
 					Attempts: []attemptView{{At: at(0), TookMS: ms(900), Class: p("none")}},
 				},
-				{Part: "server", Direction: "do", Phase: p("deleting"), Attempts: []attemptView{
+				{Step: "server", Direction: "do", Phase: p("deleting"), Attempts: []attemptView{
 					{At: at(2), TookMS: ms(812), Class: p("retryable"), Message: p("the provider answered 503"), NextAt: when(5)},
 					{At: at(5)},
 				}},
-				{Part: "server", Direction: "undo", Phase: p("deleting"), Attempts: []attemptView{{At: at(7)}}},
+				{Step: "server", Direction: "undo", Phase: p("deleting"), Attempts: []attemptView{{At: at(7)}}},
 			},
 			Decisions: []decisionView{{At: at(6), Message: "cancel asked"}},
 		},
@@ -73,7 +69,7 @@ func TestSagaLaysLinesOutAsStepsAndAttemptsThereAndBack(t *testing.T) {
 	}
 }
 
-func FuzzParseSeqTakesOneSpellingOfANumber(f *testing.F) {
+func FuzzParseSeqAcceptsOneSpellingOfANumber(f *testing.F) {
 	for _, s := range []string{"", "0", "12", "007", "-1", "+1", "99999999999999", "1e3", " 1"} {
 		f.Add(s)
 	}

@@ -2,7 +2,7 @@ package httpapi
 
 import "github.com/platforma-cloud/orders/internal/app"
 
-// UseCases are the facets of the application that the API serves. *app.App has them.
+// UseCases are the facets of the application that the API serves. *app.App implements them.
 type UseCases interface {
 	app.Access
 	app.Orders

@@ -13,10 +13,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// eventName is a type of event in a list.
+// eventName is the type of an event.
 type eventName string
 
-// Schema lists them.
+// Schema lists the types.
 func (eventName) Schema(huma.Registry) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeString}
 	for _, t := range order.EventTypes() {
@@ -45,13 +45,13 @@ type webhookView struct {
 	ID           string       `json:"id" format:"uuid"`
 	URL          string       `json:"url"`
 	Description  *string      `json:"description"`
-	Types        []eventName  `json:"types" nullable:"false" doc:"Events that are posted; empty: all of them."`
-	State        string       `json:"state" enum:"active,failing,disabled,deleted" doc:"failing: a delivery ran out of calls; events are kept and nothing is called until it is enabled, or a replay is taken."`
-	Why          *string      `json:"why" enum:"exhausted,gone,by-hand" doc:"It stopped because a delivery ran out of calls, because it answered 410, or because somebody stopped it."`
-	Since        time.Time    `json:"since" doc:"Of the state."`
-	Failures     int          `json:"failures" doc:"Calls in a row that failed."`
-	RestingUntil *time.Time   `json:"resting_until" doc:"After failures in a row: nothing is called before."`
-	Secrets      []secretView `json:"secrets" nullable:"false" doc:"Those that sign now, the newest first."`
+	Types        []eventName  `json:"types" nullable:"false" doc:"The types of events that are posted. Empty means all."`
+	State        string       `json:"state" enum:"active,failing,disabled,deleted" doc:"failing means that a delivery ran out of calls. Events are kept, and nothing is called until the webhook is enabled or a replay is accepted."`
+	Why          *string      `json:"why" enum:"exhausted,gone,by-hand" doc:"Why the webhook is not active: a delivery ran out of calls, the endpoint answered 410, or somebody disabled it."`
+	Since        time.Time    `json:"since" doc:"When the webhook got its state."`
+	Failures     int          `json:"failures" doc:"The number of failed calls in a row."`
+	RestingUntil *time.Time   `json:"resting_until" doc:"After several failures in a row, nothing is called before this time."`
+	Secrets      []secretView `json:"secrets" nullable:"false" doc:"The secrets that sign calls now, the newest first."`
 	Version      int          `json:"version"`
 	CreatedAt    time.Time    `json:"created_at"`
 	UpdatedAt    time.Time    `json:"updated_at"`
@@ -59,7 +59,7 @@ type webhookView struct {
 
 type secretView struct {
 	CreatedAt time.Time  `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at" doc:"Null of the present one."`
+	ExpiresAt *time.Time `json:"expires_at" doc:"Null for the current secret."`
 }
 
 func viewWebhook(e app.WebhookEndpoint) webhookView {
@@ -82,37 +82,39 @@ func showWebhook(_ app.Caller, e app.WebhookEndpoint) reply[webhookView] {
 	return reply[webhookView]{Body: viewWebhook(e), ETag: httpkit.ETag(e.Version)}
 }
 
-// Webhook embeds what is shown of a webhook: the library only sees what is embedded under an exported
-// name.
+// Webhook is webhookView under an exported name, so that it can be embedded: the library ignores embedded fields with
+// an unexported name.
 type Webhook = webhookView
 
-// issuedView is a webhook with its new secret.
-type issuedView struct {
+// issuedWebhookView is a webhook with a new secret.
+type issuedWebhookView struct {
 	Webhook
-	Secret       *string `json:"secret" doc:"Shown in this one answer: keep it now. Null in the stored answer of an Idempotency-Key." example:"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="`
-	AlreadyShown bool    `json:"secret_already_shown" doc:"The answer is a repetition, and the secret was shown in the first one. Where that was lost, rotate."`
+	Secret       *string `json:"secret" doc:"Only this answer shows it, so store it now. Null in the stored answer of an Idempotency-Key." example:"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="`
+	AlreadyShown bool    `json:"secret_already_shown" doc:"Whether this is the stored answer of an Idempotency-Key, so that only the first answer showed the secret. If you have lost that answer, rotate the secret."`
 }
 
-func showIssued(_ app.Caller, i app.IssuedSecret) reply[issuedView] {
-	return reply[issuedView]{
-		Body: issuedView{Webhook: viewWebhook(i.WebhookEndpoint), Secret: orNull(i.Secret), AlreadyShown: i.Secret == ""},
+func showIssuedWebhook(_ app.Caller, i app.IssuedSecret) reply[issuedWebhookView] {
+	return reply[issuedWebhookView]{
+		Body: issuedWebhookView{
+			Webhook: viewWebhook(i.WebhookEndpoint), Secret: orNull(i.Secret), AlreadyShown: i.Secret == "",
+		},
 		ETag: httpkit.ETag(i.Version), Location: "/v1/webhooks/" + i.ID.String(),
 	}
 }
 
-// webhookDeliveryView is one event on its way to one webhook.
+// webhookDeliveryView is a webhook delivery: one event on its way to one webhook.
 type webhookDeliveryView struct {
 	ID         string     `json:"id" format:"uuid"`
-	Event      string     `json:"event" format:"uuid" doc:"The webhook-id of every call."`
+	Event      string     `json:"event" format:"uuid" doc:"The id of the event, which is the webhook-id of every call."`
 	Type       string     `json:"type" example:"order.fulfilled"`
 	Order      string     `json:"order" format:"uuid"`
-	Seq        int        `json:"seq" doc:"Of the event among its order's."`
+	Seq        int        `json:"seq" doc:"The seq of the event in its order."`
 	State      string     `json:"state" enum:"pending,delivered,failed,dropped"`
 	Calls      int        `json:"calls"`
-	LastStatus *int       `json:"last_status" doc:"Of HTTP; null when no answer came."`
+	LastStatus *int       `json:"last_status" doc:"The HTTP status of the last call; null if no answer came."`
 	LastResult *string    `json:"last_result" enum:"delivered,gone,busy,redirected,refused,no-answer,name-not-found,unreachable,tls,forbidden-address"`
 	CreatedAt  time.Time  `json:"created_at"`
-	NextAt     *time.Time `json:"next_at" doc:"By its schedule; a webhook that is resting or failing makes it later."`
+	NextAt     *time.Time `json:"next_at" doc:"When the next call is due. It is later if the webhook is resting or failing."`
 	DoneAt     *time.Time `json:"done_at"`
 }
 
@@ -132,29 +134,29 @@ func intOr(n int) *int {
 	return &n
 }
 
-// WebhookDelivery embeds what a list shows of a delivery, as Webhook does.
+// WebhookDelivery is webhookDeliveryView under an exported name, for the same reason as Webhook.
 type WebhookDelivery = webhookDeliveryView
 
 type webhookDeliveryDetailView struct {
 	WebhookDelivery
-	Log []callView `json:"log" nullable:"false" doc:"Calls, the newest first; the last 100."`
+	Log []webhookCallView `json:"log" nullable:"false" doc:"The last 100 calls, the newest first."`
 }
 
-type callView struct {
+type webhookCallView struct {
 	N       int       `json:"n"`
 	At      time.Time `json:"at"`
 	Status  *int      `json:"status"`
 	Result  string    `json:"result"`
 	TookMS  int64     `json:"took_ms"`
-	Excerpt *string   `json:"excerpt" doc:"The beginning of the answer, at most 1 KiB of what can be printed."`
+	Excerpt *string   `json:"excerpt" doc:"The beginning of the answer: at most 1 KiB of printable text."`
 }
 
 func showWebhookDelivery(_ app.Caller, delivery app.WebhookDelivery) reply[webhookDeliveryDetailView] {
 	v := webhookDeliveryDetailView{
-		WebhookDelivery: viewWebhookDelivery(delivery), Log: make([]callView, len(delivery.Log)),
+		WebhookDelivery: viewWebhookDelivery(delivery), Log: make([]webhookCallView, len(delivery.Log)),
 	}
 	for i, c := range delivery.Log {
-		v.Log[i] = callView{
+		v.Log[i] = webhookCallView{
 			N: c.N, At: stamp(c.At), Status: intOr(c.Status), Result: string(c.Result), TookMS: c.Took.Milliseconds(),
 			Excerpt: orNull(c.Excerpt),
 		}
@@ -168,26 +170,26 @@ type webhookInput struct {
 
 type addWebhookInput struct {
 	Body struct {
-		URL         string      `json:"url" minLength:"1" maxLength:"2048" doc:"https, on the public internet; no name or password in it."`
+		URL         string      `json:"url" minLength:"1" maxLength:"2048" doc:"An https URL on the public internet, without a user name or password."`
 		Description string      `json:"description,omitempty" maxLength:"200"`
-		Types       []eventName `json:"types,omitempty" maxItems:"100" nullable:"false" doc:"Events to post; none: all of them."`
+		Types       []eventName `json:"types,omitempty" maxItems:"100" nullable:"false" doc:"The types of events to post. None means all."`
 	}
 }
 
 type editWebhookInput struct {
 	ID   string `path:"id"`
 	Body struct {
-		Version     *int         `json:"version,omitempty" minimum:"0" doc:"The version you read; or send If-Match."`
+		Version     *int         `json:"version,omitempty" minimum:"0" doc:"The version that you read. You may send If-Match instead."`
 		URL         *string      `json:"url,omitempty" minLength:"1" maxLength:"2048"`
 		Description *string      `json:"description,omitempty" maxLength:"200"`
-		Types       *[]eventName `json:"types,omitempty" maxItems:"100" doc:"Replaces the list; empty: all."`
-		Enabled     *bool        `json:"enabled,omitempty" doc:"true takes it back into service, whatever stopped it: what waited goes at once. false keeps what is pending and hears nothing more."`
+		Types       *[]eventName `json:"types,omitempty" maxItems:"100" doc:"Replaces the types. Empty means all."`
+		Enabled     *bool        `json:"enabled,omitempty" doc:"true makes the webhook active again, whatever stopped it, and pending deliveries are posted at once. false keeps pending deliveries and adds no new ones."`
 	}
 }
 
 type rotateBody struct {
 	Version *int `json:"version,omitempty" minimum:"0"`
-	Overlap *int `json:"overlap_hours,omitempty" minimum:"0" maximum:"168" doc:"How long the secret before stays valid; 24 when not given, 0 after a leak."`
+	Overlap *int `json:"overlap_hours,omitempty" minimum:"0" maximum:"168" doc:"How many hours the previous secret stays valid; 24 if it is not sent. Send 0 after a leak."`
 }
 
 type rotateInput struct {
@@ -197,7 +199,7 @@ type rotateInput struct {
 
 type webhookDeliveriesInput struct {
 	ID     string `path:"id"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 when not given."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" doc:"50 if it is not sent."`
 	Cursor string `query:"cursor" maxLength:"512"`
 	State  string `query:"state" enum:"pending,delivered,failed,dropped"`
 }
@@ -210,54 +212,55 @@ type webhookDeliveryInput struct {
 func (s *server) webhookRoutes() {
 	const tag, who = "webhooks", "admin"
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/webhooks", ID: "create-webhook", Tag: tag, Summary: "Have events posted to you",
+		Method: http.MethodPost, Path: "/v1/webhooks", ID: "create-webhook", Tag: tag, Summary: "Create a webhook",
 		Who: who, Status: http.StatusCreated, Key: true, Errors: []int{409},
-		Description: "At most 20. The answer shows the signing secret, once. Events committed from now on are posted.",
+		Description: "Events that are committed from now on are posted to it. Only this answer shows the signing secret. " +
+			"An organisation has at most 20 webhooks.",
 	}, func(ctx context.Context, c app.Caller, in *addWebhookInput) (app.IssuedSecret, error) {
 		return s.useCases.AddWebhookEndpoint(ctx, c, app.AddWebhookEndpoint{
 			URL: in.Body.URL, Description: in.Body.Description, Types: typesOf(in.Body.Types),
 		})
-	}, showIssued)
+	}, showIssuedWebhook)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks", ID: "list-webhooks", Tag: tag, Summary: "List webhooks",
 		Who:         "admin, auditor",
-		Description: "All of them, the oldest first.",
+		Description: "All webhooks, the oldest first.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (app.Page[app.WebhookEndpoint], error) {
-		all, err := s.useCases.WebhookEndpoints(ctx, c)
-		return app.Page[app.WebhookEndpoint]{Data: all}, err
+		endpoints, err := s.useCases.WebhookEndpoints(ctx, c)
+		return app.Page[app.WebhookEndpoint]{Data: endpoints}, err
 	}, func(_ app.Caller, p app.Page[app.WebhookEndpoint]) reply[list[webhookView]] {
 		return page(p, viewWebhook)
 	})
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks/{id}", ID: "get-webhook", Tag: tag, Summary: "Read a webhook",
 		Who: "admin, auditor", Errors: []int{404},
-		Description: "Everything but its secrets.",
+		Description: "The webhook without its secrets.",
 	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.WebhookEndpoint, error) {
 		return s.useCases.WebhookEndpoint(ctx, c, idIn[app.WebhookEndpoint](in.ID))
 	}, showWebhook)
 	serve(s, route{
 		Method: http.MethodPatch, Path: "/v1/webhooks/{id}", ID: "edit-webhook", Tag: tag,
-		Summary: "Change a webhook, stop it or start it again", Who: who, Key: true, Versioned: true,
+		Summary: "Edit, enable or disable a webhook", Who: who, Key: true, Versioned: true,
 		Errors:      []int{404, 409, 428},
-		Description: "Needs the version you read, as a member or as If-Match. What is not sent stays.",
+		Description: "Needs the version that you read, as a member or as If-Match. Members that are not sent do not change.",
 	}, s.editWebhook, showWebhook)
 	serve(s, route{
 		Method: http.MethodDelete, Path: "/v1/webhooks/{id}", ID: "delete-webhook", Tag: tag, Summary: "Delete a webhook",
 		Who: who, Key: true, Versioned: true, Errors: []int{404},
-		Description: "For good, with its secrets. What is pending is never posted.",
+		Description: "Deletes the webhook and its secrets for good. Pending deliveries are not posted.",
 	}, func(ctx context.Context, c app.Caller, in *webhookInput) (app.WebhookEndpoint, error) {
 		return s.useCases.DeleteWebhookEndpoint(ctx, c, idIn[app.WebhookEndpoint](in.ID), requestFrom(ctx).precondition(nil))
 	}, showWebhook)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/webhooks/{id}/rotate", ID: "rotate-webhook-secret", Tag: tag,
-		Summary: "Give a webhook a new secret", Who: who, Key: true, Versioned: true, Errors: []int{404, 409},
-		Description: "Until the overlap ends every call carries a signature by each of the two. The answer shows the new " +
-			"secret, once.",
-	}, s.rotateSecret, showIssued)
+		Summary: "Rotate the secret of a webhook", Who: who, Key: true, Versioned: true, Errors: []int{404, 409},
+		Description: "Until the overlap ends, every call has a signature with each of the two secrets. Only this answer " +
+			"shows the new secret.",
+	}, s.rotateSecret, showIssuedWebhook)
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries", ID: "list-webhook-deliveries", Tag: tag,
-		Summary: "List what was posted, or will be", Who: "admin, auditor", Errors: []int{404},
-		Description: "The newest first.",
+		Summary: "List webhook deliveries", Who: "admin, auditor", Errors: []int{404},
+		Description: "The deliveries to one webhook, the newest first.",
 	}, func(ctx context.Context, c app.Caller, in *webhookDeliveriesInput) (app.Page[app.WebhookDelivery], error) {
 		f := app.WebhookDeliveryFilter{
 			Cursor: in.Cursor, Limit: limitOf(in.Limit), State: named(in.State, app.WebhookDeliveryPending,
@@ -269,16 +272,16 @@ func (s *server) webhookRoutes() {
 	})
 	serve(s, route{
 		Method: http.MethodGet, Path: "/v1/webhooks/{id}/deliveries/{delivery}", ID: "get-webhook-delivery", Tag: tag,
-		Summary: "Read a delivery with its calls", Who: "admin, auditor", Errors: []int{404},
-		Description: "When each call was made, what came back, and how long it took.",
+		Summary: "Read a webhook delivery", Who: "admin, auditor", Errors: []int{404},
+		Description: "The delivery with its calls: when each was made, what the answer was, and how long it took.",
 	}, func(ctx context.Context, c app.Caller, in *webhookDeliveryInput) (app.WebhookDelivery, error) {
 		return s.useCases.WebhookDelivery(ctx, c, idIn[app.WebhookEndpoint](in.ID), idIn[app.WebhookDelivery](in.Delivery))
 	}, showWebhookDelivery)
 	serve(s, route{
 		Method: http.MethodPost, Path: "/v1/webhooks/{id}/deliveries/{delivery}/replay", ID: "replay-webhook-delivery",
-		Tag: tag, Summary: "Post a delivery again", Who: who, Key: true, Errors: []int{404, 409},
-		Description: "With the same webhook-id, whatever became of it before. To a failing webhook it is one call: taken, " +
-			"it brings the webhook back into service.",
+		Tag: tag, Summary: "Replay a webhook delivery", Who: who, Key: true, Errors: []int{404, 409},
+		Description: "Posts the event again with the same webhook-id, whatever its state. For a failing webhook this is a " +
+			"single call; if the endpoint accepts it, the webhook becomes active again.",
 	}, func(ctx context.Context, c app.Caller, in *webhookDeliveryInput) (app.WebhookDelivery, error) {
 		return s.useCases.ReplayWebhookDelivery(ctx, c, idIn[app.WebhookEndpoint](in.ID),
 			idIn[app.WebhookDelivery](in.Delivery))

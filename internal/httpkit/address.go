@@ -5,14 +5,14 @@ import (
 	"net/netip"
 )
 
-// ClientAddress is the address a request came from, without its port. A host of IPv6 has a network of
-// addresses to come from, so there it is the /64.
+// ClientAddress returns the address that a request came from, without its port. For IPv6 it returns the /64
+// network, because a host can use any address of its network.
 func ClientAddress(r *http.Request) string {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
 	}
-	addr := from.Addr().Unmap()
+	addr := remote.Addr().Unmap()
 	if addr.Is4() {
 		return addr.String()
 	}

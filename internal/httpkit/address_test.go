@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestAddressOfAHostIsItsNetworkInIPv6(t *testing.T) {
+func TestClientAddressIsTheNetworkForIPv6(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string]string{
 		"192.0.2.7:80": "192.0.2.7", "[2001:db8:1:2:3:4:5:6]:80": "2001:db8:1:2::/64",

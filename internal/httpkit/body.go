@@ -8,10 +8,10 @@ import (
 	"net/http"
 )
 
-// MaxBody is the most bytes a request body may have, of the API or of a form: 413 beyond.
+// MaxBody is the maximum size of a request body in bytes, for JSON and for forms. A larger one is a 413.
 const MaxBody = 64 << 10
 
-// ReadBody reads at most MaxBody bytes and puts them back for a decoder.
+// ReadBody reads a body of at most MaxBody bytes, and makes r.Body readable again for a decoder.
 func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if err != nil {
@@ -21,13 +21,13 @@ func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return raw, nil
 }
 
-// bodyFault is for a body that could not be read.
+// bodyFault returns the fault for a body that could not be read.
 func bodyFault(err error) error {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return &StatusError{
 			Status: http.StatusRequestEntityTooLarge, Code: CodeBodyTooLarge,
-			Detail: fmt.Sprintf("A body has at most %d bytes.", large.Limit),
+			Detail: fmt.Sprintf("A body may have at most %d bytes.", large.Limit),
 		}
 	}
 	return Malformed("The body could not be read to its end.")

@@ -11,7 +11,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-func TestBodyIsReadUpToItsBoundAndCanBeReadAgain(t *testing.T) {
+func TestBodyIsReadUpToItsLimitAndCanBeReadAgain(t *testing.T) {
 	t.Parallel()
 	whole := strings.Repeat("a", MaxBody)
 	r := httptest.NewRequest("POST", "/", strings.NewReader(whole))
@@ -23,8 +23,8 @@ func TestBodyIsReadUpToItsBoundAndCanBeReadAgain(t *testing.T) {
 	_, err = ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(whole+"a")))
 	var status *StatusError
 	if !errors.As(err, &status) || status.Status != 413 || status.Code != "body-too-large" ||
-		status.Detail != "A body has at most 65536 bytes." {
-		t.Errorf("one byte more: %v", err)
+		status.Detail != "A body may have at most 65536 bytes." {
+		t.Errorf("a body of one byte more: %v", err)
 	}
 	_, err = ReadBody(httptest.NewRecorder(), httptest.NewRequest("POST", "/",
 		iotest.ErrReader(errors.New("reset by peer"))))

@@ -20,10 +20,10 @@ func TestIfMatchReadsBackWhatETagWrites(t *testing.T) {
 	}
 }
 
-func TestTagOfAnotherMakingMatchesNothing(t *testing.T) {
+func TestTagThatETagDidNotMakeMatchesNothing(t *testing.T) {
 	t.Parallel()
 	for _, sent := range []string{`W/"7"`, `"abc"`, `"-1"`, `""`, `"99999999999999999999"`} {
-		if got, err := IfMatch(http.Header{"If-Match": {sent}}); err != nil || got == nil || *got != never {
+		if got, err := IfMatch(http.Header{"If-Match": {sent}}); err != nil || got == nil || *got != noVersion {
 			t.Errorf("%s: %v, %v", sent, got, err)
 		}
 	}

@@ -2,17 +2,17 @@ package httpkit
 
 import "net/http"
 
-// ContentPolicy allows what the answer's own origin serves and nothing else: no inline script or style, no
-// frame, no other origin.
+// ContentPolicy allows only what the answer's own origin serves: no inline scripts or styles, no frames and no
+// other origins.
 const ContentPolicy = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; " +
 	"form-action 'self'"
 
-// hsts is two years, what the preload list of browsers recommends (one is its least). It is sent only where
-// clients come over https: RFC 6797, section 7.2, forbids the header on plain http, as on the loopback
-// address of development. TLS ends in front of the process, so the configuration has to say which it is.
+// hsts lasts for two years, as the preload list of browsers recommends; the list requires one. It is sent only
+// if clients use https, because RFC 6797, section 7.2, forbids the header on plain http, which development
+// uses. A proxy in front of the process ends TLS, so the configuration has to say which it is.
 const hsts = "max-age=63072000; includeSubDomains"
 
-// setHeaders sets what every answer has. An answer that may be kept, such as a style sheet, sets its own
+// setHeaders sets the headers of every answer. An answer that may be cached, such as a style sheet, replaces
 // Cache-Control afterwards.
 func setHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", ContentPolicy)

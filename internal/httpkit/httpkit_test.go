@@ -1,6 +1,7 @@
 package httpkit
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -30,7 +31,7 @@ func TestEveryAnswerHasTheSecurityHeadersAndHSTSOnlyOverHTTPS(t *testing.T) {
 	}
 }
 
-func TestRequestIDIsMadeHereAndNeverTheClients(t *testing.T) {
+func TestRequestIDIsNeverTheClients(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]Front{"req-1": {NewRequestID: func() string { return "req-1" }}, "": {}} {
 		r := httptest.NewRequest("GET", "/", nil)
@@ -56,12 +57,12 @@ func TestRecorderKnowsTheFirstStatusOfAnAnswer(t *testing.T) {
 			t.Errorf("status %d, want %d", out.Status(), want)
 		}
 		if err := http.NewResponseController(out).Flush(); err != nil || !inner.Flushed {
-			t.Errorf("the connection cannot be reached through the recorder: %v", err)
+			t.Errorf("the recorder hides the connection: %v", err)
 		}
 	}
 }
 
-func TestUnroutableIs404Or405WithItsMethods(t *testing.T) {
+func TestUnroutableIsA404OrA405WithTheMethods(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/orders/{id}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
@@ -74,8 +75,8 @@ func TestUnroutableIs404Or405WithItsMethods(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Method, r.URL.Path = request[:slices.Index([]byte(request), ' ')], request[slices.Index([]byte(request), ' ')+1:]
 		if err := Unroutable(mux, r, "Look elsewhere."); err != nil {
-			e, ok := err.(*StatusError)
-			if !ok {
+			var e *StatusError
+			if !errors.As(err, &e) {
 				t.Fatalf("%s: %T", request, err)
 			}
 			got[request] = *e
@@ -84,7 +85,7 @@ func TestUnroutableIs404Or405WithItsMethods(t *testing.T) {
 	absent := StatusError{Status: 404, Code: "route-not-found", Detail: "Look elsewhere."}
 	want := map[string]StatusError{
 		"DELETE /v1/orders/1": {
-			Status: 405, Code: "method-not-allowed", Detail: "Allow names the methods of this path.",
+			Status: 405, Code: "method-not-allowed", Detail: "The Allow header lists the methods of this path.",
 			Allow: "GET, HEAD, PATCH",
 		},
 		"GET /v1/orders/1/": absent, "GET /v1//orders/1": absent, "GET /v1/x/../orders/1": absent, "GET /": absent,
@@ -94,7 +95,7 @@ func TestUnroutableIs404Or405WithItsMethods(t *testing.T) {
 	}
 }
 
-func TestPanicIsHandledWithoutItsValueAndAnAbortIsPassedOn(t *testing.T) {
+func TestPanicIsHandledWithoutItsValueAndErrAbortHandlerIsPassedOn(t *testing.T) {
 	t.Parallel()
 	var got []Panic
 	run := func(value any) (passed any) {
@@ -123,12 +124,12 @@ func TestPanicIsHandledWithoutItsValueAndAnAbortIsPassedOn(t *testing.T) {
 	}
 }
 
-func TestServerHasEveryBound(t *testing.T) {
+func TestServerHasEveryLimit(t *testing.T) {
 	t.Parallel()
 	s := NewServer(http.NotFoundHandler())
 	if s.Handler == nil || s.ReadHeaderTimeout <= 0 || s.ReadTimeout <= 0 || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 ||
 		s.MaxHeaderBytes <= 0 {
-		t.Errorf("a bound is missing: %+v", s)
+		t.Errorf("a limit is missing: %+v", s)
 	}
 	if RequestTimeout >= s.WriteTimeout || s.ReadHeaderTimeout > s.ReadTimeout {
 		t.Errorf("a request of %s is cut off by the write timeout of %s", RequestTimeout, s.WriteTimeout)

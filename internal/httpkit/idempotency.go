@@ -16,12 +16,12 @@ import (
 
 const (
 	codeIdempotencyKey = "idempotency-key-malformed"
-	maxKey             = 255 // characters
+	maxIdempotencyKey  = 255 // characters
 )
 
-// IdempotencyKey reads the header of that name: 1 to 255 visible ASCII characters, bare or as the quoted
-// string of RFC 8941, whose only escapes are \" and \\. Both spellings are the same key. It returns "" when
-// there is no such header.
+// IdempotencyKey returns the key in the Idempotency-Key header, or "" if there is no such header. A key has 1 to
+// 255 visible ASCII characters. It may be a quoted string of RFC 8941, whose only escapes are \" and \\; both
+// spellings are the same key.
 func IdempotencyKey(h http.Header) (string, error) {
 	values := h.Values("Idempotency-Key")
 	if len(values) == 0 {
@@ -37,7 +37,7 @@ func IdempotencyKey(h http.Header) (string, error) {
 			return "", badKey()
 		}
 	}
-	if len(key) == 0 || len(key) > maxKey {
+	if len(key) == 0 || len(key) > maxIdempotencyKey {
 		return "", badKey()
 	}
 	for i := range len(key) {
@@ -50,10 +50,11 @@ func IdempotencyKey(h http.Header) (string, error) {
 
 func badKey() *fault.Error {
 	return fault.New(fault.KindMalformed, codeIdempotencyKey,
-		"Send one Idempotency-Key of 1 to %d visible ASCII characters, bare or in double quotes.", maxKey)
+		"Send one Idempotency-Key of 1 to %d visible ASCII characters, bare or in double quotes.",
+		maxIdempotencyKey)
 }
 
-// unquote reads a quoted string of RFC 8941, section 3.3.3.
+// unquote returns the content of a quoted string of RFC 8941, section 3.3.3.
 func unquote(s string) (string, bool) {
 	if len(s) < 2 || s[len(s)-1] != '"' {
 		return "", false
@@ -75,13 +76,13 @@ func unquote(s string) (string, bool) {
 	return b.String(), true
 }
 
-// Fingerprint is what two requests under one idempotency key must have in common to be the same request:
-// method, path, query, sender, precondition, media type and body. Each part goes in with its length, so that
-// no two different requests run together into one.
-func Fingerprint(r *http.Request, by tenant.Actor, raw []byte) [32]byte {
+// Fingerprint returns a hash by which two requests with one idempotency key are known to be the same request. It
+// covers the method, path, query, actor, precondition, media type and body. Each part is hashed with its
+// length, so that parts cannot run into each other.
+func Fingerprint(r *http.Request, actor tenant.Actor, raw []byte) [32]byte {
 	h := sha256.New()
 	for _, part := range []string{
-		r.Method, r.URL.Path, r.URL.Query().Encode(), by.Tenant.String(), by.Member.String(),
+		r.Method, r.URL.Path, r.URL.Query().Encode(), actor.Tenant.String(), actor.Member.String(),
 		strings.Join(r.Header.Values("If-Match"), ","), r.Header.Get("Content-Type"), string(raw),
 	} {
 		var n [8]byte
@@ -92,21 +93,22 @@ func Fingerprint(r *http.Request, by tenant.Actor, raw []byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// Exchange is how one operation answers: Show renders the result of its use case, Refuse an error.
+// Exchange renders the answers of one operation: Show renders the result of its use case, Refuse an error.
 type Exchange[R any] struct {
 	Show   func(R) (app.Answer, error)
 	Refuse func(error) (app.Answer, error)
 }
 
-// Encode renders the answer that an idempotency key keeps, as app.IdempotencyKey.Encode asks. What is shown
-// only once, such as a new secret, is left out of it: a result that has such a part has a method Kept.
-func (e Exchange[R]) Encode(result any, verdict error) (app.Answer, error) {
-	if verdict != nil {
-		return e.Refuse(verdict)
+// Encode renders the answer that is stored under an idempotency key; it is meant for app.IdempotencyKey.Encode.
+// A result with a part that is shown only once, such as a new secret, has a method Kept, which returns the
+// result without that part.
+func (e Exchange[R]) Encode(result any, err error) (app.Answer, error) {
+	if err != nil {
+		return e.Refuse(err)
 	}
 	r, ok := result.(R)
 	if !ok {
-		return app.Answer{}, fmt.Errorf("the result to keep is a %T, not a %T", result, r)
+		return app.Answer{}, fmt.Errorf("encode an answer: the result is a %T, not a %T", result, r)
 	}
 	if once, ok := any(r).(interface{ Kept() R }); ok {
 		r = once.Kept()
@@ -114,8 +116,8 @@ func (e Exchange[R]) Encode(result any, verdict error) (app.Answer, error) {
 	return e.Show(r)
 }
 
-// Answer renders what a use case returned: its result, its error, or the stored answer of an idempotency key
-// that was used before, byte for byte and marked as replayed.
+// Answer renders what a use case returned: its result, or its error. If the idempotency key was used before, it
+// returns the stored answer byte for byte, marked as replayed.
 func (e Exchange[R]) Answer(result R, err error) (app.Answer, error) {
 	var replayed *app.Replayed
 	if errors.As(err, &replayed) {
@@ -137,7 +139,7 @@ func (e Exchange[R]) Answer(result R, err error) (app.Answer, error) {
 	return a, nil
 }
 
-// HeaderReplayed marks the stored answer of an idempotency key.
+// HeaderReplayed is the header that marks the stored answer of an idempotency key.
 const HeaderReplayed = "Idempotent-Replayed"
 
 // WriteAnswer sends an answer.
@@ -146,5 +148,5 @@ func WriteAnswer(w http.ResponseWriter, a app.Answer) {
 		w.Header().Set(name, value)
 	}
 	w.WriteHeader(a.Status)
-	_, _ = w.Write(a.Body) // the client may be gone; there is nobody left to tell
+	_, _ = w.Write(a.Body) // fails if the client has gone, and then nobody needs the error
 }

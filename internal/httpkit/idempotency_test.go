@@ -14,7 +14,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func TestKeyIsReadBareAndQuotedAndRefusedOtherwise(t *testing.T) {
+func TestIdempotencyKeyMayBeBareOrQuoted(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("k", 255)
 	for sent, want := range map[string]string{
@@ -35,7 +35,7 @@ func TestKeyIsReadBareAndQuotedAndRefusedOtherwise(t *testing.T) {
 		}
 	}
 	if _, err := IdempotencyKey(http.Header{"Idempotency-Key": {"a", "b"}}); err == nil {
-		t.Error("two keys were taken")
+		t.Error("two keys are accepted")
 	}
 	if got, err := IdempotencyKey(http.Header{}); got != "" || err != nil {
 		t.Errorf("no header: %q, %v", got, err)
@@ -71,33 +71,33 @@ func TestFingerprintDiffersWithEachOfItsParts(t *testing.T) {
 	actor := tenant.Actor{Tenant: acme, Member: ana}
 	base := Fingerprint(request(func(*http.Request) {}), actor, []byte("{}"))
 	if base != Fingerprint(request(func(r *http.Request) { r.URL.RawQuery = "b=2&a=1" }), actor, []byte("{}")) {
-		t.Error("the order of the query counts")
+		t.Error("the fingerprint depends on the order of the query")
 	}
 	for name, got := range map[string][32]byte{
-		"method": Fingerprint(request(func(r *http.Request) { r.Method = "PUT" }), actor, []byte("{}")),
-		"path":   Fingerprint(request(func(r *http.Request) { r.URL.Path = "/v1/order" }), actor, []byte("{}")),
-		"query":  Fingerprint(request(func(r *http.Request) { r.URL.RawQuery = "a=1&b=3" }), actor, []byte("{}")),
-		"member": Fingerprint(request(func(*http.Request) {}), tenant.Actor{Tenant: acme}, []byte("{}")),
-		"tenant": Fingerprint(request(func(*http.Request) {}), tenant.Actor{Member: ana}, []byte("{}")),
-		"match":  Fingerprint(request(func(r *http.Request) { r.Header.Set("If-Match", `"1"`) }), actor, []byte("{}")),
-		"body":   Fingerprint(request(func(*http.Request) {}), actor, []byte("{ }")),
-		"moved": Fingerprint(request(func(r *http.Request) { r.Header.Set("Content-Type", "application/json{") }), actor,
-			[]byte("}")),
+		"method":   Fingerprint(request(func(r *http.Request) { r.Method = "PUT" }), actor, []byte("{}")),
+		"path":     Fingerprint(request(func(r *http.Request) { r.URL.Path = "/v1/order" }), actor, []byte("{}")),
+		"query":    Fingerprint(request(func(r *http.Request) { r.URL.RawQuery = "a=1&b=3" }), actor, []byte("{}")),
+		"member":   Fingerprint(request(func(*http.Request) {}), tenant.Actor{Tenant: acme}, []byte("{}")),
+		"tenant":   Fingerprint(request(func(*http.Request) {}), tenant.Actor{Member: ana}, []byte("{}")),
+		"If-Match": Fingerprint(request(func(r *http.Request) { r.Header.Set("If-Match", `"1"`) }), actor, []byte("{}")),
+		"body":     Fingerprint(request(func(*http.Request) {}), actor, []byte("{ }")),
+		"a byte moved from the body to the media type": Fingerprint(
+			request(func(r *http.Request) { r.Header.Set("Content-Type", "application/json{") }), actor, []byte("}")),
 	} {
 		if got == base {
-			t.Errorf("%s does not count", name)
+			t.Errorf("the fingerprint does not depend on this: %s", name)
 		}
 	}
 }
 
-// issued is a result with a part that is shown once.
-type issued struct{ Secret string }
+// issuedSecret is a result with a part that is shown once.
+type issuedSecret struct{ Secret string }
 
-func (issued) Kept() issued { return issued{Secret: "(shown before)"} }
+func (issuedSecret) Kept() issuedSecret { return issuedSecret{Secret: "(shown before)"} }
 
-func issuing() Exchange[issued] {
-	return Exchange[issued]{
-		Show: func(r issued) (app.Answer, error) {
+func newExchange() Exchange[issuedSecret] {
+	return Exchange[issuedSecret]{
+		Show: func(r issuedSecret) (app.Answer, error) {
 			if r.Secret == "" {
 				return app.Answer{}, errors.New("nothing to show")
 			}
@@ -107,25 +107,27 @@ func issuing() Exchange[issued] {
 	}
 }
 
-func TestAnswerIsTheResultTheRefusalOrTheStoredAnswer(t *testing.T) {
+func TestAnswerIsTheResultTheErrorOrTheStoredAnswer(t *testing.T) {
 	t.Parallel()
 	stored := app.Answer{Status: 202, Header: map[string]string{"ETag": `"7"`}, Body: []byte("first")}
 	for name, c := range map[string]struct {
-		result issued
+		result issuedSecret
 		err    error
 		want   app.Answer
 	}{
-		"result":  {issued{"s"}, nil, app.Answer{Status: 201, Header: map[string]string{"ETag": `"1"`}, Body: []byte("s")}},
-		"refusal": {issued{}, errors.New("no"), app.Answer{Status: 409, Body: []byte("no")}},
-		"replay": {issued{}, &app.Replayed{Answer: stored}, app.Answer{
+		"result": {issuedSecret{"s"}, nil, app.Answer{
+			Status: 201, Header: map[string]string{"ETag": `"1"`}, Body: []byte("s"),
+		}},
+		"error": {issuedSecret{}, errors.New("no"), app.Answer{Status: 409, Body: []byte("no")}},
+		"replay": {issuedSecret{}, &app.Replayed{Answer: stored}, app.Answer{
 			Status: 202, Header: map[string]string{"ETag": `"7"`, "Idempotent-Replayed": "true"}, Body: []byte("first"),
 		}},
-		"replay of an answer without headers": {issued{}, &app.Replayed{Answer: app.Answer{Status: 204}}, app.Answer{
+		"replay of an answer without headers": {issuedSecret{}, &app.Replayed{Answer: app.Answer{Status: 204}}, app.Answer{
 			Status: 204, Header: map[string]string{"Idempotent-Replayed": "true"},
 		}},
-		"result that cannot be shown": {issued{}, nil, app.Answer{Status: 409, Body: []byte("nothing to show")}},
+		"result that cannot be shown": {issuedSecret{}, nil, app.Answer{Status: 409, Body: []byte("nothing to show")}},
 	} {
-		got, err := issuing().Answer(c.result, c.err)
+		got, err := newExchange().Answer(c.result, c.err)
 		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
@@ -135,21 +137,21 @@ func TestAnswerIsTheResultTheRefusalOrTheStoredAnswer(t *testing.T) {
 	}
 }
 
-func TestKeptAnswerHasNothingThatIsShownOnce(t *testing.T) {
+func TestStoredAnswerHasNothingThatIsShownOnce(t *testing.T) {
 	t.Parallel()
-	got, err := issuing().Encode(issued{"whsec_1"}, nil)
+	got, err := newExchange().Encode(issuedSecret{"whsec_1"}, nil)
 	if err != nil || string(got.Body) != "(shown before)" {
-		t.Errorf("kept %q, %v", got.Body, err)
+		t.Errorf("stored %q, %v", got.Body, err)
 	}
-	if got, err := issuing().Encode(issued{"whsec_1"}, errors.New("no")); err != nil || got.Status != 409 {
-		t.Errorf("the verdict is kept as %+v, %v", got, err)
+	if got, err := newExchange().Encode(issuedSecret{"whsec_1"}, errors.New("no")); err != nil || got.Status != 409 {
+		t.Errorf("an error is stored as %+v, %v", got, err)
 	}
-	if got, err := issuing().Encode("another type", nil); err == nil {
-		t.Errorf("a result of another type is kept as %+v", got)
+	if got, err := newExchange().Encode("another type", nil); err == nil {
+		t.Errorf("a result of another type is stored as %+v", got)
 	}
 }
 
-func TestAnswerIsSentWithItsHeadersStatusAndBody(t *testing.T) {
+func TestWriteAnswerSendsHeadersStatusAndBody(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
 	WriteAnswer(w, app.Answer{

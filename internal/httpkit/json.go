@@ -19,15 +19,15 @@ const (
 	MediaProblem = "application/problem+json"
 )
 
-// MaxDepth is how deep a request's JSON may nest.
+// MaxDepth is the maximum nesting of a request's JSON.
 const MaxDepth = 32
 
-// Number is a JSON number as it was written: 1.0 and 1e2 are no integers here.
+// Number is a JSON number as it was written. In this form 1.0 and 1e2 are not integers.
 type Number string
 
-// ParseJSON reads one JSON value into maps, slices, strings, Numbers, booleans and nil. It refuses, as
-// KindMalformed, a member that occurs twice in an object, invalid UTF-8, NUL, nesting beyond MaxDepth, and
-// anything after the value. What was sent is never quoted.
+// ParseJSON parses one JSON value into maps, slices, strings, Numbers, booleans and nil. A member that occurs
+// twice in an object, invalid UTF-8, NUL, nesting beyond MaxDepth, and anything after the value are faults of
+// KindMalformed. A fault never quotes what was sent.
 func ParseJSON(raw []byte) (any, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(raw), jsontext.AllowDuplicateNames(false), jsontext.AllowInvalidUTF8(false))
 	v, err := parseValue(d)
@@ -35,7 +35,7 @@ func ParseJSON(raw []byte) (any, error) {
 		return nil, err
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, Malformed("Something follows the JSON value.")
+		return nil, Malformed("There is text after the JSON value.")
 	}
 	return v, nil
 }
@@ -56,8 +56,9 @@ func parseValue(d *jsontext.Decoder) (any, error) {
 		return Number(t.String()), nil
 	case 't', 'f':
 		return t.Bool(), nil
+	default: // null
+		return nil, nil
 	}
-	return nil, nil
 }
 
 func parseObject(d *jsontext.Decoder) (any, error) {
@@ -107,43 +108,44 @@ func parseArray(d *jsontext.Decoder) (any, error) {
 
 func parseText(s string) (string, error) {
 	if strings.ContainsRune(s, 0) {
-		return "", Malformed("A text holds a NUL character.")
+		return "", Malformed("A string contains a NUL character.")
 	}
 	return s, nil
 }
 
-// Malformed is the fault of a body that cannot be read.
+// Malformed returns the fault for a body that cannot be parsed.
 func Malformed(format string, args ...any) *fault.Error {
 	return fault.New(fault.KindMalformed, CodeMalformedJSON, format, args...)
 }
 
 func tooDeep() *fault.Error {
-	return Malformed("The body nests deeper than %d levels.", MaxDepth)
+	return Malformed("The body is nested more than %d levels deep.", MaxDepth)
 }
 
-// syntaxFault says in our words where reading stopped.
+// syntaxFault returns the fault for an error of the decoder, without the decoder's own text.
 func syntaxFault(d *jsontext.Decoder, err error) *fault.Error {
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return Malformed("A member stands twice in one object.")
+		return Malformed("An object has the same member twice.")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return Malformed("The body ends in the middle of a value.")
 	}
 	return Malformed("This is not JSON, or not UTF-8, near byte %d.", d.InputOffset())
 }
 
-// DecodeJSON reads a body into v: exact names, no unknown member, none twice.
+// DecodeJSON decodes a body into v. Names must match exactly; an unknown member is an error, and so is a member
+// that occurs twice.
 func DecodeJSON(raw []byte, v any) error {
 	return json.Unmarshal(raw, v, json.RejectUnknownMembers(true))
 }
 
-// EncodeJSON writes an answer's body: compact, members of maps sorted, so that the same answer is the same
-// bytes.
+// EncodeJSON returns the body of an answer. It is compact and the members of maps are sorted, so that equal
+// answers have equal bytes.
 func EncodeJSON(v any) ([]byte, error) {
 	return json.Marshal(v, json.Deterministic(true))
 }
 
-// CheckMediaType refuses a body whose Content-Type does not say JSON in UTF-8.
+// CheckMediaType returns an error unless the Content-Type says JSON in UTF-8.
 func CheckMediaType(contentType string) error {
 	media, params, _ := strings.Cut(contentType, ";")
 	charset := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(params), " ", ""))

@@ -10,8 +10,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Authenticator finds the member for whom an API key acts; a fault of KindUnauthenticated when the key opens
-// nothing. *app.App is one.
+// Authenticator returns the actor of an API key. For a key that is not valid the error is a fault of
+// KindUnauthenticated. *app.App implements it.
 type Authenticator interface {
 	Authenticate(ctx context.Context, key string) (tenant.Actor, error)
 }
@@ -23,14 +23,14 @@ type Keys struct {
 	now    func() time.Time
 }
 
-// NewKeys authenticates with auth, and refuses an address after failedKeys wrong keys in a minute.
+// NewKeys returns a Keys that asks auth, and that refuses an address after failedKeys wrong keys in a minute.
 func NewKeys(auth Authenticator, failedKeys int, now func() time.Time) *Keys {
 	return &Keys{auth: auth, failed: NewThrottle(failedKeys), now: now}
 }
 
-// Authenticate finds who sent a request, and under which key. Whatever is wrong with a key, the answer is
-// one and the same 401. An error that is not the key's fault, such as a database that is away, is returned
-// as it is and counts against nobody.
+// Authenticate returns the actor who sent a request, and the API key. Whatever is wrong with the key, the error
+// is the same 401. Any other error, such as a database that is down, is returned as it is and does not count
+// as a wrong key.
 func (k *Keys) Authenticate(r *http.Request) (actor tenant.Actor, key string, err error) {
 	addr, now := ClientAddress(r), k.now()
 	if wait := k.failed.Wait(addr, now); wait > 0 {
@@ -51,16 +51,16 @@ func (k *Keys) Authenticate(r *http.Request) (actor tenant.Actor, key string, er
 	return actor, key, nil
 }
 
-// Unauthenticated is the one fault of a request whose sender is not known.
+// Unauthenticated returns the one fault for a request without a valid API key.
 func Unauthenticated() *fault.Error {
 	return fault.New(fault.KindUnauthenticated, "unauthenticated",
 		"Send a valid API key as Authorization: Bearer <key>.")
 }
 
-// maxBearer is longer than any key we make.
+// maxBearer is the maximum length of a key. Real keys are much shorter.
 const maxBearer = 512
 
-// bearer reads the key out of the one Authorization header.
+// bearer returns the key in the Authorization header, of which there must be exactly one.
 func bearer(h http.Header) (string, bool) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {

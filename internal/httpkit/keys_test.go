@@ -13,14 +13,14 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// doorman knows one key; with a fault it knows none.
-type doorman struct{ fault error }
+// fakeAuthenticator accepts rightKey, or always fails with err if it is set.
+type fakeAuthenticator struct{ err error }
 
 const rightKey = "pk_test_right"
 
-func (d *doorman) Authenticate(_ context.Context, key string) (tenant.Actor, error) {
-	if d.fault != nil {
-		return tenant.Actor{}, d.fault
+func (a *fakeAuthenticator) Authenticate(_ context.Context, key string) (tenant.Actor, error) {
+	if a.err != nil {
+		return tenant.Actor{}, a.err
 	}
 	if key != rightKey {
 		return tenant.Actor{}, fault.New(fault.KindUnauthenticated, "expired", "It expired yesterday.")
@@ -28,18 +28,18 @@ func (d *doorman) Authenticate(_ context.Context, key string) (tenant.Actor, err
 	return tenant.Actor{Tenant: acme, Member: ana}, nil
 }
 
-func from(addr string, authorization ...string) *http.Request {
+func requestFrom(addr string, authorization ...string) *http.Request {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = addr
 	r.Header["Authorization"] = authorization
 	return r
 }
 
-func TestSenderIsFoundByOneBearerKey(t *testing.T) {
+func TestRequestIsAuthenticatedByOneBearerKey(t *testing.T) {
 	t.Parallel()
-	k := NewKeys(&doorman{}, 10, func() time.Time { return now })
+	k := NewKeys(&fakeAuthenticator{}, 10, func() time.Time { return now })
 	for _, sent := range []string{"Bearer " + rightKey, "bearer " + rightKey, "BEARER   " + rightKey + " "} {
-		actor, key, err := k.Authenticate(from("192.0.2.7:80", sent))
+		actor, key, err := k.Authenticate(requestFrom("192.0.2.7:80", sent))
 		if err != nil || actor.Member != ana || key != rightKey {
 			t.Errorf("%q: %v, key %q, %v", sent, actor, key, err)
 		}
@@ -55,7 +55,7 @@ func TestSenderIsFoundByOneBearerKey(t *testing.T) {
 		{"Bearer " + rightKey, "Bearer " + rightKey},
 		{"Bearer wrong"},
 	} {
-		actor, key, err := k.Authenticate(from("192.0.2.7:80", sent...))
+		actor, key, err := k.Authenticate(requestFrom("192.0.2.7:80", sent...))
 		f := fault.Of(err)
 		if f == nil || f.Kind != fault.KindUnauthenticated || f.Code != "unauthenticated" || key != "" ||
 			!actor.Tenant.IsZero() {
@@ -64,29 +64,29 @@ func TestSenderIsFoundByOneBearerKey(t *testing.T) {
 	}
 }
 
-func TestWrongKeysBlockTheirAddressAndOurOwnFailuresDoNot(t *testing.T) {
+func TestWrongKeysBlockTheirAddressButOurOwnFailuresDoNot(t *testing.T) {
 	t.Parallel()
-	d, at := &doorman{}, now
-	k := NewKeys(d, 2, func() time.Time { return at })
-	d.fault = errors.New("the database is away")
+	auth, at := &fakeAuthenticator{}, now
+	k := NewKeys(auth, 2, func() time.Time { return at })
+	auth.err = errors.New("the database is down")
 	for range 5 {
-		if _, _, err := k.Authenticate(from("192.0.2.7:80", "Bearer x")); !errors.Is(err, d.fault) {
-			t.Fatalf("answered %v, want the error as it is", err)
+		if _, _, err := k.Authenticate(requestFrom("192.0.2.7:80", "Bearer x")); !errors.Is(err, auth.err) {
+			t.Fatalf("Authenticate() = %v, want the authenticator's own error", err)
 		}
 	}
-	d.fault = nil
+	auth.err = nil
 	for range 2 {
-		_, _, _ = k.Authenticate(from("192.0.2.7:80", "Bearer wrong"))
+		_, _, _ = k.Authenticate(requestFrom("192.0.2.7:80", "Bearer wrong"))
 	}
-	_, _, err := k.Authenticate(from("192.0.2.7:81", "Bearer "+rightKey))
+	_, _, err := k.Authenticate(requestFrom("192.0.2.7:81", "Bearer "+rightKey))
 	if f := fault.Of(err); f == nil || f.Kind != fault.KindTooMany || f.After != time.Minute {
 		t.Errorf("a right key after two wrong ones: %v", err)
 	}
-	if _, _, err := k.Authenticate(from("192.0.2.8:80", "Bearer "+rightKey)); err != nil {
+	if _, _, err := k.Authenticate(requestFrom("192.0.2.8:80", "Bearer "+rightKey)); err != nil {
 		t.Errorf("another address: %v", err)
 	}
 	at = at.Add(time.Minute)
-	if _, _, err := k.Authenticate(from("192.0.2.7:82", "Bearer "+rightKey)); err != nil {
+	if _, _, err := k.Authenticate(requestFrom("192.0.2.7:82", "Bearer "+rightKey)); err != nil {
 		t.Errorf("a minute later: %v", err)
 	}
 }

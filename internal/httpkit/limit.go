@@ -9,27 +9,28 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// maxTracked bounds the memory of a limiter and of a throttle: beyond it, whoever has recovered is forgotten.
+// maxTracked bounds the memory of a limiter and of a throttle. Beyond it, entries that no longer limit anybody are
+// dropped.
 const maxTracked = 10_000
 
-// Limits bound how often somebody may call. A zero rate is no limit.
+// Limits bound how often clients may call. A zero rate means that there is no limit.
 type Limits struct {
-	// Requests and Writes hold per tenant and per API key.
+	// Requests and Writes apply to each tenant, and to each API key.
 	Requests, Writes Rate
-	// FailedKeys is how many wrong API keys an address may present in a minute; then it is refused
-	// until its minute is over, with a right key too. Sign-ins of the portal are counted alike.
+	// FailedKeys is how many wrong API keys an address may send in a minute. After that it is refused, even
+	// with a right key, until the first of these is a minute old. The portal limits failed sign-ins likewise.
 	FailedKeys int
 }
 
-// Rate of a token bucket.
+// Rate is the rate of a token bucket.
 type Rate struct {
 	PerSecond float64
 	Burst     int
 }
 
-// DefaultLimits are those of production, and the one place where they are written. A client that works
-// through its orders stays far below; a runaway loop meets them before it slows other tenants. Ten wrong
-// keys a minute are enough for whoever mistypes, and nothing for whoever guesses.
+// DefaultLimits returns the limits of production. A client that processes its orders stays far below them, and a
+// client in a runaway loop meets them before it slows down other tenants. Ten wrong keys a minute are enough
+// for typing errors, and far too few for guessing.
 func DefaultLimits() Limits {
 	return Limits{
 		Requests:   Rate{PerSecond: 100, Burst: 200},
@@ -38,12 +39,12 @@ func DefaultLimits() Limits {
 	}
 }
 
-// buckets are token buckets by key. The zero Rate never refuses.
+// buckets holds a token bucket per key. With a zero rate it never refuses.
 type buckets[K comparable] struct {
 	rate Rate
 
-	mu   sync.Mutex
-	held map[K]bucket // guarded by mu
+	mu    sync.Mutex
+	byKey map[K]bucket // guarded by mu
 }
 
 type bucket struct {
@@ -52,10 +53,10 @@ type bucket struct {
 }
 
 func newBuckets[K comparable](r Rate) *buckets[K] {
-	return &buckets[K]{rate: r, held: map[K]bucket{}}
+	return &buckets[K]{rate: r, byKey: map[K]bucket{}}
 }
 
-// take removes a token, or returns how long it takes until there is one.
+// take takes a token, or returns how long it takes until there is one.
 func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration, ok bool) {
 	if b.rate.PerSecond <= 0 {
 		return 0, true
@@ -67,76 +68,78 @@ func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration, ok bool) {
 		return time.Duration((1 - t.tokens) / b.rate.PerSecond * float64(time.Second)), false
 	}
 	t.tokens--
-	b.held[key] = t
-	if len(b.held) > maxTracked {
+	b.byKey[key] = t
+	if len(b.byKey) > maxTracked {
 		b.forget(now)
 	}
 	return 0, true
 }
 
+// level returns the bucket of a key as it is now. The bucket of an unknown key is full.
 func (b *buckets[K]) level(key K, now time.Time) bucket {
 	full := float64(max(1, b.rate.Burst))
-	t, known := b.held[key]
+	t, known := b.byKey[key]
 	if !known {
 		return bucket{full, now}
 	}
 	return bucket{min(full, t.tokens+max(0, now.Sub(t.at).Seconds())*b.rate.PerSecond), now}
 }
 
-// forget drops what is full again: it is as if it had never been seen.
+// forget drops the buckets that are full again, which equal those of unknown keys.
 func (b *buckets[K]) forget(now time.Time) {
-	for k := range b.held {
+	for k := range b.byKey {
 		if b.level(k, now).tokens >= float64(max(1, b.rate.Burst)) {
-			delete(b.held, k)
+			delete(b.byKey, k)
 		}
 	}
 }
 
-// keyHash names an API key without holding it.
+// keyHash identifies an API key without storing the key.
 type keyHash [32]byte
 
 func hashOf(bearer string) keyHash { return sha256.Sum256([]byte(bearer)) }
 
-// Limiter refuses requests beyond the rates of their tenant and of their API key, before any work is done.
+// Limiter refuses requests beyond the rates of their tenant and of their API key, before any work is done for them.
 type Limiter struct {
-	requestsOf, writesOf *buckets[tenant.ID]
-	requestsBy, writesBy *buckets[keyHash]
+	tenantRequests, tenantWrites *buckets[tenant.ID]
+	keyRequests, keyWrites       *buckets[keyHash]
 }
 
-// NewLimiter makes a limiter of full buckets.
+// NewLimiter returns a limiter whose buckets are full.
 func NewLimiter(l Limits) *Limiter {
 	return &Limiter{
-		requestsOf: newBuckets[tenant.ID](l.Requests), writesOf: newBuckets[tenant.ID](l.Writes),
-		requestsBy: newBuckets[keyHash](l.Requests), writesBy: newBuckets[keyHash](l.Writes),
+		tenantRequests: newBuckets[tenant.ID](l.Requests), tenantWrites: newBuckets[tenant.ID](l.Writes),
+		keyRequests: newBuckets[keyHash](l.Requests), keyWrites: newBuckets[keyHash](l.Writes),
 	}
 }
 
-// Read counts a request of a tenant's key. The fault, of KindTooMany, says how long to wait.
+// Read counts a request of a tenant's key. Beyond the rate it returns a fault of KindTooMany, which says how long
+// to wait.
 func (l *Limiter) Read(t tenant.ID, key string, now time.Time) error {
-	if wait, ok := l.requestsBy.take(hashOf(key), now); !ok {
+	if wait, ok := l.keyRequests.take(hashOf(key), now); !ok {
 		return TooMany(wait)
 	}
-	if wait, ok := l.requestsOf.take(t, now); !ok {
+	if wait, ok := l.tenantRequests.take(t, now); !ok {
 		return TooMany(wait)
 	}
 	return nil
 }
 
-// Write counts a request that may change something: as a request and as a write.
+// Write counts a request that may change something, both as a request and as a write.
 func (l *Limiter) Write(t tenant.ID, key string, now time.Time) error {
 	if err := l.Read(t, key, now); err != nil {
 		return err
 	}
-	if wait, ok := l.writesBy.take(hashOf(key), now); !ok {
+	if wait, ok := l.keyWrites.take(hashOf(key), now); !ok {
 		return TooMany(wait)
 	}
-	if wait, ok := l.writesOf.take(t, now); !ok {
+	if wait, ok := l.tenantWrites.take(t, now); !ok {
 		return TooMany(wait)
 	}
 	return nil
 }
 
-// TooMany is the fault of whoever calls too often.
+// TooMany returns the fault for a client that calls too often.
 func TooMany(wait time.Duration) *fault.Error {
 	e := fault.New(fault.KindTooMany, "rate-limited",
 		"Too many requests. Wait as long as Retry-After says, then go on.")

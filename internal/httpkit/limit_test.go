@@ -19,15 +19,15 @@ var (
 	ana  = id.MustParse[tenant.Member]("01900000-0000-7000-8000-0000000000c1")
 )
 
-func TestLimiterForgetsWhoHasRecovered(t *testing.T) {
+func TestBucketsThatAreFullAgainAreForgotten(t *testing.T) {
 	t.Parallel()
 	b := newBuckets[int](Rate{1, 1})
 	for i := range maxTracked {
 		b.take(i, now)
 	}
 	b.take(maxTracked, now.Add(time.Minute))
-	if len(b.held) != 1 {
-		t.Errorf("%d are remembered, want 1", len(b.held))
+	if len(b.byKey) != 1 {
+		t.Errorf("%d buckets are left, want 1", len(b.byKey))
 	}
 }
 
@@ -50,7 +50,7 @@ func TestLimitsHoldUnderConcurrency(t *testing.T) {
 	}
 	wg.Wait()
 	if granted != 50 {
-		t.Errorf("%d were let through, want 50", granted)
+		t.Errorf("%d were granted, want 50", granted)
 	}
 }
 
@@ -62,7 +62,7 @@ func TestDefaultLimitsAreThoseOfProduction(t *testing.T) {
 	}
 }
 
-func TestWriteCountsAsARequestTooAndEachTenantHasItsOwn(t *testing.T) {
+func TestWriteCountsAsARequestTooAndTenantsHaveSeparateBuckets(t *testing.T) {
 	t.Parallel()
 	l := NewLimiter(Limits{Requests: Rate{PerSecond: 1, Burst: 3}, Writes: Rate{PerSecond: 0.5, Burst: 1}})
 	if err := l.Write(acme, "k", now); err != nil {
@@ -79,9 +79,9 @@ func TestWriteCountsAsARequestTooAndEachTenantHasItsOwn(t *testing.T) {
 		t.Errorf("the fourth request: %+v, want to wait 1 s", f)
 	}
 	if err := l.Read(acme, "another", now); fault.Of(err) == nil {
-		t.Error("another key of the tenant has a tenant's bucket of its own")
+		t.Error("another key of the tenant is not counted in the tenant's bucket")
 	}
-	if err := l.Write(beta, "of beta", now); err != nil {
+	if err := l.Write(beta, "beta's key", now); err != nil {
 		t.Errorf("another tenant is refused: %v", err)
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// problemType is what a problem's type URI begins with; its code follows.
+// problemType is the beginning of a problem's type URI. The code follows.
 const problemType = "/problems/"
 
-// Codes of faults that only HTTP has.
+// The codes of faults that only HTTP has.
 const (
 	CodeMalformedJSON    = "malformed-json"
 	CodeRouteNotFound    = "route-not-found"
@@ -30,58 +30,58 @@ const (
 	CodeUnavailable      = "unavailable"
 )
 
-// Problem is every error's answer (RFC 9457). It never quotes what was sent, and never shows a stack,
+// Problem is the answer to every error (RFC 9457). It never quotes what was sent, and never shows a stack trace,
 // SQL or a provider's text. The tags doc, example and format are for the schema of the OpenAPI document.
 type Problem struct {
-	Type      string         `json:"type" doc:"Stable URI of the kind of problem; ends in the code." format:"uri-reference" example:"/problems/version-conflict"`
-	Title     string         `json:"title" doc:"What the code means, the same each time."`
+	Type      string         `json:"type" doc:"Stable URI of the kind of problem. It ends in the code." format:"uri-reference" example:"/problems/version-conflict"`
+	Title     string         `json:"title" doc:"What the code means. It is the same each time."`
 	Status    int            `json:"status" doc:"The HTTP status."`
 	Detail    string         `json:"detail,omitempty" doc:"What happened this time, and what to do next."`
-	Instance  string         `json:"instance" doc:"Names this one occurrence." format:"uri"`
+	Instance  string         `json:"instance" doc:"Identifies this occurrence." format:"uri"`
 	Code      string         `json:"code" doc:"Stable, kebab-case." example:"version-conflict"`
-	RequestID string         `json:"request_id" doc:"Tell it to us when you ask." format:"uuid"`
+	RequestID string         `json:"request_id" doc:"Quote it when you contact us." format:"uuid"`
 	Errors    []ProblemFault `json:"errors,omitempty" doc:"All faults of the request at once." nullable:"false"`
-	Members   map[string]any `json:",embed" doc:"Further members, such as current_version or allowed_actions."`
+	Members   map[string]any `json:",embed" doc:"Additional members, such as current_version or allowed_actions."`
 
-	retryAfter int    // seconds; 0 is none
-	allow      string // methods, of 405
+	retryAfter int    // of the header Retry-After, in seconds; 0 means no header
+	allow      string // of the header Allow: the methods, for a 405
 }
 
-// ProblemFault is one fault of a request: of its body at Pointer, or of a query or header Parameter.
+// ProblemFault is one fault of a request: at Pointer in its body, or in the query or header Parameter.
 type ProblemFault struct {
-	Pointer   *string `json:"pointer,omitzero" doc:"JSON pointer into the body; empty for the whole." example:"/items/0/plan"`
-	Parameter string  `json:"parameter,omitempty" doc:"Name of a query or header parameter."`
+	Pointer   *string `json:"pointer,omitzero" doc:"JSON pointer into the body; empty for the whole body." example:"/items/0/plan"`
+	Parameter string  `json:"parameter,omitempty" doc:"The name of a query or header parameter."`
 	Code      string  `json:"code" doc:"Stable, kebab-case."`
-	Message   string  `json:"message" doc:"For a person."`
-	Allowed   []any   `json:"allowed,omitempty" doc:"Values or bounds that would be accepted." nullable:"false"`
+	Message   string  `json:"message" doc:"An explanation for a person."`
+	Allowed   []any   `json:"allowed,omitempty" doc:"Values or bounds that are accepted." nullable:"false"`
 }
 
-// Internal is what a client sees of an error on our side. The log has the error itself, under the request id.
+// Internal returns what a client sees of an internal error. The log has the error itself, with the request id.
 func Internal() *fault.Error {
 	return &fault.Error{
 		Code: CodeInternal,
-		Detail: "Something went wrong on our side. Nothing more is known here; the request id finds it in our log. " +
-			"The same Idempotency-Key makes a retry safe.",
+		Detail: "Something went wrong on our side. Our log has the cause under the request id. " +
+			"A retry with the same Idempotency-Key is safe.",
 	}
 }
 
-// StatusError is a fault that only HTTP has, so that no kind stands for it.
+// StatusError is a fault that only HTTP has, so that there is no fault.Kind for it.
 type StatusError struct {
 	Status       int
 	Code, Detail string
-	Allow        string // the methods of the path, for 405
+	Allow        string // for a 405: the methods of the path
 }
 
-// Error is the code and its detail.
+// Error returns the code and the detail.
 func (e *StatusError) Error() string { return e.Code + ": " + e.Detail }
 
-// ParameterError is the fault of a query or header parameter. It has no pointer, because it is not in the body.
+// ParameterError is a fault in a query or header parameter. It has no pointer, because it is not in the body.
 type ParameterError struct {
 	Name      string
 	Violation fault.Violation
 }
 
-// Error is the parameter and the fault's message.
+// Error returns the name of the parameter and the message.
 func (e *ParameterError) Error() string { return e.Name + ": " + e.Violation.Message }
 
 func (e *ParameterError) problem(requestID string) *Problem {
@@ -92,17 +92,18 @@ func (e *ParameterError) problem(requestID string) *Problem {
 	return p
 }
 
-// ProblemOf renders an error of any origin. A plain error is internal: its text is not shown, and hidden
-// reports that the caller has to log it. A deadline that passed is hidden too, but says when to try again.
+// ProblemOf returns the problem for any error. An error that is no fault is internal: its text is not shown, and
+// hidden reports that the caller has to log it. An exceeded deadline is hidden too, and its problem says when to
+// try again.
 func ProblemOf(err error, requestID string) (p *Problem, hidden bool) {
 	f := fault.Of(err)
-	var only *StatusError
+	var status *StatusError
 	var parameter *ParameterError
 	switch {
 	case f != nil:
-	case errors.As(err, &only):
-		p = NewProblem(only.Status, only.Code, only.Detail, requestID)
-		p.allow = only.Allow
+	case errors.As(err, &status):
+		p = NewProblem(status.Status, status.Code, status.Detail, requestID)
+		p.allow = status.Allow
 		return p, false
 	case errors.As(err, &parameter):
 		return parameter.problem(requestID), false
@@ -129,8 +130,8 @@ func ProblemOf(err error, requestID string) (p *Problem, hidden bool) {
 	return p, hidden
 }
 
-// RetryAfter is the value of the header of that name, in whole seconds: at least 1 where a client should try
-// again, 0 for no header.
+// RetryAfter returns the value of the Retry-After header in whole seconds. It is at least 1 if the client should
+// try again, and 0 if there is no header.
 func RetryAfter(f *fault.Error) int {
 	if f.Kind != fault.KindTooMany && f.Kind != fault.KindUnavailable && f.After <= 0 {
 		return 0
@@ -138,18 +139,18 @@ func RetryAfter(f *fault.Error) int {
 	return max(1, int(math.Ceil(f.After.Seconds())))
 }
 
-// reserved are the members that a fault's own do not replace.
+// reserved holds the members of a problem that those of a fault cannot replace.
 var reserved = map[string]bool{
 	"type": true, "title": true, "status": true, "detail": true,
 	"instance": true, "code": true, "request_id": true, "errors": true,
 }
 
-// FaultOf is a fault of a body as problems and views show it.
+// FaultOf returns a fault of a body as problems and views show it.
 func FaultOf(v fault.Violation) ProblemFault {
 	return ProblemFault{Pointer: &v.Pointer, Code: v.Code, Message: v.Message, Allowed: v.Allowed}
 }
 
-// NewProblem makes a problem without faults or further members.
+// NewProblem returns a problem without faults and additional members.
 func NewProblem(status int, code, detail, requestID string) *Problem {
 	title, ok := titles[code]
 	if !ok {
@@ -164,11 +165,11 @@ func NewProblem(status int, code, detail, requestID string) *Problem {
 func unavailable() *fault.Error {
 	return &fault.Error{
 		Kind: fault.KindUnavailable, Code: CodeUnavailable, After: time.Second,
-		Detail: "This could not be finished in time. Try again; the same Idempotency-Key makes it safe.",
+		Detail: "This could not be finished in time. Try again; a retry with the same Idempotency-Key is safe.",
 	}
 }
 
-// Answer renders the problem with its headers.
+// Answer renders the problem and its headers.
 func (p *Problem) Answer() (app.Answer, error) {
 	body, err := EncodeJSON(p)
 	if err != nil {
@@ -187,7 +188,7 @@ func (p *Problem) Answer() (app.Answer, error) {
 	return a, nil
 }
 
-// Refusal renders an error as a problem answer. What the answer hides is logged here, once, with attrs.
+// Refusal renders an error as a problem answer. An error that the answer hides is logged here, once, with attrs.
 func Refusal(ctx context.Context, log *slog.Logger, err error, attrs ...slog.Attr) (app.Answer, error) {
 	p, hidden := ProblemOf(err, RequestID(ctx))
 	if hidden {

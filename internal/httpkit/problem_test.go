@@ -19,9 +19,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
-// golden compares with a committed file, or renews it.
+// golden compares got with a committed file, or writes the file with -update.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	if *update {
@@ -34,18 +34,18 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s differs; renew it with -update when that is meant (-want +got):\n%s", name, diff)
+		t.Errorf("%s differs; if that is intended, write it with -update (-want +got):\n%s", name, diff)
 	}
 }
 
-func TestProblemsReadAsTheyAlwaysDid(t *testing.T) {
+func TestProblemsAreThoseOfTheGoldenFile(t *testing.T) {
 	t.Parallel()
 	conflict := fault.New(fault.KindConflict, fault.CodeVersionConflict,
 		"The order is at version 5, not 4. Read it again, then decide.")
 	conflict.Members = map[string]any{"current_version": 5, "code": "must not replace ours", "status": 200}
-	late := fault.New(fault.KindTooMany, "redelivery-too-often", "At most 3 an hour.")
-	late.After = 90*time.Second + time.Millisecond
-	away := fault.New(fault.KindUnavailable, "database-away", "Try again.")
+	tooMany := fault.New(fault.KindTooMany, "redelivery-too-often", "At most 3 an hour.")
+	tooMany.After = 90*time.Second + time.Millisecond
+	down := fault.New(fault.KindUnavailable, "database-away", "Try again.")
 	var out strings.Builder
 	for _, err := range []error{
 		fault.Violated([]fault.Violation{
@@ -61,8 +61,8 @@ func TestProblemsReadAsTheyAlwaysDid(t *testing.T) {
 		conflict,
 		fault.New(fault.KindPrecondition, "precondition-failed", "The order is at version 5."),
 		fault.New(fault.KindPreconditionMissing, "version-required", "Send the version you read."),
-		late,
-		away,
+		tooMany,
+		down,
 		Unroutable(http.NewServeMux(), httptest.NewRequest("GET", "/nowhere", nil),
 			"The OpenAPI document at /openapi.json lists every path."),
 		&StatusError{Status: 405, Code: CodeMethodNotAllowed, Detail: "Allow names them.", Allow: "GET, HEAD"},
@@ -89,35 +89,35 @@ func TestProblemsReadAsTheyAlwaysDid(t *testing.T) {
 	golden(t, "testdata/problems.txt", []byte(out.String()))
 }
 
-func TestRefusalLogsWhatItHidesAndNothingElse(t *testing.T) {
+func TestRefusalLogsOnlyWhatItHides(t *testing.T) {
 	t.Parallel()
 	_, r := Front{NewRequestID: func() string { return "req-1" }}.Begin(httptest.NewRecorder(),
 		httptest.NewRequest("GET", "/", nil))
-	for err, logged := range map[error]bool{
+	for err, wantLogged := range map[error]bool{
 		errors.New("relation orders_pkey"):                     true,
 		fault.New(fault.KindConflict, "moved", "It moved."):    false,
 		fmt.Errorf("read order: %w", context.DeadlineExceeded): true,
 		fmt.Errorf("read order: %w", context.Canceled):         false, // the client has gone
 	} {
 		var log bytes.Buffer
-		a, failed := Refusal(r.Context(), slog.New(slog.NewTextHandler(&log, nil)), err, slog.String("tenant", "acme"))
-		if failed != nil {
-			t.Fatal(failed)
+		a, encodeErr := Refusal(r.Context(), slog.New(slog.NewTextHandler(&log, nil)), err, slog.String("tenant", "acme"))
+		if encodeErr != nil {
+			t.Fatal(encodeErr)
 		}
 		if !strings.Contains(string(a.Body), `"request_id":"req-1"`) || strings.Contains(string(a.Body), "relation") {
 			t.Errorf("%v is answered with %s", err, a.Body)
 		}
 		if got := strings.Contains(log.String(), err.Error()) && strings.Contains(log.String(),
-			"tenant=acme"); got != logged {
+			"tenant=acme"); got != wantLogged {
 			t.Errorf("%v: logged %q", err, log.String())
 		}
-		if !logged && log.Len() > 0 {
+		if !wantLogged && log.Len() > 0 {
 			t.Errorf("%v: logged %q, want nothing", err, log.String())
 		}
 	}
 }
 
-func TestRetryAfterIsGivenInWholeSecondsWhereARetryMayHelp(t *testing.T) {
+func TestRetryAfterIsInWholeSecondsAndOnlyWhereARetryMayHelp(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		kind  fault.Kind

@@ -2,16 +2,16 @@ package httpkit
 
 import "net/http"
 
-// Recorder is a response that knows whether its answer was begun, and with which status.
+// Recorder is a http.ResponseWriter that remembers the status, and so whether the answer has begun.
 type Recorder struct {
 	http.ResponseWriter
 	status int
 }
 
-// Status is that of the answer; 0 when none was begun.
+// Status returns the status of the answer, or 0 if no answer has begun.
 func (r *Recorder) Status() int { return r.status }
 
-// WriteHeader notes the status.
+// WriteHeader remembers the status and sends it.
 func (r *Recorder) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
@@ -19,7 +19,7 @@ func (r *Recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write begins the answer when nobody has.
+// Write writes to the answer. If no status was sent, it is 200.
 func (r *Recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
@@ -27,10 +27,10 @@ func (r *Recorder) Write(b []byte) (int, error) {
 	return r.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap returns the wrapped writer, so that http.ResponseController reaches the connection.
 func (r *Recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// discard is a response that goes nowhere.
+// discard is a http.ResponseWriter that drops the answer.
 type discard struct{ header http.Header }
 
 func (d discard) Header() http.Header       { return d.header }

@@ -7,25 +7,25 @@ import (
 	"runtime/debug"
 )
 
-// Panic is what may be logged of a panic. Its value may hold a customer's text, so it is left out.
+// Panic is what may be logged of a panic. The value is left out, because it may contain a customer's text.
 type Panic struct {
-	Type  string // of the value
+	Type  string // the type of the value
 	Stack string
 }
 
-// Attrs are the fields of a log line.
+// Attrs returns the attributes for the log.
 func (p Panic) Attrs() []slog.Attr {
 	return []slog.Attr{slog.String("type", p.Type), slog.String("stack", p.Stack)}
 }
 
-// Recover is deferred by a handler: after a panic it calls handle, which logs it and answers as for any
-// internal error. http.ErrAbortHandler is net/http's own signal and is passed on.
+// Recover must be deferred by a handler. After a panic it calls handle, which logs the panic and answers as for
+// any internal error. It passes http.ErrAbortHandler on, because net/http uses it as a signal.
 func Recover(handle func(Panic)) {
 	value := recover()
 	if value == nil {
 		return
 	}
-	if value == http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+	if value == http.ErrAbortHandler { //nolint:errorlint // the value of a panic, compared as net/http does
 		panic(value)
 	}
 	handle(Panic{Type: fmt.Sprintf("%T", value), Stack: string(debug.Stack())})

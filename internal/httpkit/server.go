@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The bounds of every server. A client that is slow on purpose holds a connection no longer than these; a
-// stream sets a deadline of WriteTimeout for each of its writes.
+// The limits of every server. A slow client cannot hold a connection for longer than these. A stream sets a
+// deadline of WriteTimeout for each of its writes.
 const (
 	ReadHeaderTimeout = 5 * time.Second
 	ReadTimeout       = 15 * time.Second
@@ -14,11 +14,11 @@ const (
 	IdleTimeout       = 60 * time.Second
 	MaxHeaderBytes    = 16 << 10
 
-	// RequestTimeout ends a request's work before WriteTimeout would cut its answer off.
+	// RequestTimeout ends the work on a request before WriteTimeout would cut off its answer.
 	RequestTimeout = 20 * time.Second
 )
 
-// NewServer makes a server of a handler with these bounds. It listens nowhere yet.
+// NewServer returns a server for a handler, with these limits. It does not listen yet.
 func NewServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: ReadHeaderTimeout, ReadTimeout: ReadTimeout,

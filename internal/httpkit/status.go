@@ -6,7 +6,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 )
 
-// statuses is the one table of which status a kind of fault becomes.
+// statuses maps each kind of fault to its HTTP status. There is no other such table.
 var statuses = map[fault.Kind]int{
 	fault.KindInvalid:             http.StatusUnprocessableEntity,
 	fault.KindMalformed:           http.StatusBadRequest,
@@ -20,7 +20,7 @@ var statuses = map[fault.Kind]int{
 	fault.KindUnavailable:         http.StatusServiceUnavailable,
 }
 
-// Status is the HTTP status of a kind of fault: 500 for a kind that is none.
+// Status returns the HTTP status of a kind of fault, or 500 if there is no such kind.
 func Status(k fault.Kind) int {
 	if status, ok := statuses[k]; ok {
 		return status

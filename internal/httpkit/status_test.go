@@ -20,7 +20,7 @@ func TestEveryKindHasItsStatus(t *testing.T) {
 	}
 	for _, k := range []fault.Kind{0, fault.KindUnavailable + 1} {
 		if got := Status(k); got != 500 {
-			t.Errorf("kind %d, which is none, becomes %d, want 500", k, got)
+			t.Errorf("kind %d does not exist and becomes %d, want 500", k, got)
 		}
 	}
 }

@@ -9,29 +9,30 @@ import (
 // throttleWindow is how long a failed attempt counts.
 const throttleWindow = time.Minute
 
-// Throttle refuses an address that has failed too often within a minute. It is for whoever guesses keys:
-// what succeeds is never counted.
+// Throttle refuses an address after too many failed attempts within a minute, so that nobody can guess keys.
+// Successful attempts are not counted.
 type Throttle struct {
-	most int
+	limit int
 
 	mu     sync.Mutex
-	failed map[string][]time.Time // by address, oldest first, at most `most`; guarded by mu
+	failed map[string][]time.Time // by address, the oldest first, at most limit of them; guarded by mu
 }
 
-// NewThrottle refuses an address after that many failures in a minute; 0 or less refuses nobody.
-func NewThrottle(most int) *Throttle {
-	return &Throttle{most: most, failed: map[string][]time.Time{}}
+// NewThrottle returns a throttle that refuses an address after limit failures in a minute. With a limit of 0 or
+// less it refuses nobody.
+func NewThrottle(limit int) *Throttle {
+	return &Throttle{limit: limit, failed: map[string][]time.Time{}}
 }
 
-// Wait returns how long an address has to wait before its next attempt; 0 when it may try now.
+// Wait returns how long an address has to wait before its next attempt. It is 0 if it may try now.
 func (t *Throttle) Wait(addr string, now time.Time) time.Duration {
-	if t.most <= 0 {
+	if t.limit <= 0 {
 		return 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	recent := recentOf(t.failed[addr], now)
-	if len(recent) < t.most {
+	if len(recent) < t.limit {
 		return 0
 	}
 	return throttleWindow - now.Sub(recent[0])
@@ -39,13 +40,13 @@ func (t *Throttle) Wait(addr string, now time.Time) time.Duration {
 
 // Fail counts a failed attempt of an address.
 func (t *Throttle) Fail(addr string, now time.Time) {
-	if t.most <= 0 {
+	if t.limit <= 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	recent := append(recentOf(t.failed[addr], now), now)
-	t.failed[addr] = slices.Clone(recent[max(0, len(recent)-t.most):])
+	t.failed[addr] = slices.Clone(recent[max(0, len(recent)-t.limit):])
 	if len(t.failed) <= maxTracked {
 		return
 	}
@@ -56,7 +57,7 @@ func (t *Throttle) Fail(addr string, now time.Time) {
 	}
 }
 
-// recentOf is the part of the times that still counts.
+// recentOf returns the times that are within the window.
 func recentOf(times []time.Time, now time.Time) []time.Time {
 	for i, at := range times {
 		if now.Sub(at) < throttleWindow {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestAddressWaitsUntilTheOldestOfItsFailuresIsAMinuteOld(t *testing.T) {
+func TestAddressWaitsUntilItsOldestFailureIsAMinuteOld(t *testing.T) {
 	t.Parallel()
 	th := NewThrottle(3)
 	at := func(s int) time.Time { return now.Add(time.Duration(s) * time.Second) }
@@ -25,14 +25,14 @@ func TestAddressWaitsUntilTheOldestOfItsFailuresIsAMinuteOld(t *testing.T) {
 	if wait := th.Wait("b", at(40)); wait != 0 {
 		t.Errorf("another address waits %s", wait)
 	}
-	// Two failures still count: one more within their minute and it waits for the second of the first three.
+	// Two of the three failures still count. With one more, the address waits for the older of the two to expire.
 	th.Fail("a", at(61))
 	if wait := th.Wait("a", at(62)); wait != 18*time.Second {
 		t.Errorf("after the fourth it waits %s, want 18 s", wait)
 	}
 }
 
-func TestThrottleOfZeroRefusesNobody(t *testing.T) {
+func TestThrottleWithALimitOfZeroRefusesNobody(t *testing.T) {
 	t.Parallel()
 	th := NewThrottle(0)
 	for range 100 {
@@ -43,7 +43,7 @@ func TestThrottleOfZeroRefusesNobody(t *testing.T) {
 	}
 }
 
-func TestThrottleForgetsWhoseMinuteIsOver(t *testing.T) {
+func TestThrottleForgetsAddressesWhoseFailuresAreOld(t *testing.T) {
 	t.Parallel()
 	th := NewThrottle(10)
 	for i := range maxTracked {
@@ -51,11 +51,11 @@ func TestThrottleForgetsWhoseMinuteIsOver(t *testing.T) {
 	}
 	th.Fail("late", now.Add(time.Minute))
 	if len(th.failed) != 1 {
-		t.Errorf("%d are remembered, want 1", len(th.failed))
+		t.Errorf("%d addresses are left, want 1", len(th.failed))
 	}
 }
 
-func TestThrottleRemembersNoMoreFailuresOfAnAddressThanItNeeds(t *testing.T) {
+func TestThrottleKeepsNoMoreFailuresOfAnAddressThanItsLimit(t *testing.T) {
 	t.Parallel()
 	th := NewThrottle(2)
 	var wg sync.WaitGroup

@@ -5,9 +5,9 @@ import (
 	"path"
 )
 
-// Unroutable is the fault of a request that no route of the mux takes, 404 or 405, or nil when one does. It
-// is asked before the mux, which would answer in plain text, and redirect a path that is not clean. hint is
-// the detail of a 404: where the client finds the paths that exist.
+// Unroutable returns the fault of a request that no route of the mux serves, a 404 or 405, or nil if a route
+// does. It has to be called before the mux, which would answer in plain text and redirect a path that is not
+// clean. hint is the detail of a 404, and says where the client finds the paths that exist.
 func Unroutable(mux *http.ServeMux, r *http.Request, hint string) error {
 	absent := &StatusError{Status: http.StatusNotFound, Code: CodeRouteNotFound, Detail: hint}
 	if p := r.URL.Path; p == "" || path.Clean(p) != p {
@@ -24,6 +24,6 @@ func Unroutable(mux *http.ServeMux, r *http.Request, hint string) error {
 	}
 	return &StatusError{
 		Status: http.StatusMethodNotAllowed, Code: CodeMethodNotAllowed,
-		Detail: "Allow names the methods of this path.", Allow: probe.Header().Get("Allow"),
+		Detail: "The Allow header lists the methods of this path.", Allow: probe.Header().Get("Allow"),
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Allocate splits total over weights in proportion, to the cent: every share is the exact one
-// rounded down or up, and the shares sum to total exactly (D11, largest remainder; of equal
-// remainders the lowest index is served first). A weight of zero gets nothing; where all weights
-// are zero they count as equal. A negative total is split like its opposite. No weights, no shares:
-// the caller keeps total. It panics on a negative weight, since no price is one.
+// Allocate splits total in proportion to weights, to the cent. Every share is the exact share rounded down or
+// up, and the shares sum to total exactly. The cents that are left go to the largest remainders, and to the
+// lowest index among equal ones (D11). A weight of zero gets nothing; if all weights are zero, they count as
+// equal. A negative total is split like its opposite. Without weights the result is nil. Allocate panics on a
+// negative weight, because no price is negative.
 func Allocate(total Cents, weights []Cents) []Cents {
 	if len(weights) == 0 {
 		return nil
@@ -26,8 +26,8 @@ func Allocate(total Cents, weights []Cents) []Cents {
 		remainders[i] = rest
 		left.Sub(left, share)
 	}
-	// What is left is the sum of the remainders over sum: fewer cents than remainders above zero,
-	// so a weight of zero is never served.
+	// The cents left are the sum of the remainders, divided by sum. They are fewer than the remainders above
+	// zero, so a weight of zero never gets one.
 	order := make([]int, len(weights))
 	for i := range order {
 		order[i] = i
@@ -43,7 +43,7 @@ func Allocate(total Cents, weights []Cents) []Cents {
 	return shares
 }
 
-// countedWeights are the weights and their sum, all of them one where they were all zero.
+// countedWeights returns the weights and their sum. If all weights are zero, each counts as one.
 func countedWeights(weights []Cents) ([]*big.Int, *big.Int) {
 	counted := make([]*big.Int, len(weights))
 	sum := new(big.Int)
@@ -63,7 +63,7 @@ func countedWeights(weights []Cents) ([]*big.Int, *big.Int) {
 	return counted, big.NewInt(int64(len(weights)))
 }
 
-// signed gives a share of |total| the sign of total. It fits: a share is never above |total|.
+// signed returns a share of |total| with the sign of total. It fits an int64, because a share is at most |total|.
 func signed(share *big.Int, total Cents) Cents {
 	if total >= 0 {
 		return Cents(share.Int64())

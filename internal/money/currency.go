@@ -9,11 +9,11 @@ import (
 // Currency is an ISO 4217 alphabetic code such as "EUR". The zero value is no currency.
 type Currency string
 
-// EUR is the catalogue's currency: prices are listed, and the tolerance is set, in it (D11).
+// EUR is the currency of the catalogue's prices and of the tolerance (D11).
 const EUR Currency = "EUR"
 
-// decimals says how many digits of a currency stand after the point (ISO 4217, list one, minor
-// unit). Currencies in use outside financial markets; funds, metals and test codes are left out.
+// decimals is the number of digits after the decimal point of each currency (ISO 4217, list one, minor unit).
+// It holds the currencies in use outside financial markets, without funds, metals and test codes.
 var decimals = map[Currency]int{
 	"AED": 2, "AFN": 2, "ALL": 2, "AMD": 2, "AOA": 2, "ARS": 2, "AUD": 2, "AWG": 2, "AZN": 2,
 	"BAM": 2, "BBD": 2, "BDT": 2, "BHD": 3, "BIF": 0, "BMD": 2, "BND": 2, "BOB": 2, "BRL": 2,
@@ -34,7 +34,7 @@ var decimals = map[Currency]int{
 	"XCD": 2, "XOF": 0, "XPF": 0, "YER": 2, "ZAR": 2, "ZMW": 2,
 }
 
-// ParseCurrency reads a code of the table, in upper case as ISO 4217 writes it.
+// ParseCurrency parses a code of the table, in upper case as ISO 4217 writes it.
 func ParseCurrency(s string) (Currency, error) {
 	if !Currency(s).Known() {
 		return "", fmt.Errorf("%.8q is not an ISO 4217 currency in use", s)
@@ -42,7 +42,7 @@ func ParseCurrency(s string) (Currency, error) {
 	return Currency(s), nil
 }
 
-// Currencies lists the table in alphabetical order.
+// Currencies returns the currencies of the table in alphabetical order.
 func Currencies() []Currency { return slices.Sorted(maps.Keys(decimals)) }
 
 // Known reports whether the currency is in the table.
@@ -51,7 +51,7 @@ func (c Currency) Known() bool {
 	return ok
 }
 
-// Decimals is how many digits stand after the point: 2 for EUR, 0 for JPY, 3 for KWD. A currency
+// Decimals returns the number of digits after the decimal point: 2 for EUR, 0 for JPY, 3 for KWD. A currency
 // that is not Known has 2, so that an old row can still be shown.
 func (c Currency) Decimals() int {
 	if d, ok := decimals[c]; ok {

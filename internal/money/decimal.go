@@ -9,11 +9,11 @@ import (
 // ErrDecimal is returned for a text that is not an amount of the currency.
 var ErrDecimal = errors.New("not a decimal amount of the currency")
 
-// maxDigits is the length of Max in decimal digits: a longer number is out of range unread.
+// maxDigits is the number of decimal digits of Max. A longer number is out of range.
 const maxDigits = 16
 
-// Format prints an amount with all the digits its currency has, a point and no grouping: "20.10",
-// "-0.05", "2010" for JPY. It is what the API carries; a page groups digits for its reader itself.
+// Format returns an amount with all the decimals of its currency and without grouping: "20.10", "-0.05", "2010"
+// for JPY. The API carries this form; a page that groups digits does so itself.
 func Format(c Cents, cur Currency) string {
 	digits := strconv.FormatUint(magnitude(c), 10)
 	places := cur.Decimals()
@@ -29,18 +29,18 @@ func Format(c Cents, cur Currency) string {
 	return digits
 }
 
-// ParseDecimal reads what Format prints, and shorter fractions ("20.1" is 20_10 in EUR). Everything
-// else is refused: a sign other than one leading minus, an exponent, blanks, grouping, leading
-// zeros, a point without a digit on both sides, more decimals than the currency has (even zeros),
-// minus nothing, a currency outside the table. ErrDecimal for the form, ErrRange beyond ±Max.
+// ParseDecimal parses what Format returns, and shorter fractions: "20.1" is 20_10 in EUR. Anything else is
+// ErrDecimal: a sign other than one leading minus, an exponent, blanks, grouping, leading zeros, a point
+// without a digit on both sides, more decimals than the currency has (even zeros), minus zero, or a currency
+// outside the table. An amount beyond ±Max is ErrRange.
 func ParseDecimal(s string, cur Currency) (Cents, error) {
 	if !cur.Known() {
 		return 0, ErrDecimal
 	}
 	unsigned, negative := strings.CutPrefix(s, "-")
-	whole, fraction, pointed := strings.Cut(unsigned, ".")
+	whole, fraction, hasPoint := strings.Cut(unsigned, ".")
 	switch {
-	case !onlyDigits(whole), pointed && !onlyDigits(fraction):
+	case !onlyDigits(whole), hasPoint && !onlyDigits(fraction):
 		return 0, ErrDecimal
 	case len(whole) > 1 && whole[0] == '0', len(fraction) > cur.Decimals():
 		return 0, ErrDecimal

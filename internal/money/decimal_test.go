@@ -130,7 +130,7 @@ func FuzzParseDecimalAcceptsOnlyWhatFormatPrints(f *testing.F) {
 		if c > money.Max || c < -money.Max {
 			t.Fatalf("ParseDecimal(%q, %s) = %d, beyond the bound", s, cur, c)
 		}
-		// What was left out can only be zeros at the end, and the point before them.
+		// A text may leave out only trailing zeros, and the point before them.
 		printed := money.Format(c, cur)
 		rest, ok := strings.CutPrefix(printed, s)
 		if !ok || strings.Trim(rest, "0") != "" && strings.Trim(rest, "0") != "." {
@@ -157,12 +157,12 @@ func TestCurrenciesAreThoseOfTheTable(t *testing.T) {
 	}
 	for _, s := range []string{"", "EU", "EURO", "eur", "XXX", "E R", "\x00UR"} {
 		if _, err := money.ParseCurrency(s); err == nil {
-			t.Errorf("ParseCurrency(%q) is accepted", s)
+			t.Errorf("ParseCurrency(%q) succeeded, want an error", s)
 		}
 	}
 	for _, cur := range money.Currencies() {
 		if len(cur) != 3 || strings.ToUpper(string(cur)) != string(cur) {
-			t.Errorf("%q in the table is no ISO 4217 code", cur)
+			t.Errorf("%q in the table is not an ISO 4217 code", cur)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func TestRoundHalfEvenGoesToTheEvenNeighbour(t *testing.T) {
 	}
 }
 
-func TestRoundHalfEvenIsNeverFurtherThanAHalf(t *testing.T) {
+func TestRoundHalfEvenIsNeverOffByMoreThanAHalf(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		exact := big.NewRat(rapid.Int64().Draw(t, "num"), rapid.Int64Range(1, 1_000_000).Draw(t, "den"))
@@ -86,16 +86,16 @@ func TestRoundHalfEvenIsNeverFurtherThanAHalf(t *testing.T) {
 			t.Fatalf("the argument became %s", exact)
 		}
 		distance := new(big.Rat).Sub(new(big.Rat).SetInt(got), exact)
-		switch side := distance.Abs(distance).Cmp(big.NewRat(1, 2)); {
-		case side > 0:
+		switch cmp := distance.Abs(distance).Cmp(big.NewRat(1, 2)); {
+		case cmp > 0:
 			t.Fatalf("RoundHalfEven(%s) = %s", exact, got)
-		case side == 0 && got.Bit(0) == 1:
+		case cmp == 0 && got.Bit(0) == 1:
 			t.Fatalf("RoundHalfEven(%s) = %s, which is odd", exact, got)
 		}
 	})
 }
 
-func TestRoundRefusesWhatLeavesTheBound(t *testing.T) {
+func TestRoundRefusesAnAmountBeyondMax(t *testing.T) {
 	t.Parallel()
 	inside := new(big.Rat).SetInt64(int64(money.Max))
 	if got, err := money.Round(inside); err != nil || got != money.Max {
@@ -104,7 +104,7 @@ func TestRoundRefusesWhatLeavesTheBound(t *testing.T) {
 	for _, exact := range []*big.Rat{
 		new(big.Rat).SetInt64(int64(money.Max) + 1),
 		new(big.Rat).SetInt64(-int64(money.Max) - 1),
-		new(big.Rat).SetFrac(new(big.Int).Lsh(big.NewInt(1), 64), big.NewInt(1)), // 0 where narrowed blindly
+		new(big.Rat).SetFrac(new(big.Int).Lsh(big.NewInt(1), 64), big.NewInt(1)), // 2^64, whose low 64 bits are 0
 	} {
 		if got, err := money.Round(exact); !errors.Is(err, money.ErrRange) {
 			t.Errorf("Round(%s) = %d, %v, want ErrRange", exact, got, err)
@@ -112,7 +112,7 @@ func TestRoundRefusesWhatLeavesTheBound(t *testing.T) {
 	}
 }
 
-func TestWithinHoldsAtTheBoundAndNotBeyond(t *testing.T) {
+func TestWithinIncludesTheToleranceItself(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		a, b, tolerance money.Cents

@@ -11,7 +11,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/money"
 )
 
-func rate(t *testing.T, s string) money.Rate {
+func mustParseRate(t *testing.T, s string) money.Rate {
 	t.Helper()
 	r, err := money.ParseRate(s)
 	if err != nil {
@@ -27,7 +27,7 @@ func TestParseRateReadsPositiveDecimalsAndDropsTrailingZeros(t *testing.T) {
 		"999999.999999": "999999.999999",
 		"0.00000000001": "0.00000000001", "100": "100", "162.55": "162.55",
 	} {
-		r := rate(t, in)
+		r := mustParseRate(t, in)
 		if r.String() != want {
 			t.Errorf("ParseRate(%q) prints as %q, want %q", in, r, want)
 		}
@@ -35,8 +35,8 @@ func TestParseRateReadsPositiveDecimalsAndDropsTrailingZeros(t *testing.T) {
 		if r.Rat().Cmp(exact) != 0 {
 			t.Errorf("ParseRate(%q).Rat() = %s", in, r.Rat())
 		}
-		if again := rate(t, r.String()); again != r {
-			t.Errorf("ParseRate(%q) is not what it prints", in)
+		if again := mustParseRate(t, r.String()); again != r {
+			t.Errorf("ParseRate(%q) differs from the rate that it prints", in)
 		}
 	}
 }
@@ -61,39 +61,40 @@ func TestConvertRoundsOnceInTheTargetsMinorUnits(t *testing.T) {
 		rate     string
 		want     money.Cents
 	}{
-		{20_10, "EUR", "CHF", "0.9321", 18_74},                  // 18.735 21
-		{20_10, "EUR", "HUF", "391.55", 7870_16},                // 7870.155
-		{20_10, "EUR", "JPY", "162.55", 3267},                   // 3267.255
-		{20_10, "EUR", "KWD", "0.3345", 6_723},                  // 6.72345
-		{3267, "JPY", "EUR", "0.006152", 20_10},                 // 20.098 584
-		{1_00, "EUR", "USD", "1.125", 1_12},                     // 1.125, half to even
-		{3_00, "EUR", "USD", "1.125", 3_38},                     // 3.375, half to even
-		{-1_00, "EUR", "USD", "1.125", -1_12},                   //
-		{0, "EUR", "USD", "1.125", 0},                           //
-		{1, "EUR", "JPY", "0.000001", 0},                        //
-		{1_00, "EUR", "EUR", "1", 1_00},                         //
-		{money.Max, "EUR", "CHF", "1", money.Max},               //
-		{50, "EUR", "JPY", "1", 0}, {150, "EUR", "JPY", "1", 2}, // half a yen, one and a half
+		{20_10, "EUR", "CHF", "0.9321", 18_74},   // 18.735 21
+		{20_10, "EUR", "HUF", "391.55", 7870_16}, // 7870.155
+		{20_10, "EUR", "JPY", "162.55", 3267},    // 3267.255
+		{20_10, "EUR", "KWD", "0.3345", 6_723},   // 6.72345
+		{3267, "JPY", "EUR", "0.006152", 20_10},  // 20.098 584
+		{1_00, "EUR", "USD", "1.125", 1_12},      // 1.125, half to even
+		{3_00, "EUR", "USD", "1.125", 3_38},      // 3.375, half to even
+		{-1_00, "EUR", "USD", "1.125", -1_12},
+		{0, "EUR", "USD", "1.125", 0},
+		{1, "EUR", "JPY", "0.000001", 0},
+		{1_00, "EUR", "EUR", "1", 1_00},
+		{money.Max, "EUR", "CHF", "1", money.Max},
+		{50, "EUR", "JPY", "1", 0},  // half a yen
+		{150, "EUR", "JPY", "1", 2}, // one and a half
 	} {
-		got, err := rate(t, c.rate).Convert(c.amount, c.from, c.to)
+		got, err := mustParseRate(t, c.rate).Convert(c.amount, c.from, c.to)
 		if err != nil || got != c.want {
 			t.Errorf("%s: Convert(%d, %s, %s) = %d, %v, want %d", c.rate, c.amount, c.from, c.to, got, err, c.want)
 		}
 	}
 }
 
-func TestConvertRefusesWhatLeavesTheBound(t *testing.T) {
+func TestConvertRefusesAnAmountBeyondMax(t *testing.T) {
 	t.Parallel()
-	got, err := rate(t, "999999.999999").Convert(money.Max, "JPY", "KWD")
+	got, err := mustParseRate(t, "999999.999999").Convert(money.Max, "JPY", "KWD")
 	if !errors.Is(err, money.ErrRange) || got != 0 {
 		t.Errorf("Convert = %d, %v, want ErrRange", got, err)
 	}
 }
 
-func TestExactLeavesItsArgumentAlone(t *testing.T) {
+func TestExactDoesNotChangeItsArgument(t *testing.T) {
 	t.Parallel()
 	minor := big.NewRat(1, 3)
-	got := rate(t, "1.5").Exact(minor, "EUR", "JPY")
+	got := mustParseRate(t, "1.5").Exact(minor, "EUR", "JPY")
 	if got.Cmp(big.NewRat(1, 200)) != 0 || minor.Cmp(big.NewRat(1, 3)) != 0 {
 		t.Errorf("Exact = %s, argument now %s", got, minor)
 	}
@@ -117,35 +118,35 @@ func TestToleranceIsOneEuroAtTheStoredRate(t *testing.T) {
 		{"USD", "1.125", 1_12},
 		{"KWD", "999999.999999", 999_999_999},
 	} {
-		r := rate(t, c.rate)
+		r := mustParseRate(t, c.rate)
 		if got := money.Tolerance(c.cur, &r); got != c.want {
 			t.Errorf("Tolerance(%s, %s) = %d, want %d", c.cur, c.rate, got, c.want)
 		}
 	}
 }
 
-func TestRateTravelsInJSONAsADecimalText(t *testing.T) {
+func TestRateIsADecimalStringInJSON(t *testing.T) {
 	t.Parallel()
 	type fx struct {
 		Rate money.Rate `json:"rate"`
 	}
-	b, err := json.Marshal(fx{rate(t, "0.9321")})
+	b, err := json.Marshal(fx{mustParseRate(t, "0.9321")})
 	if err != nil || string(b) != `{"rate":"0.9321"}` {
 		t.Fatalf("Marshal = %s, %v", b, err)
 	}
-	var back fx
-	if err := json.Unmarshal(b, &back); err != nil || back.Rate != rate(t, "0.9321") {
-		t.Errorf("Unmarshal = %v, %v", back, err)
+	var decoded fx
+	if err := json.Unmarshal(b, &decoded); err != nil || decoded.Rate != mustParseRate(t, "0.9321") {
+		t.Errorf("Unmarshal = %v, %v", decoded, err)
 	}
-	if err := json.Unmarshal([]byte(`{"rate":""}`), &back); err != nil || !back.Rate.IsZero() {
-		t.Errorf("Unmarshal of no rate = %v, %v", back, err)
+	if err := json.Unmarshal([]byte(`{"rate":""}`), &decoded); err != nil || !decoded.Rate.IsZero() {
+		t.Errorf("Unmarshal of no rate = %v, %v", decoded, err)
 	}
-	if err := json.Unmarshal([]byte(`{"rate":"-1"}`), &back); err == nil {
+	if err := json.Unmarshal([]byte(`{"rate":"-1"}`), &decoded); err == nil {
 		t.Error("Unmarshal accepted a negative rate")
 	}
 }
 
-func TestConvertIsTheNearestMinorUnit(t *testing.T) {
+func TestConvertReturnsTheNearestMinorUnit(t *testing.T) {
 	t.Parallel()
 	currencies := rapid.SampledFrom([]money.Currency{"EUR", "CHF", "JPY", "KWD", "HUF"})
 	rapid.Check(t, func(t *rapid.T) {
@@ -169,7 +170,7 @@ func TestConvertIsTheNearestMinorUnit(t *testing.T) {
 		want.Mul(want, big.NewInt(scale[to.Decimals()]))
 		distance := have.Sub(have, want)
 		distance.Abs(distance).Lsh(distance, 1)
-		if side := distance.Cmp(unit); side > 0 || side == 0 && got%2 != 0 {
+		if cmp := distance.Cmp(unit); cmp > 0 || cmp == 0 && got%2 != 0 {
 			t.Fatalf("%s: Convert(%d, %s, %s) = %d", text, amount, from, to, got)
 		}
 	})

@@ -1,5 +1,5 @@
-// Package secretfile reads keys and passwords from files that nobody else may read. No error quotes what
-// a file holds.
+// Package secretfile reads keys and passwords from files that only their owner may read. Its errors never
+// contain the content of a file.
 package secretfile
 
 import (
@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Read gives the text of a regular file, without line ends at its end. A file that group or others may
-// read, write or run is refused, and so is one of more than limit bytes. what names it in errors, such as
-// "key file"; an absent file is fs.ErrNotExist.
+// Read returns the text of a regular file, without trailing line ends. It refuses a file that group or others
+// may read, write or execute, and a file of more than limit bytes. Errors call the file what, such as
+// "key file". For a missing file the error is fs.ErrNotExist.
 func Read(what, path string, limit int) (string, error) {
 	file, err := os.Open(path) // #nosec G304 -- the operator names the file
 	if err != nil {
 		return "", fmt.Errorf("open %s: %w", what, err)
 	}
-	defer func() { _ = file.Close() }() // read only: nothing to lose
+	defer func() { _ = file.Close() }() // opened for reading: nothing can be lost
 	info, err := file.Stat()
 	if err != nil {
 		return "", fmt.Errorf("open %s: %w", what, err)
@@ -26,9 +26,9 @@ func Read(what, path string, limit int) (string, error) {
 		return "", fmt.Errorf("%s %s is no regular file", what, path)
 	}
 	if wide := info.Mode().Perm() & 0o077; wide != 0 {
-		return "",
-			fmt.Errorf("%s %s has mode %04o: make it 0600 (chmod 600), and replace what it holds if others may have read it",
-				what, path, info.Mode().Perm())
+		return "", fmt.Errorf(
+			"%s %s has mode %04o: make it 0600 (chmod 600), and replace the secret if others may have read it",
+			what, path, info.Mode().Perm())
 	}
 	text, err := io.ReadAll(io.LimitReader(file, int64(limit)+1))
 	if err != nil {

@@ -1,23 +1,23 @@
-// Package tenant holds who is asking: an organisation, one of its members, and the member's role.
-// It knows nothing of passwords, keys or databases.
+// Package tenant says who makes a request: a tenant, one of its members, and the member's role. It knows no
+// passwords, no API keys and no database.
 package tenant
 
 import "github.com/platforma-cloud/orders/internal/id"
 
-// ID names an organisation: the wall around every row, event, cache entry and stream (D24).
+// ID identifies a tenant. Every row, event, cache entry and stream belongs to one (D24).
 type ID = id.Of[Tenant]
 
-// MemberID names a person or program of a tenant.
+// MemberID identifies a member of a tenant: a person or a program.
 type MemberID = id.Of[Member]
 
-// Tenant and Member only give their ids a type of their own.
+// Tenant and Member give their ids distinct types. They have no other use.
 type (
 	Tenant struct{}
 	Member struct{}
 )
 
-// Role is what a member may do. Customer, operator and admin include the one before; an auditor
-// reads everything of the tenant and writes nothing (D24). The numbers are stored.
+// Role says what a member may do. Customer, operator and admin each include the rights of the one before. An
+// auditor reads everything of the tenant and writes nothing (D24). The numbers are stored in the database.
 type Role uint8
 
 // The roles.
@@ -30,13 +30,13 @@ const (
 
 var roleNames = map[Role]string{Customer: "customer", Operator: "operator", Admin: "admin", Auditor: "auditor"}
 
-// Roles lists all four, weakest first.
+// Roles returns the four roles in the order of their numbers.
 func Roles() []Role { return []Role{Customer, Operator, Admin, Auditor} }
 
-// String is the name used in the API.
+// String returns the role's name as the API writes it.
 func (r Role) String() string { return roleNames[r] }
 
-// ParseRole reads a role's name.
+// ParseRole returns the role of a name.
 func ParseRole(s string) (Role, bool) {
 	for r, n := range roleNames {
 		if n == s {
@@ -46,22 +46,22 @@ func ParseRole(s string) (Role, bool) {
 	return 0, false
 }
 
-// Kind of an actor, as it stands in an event.
+// The kinds of actor, as events have them.
 const (
 	KindMember   = "member"   // a person or program of the tenant
 	KindProvider = "provider" // a payment provider's signed webhook
-	KindSystem   = "system"   // the module itself: a worker, an expiry
+	KindSystem   = "system"   // the product itself, such as a worker or an expiry
 )
 
-// Actor is who does something. Only the authentication layer makes one for a member.
+// Actor is who carries out an action. Only the code that authenticates makes one of KindMember.
 type Actor struct {
 	Tenant ID
 	Kind   string   // KindMember, KindProvider or KindSystem
 	Member MemberID // set for KindMember
 	Role   Role     // set for KindMember
-	Name   string   // for KindProvider and KindSystem: which one ("demo", "worker")
-	Scopes []string // of an API key; empty: all that the role may
+	Name   string   // for KindProvider and KindSystem: its name, such as "demo" or "worker"
+	Scopes []string // of the API key; none means everything that the role may do
 }
 
-// System is the module acting by itself for a tenant, under a name such as "worker".
+// System returns the actor of what the product does by itself for a tenant, under a name such as "worker".
 func System(t ID, name string) Actor { return Actor{Tenant: t, Kind: KindSystem, Name: name} }

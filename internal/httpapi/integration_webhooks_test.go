@@ -20,9 +20,9 @@ type webhookAnswer struct {
 
 const aWebhook = `{"url":"https://hooks.example.com/x","types":["order.fulfilled","order.created","order.fulfilled"]}`
 
-func TestAWebhooksSecretIsInOneAnswerAndNoRepetitionOfIt(t *testing.T) {
+func TestAWebhooksSecretIsInTheFirstAnswerAndInNoReplay(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	var first, again, rotated webhookAnswer
 	w := r.admin("POST", "/v1/webhooks", aWebhook, "Idempotency-Key", "make")
 	r.want("create", w, "201")
@@ -32,13 +32,13 @@ func TestAWebhooksSecretIsInOneAnswerAndNoRepetitionOfIt(t *testing.T) {
 		t.Fatalf("create answered %s, Location %s", w.Body, w.Header().Get("Location"))
 	}
 	if diff := cmp.Diff([]string{"order.created", "order.fulfilled"}, first.Types); diff != "" {
-		t.Errorf("types, each once and in the order of an order's life (-want +got):\n%s", diff)
+		t.Errorf("types must be distinct and in the order of the lifecycle (-want +got):\n%s", diff)
 	}
 	w = r.admin("POST", "/v1/webhooks", aWebhook, "Idempotency-Key", "make")
 	r.decode(w, &again)
 	if w.Code != 201 || w.Header().Get("Idempotent-Replayed") != "true" || again.ID != first.ID || again.Secret != nil ||
 		!again.AlreadyShown || strings.Contains(w.Body.String(), *first.Secret) {
-		t.Errorf("the repetition answered %d %s", w.Code, w.Body)
+		t.Errorf("the replay answered %d %s", w.Code, w.Body)
 	}
 	for _, target := range []string{"/v1/webhooks", "/v1/webhooks/" + first.ID} {
 		if w := r.admin("GET", target, ""); w.Code != 200 || strings.Contains(w.Body.String(), "whsec_") {
@@ -58,9 +58,9 @@ func TestAWebhooksSecretIsInOneAnswerAndNoRepetitionOfIt(t *testing.T) {
 	}
 }
 
-func TestAWebhookIsChangedAtItsVersionAndDeletedOnce(t *testing.T) {
+func TestAWebhookIsEditedByVersionAndDeletedOnce(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	var made, changed webhookAnswer
 	r.decode(r.admin("POST", "/v1/webhooks", aWebhook), &made)
 	at := "/v1/webhooks/" + made.ID

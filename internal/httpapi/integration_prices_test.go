@@ -15,9 +15,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// golden prices of D14 at the limits of each product, computed by hand: a month, and a year of it at
-// twelve months less 20 %.
-var golden = []struct{ product, plan, configuration, month, year string }{
+// goldenPrices are the prices of D14 at the limits of each product, worked out by hand: of a month, and of a year,
+// which is twelve months less 20 %.
+var goldenPrices = []struct{ product, plan, configuration, month, year string }{
 	{"vps", "core", `{"os_image":"debian-12"}`, "10.00", "96.00"},
 	{"vps", "business", `{"os_image":"windows-2022"}`, "20.10", "192.96"},
 	{"vps", "enterprise", `{"os_image":"rocky-9","ssh_public_keys":[]}`, "56.60", "543.36"},
@@ -53,10 +53,10 @@ func item(product, plan, cycle, configuration string) string {
 		plan, cycle, configuration)
 }
 
-func TestPricesAreThoseOfTheListInQuoteAndOrder(t *testing.T) {
+func TestQuotesAndOrdersHaveTheGoldenPrices(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	for _, g := range golden {
+	r := newIntegration(t)
+	for _, g := range goldenPrices {
 		for cycle, due := range map[string]string{"monthly": g.month, "annual": g.year} {
 			it := item(g.product, g.plan, cycle, g.configuration)
 			o := r.create(it)
@@ -79,18 +79,18 @@ func TestPricesAreThoseOfTheListInQuoteAndOrder(t *testing.T) {
 	}
 }
 
-func TestAHundredOfTheDearestAreOneOrderAndOneMoreIsRefused(t *testing.T) {
+func TestAHundredOfTheMostExpensiveItemsAreAcceptedAndOneMoreIsRefused(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	dearest := item("private_cloud", "", "annual", `{"cluster_size":"large","nodes":20,"storage_tb":500}`)
-	many := strings.Repeat(dearest+",", 99) + dearest
+	r := newIntegration(t)
+	mostExpensive := item("private_cloud", "", "annual", `{"cluster_size":"large","nodes":20,"storage_tb":500}`)
+	many := strings.Repeat(mostExpensive+",", 99) + mostExpensive
 	o := r.create(many)
 	if got := o.Totals.DueNow.String(); got != "47040000.00 EUR" || len(o.Items) != 100 {
 		t.Errorf("%d items come to %s", len(o.Items), got)
 	}
 	before := r.rows()
-	r.want("101 items", r.customer("POST", "/v1/orders", `{"items":[`+many+","+dearest+`]}`), "422 validation-failed")
-	r.want("101 items of a quote", r.customer("POST", "/v1/quotes", `{"items":[`+many+","+dearest+`]}`),
+	r.want("101 items", r.customer("POST", "/v1/orders", `{"items":[`+many+","+mostExpensive+`]}`), "422 validation-failed")
+	r.want("101 items of a quote", r.customer("POST", "/v1/quotes", `{"items":[`+many+","+mostExpensive+`]}`),
 		"422 validation-failed")
 	r.wantSameRows("101 items", before)
 	paid := r.orderOf(r.operator("POST", "/v1/orders/"+r.orderOf(r.customer("POST", "/v1/orders/"+o.ID+"/submit", "")).ID+
@@ -98,8 +98,8 @@ func TestAHundredOfTheDearestAreOneOrderAndOneMoreIsRefused(t *testing.T) {
 	r.wantAllocated(paid, "47039999.01")
 }
 
-// wantAllocated adds the items' shares of the payment up, in minor units.
-func (r *real) wantAllocated(o orderAnswer, captured string) {
+// wantAllocated checks that the items' shares add up to the payment.
+func (r *integration) wantAllocated(o orderAnswer, captured string) {
 	r.Helper()
 	sum := money.Cents(0)
 	for _, it := range o.Items {
@@ -109,17 +109,17 @@ func (r *real) wantAllocated(o orderAnswer, captured string) {
 		}
 		sum += c
 	}
-	if got := money.Format(sum, money.Currency(o.Currency0())); got != captured ||
+	if got := money.Format(sum, money.Currency(o.dueCurrency())); got != captured ||
 		o.Payments[len(o.Payments)-1].Amount.Amount != captured {
 		r.Errorf("allocations add up to %s, the payment is %s, want %s", got, o.Payments[len(o.Payments)-1].Amount, captured)
 	}
 }
 
-// Currency0 is the currency of what is due.
-func (o orderAnswer) Currency0() string { return o.Totals.DueNow.Currency }
+// dueCurrency returns the currency of the amount due.
+func (o orderAnswer) dueCurrency() string { return o.Totals.DueNow.Currency }
 
-// inCurrency changes the tenant's currency, with its exchange rate.
-func (r *real) inCurrency(currency, rate string) {
+// inCurrency sets the tenant's currency and its exchange rate.
+func (r *integration) inCurrency(currency, rate string) {
 	r.Helper()
 	parsed, err := money.ParseRate(rate)
 	if err != nil {
@@ -155,7 +155,7 @@ func TestATotalAndAPaymentMayBeOneEuroOffAndNoCentMore(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := openAPI(t)
+			r := newIntegration(t)
 			if c.rate != "" {
 				r.inCurrency(c.currency, c.rate)
 			}
@@ -197,8 +197,8 @@ func TestATotalAndAPaymentMayBeOneEuroOffAndNoCentMore(t *testing.T) {
 	}
 }
 
-// wantFigures looks for amounts among a problem's members.
-func (r *real) wantFigures(w *httptest.ResponseRecorder, namesAndAmounts ...string) {
+// wantFigures checks amounts among the members of a problem.
+func (r *integration) wantFigures(w *httptest.ResponseRecorder, namesAndAmounts ...string) {
 	r.Helper()
 	var p map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
@@ -212,9 +212,9 @@ func (r *real) wantFigures(w *httptest.ResponseRecorder, namesAndAmounts ...stri
 	}
 }
 
-func TestAmountsThatAreNoneAreRefused(t *testing.T) {
+func TestMalformedAmountsCurrenciesAndTimesAreRefused(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.submitted()
 	before := r.rows()
 	for _, a := range []string{
@@ -235,7 +235,7 @@ func TestAmountsThatAreNoneAreRefused(t *testing.T) {
 		body := strings.Replace(confirmation("r", o.Totals.DueNow), "{", fmt.Sprintf(`{"paid_at":%q,`, at), 1)
 		r.want("paid at "+at, r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm", body), "422 validation-failed")
 	}
-	r.wantSameRows("no amounts", before)
+	r.wantSameRows("malformed amounts", before)
 }
 
 func TestRoundingIsHalfToEvenOncePerItem(t *testing.T) {
@@ -247,7 +247,7 @@ func TestRoundingIsHalfToEvenOncePerItem(t *testing.T) {
 	} {
 		t.Run(rate, func(t *testing.T) {
 			t.Parallel()
-			r := openAPI(t)
+			r := newIntegration(t)
 			r.inCurrency("CHF", rate)
 			o := r.create(core, core, core)
 			each, err := money.ParseDecimal(want, "CHF")
@@ -264,9 +264,9 @@ func TestRoundingIsHalfToEvenOncePerItem(t *testing.T) {
 	}
 }
 
-func TestAnOrderKeepsTheRateItWasBegunWith(t *testing.T) {
+func TestAnOrderKeepsTheRateItWasCreatedWith(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	r.inCurrency("CHF", "0.9321")
 	o := r.create(theVPS)
 	r.Clock.Advance(time.Hour)
@@ -285,7 +285,7 @@ func TestAnOrderKeepsTheRateItWasBegunWith(t *testing.T) {
 
 func TestACurrencyWithoutARateIsNotPriced(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"currency": "CHF"})), "200")
 	before := r.rows()
 	r.want("create", r.customer("POST", "/v1/orders", anOrder), "422 currency-not-priced")
@@ -298,9 +298,9 @@ func TestACurrencyWithoutARateIsNotPriced(t *testing.T) {
 	r.wantSameRows("what has no rate", before)
 }
 
-func TestAnEmptyCartIsADraftAndNoOrder(t *testing.T) {
+func TestAnEmptyDraftCannotBeSubmitted(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.create()
 	at := "/v1/orders/" + o.ID
 	r.want("submit of nothing", r.customer("POST", at+"/submit", ""), "422 order-empty")
@@ -311,9 +311,9 @@ func TestAnEmptyCartIsADraftAndNoOrder(t *testing.T) {
 		`]}`), "422 validation-failed")
 }
 
-func TestQuotesExpireAndEditingRenewsThem(t *testing.T) {
+func TestPricesExpireAndEditingRenewsThem(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o, other := r.create(theVPS), r.create(theVPS)
 	r.Clock.Advance(30 * 24 * time.Hour)
 	r.want("submit on the last day", r.customer("POST", "/v1/orders/"+other.ID+"/submit", ""), "200")
@@ -332,9 +332,9 @@ func TestQuotesExpireAndEditingRenewsThem(t *testing.T) {
 	r.want("submit of what was renewed", r.customer("POST", at+"/submit", ""), "200")
 }
 
-func TestOneCyclePerOrderWhereTheTenantSaysSo(t *testing.T) {
+func TestAnOrderHasOneBillingCycleIfTheTenantRequiresIt(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	yearly := strings.Replace(theVPS, "monthly", "annual", 1)
 	mixed := r.create(theVPS, yearly)
 	if mixed.Totals.Monthly.Amount != "20.10" || mixed.Totals.Annual.Amount != "192.96" ||
@@ -359,18 +359,19 @@ func TestOneCyclePerOrderWhereTheTenantSaysSo(t *testing.T) {
 	r.want("one cycle", r.customer("POST", "/v1/orders", `{"items":[`+yearly+`,`+yearly+`]}`), "201")
 }
 
-func TestEditingACartKeepsItemsByIDAndPricesWhatChanged(t *testing.T) {
+func TestEditingADraftKeepsItemsByIDAndPricesChangedOnes(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.create(strings.Replace(theVPS, "web", "a", 1), strings.Replace(theVPS, "web", "b", 1),
 		strings.Replace(theVPS, "web", "c", 1))
 	at := "/v1/orders/" + o.ID
 	r.changeVPS(2, "20.10", "30.20")
-	kept := func(i int, label string) string {
+	keep := func(i int, label string) string {
 		return `{"id":"` + o.Items[i].ID + `",` + strings.Replace(theVPS, "web", label, 1)[1:]
 	}
-	// c first, a as it was, b gone, one new, and a with its id in capitals is a all the same
-	w := r.customer("PATCH", at, `{"version":1,"items":[`+kept(2, "renamed")+`,`+strings.Replace(kept(0, "a"),
+	// The edit puts c first, renames it, keeps a, removes b and adds a new item. The id of a is in upper case, which
+	// makes no difference.
+	w := r.customer("PATCH", at, `{"version":1,"items":[`+keep(2, "renamed")+`,`+strings.Replace(keep(0, "a"),
 		o.Items[0].ID, strings.ToUpper(o.Items[0].ID), 1)+`,`+strings.Replace(theVPS, "web", "new", 1)+`]}`)
 	edited := r.orderOf(w)
 	got := map[string]string{}
@@ -392,8 +393,8 @@ func TestEditingACartKeepsItemsByIDAndPricesWhatChanged(t *testing.T) {
 	}
 	before := r.rows()
 	for what, body := range map[string]string{
-		"an item twice":            `{"version":2,"items":[` + kept(0, "a") + `,` + kept(0, "a") + `]}`,
-		"an item that was removed": `{"version":2,"items":[` + kept(1, "b") + `]}`,
+		"an item twice":            `{"version":2,"items":[` + keep(0, "a") + `,` + keep(0, "a") + `]}`,
+		"an item that was removed": `{"version":2,"items":[` + keep(1, "b") + `]}`,
 		"an item of nobody":        `{"version":2,"items":[{"id":"` + noID + `",` + theVPS[1:] + `]}`,
 		"an item of another's cart": `{"version":2,"items":[{"id":"` + r.send(r.Other.Keys[tenant.Customer], "GET", "/v1/me",
 			"").Header().Get("X-Request-Id") + `",` + theVPS[1:] + `]}`,
@@ -404,12 +405,12 @@ func TestEditingACartKeepsItemsByIDAndPricesWhatChanged(t *testing.T) {
 			t.Errorf("%s: %s", what, w.Body)
 		}
 	}
-	r.wantSameRows("items that are not the cart's", before)
+	r.wantSameRows("items that are not the draft's", before)
 }
 
-func TestAChangeOfTheCatalogueAltersNoOrder(t *testing.T) {
+func TestAChangeOfTheCatalogueChangesNoOrder(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	draft, submitted, paid := r.create(theVPS), r.submitted(), r.paid()
 	done := r.paid()
 	r.Drain(parseOrder(t, done.ID))

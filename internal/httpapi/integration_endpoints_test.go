@@ -13,13 +13,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// endpoint is a route with a body that has every member there is. who lists the roles that may call it.
-type webhookEndpoint struct {
+// endpoint is a route, with a body that has every member. who lists the roles that may call it.
+type endpoint struct {
 	name, who string
 	body      string
-	optional  bool // the body
-	versioned bool
-	keyed     bool
+	optional  bool // the body may be left out
+	versioned bool // it takes If-Match
+	keyed     bool // it takes an Idempotency-Key
 }
 
 const (
@@ -29,8 +29,8 @@ const (
 	readers   = "operator admin auditor"
 )
 
-// endpoints is every route of the API that wants a key, by hand from the roles of D24.
-var webhookEndpoints = []webhookEndpoint{
+// endpoints lists every route that needs an API key, written by hand from the roles of D24.
+var endpoints = []endpoint{
 	{name: "GET /v1/catalog", who: everybody},
 	{name: "GET /v1/catalog/{product}", who: everybody},
 	{name: "POST /v1/quotes", who: writers, body: `{"currency":"EUR","items":[` + theVPS + `]}`},
@@ -81,21 +81,21 @@ var webhookEndpoints = []webhookEndpoint{
 		optional: true, body: `{"version":1}`,
 	},
 	{name: "GET /v1/dead-letters", who: readers},
-	{name: "GET /v1/dead-letters/{letter}", who: readers},
-	{name: "POST /v1/dead-letters/{letter}/redrive", who: staff, keyed: true, optional: true, body: `{"reason":"why"}`},
+	{name: "GET /v1/dead-letters/{dead_letter}", who: readers},
+	{name: "POST /v1/dead-letters/{dead_letter}/redrive", who: staff, keyed: true, optional: true, body: `{"reason":"why"}`},
 	{
 		name: "POST /v1/dead-letters/redrive", who: staff, keyed: true,
-		body: `{"ids":["{letter}"],"limit":10,"dry_run":false,"reason":"why"}`,
+		body: `{"ids":["{dead_letter}"],"limit":10,"dry_run":false,"reason":"why"}`,
 	},
 	{
-		name: "POST /v1/dead-letters/{letter}/adopt", who: staff, keyed: true,
+		name: "POST /v1/dead-letters/{dead_letter}/adopt", who: staff, keyed: true,
 		body: `{"step":"server","ref":"srv-1","reason":"why"}`,
 	},
 	{
-		name: "POST /v1/dead-letters/{letter}/abandon", who: staff, keyed: true,
+		name: "POST /v1/dead-letters/{dead_letter}/abandon", who: staff, keyed: true,
 		body: `{"reason":"other","text":"why","proof":"T-1"}`,
 	},
-	{name: "DELETE /v1/dead-letters/{letter}/abandon", who: staff, keyed: true},
+	{name: "DELETE /v1/dead-letters/{dead_letter}/abandon", who: staff, keyed: true},
 	{name: "GET /v1/work-items", who: readers},
 	{name: "POST /v1/work-items/{refund}/done", who: staff, keyed: true, body: `{"order":"{order}","reason":"why"}`},
 	{name: "GET /v1/analytics/orders", who: readers},
@@ -127,40 +127,42 @@ var webhookEndpoints = []webhookEndpoint{
 		body: `{"version":1,"overlap_hours":24}`,
 	},
 	{name: "GET /v1/webhooks/{webhook}/deliveries", who: "admin auditor"},
-	{name: "GET /v1/webhooks/{webhook}/deliveries/{posting}", who: "admin auditor"},
-	{name: "POST /v1/webhooks/{webhook}/deliveries/{posting}/replay", who: "admin", keyed: true},
+	{name: "GET /v1/webhooks/{webhook}/deliveries/{delivery}", who: "admin auditor"},
+	{name: "POST /v1/webhooks/{webhook}/deliveries/{delivery}/replay", who: "admin", keyed: true},
 	{name: "DELETE /v1/webhooks/{webhook}", who: "admin", keyed: true, versioned: true},
 }
 
-func (e webhookEndpoint) method() string {
+func (e endpoint) method() string {
 	m, _, _ := strings.Cut(e.name, " ")
 	return m
 }
 
-func (e webhookEndpoint) path() string {
+func (e endpoint) path() string {
 	_, p, _ := strings.Cut(e.name, " ")
 	return p
 }
 
-// may is the first role that may call it.
-func (e webhookEndpoint) may() tenant.Role {
+// leastRole returns the first role that may call the route.
+func (e endpoint) leastRole() tenant.Role {
 	r, _ := tenant.ParseRole(strings.Fields(e.who)[0])
 	return r
 }
 
-// things are what ids name: ours, and what another tenant has of the same.
-type things struct{ order, item, deadLetter, refund, member, webhook, webhookDelivery string }
+// idSet holds the ids that the placeholders in paths and bodies stand for.
+type idSet struct{ order, item, deadLetter, refund, member, webhook, webhookDelivery string }
 
-func (th things) in(s string) string {
-	return strings.NewReplacer("{order}", th.order, "{item}", th.item, "{letter}", th.deadLetter, "{refund}", th.refund,
-		"{member}", th.member, "{webhook}", th.webhook, "{posting}", th.webhookDelivery, "{product}", "vps").Replace(s)
+// in returns s with the ids in place of the placeholders.
+func (ids idSet) in(s string) string {
+	return strings.NewReplacer(
+		"{order}", ids.order, "{item}", ids.item, "{dead_letter}", ids.deadLetter, "{refund}", ids.refund,
+		"{member}", ids.member, "{webhook}", ids.webhook, "{delivery}", ids.webhookDelivery, "{product}", "vps",
+	).Replace(s)
 }
 
-// thingsOf makes a draft, a refund, a dead letter and a webhook with a delivery in a tenant, and names
-// the draft's.
-func (r *real) thingsOf(org tenantKeys) things {
+// seed creates a draft, a refund, a dead letter, and a webhook with a delivery in a tenant, and returns their ids.
+func (r *integration) seed(keys roleKeys) idSet {
 	r.Helper()
-	customer, operator := org[tenant.Customer], org[tenant.Operator]
+	customer, operator := keys[tenant.Customer], keys[tenant.Operator]
 	refunded := r.orderOf(r.send(customer, "POST", "/v1/orders", `{"items":[`+theVPS+`]}`))
 	at := "/v1/orders/" + refunded.ID
 	r.orderOf(r.send(customer, "POST", at+"/submit", ""))
@@ -169,49 +171,58 @@ func (r *real) thingsOf(org tenantKeys) things {
 	draft := r.orderOf(r.send(customer, "POST", "/v1/orders", `{"items":[`+theVPS+`]}`))
 	var me struct{ ID string }
 	r.decode(r.send(customer, "GET", "/v1/me", ""), &me)
-	th := things{
+	ids := idSet{
 		order: draft.ID, item: draft.Items[0].ID, refund: refunded.Refunds[0].ID, member: me.ID,
 		deadLetter: id.Of[struct{}](r.Clock.NewID()).String(), webhookDelivery: id.Of[struct{}](r.Clock.NewID()).String(),
 	}
 	var webhook struct{ ID string }
-	r.decode(r.send(org[tenant.Admin], "POST", "/v1/webhooks", `{"url":"https://hooks.example.com/"}`), &webhook)
-	th.webhook = webhook.ID
+	r.decode(r.send(keys[tenant.Admin], "POST", "/v1/webhooks", `{"url":"https://hooks.example.com/"}`), &webhook)
+	ids.webhook = webhook.ID
 	conn := r.DB.Super(r)
-	_, err := conn.Exec(r.Context(), `INSERT INTO platforma.dead_letters (tenant_id, id, order_id, source, class,
-		error_code, detail, step, attempts, payload_sha256, state, first_failed_at, at, reason)
-		SELECT tenant_id, $1::uuid, id, 'step', 'retryable', 'compensation-exhausted', '', 'server', 6, ''::bytea, 0,
-		created_at, created_at, '' FROM platforma.orders WHERE id = $2::uuid`, th.deadLetter, refunded.ID)
+	_, err := conn.Exec(r.Context(), `
+		INSERT INTO platforma.dead_letters (tenant_id, id, order_id, source, class, error_code, detail, step, attempts,
+			payload_sha256, state, first_failed_at, at, reason)
+		SELECT tenant_id, $1::uuid, id, 'step', 'retryable', 'compensation-exhausted', '', 'server', 6,
+			''::bytea, 0, created_at, created_at, ''
+		FROM platforma.orders
+		WHERE id = $2::uuid`, ids.deadLetter, refunded.ID)
 	if err != nil {
 		r.Fatalf("make a dead letter: %v", err)
 	}
-	_, err = conn.Exec(r.Context(), `WITH d AS (
-			INSERT INTO platforma.webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state, calls,
-			last_result, created_at, done_at)
+	_, err = conn.Exec(r.Context(), `
+		WITH delivery AS (
+			INSERT INTO platforma.webhook_delivery (tenant_id, id, endpoint_id, order_id, seq, event_id, type, state,
+				calls, last_result, created_at, done_at)
 			SELECT tenant_id, $1::uuid, $2::uuid, order_id, seq, event_id, type, 2, 10, 'refused', at, at
-			FROM platforma.order_event WHERE order_id = $3::uuid AND seq = 1 RETURNING *)
-		INSERT INTO platforma.saga_tasks (tenant_id, id, order_id, subject_id, kind, provider, state, step, try, compensating,
-		sent, epoch, waited_ms, progress, detail)
+			FROM platforma.order_event
+			WHERE order_id = $3::uuid AND seq = 1
+			RETURNING *
+		)
+		INSERT INTO platforma.saga_tasks (tenant_id, id, order_id, subject_id, kind, provider, state, step, try,
+			compensating, sent, epoch, waited_ms, progress, detail)
 		SELECT tenant_id, id, order_id, id, 6, 'webhook', 3, 0, 9, false, false, 10, 0, 0, ''
-		FROM d`, th.webhookDelivery, th.webhook, refunded.ID)
+		FROM delivery`, ids.webhookDelivery, ids.webhook, refunded.ID)
 	if err != nil {
 		r.Fatalf("make a webhook delivery: %v", err)
 	}
-	return th
+	return ids
 }
 
-type tenantKeys = map[tenant.Role]string
+// roleKeys holds the API key of each role.
+type roleKeys = map[tenant.Role]string
 
-func (r *real) call(
-	e webhookEndpoint, who string, th things, body string, headers ...string,
+// call sends a request to an endpoint. An empty body stands for the endpoint's own, if it must have one.
+func (r *integration) call(
+	e endpoint, who string, ids idSet, body string, headers ...string,
 ) *httptest.ResponseRecorder {
 	r.Helper()
 	if body == "" && e.body != "" && !e.optional {
 		body = e.body
 	}
-	return r.send(who, e.method(), th.in(e.path()), th.in(body), headers...)
+	return r.send(who, e.method(), ids.in(e.path()), ids.in(body), headers...)
 }
 
-// anonymous blanks the names of a path's parameters.
+// anonymous returns a path without the names of its parameters.
 func anonymous(path string) string {
 	parts := strings.Split(path, "/")
 	for i, p := range parts {
@@ -222,15 +233,15 @@ func anonymous(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// place is somewhere in a JSON value.
-type place struct {
+// node is a value within a JSON document.
+type node struct {
 	pointer string
 	value   any
-	set     func(v any) string // the whole, with another value here
+	set     func(v any) string // returns the document with another value here
 }
 
-// places walks a body's text and lists every place in it.
-func places(t testing.TB, body string) []place {
+// nodes returns every node of a JSON document.
+func nodes(t testing.TB, body string) []node {
 	t.Helper()
 	parse := func() any {
 		d := json.NewDecoder(strings.NewReader(body))
@@ -248,10 +259,10 @@ func places(t testing.TB, body string) []place {
 		}
 		return string(b)
 	}
-	var all []place
+	var found []node
 	var walk func(v any, path []string)
 	walk = func(v any, path []string) {
-		all = append(all, place{
+		found = append(found, node{
 			pointer: pointerOf(path), value: v, set: func(n any) string { return render(put(parse(), path, n)) },
 		})
 		switch v := v.(type) {
@@ -266,7 +277,7 @@ func places(t testing.TB, body string) []place {
 		}
 	}
 	walk(parse(), nil)
-	return all
+	return found
 }
 
 func pointerOf(path []string) string {
@@ -276,6 +287,7 @@ func pointerOf(path []string) string {
 	return "/" + strings.Join(path, "/")
 }
 
+// put returns a JSON value with v at a path.
 func put(whole any, path []string, v any) any {
 	if len(path) == 0 {
 		return v
@@ -290,6 +302,7 @@ func put(whole any, path []string, v any) any {
 	return whole
 }
 
+// with returns an object with one more member.
 func with(members any, name string, v any) map[string]any {
 	more := map[string]any{name: v}
 	for k, old := range members.(map[string]any) {
@@ -300,17 +313,17 @@ func with(members any, name string, v any) map[string]any {
 	return more
 }
 
-// attempt is a request that must be refused.
-type attempt struct {
+// badRequest is a request that must be refused.
+type badRequest struct {
 	what, body, want string
-	pointer          *string // that the answer's errors must name
+	pointer          *string // a pointer that must be among the faults
 	headers          []string
-	catalogue        bool // a fault of what is sold: part of a quote, else an outcome that a key keeps
+	catalogue        bool // the catalogue finds the fault: a quote lists it, and a key stores the answer of other routes
 }
 
-// badBodies lists what is wrong with a body, whatever the route.
-func badBodies(t testing.TB, e webhookEndpoint) []attempt {
-	list := []attempt{
+// badBodies returns bodies that are wrong for every route, and wrong variants of the endpoint's own body.
+func badBodies(t testing.TB, e endpoint) []badRequest {
+	list := []badRequest{
 		{what: "half a body", body: `{"a":`, want: "400 malformed-json"},
 		{what: "no JSON", body: `hello`, want: "400 malformed-json"},
 		{what: "two values", body: e.body + " {}", want: "400 malformed-json"},
@@ -326,17 +339,15 @@ func badBodies(t testing.TB, e webhookEndpoint) []attempt {
 		{what: "a megabyte", body: `{"reason":"` + strings.Repeat("a", 1<<20) + `"}`, want: "413 body-too-large"},
 		{what: "text", body: e.body, want: "415 unsupported-media-type", headers: []string{"Content-Type", "text/plain"}},
 		{what: "a form", body: "a=b", want: "415 unsupported-media-type", headers: []string{
-			"Content-Type",
-			"application/x-www-form-urlencoded",
+			"Content-Type", "application/x-www-form-urlencoded",
 		}},
 		{what: "no media type", body: e.body, want: "415 unsupported-media-type", headers: []string{"Content-Type", ""}},
 		{what: "Latin-1", body: e.body, want: "415 unsupported-media-type", headers: []string{
-			"Content-Type",
-			"application/json; charset=iso-8859-1",
+			"Content-Type", "application/json; charset=iso-8859-1",
 		}},
 	}
 	for _, whole := range []string{"[]", `"x"`, "7", "true", "null"} {
-		list = append(list, attempt{
+		list = append(list, badRequest{
 			what: "the whole is " + whole, body: whole, want: "422 validation-failed", pointer: new(string),
 		})
 	}
@@ -344,20 +355,20 @@ func badBodies(t testing.TB, e webhookEndpoint) []attempt {
 		"tenant_id", "state", "price", "paid_at_", "number", "settlement", "allowed_actions", "Version",
 		"REASON", "version ", "",
 	} {
-		list = append(list, attempt{
-			what: fmt.Sprintf("a member %q", name), body: places(t, e.body)[0].set(with(places(t, e.body)[0].value, name, 1)),
+		list = append(list, badRequest{
+			what: fmt.Sprintf("a member %q", name), body: nodes(t, e.body)[0].set(with(nodes(t, e.body)[0].value, name, 1)),
 			want: "422 validation-failed", pointer: new(string),
 		})
 	}
-	for _, p := range places(t, e.body) {
-		inside := strings.Contains(p.pointer, "/configuration/")
+	for _, n := range nodes(t, e.body) {
+		inConfiguration := strings.Contains(n.pointer, "/configuration/")
 		wrong := []any{}
-		switch p.value.(type) {
+		switch n.value.(type) {
 		case string:
-			list = append(list, attempt{what: "a NUL in " + p.pointer, body: p.set("a\x00b"), want: "400 malformed-json"},
-				attempt{
-					what: "61,000 letters in " + p.pointer, body: p.set(strings.Repeat("a", 61000)), want: "422 validation-failed",
-					catalogue: inside,
+			list = append(list, badRequest{what: "a NUL in " + n.pointer, body: n.set("a\x00b"), want: "400 malformed-json"},
+				badRequest{
+					what: "61,000 letters in " + n.pointer, body: n.set(strings.Repeat("a", 61000)), want: "422 validation-failed",
+					catalogue: inConfiguration,
 				})
 			wrong = []any{7, true, []any{}, map[string]any{}}
 		case json.Number:
@@ -369,30 +380,30 @@ func badBodies(t testing.TB, e webhookEndpoint) []attempt {
 		case bool:
 			wrong = []any{"true", 1}
 		case []any:
-			many := slices.Repeat(p.value.([]any), 101)
-			list = append(list, attempt{
-				what: "101 of " + p.pointer, body: p.set(many), want: "422 validation-failed", pointer: &p.pointer,
+			many := slices.Repeat(n.value.([]any), 101)
+			list = append(list, badRequest{
+				what: "101 of " + n.pointer, body: n.set(many), want: "422 validation-failed", pointer: &n.pointer,
 			})
 			wrong = []any{map[string]any{}, "x", 1}
 		case map[string]any:
-			if p.pointer != "" && !strings.HasSuffix(p.pointer, "/configuration") {
-				list = append(list, attempt{
-					what: "a member too many in " + p.pointer, body: p.set(with(p.value, "tenant_id", "x")),
-					want: "422 validation-failed", pointer: &p.pointer,
+			if n.pointer != "" && !strings.HasSuffix(n.pointer, "/configuration") {
+				list = append(list, badRequest{
+					what: "a member too many in " + n.pointer, body: n.set(with(n.value, "tenant_id", "x")),
+					want: "422 validation-failed", pointer: &n.pointer,
 				})
 			}
-			if p.pointer != "" {
+			if n.pointer != "" {
 				wrong = []any{[]any{}, "x", 1}
 			}
 		}
 		for _, v := range append(wrong, nil) {
-			if p.pointer == "" {
+			if n.pointer == "" {
 				continue
 			}
-			a := attempt{
-				what: fmt.Sprintf("%s = %v", p.pointer, v), body: p.set(v), want: "422 validation-failed", pointer: &p.pointer,
+			a := badRequest{
+				what: fmt.Sprintf("%s = %v", n.pointer, v), body: n.set(v), want: "422 validation-failed", pointer: &n.pointer,
 			}
-			a.catalogue = inside
+			a.catalogue = inConfiguration
 			list = append(list, a)
 		}
 	}

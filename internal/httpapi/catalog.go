@@ -23,11 +23,11 @@ type productView struct {
 	Plans           []planView      `json:"plans" nullable:"false"`
 	Regions         []string        `json:"regions" nullable:"false"`
 	BillingCycles   []string        `json:"billing_cycles" nullable:"false"`
-	Schema          object          `json:"configuration_schema" doc:"JSON Schema 2020-12 of an item's configuration, with x-ui hints."`
-	Prices          []unitPriceView `json:"prices" nullable:"false" doc:"Every unit price there is."`
-	From            amountView      `json:"from" doc:"Of the cheapest configuration, per month."`
-	Default         defaultsView    `json:"default" doc:"A selection that is accepted as it stands."`
-	DeadlineMinutes int             `json:"deadline_minutes" doc:"How long building it may take before it is given up and refunded."`
+	Schema          object          `json:"configuration_schema" doc:"The JSON Schema (2020-12) of an item's configuration, with hints for user interfaces under x-ui."`
+	Prices          []unitPriceView `json:"prices" nullable:"false" doc:"Every unit price of the product."`
+	From            amountView      `json:"from" doc:"The price of the cheapest configuration, per month."`
+	Default         defaultsView    `json:"default" doc:"A selection that is valid as it is."`
+	DeadlineMinutes int             `json:"deadline_minutes" doc:"How long provisioning may take. After that it is compensated and refunded."`
 	Assumptions     []string        `json:"assumptions" nullable:"false"`
 }
 
@@ -35,14 +35,14 @@ type planView struct {
 	ID       string           `json:"id" example:"business"`
 	Title    string           `json:"title"`
 	Price    amountView       `json:"price"`
-	Unit     string           `json:"unit" doc:"What the price is for."`
-	Included map[string]int64 `json:"included" doc:"Such as vcpu, ram_gb, disk_gb."`
+	Unit     string           `json:"unit" doc:"The unit that the price is for."`
+	Included map[string]int64 `json:"included" doc:"What the plan includes, such as vcpu, ram_gb and disk_gb."`
 }
 
 type unitPriceView struct {
 	Component string     `json:"component"`
 	Title     string     `json:"title"`
-	Choice    *string    `json:"choice" doc:"Of which plan or value this is the price."`
+	Choice    *string    `json:"choice" doc:"The plan or value that the price is for."`
 	Unit      string     `json:"unit"`
 	UnitPrice amountView `json:"unit_price"`
 }
@@ -56,23 +56,23 @@ type defaultsView struct {
 
 type catalogView struct {
 	Data     []productView  `json:"data" nullable:"false"`
-	Currency money.Currency `json:"currency" doc:"Of every price here."`
+	Currency money.Currency `json:"currency" doc:"The currency of all these prices."`
 	Tax      string         `json:"tax" enum:"net" doc:"Prices are net of tax."`
 }
 
 type quoteBody struct {
-	Currency string        `json:"currency,omitempty" doc:"Your organisation's when not given." pattern:"^[A-Z]{3}$"`
+	Currency string        `json:"currency,omitempty" doc:"Your organisation's currency if it is not sent." pattern:"^[A-Z]{3}$"`
 	Items    []newItemBody `json:"items" maxItems:"100" nullable:"false"`
 }
 
 type quoteView struct {
 	Totals totalsView             `json:"totals"`
-	Items  []priceView            `json:"items" nullable:"false" doc:"In the order asked for."`
-	FX     *fxView                `json:"fx" doc:"The exchange rate used; null when the currency is EUR."`
-	Faults []httpkit.ProblemFault `json:"faults" nullable:"false" doc:"Everything that ordering this would be refused for."`
+	Items  []priceView            `json:"items" nullable:"false" doc:"In the order of the request."`
+	FX     *fxView                `json:"fx" doc:"The exchange rate that was used; null if the currency is EUR."`
+	Faults []httpkit.ProblemFault `json:"faults" nullable:"false" doc:"All faults for which an order of these items would be refused."`
 }
 
-// TransformSchema documents what may be null.
+// TransformSchema documents the members that may be null.
 func (*quoteView) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	return nullable(s, "fx")
 }
@@ -85,14 +85,14 @@ type productInput struct {
 
 type noInput struct{}
 
-func (s *server) shopRoutes() {
+func (s *server) catalogRoutes() {
 	const tag = "catalogue"
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/catalog", ID: "get-catalog", Tag: tag, Summary: "What is sold",
+		Method: http.MethodGet, Path: "/v1/catalog", ID: "get-catalog", Tag: tag, Summary: "Read the catalogue",
 		Who:         "anyone with a key",
-		Description: "Products with the JSON Schema of their configuration, their prices and where they are sold.",
+		Description: "The products, each with the JSON Schema of its configuration, its prices and its regions.",
 	}, func(ctx context.Context, c app.Caller, _ *noInput) (*catalog.Catalog, error) {
-		if err := s.mayShop(c); err != nil {
+		if err := s.maySeeCatalog(c); err != nil {
 			return nil, err
 		}
 		return s.useCases.Catalog(ctx)
@@ -104,11 +104,11 @@ func (s *server) shopRoutes() {
 		return plain(v)
 	})
 	serve(s, route{
-		Method: http.MethodGet, Path: "/v1/catalog/{product}", ID: "get-product", Tag: tag, Summary: "One product",
+		Method: http.MethodGet, Path: "/v1/catalog/{product}", ID: "get-product", Tag: tag, Summary: "Read a product",
 		Who: "anyone with a key", Errors: []int{404},
-		Description: "As it stands in the catalogue.",
+		Description: "The product as the catalogue has it.",
 	}, func(ctx context.Context, c app.Caller, in *productInput) (catalog.Product, error) {
-		if err := s.mayShop(c); err != nil {
+		if err := s.maySeeCatalog(c); err != nil {
 			return catalog.Product{}, err
 		}
 		cat, err := s.useCases.Catalog(ctx)
@@ -122,17 +122,18 @@ func (s *server) shopRoutes() {
 		return p, nil
 	}, func(_ app.Caller, p catalog.Product) reply[productView] { return plain(viewProduct(p)) })
 	serve(s, route{
-		Method: http.MethodPost, Path: "/v1/quotes", ID: "quote", Tag: tag, Summary: "What items would cost",
-		Who:         "anyone with a key but auditors",
-		Description: "Prices and faults of items, all at once; nothing is stored, so no Idempotency-Key is taken.",
+		Method: http.MethodPost, Path: "/v1/quotes", ID: "quote", Tag: tag, Summary: "Get a quote",
+		Who:         "anyone with a key except auditors",
+		Description: "The prices and all faults of items. Nothing is stored, so it takes no Idempotency-Key.",
 		Errors:      []int{413, 415},
 	}, func(ctx context.Context, c app.Caller, in *quoteInput) (app.Quote, error) {
 		return s.useCases.Quote(ctx, c, inputsOf(in.Body.Items), money.Currency(in.Body.Currency))
 	}, showQuote)
 }
 
-// mayShop guards the catalogue, whose use case takes no caller because it is the same for all.
-func (s *server) mayShop(c app.Caller) error {
+// maySeeCatalog checks the permission to read the catalogue. Its use case takes no caller, because the catalogue is
+// the same for all.
+func (s *server) maySeeCatalog(c app.Caller) error {
 	if s.useCases.May(c.Actor, app.SeeCatalog) {
 		return nil
 	}

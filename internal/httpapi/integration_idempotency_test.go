@@ -23,8 +23,8 @@ import (
 
 const anOrder = `{"items":[` + theVPS + `]}`
 
-// wantReplay sends a request again and compares the answer, to the byte, with the first.
-func (r *real) wantReplay(what string, first, again *httptest.ResponseRecorder) {
+// wantReplay checks that again is the replay of the answer first, byte for byte.
+func (r *integration) wantReplay(what string, first, again *httptest.ResponseRecorder) {
 	r.Helper()
 	if again.Header().Get("Idempotent-Replayed") != "true" {
 		r.Errorf("%s was not replayed: %d %s", what, again.Code, again.Body)
@@ -40,22 +40,23 @@ func (r *real) wantReplay(what string, first, again *httptest.ResponseRecorder) 
 	}
 }
 
-func (r *real) wantFresh(what string, w *httptest.ResponseRecorder, verdictWanted string) {
+// wantFresh checks an answer, and that it is not a replay.
+func (r *integration) wantFresh(what string, w *httptest.ResponseRecorder, wantAnswer string) {
 	r.Helper()
-	r.want(what, w, verdictWanted)
+	r.want(what, w, wantAnswer)
 	if w.Header().Get("Idempotent-Replayed") != "" {
 		r.Errorf("%s was replayed", what)
 	}
 }
 
-func TestAHundredSendersOfOneKeyHaveOneEffect(t *testing.T) {
+func TestAHundredRequestsWithOneKeyHaveOneEffect(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	submitted := r.submitted()
 	for what, at := range map[string]struct{ who, target, body, first string }{
-		"create": {r.as(tenant.Customer), "/v1/orders", anOrder, "201"},
+		"create": {r.keyOf(tenant.Customer), "/v1/orders", anOrder, "201"},
 		"confirm": {
-			r.as(tenant.Operator), "/v1/orders/" + submitted.ID + "/payment/confirm",
+			r.keyOf(tenant.Operator), "/v1/orders/" + submitted.ID + "/payment/confirm",
 			confirmation("once", submitted.Totals.DueNow), "200",
 		},
 	} {
@@ -64,18 +65,18 @@ func TestAHundredSendersOfOneKeyHaveOneEffect(t *testing.T) {
 		var senders sync.WaitGroup
 		start := make(chan struct{})
 		for i := range answers {
-			q := r.request(at.who, "POST", at.target, at.body, "Idempotency-Key", "one-key-"+what)
+			req := r.request(at.who, "POST", at.target, at.body, "Idempotency-Key", "one-key-"+what)
 			senders.Go(func() {
 				<-start
 				answers[i] = httptest.NewRecorder()
-				r.api.ServeHTTP(answers[i], q)
+				r.api.ServeHTTP(answers[i], req)
 			})
 		}
 		close(start)
 		senders.Wait()
 		var first *httptest.ResponseRecorder
 		for _, w := range answers {
-			if verdict(w) == at.first && w.Header().Get("Idempotent-Replayed") == "" {
+			if statusAndCode(w) == at.first && w.Header().Get("Idempotent-Replayed") == "" {
 				if first != nil {
 					t.Fatalf("%s: two first answers:\n%s\n%s", what, first.Body, w.Body)
 				}
@@ -101,18 +102,18 @@ func TestAHundredSendersOfOneKeyHaveOneEffect(t *testing.T) {
 			t.Errorf("%s: %d events of a hundred requests, want 1", what, n)
 		}
 		if n := r.count(`SELECT count(*) FROM platforma.idempotency WHERE key = $1`, "one-key-"+what); n != 1 {
-			t.Errorf("%s: %d answers are kept, want 1", what, n)
+			t.Errorf("%s: %d answers are stored, want 1", what, n)
 		}
 		r.wantReplay(what+" later", first, r.send(at.who, "POST", at.target, at.body, "Idempotency-Key", "one-key-"+what))
 	}
 	if n := r.count(`SELECT count(*) FROM platforma.orders`); n != 2 {
-		t.Errorf("%d orders, want 2: the submitted one and one of a hundred", n)
+		t.Errorf("%d orders, want 2: the submitted one, and one for the hundred requests", n)
 	}
 }
 
-func TestAKeyThatIsInUseIsAnsweredAsSuchAndKeepsNothing(t *testing.T) {
+func TestAKeyThatIsInUseIsRefusedAndNothingIsStored(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	conn := r.DB.Super(t)
 	holder, err := conn.Begin(t.Context())
 	if err != nil {
@@ -132,13 +133,13 @@ func TestAKeyThatIsInUseIsAnsweredAsSuchAndKeepsNothing(t *testing.T) {
 	if err := holder.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r.wantFresh("the key after its holder died", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "busy"),
-		"201")
+	r.wantFresh("the key after its holder has rolled back",
+		r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "busy"), "201")
 }
 
-func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
+func TestEveryWriteReplaysItsAnswerByteForByteWithoutASecondEffect(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	n := 0
 	write := func(what, who, method, target, body string) *httptest.ResponseRecorder {
 		t.Helper()
@@ -149,11 +150,11 @@ func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
 			t.Fatalf("%s answered %d %s", what, first.Code, first.Body)
 		}
 		before := r.rows()
-		r.wantReplay(what, first, r.send(who, method, target, body, "Idempotency-Key", `"`+key+`"`)) // quoted is the same key
+		r.wantReplay(what, first, r.send(who, method, target, body, "Idempotency-Key", `"`+key+`"`)) // the same key in quotes
 		r.wantSameRows("the replay of "+what, before)
 		return first
 	}
-	customer, operator, admin := r.as(tenant.Customer), r.as(tenant.Operator), r.as(tenant.Admin)
+	customer, operator, admin := r.keyOf(tenant.Customer), r.keyOf(tenant.Operator), r.keyOf(tenant.Admin)
 	created := write("create", customer, "POST", "/v1/orders", `{"external_id":"po-1","items":[`+theVPS+`]}`)
 	o := r.orderOf(created)
 	at := "/v1/orders/" + o.ID
@@ -185,21 +186,20 @@ func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
 	r.orderOf(r.customer("POST", "/v1/orders/"+stuck.ID+"/submit", ""))
 	r.orderOf(r.operator("POST", "/v1/orders/"+stuck.ID+"/payment/confirm", confirmation("r4", stuck.Totals.DueNow)))
 	r.Drain(parseOrder(t, stuck.ID))
-	var letters struct{ Data []struct{ ID, Cause string } }
-	r.decode(r.operator("GET", "/v1/dead-letters?state=open&order="+stuck.ID, ""), &letters)
-	for _, l := range letters.Data {
-		if w := r.operator("POST", "/v1/dead-letters/"+l.ID+"/redrive", "", "Idempotency-Key",
-			"redrive-"+l.ID); w.Code == 200 {
-			r.wantReplay("redrive", w, r.operator("POST", "/v1/dead-letters/"+l.ID+"/redrive", "",
-				"Idempotency-Key", "redrive-"+l.ID))
+	var deadLetters struct{ Data []struct{ ID, Cause string } }
+	r.decode(r.operator("GET", "/v1/dead-letters?state=open&order="+stuck.ID, ""), &deadLetters)
+	for _, d := range deadLetters.Data {
+		target, key := "/v1/dead-letters/"+d.ID+"/redrive", "redrive-"+d.ID
+		if w := r.operator("POST", target, "", "Idempotency-Key", key); w.Code == 200 {
+			r.wantReplay("redrive", w, r.operator("POST", target, "", "Idempotency-Key", key))
 			return
 		}
 	}
-	t.Errorf("none of the dead letters %+v of %s could be tried again", letters.Data, r.Picture(parseOrder(t, stuck.ID)))
+	t.Errorf("none of the dead letters %+v of %s could be redriven", deadLetters.Data, r.Picture(parseOrder(t, stuck.ID)))
 }
 
-// settings are those of the tenant as they stand, with some members changed, as a body to PUT.
-func (r *real) settings(changed map[string]any) string {
+// settings returns a body for PUT: the tenant's settings with some members changed.
+func (r *integration) settings(changed map[string]any) string {
 	r.Helper()
 	var s map[string]any
 	r.decode(r.admin("GET", "/v1/settings", ""), &s)
@@ -213,35 +213,35 @@ func (r *real) settings(changed map[string]any) string {
 	return string(b)
 }
 
-// changeVPS puts a new version of the product on sale, by replacing texts of the one before.
-func (r *real) changeVPS(version int, oldnew ...string) {
+// changeVPS adds a new version of the product to the catalogue, in which texts are replaced.
+func (r *integration) changeVPS(version int, oldNew ...string) {
 	r.Helper()
 	for _, e := range catalog.Default() {
 		if e.Name != "vps" {
 			continue
 		}
 		e.Version, e.ValidFrom = version, r.Clock.Now()
-		e.Body = json.RawMessage(strings.NewReplacer(oldnew...).Replace(string(e.Body)))
+		e.Body = json.RawMessage(strings.NewReplacer(oldNew...).Replace(string(e.Body)))
 		if err := r.DB.API(r).AddCatalogEntries(r.Context(), []catalog.Entry{e}, "test", "change the VPS"); err != nil {
 			r.Fatalf("change the catalogue: %v", err)
 		}
 	}
-	r.Clock.Advance(6 * time.Second) // a change shows everywhere within 5 s
+	r.Clock.Advance(6 * time.Second) // processes see a change of the catalogue within 5 s
 }
 
 func TestARetriedCreateReplaysAfterTheCatalogueChanged(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	first := r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "k")
 	r.wantFresh("create", first, "201")
 	r.changeVPS(2, `"business"`, `"commerce"`)
-	r.wantFresh("the same anew", r.customer("POST", "/v1/orders", anOrder), "422 validation-failed")
+	r.wantFresh("the same without a key", r.customer("POST", "/v1/orders", anOrder), "422 validation-failed")
 	r.wantReplay("the retry", first, r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "k"))
 }
 
 func TestARetriedEditReplaysWithItsStaleVersionAndAReplayedSubmitRecreatesNothing(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.create(theVPS)
 	at := "/v1/orders/" + o.ID
 	first := r.customer("PATCH", at, `{"version":1,"external_id":"a"}`, "Idempotency-Key", "edit")
@@ -266,7 +266,7 @@ func TestARetriedEditReplaysWithItsStaleVersionAndAReplayedSubmitRecreatesNothin
 
 func TestAKeyBelongsToOneRequestOfOneMember(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.create(theVPS)
 	at := "/v1/orders/" + o.ID
 	const key = "only-one"
@@ -290,12 +290,12 @@ func TestAKeyBelongsToOneRequestOfOneMember(t *testing.T) {
 		anOrder, "Idempotency-Key", key), "201")
 }
 
-func TestOutcomesAreKeptAndWhoYouAreIsAskedAnew(t *testing.T) {
+func TestRefusalsOfUseCasesAreStoredAndThoseOfAccessAndFormAreNot(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.create(theVPS)
 	at := "/v1/orders/" + o.ID
-	kept := map[string]struct {
+	stored := map[string]struct {
 		who    string
 		method string
 		target string
@@ -304,90 +304,88 @@ func TestOutcomesAreKeptAndWhoYouAreIsAskedAnew(t *testing.T) {
 		want   string
 	}{
 		"illegal": {
-			r.as(tenant.Operator), "POST", at + "/payment/confirm", confirmation("r", o.Totals.DueNow), nil,
+			r.keyOf(tenant.Operator), "POST", at + "/payment/confirm", confirmation("r", o.Totals.DueNow), nil,
 			"409 illegal-transition",
 		},
 		"total": {
-			r.as(tenant.Customer), "POST", at + "/submit", `{"expected_total":{"amount":"1.00","currency":"EUR"}}`,
+			r.keyOf(tenant.Customer), "POST", at + "/submit", `{"expected_total":{"amount":"1.00","currency":"EUR"}}`,
 			nil, "422 total-mismatch",
 		},
-		"version": {r.as(tenant.Customer), "POST", at + "/submit", `{"version":2}`, nil, "409 version-conflict"},
+		"version": {r.keyOf(tenant.Customer), "POST", at + "/submit", `{"version":2}`, nil, "409 version-conflict"},
 		"if-match": {
-			r.as(tenant.Customer), "POST", at + "/submit", "",
-			[]string{"If-Match", `"2"`},
-			"412 precondition-failed",
+			r.keyOf(tenant.Customer), "POST", at + "/submit", "", []string{"If-Match", `"2"`}, "412 precondition-failed",
 		},
 		"fault": {
-			r.as(tenant.Customer), "POST", "/v1/orders", strings.Replace(anOrder, "business", "gold", 1), nil,
+			r.keyOf(tenant.Customer), "POST", "/v1/orders", strings.Replace(anOrder, "business", "gold", 1), nil,
 			"422 validation-failed",
 		},
 	}
 	first := map[string]*httptest.ResponseRecorder{}
-	for key, k := range kept {
+	for key, k := range stored {
 		first[key] = r.send(k.who, k.method, k.target, k.body, append(k.header, "Idempotency-Key", key)...)
 		r.wantFresh(key, first[key], k.want)
 	}
-	if n := r.count(`SELECT count(*) FROM platforma.idempotency`); n != len(kept) {
-		t.Errorf("%d answers are kept, want %d", n, len(kept))
+	if n := r.count(`SELECT count(*) FROM platforma.idempotency`); n != len(stored) {
+		t.Errorf("%d answers are stored, want %d", n, len(stored))
 	}
 	if n := r.count(`SELECT count(*) FROM platforma.order_event`); n != 1 {
-		t.Errorf("%d events, want the create's alone: a kept refusal writes nothing else", n)
+		t.Errorf("%d events, want only that of the create: a stored refusal writes nothing else", n)
 	}
-	// now version 2: all but the total would be accepted
+	// The order is at version 2 now, and all requests except the one with the total would succeed.
 	r.wantFresh("submit", r.customer("POST", at+"/submit", `{"version":1}`), "200")
-	for key, k := range kept {
+	for key, k := range stored {
 		r.wantReplay(key, first[key], r.send(k.who, k.method, k.target, k.body, append(k.header, "Idempotency-Key", key)...))
 	}
 
 	before := r.rows()
 	r.want("forbidden", r.customer("POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key",
-		"anew"), "403 forbidden")
+		"not-stored"), "403 forbidden")
 	r.want("absent", r.operator("POST", "/v1/orders/"+noID+"/payment/confirm", confirmation("r", o.Totals.DueNow),
-		"Idempotency-Key", "anew"), "404 not-found")
-	r.want("malformed", r.operator("POST", at+"/payment/confirm", `{`, "Idempotency-Key", "anew"), "400 malformed-json")
-	r.want("by schema", r.operator("POST", at+"/payment/confirm", `{}`, "Idempotency-Key", "anew"),
+		"Idempotency-Key", "not-stored"), "404 not-found")
+	r.want("malformed", r.operator("POST", at+"/payment/confirm", `{`, "Idempotency-Key", "not-stored"),
+		"400 malformed-json")
+	r.want("by schema", r.operator("POST", at+"/payment/confirm", `{}`, "Idempotency-Key", "not-stored"),
 		"422 validation-failed")
 	r.want("nobody", r.send("", "POST", at+"/payment/confirm", confirmation("r", o.Totals.DueNow), "Idempotency-Key",
-		"anew"), "401 unauthenticated")
-	r.want("no version", r.customer("PATCH", at, `{}`, "Idempotency-Key", "anew"), "428 version-required")
-	r.wantSameRows("what is not kept", before)
-	r.wantFresh("the same key for the real thing", r.operator("POST", at+"/payment/confirm",
-		confirmation("r", o.Totals.DueNow), "Idempotency-Key", "anew"), "200")
+		"not-stored"), "401 unauthenticated")
+	r.want("no version", r.customer("PATCH", at, `{}`, "Idempotency-Key", "not-stored"), "428 version-required")
+	r.wantSameRows("what is not stored", before)
+	r.wantFresh("the same key with a valid request", r.operator("POST", at+"/payment/confirm",
+		confirmation("r", o.Totals.DueNow), "Idempotency-Key", "not-stored"), "200")
 }
 
-// interrupted are use cases during whose transaction, between its reads and its writes, something happens:
-// the answer is rendered there.
-type interrupted struct {
+// interruptedUseCases calls a function in the middle of a transaction, between its reads and its writes, where the
+// answer is rendered.
+type interruptedUseCases struct {
 	*app.App
-	happens func()
+	interrupt func()
 }
 
-func (i interrupted) AllowedActions(c app.Caller, agg *app.Aggregate) []order.Action {
-	i.happens()
+func (i interruptedUseCases) AllowedActions(c app.Caller, agg *app.Aggregate) []order.Action {
+	i.interrupt()
 	return i.App.AllowedActions(c, agg)
 }
 
 func TestACrashBetweenReadingAndWritingLeavesNothing(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	draft := r.create(theVPS)
-	for what, happens := range map[string]func(cancel func()){
-		"client-goes":  func(cancel func()) { cancel() },
-		"verb-panics":  func(func()) { panic("crash") },
-		"server-stops": func(cancel func()) { cancel(); panic("crash") },
+	for what, interrupt := range map[string]func(cancel func()){
+		"client-leaves":   func(cancel func()) { cancel() },
+		"use-case-panics": func(func()) { panic("crash") },
+		"server-stops":    func(cancel func()) { cancel(); panic("crash") },
 	} {
 		for _, at := range []struct{ target, body, done string }{
 			{"/v1/orders", anOrder, "201"}, {"/v1/orders/" + draft.ID + "/cancel", "", "200"},
 		} {
 			before := r.rows()
 			ctx, cancel := context.WithCancel(t.Context())
-			api := httpapi.New(interrupted{r.UseCases.API, func() { happens(cancel) }}, httpapi.Config{
-				Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), NewRequestID: func() string {
-					return noID
-				},
+			api := httpapi.New(interruptedUseCases{r.UseCases.API, func() { interrupt(cancel) }}, httpapi.Config{
+				Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler),
+				NewRequestID: func() string { return noID },
 			})
 			w := httptest.NewRecorder()
-			api.ServeHTTP(w, r.request(r.as(tenant.Customer), "POST", at.target, at.body, "Idempotency-Key",
+			api.ServeHTTP(w, r.request(r.keyOf(tenant.Customer), "POST", at.target, at.body, "Idempotency-Key",
 				what+at.target).WithContext(ctx))
 			cancel()
 			if w.Code != 503 && w.Code != 500 {
@@ -400,13 +398,13 @@ func TestACrashBetweenReadingAndWritingLeavesNothing(t *testing.T) {
 			}
 		}
 	}
-	r.wantFresh("the cancel at last", r.customer("POST", "/v1/orders/"+draft.ID+"/cancel", "", "Idempotency-Key",
-		"client-goes/v1/orders/"+draft.ID+"/cancel"), "200")
+	r.wantFresh("the cancel after all", r.customer("POST", "/v1/orders/"+draft.ID+"/cancel", "", "Idempotency-Key",
+		"client-leaves/v1/orders/"+draft.ID+"/cancel"), "200")
 }
 
-func TestKeysHoldForThreeDaysAndExternalIDsForEver(t *testing.T) {
+func TestKeysLastForThreeDaysAndExternalIDsForEver(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	const body = `{"external_id":"po-4711","items":[` + theVPS + `]}`
 	first := r.customer("POST", "/v1/orders", body, "Idempotency-Key", "k")
 	r.wantFresh("create", first, "201")

@@ -13,24 +13,26 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// kept is what a test knows of an order it made.
-type kept struct {
+// createdOrder is what a test knows of an order that it created.
+type createdOrder struct {
 	id, number, external, label, product, state, owner, reference string
 	deleted                                                       bool
 	at                                                            time.Time
 }
 
-// crowd makes n orders, a minute apart: one in five is the operator's, some have an external id, some
-// were submitted, paid, or cancelled.
-func (r *real) crowd(n int) []kept {
+// createOrders creates n orders, a minute apart, and returns them with the newest first. One in five is the
+// operator's. Some have an external id, and some are submitted, paid or cancelled.
+func (r *integration) createOrders(n int) []createdOrder {
 	r.Helper()
-	all := make([]kept, 0, n)
+	orders := make([]createdOrder, 0, n)
 	for i := range n {
 		r.Clock.Advance(time.Minute)
-		k := kept{label: fmt.Sprintf("Node-%03d", i), product: "vps", state: "draft", owner: "customer", at: r.Clock.Now()}
-		who, it := r.as(tenant.Customer), strings.Replace(theVPS, `"web"`, `"`+k.label+`"`, 1)
+		k := createdOrder{
+			label: fmt.Sprintf("Node-%03d", i), product: "vps", state: "draft", owner: "customer", at: r.Clock.Now(),
+		}
+		who, it := r.keyOf(tenant.Customer), strings.Replace(theVPS, `"web"`, `"`+k.label+`"`, 1)
 		if i%5 == 0 {
-			who, k.owner = r.as(tenant.Operator), "operator"
+			who, k.owner = r.keyOf(tenant.Operator), "operator"
 		}
 		if i%3 == 0 {
 			k.product = "database"
@@ -54,14 +56,14 @@ func (r *real) crowd(n int) []kept {
 			r.orderOf(r.send(who, "POST", at+"/cancel", ""))
 			k.state, k.deleted = "cancelled", true
 		}
-		all = append(all, k)
+		orders = append(orders, k)
 	}
-	slices.Reverse(all) // lists begin with the newest
-	return all
+	slices.Reverse(orders)
+	return orders
 }
 
-// pages reads a list to its end by the Link header, and has something happen between the pages.
-func (r *real) pages(who, target string, between func()) (ids []string, pages int) {
+// pages reads a list to its end by the Link headers, and calls between after each page.
+func (r *integration) pages(who, target string, between func()) (ids []string, pages int) {
 	r.Helper()
 	for target != "" {
 		w := r.send(who, "GET", target, "")
@@ -74,7 +76,7 @@ func (r *real) pages(who, target string, between func()) (ids []string, pages in
 			ids = append(ids, d.ID)
 		}
 		if pages++; pages > 300 {
-			r.Fatalf("%s has no end", target)
+			r.Fatalf("%s does not end", target)
 		}
 		link := w.Header().Get("Link")
 		if (link == "") != (page.Next == nil) {
@@ -93,52 +95,54 @@ func (r *real) pages(who, target string, between func()) (ids []string, pages in
 	return ids, pages
 }
 
-func TestEveryFilterFindsExactlyItsOrdersPageByPageWhileOthersArrive(t *testing.T) {
+func TestEveryFilterFindsExactlyItsOrdersWhileOthersAreCreated(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	all := r.crowd(250)
-	someone := r.Tenant.Members[tenant.Operator].ID.String()
+	r := newIntegration(t)
+	all := r.createOrders(250)
+	operatorID := r.Tenant.Members[tenant.Operator].ID.String()
 	middle := all[125].at
 	stamp := func(at time.Time) string { return url.QueryEscape(at.Format(time.RFC3339)) }
-	live := func(k kept) bool { return !k.deleted }
+	live := func(k createdOrder) bool { return !k.deleted }
 	for _, c := range []struct {
 		query string
 		limit int
-		match func(k kept) bool
+		match func(k createdOrder) bool
 	}{
 		{"", 7, live},
-		{"include_deleted=true", 100, func(kept) bool { return true }},
+		{"include_deleted=true", 100, func(createdOrder) bool { return true }},
 		{"include_deleted=false", 50, live},
-		{"state=cancelled", 10, func(k kept) bool { return k.deleted }},
-		{"state=draft", 13, func(k kept) bool { return k.state == "draft" }},
-		{"state=pending_payment", 9, func(k kept) bool { return k.state == "pending_payment" }},
-		{"state=payment_confirmed", 9, func(k kept) bool { return k.state == "payment_confirmed" }},
-		{"state=fulfilled", 9, func(kept) bool { return false }},
+		{"state=cancelled", 10, func(k createdOrder) bool { return k.deleted }},
+		{"state=draft", 13, func(k createdOrder) bool { return k.state == "draft" }},
+		{"state=pending_payment", 9, func(k createdOrder) bool { return k.state == "pending_payment" }},
+		{"state=payment_confirmed", 9, func(k createdOrder) bool { return k.state == "payment_confirmed" }},
+		{"state=fulfilled", 9, func(createdOrder) bool { return false }},
 		{"outcome=none", 50, live},
-		{"outcome=full", 50, func(kept) bool { return false }},
+		{"outcome=full", 50, func(createdOrder) bool { return false }},
 		{"settlement=open", 50, live},
-		{"settlement=settled&include_deleted=true", 10, func(k kept) bool { return k.deleted }},
-		{"product=database", 11, func(k kept) bool { return live(k) && k.product == "database" }},
-		{"customer=" + someone, 6, func(k kept) bool { return live(k) && k.owner == "operator" }},
-		{"customer=" + someone + "&state=cancelled", 2, func(k kept) bool { return k.deleted && k.owner == "operator" }},
-		{"created_after=" + stamp(middle), 20, func(k kept) bool { return live(k) && !k.at.Before(middle) }},
-		{"created_before=" + stamp(middle), 20, func(k kept) bool { return live(k) && k.at.Before(middle) }},
+		{"settlement=settled&include_deleted=true", 10, func(k createdOrder) bool { return k.deleted }},
+		{"product=database", 11, func(k createdOrder) bool { return live(k) && k.product == "database" }},
+		{"customer=" + operatorID, 6, func(k createdOrder) bool { return live(k) && k.owner == "operator" }},
+		{"customer=" + operatorID + "&state=cancelled", 2, func(k createdOrder) bool {
+			return k.deleted && k.owner == "operator"
+		}},
+		{"created_after=" + stamp(middle), 20, func(k createdOrder) bool { return live(k) && !k.at.Before(middle) }},
+		{"created_before=" + stamp(middle), 20, func(k createdOrder) bool { return live(k) && k.at.Before(middle) }},
 		{
 			"created_after=" + stamp(middle) + "&created_before=" + stamp(middle.Add(time.Hour)) + "&include_deleted=true", 7,
-			func(k kept) bool { return !k.at.Before(middle) && k.at.Before(middle.Add(time.Hour)) },
+			func(k createdOrder) bool { return !k.at.Before(middle) && k.at.Before(middle.Add(time.Hour)) },
 		},
-		{"q=po-", 8, func(k kept) bool { return live(k) && k.external != "" }},
-		{"q=po-1", 8, func(k kept) bool { return live(k) && strings.HasPrefix(k.external, "po-1") }},
-		{"q=PO-1", 8, func(kept) bool { return false }}, // external ids are the customer's own, to the letter
-		{"q=node-0", 8, func(k kept) bool { return live(k) && strings.HasPrefix(k.label, "Node-0") }},
-		{"q=NODE-24", 3, func(k kept) bool { return live(k) && strings.HasPrefix(k.label, "Node-24") }},
-		{"q=ode-24", 3, func(kept) bool { return false }},
-		{"q=" + all[3].number, 3, func(k kept) bool { return live(k) && k.number == all[3].number }},
-		{"q=" + strings.ToLower(all[3].number[:7]), 3, func(k kept) bool {
+		{"q=po-", 8, func(k createdOrder) bool { return live(k) && k.external != "" }},
+		{"q=po-1", 8, func(k createdOrder) bool { return live(k) && strings.HasPrefix(k.external, "po-1") }},
+		{"q=PO-1", 8, func(createdOrder) bool { return false }}, // external ids are case-sensitive
+		{"q=node-0", 8, func(k createdOrder) bool { return live(k) && strings.HasPrefix(k.label, "Node-0") }},
+		{"q=NODE-24", 3, func(k createdOrder) bool { return live(k) && strings.HasPrefix(k.label, "Node-24") }},
+		{"q=ode-24", 3, func(createdOrder) bool { return false }},
+		{"q=" + all[3].number, 3, func(k createdOrder) bool { return live(k) && k.number == all[3].number }},
+		{"q=" + strings.ToLower(all[3].number[:7]), 3, func(k createdOrder) bool {
 			return live(k) && strings.HasPrefix(k.number, all[3].number[:7])
 		}},
-		{"q=ORD-&include_deleted=true", 60, func(kept) bool { return true }},
-		{"q=node-1&product=database&state=draft&customer=" + someone, 2, func(k kept) bool {
+		{"q=ORD-&include_deleted=true", 60, func(createdOrder) bool { return true }},
+		{"q=node-1&product=database&state=draft&customer=" + operatorID, 2, func(k createdOrder) bool {
 			return strings.HasPrefix(k.label, "Node-1") && k.product == "database" && k.state == "draft" && k.owner == "operator"
 		}},
 	} {
@@ -148,14 +152,14 @@ func TestEveryFilterFindsExactlyItsOrdersPageByPageWhileOthersArrive(t *testing.
 				want = append(want, k.id)
 			}
 		}
-		seen := map[string]bool{}
+		known := map[string]bool{}
 		for _, k := range all {
-			seen[k.id] = true
+			known[k.id] = true
 		}
-		ids, pages := r.pages(r.as(tenant.Operator), fmt.Sprintf("/v1/orders?limit=%d&%s", c.limit, c.query), func() {
+		ids, pages := r.pages(r.keyOf(tenant.Operator), fmt.Sprintf("/v1/orders?limit=%d&%s", c.limit, c.query), func() {
 			r.create(strings.Replace(theVPS, `"web"`, `"late"`, 1))
 		})
-		got := slices.DeleteFunc(ids, func(id string) bool { return !seen[id] }) // of earlier rows of this table
+		got := slices.DeleteFunc(ids, func(id string) bool { return !known[id] }) // without those created between pages
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.query, diff)
 		}
@@ -165,10 +169,10 @@ func TestEveryFilterFindsExactlyItsOrdersPageByPageWhileOthersArrive(t *testing.
 	}
 }
 
-func TestACustomersListIsTheirOwnWhateverTheyAskFor(t *testing.T) {
+func TestACustomersListHasOnlyTheirOrdersWhateverTheFilter(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	all := r.crowd(30)
+	r := newIntegration(t)
+	all := r.createOrders(30)
 	theirs := r.orderOf(r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders",
 		`{"external_id":"po-000","items":[`+theVPS+`]}`))
 	var want []string
@@ -181,25 +185,25 @@ func TestACustomersListIsTheirOwnWhateverTheyAskFor(t *testing.T) {
 		"", "&customer=" + r.Tenant.Members[tenant.Operator].ID.String(),
 		"&customer=" + r.Other.Members[tenant.Customer].ID.String(), "&q=ORD-", "&q=Node-",
 	} {
-		got, _ := r.pages(r.as(tenant.Customer), "/v1/orders?include_deleted=true&limit=4"+query, func() {})
+		got, _ := r.pages(r.keyOf(tenant.Customer), "/v1/orders?include_deleted=true&limit=4"+query, func() {})
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", query, diff)
 		}
 	}
 	for _, role := range []tenant.Role{tenant.Operator, tenant.Auditor} {
-		got, _ := r.pages(r.as(role), "/v1/orders?include_deleted=true&limit=100&q=po-", func() {})
+		got, _ := r.pages(r.keyOf(role), "/v1/orders?include_deleted=true&limit=100&q=po-", func() {})
 		if len(got) != 15 || slices.Contains(got, theirs.ID) {
-			t.Errorf("%s finds %d orders, want our 15 alone", role, len(got))
+			t.Errorf("%s finds %d orders, want only our 15", role, len(got))
 		}
 	}
 }
 
-func TestItemsTakenOffAListAreNotFoundByTheirLabels(t *testing.T) {
+func TestRemovedItemsAreNotFoundByTheirLabels(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.create(strings.Replace(theVPS, `"web"`, `"old-name"`, 1), strings.Replace(theVPS, `"web"`, `"ČRNA"`, 1))
 	find := func(q string) int {
-		ids, _ := r.pages(r.as(tenant.Customer), "/v1/orders?q="+url.QueryEscape(q), func() {})
+		ids, _ := r.pages(r.keyOf(tenant.Customer), "/v1/orders?q="+url.QueryEscape(q), func() {})
 		return len(ids)
 	}
 	if got := []int{find("old"), find("OLD-N"), find("ČRN"), find("web")}; !cmp.Equal([]int{1, 1, 1, 0}, got) {
@@ -213,9 +217,9 @@ func TestItemsTakenOffAListAreNotFoundByTheirLabels(t *testing.T) {
 	}
 }
 
-func TestTheTimelineIsPagedWithoutGaps(t *testing.T) {
+func TestPagesOfTheTimelineHaveNoGaps(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.paid()
 	r.Drain(parseOrder(t, o.ID))
 	target, next := "/v1/orders/"+o.ID+"/events?limit=3", 1
@@ -228,7 +232,7 @@ func TestTheTimelineIsPagedWithoutGaps(t *testing.T) {
 		r.decode(w, &page)
 		for _, e := range page.Data {
 			if e.Seq != next {
-				t.Fatalf("event %d where %d belongs", e.Seq, next)
+				t.Fatalf("event %d in place of event %d", e.Seq, next)
 			}
 			next++
 		}

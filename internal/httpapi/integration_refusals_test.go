@@ -13,9 +13,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func TestEveryRouteOfTheDocumentIsTried(t *testing.T) {
+func TestEndpointsListsEveryRouteOfTheDocument(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	var doc struct {
 		Paths map[string]map[string]struct {
 			Security *[]any
@@ -30,22 +30,22 @@ func TestEveryRouteOfTheDocumentIsTried(t *testing.T) {
 			}
 		}
 	}
-	for _, e := range webhookEndpoints {
+	for _, e := range endpoints {
 		want = append(want, anonymous(e.name))
 	}
 	slices.Sort(got)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("routes that want a key (-tried here +served); give a new one its line in endpoints:\n%s", diff)
+		t.Errorf("routes that need an API key (-in endpoints +served); add a new one to endpoints:\n%s", diff)
 	}
 }
 
-func TestWhatIsWrongInFormIsRefusedWithItsCodeAndChangesNothing(t *testing.T) {
+func TestBadBodiesAreRefusedWithTheirCodesAndChangeNothing(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	th := r.thingsOf(r.Tenant.Keys)
+	r := newIntegration(t)
+	ids := r.seed(r.Tenant.Keys)
 	tried := 0
-	for _, e := range webhookEndpoints {
+	for _, e := range endpoints {
 		if e.body == "" {
 			continue
 		}
@@ -53,12 +53,12 @@ func TestWhatIsWrongInFormIsRefusedWithItsCodeAndChangesNothing(t *testing.T) {
 		for _, a := range badBodies(t, e) {
 			tried++
 			for _, key := range []string{"", `"k1"`} {
-				w := r.call(e, r.as(e.may()), th, a.body, append(a.headers, "Idempotency-Key", key)...)
+				w := r.call(e, r.keyOf(e.leastRole()), ids, a.body, append(a.headers, "Idempotency-Key", key)...)
 				if quote := e.name == "POST /v1/quotes"; quote && a.catalogue {
 					a.want = "200"
 				}
 				r.want(e.name+" with "+a.what, w, a.want)
-				if a.pointer != nil && !pointsAt(w, th.in(*a.pointer)) {
+				if a.pointer != nil && !pointsAt(w, ids.in(*a.pointer)) {
 					r.Errorf("%s with %s: no error points at %q: %s", e.name, a.what, *a.pointer, w.Body)
 				}
 				if !e.keyed || a.catalogue {
@@ -73,6 +73,7 @@ func TestWhatIsWrongInFormIsRefusedWithItsCodeAndChangesNothing(t *testing.T) {
 	}
 }
 
+// pointsAt reports whether a fault in the answer has a pointer.
 func pointsAt(w *httptest.ResponseRecorder, pointer string) bool {
 	var p struct{ Errors, Faults []struct{ Pointer *string } }
 	if json.Unmarshal(w.Body.Bytes(), &p) != nil {
@@ -83,30 +84,30 @@ func pointsAt(w *httptest.ResponseRecorder, pointer string) bool {
 	})
 }
 
-func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
+func TestPermissionAndIDAreCheckedFirstAndForeignIsTheSameAsAbsent(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	ours, theirs := r.thingsOf(r.Tenant.Keys), r.thingsOf(r.Other.Keys)
-	nothing := things{noID, noID, noID, noID, noID, noID, noID}
+	r := newIntegration(t)
+	ours, theirs := r.seed(r.Tenant.Keys), r.seed(r.Other.Keys)
+	nothing := idSet{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
-	ids := map[string]things{
-		"another tenant's": theirs, "ours under another's": {
-			order: theirs.order, item: ours.item,
-			deadLetter: theirs.deadLetter, refund: theirs.refund, webhook: theirs.webhook,
-			webhookDelivery: ours.webhookDelivery,
+	foreign := map[string]idSet{
+		"another tenant's": theirs,
+		"ours under another's": {
+			order: theirs.order, item: ours.item, deadLetter: theirs.deadLetter, refund: theirs.refund,
+			webhook: theirs.webhook, webhookDelivery: ours.webhookDelivery,
 		},
 	}
 	for _, id := range []string{
 		"x", "%00", "%ff%fe", "%7B%7D", strings.Repeat("9", 400), noID + "0", "0190000000007000800000000000dead",
 		"{" + noID + "}", "00000000-0000-0000-0000-000000000000", "'%20OR%201=1--",
 	} {
-		ids[id] = things{id, id, id, id, noID, id, id}
+		foreign[id] = idSet{id, id, id, id, noID, id, id}
 	}
-	for _, e := range webhookEndpoints {
+	for _, e := range endpoints {
 		for _, role := range tenant.Roles() {
 			may := slices.Contains(strings.Fields(e.who), role.String())
-			named := strings.Contains(e.path(), "{") && !strings.Contains(e.path(), "{product}")
-			if may && !named {
+			hasID := strings.Contains(e.path(), "{") && !strings.Contains(e.path(), "{product}")
+			if may && !hasID {
 				continue
 			}
 			for _, key := range []string{"", "a-key-of-" + role.String()} {
@@ -114,21 +115,21 @@ func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
 				if e.versioned {
 					headers = append(headers, "If-Match", `"1"`)
 				}
-				absent := r.callWith(e, r.as(role), nothing, headers)
+				absent := r.callWith(e, r.keyOf(role), nothing, headers)
 				if !may {
 					r.want(e.name+" as "+role.String(), absent, "403 forbidden")
-					if same := r.callWith(e, r.as(role), ours, headers); withoutID(same) != withoutID(absent) {
-						r.Errorf("%s as %s tells what is there:\n%s\n%s", e.name, role, same.Body, absent.Body)
+					if same := r.callWith(e, r.keyOf(role), ours, headers); withoutID(same) != withoutID(absent) {
+						r.Errorf("%s as %s shows what exists:\n%s\n%s", e.name, role, same.Body, absent.Body)
 					}
 				}
-				if !named {
+				if !hasID {
 					continue
 				}
 				if may {
 					r.want(e.name+" of nothing as "+role.String(), absent, "404 not-found")
 				}
-				for what, th := range ids {
-					if got := r.callWith(e, r.as(role), th, headers); withoutID(got) != withoutID(absent) {
+				for what, ids := range foreign {
+					if got := r.callWith(e, r.keyOf(role), ids, headers); withoutID(got) != withoutID(absent) {
 						r.Errorf("%s of %s as %s is not the answer for what is absent:\n%s\n%s", e.name, what,
 							role, got.Body, absent.Body)
 					}
@@ -139,37 +140,38 @@ func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
 	r.wantSameRows("what was refused", before)
 }
 
-// callWith sends the body for what is named in it, too: a foreign id in a body is tried with the path's.
-func (r *real) callWith(e webhookEndpoint, who string, th things, headers []string) *httptest.ResponseRecorder {
+// callWith sends a request with ids in its path and in its body. In the body, malformed ids are replaced by noID.
+func (r *integration) callWith(e endpoint, who string, ids idSet, headers []string) *httptest.ResponseRecorder {
 	r.Helper()
 	body := e.body
-	if !json.Valid([]byte(th.in(body))) || strings.Contains(body, "{order}") && len(th.order) != 36 ||
-		strings.Contains(body, "{item}") && len(th.item) != 36 {
-		th2 := th
-		th2.order, th2.item = noID, noID
-		body = th2.in(body)
+	if !json.Valid([]byte(ids.in(body))) || strings.Contains(body, "{order}") && len(ids.order) != 36 ||
+		strings.Contains(body, "{item}") && len(ids.item) != 36 {
+		valid := ids
+		valid.order, valid.item = noID, noID
+		body = valid.in(body)
 	}
-	return r.send(who, e.method(), th.in(e.path()), th.in(body), headers...)
+	return r.send(who, e.method(), ids.in(e.path()), ids.in(body), headers...)
 }
 
 func TestAnotherCustomersOrderIsAbsentForACustomer(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	mine := r.thingsOf(r.Tenant.Keys)
+	r := newIntegration(t)
+	mine := r.seed(r.Tenant.Keys)
 	o := r.orderOf(r.operator("POST", "/v1/orders", `{"items":[`+theVPS+`]}`)) // the operator's own
-	theirs := things{
+	theirs := idSet{
 		order: o.ID, item: o.Items[0].ID, deadLetter: mine.deadLetter, refund: mine.refund, member: mine.member,
 	}
-	nothing := things{noID, noID, noID, noID, noID, noID, noID}
+	nothing := idSet{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
-	for _, e := range webhookEndpoints {
+	for _, e := range endpoints {
 		if !strings.Contains(e.path(), "{order}") || !strings.Contains(e.who, "customer") {
 			continue
 		}
-		got, absent := r.callWith(e, r.as(tenant.Customer), theirs, nil), r.callWith(e, r.as(tenant.Customer), nothing, nil)
+		got := r.callWith(e, r.keyOf(tenant.Customer), theirs, nil)
+		absent := r.callWith(e, r.keyOf(tenant.Customer), nothing, nil)
 		r.want(e.name, got, "404 not-found")
 		if withoutID(got) != withoutID(absent) {
-			r.Errorf("%s tells that the order is there:\n%s\n%s", e.name, got.Body, absent.Body)
+			r.Errorf("%s shows that the order exists:\n%s\n%s", e.name, got.Body, absent.Body)
 		}
 	}
 	r.wantSameRows("what was refused", before)
@@ -182,23 +184,23 @@ func TestAnotherCustomersOrderIsAbsentForACustomer(t *testing.T) {
 	}
 }
 
-func TestNobodyKnownGetsOneAndTheSame401(t *testing.T) {
+func TestEveryInvalidKeyGetsTheSame401(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	th := r.thingsOf(r.Tenant.Keys)
+	r := newIntegration(t)
+	ids := r.seed(r.Tenant.Keys)
 	before := r.rows()
 	first := withoutID(r.send("", "GET", "/v1/me", ""))
 	try := func(what string, authorization string) {
 		t.Helper()
-		for _, e := range webhookEndpoints {
-			w := r.call(e, "", th, "", "Authorization", authorization, "Idempotency-Key", "k")
+		for _, e := range endpoints {
+			w := r.call(e, "", ids, "", "Authorization", authorization, "Idempotency-Key", "k")
 			r.want(e.name+" with "+what, w, "401 unauthenticated")
 			if got := withoutID(w); got != first {
 				r.Errorf("%s with %s answers\n%s\nothers\n%s", e.name, what, got, first)
 			}
 		}
 	}
-	right := r.as(tenant.Admin)
+	right := r.keyOf(tenant.Admin)
 	try("no key", "")
 	try("a key nobody has", "Bearer pk_nobody_has_this_key_0123456789")
 	try("another scheme", "Basic "+right)
@@ -206,24 +208,24 @@ func TestNobodyKnownGetsOneAndTheSame401(t *testing.T) {
 	try("half a key", "Bearer "+right[:len(right)-1])
 	try("a short one", "Bearer x")
 	try("a very long one", "Bearer "+strings.Repeat("k", 600))
-	r.Clock.Advance(91 * 24 * time.Hour) // keys of the world hold for 90 days
+	r.Clock.Advance(91 * 24 * time.Hour) // the harness's keys expire after 90 days
 	try("a key that has expired", "Bearer "+right)
-	r.wantSameRows("who is not known", before)
+	r.wantSameRows("requests without a valid key", before)
 }
 
-func TestStaleVersionsAndWrongKeysHaveTheirOwnCodes(t *testing.T) {
+func TestStaleVersionsAndMalformedKeysHaveTheirOwnCodes(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	th := r.thingsOf(r.Tenant.Keys)
+	r := newIntegration(t)
+	ids := r.seed(r.Tenant.Keys)
 	before := r.rows()
-	for _, e := range webhookEndpoints {
-		who := r.as(e.may())
+	for _, e := range endpoints {
+		who := r.keyOf(e.leastRole())
 		if e.keyed {
 			for what, key := range map[string]string{
 				"a space": "a b", "256 letters": strings.Repeat("k", 256), "an open quote": `"k`, "a control": "a\x01",
 				"beyond ASCII": "ključ", "a quote inside": `"a"b"`, "nothing": `""`,
 			} {
-				r.want(e.name+" with a key with "+what, r.call(e, who, th, "", "Idempotency-Key", key),
+				r.want(e.name+" with a key with "+what, r.call(e, who, ids, "", "Idempotency-Key", key),
 					"400 idempotency-key-malformed")
 			}
 		}
@@ -232,25 +234,25 @@ func TestStaleVersionsAndWrongKeysHaveTheirOwnCodes(t *testing.T) {
 		}
 		bare := "{}"
 		switch {
-		case e.body == "": // If-Match alone says it
+		case e.body == "": // only If-Match can have the version
 			bare = ""
-		case !e.optional: // what is needed besides the version
+		case !e.optional: // the other members are required
 			bare = strings.Replace(e.body, `"version":1,`, "", 1)
 		}
 		for what, tag := range map[string]string{"a number": "1", "an open quote": `"1`, "two": `"1", "2"`, "a star": "*"} {
-			r.want(e.name+" with If-Match of "+what, r.call(e, who, th, bare, "If-Match", tag), "400 if-match-malformed")
+			r.want(e.name+" with If-Match of "+what, r.call(e, who, ids, bare, "If-Match", tag), "400 if-match-malformed")
 		}
 		for what, tag := range map[string]string{
 			"a later version": `"9"`, "an earlier version": `"0"`, "a weak tag": `W/"1"`, "another's tag": `"abc"`,
 			"a huge number": `"99999999999999999999"`,
 		} {
-			r.want(e.name+" with If-Match of "+what, r.call(e, who, th, bare, "If-Match", tag), "412 precondition-failed")
+			r.want(e.name+" with If-Match of "+what, r.call(e, who, ids, bare, "If-Match", tag), "412 precondition-failed")
 		}
 		if e.body == "" {
 			continue
 		}
 		for _, version := range []string{"0", "9", "4294967297", "9007199254740992"} {
-			w := r.call(e, who, th, strings.Replace(strings.Replace(bare, "{", `{"version":`+version+`,`, 1), ",}", "}", 1))
+			w := r.call(e, who, ids, strings.Replace(strings.Replace(bare, "{", `{"version":`+version+`,`, 1), ",}", "}", 1))
 			r.want(e.name+" with version "+version, w, "409 version-conflict")
 			var p struct {
 				Current int `json:"current_version"`
@@ -260,26 +262,27 @@ func TestStaleVersionsAndWrongKeysHaveTheirOwnCodes(t *testing.T) {
 			}
 		}
 	}
-	r.want("PATCH without a version", r.customer("PATCH", "/v1/orders/"+th.order, `{"external_id":"x"}`),
+	r.want("PATCH without a version", r.customer("PATCH", "/v1/orders/"+ids.order, `{"external_id":"x"}`),
 		"428 version-required")
 	r.wantSameRows("what was refused", before)
 }
 
-func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
+func TestBadQueriesAreRefusedOrFindNothing(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	ours, theirs := r.thingsOf(r.Tenant.Keys), r.thingsOf(r.Other.Keys)
+	r := newIntegration(t)
+	ours, theirs := r.seed(r.Tenant.Keys), r.seed(r.Other.Keys)
 	var page struct {
 		Next string `json:"next_cursor"`
 	}
 	r.decode(r.operator("GET", "/v1/orders?limit=1&include_deleted=true", ""), &page)
 	if page.Next == "" {
-		t.Fatal("two orders are one page of one")
+		t.Fatal("the first page of one order has no next page")
 	}
 	before := r.rows()
 	const ok = "200"
-	orders, letters, work, events := "/v1/orders", "/v1/dead-letters", "/v1/work-items", "/v1/orders/"+ours.order+"/events"
-	for _, list := range []string{orders, letters, work, events} {
+	orders, deadLetters, work := "/v1/orders", "/v1/dead-letters", "/v1/work-items"
+	events := "/v1/orders/" + ours.order + "/events"
+	for _, list := range []string{orders, deadLetters, work, events} {
 		for query, want := range map[string]string{
 			"limit=0": "422 validation-failed", "limit=101": "422 validation-failed", "limit=abc": "422 validation-failed",
 			"limit=-1": "422 validation-failed", "limit=1.5": "422 validation-failed",
@@ -292,7 +295,7 @@ func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 			r.want(list+"?"+query, r.operator("GET", list+"?"+query, ""), want)
 		}
 	}
-	r.want("a cursor of another list", r.operator("GET", letters+"?cursor="+page.Next, ""), "400 bad-cursor")
+	r.want("a cursor of another list", r.operator("GET", deadLetters+"?cursor="+page.Next, ""), "400 bad-cursor")
 	r.want("a cursor of another list", r.operator("GET", work+"?cursor="+page.Next, ""), "400 bad-cursor")
 	r.want("a cursor of another list", r.operator("GET", events+"?cursor="+page.Next, ""), "400 bad-cursor")
 	for query, want := range map[string]string{
@@ -327,32 +330,32 @@ func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 			r.Errorf("%s does not find the draft: %d %s", query, w.Code, w.Body)
 		}
 	}
-	r.want("a dead letter's order", r.operator("GET", letters+"?order=x", ""), "422 validation-failed")
-	r.want("a dead letter's state", r.operator("GET", letters+"?state=dead", ""), "422 validation-failed")
-	if w := r.operator("GET", letters+"?order="+theirs.order, ""); !strings.Contains(w.Body.String(), `"data":[]`) {
+	r.want("a dead letter's order", r.operator("GET", deadLetters+"?order=x", ""), "422 validation-failed")
+	r.want("a dead letter's state", r.operator("GET", deadLetters+"?state=dead", ""), "422 validation-failed")
+	if w := r.operator("GET", deadLetters+"?order="+theirs.order, ""); !strings.Contains(w.Body.String(), `"data":[]`) {
 		r.Errorf("dead letters of another tenant's order: %d %s", w.Code, w.Body)
 	}
-	for _, e := range webhookEndpoints {
+	for _, e := range endpoints {
 		if !strings.Contains(e.name, "stream") {
-			r.want(e.name+"?surprise=1", r.send(r.as(e.may()), e.method(), ours.in(e.path())+"?surprise=1", ours.in(e.body)),
-				"422 validation-failed")
+			w := r.send(r.keyOf(e.leastRole()), e.method(), ours.in(e.path())+"?surprise=1", ours.in(e.body))
+			r.want(e.name+"?surprise=1", w, "422 validation-failed")
 		}
 	}
 	r.wantSameRows("reading", before)
 }
 
-func TestAMessageOfNoPaymentProviderChangesNothing(t *testing.T) {
+func TestAMessageOfAnUnknownPaymentProviderChangesNothing(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	before := r.rows()
-	for _, provider := range []string{"nobody", "%00", "demo"} { // no demo provider is configured here
+	for _, provider := range []string{"nobody", "%00", "demo"} { // this installation has no demo provider
 		r.want(provider, r.send("", "POST", "/v1/payments/webhook/"+provider, `{"paid":true}`), "404 not-found")
 	}
-	w := r.send("", "POST", "/v1/payments/webhook/manual", `{"paid":true}`) // an operator confirms those
+	w := r.send("", "POST", "/v1/payments/webhook/manual", `{"paid":true}`) // an operator confirms manual payments
 	if w.Code < 400 || w.Code >= 500 {
 		t.Errorf("a message to the manual provider answered %d %s", w.Code, w.Body)
 	}
 	r.want("a megabyte", r.send("", "POST", "/v1/payments/webhook/manual", strings.Repeat("a", 1<<20)),
 		"413 body-too-large")
-	r.wantSameRows("messages of no payment provider", before)
+	r.wantSameRows("messages of unknown payment providers", before)
 }

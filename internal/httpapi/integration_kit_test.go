@@ -21,25 +21,26 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// real is the API over the real use cases and a real database: what a client sees of a world.
-type real struct {
+// integration is the API over the real use cases and a real database, as a client sees it.
+type integration struct {
 	*testing.T
 	*harness.Harness
 	api http.Handler
 }
 
-// noID names nothing anywhere.
+// noID is a valid id that nothing has.
 const noID = "01900000-0000-7000-8000-00000000dead"
 
-func openAPI(t *testing.T, opts ...harness.Option) *real {
+// newIntegration returns the API of a new installation.
+func newIntegration(t *testing.T, opts ...harness.Option) *integration {
 	t.Helper()
-	r := &real{T: t, Harness: harness.New(t, opts...)}
+	r := &integration{T: t, Harness: harness.New(t, opts...)}
 	r.api = r.handler(httpkit.Limits{})
 	return r
 }
 
-// handler serves the world's use cases. Request ids are counted, so that they differ.
-func (r *real) handler(limits httpkit.Limits) http.Handler {
+// handler returns an API over the harness's use cases. Its request ids are numbered, so that they differ.
+func (r *integration) handler(limits httpkit.Limits) http.Handler {
 	var n atomic.Int64
 	return httpapi.New(r.UseCases.API, httpapi.Config{
 		Now: r.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler), Limits: limits,
@@ -47,72 +48,75 @@ func (r *real) handler(limits httpkit.Limits) http.Handler {
 	})
 }
 
-// request is one as a client sends it: as whom, and with headers that replace or (empty) remove those
-// that every client sends.
-func (r *real) request(who, method, target, body string, headers ...string) *http.Request {
+// request returns a request with the API key who. headers are pairs of name and value and replace the default
+// headers; an empty value removes one.
+func (r *integration) request(who, method, target, body string, headers ...string) *http.Request {
 	r.Helper()
-	q, err := http.NewRequestWithContext(r.Context(), method, "http://api.example"+target, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(r.Context(), method, "http://api.example"+target, strings.NewReader(body))
 	if err != nil {
 		r.Fatalf("%s %s: %v", method, target, err)
 	}
-	q.RemoteAddr = "192.0.2.1:1234"
+	req.RemoteAddr = "192.0.2.1:1234"
 	if who != "" {
-		q.Header.Set("Authorization", "Bearer "+who)
+		req.Header.Set("Authorization", "Bearer "+who)
 	}
 	if body != "" {
-		q.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i < len(headers); i += 2 {
-		if q.Header.Del(headers[i]); headers[i+1] != "" {
-			q.Header.Set(headers[i], headers[i+1])
+		if req.Header.Del(headers[i]); headers[i+1] != "" {
+			req.Header.Set(headers[i], headers[i+1])
 		}
 	}
-	return q
+	return req
 }
 
-func (r *real) send(who, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+// send sends a request and returns the answer.
+func (r *integration) send(who, method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	r.Helper()
 	w := httptest.NewRecorder()
 	r.api.ServeHTTP(w, r.request(who, method, target, body, headers...))
 	return w
 }
 
-// as is the API key of a role's member.
-func (r *real) as(role tenant.Role) string { return r.Tenant.Keys[role] }
+// keyOf returns the API key of the member with a role.
+func (r *integration) keyOf(role tenant.Role) string { return r.Tenant.Keys[role] }
 
-// customer and operator send as the tenant's own.
-func (r *real) customer(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+// customer sends a request of the tenant's customer.
+func (r *integration) customer(method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	r.Helper()
-	return r.send(r.as(tenant.Customer), method, target, body, headers...)
+	return r.send(r.keyOf(tenant.Customer), method, target, body, headers...)
 }
 
-func (r *real) operator(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+// operator sends a request of the tenant's operator.
+func (r *integration) operator(method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	r.Helper()
-	return r.send(r.as(tenant.Operator), method, target, body, headers...)
+	return r.send(r.keyOf(tenant.Operator), method, target, body, headers...)
 }
 
-func (r *real) admin(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+// admin sends a request of the tenant's admin.
+func (r *integration) admin(method, target, body string, headers ...string) *httptest.ResponseRecorder {
 	r.Helper()
-	return r.send(r.as(tenant.Admin), method, target, body, headers...)
+	return r.send(r.keyOf(tenant.Admin), method, target, body, headers...)
 }
 
-// verdict is an answer's status, with the code of a problem.
-func verdict(w *httptest.ResponseRecorder) string {
+// statusAndCode returns the status of an answer, and the code of a problem.
+func statusAndCode(w *httptest.ResponseRecorder) string {
 	var p struct{ Code string }
 	if w.Code >= 400 {
-		_ = json.Unmarshal(w.Body.Bytes(), &p) // an answer without a code is none that a test wants
+		_ = json.Unmarshal(w.Body.Bytes(), &p) // an answer without a code fails the test that wants one
 	}
 	return strings.TrimSpace(fmt.Sprint(w.Code, " ", p.Code))
 }
 
-func (r *real) want(what string, w *httptest.ResponseRecorder, verdictWanted string) {
+func (r *integration) want(what string, w *httptest.ResponseRecorder, wantAnswer string) {
 	r.Helper()
-	if got := verdict(w); got != verdictWanted {
-		r.Errorf("%s answered %s, want %s: %s", what, got, verdictWanted, w.Body)
+	if got := statusAndCode(w); got != wantAnswer {
+		r.Errorf("%s answered %s, want %s: %s", what, got, wantAnswer, w.Body)
 	}
 }
 
-// orderAnswer is what the tests read of an order.
+// orderAnswer holds the members of an order that the tests read.
 type orderAnswer struct {
 	ID, Number, State, Currency string
 	Version                     int
@@ -142,7 +146,7 @@ type amount struct{ Amount, Currency string }
 
 func (a amount) String() string { return a.Amount + " " + a.Currency }
 
-func (r *real) decode(w *httptest.ResponseRecorder, into any) {
+func (r *integration) decode(w *httptest.ResponseRecorder, into any) {
 	r.Helper()
 	if w.Code >= 300 {
 		r.Fatalf("answered %d: %s", w.Code, w.Body)
@@ -152,36 +156,37 @@ func (r *real) decode(w *httptest.ResponseRecorder, into any) {
 	}
 }
 
-func (r *real) orderOf(w *httptest.ResponseRecorder) orderAnswer {
+func (r *integration) orderOf(w *httptest.ResponseRecorder) orderAnswer {
 	r.Helper()
 	var o orderAnswer
 	r.decode(w, &o)
 	return o
 }
 
-// create makes a draft of items, written as JSON, as the customer.
-func (r *real) create(items ...string) orderAnswer {
+// create creates a draft of the customer with items, which are JSON.
+func (r *integration) create(items ...string) orderAnswer {
 	r.Helper()
 	return r.orderOf(r.customer("POST", "/v1/orders", `{"items":[`+strings.Join(items, ",")+`]}`))
 }
 
-// theVPS is an item that is configured right: 20.10 EUR a month.
+// theVPS is a valid item for 20.10 EUR a month.
 const theVPS = `{"product":"vps","plan":"business","region":"lj-1","billing_cycle":"monthly","label":"web","configuration":{"os_image":"debian-12"}}`
 
-// submitted is an order of theVPS that waits for its money.
-func (r *real) submitted() orderAnswer {
+// submitted returns an order of theVPS that waits for payment.
+func (r *integration) submitted() orderAnswer {
 	r.Helper()
 	return r.orderOf(r.customer("POST", "/v1/orders/"+r.create(theVPS).ID+"/submit", ""))
 }
 
-// paid is an order of theVPS whose money is in.
-func (r *real) paid() orderAnswer {
+// paid returns an order of theVPS whose payment is confirmed.
+func (r *integration) paid() orderAnswer {
 	r.Helper()
 	o := r.submitted()
 	return r.orderOf(r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm",
 		confirmation("ref-"+o.Number, o.Totals.DueNow)))
 }
 
+// confirmation returns the body that confirms a payment.
 func confirmation(reference string, a amount) string {
 	return fmt.Sprintf(`{"reference":%q,"amount":{"amount":%q,"currency":%q}}`, reference, a.Amount, a.Currency)
 }
@@ -195,39 +200,43 @@ func parseOrder(t testing.TB, s string) order.ID {
 	return o
 }
 
-// rows tells what is in every table of the product: how many rows, and a digest of them all.
-func (r *real) rows() map[string]string {
+// rows returns the number of rows of every table of the product, and a digest of them.
+func (r *integration) rows() map[string]string {
 	r.Helper()
 	conn := r.DB.Super(r)
 	defer func() { _ = conn.Close(context.Background()) }()
-	var union string
+	var query string
 	err := conn.QueryRow(r.Context(),
-		`SELECT string_agg(format('SELECT %L AS t, count(*) || '' '' || coalesce(md5(string_agg(r::text, ''|'' ORDER BY r::text)), '''') AS d FROM platforma.%I r', tablename, tablename), ' UNION ALL ')
-		FROM pg_tables WHERE schemaname = 'platforma'`).Scan(&union)
+		`SELECT string_agg(format($$
+				SELECT %L AS name, count(*) || ' ' || coalesce(md5(string_agg(r::text, '|' ORDER BY r::text)), '')
+				FROM platforma.%I r
+			$$, tablename, tablename), ' UNION ALL ')
+		FROM pg_tables
+		WHERE schemaname = 'platforma'`).Scan(&query)
 	if err != nil {
 		r.Fatalf("list tables: %v", err)
 	}
-	rows, err := conn.Query(r.Context(), union)
+	rows, err := conn.Query(r.Context(), query)
 	if err != nil {
 		r.Fatalf("digest tables: %v", err)
 	}
 	defer rows.Close()
-	found := map[string]string{}
+	digests := map[string]string{}
 	for rows.Next() {
 		var name, digest string
 		if err := rows.Scan(&name, &digest); err != nil {
 			r.Fatalf("digest tables: %v", err)
 		}
-		found[name] = digest
+		digests[name] = digest
 	}
-	if rows.Err() != nil || len(found) < 15 {
-		r.Fatalf("digest tables: %d, %v", len(found), rows.Err())
+	if rows.Err() != nil || len(digests) < 15 {
+		r.Fatalf("digest tables: %d, %v", len(digests), rows.Err())
 	}
-	return found
+	return digests
 }
 
-// wantSameRows compares what is in the tables with what was; some tables may have changed.
-func (r *real) wantSameRows(what string, before map[string]string, but ...string) {
+// wantSameRows compares the rows of all tables with those before. The tables in but may differ.
+func (r *integration) wantSameRows(what string, before map[string]string, but ...string) {
 	r.Helper()
 	after := r.rows()
 	for _, name := range but {
@@ -238,8 +247,8 @@ func (r *real) wantSameRows(what string, before map[string]string, but ...string
 	}
 }
 
-// count asks the database as the superuser.
-func (r *real) count(sql string, args ...any) int {
+// count returns the result of a query for a number, which it sends as superuser.
+func (r *integration) count(sql string, args ...any) int {
 	r.Helper()
 	conn := r.DB.Super(r)
 	defer func() { _ = conn.Close(context.Background()) }()
@@ -250,7 +259,7 @@ func (r *real) count(sql string, args ...any) int {
 	return n
 }
 
-// withoutID is an answer without what differs between two requests that are the same.
+// withoutID returns an answer as text, without the request id, in which two equal answers differ.
 func withoutID(w *httptest.ResponseRecorder) string {
 	id := w.Header().Get("X-Request-Id")
 	h := w.Header().Clone()

@@ -20,13 +20,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// theActions are the columns of the matrix: what a client may ask of an order.
+// theActions are the columns of the matrix: the actions that a client may request.
 var theActions = []string{
 	"edit", "submit", "confirm-payment", "revert-payment", "cancel", "restore", "hold", "release", "redeliver",
 }
 
-// matrix is that of docs/order-lifecycle.md, written by hand: + is done, = is accepted and changes nothing, - is 409
-// illegal-transition.
+// matrix is that of docs/order-lifecycle.md, written by hand: + is done, = is accepted and changes nothing, and - is
+// a 409 illegal-transition.
 var matrix = map[string]string{
 	//                     edit submit confirm revert cancel restore hold release redeliver
 	"draft":               "+ + - - + - - - -",
@@ -44,30 +44,30 @@ var matrix = map[string]string{
 	"closing, built":      "- - - - = - - - -",
 }
 
-// blind is a provider that can be made not to answer what it is asked while validating.
-type blind struct {
+// unreachableProvider is a provider whose validation fails while it is down.
+type unreachableProvider struct {
 	provider.Provider
-	closed *atomic.Bool
+	down *atomic.Bool
 }
 
-// Validate fails while the eyes are closed.
-func (b blind) Validate(ctx context.Context, s provider.Spec) ([]fault.Violation, error) {
-	if b.closed.Load() {
-		return nil, errors.New("not now")
+// Validate fails while the provider is down.
+func (u unreachableProvider) Validate(ctx context.Context, s provider.Spec) ([]fault.Violation, error) {
+	if u.down.Load() {
+		return nil, errors.New("the provider is down")
 	}
-	return b.Provider.Validate(ctx, s)
+	return u.Provider.Validate(ctx, s)
 }
 
 // lifecycle brings orders into states.
 type lifecycle struct {
-	*real
-	closed *atomic.Bool
-	n      int
+	*integration
+	down *atomic.Bool // the provider
+	n    int          // the number of requests so far
 }
 
 const theDatabase = `{"product":"database","plan":"starter","region":"lj-1","billing_cycle":"monthly","label":"slow","configuration":{"storage_gb":20}}`
 
-// pay submits an order of items and pays it.
+// pay returns a paid order of items.
 func (l *lifecycle) pay(items ...string) orderAnswer {
 	l.Helper()
 	o := l.create(items...)
@@ -76,6 +76,7 @@ func (l *lifecycle) pay(items ...string) orderAnswer {
 	return l.orderOf(l.operator("POST", at+"/payment/confirm", confirmation("paid-"+o.Number, o.Totals.DueNow)))
 }
 
+// until works on an order until its picture contains a text.
 func (l *lifecycle) until(o orderAnswer, picture string) orderAnswer {
 	l.Helper()
 	l.DrainUntil(parseOrder(l, o.ID), func(p string) bool { return strings.Contains(p, picture) })
@@ -87,13 +88,13 @@ func (l *lifecycle) read(o orderAnswer) orderAnswer {
 	return l.orderOf(l.operator("GET", "/v1/orders/"+o.ID, ""))
 }
 
-// in makes an order that is in a state.
+// in returns a new order in a state.
 func (l *lifecycle) in(state string) orderAnswer {
 	l.Helper()
-	l.closed.Store(state == "validating")
+	l.down.Store(state == "validating")
 	l.Sim.ClearFaults()
 	l.Sim.Script(sim.Fault{Label: "slow", Operation: sim.OpCreate, Kind: "stuck"})
-	slowly := strings.Replace(theVPS, `"web"`, `"slow"`, 1)
+	slowVPS := strings.Replace(theVPS, `"web"`, `"slow"`, 1)
 	switch state {
 	case "draft":
 		return l.create(theVPS)
@@ -107,7 +108,7 @@ func (l *lifecycle) in(state string) orderAnswer {
 	case "validating":
 		return l.until(l.pay(theVPS), "validating")
 	case "provisioning":
-		return l.until(l.pay(slowly), "slow provisioning")
+		return l.until(l.pay(slowVPS), "slow provisioning")
 	case "partially_fulfilled":
 		return l.until(l.pay(theVPS, theDatabase), "web delivered")
 	case "fulfilled":
@@ -126,15 +127,15 @@ func (l *lifecycle) in(state string) orderAnswer {
 		o := l.pay(theVPS)
 		return l.orderOf(l.customer("POST", "/v1/orders/"+o.ID+"/cancel", ""))
 	case "closing, built":
-		o := l.until(l.pay(slowly), "slow provisioning")
+		o := l.until(l.pay(slowVPS), "slow provisioning")
 		return l.orderOf(l.customer("POST", "/v1/orders/"+o.ID+"/cancel", ""))
 	}
-	l.Fatalf("no way into %s", state)
+	l.Fatalf("there is no way into the state %s", state)
 	return orderAnswer{}
 }
 
-// ask calls an action's endpoint, with everything it needs.
-func (l *lifecycle) ask(action string, o orderAnswer) *httptest.ResponseRecorder {
+// act calls the endpoint of an action with a valid body.
+func (l *lifecycle) act(action string, o orderAnswer) *httptest.ResponseRecorder {
 	l.Helper()
 	l.n++
 	at := "/v1/orders/" + o.ID
@@ -157,41 +158,41 @@ func TestEveryActionInEveryState(t *testing.T) {
 	for state, row := range matrix {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			closed := &atomic.Bool{}
-			l := &lifecycle{
-				real:   openAPI(t, harness.WithProvider(func(p provider.Provider) provider.Provider { return blind{p, closed} })),
-				closed: closed,
-			}
+			down := &atomic.Bool{}
+			r := newIntegration(t, harness.WithProvider(func(p provider.Provider) provider.Provider {
+				return unreachableProvider{p, down}
+			}))
+			l := &lifecycle{integration: r, down: down}
 			o := l.in(state)
 			before := l.rows()
-			var done, mine []string
+			var byOperator, byCustomer []string
 			cells := strings.Fields(row)
 			for i, action := range theActions {
 				if cells[i] == "+" {
 					if action != "redeliver" {
-						done = append(done, action)
+						byOperator = append(byOperator, action)
 					}
 					continue
 				}
 				l.wantRefusedOrNothing(cells[i], action, o, before)
 			}
 			l.wantSameReference(o, before)
-			slices.Sort(done)
-			for _, action := range done {
+			slices.Sort(byOperator)
+			for _, action := range byOperator {
 				if slices.Contains([]string{"edit", "submit", "cancel", "restore"}, action) {
-					mine = append(mine, action)
+					byCustomer = append(byCustomer, action)
 				}
 			}
-			l.wantAllowed(o, tenant.Operator, done)
-			l.wantAllowed(o, tenant.Admin, done)
-			l.wantAllowed(o, tenant.Customer, mine)
+			l.wantAllowed(o, tenant.Operator, byOperator)
+			l.wantAllowed(o, tenant.Admin, byOperator)
+			l.wantAllowed(o, tenant.Customer, byCustomer)
 			l.wantAllowed(o, tenant.Auditor, nil)
 			for i, action := range theActions {
 				if cells[i] != "+" {
 					continue
 				}
 				o := l.in(state)
-				w := l.ask(action, o)
+				w := l.act(action, o)
 				l.want(action+" in "+state, w, "200")
 				if after := l.orderOf(w); after.Version <= o.Version {
 					t.Errorf("%s in %s: version %d after %d", action, state, after.Version, o.Version)
@@ -204,10 +205,10 @@ func TestEveryActionInEveryState(t *testing.T) {
 	}
 }
 
-// wantRefusedOrNothing asks for what the matrix does not let happen.
+// wantRefusedOrNothing requests an action that the matrix refuses or ignores.
 func (l *lifecycle) wantRefusedOrNothing(cell, action string, o orderAnswer, before map[string]string) {
 	l.Helper()
-	w := l.ask(action, o)
+	w := l.act(action, o)
 	if cell == "=" {
 		l.want(action, w, "200")
 	} else {
@@ -220,7 +221,7 @@ func (l *lifecycle) wantRefusedOrNothing(cell, action string, o orderAnswer, bef
 	l.wantSameRows(action, before)
 }
 
-// wantSameReference confirms a payment that was confirmed, once more.
+// wantSameReference confirms a confirmed payment again, which must change nothing.
 func (l *lifecycle) wantSameReference(o orderAnswer, before map[string]string) {
 	l.Helper()
 	if len(o.Payments) == 0 || o.State == "cancelled" || o.State == "failed" {
@@ -231,9 +232,10 @@ func (l *lifecycle) wantSameReference(o orderAnswer, before map[string]string) {
 	l.wantSameRows("the same reference again", before)
 }
 
+// wantAllowed checks the allowed_actions that a role sees.
 func (l *lifecycle) wantAllowed(o orderAnswer, role tenant.Role, want []string) {
 	l.Helper()
-	got := l.orderOf(l.send(l.as(role), "GET", "/v1/orders/"+o.ID, "")).AllowedActions
+	got := l.orderOf(l.send(l.keyOf(role), "GET", "/v1/orders/"+o.ID, "")).AllowedActions
 	slices.Sort(got)
 	if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
 		l.Errorf("allowed_actions for %s in %s (-accepted +allowed):\n%s", role, o.State, diff)
@@ -242,7 +244,7 @@ func (l *lifecycle) wantAllowed(o orderAnswer, role tenant.Role, want []string) 
 
 func TestAReferenceBelongsToOnePaymentForEver(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	first, second := r.submitted(), r.submitted()
 	pay := func(o orderAnswer) *httptest.ResponseRecorder {
 		return r.operator("POST", "/v1/orders/"+o.ID+"/payment/confirm", confirmation("one", o.Totals.DueNow))
@@ -257,9 +259,9 @@ func TestAReferenceBelongsToOnePaymentForEver(t *testing.T) {
 		"/v1/orders/"+theirs.ID+"/payment/confirm", confirmation("one", theirs.Totals.DueNow)), "200")
 }
 
-func TestRedeliveryIsBoundedPerItem(t *testing.T) {
+func TestRedeliveriesOfAnItemAreLimited(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	o := r.paid()
 	r.Drain(parseOrder(t, o.ID))
 	target := "/v1/orders/" + o.ID + "/items/" + o.Items[0].ID + "/redeliver"
@@ -274,5 +276,5 @@ func TestRedeliveryIsBoundedPerItem(t *testing.T) {
 	}
 	r.want("an item that is not the order's", r.customer("POST", "/v1/orders/"+o.ID+"/items/"+noID+"/redeliver", ""),
 		"404 not-found")
-	r.wantSameRows("a redelivery too many", before)
+	r.wantSameRows("a refused redelivery", before)
 }

@@ -9,24 +9,24 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func TestATenantMayDemandIdempotencyKeysOfItsAPICallers(t *testing.T) {
+func TestATenantMayRequireIdempotencyKeys(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	th := r.thingsOf(r.Tenant.Keys)
+	r := newIntegration(t)
+	ids := r.seed(r.Tenant.Keys)
 	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"require_idempotency_key": true})), "200")
 	key, err := json.Marshal(harness.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nothing := things{noID, noID, noID, noID, noID, noID, noID}
+	nothing := idSet{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
 	tried := 0
-	for _, e := range webhookEndpoints {
+	for _, e := range endpoints {
 		body := strings.Replace(e.body, `"-----BEGIN PGP PUBLIC KEY BLOCK-----"`, string(key), 1)
 		if strings.HasSuffix(e.path(), "/stream") {
-			continue // follows until its client leaves
+			continue // a stream ends only when its client leaves
 		}
-		w := r.send(r.as(e.may()), e.method(), th.in(e.path()), th.in(body))
+		w := r.send(r.keyOf(e.leastRole()), e.method(), ids.in(e.path()), ids.in(body))
 		if !e.keyed {
 			r.want(e.name+" without a key", w, "200")
 			continue
@@ -35,17 +35,18 @@ func TestATenantMayDemandIdempotencyKeysOfItsAPICallers(t *testing.T) {
 		r.want(e.name+" without a key", w, "400 idempotency-key-required")
 		for _, role := range tenant.Roles() {
 			if !strings.Contains(e.who, role.String()) {
-				r.want(e.name+" as "+role.String(), r.send(r.as(role), e.method(), th.in(e.path()), th.in(body)), "403 forbidden")
+				w := r.send(r.keyOf(role), e.method(), ids.in(e.path()), ids.in(body))
+				r.want(e.name+" as "+role.String(), w, "403 forbidden")
 			}
 		}
 		if strings.Contains(e.path(), "{") {
-			r.want(e.name+" of nothing", r.send(r.as(e.may()), e.method(), nothing.in(e.path()), nothing.in(body)),
+			r.want(e.name+" of nothing", r.send(r.keyOf(e.leastRole()), e.method(), nothing.in(e.path()), nothing.in(body)),
 				"404 not-found")
 		}
 	}
 	r.wantSameRows("writes without a key", before)
 	if tried < 15 {
-		t.Errorf("only %d routes demand a key", tried)
+		t.Errorf("only %d routes require a key", tried)
 	}
 	r.want("with a key", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "k"), "201")
 	r.want("another tenant's", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", anOrder), "201")
@@ -56,37 +57,38 @@ func TestATenantMayDemandIdempotencyKeysOfItsAPICallers(t *testing.T) {
 	r.want("without a key again", r.customer("POST", "/v1/orders", anOrder), "201")
 }
 
-func TestRightsComeBeforeWhatIsSaid(t *testing.T) {
+func TestThePermissionIsCheckedBeforeTheBody(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
-	th := r.thingsOf(r.Tenant.Keys)
+	r := newIntegration(t)
+	ids := r.seed(r.Tenant.Keys)
 	const unprintable = `{"reason":"line\nbreak"}`
 	before := r.rows()
 	for _, target := range []string{"payment/revert", "hold", "release"} {
-		r.want(target+" as customer", r.customer("POST", "/v1/orders/"+th.order+"/"+target, unprintable), "403 forbidden")
-		r.want(target+" as operator", r.operator("POST", "/v1/orders/"+th.order+"/"+target, unprintable),
+		r.want(target+" as customer", r.customer("POST", "/v1/orders/"+ids.order+"/"+target, unprintable), "403 forbidden")
+		r.want(target+" as operator", r.operator("POST", "/v1/orders/"+ids.order+"/"+target, unprintable),
 			"422 validation-failed")
 	}
-	r.want("cancel as auditor", r.send(r.as(tenant.Auditor), "POST", "/v1/orders/"+th.order+"/cancel", unprintable),
+	r.want("cancel as auditor", r.send(r.keyOf(tenant.Auditor), "POST", "/v1/orders/"+ids.order+"/cancel", unprintable),
 		"403 forbidden")
-	r.want("redrive as customer", r.customer("POST", "/v1/dead-letters/"+th.deadLetter+"/redrive", unprintable),
+	r.want("redrive as customer", r.customer("POST", "/v1/dead-letters/"+ids.deadLetter+"/redrive", unprintable),
 		"403 forbidden")
-	done := `{"order":"` + th.order + `","reason":"line\nbreak"}`
-	r.want("work item as customer", r.customer("POST", "/v1/work-items/"+th.refund+"/done", done), "403 forbidden")
-	r.want("work item as operator", r.operator("POST", "/v1/work-items/"+th.refund+"/done", done), "422 validation-failed")
-	r.want("confirm as customer", r.customer("POST", "/v1/orders/"+th.order+"/payment/confirm",
+	done := `{"order":"` + ids.order + `","reason":"line\nbreak"}`
+	r.want("work item as customer", r.customer("POST", "/v1/work-items/"+ids.refund+"/done", done), "403 forbidden")
+	r.want("work item as operator", r.operator("POST", "/v1/work-items/"+ids.refund+"/done", done),
+		"422 validation-failed")
+	r.want("confirm as customer", r.customer("POST", "/v1/orders/"+ids.order+"/payment/confirm",
 		confirmation("r", amount{"x", "EUR"})), "403 forbidden")
 	r.want("settings as operator", r.operator("PUT", "/v1/settings", r.settings(map[string]any{"payment_method": "gold"})),
 		"403 forbidden")
 	r.want("for another customer as customer", r.customer("POST", "/v1/orders",
 		`{"customer_id":"`+r.Tenant.Members[tenant.Operator].ID.String()+
 			`","items":[{"product":"x","region":"x","billing_cycle":"x"}]}`), "403 forbidden")
-	r.wantSameRows("what is not theirs to do", before)
+	r.wantSameRows("requests without the permission", before)
 }
 
-func TestAnExternalIDStandsForOneOrder(t *testing.T) {
+func TestAnExternalIDBelongsToOneOrder(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	first := r.orderOf(r.customer("POST", "/v1/orders", `{"external_id":"po-1"}`))
 	second := r.create(theVPS)
 	before := r.rows()
@@ -109,27 +111,27 @@ func TestAnExternalIDStandsForOneOrder(t *testing.T) {
 	r.want("two without one", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":""}`), "200")
 }
 
-func TestAnOperatorOrdersForSomebodyOfTheTenantAlone(t *testing.T) {
+func TestAnOperatorMayOrderOnlyForMembersOfTheTenant(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	mine, theirs := r.Tenant.Members[tenant.Customer].ID.String(), r.Other.Members[tenant.Customer].ID.String()
 	o := r.orderOf(r.operator("POST", "/v1/orders", `{"customer_id":"`+mine+`","items":[`+theVPS+`]}`))
 	r.want("read by whom it is for", r.customer("GET", "/v1/orders/"+o.ID, ""), "200")
 	r.want("for oneself, in capitals", r.customer("POST", "/v1/orders", `{"customer_id":"`+strings.ToUpper(mine)+`"}`),
 		"201")
 	before := r.rows()
-	foreign, absent := r.operator("POST", "/v1/orders", `{"customer_id":"`+theirs+`"}`), r.operator("POST", "/v1/orders",
-		`{"customer_id":"`+noID+`"}`)
+	foreign := r.operator("POST", "/v1/orders", `{"customer_id":"`+theirs+`"}`)
+	absent := r.operator("POST", "/v1/orders", `{"customer_id":"`+noID+`"}`)
 	r.want("for another tenant's", foreign, "422 validation-failed")
 	if withoutID(foreign) != withoutID(absent) {
-		t.Errorf("another tenant's member is told from nobody:\n%s\n%s", foreign.Body, absent.Body)
+		t.Errorf("the answers for another tenant's member and for nobody differ:\n%s\n%s", foreign.Body, absent.Body)
 	}
 	r.wantSameRows("orders for nobody", before)
 }
 
-func TestADeliveryKeyIsCheckedKeptAndRemoved(t *testing.T) {
+func TestADeliveryKeyIsCheckedStoredAndRemoved(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	before := r.rows()
 	for what, key := range map[string]string{
 		"no key": "hello", "half a key": harness.PublicKey[:200],
@@ -143,7 +145,7 @@ func TestADeliveryKeyIsCheckedKeptAndRemoved(t *testing.T) {
 			t.Errorf("%s answered %d %s", what, w.Code, w.Body)
 		}
 	}
-	r.wantSameRows("keys that are none", before)
+	r.wantSameRows("malformed keys", before)
 	body, err := json.Marshal(map[string]string{"public_key": harness.PublicKey})
 	if err != nil {
 		t.Fatal(err)
@@ -164,9 +166,9 @@ func TestADeliveryKeyIsCheckedKeptAndRemoved(t *testing.T) {
 	}
 }
 
-func TestSettingsAreRefusedByMemberAndKeptByVersion(t *testing.T) {
+func TestBadSettingsAreRefusedWithPointersAndStaleOnesByVersion(t *testing.T) {
 	t.Parallel()
-	r := openAPI(t)
+	r := newIntegration(t)
 	before := r.rows()
 	for member, bad := range map[string][]any{
 		"currency": {"ZZZ", "eur", ""}, "time_zone": {"Mars/Olympus", "Local", "", "../etc/passwd", "UTC\u0000"[:3] + "x"},
