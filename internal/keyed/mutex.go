@@ -1,6 +1,6 @@
-// Package keyed has a lock and a limit that are held by key, within one process. The callers of one key
-// wait for each other, or are counted together; the callers of different keys do not notice each other.
-// It knows nothing of what a key names.
+// Package keyed provides a mutex and a semaphore per key, within one process. Callers with the same key
+// exclude each other, or are counted together; callers with different keys do not affect each other. The
+// package knows nothing of what a key names.
 package keyed
 
 import (
@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// Mutex is one lock per key. The zero value is ready; it may be used by many goroutines. It keeps nothing
-// for a key that nobody holds or waits for.
+// Mutex is one lock per key. The zero value is ready for use, and it is safe for concurrent use. It keeps
+// nothing for a key that nobody holds or waits for.
 type Mutex[K comparable] struct {
 	mu    sync.Mutex
 	locks map[K]*lock // guarded by mu
@@ -17,11 +17,11 @@ type Mutex[K comparable] struct {
 
 type lock struct {
 	held  chan struct{} // holds one token while somebody has the lock
-	users int           // who holds it or waits for it; guarded by Mutex.mu
+	users int           // number of holders and waiters; guarded by Mutex.mu
 }
 
-// Lock waits until the caller has the key's lock or ctx ends, and then returns the cause of ctx. The caller
-// calls unlock once.
+// Lock waits until the caller has the key's lock. If ctx ends first, it returns the cause of ctx. The caller
+// must call unlock exactly once.
 func (m *Mutex[K]) Lock(ctx context.Context, key K) (unlock func(), err error) {
 	l := m.join(key)
 	select {

@@ -10,7 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/keyed"
 )
 
-func TestCallersOfOneKeyTakeTurnsAndThoseOfAnotherDoNotWait(t *testing.T) {
+func TestCallersOfOneKeyExcludeEachOtherAndThoseOfAnotherDoNotWait(t *testing.T) {
 	t.Parallel()
 	var locks keyed.Mutex[string]
 	var inside, most, done atomic.Int64

@@ -2,15 +2,15 @@ package keyed
 
 import "sync"
 
-// Semaphore counts the holders of each key. The zero value is ready; it may be used by many goroutines. It
-// keeps nothing for a key that nobody holds.
+// Semaphore counts the holders of each key. The zero value is ready for use, and it is safe for concurrent
+// use. It keeps nothing for a key that nobody holds.
 type Semaphore[K comparable] struct {
 	mu      sync.Mutex
 	holders map[K]int // guarded by mu
 }
 
-// TryAcquire takes a place of the key and reports whether fewer than limit were taken; it does not wait. A
-// caller that got a place calls Release once.
+// TryAcquire takes a place of the key if fewer than limit are taken, and reports whether it did. It does not
+// wait. A caller that got a place must call Release exactly once.
 func (s *Semaphore[K]) TryAcquire(key K, limit int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -24,7 +24,7 @@ func (s *Semaphore[K]) TryAcquire(key K, limit int) bool {
 	return true
 }
 
-// Release gives a place of the key back.
+// Release frees a place of the key.
 func (s *Semaphore[K]) Release(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,11 +10,11 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Admin is the connection of who migrates: a member of platforma_owner. It makes tenants; everything
-// inside one is then made by the api login, through its walls.
+// Admin is a connection of the login that migrates, a member of platforma_owner. It adds tenants; the rows of a
+// tenant are then written by the api login, under the tenant walls. It must be used by one goroutine only.
 type Admin struct{ conn *pgx.Conn }
 
-// OpenAdmin connects. It is used by one goroutine.
+// OpenAdmin connects to a database.
 func OpenAdmin(ctx context.Context, url string) (*Admin, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -27,9 +27,11 @@ func OpenAdmin(ctx context.Context, url string) (*Admin, error) {
 	return &Admin{conn}, nil
 }
 
-// AddTenant makes a tenant; one that is there already, by id or slug, is left as it is.
+// AddTenant adds a tenant. It has no effect if there is one with this id or slug.
 func (a *Admin) AddTenant(ctx context.Context, t tenant.ID, slug string, at time.Time) error {
-	_, err := a.conn.Exec(ctx, `INSERT INTO platforma.tenants (id, slug, created_at) VALUES ($1, $2, $3)
+	_, err := a.conn.Exec(ctx, `
+		INSERT INTO platforma.tenants (id, slug, created_at)
+		VALUES ($1, $2, $3)
 		ON CONFLICT DO NOTHING`, uid(t), slug, stamp(at))
 	if err != nil {
 		return fmt.Errorf("add tenant %s: %w", slug, err)
@@ -40,15 +42,19 @@ func (a *Admin) AddTenant(ctx context.Context, t tenant.ID, slug string, at time
 // Close ends the connection.
 func (a *Admin) Close(ctx context.Context) error { return a.conn.Close(ctx) }
 
-// Tenant is one of the organisations served here.
+// Tenant is an organisation that the installation serves.
 type Tenant struct {
 	ID   tenant.ID
 	Slug string
 }
 
+func idsOf(tenants []Tenant) []tenant.ID {
+	return column(tenants, func(t *Tenant) tenant.ID { return t.ID })
+}
+
 const sqlTenants = `SELECT id, slug FROM tenants ORDER BY slug`
 
-// Tenants lists all, for the logins that may know of them: api, portal, worker, audit.
+// Tenants returns all tenants, for the logins that may see them: api, portal, worker and audit.
 func (db *DB) Tenants(ctx context.Context) ([]Tenant, error) {
 	var list []Tenant
 	err := db.inSystem(ctx, func(b *pgx.Batch) {

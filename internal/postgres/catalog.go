@@ -19,7 +19,7 @@ const (
 	sqlCatalogChange = `INSERT INTO catalog_change (at, actor, summary) VALUES ($1, $2, $3)`
 )
 
-// CatalogEntries lists every version of every entry, by name and version.
+// CatalogEntries returns every version of every entry, ordered by name and version.
 func (db *DB) CatalogEntries(ctx context.Context) ([]catalog.Entry, error) {
 	var list []catalog.Entry
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
@@ -38,8 +38,8 @@ func (db *DB) CatalogEntries(ctx context.Context) ([]catalog.Entry, error) {
 	return list, nil
 }
 
-// AddCatalogEntries adds versions to the catalogue, all or none, and writes down who did and why. A
-// version that exists is a fault: entries never change (D14).
+// AddCatalogEntries adds versions to the catalogue, all or none, and records who added them and why. A version
+// that exists is a conflict, because entries are never changed (D14).
 func (db *DB) AddCatalogEntries(ctx context.Context, entries []catalog.Entry, actor, summary string) error {
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
 		for _, e := range entries {
@@ -53,11 +53,12 @@ func (db *DB) AddCatalogEntries(ctx context.Context, entries []catalog.Entry, ac
 	return nil
 }
 
-// recheck is how old the catalogue may be that is sold from: a change shows everywhere within it.
+// recheck is how long a loaded catalogue is used without a look at the table. A change is visible everywhere
+// after this time.
 const recheck = 5 * time.Second
 
-// Catalogue is app.CatalogSource on the table: built once, looked at every few seconds, built anew
-// when an entry was added or one's time has come. It may be used by many goroutines.
+// Catalogue implements app.CatalogSource on the table. It caches the catalogue, compares it with the table every
+// few seconds, and loads it again when an entry was added or has become valid. It is safe for concurrent use.
 type Catalogue struct {
 	db *DB
 
@@ -68,10 +69,11 @@ type Catalogue struct {
 	checked time.Time
 }
 
-// NewCatalogue makes a source; the first call reads.
+// NewCatalogue returns a source that reads the table at the first call of Catalog.
 func NewCatalogue(db *DB) *Catalogue { return &Catalogue{db: db} }
 
-// Catalog is what is sold now. While the table cannot be read, what was sold last is still sold.
+// Catalog returns the catalogue of now. While the table cannot be read, it returns the last one that was loaded,
+// unless an entry has become valid since.
 func (c *Catalogue) Catalog(ctx context.Context) (*catalog.Catalog, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,24 +15,29 @@ import (
 const (
 	sqlRefuse = `
 		INSERT INTO refused_record (consumer, topic_id, part, off, code, headers, data_sha256, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT DO NOTHING`
 	sqlStatusPut = `
-		INSERT INTO consumer_status (consumer, instance, name, at, age_ms, behind, applied, duplicates, retried, parked,
-		blocked, refused, stopped)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-		ON CONFLICT (consumer, instance) DO UPDATE SET at = excluded.at, age_ms = excluded.age_ms, behind = excluded.behind,
-		applied = excluded.applied, duplicates = excluded.duplicates,
-			retried = excluded.retried, parked = excluded.parked, blocked = excluded.blocked, refused = excluded.refused,
-			stopped = excluded.stopped`
-	sqlStatusGone = `DELETE FROM consumer_status WHERE at < $1`
-	// The oldest age is the lag: one process that stands still is not made up for by another that runs.
+		INSERT INTO consumer_status (consumer, instance, name, at, age_ms, behind, applied, duplicates, retried,
+			parked, blocked, refused, stopped)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+			$10, $11, $12, $13)
+		ON CONFLICT (consumer, instance) DO UPDATE
+		SET at = excluded.at, age_ms = excluded.age_ms, behind = excluded.behind, applied = excluded.applied,
+			duplicates = excluded.duplicates, retried = excluded.retried, parked = excluded.parked,
+			blocked = excluded.blocked, refused = excluded.refused, stopped = excluded.stopped`
+	sqlStatusDelete = `DELETE FROM consumer_status WHERE at < $1`
+	// The greatest age is the lag: a process that runs does not make up for one that hangs.
 	sqlStatuses = `
 		SELECT consumer, min(name), max(age_ms), sum(behind)::bigint, sum(applied)::bigint, sum(duplicates)::bigint,
-		sum(retried)::bigint, sum(parked)::bigint, sum(blocked)::bigint, sum(refused)::bigint, sum(stopped)::int
-		FROM consumer_status WHERE at >= $1 AND instance <> $2 GROUP BY consumer ORDER BY consumer`
+			sum(retried)::bigint, sum(parked)::bigint, sum(blocked)::bigint, sum(refused)::bigint, sum(stopped)::int
+		FROM consumer_status
+		WHERE at >= $1 AND instance <> $2
+		GROUP BY consumer
+		ORDER BY consumer`
 )
 
-// Refuse keeps a record that a consumer did not apply; see app.Refusals.
+// Refuse stores a record that a consumer refused; see app.Refusals.
 func (db *DB) Refuse(ctx context.Context, r app.Refusal) error {
 	headers, err := json.Marshal(r.Headers)
 	if err != nil {
@@ -44,12 +49,12 @@ func (db *DB) Refuse(ctx context.Context, r app.Refusal) error {
 	})
 }
 
-// statusFresh is for how long what a process said of its consumers counts: it says so every few seconds,
-// and one that does not is gone or hangs.
+// statusFresh is how long the status of a process's consumers is valid. A process writes it every few seconds; one
+// that does not has ended or hangs.
 const statusFresh = 30 * time.Second
 
-// PutConsumerStatus writes how a process's consumers stand, for the processes that show it. instance tells
-// this run of the process from every other.
+// PutConsumerStatus writes the status of a process's consumers, for the processes that show it. instance
+// identifies this run of the process.
 func (db *DB) PutConsumerStatus(ctx context.Context, instance string, list []app.ConsumerStatus) error {
 	now := db.now()
 	return db.inSystem(ctx, func(b *pgx.Batch) {
@@ -57,12 +62,12 @@ func (db *DB) PutConsumerStatus(ctx context.Context, instance string, list []app
 			b.Queue(sqlStatusPut, s.Consumer, instance, s.Name, stamp(now), s.Age.Milliseconds(), s.Behind, s.Applied,
 				s.Duplicates, s.Retried, s.Parked, s.Blocked, s.Refused, s.Stopped)
 		}
-		b.Queue(sqlStatusGone, stamp(now.Add(-statusFresh)))
+		b.Queue(sqlStatusDelete, stamp(now.Add(-statusFresh)))
 	})
 }
 
-// ConsumerStatus adds up what the processes said of their consumers lately, without the one that asks: it
-// knows better how its own stand.
+// ConsumerStatus adds up the valid statuses of all processes but the caller's own, whose instance is without: the
+// caller knows its own consumers' status better.
 func (db *DB) ConsumerStatus(ctx context.Context, without string) ([]app.ConsumerStatus, error) {
 	var list []app.ConsumerStatus
 	err := db.inSystem(ctx, func(b *pgx.Batch) {

@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 )
 
-// The logins, one per kind of work: a process has a DB for each it needs (ADR 0005).
+// The logins, one for each kind of work (ADR 0005). A process opens a DB for each login that it needs.
 const (
 	LoginAPI      = "platforma_api"
 	LoginPortal   = "platforma_portal"
@@ -23,25 +23,25 @@ const (
 	LoginAudit    = "platforma_audit"
 )
 
-// Logins lists all six.
+// Logins returns all six logins.
 func Logins() []string {
 	return []string{LoginAPI, LoginPortal, LoginWorker, LoginDelivery, LoginRelay, LoginAudit}
 }
 
-// Options of a DB.
+// Options configure a DB.
 type Options struct {
 	Clock app.Clock       // required
-	NewID func() [16]byte // required: UUIDv7, for the rows that the store itself adds
-	// MaxConns bounds the pool; 0 is 8. All processes together want 8 to 16 per 2 cores.
+	NewID func() [16]byte // required; makes UUIDv7s for the rows that the store adds itself
+	// MaxConns bounds the pool; 0 means 8. All processes together should have 8 to 16 connections per 2 cores.
 	MaxConns int
-	// AcquireTimeout is how long a transaction waits for a connection before it answers that the
-	// service is busy; 0 is 1 s.
+	// AcquireTimeout is how long a transaction waits for a connection before it fails as unavailable; 0 means
+	// 1 s.
 	AcquireTimeout time.Duration
-	// DialFunc replaces how a connection is made; nil is the network. Tests count round trips here.
+	// DialFunc opens a connection; nil means the network. Tests count round trips here.
 	DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// DB is one login's pool. It may be used by many goroutines.
+// DB is the connection pool of one login. It is safe for concurrent use.
 type DB struct {
 	pool    *pgxpool.Pool
 	login   string
@@ -51,13 +51,12 @@ type DB struct {
 
 	snapshots snapshots
 
-	mu      sync.Mutex
-	kickers []app.Notifier // guarded by mu
+	mu        sync.Mutex
+	notifiers []app.Notifier // guarded by mu
 }
 
-// Open connects a login and makes sure that the walls stand before anything is served: an error says
-// in one sentence what to mend. url is the database's address; its user is replaced by the login when
-// it has none.
+// Open connects a login and checks the tenant walls before anything is served. An error says in one sentence
+// what to correct. url is the database's address and must name the login as its user.
 func Open(ctx context.Context, url, login string, o Options) (*DB, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -73,9 +72,9 @@ func Open(ctx context.Context, url, login string, o Options) (*DB, error) {
 	if o.DialFunc != nil {
 		cfg.ConnConfig.DialFunc = o.DialFunc
 	}
-	cfg.AfterConnect = prepareEnds
-	// The doors read the settings back with each end of a transaction and close a connection that
-	// kept one; whatever else ended in the middle of a transaction never serves another tenant.
+	cfg.AfterConnect = prepareTxEnd
+	// Each transaction reads its settings back at its end, and a connection that kept one is closed. A connection
+	// that is released in the middle of a transaction is closed here, so that it never serves another tenant.
 	cfg.AfterRelease = func(c *pgx.Conn) bool { return c.PgConn().TxStatus() == 'I' }
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
@@ -92,10 +91,10 @@ func Open(ctx context.Context, url, login string, o Options) (*DB, error) {
 	return db, nil
 }
 
-// prepareEnds prepares what ends a transaction beforehand: in one that has failed nothing can be
-// prepared any more.
-func prepareEnds(ctx context.Context, c *pgx.Conn) error {
-	for _, sql := range []string{sqlRollback, sqlLeft} {
+// prepareTxEnd prepares the statements that end a transaction, because nothing can be prepared in a transaction
+// that has failed.
+func prepareTxEnd(ctx context.Context, c *pgx.Conn) error {
+	for _, sql := range []string{sqlRollback, sqlSettingsLeft} {
 		if _, err := c.Prepare(ctx, sql, sql); err != nil {
 			return fmt.Errorf("prepare the end of transactions: %w", err)
 		}
@@ -112,31 +111,31 @@ func (db *DB) check(ctx context.Context) error {
 	return selfTest(ctx, conn.Conn(), db.login)
 }
 
-// Close ends the pool; transactions at work are waited for.
+// Close closes the pool. It waits for running transactions.
 func (db *DB) Close() { db.pool.Close() }
 
-// Ping asks whether the server answers.
+// Ping returns an error if the server does not answer.
 func (db *DB) Ping(ctx context.Context) error { return explain(ctx, db.pool.Ping(ctx)) }
 
-// OnCommit has k kicked after every commit that wrote something.
-func (db *DB) OnCommit(k app.Notifier) {
+// OnCommit registers n, which is notified after every commit that wrote something.
+func (db *DB) OnCommit(n app.Notifier) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.kickers = append(db.kickers, k)
+	db.notifiers = append(db.notifiers, n)
 }
 
-func (db *DB) kick() {
+func (db *DB) notify() {
 	db.mu.Lock()
-	kickers := db.kickers
+	notifiers := db.notifiers
 	db.mu.Unlock()
-	for _, k := range kickers {
-		k.Notify()
+	for _, n := range notifiers {
+		n.Notify()
 	}
 }
 
 func (db *DB) now() time.Time { return moment(db.clock.Now()) }
 
-// conn takes a connection, waiting no longer than the pool is worth waiting for.
+// conn takes a connection from the pool. It waits for at most AcquireTimeout.
 func (db *DB) conn(ctx context.Context) (*pgxpool.Conn, error) {
 	wait, cancel := context.WithTimeout(ctx, db.acquire)
 	defer cancel()

@@ -17,18 +17,25 @@ import (
 const (
 	eventColumns    = `order_id, seq, event_id, type, actor, at, causation_id, correlation_id, traceparent, data`
 	sqlEventsInsert = `
-		INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, causation_id, correlation_id,
-		traceparent, data)
-		SELECT $1, $2, x.seq, x.event_id, x.type, x.actor, x.at, x.causation_id, x.correlation_id, x.traceparent, x.data::json
-		FROM unnest($3::int[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::uuid[], $9::uuid[], $10::text[],
-		$11::text[])
+		INSERT INTO order_event (tenant_id, order_id,
+			seq, event_id, type, actor, at, causation_id, correlation_id, traceparent, data)
+		SELECT $1, $2,
+			x.seq, x.event_id, x.type, x.actor, x.at, x.causation_id, x.correlation_id, x.traceparent, x.data::json
+		FROM unnest($3::int[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::uuid[], $9::uuid[],
+				$10::text[], $11::text[])
 			AS x(seq, event_id, type, actor, at, causation_id, correlation_id, traceparent, data)`
-	// In the order of their numbers, so that the outbox ids are too.
-	sqlEventsOutbox = `INSERT INTO outbox (tenant_id, order_id, seq) SELECT $1, $2, s FROM unnest($3::int[]) AS s
+	// In the order of their numbers, so that their outbox ids have the same order.
+	sqlEventsOutbox = `
+		INSERT INTO outbox (tenant_id, order_id, seq)
+		SELECT $1, $2, s
+		FROM unnest($3::int[]) AS s
 		ORDER BY s`
 	sqlEventsAfter = `
-		SELECT ` + eventColumns + ` FROM order_event WHERE tenant_id = $1 AND order_id = $2 AND seq > $3
-			ORDER BY seq LIMIT $4`
+		SELECT ` + eventColumns + `
+		FROM order_event
+		WHERE tenant_id = $1 AND order_id = $2 AND seq > $3
+		ORDER BY seq
+		LIMIT $4`
 )
 
 func (x *tx) insertEvents(agg *app.Aggregate) {
@@ -61,7 +68,7 @@ func scanEvent(r pgx.Row, e *event.Record) error {
 	return nil
 }
 
-// Events reads an order's events with a number above after, in their order.
+// Events reads up to limit events of an order with a number above after, in the order of their numbers.
 func (db *DB) Events(ctx context.Context, t tenant.ID, o order.ID, after, limit int) ([]event.Record, error) {
 	var known bool
 	var events []event.Record
@@ -88,10 +95,14 @@ const (
 		INSERT INTO saga_log (tenant_id, order_id, task_id, at, step, what, class, key, note, took_ms, next_at)
 		SELECT $1, $2, x.task_id, x.at, x.step, x.what, x.class, x.key, x.note, x.took_ms, x.next_at
 		FROM unnest($3::uuid[], $4::timestamptz[], $5::text[], $6::smallint[], $7::text[], $8::text[], $9::text[],
-		$10::bigint[], $11::timestamptz[])
-			WITH ORDINALITY AS x(task_id, at, step, what, class, key, note, took_ms, next_at, n) ORDER BY x.n`
-	sqlLog = `SELECT id, task_id, at, step, what, class, key, note, took_ms, next_at FROM saga_log WHERE tenant_id = $1
-		AND order_id = $2 ORDER BY id`
+				$10::bigint[], $11::timestamptz[])
+			WITH ORDINALITY AS x(task_id, at, step, what, class, key, note, took_ms, next_at, n)
+		ORDER BY x.n`
+	sqlLog = `
+		SELECT id, task_id, at, step, what, class, key, note, took_ms, next_at
+		FROM saga_log
+		WHERE tenant_id = $1 AND order_id = $2
+		ORDER BY id`
 )
 
 func (x *tx) insertLog(agg *app.Aggregate) {

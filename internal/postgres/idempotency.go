@@ -15,15 +15,19 @@ import (
 )
 
 const (
-	// The lock lasts as long as the transaction: a crash leaves nothing behind.
+	// The lock ends with the transaction, so that a crash leaves nothing behind.
 	sqlKeyLock   = `SELECT pg_try_advisory_xact_lock(hashtextextended($1 || $2, 0))`
-	sqlKeyLookup = `SELECT fingerprint, status, headers, body FROM idempotency WHERE tenant_id = $1 AND key = $2`
-	sqlKeyInsert = `INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at)
+	sqlKeyLookup = `
+		SELECT fingerprint, status, headers, body
+		FROM idempotency
+		WHERE tenant_id = $1 AND key = $2`
+	sqlKeyInsert = `
+		INSERT INTO idempotency (tenant_id, key, fingerprint, status, headers, body, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)`
 	sqlPurge = `SELECT purge_expired($1, $2)`
 )
 
-// keyLookup is what a first trip learns about an idempotency key.
+// keyLookup is what the first trip reads about an idempotency key.
 type keyLookup struct {
 	locked, found bool
 	fingerprint   []byte
@@ -45,9 +49,8 @@ func (k *keyLookup) queueLookup(b *pgx.Batch, t tenant.ID, key *app.IdempotencyK
 	})
 }
 
-// verdict ends the use case when the key was used before, with the same request or another, or is in use
-// at this moment.
-func (k *keyLookup) verdict(key *app.IdempotencyKey) error {
+// check returns an error if the key was used before, with the same request or another one, or is in use now.
+func (k *keyLookup) check(key *app.IdempotencyKey) error {
 	switch {
 	case k.found && !bytes.Equal(k.fingerprint, key.Fingerprint[:]):
 		return fault.New(fault.KindInvalid, fault.CodeKeyReused,
@@ -73,8 +76,8 @@ func queueAnswer(b *pgx.Batch, t tenant.ID, key *app.IdempotencyKey, a app.Answe
 	return nil
 }
 
-// PurgeKeys removes up to n answers older than before, of all tenants: for the worker. D30 says
-// how long they are promised.
+// PurgeKeys removes up to n answers that are older than before, of all tenants, for the worker. D30 says how long
+// they are kept.
 func (db *DB) PurgeKeys(ctx context.Context, before time.Time, n int) error {
 	return db.inSystem(ctx, func(b *pgx.Batch) { b.Queue(sqlPurge, stamp(before), n) })
 }

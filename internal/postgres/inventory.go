@@ -15,110 +15,123 @@ import (
 )
 
 const (
-	// The newest provisioning of each item: a restored one's past is over.
-	inventoryColumns = `
+	// Only the newest provision task of an item counts: a restored item has older ones.
+	sqlInventory = `
 		SELECT i.tenant_id, i.order_id, i.id, i.state, u.id,
-		coalesce(u.state IN (` + taskLive + `), false), coalesce(u.provider, '')
+			coalesce(u.state IN (` + taskLive + `), false),
+			coalesce(u.provider, '')
 		FROM order_items i
 		LEFT JOIN LATERAL (
-			SELECT x.id, x.state, x.provider FROM saga_tasks x
-			WHERE x.tenant_id = i.tenant_id AND x.order_id = i.order_id AND x.item_id = i.id AND x.kind = ` + taskProvision + `
-			ORDER BY x.id DESC LIMIT 1) u ON true`
-	sqlItemsOf  = inventoryColumns + ` WHERE i.tenant_id = ANY ($1::uuid[]) AND i.id = ANY ($2::uuid[])`
-	sqlStanding = inventoryColumns + `
+			SELECT x.id, x.state, x.provider
+			FROM saga_tasks x
+			WHERE x.tenant_id = i.tenant_id
+				AND x.order_id = i.order_id
+				AND x.item_id = i.id
+				AND x.kind = ` + taskProvision + `
+			ORDER BY x.id DESC
+			LIMIT 1) u ON true`
+	sqlItemsOf = sqlInventory + `
+		WHERE i.tenant_id = ANY ($1::uuid[]) AND i.id = ANY ($2::uuid[])`
+	sqlProvisionedItems = sqlInventory + `
 		WHERE i.tenant_id = ANY ($1::uuid[]) AND i.state IN (` + itemActive + `, ` + itemDelivered + `)`
 	sqlInventoryResources = `
-		SELECT task_id, step, generation, phase, refs, called_at FROM saga_resources
+		SELECT task_id, step, generation, phase, refs, called_at
+		FROM saga_resources
 		WHERE tenant_id = ANY ($1::uuid[]) AND task_id = ANY ($2::uuid[])`
-	sqlSight = `
+	sqlFindingPut = `
 		INSERT INTO reaper_findings AS f (provider, ref, kind, item, step, generation, first_seen, last_seen)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 		ON CONFLICT (provider, ref, kind) DO UPDATE
-		SET last_seen = $7, first_seen = CASE WHEN f.settled_at IS NULL THEN f.first_seen ELSE $7 END, settled_at = NULL
+		SET last_seen = $7,
+			first_seen = CASE WHEN f.settled_at IS NULL THEN f.first_seen ELSE $7 END,
+			settled_at = NULL
 		RETURNING first_seen`
-	sqlForget = `UPDATE reaper_findings SET settled_at = $4 WHERE provider = $1 AND ref = $2 AND kind = $3`
+	sqlFindingSettle = `
+		UPDATE reaper_findings
+		SET settled_at = $4
+		WHERE provider = $1 AND ref = $2 AND kind = $3`
 )
 
-// ItemsOf reads items by id over all tenants: see app.Books. For the worker.
+// ItemsOf reads items by id, of all tenants, for the worker; see app.Inventory.
 func (db *DB) ItemsOf(ctx context.Context, items []order.ItemID) ([]app.InventoryItem, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
-	return db.booked(ctx, sqlItemsOf, uids(items))
+	return db.inventoryItems(ctx, sqlItemsOf, uids(items))
 }
 
-// Standing reads every item that should have resources now, over all tenants.
+// Standing reads every item that should have resources now, of all tenants, for the worker.
 func (db *DB) Standing(ctx context.Context) ([]app.InventoryItem, error) {
-	return db.booked(ctx, sqlStanding)
+	return db.inventoryItems(ctx, sqlProvisionedItems)
 }
 
-func (db *DB) booked(ctx context.Context, sql string, args ...any) ([]app.InventoryItem, error) {
+func (db *DB) inventoryItems(ctx context.Context, sql string, args ...any) ([]app.InventoryItem, error) {
 	list, err := db.Tenants(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tenants := make([]tenant.ID, len(list))
-	for i, t := range list {
-		tenants[i] = t.ID
-	}
+	tenants := idsOf(list)
 	slices.SortFunc(tenants, func(a, b tenant.ID) int { return slices.Compare(a[:], b[:]) })
-	var all []app.InventoryItem
-	tasks := map[fulfil.TaskID]int{}
-	err = db.inTenants(ctx, tenants, func(b *pgx.Batch, some []tenant.ID) {
-		each(b.Queue(sql, append([]any{uids(some)}, args...)...), func(r pgx.Rows) error {
-			var k app.InventoryItem
-			var u pgtype.UUID
-			if err := r.Scan(intoID(&k.Tenant), intoID(&k.Order), intoID(&k.Item), &k.State, &u, &k.Live, &k.Queue); err != nil {
+	var items []app.InventoryItem
+	index := map[fulfil.TaskID]int{} // in items
+	err = db.inTenants(ctx, tenants, func(b *pgx.Batch, chunk []tenant.ID) {
+		each(b.Queue(sql, append([]any{uids(chunk)}, args...)...), func(r pgx.Rows) error {
+			var it app.InventoryItem
+			var task pgtype.UUID
+			err := r.Scan(intoID(&it.Tenant), intoID(&it.Order), intoID(&it.Item), &it.State, &task, &it.Live, &it.Queue)
+			if err != nil {
 				return err
 			}
-			if k.Task = u.Bytes; u.Valid {
-				tasks[k.Task] = len(all)
+			if it.Task = task.Bytes; task.Valid {
+				index[it.Task] = len(items)
 			}
-			all = append(all, k)
+			items = append(items, it)
 			return nil
 		})
 	})
 	if err != nil {
-		return nil, faultOr(err, "read the books")
+		return nil, faultOr(err, "read the inventory")
 	}
-	ids := make([]fulfil.TaskID, 0, len(tasks))
-	for taskID := range tasks {
-		ids = append(ids, taskID)
+	taskIDs := make([]fulfil.TaskID, 0, len(index))
+	for taskID := range index {
+		taskIDs = append(taskIDs, taskID)
 	}
-	err = db.inTenants(ctx, tenants, func(b *pgx.Batch, some []tenant.ID) {
-		each(b.Queue(sqlInventoryResources, uids(some), uids(ids)), func(r pgx.Rows) error {
+	err = db.inTenants(ctx, tenants, func(b *pgx.Batch, chunk []tenant.ID) {
+		each(b.Queue(sqlInventoryResources, uids(chunk), uids(taskIDs)), func(r pgx.Rows) error {
 			var res fulfil.Resource
 			var called pgtype.Timestamptz
 			if err := r.Scan(intoID(&res.Task), &res.Step, &res.Generation, &res.Phase, &res.Refs, &called); err != nil {
 				return err
 			}
 			res.CalledAt = called.Time.UTC()
-			k := &all[tasks[res.Task]]
-			k.Resources = append(k.Resources, res)
+			it := &items[index[res.Task]]
+			it.Resources = append(it.Resources, res)
 			return nil
 		})
 	})
 	if err != nil {
-		return nil, faultOr(err, "read the journal's parts")
+		return nil, faultOr(err, "read the resources of the inventory")
 	}
-	return all, nil
+	return items, nil
 }
 
-// Sight notes a finding and says when it was seen first.
+// Sight records a finding and returns when it was first seen.
 func (db *DB) Sight(ctx context.Context, f app.Finding, now time.Time) (time.Time, error) {
 	first := now
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
 		item := pgtype.UUID{Bytes: f.Item, Valid: !f.Item.IsZero()}
-		each(b.Queue(sqlSight, f.Provider, f.Ref, int16(f.Kind), item, f.Step, f.Generation,
-			stamp(now)), func(r pgx.Rows) error { return r.Scan(intoTime(&first)) })
+		put := b.Queue(sqlFindingPut, f.Provider, f.Ref, int16(f.Kind), item, f.Step, f.Generation, stamp(now))
+		each(put, func(r pgx.Rows) error { return r.Scan(intoTime(&first)) })
 	})
 	if err != nil {
-		return first, faultOr(err, "note finding %s", f.Ref)
+		return first, faultOr(err, "record finding %s", f.Ref)
 	}
 	return first, nil
 }
 
 // Forget marks a finding as settled.
 func (db *DB) Forget(ctx context.Context, f app.Finding, now time.Time) error {
-	return db.inSystem(ctx, func(b *pgx.Batch) { b.Queue(sqlForget, f.Provider, f.Ref, int16(f.Kind), stamp(now)) })
+	return db.inSystem(ctx, func(b *pgx.Batch) {
+		b.Queue(sqlFindingSettle, f.Provider, f.Ref, int16(f.Kind), stamp(now))
+	})
 }

@@ -14,31 +14,38 @@ import (
 
 const (
 	sqlItems = `
-		SELECT order_id, id, line, state, label, generation, snapshot, price_cents, progress, detail, removed_at IS NOT NULL
-		FROM order_items WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) ORDER BY order_id, line`
+		SELECT order_id, id, line, state, label, generation, snapshot, price_cents, progress, detail,
+			removed_at IS NOT NULL
+		FROM order_items
+		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[])
+		ORDER BY order_id, line`
 	sqlItemsInsert = `
-		INSERT INTO order_items (tenant_id, order_id, id, line, state, product, label, generation, snapshot, price_cents,
-		progress, detail)
-		SELECT $1, $2, x.id, x.line, x.state, x.product, x.label, x.generation, x.snapshot::json, x.price_cents, x.progress,
-		x.detail
-		FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::int[], $9::text[], $10::bigint[],
-		$11::smallint[], $12::text[])
+		INSERT INTO order_items (tenant_id, order_id,
+			id, line, state, product, label, generation, snapshot, price_cents, progress, detail)
+		SELECT $1, $2,
+			x.id, x.line, x.state, x.product, x.label, x.generation, x.snapshot::json, x.price_cents, x.progress,
+			x.detail
+		FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::int[], $9::text[],
+				$10::bigint[], $11::smallint[], $12::text[])
 			AS x(id, line, state, product, label, generation, snapshot, price_cents, progress, detail)`
 	sqlItemsUpdate = `
 		WITH hit AS (
-			UPDATE order_items i SET state = x.state, product = x.product, label = x.label, generation = x.generation,
-			snapshot = x.snapshot::json,
-				price_cents = x.price_cents, progress = x.progress, detail = x.detail
-			FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::int[], $9::text[], $10::bigint[],
-			$11::smallint[], $12::text[])
+			UPDATE order_items i
+			SET state = x.state, product = x.product, label = x.label, generation = x.generation,
+				snapshot = x.snapshot::json, price_cents = x.price_cents, progress = x.progress, detail = x.detail
+			FROM unnest($3::uuid[], $4::smallint[], $5::smallint[], $6::text[], $7::text[], $8::int[], $9::text[],
+					$10::bigint[], $11::smallint[], $12::text[])
 				AS x(id, line, state, product, label, generation, snapshot, price_cents, progress, detail)
-			WHERE i.tenant_id = $1 AND i.order_id = $2 AND i.id = x.id RETURNING 1)
+			WHERE i.tenant_id = $1 AND i.order_id = $2 AND i.id = x.id
+			RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = cardinality($3::uuid[]), 'item is not there')`
-	sqlItemsRemove = `UPDATE order_items SET removed_at = $4 WHERE tenant_id = $1 AND order_id = $2
-		AND id = ANY ($3::uuid[])`
+	sqlItemsRemove = `
+		UPDATE order_items
+		SET removed_at = $4
+		WHERE tenant_id = $1 AND order_id = $2 AND id = ANY ($3::uuid[])`
 )
 
-// itemRow is an item as it is stored, comparable.
+// itemRow is an item as it is stored. It is comparable.
 type itemRow struct {
 	id         pgtype.UUID
 	line       int16
@@ -59,8 +66,8 @@ func itemRowOf(it *order.Item) (itemRow, error) {
 	}
 	return itemRow{
 		id: uid(it.ID), line: int16(it.Line), state: int16(it.State), product: it.Snapshot.Product, label: it.Label,
-		generation: int32(it.Generation),
-		snapshot:   string(snapshot), price: int64(it.Price), progress: int16(it.Progress), detail: it.Detail,
+		generation: int32(it.Generation), snapshot: string(snapshot), price: int64(it.Price),
+		progress: int16(it.Progress), detail: it.Detail,
 	}, nil
 }
 
@@ -69,8 +76,9 @@ func (l *loader) scanItem(r pgx.Rows) error {
 	var it order.Item
 	var snapshot string
 	var removed bool
-	if err := r.Scan(intoID(&o), intoID(&it.ID), &it.Line, &it.State, &it.Label, &it.Generation, &snapshot, &it.Price,
-		&it.Progress, &it.Detail, &removed); err != nil {
+	err := r.Scan(intoID(&o), intoID(&it.ID), &it.Line, &it.State, &it.Label, &it.Generation, &snapshot, &it.Price,
+		&it.Progress, &it.Detail, &removed)
+	if err != nil {
 		return fmt.Errorf("read item: %w", err)
 	}
 	agg := l.byOrder[o]

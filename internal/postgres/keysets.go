@@ -14,16 +14,16 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Purpose is what a tenant's keyset seals: who reads the one kind cannot read the other.
+// Purpose is what a tenant's keyset seals. A reader of one kind cannot read the other.
 type Purpose string
 
-// The purposes.
+// The purposes of a keyset.
 const (
 	ForCredentials Purpose = "credential"
 	ForPassphrases Purpose = "passphrase"
 )
 
-// Keyset is a tenant's wrapped keyset: useless without the key encryption key it names.
+// Keyset is a tenant's wrapped keyset. It is of no use without the key-encryption key that it names.
 type Keyset struct {
 	Wrapped []byte
 	KEK     string
@@ -31,12 +31,15 @@ type Keyset struct {
 
 const (
 	sqlKeyset       = `SELECT wrapped, kek FROM keysets WHERE tenant_id = $1 AND purpose = $2`
-	sqlKeysetInsert = `INSERT INTO keysets (tenant_id, purpose, wrapped, kek, created_at) VALUES ($1, $2, $3, $4, $5)
+	sqlKeysetInsert = `
+		INSERT INTO keysets (tenant_id, purpose, wrapped, kek, created_at)
+		VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT DO NOTHING`
 )
 
-// Keyset reads a tenant's keyset, making it at first use: for the worker, who seals. Of two that make
-// one at once, one's stays and both get it. A destroyed keyset is a fault: nothing is sealed any more.
+// Keyset reads a tenant's keyset for the worker, which seals values, and generates it at first use. If two
+// callers generate one at once, both get the one that was stored first. A destroyed keyset is a fault: nothing
+// can be sealed any more.
 func (db *DB) Keyset(ctx context.Context, t tenant.ID, p Purpose, generate func() (Keyset, error)) (Keyset, error) {
 	k, err := db.readKeyset(ctx, t, p, nil)
 	if err != nil || k != nil {
@@ -64,7 +67,8 @@ func destroyed() error {
 	return fault.New(fault.KindConflict, "destroyed", "What was sealed here was destroyed for good.")
 }
 
-// readKeyset reads after it has put a fresh one where there was none; nil when there is none.
+// readKeyset reads a keyset. If fresh is not nil and there is none, it stores fresh first. It returns nil if
+// there is none.
 func (db *DB) readKeyset(ctx context.Context, t tenant.ID, p Purpose, fresh *Keyset) (*Keyset, error) {
 	var got *Keyset
 	err := db.writeTenant(ctx, t, func(b *pgx.Batch) {
@@ -82,7 +86,7 @@ func (db *DB) readKeyset(ctx context.Context, t tenant.ID, p Purpose, fresh *Key
 	return got, nil
 }
 
-// Sealed is a sealed value with the keyset that opens it and the place it was sealed at.
+// Sealed is a sealed value with the keyset that opens it, and the item and generation that it was sealed for.
 type Sealed struct {
 	Value      []byte
 	Keyset     Keyset
@@ -90,30 +94,33 @@ type Sealed struct {
 	Generation int
 }
 
-// Access is who opens credentials, and why: every opening is written down.
+// Access says who opens credentials and why. Each access is recorded.
 type Access struct{ Actor, Why, Recipient string }
 
 const (
-	// Writes the access down in the transaction that reads: no reading without its row.
+	// The access is recorded in the transaction that reads, so that nothing is read without a record.
 	sqlAccess = `
 		INSERT INTO credential_access (tenant_id, id, item_id, generation, at, actor, why, recipient)
-		SELECT $1, $2, c.item_id, c.generation, $5, $6, $7, $8 FROM credentials c
+		SELECT $1, $2, c.item_id, c.generation, $5, $6, $7, $8
+		FROM credentials c
 		WHERE c.tenant_id = $1 AND c.item_id = $3 AND c.generation = $4 AND c.sealed IS NOT NULL`
 	sqlSealed = `
-		SELECT c.sealed, k.wrapped, k.kek FROM credentials c JOIN keysets k ON k.tenant_id = c.tenant_id
-		AND k.purpose = 'credential'
-		WHERE c.tenant_id = $1 AND c.item_id = $2 AND c.generation = $3 AND c.sealed IS NOT NULL AND k.wrapped IS NOT NULL`
+		SELECT c.sealed, k.wrapped, k.kek
+		FROM credentials c
+		JOIN keysets k ON k.tenant_id = c.tenant_id AND k.purpose = 'credential'
+		WHERE c.tenant_id = $1 AND c.item_id = $2 AND c.generation = $3
+			AND c.sealed IS NOT NULL AND k.wrapped IS NOT NULL`
 )
 
-// SealedCredential reads an item's sealed credentials, as the delivery login alone may, and writes the
-// access down. When they were destroyed it says so.
+// SealedCredential reads an item's sealed credentials, which only the delivery login may do, and records the
+// access. Destroyed credentials are a fault.
 func (db *DB) SealedCredential(
 	ctx context.Context, t tenant.ID, it order.ItemID, generation int, a Access,
 ) (Sealed, error) {
 	s := Sealed{Item: it, Generation: generation}
 	err := db.writeTenant(ctx, t, func(b *pgx.Batch) {
-		b.Queue(sqlAccess, uid(t), uid(id.Of[Access](db.newID())), uid(it), generation, stamp(db.now()),
-			a.Actor, a.Why, a.Recipient)
+		b.Queue(sqlAccess, uid(t), uid(id.Of[Access](db.newID())), uid(it), generation, stamp(db.now()), a.Actor,
+			a.Why, a.Recipient)
 		each(b.Queue(sqlSealed, uid(t), uid(it), generation), func(r pgx.Rows) error {
 			return r.Scan(&s.Value, &s.Keyset.Wrapped, &s.Keyset.KEK)
 		})
@@ -129,24 +136,31 @@ func (db *DB) SealedCredential(
 
 const (
 	sqlPassphraseKnown = `
-		SELECT EXISTS (SELECT FROM deliveries d JOIN order_items i ON i.tenant_id = d.tenant_id AND i.id = d.item_id
-		WHERE d.tenant_id = $1 AND d.id = $2 AND i.order_id = $3)`
-	// Two at once: the second waits for the first, and then finds nothing.
+		SELECT EXISTS (
+			SELECT FROM deliveries d
+			JOIN order_items i ON i.tenant_id = d.tenant_id AND i.id = d.item_id
+			WHERE d.tenant_id = $1 AND d.id = $2 AND i.order_id = $3)`
+	// Of two at once, the second waits for the first and then finds nothing.
 	sqlPassphraseTake = `
 		WITH old AS (
 			SELECT d.id, d.item_id, d.passphrase_sealed, i.generation
-			FROM deliveries d JOIN order_items i ON i.tenant_id = d.tenant_id AND i.id = d.item_id
-			WHERE d.tenant_id = $1 AND d.id = $2 AND i.order_id = $3 FOR UPDATE OF d),
+			FROM deliveries d
+			JOIN order_items i ON i.tenant_id = d.tenant_id AND i.id = d.item_id
+			WHERE d.tenant_id = $1 AND d.id = $2 AND i.order_id = $3
+			FOR UPDATE OF d),
 		taken AS (
-			UPDATE deliveries d SET passphrase_sealed = NULL FROM old WHERE d.tenant_id = $1 AND d.id = old.id
-			AND old.passphrase_sealed IS NOT NULL
+			UPDATE deliveries d
+			SET passphrase_sealed = NULL
+			FROM old
+			WHERE d.tenant_id = $1 AND d.id = old.id AND old.passphrase_sealed IS NOT NULL
 			RETURNING old.item_id, old.generation, old.passphrase_sealed)
 		SELECT n.passphrase_sealed, n.item_id, n.generation, k.wrapped, k.kek
-		FROM taken n LEFT JOIN keysets k ON k.tenant_id = $1 AND k.purpose = 'passphrase'`
+		FROM taken n
+		LEFT JOIN keysets k ON k.tenant_id = $1 AND k.purpose = 'passphrase'`
 )
 
-// TakePassphrase takes a delivery's sealed one-time passphrase, as the portal's login alone may: the
-// second time it is gone (D21).
+// TakePassphrase reads and removes a delivery's sealed one-time passphrase, which only the portal's login may do.
+// It can be taken only once (D21).
 func (db *DB) TakePassphrase(ctx context.Context, t tenant.ID, o order.ID, d id.Of[app.Delivery]) (Sealed, error) {
 	var s Sealed
 	var known bool

@@ -20,8 +20,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Cursors name the last row of a page and which list it was of. They carry nothing secret and give no
-// right: row-level security stands behind them, so a forged one only moves within one's own rows.
+// A cursor names a list and the last row of a page. It holds no secret and grants no access: with row-level
+// security, a forged cursor only moves within the caller's own rows. These are the letters of the lists.
 const (
 	cursorOrders      = 'o'
 	cursorDeadLetters = 'd'
@@ -32,7 +32,7 @@ func cursorOf[T any](list byte, last id.Of[T]) string {
 	return base64.RawURLEncoding.EncodeToString(append([]byte{list}, last[:]...))
 }
 
-// parseCursor reads one; "" is the beginning.
+// parseCursor returns the row that a cursor names; the empty cursor is the beginning of the list.
 func parseCursor[T any](list byte, cursor string) (id.Of[T], error) {
 	var at id.Of[T]
 	if cursor == "" {
@@ -46,39 +46,45 @@ func parseCursor[T any](list byte, cursor string) (id.Of[T], error) {
 	return at, nil
 }
 
-// maxPage bounds a page whatever the caller says.
+// maxPage bounds the size of a page.
 const maxPage = 100
 
 func pageSize(limit int) int { return min(max(limit, 1), maxPage) }
 
-// conditions builds a WHERE clause whose parts are constants of this package; values travel as
-// parameters alone.
+// conditions builds a WHERE clause. Its clauses are constants of this package; values are passed as parameters
+// only.
 type conditions struct {
-	parts []string
-	args  []any
+	clauses []string
+	args    []any
 }
 
-// add takes a condition with ? for each of its values.
+// add adds a condition that has a ? for each of its values.
 func (c *conditions) add(sql string, values ...any) {
 	for _, v := range values {
 		c.args = append(c.args, v)
 		sql = strings.Replace(sql, "?", "$"+strconv.Itoa(len(c.args)), 1)
 	}
-	c.parts = append(c.parts, sql)
+	c.clauses = append(c.clauses, sql)
 }
 
-func (c *conditions) where() string { return " WHERE " + strings.Join(c.parts, " AND ") }
+func (c *conditions) where() string { return " WHERE " + strings.Join(c.clauses, " AND ") }
 
-// The page's ids stay on the server, in a setting of the transaction, so that the page and its rows
-// are one round trip. n more than the page reports whether there is another.
+// The ids of a page stay on the server, in a setting of the transaction, so that the page and its rows take one
+// round trip. The count includes one row after the page, which reports whether there is another page.
 const (
 	pageIDs     = `current_setting('app.page')::uuid[]`
-	sqlPageHead = `SELECT set_config('app.page', coalesce((array_agg(p.id ORDER BY p.id DESC))[1:%[1]d]::text, '{}'),
-		true), count(*) FROM (SELECT id FROM orders`
-	sqlPageTail = ` ORDER BY id DESC LIMIT %[1]d + 1) p`
+	sqlPageHead = `
+		SELECT set_config('app.page', coalesce((array_agg(p.id ORDER BY p.id DESC))[1:%[1]d]::text, '{}'), true),
+			count(*)
+		FROM (
+			SELECT id
+			FROM orders`
+	sqlPageTail = `
+			ORDER BY id DESC
+			LIMIT %[1]d + 1) p`
 )
 
-// Orders reads a page of orders, newest first, by the key alone: any page costs what the first does.
+// Orders reads a page of orders, newest first. It pages by key, so that every page costs the same.
 func (db *DB) Orders(ctx context.Context, t tenant.ID, f app.OrderFilter) (app.Page[*app.Aggregate], error) {
 	after, err := parseCursor[order.Order](cursorOrders, f.Cursor)
 	if err != nil {
@@ -98,15 +104,15 @@ func (db *DB) Orders(ctx context.Context, t tenant.ID, f app.OrderFilter) (app.P
 	if err != nil {
 		return app.Page[*app.Aggregate]{}, faultOr(err, "list orders")
 	}
-	slices.Reverse(l.dossiers) // read in the key's order
-	p := app.Page[*app.Aggregate]{Data: l.dossiers}
+	slices.Reverse(l.aggregates) // they were read in ascending order of the key
+	p := app.Page[*app.Aggregate]{Data: l.aggregates}
 	if found > n {
-		p.Next = cursorOf(cursorOrders, l.dossiers[n-1].Order.ID)
+		p.Next = cursorOf(cursorOrders, l.aggregates[n-1].Order.ID)
 	}
 	return p, nil
 }
 
-// ordersPage is the statement that puts the ids of a page aside, with its values.
+// ordersPage returns the statement that puts the ids of a page into app.page, and its parameters.
 func ordersPage(t tenant.ID, f app.OrderFilter, after order.ID) (string, []any) {
 	c := orderConditions(t, f, after)
 	n := pageSize(f.Limit)
@@ -120,7 +126,7 @@ func orderConditions(t tenant.ID, f app.OrderFilter, after order.ID) *conditions
 		c.add(`id < ?`, uid(after))
 	}
 	if !f.Deleted && f.State != order.Cancelled {
-		c.parts = append(c.parts, `deleted_at IS NULL`)
+		c.clauses = append(c.clauses, `deleted_at IS NULL`)
 	}
 	if !f.Customer.IsZero() {
 		c.add(`customer_id = ?`, uid(f.Customer))
@@ -132,8 +138,8 @@ func orderConditions(t tenant.ID, f app.OrderFilter, after order.ID) *conditions
 		c.add(`outcome = ?::smallint`, int16(*f.Outcome))
 	}
 	if f.Settlement != nil {
-		// Written out: a parameter would never meet the condition of the partial index orders_settlement.
-		c.parts = append(c.parts, fmt.Sprintf(`settlement = %d`, *f.Settlement))
+		// A literal, because a parameter never matches the condition of the partial index orders_settlement.
+		c.clauses = append(c.clauses, fmt.Sprintf(`settlement = %d`, *f.Settlement))
 	}
 	if !f.CreatedAfter.IsZero() {
 		c.add(`id >= ?`, uid(id.AtOrAfter[order.Order](f.CreatedAfter))) // the id's time is created_at
@@ -142,31 +148,42 @@ func orderConditions(t tenant.ID, f app.OrderFilter, after order.ID) *conditions
 		c.add(`id < ?`, uid(id.AtOrAfter[order.Order](f.CreatedBefore)))
 	}
 	if f.Product != "" {
-		c.add(`EXISTS (SELECT FROM order_items i WHERE i.tenant_id = ? AND i.order_id = orders.id AND i.product = ?
-			AND i.removed_at IS NULL)`, uid(t), storable(f.Product))
+		c.add(`EXISTS (
+			SELECT FROM order_items i
+			WHERE i.tenant_id = ? AND i.order_id = orders.id AND i.product = ? AND i.removed_at IS NULL)`,
+			uid(t), storable(f.Product))
 	}
 	if f.Reference != "" {
-		c.add(`id IN (SELECT p.order_id FROM payments p WHERE p.tenant_id = ?
-			AND p.reference = ?)`, uid(t), storable(f.Reference))
+		c.add(`id IN (
+			SELECT p.order_id FROM payments p
+			WHERE p.tenant_id = ? AND p.reference = ?)`,
+			uid(t), storable(f.Reference))
 	}
 	if f.Query != "" {
-		// Both bounds of a prefix, because ^@ and LIKE lose their index behind row-level security.
+		// Both bounds of a prefix, because ^@ and LIKE use no index under row-level security.
 		q := storable(f.Query)
 		number := strings.ToUpper(q)
 		c.add(`id IN (
-			SELECT n.id FROM orders n WHERE n.tenant_id = ? AND n.number >= ? AND n.number < ?
-			UNION ALL SELECT e.id FROM orders e WHERE e.tenant_id = ? AND e.external_id >= ? AND e.external_id < ?
-			UNION ALL SELECT i.order_id FROM order_items i WHERE i.tenant_id = ? AND i.label_key >= lower(?)
-			AND i.label_key < lower(?) || chr(1114111) AND i.removed_at IS NULL)`,
+			SELECT n.id FROM orders n
+			WHERE n.tenant_id = ? AND n.number >= ? AND n.number < ?
+			UNION ALL
+			SELECT e.id FROM orders e
+			WHERE e.tenant_id = ? AND e.external_id >= ? AND e.external_id < ?
+			UNION ALL
+			SELECT i.order_id FROM order_items i
+			WHERE i.tenant_id = ? AND i.label_key >= lower(?) AND i.label_key < lower(?) || chr(1114111)
+				AND i.removed_at IS NULL)`,
 			uid(t), number, number+lastRune, uid(t), q, q+lastRune, uid(t), q, q)
 	}
 	return c
 }
 
-// lastRune is the highest there is: nothing that begins with a prefix sorts behind it in "C".
+// lastRune is the highest rune. In the collation "C", a prefix followed by it is an upper bound for the texts
+// that begin with the prefix.
 const lastRune = "\U0010FFFF"
 
-// storable makes a text one that the server takes; what was not one matches nothing stored.
+// storable returns a text that the server accepts. A text that it would refuse becomes one that matches no
+// stored text.
 func storable(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsRune(s, 0) {
 		return s
@@ -185,10 +202,11 @@ func (db *DB) DeadLetters(ctx context.Context, t tenant.ID, f app.DeadLetterFilt
 		c.add(`id < ?`, uid(after))
 	}
 	n := pageSize(f.Limit)
+	sql := `SELECT ` + deadLetterRead + ` FROM dead_letters` + c.where() +
+		fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1)
 	var p app.Page[app.DeadLetter]
 	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
-		each(b.Queue(`SELECT `+deadLetterRead+` FROM dead_letters`+c.where()+fmt.Sprintf(` ORDER BY id DESC LIMIT %d`, n+1),
-			c.args...), func(r pgx.Rows) error {
+		each(b.Queue(sql, c.args...), func(r pgx.Rows) error {
 			d, err := scanDeadLetter(r)
 			p.Data = append(p.Data, d)
 			return err
@@ -210,8 +228,8 @@ func deadLetterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
 	switch {
 	case f.State == nil:
 	case *f.State == app.DeadLetterOpen:
-		// all that need a person, with the condition of the partial indexes, which a parameter would never meet
-		c.parts = append(c.parts, fmt.Sprintf(`state IN (%d, %d)`, app.DeadLetterOpen, app.DeadLetterParked))
+		// Both states that need a person, as literals: a parameter never matches the condition of the partial indexes.
+		c.clauses = append(c.clauses, fmt.Sprintf(`state IN (%d, %d)`, app.DeadLetterOpen, app.DeadLetterParked))
 	default:
 		c.add(`state = ?::smallint`, int16(*f.State))
 	}
@@ -227,15 +245,19 @@ func deadLetterConditions(t tenant.ID, f app.DeadLetterFilter) *conditions {
 	return c
 }
 
-// DeadLetterGroups counts the letters of a filter by cause and class, the most first.
+// DeadLetterGroups counts the dead letters of a filter by cause and class, the largest group first.
 func (db *DB) DeadLetterGroups(
 	ctx context.Context, t tenant.ID, f app.DeadLetterFilter,
 ) ([]app.DeadLetterGroup, error) {
 	c := deadLetterConditions(t, f)
 	var groups []app.DeadLetterGroup
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
-		sql := `SELECT error_code, class, count(*), min(first_failed_at), max(at)
-			FROM dead_letters` + c.where() + fmt.Sprintf(` GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %d`, maxPage)
+		sql := `
+			SELECT error_code, class, count(*), min(first_failed_at), max(at)
+			FROM dead_letters` + c.where() + fmt.Sprintf(`
+			GROUP BY 1, 2
+			ORDER BY 3 DESC, 1, 2
+			LIMIT %d`, maxPage)
 		each(b.Queue(sql, c.args...), func(r pgx.Rows) error {
 			var g app.DeadLetterGroup
 			var class string
@@ -251,7 +273,7 @@ func (db *DB) DeadLetterGroups(
 	return groups, nil
 }
 
-// DeadLetter reads one.
+// DeadLetter reads one dead letter.
 func (db *DB) DeadLetter(ctx context.Context, t tenant.ID, d id.Of[app.DeadLetter]) (app.DeadLetter, error) {
 	var got *app.DeadLetter
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
@@ -270,18 +292,22 @@ func (db *DB) DeadLetter(ctx context.Context, t tenant.ID, d id.Of[app.DeadLette
 	return *got, nil
 }
 
-// Refunds that the manual provider has accepted: an operator moves the money, oldest first.
+// sqlWorkItems selects the refunds that the manual provider has accepted, oldest first. An operator transfers
+// the money.
 const sqlWorkItems = `
-	SELECT r.id, r.payment_id, r.item_id, r.state, r.reference, r.cents, r.currency, r.accepted_at, o.id, o.number,
-	p.reference
+	SELECT r.id, r.payment_id, r.item_id, r.state, r.reference, r.cents, r.currency, r.accepted_at,
+		o.id, o.number, p.reference
 	FROM refunds r
 	JOIN payments p ON p.tenant_id = r.tenant_id AND p.id = r.payment_id
 	JOIN orders o ON o.tenant_id = r.tenant_id AND o.id = r.order_id
-	WHERE r.tenant_id = $1 AND r.state = ` + refundAccepted + ` AND p.provider = 'manual'
+	WHERE r.tenant_id = $1
+		AND r.state = ` + refundAccepted + `
+		AND p.provider = 'manual'
 		AND ($2::uuid IS NULL OR r.id > $2)
-	ORDER BY r.id LIMIT $3`
+	ORDER BY r.id
+	LIMIT $3`
 
-// WorkItems reads a page of the refunds that wait for an operator's hand.
+// WorkItems reads a page of the refunds that an operator has to carry out.
 func (db *DB) WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (app.Page[app.WorkItem], error) {
 	after, err := parseCursor[order.Refund](cursorWork, cursor)
 	if err != nil {
@@ -293,9 +319,8 @@ func (db *DB) WorkItems(ctx context.Context, t tenant.ID, cursor string, limit i
 		each(b.Queue(sqlWorkItems, uid(t), uid(after), n+1), func(r pgx.Rows) error {
 			var w app.WorkItem
 			f := &w.Refund
-			err := r.Scan(intoID(&f.ID), intoID(&f.Payment), intoID(&f.Item), &f.State, &f.Reference, &f.Cents, &f.Currency,
-				intoTimePtr(&f.AcceptedAt),
-				intoID(&w.Order), &w.Number, &w.Reference)
+			err := r.Scan(intoID(&f.ID), intoID(&f.Payment), intoID(&f.Item), &f.State, &f.Reference, &f.Cents,
+				&f.Currency, intoTimePtr(&f.AcceptedAt), intoID(&w.Order), &w.Number, &w.Reference)
 			if f.AcceptedAt != nil {
 				w.Since = *f.AcceptedAt
 			}
@@ -336,11 +361,19 @@ func (db *DB) Deliveries(ctx context.Context, t tenant.ID, o order.ID) ([]app.De
 }
 
 const (
-	sqlRate    = `SELECT rate, source, at FROM exchange_rates WHERE currency = $1 ORDER BY at DESC LIMIT 1`
-	sqlRateAdd = `INSERT INTO exchange_rates (currency, at, rate, source) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+	sqlRate = `
+		SELECT rate, source, at
+		FROM exchange_rates
+		WHERE currency = $1
+		ORDER BY at DESC
+		LIMIT 1`
+	sqlRateAdd = `
+		INSERT INTO exchange_rates (currency, at, rate, source)
+		VALUES ($1, $2, $3, $4)
+		ON CONFLICT DO NOTHING`
 )
 
-// Rate is the newest exchange rate from EUR; nil when none is set. EUR itself has none.
+// Rate returns the newest exchange rate from EUR, or nil if none is set. EUR itself has no rate.
 func (db *DB) Rate(ctx context.Context, cur money.Currency) (*order.FX, error) {
 	if cur == money.EUR {
 		return nil, nil
@@ -360,7 +393,7 @@ func (db *DB) Rate(ctx context.Context, cur money.Currency) (*order.FX, error) {
 	return fx, nil
 }
 
-// AddRate sets a currency's rate from a moment on; the earlier ones stay.
+// AddRate adds a rate of a currency that is valid from fx.At on; earlier rates stay.
 func (db *DB) AddRate(ctx context.Context, cur money.Currency, fx order.FX) error {
 	return db.inSystem(ctx, func(b *pgx.Batch) {
 		b.Queue(sqlRateAdd, string(cur), stamp(fx.At), fx.Rate.String(), fx.Source)

@@ -10,20 +10,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// loader reads aggregates, one or a hundred, in one round trip: the orders first (locked or not), then
-// one statement for each kind of row that hangs on them. Under a lock these must be statements of
-// their own: joined to the locking one they would show rows from before the wait.
+// loader reads one or many aggregates in one round trip: first the orders, with or without a lock, then one
+// statement for each kind of row that belongs to them. After a lock these must be separate statements, because
+// a join with the locking one would show the rows from before the wait.
 type loader struct {
-	tenant   tenant.ID
-	lock     bool
-	also     app.Also
-	dossiers []*app.Aggregate
-	byOrder  map[order.ID]*app.Aggregate
-	loaded   map[*app.Aggregate]*loaded
-	payments map[order.PaymentID]*order.Payment
+	tenant     tenant.ID
+	lock       bool
+	also       app.Also
+	aggregates []*app.Aggregate
+	byOrder    map[order.ID]*app.Aggregate
+	loaded     map[*app.Aggregate]*loaded
+	payments   map[order.PaymentID]*order.Payment
 }
 
-// loaded is a aggregate's rows as they were read: Save writes what differs.
+// loaded holds the rows of an aggregate as they were read. Save writes the rows that differ.
 type loaded struct {
 	version     int
 	order       []any
@@ -31,7 +31,7 @@ type loaded struct {
 	payments    map[order.PaymentID]order.PaymentState
 	refunds     map[order.RefundID]refundRow
 	tasks       map[fulfilTaskID]taskRow
-	parts       map[resourceKey]resourceRow
+	resources   map[resourceKey]resourceRow
 	deadLetters map[deadLetterID]deadLetterRow
 }
 
@@ -42,14 +42,14 @@ func newLoader(t tenant.ID, lock bool, also app.Also) *loader {
 	}
 }
 
-// add takes a new order into the list, in the order of the first statement.
+// add appends an aggregate for an order, in the order of the first statement's rows.
 func (l *loader) add(o *order.Order) error {
 	columns, err := orderColumns(o)
 	if err != nil {
 		return err
 	}
 	agg := &app.Aggregate{Order: o}
-	l.dossiers = append(l.dossiers, agg)
+	l.aggregates = append(l.aggregates, agg)
 	l.byOrder[o.ID] = agg
 	l.loaded[agg] = &loaded{
 		version:     o.Version,
@@ -58,19 +58,20 @@ func (l *loader) add(o *order.Order) error {
 		payments:    map[order.PaymentID]order.PaymentState{},
 		refunds:     map[order.RefundID]refundRow{},
 		tasks:       map[fulfilTaskID]taskRow{},
-		parts:       map[resourceKey]resourceRow{},
+		resources:   map[resourceKey]resourceRow{},
 		deadLetters: map[deadLetterID]deadLetterRow{},
 	}
 	return nil
 }
 
-// queue puts the statements for these orders into a batch; the aggregates are whole once it is closed.
+// queue adds the statements for the given orders to a batch. The aggregates are complete when the batch is
+// closed.
 func (l *loader) queue(b *pgx.Batch, ids []order.ID) {
-	t, these := uid(l.tenant), uids(ids)
-	l.queueBy(b, func(sql string) *pgx.QueuedQuery { return b.Queue(sql, t, these) })
+	t, orders := uid(l.tenant), uids(ids)
+	l.queueBy(b, func(sql string) *pgx.QueuedQuery { return b.Queue(sql, t, orders) })
 }
 
-// queuePage does the same for the orders that an earlier statement of the batch has put on the page.
+// queuePage does the same for the orders whose ids an earlier statement of the batch has put into app.page.
 func (l *loader) queuePage(b *pgx.Batch) {
 	t := uid(l.tenant)
 	l.queueBy(b, func(sql string) *pgx.QueuedQuery { return b.Queue(strings.ReplaceAll(sql, "$2::uuid[]", pageIDs), t) })
@@ -99,16 +100,17 @@ func (l *loader) queueBy(b *pgx.Batch, queue func(sql string) *pgx.QueuedQuery) 
 		each(queue(sqlDeliveries), l.scanDelivery)
 	}
 	if l.also.PaymentReference != "" {
-		each(b.Queue(sqlKnownPayment, uid(l.tenant), l.also.PaymentProvider, l.also.PaymentReference), l.scanKnownPayment)
+		known := b.Queue(sqlKnownPayment, uid(l.tenant), l.also.PaymentProvider, l.also.PaymentReference)
+		each(known, l.scanKnownPayment)
 	}
 	queueSettings(b, l.tenant, func(s app.Settings) {
-		for _, agg := range l.dossiers {
+		for _, agg := range l.aggregates {
 			agg.Settings = s
 		}
 	})
 }
 
-// each runs scan on every row of a queued query.
+// each calls scan for every row of a queued query.
 func each(q *pgx.QueuedQuery, scan func(pgx.Rows) error) {
 	q.Query(func(rows pgx.Rows) error { return eachOf(rows, scan) })
 }

@@ -17,39 +17,59 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// mustSettings is what must raises when the settings were not at the version they were read at.
+// mustSettings is the message that the function must raises when the settings have another version than was read.
 const mustSettings = "settings were changed meanwhile"
 
 const (
-	sqlSettings = `SELECT t.slug, s.version, s.body FROM tenants t LEFT JOIN settings s ON s.tenant_id = t.id
+	sqlSettings = `
+		SELECT t.slug, s.version, s.body
+		FROM tenants t
+		LEFT JOIN settings s ON s.tenant_id = t.id
 		WHERE t.id = $1`
 	sqlSettingsPut = `
 		WITH hit AS (
-			INSERT INTO settings (tenant_id, body, version) VALUES ($1, $2, $3)
-			ON CONFLICT (tenant_id) DO UPDATE SET body = excluded.body, version = excluded.version WHERE settings.version = $3 - 1 RETURNING 1)
+			INSERT INTO settings (tenant_id, body, version)
+			VALUES ($1, $2, $3)
+			ON CONFLICT (tenant_id) DO UPDATE
+			SET body = excluded.body, version = excluded.version
+			WHERE settings.version = $3 - 1
+			RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = 1, '` + mustSettings + `')`
 
 	memberColumns = `id, role, subject, email, delivery_key`
-	sqlMember     = `SELECT ` + memberColumns + ` FROM members WHERE tenant_id = $1 AND id = $2`
-	sqlCustomer   = sqlMember + ` AND revoked_at IS NULL`
-	sqlCustomers  = `
-		SELECT ` + memberColumns + ` FROM members
-		WHERE tenant_id = $1 AND id IN (SELECT o.customer_id FROM orders o WHERE o.tenant_id = $1
-		AND o.id = ANY ($2::uuid[]))`
+	sqlMember     = `
+		SELECT ` + memberColumns + `
+		FROM members
+		WHERE tenant_id = $1 AND id = $2`
+	sqlCustomer  = sqlMember + ` AND revoked_at IS NULL`
+	sqlCustomers = `
+		SELECT ` + memberColumns + `
+		FROM members
+		WHERE tenant_id = $1
+			AND id IN (SELECT o.customer_id FROM orders o WHERE o.tenant_id = $1 AND o.id = ANY ($2::uuid[]))`
 	sqlMemberPut = `
-		INSERT INTO members (tenant_id, id, role, subject, email, delivery_key) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (tenant_id, id) DO UPDATE SET role = excluded.role, subject = excluded.subject, email = excluded.email,
-		delivery_key = excluded.delivery_key, revoked_at = NULL`
-	sqlDeliveryKey = `UPDATE members SET delivery_key = $3 WHERE tenant_id = $1 AND id = $2`
+		INSERT INTO members (tenant_id, id, role, subject, email, delivery_key)
+		VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (tenant_id, id) DO UPDATE
+		SET role = excluded.role, subject = excluded.subject, email = excluded.email,
+			delivery_key = excluded.delivery_key, revoked_at = NULL`
+	sqlDeliveryKey = `
+		UPDATE members
+		SET delivery_key = $3
+		WHERE tenant_id = $1 AND id = $2`
 
 	sqlExternalOwner = `SELECT id FROM orders WHERE tenant_id = $1 AND external_id = $2`
-	// The newest rate of the tenant's currency, whose name stands in its settings.
+	// The newest rate of the currency that the tenant's settings name.
 	sqlTenantRate = `
-		SELECT r.rate, r.source, r.at FROM exchange_rates r
-		WHERE r.currency = (SELECT s.body ->> 'currency' FROM settings s WHERE s.tenant_id = $1) ORDER BY r.at DESC LIMIT 1`
+		SELECT r.rate, r.source, r.at
+		FROM exchange_rates r
+		WHERE r.currency = (SELECT s.body ->> 'currency' FROM settings s WHERE s.tenant_id = $1)
+		ORDER BY r.at DESC
+		LIMIT 1`
 )
 
-// defaults are a tenant's settings before it has set any; members that its row does not name stay.
+// defaults returns the settings of a tenant that has set none. They also apply to members that the stored
+// settings leave out.
 func defaults(t tenant.ID, slug string) app.Settings {
 	return app.Settings{
 		Tenant: t, Slug: slug, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual",
@@ -80,7 +100,7 @@ func queueSettings(b *pgx.Batch, t tenant.ID, got func(app.Settings)) {
 	})
 }
 
-// Settings reads a tenant's settings, its defaults filled in.
+// Settings reads a tenant's settings, with defaults for what it has not set.
 func (db *DB) Settings(ctx context.Context, t tenant.ID) (app.Settings, error) {
 	var s app.Settings
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) { queueSettings(b, t, func(got app.Settings) { s = got }) })
@@ -90,8 +110,8 @@ func (db *DB) Settings(ctx context.Context, t tenant.ID) (app.Settings, error) {
 	return s, nil
 }
 
-// PutSettings queues the settings as version s.Version, one more than was read. When another version
-// came in between, the commit ends with a version conflict.
+// PutSettings queues the settings as version s.Version, which is one more than the version that was read. If
+// another version was committed in between, the commit fails with a version conflict.
 func (x *tx) PutSettings(s app.Settings) {
 	body, err := json.Marshal(s)
 	if err != nil {
@@ -115,7 +135,7 @@ func (l *loader) scanCustomer(r pgx.Rows) error {
 	if err != nil {
 		return err
 	}
-	for _, agg := range l.dossiers {
+	for _, agg := range l.aggregates {
 		if agg.Order.Customer == m.ID {
 			agg.Customer = m
 		}
@@ -123,7 +143,7 @@ func (l *loader) scanCustomer(r pgx.Rows) error {
 	return nil
 }
 
-// Member reads a member of a tenant, a revoked one too: orders outlive their customers.
+// Member reads a member of a tenant, even a revoked one: the orders of a customer remain after he is revoked.
 func (db *DB) Member(ctx context.Context, t tenant.ID, m tenant.MemberID) (app.Member, error) {
 	var got app.Member
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
@@ -140,8 +160,8 @@ func (db *DB) Member(ctx context.Context, t tenant.ID, m tenant.MemberID) (app.M
 	return got, nil
 }
 
-// PutMember adds a member or changes one, who then counts again if he was revoked. A subject that
-// another member has is a conflict.
+// PutMember adds or changes a member; a revoked one is reinstated. A subject that belongs to another member is a
+// conflict.
 func (db *DB) PutMember(ctx context.Context, t tenant.ID, m app.Member) error {
 	return db.writeTenant(ctx, t, func(b *pgx.Batch) {
 		b.Queue(sqlMemberPut, uid(t), uid(m.ID), int16(m.Role), m.Subject, m.Email, m.DeliveryKey)
@@ -194,29 +214,40 @@ func scanRate(r pgx.Row) (*order.FX, error) {
 	return &fx, nil
 }
 
-// APIKey is a program's key: what is kept of it.
+// APIKey is an API key of a member as it is stored; the key itself is not.
 type APIKey struct {
 	ID        [16]byte
 	Member    tenant.MemberID
 	Hash      [32]byte // SHA-256 of the key
-	Prefix    string   // what its owner recognises it by
-	Scopes    []string // empty: all that the member's role may
+	Prefix    string   // start of the key, by which its owner recognises it
+	Scopes    []string // empty: everything that the member's role allows
 	CreatedAt time.Time
 	ExpiresAt time.Time
 }
 
 const (
-	sqlKeyAdd = `INSERT INTO api_keys (tenant_id, id, member_id, hash, prefix, scopes, created_at, expires_at)
+	sqlKeyAdd = `
+		INSERT INTO api_keys (tenant_id, id, member_id, hash, prefix, scopes, created_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
-	sqlFindKey  = `SELECT tenant_id, member_id, key_id FROM find_actor($1, $2)`
+	sqlFindKey = `
+		SELECT tenant_id, member_id, key_id
+		FROM find_actor($1, $2)`
 	sqlKeyActor = `
-		SELECT m.role, k.scopes FROM api_keys k JOIN members m ON m.tenant_id = k.tenant_id AND m.id = k.member_id
+		SELECT m.role, k.scopes
+		FROM api_keys k
+		JOIN members m ON m.tenant_id = k.tenant_id AND m.id = k.member_id
 		WHERE k.tenant_id = $1 AND k.id = $2 AND k.revoked_at IS NULL AND m.revoked_at IS NULL`
-	sqlKeyRevoke    = `UPDATE api_keys SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL`
-	sqlMemberRevoke = `UPDATE members SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL`
+	sqlKeyRevoke = `
+		UPDATE api_keys
+		SET revoked_at = $3
+		WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL`
+	sqlMemberRevoke = `
+		UPDATE members
+		SET revoked_at = $3
+		WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL`
 )
 
-// AddAPIKey keeps a key of a member.
+// AddAPIKey stores an API key of a member.
 func (db *DB) AddAPIKey(ctx context.Context, t tenant.ID, k APIKey) error {
 	scopes := k.Scopes
 	if scopes == nil {
@@ -228,20 +259,20 @@ func (db *DB) AddAPIKey(ctx context.Context, t tenant.ID, k APIKey) error {
 	})
 }
 
-// RevokeAPIKey ends a key; ending it again changes nothing.
+// RevokeAPIKey revokes a key. It has no effect on a revoked one.
 func (db *DB) RevokeAPIKey(ctx context.Context, t tenant.ID, key [16]byte) error {
 	return db.writeTenant(ctx, t, func(b *pgx.Batch) {
 		b.Queue(sqlKeyRevoke, uid(t), pgtype.UUID{Bytes: key, Valid: true}, stamp(db.now()))
 	})
 }
 
-// RevokeMember ends a member's rights, all his keys with them.
+// RevokeMember revokes a member, and with him all his keys.
 func (db *DB) RevokeMember(ctx context.Context, t tenant.ID, m tenant.MemberID) error {
 	return db.writeTenant(ctx, t, func(b *pgx.Batch) { b.Queue(sqlMemberRevoke, uid(t), uid(m), stamp(db.now())) })
 }
 
-// FindActor reads who presents a key; see app.Accounts. The tenant comes from our own row, never from
-// the caller; role and scopes are then read inside that tenant.
+// FindActor returns the actor that a key belongs to; see app.Accounts. The tenant comes from the stored key,
+// never from the caller. Role and scopes are then read inside that tenant.
 func (db *DB) FindActor(ctx context.Context, hash [32]byte) (tenant.Actor, error) {
 	a := tenant.Actor{Kind: tenant.KindMember}
 	var key pgtype.UUID

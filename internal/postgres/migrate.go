@@ -16,9 +16,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/migrations"
 )
 
-// Migrate brings the schema of a database up to date: the migrations that are missing, then the two
-// functions that hold the lists of legal moves. url is of a login that may create roles and act as
-// platforma_owner. Any number of processes may call it at once; one works, the others wait for it.
+// Migrate brings the schema of a database up to date: it runs the missing migrations and then installs the two
+// functions with the lists of legal moves. The login of url must be able to create roles and to act as
+// platforma_owner. Any number of processes may call it at once; one migrates and the others wait.
 func Migrate(ctx context.Context, url string) error {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -26,7 +26,7 @@ func Migrate(ctx context.Context, url string) error {
 	}
 	db := stdlib.OpenDB(*cfg)
 	defer db.Close()
-	// One try a second, five minutes long; goose's own default lets the losers wait 5 s at least.
+	// One try a second for five minutes. With goose's default, the processes that wait would wait 5 s at least.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 	if err != nil {
 		return fmt.Errorf("prepare the migration lock: %w", err)
@@ -45,14 +45,14 @@ func Migrate(ctx context.Context, url string) error {
 // moveLock is the advisory lock under which the move functions are compared and replaced.
 const moveLock = 0x706c6174666f7201
 
-// installMoves writes the lists of legal moves into the two trigger functions where they differ from
-// the code's, so that the database refuses exactly what the lifecycle tables refuse.
+// installMoves replaces the two trigger functions if their lists of legal moves differ from the code's, so that
+// the database refuses exactly the moves that the lifecycle tables refuse.
 func installMoves(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("install the lists of moves: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // after the commit it has nothing to do
+	defer func() { _ = tx.Rollback() }() // has no effect after the commit
 	if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(moveLock)); err != nil {
 		return fmt.Errorf("install the lists of moves: %w", err)
 	}
@@ -60,16 +60,15 @@ func installMoves(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("install the lists of moves: %w", err)
 	}
 	for name, source := range MoveFunctions() {
-		var have string
-		err := tx.QueryRowContext(ctx, `SELECT prosrc FROM pg_proc WHERE oid = to_regproc('platforma.' ||
-			$1)`, name).Scan(&have)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		var installed string
+		row := tx.QueryRowContext(ctx, `SELECT prosrc FROM pg_proc WHERE oid = to_regproc('platforma.' || $1)`, name)
+		if err := row.Scan(&installed); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("read function %s: %w", name, err)
 		}
-		if have == source {
+		if installed == source {
 			continue
 		}
-		//nolint:gosec // both are made from the lifecycle's own tables
+		//nolint:gosec // name and source are made from the lifecycle's own tables
 		create := `CREATE OR REPLACE FUNCTION platforma.` + name + `() RETURNS trigger LANGUAGE plpgsql
 			SET search_path = platforma, pg_temp AS $body$` + source + `$body$`
 		if _, err := tx.ExecContext(ctx, create); err != nil {
@@ -82,8 +81,8 @@ func installMoves(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// MoveFunctions are the bodies of the two trigger functions, generated from order.Moves and
-// order.ItemMoves: part of what a test database's template is named after.
+// MoveFunctions returns the bodies of the two trigger functions, generated from order.Moves and order.ItemMoves.
+// The name of the tests' template database depends on them as well.
 func MoveFunctions() map[string]string {
 	return map[string]string{
 		"order_move": moveBody("order", pairs(order.Moves())),

@@ -16,36 +16,43 @@ import (
 
 const (
 	sqlOrders = `
-		SELECT id, number, external_id, customer_id, state, outcome, settlement, policy, closing, method, version, last_seq,
-		currency, due_cents,
-			fx_rate, fx_source, fx_at, faults, held_at, expires_at, delivery_stuck, created_at, updated_at, deleted_at
-		FROM orders WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) ORDER BY tenant_id, id`
+		SELECT id, number, external_id, customer_id, state, outcome, settlement, policy, closing, method,
+			version, last_seq, currency, due_cents, fx_rate, fx_source, fx_at, faults, held_at, expires_at,
+			delivery_stuck, created_at, updated_at, deleted_at
+		FROM orders
+		WHERE tenant_id = $1 AND id = ANY ($2::uuid[])
+		ORDER BY tenant_id, id`
 	sqlOrderInsert = `
-		INSERT INTO orders (tenant_id, id, number, customer_id, created_at, external_id, state, outcome, settlement, policy,
-		closing, method, version, last_seq, currency, due_cents,
-			fx_rate, fx_source, fx_at, faults, held_at, expires_at, delivery_stuck, updated_at, deleted_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-		$25)`
-	// The version cannot have moved under the row lock; if it has, nothing may be committed.
+		INSERT INTO orders (tenant_id, id, number, customer_id, created_at,
+			external_id, state, outcome, settlement, policy, closing, method, version, last_seq,
+			currency, due_cents, fx_rate, fx_source, fx_at, faults, held_at, expires_at, delivery_stuck,
+			updated_at, deleted_at)
+		VALUES ($1, $2, $3, $4, $5,
+			$6, $7, $8, $9, $10, $11, $12, $13, $14,
+			$15, $16, $17, $18, $19, $20, $21, $22, $23,
+			$24, $25)`
+	// The version cannot change under the row lock; if it has, nothing may be committed.
 	sqlOrderUpdate = `
 		WITH hit AS (
-			UPDATE orders SET external_id = $4, state = $5, outcome = $6, settlement = $7, policy = $8, closing = $9,
-			method = $10, version = $11, last_seq = $12,
-				currency = $13, due_cents = $14, fx_rate = $15, fx_source = $16, fx_at = $17, faults = $18, held_at = $19,
-				expires_at = $20, delivery_stuck = $21,
+			UPDATE orders
+			SET external_id = $4, state = $5, outcome = $6, settlement = $7, policy = $8, closing = $9,
+				method = $10, version = $11, last_seq = $12, currency = $13, due_cents = $14, fx_rate = $15,
+				fx_source = $16, fx_at = $17, faults = $18, held_at = $19, expires_at = $20, delivery_stuck = $21,
 				updated_at = $22, deleted_at = $23
-			WHERE tenant_id = $1 AND id = $2 AND version = $3 RETURNING 1)
+			WHERE tenant_id = $1 AND id = $2 AND version = $3
+			RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = 1, 'order moved under its lock')`
 )
 
-// orderColumns are the values of the columns that change in an order's life, in the order of both
-// statements; comparable one by one.
+// orderColumns returns the values of the columns that change during an order's life, in the order of both
+// statements. They can be compared one by one.
 func orderColumns(o *order.Order) ([]any, error) {
 	var rate, source pgtype.Text
 	var at pgtype.Timestamptz
 	if o.FX != nil {
-		rate, source, at = pgtype.Text{String: o.FX.Rate.String(), Valid: true},
-			pgtype.Text{String: o.FX.Source, Valid: true}, stamp(o.FX.At)
+		rate = pgtype.Text{String: o.FX.Rate.String(), Valid: true}
+		source = pgtype.Text{String: o.FX.Source, Valid: true}
+		at = stamp(o.FX.At)
 	}
 	var faults pgtype.Text
 	if len(o.Faults) > 0 {
@@ -57,9 +64,8 @@ func orderColumns(o *order.Order) ([]any, error) {
 	}
 	return []any{
 		text(o.ExternalID), int16(o.State), int16(o.Outcome), int16(o.Settlement), int16(o.Policy), int16(o.Closing),
-		o.Method, o.Version, o.LastSeq,
-		string(o.Currency), int64(o.Due), rate, source, at, faults, stampOf(o.HeldAt), stampOf(o.ExpiresAt), o.DeliveryStuck,
-		stamp(o.UpdatedAt), stampOf(o.DeletedAt),
+		o.Method, o.Version, o.LastSeq, string(o.Currency), int64(o.Due), rate, source, at, faults,
+		stampOf(o.HeldAt), stampOf(o.ExpiresAt), o.DeliveryStuck, stamp(o.UpdatedAt), stampOf(o.DeletedAt),
 	}, nil
 }
 
@@ -71,14 +77,14 @@ func (x *tx) Insert(agg *app.Aggregate) {
 		x.fail(err)
 		return
 	}
-	x.queue(sqlOrderInsert, append([]any{uid(x.tenant), uid(o.ID), o.Number, uid(o.Customer), stamp(o.CreatedAt)},
-		columns...)...)
+	fixed := []any{uid(x.tenant), uid(o.ID), o.Number, uid(o.Customer), stamp(o.CreatedAt)}
+	x.queue(sqlOrderInsert, append(fixed, columns...)...)
 	x.loaded[agg] = &loaded{}
 	x.saveRows(agg)
 }
 
-// Save queues what changed in the aggregate since it was locked. An order of which only items or tasks
-// moved on is left alone: its row keeps its version.
+// Save queues what changed in the aggregate since it was locked. If only items or tasks changed, the order's row
+// keeps its version.
 func (x *tx) Save(agg *app.Aggregate) {
 	was := x.loaded[agg]
 	if was == nil {
@@ -96,7 +102,7 @@ func (x *tx) Save(agg *app.Aggregate) {
 	x.saveRows(agg)
 }
 
-// saveRows queues the rows that hang on an order, each kind after those it refers to.
+// saveRows queues the rows that belong to an order, each kind after those it refers to.
 func (x *tx) saveRows(agg *app.Aggregate) {
 	x.saveItems(agg)
 	x.savePayments(agg)
@@ -118,10 +124,9 @@ func (l *loader) scanOrder(r pgx.Rows) error {
 	var faults []byte
 	var fxAt time.Time
 	err := r.Scan(intoID(&o.ID), &o.Number, &external, intoID(&o.Customer), &o.State, &o.Outcome, &o.Settlement,
-		&o.Policy, &o.Closing, &o.Method,
-		&o.Version, &o.LastSeq, &o.Currency, &o.Due, &rate, &source, intoTime(&fxAt), &faults, intoTimePtr(&o.HeldAt),
-		intoTimePtr(&o.ExpiresAt),
-		&o.DeliveryStuck, intoTime(&o.CreatedAt), intoTime(&o.UpdatedAt), intoTimePtr(&o.DeletedAt))
+		&o.Policy, &o.Closing, &o.Method, &o.Version, &o.LastSeq, &o.Currency, &o.Due, &rate, &source,
+		intoTime(&fxAt), &faults, intoTimePtr(&o.HeldAt), intoTimePtr(&o.ExpiresAt), &o.DeliveryStuck,
+		intoTime(&o.CreatedAt), intoTime(&o.UpdatedAt), intoTimePtr(&o.DeletedAt))
 	if err != nil {
 		return fmt.Errorf("read order: %w", err)
 	}

@@ -13,15 +13,22 @@ import (
 
 const (
 	sqlPaymentWebhookKeep = `
-		INSERT INTO payment_webhooks (provider, event_id, headers, raw, received_at) VALUES ($1, $2, $3, $4, $5)
+		INSERT INTO payment_webhooks (provider, event_id, headers, raw, received_at)
+		VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT DO NOTHING`
-	sqlPaymentWebhooksOpen = `SELECT provider, event_id, headers, raw, received_at FROM payment_webhooks
-		WHERE done_at IS NULL ORDER BY received_at LIMIT $1`
-	sqlPaymentWebhookFinish = `UPDATE payment_webhooks SET done_at = $3 WHERE provider = $1 AND event_id = $2
-		AND done_at IS NULL`
+	sqlPaymentWebhooksOpen = `
+		SELECT provider, event_id, headers, raw, received_at
+		FROM payment_webhooks
+		WHERE done_at IS NULL
+		ORDER BY received_at
+		LIMIT $1`
+	sqlPaymentWebhookFinish = `
+		UPDATE payment_webhooks
+		SET done_at = $3
+		WHERE provider = $1 AND event_id = $2 AND done_at IS NULL`
 )
 
-// KeepPaymentWebhook stores a payment provider's call as it came; the same event id again changes nothing.
+// KeepPaymentWebhook stores the call of a payment provider as it was received. A repeated event id has no effect.
 func (db *DB) KeepPaymentWebhook(ctx context.Context, w app.PaymentWebhook) error {
 	headers, err := json.Marshal(w.Headers)
 	if err != nil {
@@ -32,7 +39,7 @@ func (db *DB) KeepPaymentWebhook(ctx context.Context, w app.PaymentWebhook) erro
 	})
 }
 
-// OpenPaymentWebhooks lists those not processed, oldest first: for the worker.
+// OpenPaymentWebhooks returns the calls that are not processed yet, oldest first, for the worker.
 func (db *DB) OpenPaymentWebhooks(ctx context.Context, limit int) ([]app.PaymentWebhook, error) {
 	var list []app.PaymentWebhook
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
@@ -44,12 +51,12 @@ func (db *DB) OpenPaymentWebhooks(ctx context.Context, limit int) ([]app.Payment
 		})
 	})
 	if err != nil {
-		return nil, faultOr(err, "list open webhooks")
+		return nil, faultOr(err, "list open payment webhooks")
 	}
 	return list, nil
 }
 
-// FinishPaymentWebhook marks one processed.
+// FinishPaymentWebhook marks a call as processed.
 func (db *DB) FinishPaymentWebhook(ctx context.Context, provider, eventID string, at time.Time) error {
 	return db.inSystem(ctx, func(b *pgx.Batch) { b.Queue(sqlPaymentWebhookFinish, provider, eventID, stamp(at)) })
 }

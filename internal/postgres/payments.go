@@ -14,24 +14,36 @@ import (
 const (
 	sqlPayments = `
 		SELECT order_id, id, state, provider, reference, method, due_cents, paid_cents, currency, paid_at
-		FROM payments WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) ORDER BY order_id, id`
+		FROM payments
+		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[])
+		ORDER BY order_id, id`
 	sqlAllocations = `
 		SELECT a.payment_id, a.item_id, a.cents
 		FROM payments p
 		JOIN allocations a ON a.tenant_id = p.tenant_id AND a.payment_id = p.id
 		JOIN order_items i ON i.tenant_id = a.tenant_id AND i.id = a.item_id
-		WHERE p.tenant_id = $1 AND p.order_id = ANY ($2::uuid[]) ORDER BY a.payment_id, i.line, i.id`
-	sqlKnownPayment  = `SELECT order_id, id, state FROM payments WHERE tenant_id = $1 AND provider = $2 AND reference = $3`
+		WHERE p.tenant_id = $1 AND p.order_id = ANY ($2::uuid[])
+		ORDER BY a.payment_id, i.line, i.id`
+	sqlKnownPayment = `
+		SELECT order_id, id, state
+		FROM payments
+		WHERE tenant_id = $1 AND provider = $2 AND reference = $3`
 	sqlPaymentInsert = `
-		INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents, currency,
-		paid_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+		INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents,
+			currency, paid_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+			$10, $11)`
 	sqlAllocationsInsert = `
 		INSERT INTO allocations (tenant_id, payment_id, item_id, cents)
-		SELECT $1, $2, x.item_id, x.cents FROM unnest($3::uuid[], $4::bigint[]) AS x(item_id, cents)`
-	// Of a payment only its state may change (D12), and only from the one that was read.
+		SELECT $1, $2, x.item_id, x.cents
+		FROM unnest($3::uuid[], $4::bigint[]) AS x(item_id, cents)`
+	// Only the state of a payment may change (D12), and only from the state that was read.
 	sqlPaymentState = `
-		WITH hit AS (UPDATE payments SET state = $4 WHERE tenant_id = $1 AND id = $2 AND state = $3 RETURNING 1)
+		WITH hit AS (
+			UPDATE payments
+			SET state = $4
+			WHERE tenant_id = $1 AND id = $2 AND state = $3
+			RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = 1, 'payment moved under its lock')`
 )
 
@@ -50,9 +62,9 @@ func (l *loader) scanPayment(r pgx.Rows) error {
 	return nil
 }
 
-// indexPayments finds payments by their id once no slice of them grows any more.
+// indexPayments indexes the payments by id. It is called when their slices do not grow any more.
 func (l *loader) indexPayments() {
-	for _, agg := range l.dossiers {
+	for _, agg := range l.aggregates {
 		for i := range agg.Order.Payments {
 			l.payments[agg.Order.Payments[i].ID] = &agg.Order.Payments[i]
 		}
@@ -76,13 +88,13 @@ func (l *loader) scanKnownPayment(r pgx.Rows) error {
 	if err := r.Scan(intoID(&k.Order), intoID(&k.Payment), &k.State); err != nil {
 		return fmt.Errorf("read the payment of a reference: %w", err)
 	}
-	for _, agg := range l.dossiers {
+	for _, agg := range l.aggregates {
 		agg.KnownPayment = &k
 	}
 	return nil
 }
 
-// savePayments sets states first, so that a payment which stands down makes room for the next.
+// savePayments queues changed states before new payments, because an order may have only one live payment.
 func (x *tx) savePayments(agg *app.Aggregate) {
 	was := x.loaded[agg].payments
 	for _, p := range agg.Order.Payments {
@@ -94,9 +106,8 @@ func (x *tx) savePayments(agg *app.Aggregate) {
 		if _, known := was[p.ID]; known {
 			continue
 		}
-		x.queue(sqlPaymentInsert, uid(x.tenant), uid(p.ID), uid(agg.Order.ID), int16(p.State),
-			p.Provider, p.Reference, p.Method,
-			int64(p.Due), int64(p.Paid), string(p.Currency), stamp(p.PaidAt))
+		x.queue(sqlPaymentInsert, uid(x.tenant), uid(p.ID), uid(agg.Order.ID), int16(p.State), p.Provider,
+			p.Reference, p.Method, int64(p.Due), int64(p.Paid), string(p.Currency), stamp(p.PaidAt))
 		x.queue(sqlAllocationsInsert, uid(x.tenant), uid(p.ID),
 			column(p.Allocations, func(a *order.Allocation) pgtype.UUID { return uid(a.Item) }),
 			column(p.Allocations, func(a *order.Allocation) int64 { return int64(a.Cents) }))
@@ -106,22 +117,29 @@ func (x *tx) savePayments(agg *app.Aggregate) {
 const (
 	sqlRefunds = `
 		SELECT order_id, id, payment_id, item_id, state, reference, cents, currency, accepted_at
-		FROM refunds WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) ORDER BY order_id, id`
+		FROM refunds
+		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[])
+		ORDER BY order_id, id`
 	sqlRefundsInsert = `
-		INSERT INTO refunds (tenant_id, order_id, id, payment_id, item_id, state, reference, cents, currency, accepted_at)
-		SELECT $1, $2, x.id, x.payment_id, x.item_id, x.state, x.reference, x.cents, x.currency, x.accepted_at
+		INSERT INTO refunds (tenant_id, order_id,
+			id, payment_id, item_id, state, reference, cents, currency, accepted_at)
+		SELECT $1, $2,
+			x.id, x.payment_id, x.item_id, x.state, x.reference, x.cents, x.currency, x.accepted_at
 		FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::text[], $8::bigint[], $9::text[],
-		$10::timestamptz[])
+				$10::timestamptz[])
 			AS x(id, payment_id, item_id, state, reference, cents, currency, accepted_at)`
 	sqlRefundsUpdate = `
 		WITH hit AS (
-			UPDATE refunds r SET state = x.state, reference = x.reference, accepted_at = x.accepted_at
-			FROM unnest($3::uuid[], $4::smallint[], $5::text[], $6::timestamptz[]) AS x(id, state, reference, accepted_at)
-			WHERE r.tenant_id = $1 AND r.order_id = $2 AND r.id = x.id RETURNING 1)
+			UPDATE refunds r
+			SET state = x.state, reference = x.reference, accepted_at = x.accepted_at
+			FROM unnest($3::uuid[], $4::smallint[], $5::text[], $6::timestamptz[])
+				AS x(id, state, reference, accepted_at)
+			WHERE r.tenant_id = $1 AND r.order_id = $2 AND r.id = x.id
+			RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = cardinality($3::uuid[]), 'refund is not there')`
 )
 
-// refundRow is a refund as it is stored, comparable.
+// refundRow is a refund as it is stored. It is comparable.
 type refundRow struct {
 	id, payment, item pgtype.UUID
 	state             int16
@@ -134,8 +152,7 @@ type refundRow struct {
 func refundRowOf(r *order.Refund) refundRow {
 	return refundRow{
 		id: uid(r.ID), payment: uid(r.Payment), item: uid(r.Item), state: int16(r.State), reference: r.Reference,
-		cents: int64(r.Cents), currency: r.Currency,
-		accepted: stampOf(r.AcceptedAt),
+		cents: int64(r.Cents), currency: r.Currency, accepted: stampOf(r.AcceptedAt),
 	}
 }
 

@@ -2,7 +2,7 @@ package postgres
 
 import "github.com/platforma-cloud/orders/internal/app"
 
-// The ports that a DB is, each under the login that may.
+// The ports that a DB implements, each with the logins that have its privileges.
 var (
 	_ app.Store               = (*DB)(nil)
 	_ app.Accounts            = (*DB)(nil) // api, portal

@@ -14,20 +14,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Order reads one order with all that hangs on it, without a lock.
+// Order reads one aggregate without a lock.
 func (db *DB) Order(ctx context.Context, t tenant.ID, o order.ID) (*app.Aggregate, error) {
 	l := newLoader(t, false, app.Also{})
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) { l.queue(b, []order.ID{o}) })
 	if err != nil {
 		return nil, faultOr(err, "read order %s", o)
 	}
-	if len(l.dossiers) == 0 {
+	if len(l.aggregates) == 0 {
 		return nil, fault.Absent()
 	}
-	return l.dossiers[0], nil
+	return l.aggregates[0], nil
 }
 
-// Saga reads the record of all work on an order.
+// Saga reads the record of all work on an order: its tasks, resources and saga log.
 func (db *DB) Saga(ctx context.Context, t tenant.ID, o order.ID) (app.SagaRecord, error) {
 	l := newLoader(t, false, app.Also{Resources: true})
 	var log []app.LogEntry
@@ -42,10 +42,10 @@ func (db *DB) Saga(ctx context.Context, t tenant.ID, o order.ID) (app.SagaRecord
 	if err != nil {
 		return app.SagaRecord{}, faultOr(err, "read the saga of order %s", o)
 	}
-	if len(l.dossiers) == 0 {
+	if len(l.aggregates) == 0 {
 		return app.SagaRecord{}, fault.Absent()
 	}
-	agg := l.dossiers[0]
+	agg := l.aggregates[0]
 	return app.SagaRecord{Order: agg.Order, Tasks: agg.Tasks, Resources: agg.Resources, Log: log}, nil
 }
 
@@ -53,19 +53,22 @@ func scanLog(r pgx.Rows) (app.LogEntry, error) {
 	var e app.LogEntry
 	var class string
 	var took int64
-	if err := r.Scan(&e.ID, intoID(&e.Task), intoTime(&e.At), &e.Step, &e.What, &class, &e.Key, &e.Note, &took,
-		intoTime(&e.Next)); err != nil {
+	err := r.Scan(&e.ID, intoID(&e.Task), intoTime(&e.At), &e.Step, &e.What, &class, &e.Key, &e.Note, &took,
+		intoTime(&e.Next))
+	if err != nil {
 		return e, fmt.Errorf("read saga log: %w", err)
 	}
 	e.Class, e.Took = classOf(class), time.Duration(took)*time.Millisecond
 	return e, nil
 }
 
-// The page is the task's order, or nothing.
-const sqlTaskPage = `SELECT set_config('app.page', coalesce(array_agg(order_id)::text, '{}'), true) FROM saga_tasks
+// sqlTaskPage puts the order of a task, if there is one, into app.page.
+const sqlTaskPage = `
+	SELECT set_config('app.page', coalesce(array_agg(order_id)::text, '{}'), true)
+	FROM saga_tasks
 	WHERE tenant_id = $1 AND id = $2`
 
-// Load reads the order of a task, its journal too, without locking it.
+// Load reads the aggregate of a task's order, with the journal, without a lock.
 func (db *DB) Load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*app.Aggregate, error) {
 	l := newLoader(t, false, app.Also{Resources: true})
 	err := db.readTenant(ctx, t, func(b *pgx.Batch) {
@@ -75,8 +78,8 @@ func (db *DB) Load(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (*app
 	if err != nil {
 		return nil, faultOr(err, "load task %s", taskID)
 	}
-	if len(l.dossiers) == 0 {
+	if len(l.aggregates) == 0 {
 		return nil, fault.Absent()
 	}
-	return l.dossiers[0], nil
+	return l.aggregates[0], nil
 }

@@ -16,21 +16,23 @@ import (
 const (
 	sqlRebuildBegin = `UPDATE relays SET rebuilding = true WHERE shard = $1 RETURNING epoch`
 	sqlRebuildHeld  = `SELECT 1`
-	// Both in one snapshot: an event is either in the history with its row noted, or in neither.
+	// Both are read in one snapshot, so that an event is either in the history and among the rows, or in neither.
 	sqlRebuildRows  = `SELECT id FROM outbox WHERE dead_letter_id IS NULL ORDER BY id`
 	sqlRebuildCount = `SELECT count(*) FROM order_event`
-	// In the order of the primary key, in which each order's events lie one after the other: nothing is sorted,
-	// so that the first ones come at once, however many there are.
-	sqlRebuildWalk = `SET LOCAL enable_sort = off`
-	sqlRebuildOpen = `
+	// The history is read in the order of the primary key, in which the events of an order follow each other.
+	// Without a sort, the first events come at once, however many there are.
+	sqlRebuildNoSort = `SET LOCAL enable_sort = off`
+	sqlRebuildOpen   = `
 		DECLARE history NO SCROLL CURSOR FOR
-		SELECT tenant_id, ` + eventColumns + ` FROM order_event ORDER BY tenant_id, order_id, seq`
+		SELECT tenant_id, ` + eventColumns + `
+		FROM order_event
+		ORDER BY tenant_id, order_id, seq`
 	sqlRebuildNext = `FETCH FORWARD %d FROM history`
 	sqlRebuildDone = `UPDATE relays SET epoch = $2, batch = 0, rebuilding = false WHERE shard = $1`
 )
 
-// TryRebuild takes the relay's lock for filling the topic anew; see app.History. For the relay's login,
-// which is the one that reads every tenant's events.
+// TryRebuild takes the relay's lock to fill the topic again; see app.History. It is for the relay's login, which
+// is the only one that reads the events of every tenant.
 func (db *DB) TryRebuild(ctx context.Context, shard int) (app.Rebuild, bool, error) {
 	l, ok, err := db.tryLock(ctx, shard)
 	if !ok || err != nil {
@@ -39,11 +41,11 @@ func (db *DB) TryRebuild(ctx context.Context, shard int) (app.Rebuild, bool, err
 	return &rebuild{lease: l}, true, nil
 }
 
-// rebuild is app.Rebuild.
+// rebuild implements app.Rebuild.
 type rebuild struct {
 	*lease
-	epoch int64   // when it was begun
-	rows  []int64 // outbox ids of events that the snapshot holds
+	epoch int64   // epoch of the shard at Begin
+	rows  []int64 // ids of the outbox rows whose events are in the snapshot
 }
 
 // Begin marks the shard as being rebuilt.
@@ -60,7 +62,7 @@ func (r *rebuild) Begin(ctx context.Context) (app.RelayPosition, error) {
 	return app.RelayPosition{Shard: r.shard, Epoch: r.epoch + 1}, nil
 }
 
-// Held asks whether the session that holds the lock is alive.
+// Held returns an error if the session that holds the lock has ended.
 func (r *rebuild) Held(ctx context.Context) error {
 	if _, err := r.conn.Exec(ctx, sqlRebuildHeld); err != nil {
 		return faultOr(explain(ctx, err), "hold the lock of shard %d", r.shard)
@@ -68,7 +70,7 @@ func (r *rebuild) Held(ctx context.Context) error {
 	return nil
 }
 
-// Snapshot opens the transaction that Next reads in.
+// Snapshot opens the transaction in which Next reads, and returns the number of events.
 func (r *rebuild) Snapshot(ctx context.Context) (int, error) {
 	var events int
 	b := &pgx.Batch{}
@@ -78,7 +80,7 @@ func (r *rebuild) Snapshot(ctx context.Context) (int, error) {
 		r.rows, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 		return err
 	})
-	b.Queue(sqlRebuildWalk)
+	b.Queue(sqlRebuildNoSort)
 	b.Queue(sqlRebuildOpen)
 	if err := r.conn.SendBatch(ctx, b).Close(); err != nil {
 		return 0, faultOr(explain(ctx, err), "open the history of shard %d", r.shard)
@@ -86,9 +88,9 @@ func (r *rebuild) Snapshot(ctx context.Context) (int, error) {
 	return events, nil
 }
 
-// Next reads on in the snapshot.
+// Next reads the next events of the snapshot.
 func (r *rebuild) Next(ctx context.Context, limit int) ([]event.Record, error) {
-	rows, _ := r.conn.Query(ctx, fmt.Sprintf(sqlRebuildNext, limit)) // its error comes out of CollectRows
+	rows, _ := r.conn.Query(ctx, fmt.Sprintf(sqlRebuildNext, limit)) // CollectRows returns its error
 	list, err := pgx.CollectRows(rows, scanHistory)
 	if err != nil {
 		return nil, faultOr(explain(ctx, err), "read the history of shard %d", r.shard)
@@ -108,7 +110,7 @@ func scanHistory(row pgx.CollectableRow) (event.Record, error) {
 	return e, nil
 }
 
-// Finish deletes the rows whose events stand on the topic now, and lets the relays in again.
+// Finish deletes the outbox rows whose events are on the topic now, and allows the relays to run again.
 func (r *rebuild) Finish(ctx context.Context) (int, error) {
 	err := r.finish(ctx)
 	if err == nil {
@@ -124,20 +126,23 @@ func (r *rebuild) Finish(ctx context.Context) (int, error) {
 }
 
 func (r *rebuild) finish(ctx context.Context) error {
-	var epoch, batch, gone int64
+	var epoch, batch, deleted int64
 	var rebuilding bool
 	b := &pgx.Batch{}
 	b.Queue(sqlCommit) // of the snapshot
 	b.Queue(sqlBegin)
 	b.Queue(sqlDurable)
 	b.Queue(sqlRelayLock, r.shard).QueryRow(func(row pgx.Row) error { return row.Scan(&epoch, &batch, &rebuilding) })
-	b.Queue(sqlOutboxDelete, r.rows).Exec(func(tag pgconn.CommandTag) error { gone = tag.RowsAffected(); return nil })
+	b.Queue(sqlOutboxDelete, r.rows).Exec(func(tag pgconn.CommandTag) error {
+		deleted = tag.RowsAffected()
+		return nil
+	})
 	if err := r.conn.SendBatch(ctx, b).Close(); err != nil {
 		return err
 	}
-	if !rebuilding || epoch != r.epoch || gone != int64(len(r.rows)) {
+	if !rebuilding || epoch != r.epoch || deleted != int64(len(r.rows)) {
 		return fmt.Errorf("%w: epoch %d of %d, and %d of %d rows were still there, when the rebuild was to be finished",
-			app.ErrRelayPosition, epoch, r.epoch, gone, len(r.rows))
+			app.ErrRelayPosition, epoch, r.epoch, deleted, len(r.rows))
 	}
 	b = &pgx.Batch{}
 	b.Queue(sqlRebuildDone, r.shard, r.epoch+1)

@@ -10,22 +10,29 @@ import (
 )
 
 const (
-	// Sealed again under the same generation: the later one counts. $4 and not excluded.sealed: that would
-	// be reading the column, which this login may not.
+	// Credentials that are sealed again under the same generation replace the earlier ones. The statement uses $4
+	// because excluded.sealed would read the column, which this login may not.
 	sqlCredentialPut = `
-		INSERT INTO credentials (tenant_id, item_id, generation, sealed, created_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (tenant_id, item_id, generation) DO UPDATE SET sealed = $4, destroyed_at = NULL`
-	// A trigger empties the sealed value: the api's login may destroy one, and touch it in no other way.
+		INSERT INTO credentials (tenant_id, item_id, generation, sealed, created_at)
+		VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (tenant_id, item_id, generation) DO UPDATE
+		SET sealed = $4, destroyed_at = NULL`
+	// A trigger empties the sealed value. The api's login may destroy credentials but not change them.
 	sqlCredentialsDestroy = `
-		UPDATE credentials SET destroyed_at = $3 WHERE tenant_id = $1 AND item_id = ANY ($2::uuid[]) AND destroyed_at IS NULL`
+		UPDATE credentials
+		SET destroyed_at = $3
+		WHERE tenant_id = $1 AND item_id = ANY ($2::uuid[]) AND destroyed_at IS NULL`
 
 	deliveryColumns = `d.id, d.item_id, d.has_passphrase, d.message_id, d.recipient, d.state, d.at`
 	sqlDeliveries   = `
 		SELECT i.order_id, ` + deliveryColumns + `
-		FROM order_items i JOIN deliveries d ON d.tenant_id = i.tenant_id AND d.item_id = i.id
-		WHERE i.tenant_id = $1 AND i.order_id = ANY ($2::uuid[]) ORDER BY d.at DESC, d.id DESC`
-	sqlDeliveryInsert = `INSERT INTO deliveries (tenant_id, id, item_id, passphrase_sealed, message_id, recipient, state,
-		at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+		FROM order_items i
+		JOIN deliveries d ON d.tenant_id = i.tenant_id AND d.item_id = i.id
+		WHERE i.tenant_id = $1 AND i.order_id = ANY ($2::uuid[])
+		ORDER BY d.at DESC, d.id DESC`
+	sqlDeliveryInsert = `
+		INSERT INTO deliveries (tenant_id, id, item_id, passphrase_sealed, message_id, recipient, state, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 )
 
 func (x *tx) saveCredentials(agg *app.Aggregate) {
@@ -39,8 +46,9 @@ func (x *tx) saveCredentials(agg *app.Aggregate) {
 
 func scanDelivery(r pgx.Rows, o *order.ID) (app.Delivery, error) {
 	var d app.Delivery
-	if err := r.Scan(intoID(o), intoID(&d.ID), intoID(&d.Item), &d.HasPassphrase, &d.MessageID, &d.Recipient, &d.State,
-		intoTime(&d.At)); err != nil {
+	err := r.Scan(intoID(o), intoID(&d.ID), intoID(&d.Item), &d.HasPassphrase, &d.MessageID, &d.Recipient, &d.State,
+		intoTime(&d.At))
+	if err != nil {
 		return d, fmt.Errorf("read delivery: %w", err)
 	}
 	return d, nil
@@ -58,7 +66,7 @@ func (l *loader) scanDelivery(r pgx.Rows) error {
 	return nil
 }
 
-// insertDeliveries writes each mail that went out, or may have; a delivery never changes after.
+// insertDeliveries queues each mail that was sent or may have been sent. A delivery is not changed afterwards.
 func (x *tx) insertDeliveries(agg *app.Aggregate) {
 	for _, v := range agg.Added.Deliveries {
 		x.queue(sqlDeliveryInsert, uid(x.tenant), uid(v.ID), uid(v.Item), v.PassphraseSealed, v.MessageID, v.Recipient,

@@ -15,45 +15,48 @@ import (
 type fulfilTaskID = fulfil.TaskID
 
 const (
-	taskColumns = `order_id, id, item_id, payment_id, subject_id, kind, provider, state, step, try, compensating, sent,
-		epoch, next_at,
-		deadline_at, waited_ms, cause, progress, detail, asserted_step, asserted_ref`
-	// Webhooks are many, and nothing to the order.
+	taskColumns = `order_id, id, item_id, payment_id, subject_id, kind, provider, state, step, try,
+		compensating, sent, epoch, next_at, deadline_at, waited_ms, cause, progress, detail,
+		asserted_step, asserted_ref`
+	// Webhook tasks are left out: there are many, and they do not change with the order.
 	sqlTasks = `
-		SELECT ` + taskColumns + ` FROM saga_tasks
-		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND kind <> ` + taskWebhook + ` ORDER BY order_id, id`
-	// A task that lives already for the same thing stands for the new one.
+		SELECT ` + taskColumns + `
+		FROM saga_tasks
+		WHERE tenant_id = $1 AND order_id = ANY ($2::uuid[]) AND kind <> ` + taskWebhook + `
+		ORDER BY order_id, id`
+	// The conflict is with a live task for the same thing, which then takes the place of the new one.
 	sqlTasksInsert = `
 		INSERT INTO saga_tasks (tenant_id, ` + taskColumns + `)
-		SELECT $1, x.* FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[],
-		$9::smallint[],
-			$10::smallint[], $11::smallint[], $12::boolean[], $13::boolean[], $14::bigint[], $15::timestamptz[],
-			$16::timestamptz[],
-			$17::bigint[], $18::uuid[], $19::smallint[], $20::text[], $21::text[], $22::text[]) AS x
+		SELECT $1, x.*
+		FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::smallint[], $8::text[],
+				$9::smallint[], $10::smallint[], $11::smallint[], $12::boolean[], $13::boolean[], $14::bigint[],
+				$15::timestamptz[], $16::timestamptz[], $17::bigint[], $18::uuid[], $19::smallint[], $20::text[],
+				$21::text[], $22::text[])
+			AS x
 		ON CONFLICT DO NOTHING`
-	// The fence once more: the epoch is still the one that was read under the order's lock.
+	// The fence is checked again: the epoch must be the one that was read under the order's lock.
 	sqlTasksUpdate = `
 		WITH hit AS (
-			UPDATE saga_tasks u SET provider = x.provider, state = x.state, step = x.step, try = x.try,
-			compensating = x.compensating, sent = x.sent,
-				epoch = x.epoch, next_at = x.next_at, deadline_at = x.deadline_at, waited_ms = x.waited_ms, progress = x.progress,
-				detail = x.detail, asserted_step = x.asserted_step, asserted_ref = x.asserted_ref
-			FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::smallint[], $7::smallint[], $8::boolean[],
-			$9::boolean[],
-				$10::bigint[], $11::timestamptz[], $12::timestamptz[], $13::bigint[], $14::smallint[], $15::text[], $16::text[],
-				$17::text[])
-				AS x(id, was, provider, state, step, try, compensating, sent, epoch, next_at, deadline_at, waited_ms, progress,
-				detail,
-					asserted_step, asserted_ref)
-			WHERE u.tenant_id = $1 AND u.id = x.id AND u.epoch = x.was RETURNING 1)
+			UPDATE saga_tasks u
+			SET provider = x.provider, state = x.state, step = x.step, try = x.try, compensating = x.compensating,
+				sent = x.sent, epoch = x.epoch, next_at = x.next_at, deadline_at = x.deadline_at,
+				waited_ms = x.waited_ms, progress = x.progress, detail = x.detail,
+				asserted_step = x.asserted_step, asserted_ref = x.asserted_ref
+			FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::smallint[], $6::smallint[], $7::smallint[],
+					$8::boolean[], $9::boolean[], $10::bigint[], $11::timestamptz[], $12::timestamptz[],
+					$13::bigint[], $14::smallint[], $15::text[], $16::text[], $17::text[])
+				AS x(id, was, provider, state, step, try, compensating, sent, epoch, next_at, deadline_at,
+					waited_ms, progress, detail, asserted_step, asserted_ref)
+			WHERE u.tenant_id = $1 AND u.id = x.id AND u.epoch = x.was
+			RETURNING 1)
 		SELECT must((SELECT count(*) FROM hit) = cardinality($2::uuid[]), 'task moved under the lock of its order')`
 )
 
-// taskRow is a task as it is stored, comparable.
+// taskRow is a task as it is stored. It is comparable.
 type taskRow struct {
 	order, id, item, payment, subject, cause   pgtype.UUID
 	kind, state, step, try, progress           int16
-	queue, detail, assertionPart, assertionRef string
+	queue, detail, assertionStep, assertionRef string
 	compensating, sent                         bool
 	epoch, waited                              int64
 	next, deadline                             pgtype.Timestamptz
@@ -65,19 +68,19 @@ func taskRowOf(task fulfil.Task) taskRow {
 		subject: uid(task.Subject), cause: uid(task.Cause),
 		kind: int16(task.Kind), state: int16(task.State), step: int16(task.Step), try: int16(task.Try),
 		progress: int16(task.Progress), queue: task.Queue, detail: task.Detail,
+		assertionStep: task.Assertion.Step, assertionRef: task.Assertion.Ref,
 		compensating: task.Compensating, sent: task.Sent, epoch: task.Epoch, waited: task.Waited.Milliseconds(),
-		next: stamp(task.NextAt), deadline: stamp(task.Deadline), assertionPart: task.Assertion.Step,
-		assertionRef: task.Assertion.Ref,
+		next: stamp(task.NextAt), deadline: stamp(task.Deadline),
 	}
 }
 
 func scanTask(r pgx.Rows) (fulfil.Task, error) {
 	var task fulfil.Task
 	var waited int64
-	err := r.Scan(intoID(&task.Order), intoID(&task.ID), intoID(&task.Item), intoID(&task.Payment), intoID(&task.Subject),
-		&task.Kind, &task.Queue, &task.State, &task.Step, &task.Try,
-		&task.Compensating, &task.Sent, &task.Epoch, intoTime(&task.NextAt), intoTime(&task.Deadline), &waited,
-		intoID(&task.Cause), &task.Progress, &task.Detail, &task.Assertion.Step, &task.Assertion.Ref)
+	err := r.Scan(intoID(&task.Order), intoID(&task.ID), intoID(&task.Item), intoID(&task.Payment),
+		intoID(&task.Subject), &task.Kind, &task.Queue, &task.State, &task.Step, &task.Try, &task.Compensating,
+		&task.Sent, &task.Epoch, intoTime(&task.NextAt), intoTime(&task.Deadline), &waited, intoID(&task.Cause),
+		&task.Progress, &task.Detail, &task.Assertion.Step, &task.Assertion.Ref)
 	if err != nil {
 		return task, fmt.Errorf("read task: %w", err)
 	}
@@ -98,8 +101,8 @@ func (l *loader) scanTask(r pgx.Rows) error {
 	return nil
 }
 
-// saveTasks writes what became of the known tasks before the new ones, so that a closed one makes
-// room for its successor.
+// saveTasks queues changed tasks before new ones, because a task must be closed before another one for the same
+// thing can be added.
 func (x *tx) saveTasks(agg *app.Aggregate) {
 	was := x.loaded[agg].tasks
 	var added, changed []taskRow
@@ -130,7 +133,7 @@ func (x *tx) saveTasks(agg *app.Aggregate) {
 			column(changed, func(r *taskRow) int64 { return r.waited }),
 			column(changed, func(r *taskRow) int16 { return r.progress }),
 			column(changed, func(r *taskRow) string { return r.detail }),
-			column(changed, func(r *taskRow) string { return r.assertionPart }),
+			column(changed, func(r *taskRow) string { return r.assertionStep }),
 			column(changed, func(r *taskRow) string { return r.assertionRef }))
 	}
 	if len(added) > 0 {
@@ -159,38 +162,40 @@ func (x *tx) insertTasks(rows []taskRow) {
 		column(rows, func(r *taskRow) pgtype.UUID { return r.cause }),
 		column(rows, func(r *taskRow) int16 { return r.progress }),
 		column(rows, func(r *taskRow) string { return r.detail }),
-		column(rows, func(r *taskRow) string { return r.assertionPart }),
+		column(rows, func(r *taskRow) string { return r.assertionStep }),
 		column(rows, func(r *taskRow) string { return r.assertionRef }))
 }
 
 const (
 	sqlResources = `
 		SELECT u.order_id, p.task_id, p.step, p.generation, p.key, p.phase, p.refs, p.called_at, p.settle_until,
-		p.absent_since
-		FROM saga_tasks u JOIN saga_resources p ON p.tenant_id = u.tenant_id AND p.task_id = u.id
-		WHERE u.tenant_id = $1 AND u.order_id = ANY ($2::uuid[]) ORDER BY p.task_id, p.generation, p.called_at, p.step`
-	// refs come as JSON texts: unnest would flatten an array of arrays.
+			p.absent_since
+		FROM saga_tasks u
+		JOIN saga_resources p ON p.tenant_id = u.tenant_id AND p.task_id = u.id
+		WHERE u.tenant_id = $1 AND u.order_id = ANY ($2::uuid[])
+		ORDER BY p.task_id, p.generation, p.called_at, p.step`
+	// refs are passed as JSON texts, because unnest would flatten an array of arrays.
 	sqlResourcesPut = `
-		INSERT INTO saga_resources (tenant_id, task_id, step, generation, key, phase, refs, called_at, settle_until,
-		absent_since)
-		SELECT $1, x.task_id, x.step, x.generation, x.key, x.phase, ARRAY(SELECT json_array_elements_text(x.refs::json)),
-		x.called_at, x.settle_until, x.absent_since
+		INSERT INTO saga_resources (tenant_id, task_id, step, generation, key, phase,
+			refs, called_at, settle_until, absent_since)
+		SELECT $1, x.task_id, x.step, x.generation, x.key, x.phase,
+			ARRAY(SELECT json_array_elements_text(x.refs::json)), x.called_at, x.settle_until, x.absent_since
 		FROM unnest($2::uuid[], $3::text[], $4::int[], $5::text[], $6::smallint[], $7::text[], $8::timestamptz[],
-		$9::timestamptz[], $10::timestamptz[])
+				$9::timestamptz[], $10::timestamptz[])
 			AS x(task_id, step, generation, key, phase, refs, called_at, settle_until, absent_since)
-		ON CONFLICT (tenant_id, task_id, step, generation) DO UPDATE SET key = excluded.key, phase = excluded.phase,
-		refs = excluded.refs,
-			called_at = excluded.called_at, settle_until = excluded.settle_until, absent_since = excluded.absent_since`
+		ON CONFLICT (tenant_id, task_id, step, generation) DO UPDATE
+		SET key = excluded.key, phase = excluded.phase, refs = excluded.refs, called_at = excluded.called_at,
+			settle_until = excluded.settle_until, absent_since = excluded.absent_since`
 )
 
-// resourceKey names a line of the journal.
+// resourceKey identifies a row of the journal.
 type resourceKey struct {
 	task       fulfilTaskID
 	step       string
 	generation int
 }
 
-// resourceRow is a line of the journal as it is stored, comparable.
+// resourceRow is a row of the journal as it is stored. It is comparable.
 type resourceRow struct {
 	task                   pgtype.UUID
 	step, key, refs        string
@@ -201,8 +206,8 @@ type resourceRow struct {
 
 func resourceRowOf(res *fulfil.Resource) resourceRow {
 	return resourceRow{
-		task: uid(res.Task), step: res.Step, key: res.Key, refs: jsonTexts(res.Refs), generation: int32(res.Generation),
-		phase:  int16(res.Phase),
+		task: uid(res.Task), step: res.Step, key: res.Key, refs: jsonTexts(res.Refs),
+		generation: int32(res.Generation), phase: int16(res.Phase),
 		called: stamp(res.CalledAt), settle: stamp(res.SettleUntil), absent: stamp(res.AbsentSince),
 	}
 }
@@ -215,7 +220,7 @@ func (l *loader) scanResource(r pgx.Rows) error {
 	}
 	if agg := l.byOrder[o]; agg != nil {
 		agg.Resources = append(agg.Resources, res)
-		l.loaded[agg].parts[resourceKey{res.Task, res.Step, res.Generation}] = resourceRowOf(&res)
+		l.loaded[agg].resources[resourceKey{res.Task, res.Step, res.Generation}] = resourceRowOf(&res)
 	}
 	return nil
 }
@@ -225,7 +230,7 @@ func scanResource(r pgx.Rows, o *order.ID) (fulfil.Resource, error) {
 	err := r.Scan(intoID(o), intoID(&res.Task), &res.Step, &res.Generation, &res.Key, &res.Phase, &res.Refs,
 		intoTime(&res.CalledAt), intoTime(&res.SettleUntil), intoTime(&res.AbsentSince))
 	if err != nil {
-		return res, fmt.Errorf("read step: %w", err)
+		return res, fmt.Errorf("read resource: %w", err)
 	}
 	if len(res.Refs) == 0 {
 		res.Refs = nil
@@ -234,7 +239,7 @@ func scanResource(r pgx.Rows, o *order.ID) (fulfil.Resource, error) {
 }
 
 func (x *tx) saveResources(agg *app.Aggregate) {
-	was := x.loaded[agg].parts
+	was := x.loaded[agg].resources
 	var rows []resourceRow
 	for i := range agg.Resources {
 		res := &agg.Resources[i]

@@ -16,9 +16,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// tx is app.Tx: what is read goes with the begin in the first round trip, what is written waits and
-// goes with the commit in the second (ADR 0007). A transaction that reads nothing has
-// one trip. It is used by one goroutine.
+// tx implements app.Tx. Reads are sent with the begin in the first round trip; writes are queued and sent with
+// the commit in the second (ADR 0007). A transaction that reads nothing takes one trip. A tx must be used by
+// one goroutine only.
 type tx struct {
 	db     *DB
 	conn   *pgxpool.Conn
@@ -26,11 +26,11 @@ type tx struct {
 	with   app.With
 	now    time.Time
 
-	begun  bool // the first trip was sent
-	writes []statement
-	answer *app.Answer
-	loaded map[*app.Aggregate]*loaded // what was read, to compare with at Save
-	wrong  error                      // a write that could not be made ready
+	begun    bool // the first trip was sent
+	writes   []statement
+	answer   *app.Answer
+	loaded   map[*app.Aggregate]*loaded // the rows as they were read; Save compares with them
+	writeErr error                      // first error of preparing a write
 }
 
 // statement is a queued write.
@@ -39,25 +39,25 @@ type statement struct {
 	args []any
 }
 
-// Now is the transaction's one moment, cut to what a column keeps.
+// Now returns the transaction's time, truncated to the precision of a column.
 func (x *tx) Now() time.Time { return x.now }
 
 // queue adds a write to the second trip.
 func (x *tx) queue(sql string, args ...any) { x.writes = append(x.writes, statement{sql, args}) }
 
-// fail keeps the first fault of making a write ready; the commit returns it and nothing is written.
+// fail records the first error of preparing a write. The commit then returns it and writes nothing.
 func (x *tx) fail(err error) {
-	if x.wrong == nil {
-		x.wrong = err
+	if x.writeErr == nil {
+		x.writeErr = err
 	}
 }
 
-// Begin runs With's look-ups when a use case needs nothing else read.
+// Begin runs the look-ups of app.With for a use case that reads nothing else.
 func (x *tx) Begin(ctx context.Context) error {
 	return x.read(ctx, func(*pgx.Batch) {}, func() error { return nil })
 }
 
-// LockOrder locks an order and reads what moves with it; see app.Tx.
+// LockOrder locks an order and reads its aggregate; see app.Tx.
 func (x *tx) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Aggregate, error) {
 	l := newLoader(x.tenant, true, also)
 	err := x.read(ctx, func(b *pgx.Batch) {
@@ -67,7 +67,7 @@ func (x *tx) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Agg
 			l.queueDeadLetter(b)
 		}
 	}, func() error {
-		if len(l.dossiers) == 0 {
+		if len(l.aggregates) == 0 {
 			return fault.Absent()
 		}
 		return nil
@@ -75,12 +75,12 @@ func (x *tx) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Agg
 	if err != nil {
 		return nil, faultOr(err, "lock order %s", o)
 	}
-	agg := l.dossiers[0]
+	agg := l.aggregates[0]
 	x.loaded[agg] = l.loaded[agg]
 	return agg, nil
 }
 
-// Prepare reads what creating an order needs.
+// Prepare reads what the creation of an order needs.
 func (x *tx) Prepare(ctx context.Context, n app.NewOrder) (app.Prepared, error) {
 	var p app.Prepared
 	err := x.read(ctx, func(b *pgx.Batch) { queuePrepare(b, x.tenant, n, &p) }, func() error { return nil })
@@ -90,27 +90,27 @@ func (x *tx) Prepare(ctx context.Context, n app.NewOrder) (app.Prepared, error) 
 	return p, nil
 }
 
-// read sends the begin, With's look-ups and the reads as one trip; a second read sends only itself.
-// verdict says what the reads' outcome means by itself, before a replay is answered (absence
-// comes before the look-up, everything else after).
-func (x *tx) read(ctx context.Context, queue func(b *pgx.Batch), verdict func() error) error {
+// read sends the begin, the look-ups of app.With and the reads as one trip; a second read sends only its own
+// statements. check returns the error that follows from the rows themselves, such as an absent order. It is
+// called before a repeated idempotency key is answered.
+func (x *tx) read(ctx context.Context, queue func(b *pgx.Batch), check func() error) error {
 	b := &pgx.Batch{}
 	first := !x.begun
-	var mark inboxPosition
+	var position inboxPosition
 	var key keyLookup
 	if first {
 		b.Queue(sqlBegin)
-		enter(b, []tenant.ID{x.tenant})
+		setTenants(b, []tenant.ID{x.tenant})
 		if x.with.Key != nil {
 			key.queueLock(b, x.tenant, x.with.Key)
 		}
 		if x.with.Inbox != nil {
-			mark.queue(b, x.tenant, x.with.Inbox)
+			position.queue(b, x.tenant, x.with.Inbox)
 		}
 	}
 	queue(b)
 	if first && x.with.Key != nil {
-		// After the reads: who had to wait for the order's lock finds the first one's answer here.
+		// After the reads: a request that waited for the order's lock finds the answer of the earlier one.
 		key.queueLookup(b, x.tenant, x.with.Key)
 	}
 	x.begun = true
@@ -118,15 +118,15 @@ func (x *tx) read(ctx context.Context, queue func(b *pgx.Batch), verdict func() 
 		return err
 	}
 	if first && x.with.Inbox != nil {
-		if err := mark.verdict(); err != nil {
+		if err := position.check(); err != nil {
 			return err
 		}
 	}
-	if err := verdict(); err != nil {
+	if err := check(); err != nil {
 		return err
 	}
 	if first && x.with.Key != nil {
-		return key.verdict(x.with.Key)
+		return key.check(x.with.Key)
 	}
 	return nil
 }
@@ -134,15 +134,16 @@ func (x *tx) read(ctx context.Context, queue func(b *pgx.Batch), verdict func() 
 // Remember queues the answer of the idempotency key.
 func (x *tx) Remember(a app.Answer) { x.answer = &a }
 
-// Discard forgets all writes queued so far.
-func (x *tx) Discard() { x.writes, x.answer, x.wrong = nil, nil, nil }
+// Discard drops all writes queued so far.
+func (x *tx) Discard() { x.writes, x.answer, x.writeErr = nil, nil, nil }
 
-// AddTask queues a task outside a aggregate's order lock. One that lives already stands for it.
+// AddTask queues a task outside the order lock of an aggregate. It has no effect if there is a live task for the
+// same thing.
 func (x *tx) AddTask(task fulfil.Task) { x.insertTasks([]taskRow{taskRowOf(task)}) }
 
 func (x *tx) commit(ctx context.Context) error {
-	if x.wrong != nil {
-		return errors.Join(x.wrong, x.rollback(ctx))
+	if x.writeErr != nil {
+		return errors.Join(x.writeErr, x.rollback(ctx))
 	}
 	if !x.begun && (x.with.Key != nil || x.with.Inbox != nil) {
 		if err := x.Begin(ctx); errors.Is(err, app.ErrBlocked) {
@@ -157,7 +158,7 @@ func (x *tx) commit(ctx context.Context) error {
 	b := &pgx.Batch{}
 	if !x.begun {
 		b.Queue(sqlBegin)
-		enter(b, []tenant.ID{x.tenant})
+		setTenants(b, []tenant.ID{x.tenant})
 		x.begun = true
 	}
 	for _, w := range x.writes {
@@ -168,23 +169,24 @@ func (x *tx) commit(ctx context.Context) error {
 			return errors.Join(err, x.rollback(ctx))
 		}
 	}
-	end := closing(b)
+	end := queueCommit(b)
 	if err := end.settle(ctx, x.conn, x.conn.SendBatch(ctx, b).Close()); err != nil {
 		return errors.Join(err, x.rollback(ctx))
 	}
 	if len(x.writes) > 0 {
-		x.db.kick()
+		x.db.notify()
 	}
 	return nil
 }
 
-// keepHeld commits what the mark notes of an event that waits behind a parked one, and nothing else.
-func (x *tx) keepHeld(ctx context.Context, held error) error {
+// commitBlocked commits only the checkpoint's record of an event that is blocked behind a parked one, and
+// returns blocked.
+func (x *tx) commitBlocked(ctx context.Context, blocked error) error {
 	x.Discard()
 	if err := x.commit(ctx); err != nil {
 		return err
 	}
-	return held
+	return blocked
 }
 
 func (x *tx) rollback(ctx context.Context) error {
@@ -194,7 +196,8 @@ func (x *tx) rollback(ctx context.Context) error {
 	return abort(ctx, x.conn)
 }
 
-// faultOr wraps an error with what was being done, but for the ends that a caller compares with.
+// faultOr wraps an error with the operation. Faults and the errors that a caller compares with are returned as
+// they are.
 func faultOr(err error, format string, args ...any) error {
 	var replay *app.Replayed
 	if fault.Of(err) != nil || errors.As(err, &replay) || errors.Is(err, app.ErrDuplicate) ||

@@ -10,7 +10,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/id"
 )
 
-// What a Go value is in the database and back: no id and no time are null there.
+// Conversions between Go values and columns. A zero id and a zero time are null in the database.
 
 func uid[T any](v id.Of[T]) pgtype.UUID { return pgtype.UUID{Bytes: v, Valid: !v.IsZero()} }
 
@@ -27,7 +27,7 @@ type idInto[T any] struct{ dst *id.Of[T] }
 
 func intoID[T any](dst *id.Of[T]) idInto[T] { return idInto[T]{dst} }
 
-// ScanUUID takes the driver's value.
+// ScanUUID implements pgtype.UUIDScanner.
 func (s idInto[T]) ScanUUID(v pgtype.UUID) error {
 	*s.dst = id.Of[T](v.Bytes)
 	if !v.Valid {
@@ -36,7 +36,7 @@ func (s idInto[T]) ScanUUID(v pgtype.UUID) error {
 	return nil
 }
 
-// stamp is a moment cut to what a column keeps.
+// stamp returns a time as a column value; the zero time is null.
 func stamp(t time.Time) pgtype.Timestamptz {
 	if t.IsZero() {
 		return pgtype.Timestamptz{}
@@ -51,12 +51,12 @@ func stampOf(t *time.Time) pgtype.Timestamptz {
 	return stamp(*t)
 }
 
-// timeInto scans a moment in UTC; null is the zero time.
+// timeInto scans a time in UTC; null is the zero time.
 type timeInto struct{ dst *time.Time }
 
 func intoTime(dst *time.Time) timeInto { return timeInto{dst} }
 
-// ScanTimestamptz takes the driver's value.
+// ScanTimestamptz implements pgtype.TimestamptzScanner.
 func (s timeInto) ScanTimestamptz(v pgtype.Timestamptz) error {
 	*s.dst = time.Time{}
 	if v.Valid {
@@ -65,12 +65,12 @@ func (s timeInto) ScanTimestamptz(v pgtype.Timestamptz) error {
 	return nil
 }
 
-// timePtrInto scans a moment in UTC; null is nil.
+// timePtrInto scans a time in UTC; null is nil.
 type timePtrInto struct{ dst **time.Time }
 
 func intoTimePtr(dst **time.Time) timePtrInto { return timePtrInto{dst} }
 
-// ScanTimestamptz takes the driver's value.
+// ScanTimestamptz implements pgtype.TimestamptzScanner.
 func (s timePtrInto) ScanTimestamptz(v pgtype.Timestamptz) error {
 	*s.dst = nil
 	if v.Valid {
@@ -80,13 +80,13 @@ func (s timePtrInto) ScanTimestamptz(v pgtype.Timestamptz) error {
 	return nil
 }
 
-// moment cuts a time to what a column keeps, so that what is in memory equals what is stored.
+// moment truncates a time to the precision of a column, so that the value in memory equals the stored one.
 func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
-// text is null when empty.
+// text returns a text as a column value; the empty text is null.
 func text(s string) pgtype.Text { return pgtype.Text{String: s, Valid: s != ""} }
 
-// classOf reads an error class by its name; unknown names, of a newer release, are None.
+// classOf returns the error class with a name. A name that this release does not know is None.
 func classOf(name string) fault.Class {
 	for c := fault.None; c.String() != "unknown"; c++ {
 		if c.String() == name {
@@ -96,7 +96,7 @@ func classOf(name string) fault.Class {
 	return fault.None
 }
 
-// column picks one parameter array of a set-based statement out of its rows.
+// column returns one value of each row, as a parameter array of a set-based statement.
 func column[R, V any](rows []R, pick func(*R) V) []V {
 	out := make([]V, len(rows))
 	for i := range rows {
@@ -105,7 +105,7 @@ func column[R, V any](rows []R, pick func(*R) V) []V {
 	return out
 }
 
-// jsonTexts is a list of texts as one JSON text, "[]" when it is empty.
+// jsonTexts encodes a list of texts as a JSON array; an empty list is "[]".
 func jsonTexts(list []string) string {
 	if len(list) == 0 {
 		return "[]"

@@ -10,14 +10,14 @@ import (
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 )
 
-// feedForEver turns due tasks into jobs: every second (Config.Poll), and at once after a kick, until the
-// runner ends.
-// A pass at hand is finished first: a cancel in the midst of an insert would have River log an error at
-// an ordinary stop. Several processes may feed at once: a job is unique by its task.
-func (r *Runner) feedForEver(ctx context.Context) {
+// feedLoop turns due tasks into jobs every Config.Poll, and at once after Notify, until the runner stops.
+// A pass that has begun is finished first: if an insert were cancelled, River would log an error at an
+// ordinary stop. Several processes may feed at once, because a job is unique by its task.
+func (r *Runner) feedLoop(ctx context.Context) {
 	defer close(r.done)
 	//nolint:forbidigo // polling a database is real time, whatever the product's clock says
 	tick := time.NewTicker(cmp.Or(r.cfg.Poll, feedEvery))
@@ -26,7 +26,7 @@ func (r *Runner) feedForEver(ctx context.Context) {
 	for {
 		for _, q := range r.cfg.Queues {
 			if err := r.feed(ctx, q); err != nil && ctx.Err() == nil {
-				r.cfg.Log.ErrorContext(ctx, "feed the queue; trying again in a second", "queue", q.Name, "error", err)
+				r.cfg.Log.ErrorContext(ctx, "feed the queue; trying again at the next poll", "queue", q.Name, "error", err)
 			}
 		}
 		if now := r.cfg.Now(); now.Sub(swept) >= sweepEvery {
@@ -38,19 +38,19 @@ func (r *Runner) feedForEver(ctx context.Context) {
 			}
 		}
 		select {
-		case <-r.ending:
+		case <-r.stopping:
 			return
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-r.kick:
-			pause(ctx, kickPause)
+		case <-r.wake:
+			pause(ctx, wakePause)
 		}
 	}
 }
 
-// kickPause lets the commits of a busy moment share one look at the database.
-const kickPause = 5 * time.Millisecond
+// wakePause is how long the feeder waits after Notify, so that commits in quick succession share one query.
+const wakePause = 5 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d) //nolint:forbidigo // as above
@@ -61,17 +61,17 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// feed inserts first and marks open after: a crash between the two costs an insert that uniqueness
-// refuses. A task that was queued anew while its old job still sleeps (a cancel during a wait) has that
-// job woken.
+// feed gives every queued task that is due a job, and then marks the tasks open. After a crash between the
+// two, the next pass inserts again and uniqueness skips the job. When a task was queued again while its
+// earlier job is still snoozed (a cancel during a wait), feed wakes that job.
 func (r *Runner) feed(ctx context.Context, q Queue) error {
 	tasks, err := r.cfg.Source.DueTasks(ctx, q.Name, fulfil.Queued, r.cfg.Now(), perTenant)
 	if err != nil || len(tasks) == 0 {
 		return err
 	}
 	jobs := make([]river.InsertManyParams, len(tasks))
-	for i, u := range tasks {
-		jobs[i] = insertion(q.Name, u.Tenant.String(), u.Task.String())
+	for i, task := range tasks {
+		jobs[i] = insertParams(q.Name, task)
 	}
 	inserted, err := r.client.InsertMany(ctx, jobs)
 	if err != nil {
@@ -90,15 +90,15 @@ func (r *Runner) feed(ctx context.Context, q Queue) error {
 	return nil
 }
 
-// sweep gives every open task that is due a job, unless it has one: it heals lost and discarded jobs.
+// sweep gives every open task that is due a job unless it has one. It replaces lost and discarded jobs.
 func (r *Runner) sweep(ctx context.Context, q Queue) error {
-	tasks, err := r.cfg.Source.DueTasks(ctx, q.Name, fulfil.Open, r.cfg.Now(), 1000)
+	tasks, err := r.cfg.Source.DueTasks(ctx, q.Name, fulfil.Open, r.cfg.Now(), perTenantSweep)
 	if err != nil || len(tasks) == 0 {
 		return err
 	}
 	jobs := make([]river.InsertManyParams, len(tasks))
-	for i, u := range tasks {
-		jobs[i] = insertion(q.Name, u.Tenant.String(), u.Task.String())
+	for i, task := range tasks {
+		jobs[i] = insertParams(q.Name, task)
 	}
 	if _, err := r.client.InsertMany(ctx, jobs); err != nil {
 		return fmt.Errorf("insert %d lost jobs: %w", len(jobs), err)
@@ -106,12 +106,15 @@ func (r *Runner) sweep(ctx context.Context, q Queue) error {
 	return nil
 }
 
-func insertion(queue, tenant, task string) river.InsertManyParams {
-	return river.InsertManyParams{Args: taskJob{Tenant: tenant, Task: task}, InsertOpts: &river.InsertOpts{
-		Queue: queue, MaxAttempts: maxAttempts,
-		UniqueOpts: river.UniqueOpts{ByArgs: true, ByQueue: true, ByState: []rivertype.JobState{
-			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning,
-			rivertype.JobStateScheduled,
-		}},
-	}}
+func insertParams(queue string, task app.TaskRef) river.InsertManyParams {
+	return river.InsertManyParams{
+		Args: taskArgs{Tenant: task.Tenant.String(), Task: task.Task.String()},
+		InsertOpts: &river.InsertOpts{
+			Queue: queue, MaxAttempts: maxAttempts,
+			UniqueOpts: river.UniqueOpts{ByArgs: true, ByQueue: true, ByState: []rivertype.JobState{
+				rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
+				rivertype.JobStateRunning, rivertype.JobStateScheduled,
+			}},
+		},
+	}
 }

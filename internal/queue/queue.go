@@ -1,7 +1,7 @@
-// Package queue carries tasks: it turns due tasks into River jobs, runs the use case that belongs
-// to a job's queue, and translates what the use case answers into a snooze or an end. The task's row is the
-// truth; a job merely points at it, so a lost, doubled or stale job does no harm. River and its types
-// stay in here.
+// Package queue runs tasks: it turns due tasks into River jobs, calls the use case of a job's queue, and
+// translates the result into a snooze or the end of the job. The task's row is the truth and a job only
+// points at it, so that a lost, repeated or stale job does no harm. River and its types do not leave this
+// package.
 package queue
 
 import (
@@ -25,64 +25,67 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Schema of River's tables, beside the product's own.
+// Schema is the database schema of River's tables, beside the product's own.
 const Schema = "river"
 
-// Work is a use case that carries a task: it is due again after wait, or over when wait is negative.
+// Work is a use case that works on a task. The task is due again after wait; a negative wait means that the
+// job is over.
 type Work func(ctx context.Context, t tenant.ID, taskID fulfil.TaskID) (wait time.Duration, err error)
 
-// Queue is one kind of work: all provisioning at one provider, or all tasks of a single call.
+// Queue is one kind of work: all provisioning at one provider, or all tasks of one other kind.
 type Queue struct {
 	Name    string
 	Workers int
 	Work    Work
 }
 
-// Config of a process's workers.
+// Config configures the workers of a process.
 type Config struct {
-	URL    string // of the database, as platforma_worker
+	URL    string // address of the database, with the login platforma_worker
 	Source app.WorkSource
 	Queues []Queue
 	Now    func() time.Time
 	Log    *slog.Logger
-	// Alone says that no other process works on this database: jobs that a kill left running are taken
-	// at once, instead of when River's rescuer finds them.
+	// Alone says that no other process works on this database. Jobs that a killed process left running are
+	// then started at once, instead of when River's rescuer finds them.
 	Alone bool
-	// Poll is how often the feeder looks for due tasks when nobody kicks it; 0 is every second.
+	// Poll is how often the feeder looks for due tasks without a call of Notify; 0 is every second.
 	Poll time.Duration
-	// MaxConns of River's own pool; the use cases have theirs.
+	// MaxConns bounds River's own pool, which has at least 4 connections; the use cases have another pool.
 	MaxConns int32
 }
 
-// River's settings, each with its reason.
+// The settings of River and of the feeder.
 const (
-	fetchPoll   = 50 * time.Millisecond  // the default of 1 s would make a wait of 2 s one of 3
-	fetchCool   = 100 * time.Millisecond // also paces River's NOTIFY at inserts
-	jobTimeout  = 15 * time.Second       // an attempt is at most 4 s of turns and one call of 10 s
-	rescueAfter = 20 * time.Second       // River has no heartbeat: a dead worker's job is back in 20 to 65 s
-	// business tries are the task's; the last attempt would be discarded without running
-	maxAttempts  = 1000
+	fetchPoll    = 50 * time.Millisecond  // with River's default of 1 s, a wait of 2 s could take 3
+	fetchCool    = 100 * time.Millisecond // also the interval of River's NOTIFY at inserts
+	jobTimeout   = 15 * time.Second       // an attempt takes at most 4 s of steps and one call of 10 s
+	rescueAfter  = 20 * time.Second       // River has no heartbeat: a dead worker's job is back in 20 to 65 s
+	maxAttempts  = 1000                   // the task counts its retries; River would discard the job at the last attempt
 	keepFinished = 5 * time.Minute
-	perTenant    = 20 // live jobs of a tenant per queue: open-source River has no fairness
-	feedEvery    = time.Second
-	sweepEvery   = 30 * time.Second
-	fencedWait   = time.Second
-	stepBack     = 100 * time.Millisecond // a job whose tenant has its share of the workers
+
+	perTenant      = 20   // queued tasks of a tenant per pass and queue: open-source River has no fairness
+	perTenantSweep = 1000 // open tasks of a tenant per sweep and queue
+	feedEvery      = time.Second
+	sweepEvery     = 30 * time.Second
+
+	fencedWait    = time.Second            // for a job whose task was moved by another worker
+	overShareWait = 100 * time.Millisecond // for a job whose tenant has its share of the workers
 )
 
-// Runner is a process's share of the work: its workers, its feeder, its sweeper.
+// Runner runs the work of one process: its workers, its feeder and its sweeper.
 type Runner struct {
-	cfg    Config
-	pool   *pgxpool.Pool
-	client *river.Client[pgx.Tx]
-	kick   chan struct{}
-	ending chan struct{}
-	done   chan struct{}
-	cut    context.CancelFunc // ends the feeder in the middle of a pass
+	cfg        Config
+	pool       *pgxpool.Pool
+	client     *river.Client[pgx.Tx]
+	wake       chan struct{}
+	stopping   chan struct{}
+	done       chan struct{}
+	cancelFeed context.CancelFunc // ends the feeder in the middle of a pass
 }
 
-// Migrate creates or updates River's tables, as the database's owner, and lets the worker login use
-// them. Nothing of a tenant is in them but ids.
+// Migrate creates or updates River's tables as the database's owner, and grants the worker login access to
+// them. The only data of tenants in them are ids.
 func Migrate(ctx context.Context, adminURL string) error {
 	pool, err := pgxpool.New(ctx, adminURL)
 	if err != nil {
@@ -114,45 +117,46 @@ func Migrate(ctx context.Context, adminURL string) error {
 	return nil
 }
 
-// taskJob is all a job carries: which task. River's tables have no row-level security.
-type taskJob struct {
+// taskArgs are the arguments of a job. They only name the task, because River's tables have no row-level
+// security.
+type taskArgs struct {
 	Tenant string `json:"tenant"`
 	Task   string `json:"task" river:"unique"`
 }
 
-// Kind is the one kind of job there is; its queue says which use case runs.
-func (taskJob) Kind() string { return "task" }
+// Kind returns the only kind of job; the job's queue decides which use case runs.
+func (taskArgs) Kind() string { return "task" }
 
 type worker struct {
-	river.WorkerDefaults[taskJob]
+	river.WorkerDefaults[taskArgs]
 	work    map[string]Work
 	workers map[string]int
 	slots   slots
 	log     *slog.Logger
 }
 
-// Work runs the use case of the job's queue and translates its answer.
-func (w *worker) Work(ctx context.Context, job *river.Job[taskJob]) error {
+// Work runs the use case of the job's queue and translates its result.
+func (w *worker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	t, err := id.Parse[tenant.Tenant](job.Args.Tenant)
 	if err != nil {
 		return river.JobCancel(fmt.Errorf("job %d: tenant: %w", job.ID, err))
 	}
-	u, err := id.Parse[fulfil.Task](job.Args.Task)
+	taskID, err := id.Parse[fulfil.Task](job.Args.Task)
 	if err != nil {
 		return river.JobCancel(fmt.Errorf("job %d: task: %w", job.ID, err))
 	}
-	if !w.slots.take(job.Queue, t, w.workers[job.Queue]) {
-		return river.JobSnooze(stepBack)
+	if !w.slots.tryAcquire(job.Queue, t, w.workers[job.Queue]) {
+		return river.JobSnooze(overShareWait)
 	}
-	defer w.slots.give(job.Queue, t)
-	wait, err := w.work[job.Queue](ctx, t, u)
+	defer w.slots.release(job.Queue, t)
+	wait, err := w.work[job.Queue](ctx, t, taskID)
 	switch {
 	case errors.Is(err, app.ErrFenced):
-		return river.JobSnooze(fencedWait) // somebody moved the task: look at it again
+		return river.JobSnooze(fencedWait) // another worker moved the task: look at it again
 	case err != nil:
 		if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable {
-			w.log.ErrorContext(ctx, "work failed; it will be tried again", "queue", job.Queue, "tenant", job.Args.Tenant, "task",
-				job.Args.Task, "error", err)
+			w.log.ErrorContext(ctx, "work failed; it will be tried again", "queue", job.Queue,
+				"tenant", job.Args.Tenant, "task", job.Args.Task, "error", err)
 		}
 		return err
 	case wait >= 0:
@@ -161,14 +165,15 @@ func (w *worker) Work(ctx context.Context, job *river.Job[taskJob]) error {
 	return nil
 }
 
-type shortRetry struct{}
+type fixedRetry struct{}
 
-// NextRetry is for faults of ours alone; a task's own retries are its row's.
+// NextRetry returns when a job that returned an error runs again. Only our own faults come here; the retries
+// of a call are planned in the task's row.
 //
 //nolint:forbidigo // River asks for a wall-clock time
-func (shortRetry) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(2 * time.Second) }
+func (fixedRetry) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(2 * time.Second) }
 
-// Start begins to work.
+// Start opens River's pool and starts the workers and the feeder.
 func Start(ctx context.Context, cfg Config) (*Runner, error) {
 	pc, err := pgxpool.ParseConfig(cfg.URL)
 	if err != nil {
@@ -180,8 +185,11 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 		return nil, fmt.Errorf("open the queue's database: %w", err)
 	}
 	if cfg.Alone {
-		if _, err := pool.Exec(ctx, `UPDATE `+Schema+`.river_job SET state = 'available', scheduled_at = now()
-			WHERE state = 'running'`); err != nil {
+		_, err := pool.Exec(ctx, `
+			UPDATE `+Schema+`.river_job
+			SET state = 'available', scheduled_at = now()
+			WHERE state = 'running'`)
+		if err != nil {
 			pool.Close()
 			return nil, fmt.Errorf("take over the jobs of a process that was killed: %w", err)
 		}
@@ -197,8 +205,8 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, w)
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
-		Schema: Schema, Queues: queues, Workers: workers, Logger: quiet(cfg.Log), RetryPolicy: shortRetry{},
-		// each queue has its own poll; the client's may not be shorter than its cooldown
+		Schema: Schema, Queues: queues, Workers: workers, Logger: warningsOnly(cfg.Log), RetryPolicy: fixedRetry{},
+		// Each queue has its own poll interval; the client's must not be shorter than its cooldown.
 		FetchCooldown: fetchCool, FetchPollInterval: fetchCool, FetchOnlyKnownKinds: true,
 		JobTimeout: jobTimeout, RescueStuckJobsAfter: rescueAfter, MaxAttempts: maxAttempts,
 		CompletedJobRetentionPeriod: keepFinished,
@@ -211,17 +219,17 @@ func Start(ctx context.Context, cfg Config) (*Runner, error) {
 		pool.Close()
 		return nil, fmt.Errorf("start the queue: %w", err)
 	}
-	runCtx, cut := context.WithCancel(context.WithoutCancel(ctx))
+	feedCtx, cancelFeed := context.WithCancel(context.WithoutCancel(ctx))
 	r := &Runner{
-		cfg: cfg, pool: pool, client: client, kick: make(chan struct{}, 1), ending: make(chan struct{}),
-		done: make(chan struct{}), cut: cut,
+		cfg: cfg, pool: pool, client: client, wake: make(chan struct{}, 1), stopping: make(chan struct{}),
+		done: make(chan struct{}), cancelFeed: cancelFeed,
 	}
-	go r.feedForEver(runCtx)
+	go r.feedLoop(feedCtx)
 	return r, nil
 }
 
-// quiet keeps River's chatter out of a person's log: its warnings and errors pass.
-func quiet(log *slog.Logger) *slog.Logger {
+// warningsOnly returns a logger for River that passes its warnings and errors and drops the rest.
+func warningsOnly(log *slog.Logger) *slog.Logger {
 	return slog.New(levelHandler{log.Handler()})
 }
 
@@ -231,29 +239,29 @@ func (h levelHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
 }
 
-// Kick wakes the feeder; it never blocks.
+// Notify wakes the feeder. It never blocks.
 func (r *Runner) Notify() {
 	select {
-	case r.kick <- struct{}{}:
+	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Stop lets the feeder's pass and running jobs finish until ctx ends, then cancels them. It is called
-// once.
+// Stop waits for the feeder's pass and the running jobs until ctx ends, and then cancels them. It must be
+// called only once.
 func (r *Runner) Stop(ctx context.Context) error {
-	close(r.ending)
+	close(r.stopping)
 	select {
 	case <-r.done:
 	case <-ctx.Done():
 	}
-	r.cut()
+	r.cancelFeed()
 	<-r.done
 	err := r.client.Stop(ctx)
 	if err != nil {
-		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		cancelCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		err = r.client.StopAndCancel(hard)
+		err = r.client.StopAndCancel(cancelCtx)
 	}
 	r.pool.Close()
 	return err

@@ -16,37 +16,37 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// heap is a store's due tasks in memory; the jobs that point at them are River's own.
-type heap struct {
-	mu    sync.Mutex
-	state map[fulfil.TaskID]fulfil.TaskState // guarded by mu
-	look  func(ctx context.Context)          // called at each look for due tasks, when set
+// memorySource is an app.WorkSource in memory; the jobs that point at its tasks are in River's real tables.
+type memorySource struct {
+	mu     sync.Mutex
+	states map[fulfil.TaskID]fulfil.TaskState // guarded by mu
+	onPoll func(ctx context.Context)          // called by each DueTasks, when set
 }
 
 var org = id.MustParse[tenant.Tenant]("01890000-0000-7000-8000-000000000001")
 
-func (h *heap) put(taskID fulfil.TaskID, s fulfil.TaskState) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.state[taskID] = s
+func (m *memorySource) put(taskID fulfil.TaskID, s fulfil.TaskState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.states[taskID] = s
 }
 
-func (h *heap) get(taskID fulfil.TaskID) fulfil.TaskState {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.state[taskID]
+func (m *memorySource) get(taskID fulfil.TaskID) fulfil.TaskState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.states[taskID]
 }
 
-func (h *heap) DueTasks(
+func (m *memorySource) DueTasks(
 	ctx context.Context, name string, s fulfil.TaskState, _ time.Time, _ int,
 ) ([]app.TaskRef, error) {
-	if h.look != nil {
-		h.look(ctx)
+	if m.onPoll != nil {
+		m.onPoll(ctx)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var due []app.TaskRef
-	for taskID, state := range h.state {
+	for taskID, state := range m.states {
 		if name == "work" && state == s {
 			due = append(due, app.TaskRef{Tenant: org, Task: taskID})
 		}
@@ -54,15 +54,15 @@ func (h *heap) DueTasks(
 	return due, nil
 }
 
-func (h *heap) MarkOpen(_ context.Context, tasks []app.TaskRef) error {
-	for _, u := range tasks {
-		h.put(u.Task, fulfil.Open)
+func (m *memorySource) MarkOpen(_ context.Context, tasks []app.TaskRef) error {
+	for _, task := range tasks {
+		m.put(task.Task, fulfil.Open)
 	}
 	return nil
 }
 
-// migrated is a database with River's tables.
-func migrated(t *testing.T) *pgtest.DB {
+// newDB returns a database with River's tables.
+func newDB(t *testing.T) *pgtest.DB {
 	t.Helper()
 	db := pgtest.New(t)
 	if err := queue.Migrate(t.Context(), db.OwnerURL()); err != nil {
@@ -71,17 +71,18 @@ func migrated(t *testing.T) *pgtest.DB {
 	return db
 }
 
-// bench runs a queue whose use case is the test's.
-func bench(t *testing.T, work queue.Work) (*heap, *queue.Runner, *pgtest.DB) {
+// newRunner starts a runner on a database of its own, with work as the use case of its queue.
+func newRunner(t *testing.T, work queue.Work) (*memorySource, *queue.Runner, *pgtest.DB) {
 	t.Helper()
-	db := migrated(t)
-	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{}}
-	return h, start(t, db, h, work), db
+	db := newDB(t)
+	source := &memorySource{states: map[fulfil.TaskID]fulfil.TaskState{}}
+	return source, startUntilEnd(t, db, source, work), db
 }
 
-func start(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner {
+// startUntilEnd starts a runner that is stopped with the test.
+func startUntilEnd(t *testing.T, db *pgtest.DB, source *memorySource, work queue.Work) *queue.Runner {
 	t.Helper()
-	r := begin(t, db, h, work)
+	r := start(t, db, source, work)
 	t.Cleanup(func() { stop(t, r) })
 	return r
 }
@@ -89,11 +90,13 @@ func start(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner 
 // patience is how long a test waits for what must happen. It measures nothing: machines may be slow.
 const patience = time.Minute
 
-func begin(t *testing.T, db *pgtest.DB, h *heap, work queue.Work) *queue.Runner {
+// start starts a runner that the test stops itself.
+func start(t *testing.T, db *pgtest.DB, source *memorySource, work queue.Work) *queue.Runner {
 	t.Helper()
 	r, err := queue.Start(t.Context(), queue.Config{
-		URL: db.URL("platforma_worker"), Source: h, Queues: []queue.Queue{{Name: "work", Workers: 4, Work: work}},
-		Now: time.Now, Log: slog.New(slog.DiscardHandler), Alone: true,
+		URL: db.URL("platforma_worker"), Source: source,
+		Queues: []queue.Queue{{Name: "work", Workers: 4, Work: work}},
+		Now:    time.Now, Log: slog.New(slog.DiscardHandler), Alone: true,
 	})
 	if err != nil {
 		t.Fatalf("Start: %v", err)
@@ -110,7 +113,7 @@ func stop(t *testing.T, r *queue.Runner) {
 	}
 }
 
-func next[T any](t *testing.T, from <-chan T, within time.Duration, what string) T {
+func receive[T any](t *testing.T, from <-chan T, within time.Duration, what string) T {
 	t.Helper()
 	select {
 	case v := <-from:
@@ -121,181 +124,186 @@ func next[T any](t *testing.T, from <-chan T, within time.Duration, what string)
 	}
 }
 
-// asleep waits until River has put a job to sleep.
-func asleep(t *testing.T, db *pgtest.DB) {
+// awaitSnooze waits until River has written the snooze of a job.
+func awaitSnooze(t *testing.T, db *pgtest.DB) {
 	t.Helper()
 	conn := db.Super(t)
 	deadline, tick := time.After(patience), time.NewTicker(20*time.Millisecond)
 	defer tick.Stop()
 	for {
 		var n int
-		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job
-			WHERE state = 'scheduled'`).Scan(&n); err != nil || n > 0 {
-			if err != nil {
-				t.Fatalf("look for a sleeping job: %v", err)
-			}
+		err := conn.QueryRow(t.Context(), `SELECT count(*) FROM river.river_job WHERE state = 'scheduled'`).Scan(&n)
+		if err != nil {
+			t.Fatalf("look for a snoozed job: %v", err)
+		}
+		if n > 0 {
 			return
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("no job sleeps after %s", patience)
+			t.Fatalf("no job is snoozed after %s", patience)
 		}
 	}
 }
 
 func task(n byte) fulfil.TaskID { return fulfil.TaskID{0x01, 0x89, 15: n} }
 
-func TestATaskIsWorkedSoonAfterAKickAndItsWholeWaitIsOneSnooze(t *testing.T) {
+func TestATaskRunsSoonAfterNotifyAndItsWholeWaitIsOneSnooze(t *testing.T) {
 	t.Parallel()
 	calls := make(chan time.Time, 10)
 	n := 0
-	h, r, _ := bench(t, func(_ context.Context, _ tenant.ID, _ fulfil.TaskID) (time.Duration, error) {
+	source, r, _ := newRunner(t, func(_ context.Context, _ tenant.ID, _ fulfil.TaskID) (time.Duration, error) {
 		calls <- time.Now()
 		if n++; n == 1 {
 			return 2 * time.Second, nil
 		}
 		return -1, nil
 	})
-	h.put(task(1), fulfil.Queued)
+	source.put(task(1), fulfil.Queued)
 	r.Notify()
-	first := next(t, calls, patience, "the first call")
-	second := next(t, calls, patience, "the call after the snooze")
+	first := receive(t, calls, patience, "the first call")
+	second := receive(t, calls, patience, "the call after the snooze")
 	if gap := second.Sub(first); gap < 2*time.Second {
 		t.Errorf("the second call came %s after the first, want not before 2 s", gap)
 	}
 }
 
-func TestAFencedMoveIsLookedAtAgainAndAFaultOfOursIsRetried(t *testing.T) {
+func TestAJobRunsAgainAfterAFencedMoveAndAfterAnInternalFault(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
 	answers := []error{app.ErrFenced, errors.New("the database is away"), nil}
 	n := 0
-	h, r, _ := bench(t, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+	source, r, _ := newRunner(t, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		err := answers[min(n, 2)]
 		n++
 		return -1, err
 	})
-	h.put(task(1), fulfil.Queued)
+	source.put(task(1), fulfil.Queued)
 	r.Notify()
 	for i := range answers {
-		next(t, calls, patience, "call "+string(rune('1'+i)))
+		receive(t, calls, patience, "call "+string(rune('1'+i)))
 	}
 }
 
-func TestATaskQueuedAnewWhileItsJobSleepsIsWoken(t *testing.T) {
+func TestATaskThatIsQueuedAgainWhileItsJobIsSnoozedIsWoken(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
 	n := 0
-	h, r, db := bench(t, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+	source, r, db := newRunner(t, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		if n++; n == 1 {
 			return time.Hour, nil
 		}
 		return -1, nil
 	})
-	h.put(task(1), fulfil.Queued)
+	source.put(task(1), fulfil.Queued)
 	r.Notify()
-	next(t, calls, patience, "the first call")
-	asleep(t, db)                 // River writes the snooze after the use case has answered
-	h.put(task(1), fulfil.Queued) // as a cancel does
+	receive(t, calls, patience, "the first call")
+	awaitSnooze(t, db)                 // River writes the snooze after the use case has returned
+	source.put(task(1), fulfil.Queued) // as a cancel does
 	r.Notify()
-	next(t, calls, patience, "the call of the woken job")
+	receive(t, calls, patience, "the call of the woken job")
 }
 
-func TestWorkThatAKillLeftRunningIsTakenUpByTheNextProcessAtOnce(t *testing.T) {
+func TestAJobThatAKilledProcessLeftRunningIsStartedByTheNextProcessAtOnce(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
-	db := migrated(t)
-	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Queued}}
-	first := begin(t, db, h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+	db := newDB(t)
+	source := &memorySource{states: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Queued}}
+	first := start(t, db, source, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		return time.Hour, nil
 	})
-	next(t, calls, patience, "the first process's call")
-	asleep(t, db)
+	receive(t, calls, patience, "the first process's call")
+	awaitSnooze(t, db)
 	stop(t, first)
-	// what a kill in the middle of the call leaves behind
-	if _, err := db.Super(t).Exec(t.Context(), `UPDATE river.river_job SET state = 'running', attempted_at = now()
-		WHERE state = 'scheduled'`); err != nil {
+	// a kill in the middle of the call leaves the job in this state
+	_, err := db.Super(t).Exec(t.Context(), `
+		UPDATE river.river_job
+		SET state = 'running', attempted_at = now()
+		WHERE state = 'scheduled'`)
+	if err != nil {
 		t.Fatalf("leave the job running: %v", err)
 	}
-	h.put(task(1), fulfil.Closed) // so that neither feeder nor sweeper wakes it
-	start(t, db, h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+	source.put(task(1), fulfil.Closed) // so that neither feeder nor sweeper wakes it
+	startUntilEnd(t, db, source, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		return -1, nil
 	})
-	next(t, calls, 14*time.Second, "the second process's call, before River's own rescue could come")
+	receive(t, calls, 14*time.Second, "the second process's call, before River's own rescue could come")
 }
 
 func TestAnOpenTaskWithoutAJobGetsOneFromTheSweeper(t *testing.T) {
 	t.Parallel()
 	calls := make(chan struct{}, 10)
-	db := migrated(t)
-	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Open}} // its job was lost
-	start(t, db, h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+	db := newDB(t)
+	source := &memorySource{states: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Open}} // its job was lost
+	startUntilEnd(t, db, source, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		calls <- struct{}{}
 		return -1, nil
 	})
-	next(t, calls, patience, "the swept task's call")
+	receive(t, calls, patience, "the swept task's call")
 }
 
-// A stop that comes while a task is on its way into a job lets the task arrive: it has a job and says so.
+// After a stop in the middle of a pass, the task has its job and is marked open.
 func TestAStopLetsTheFeedersPassFinish(t *testing.T) {
 	t.Parallel()
-	looking, ended := make(chan struct{}), make(chan struct{})
-	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Queued}}
+	polling, stopped := make(chan struct{}), make(chan struct{})
+	source := &memorySource{states: map[fulfil.TaskID]fulfil.TaskState{task(1): fulfil.Queued}}
 	var once sync.Once
-	h.look = func(ctx context.Context) {
+	source.onPoll = func(ctx context.Context) {
 		once.Do(func() {
-			close(looking)
+			close(polling)
 			select { // Stop is called meanwhile
 			case <-ctx.Done():
 			case <-time.After(300 * time.Millisecond):
 			}
 		})
 	}
-	db := migrated(t)
-	r := begin(t, db, h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) { return time.Hour, nil })
-	next(t, looking, patience, "the feeder's look")
+	db := newDB(t)
+	r := start(t, db, source, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+		return time.Hour, nil
+	})
+	receive(t, polling, patience, "the feeder's poll")
 	go func() {
-		defer close(ended)
+		defer close(stopped)
 		stop(t, r)
 	}()
-	next(t, ended, patience, "the end")
-	if s := h.get(task(1)); s != fulfil.Open {
+	receive(t, stopped, patience, "the stop")
+	if s := source.get(task(1)); s != fulfil.Open {
 		t.Errorf("after the stop the task's state is %d, want %d (open, with a job)", s, fulfil.Open)
 	}
 	var jobs int
-	if err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM river.river_job`).Scan(&jobs); err != nil ||
-		jobs != 1 {
-		t.Errorf("%d jobs stand in the table (%v), want the task's", jobs, err)
+	err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM river.river_job`).Scan(&jobs)
+	if err != nil || jobs != 1 {
+		t.Errorf("%d jobs are in the table (%v), want the task's", jobs, err)
 	}
 }
 
 func TestAStopDoesNotWaitForEverForADatabaseThatHangs(t *testing.T) {
 	t.Parallel()
-	looking := make(chan struct{}, 1)
-	h := &heap{state: map[fulfil.TaskID]fulfil.TaskState{}}
-	h.look = func(ctx context.Context) {
+	polling := make(chan struct{}, 1)
+	source := &memorySource{states: map[fulfil.TaskID]fulfil.TaskState{}}
+	source.onPoll = func(ctx context.Context) {
 		select {
-		case looking <- struct{}{}:
+		case polling <- struct{}{}:
 		default:
 		}
-		<-ctx.Done() // as a query does whose answer never comes
+		<-ctx.Done() // like a query whose answer never comes
 	}
-	r := begin(t, migrated(t), h, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+	r := start(t, newDB(t), source, func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
 		return -1, nil
 	})
-	next(t, looking, patience, "the feeder's look")
-	ended := make(chan error, 1)
+	receive(t, polling, patience, "the feeder's poll")
+	stopped := make(chan error, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
-		ended <- r.Stop(ctx)
+		stopped <- r.Stop(ctx)
 	}()
-	if err := next(t, ended, patience, "the end"); err != nil {
+	if err := receive(t, stopped, patience, "the stop"); err != nil {
 		t.Errorf("Stop: %v", err)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// slots keeps one tenant from taking every worker of a queue in this process: open-source River hands
-// jobs out by time alone. It may be used by many goroutines.
+// slots keeps one tenant from taking every worker of a queue in this process, because open-source River
+// hands out jobs by time alone. It is safe for concurrent use.
 type slots struct {
 	mu      sync.Mutex
 	running map[string]map[tenant.ID]int // by queue; guarded by mu
@@ -16,9 +16,9 @@ type slots struct {
 // spare is how many workers a lone tenant leaves free, so that the next one's job starts at once.
 const spare = 2
 
-// take asks for a worker; false: the tenant has its share, and the job steps back for a moment. Every
-// true is given back.
-func (s *slots) take(queue string, t tenant.ID, workers int) bool {
+// tryAcquire takes a worker for the tenant and reports whether it did. It does not if the tenant has its
+// share already; the job is then snoozed for a moment. A caller that got a worker must call release.
+func (s *slots) tryAcquire(queue string, t tenant.ID, workers int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running == nil {
@@ -27,16 +27,16 @@ func (s *slots) take(queue string, t tenant.ID, workers int) bool {
 	if s.running[queue] == nil {
 		s.running[queue] = map[tenant.ID]int{}
 	}
-	at := s.running[queue]
-	if at[t] >= share(at, t, workers) {
+	running := s.running[queue]
+	if running[t] >= share(running, t, workers) {
 		return false
 	}
-	at[t]++
+	running[t]++
 	return true
 }
 
-// share is how many of a queue's workers a tenant may have: all but the spare ones while it is alone,
-// else an equal part, and always one.
+// share returns how many of a queue's workers a tenant may have: all but the spare ones while it is the only
+// one, otherwise an equal part, and always at least one.
 func share(running map[tenant.ID]int, t tenant.ID, workers int) int {
 	others := len(running)
 	if running[t] > 0 {
@@ -48,11 +48,11 @@ func share(running map[tenant.ID]int, t tenant.ID, workers int) int {
 	return max(1, workers/(others+1))
 }
 
-func (s *slots) give(queue string, t tenant.ID) {
+func (s *slots) release(queue string, t tenant.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.running[queue]
-	if at[t]--; at[t] <= 0 {
-		delete(at, t)
+	running := s.running[queue]
+	if running[t]--; running[t] <= 0 {
+		delete(running, t)
 	}
 }
