@@ -26,7 +26,7 @@ var retired = []struct {
 	{regexp.MustCompile(`(?i)\btells ` + `whether\b`), "reports whether"},
 	{regexp.MustCompile(`(?i)\bane` + `w\b`), "again, or new"},
 	{regexp.MustCompile(`(?i)\bfolds?\b|\bfol` + `ded\b`), "project, or take into the figures"},
-	{regexp.MustCompile(`(?i)\bthe witn` + `ess`), "the audit log, or the Audit consumer"},
+	{regexp.MustCompile(`(?i)\bthe wit` + `ness`), "the audit log, or the Audit consumer"},
 	{regexp.MustCompile(`(?i)\bsea` + `ms?\b`), "failpoint, or hook"},
 	{regexp.MustCompile(`(?i)\bver` + `bs?\b`), "use case"},
 	{regexp.MustCompile(`(?i)\bof ou` + `rs\b`), "our"},

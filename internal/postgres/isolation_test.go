@@ -380,7 +380,9 @@ func TestEveryTableWithATenantStandsBehindItsWalls(t *testing.T) {
 	none("function that is no owner's", `SELECT proname::text FROM pg_proc
 		WHERE pronamespace = 'platforma'::regnamespace
 		AND proowner NOT IN ('platforma_owner'::regrole, 'platforma_system'::regrole)`)
-	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox, idempotency, the log of webhooks and the consumers' news", `SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+	none("TRUNCATE, REFERENCES, TRIGGER, or DELETE beyond outbox, idempotency, webhook logs and consumer status", `
+		SELECT c.relname || ' ' || x.privilege_type || ' to ' || x.grantee::regrole
+		FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
 		WHERE c.relnamespace = 'platforma'::regnamespace AND x.grantee <> c.relowner
 		AND (x.privilege_type IN ('TRUNCATE', 'REFERENCES', 'TRIGGER')
 			OR x.privilege_type = 'DELETE' AND NOT (c.relname = 'outbox' AND x.grantee = 'platforma_relay'::regrole
