@@ -12,7 +12,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/id"
-	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -87,7 +86,7 @@ func (a *App) checkWebhookEndpoint(e WebhookEndpoint) []fault.Violation {
 		faults = append(faults, *v)
 	}
 	for i, t := range e.Types {
-		if !slices.Contains(order.EventTypes(), t) {
+		if !slices.Contains(event.Types(), t) {
 			faults = append(faults, fault.Violation{
 				Pointer: fmt.Sprintf("/types/%d", i), Code: "unknown-event", Message: "There is no such event.",
 				Allowed: allowedTypes(),
@@ -99,16 +98,16 @@ func (a *App) checkWebhookEndpoint(e WebhookEndpoint) []fault.Violation {
 
 func allowedTypes() []any {
 	var all []any
-	for _, t := range order.EventTypes() {
+	for _, t := range event.Types() {
 		all = append(all, string(t))
 	}
 	return all
 }
 
-// sortedTypes returns the types without duplicates, sorted as order.EventTypes lists them. Unknown types come last;
+// sortedTypes returns the types without duplicates, sorted as event.Types lists them. Unknown types come last;
 // checkWebhookEndpoint refuses them.
 func sortedTypes(types []event.Type) []event.Type {
-	known := order.EventTypes()
+	known := event.Types()
 	rank := func(t event.Type) int {
 		if i := slices.Index(known, t); i >= 0 {
 			return i

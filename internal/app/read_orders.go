@@ -97,8 +97,8 @@ func (a *App) Routing(ctx context.Context, c Caller) (Routing, error) {
 		return Routing{}, err
 	}
 	var r Routing
-	for _, t := range order.EventTypes() {
-		r.Events = append(r.Events, RoutedEvent{Type: t, Consumers: event.Routing[t]})
+	for _, t := range event.Types() {
+		r.Events = append(r.Events, RoutedEvent{Type: t, Consumers: event.ConsumersOf(t)})
 	}
 	var err error
 	if r.Parked, err = a.Store.ParkedCounts(ctx, c.Tenant); err != nil || a.Consumers == nil {

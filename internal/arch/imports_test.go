@@ -166,6 +166,7 @@ var table = map[string]row{
 // testOurs are further packages that the tests of a package need.
 var testOurs = map[string][]string{
 	"app":             {"payment/manual", "webhook"}, // as the binary wires them
+	"invariant":       {"order"},                     // its own lifecycle is compared with the table
 	"invariant/facts": {"app", "tenant"},             // its tests check an installation that ran
 	"process":         checker,                       // its tests check what a process left
 }

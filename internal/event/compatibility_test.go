@@ -15,6 +15,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
+// firstRelease is how many event types the first release published. A type that came later is compared from the
+// release on that copies it into its folder.
+const firstRelease = 29
+
 // release is the schema and the example of a type in a published version.
 type release struct {
 	file            string
@@ -39,8 +43,8 @@ func releases(t *testing.T) []release {
 		}
 		all = append(all, p)
 	}
-	if len(all) < len(order.EventTypes()) {
-		t.Fatalf("%d released schemas, want one of every type at least", len(all))
+	if len(all) < firstRelease {
+		t.Fatalf("%d released schemas, the first release alone had %d", len(all), firstRelease)
 	}
 	return all
 }

@@ -223,7 +223,7 @@ func (a attrs) record() (Event, error) {
 		return ev, refuse(RefusedUndecodable, "the data is not JSON")
 	}
 	ev.Type = Type(a["type"])
-	if _, known := Routing[ev.Type]; !known {
+	if !Known(ev.Type) {
 		return ev, refuse(RefusedUnknownType, "this type is not in the routing matrix")
 	}
 	if a["dataschema"] != SchemaPath(ev.Type) {

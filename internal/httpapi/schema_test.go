@@ -6,13 +6,12 @@ import (
 	"testing"
 
 	"github.com/platforma-cloud/orders/internal/event"
-	"github.com/platforma-cloud/orders/internal/order"
 )
 
 func TestSchemaOfEveryEventTypeIsServed(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	for _, typ := range order.EventTypes() {
+	for _, typ := range event.Types() {
 		want, ok := event.Schema(typ, event.Major)
 		if !ok {
 			t.Fatalf("%s has no schema", typ)

@@ -10,7 +10,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/httpkit"
-	"github.com/platforma-cloud/orders/internal/order"
 )
 
 // eventName is the type of an event.
@@ -19,7 +18,7 @@ type eventName string
 // Schema lists the types.
 func (eventName) Schema(huma.Registry) *huma.Schema {
 	s := &huma.Schema{Type: huma.TypeString}
-	for _, t := range order.EventTypes() {
+	for _, t := range event.Types() {
 		s.Enum = append(s.Enum, string(t))
 	}
 	return s

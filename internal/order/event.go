@@ -8,7 +8,7 @@ var ErrIllegalItemMove = errors.New("illegal item move")
 // EventType is the name of an event (D17). The names are published and never change.
 type EventType string
 
-// Every event of D17.
+// Every event of D17. Each has a row in internal/event/types.go.
 const (
 	EvCreated             EventType = "order.created"
 	EvUpdated             EventType = "order.updated"
@@ -40,18 +40,6 @@ const (
 	EvRefundCompleted     EventType = "billing.refund-completed"
 	EvRefundFailed        EventType = "billing.refund-failed"
 )
-
-// EventTypes lists every event type in the order of D17.
-func EventTypes() []EventType {
-	return []EventType{
-		EvCreated, EvUpdated, EvSubmitted, EvPaymentConfirmed, EvPaymentReverted, EvValidating,
-		EvProvisioningStarted, EvPartiallyFulfilled, EvFulfilled, EvCancelRequested, EvCancelled, EvFailed,
-		EvRestored, EvHeld, EvReleased,
-		EvItemProvisioning, EvItemRetrying, EvItemWaiting, EvItemActive, EvItemCompensating, EvItemRolledBack,
-		EvItemCancelled, EvItemStuck, EvServiceDelivered, EvRedeliveryRequested,
-		EvRefundRequested, EvRefundAccepted, EvRefundCompleted, EvRefundFailed,
-	}
-}
 
 // Event is a change that the order recorded about itself. Package event encodes it. It holds the order's state
 // right after the change, because one transaction may record several events.

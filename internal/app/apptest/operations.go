@@ -61,8 +61,8 @@ func (f *Fake) FinishWorkItem(
 func (f *Fake) Routing(_ context.Context, c app.Caller) (app.Routing, error) {
 	return read(f, "Routing", c, nil, func() (app.Routing, error) {
 		var r app.Routing
-		for _, t := range order.EventTypes() {
-			r.Events = append(r.Events, app.RoutedEvent{Type: t, Consumers: event.Routing[t]})
+		for _, t := range event.Types() {
+			r.Events = append(r.Events, app.RoutedEvent{Type: t, Consumers: event.ConsumersOf(t)})
 		}
 		for i, consumer := range event.Consumers() {
 			r.Consumers = append(r.Consumers, app.ConsumerStatus{

@@ -65,7 +65,7 @@ func asyncapi(examples string) ([]byte, error) {
 		{"asyncapi", asyncapiVersion},
 		{"info", pairs{
 			{"title", "Platforma Orders: events"},
-			{"version", fmt.Sprintf("%d.0.0", major)},
+			{"version", fmt.Sprintf("%d.0.0", event.Major)},
 			{"description", deliveryContract},
 			{"license", pairs{{"name", "Apache-2.0"}, {"url", "https://www.apache.org/licenses/LICENSE-2.0"}}},
 		}},
@@ -120,8 +120,8 @@ func clearStyles(n *yaml.Node) {
 
 func channels() pairs {
 	var all pairs
-	for _, k := range kinds {
-		all = append(all, pair{string(k.Type), ref("components", "messages", string(k.Type))})
+	for _, d := range event.Definitions() {
+		all = append(all, pair{string(d.Type), ref("components", "messages", string(d.Type))})
 	}
 	return pairs{
 		{"events", pairs{
@@ -181,9 +181,9 @@ func operations() pairs {
 	}
 	for _, c := range event.Consumers() {
 		var messages []pairs
-		for _, k := range kinds {
-			if c.Hears(k.Type) {
-				messages = append(messages, ref("channels", "events", "messages", string(k.Type)))
+		for _, d := range event.Definitions() {
+			if c.Hears(d.Type) {
+				messages = append(messages, ref("channels", "events", "messages", string(d.Type)))
 			}
 		}
 		list = append(list, pair{string(c), pairs{
@@ -199,26 +199,26 @@ func operations() pairs {
 // messagesOf returns the message of each type, with its golden example.
 func messagesOf(examples string) (pairs, error) {
 	var all pairs
-	for _, k := range kinds {
-		name := filepath.Join(examples, fmt.Sprintf("%s.%d.json", k.Type, major))
+	for _, d := range event.Definitions() {
+		name := filepath.Join(examples, fmt.Sprintf("%s.%d.json", d.Type, event.Major))
 		raw, err := os.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("read the example of %s: %w", k.Type, err)
+			return nil, exampleFault(d.Type, err)
 		}
 		var golden struct{ Headers, Data json.RawMessage }
 		if err := json.Unmarshal(raw, &golden); err != nil {
 			return nil, fmt.Errorf("read the example %s: %w", name, err)
 		}
 		payload := any(ref("components", "schemas", "Data"))
-		if len(k.Required) > 0 {
+		if len(d.Required) > 0 {
 			payload = pairs{
-				{"allOf", []pairs{ref("components", "schemas", "Data"), {{"type", "object"}, {"required", k.Required}}}},
+				{"allOf", []pairs{ref("components", "schemas", "Data"), {{"type", "object"}, {"required", d.Required}}}},
 			}
 		}
-		all = append(all, pair{string(k.Type), pairs{
-			{"name", string(k.Type)},
-			{"title", string(k.Type)},
-			{"summary", k.Description},
+		all = append(all, pair{string(d.Type), pairs{
+			{"name", string(d.Type)},
+			{"title", string(d.Type)},
+			{"summary", d.Summary},
 			{"contentType", "application/json"},
 			{"headers", ref("components", "schemas", "Headers")},
 			{"payload", payload},
@@ -227,6 +227,11 @@ func messagesOf(examples string) (pairs, error) {
 		}})
 	}
 	return all, nil
+}
+
+// exampleFault is the error for a golden example that cannot be read.
+func exampleFault(t event.Type, err error) error {
+	return fmt.Errorf("read the example of %s, which go test ./internal/event -update writes: %w", t, err)
 }
 
 func orderKey() pairs {

@@ -129,21 +129,21 @@ func document(examples string) ([]byte, error) {
 	b.WriteString(intro)
 	matrix(&b)
 	b.WriteString(envelope)
-	for _, k := range kinds {
-		fmt.Fprintf(&b, "\n### `%s`\n\n%s Consumers: %s.", k.Type, k.Description, names(event.Routing[k.Type]))
-		if len(k.Required) > 0 {
-			fmt.Fprintf(&b, " It always has `%s`.", strings.Join(k.Required, "`, `"))
+	for _, d := range event.Definitions() {
+		fmt.Fprintf(&b, "\n### `%s`\n\n%s Consumers: %s.", d.Type, d.Summary, names(d.Consumers))
+		if len(d.Required) > 0 {
+			fmt.Fprintf(&b, " It always has `%s`.", strings.Join(d.Required, "`, `"))
 		}
 		fmt.Fprintf(&b,
 			"\nSchema: [`%s`](../internal/event/schema/%s/%d.json),\nexample: "+
 				"[`%s.%d.json`](../internal/event/testdata/%s.%d.json).\n",
-			event.SchemaPath(k.Type), k.Type, major, k.Type, major, k.Type, major)
+			event.SchemaPath(d.Type), d.Type, event.Major, d.Type, event.Major, d.Type, event.Major)
 	}
 	b.WriteString("\n## Three of them in full\n")
 	for _, t := range []event.Type{order.EvPaymentConfirmed, order.EvServiceDelivered, order.EvRefundRequested} {
-		golden, err := os.ReadFile(filepath.Join(examples, fmt.Sprintf("%s.%d.json", t, major)))
+		golden, err := os.ReadFile(filepath.Join(examples, fmt.Sprintf("%s.%d.json", t, event.Major)))
 		if err != nil {
-			return nil, fmt.Errorf("read the example of %s: %w", t, err)
+			return nil, exampleFault(t, err)
 		}
 		fmt.Fprintf(&b, "\n`%s`:\n\n```json\n%s```\n", t, golden)
 	}
@@ -156,10 +156,10 @@ func matrix(b *bytes.Buffer) {
 		fmt.Fprintf(b, " %s |", title(c))
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(event.Consumers())) + "\n")
-	for _, k := range kinds {
-		fmt.Fprintf(b, "| `%s` |", k.Type)
+	for _, d := range event.Definitions() {
+		fmt.Fprintf(b, "| `%s` |", d.Type)
 		for _, c := range event.Consumers() {
-			if c.Hears(k.Type) {
+			if c.Hears(d.Type) {
 				b.WriteString(" ● |")
 			} else {
 				b.WriteString(" |")

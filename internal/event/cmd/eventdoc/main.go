@@ -1,5 +1,5 @@
 // Command eventdoc generates the JSON Schemas of the event types (internal/event/schema), docs/events.md
-// and docs/asyncapi.yaml. It reads the Go types, the routing matrix and the golden examples, and knows
+// and docs/asyncapi.yaml. It reads the Go types, the table of event types and the golden examples, and knows
 // nothing else of the product. A test fails if its output is not committed.
 package main
 
@@ -9,6 +9,8 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+
+	"github.com/platforma-cloud/orders/internal/event"
 )
 
 func main() {
@@ -35,12 +37,12 @@ func main() {
 // generate returns the contents of all files, by their paths below the module's root.
 func generate(root string) (map[string][]byte, error) {
 	files := map[string][]byte{}
-	for _, k := range kinds {
-		s, err := schemaOf(k)
+	for _, d := range event.Definitions() {
+		s, err := schemaOf(d)
 		if err != nil {
 			return nil, err
 		}
-		files[fmt.Sprintf("internal/event/schema/%s/%d.json", k.Type, major)] = s
+		files[fmt.Sprintf("internal/event/schema/%s/%d.json", d.Type, event.Major)] = s
 	}
 	page, err := document(filepath.Join(root, "internal/event/testdata"))
 	if err != nil {

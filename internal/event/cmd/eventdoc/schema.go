@@ -57,16 +57,16 @@ func (ms members) MarshalJSON() ([]byte, error) {
 
 // schemaOf renders the schema of a type. It allows additional members, because members may be added later:
 // a reader ignores what it does not know.
-func schemaOf(k kind) ([]byte, error) {
+func schemaOf(d event.Definition) ([]byte, error) {
 	n, err := nodeOf(reflect.TypeFor[event.Data](), "")
 	if err != nil {
 		return nil, err
 	}
-	n.Schema, n.ID = "https://json-schema.org/draft/2020-12/schema", event.SchemaPath(k.Type)
-	n.Title, n.Description = string(k.Type), k.Description
-	for _, m := range k.Required {
+	n.Schema, n.ID = "https://json-schema.org/draft/2020-12/schema", event.SchemaPath(d.Type)
+	n.Title, n.Description = string(d.Type), d.Summary
+	for _, m := range d.Required {
 		if !slices.ContainsFunc(n.Properties, func(p member) bool { return p.name == m }) {
-			return nil, fmt.Errorf("%s requires %s, which no payload has", k.Type, m)
+			return nil, fmt.Errorf("%s requires %s, which no payload has", d.Type, m)
 		}
 		n.Required = append(n.Required, m)
 	}
