@@ -211,6 +211,32 @@ placement: []
 	}
 }
 
+// TestEveryTypeOfAccountIsDocumented holds docs/providers.md to have a section for each type and a row for each key.
+func TestEveryTypeOfAccountIsDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := config.TypeKeys()
+	if len(keys["sim"]) == 0 {
+		t.Fatalf("TypeKeys = %v, want keys of the type sim", keys)
+	}
+	for name, keys := range keys {
+		_, section, found := strings.Cut(string(raw), "\n### Type `"+name+"`\n")
+		if !found {
+			t.Errorf("docs/providers.md has no section with the heading: ### Type `%s`", name)
+			continue
+		}
+		section, _, _ = strings.Cut(section, "\n##")
+		for _, key := range keys {
+			if !strings.Contains(section, "\n| `"+key+"` |") {
+				t.Errorf("docs/providers.md has no row for the key %s in the section of the type %s", key, name)
+			}
+		}
+	}
+}
+
 func TestAFileThatIsNoConfigurationIsRefused(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct{ text, want string }{
@@ -218,7 +244,7 @@ func TestAFileThatIsNoConfigurationIsRefused(t *testing.T) {
 		"no account":           {"accounts: []\n", "names no account"},
 		"no keys":              {"accounts\n", "must be a list of keys"},
 		"no list":              {"accounts: {name: first}\n", "accounts must be a list"},
-		"no type":              {"accounts:\n  - name: first\n", "account first has no type: it must be one of sim"},
+		"no type":              {"accounts:\n  - name: first\n", "account first has no type: it must be one of " + config.TypeNames()},
 		"a bare asterisk":      {two + "  - {product: *, region: mb-1, account: first}\n", `an asterisk needs quotes: "*"`},
 		"two documents":        {two + "---\n" + two, "must be one document"},
 		"a list for a text":    {"accounts:\n  - {name: a, type: sim, url: [1]}\n", ":2: url of account a must be text"},
