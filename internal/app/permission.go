@@ -66,7 +66,8 @@ func (a *App) may(actor tenant.Actor, p Permission) error {
 }
 
 // sees reports whether an actor may see an order. A customer sees their own orders; everybody else sees all orders of
-// the tenant.
+// the tenant. What an actor may not see is answered like what is not there, with fault.Absent (D24); the rows of
+// another tenant are not even read, because of the tenant walls.
 func (a *App) sees(actor tenant.Actor, o *order.Order) bool {
 	return actor.Tenant == o.Tenant && (actor.Kind != tenant.KindMember || actor.Role != tenant.Customer ||
 		o.Customer == actor.Member)

@@ -2,6 +2,8 @@ package arch
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,10 +216,14 @@ func below(path string, modules []string) bool {
 func TestEveryPackageHasARowAndImportsOnlyWhatItMay(t *testing.T) {
 	t.Parallel()
 	_, files := goFiles(t)
+	homeless := map[string]bool{}
 	for _, f := range files {
 		r, placed := table[f.dir]
 		if !placed {
-			t.Errorf("%s: package %s has no row in the import table: add one", f.path, f.dir)
+			if !homeless[f.dir] {
+				t.Errorf("package %s has no row in the table of internal/arch/imports_test.go: add one", f.dir)
+			}
+			homeless[f.dir] = true
 			continue
 		}
 		allowedOurs, allowedLibs := r.ours, r.libs
@@ -232,7 +238,7 @@ func TestEveryPackageHasARowAndImportsOnlyWhatItMay(t *testing.T) {
 		for _, path := range imports(f) {
 			if name, own := ours(path); own {
 				if !slices.Contains(allowedOurs, name) {
-					t.Errorf("%s: %s may not import %s", f.path, f.dir, name)
+					t.Errorf("%s: the row of %s in internal/arch/imports_test.go does not allow %s", f.path, f.dir, name)
 				}
 				continue
 			}
@@ -253,6 +259,32 @@ func TestEveryRowOfTheTableHasAPackage(t *testing.T) {
 	for name := range table {
 		if !seen[name] {
 			t.Errorf("the import table has a row for %s, which does not exist", name)
+		}
+	}
+}
+
+// TestEveryPackageIsInTheDocument holds docs/ARCHITECTURE.md to list each package of the product; what is below a
+// package that is listed, and no adapter, belongs to it.
+func TestEveryPackageIsInTheDocument(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join(root, "docs/ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, packages, found := strings.Cut(string(raw), "\n## The packages\n")
+	packages, _, closed := strings.Cut(packages, "\n## ")
+	if !found || !closed {
+		t.Fatal("docs/ARCHITECTURE.md has no section on the packages")
+	}
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		if table[name].kit || strings.HasPrefix(name, "cmd/") {
+			continue
+		}
+		if parent, _, below := strings.Cut(name, "/"); below && !slices.Contains(adapters, name) {
+			name = parent
+		}
+		if !strings.Contains(packages, "`internal/"+name+"`") {
+			t.Errorf("docs/ARCHITECTURE.md does not list `internal/%s` under The packages", name)
 		}
 	}
 }

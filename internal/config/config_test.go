@@ -214,6 +214,32 @@ placement: []
 	}
 }
 
+// TestEveryTypeOfAccountIsDocumented holds docs/providers.md to have a section for each type and a row for each key.
+func TestEveryTypeOfAccountIsDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/providers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := config.TypeKeys()
+	if len(keys["sim"]) == 0 {
+		t.Fatalf("TypeKeys = %v, want keys of the type sim", keys)
+	}
+	for name, keys := range keys {
+		_, section, found := strings.Cut(string(raw), "\n### Type `"+name+"`\n")
+		if !found {
+			t.Errorf("docs/providers.md has no section with the heading: ### Type `%s`", name)
+			continue
+		}
+		section, _, _ = strings.Cut(section, "\n##")
+		for _, key := range keys {
+			if !strings.Contains(section, "\n| `"+key+"` |") {
+				t.Errorf("docs/providers.md has no row for the key %s in the section of the type %s", key, name)
+			}
+		}
+	}
+}
+
 func TestAFileThatIsNotAConfigurationIsRefused(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct{ text, want string }{
@@ -221,7 +247,7 @@ func TestAFileThatIsNotAConfigurationIsRefused(t *testing.T) {
 		"no account": {"accounts: []\n", "names no account"},
 		"no keys":    {"accounts\n", "must be a list of keys"},
 		"no list":    {"accounts: {name: first}\n", "accounts must be a list"},
-		"no type":    {"accounts:\n  - name: first\n", "account first has no type: it must be one of sim"},
+		"no type":    {"accounts:\n  - name: first\n", "account first has no type: it must be one of " + config.TypeNames()},
 		"a bare asterisk": {
 			twoAccounts + "  - {product: *, region: mb-1, account: first}\n", `an asterisk needs quotes: "*"`,
 		},

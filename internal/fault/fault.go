@@ -83,8 +83,9 @@ func Violated(v []Violation) *Error {
 	}
 }
 
-// Absent returns the one error for what does not exist and for what belongs to another tenant, so that the two
-// cannot be told apart.
+// Absent is the one answer for what is absent and for what belongs to another tenant, or to another customer: a
+// 404 (D24), so that nobody learns which ids exist. The rows of another tenant are behind the tenant walls
+// (internal/postgres/migrations/0007_walls.sql); within a tenant, sees in internal/app/permission.go decides.
 func Absent() *Error {
 	return &Error{Kind: KindNotFound, Code: CodeNotFound, Detail: "There is no such thing here."}
 }

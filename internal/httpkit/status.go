@@ -12,7 +12,7 @@ var statuses = map[fault.Kind]int{
 	fault.KindMalformed:           http.StatusBadRequest,
 	fault.KindUnauthenticated:     http.StatusUnauthorized,
 	fault.KindForbidden:           http.StatusForbidden,
-	fault.KindNotFound:            http.StatusNotFound,
+	fault.KindNotFound:            http.StatusNotFound, // 404, another tenant's order too: see fault.Absent
 	fault.KindConflict:            http.StatusConflict,
 	fault.KindPrecondition:        http.StatusPreconditionFailed,
 	fault.KindPreconditionMissing: http.StatusPreconditionRequired,
