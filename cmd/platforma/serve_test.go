@@ -200,7 +200,7 @@ func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
 		},
 		"the embedded broker":     {append(keys, "PLATFORMA_DEVELOPMENT=false"), "is the embedded development broker"},
 		"no configuration":        {append(keys, "PLATFORMA_CONFIG="), "name the configuration file: --config"},
-		"an absent configuration": {append(keys, "PLATFORMA_CONFIG=/absent.yaml"), "docs/providers.md says what it holds"},
+		"an absent configuration": {append(keys, "PLATFORMA_CONFIG=/absent.yaml"), "docs/providers.md describes it"},
 		"a faulty configuration": {
 			append(keys, "PLATFORMA_CONFIG="+faulty),
 			`:2: account main has no key "uri"; did you mean url`,
