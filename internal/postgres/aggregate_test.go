@@ -22,12 +22,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// newID makes an id of any kind by the test's clock.
+// newID returns an id of any kind, made by the test's clock.
 func newID[T any](db *pgtest.DB) id.Of[T] { return id.Of[T](db.Clock.NewID()) }
 
 func member(o pgtest.Org) tenant.MemberID { return o.Members[tenant.Customer].ID }
 
-// draft is a new order of an organisation's customer with n items at €20.10 and its first event.
+// draft returns a new order of the organisation's customer with n items at €20.10 and its first event.
 func draft(db *pgtest.DB, org pgtest.Org, n int) *app.Aggregate {
 	now := db.Clock.Now()
 	o := &order.Order{
@@ -52,12 +52,12 @@ func draft(db *pgtest.DB, org pgtest.Org, n int) *app.Aggregate {
 	o.Due = o.Totals().DueNow
 	o.Record(order.Event{Type: order.EvCreated, From: order.Draft})
 	agg := &app.Aggregate{Order: o}
-	take(db, agg)
+	recordEvents(db, agg)
 	return agg
 }
 
-// take turns what the aggregate recorded into event rows, as app does.
-func take(db *pgtest.DB, agg *app.Aggregate) {
+// recordEvents turns the events that the order recorded into rows, as app does.
+func recordEvents(db *pgtest.DB, agg *app.Aggregate) {
 	for _, e := range agg.Order.TakeEvents() {
 		rec, err := event.Of(agg.Order, e,
 			event.Cause{Actor: tenant.System(agg.Order.Tenant, "test"), Correlation: event.ID(agg.Order.ID)},
@@ -104,7 +104,7 @@ func tryChange(
 		}
 		fn(agg)
 		agg.Order.Version++
-		take(db, agg)
+		recordEvents(db, agg)
 		tx.Save(agg)
 		got = agg
 		return nil
@@ -112,8 +112,8 @@ func tryChange(
 	return got, err
 }
 
-// sameAggregate compares what was in memory at a save with what is read back.
-func sameAggregate(want, got *app.Aggregate) string {
+// diffAggregates compares an aggregate as it was saved with what is read back.
+func diffAggregates(want, got *app.Aggregate) string {
 	return cmp.Diff(want, got, cmpopts.IgnoreUnexported(order.Order{}), cmpopts.IgnoreFields(app.Aggregate{}, "Added"),
 		cmpopts.EquateComparable(money.Rate{}))
 }
@@ -134,7 +134,10 @@ func TestAggregateIsReadBackAsItWasSaved(t *testing.T) {
 	o.Currency, o.FX = "CHF", &order.FX{Rate: rate, Source: "test", At: db.Clock.Now()}
 	o.ExternalID, o.ExpiresAt = "po-4711", &expires
 	o.Faults = []fault.Violation{
-		{Pointer: "/items/0/region", Code: "unknown-region", Message: "No such region.", Allowed: []any{"lj-1", float64(3)}},
+		{
+			Pointer: "/items/0/region", Code: "unknown-region", Message: "No such region.",
+			Allowed: []any{"lj-1", float64(3)},
+		},
 	}
 	insert(t, worker, agg)
 
@@ -161,28 +164,26 @@ func TestAggregateIsReadBackAsItWasSaved(t *testing.T) {
 		o.RequestRefund(newID[order.Refund](db), &o.Items[1], "test")
 		task = fulfil.Task{
 			ID: newID[fulfil.Task](db), Tenant: org.ID, Order: o.ID, Item: o.Items[0].ID, Payment: pay.ID,
-			Subject: newID[fulfil.Subject](db), Kind: fulfil.Provision,
-			Queue: "sim", State: fulfil.Open, Step: 1, Try: 2, Compensating: true, Sent: true, Epoch: 7,
-			NextAt: now.Add(time.Second), Deadline: now.Add(time.Minute),
+			Subject: newID[fulfil.Subject](db), Kind: fulfil.Provision, Queue: "sim", State: fulfil.Open, Step: 1, Try: 2,
+			Compensating: true, Sent: true, Epoch: 7, NextAt: now.Add(time.Second), Deadline: now.Add(time.Minute),
 			Waited: 90 * time.Second, Cause: newID[order.Event](db), Progress: 40, Detail: "creating the server",
 		}
 		agg.Tasks = append(agg.Tasks, task)
 		agg.Resources = append(agg.Resources, fulfil.Resource{
 			Task: task.ID, Step: "server", Generation: 1, Key: "k-1", Phase: fulfil.Created,
-			Refs:     []string{"srv-1", "a \"b\", c"},
-			CalledAt: now, SettleUntil: now.Add(time.Minute), AbsentSince: now.Add(time.Second),
+			Refs: []string{"srv-1", "a \"b\", c"}, CalledAt: now, SettleUntil: now.Add(time.Minute),
+			AbsentSince: now.Add(time.Second),
 		})
 		agg.Added.Log = []app.LogEntry{
 			{
-				Task: task.ID, At: now, Step: "server", What: app.LogAnswer, Class: fault.Retryable, Key: "k-1", Note: "busy",
-				Took: 812 * time.Millisecond, Next: now.Add(2 * time.Second),
+				Task: task.ID, At: now, Step: "server", What: app.LogAnswer, Class: fault.Retryable, Key: "k-1",
+				Note: "busy", Took: 812 * time.Millisecond, Next: now.Add(2 * time.Second),
 			},
 		}
 		agg.Added.DeadLetters = []app.DeadLetter{{
 			ID: newID[app.DeadLetter](db), Order: o.ID, Item: o.Items[0].ID, Task: task.ID, Source: "step",
-			Class: fault.Protected, Code: "compensation-exhausted",
-			Detail: "delete protection", Step: "server", Attempts: 6, PayloadSHA256: [32]byte{1, 2, 3},
-			FirstFailedAt: now, At: now,
+			Class: fault.Protected, Code: "compensation-exhausted", Detail: "delete protection", Step: "server",
+			Attempts: 6, PayloadSHA256: [32]byte{1, 2, 3}, FirstFailedAt: now, At: now,
 		}}
 		agg.Added.Credentials = []app.SealedCredential{{Item: o.Items[0].ID, Generation: 1, Sealed: []byte("sealed")}}
 		agg.Added.Deliveries = []app.Delivery{
@@ -201,7 +202,7 @@ func TestAggregateIsReadBackAsItWasSaved(t *testing.T) {
 	want := *saved
 	want.DeadLetters = saved.Added.DeadLetters
 	want.LastLine = 2
-	if diff := sameAggregate(&want, got); diff != "" {
+	if diff := diffAggregates(&want, got); diff != "" {
 		t.Errorf("read back (-saved +read):\n%s", diff)
 	}
 
@@ -239,8 +240,10 @@ func TestSavingNothingLeavesTheRowAlone(t *testing.T) {
 	super := db.Super(t)
 	xmin := func() (order, item string) {
 		t.Helper()
-		err := super.QueryRow(t.Context(), `SELECT o.xmin::text, i.xmin::text FROM orders o JOIN order_items i
-			ON i.order_id = o.id`).Scan(&order, &item)
+		err := super.QueryRow(t.Context(), `
+			SELECT o.xmin::text, i.xmin::text
+			FROM orders o
+			JOIN order_items i ON i.order_id = o.id`).Scan(&order, &item)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,15 +267,16 @@ func TestSavingNothingLeavesTheRowAlone(t *testing.T) {
 	order0, item0 := xmin()
 	save(func(*app.Aggregate) {})
 	if o, i := xmin(); o != order0 || i != item0 {
-		t.Error("an unchanged dossier was written")
+		t.Error("an unchanged aggregate was written")
 	}
 	save(func(agg *app.Aggregate) { agg.Order.Items[0].Progress = 10 })
 	if o, i := xmin(); o != order0 || i == item0 {
-		t.Errorf("an item's progress alone: order rewritten %t, item rewritten %t", o != order0, i != item0)
+		t.Errorf("after a change of an item's progress: order written %t, item written %t; want the item only",
+			o != order0, i != item0)
 	}
 }
 
-func TestItemTakenOffTheListIsMarkedAndItsLineIsNotGivenAgain(t *testing.T) {
+func TestARemovedItemIsMarkedAndItsLineIsNotReused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -289,8 +293,8 @@ func TestItemTakenOffTheListIsMarkedAndItsLineIsNotGivenAgain(t *testing.T) {
 		t.Errorf("items %d, last line %d; want the kept one and line 3", len(got.Order.Items), got.LastLine)
 	}
 	var rows int
-	if err := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM order_items
-		WHERE removed_at IS NOT NULL`).Scan(&rows); err != nil || rows != 2 {
+	row := db.Super(t).QueryRow(t.Context(), `SELECT count(*) FROM order_items WHERE removed_at IS NOT NULL`)
+	if err := row.Scan(&rows); err != nil || rows != 2 {
 		t.Errorf("%d rows are marked removed (%v), want 2: nothing is ever deleted", rows, err)
 	}
 }
@@ -304,7 +308,9 @@ func TestAbsentAndForeignOrdersAnswerTheSame(t *testing.T) {
 	insert(t, api, agg)
 	for name, o := range map[string]order.ID{"absent": newID[order.Order](db), "foreign": agg.Order.ID} {
 		_, err := api.Order(t.Context(), b.ID, o)
-		_, lockErr := tryChange(t, api, db, b, o, app.Also{}, func(*app.Aggregate) { t.Errorf("%s order was locked", name) })
+		_, lockErr := tryChange(t, api, db, b, o, app.Also{}, func(*app.Aggregate) {
+			t.Errorf("%s order was locked", name)
+		})
 		_, eventsErr := api.Events(t.Context(), b.ID, o, 0, 10)
 		_, sagaErr := api.Saga(t.Context(), b.ID, o)
 		for _, e := range []error{err, lockErr, eventsErr, sagaErr} {

@@ -19,7 +19,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// migrateBefore brings a database to where it was before a migration, by the file's name.
+// migrateBefore runs the migrations before the one with a file name.
 func migrateBefore(t *testing.T, db *pgtest.DB, name string) {
 	t.Helper()
 	earlier := fstest.MapFS{}
@@ -49,33 +49,34 @@ func migrateBefore(t *testing.T, db *pgtest.DB, name string) {
 	}
 }
 
-func TestRowsOfAnOlderAuditAreChainedInTheOrderInWhichTheyWereSeen(t *testing.T) {
+func TestTheMigrationChainsExistingRowsInTheOrderInWhichTheyWereSeen(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
 	migrateBefore(t, db, "0014_witness.sql")
 	a, b, o := newID[tenant.Tenant](db), newID[tenant.Tenant](db), newID[order.Order](db)
 	super := db.Super(t)
-	for i, of := range []tenant.ID{a, b} {
-		if _, err := super.Exec(t.Context(), `INSERT INTO tenants VALUES ($1, $2, now())`, of.String(),
-			[]string{"alpha", "beta"}[i]); err != nil {
+	for slug, of := range map[string]tenant.ID{"alpha": a, "beta": b} {
+		_, err := super.Exec(t.Context(), `INSERT INTO tenants VALUES ($1, $2, now())`, of.String(), slug)
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	old := func(of tenant.ID, seq int, second int) {
+	addOldRow := func(of tenant.ID, seq int, second int) {
 		t.Helper()
-		entry := seen(db, of, o, seq, int64(seq))
-		_, err := super.Exec(t.Context(), `INSERT INTO audit_log (tenant_id, order_id, seq, event_id, type, at, seen_at,
-			data_sha256, part, off) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 3, $9)`,
+		entry := record(db, of, o, seq, int64(seq))
+		_, err := super.Exec(t.Context(), `
+			INSERT INTO audit_log (tenant_id, order_id, seq, event_id, type, at, seen_at, data_sha256, part, off)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 3, $9)`,
 			of.String(), o.String(), seq, entry.Event.String(), string(entry.Type), entry.At,
 			entry.At.Add(time.Duration(second)*time.Second+123456*time.Microsecond), entry.DataSHA256[:], entry.Offset)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	old(a, 2, 20)
-	old(a, 1, 10)
-	old(b, 1, 15)
-	old(a, 3, 30)
+	addOldRow(a, 2, 20)
+	addOldRow(a, 1, 10)
+	addOldRow(b, 1, 15)
+	addOldRow(a, 3, 30)
 	if err := postgres.Migrate(t.Context(), db.OwnerURL()); err != nil {
 		t.Fatal(err)
 	}
@@ -91,16 +92,16 @@ func TestRowsOfAnOlderAuditAreChainedInTheOrderInWhichTheyWereSeen(t *testing.T)
 	if diff := cmp.Diff([]int{1, 2, 3}, seqs); diff != "" {
 		t.Errorf("order of the chain (-want +got):\n%s", diff)
 	}
-	// The walls stand as before, and the chain goes on: what is read again from the start is known.
+	// The tenant walls are in force again, and the chain continues: records that are read again are known.
 	var forced bool
-	if err := super.QueryRow(t.Context(), `SELECT relforcerowsecurity FROM pg_class
-		WHERE relname = 'audit_log'`).Scan(&forced); err != nil || !forced {
+	row := super.QueryRow(t.Context(), `SELECT relforcerowsecurity FROM pg_class WHERE relname = 'audit_log'`)
+	if err := row.Scan(&forced); err != nil || !forced {
 		t.Errorf("audit_log under FORCE ROW LEVEL SECURITY: %t, %v", forced, err)
 	}
 	again := []auditlog.Entry{
-		seen(db, a, o, 1, 101), seen(db, a, o, 2, 102), seen(db, a, o, 3, 103), seen(db, a, o, 4, 104),
+		record(db, a, o, 1, 101), record(db, a, o, 2, 102), record(db, a, o, 3, 103), record(db, a, o, 4, 104),
 	}
-	if found := auditAll(t, audit, again...); found != nil {
+	if found := appendAll(t, audit, again...); found != nil {
 		t.Errorf("found %v", found)
 	}
 	wantChain(t, audit, a, 4)

@@ -18,8 +18,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// brokenLine loses what goes over it once it is armed: the request before it is sent, or the answer
-// to it.
+// brokenLine closes its connection once it is armed: before the next request is sent, or when its answer was
+// received.
 type brokenLine struct{ loseRequest, loseAnswer atomic.Bool }
 
 func (l *brokenLine) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -48,7 +48,7 @@ func (c *brokenConn) Write(b []byte) (int, error) {
 }
 
 func (c *brokenConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b) // the server has answered: its work is done
+	n, err := c.Conn.Read(b) // the server has answered and so has done its work
 	if c.sent.Load() {
 		_ = c.Conn.Close()
 		return 0, io.EOF
@@ -86,14 +86,14 @@ func TestCommitWhoseAnswerIsLostIsResolvedByTheSameKey(t *testing.T) {
 					return nil
 				})
 			}
-			// Once before, so that no statement is new: the line then breaks at the commit itself.
+			// Prepares the statements, so that the line breaks at the commit itself.
 			warm(t, api, db, org, agg.Order.ID)
 			err := attempt(func() { tc.arm(&line) })
 			if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable || f.After <= 0 {
 				t.Fatalf("got %v, want unavailable with a wait", err)
 			}
 			var replay *app.Replayed
-			// The server may not have noticed yet that the first sender is gone: send it again, as the answer says.
+			// The server may not have noticed yet that the connection is lost: send it again, as the answer says.
 			for range 200 {
 				if err = attempt(func() {}); fault.Of(err) == nil || fault.Of(err).Code != fault.CodeKeyInUse {
 					break
@@ -104,13 +104,13 @@ func TestCommitWhoseAnswerIsLostIsResolvedByTheSameKey(t *testing.T) {
 				t.Errorf("the same key again: %v; want a replay: %t", err, tc.replayed)
 			}
 			if got := must(api.Order(t.Context(), org.ID, agg.Order.ID)); got.Order.Version != 3 {
-				t.Errorf("version %d, want 3: one effect, whatever was lost", got.Order.Version)
+				t.Errorf("version %d, want 3: there must be one effect, whatever was lost", got.Order.Version)
 			}
 		})
 	}
 }
 
-// warm has the pool's one connection prepare what a change with a key sends.
+// warm makes the pool's only connection prepare the statements of a change with a key.
 func warm(t *testing.T, api *postgres.DB, db *pgtest.DB, org pgtest.Org, o order.ID) {
 	t.Helper()
 	err := api.InTenant(t.Context(), org.ID, app.With{Key: key("warm " + o.String())}, func(tx app.Tx) error {
@@ -128,7 +128,7 @@ func warm(t *testing.T, api *postgres.DB, db *pgtest.DB, org pgtest.Org, o order
 	}
 }
 
-func TestSerializationFailureIsTriedOnceMore(t *testing.T) {
+func TestASerializationFailureIsRetriedOnce(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		failures int
@@ -146,12 +146,17 @@ func TestSerializationFailureIsTriedOnceMore(t *testing.T) {
 			agg := draft(db, org, 1)
 			insert(t, api, agg)
 			if _, err := db.Super(t).Exec(t.Context(), `
-				CREATE SEQUENCE attempts; GRANT USAGE ON SEQUENCE attempts TO platforma_api;
-				CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-					IF nextval('platforma.attempts') <= TG_ARGV[0]::int THEN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END
-					IF; RETURN NEW; END $$;
-				CREATE TRIGGER stumble BEFORE UPDATE
-				ON orders FOR EACH ROW EXECUTE FUNCTION stumble(`+string(rune('0'+tc.failures))+`)`); err != nil {
+				CREATE SEQUENCE attempts;
+				GRANT USAGE ON SEQUENCE attempts TO platforma_api;
+				CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$
+				BEGIN
+					IF nextval('platforma.attempts') <= TG_ARGV[0]::int THEN
+						RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01';
+					END IF;
+					RETURN NEW;
+				END $$;
+				CREATE TRIGGER stumble BEFORE UPDATE ON orders
+					FOR EACH ROW EXECUTE FUNCTION stumble(`+string(rune('0'+tc.failures))+`)`); err != nil {
 				t.Fatal(err)
 			}
 			runs := 0
@@ -171,33 +176,34 @@ func TestSerializationFailureIsTriedOnceMore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := must(api.Events(t.Context(), org.ID, agg.Order.ID, 1, 10)); cmp.Diff(saved.Added.Events, got) != "" {
-				t.Errorf("events %v: the first run's must not show", got)
+			got := must(api.Events(t.Context(), org.ID, agg.Order.ID, 1, 10))
+			if diff := cmp.Diff(saved.Added.Events, got); diff != "" {
+				t.Errorf("events; those of the first run must not be there (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestBusyPoolAnswersUnavailableAndACallerMayGoAway(t *testing.T) {
+func TestABusyPoolIsUnavailableAndACallerMayCancel(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	api := db.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 1, AcquireTimeout: 50 * time.Millisecond})
 	insert(t, db.API(t), draft(db, org, 1))
-	held := api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
+	err := api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
 		_, err := api.Settings(t.Context(), org.ID)
 		if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable || f.After <= 0 {
 			t.Errorf("got %v, want unavailable", err)
 		}
-		gone, cancel := context.WithCancel(t.Context())
+		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := api.Settings(gone, org.ID); !errors.Is(err, context.Canceled) {
-			t.Errorf("a caller who went away: %v", err)
+		if _, err := api.Settings(cancelled, org.ID); !errors.Is(err, context.Canceled) {
+			t.Errorf("a caller that cancelled: %v", err)
 		}
 		return nil
 	})
-	if held != nil {
-		t.Error(held)
+	if err != nil {
+		t.Error(err)
 	}
 }
 
@@ -213,12 +219,14 @@ func TestSaveOfAnUnlockedOrderIsRefused(t *testing.T) {
 	if err == nil {
 		t.Error("an order was saved that this transaction had not locked")
 	}
-	change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) { _, _ = agg.Order.Fire(order.Submit, "") })
+	change(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
+		_, _ = agg.Order.Fire(order.Submit, "")
+	})
 	_, err = tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(agg *app.Aggregate) {
 		agg.Order.Items = agg.Order.Items[:1]
 	})
 	if err == nil {
-		t.Error("an item was taken off a submitted order")
+		t.Error("an item was removed from a submitted order")
 	}
 	if got := must(api.Order(t.Context(), org.ID, agg.Order.ID)); len(got.Order.Items) != 2 || got.Order.Version != 2 {
 		t.Errorf("%d items at version %d", len(got.Order.Items), got.Order.Version)

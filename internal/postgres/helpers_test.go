@@ -14,19 +14,19 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// key is an idempotency key whose fingerprint is made of its own text.
+// key returns an idempotency key whose fingerprint is the hash of its text.
 func key(k string) *app.IdempotencyKey {
 	return &app.IdempotencyKey{Key: k, Fingerprint: sha256.Sum256([]byte(k))}
 }
 
-// consume moves a consumer's mark on an order, with no other effect.
+// consume moves the checkpoint of the consumer "test" to an event, without any other effect.
 func consume(t testing.TB, s *postgres.DB, org pgtest.Org, o order.ID, seq int) error {
 	t.Helper()
 	return s.InTenant(t.Context(), org.ID, app.With{Inbox: &app.InboxPosition{Consumer: "test", Order: o, Seq: seq}},
 		func(app.Tx) error { return nil })
 }
 
-// eventOf is a stored event as a consumer receives it.
+// eventOf returns a stored event as a consumer receives it.
 func eventOf(r event.Record) event.Event {
 	e := event.Event{Record: r, Partition: 3, Offset: 42}
 	if err := json.Unmarshal(r.Data, &e.Payload); err != nil {
@@ -35,13 +35,13 @@ func eventOf(r event.Record) event.Event {
 	return e
 }
 
-// waitFor polls until it holds, for at most a minute.
+// waitFor polls until holds returns true, for at most a minute.
 func waitFor(t testing.TB, holds func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatal("it never came true")
+			t.Fatal("the condition did not hold within a minute")
 		}
 		runtime.Gosched()
 	}

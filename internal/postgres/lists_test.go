@@ -69,10 +69,9 @@ func TestOrdersAreFoundByEachFilter(t *testing.T) {
 		want []string
 	}{
 		"all": {app.OrderFilter{}, []string{"ORD-BBBB0003", "ORD-AAAA0002", "ORD-AAAA0001"}},
-		"deleted too": {app.OrderFilter{Deleted: true}, []string{
-			"ORD-BBBB0004", "ORD-BBBB0003",
-			"ORD-AAAA0002", "ORD-AAAA0001",
-		}},
+		"deleted too": {
+			app.OrderFilter{Deleted: true}, []string{"ORD-BBBB0004", "ORD-BBBB0003", "ORD-AAAA0002", "ORD-AAAA0001"},
+		},
 		"cancelled":  {app.OrderFilter{State: order.Cancelled}, []string{"ORD-BBBB0004"}},
 		"state":      {app.OrderFilter{State: order.Draft}, []string{"ORD-AAAA0002", "ORD-AAAA0001"}},
 		"outcome":    {app.OrderFilter{Outcome: &none, State: order.Draft}, []string{"ORD-AAAA0002", "ORD-AAAA0001"}},
@@ -88,7 +87,7 @@ func TestOrdersAreFoundByEachFilter(t *testing.T) {
 		"number, any case":  {app.OrderFilter{Query: "ord-aaaa"}, []string{"ORD-AAAA0002", "ORD-AAAA0001"}},
 		"external id":       {app.OrderFilter{Query: "po-1"}, []string{"ORD-AAAA0002"}},
 		"label, any case":   {app.OrderFilter{Query: "WEB_fr"}, []string{"ORD-AAAA0002"}},
-		"like is no sign":   {app.OrderFilter{Query: "web%"}, []string{}},
+		"no wildcards":      {app.OrderFilter{Query: "web%"}, []string{}},
 		"not in the middle": {app.OrderFilter{Query: "front"}, []string{}},
 		"quote":             {app.OrderFilter{Query: "' OR true --"}, []string{}},
 		"nul":               {app.OrderFilter{Query: "web\x00", Product: "\xff"}, []string{}},
@@ -120,7 +119,7 @@ func TestPagesMeetWithoutGapOrRepetition(t *testing.T) {
 		got = append(got, numbers(p)...)
 		for _, agg := range p.Data {
 			if len(agg.Order.Items) != 2 || agg.Customer.ID != member(org) || agg.Settings.Slug != "alpha" {
-				t.Errorf("order %s is not whole on a page", agg.Order.Number)
+				t.Errorf("order %s is not complete on a page", agg.Order.Number)
 			}
 		}
 		if cursor = p.Next; cursor == "" {
@@ -129,9 +128,9 @@ func TestPagesMeetWithoutGapOrRepetition(t *testing.T) {
 			}
 			break
 		}
-		insert(t, api, draft(db, org, 1)) // what comes new does not shift the pages
+		insert(t, api, draft(db, org, 1)) // a new order does not shift the pages
 		if p := must(api.Orders(t.Context(), other.ID, app.OrderFilter{Limit: 3, Cursor: cursor})); len(p.Data) != 0 {
-			t.Error("a cursor of one tenant shows orders of it to another")
+			t.Error("a cursor of one tenant shows its orders to another tenant")
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -170,25 +169,25 @@ func TestDeskListsDeadLettersAndWork(t *testing.T) {
 	open, closed := app.DeadLetterOpen, app.DeadLetterClosed
 	page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{State: &open, Limit: 10}))
 	if len(page.Data) != 1 || page.Next != "" {
-		t.Fatalf("%d open letters, next %q; want 1", len(page.Data), page.Next)
+		t.Fatalf("%d open dead letters, next %q; want 1", len(page.Data), page.Next)
 	}
-	letter := page.Data[0]
-	if got := must(api.DeadLetter(t.Context(), org.ID, letter.ID)); cmp.Diff(letter, got) != "" {
-		t.Errorf("by id: %s", cmp.Diff(letter, got))
+	deadLetter := page.Data[0]
+	if diff := cmp.Diff(deadLetter, must(api.DeadLetter(t.Context(), org.ID, deadLetter.ID))); diff != "" {
+		t.Errorf("by id (-want +got):\n%s", diff)
 	}
-	if _, err := api.DeadLetter(t.Context(), other.ID, letter.ID); fault.Of(err) == nil ||
+	if _, err := api.DeadLetter(t.Context(), other.ID, deadLetter.ID); fault.Of(err) == nil ||
 		fault.Of(err).Kind != fault.KindNotFound {
-		t.Errorf("another tenant's letter: %v", err)
+		t.Errorf("another tenant's dead letter: %v", err)
 	}
 	at := db.Clock.Now()
-	change(t, api, db, org, letter.Order, app.Also{}, func(agg *app.Aggregate) {
+	change(t, api, db, org, deadLetter.Order, app.Also{}, func(agg *app.Aggregate) {
 		agg.DeadLetters[0].State, agg.DeadLetters[0].ClosedAt, agg.DeadLetters[0].Reason = app.DeadLetterClosed, &at, "gone"
 		agg.Order.MoveRefund(&agg.Order.Refunds[0], order.RefundAccepted, "bank-1", at, "")
 	})
 	if page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{
-		State: &closed, Order: letter.Order, Limit: 10,
+		State: &closed, Order: deadLetter.Order, Limit: 10,
 	})); len(page.Data) != 1 || page.Data[0].Reason != "gone" {
-		t.Errorf("closed letters of the order: %+v", page.Data)
+		t.Errorf("closed dead letters of the order: %+v", page.Data)
 	}
 	if page := must(api.DeadLetters(t.Context(), org.ID, app.DeadLetterFilter{
 		State: &open, Limit: 10,
@@ -196,16 +195,16 @@ func TestDeskListsDeadLettersAndWork(t *testing.T) {
 		t.Errorf("still open: %+v", page.Data)
 	}
 	work := must(api.WorkItems(t.Context(), org.ID, "", 10))
-	if len(work.Data) != 1 || work.Data[0].Order != letter.Order || work.Data[0].Reference != "ref-alpha" ||
+	if len(work.Data) != 1 || work.Data[0].Order != deadLetter.Order || work.Data[0].Reference != "ref-alpha" ||
 		!work.Data[0].Since.Equal(at) || work.Data[0].Refund.Cents != 20_10 {
 		t.Errorf("work items: %+v", work.Data)
 	}
 	if work := must(api.WorkItems(t.Context(), other.ID, "", 10)); len(work.Data) != 0 {
-		t.Errorf("the other tenant's refund was not accepted: %+v", work.Data)
+		t.Errorf("work items of the other tenant, whose refund was not accepted: %+v", work.Data)
 	}
 }
 
-func TestFiguresEqualACountByHand(t *testing.T) {
+func TestTheFiguresEqualACountByHand(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, other := db.Two(t)
@@ -242,7 +241,7 @@ func TestFiguresEqualACountByHand(t *testing.T) {
 			}
 		})
 	}
-	// Auckland is 13 hours ahead in March: its Thursday the 12th began at 11:00 UTC on the 11th.
+	// Auckland is 13 hours ahead of UTC in March: its Thursday the 12th began at 11:00 UTC on the 11th.
 	add("2026-02-10T12:00:00Z", 1, true, false, false)  // last month
 	add("2026-02-28T10:59:00Z", 1, false, false, false) // still February there
 	add("2026-02-28T11:00:00Z", 2, true, false, true)   // the 1st of March there
@@ -256,7 +255,7 @@ func TestFiguresEqualACountByHand(t *testing.T) {
 		AsOf: now, TimeZone: "Pacific/Auckland", Today: 1, Week: 3, Month: 5, Currency: money.EUR,
 		ByState:    map[order.State]int{order.Draft: 3, order.PendingPayment: 1, order.PaymentConfirmed: 3},
 		Average:    40_20,                         // (20.10 + 40.20 + 60.30) ÷ 3
-		Revenue:    20_10 + 40_20 + 60_30 - 20_10, // the reverted one counts on neither side
+		Revenue:    20_10 + 40_20 + 60_30 - 20_10, // the reverted payment does not count
 		Conversion: 2.0 / 5,
 		Days: []app.DayStats{
 			{Day: day(time.February, 11), Orders: 1, Paid: 1, Revenue: 20_10},
@@ -269,11 +268,11 @@ func TestFiguresEqualACountByHand(t *testing.T) {
 		},
 	}
 	if diff := cmp.Diff(want, must(api.OrderStats(t.Context(), org.ID, now))); diff != "" {
-		t.Errorf("from the tables, before there is a roll-up (-by hand +got):\n%s", diff)
+		t.Errorf("from the tables, before the roll-up exists (-by hand +got):\n%s", diff)
 	}
 	worker := db.Worker(t)
 	if got := must(worker.ProjectEvents(t.Context(), allEvents(t, worker, org))); got.Duplicates == 0 {
-		t.Errorf("%+v: the first event of a tenant has it counted from the tables", got)
+		t.Errorf("%+v: the first event of a tenant must make it be counted from the tables", got)
 	}
 	if diff := cmp.Diff(want, must(api.OrderStats(t.Context(), org.ID, now))); diff != "" {
 		t.Errorf("from the roll-up (-by hand +got):\n%s", diff)
@@ -297,8 +296,8 @@ func TestSettingsThatChangedMeanwhileConflict(t *testing.T) {
 	api := db.API(t)
 	s := must(api.Settings(t.Context(), org.ID))
 	want := app.Settings{
-		Tenant: org.ID, Slug: "alpha", Version: 1, Name: "alpha", Currency: money.EUR, TimeZone: "UTC", Language: "en",
-		PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30,
+		Tenant: org.ID, Slug: "alpha", Version: 1, Name: "alpha", Currency: money.EUR, TimeZone: "UTC",
+		Language: "en", PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -316,7 +315,7 @@ func TestSettingsThatChangedMeanwhileConflict(t *testing.T) {
 	}
 }
 
-func TestPrepareTellsWhatCreatingNeeds(t *testing.T) {
+func TestPrepareReadsWhatCreatingAnOrderNeeds(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, other := db.Two(t)
@@ -370,7 +369,7 @@ func TestPrepareTellsWhatCreatingNeeds(t *testing.T) {
 	}
 }
 
-func TestKeyFindsItsActorWhileItIsValid(t *testing.T) {
+func TestAKeyFindsItsActorWhileItIsValid(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, other := db.Two(t)
@@ -396,10 +395,9 @@ func TestKeyFindsItsActorWhileItIsValid(t *testing.T) {
 		}
 	}
 	refused("unknown", "nobody's key")
-	id0 := db.Clock.NewID()
 	scoped := postgres.APIKey{
-		ID: id0, Member: member(org), Hash: sha256.Sum256([]byte("scoped")), Prefix: "sc", Scopes: []string{"orders:read"},
-		CreatedAt: db.Clock.Now(), ExpiresAt: db.Clock.Now().Add(time.Hour),
+		ID: db.Clock.NewID(), Member: member(org), Hash: sha256.Sum256([]byte("scoped")), Prefix: "sc",
+		Scopes: []string{"orders:read"}, CreatedAt: db.Clock.Now(), ExpiresAt: db.Clock.Now().Add(time.Hour),
 	}
 	if err := api.AddAPIKey(t.Context(), org.ID, scoped); err != nil {
 		t.Fatal(err)
@@ -407,11 +405,11 @@ func TestKeyFindsItsActorWhileItIsValid(t *testing.T) {
 	if got := must(find("scoped")); !slices.Equal(got.Scopes, []string{"orders:read"}) {
 		t.Errorf("scopes %v", got.Scopes)
 	}
-	if err := api.RevokeAPIKey(t.Context(), other.ID, id0); err != nil {
+	if err := api.RevokeAPIKey(t.Context(), other.ID, scoped.ID); err != nil {
 		t.Fatal(err)
 	}
 	must(find("scoped")) // another tenant cannot revoke it
-	if err := api.RevokeAPIKey(t.Context(), org.ID, id0); err != nil {
+	if err := api.RevokeAPIKey(t.Context(), org.ID, scoped.ID); err != nil {
 		t.Fatal(err)
 	}
 	refused("revoked key", "scoped")
@@ -447,6 +445,6 @@ func TestDeliveryKeyIsTheMembersOwn(t *testing.T) {
 		t.Errorf("removed key %q", m.DeliveryKey)
 	}
 	if _, err := api.Member(t.Context(), org.ID, id.Of[tenant.Member](db.Clock.NewID())); fault.Of(err) == nil {
-		t.Errorf("a member who is not there: %v", err)
+		t.Errorf("a member that does not exist: %v", err)
 	}
 }

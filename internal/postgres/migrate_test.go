@@ -21,7 +21,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// envMigrate makes this test binary migrate the database it names, and do nothing else.
+// envMigrate is an environment variable with an address. It makes this test binary only migrate that database.
 const envMigrate = "PLATFORMA_TEST_MIGRATE"
 
 func TestMigrationsFromFourProcessesAtOnce(t *testing.T) {
@@ -49,8 +49,10 @@ func TestMigrationsFromFourProcessesAtOnce(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no migrations: %v", err)
 	}
-	applied := strings1(t, c, `SELECT lpad(version_id::text, 4, '0') FROM public.goose_db_version WHERE is_applied
-		AND version_id > 0`)
+	applied := textColumn(t, c, `
+		SELECT lpad(version_id::text, 4, '0')
+		FROM public.goose_db_version
+		WHERE is_applied AND version_id > 0`)
 	for i, f := range files {
 		if files[i], _, _ = strings.Cut(f, "_"); i > 0 && files[i] == files[i-1] {
 			t.Errorf("two migrations have the number %s", files[i])
@@ -64,9 +66,8 @@ func TestMigrationsFromFourProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// TestTriggersListTheMovesOfTheLifecycle reads the lists out of the database and compares them with
-// copies written by hand, so that neither the table nor the generator can be wrong
-// alone.
+// TestTriggersListTheMovesOfTheLifecycle compares the lists in the database with copies that are written by hand,
+// so that an error in the lifecycle table or in the generator is found.
 func TestTriggersListTheMovesOfTheLifecycle(t *testing.T) {
 	t.Parallel()
 	c := pgtest.New(t).Super(t)
@@ -77,8 +78,8 @@ func TestTriggersListTheMovesOfTheLifecycle(t *testing.T) {
 	pair := regexp.MustCompile(`\((\d+), (\d+)\)`)
 	for name, list := range want {
 		var source string
-		if err := c.QueryRow(t.Context(), `SELECT prosrc FROM pg_proc WHERE oid = to_regproc('platforma.' ||
-			$1)`, name).Scan(&source); err != nil {
+		row := c.QueryRow(t.Context(), `SELECT prosrc FROM pg_proc WHERE oid = to_regproc('platforma.' || $1)`, name)
+		if err := row.Scan(&source); err != nil {
 			t.Fatal(err)
 		}
 		var got []string
@@ -117,8 +118,10 @@ func TestDatabaseRefusesEveryMoveThatIsNotInTheLifecycle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := tx.Exec(t.Context(), `ALTER TABLE orders DISABLE TRIGGER order_move; UPDATE orders
-				SET state = `+strconv.Itoa(from)+`; ALTER TABLE orders ENABLE TRIGGER order_move`); err != nil {
+			if _, err := tx.Exec(t.Context(), `
+				ALTER TABLE orders DISABLE TRIGGER order_move;
+				UPDATE orders SET state = `+strconv.Itoa(from)+`;
+				ALTER TABLE orders ENABLE TRIGGER order_move`); err != nil {
 				t.Fatal(err)
 			}
 			_, err = tx.Exec(t.Context(), `UPDATE orders SET state = $1`, to)
@@ -151,13 +154,13 @@ func TestIllegalMoveEndsTheWholeTransaction(t *testing.T) {
 	}
 }
 
-// TestAnOrdinaryLoginMigrates shows that production needs no superuser: a login that may make roles and
-// owns the database is enough, and it makes tenants through row-level security as well.
+// TestAnOrdinaryLoginMigrates shows that production needs no superuser. A login that owns the database and may
+// create roles can migrate, and can also add tenants under row-level security.
 func TestAnOrdinaryLoginMigrates(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
 	super := db.Super(t)
-	pgtest.New(t) // the cluster has its roles
+	pgtest.New(t) // makes sure that the cluster has the product's roles
 	login := "migrator_" + db.Name
 	for _, sql := range []string{
 		`CREATE ROLE ` + login + ` LOGIN CREATEROLE NOSUPERUSER`,
@@ -198,16 +201,16 @@ func TestAnOrdinaryLoginMigrates(t *testing.T) {
 		t.Fatal(err)
 	}
 	api := db.API(t)
-	defer api.Close() // before the role goes
+	defer api.Close() // before the role is dropped
 	if got := must(api.Tenants(t.Context())); len(got) != 1 || got[0].ID != org || got[0].Slug != "alpha" {
 		t.Errorf("tenants %+v", got)
 	}
 	s := must(api.Settings(t.Context(), org))
 	want := app.Settings{
-		Tenant: org, Slug: "alpha", Name: "alpha", Currency: "EUR", TimeZone: "UTC", Language: "en", PaymentMethod: "manual",
-		PaymentDueDays: 14, QuoteValidDays: 30,
+		Tenant: org, Slug: "alpha", Name: "alpha", Currency: "EUR", TimeZone: "UTC", Language: "en",
+		PaymentMethod: "manual", PaymentDueDays: 14, QuoteValidDays: 30,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
-		t.Errorf("settings before any were put (-want +got):\n%s", diff)
+		t.Errorf("settings before any were set (-want +got):\n%s", diff)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// The relay's poll must stay one walk down the primary key, whether the outbox is empty, as it is nearly
-// always, or full after an outage; as the relay's own login, whose row-level security the planner sees.
+// The relay's poll must be an ordered scan of the primary key, whether the outbox is empty, as it nearly always
+// is, or full after an outage. It is explained as the relay's login, because row-level security changes plans.
 func TestRelayReadsTheOutboxByItsKeyHoweverFullItIs(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -21,28 +21,30 @@ func TestRelayReadsTheOutboxByItsKeyHoweverFullItIs(t *testing.T) {
 	if _, err := relay.Exec(t.Context(), session); err != nil {
 		t.Fatal(err)
 	}
-	had := 0
+	present := 0
 	for _, rows := range []int{0, 1, 200_000} {
 		for _, sql := range []string{
 			fmt.Sprintf(`INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
 				SELECT md5(n::text)::uuid, md5('o' || n / 10)::uuid, n, gen_random_uuid(), 'order.updated', 'x', now(), '', '{}'
-				FROM generate_series(%d, %d) n`, had+1, rows),
-			fmt.Sprintf(`INSERT INTO outbox (tenant_id, order_id, seq) SELECT md5(n::text)::uuid, md5('o' || n / 10)::uuid, n
-				FROM generate_series(%d, %d) n`, had+1, rows),
+				FROM generate_series(%d, %d) n`, present+1, rows),
+			fmt.Sprintf(`INSERT INTO outbox (tenant_id, order_id, seq)
+				SELECT md5(n::text)::uuid, md5('o' || n / 10)::uuid, n
+				FROM generate_series(%d, %d) n`, present+1, rows),
 			`ANALYZE outbox, order_event, dead_letters`,
 		} {
 			if _, err := super.Exec(t.Context(), sql); err != nil {
 				t.Fatal(err)
 			}
 		}
-		had = rows
+		present = rows
 		for _, limit := range []int{500, 2000} {
-			plan, err := explained(t, relay, pending, limit)
+			plan, err := explain(t, relay, pending, limit)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, index := range []string{
-				"Index Scan using outbox_pkey on outbox", "Index Scan using order_event_pkey", "Index Scan using dead_letters_pkey",
+				"Index Scan using outbox_pkey on outbox", "Index Scan using order_event_pkey",
+				"Index Scan using dead_letters_pkey",
 			} {
 				if !strings.Contains(plan, index) {
 					t.Errorf("with %d rows and a limit of %d no %s:\n%s", rows, limit, index, plan)
@@ -55,9 +57,9 @@ func TestRelayReadsTheOutboxByItsKeyHoweverFullItIs(t *testing.T) {
 	}
 }
 
-func explained(t *testing.T, c *pgx.Conn, sql string, limit int) (string, error) {
+func explain(t *testing.T, c *pgx.Conn, sql string, limit int) (string, error) {
 	t.Helper()
-	// its error comes out of CollectRows
+	// CollectRows returns the error of Query
 	rows, _ := c.Query(t.Context(), `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) `+sql, limit)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	return strings.Join(lines, "\n"), err

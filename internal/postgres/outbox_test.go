@@ -33,26 +33,26 @@ func ids(rows []app.OutboxRow) (list []int64) {
 	return list
 }
 
-func TestOutboxHandsOverEventsAndDeadLettersInOrder(t *testing.T) {
+func TestTheOutboxReturnsEventsAndDeadLettersInOrder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	api := db.API(t)
 	agg := draft(db, org, 1)
 	agg.Order.Record(order.Event{Type: order.EvUpdated})
-	take(db, agg)
+	recordEvents(db, agg)
 	task := fulfil.Task{
-		ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision,
-		Queue: "sim",
+		ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID,
+		Kind: fulfil.Provision, Queue: "sim",
 	}
 	agg.Tasks = []fulfil.Task{task}
 	now := db.Clock.Now()
-	letter := app.DeadLetter{
+	deadLetter := app.DeadLetter{
 		ID: newID[app.DeadLetter](db), Order: agg.Order.ID, Item: task.Item, Task: task.ID, Source: "step",
 		Class: fault.Quota, Code: "step-failed", Detail: "over quota", Step: "server",
 		Attempts: 1, PayloadSHA256: [32]byte{9}, FirstFailedAt: now, At: now,
 	}
-	agg.Added.DeadLetters = []app.DeadLetter{letter}
+	agg.Added.DeadLetters = []app.DeadLetter{deadLetter}
 	insert(t, api, agg)
 
 	lease := leaseOf(t, db.Relay(t))
@@ -66,40 +66,42 @@ func TestOutboxHandsOverEventsAndDeadLettersInOrder(t *testing.T) {
 		if i > 0 && rows[i].ID <= rows[i-1].ID {
 			t.Errorf("ids %v are not rising", ids(rows))
 		}
-		if l := rows[i].DeadLetter; l != nil {
-			got["letter"] = *l
+		if d := rows[i].DeadLetter; d != nil {
+			got["dead letter"] = *d
 			if rows[i].Record.Tenant != org.ID || rows[i].Record.Order != agg.Order.ID {
-				t.Errorf("letter of %s, order %s", rows[i].Record.Tenant, rows[i].Record.Order)
+				t.Errorf("dead letter of %s, order %s", rows[i].Record.Tenant, rows[i].Record.Order)
 			}
 			continue
 		}
 		got[string(rows[i].Record.Type)] = rows[i].Record
 	}
-	want := map[string]any{"letter": letter, "order.created": agg.Added.Events[0], "order.updated": agg.Added.Events[1]}
+	want := map[string]any{
+		"dead letter": deadLetter, "order.created": agg.Added.Events[0], "order.updated": agg.Added.Events[1],
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if some, err := lease.Pending(t.Context(), 2); err != nil || len(some) != 2 || some[0].ID != rows[0].ID {
-		t.Errorf("a limit of 2 gives %v (%v)", ids(some), err)
+	if limited, err := lease.Pending(t.Context(), 2); err != nil || len(limited) != 2 || limited[0].ID != rows[0].ID {
+		t.Errorf("a limit of 2 gives %v (%v)", ids(limited), err)
 	}
 }
 
 func TestOnlyOneRelayHoldsTheShard(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
-	one, two := db.Relay(t), db.Relay(t)
-	lease := leaseOf(t, one)
-	if _, ok, err := two.TryLease(t.Context(), 0); ok || err != nil {
+	first, second := db.Relay(t), db.Relay(t)
+	lease := leaseOf(t, first)
+	if _, ok, err := second.TryLease(t.Context(), 0); ok || err != nil {
 		t.Errorf("a second lease: %t, %v", ok, err)
 	}
-	other, ok, err := two.TryLease(t.Context(), 1)
+	other, ok, err := second.TryLease(t.Context(), 1)
 	if !ok || err != nil {
 		t.Fatalf("another shard: %t, %v", ok, err)
 	}
 	other.Release()
 	lease.Release()
 	waitFor(t, func() bool {
-		l, ok, err := two.TryLease(t.Context(), 0)
+		l, ok, err := second.TryLease(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,11 +118,14 @@ func TestLostConnectionEndsTheLease(t *testing.T) {
 	relay := db.Relay(t)
 	lease := leaseOf(t, relay)
 	defer lease.Release()
-	if _, err := db.Super(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
-		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
+	if _, err := db.Super(t).Exec(t.Context(), `
+		SELECT pg_terminate_backend(pid)
+		FROM pg_locks
+		WHERE locktype = 'advisory'
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, func() bool { // until the server has done as it was told
+	waitFor(t, func() bool { // until the server has ended the session
 		_, err := lease.Pending(t.Context(), 1)
 		return err != nil
 	})
@@ -130,7 +135,7 @@ func TestLostConnectionEndsTheLease(t *testing.T) {
 	if err := lease.Done(t.Context(), app.RelayPosition{}); err == nil {
 		t.Error("a lease without its lock went on deleting")
 	}
-	waitFor(t, func() bool { // the dead backend lets go of its lock when it gets to it
+	waitFor(t, func() bool { // until the backend has released its lock
 		next, ok, err := relay.TryLease(t.Context(), 0)
 		if err != nil || !ok {
 			return false
@@ -183,12 +188,12 @@ func TestReconcileComparesTopicAndDatabase(t *testing.T) {
 	refused("another epoch", app.RelayPosition{Epoch: 1, Batch: 1, IDs: all[:1]})
 	ok("first batch", app.RelayPosition{Batch: 1, IDs: all[:2]})
 	ok("the same again, after a crash", app.RelayPosition{Batch: 1, IDs: all[:2]})
-	refused("the noted batch with rows that are still there", app.RelayPosition{Batch: 1, IDs: all[2:]})
-	refused("a row of the next batch is gone", app.RelayPosition{Batch: 2, IDs: all[1:]})
+	refused("the recorded batch with rows that are still there", app.RelayPosition{Batch: 1, IDs: all[2:]})
+	refused("a row of the next batch is missing", app.RelayPosition{Batch: 2, IDs: all[1:]})
 	refused("the topic is behind: it was lost", app.RelayPosition{})
 	ok("second batch", app.RelayPosition{Batch: 2, IDs: all[2:]})
-	if left := pending(); left != nil {
-		t.Errorf("left %v", left)
+	if remaining := pending(); remaining != nil {
+		t.Errorf("remaining rows %v", remaining)
 	}
 	if _, err := db.Super(t).Exec(t.Context(), `UPDATE relays SET rebuilding = true`); err != nil {
 		t.Fatal(err)
@@ -230,19 +235,23 @@ func TestEventDrawnEarlyAndCommittedLateIsNotSkipped(t *testing.T) {
 
 func insertRaw(t *testing.T, tx pgx.Tx, e event.Record) {
 	t.Helper()
-	_, err := tx.Exec(t.Context(), `INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at,
-		traceparent, data) VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8)`,
+	_, err := tx.Exec(t.Context(), `
+		INSERT INTO order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8)`,
 		e.Tenant.String(), e.Order.String(), e.Seq, e.ID.String(), string(e.Type), e.Actor, e.At, string(e.Data))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `INSERT INTO outbox (tenant_id, order_id, seq)
-		VALUES ($1, $2, $3)`, e.Tenant.String(), e.Order.String(), e.Seq); err != nil {
+	_, err = tx.Exec(t.Context(), `
+		INSERT INTO outbox (tenant_id, order_id, seq)
+		VALUES ($1, $2, $3)`,
+		e.Tenant.String(), e.Order.String(), e.Seq)
+	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestStatusOfTheOutboxTellsItsAgeAndASnapshotThatIsHeld(t *testing.T) {
+func TestOutboxStatusReportsItsLagAndTheOldestSnapshot(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -271,7 +280,7 @@ func TestStatusOfTheOutboxTellsItsAgeAndASnapshotThatIsHeld(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	insert(t, api, draft(db, org, 1)) // the world goes on, and the reader's snapshot stays
+	insert(t, api, draft(db, org, 1)) // writers go on, and the reader keeps its snapshot
 	status()
 	db.Clock.Advance(70 * time.Second)
 	if got := status().XminHeld; got != 70*time.Second {

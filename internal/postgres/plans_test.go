@@ -12,46 +12,73 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// sqlMany gives a tenant so many orders that reading them all shows in a plan.
+// sqlMany gives a tenant so many orders that a plan shows whether a statement reads all of them.
 const sqlMany = `
-	CREATE TEMP TABLE s AS SELECT n, lpad(to_hex(1772442000000 + n * 1000), 12, '0') || '7000800000' || lpad(to_hex(n), 10,
-	'0') AS hex FROM generate_series(1, 12000) n;
-	INSERT INTO orders (tenant_id, id, number, external_id, customer_id, state, outcome, settlement, policy, closing,
-	method, version, last_seq, currency, due_cents, delivery_stuck, created_at, updated_at)
+	CREATE TEMP TABLE s AS
+	SELECT n,
+		lpad(to_hex(1772442000000 + n * 1000), 12, '0') || '7000800000' || lpad(to_hex(n), 10, '0') AS hex
+	FROM generate_series(1, 12000) n;
+
+	INSERT INTO orders (tenant_id, id, number, external_id,
+		customer_id, state, outcome, settlement,
+		policy, closing, method, version, last_seq, currency, due_cents, delivery_stuck, created_at, updated_at)
 	SELECT 'TENANT', hex::uuid, 'ORD-' || upper(substr(md5(n::text), 1, 8)), CASE WHEN n % 3 = 0 THEN 'po-' || n END,
-	('00000000-0000-7000-8000-0000000000' || lpad((n % 50)::text, 2, '0'))::uuid,
-		1 + n % 9, 0, CASE WHEN n % 500 = 0 THEN 3 ELSE 2 END, 0, 0, 'manual', 1, 1, 'EUR', 100, false, now(), now() FROM s;
+		('00000000-0000-7000-8000-0000000000' || lpad((n % 50)::text, 2, '0'))::uuid,
+		1 + n % 9, 0, CASE WHEN n % 500 = 0 THEN 3 ELSE 2 END,
+		0, 0, 'manual', 1, 1, 'EUR', 100, false, now(), now()
+	FROM s;
+
 	INSERT INTO order_items (tenant_id, id, order_id, line, state, product, label, generation, snapshot, price_cents,
-	progress, detail)
-	SELECT 'TENANT', hex::uuid, hex::uuid, 1, 1, 'vps', 'label-' || md5(n::text), 1, '{}', 100, 0, '' FROM s;
+		progress, detail)
+	SELECT 'TENANT', hex::uuid, hex::uuid, 1, 1, 'vps', 'label-' || md5(n::text), 1, '{}', 100, 0, ''
+	FROM s;
+
 	INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents, currency,
-	paid_at)
-	SELECT 'TENANT', hex::uuid, hex::uuid, 1, 'manual', 'ref-' || n, 'x', 100, 100, 'EUR', now() FROM s;
-	INSERT INTO allocations (tenant_id, payment_id, item_id, cents) SELECT 'TENANT', hex::uuid, hex::uuid, 100 FROM s;
+		paid_at)
+	SELECT 'TENANT', hex::uuid, hex::uuid, 1, 'manual', 'ref-' || n, 'x', 100, 100, 'EUR', now()
+	FROM s;
+
+	INSERT INTO allocations (tenant_id, payment_id, item_id, cents)
+	SELECT 'TENANT', hex::uuid, hex::uuid, 100
+	FROM s;
+
 	INSERT INTO refunds (tenant_id, id, order_id, payment_id, item_id, state, reference, cents, currency)
-	SELECT 'TENANT', hex::uuid, hex::uuid, hex::uuid, hex::uuid, 3, '', 100, 'EUR' FROM s;
-	INSERT INTO saga_tasks (tenant_id, id, order_id, item_id, kind, provider, state, step, try, compensating, sent, epoch,
-	next_at, waited_ms, progress, detail)
+	SELECT 'TENANT', hex::uuid, hex::uuid, hex::uuid, hex::uuid, 3, '', 100, 'EUR'
+	FROM s;
+
+	INSERT INTO saga_tasks (tenant_id, id, order_id, item_id, kind, provider, state, step, try, compensating, sent,
+		epoch, next_at, waited_ms, progress, detail)
 	SELECT 'TENANT', hex::uuid, hex::uuid, hex::uuid, 2, 'sim', CASE WHEN n % 100 = 0 THEN 0 ELSE 3 END, 0, 0, false,
-	false, 0, now(), 0, 0, '' FROM s;
+		false, 0, now(), 0, 0, ''
+	FROM s;
+
 	INSERT INTO saga_resources (tenant_id, task_id, step, generation, key, phase, refs)
-	SELECT 'TENANT', hex::uuid, 'server', 1, 'k', 3, '{}' FROM s;
+	SELECT 'TENANT', hex::uuid, 'server', 1, 'k', 3, '{}'
+	FROM s;
+
 	INSERT INTO deliveries (tenant_id, id, item_id, message_id, recipient, state, at)
-	SELECT 'TENANT', hex::uuid, hex::uuid, '', '', 2, now() FROM s;
-	INSERT INTO dead_letters (tenant_id, id, order_id, source, class, error_code, detail, step, attempts, payload_sha256,
-	state, first_failed_at, at, reason)
-	SELECT 'TENANT', hex::uuid, hex::uuid, 'step', '', '', '', '', 1, '', 4, now(), now(), '' FROM s;
-	INSERT INTO members (tenant_id, id, role, subject, email) SELECT 'TENANT', hex::uuid, 1, hex, '' FROM s;
+	SELECT 'TENANT', hex::uuid, hex::uuid, '', '', 2, now()
+	FROM s;
+
+	INSERT INTO dead_letters (tenant_id, id, order_id, source, class, error_code, detail, step, attempts,
+		payload_sha256, state, first_failed_at, at, reason)
+	SELECT 'TENANT', hex::uuid, hex::uuid, 'step', '', '', '', '', 1, '', 4, now(), now(), ''
+	FROM s;
+
+	INSERT INTO members (tenant_id, id, role, subject, email)
+	SELECT 'TENANT', hex::uuid, 1, hex, ''
+	FROM s;
+
 	DROP TABLE s`
 
-// TestReadsUseTheirIndexesBehindRowLevelSecurity explains the store's own statements as the api login:
-// only leakproof conditions reach an index there, and a superuser's plan would not tell.
+// TestReadsUseTheirIndexesBehindRowLevelSecurity explains the store's own statements as the api login. Under
+// row-level security only leakproof conditions use an index, so that a superuser's plan would show nothing.
 func TestReadsUseTheirIndexesBehindRowLevelSecurity(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, other := db.Two(t)
 	super := db.Super(t)
-	// Without its triggers and foreign keys: what is looked at are plans, not rows.
+	// Without triggers and foreign keys, because only the plans matter.
 	if _, err := super.Exec(t.Context(), `SET session_replication_role = replica`); err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +90,11 @@ func TestReadsUseTheirIndexesBehindRowLevelSecurity(t *testing.T) {
 	if _, err := super.Exec(t.Context(), `ANALYZE`); err != nil {
 		t.Fatal(err)
 	}
-	var some string
-	if err := super.QueryRow(t.Context(), `SELECT array_agg(id)::text FROM (SELECT id FROM orders
-		WHERE tenant_id = $1 LIMIT 50) o`, org.ID.String()).Scan(&some); err != nil {
+	var orderIDs string
+	row := super.QueryRow(t.Context(), `
+		SELECT array_agg(id)::text
+		FROM (SELECT id FROM orders WHERE tenant_id = $1 LIMIT 50) o`, org.ID.String())
+	if err := row.Scan(&orderIDs); err != nil {
 		t.Fatal(err)
 	}
 	c := db.Conn(t, postgres.LoginAPI)
@@ -76,8 +105,8 @@ func TestReadsUseTheirIndexesBehindRowLevelSecurity(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = tx.Rollback(t.Context()) }()
-		enterAs(t, tx, org.ID)
-		if _, err := tx.Exec(t.Context(), `SELECT set_config('app.page', $1, true)`, some); err != nil {
+		setTenant(t, tx, org.ID)
+		if _, err := tx.Exec(t.Context(), `SELECT set_config('app.page', $1, true)`, orderIDs); err != nil {
 			t.Fatal(err)
 		}
 		rows, _ := tx.Query(t.Context(), `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) `+sql, args...)
@@ -128,7 +157,7 @@ func TestReadsUseTheirIndexesBehindRowLevelSecurity(t *testing.T) {
 		"resources": "saga_resources_pkey", "deliveries": "deliveries_item",
 	}
 	for name, sql := range postgres.AggregateStatements() {
-		check(name, plan(t, sql, org.ID.String(), some), indexes[name])
+		check(name, plan(t, sql, org.ID.String(), orderIDs), indexes[name])
 	}
 	for name, sql := range postgres.PageStatements() {
 		check("page of "+name, plan(t, sql, org.ID.String()), "")

@@ -13,7 +13,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// receive writes a receipt and gives what the ledger then says of the order.
+// receive adds a receipt and returns the order's sum in the ledger.
 func receive(t *testing.T, db *pgtest.DB, worker *postgres.DB, org pgtest.Org, o order.ID, r app.Receipt) money.Cents {
 	t.Helper()
 	r.Event, r.Amount, r.At = newID[order.Event](db), event.Amount{Amount: "20.10", Currency: "EUR"}, db.Clock.Now()
@@ -29,7 +29,7 @@ func receive(t *testing.T, db *pgtest.DB, worker *postgres.DB, org pgtest.Org, o
 	return sum
 }
 
-func TestTheLedgerFollowsWhereAPaymentOrRefundStands(t *testing.T) {
+func TestTheLedgerFollowsTheStateOfPaymentsAndRefunds(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -61,34 +61,44 @@ func TestTheLedgerFollowsWhereAPaymentOrRefundStands(t *testing.T) {
 	receive(t, db, worker, org, agg.Order.ID, app.Receipt{
 		Seq: 2, Type: order.EvPaymentConfirmed, Subject: payment, Stands: 2010,
 	}) // the same number again
-	if n := strings1(t, db.Super(t), `SELECT count(*)::text FROM platforma.billing_receipts`); n[0] != "9" {
+	if n := textColumn(t, db.Super(t), `SELECT count(*)::text FROM platforma.billing_receipts`); n[0] != "9" {
 		t.Errorf("%s receipts, want 9", n[0])
 	}
 }
 
-func TestEventsThatAreThereAlreadyGetTheirReceipts(t *testing.T) {
+func TestTheMigrationAddsReceiptsForExistingEvents(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Empty(t)
 	migrateBefore(t, db, "0017_receipts_notices.sql")
 	c := db.Super(t)
 	for _, sql := range []string{
 		`INSERT INTO platforma.tenants VALUES ('11111111-1111-7111-8111-111111111111', 'alpha', now())`,
-		`INSERT INTO platforma.orders (tenant_id, id, number, customer_id, state, outcome, settlement, policy, closing,
-			method, version, last_seq, currency, due_cents, delivery_stuck, created_at, updated_at)
-			VALUES ('11111111-1111-7111-8111-111111111111', '22222222-2222-7222-8222-222222222222', 'ORD-1',
-			'33333333-3333-7333-8333-333333333333', 8, 0, 3, 0, 1, 'manual', 7, 9, 'EUR', 2010, false, now(), now())`,
+		`INSERT INTO platforma.orders (tenant_id, id, number, customer_id,
+			state, outcome, settlement, policy, closing, method, version, last_seq, currency, due_cents,
+			delivery_stuck, created_at, updated_at)
+		VALUES ('11111111-1111-7111-8111-111111111111', '22222222-2222-7222-8222-222222222222', 'ORD-1',
+			'33333333-3333-7333-8333-333333333333',
+			8, 0, 3, 0, 1, 'manual', 7, 9, 'EUR', 2010,
+			false, now(), now())`,
 		`INSERT INTO platforma.order_event (tenant_id, order_id, seq, event_id, type, actor, at, traceparent, data)
-			SELECT '11111111-1111-7111-8111-111111111111', '22222222-2222-7222-8222-222222222222', v.seq, gen_random_uuid(),
-			v.type, 'system:worker', now(), '', v.data::json FROM (VALUES
+		SELECT '11111111-1111-7111-8111-111111111111', '22222222-2222-7222-8222-222222222222', v.seq,
+			gen_random_uuid(), v.type, 'system:worker', now(), '', v.data::json
+		FROM (VALUES
 			(1, 'order.created', '{"due_now":{"amount":"20.10","currency":"EUR"}}'),
 			(2, 'order.submitted', '{"due_now":{"amount":"20.10","currency":"EUR"}}'),
-			(3, 'order.payment-confirmed', '{"due_now":{"amount":"20.10","currency":"EUR"},"payment":{"id":"44444444-4444-7444-8444-444444444444","amount":{"amount":"20.09","currency":"EUR"}}}'),
-			(4, 'billing.refund-requested',
-			'{"due_now":{"amount":"20.10","currency":"EUR"},"item":{"id":"66666666-6666-7666-8666-666666666666"},"refund":{"id":"55555555-5555-7555-8555-555555555555","item_id":"66666666-6666-7666-8666-666666666666","amount":{"amount":"20.09","currency":"EUR"}}}'),
-			(5, 'billing.refund-accepted', '{"due_now":{"amount":"20.10","currency":"EUR"},"refund":{"id":"55555555-5555-7555-8555-555555555555","item_id":"66666666-6666-7666-8666-666666666666","amount":{"amount":"20.09","currency":"EUR"}}}'),
+			(3, 'order.payment-confirmed', '{"due_now":{"amount":"20.10","currency":"EUR"},
+				"payment":{"id":"44444444-4444-7444-8444-444444444444","amount":{"amount":"20.09","currency":"EUR"}}}'),
+			(4, 'billing.refund-requested', '{"due_now":{"amount":"20.10","currency":"EUR"},
+				"item":{"id":"66666666-6666-7666-8666-666666666666"},
+				"refund":{"id":"55555555-5555-7555-8555-555555555555","item_id":"66666666-6666-7666-8666-666666666666",
+					"amount":{"amount":"20.09","currency":"EUR"}}}'),
+			(5, 'billing.refund-accepted', '{"due_now":{"amount":"20.10","currency":"EUR"},
+				"refund":{"id":"55555555-5555-7555-8555-555555555555","item_id":"66666666-6666-7666-8666-666666666666",
+					"amount":{"amount":"20.09","currency":"EUR"}}}'),
 			(6, 'order.cancelled', '{"due_now":{"amount":"20.10","currency":"EUR"}}'),
-			(7, 'billing.refund-completed',
-			'{"due_now":{"amount":"20.10","currency":"EUR"},"refund":{"id":"55555555-5555-7555-8555-555555555555","item_id":"66666666-6666-7666-8666-666666666666","amount":{"amount":"20.09","currency":"EUR"}}}'))
+			(7, 'billing.refund-completed', '{"due_now":{"amount":"20.10","currency":"EUR"},
+				"refund":{"id":"55555555-5555-7555-8555-555555555555","item_id":"66666666-6666-7666-8666-666666666666",
+					"amount":{"amount":"20.09","currency":"EUR"}}}'))
 			v (seq, type, data)`,
 	} {
 		if _, err := c.Exec(t.Context(), sql); err != nil {
@@ -98,8 +108,9 @@ func TestEventsThatAreThereAlreadyGetTheirReceipts(t *testing.T) {
 	if err := postgres.Migrate(t.Context(), db.OwnerURL()); err != nil {
 		t.Fatal(err)
 	}
-	got := strings1(t, c, `SELECT concat_ws(' ', seq, type, left(subject_id::text, 4), left(item_id::text, 4), cents,
-		moved_cents, currency) FROM platforma.billing_receipts`)
+	got := textColumn(t, c, `
+		SELECT concat_ws(' ', seq, type, left(subject_id::text, 4), left(item_id::text, 4), cents, moved_cents, currency)
+		FROM platforma.billing_receipts`)
 	want := []string{
 		"2 order.submitted 2010 0 EUR", "3 order.payment-confirmed 4444 2009 2009 EUR",
 		"4 billing.refund-requested 5555 6666 2009 0 EUR",
@@ -107,10 +118,13 @@ func TestEventsThatAreThereAlreadyGetTheirReceipts(t *testing.T) {
 		"7 billing.refund-completed 5555 6666 2009 0 EUR",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("receipts of older events (-want +got):\n%s", diff)
+		t.Errorf("receipts of existing events (-want +got):\n%s", diff)
 	}
-	if forced := strings1(t, c, `SELECT relforcerowsecurity::text FROM pg_class
-		WHERE oid = 'platforma.order_event'::regclass`); forced[0] != "true" {
-		t.Error("the migration left the wall of order_event down")
+	forced := textColumn(t, c, `
+		SELECT relforcerowsecurity::text
+		FROM pg_class
+		WHERE oid = 'platforma.order_event'::regclass`)
+	if forced[0] != "true" {
+		t.Error("the migration left order_event without FORCE ROW LEVEL SECURITY")
 	}
 }

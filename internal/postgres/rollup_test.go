@@ -20,7 +20,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// allEvents are a tenant's events as the topic carries them, order by order.
+// allEvents returns a tenant's events as they are on the topic, order by order.
 func allEvents(t testing.TB, s *postgres.DB, org pgtest.Org) []event.Event {
 	t.Helper()
 	var all []event.Event
@@ -38,7 +38,7 @@ func allEvents(t testing.TB, s *postgres.DB, org pgtest.Org) []event.Event {
 	}
 }
 
-// shop is a tenant at whose orders something happens.
+// shop is a tenant with orders that the test changes.
 type shop struct {
 	t      *testing.T
 	db     *pgtest.DB
@@ -50,40 +50,40 @@ type shop struct {
 
 func newShop(t *testing.T, db *pgtest.DB, slug, zone string) *shop {
 	t.Helper()
-	return (&shop{t: t, db: db, api: db.API(t), worker: db.Worker(t)}).beside(slug, zone)
+	return (&shop{t: t, db: db, api: db.API(t), worker: db.Worker(t)}).addShop(slug, zone)
 }
 
-// beside is another tenant of the same database, behind the same pools.
-func (s *shop) beside(slug, zone string) *shop {
+// addShop returns another tenant of the same database, which uses the same pools.
+func (s *shop) addShop(slug, zone string) *shop {
 	s.t.Helper()
 	other := &shop{t: s.t, db: s.db, api: s.api, worker: s.worker}
 	other.org = s.db.Seed(s.t, s.api, slug)
-	other.move(zone)
+	other.setTimeZone(zone)
 	return other
 }
 
-// move takes the tenant into another time zone.
-func (s *shop) move(zone string) {
+// setTimeZone changes the tenant's time zone.
+func (s *shop) setTimeZone(zone string) {
 	s.t.Helper()
 	settings := must(s.api.Settings(s.t.Context(), s.org.ID))
 	settings.TimeZone, settings.Version = zone, settings.Version+1
 	putSettings(s.t, s.api, s.org, settings)
 }
 
-func (s *shop) at(moment string) *shop {
+func (s *shop) setTime(moment string) *shop {
 	s.t.Helper()
 	s.db.Clock.Set(must(time.Parse(time.RFC3339, moment)))
 	return s
 }
 
-// create makes a draft of so many items in a currency.
+// create adds a draft with a number of items in a currency.
 func (s *shop) create(items int, cur money.Currency) order.ID {
 	s.t.Helper()
 	agg := draft(s.db, s.org, items)
 	agg.Order.Currency, agg.Added.Events = cur, nil
 	agg.Order.LastSeq = 0
 	agg.Order.Record(order.Event{Type: order.EvCreated, From: order.Draft})
-	take(s.db, agg)
+	recordEvents(s.db, agg)
 	insert(s.t, s.api, agg)
 	s.orders = append(s.orders, agg.Order.ID)
 	return agg.Order.ID
@@ -103,14 +103,13 @@ func (s *shop) fire(o order.ID, on order.Trigger) {
 	})
 }
 
-// pay confirms a payment that was made at a moment, off by some cents.
+// pay confirms a payment that was made at a time. Its amount differs from the order's by off cents.
 func (s *shop) pay(o order.ID, at time.Time, off money.Cents) {
 	s.t.Helper()
 	s.change(o, func(o *order.Order) {
 		p, err := o.Pay(order.Payment{
 			ID: newID[order.Payment](s.db), Provider: "manual", Reference: fmt.Sprintf("%x", s.db.Clock.NewID()),
-			Method: "bank_transfer",
-			Paid:   o.Due + off, Currency: o.Currency, PaidAt: at,
+			Method: "bank_transfer", Paid: o.Due + off, Currency: o.Currency, PaidAt: at,
 		})
 		if err != nil {
 			s.t.Fatal(err)
@@ -130,17 +129,17 @@ func (s *shop) revert(o order.ID) {
 	})
 }
 
-// back turns an item back and asks for its refund, which is in the state that a life of it leads to.
-func (s *shop) back(o order.ID, item int, life ...order.RefundState) {
+// compensate fails an item, requests its refund unless there is one, and moves the refund through the given states.
+func (s *shop) compensate(o order.ID, item int, states ...order.RefundState) {
 	s.t.Helper()
 	s.change(o, func(o *order.Order) {
 		it := &o.Items[item]
-		_ = o.MoveItem(it, order.Unrecoverable, order.ItemFact{}, "test") // one that was turned back is
+		_ = o.MoveItem(it, order.Unrecoverable, order.ItemFact{}, "test") // has failed already the second time
 		r := o.RefundOf(it.ID)
 		if r == nil {
 			r = o.RequestRefund(newID[order.Refund](s.db), it, "test")
 		}
-		for _, to := range life {
+		for _, to := range states {
 			o.MoveRefund(r, to, "", s.db.Clock.Now(), "test")
 		}
 	})
@@ -148,8 +147,8 @@ func (s *shop) back(o order.ID, item int, life ...order.RefundState) {
 
 func (s *shop) events() []event.Event { return allEvents(s.t, s.worker, s.org) }
 
-// fold has the worker take events in.
-func (s *shop) fold(evs []event.Event) app.Handled {
+// project makes the worker project events.
+func (s *shop) project(evs []event.Event) app.Handled {
 	s.t.Helper()
 	return must(s.worker.ProjectEvents(s.t.Context(), evs))
 }
@@ -167,19 +166,21 @@ func (s *shop) wantCounted(now time.Time) {
 	}
 }
 
-// captured is what the roll-up says was captured and refunded in all, in cents.
+// captured returns the sums of the roll-up that were captured and refunded, in cents.
 func (s *shop) captured() (captured, refunded int64) {
 	s.t.Helper()
-	err := s.db.Super(s.t).QueryRow(s.t.Context(), `SELECT sum(captured_cents)::bigint, sum(refunded_cents)::bigint
-		FROM revenue_daily WHERE tenant_id = $1`, s.org.ID.String()).Scan(&captured, &refunded)
+	err := s.db.Super(s.t).QueryRow(s.t.Context(), `
+		SELECT sum(captured_cents)::bigint, sum(refunded_cents)::bigint
+		FROM revenue_daily
+		WHERE tenant_id = $1`, s.org.ID.String()).Scan(&captured, &refunded)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return captured, refunded
 }
 
-// live lets something that may happen happen to one order.
-func (s *shop) live(r *rand.Rand) {
+// step makes one random change that is legal: it creates an order or moves one.
+func (s *shop) step(r *rand.Rand) {
 	s.t.Helper()
 	now := s.db.Clock.Now()
 	if len(s.orders) < 3 || r.IntN(4) == 0 {
@@ -192,15 +193,15 @@ func (s *shop) live(r *rand.Rand) {
 	switch {
 	case o.Closing != order.NotClosing, o.State == order.Provisioning:
 		item := r.IntN(len(o.Items))
-		lives := map[order.RefundState][]order.RefundState{
+		nextStates := map[order.RefundState][]order.RefundState{
 			order.RefundRequested: {order.RefundAccepted, order.RefundStuck},
 			order.RefundAccepted:  {order.RefundCompleted, order.RefundStuck},
 			order.RefundStuck:     {order.RefundRequested},
 		}
 		if f := o.RefundOf(o.Items[item].ID); f == nil {
-			s.back(id, item)
-		} else if next := lives[f.State]; len(next) > 0 {
-			s.back(id, item, next[r.IntN(len(next))])
+			s.compensate(id, item)
+		} else if next := nextStates[f.State]; len(next) > 0 {
+			s.compensate(id, item, next[r.IntN(len(next))])
 		}
 		s.change(id, func(o *order.Order) { o.Resettle("test") })
 	case o.State == order.Draft && r.IntN(2) == 0:
@@ -227,7 +228,7 @@ func (s *shop) live(r *rand.Rand) {
 	case o.State == order.Cancelled && o.Settlement == order.SettlementSettled:
 		s.change(id, func(o *order.Order) {
 			for i := range o.Items {
-				// one that was never turned back is pending still
+				// returns an error for an item that was never compensated, which is still pending
 				_ = o.MoveItem(&o.Items[i], order.RestoreItem, order.ItemFact{}, "test")
 			}
 			if p := o.LivePayment(); p != nil {
@@ -240,23 +241,23 @@ func (s *shop) live(r *rand.Rand) {
 	}
 }
 
-// deliver gives events to the roll-up as a topic may: orders interleaved, each in its order, in batches of
-// any size, now and then a stretch twice.
+// deliver projects events as a topic may deliver them: the orders are interleaved, the events of each order are in
+// sequence, the batches have any size, and some stretches come twice.
 func deliver(r *rand.Rand, worker *postgres.DB, evs []event.Event) error {
-	of := map[order.ID][]event.Event{}
+	byOrder := map[order.ID][]event.Event{}
 	var ids []order.ID
 	for _, ev := range evs {
-		if of[ev.Order] == nil {
+		if byOrder[ev.Order] == nil {
 			ids = append(ids, ev.Order)
 		}
-		of[ev.Order] = append(of[ev.Order], ev)
+		byOrder[ev.Order] = append(byOrder[ev.Order], ev)
 	}
 	var topic []event.Event
 	for len(ids) > 0 {
 		i := r.IntN(len(ids))
 		id := ids[i]
-		topic = append(topic, of[id][0])
-		if of[id] = of[id][1:]; len(of[id]) == 0 {
+		topic = append(topic, byOrder[id][0])
+		if byOrder[id] = byOrder[id][1:]; len(byOrder[id]) == 0 {
 			ids = slices.Delete(ids, i, i+1)
 		}
 	}
@@ -272,8 +273,8 @@ func deliver(r *rand.Rand, worker *postgres.DB, evs []event.Event) error {
 	return nil
 }
 
-// Days at the end of the year, whose first ISO week begins in the old one, and days on which clocks are put
-// forward and back, in zones far apart; in one of them midnight comes twice.
+// The days are at the end of a year, when the first ISO week of the next one begins, and on days on which clocks
+// are put forward and back. The zones are far apart, and one of them has midnight twice on such a day.
 func TestFiguresEqualARecountAfterRandomDays(t *testing.T) {
 	t.Parallel()
 	zones := []string{"Europe/Ljubljana", "America/Havana", "Pacific/Auckland", "America/St_Johns", "Asia/Kathmandu"}
@@ -293,31 +294,31 @@ func TestFiguresEqualARecountAfterRandomDays(t *testing.T) {
 			for half := range 2 {
 				for range 220 {
 					db.Clock.Advance(time.Duration(r.IntN(50*60)) * time.Second)
-					shops[r.IntN(len(shops))].live(r)
+					shops[r.IntN(len(shops))].step(r)
 				}
 				for _, s := range shops {
 					evs = append(evs, s.events()...)
 				}
-				// Two of the group at once: one has lost its partitions and does not know it yet.
-				var both sync.WaitGroup
+				// Two consumers at once: one has lost its partitions and does not know it yet.
+				var consumers sync.WaitGroup
 				for member := range 2 {
-					own := rand.New(rand.NewPCG(uint64(seed), uint64(half*2+member)))
-					both.Go(func() {
-						if err := deliver(own, shops[0].worker, evs); err != nil {
+					random := rand.New(rand.NewPCG(uint64(seed), uint64(half*2+member)))
+					consumers.Go(func() {
+						if err := deliver(random, shops[0].worker, evs); err != nil {
 							t.Errorf("deliver: %v", err)
 						}
 					})
 				}
-				both.Wait()
+				consumers.Wait()
 				for _, s := range shops {
 					for _, later := range []time.Duration{0, 3 * time.Hour, 30 * time.Hour, 6 * 24 * time.Hour} {
 						s.wantCounted(db.Clock.Now().Add(later))
 					}
 				}
-				shops[half].move(zones[(seed+half+3)%len(zones)])
+				shops[half].setTimeZone(zones[(seed+half+3)%len(zones)])
 				stale := must(shops[0].worker.StaleRollups(t.Context()))
 				if diff := cmp.Diff(shops[half].org.ID, stale[0]); diff != "" || len(stale) != 1 {
-					t.Errorf("tenants to be counted anew: %v, want %s alone", stale, shops[half].org.ID)
+					t.Errorf("tenants to be counted again: %v, want only %s", stale, shops[half].org.ID)
 				}
 				if err := shops[0].worker.Recount(t.Context(), shops[half].org.ID); err != nil {
 					t.Fatal(err)
@@ -337,13 +338,13 @@ func TestTheWholeTopicTwiceCountsOnce(t *testing.T) {
 	o := s.create(2, "EUR")
 	s.fire(o, order.Submit)
 	s.pay(o, s.db.Clock.Now(), 0)
-	s.back(o, 1, order.RefundAccepted)
+	s.compensate(o, 1, order.RefundAccepted)
 	all := s.events()
 	n := len(all)
-	if diff := cmp.Diff(app.Handled{Applied: n}, s.fold(all)); diff != "" {
+	if diff := cmp.Diff(app.Handled{Applied: n}, s.project(all)); diff != "" {
 		t.Errorf("first time (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(app.Handled{Duplicates: n}, s.fold(all)); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: n}, s.project(all)); diff != "" {
 		t.Errorf("second time (-want +got):\n%s", diff)
 	}
 	if captured, refunded := s.captured(); captured != 40_20 || refunded != 20_10 {
@@ -352,9 +353,9 @@ func TestTheWholeTopicTwiceCountsOnce(t *testing.T) {
 	s.wantCounted(s.db.Clock.Now())
 }
 
-// The effect is not idempotent by itself: with the marks gone, as if a consumer kept none, the topic read
-// again is counted again. If this test fails the ones above show nothing.
-func TestWithoutTheInboxTheMoneyIsCountedTwice(t *testing.T) {
+// The effect is not idempotent by itself: without checkpoints, events that are read again are counted again. If
+// this test fails, the ones above prove nothing.
+func TestWithoutCheckpointsTheMoneyIsCountedTwice(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, pgtest.New(t), "alpha", "UTC")
 	if err := s.worker.Recount(t.Context(), s.org.ID); err != nil {
@@ -364,11 +365,11 @@ func TestWithoutTheInboxTheMoneyIsCountedTwice(t *testing.T) {
 	s.fire(o, order.Submit)
 	s.pay(o, s.db.Clock.Now(), 0)
 	all := s.events()
-	s.fold(all)
+	s.project(all)
 	if _, err := s.db.Super(t).Exec(t.Context(), `DELETE FROM inbox WHERE consumer = 'portal-analytics'`); err != nil {
 		t.Fatal(err)
 	}
-	s.fold(all)
+	s.project(all)
 	if captured, _ := s.captured(); captured != 2*40_20 {
 		t.Errorf("captured %d, want twice 4020", captured)
 	}
@@ -380,7 +381,7 @@ func TestWithoutTheInboxTheMoneyIsCountedTwice(t *testing.T) {
 		},
 	}}
 	if diff := cmp.Diff(want, check); diff != "" || check.Holds() {
-		t.Errorf("what the check sees (-want +got):\n%s", diff)
+		t.Errorf("result of the check (-want +got):\n%s", diff)
 	}
 	if err := s.worker.Recount(t.Context(), s.org.ID); err != nil {
 		t.Fatal(err)
@@ -388,17 +389,19 @@ func TestWithoutTheInboxTheMoneyIsCountedTwice(t *testing.T) {
 	s.wantCounted(s.db.Clock.Now())
 }
 
-func TestARefundThatBouncesIsTakenBackFromItsDay(t *testing.T) {
+func TestARefundThatBouncesIsSubtractedFromItsDay(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, pgtest.New(t), "alpha", "Europe/Ljubljana")
-	o := s.at("2026-03-02T12:00:00Z").create(1, "EUR")
+	o := s.setTime("2026-03-02T12:00:00Z").create(1, "EUR")
 	s.fire(o, order.Submit)
 	s.pay(o, s.db.Clock.Now(), 0)
-	s.fold(s.events())
+	s.project(s.events())
 	days := func() map[string]int64 {
 		t.Helper()
 		got := map[string]int64{}
-		rows, err := s.db.Super(t).Query(t.Context(), `SELECT day::text, refunded_cents FROM revenue_daily
+		rows, err := s.db.Super(t).Query(t.Context(), `
+			SELECT day::text, refunded_cents
+			FROM revenue_daily
 			WHERE refunded_cents <> 0`)
 		if err != nil {
 			t.Fatal(err)
@@ -427,12 +430,12 @@ func TestARefundThatBouncesIsTakenBackFromItsDay(t *testing.T) {
 		{"2026-03-06T12:00:00Z", order.RefundRequested, map[string]int64{}},
 		{"2026-03-07T12:00:00Z", order.RefundStuck, map[string]int64{}},
 		{"2026-03-08T12:00:00Z", order.RefundRequested, map[string]int64{}},
-		// the day it was accepted first is permanent
+		// the day on which it was first accepted stays
 		{"2026-03-09T12:00:00Z", order.RefundAccepted, map[string]int64{"2026-03-04": 20_10}},
 		{"2026-03-10T12:00:00Z", order.RefundCompleted, map[string]int64{"2026-03-04": 20_10}},
 	} {
-		s.at(step.at).back(o, 0, step.to)
-		s.fold(s.events())
+		s.setTime(step.at).compensate(o, 0, step.to)
+		s.project(s.events())
 		if diff := cmp.Diff(step.want, days()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.at, diff)
 		}
@@ -440,8 +443,9 @@ func TestARefundThatBouncesIsTakenBackFromItsDay(t *testing.T) {
 	}
 }
 
-// The topic keeps 30 days, the installation may be older: the first event of a tenant has it counted whole.
-func TestAnInstallationThatWasThereBeforeIsCountedFromItsTables(t *testing.T) {
+// The topic keeps 30 days and the installation may be older. Therefore the first event of a tenant makes it be
+// counted from the tables.
+func TestAnExistingInstallationIsCountedFromItsTables(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, pgtest.New(t), "alpha", "UTC")
 	old := s.create(1, "EUR")
@@ -450,32 +454,32 @@ func TestAnInstallationThatWasThereBeforeIsCountedFromItsTables(t *testing.T) {
 	o := s.create(2, "EUR")
 	s.fire(o, order.Submit)
 	all := must(s.worker.Events(t.Context(), s.org.ID, o, 0, 10))
-	if diff := cmp.Diff(app.Handled{Duplicates: 1}, s.fold([]event.Event{eventOf(all[1])})); diff != "" {
-		t.Errorf("an event that the tables know of (-want +got):\n%s", diff)
+	if diff := cmp.Diff(app.Handled{Duplicates: 1}, s.project([]event.Event{eventOf(all[1])})); diff != "" {
+		t.Errorf("an event that the count includes (-want +got):\n%s", diff)
 	}
 	s.wantCounted(s.db.Clock.Now())
 }
 
-func TestEventsThatWereMissedHaveTheTenantCounted(t *testing.T) {
+func TestMissedEventsMakeTheTenantBeCounted(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, pgtest.New(t), "alpha", "UTC")
 	o := s.create(1, "EUR")
-	s.fold(s.events())
+	s.project(s.events())
 	s.fire(o, order.Submit)
 	s.pay(o, s.db.Clock.Now(), 0)
 	last := must(s.worker.Events(t.Context(), s.org.ID, o, 2, 10))
-	if diff := cmp.Diff(app.Handled{Duplicates: 1}, s.fold([]event.Event{eventOf(last[0])})); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: 1}, s.project([]event.Event{eventOf(last[0])})); diff != "" {
 		t.Errorf("third event after the first (-want +got):\n%s", diff)
 	}
 	s.wantCounted(s.db.Clock.Now())
 }
 
-func TestEventsOfManyTenantsAreTakenInByTheDozens(t *testing.T) {
+func TestEventsOfManyTenantsAreProjectedInBatches(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	shops := []*shop{newShop(t, db, "tenant-0", "UTC")}
 	for i := range 39 {
-		shops = append(shops, shops[0].beside(fmt.Sprintf("tenant-%d", i+1), "UTC"))
+		shops = append(shops, shops[0].addShop(fmt.Sprintf("tenant-%d", i+1), "UTC"))
 	}
 	var evs []event.Event
 	for _, s := range shops {
@@ -486,7 +490,7 @@ func TestEventsOfManyTenantsAreTakenInByTheDozens(t *testing.T) {
 			evs = append(evs, s.events()...)
 		}
 	}
-	if diff := cmp.Diff(app.Handled{Duplicates: 80}, shops[0].fold(evs)); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: 80}, shops[0].project(evs)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	for _, s := range shops {
@@ -494,7 +498,7 @@ func TestEventsOfManyTenantsAreTakenInByTheDozens(t *testing.T) {
 	}
 }
 
-func TestAForgedPairOfTenantAndOrderIsNotTakenIn(t *testing.T) {
+func TestAForgedPairOfTenantAndOrderIsNotProjected(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s, other := newShop(t, db, "alpha", "UTC"), newShop(t, db, "beta", "UTC")
@@ -503,22 +507,23 @@ func TestAForgedPairOfTenantAndOrderIsNotTakenIn(t *testing.T) {
 	forged[0].Tenant = other.org.ID
 	_, err := s.worker.ProjectEvents(t.Context(), forged)
 	if f := fault.Of(err); f == nil || f.Kind != fault.KindNotFound {
-		t.Errorf("FoldEvents() = %v, want not found", err)
+		t.Errorf("ProjectEvents() = %v, want not found", err)
 	}
 	if got := must(other.api.OrderStats(t.Context(), other.org.ID, db.Clock.Now())); len(got.ByState) != 0 {
 		t.Errorf("beta's figures: %+v", got)
 	}
 }
 
-// What waits behind a parked event is noted and not counted; let by one after the other, it is.
-func TestEventsBehindAParkedOneWaitAndAreCountedWhenTheyAreLetBy(t *testing.T) {
+// Events that are blocked behind a parked one are recorded but not counted. They are counted when they are
+// redriven one after the other.
+func TestEventsBehindAParkedOneAreBlockedAndAreCountedWhenRedriven(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, pgtest.New(t), "alpha", "UTC")
 	o := s.create(1, "EUR")
-	s.fold(s.events())
+	s.project(s.events())
 	s.fire(o, order.Submit)
 	s.pay(o, s.db.Clock.Now(), 0)
-	mark := func(fn func(cp *app.Checkpoint)) app.Checkpoint {
+	checkpoint := func(fn func(cp *app.Checkpoint)) app.Checkpoint {
 		t.Helper()
 		var got app.Checkpoint
 		err := s.worker.InTenant(t.Context(), s.org.ID, app.With{}, func(tx app.Tx) error {
@@ -537,32 +542,30 @@ func TestEventsBehindAParkedOneWaitAndAreCountedWhenTheyAreLetBy(t *testing.T) {
 		}
 		return got
 	}
-	mark(func(cp *app.Checkpoint) { cp.Parked, cp.BlockedTo = 2, 2 })
+	checkpoint(func(cp *app.Checkpoint) { cp.Parked, cp.BlockedTo = 2, 2 })
 	all := s.events()
-	if diff := cmp.Diff(app.Handled{Duplicates: 1, Blocked: 2}, s.fold(all)); diff != "" {
+	if diff := cmp.Diff(app.Handled{Duplicates: 1, Blocked: 2}, s.project(all)); diff != "" {
 		t.Errorf("while the second is parked (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(app.Checkpoint{
-		Consumer: "portal-analytics", Order: o, Seq: 1, Parked: 2, BlockedTo: 3,
-		Blocked: 1,
-	}, mark(nil)); diff != "" {
-		t.Errorf("mark (-want +got):\n%s", diff)
+		Consumer: "portal-analytics", Order: o, Seq: 1, Parked: 2, BlockedTo: 3, Blocked: 1,
+	}, checkpoint(nil)); diff != "" {
+		t.Errorf("checkpoint (-want +got):\n%s", diff)
 	}
 	check := must(s.worker.CheckRollup(t.Context(), s.org.ID))
 	if check.Behind != 1 || check.Parked != 1 || len(check.Differences) == 0 || check.Holds() {
-		t.Errorf("what the check sees: %+v; want one order behind, parked, and figures that do not hold", check)
+		t.Errorf("result of the check: %+v; want one order behind, parked, and figures that differ", check)
 	}
 	for seq := 2; seq <= 3; seq++ {
-		mark(func(cp *app.Checkpoint) { cp.Redrive = seq })
-		if diff := cmp.Diff(app.Handled{Applied: 1}, s.fold(all[seq-1:seq])); diff != "" {
-			t.Errorf("event %d let by (-want +got):\n%s", seq, diff)
+		checkpoint(func(cp *app.Checkpoint) { cp.Redrive = seq })
+		if diff := cmp.Diff(app.Handled{Applied: 1}, s.project(all[seq-1:seq])); diff != "" {
+			t.Errorf("event %d redriven (-want +got):\n%s", seq, diff)
 		}
 	}
 	if diff := cmp.Diff(app.Checkpoint{
-		Consumer: "portal-analytics", Order: o, Seq: 3, Parked: 2, BlockedTo: 3,
-		Redrive: 3,
-	}, mark(nil)); diff != "" {
-		t.Errorf("mark at the end (-want +got):\n%s", diff)
+		Consumer: "portal-analytics", Order: o, Seq: 3, Parked: 2, BlockedTo: 3, Redrive: 3,
+	}, checkpoint(nil)); diff != "" {
+		t.Errorf("checkpoint at the end (-want +got):\n%s", diff)
 	}
 	s.wantCounted(s.db.Clock.Now())
 }
@@ -571,7 +574,7 @@ func TestAZoneThatTheServerDoesNotKnowIsUTC(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, pgtest.New(t), "alpha", "Mars/Olympus_Mons")
 	s.create(1, "EUR")
-	s.fold(s.events())
+	s.project(s.events())
 	if got := must(s.api.OrderStats(t.Context(), s.org.ID, s.db.Clock.Now())); got.Today != 1 || got.TimeZone != "UTC" {
 		t.Errorf("%d orders today in %s, want 1 in UTC", got.Today, got.TimeZone)
 	}

@@ -23,9 +23,9 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	ctx := t.Context()
-	var c pgtest.Trips
-	api := db.API(t) // of another pool, whose trips are not counted
-	s := db.Open(t, postgres.LoginWorker, postgres.Options{MaxConns: 1, DialFunc: c.Dial})
+	var trips pgtest.Trips
+	api := db.API(t) // another pool, whose trips are not counted
+	s := db.Open(t, postgres.LoginWorker, postgres.Options{MaxConns: 1, DialFunc: trips.Dial})
 	n := 0
 	inTenant := func(with app.With, fn func(tx app.Tx) error) {
 		t.Helper()
@@ -42,9 +42,9 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 	}
 	change(t, api, db, org, o, app.Also{}, func(agg *app.Aggregate) { agg.Tasks = append(agg.Tasks, task) })
 	cases := []struct {
-		name string
-		most int64
-		do   func()
+		name  string
+		trips int64
+		do    func()
 	}{
 		{"create with a key", 2, func() {
 			n++
@@ -71,7 +71,7 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 				agg.Order.Version++
 				agg.Order.Items[0].Progress = n % 90
 				agg.Order.Record(order.Event{Type: order.EvUpdated})
-				take(db, agg)
+				recordEvents(db, agg)
 				tx.Save(agg)
 				tx.Remember(app.Answer{Status: 200, Body: []byte("{}")})
 				return nil
@@ -92,7 +92,8 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 		{"write that reads nothing", 1, func() {
 			inTenant(app.With{}, func(tx app.Tx) error {
 				tx.AddTask(fulfil.Task{
-					ID: newID[fulfil.Task](db), Order: o, Kind: fulfil.Notify, Subject: newID[fulfil.Subject](db), Queue: "notify",
+					ID: newID[fulfil.Task](db), Order: o, Kind: fulfil.Notify, Subject: newID[fulfil.Subject](db),
+					Queue: "notify",
 				})
 				return nil
 			})
@@ -108,7 +109,7 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 			}
 		}},
 		{"read the figures", 1, func() { must(s.OrderStats(ctx, org.ID, db.Clock.Now())) }},
-		{"fold events", 2, func() {
+		{"project events", 2, func() {
 			agg := draft(db, org, 1)
 			agg.Order.Number = fmt.Sprintf("ORD-F%07d", n)
 			n++
@@ -118,10 +119,10 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 		{"find due tasks", 1, func() { must(s.DueTasks(ctx, "sim", fulfil.Queued, db.Clock.Now(), 20)) }},
 	}
 	for _, tc := range cases {
-		tc.do() // a cold connection pays for preparing
+		tc.do() // a new connection needs more trips, to prepare the statements
 		tc.do()
-		if got := c.During(tc.do); got != tc.most {
-			t.Errorf("%s: %d round trips, want %d", tc.name, got, tc.most)
+		if got := trips.During(tc.do); got != tc.trips {
+			t.Errorf("%s: %d round trips, want %d", tc.name, got, tc.trips)
 		}
 	}
 }
@@ -133,7 +134,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func TestSameKeyAnswersTheSameAndChangesNothing(t *testing.T) {
+func TestTheSameKeyGetsTheSameAnswerAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -170,7 +171,7 @@ func TestSameKeyAnswersTheSameAndChangesNothing(t *testing.T) {
 		t.Errorf("another request under the key: %v", f)
 	}
 	if f := fault.Of(attempt(key("one"), newID[order.Order](db))); f == nil || f.Kind != fault.KindNotFound {
-		t.Errorf("absence comes before the look-up of the key: %v", f)
+		t.Errorf("an absent order with a used key: %v, want absent", f)
 	}
 	got := must(api.Order(t.Context(), org.ID, agg.Order.ID))
 	if got.Order.Version != 2 {
@@ -204,7 +205,7 @@ func TestKeyOfATransactionThatFailedIsFree(t *testing.T) {
 	}
 }
 
-func TestKeyInUseIsSaidAtOnce(t *testing.T) {
+func TestAKeyInUseIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	a, b := db.Two(t)
@@ -223,7 +224,7 @@ func TestKeyInUseIsSaidAtOnce(t *testing.T) {
 		if f == nil || f.Kind != fault.KindConflict || f.Code != fault.CodeKeyInUse || f.After <= 0 {
 			t.Errorf("got %v, want in use, with a wait", f)
 		}
-		return begin(b, func() error { return nil }) // another tenant's key of the same text is another key
+		return begin(b, func() error { return nil }) // the same text is another key for another tenant
 	})
 	if err != nil {
 		t.Error(err)
@@ -258,12 +259,12 @@ func TestFaultIsRememberedWithoutItsWrites(t *testing.T) {
 	}
 }
 
-func TestManyWithOneKeyMakeOneOrder(t *testing.T) {
+func TestManyRequestsWithOneKeyCreateOneOrder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	api := db.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 8})
-	var made, replayed, inUse atomic.Int64
+	var created, replayed, inUse atomic.Int64
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
@@ -278,7 +279,7 @@ func TestManyWithOneKeyMakeOneOrder(t *testing.T) {
 			var replay *app.Replayed
 			switch f := fault.Of(err); {
 			case err == nil:
-				made.Add(1)
+				created.Add(1)
 			case errors.As(err, &replay) && string(replay.Answer.Body) == "made":
 				replayed.Add(1)
 			case f != nil && f.Code == fault.CodeKeyInUse && f.After > 0:
@@ -290,8 +291,8 @@ func TestManyWithOneKeyMakeOneOrder(t *testing.T) {
 	}
 	wg.Wait()
 	page := must(api.Orders(t.Context(), org.ID, app.OrderFilter{Limit: 100}))
-	if made.Load() != 1 || len(page.Data) != 1 {
-		t.Errorf("%d made, %d orders; want 1 and 1 (%d replayed, %d told to wait)", made.Load(), len(page.Data),
+	if created.Load() != 1 || len(page.Data) != 1 {
+		t.Errorf("%d created, %d orders; want 1 and 1 (%d replayed, %d in use)", created.Load(), len(page.Data),
 			replayed.Load(), inUse.Load())
 	}
 }
@@ -304,7 +305,7 @@ func TestWaiterForTheOrderFindsTheAnswerOfTheFirst(t *testing.T) {
 	agg := draft(db, org, 1)
 	insert(t, api, agg)
 	locked, second := make(chan struct{}), make(chan error, 1)
-	verb := func(inside func()) error {
+	attempt := func(inside func()) error {
 		return api.InTenant(t.Context(), org.ID, app.With{Key: key("k")}, func(tx app.Tx) error {
 			agg, err := tx.LockOrder(t.Context(), agg.Order.ID, app.Also{})
 			if err != nil {
@@ -318,13 +319,16 @@ func TestWaiterForTheOrderFindsTheAnswerOfTheFirst(t *testing.T) {
 		})
 	}
 	super := db.Super(t)
-	err := verb(func() {
+	err := attempt(func() {
 		close(locked)
-		go func() { second <- verb(func() { t.Error("the second ran its effect") }) }()
+		go func() { second <- attempt(func() { t.Error("the second ran its effect") }) }()
 		waitFor(t, func() bool {
 			var waiting int
-			if err := super.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-				AND wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+			err := super.QueryRow(t.Context(), `
+				SELECT count(*)
+				FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
+			if err != nil {
 				t.Fatal(err)
 			}
 			return waiting == 1
@@ -362,7 +366,7 @@ func TestEventIsAppliedOncePerConsumer(t *testing.T) {
 	}
 }
 
-func TestEffectThatFailsLeavesItsCheckpoint(t *testing.T) {
+func TestAFailedEffectDoesNotMoveTheCheckpoint(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -381,11 +385,11 @@ func TestEffectThatFailsLeavesItsCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := consume(t, worker, org, agg.Order.ID, 1); err != nil {
-		t.Errorf("the mark moved without its effect: %v", err)
+		t.Errorf("the checkpoint moved without its effect: %v", err)
 	}
 }
 
-func TestTwoAtOnceQueueOnTheOrder(t *testing.T) {
+func TestConcurrentChangesWaitForTheOrdersLock(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -450,7 +454,9 @@ func TestLockedOrderAnswersBusyAfterTheLockTimeout(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `SELECT FROM orders FOR UPDATE`); err != nil {
 		t.Fatal(err)
 	}
-	_, err = tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(*app.Aggregate) { t.Error("it was locked twice") })
+	_, err = tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(*app.Aggregate) {
+		t.Error("it was locked twice")
+	})
 	if f := fault.Of(err); f == nil || f.Kind != fault.KindUnavailable || f.After <= 0 {
 		t.Errorf("got %v, want unavailable with a wait", err)
 	}
@@ -459,7 +465,7 @@ func TestLockedOrderAnswersBusyAfterTheLockTimeout(t *testing.T) {
 	}
 }
 
-func TestGuardAbortsWhatTheLockShouldHavePrevented(t *testing.T) {
+func TestTheVersionCheckAbortsWhatTheLockShouldHavePrevented(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -467,8 +473,8 @@ func TestGuardAbortsWhatTheLockShouldHavePrevented(t *testing.T) {
 	agg := draft(db, org, 1)
 	insert(t, api, agg)
 	super := db.Super(t)
-	// Whoever writes past the lock (here: a trigger that moves the version at the last moment) must
-	// stop the commit, though it is on its way already.
+	// A write that ignores the lock (here a trigger that makes the update miss its row) must abort the transaction,
+	// although the commit was already sent.
 	if _, err := super.Exec(t.Context(), `
 		CREATE FUNCTION hide() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 		CREATE TRIGGER hide BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION hide()`); err != nil {
@@ -479,7 +485,7 @@ func TestGuardAbortsWhatTheLockShouldHavePrevented(t *testing.T) {
 		agg.Order.Record(order.Event{Type: order.EvUpdated})
 	})
 	if sqlState(err) != "PF001" {
-		t.Errorf("got %v, want the guard", err)
+		t.Errorf("got %v, want PF001", err)
 	}
 	got := must(api.Order(t.Context(), org.ID, agg.Order.ID))
 	if got.Order.Items[0].Progress != 0 || len(must(api.Events(t.Context(), org.ID, agg.Order.ID, 0, 10))) != 1 {
@@ -487,31 +493,31 @@ func TestGuardAbortsWhatTheLockShouldHavePrevented(t *testing.T) {
 	}
 }
 
-func TestCommitKicksAndAFailureDoesNot(t *testing.T) {
+func TestACommitNotifiesAndAFailureDoesNot(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	api := db.API(t)
-	var k kicks
-	api.OnCommit(&k)
+	var n notifications
+	api.OnCommit(&n)
 	_ = api.InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
 		tx.Insert(draft(db, org, 1))
 		return errors.New("no")
 	})
-	if k.n.Load() != 0 {
-		t.Error("a rolled-back transaction kicked")
+	if n.count.Load() != 0 {
+		t.Error("a rolled-back transaction notified")
 	}
 	insert(t, api, draft(db, org, 1))
-	if k.n.Load() != 1 {
-		t.Errorf("%d kicks after one commit", k.n.Load())
+	if n.count.Load() != 1 {
+		t.Errorf("%d notifications after one commit", n.count.Load())
 	}
 }
 
-type kicks struct{ n atomic.Int64 }
+type notifications struct{ count atomic.Int64 }
 
-func (k *kicks) Notify() { k.n.Add(1) }
+func (n *notifications) Notify() { n.count.Add(1) }
 
-func TestTakenNamesAreToldApart(t *testing.T) {
+func TestTakenNamesAreDistinguished(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	a, b := db.Two(t)
@@ -544,8 +550,11 @@ func TestLostConnectionAnswersUnavailable(t *testing.T) {
 	agg := draft(db, org, 1)
 	insert(t, api, agg)
 	_, err := tryChange(t, api, db, org, agg.Order.ID, app.Also{}, func(*app.Aggregate) {
-		if _, err := db.Super(t).Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE datname = current_database() AND usename = 'platforma_api'`); err != nil {
+		_, err := db.Super(t).Exec(t.Context(), `
+			SELECT pg_terminate_backend(pid)
+			FROM pg_stat_activity
+			WHERE datname = current_database() AND usename = 'platforma_api'`)
+		if err != nil {
 			t.Fatal(err)
 		}
 	})

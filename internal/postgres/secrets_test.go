@@ -19,18 +19,18 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-func TestKeysetIsMadeOnce(t *testing.T) {
+func TestAKeysetIsGeneratedOnce(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	a, b := db.Two(t)
 	worker := db.Worker(t)
-	var made atomic.Int64
+	var generated atomic.Int64
 	got := make([]postgres.Keyset, 20)
 	var wg sync.WaitGroup
 	for i := range got {
 		wg.Go(func() {
 			k, err := worker.Keyset(t.Context(), a.ID, postgres.ForCredentials, func() (postgres.Keyset, error) {
-				return postgres.Keyset{Wrapped: []byte{byte(made.Add(1))}, KEK: "k1"}, nil
+				return postgres.Keyset{Wrapped: []byte{byte(generated.Add(1))}, KEK: "k1"}, nil
 			})
 			if err != nil {
 				t.Error(err)
@@ -41,7 +41,7 @@ func TestKeysetIsMadeOnce(t *testing.T) {
 	wg.Wait()
 	for _, k := range got {
 		if !bytes.Equal(k.Wrapped, got[0].Wrapped) || k.KEK != "k1" {
-			t.Fatalf("two sealers seal with different keysets: %v and %v", k, got[0])
+			t.Fatalf("two callers got different keysets: %v and %v", k, got[0])
 		}
 	}
 	other := must(worker.Keyset(t.Context(), b.ID, postgres.ForCredentials, func() (postgres.Keyset, error) {
@@ -58,7 +58,7 @@ func TestKeysetIsMadeOnce(t *testing.T) {
 	}
 }
 
-func TestDestroyedKeysetIsNotMadeAgain(t *testing.T) {
+func TestADestroyedKeysetIsNotGeneratedAgain(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -67,7 +67,7 @@ func TestDestroyedKeysetIsNotMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := db.Worker(t).Keyset(t.Context(), org.ID, postgres.ForCredentials, func() (postgres.Keyset, error) {
-		t.Error("it was made again")
+		t.Error("it was generated again")
 		return postgres.Keyset{}, nil
 	})
 	if f := fault.Of(err); f == nil || f.Code != "destroyed" {
@@ -75,7 +75,7 @@ func TestDestroyedKeysetIsNotMadeAgain(t *testing.T) {
 	}
 }
 
-func TestOpeningCredentialsIsWrittenDown(t *testing.T) {
+func TestAnAccessToCredentialsIsRecorded(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	a, b := db.Two(t)
@@ -108,9 +108,11 @@ func TestOpeningCredentialsIsWrittenDown(t *testing.T) {
 	worker := db.Worker(t)
 	change(t, worker, db, a, o, app.Also{}, func(agg *app.Aggregate) { agg.Added.Destroyed = []order.ItemID{it} })
 	refused(a, 1)
-	if log := strings1(t, super, `SELECT actor || ' ' || why || ' ' || recipient || ' ' || generation
-		FROM credential_access`); cmp.Diff([]string{"system:worker delivery r 1"}, log) != "" {
-		t.Errorf("access log %v: one line for the one that was opened", log)
+	log := textColumn(t, super, `
+		SELECT actor || ' ' || why || ' ' || recipient || ' ' || generation
+		FROM credential_access`)
+	if diff := cmp.Diff([]string{"system:worker delivery r 1"}, log); diff != "" {
+		t.Errorf("access log; want only the access that succeeded (-want +got):\n%s", diff)
 	}
 }
 
@@ -119,17 +121,17 @@ func TestPassphraseIsShownOnce(t *testing.T) {
 	db := pgtest.New(t)
 	a, b := db.Two(t)
 	o := fill(t, db, a)
-	elsewhere := draft(db, a, 1)
-	insert(t, db.API(t), elsewhere)
+	otherOrder := draft(db, a, 1)
+	insert(t, db.API(t), otherOrder)
 	portal := db.Portal(t)
 	d := must(portal.Deliveries(t.Context(), a.ID, o))[0]
 	if !d.HasPassphrase {
-		t.Error("it was not shown yet")
+		t.Error("it counts as shown before it was taken")
 	}
-	for name, wrong := range map[string]func() error{
+	for name, take := range map[string]func() error{
 		"another tenant": func() error { _, err := portal.TakePassphrase(t.Context(), b.ID, o, d.ID); return err },
 		"another order": func() error {
-			_, err := portal.TakePassphrase(t.Context(), a.ID, elsewhere.Order.ID, d.ID)
+			_, err := portal.TakePassphrase(t.Context(), a.ID, otherOrder.Order.ID, d.ID)
 			return err
 		},
 		"no delivery": func() error {
@@ -137,11 +139,11 @@ func TestPassphraseIsShownOnce(t *testing.T) {
 			return err
 		},
 	} {
-		if f := fault.Of(wrong()); f == nil || f.Kind != fault.KindNotFound {
+		if f := fault.Of(take()); f == nil || f.Kind != fault.KindNotFound {
 			t.Errorf("%s: %v", name, f)
 		}
 	}
-	var shown, gone atomic.Int64
+	var shown, refused atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -151,18 +153,18 @@ func TestPassphraseIsShownOnce(t *testing.T) {
 				s.Item == d.Item && s.Generation == 1:
 				shown.Add(1)
 			case f != nil && f.Code == "passphrase-shown":
-				gone.Add(1)
+				refused.Add(1)
 			default:
 				t.Errorf("got %+v, %v", s, err)
 			}
 		})
 	}
 	wg.Wait()
-	if shown.Load() != 1 || gone.Load() != 7 {
-		t.Errorf("shown %d times, gone %d times", shown.Load(), gone.Load())
+	if shown.Load() != 1 || refused.Load() != 7 {
+		t.Errorf("shown %d times, refused %d times; want 1 and 7", shown.Load(), refused.Load())
 	}
 	if must(portal.Deliveries(t.Context(), a.ID, o))[0].HasPassphrase {
-		t.Error("it still counts as not shown")
+		t.Error("it does not count as shown")
 	}
 }
 
@@ -187,7 +189,7 @@ func TestCatalogueIsReadAgainWhenItGrew(t *testing.T) {
 		t.Error("nothing is sold")
 	}
 	if again := must(source.Catalog(t.Context())); again != first {
-		t.Error("it was built twice for nothing")
+		t.Error("it was loaded again although nothing changed")
 	}
 	next := entries[0]
 	next.Version, next.ValidFrom = next.Version+1, db.Clock.Now().Add(time.Hour)
@@ -201,14 +203,14 @@ func TestCatalogueIsReadAgainWhenItGrew(t *testing.T) {
 	}
 	db.Clock.Advance(time.Minute)
 	if again := must(source.Catalog(t.Context())); again != second {
-		t.Error("it was built again though nothing changed")
+		t.Error("it was loaded again although no entry changed")
 	}
 	db.Clock.Advance(time.Hour)
 	if third := must(source.Catalog(t.Context())); third == second {
-		t.Error("an entry whose time has come was not seen")
+		t.Error("an entry that has become valid was not seen")
 	}
-	if got := strings1(t, db.Super(t), `SELECT actor || ': ' || summary
-		FROM catalog_change`); cmp.Diff([]string{"system:test: a new version", "system:test: first"}, got) != "" {
-		t.Errorf("changes %v", got)
+	changes := textColumn(t, db.Super(t), `SELECT actor || ': ' || summary FROM catalog_change`)
+	if diff := cmp.Diff([]string{"system:test: a new version", "system:test: first"}, changes); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }

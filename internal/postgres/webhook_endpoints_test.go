@@ -9,7 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// fillWebhooks puts a row into every table of the webhooks.
+// fillWebhooks adds a row of an organisation to every table of the webhooks.
 func fillWebhooks(t *testing.T, db *pgtest.DB, org pgtest.Org, o order.ID) {
 	t.Helper()
 	now := db.Clock.Now()
@@ -47,7 +47,7 @@ func fillWebhooks(t *testing.T, db *pgtest.DB, org pgtest.Org, o order.ID) {
 	}
 }
 
-// Webhooks are many and change nothing of an order: they are not read with it.
+// An order may have many webhook tasks, and they do not change it.
 func TestTasksOfWebhooksAreNotReadWithTheirOrder(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -60,8 +60,8 @@ func TestTasksOfWebhooksAreNotReadWithTheirOrder(t *testing.T) {
 	}
 }
 
-// A task's move is refused when somebody moved it since it was read: nothing of the call is written down.
-func TestACallOfAWebhookThatMovedOnIsNotWrittenDown(t *testing.T) {
+// If a task has moved since it was read, its next move is refused and the call is not recorded.
+func TestACallFromAnOldEpochIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
@@ -70,8 +70,8 @@ func TestACallOfAWebhookThatMovedOnIsNotWrittenDown(t *testing.T) {
 	fillWebhooks(t, db, org, agg.Order.ID)
 	var e app.WebhookEndpointID
 	var delivery app.WebhookDeliveryID
-	if err := db.Super(t).QueryRow(t.Context(), `SELECT endpoint_id::text, id::text
-		FROM webhook_delivery`).Scan(intoText(&e), intoText(&delivery)); err != nil {
+	row := db.Super(t).QueryRow(t.Context(), `SELECT endpoint_id::text, id::text FROM webhook_delivery`)
+	if err := row.Scan(intoText(&e), intoText(&delivery)); err != nil {
 		t.Fatal(err)
 	}
 	err := db.Worker(t).InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
@@ -79,9 +79,10 @@ func TestACallOfAWebhookThatMovedOnIsNotWrittenDown(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		// the epoch it was read at, not the next
+		// the task keeps the epoch at which it was read
 		f.WebhookDelivery.State, f.Task.State = app.WebhookDeliveryDelivered, fulfil.Closed
-		tx.SaveWebhookDelivery(f.WebhookDelivery, f.Task, &app.WebhookDeliveryCall{N: 2, At: tx.Now(), Result: app.PostTaken})
+		call := app.WebhookDeliveryCall{N: 2, At: tx.Now(), Result: app.PostTaken}
+		tx.SaveWebhookDelivery(f.WebhookDelivery, f.Task, &call)
 		return nil
 	})
 	if err == nil {
@@ -93,15 +94,15 @@ func TestACallOfAWebhookThatMovedOnIsNotWrittenDown(t *testing.T) {
 	}
 }
 
-// text reads an id out of its canonical form.
+// text scans an id from its canonical form.
 type text struct {
 	into interface{ UnmarshalText(b []byte) error }
 }
 
 func intoText(into interface{ UnmarshalText(b []byte) error }) text { return text{into} }
 
-// Scan takes the driver's value.
+// Scan implements sql.Scanner.
 func (s text) Scan(v any) error {
-	written, _ := v.(string)
-	return s.into.UnmarshalText([]byte(written))
+	canonical, _ := v.(string)
+	return s.into.UnmarshalText([]byte(canonical))
 }

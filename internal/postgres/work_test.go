@@ -14,13 +14,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 )
 
-// addTask puts a new order with one provision task in place.
+// addTask adds an order with one provision task.
 func addTask(t testing.TB, db *pgtest.DB, s *postgres.DB, org pgtest.Org, with func(task *fulfil.Task)) app.TaskRef {
 	t.Helper()
 	agg := draft(db, org, 1)
 	task := fulfil.Task{
-		ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID, Kind: fulfil.Provision,
-		Queue: "sim", NextAt: db.Clock.Now(),
+		ID: newID[fulfil.Task](db), Tenant: org.ID, Order: agg.Order.ID, Item: agg.Order.Items[0].ID,
+		Kind: fulfil.Provision, Queue: "sim", NextAt: db.Clock.Now(),
 	}
 	with(&task)
 	agg.Tasks = []fulfil.Task{task}
@@ -28,7 +28,7 @@ func addTask(t testing.TB, db *pgtest.DB, s *postgres.DB, org pgtest.Org, with f
 	return app.TaskRef{Tenant: org.ID, Task: task.ID}
 }
 
-func TestDueTasksComeFairlyAndThoseGoingBackFirst(t *testing.T) {
+func TestDueTasksAreFairAndCompensatingOnesComeFirst(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	a, b := db.Two(t)
@@ -37,16 +37,16 @@ func TestDueTasksComeFairlyAndThoseGoingBackFirst(t *testing.T) {
 	plain := func(*fulfil.Task) {}
 	first := addTask(t, db, worker, a, plain)
 	addTask(t, db, worker, a, plain)
-	back := addTask(t, db, worker, a, func(task *fulfil.Task) { task.Compensating = true })
+	compensating := addTask(t, db, worker, a, func(task *fulfil.Task) { task.Compensating = true })
 	addTask(t, db, worker, a, func(task *fulfil.Task) { task.NextAt = now.Add(time.Second) })
-	addTask(t, db, worker, a, func(task *fulfil.Task) { task.NextAt = time.Time{} }) // held
+	addTask(t, db, worker, a, func(task *fulfil.Task) { task.NextAt = time.Time{} }) // never due
 	addTask(t, db, worker, a, func(task *fulfil.Task) { task.Queue = "other" })
 	addTask(t, db, worker, a, func(task *fulfil.Task) { task.State = fulfil.Closed })
 	only := addTask(t, db, worker, b, plain)
 	open := addTask(t, db, worker, b, func(task *fulfil.Task) { task.State = fulfil.Open })
 
 	got := must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, now, 2))
-	if diff := cmp.Diff([]app.TaskRef{back, first, only}, got); diff != "" {
+	if diff := cmp.Diff([]app.TaskRef{compensating, first, only}, got); diff != "" {
 		t.Errorf("two of each tenant (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]app.TaskRef{open}, must(worker.DueTasks(t.Context(), "sim", fulfil.Open, now, 2))); diff != "" {
@@ -55,17 +55,17 @@ func TestDueTasksComeFairlyAndThoseGoingBackFirst(t *testing.T) {
 	if err := worker.MarkOpen(t.Context(), got); err != nil {
 		t.Fatal(err)
 	}
-	if left := must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, now, 10)); len(left) != 1 {
-		t.Errorf("%d still queued, want the one of tenant a that was not taken", len(left))
+	if queued := must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, now, 10)); len(queued) != 1 {
+		t.Errorf("%d still queued, want the one of tenant a that was not returned", len(queued))
 	}
 }
 
-func TestMarkOpenWaitsForNobody(t *testing.T) {
+func TestMarkOpenSkipsLockedTasks(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	worker := db.Worker(t)
-	held := addTask(t, db, worker, org, func(*fulfil.Task) {})
+	locked := addTask(t, db, worker, org, func(*fulfil.Task) {})
 	free := addTask(t, db, worker, org, func(*fulfil.Task) {})
 	super := db.Super(t)
 	tx, err := super.Begin(t.Context())
@@ -73,13 +73,14 @@ func TestMarkOpenWaitsForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback(t.Context()) }()
-	if _, err := tx.Exec(t.Context(), `SELECT FROM saga_tasks WHERE id = $1 FOR UPDATE`, held.Task.String()); err != nil {
+	_, err = tx.Exec(t.Context(), `SELECT FROM saga_tasks WHERE id = $1 FOR UPDATE`, locked.Task.String())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := worker.MarkOpen(t.Context(), []app.TaskRef{held, free}); err != nil {
+	if err := worker.MarkOpen(t.Context(), []app.TaskRef{locked, free}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]app.TaskRef{held},
+	if diff := cmp.Diff([]app.TaskRef{locked},
 		must(worker.DueTasks(t.Context(), "sim", fulfil.Queued, db.Clock.Now(), 10))); diff != "" {
 		t.Errorf("still queued (-want +got):\n%s", diff)
 	}
@@ -91,11 +92,11 @@ func TestOnlyQueuedTasksAreMarkedOpen(t *testing.T) {
 	org, _ := db.Two(t)
 	worker := db.Worker(t)
 	for _, s := range []fulfil.TaskState{fulfil.Stuck, fulfil.Closed} {
-		u := addTask(t, db, worker, org, func(task *fulfil.Task) { task.State = s })
-		if err := worker.MarkOpen(t.Context(), []app.TaskRef{u}); err != nil {
+		ref := addTask(t, db, worker, org, func(task *fulfil.Task) { task.State = s })
+		if err := worker.MarkOpen(t.Context(), []app.TaskRef{ref}); err != nil {
 			t.Fatal(err)
 		}
-		if got := must(worker.Load(t.Context(), org.ID, u.Task)).Task(u.Task).State; got != s {
+		if got := must(worker.Load(t.Context(), org.ID, ref.Task)).Task(ref.Task).State; got != s {
 			t.Errorf("a task that was %s is %s", s, got)
 		}
 	}
@@ -107,8 +108,8 @@ func TestManyTenantsAreMarkedInBatches(t *testing.T) {
 	api, worker := db.API(t), db.Worker(t)
 	var tasks []app.TaskRef
 	for i := range 40 { // more than the 32 that one transaction may see
-		tasks = append(tasks,
-			addTask(t, db, worker, db.Seed(t, api, "t"+string(rune('a'+i/26))+string(rune('a'+i%26))), func(*fulfil.Task) {}))
+		org := db.Seed(t, api, "t"+string(rune('a'+i/26))+string(rune('a'+i%26)))
+		tasks = append(tasks, addTask(t, db, worker, org, func(*fulfil.Task) {}))
 	}
 	if err := worker.MarkOpen(t.Context(), tasks); err != nil {
 		t.Fatal(err)
@@ -123,12 +124,13 @@ func TestTaskIsLoadedWithItsOrder(t *testing.T) {
 	db := pgtest.New(t)
 	a, b := db.Two(t)
 	worker := db.Worker(t)
-	u := addTask(t, db, worker, a, func(*fulfil.Task) {})
-	agg := must(worker.Load(t.Context(), a.ID, u.Task))
-	if agg.Task(u.Task) == nil || len(agg.Order.Items) != 1 || agg.Customer.ID != member(a) {
+	ref := addTask(t, db, worker, a, func(*fulfil.Task) {})
+	agg := must(worker.Load(t.Context(), a.ID, ref.Task))
+	if agg.Task(ref.Task) == nil || len(agg.Order.Items) != 1 || agg.Customer.ID != member(a) {
 		t.Errorf("loaded %+v", agg)
 	}
-	if _, err := worker.Load(t.Context(), b.ID, u.Task); fault.Of(err) == nil || fault.Of(err).Kind != fault.KindNotFound {
+	_, err := worker.Load(t.Context(), b.ID, ref.Task)
+	if f := fault.Of(err); f == nil || f.Kind != fault.KindNotFound {
 		t.Errorf("another tenant's task: %v", err)
 	}
 }
@@ -138,8 +140,8 @@ func TestSuccessorOfAClosedTaskTakesItsPlace(t *testing.T) {
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	worker := db.Worker(t)
-	u := addTask(t, db, worker, org, func(*fulfil.Task) {})
-	o := must(worker.Load(t.Context(), org.ID, u.Task)).Order.ID
+	ref := addTask(t, db, worker, org, func(*fulfil.Task) {})
+	o := must(worker.Load(t.Context(), org.ID, ref.Task)).Order.ID
 	next := newID[fulfil.Task](db)
 	change(t, worker, db, org, o, app.Also{}, func(agg *app.Aggregate) {
 		again := agg.Tasks[0]
@@ -148,7 +150,7 @@ func TestSuccessorOfAClosedTaskTakesItsPlace(t *testing.T) {
 		agg.Tasks = append(agg.Tasks, again)
 	})
 	agg := must(worker.Load(t.Context(), org.ID, next))
-	if len(agg.Tasks) != 2 || agg.Task(u.Task).State != fulfil.Closed || agg.Task(next).State != fulfil.Queued {
+	if len(agg.Tasks) != 2 || agg.Task(ref.Task).State != fulfil.Closed || agg.Task(next).State != fulfil.Queued {
 		t.Errorf("tasks %+v", agg.Tasks)
 	}
 }
@@ -166,7 +168,7 @@ func TestExpiredOrdersOfAllTenants(t *testing.T) {
 		insert(t, worker, agg)
 		want = append(want, app.OrderRef{Tenant: org.ID, Order: agg.Order.ID})
 	}
-	insert(t, worker, draft(db, a, 1)) // no time at all
+	insert(t, worker, draft(db, a, 1)) // never expires
 	later := draft(db, a, 1)
 	at := db.Clock.Now().Add(time.Microsecond)
 	later.Order.ExpiresAt = &at
@@ -203,17 +205,17 @@ func TestOldKeysArePurgedAndYoungOnesStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !use("old") || use("young") {
-		t.Error("the purge took the wrong ones")
+		t.Error("the purge removed the wrong keys")
 	}
 }
 
-func TestWebhookIsKeptOnceForEver(t *testing.T) {
+func TestAPaymentWebhookIsStoredOnlyOnce(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	api, worker := db.API(t), db.Worker(t)
 	w := app.PaymentWebhook{
-		Provider: "demo", EventID: "e-1", Headers: map[string][]string{"X-Signature": {"a", "b"}}, Raw: []byte{0, 255, '{'},
-		ReceivedAt: db.Clock.Now(),
+		Provider: "demo", EventID: "e-1", Headers: map[string][]string{"X-Signature": {"a", "b"}},
+		Raw: []byte{0, 255, '{'}, ReceivedAt: db.Clock.Now(),
 	}
 	again := w
 	again.Raw = []byte("other")
@@ -236,7 +238,7 @@ func TestWebhookIsKeptOnceForEver(t *testing.T) {
 	}
 }
 
-func TestConsumersLeaveTheirFiguresAndRefusals(t *testing.T) {
+func TestARefusedRecordIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	worker := db.Worker(t)
@@ -249,9 +251,11 @@ func TestConsumersLeaveTheirFiguresAndRefusals(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := strings1(t, db.Super(t), `SELECT consumer || ' ' || part || ' ' || off || ' ' || code || ' ' || (headers ->>
-		'ce_id') FROM refused_record`); cmp.Diff([]string{"billing 3 42 tenant-mismatch x"}, got) != "" {
-		t.Errorf("refused: %v", got)
+	got := textColumn(t, db.Super(t), `
+		SELECT consumer || ' ' || part || ' ' || off || ' ' || code || ' ' || (headers ->> 'ce_id')
+		FROM refused_record`)
+	if diff := cmp.Diff([]string{"billing 3 42 tenant-mismatch x"}, got); diff != "" {
+		t.Errorf("refused records (-want +got):\n%s", diff)
 	}
 }
 
@@ -273,11 +277,11 @@ func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
 	}
 	audit := app.ConsumerStatus{Consumer: "audit", Name: "audit", Age: 1500 * time.Millisecond, Behind: 8, Applied: 7}
 	billing := app.ConsumerStatus{
-		Consumer: "billing", Name: "billing", Age: time.Second, Behind: 20, Applied: 10, Duplicates: 1, Retried: 2, Parked: 3,
-		Blocked: 4, Refused: 5, Stopped: 6,
+		Consumer: "billing", Name: "billing", Age: time.Second, Behind: 20, Applied: 10, Duplicates: 1, Retried: 2,
+		Parked: 3, Blocked: 4, Refused: 5, Stopped: 6,
 	}
 	put("one", audit, app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 1})
-	put("one", audit, billing) // again: it replaces what the process said before
+	put("one", audit, billing) // replaces the earlier status of the process
 	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: 2 * time.Second, Behind: 200, Applied: 100})
 	both := billing
 	both.Age, both.Behind, both.Applied = 2*time.Second, 220, 110
@@ -287,9 +291,9 @@ func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
 	read("")
 	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 101})
 	read("", app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 101})
-	if left := strings1(t, db.Super(t), `SELECT consumer || ' ' || instance
-		FROM consumer_status`); cmp.Diff([]string{"billing two"}, left) != "" {
-		t.Errorf("rows of processes that are gone: %v", left)
+	rows := textColumn(t, db.Super(t), `SELECT consumer || ' ' || instance FROM consumer_status`)
+	if diff := cmp.Diff([]string{"billing two"}, rows); diff != "" {
+		t.Errorf("rows; those of processes that ended must be deleted (-want +got):\n%s", diff)
 	}
 }
 
@@ -298,11 +302,11 @@ func TestTaskThatMovedMeanwhileStopsTheCommit(t *testing.T) {
 	db := pgtest.New(t)
 	org, _ := db.Two(t)
 	worker := db.Worker(t)
-	u := addTask(t, db, worker, org, func(task *fulfil.Task) { task.Epoch = 3 })
-	o := must(worker.Load(t.Context(), org.ID, u.Task)).Order.ID
+	ref := addTask(t, db, worker, org, func(task *fulfil.Task) { task.Epoch = 3 })
+	o := must(worker.Load(t.Context(), org.ID, ref.Task)).Order.ID
 	super := db.Super(t)
 	_, err := tryChange(t, worker, db, org, o, app.Also{}, func(agg *app.Aggregate) {
-		// Somebody who does not know the lock moves the task on in between.
+		// A write that ignores the order's lock moves the task in between.
 		if _, err := super.Exec(t.Context(), `UPDATE saga_tasks SET epoch = epoch + 1`); err != nil {
 			t.Fatal(err)
 		}
@@ -312,7 +316,7 @@ func TestTaskThatMovedMeanwhileStopsTheCommit(t *testing.T) {
 	if sqlState(err) != "PF001" {
 		t.Errorf("got %v, want the fence", err)
 	}
-	if agg := must(worker.Load(t.Context(), org.ID, u.Task)); agg.Tasks[0].Epoch != 4 || agg.Order.LastSeq != 1 {
+	if agg := must(worker.Load(t.Context(), org.ID, ref.Task)); agg.Tasks[0].Epoch != 4 || agg.Order.LastSeq != 1 {
 		t.Errorf("epoch %d, last seq %d: part was committed", agg.Tasks[0].Epoch, agg.Order.LastSeq)
 	}
 }

@@ -1,7 +1,7 @@
--- The owner, the owner of the sanctioned functions and the six logins. Roles belong to the whole
--- cluster: another database of it may have made them, perhaps at this very moment, so every
--- statement takes what is there. In production the logins get their passwords from whoever runs the
--- cluster; nothing here weakens or sets one. The previous release: there is none.
+-- The owner, the owner of the sanctioned functions and the six logins. Roles belong to the whole cluster.
+-- Another of its databases may have created them, perhaps at this moment, so every statement accepts roles that
+-- exist. In production, the operator of the cluster sets the passwords of the logins; nothing here sets or
+-- weakens one. There is no previous release.
 -- +goose Up
 -- +goose StatementBegin
 DO $$
@@ -13,19 +13,19 @@ BEGIN
       BEGIN
         EXECUTE format('CREATE ROLE %I %s', 'platforma_' || r, CASE WHEN r IN ('owner', 'system') THEN 'NOLOGIN' ELSE 'LOGIN' END);
       EXCEPTION WHEN duplicate_object OR unique_violation THEN
-        NULL; -- made by another database's migration just now
+        NULL; -- another database's migration has just created it
       END;
     END IF;
   END LOOP;
-  -- Who migrates must be able to act as the owners; a superuser can already.
+  -- The login that migrates must be able to act as the owners. A superuser already is.
   IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
     EXECUTE format('GRANT platforma_owner, platforma_system TO %I', current_user);
   END IF;
 END $$;
 -- +goose StatementEnd
 
--- How long a login waits and works: a lock 2 s, a statement 5 s (30 s for work in the background),
--- an idle transaction 10 s (the relay's 30 s), after which dead outbox rows would pile up.
+-- Timeouts: 2 s for a lock, 5 s for a statement (30 s for background work), and 10 s for an idle transaction
+-- (30 s for the relay), which would keep dead outbox rows from being removed.
 -- +goose StatementBegin
 DO $$
 DECLARE

@@ -1,9 +1,9 @@
--- What stands before or beside every tenant, and who a tenant's people are.
+-- The tables without a tenant, and the members of a tenant.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
 
--- No tenant_id and no row-level security: known before the tenant is, or nobody's.
+-- No tenant_id and no row-level security: read before the tenant is known, or of no tenant.
 CREATE TABLE tenants (
   id         uuid PRIMARY KEY,
   slug       text COLLATE "C" NOT NULL UNIQUE,
@@ -70,7 +70,7 @@ CREATE TABLE api_keys (
   PRIMARY KEY (tenant_id, id),
   FOREIGN KEY (tenant_id, member_id) REFERENCES members
 );
-CREATE INDEX api_keys_hash ON api_keys (hash); -- find_actor; not unique: that would tell of another tenant's
+CREATE INDEX api_keys_hash ON api_keys (hash); -- find_actor; not unique: a conflict would reveal another tenant's key
 
 RESET search_path;
 RESET ROLE;

@@ -1,4 +1,4 @@
--- The saga: units of work, the journal of parts, the record of calls, the fallout desk.
+-- The saga: tasks (saga_units), the journal of resources (saga_parts), the saga log and the dead letters.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
@@ -9,9 +9,9 @@ CREATE TABLE saga_units (
   order_id    uuid NOT NULL,
   item_id     uuid,
   payment_id  uuid,
-  subject_id  uuid, -- the event, webhook delivery or dead letter it is about
+  subject_id  uuid, -- the event, webhook delivery or dead letter of the task
   kind        smallint NOT NULL CHECK (kind BETWEEN 1 AND 8),
-  provider    text COLLATE "C" NOT NULL, -- the queue: a provider's name, else the kind's
+  provider    text COLLATE "C" NOT NULL, -- the queue: the name of a provider, or the kind
   state       smallint NOT NULL CHECK (state BETWEEN 0 AND 3), -- queued open stuck closed
   step        smallint NOT NULL,
   try         smallint NOT NULL,
@@ -56,10 +56,10 @@ CREATE TABLE saga_log (
   unit_id   uuid NOT NULL,
   at        timestamptz NOT NULL,
   part      text NOT NULL,
-  what      smallint NOT NULL CHECK (what BETWEEN 1 AND 4), -- intent answer turned-back decision
+  what      smallint NOT NULL CHECK (what BETWEEN 1 AND 4), -- intent answer compensate decision
   class     text NOT NULL,
   key       text NOT NULL,
-  note      text NOT NULL, -- our own words, never a provider's raw text
+  note      text NOT NULL, -- our own text, never the raw text of a provider
   took_ms   bigint NOT NULL,
   next_at   timestamptz,
   PRIMARY KEY (tenant_id, order_id, id),
@@ -84,7 +84,7 @@ CREATE TABLE dead_letters (
   at              timestamptz NOT NULL,
   closed_at       timestamptz,
   reason          text NOT NULL,
-  -- of a parked event only
+  -- only for a parked event
   consumer        text,
   seq             int,
   event_id        uuid,

@@ -1,4 +1,4 @@
--- Sealed values and the keys they are sealed with. Who may read which column is in 0007.
+-- Sealed values and the keysets that seal them. The grants on their columns are in 0007.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
@@ -6,7 +6,7 @@ SET search_path = platforma, pg_temp;
 CREATE TABLE keysets (
   tenant_id    uuid NOT NULL REFERENCES tenants,
   purpose      text NOT NULL CHECK (purpose IN ('credential', 'passphrase')),
-  wrapped      bytea, -- null once destroyed: everything sealed with it is lost with it (D9)
+  wrapped      bytea, -- null once destroyed: nothing that it sealed can be opened any more (D9)
   kek          text NOT NULL,
   created_at   timestamptz NOT NULL,
   destroyed_at timestamptz,
@@ -38,7 +38,7 @@ CREATE TABLE deliveries (
   tenant_id         uuid NOT NULL,
   id                uuid NOT NULL,
   item_id           uuid NOT NULL,
-  passphrase_sealed bytea, -- null when there was none, and once it was shown
+  passphrase_sealed bytea, -- null without one, and once it was shown
   has_passphrase    boolean GENERATED ALWAYS AS (passphrase_sealed IS NOT NULL) STORED, -- for logins that may not read it
   message_id        text NOT NULL,
   recipient         text NOT NULL,

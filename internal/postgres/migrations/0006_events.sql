@@ -1,10 +1,10 @@
--- Events, the outbox, the consumers' marks, the witness log, idempotency keys.
+-- Events, the outbox, the consumers' checkpoints, the audit log and the idempotency keys.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
 
--- Audit record and published event, the same bytes (D17): json keeps them, jsonb would not. No
--- foreign key: rows are written under the order's lock alone, and no order is ever deleted.
+-- The audit record and the published event have the same bytes (D17), which json keeps and jsonb would not. There
+-- is no foreign key: rows are written under the order's lock only, and no order is ever deleted.
 CREATE TABLE order_event (
   tenant_id      uuid NOT NULL,
   order_id       uuid NOT NULL,
@@ -16,11 +16,11 @@ CREATE TABLE order_event (
   causation_id   uuid,
   correlation_id uuid,
   traceparent    text NOT NULL,
-  data           json NOT NULL CHECK (octet_length(data::text) <= 65536), -- a record the broker refuses would block the relay
+  data           json NOT NULL CHECK (octet_length(data::text) <= 65536), -- a record that the broker refuses would block the relay
   PRIMARY KEY (tenant_id, order_id, seq)
 );
--- One row per event or dead letter that is not on the topic yet. The id is drawn under the order's
--- lock; CACHE 1 keeps ids in that order (CACHE 50 inverted 6091 of 14700 events).
+-- One row for each event or dead letter that is not on the topic yet. The id is drawn under the order's lock.
+-- CACHE 1 keeps the ids in the order of the changes (CACHE 50 inverted 6091 of 14700 events).
 CREATE TABLE outbox (
   id             bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY,
   tenant_id      uuid NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE outbox (
   dead_letter_id uuid,
   CHECK ((seq IS NULL) <> (dead_letter_id IS NULL))
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
--- How far a consumer has come with an order: one row, never pruned.
+-- The checkpoint of a consumer with an order. Rows are never removed.
 CREATE TABLE inbox (
   tenant_id uuid NOT NULL,
   order_id  uuid NOT NULL,
@@ -62,11 +62,12 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_age ON idempotency USING brin (created_at); -- purge_expired
 
--- Nobody's: the relay's position, what was refused before a tenant was believed, consumers' figures.
+-- Of no tenant: the position of the relay, records that were refused before their tenant was verified, and the
+-- status of the consumers.
 CREATE TABLE relays (
   shard      smallint PRIMARY KEY,
   epoch      bigint NOT NULL,
-  batch      bigint NOT NULL, -- the last whose outbox rows are gone
+  batch      bigint NOT NULL, -- the last batch whose outbox rows were deleted
   rebuilding boolean NOT NULL DEFAULT false
 );
 CREATE TABLE refused_record (

@@ -1,11 +1,11 @@
--- The walls: row-level security on every table that has a tenant, and who may do what. Grants are
--- by table and verb, never ALL: TRUNCATE would empty all tenants past every policy.
+-- The tenant walls: row-level security on every table with a tenant, and the grants. Grants name the table and the
+-- privilege, never ALL: TRUNCATE ignores policies and would remove the rows of all tenants.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
 
--- (SELECT …) is evaluated once per statement; the column is never cast, or its index is lost; nullif
--- is needed because a setting whose transaction has ended reads '' and not null.
+-- (SELECT …) is evaluated once for each statement. The column is never cast, because a cast would prevent the use
+-- of its index. nullif is needed because a setting is '' and not null after its transaction has ended.
 -- +goose StatementBegin
 DO $$
 DECLARE
@@ -28,7 +28,7 @@ END $$;
 CREATE POLICY relay ON order_event FOR SELECT TO platforma_relay USING (true);
 CREATE POLICY relay ON dead_letters FOR SELECT TO platforma_relay USING (true);
 CREATE POLICY relay ON outbox TO platforma_relay USING (true);
--- The sanctioned functions' owner.
+-- The owner of the sanctioned functions.
 CREATE POLICY system ON api_keys FOR SELECT TO platforma_system USING (true);
 CREATE POLICY system ON members FOR SELECT TO platforma_system USING (true);
 CREATE POLICY system ON orders FOR SELECT TO platforma_system USING (true);
@@ -36,17 +36,17 @@ CREATE POLICY system ON saga_units FOR SELECT TO platforma_system USING (true);
 CREATE POLICY system ON idempotency TO platforma_system USING (true);
 
 GRANT USAGE ON SCHEMA platforma TO platforma_system, platforma_api, platforma_portal, platforma_worker, platforma_delivery, platforma_relay, platforma_audit;
--- beside the tenants
+-- tables without a tenant
 GRANT SELECT ON tenants, catalog, catalog_change, exchange_rates, consumer_status TO platforma_api, platforma_portal, platforma_worker;
 GRANT SELECT ON tenants TO platforma_system, platforma_audit;
 GRANT INSERT ON catalog, catalog_change, exchange_rates TO platforma_api, platforma_portal;
 GRANT INSERT ON payment_webhooks TO platforma_api, platforma_portal;
 GRANT SELECT, INSERT, UPDATE ON payment_webhooks, consumer_status TO platforma_worker;
 GRANT SELECT, INSERT ON refused_record TO platforma_worker;
--- a tenant's people
+-- the members of a tenant
 GRANT SELECT, INSERT, UPDATE ON settings, members, api_keys TO platforma_api, platforma_portal;
 GRANT SELECT ON settings, members TO platforma_worker;
--- the order; of money only the state ever changes (D12)
+-- the order; only the state of payments and refunds changes (D12)
 GRANT SELECT, INSERT, UPDATE ON orders, order_items, saga_units, dead_letters, idempotency TO platforma_api, platforma_portal, platforma_worker;
 GRANT SELECT, INSERT ON payments, allocations, refunds, saga_log TO platforma_api, platforma_portal, platforma_worker;
 GRANT UPDATE (state) ON payments TO platforma_api, platforma_portal, platforma_worker;
@@ -61,8 +61,8 @@ GRANT SELECT, DELETE ON outbox TO platforma_relay;
 GRANT SELECT ON order_event, dead_letters TO platforma_relay;
 GRANT SELECT, INSERT, UPDATE ON relays TO platforma_relay;
 GRANT SELECT, INSERT ON audit_log TO platforma_audit;
--- secrets: sealed credentials are written by the worker and read by the delivery login alone;
--- a passphrase is written by the worker and read, once, by the portal alone
+-- secrets: the worker writes sealed credentials, and only the delivery login reads them;
+-- the worker writes a passphrase, and only the portal reads it, once
 GRANT SELECT (tenant_id, item_id, generation, created_at, destroyed_at) ON credentials TO platforma_api, platforma_portal, platforma_worker;
 GRANT INSERT ON credentials TO platforma_worker;
 GRANT UPDATE (sealed, destroyed_at) ON credentials TO platforma_worker;
@@ -74,7 +74,7 @@ GRANT SELECT ON keysets TO platforma_portal;
 GRANT SELECT (tenant_id, id, item_id, has_passphrase, message_id, recipient, state, at) ON deliveries TO platforma_api, platforma_portal, platforma_worker;
 GRANT INSERT ON deliveries TO platforma_worker;
 GRANT SELECT (passphrase_sealed), UPDATE (passphrase_sealed) ON deliveries TO platforma_portal;
--- the sanctioned functions' owner
+-- the owner of the sanctioned functions
 GRANT SELECT ON api_keys, members, orders, saga_units TO platforma_system;
 GRANT SELECT, DELETE ON idempotency TO platforma_system;
 

@@ -1,6 +1,6 @@
--- The sanctioned functions, the only statements that cross tenants: at most five (a test counts).
--- They return ids alone; who calls them enters the tenant after. Their owner is platforma_system:
--- under FORCE the same function owned by the tables' owner would see nothing.
+-- The sanctioned functions are the only statements that cross tenants. There are at most five (a test counts them).
+-- They return ids only, and the caller then opens a transaction for the tenant. Their owner is platforma_system:
+-- with FORCE, a function of the tables' owner would see no rows.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
@@ -19,9 +19,9 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
   SELECT o.tenant_id, o.id FROM orders o WHERE o.expires_at <= now ORDER BY o.expires_at LIMIT n
 $$;
 -- +goose StatementEnd
--- s: 0 for the feeder, 1 for the sweeper. The feeder gets of each tenant what goes back, and of the rest
--- as many as keep the tenant at most at per_tenant open ones in the queue: no heap hides another's
--- single unit.
+-- s is 0 (queued) for the feeder and 1 (open) for the sweeper. The feeder gets each tenant's tasks that compensate,
+-- and as many others as keep the tenant at per_tenant open ones in the queue at most, so that many tasks of one
+-- tenant do not hide the single task of another.
 -- +goose StatementBegin
 CREATE FUNCTION due_units(queue text, s smallint, now timestamptz, per_tenant int) RETURNS TABLE (tenant_id uuid, id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
@@ -48,8 +48,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
 $$;
 -- +goose StatementEnd
 
--- must aborts a pipelined transaction whose commit is already on its way, when a guarded update did
--- not hit the rows it was meant for. PF001 is this module's own class.
+-- must aborts a pipelined transaction, whose commit was already sent, when a guarded update did not match its rows.
+-- PF001 is a SQLSTATE of this product.
 -- +goose StatementBegin
 CREATE FUNCTION must(ok boolean, what text) RETURNS void
 LANGUAGE plpgsql SET search_path = platforma, pg_temp AS $$
@@ -59,8 +59,8 @@ BEGIN
   END IF;
 END $$;
 -- +goose StatementEnd
--- The lists of moves are written into these two from order.Moves and order.ItemMoves after every
--- migration (migrate.go), and compared with them by a test. Until then nothing moves.
+-- After every migration, migrate.go replaces these two functions with the lists of order.Moves and order.ItemMoves;
+-- a test compares them. Until then every move is refused.
 -- +goose StatementBegin
 CREATE FUNCTION order_move() RETURNS trigger LANGUAGE plpgsql SET search_path = platforma, pg_temp AS $$
 BEGIN
@@ -76,7 +76,7 @@ END $$;
 CREATE TRIGGER order_move BEFORE UPDATE OF state ON orders FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION order_move();
 CREATE TRIGGER item_move BEFORE UPDATE OF state ON order_items FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION item_move();
 
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA platforma FROM PUBLIC; -- else every login may call them
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA platforma FROM PUBLIC; -- otherwise every login may call them
 GRANT EXECUTE ON FUNCTION find_actor TO platforma_api, platforma_portal;
 GRANT EXECUTE ON FUNCTION expired_orders, due_units, purge_expired TO platforma_worker;
 GRANT EXECUTE ON FUNCTION must TO platforma_api, platforma_portal, platforma_worker, platforma_relay;

@@ -1,5 +1,5 @@
--- What processes share about the providers' accounts: rate budget and circuit breaker. No tenant: an
--- account serves them all. The previous release runs on it unchanged.
+-- The rate limiter and the circuit breaker of each provider account, which all processes share. There is no tenant:
+-- an account serves all of them. The previous release runs on it unchanged.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
@@ -8,16 +8,16 @@ CREATE TABLE provider_accounts (
   provider    text COLLATE "C" NOT NULL,
   region      text COLLATE "C" NOT NULL, -- '' is the account as a whole
   tokens      double precision NOT NULL DEFAULT 0,
-  taken       int NOT NULL DEFAULT 0,      -- of the last taking: an upsert can return no more than its row
+  taken       int NOT NULL DEFAULT 0,      -- by the last call: an upsert can return only columns of its row
   refilled_at timestamptz,
   open        boolean NOT NULL DEFAULT false,
   open_until  timestamptz,
   level       smallint NOT NULL DEFAULT 0, -- openings in a row
-  moves       int NOT NULL DEFAULT 0,      -- of the breaker: who moves it says from which
+  moves       int NOT NULL DEFAULT 0,      -- of the breaker, counted: each move names the one before
   PRIMARY KEY (provider, region)
 ) WITH (fillfactor = 50);
 
--- The flow of a bucket: what is in it at a moment, at so many a second up to the burst.
+-- bucket returns the tokens in a token bucket at a time, with a rate per second and a burst.
 -- +goose StatementBegin
 CREATE FUNCTION bucket(tokens double precision, refilled_at timestamptz, now timestamptz, per_second double precision, burst double precision) RETURNS double precision
 LANGUAGE sql IMMUTABLE SET search_path = platforma, pg_temp AS $$

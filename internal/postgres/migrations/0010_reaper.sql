@@ -1,5 +1,5 @@
--- What the reaper found: differences between a provider's inventory and our books, by the provider's
--- own id. No tenant: what names no item of ours belongs to nobody. The previous release runs on it
+-- The findings of the reaper: differences between what a provider lists and our inventory, by the provider's own
+-- id. There is no tenant, because a finding may name no item of the product. The previous release runs on it
 -- unchanged.
 -- +goose Up
 SET ROLE platforma_owner;

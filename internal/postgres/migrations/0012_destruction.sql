@@ -1,6 +1,6 @@
--- Whoever settles an item for good destroys its sealed credentials in the same transaction; where two
--- people abandon a stuck clean-up that is the API. It may only destroy: it says when, and the value goes with
--- it. Reading or writing a sealed value stays closed to it. The previous release runs on it unchanged.
+-- The transaction that settles an item for good also destroys its sealed credentials. When two members abandon a
+-- stuck compensation, that is a transaction of the API. Its login may only destroy: it sets the time, and a trigger
+-- removes the value. It may not read or write a sealed value. The previous release runs on it unchanged.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;

@@ -1,8 +1,8 @@
--- The witness log becomes a chain per tenant: n counts its rows from 1 without a gap, and each row's hash
--- covers the row before it (package witness says how). Rows that are there already are chained in the
--- order in which they were seen, with the zero topic: they vouch for themselves from this migration on, and
--- a record read again is compared with them by its hash alone. Of the previous release the audit consumer
--- stands still on it, and goes on where it stood once the new one runs; all else works unchanged.
+-- The audit log becomes a chain per tenant: n counts its rows from 1 without a gap, and the hash of each row covers
+-- the row before it (package auditlog says how). Existing rows are chained in the order in which they were seen,
+-- with the zero topic. They are protected from this migration on, and a record that is read again is compared with
+-- them by its hash only. The previous release runs on it except for its Audit consumer, which stops; the consumer
+-- of the new release continues from the same position.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
@@ -13,7 +13,7 @@ ALTER TABLE audit_log
   ADD COLUMN prev_hash bytea,
   ADD COLUMN hash      bytea;
 
-ALTER TABLE audit_log NO FORCE ROW LEVEL SECURITY; -- the walls bind the owner too; here it must see every tenant's rows
+ALTER TABLE audit_log NO FORCE ROW LEVEL SECURITY; -- the tenant walls also apply to the owner, which must see every row here
 -- +goose StatementBegin
 DO $$
 DECLARE
@@ -53,18 +53,18 @@ ALTER TABLE audit_log
   ALTER COLUMN prev_hash SET NOT NULL,
   ALTER COLUMN hash SET NOT NULL,
   DROP CONSTRAINT audit_log_pkey,
-  ADD PRIMARY KEY (tenant_id, n), -- forbids a fork
-  ADD CONSTRAINT audit_log_event UNIQUE (tenant_id, order_id, seq); -- the witness's inbox
+  ADD PRIMARY KEY (tenant_id, n), -- prevents a fork
+  ADD CONSTRAINT audit_log_event UNIQUE (tenant_id, order_id, seq); -- the inbox of the Audit consumer
 
--- What is wrong about the topic. Kind and place are the key: a record read again adds nothing. What has no
--- tenant that could be believed is the zero tenant's, which nobody is.
+-- What is wrong with the topic. Kind and place are the key, so that a record that is read again adds nothing. A
+-- finding without a known tenant belongs to the zero tenant, which does not exist.
 CREATE TABLE audit_finding (
   tenant_id uuid NOT NULL,
   kind      text NOT NULL CHECK (kind IN ('gap', 'duplicate', 'order', 'conflict', 'foreign')),
   topic_id  uuid NOT NULL,
   part      int NOT NULL,
   off       bigint NOT NULL,
-  order_id  uuid, -- of a foreign record none is believed
+  order_id  uuid, -- null for a foreign record, whose order is not known
   seq       int,
   detail    text NOT NULL,
   at        timestamptz NOT NULL,

@@ -1,17 +1,17 @@
--- The roll-up behind the figures of D25. order_daily counts orders on the day they were created, revenue_daily
--- money on the day it moved, both by the days of the time zone in rollup. What one order adds to them stands
--- in order_fold and refund_fold, so that its next event can take that back. The first consumer that meets a
--- tenant without a row in rollup counts it from the tables (a migration runs behind the walls and sees no
--- rows). The previous release runs on it unchanged.
+-- The roll-up for the figures of D25. order_daily counts orders on the day on which they were created, and
+-- revenue_daily sums money on the day on which it moved, both by the days of the time zone in rollup. What one order
+-- adds to them is in order_fold and refund_fold (later order_projection and refund_projection), so that its next
+-- event can subtract it. A consumer counts a tenant that has no row in rollup from the tables (a migration is
+-- subject to the tenant walls and sees no rows). The previous release runs on it unchanged.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
 
--- A tenant's row is the lock under which its roll-up changes.
+-- The row of a tenant is the lock under which its roll-up changes.
 CREATE TABLE rollup (
   tenant_id  uuid NOT NULL REFERENCES tenants,
-  asked_zone text NOT NULL, -- of the settings, when the tenant was counted last
-  time_zone  text NOT NULL, -- the same, or UTC where this server knows of no such zone
+  asked_zone text NOT NULL, -- of the settings, when the tenant was last counted
+  time_zone  text NOT NULL, -- the same, or UTC if this server does not know the zone
   counted_at timestamptz NOT NULL,
   PRIMARY KEY (tenant_id)
 );
@@ -21,8 +21,8 @@ CREATE TABLE order_daily (
   state          smallint NOT NULL CHECK (state BETWEEN 1 AND 9),
   currency       char(3) NOT NULL,
   orders         bigint NOT NULL,
-  paid           bigint NOT NULL, -- of them, those with a payment that was not reverted
-  paid_due_cents bigint NOT NULL, -- what those ask for
+  paid           bigint NOT NULL, -- those with a payment that was not reverted
+  paid_due_cents bigint NOT NULL, -- the amounts due of the paid ones
   PRIMARY KEY (tenant_id, day, state, currency)
 ) WITH (fillfactor = 50);
 CREATE TABLE revenue_daily (
@@ -33,7 +33,7 @@ CREATE TABLE revenue_daily (
   refunded_cents bigint NOT NULL,
   PRIMARY KEY (tenant_id, day, currency)
 ) WITH (fillfactor = 50);
--- How an order stood when its last event was taken in.
+-- The state of an order at the last event that was projected.
 CREATE TABLE order_fold (
   tenant_id  uuid NOT NULL,
   order_id   uuid NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE order_fold (
   PRIMARY KEY (tenant_id, order_id),
   FOREIGN KEY (tenant_id, order_id) REFERENCES orders
 ) WITH (fillfactor = 60);
--- Refunds that were accepted once: one that bounces is taken back from the day on which it was counted.
+-- Refunds that were accepted once. One that bounces is subtracted from the day on which it was counted.
 CREATE TABLE refund_fold (
   tenant_id   uuid NOT NULL,
   refund_id   uuid NOT NULL,
@@ -55,10 +55,10 @@ CREATE TABLE refund_fold (
   FOREIGN KEY (tenant_id, refund_id) REFERENCES refunds
 );
 
--- A mark moves with every event of its order: 5 % of the updates were HOT without room.
+-- A checkpoint moves with every event of its order: without free space, only 5 % of the updates were HOT.
 ALTER TABLE inbox SET (fillfactor = 60);
 
--- The walls, as in 0007.
+-- The tenant walls, as in 0007.
 -- +goose StatementBegin
 DO $$
 DECLARE

@@ -1,6 +1,6 @@
--- Webhooks of tenants: where events are posted, the secrets that sign them, and the log of deliveries.
--- A delivery's unit of work has the delivery's id. The previous release runs on it unchanged: it makes
--- no endpoint, and so no unit of this kind.
+-- Webhooks of tenants: the endpoints to which events are posted, the secrets that sign them, and the log of the
+-- deliveries. The task of a delivery has the delivery's id. The previous release runs on it unchanged: it adds no
+-- endpoint and therefore no task of this kind.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
@@ -11,7 +11,7 @@ CREATE TABLE webhook_endpoint (
   version       int NOT NULL,
   url           text NOT NULL CHECK (octet_length(url) <= 8192),
   description   text NOT NULL,
-  types         text[] NOT NULL, -- none: all
+  types         text[] NOT NULL, -- empty: all
   state         smallint NOT NULL CHECK (state BETWEEN 1 AND 3), -- active failing disabled
   why           text NOT NULL CHECK (why IN ('', 'exhausted', 'gone', 'by-hand')),
   since         timestamptz NOT NULL, -- of the state
@@ -23,8 +23,8 @@ CREATE TABLE webhook_endpoint (
   PRIMARY KEY (tenant_id, id),
   CHECK ((state = 1) = (why = ''))
 ) WITH (fillfactor = 70);
--- Each secret is sealed under a keyset of its own, which the key of the webhooks wraps: who seals needs
--- to read nothing, and who empties the row has destroyed the secret.
+-- Each secret is sealed with a keyset of its own, which the webhooks' key-encryption key wraps. Sealing needs no
+-- read, and emptying the row destroys the secret.
 CREATE TABLE webhook_secret (
   tenant_id   uuid NOT NULL,
   id          uuid NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE webhook_secret (
   wrapped     bytea, -- null once destroyed
   sealed      bytea,
   created_at  timestamptz NOT NULL,
-  expires_at  timestamptz, -- null: the present one
+  expires_at  timestamptz, -- null: the current one
   PRIMARY KEY (tenant_id, id),
   FOREIGN KEY (tenant_id, endpoint_id) REFERENCES webhook_endpoint,
   CHECK ((wrapped IS NULL) = (sealed IS NULL) AND (sealed IS NOT NULL OR expires_at IS NOT NULL))
@@ -50,10 +50,10 @@ CREATE TABLE webhook_delivery (
   type        text NOT NULL,
   state       smallint NOT NULL CHECK (state BETWEEN 0 AND 3), -- pending delivered failed dropped
   calls       int NOT NULL,
-  last_status smallint, -- of HTTP
+  last_status smallint, -- HTTP status
   last_result text NOT NULL,
   created_at  timestamptz NOT NULL,
-  next_at     timestamptz, -- by the schedule, whatever holds its unit back
+  next_at     timestamptz, -- by the schedule, even while its task is held
   done_at     timestamptz,
   PRIMARY KEY (tenant_id, id),
   UNIQUE (tenant_id, endpoint_id, event_id),
@@ -71,12 +71,12 @@ CREATE TABLE webhook_call (
   status      smallint,
   result      text NOT NULL,
   took_ms     bigint NOT NULL,
-  excerpt     text NOT NULL CHECK (octet_length(excerpt) <= 4096), -- of the answer, printable
+  excerpt     text NOT NULL CHECK (octet_length(excerpt) <= 4096), -- of the answer, printable characters only
   PRIMARY KEY (tenant_id, delivery_id, n),
   FOREIGN KEY (tenant_id, delivery_id) REFERENCES webhook_delivery
 );
 
--- The walls, as in 0007.
+-- The tenant walls, as in 0007.
 -- +goose StatementBegin
 DO $$
 DECLARE
@@ -96,7 +96,7 @@ END $$;
 GRANT SELECT, INSERT, UPDATE ON webhook_endpoint TO platforma_api, platforma_portal;
 GRANT SELECT ON webhook_endpoint TO platforma_worker;
 GRANT UPDATE (version, state, why, since, failures, resting_until, updated_at) ON webhook_endpoint TO platforma_worker;
--- A secret is sealed, or destroyed, by API and portal and read by the worker alone.
+-- API and portal seal and destroy a secret, and only the worker reads it.
 GRANT INSERT ON webhook_secret TO platforma_api, platforma_portal;
 GRANT SELECT (tenant_id, id, endpoint_id, created_at, expires_at), UPDATE (wrapped, sealed, expires_at) ON webhook_secret TO platforma_api, platforma_portal;
 GRANT SELECT ON webhook_secret TO platforma_worker;

@@ -1,13 +1,14 @@
--- Billing's ledger: a receipt of every event that it hears, and what it found wrong at an order's end. And
--- what operators are to be told: incidents, and when each tenant was told of each cause. Events that are
--- there already get their receipts here, so that the ledger is whole from its first day. Of the previous
--- release the Billing consumer keeps no receipts: what it hears after this migration is missing.
+-- The ledger of Billing: a receipt for every event that it handles, and its findings at the end of an order. The
+-- notices for operators: incidents, and when each tenant was notified of each cause. Existing events get their
+-- receipts here, so that the ledger is complete from its first day. The Billing consumer of the previous release
+-- adds no receipts: those of the events that it handles after this migration are missing.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
 
--- moved_cents is what the event adds to the ledger: + received, - given back. Its sum over a payment or
--- refund (subject_id) is how that stands, its sum over an order what is left of what was paid.
+-- moved_cents is what the event adds to the ledger: + for received, - for refunded. Its sum over a payment or
+-- refund (subject_id) is the amount of that payment or refund now, and its sum over an order is what is left of the
+-- payments.
 CREATE TABLE billing_receipts (
   tenant_id   uuid NOT NULL,
   order_id    uuid NOT NULL,
@@ -16,9 +17,9 @@ CREATE TABLE billing_receipts (
   type        text NOT NULL,
   at          timestamptz NOT NULL, -- of the event
   heard_at    timestamptz NOT NULL,
-  subject_id  uuid, -- the payment or refund, where money moves
+  subject_id  uuid, -- the payment or refund, if money moves
   item_id     uuid,
-  cents       bigint NOT NULL, -- that the event speaks of
+  cents       bigint NOT NULL, -- the amount of the event
   moved_cents bigint NOT NULL,
   currency    char(3) NOT NULL,
   PRIMARY KEY (tenant_id, order_id, seq),
@@ -36,14 +37,14 @@ CREATE TABLE billing_finding (
   PRIMARY KEY (tenant_id, order_id, seq),
   FOREIGN KEY (tenant_id, order_id) REFERENCES orders
 );
--- Of an order that is overdue the subject is made of its id and its deadline.
+-- The subject of an overdue order is made of its id and its deadline.
 CREATE TABLE operator_incident (
   tenant_id uuid NOT NULL,
   cause     text COLLATE "C" NOT NULL CHECK (cause IN ('item-stuck', 'refund-failed', 'dead-letter', 'payment-overdue', 'books-differ')),
   subject   uuid NOT NULL,
   order_id  uuid NOT NULL,
   at        timestamptz NOT NULL,
-  notice    int, -- the number of the notice that tells it, once one was begun
+  notice    int, -- the number of the notice with this incident, once it was begun
   told      boolean NOT NULL DEFAULT false,
   PRIMARY KEY (tenant_id, cause, subject),
   FOREIGN KEY (tenant_id, order_id) REFERENCES orders
@@ -52,15 +53,15 @@ CREATE INDEX operator_incident_untold ON operator_incident (tenant_id, cause) WH
 CREATE TABLE operator_notice (
   tenant_id  uuid NOT NULL REFERENCES tenants,
   cause      text COLLATE "C" NOT NULL,
-  n          int NOT NULL, -- notices that went out
-  told_at    timestamptz,  -- when the last one did
-  holder     uuid,         -- who sends the next one
+  n          int NOT NULL, -- notices that were sent
+  told_at    timestamptz,  -- when the last one was sent
+  holder     uuid,         -- the worker that sends the next one
   held_until timestamptz,
   PRIMARY KEY (tenant_id, cause),
   CHECK ((holder IS NULL) = (held_until IS NULL))
 ) WITH (fillfactor = 70);
 
--- The walls bind the owner too; here it must see every tenant's rows.
+-- The tenant walls also apply to the owner, which must see the rows of every tenant here.
 ALTER TABLE order_event NO FORCE ROW LEVEL SECURITY;
 WITH heard AS (
   SELECT e.tenant_id, e.order_id, e.seq, e.event_id, e.type, e.at,
@@ -75,7 +76,7 @@ WITH heard AS (
   WHERE e.type IN ('order.submitted', 'order.payment-confirmed', 'order.payment-reverted', 'order.fulfilled', 'order.cancelled', 'order.failed', 'order.service-delivered',
     'billing.refund-requested', 'billing.refund-accepted', 'billing.refund-completed', 'billing.refund-failed')
 ), priced AS (
-  -- A decimal without its point is the amount in minor units.
+  -- The decimal without its point is the amount in minor units.
   SELECT h.*, replace(h.amount ->> 'amount', '.', '')::bigint AS cents, h.amount ->> 'currency' AS currency FROM heard h
 )
 INSERT INTO billing_receipts (tenant_id, order_id, seq, event_id, type, at, heard_at, subject_id, item_id, cents, moved_cents, currency)
@@ -85,7 +86,7 @@ SELECT p.tenant_id, p.order_id, p.seq, p.event_id, p.type, p.at, now(), p.subjec
 FROM priced p;
 ALTER TABLE order_event FORCE ROW LEVEL SECURITY;
 
--- The walls, as in 0007.
+-- The tenant walls, as in 0007.
 -- +goose StatementBegin
 DO $$
 DECLARE

@@ -1,5 +1,5 @@
--- What a person says is at the provider, by its own id, until a worker has looked. The previous release
--- runs on it unchanged, and leaves a claim alone.
+-- The resource that a person asserts to be at the provider, by the provider's id, until a worker has checked it. The
+-- previous release runs on it unchanged and ignores an assertion.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;

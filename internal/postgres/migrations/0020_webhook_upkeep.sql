@@ -1,16 +1,16 @@
--- What becomes of webhooks in time: admins are told of one that is failing, a secret that has expired is
--- emptied, deliveries that nobody can be promised any more are removed. The previous release runs on it;
--- it leaves a notice of a failing webhook to the next one.
+-- The upkeep of webhooks: admins are notified of one that fails, the value of an expired secret is removed, and
+-- deliveries that are older than promised are removed. The previous release runs on it, but sends no notice of a
+-- failing webhook; the new release does.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
 
--- An incident is about an order or about a webhook. What its last call answered stands here, because the
--- delivery goes on.
+-- An incident is about an order or about a webhook. The result of the last call is stored here, because the
+-- delivery continues.
 ALTER TABLE operator_incident
   ALTER COLUMN order_id DROP NOT NULL,
   ADD COLUMN endpoint_id uuid,
-  ADD COLUMN last_status smallint, -- of HTTP
+  ADD COLUMN last_status smallint, -- HTTP status
   ADD COLUMN last_result text,
   ADD CONSTRAINT operator_incident_endpoint FOREIGN KEY (tenant_id, endpoint_id) REFERENCES webhook_endpoint,
   DROP CONSTRAINT operator_incident_cause_check,
@@ -21,10 +21,10 @@ ALTER TABLE operator_incident
 CREATE INDEX webhook_secret_expired ON webhook_secret (expires_at) WHERE wrapped IS NOT NULL; -- purge_webhooks
 CREATE INDEX webhook_delivery_done ON webhook_delivery (done_at) WHERE state <> 0;            -- purge_webhooks
 
--- The fifth and last of the sanctioned functions (0008). It empties what has expired, removes at most n
--- deliveries that ended before a moment with the log of their calls, and tells how many. A failed one stays
--- as long as its endpoint: it may be replayed. The condition is looked at again on the row itself, which a
--- replay may have changed. No event comes to be posted a second time by it: the inbox stays.
+-- The fifth and last of the sanctioned functions (0008). It removes the values of expired secrets, removes at most n
+-- deliveries that ended before a time, with the log of their calls, and returns their number. A failed delivery
+-- stays as long as its endpoint, because it may be replayed. The condition is checked again on the locked row, which
+-- a replay may have changed. No event is posted a second time after a purge, because the inbox stays.
 -- +goose StatementBegin
 CREATE FUNCTION purge_webhooks(now timestamptz, before timestamptz, n int) RETURNS int
 LANGUAGE sql SECURITY DEFINER SET search_path = platforma, pg_temp AS $$

@@ -1,5 +1,5 @@
--- How many events a consumer has not done with yet, besides how old they are. The rows are a few seconds'
--- news: what was said before the column was there is forgotten.
+-- How many events a consumer has not handled yet, besides how old they are. The rows are valid for some seconds
+-- only, so those from before the column are deleted.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;

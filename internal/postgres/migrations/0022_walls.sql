@@ -1,18 +1,18 @@
--- One way to put a table behind the walls of row-level security. The previous release runs on it unchanged.
+-- One procedure that gives a table its tenant walls. The previous release runs on it unchanged.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
 
--- wall puts a table that has a tenant_id behind the same policies as 0007: under a login of the API or the
--- portal a statement sees one tenant's rows, under a login of background work those of a list of tenants.
--- A policy grants nothing: who may do what is said by GRANT, after the call. Only the tables' owner may call it:
+-- wall gives a table with a tenant_id the same policies as 0007: with the login of the API or the portal a statement
+-- sees the rows of one tenant, with a login of background work those of a list of tenants. A policy grants nothing:
+-- the GRANTs come after the call. Only the owner of the tables may call it:
 --
 --   CREATE TABLE note (tenant_id uuid NOT NULL, ...);
 --   CALL wall('note');
 --   GRANT SELECT, INSERT ON note TO platforma_worker;
 --
--- (SELECT ...) is evaluated once per statement; the column is never cast, or its index is lost; nullif is
--- needed because a setting whose transaction has ended reads '' and not null.
+-- (SELECT ...) is evaluated once for each statement. The column is never cast, because a cast would prevent the use
+-- of its index. nullif is needed because a setting is '' and not null after its transaction has ended.
 -- +goose StatementBegin
 CREATE PROCEDURE wall(walled regclass) LANGUAGE plpgsql SET search_path = platforma, pg_temp AS $$
 DECLARE

@@ -1,6 +1,5 @@
--- A column that was written and read but decided nothing goes. The previous release does not run on it, since
--- it writes the column; nothing has been released yet, so it is dropped at once and not after a release that
--- leaves it alone.
+-- Drops a column that was written and read but had no effect. The previous release does not run on it, because it
+-- writes the column. Nothing has been released yet, so there is no release in between that only ignores the column.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;

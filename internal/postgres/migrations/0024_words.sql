@@ -1,6 +1,6 @@
--- Tables, columns and one function take the words of the glossary (docs/ARCHITECTURE.md): a unit of work is a
--- task, a part is the step of the plan and the resource that it makes, what is held behind a parked event is
--- blocked. The previous release does not run on it; nothing has been released yet.
+-- Renames tables, columns and one function to the terms of the glossary (docs/ARCHITECTURE.md): saga_units to
+-- saga_tasks, saga_parts to saga_resources with their steps, held to blocked. The previous release does not run on
+-- it; nothing has been released yet.
 -- +goose Up
 SET ROLE platforma_owner;
 SET search_path = platforma, pg_temp;
@@ -25,7 +25,7 @@ ALTER TABLE consumer_status RENAME COLUMN held TO blocked;
 ALTER TABLE order_fold RENAME TO order_projection;
 ALTER TABLE refund_fold RENAME TO refund_projection;
 
--- Constraints, then the indexes that are not a constraint's, follow their tables.
+-- Renames the constraints and the other indexes like their tables and columns.
 -- +goose StatementBegin
 DO $$
 DECLARE
@@ -50,7 +50,7 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
--- Words that are stored as text. FORCE would show the owner no row.
+-- Terms that are stored as text. With FORCE, the owner would see no rows.
 ALTER TABLE saga_log NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE dead_letters NO FORCE ROW LEVEL SECURITY;
 UPDATE saga_log SET class = 'suspended' WHERE class = 'parked';
@@ -59,9 +59,9 @@ UPDATE dead_letters SET error_code = 'compensation-exhausted' WHERE error_code =
 ALTER TABLE saga_log FORCE ROW LEVEL SECURITY;
 ALTER TABLE dead_letters FORCE ROW LEVEL SECURITY;
 
--- due_tasks replaces due_units. s is 0 (queued) for the feeder and 1 (open) for the sweeper. The feeder gets of
--- each tenant the tasks that compensate, and as many others as keep the tenant at per_tenant open ones in the
--- queue at most: no tenant's heap hides the single task of another.
+-- due_tasks replaces due_units. s is 0 (queued) for the feeder and 1 (open) for the sweeper. The feeder gets each
+-- tenant's tasks that compensate, and as many others as keep the tenant at per_tenant open ones in the queue at most,
+-- so that many tasks of one tenant do not hide the single task of another.
 -- +goose StatementBegin
 CREATE FUNCTION due_tasks(queue text, s smallint, now timestamptz, per_tenant int) RETURNS TABLE (tenant_id uuid, id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = platforma, pg_temp AS $$

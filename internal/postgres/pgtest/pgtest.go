@@ -1,7 +1,6 @@
-// Package pgtest gives each test a database of its own on a real PostgreSQL, migrated, with the
-// product's logins and never a superuser's pool. The server is PLATFORMA_TEST_DSN's, or one that this
-// process starts for itself (named exception: a test kit may import embedded). It must never reach
-// the binary.
+// Package pgtest gives each test a migrated database of its own on a real PostgreSQL, and pools of the product's
+// logins, never of a superuser. The server is the one that PLATFORMA_TEST_DSN names, or one that this process
+// starts (named exception: a test kit may import embedded). The package must never reach the binary.
 package pgtest
 
 import (
@@ -25,17 +24,17 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres/migrations"
 )
 
-// EnvDSN names a superuser's address of the server to use.
+// EnvDSN is the environment variable with a superuser's address of the server to use.
 const EnvDSN = "PLATFORMA_TEST_DSN"
 
-// DB is a test's own database. It is dropped when the test has passed, and kept when it failed.
+// DB is the database of one test. It is dropped when the test passes and kept when it fails.
 type DB struct {
 	Name  string
 	Clock *Clock
 	super string // the superuser's address of this database
 }
 
-// New makes a database for the test: a copy of the migrated template, about 20 ms.
+// New creates a database for the test as a copy of the migrated template, which takes about 20 ms.
 func New(t testing.TB) *DB {
 	t.Helper()
 	ctx := t.Context()
@@ -64,7 +63,7 @@ func New(t testing.TB) *DB {
 	return db
 }
 
-// Empty makes a database without a schema, for tests of the migrations themselves.
+// Empty creates a database without a schema, for tests of the migrations. It is always dropped.
 func Empty(t testing.TB) *DB {
 	t.Helper()
 	server := serverURL(t)
@@ -83,19 +82,19 @@ func Empty(t testing.TB) *DB {
 	return db
 }
 
-// OwnerURL is the address for who migrates and makes tenants.
+// OwnerURL returns the address for migrating and for adding tenants.
 func (db *DB) OwnerURL() string { return db.super }
 
-// URL is the address of a login.
+// URL returns the address of a login.
 func (db *DB) URL(login string) string { return withUser(db.super, login) }
 
-// Super is a superuser's connection, for looking at what no login may see. It is closed with the test.
+// Super opens a superuser's connection, to read what no login may see. It is closed with the test.
 func (db *DB) Super(t testing.TB) *pgx.Conn {
 	t.Helper()
 	return db.Conn(t, "")
 }
 
-// Conn is a bare connection of a login ("" for the superuser), closed with the test.
+// Conn opens a plain connection of a login ("" is the superuser). It is closed with the test.
 func (db *DB) Conn(t testing.TB, login string) *pgx.Conn {
 	t.Helper()
 	address := db.super
@@ -115,17 +114,17 @@ func (db *DB) Conn(t testing.TB, login string) *pgx.Conn {
 	return conn
 }
 
-// API, and its like below, open a small pool of a login; it is closed with the test.
+// API opens a pool of the api login. This pool and those below have 4 connections and are closed with the test.
 func (db *DB) API(t testing.TB) *postgres.DB {
 	return db.Open(t, postgres.LoginAPI, postgres.Options{})
 }
 
-// Portal opens a pool of the portal's login.
+// Portal opens a pool of the portal login.
 func (db *DB) Portal(t testing.TB) *postgres.DB {
 	return db.Open(t, postgres.LoginPortal, postgres.Options{})
 }
 
-// Worker opens a pool of the worker's login.
+// Worker opens a pool of the worker login.
 func (db *DB) Worker(t testing.TB) *postgres.DB {
 	return db.Open(t, postgres.LoginWorker, postgres.Options{})
 }
@@ -135,7 +134,7 @@ func (db *DB) Delivery(t testing.TB) *postgres.DB {
 	return db.Open(t, postgres.LoginDelivery, postgres.Options{})
 }
 
-// Relay opens a pool of the relay's login.
+// Relay opens a pool of the relay login.
 func (db *DB) Relay(t testing.TB) *postgres.DB {
 	return db.Open(t, postgres.LoginRelay, postgres.Options{})
 }
@@ -145,8 +144,8 @@ func (db *DB) Audit(t testing.TB) *postgres.DB {
 	return db.Open(t, postgres.LoginAudit, postgres.Options{})
 }
 
-// Open opens a pool of a login. What the options leave open is filled in for tests: the database's
-// clock, ids by it, 4 connections, and a patience that a busy machine does not exhaust.
+// Open opens a pool of a login. Options that are not set get defaults for tests: the clock of the database, ids of
+// that clock, 4 connections, and an AcquireTimeout that is long enough for a busy machine.
 func (db *DB) Open(t testing.TB, login string, o postgres.Options) *postgres.DB {
 	t.Helper()
 	if o.Clock == nil {
@@ -172,12 +171,12 @@ func (db *DB) Open(t testing.TB, login string, o postgres.Options) *postgres.DB 
 var server struct {
 	once    sync.Once
 	url     string
-	running *embedded.Postgres // held on to: the watchdog ends a server that nobody holds
+	running *embedded.Postgres // kept, because the watchdog ends a server without a reference to it
 	err     error
 }
 
-// serverURL is the server's; the one that this process starts for itself ends with the process (its
-// watchdog sees to it).
+// serverURL returns a superuser's address of the server. A server that this process starts ends with the process,
+// by its watchdog.
 func serverURL(t testing.TB) string {
 	t.Helper()
 	server.once.Do(func() {
@@ -197,7 +196,7 @@ func serverURL(t testing.TB) string {
 	return server.url
 }
 
-// templateLock keeps processes that share a server from making the template twice.
+// templateLock is the advisory lock that keeps processes on one server from making the template twice.
 const templateLock = 0x706c6174666f7202
 
 var template struct {
@@ -205,8 +204,8 @@ var template struct {
 	name string
 }
 
-// ensureTemplate makes the template once per server and set of migrations, under a name that only a
-// finished one carries.
+// ensureTemplate makes the template once for each server and set of migrations. Only a complete template has its
+// name.
 func ensureTemplate(ctx context.Context, server string) (string, error) {
 	template.Lock()
 	defer template.Unlock()
@@ -225,12 +224,12 @@ func ensureTemplate(ctx context.Context, server string) (string, error) {
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(templateLock)); err != nil {
 		return "", fmt.Errorf("lock the template: %w", err)
 	}
-	var there bool
-	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database
-		WHERE datname = $1)`, name).Scan(&there); err != nil {
+	var exists bool
+	row := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name)
+	if err := row.Scan(&exists); err != nil {
 		return "", fmt.Errorf("look for the template: %w", err)
 	}
-	if !there {
+	if !exists {
 		if err := makeTemplate(ctx, conn, server, name); err != nil {
 			return "", err
 		}
@@ -240,22 +239,22 @@ func ensureTemplate(ctx context.Context, server string) (string, error) {
 }
 
 func makeTemplate(ctx context.Context, conn *pgx.Conn, server, name string) error {
-	half := name + "_half"
-	for _, sql := range []string{`DROP DATABASE IF EXISTS ` + half + ` WITH (FORCE)`, `CREATE DATABASE ` + half} {
+	partial := name + "_half"
+	for _, sql := range []string{`DROP DATABASE IF EXISTS ` + partial + ` WITH (FORCE)`, `CREATE DATABASE ` + partial} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("make the template: %w", err)
 		}
 	}
-	if err := postgres.Migrate(ctx, withDatabase(server, half)); err != nil {
+	if err := postgres.Migrate(ctx, withDatabase(server, partial)); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, `ALTER DATABASE `+half+` RENAME TO `+name); err != nil {
+	if _, err := conn.Exec(ctx, `ALTER DATABASE `+partial+` RENAME TO `+name); err != nil {
 		return fmt.Errorf("name the template: %w", err)
 	}
 	return nil
 }
 
-// templateName is made of all that decides what is in it.
+// templateName returns a name with a hash of everything that the template is made of.
 func templateName() (string, error) {
 	h := sha256.New()
 	files, err := fs.Glob(migrations.Files, "*.sql")
@@ -305,12 +304,12 @@ func withUser(address, user string) string {
 	return u.String()
 }
 
-// M runs a package's tests and then stops the server that this process started, if it did:
+// M runs a package's tests and then stops the server if this process started one:
 //
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
 type M struct{ *testing.M }
 
-// Run is testing.M's.
+// Run implements goleak.TestingM.
 func (m M) Run() int {
 	code := m.M.Run()
 	if server.running == nil {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Poison makes the database refuse what a consumer does about the events of a type, as a broken constraint
-// would, until it is healed: at the consumer's mark, so that it meets effects and nothing else.
+// Poison makes the database refuse a consumer's effects of the events of a type, as a broken constraint would,
+// until heal is called. The trigger is on the consumer's checkpoint, so that it affects nothing else.
 func (db *DB) Poison(t testing.TB, consumer, eventType string) (heal func()) {
 	t.Helper()
 	c := db.Super(t)
@@ -20,16 +20,20 @@ func (db *DB) Poison(t testing.TB, consumer, eventType string) (heal func()) {
 		}
 	}
 	exec(fmt.Sprintf(`
-		CREATE FUNCTION platforma.%[1]s() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-		SET search_path = platforma, pg_temp AS $$ BEGIN
-			IF EXISTS (SELECT FROM order_event e WHERE e.tenant_id = NEW.tenant_id AND e.order_id = NEW.order_id
-			AND e.seq = NEW.seq AND e.type = '%[2]s') THEN
+		CREATE FUNCTION platforma.%[1]s() RETURNS trigger
+		LANGUAGE plpgsql SECURITY DEFINER SET search_path = platforma, pg_temp AS $$
+		BEGIN
+			IF EXISTS (
+				SELECT FROM order_event e
+				WHERE e.tenant_id = NEW.tenant_id AND e.order_id = NEW.order_id AND e.seq = NEW.seq
+					AND e.type = '%[2]s')
+			THEN
 				RAISE EXCEPTION 'a secret of the database' USING ERRCODE = '23514';
 			END IF;
 			RETURN NEW;
 		END $$;
-		CREATE TRIGGER %[1]s BEFORE INSERT OR UPDATE OF seq ON platforma.inbox FOR EACH ROW WHEN (NEW.consumer = '%[3]s')
-		EXECUTE FUNCTION platforma.%[1]s()`,
+		CREATE TRIGGER %[1]s BEFORE INSERT OR UPDATE OF seq ON platforma.inbox
+			FOR EACH ROW WHEN (NEW.consumer = '%[3]s') EXECUTE FUNCTION platforma.%[1]s()`,
 		name, eventType, consumer))
 	return func() {
 		t.Helper()

@@ -12,27 +12,27 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// Org is a seeded tenant with one member of each role, each with an API key.
+// Org is a tenant with one member of each role. Each member has an API key.
 type Org struct {
 	ID      tenant.ID
 	Slug    string
 	Members map[tenant.Role]app.Member
-	Keys    map[tenant.Role]string // the keys themselves
+	Keys    map[tenant.Role]string // the keys in plain text
 }
 
-// Actor is the member of a role.
+// Actor returns the member with a role as an actor.
 func (o Org) Actor(r tenant.Role) tenant.Actor {
 	return tenant.Actor{Tenant: o.ID, Kind: tenant.KindMember, Member: o.Members[r].ID, Role: r}
 }
 
-// Two seeds two tenants that have nothing to do with each other, in EUR and UTC.
+// Two adds two independent tenants, alpha and beta, in EUR and UTC.
 func (db *DB) Two(t testing.TB) (a, b Org) {
 	t.Helper()
 	api := db.API(t)
 	return db.Seed(t, api, "alpha"), db.Seed(t, api, "beta")
 }
 
-// Seed adds a tenant through the doors the product uses.
+// Seed adds a tenant by the functions that the product uses.
 func (db *DB) Seed(t testing.TB, api *postgres.DB, slug string) Org {
 	t.Helper()
 	ctx := t.Context()

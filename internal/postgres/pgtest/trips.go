@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 )
 
-// Trips counts the round trips of the connections it dials: a write after a read begins one. It counts
-// for one connection at a time.
+// Trips counts the round trips of the connections that it dials. A write after a read begins a trip. The count is
+// correct for one connection at a time.
 type Trips struct {
 	n       atomic.Int64
 	written atomic.Bool
 }
 
-// Dial connects; it is for postgres.Options.
+// Dial opens a connection; it is for postgres.Options.
 func (c *Trips) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *Trips) Dial(ctx context.Context, network, addr string) (net.Conn, error
 	return &countingConn{conn, c}, nil
 }
 
-// During counts the trips that fn makes.
+// During returns the number of trips that fn makes.
 func (c *Trips) During(fn func()) int64 {
 	c.n.Store(0)
 	c.written.Store(false)
@@ -35,7 +35,7 @@ type countingConn struct {
 	count *Trips
 }
 
-// Write begins a trip unless one is under way.
+// Write begins a trip unless one has begun.
 func (c *countingConn) Write(b []byte) (int, error) {
 	if !c.count.written.Swap(true) {
 		c.count.n.Add(1)
@@ -43,7 +43,7 @@ func (c *countingConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// Read ends the trip when something came.
+// Read ends the trip when data was received.
 func (c *countingConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
