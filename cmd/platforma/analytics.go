@@ -7,7 +7,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/postgres"
 )
 
-// rollupLine is what is said of a tenant's figures.
+// rollupLine is the result of checking a tenant's figures.
 type rollupLine struct {
 	Tenant string `json:"tenant"`
 	Slug   string `json:"slug"`
@@ -16,86 +16,87 @@ type rollupLine struct {
 }
 
 func (l rollupLine) String() string {
-	said := "the figures are those of the orders"
+	text := "the figures match the orders"
 	switch {
 	case !l.Holds:
-		said = fmt.Sprintf("the figures are WRONG on %d counts (mend them: platforma analytics rebuild --tenant %s)",
+		text = fmt.Sprintf("the figures are WRONG in %d places (correct them: platforma analytics rebuild --tenant %s)",
 			len(l.Differences), l.Slug)
 	case !l.Backfilled:
-		said = "not counted yet"
+		text = "not counted yet"
 	}
 	if l.Behind > 0 {
-		said += fmt.Sprintf("; of %d orders events are still to be taken in", l.Behind)
+		text += fmt.Sprintf("; events of %d orders are still to be counted", l.Behind)
 	}
 	if l.Parked > 0 {
-		said += fmt.Sprintf(", %d of them behind a parked event, see the desk", l.Parked)
+		text += fmt.Sprintf(", %d of them behind a parked event (see: platforma deadletters list --cause event-failed)",
+			l.Parked)
 	}
-	return l.Slug + ": " + said
+	return l.Slug + ": " + text
 }
 
-type analyticsCheckCmd struct{ books }
+type analyticsCheckCmd struct{ tenantReader }
 
-// Run compares the roll-up behind the figures with the orders; it ends with status 1 when one is wrong.
+// Run compares the roll-up behind the figures with the orders. It ends with status 1 when they differ.
 func (c *analyticsCheckCmd) Run(g *globals) error {
-	return c.each(g, func(*postgres.DB, postgres.Tenant) error { return nil })
+	return c.checkRollups(g, func(*postgres.DB, postgres.Tenant) error { return nil })
 }
 
-type analyticsRebuildCmd struct{ books }
+type analyticsRebuildCmd struct{ tenantReader }
 
-// Run counts the roll-up anew from the orders. Orders go on meanwhile; the tenant's events wait.
+// Run counts the roll-up again from the orders. Orders go on meanwhile; only the tenant's figures wait.
 func (c *analyticsRebuildCmd) Run(g *globals) error {
-	return c.each(g, func(db *postgres.DB, t postgres.Tenant) error { return db.Recount(g.ctx, t.ID) })
+	return c.checkRollups(g, func(db *postgres.DB, t postgres.Tenant) error { return db.Recount(g.ctx, t.ID) })
 }
 
-// each does something about every tenant that was asked for, then says how its figures stand.
-func (b *books) each(g *globals, do func(db *postgres.DB, t postgres.Tenant) error) error {
-	db, err := b.open(g, postgres.LoginWorker)
+// checkRollups calls prepare for each tenant, then checks the tenant's figures and prints the result.
+func (r *tenantReader) checkRollups(g *globals, prepare func(db *postgres.DB, t postgres.Tenant) error) error {
+	db, err := r.open(g, postgres.LoginWorker)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	tenants, err := b.tenants(g.ctx, db)
+	tenants, err := r.tenants(g.ctx, db)
 	if err != nil {
 		return err
 	}
 	lines := []rollupLine{}
-	whole := true
+	allHold := true
 	for _, t := range tenants {
-		if err := do(db, t); err != nil {
+		if err := prepare(db, t); err != nil {
 			return err
 		}
 		check, err := db.CheckRollup(g.ctx, t.ID)
 		if err != nil {
 			return err
 		}
-		check.Differences = append([]app.RollupDifference{}, check.Differences...) // a list in JSON too
+		check.Differences = append([]app.RollupDifference{}, check.Differences...) // an empty list in JSON, not null
 		l := rollupLine{Tenant: t.ID.String(), Slug: t.Slug, Holds: check.Holds(), RollupCheck: check}
-		lines, whole = append(lines, l), whole && l.Holds
+		lines, allHold = append(lines, l), allHold && l.Holds
 	}
-	if err := b.tellRollups(g, lines); err != nil {
+	if err := r.printRollups(g, lines); err != nil {
 		return err
 	}
-	if !whole {
+	if !allHold {
 		return errReported
 	}
 	return nil
 }
 
-func (b *books) tellRollups(g *globals, lines []rollupLine) error {
-	if b.JSON {
+func (r *tenantReader) printRollups(g *globals, lines []rollupLine) error {
+	if r.JSON {
 		return printJSON(g.out, lines)
 	}
 	for _, l := range lines {
 		fmt.Fprintln(g.out, l)
 		for i, d := range l.Differences {
 			if l.Holds {
-				break // of the events that are on their way
+				break // these differences are due to events that are not counted yet
 			}
-			if i == mostTold {
+			if i == maxDifferences {
 				fmt.Fprintf(g.out, "  … and %d more\n", len(l.Differences)-i)
 				break
 			}
-			fmt.Fprintf(g.out, "  %s, %s: the orders say %s; the roll-up %s\n", d.Day, d.What, d.Tables, d.Rollup)
+			fmt.Fprintf(g.out, "  %s, %s: the orders say %s; the roll-up says %s\n", d.Day, d.What, d.Tables, d.Rollup)
 		}
 	}
 	return nil

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/auditlog"
 	"github.com/platforma-cloud/orders/internal/id"
@@ -20,52 +18,52 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// books are where the witness log is, and whose. They are opened by the product's own logins, behind their
-// walls: no owner's rights are needed.
-type books struct {
-	DatabaseURL string `env:"DATABASE_URL" placeholder:"URL" help:"Address of the database; its user is replaced by the logins that may read. Without it a development installation is asked, see --data."`
+// tenantReader holds the flags of commands that read an installation's database, tenant by tenant. They use the
+// product's own logins behind the tenant walls, and need no rights of the owner.
+type tenantReader struct {
+	DatabaseURL string `env:"DATABASE_URL" placeholder:"URL" help:"Address of the database; the product's own logins replace its user. Without it, the database of the development installation in --data is used."`
 	Data        string `default:".data" type:"path" help:"Data folder of a running development installation."`
 	Tenant      string `placeholder:"TENANT" help:"Only this organisation: its id or slug."`
 	JSON        bool   `help:"Print as JSON."`
 }
 
-func (b *books) open(g *globals, login string) (*postgres.DB, error) {
-	if b.DatabaseURL == "" {
-		d, err := readAddresses(b.Data)
+func (r *tenantReader) open(g *globals, login string) (*postgres.DB, error) {
+	if r.DatabaseURL == "" {
+		d, err := readAddresses(r.Data)
 		if err != nil {
 			return nil, fmt.Errorf("name a database (--database-url): %w", err)
 		}
-		b.DatabaseURL = d.DatabaseURL
+		r.DatabaseURL = d.DatabaseURL
 	}
-	return postgres.Open(g.ctx, process.LoginURL(b.DatabaseURL, login), login, postgres.Options{
+	return postgres.Open(g.ctx, process.LoginURL(r.DatabaseURL, login), login, postgres.Options{
 		Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2, AcquireTimeout: 10 * time.Second,
 	})
 }
 
-// tenants are those asked for.
-func (b *books) tenants(ctx context.Context, db *postgres.DB) ([]postgres.Tenant, error) {
+// tenants returns the tenant that --tenant names, or all of them.
+func (r *tenantReader) tenants(ctx context.Context, db *postgres.DB) ([]postgres.Tenant, error) {
 	all, err := db.Tenants(ctx)
-	if err != nil || b.Tenant == "" {
+	if err != nil || r.Tenant == "" {
 		return all, err
 	}
 	for _, t := range all {
-		if t.Slug == b.Tenant || t.ID.String() == strings.ToLower(b.Tenant) {
+		if t.Slug == r.Tenant || t.ID.String() == strings.ToLower(r.Tenant) {
 			return []postgres.Tenant{t}, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no organisation %q", b.Tenant)
+	return nil, fmt.Errorf("there is no organisation %q", r.Tenant)
 }
 
-// printJSON writes a document for programs.
+// printJSON writes v as indented JSON.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
 }
 
-// chainLine is what is said of a tenant's chain.
+// chainLine is the result of checking a tenant's hash chain.
 type chainLine struct {
-	Slug string `json:"slug,omitempty"` // not known of a file
+	Slug string `json:"slug,omitempty"` // empty for a chain from a file
 	auditlog.Chain
 }
 
@@ -81,12 +79,12 @@ func (c chainLine) String() string {
 }
 
 type auditVerifyCmd struct {
-	books
-	File string   `type:"existingfile" placeholder:"FILE" help:"Check a file that 'platforma audit export' wrote instead: it takes no database."`
-	Head []string `placeholder:"TENANT=HASH" help:"A head printed earlier, here or in the log of the audit role: the chain must still hold it. May be given more than once."`
+	tenantReader
+	File string   `type:"existingfile" placeholder:"FILE" help:"Check a file that 'platforma audit export' wrote, without a database."`
+	Head []string `placeholder:"TENANT=HASH" help:"A head that was printed earlier, here or in the log of the audit role: the chain must still contain it. May be given more than once."`
 }
 
-// Run checks the chains; it ends with status 1 when one is broken, and says where.
+// Run checks the chains. It prints where one is broken, and then ends with status 1.
 func (c *auditVerifyCmd) Run(g *globals) error {
 	if c.File != "" {
 		return c.verifyFile(g)
@@ -108,41 +106,43 @@ func (c *auditVerifyCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	p := newCounted(g.err)
+	rows := newRowCounter(g.err)
 	for _, t := range tenants {
 		v.Begin(t.ID)
 		if err := app.EachEntry(g.ctx, db, t.ID, func(entry auditlog.Entry) error {
-			p.add(t.Slug)
-			return passed(v, entry)
+			rows.add(t.Slug)
+			return verifyEntry(v, entry)
 		}); err != nil && !errors.Is(err, errBroken) {
 			return err
 		}
 	}
-	p.end()
+	rows.end()
 	return c.report(g, v.Chains(), slugs)
 }
 
-// errBroken ends the reading of a chain whose first break is known.
+// errBroken stops reading a chain at its first break.
 var errBroken = errors.New("the chain is broken")
 
-func passed(v *auditlog.Verifier, entry auditlog.Entry) error {
+// verifyEntry adds an entry to the verifier and returns errBroken when it breaks the chain.
+func verifyEntry(v *auditlog.Verifier, entry auditlog.Entry) error {
 	if v.Add(entry) {
 		return nil
 	}
 	return errBroken
 }
 
-// verifier reads the heads asked for; slugs name the tenants that are looked at, nil stands for any.
+// verifier returns a verifier with the heads of --head. Slugs names the tenants that are checked; nil means any
+// tenant.
 func (c *auditVerifyCmd) verifier(slugs map[tenant.ID]string) (*auditlog.Verifier, error) {
 	var heads []auditlog.Head
 	for _, text := range c.Head {
 		name, hash, ok := strings.Cut(text, "=")
 		h := auditlog.Head{}
-		if _, bare, numbered := strings.Cut(hash, ":"); numbered { // as it is printed, with n
+		if _, bare, numbered := strings.Cut(hash, ":"); numbered { // heads are printed as number:hash
 			hash = bare
 		}
 		if err := h.Hash.UnmarshalText([]byte(hash)); err != nil || !ok {
-			return nil, fmt.Errorf("--head %s: write it as the organisation, =, and the 64 digits of the hash", text)
+			return nil, fmt.Errorf("--head %s: write it as ORGANISATION=HASH, with the 64 digits of the hash", text)
 		}
 		var err error
 		if h.Tenant, err = id.Parse[tenant.Tenant](name); err != nil {
@@ -152,16 +152,16 @@ func (c *auditVerifyCmd) verifier(slugs map[tenant.ID]string) (*auditlog.Verifie
 				}
 			}
 		}
-		if _, looked := slugs[h.Tenant]; h.Tenant.IsZero() || slugs != nil && !looked {
-			return nil, fmt.Errorf("--head %s: %q is no organisation that is looked at here (of a file, give its id)", text,
-				name)
+		if _, checked := slugs[h.Tenant]; h.Tenant.IsZero() || slugs != nil && !checked {
+			return nil, fmt.Errorf("--head %s: %q is no organisation that is checked here (for a file, give its id)",
+				text, name)
 		}
 		heads = append(heads, h)
 	}
 	return auditlog.NewVerifier(heads...), nil
 }
 
-// verifyFile checks an export, with nothing but the file.
+// verifyFile checks an exported file without a database.
 func (c *auditVerifyCmd) verifyFile(g *globals) error {
 	v, err := c.verifier(nil)
 	if err != nil {
@@ -172,7 +172,7 @@ func (c *auditVerifyCmd) verifyFile(g *globals) error {
 		return fmt.Errorf("open the export: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	p := newCounted(g.err)
+	rows := newRowCounter(g.err)
 	lines := json.NewDecoder(f)
 	lines.DisallowUnknownFields()
 	for n := 1; ; n++ {
@@ -182,12 +182,12 @@ func (c *auditVerifyCmd) verifyFile(g *globals) error {
 		} else if err != nil {
 			return fmt.Errorf("%s, row %d: %w", c.File, n, err)
 		}
-		p.add(c.File)
+		rows.add(c.File)
 		if c.Tenant == "" || strings.EqualFold(c.Tenant, entry.Tenant.String()) {
 			v.Add(entry)
 		}
 	}
-	p.end()
+	rows.end()
 	return c.report(g, v.Chains(), nil)
 }
 
@@ -215,10 +215,10 @@ func (c *auditVerifyCmd) report(g *globals, chains []auditlog.Chain, slugs map[t
 	return nil
 }
 
-type auditExportCmd struct{ books }
+type auditExportCmd struct{ tenantReader }
 
-// Run writes the witness log as JSON lines, chain by chain, for 'audit verify --file' or a program of an
-// auditor's own.
+// Run writes the audit log as JSON lines, chain by chain, for 'audit verify --file' or for an auditor's own
+// program.
 func (c *auditExportCmd) Run(g *globals) error {
 	db, err := c.open(g, postgres.LoginAudit)
 	if err != nil {
@@ -238,28 +238,28 @@ func (c *auditExportCmd) Run(g *globals) error {
 	return nil
 }
 
-// counted tells on a terminal how far a long reading has come.
-type counted struct {
-	w    io.Writer
-	live bool
-	n    int
+// rowCounter shows on a terminal how many rows have been read. Elsewhere it prints nothing.
+type rowCounter struct {
+	w        io.Writer
+	terminal bool
+	n        int
 }
 
-func newCounted(w io.Writer) *counted {
-	f, ok := w.(*os.File)
-	return &counted{w: w, live: ok && term.IsTerminal(int(f.Fd()))}
+func newRowCounter(w io.Writer) *rowCounter {
+	return &rowCounter{w: w, terminal: isTerminal(w)}
 }
 
-const countEvery = 1000 // rows between two prints
+const rowsPerUpdate = 1000
 
-func (c *counted) add(what string) {
-	if c.n++; c.live && c.n%countEvery == 0 {
+func (c *rowCounter) add(what string) {
+	if c.n++; c.terminal && c.n%rowsPerUpdate == 0 {
 		fmt.Fprintf(c.w, "\r\x1b[2K%s: %d rows", what, c.n)
 	}
 }
 
-func (c *counted) end() {
-	if c.live && c.n >= countEvery {
+// end clears the counter's line.
+func (c *rowCounter) end() {
+	if c.terminal && c.n >= rowsPerUpdate {
 		fmt.Fprint(c.w, "\r\x1b[2K")
 	}
 }

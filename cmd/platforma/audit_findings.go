@@ -11,26 +11,26 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// advice is the first thing to do about a kind of finding; docs/runbook.md has the rest.
+// advice returns what to do first about a kind of finding; docs/runbook.md has the rest.
 func advice(k auditlog.Kind) string {
 	return map[auditlog.Kind]string{
-		auditlog.Gap: "look whether the record that is missing comes: platforma events verify. If it does not, " +
-			"rebuild the topic.",
-		auditlog.Duplicate: "nothing was applied twice. Find who else writes the topic.",
-		auditlog.Misplaced: "see whether the topic's partitions were changed, or who else writes it. Consumers that had " +
-			"gone on lack the late event.",
-		auditlog.Conflict: "somebody changed an event. platforma events verify says whether the table or the topic is the " +
-			"changed one.",
-		auditlog.Foreign: "nothing was applied. Find who else writes the topic, and take their right to.",
+		auditlog.Gap: "check whether the missing record still comes: platforma events verify. If it does not, rebuild " +
+			"the topic: platforma events rebuild.",
+		auditlog.Duplicate: "nothing was applied twice. Find who else writes to the topic.",
+		auditlog.Misplaced: "find out whether the topic's partitions were changed, or who else writes to it. Consumers " +
+			"that had gone on have not applied the late event.",
+		auditlog.Conflict: "somebody changed an event. platforma events verify says whether the change is in the table " +
+			"or on the topic.",
+		auditlog.Foreign: "nothing was applied. Find who else writes to the topic, and revoke their right to do so.",
 	}[k]
 }
 
 type auditFindingsCmd struct {
-	books
-	Since time.Time `placeholder:"TIME" help:"Only what was found since, such as 2026-01-31T00:00:00Z: what is older was looked into."`
+	tenantReader
+	Since time.Time `placeholder:"TIME" help:"Only findings since this time, such as 2026-01-31T00:00:00Z, when you have dealt with the older ones."`
 }
 
-// Run lists what the witness found wrong about the topic; it ends with status 1 when there is something.
+// Run lists the faults of the topic that the Audit consumer found. It ends with status 1 when there are any.
 func (c *auditFindingsCmd) Run(g *globals) error {
 	db, err := c.open(g, postgres.LoginAudit)
 	if err != nil {
@@ -42,40 +42,41 @@ func (c *auditFindingsCmd) Run(g *globals) error {
 		return err
 	}
 	if c.Tenant == "" {
-		tenants = append(tenants, postgres.Tenant{}) // what is nobody's
+		tenants = append(tenants, postgres.Tenant{}) // the zero tenant has the findings that belong to no tenant
 	}
-	found := []auditlog.Finding{}
+	findings := []auditlog.Finding{}
 	for _, t := range tenants {
-		some, err := db.Findings(g.ctx, t.ID, c.Since)
+		ofTenant, err := db.Findings(g.ctx, t.ID, c.Since)
 		if err != nil {
 			return err
 		}
-		found = append(found, some...)
+		findings = append(findings, ofTenant...)
 	}
 	if c.JSON {
-		err = printJSON(g.out, found)
+		err = printJSON(g.out, findings)
 	} else {
-		err = printFound(g, found)
+		err = printFindings(g, findings)
 	}
 	if err != nil {
 		return err
 	}
-	if len(found) > 0 {
+	if len(findings) > 0 {
 		return errReported
 	}
 	return nil
 }
 
-func printFound(g *globals, found []auditlog.Finding) error {
-	if len(found) == 0 {
-		_, err := fmt.Fprintln(g.out, "The witness found nothing wrong about the topic.")
+func printFindings(g *globals, findings []auditlog.Finding) error {
+	if len(findings) == 0 {
+		_, err := fmt.Fprintln(g.out, "The Audit consumer found no fault of the topic.")
 		return err
 	}
 	var rows [][]string
 	var kinds []auditlog.Kind
-	for _, f := range found {
+	for _, f := range findings {
 		rows = append(rows, []string{
-			day(f.At), string(f.Kind), orNobody(f.Tenant), orDash(f), fmt.Sprintf("%d/%d", f.Partition, f.Offset), f.Detail,
+			formatTime(f.At), string(f.Kind), tenantText(f.Tenant), eventText(f),
+			fmt.Sprintf("%d/%d", f.Partition, f.Offset), f.Detail,
 		})
 		if !slices.Contains(kinds, f.Kind) {
 			kinds = append(kinds, f.Kind)
@@ -90,14 +91,16 @@ func printFound(g *globals, found []auditlog.Finding) error {
 	return nil
 }
 
-func orNobody(t tenant.ID) string {
+// tenantText returns the tenant of a finding, or "none".
+func tenantText(t tenant.ID) string {
 	if t.IsZero() {
-		return "nobody's"
+		return "none"
 	}
 	return t.String()
 }
 
-func orDash(f auditlog.Finding) string {
+// eventText returns the order and the number of a finding's event, or "-".
+func eventText(f auditlog.Finding) string {
 	if f.Order.IsZero() {
 		return "-"
 	}

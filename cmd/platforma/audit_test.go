@@ -12,8 +12,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/harness"
 )
 
-// audit runs one of the witness's commands on the desk's database, and wants a status and texts.
-func (d *desk) audit(status int, args []string, want ...string) string {
+// runOnDatabase runs a command that reads the database, and requires a status and texts in its output.
+func (d *desk) runOnDatabase(status int, args []string, want ...string) string {
 	d.t.Helper()
 	out, errs, got := d.runWith([]string{"DATABASE_URL=" + d.DB.OwnerURL()}, args...)
 	if got != status {
@@ -27,32 +27,41 @@ func (d *desk) audit(status int, args []string, want ...string) string {
 	return out
 }
 
-func (d *desk) super(sql string) {
+// decodeFromDatabase is runOnDatabase for a command that prints JSON.
+func (d *desk) decodeFromDatabase(status int, args string, into any) {
+	d.t.Helper()
+	if err := json.Unmarshal([]byte(d.runOnDatabase(status, argsOf(args))), into); err != nil {
+		d.t.Fatalf("platforma %s: %v", args, err)
+	}
+}
+
+// exec runs a statement as the database's superuser.
+func (d *desk) exec(sql string) {
 	d.t.Helper()
 	if _, err := d.DB.Super(d.t).Exec(d.t.Context(), sql); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
-func words(s string) []string { return strings.Fields(s) }
+func argsOf(s string) []string { return strings.Fields(s) }
 
-// A world that ran: some orders of every kind of end, and what the witness made of them.
-func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T) {
+// The audit log covers several orders that ended in different ways.
+func TestTheAuditLogVerifiesUntilSomebodyTampersWithIt(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	d.stuck()
+	d.stuckOrder()
 	d.Drain(d.PaidOrder(harness.VPS()), d.PaidOrder(harness.VPS(), harness.Storage()))
 	d.CheckWorld()
 	events := len(d.Events)
 
-	// Whole, with the same head from the database and from the file that an auditor takes home.
-	said := d.audit(0, words("audit verify"), "alpha  whole, head ")
-	head := regexp.MustCompile(`head \d+:([0-9a-f]{64})`).FindStringSubmatch(said)
+	// The database and the exported file give the same head.
+	out := d.runOnDatabase(0, argsOf("audit verify"), "alpha  whole, head ")
+	head := regexp.MustCompile(`head \d+:([0-9a-f]{64})`).FindStringSubmatch(out)
 	if head == nil {
-		t.Fatalf("no head is printed: %s", said)
+		t.Fatalf("no head is printed: %s", out)
 	}
-	export := filepath.Join(t.TempDir(), "witness.jsonl")
-	lines := d.audit(0, words("audit export"))
+	export := filepath.Join(t.TempDir(), "audit.jsonl")
+	lines := d.runOnDatabase(0, argsOf("audit export"))
 	if n := strings.Count(lines, "\n"); n != events {
 		t.Errorf("%d lines exported, want one for each of %d events", n, events)
 	}
@@ -65,7 +74,7 @@ func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T)
 	verifyFile := func(status int, want ...string) {
 		t.Helper()
 		args := []string{"audit", "verify", "--file", export, "--head", d.Tenant.ID.String() + "=" + head[1]}
-		out, errs, got := d.runWith(nil, args...) // no database
+		out, errs, got := d.runWith(nil, args...) // without a database
 		for _, w := range want {
 			if !strings.Contains(out+errs, w) {
 				t.Errorf("verifying the file does not say %q: %s%s", w, out, errs)
@@ -87,38 +96,38 @@ func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T)
 	write("{\n")
 	verifyFile(1, "row 1")
 
-	// Table and log agree; the clock of the world stands in the past, so nothing is on its way.
-	d.audit(0, words("events verify"), " 0 differences", "nothing wrong about the topic")
-	d.audit(0, words("audit findings"), "nothing wrong about the topic")
-	d.audit(0, []string{"audit", "verify", "--tenant", "alpha", "--head", "alpha=" + head[1]}, "whole")
-	d.audit(1, []string{"audit", "verify", "--tenant", "nobody"}, `no organisation "nobody"`)
-	d.audit(1, []string{"audit", "verify", "--head", "alpha=12"}, "64 digits")
-	d.audit(1, []string{"audit", "verify", "--head", "gamma=" + head[1]}, `"gamma" is no organisation`)
+	// Table and audit log agree. The harness's clock is in the past, so no event is too young to be compared.
+	d.runOnDatabase(0, argsOf("events verify"), " 0 differences", "found no fault of the topic")
+	d.runOnDatabase(0, argsOf("audit findings"), "found no fault of the topic")
+	d.runOnDatabase(0, []string{"audit", "verify", "--tenant", "alpha", "--head", "alpha=" + head[1]}, "whole")
+	d.runOnDatabase(1, []string{"audit", "verify", "--tenant", "nobody"}, `no organisation "nobody"`)
+	d.runOnDatabase(1, []string{"audit", "verify", "--head", "alpha=12"}, "64 digits")
+	d.runOnDatabase(1, []string{"audit", "verify", "--head", "gamma=" + head[1]}, `"gamma" is no organisation`)
 
-	// A second copy on the topic.
-	again := d.Events[0]
-	again.Offset += 1000
-	if err := d.UseCases.Audit.AuditEvent(t.Context(), again); err != nil {
+	// An event is on the topic twice.
+	second := d.Events[0]
+	second.Offset += 1000
+	if err := d.UseCases.Audit.AuditEvent(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
-	d.audit(1, words("audit findings"), "duplicate", "nothing was applied twice")
-	d.audit(0, words("audit findings --since 2100-01-01T00:00:00Z"))
-	d.audit(1, words("events verify"), "duplicate")
-	d.audit(0, words("events verify --since 2100-01-01T00:00:00Z"))
-	var all []auditlog.Finding
-	if err := json.Unmarshal([]byte(d.audit(1, words("audit findings --json"))), &all); err != nil || len(all) != 1 ||
-		all[0].Kind != auditlog.Duplicate {
-		t.Errorf("as JSON: %+v, %v", all, err)
+	d.runOnDatabase(1, argsOf("audit findings"), "duplicate", "nothing was applied twice")
+	d.runOnDatabase(0, argsOf("audit findings --since 2100-01-01T00:00:00Z"))
+	d.runOnDatabase(1, argsOf("events verify"), "duplicate")
+	d.runOnDatabase(0, argsOf("events verify --since 2100-01-01T00:00:00Z"))
+	var findings []auditlog.Finding
+	d.decodeFromDatabase(1, "audit findings --json", &findings)
+	if len(findings) != 1 || findings[0].Kind != auditlog.Duplicate {
+		t.Errorf("as JSON: %+v", findings)
 	}
 
-	// Behind the walls.
-	d.super(`UPDATE order_event SET data = (data::text || ' ')::json WHERE seq = 2`)
-	d.audit(1, words("events verify --since 2100-01-01T00:00:00Z"), "seq 2: data: the audit log has hash")
-	d.super(`DELETE FROM audit_log WHERE n > 5`)
-	d.audit(0, words("audit verify"), "head 5:")
-	d.audit(1, []string{"audit", "verify", "--head", "alpha=" + head[1]}, "never had the head "+head[1])
-	d.super(`UPDATE audit_log SET off = off + 1 WHERE n = 4`)
-	d.audit(1, words("audit verify"), "BROKEN at n 4")
+	// A superuser, whom no tenant wall stops, changes events and the audit log.
+	d.exec(`UPDATE order_event SET data = (data::text || ' ')::json WHERE seq = 2`)
+	d.runOnDatabase(1, argsOf("events verify --since 2100-01-01T00:00:00Z"), "seq 2: data: the audit log has hash")
+	d.exec(`DELETE FROM audit_log WHERE n > 5`)
+	d.runOnDatabase(0, argsOf("audit verify"), "head 5:")
+	d.runOnDatabase(1, []string{"audit", "verify", "--head", "alpha=" + head[1]}, "never had the head "+head[1])
+	d.exec(`UPDATE audit_log SET off = off + 1 WHERE n = 4`)
+	d.runOnDatabase(1, argsOf("audit verify"), "BROKEN at n 4")
 	var report struct {
 		Whole  bool
 		Chains []struct {
@@ -126,9 +135,9 @@ func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T)
 			Broken *auditlog.Break
 		}
 	}
-	if err := json.Unmarshal([]byte(d.audit(1, words("audit verify --json"))), &report); err != nil || report.Whole ||
-		len(report.Chains) == 0 {
-		t.Errorf("as JSON: %+v, %v", report, err)
+	d.decodeFromDatabase(1, "audit verify --json", &report)
+	if report.Whole || len(report.Chains) == 0 {
+		t.Errorf("as JSON: %+v", report)
 	}
 }
 

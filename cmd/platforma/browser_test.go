@@ -8,11 +8,11 @@ import (
 
 func TestACustomerWalksFromSignInToDeliveryInABrowser(t *testing.T) {
 	t.Parallel()
-	d := startDev(t, folder(t))
+	d := startDev(t, dataFolder(t))
 	path := portaltest.Walk(t, d.Portal, portaltest.User{Email: d.user(t, "customer").Email})
 	o := d.as("customer").order(path[len("/orders/"):])
 	if o.State != "fulfilled" || o.Outcome != "full" {
-		t.Errorf("the order of the walk is %s, outcome %s; want fulfilled, full", o.State, o.Outcome)
+		t.Errorf("the order is %s, outcome %s; want fulfilled, full", o.State, o.Outcome)
 	}
-	d.wantExactly(o)
+	d.wantResources(o)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -10,20 +9,21 @@ import (
 	"github.com/platforma-cloud/orders/internal/process"
 )
 
-// store opens the login that reads and adds to what belongs to no tenant.
-func (d database) store(g *globals) (*postgres.DB, error) {
+// open opens the API's login, which may read and add what belongs to no tenant, such as catalogue and rates.
+func (d database) open(g *globals) (*postgres.DB, error) {
 	return postgres.Open(g.ctx, process.LoginURL(d.DatabaseURL, postgres.LoginAPI),
 		postgres.LoginAPI, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2})
 }
 
-// catalogFile is a file against the catalogue in force.
+// catalogFile holds the flags of commands that compare a file with the catalogue in force.
 type catalogFile struct {
 	database
 	File string `arg:"" type:"existingfile" help:"Catalogue file, as 'platforma catalog show' prints it."`
 	JSON bool   `help:"Print as JSON."`
 }
 
-// changes reads the file and says what it would do; nothing may be refused.
+// changes reads the file and returns what it would change. Entries are the new versions; refused reports whether
+// one of the changes is not allowed.
 func (c *catalogFile) changes(
 	g *globals, db *postgres.DB,
 ) (entries []catalog.Entry, changes []catalog.Change, refused bool, err error) {
@@ -56,9 +56,7 @@ func (c *catalogFile) changes(
 
 func (c *catalogFile) print(g *globals, changes []catalog.Change) error {
 	if c.JSON {
-		enc := json.NewEncoder(g.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(changes)
+		return printJSON(g.out, changes)
 	}
 	for _, ch := range changes {
 		if _, err := fmt.Fprintln(g.out, ch); err != nil {
@@ -70,9 +68,9 @@ func (c *catalogFile) print(g *globals, changes []catalog.Change) error {
 
 type catalogDiffCmd struct{ catalogFile }
 
-// Run shows what the file would change; it ends with status 1 when something would be refused.
+// Run shows what the file would change. It ends with status 1 when a change would be refused.
 func (c *catalogDiffCmd) Run(g *globals) error {
-	db, err := c.store(g)
+	db, err := c.open(g)
 	if err != nil {
 		return err
 	}
@@ -92,12 +90,12 @@ func (c *catalogDiffCmd) Run(g *globals) error {
 
 type catalogApplyCmd struct {
 	catalogFile
-	By string `required:"" help:"Who changes the catalogue; kept with the change."`
+	By string `required:"" help:"Who changes the catalogue; stored with the change."`
 }
 
-// Run adds the file's new versions, all or none. Orders that exist keep their snapshots (D10).
+// Run adds all of the file's new versions, or none. Existing orders keep their snapshots (D10).
 func (c *catalogApplyCmd) Run(g *globals) error {
-	db, err := c.store(g)
+	db, err := c.open(g)
 	if err != nil {
 		return err
 	}
@@ -121,16 +119,16 @@ func (c *catalogApplyCmd) Run(g *globals) error {
 	if err := db.AddCatalogEntries(g.ctx, entries, "cli:"+c.By, summary); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(g.out, "%d entries added. Prices show within 5 seconds; orders that exist keep theirs.\n",
+	_, err = fmt.Fprintf(g.out, "%d entries added. New prices apply within 5 seconds; existing orders keep theirs.\n",
 		len(entries))
 	return err
 }
 
 type catalogShowCmd struct{ database }
 
-// Run prints every version there is.
+// Run prints every version of the catalogue.
 func (c *catalogShowCmd) Run(g *globals) error {
-	db, err := c.store(g)
+	db, err := c.open(g)
 	if err != nil {
 		return err
 	}
@@ -139,7 +137,5 @@ func (c *catalogShowCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	enc := json.NewEncoder(g.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(entries)
+	return printJSON(g.out, entries)
 }

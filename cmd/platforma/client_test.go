@@ -25,35 +25,34 @@ type orderView struct {
 
 type itemView struct{ ID, Product, Label, State string }
 
-// ended reports whether nothing is to happen any more.
-func (o orderView) ended() bool { return o.Settlement == "settled" || o.Settlement == "stuck" }
+// atRest reports whether the order is settled or stuck.
+func (o orderView) atRest() bool { return o.Settlement == "settled" || o.Settlement == "stuck" }
 
-// states of the items, each once.
-func (o orderView) states() []string {
-	var all []string
+// itemStates returns the states of the items, sorted and without duplicates.
+func (o orderView) itemStates() []string {
+	var states []string
 	for _, it := range o.Items {
-		all = append(all, it.State)
+		states = append(states, it.State)
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	slices.Sort(states)
+	return slices.Compact(states)
 }
 
-// stranger is a program that knows nothing but an address and a key. Everything it is answered is
-// kept in heard.
-type stranger struct {
-	t     *testing.T
-	base  string
-	key   string
-	heard *transcript
+// apiClient calls the API with a key and keeps all answers.
+type apiClient struct {
+	t       *testing.T
+	base    string
+	key     string
+	answers *outputBuffer
 }
 
-func (d *dev) as(role string) stranger {
-	return stranger{t: d.t, base: d.API, key: d.user(d.t, role).APIKey, heard: &transcript{}}
+func (d *dev) as(role string) apiClient {
+	return apiClient{t: d.t, base: d.API, key: d.user(d.t, role).APIKey, answers: &outputBuffer{}}
 }
 
-// try sends a request and gives the status and the body of the answer.
-func (s stranger) try(method, path string, body any) (int, []byte, error) {
-	s.t.Helper()
+// send sends a request and returns the status and the body of the answer.
+func (c apiClient) send(method, path string, body any) (int, []byte, error) {
+	c.t.Helper()
 	var raw io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -62,15 +61,15 @@ func (s stranger) try(method, path string, body any) (int, []byte, error) {
 	default:
 		text, err := json.Marshal(b)
 		if err != nil {
-			s.t.Fatal(err)
+			c.t.Fatal(err)
 		}
 		raw = bytes.NewReader(text)
 	}
-	req, err := http.NewRequestWithContext(s.t.Context(), method, s.base+path, raw)
+	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, raw)
 	if err != nil {
-		s.t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+s.key)
+	req.Header.Set("Authorization", "Bearer "+c.key)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -78,35 +77,35 @@ func (s stranger) try(method, path string, body any) (int, []byte, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(resp.Body)
-	_, _ = s.heard.Write(answer)
+	_, _ = c.answers.Write(answer)
 	return resp.StatusCode, answer, err
 }
 
-// must is try that fails the test when it is refused; into may be nil.
-func (s stranger) must(method, path string, body, into any) {
-	s.t.Helper()
-	status, answer, err := s.try(method, path, body)
+// call sends a request that must succeed, and decodes the answer unless into is nil.
+func (c apiClient) call(method, path string, body, into any) {
+	c.t.Helper()
+	status, answer, err := c.send(method, path, body)
 	if err != nil || status > 299 {
-		s.t.Fatalf("%s %s: %d, %v: %s", method, path, status, err, answer)
+		c.t.Fatalf("%s %s: %d, %v: %s", method, path, status, err, answer)
 	}
 	if into == nil {
 		return
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
-		s.t.Fatalf("%s %s answered what is no JSON: %v: %s", method, path, err, answer)
+		c.t.Fatalf("%s %s: the answer is not JSON: %v: %s", method, path, err, answer)
 	}
 }
 
 // order reads an order.
-func (s stranger) order(id string) orderView {
-	s.t.Helper()
+func (c apiClient) order(id string) orderView {
+	c.t.Helper()
 	var o orderView
-	s.must(http.MethodGet, "/v1/orders/"+id, nil, &o)
+	c.call(http.MethodGet, "/v1/orders/"+id, nil, &o)
 	return o
 }
 
-// file reads a body of testdata.
-func file(t *testing.T, name string) []byte {
+// readTestdata reads a file of testdata.
+func readTestdata(t *testing.T, name string) []byte {
 	t.Helper()
 	raw, err := os.ReadFile("testdata/" + name)
 	if err != nil {
@@ -115,30 +114,30 @@ func file(t *testing.T, name string) []byte {
 	return raw
 }
 
-// pays places an order and has its payment confirmed by an operator.
-func (d *dev) pays(customer stranger, body []byte) orderView {
+// placePaidOrder places an order, submits it and has its payment confirmed by an operator.
+func (d *dev) placePaidOrder(customer apiClient, body []byte) orderView {
 	d.t.Helper()
 	var o orderView
-	customer.must(http.MethodPost, "/v1/orders", body, &o)
-	customer.must(http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"expected_total": o.Totals.DueNow}, &o)
-	d.as("operator").must(http.MethodPost, "/v1/orders/"+o.ID+"/payment/confirm",
+	customer.call(http.MethodPost, "/v1/orders", body, &o)
+	customer.call(http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"expected_total": o.Totals.DueNow}, &o)
+	d.as("operator").call(http.MethodPost, "/v1/orders/"+o.ID+"/payment/confirm",
 		map[string]any{"reference": "bank-" + o.ID, "amount": o.Totals.DueNow, "method": "bank_transfer"}, nil)
 	return o
 }
 
-// follow waits until an order is at rest.
-func (s stranger) follow(id string, limit time.Duration) orderView {
-	s.t.Helper()
+// waitAtRest waits until an order is settled or stuck and returns it.
+func (c apiClient) waitAtRest(id string, limit time.Duration) orderView {
+	c.t.Helper()
 	var o orderView
-	until(s.t, limit, "order "+id+" to be at rest", func() bool {
-		o = s.order(id)
-		return o.ended()
+	waitUntil(c.t, limit, "order "+id+" to be at rest", func() bool {
+		o = c.order(id)
+		return o.atRest()
 	})
 	return o
 }
 
-// get reads an address that asks for no key.
-func get(t *testing.T, url string) []byte {
+// httpGet reads a URL without a key.
+func httpGet(t *testing.T, url string) []byte {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
@@ -156,34 +155,37 @@ func get(t *testing.T, url string) []byte {
 	return raw
 }
 
-// post sends JSON to the operator's side of the simulated cloud.
-func post(t *testing.T, url string, body any) {
+// httpPost posts JSON to the control API of the simulated cloud.
+func httpPost(t *testing.T, url string, body any) {
 	t.Helper()
-	stranger{t: t, base: url, heard: &transcript{}}.must(http.MethodPost, "", body, nil)
+	apiClient{t: t, base: url, answers: &outputBuffer{}}.call(http.MethodPost, "", body, nil)
 }
 
-// ledger is the simulated cloud's own books.
+// ledger reads the simulated cloud's own ledger.
 func (d *dev) ledger() sim.Ledger {
 	d.t.Helper()
 	var l sim.Ledger
-	if err := json.Unmarshal(get(d.t, d.Sim+"/ledger"), &l); err != nil {
+	if err := json.Unmarshal(httpGet(d.t, d.Sim+"/ledger"), &l); err != nil {
 		d.t.Fatalf("read the cloud's ledger: %v", err)
 	}
 	return l
 }
 
-// stepNames are the resources that each product is made of, written down by hand from the catalogue's
-// description of them.
-func partsOf(product string) []string {
+// stepsOf returns the steps of which a product is built, written by hand from the catalogue's description.
+func stepsOf(product string) []string {
 	return map[string][]string{
-		"vps": {"port", "server"}, "kubernetes": {"network", "control-plane", "workers"}, "database": {"volume", "instance"},
-		"gpu": {"server-group", "nodes"}, "private_cloud": {"cluster", "storage"}, "object_storage": {"bucket"},
+		"vps":            {"port", "server"},
+		"kubernetes":     {"network", "control-plane", "workers"},
+		"database":       {"volume", "instance"},
+		"gpu":            {"server-group", "nodes"},
+		"private_cloud":  {"cluster", "storage"},
+		"object_storage": {"bucket"},
 	}[product]
 }
 
-// wantExactly requires that what lives in the cloud is what the orders' items are made of: each part
-// once and ready, nothing besides.
-func (d *dev) wantExactly(orders ...orderView) {
+// wantResources requires that exactly the resources of the orders' delivered items exist in the cloud: each step
+// once and ready, and nothing else.
+func (d *dev) wantResources(orders ...orderView) {
 	d.t.Helper()
 	want, got := []string{}, []string{}
 	for _, o := range orders {
@@ -191,8 +193,8 @@ func (d *dev) wantExactly(orders ...orderView) {
 			if it.State != "delivered" {
 				continue
 			}
-			for _, part := range partsOf(it.Product) {
-				want = append(want, it.ID+" "+part+" ready")
+			for _, step := range stepsOf(it.Product) {
+				want = append(want, it.ID+" "+step+" ready")
 			}
 		}
 	}
@@ -205,11 +207,11 @@ func (d *dev) wantExactly(orders ...orderView) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(want, got) {
-		d.t.Errorf("in the cloud live:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		d.t.Errorf("resources in the cloud:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	for key, n := range keys {
 		if n > 1 {
-			d.t.Errorf("%d resources live under key %s", n, key)
+			d.t.Errorf("%d resources have the key %s", n, key)
 		}
 	}
 }

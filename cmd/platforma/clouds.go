@@ -7,9 +7,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// devFile is the configuration of a development installation that names no file: its own simulator
-// builds everything.
-const devFile = `
+// defaultDevConfig is the configuration of a development installation without a configuration file: its own
+// simulator builds everything.
+const defaultDevConfig = `
 accounts:
   - name: sim
     type: sim
@@ -19,16 +19,16 @@ placements:
     account: sim
 `
 
-// devClouds reads the configuration file of a development installation, or its default one. An account
-// of the simulator without an address is that of the installation's own.
+// devClouds reads the configuration file of a development installation, or the default configuration. A sim
+// account without an address is on the installation's own simulator.
 func devClouds(file string, own sim.Settings) (*config.Clouds, error) {
 	if file == "" {
-		return config.Parse("the default configuration", []byte(devFile), config.Defaults{Sim: own})
+		return config.Parse("the default configuration", []byte(defaultDevConfig), config.Defaults{Sim: own})
 	}
 	return config.Read(file, config.Defaults{Sim: own})
 }
 
-// clouds are the accounts of a running development installation, by another file when one is named.
+// clouds returns the accounts of a running development installation, or those of a file when one is named.
 func (a Addresses) clouds(file string) (*config.Clouds, error) {
 	if file == "" {
 		file = a.Config
@@ -36,15 +36,15 @@ func (a Addresses) clouds(file string) (*config.Clouds, error) {
 	return devClouds(file, sim.Settings{URL: a.Sim, Naming: a.Naming})
 }
 
-// cloudFile is where a command finds the accounts.
-type cloudFile struct {
-	Config string `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts; none: see --data."`
+// cloudFlags holds the flags by which a command finds the accounts.
+type cloudFlags struct {
+	Config string `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts. Without it, the accounts of the development installation in --data are used."`
 	Data   string `default:".data" type:"path" help:"Data folder of a running development installation."`
 	JSON   bool   `help:"Print as JSON."`
 }
 
-// open reads the file. That no development installation runs is a fault only where no file is named.
-func (c cloudFile) open() (*config.Clouds, error) {
+// open reads the file. When a file is named, no development installation has to run.
+func (c cloudFlags) open() (*config.Clouds, error) {
 	a, err := readAddresses(c.Data)
 	if err != nil && c.Config == "" {
 		return nil, fmt.Errorf("name the configuration file (--config or PLATFORMA_CONFIG), "+

@@ -17,30 +17,31 @@ import (
 	"github.com/platforma-cloud/orders/internal/harness"
 )
 
-// The binary, built so that it kills itself at a named moment, takes up every order where it was.
-func TestTheBinaryKilledAtAMomentTakesItsOrdersUpAndNothingIsWrong(t *testing.T) {
+// The binary is built so that it can kill itself at a named moment. After each kill the next start goes on with
+// every order.
+func TestTheBinaryKilledAtAMomentGoesOnWithItsOrdersAndNothingIsWrong(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "platforma")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "crashpoints", "-o", program,
-		".").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-buildvcs=false", "-tags", "crashpoints", "-o", program, ".")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	for _, s := range harness.Scenarios() {
 		moments := momentsOf(s)
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			c := &killing{t: t, program: program, data: folder(t), s: s}
+			c := &crashRun{t: t, program: program, data: dataFolder(t), s: s}
 			for _, m := range moments {
 				c.killAt(m)
 			}
-			c.end()
+			c.finish()
 			t.Logf("%d kills, %d orders", c.kills, len(c.orders))
 		})
 	}
 }
 
-// momentsOf are the moments that a scenario's installation is killed at: in a soak all that its orders
-// come to, otherwise those whose turn it has, 48 in all.
+// momentsOf returns the moments at which a scenario's installation is killed: in a soak all that its orders come
+// to, otherwise its share of the moments. All scenarios together then have 48.
 func momentsOf(s harness.Scenario) []failpoint.Moment {
 	var all []failpoint.Moment
 	for _, p := range failpoint.Points() {
@@ -54,24 +55,24 @@ func momentsOf(s harness.Scenario) []failpoint.Moment {
 	return all
 }
 
-// killing is one installation that dies again and again, with the orders of one scenario in it. Those
-// of the deaths before are on their way when the next comes.
-type killing struct {
-	t       *testing.T
-	program string
-	data    string
-	s       harness.Scenario
-	d       *dev
-	orders  []string
-	asked   map[string]bool // to be cancelled
-	kills   int
+// crashRun is one installation that is killed repeatedly, with the orders of one scenario. When a kill comes, the
+// orders from before the earlier kills may still be in progress.
+type crashRun struct {
+	t         *testing.T
+	program   string
+	data      string
+	s         harness.Scenario
+	d         *dev
+	orders    []string
+	cancelled map[string]bool // orders whose cancellation was accepted; nil before the first start
+	kills     int
 }
 
-// killAt starts the installation, places an order, and waits for the moment.
-func (c *killing) killAt(m failpoint.Moment) {
+// killAt starts the installation, places an order, and waits until it kills itself at the moment.
+func (c *crashRun) killAt(m failpoint.Moment) {
 	c.t.Helper()
 	c.start("PLATFORMA_CRASH=" + m.String())
-	c.place()
+	c.placeOrder()
 	limit := time.NewTimer(60 * time.Second)
 	defer limit.Stop()
 	tick := time.NewTicker(30 * time.Millisecond)
@@ -82,33 +83,34 @@ func (c *killing) killAt(m failpoint.Moment) {
 			c.kills++
 			return
 		case <-tick.C:
-			c.cancel()
+			c.cancelOrders()
 		case <-limit.C:
 			c.t.Fatalf("%s never came: %v", m, c.pictures())
 		}
 	}
 }
 
-// start leaves the servers as they are, which outlive every kill.
-func (c *killing) start(env ...string) {
+// start starts the installation. It takes over the servers that survived the last kill.
+func (c *crashRun) start(env ...string) {
 	c.t.Helper()
 	c.d = launchProgram(c.t, c.program, env, c.data, "dev", "--no-demo", "--speed", "240", "--naming", "none")
-	first := c.asked == nil
-	until(c.t, ready, "platforma to be up, or killed again", func() bool {
-		return strings.Contains(c.d.said.String(), "dev.json in the data folder") || !c.d.running()
+	first := c.cancelled == nil
+	waitUntil(c.t, startTimeout, "platforma to be up, or killed again", func() bool {
+		return strings.Contains(c.d.output.String(), "dev.json in the data folder") || !c.d.running()
 	})
 	c.d.addresses = readAddresses(c.t, c.data)
 	if !first {
 		return
 	}
-	c.asked = map[string]bool{}
+	c.cancelled = map[string]bool{}
 	for _, f := range c.s.Faults {
-		post(c.t, c.d.Sim+"/faults", f)
+		httpPost(c.t, c.d.Sim+"/faults", f)
 	}
 }
 
-// write sends a write under its key; false when nobody answered.
-func (c *killing) write(path, key string, body, into any) bool {
+// write sends a write with an idempotency key. It returns false when no answer came, or when the first request
+// with the key is still at work.
+func (c *crashRun) write(path, key string, body, into any) bool {
 	c.t.Helper()
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -140,12 +142,12 @@ func (c *killing) write(path, key string, body, into any) bool {
 		return true
 	}
 	if err := json.Unmarshal(answer.Bytes(), into); err != nil {
-		c.t.Fatalf("POST %s answered what is no JSON: %v", path, err)
+		c.t.Fatalf("POST %s: the answer is not JSON: %v", path, err)
 	}
 	return true
 }
 
-type wish struct {
+type orderItem struct {
 	Product       string          `json:"product"`
 	Plan          string          `json:"plan,omitempty"`
 	Region        string          `json:"region"`
@@ -154,48 +156,50 @@ type wish struct {
 	Configuration json.RawMessage `json:"configuration"`
 }
 
-// place submits one order more. A process that is killed in it leaves the order to the next start,
-// which asks under the same key.
-func (c *killing) place() {
+// placeOrder places and submits one more order. When the process is killed meanwhile, the next start repeats the
+// requests with the same keys.
+func (c *crashRun) placeOrder() {
 	c.t.Helper()
 	if !c.d.running() || len(c.orders) > c.kills {
 		return
 	}
-	var items []wish
+	var items []orderItem
 	for _, it := range c.s.Items {
-		items = append(items, wish{it.Product, it.Plan, it.Region, it.BillingCycle, it.Label, it.Configuration})
+		items = append(items, orderItem{it.Product, it.Plan, it.Region, it.BillingCycle, it.Label, it.Configuration})
 	}
 	var o orderView
-	if !c.write("/v1/orders", fmt.Sprintf("create-%d", c.kills),
-		map[string]any{"items": items, "fulfillment_policy": c.s.Policy}, &o) {
+	body := map[string]any{"items": items, "fulfillment_policy": c.s.Policy}
+	if !c.write("/v1/orders", fmt.Sprintf("create-%d", c.kills), body, &o) {
 		return
 	}
 	c.orders = append(c.orders, o.ID)
 	c.submit(o.ID)
 }
 
-func (c *killing) submit(o string) bool {
+func (c *crashRun) submit(o string) bool {
 	c.t.Helper()
 	return c.write("/v1/orders/"+o+"/submit", "submit-"+o, map[string]any{"payment_method": "demo"}, nil)
 }
 
-// cancel asks for the end of every order that has come to the scenario's moment.
-func (c *killing) cancel() {
+// cancelOrders cancels every order that has come to the point where the scenario cancels it.
+func (c *crashRun) cancelOrders() {
 	c.t.Helper()
 	if c.s.Cancel == nil {
 		return
 	}
 	for _, o := range c.orders {
-		if picture, ok := c.picture(o); ok && !c.asked[o] && c.s.Cancel(picture) {
-			c.asked[o] = c.write("/v1/orders/"+o+"/cancel", "cancel-"+o, map[string]any{"reason": "changed our mind"}, nil)
+		if picture, ok := c.picture(o); ok && !c.cancelled[o] && c.s.Cancel(picture) {
+			body := map[string]any{"reason": "changed our mind"}
+			c.cancelled[o] = c.write("/v1/orders/"+o+"/cancel", "cancel-"+o, body, nil)
 		}
 	}
 }
 
-// picture is World.Picture by the API, without the refunds.
-func (c *killing) picture(id string) (string, bool) {
+// picture returns an order in one line, like the pictures of package harness but read through the API and without
+// the refunds.
+func (c *crashRun) picture(id string) (string, bool) {
 	c.t.Helper()
-	status, raw, err := c.d.as("customer").try(http.MethodGet, "/v1/orders/"+id, nil)
+	status, raw, err := c.d.as("customer").send(http.MethodGet, "/v1/orders/"+id, nil)
 	var o orderView
 	if err != nil || status != http.StatusOK || json.Unmarshal(raw, &o) != nil {
 		return "", false
@@ -207,7 +211,7 @@ func (c *killing) picture(id string) (string, bool) {
 	return text, true
 }
 
-func (c *killing) pictures() []string {
+func (c *crashRun) pictures() []string {
 	c.t.Helper()
 	var all []string
 	for _, o := range c.orders {
@@ -219,22 +223,22 @@ func (c *killing) pictures() []string {
 
 var (
 	refund = regexp.MustCompile(` refund [0-9.]+ [a-z]+`)
-	// untouched is an item that goes back before any worker had come to it. Which item that is depends on
-	// how fast this machine is; that nothing of it was ever built is asked of the cloud's ledger (I10).
-	untouched = regexp.MustCompile(`; (\w+) cancelled\b`)
+	// cancelledItem matches an item that was cancelled before a worker began it. Which items these are depends on
+	// the speed of the machine. Invariant I10 checks in the cloud's ledger that nothing of them was ever built.
+	cancelledItem = regexp.MustCompile(`; (\w+) cancelled\b`)
 )
 
-// end starts a last time, waits until all orders are where the scenario ends, and has the installation
-// looked at from outside.
-func (c *killing) end() {
+// finish starts a last time, waits until all orders have ended as the scenario says, and checks the invariants
+// from outside.
+func (c *crashRun) finish() {
 	c.t.Helper()
 	c.start()
 	for _, o := range c.orders {
-		until(c.t, time.Minute, "the order to be submitted", func() bool { return c.submit(o) })
+		waitUntil(c.t, time.Minute, "the order to be submitted", func() bool { return c.submit(o) })
 	}
 	want := refund.ReplaceAllString(c.s.Want, "")
-	until(c.t, 2*time.Minute, "all orders to be settled", func() bool {
-		c.cancel()
+	waitUntil(c.t, 2*time.Minute, "all orders to be settled", func() bool {
+		c.cancelOrders()
 		for _, o := range c.orders {
 			if p, ok := c.picture(o); !ok || !strings.Contains(p, " settled") {
 				return false
@@ -243,7 +247,7 @@ func (c *killing) end() {
 		return true
 	})
 	for _, o := range c.orders {
-		if got, _ := c.picture(o); untouched.ReplaceAllString(got, "; $1 rolled_back") != want {
+		if got, _ := c.picture(o); cancelledItem.ReplaceAllString(got, "; $1 rolled_back") != want {
 			c.t.Errorf("order %s\n got %s\nwant %s", o, got, want)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// deadLetter is what the commands read of one.
+// deadLetter is what the commands read of a dead letter.
 type deadLetter struct {
 	ID          string    `json:"id"`
 	Cause       string    `json:"cause"`
@@ -37,12 +37,12 @@ type deadLetter struct {
 		Consumer string `json:"consumer"`
 		Type     string `json:"type"`
 		Seq      int    `json:"seq"`
-		Held     int    `json:"blocked"`
-		Redoing  bool   `json:"redriving"`
+		Blocked  int    `json:"blocked"`
+		Redriven bool   `json:"redriving"`
 	} `json:"event"`
 }
 
-// deadLetterDetail is what `show` reads besides.
+// deadLetterDetail is what `show` reads of a dead letter.
 type deadLetterDetail struct {
 	deadLetter
 	Advice string `json:"advice"`
@@ -64,7 +64,7 @@ type deadLetterDetail struct {
 	} `json:"attempts"`
 	LastAnswer *string `json:"last_answer"`
 	Left       []struct {
-		Part       string   `json:"step"`
+		Step       string   `json:"step"`
 		Generation int      `json:"generation"`
 		Phase      string   `json:"phase"`
 		Refs       []string `json:"refs"`
@@ -78,12 +78,12 @@ type deadLetterDetail struct {
 }
 
 type deadLettersListCmd struct {
-	remote
-	State  string `default:"open" enum:"open,parked,redriven,abandoned,closed,all" help:"Only those in this state; open is all that need a person, parked events too."`
+	apiFlags
+	State  string `default:"open" enum:"open,parked,redriven,abandoned,closed,all" help:"Only those in this state; open means all that need a person, parked events included."`
 	Cause  string `help:"Only those of this cause, such as compensation-exhausted."`
 	Order  string `help:"Only those of this order: its id or number."`
 	Limit  int    `default:"50" help:"How many, at most 100."`
-	Cursor string `help:"Where the page before ended."`
+	Cursor string `help:"Where the previous page ended."`
 }
 
 // Run lists dead letters, newest first.
@@ -115,21 +115,22 @@ func (c *deadLettersListCmd) Run(g *globals) error {
 		_, err := fmt.Fprintln(g.out, "Nothing needs a person.")
 		return err
 	}
-	var rows [][]string
+	rows := make([][]string, 0, len(page.Data))
 	for _, l := range page.Data {
 		rows = append(rows, []string{
-			l.ID, l.Cause, l.Class, dash(l.Step), strconv.Itoa(l.Tries), day(l.LastAt), l.State, l.Suggested, dash(l.Order),
+			l.ID, l.Cause, l.Class, dash(l.Step), strconv.Itoa(l.Tries),
+			formatTime(l.LastAt), l.State, l.Suggested, dash(l.Order),
 		})
 	}
 	if err := table(g.out, "ID CAUSE CLASS STEP TRIES LAST STATE SUGGESTED ORDER", rows); err != nil {
 		return err
 	}
-	more(g.out, page.Next)
+	printCursor(g.out, page.Next)
 	return nil
 }
 
 type deadLettersGroupsCmd struct {
-	remote
+	apiFlags
 	State string `default:"open" enum:"open,parked,redriven,abandoned,closed" help:"Only those in this state."`
 }
 
@@ -156,17 +157,19 @@ func (c *deadLettersGroupsCmd) Run(g *globals) error {
 	}
 	var rows [][]string
 	for _, l := range page.Groups {
-		rows = append(rows, []string{strconv.Itoa(l.Count), l.Cause, l.Class, day(l.Oldest), day(l.Newest), l.Suggested})
+		rows = append(rows, []string{
+			strconv.Itoa(l.Count), l.Cause, l.Class, formatTime(l.Oldest), formatTime(l.Newest), l.Suggested,
+		})
 	}
 	return table(g.out, "COUNT CAUSE CLASS OLDEST NEWEST SUGGESTED", rows)
 }
 
 type deadLettersShowCmd struct {
-	remote
+	apiFlags
 	ID string `arg:"" help:"The dead letter's id."`
 }
 
-// Run shows one with all that is needed to decide about it.
+// Run shows a dead letter with everything that is needed to decide about it.
 func (c *deadLettersShowCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
@@ -182,20 +185,20 @@ func (c *deadLettersShowCmd) Run(g *globals) error {
 
 func (l *deadLetterDetail) print(w io.Writer) error {
 	rows := [][]string{
-		{"letter", l.ID + ", " + l.State},
+		{"dead letter", l.ID + ", " + l.State},
 		{"cause", l.Cause + " (" + l.Class + ") at " + dash(l.Step) + ", " + strconv.Itoa(l.Tries) + " tries"},
-		{"failed", "first " + day(l.FirstAt) + ", last " + day(l.LastAt)},
+		{"failed", "first " + formatTime(l.FirstAt) + ", last " + formatTime(l.LastAt)},
 		{"order", l.About.Number + ", " + words(l.About.State) + ", settlement " + l.About.Settlement},
 		{"item", dash(l.About.Item) + ", " + words(dash(l.About.ItemState))},
 		{"last answer", dash(l.LastAnswer)},
 	}
 	if e := l.Event; e != nil {
-		held := strconv.Itoa(e.Held) + " later ones wait behind it"
-		if e.Redoing {
-			held += "; it is being tried again"
+		blocked := strconv.Itoa(e.Blocked) + " later ones wait behind it"
+		if e.Redriven {
+			blocked += "; it is being tried again"
 		}
 		rows = append(rows, []string{
-			"event", "number " + strconv.Itoa(e.Seq) + ", " + e.Type + ", which " + e.Consumer + " could not apply; " + held,
+			"event", "number " + strconv.Itoa(e.Seq) + ", " + e.Type + ", which " + e.Consumer + " could not apply; " + blocked,
 		})
 	}
 	if r := l.Refund; r != nil {
@@ -203,7 +206,7 @@ func (l *deadLetterDetail) print(w io.Writer) error {
 	}
 	if a := l.Abandonment; a != nil {
 		rows = append(rows, []string{"abandonment", a.Reason + ", proof " + a.Proof + ", " + dash(a.Text)}, []string{
-			"", "signed first by " + a.FirstBy + " " + day(a.FirstAt) + ", second by " + dash(a.SecondBy),
+			"", "signed first by " + a.FirstBy + " " + formatTime(a.FirstAt) + ", second by " + dash(a.SecondBy),
 		})
 	}
 	if l.Reason != nil {
@@ -221,7 +224,7 @@ func (l *deadLetterDetail) print(w io.Writer) error {
 		rows = nil
 		for _, p := range l.Left {
 			rows = append(rows, []string{
-				"  " + p.Part, p.Phase, "generation " + strconv.Itoa(p.Generation), strings.Join(p.Refs, " "),
+				"  " + p.Step, p.Phase, "generation " + strconv.Itoa(p.Generation), strings.Join(p.Refs, " "),
 			})
 		}
 		if err := table(w, "", rows); err != nil {
@@ -238,13 +241,13 @@ func (l *deadLetterDetail) print(w io.Writer) error {
 		if a.What != "decision" {
 			took = strconv.FormatInt(a.TookMS, 10) + " ms"
 		}
-		rows = append(rows, []string{day(a.At), a.What, dash(a.Step), took, dash(a.Class), next, dash(&a.Note)})
+		rows = append(rows, []string{formatTime(a.At), a.What, dash(a.Step), took, dash(a.Class), next, dash(&a.Note)})
 	}
 	return table(w, "  TIME WHAT STEP TOOK CLASS NEXT ANSWER", rows)
 }
 
-// redriven is what the API says of trying again.
-type redriven struct {
+// redriveResult is the API's answer to a redrive.
+type redriveResult struct {
 	DryRun   bool `json:"dry_run"`
 	Redriven int  `json:"redriven"`
 	Results  []struct {
@@ -256,23 +259,24 @@ type redriven struct {
 }
 
 type deadLettersRedriveCmd struct {
-	remote
-	IDs    []string `arg:"" optional:"" name:"id" help:"Dead letters to try again; without any --cause or --class selects open ones."`
+	apiFlags
+	IDs    []string `arg:"" optional:"" name:"id" help:"Dead letters to try again. Without any, --cause or --class selects open ones."`
 	Cause  string   `help:"Those of this cause."`
 	Class  string   `help:"Those of this class, such as retryable."`
-	Limit  int      `default:"100" help:"At most so many, up to 100."`
+	Limit  int      `default:"100" help:"How many, at most 100."`
 	DryRun bool     `help:"Only say what would happen."`
-	Reason string   `help:"Kept with each order's history."`
+	Reason string   `help:"Why they are tried again; stored in each order's history."`
 }
 
-// Run tries dead letters again; it ends with status 1 when one was refused.
+// Run tries dead letters again. It ends with status 1 when one was refused.
 func (c *deadLettersRedriveCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
 		return err
 	}
 	if len(c.IDs) == 0 && c.Cause == "" && c.Class == "" {
-		return errors.New("say which: ids, or --cause or --class. What there is: platforma deadletters groups")
+		return errors.New("name the dead letters by their ids, or select them with --cause or --class; to see what there " +
+			"is: platforma deadletters groups")
 	}
 	body := map[string]any{"dry_run": c.DryRun, "reason": c.Reason, "limit": c.Limit}
 	if len(c.IDs) > 0 {
@@ -284,47 +288,47 @@ func (c *deadLettersRedriveCmd) Run(g *globals) error {
 	if c.Class != "" {
 		body["class"] = c.Class
 	}
-	var done redriven
-	raw, err := s.call(g.ctx, http.MethodPost, "/v1/dead-letters/redrive", body, &done)
+	var result redriveResult
+	raw, err := s.call(g.ctx, http.MethodPost, "/v1/dead-letters/redrive", body, &result)
 	if err != nil {
 		return err
 	}
 	if !c.asJSON(g.out, raw) {
-		if err := done.print(g.out); err != nil {
+		if err := result.print(g.out); err != nil {
 			return err
 		}
 	}
-	if done.Redriven < len(done.Results) {
+	if result.Redriven < len(result.Results) {
 		return errReported
 	}
 	return nil
 }
 
-func (d redriven) print(w io.Writer) error {
-	var rows [][]string
-	for _, r := range d.Results {
-		rows = append(rows, []string{r.ID, r.Outcome, dash(r.Detail)})
+func (r redriveResult) print(w io.Writer) error {
+	rows := make([][]string, 0, len(r.Results))
+	for _, one := range r.Results {
+		rows = append(rows, []string{one.ID, one.Outcome, dash(one.Detail)})
 	}
 	if err := table(w, "ID OUTCOME DETAIL", rows); err != nil {
 		return err
 	}
-	done := "tried again"
-	if d.DryRun {
-		done = "would be tried again"
+	verb := "tried again"
+	if r.DryRun {
+		verb = "would be tried again"
 	}
-	_, err := fmt.Fprintf(w, "%d of %d %s.\n", d.Redriven, len(d.Results), done)
+	_, err := fmt.Fprintf(w, "%d of %d %s.\n", r.Redriven, len(r.Results), verb)
 	return err
 }
 
 type deadLettersAdoptCmd struct {
-	remote
+	apiFlags
 	ID     string `arg:"" help:"The dead letter's id."`
-	Step   string `required:"" help:"Which step of the item made it, as show names what is left."`
+	Step   string `required:"" help:"The step of the item that made the resource, as deadletters show names it."`
 	Ref    string `required:"" help:"The provider's own id of the resource."`
-	Reason string `required:"" help:"How you know that it is this one. Kept with the order's history."`
+	Reason string `required:"" help:"How you know that it is this resource; stored in the order's history."`
 }
 
-// Run says that a resource is there, which the clean-up could not find.
+// Run asserts which resource is there that the clean-up could not find.
 func (c *deadLettersAdoptCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
@@ -336,22 +340,21 @@ func (c *deadLettersAdoptCmd) Run(g *globals) error {
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
-	_, err = fmt.Fprintf(g.out,
-		"The clean-up goes on. If %s is this item's %s it is removed; if not, it is left alone and a new dead letter says "+
-			"so:\n  platforma orders saga %s\n", c.Ref, c.Step, dash(l.Order))
+	_, err = fmt.Fprintf(g.out, "The clean-up goes on. If %s is this item's %s, it is removed; if not, it is left alone "+
+		"and a new dead letter says so. To see what happens:\n  platforma orders saga %s\n", c.Ref, c.Step, dash(l.Order))
 	return err
 }
 
 type deadLettersAbandonCmd struct {
-	remote
+	apiFlags
 	ID       string `arg:"" help:"The dead letter's id."`
-	Reason   string `help:"On what grounds: verified_absent, removed_by_hand, account_closed or other for a clean-up, refunded_by_hand for a refund. Both people give the same."`
-	Text     string `help:"In your words; needed with other."`
-	Proof    string `help:"A ticket, a protocol, a transfer's reference; the first signature needs it."`
-	Withdraw bool   `help:"Take your own first signature back."`
+	Reason   string `help:"Why the work is given up: verified_absent, removed_by_hand, account_closed or other for a clean-up, refunded_by_hand for a refund. Both people must give the same."`
+	Text     string `help:"The reason in your own words; required with other."`
+	Proof    string `help:"A ticket, a record or a transfer's reference; the first signature needs it."`
+	Withdraw bool   `help:"Withdraw your own first signature."`
 }
 
-// Run signs that stuck work is given up, first or second.
+// Run signs, first or second, that stuck work is given up.
 func (c *deadLettersAbandonCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
@@ -368,8 +371,8 @@ func (c *deadLettersAbandonCmd) Run(g *globals) error {
 		return err
 	}
 	if c.Reason == "" {
-		return errors.New("say on what grounds with --reason: verified_absent, removed_by_hand, account_closed or other " +
-			"for a clean-up, refunded_by_hand for a refund")
+		return errors.New("give the reason with --reason: verified_absent, removed_by_hand, account_closed or other for a " +
+			"clean-up, refunded_by_hand for a refund")
 	}
 	raw, err := s.call(g.ctx, http.MethodPost, path,
 		map[string]string{"reason": c.Reason, "text": c.Text, "proof": c.Proof}, &l)
@@ -377,17 +380,16 @@ func (c *deadLettersAbandonCmd) Run(g *globals) error {
 		return err
 	}
 	if l.State == "abandoned" {
-		_, err = fmt.Fprintf(g.out, "Abandoned, signed by two people. How its order stands: platforma orders show %s\n",
+		_, err = fmt.Fprintf(g.out, "Abandoned, signed by two people. To see the order: platforma orders show %s\n",
 			dash(l.Order))
 		return err
 	}
-	_, err = fmt.Fprintf(g.out,
-		"Signed first. Nothing has happened yet: another operator looks at the proof and signs the same:\n  platforma "+
-			"deadletters abandon %s --reason %s\n", l.ID, c.Reason)
+	_, err = fmt.Fprintf(g.out, "You signed first. Nothing has happened yet: another operator must check the proof and "+
+		"sign for the same reason:\n  platforma deadletters abandon %s --reason %s\n", l.ID, c.Reason)
 	return err
 }
 
-// workItem is a refund that somebody moves by hand.
+// workItem is a refund that somebody transfers by hand.
 type workItem struct {
 	ID        string    `json:"id"`
 	Order     string    `json:"order"`
@@ -404,45 +406,45 @@ type workItemPage struct {
 }
 
 type workListCmd struct {
-	remote
+	apiFlags
 	Limit  int    `default:"50" help:"How many, at most 100."`
-	Cursor string `help:"Where the page before ended."`
+	Cursor string `help:"Where the previous page ended."`
 }
 
-// Run lists the refunds that an operator moves by hand, oldest first.
+// Run lists the refunds that an operator transfers by hand, oldest first.
 func (c *workListCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
 		return err
 	}
 	var page workItemPage
-	raw, err := s.call(g.ctx, http.MethodGet, "/v1/work-items"+query("limit", strconv.Itoa(c.Limit), "cursor", c.Cursor),
-		nil, &page)
+	raw, err := s.call(g.ctx, http.MethodGet,
+		"/v1/work-items"+query("limit", strconv.Itoa(c.Limit), "cursor", c.Cursor), nil, &page)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
 	if len(page.Data) == 0 {
-		_, err := fmt.Fprintln(g.out, "No refund waits for a hand.")
+		_, err := fmt.Fprintln(g.out, "No refund has to be transferred by hand.")
 		return err
 	}
 	var rows [][]string
 	for _, i := range page.Data {
-		rows = append(rows, []string{i.ID, i.Number, i.Amount.String(), i.Reference, i.State, day(i.Since)})
+		rows = append(rows, []string{i.ID, i.Number, i.Amount.String(), i.Reference, i.State, formatTime(i.Since)})
 	}
 	if err := table(g.out, "ID ORDER AMOUNT PAYMENT STATE SINCE", rows); err != nil {
 		return err
 	}
-	more(g.out, page.Next)
+	printCursor(g.out, page.Next)
 	return nil
 }
 
 type workDoneCmd struct {
-	remote
-	ID     string `arg:"" help:"The refund's id, as the list shows it."`
-	Reason string `help:"Such as the transfer's own reference."`
+	apiFlags
+	ID     string `arg:"" help:"The refund's id, as workitems list shows it."`
+	Reason string `help:"A note, such as the transfer's own reference."`
 }
 
-// Run says that the money of a refund was moved.
+// Run marks the money of a refund as transferred.
 func (c *workDoneCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
@@ -450,8 +452,8 @@ func (c *workDoneCmd) Run(g *globals) error {
 	}
 	for cursor := ""; ; {
 		var page workItemPage
-		if _, err := s.call(g.ctx, http.MethodGet, "/v1/work-items"+query("limit", "100", "cursor", cursor),
-			nil, &page); err != nil {
+		path := "/v1/work-items" + query("limit", "100", "cursor", cursor)
+		if _, err := s.call(g.ctx, http.MethodGet, path, nil, &page); err != nil {
 			return err
 		}
 		for _, i := range page.Data {
@@ -467,7 +469,8 @@ func (c *workDoneCmd) Run(g *globals) error {
 			return err
 		}
 		if page.Next == nil {
-			return fmt.Errorf("no refund %s waits for a hand; those that do: platforma workitems list", c.ID)
+			return fmt.Errorf("there is no refund %s to transfer by hand; to see those there are: platforma workitems list",
+				c.ID)
 		}
 		cursor = *page.Next
 	}

@@ -12,23 +12,23 @@ import (
 )
 
 type demoCmd struct {
-	place
-	Once bool `help:"Play the demo, check the invariants, and exit: 0 only if every order ended as expected and nothing is wrong."`
+	devFlags
+	Once bool `help:"Play the demo, check the invariants, and exit: with status 0 only if every order ended as expected and every invariant holds."`
 }
 
-// Run starts everything, plays the three demo orders, checks the world from outside, and stays up.
+// Run starts everything, plays the three demo orders, checks the invariants from outside, and stays up.
 func (c *demoCmd) Run(g *globals) error {
-	return c.up(g, func(ctx context.Context, d *installation) error {
-		d.print(g.out)
-		ok, err := d.play(ctx, g.out)
+	return c.runInstallation(g, func(ctx context.Context, d *installation) error {
+		d.printAddresses(g.out)
+		asExpected, err := d.playDemo(ctx, g.out)
 		if err != nil {
 			return err
 		}
-		clean, err := d.check(ctx, g.out)
+		holds, err := d.printInvariants(ctx, g.out)
 		if err != nil {
 			return err
 		}
-		if !ok || !clean {
+		if !asExpected || !holds {
 			fmt.Fprintln(g.out, "\nThe demo did NOT end as expected; see above.")
 			if c.Once {
 				return errReported
@@ -45,11 +45,17 @@ func (c *demoCmd) Run(g *globals) error {
 	})
 }
 
-// print tells where everything is.
-func (d *installation) print(w io.Writer) {
-	fmt.Fprintf(w,
-		"\n  portal   %s\n  API      %s/v1   (docs: %s/docs)\n  inbox    %s\n  cloud    %s/ledger\n  kafka    %s\n  "+
-			"metrics  %s\n\n", d.Portal, d.API, d.API, d.Inbox, d.Sim, d.Kafka, d.Metrics)
+// printAddresses prints where everything is and who can sign in.
+func (d *installation) printAddresses(w io.Writer) {
+	fmt.Fprintf(w, `
+  portal   %s
+  API      %s/v1   (docs: %s/docs)
+  inbox    %s
+  cloud    %s/ledger
+  kafka    %s
+  metrics  %s
+
+`, d.Portal, d.API, d.API, d.Inbox, d.Sim, d.Kafka, d.Metrics)
 	for _, t := range d.Tenants {
 		fmt.Fprintf(w, "  tenant %s:", t.Slug)
 		for _, u := range t.Users {
@@ -60,7 +66,7 @@ func (d *installation) print(w io.Writer) {
 	fmt.Fprintf(w, "  keys and addresses for scripts: dev.json in the data folder\n\n")
 }
 
-// demoItem is an item of a demo order, as the API takes it.
+// demoItem is an item of a demo order as the API reads it.
 type demoItem struct {
 	Product       string         `json:"product"`
 	Plan          string         `json:"plan,omitempty"`
@@ -70,13 +76,13 @@ type demoItem struct {
 	Configuration map[string]any `json:"configuration"`
 }
 
-// story is a demo order and how it must end.
-type story struct {
+// demoScenario is a demo order with the state in which it must end.
+type demoScenario struct {
 	title, policy  string
 	items          []demoItem
 	faults         []map[string]any // for the simulated cloud; each names an item's label
 	state, outcome string
-	ends           map[string]string // label → item state
+	itemStates     map[string]string // by label
 }
 
 func demoVPS(label string) demoItem {
@@ -93,30 +99,34 @@ func demoDatabase(label string) demoItem {
 	}
 }
 
-// stories are the three of the demo; run makes their labels new each time.
-func stories(run string) []story {
+// demoScenarios returns the three orders of the demo. Run is part of their labels, to make them unique.
+func demoScenarios(run string) []demoScenario {
 	web, db := "web-"+run, "db-"+run
-	lone, broken := "site-"+run, "broken-"+run
-	first, second := "first-"+run, "refused-"+run
-	fails := func(label string) map[string]any {
+	site, broken := "site-"+run, "broken-"+run
+	first, refused := "first-"+run, "refused-"+run
+	createFails := func(label string) map[string]any {
 		return map[string]any{"label": label, "operation": "create", "fault": "refused"}
 	}
-	return []story{
+	return []demoScenario{
 		{
-			title: "a VPS and a database", policy: "per_item", items: []demoItem{demoVPS(web), demoDatabase(db)},
-			state: "fulfilled", outcome: "full", ends: map[string]string{web: "delivered", db: "delivered"},
+			title: "a VPS and a database", policy: "per_item",
+			items: []demoItem{demoVPS(web), demoDatabase(db)},
+			state: "fulfilled", outcome: "full",
+			itemStates: map[string]string{web: "delivered", db: "delivered"},
 		},
 		{
-			title: "one of two items cannot be built: it alone is rolled back and refunded", policy: "per_item",
-			items:  []demoItem{demoVPS(lone), demoDatabase(broken)},
-			faults: []map[string]any{fails(broken)}, state: "fulfilled", outcome: "partial",
-			ends: map[string]string{lone: "delivered", broken: "rolled_back"},
+			title: "one of two items cannot be built: only that item is rolled back and refunded", policy: "per_item",
+			items:  []demoItem{demoVPS(site), demoDatabase(broken)},
+			faults: []map[string]any{createFails(broken)},
+			state:  "fulfilled", outcome: "partial",
+			itemStates: map[string]string{site: "delivered", broken: "rolled_back"},
 		},
 		{
-			title: "all or nothing: one item cannot be built, the whole order goes back", policy: "all_or_nothing",
-			items:  []demoItem{demoVPS(first), demoDatabase(second)},
-			faults: []map[string]any{fails(second)}, state: "failed", outcome: "none",
-			ends: map[string]string{first: "rolled_back", second: "rolled_back"},
+			title: "all or nothing: one item cannot be built, so the whole order is rolled back", policy: "all_or_nothing",
+			items:  []demoItem{demoVPS(first), demoDatabase(refused)},
+			faults: []map[string]any{createFails(refused)},
+			state:  "failed", outcome: "none",
+			itemStates: map[string]string{first: "rolled_back", refused: "rolled_back"},
 		},
 	}
 }
@@ -131,7 +141,7 @@ type demoOrder struct {
 	Items      []demoItemState `json:"items"`
 }
 
-// demoItemState is how an item of it stands.
+// demoItemState is what the demo reads of an item.
 type demoItemState struct {
 	Product  string `json:"product"`
 	Label    string `json:"label"`
@@ -140,30 +150,31 @@ type demoItemState struct {
 	Detail   string `json:"detail"`
 }
 
-// storyLimit is how long a demo order may take before the demo says that it hangs.
-const storyLimit = 3 * time.Minute
+// demoOrderTimeout is how long a demo order may take before the demo reports that it hangs.
+const demoOrderTimeout = 3 * time.Minute
 
-// play runs the stories one after the other, as a customer with an API key would.
-func (d *installation) play(ctx context.Context, w io.Writer) (ok bool, err error) {
-	client := apiClient{base: d.API, key: d.Tenants[0].Users[0].APIKey}
-	ok = true
-	for i, s := range stories(time.Now().UTC().Format("0102-150405")) {
+// playDemo places the demo orders one after the other through the API, and reports whether each ended as
+// expected.
+func (d *installation) playDemo(ctx context.Context, w io.Writer) (asExpected bool, err error) {
+	client := demoClient{base: d.API, key: d.Tenants[0].Users[0].APIKey}
+	asExpected = true
+	for i, s := range demoScenarios(time.Now().UTC().Format("0102-150405")) {
 		fmt.Fprintf(w, "Order %d: %s\n", i+1, s.title)
 		for _, f := range s.faults {
 			if err := post(ctx, d.Sim+"/faults", f); err != nil {
 				return false, err
 			}
 		}
-		o, err := client.place(ctx, s)
+		o, err := client.placeOrder(ctx, s)
 		if err != nil {
 			return false, err
 		}
-		if o, err = client.follow(ctx, w, o); err != nil {
+		if o, err = client.waitAtRest(ctx, w, o); err != nil {
 			return false, err
 		}
-		if wrong := s.wrong(o); wrong != "" {
-			fmt.Fprintf(w, "  NOT as expected: %s\n\n", wrong)
-			ok = false
+		if mismatch := s.mismatch(o); mismatch != "" {
+			fmt.Fprintf(w, "  NOT as expected: %s\n\n", mismatch)
+			asExpected = false
 			continue
 		}
 		fmt.Fprintf(w, "  %s is %s, outcome %s: as expected\n\n", o.Number, o.State, o.Outcome)
@@ -176,38 +187,39 @@ func (d *installation) play(ctx context.Context, w io.Writer) (ok bool, err erro
 	if err != nil {
 		return false, fmt.Errorf("clear the simulated cloud's faults: %w", err)
 	}
-	return ok, resp.Body.Close()
+	return asExpected, resp.Body.Close()
 }
 
-func (s story) wrong(o demoOrder) string {
+// mismatch returns how the order differs from what is expected, or "".
+func (s demoScenario) mismatch(o demoOrder) string {
 	if o.State != s.state || o.Outcome != s.outcome || o.Settlement != "settled" {
 		return fmt.Sprintf("%s is %s, outcome %s, settlement %s; want %s, %s, settled", o.Number, o.State, o.Outcome,
 			o.Settlement, s.state, s.outcome)
 	}
 	for _, it := range o.Items {
-		if it.State != s.ends[it.Label] {
-			return fmt.Sprintf("item %s is %s, want %s", it.Label, it.State, s.ends[it.Label])
+		if it.State != s.itemStates[it.Label] {
+			return fmt.Sprintf("item %s is %s, want %s", it.Label, it.State, s.itemStates[it.Label])
 		}
 	}
 	return ""
 }
 
-// apiClient is a customer's program.
-type apiClient struct{ base, key string }
+// demoClient calls the API as a customer's program would.
+type demoClient struct{ base, key string }
 
-func (c apiClient) place(ctx context.Context, s story) (demoOrder, error) {
+func (c demoClient) placeOrder(ctx context.Context, s demoScenario) (demoOrder, error) {
 	var o demoOrder
-	if err := c.call(ctx, http.MethodPost, "/v1/orders", map[string]any{"fulfillment_policy": s.policy, "items": s.items},
-		&o); err != nil {
+	body := map[string]any{"fulfillment_policy": s.policy, "items": s.items}
+	if err := c.call(ctx, http.MethodPost, "/v1/orders", body, &o); err != nil {
 		return o, err
 	}
 	err := c.call(ctx, http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"payment_method": "demo"}, &o)
 	return o, err
 }
 
-// follow shows the order's progress until it is at rest.
-func (c apiClient) follow(ctx context.Context, w io.Writer, o demoOrder) (demoOrder, error) {
-	ctx, cancel := context.WithTimeout(ctx, storyLimit)
+// waitAtRest shows the order's progress until it is settled or stuck.
+func (c demoClient) waitAtRest(ctx context.Context, w io.Writer, o demoOrder) (demoOrder, error) {
+	ctx, cancel := context.WithTimeout(ctx, demoOrderTimeout)
 	defer cancel()
 	show := newProgress(w)
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -234,7 +246,7 @@ func (c apiClient) follow(ctx context.Context, w io.Writer, o demoOrder) (demoOr
 	}
 }
 
-func (c apiClient) call(ctx context.Context, method, path string, body, into any) error {
+func (c demoClient) call(ctx context.Context, method, path string, body, into any) error {
 	var raw io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)

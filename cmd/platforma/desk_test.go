@@ -29,19 +29,19 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-var update = flag.Bool("update", false, "write the golden files of testdata anew")
+var update = flag.Bool("update", false, "rewrite the golden files of testdata")
 
-// desk is the binary's commands against the API of a world.
+// desk runs the binary's commands against the API of a harness.
 type desk struct {
 	*harness.Harness
-	t    *testing.T
-	url  string
-	says map[string]string // what differs from run to run → what stands for it in a golden file
+	t       *testing.T
+	url     string
+	goldIDs map[string]string // by the id of this run: the id that replaces it in golden files
 }
 
 func openDesk(t *testing.T, opts ...harness.Option) *desk {
 	t.Helper()
-	d := &desk{Harness: harness.New(t, opts...), t: t, says: map[string]string{}}
+	d := &desk{Harness: harness.New(t, opts...), t: t, goldIDs: map[string]string{}}
 	var n atomic.Int64
 	srv := httptest.NewServer(httpapi.New(d.UseCases.API, httpapi.Config{
 		Now: d.Clock.Now, Hub: app.NewHub(), Log: slog.New(slog.DiscardHandler),
@@ -52,7 +52,7 @@ func openDesk(t *testing.T, opts ...harness.Option) *desk {
 	return d
 }
 
-// run runs the binary as a member of a role and gives what it printed and its status.
+// run runs the binary with the key of a role and returns its output and its exit status.
 func (d *desk) run(r tenant.Role, args ...string) (stdout, stderr string, status int) {
 	d.t.Helper()
 	return d.runWith([]string{"PLATFORMA_API=" + d.url, "PLATFORMA_API_KEY=" + d.Tenant.Keys[r]}, args...)
@@ -64,29 +64,29 @@ func (d *desk) runWith(env []string, args ...string) (stdout, stderr string, sta
 	var out, err bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.t.TempDir(), &out, &err
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir}, env...)
-	failed := cmd.Run()
+	runErr := cmd.Run()
 	var exit *exec.ExitError
-	if failed != nil && !errors.As(failed, &exit) {
-		d.t.Fatalf("platforma %s: %v", strings.Join(args, " "), failed)
+	if runErr != nil && !errors.As(runErr, &exit) {
+		d.t.Fatalf("platforma %s: %v", strings.Join(args, " "), runErr)
 	}
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
 var anyID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// plain puts something fixed, of the same width, for what differs from run to run.
-func (d *desk) plain(s string) string {
+// normalize replaces what differs from run to run by fixed text of the same width.
+func (d *desk) normalize(s string) string {
 	s = strings.ReplaceAll(s, d.url, "http://api.example")
 	s = regexp.MustCompile(`ORD-[0-9A-Z]{8}`).ReplaceAllString(s, "ORD-XXXXXXXX")
-	// the jitter hangs on the task's id
+	// the jitter depends on the task's id
 	s = regexp.MustCompile(`\d\d:\d\d:\d\d\.\d{3}`).ReplaceAllString(s, "hh:mm:ss.mmm")
 	s = regexp.MustCompile(`\d\d:\d\d:\d\d`).ReplaceAllString(s, "hh:mm:ss")
 	s = regexp.MustCompile(`port-[0-9a-f]+|vol-[0-9a-f]+`).ReplaceAllString(s, "port-ref")
 	return anyID.ReplaceAllStringFunc(s, func(id string) string {
-		if d.says[id] == "" {
-			d.says[id] = fmt.Sprintf("00000000-0000-7000-8000-%012d", len(d.says)+1)
+		if d.goldIDs[id] == "" {
+			d.goldIDs[id] = fmt.Sprintf("00000000-0000-7000-8000-%012d", len(d.goldIDs)+1)
 		}
-		return d.says[id]
+		return d.goldIDs[id]
 	})
 }
 
@@ -97,14 +97,14 @@ func (d *desk) wantGolden(name string, r tenant.Role, status int, args ...string
 	if got != status {
 		d.t.Errorf("platforma %s ended with %d, want %d: %s", strings.Join(args, " "), got, status, errs)
 	}
-	said := d.plain("$ platforma "+strings.Join(args, " ")+"\n") + d.plain(out+errs)
-	// How often a build is polled, and when a mail goes out beside it, hangs on the item's id.
-	said = regexp.MustCompile(`(?m)^.*  pending .*  -\n`).ReplaceAllString(said, "")
+	printed := d.normalize("$ platforma "+strings.Join(args, " ")+"\n") + d.normalize(out+errs)
+	// How often a build is polled, and when a mail is sent meanwhile, depends on the item's id.
+	printed = regexp.MustCompile(`(?m)^.*  pending .*  -\n`).ReplaceAllString(printed, "")
 	if args[1] == "saga" {
-		said = regexp.MustCompile(`(do +(?:port|bucket)) +\d+`).ReplaceAllString(said, "$1  n")
-		said = regexp.MustCompile(`(\S) {2,}`).ReplaceAllString(said, "$1  ")
-		blocks := strings.Split(said, "\n\n")
-		said = blocks[0] + "\n\n" + strings.Join(slices.DeleteFunc(blocks[1:], func(b string) bool {
+		printed = regexp.MustCompile(`(do +(?:port|bucket)) +\d+`).ReplaceAllString(printed, "$1  n")
+		printed = regexp.MustCompile(`(\S) {2,}`).ReplaceAllString(printed, "$1  ")
+		blocks := strings.Split(printed, "\n\n")
+		printed = blocks[0] + "\n\n" + strings.Join(slices.DeleteFunc(blocks[1:], func(b string) bool {
 			return !strings.HasPrefix(b, "provision")
 		}), "\n\n") + "\n"
 	}
@@ -113,7 +113,7 @@ func (d *desk) wantGolden(name string, r tenant.Role, status int, args ...string
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			d.t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(said), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(printed), 0o644); err != nil {
 			d.t.Fatal(err)
 		}
 	}
@@ -121,14 +121,14 @@ func (d *desk) wantGolden(name string, r tenant.Role, status int, args ...string
 	if err != nil {
 		d.t.Fatalf("no golden file (go test ./cmd/platforma -run Desk -update writes it): %v", err)
 	}
-	if diff := cmp.Diff(string(golden), said); diff != "" {
-		d.t.Errorf("platforma %s (-%s +said):\n%s", strings.Join(args, " "), path, diff)
+	if diff := cmp.Diff(string(golden), printed); diff != "" {
+		d.t.Errorf("platforma %s (-%s +printed):\n%s", strings.Join(args, " "), path, diff)
 	}
 	return out
 }
 
-// stuck is an order whose clean-up is stuck, with the dead letter to work on.
-func (d *desk) stuck() (order.ID, string) {
+// stuckOrder returns an order whose compensation is stuck, and the id of its dead letter.
+func (d *desk) stuckOrder() (order.ID, string) {
 	d.t.Helper()
 	d.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 	d.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
@@ -140,7 +140,7 @@ func (d *desk) stuck() (order.ID, string) {
 		Order: o, State: &open, Cause: "compensation-exhausted", Limit: 10,
 	})
 	if err != nil || len(page.Data) != 1 {
-		d.t.Fatalf("open letters of the clean-up: %+v, %v", page.Data, err)
+		d.t.Fatalf("open dead letters of the compensation: %+v, %v", page.Data, err)
 	}
 	return o, page.Data[0].ID.String()
 }
@@ -148,36 +148,36 @@ func (d *desk) stuck() (order.ID, string) {
 func TestDeskCommandsPrintWhatAnOperatorNeeds(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	o, l := d.stuck()
+	o, l := d.stuckOrder()
 	number := d.Get(o).Order.Number
 	op := tenant.Operator
 	d.wantGolden("orders-list", op, 0, "orders", "list")
 	d.wantGolden("orders-show", op, 0, "orders", "show", number)
 	d.wantGolden("orders-watch-stuck", op, 1, "orders", "watch", o.String())
-	d.wantGolden("letters-list", op, 0, "deadletters", "list", "--order", number)
-	d.wantGolden("letters-groups", op, 0, "deadletters", "groups")
-	d.wantGolden("letters-dry-run", op, 0, "deadletters", "redrive", "--cause", "compensation-exhausted", "--dry-run")
+	d.wantGolden("deadletters-list", op, 0, "deadletters", "list", "--order", number)
+	d.wantGolden("deadletters-groups", op, 0, "deadletters", "groups")
+	d.wantGolden("deadletters-dry-run", op, 0, "deadletters", "redrive", "--cause", "compensation-exhausted", "--dry-run")
 	d.wantGolden("abandon-first", op, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand", "--proof",
 		"ticket OPS-311", "--text", "deleted at the console")
-	d.wantGolden("letters-show", op, 0, "deadletters", "show", l)
+	d.wantGolden("deadletters-show", op, 0, "deadletters", "show", l)
 	d.wantGolden("abandon-same-person", op, 1, "deadletters", "abandon", l, "--reason", "removed_by_hand")
 	d.wantGolden("abandon-second", tenant.Admin, 0, "deadletters", "abandon", l, "--reason", "removed_by_hand")
 	d.wantGolden("redrive-refused", op, 1, "deadletters", "redrive", l)
 	d.Drain(o)
 	d.wantGolden("orders-watch-fulfilled", op, 0, "orders", "watch", number)
-	d.wantGolden("letters-none", op, 0, "deadletters", "list")
+	d.wantGolden("deadletters-none", op, 0, "deadletters", "list")
 	d.wantGolden("work-list", op, 0, "workitems", "list")
 	d.wantGolden("work-done", op, 0, "workitems", "done", d.Get(o).Order.Refunds[0].ID.String(), "--reason", "transfer 17")
 	d.wantGolden("work-none", op, 0, "workitems", "list")
 	d.wantGolden("orders-saga", op, 0, "orders", "saga", number)
 }
 
-func TestDeskCommandsTellTheTimesOfEveryCall(t *testing.T) {
+func TestDeskCommandsPrintTheTimesOfEveryCall(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	o, l := d.stuck()
+	o, l := d.stuckOrder()
 	saga, errs, _ := d.run(tenant.Operator, "orders", "saga", o.String())
-	show, more, _ := d.run(tenant.Operator, "deadletters", "show", l)
+	show, showErrs, _ := d.run(tenant.Operator, "deadletters", "show", l)
 	detail, err := d.UseCases.API.DeadLetter(t.Context(), d.As(tenant.Operator), id.MustParse[app.DeadLetter](l))
 	if err != nil {
 		t.Fatal(err)
@@ -189,14 +189,14 @@ func TestDeskCommandsTellTheTimesOfEveryCall(t *testing.T) {
 		}
 		calls++
 		if at := e.At.Format("15:04:05.000"); !strings.Contains(saga, at) {
-			t.Errorf("the saga does not name the call at %s: %s%s", at, saga, errs)
+			t.Errorf("orders saga does not print the call at %s: %s%s", at, saga, errs)
 		}
 		if at := e.At.Format("2006-01-02 15:04:05"); !strings.Contains(show, at) {
-			t.Errorf("the letter does not name the call at %s: %s%s", at, show, more)
+			t.Errorf("deadletters show does not print the call at %s: %s%s", at, show, showErrs)
 		}
-		if next := e.Next.Format("15:04:05.000"); !e.Next.IsZero() && (!strings.Contains(show, next) ||
-			!strings.Contains(saga, next)) {
-			t.Errorf("the wait until %s is not told", next)
+		next := e.Next.Format("15:04:05.000")
+		if !e.Next.IsZero() && (!strings.Contains(show, next) || !strings.Contains(saga, next)) {
+			t.Errorf("the wait until %s is not printed", next)
 		}
 	}
 	if calls != 6 {
@@ -207,7 +207,7 @@ func TestDeskCommandsTellTheTimesOfEveryCall(t *testing.T) {
 func TestDeskCommandsRedriveAndWithdraw(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	o, l := d.stuck()
+	o, l := d.stuckOrder()
 	op := tenant.Operator
 	if _, errs, status := d.run(op, "deadletters", "abandon", l, "--reason", "verified_absent",
 		"--proof", "T-1"); status != 0 {
@@ -219,14 +219,14 @@ func TestDeskCommandsRedriveAndWithdraw(t *testing.T) {
 	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
 }
 
-func TestDeskCommandsAdoptWhatWasFound(t *testing.T) {
+func TestDeskCommandsAdoptAResource(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	o, l := d.stuck()
+	o, l := d.stuckOrder()
 	op := tenant.Operator
 	detail, err := d.UseCases.API.DeadLetter(t.Context(), d.As(op), id.MustParse[app.DeadLetter](l))
 	if err != nil || len(detail.Left) != 1 || len(detail.Left[0].Refs) != 1 {
-		t.Fatalf("what is left: %+v, %v; want one part with its id", detail.Left, err)
+		t.Fatalf("left at the provider: %+v, %v; want one resource with its id", detail.Left, err)
 	}
 	left := detail.Left[0]
 	if _, errs, status := d.run(op, "deadletters", "adopt", l, "--step", "volume", "--ref", "vol-1", "--reason",
@@ -237,7 +237,7 @@ func TestDeskCommandsAdoptWhatWasFound(t *testing.T) {
 		"--reason", "seen at the console")
 	if status != 0 || !strings.Contains(out, "The clean-up goes on.") ||
 		!strings.Contains(out, "platforma orders saga "+o.String()) {
-		t.Errorf("adopt: status %d, said %q %s", status, out, errs)
+		t.Errorf("adopt: status %d, printed %q %s", status, out, errs)
 	}
 	d.Drain(o)
 	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
@@ -246,7 +246,7 @@ func TestDeskCommandsAdoptWhatWasFound(t *testing.T) {
 func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	_, l := d.stuck()
+	_, l := d.stuckOrder()
 	d.wantGolden("error-role", tenant.Customer, 1, "deadletters", "list")
 	d.wantGolden("error-absent", tenant.Operator, 1, "deadletters", "show", "01900000-0000-7000-8000-00000000dead")
 	d.wantGolden("error-proof", tenant.Operator, 1, "deadletters", "abandon", l, "--reason", "other")
@@ -259,15 +259,13 @@ func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
 	for what, c := range map[string]struct {
 		env  []string
 		args []string
-		says string
+		want string
 	}{
 		"no installation": {nil, []string{"orders", "list"}, "platforma dev"},
 		"no key":          {nil, []string{"orders", "list", "--api", d.url}, "PLATFORMA_API_KEY"},
 		"wrong key":       {nil, []string{"orders", "list", "--api", d.url, "--key-file", key}, "expired or revoked"},
 		"nobody answers": {
-			[]string{"PLATFORMA_API_KEY=x"},
-			[]string{"orders", "list", "--api", "http://127.0.0.1:1"},
-			"is --api right?",
+			[]string{"PLATFORMA_API_KEY=x"}, []string{"orders", "list", "--api", "http://127.0.0.1:1"}, "is --api right?",
 		},
 		"other tenant": {
 			[]string{"PLATFORMA_API=" + d.url, "PLATFORMA_API_KEY=" + d.Other.Keys[tenant.Admin]},
@@ -275,8 +273,8 @@ func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
 			"another organisation",
 		},
 	} {
-		if out, errs, status := d.runWith(c.env, c.args...); status != 1 || !strings.Contains(errs, c.says) || out != "" {
-			t.Errorf("%s: status %d, said %q %q, want %q", what, status, out, errs, c.says)
+		if out, errs, status := d.runWith(c.env, c.args...); status != 1 || !strings.Contains(errs, c.want) || out != "" {
+			t.Errorf("%s: status %d, printed %q %q, want %q", what, status, out, errs, c.want)
 		}
 	}
 }
@@ -284,7 +282,7 @@ func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
 func TestDeskCommandsPrintTheAPIsOwnAnswerAsJSON(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
-	o, l := d.stuck()
+	o, l := d.stuckOrder()
 	for _, args := range [][]string{
 		{"orders", "list"},
 		{"orders", "show", o.String()},
@@ -305,7 +303,7 @@ func TestDeskCommandsPrintTheAPIsOwnAnswerAsJSON(t *testing.T) {
 	}
 }
 
-// The causes of app's dead letters, by hand: whoever adds one says what to do about it.
+// The causes are written by hand: whoever adds one to package app must say in the runbook what to do about it.
 func TestRunbookSaysWhatToDoForEveryCauseAndReason(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("../../docs/runbook.md")

@@ -28,37 +28,37 @@ import (
 	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
-// place is where a development installation lives; dev and demo share it.
-type place struct {
-	Data         string   `default:".data" type:"path" help:"Folder of everything the installation keeps. Delete it to start over."`
+// devFlags holds the flags of a development installation, which dev and demo share.
+type devFlags struct {
+	Data         string   `default:".data" type:"path" help:"Folder with all data of the installation. Delete it to start over."`
 	Listen       string   `default:"127.0.0.1:8080" help:"Loopback address of API and portal; port 0 takes a free one."`
-	Speed        int      `default:"60" help:"How much faster than life the simulated cloud and the waits of policy run."`
+	Speed        int      `default:"60" help:"How much faster than real time the simulated cloud and the waits between retries run."`
 	DatabaseURL  string   `env:"DATABASE_URL" help:"Use this PostgreSQL (as a user who may create roles) instead of the embedded one."`
 	KafkaBrokers []string `env:"KAFKA_BROKERS" help:"Use these brokers instead of the embedded one."`
-	Config       string   `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts; none: simulated."`
-	Naming       string   `default:"unique-409" enum:"none,unique-409,upsert" help:"What the simulated cloud does with a second create under one name."`
+	Config       string   `env:"PLATFORMA_CONFIG" placeholder:"FILE" help:"File with the clouds' accounts. Without it, the simulated cloud builds everything."`
+	Naming       string   `default:"unique-409" enum:"none,unique-409,upsert" help:"How the simulated cloud answers a second create under one name: none makes a second resource, unique-409 refuses, upsert returns the first."`
 	Verbose      bool     `short:"v" help:"Log the details too."`
 }
 
 type devCmd struct {
-	place
+	devFlags
 	NoDemo bool `help:"Do not play the demo orders."`
 }
 
-// Run starts everything and stays up until Ctrl-C; unless told not to it plays the demo first.
+// Run starts everything, plays the demo unless --no-demo is given, and stays up until Ctrl-C.
 func (c *devCmd) Run(g *globals) error {
 	if !c.NoDemo {
-		return (&demoCmd{place: c.place}).Run(g)
+		return (&demoCmd{devFlags: c.devFlags}).Run(g)
 	}
-	return c.up(g, func(ctx context.Context, d *installation) error {
-		d.print(g.out)
+	return c.runInstallation(g, func(ctx context.Context, d *installation) error {
+		d.printAddresses(g.out)
 		<-ctx.Done()
 		return nil
 	})
 }
 
-// Addresses is dev.json: where everything of a running development installation is, for scripts. It
-// holds keys, so only its owner may read it.
+// Addresses is the content of dev.json: the addresses and API keys of a running development installation, for
+// scripts. Only its owner may read the file.
 type Addresses struct {
 	API         string       `json:"api"`
 	Portal      string       `json:"portal"`
@@ -68,33 +68,33 @@ type Addresses struct {
 	Inbox       string       `json:"inbox"`
 	Sim         string       `json:"sim"`
 	Naming      string       `json:"naming"`           // of the simulated cloud
-	Config      string       `json:"config,omitempty"` // the configuration file; empty: all is the simulated cloud's
+	Config      string       `json:"config,omitempty"` // the configuration file; empty: the default, all simulated
 	DatabaseURL string       `json:"database_url"`
-	Speed       int          `json:"speed"` // the highest this data folder ever ran at
+	Speed       int          `json:"speed"` // the highest speed that this data folder has run at
 	Tenants     []seedTenant `json:"tenants"`
 }
 
 // installation is a running development installation.
 type installation struct {
 	Addresses
-	admin   string // the database as its superuser
+	admin   string // address of the database with a superuser
 	brokers []string
 	inbox   *embedded.Inbox
 	proc    *process.Process
 	speed   int
 }
 
-// up starts everything in the order it depends on each other, writes dev.json, runs fn, and stops
-// everything in reverse. What a kill of this process leaves running is taken over by the next start.
-func (p *place) up(g *globals, fn func(context.Context, *installation) error) (err error) {
-	log := logTo(g.err, p.Verbose)
+// runInstallation starts everything in the order of its dependencies, writes dev.json, runs fn, and stops
+// everything in reverse order. The next start takes over what a kill of this process leaves running.
+func (p *devFlags) runInstallation(g *globals, fn func(context.Context, *installation) error) (err error) {
+	log := newLogger(g.err, p.Verbose)
 	if !p.Verbose {
 		log = slog.New(slog.NewTextHandler(g.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	if err := p.readConfig(); err != nil { // before anything is started
+	if err := p.checkConfig(); err != nil { // before anything is started
 		return err
 	}
-	if err := os.MkdirAll(p.Data, 0o711); err != nil { // PostgreSQL, which may be another user, passes through
+	if err := os.MkdirAll(p.Data, 0o711); err != nil { // PostgreSQL may run as another user, who must pass through
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	var stops []func(context.Context) error
@@ -105,9 +105,9 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 			err = errors.Join(err, stops[i](ctx))
 		}
 	}()
-	wait, enough := context.WithTimeout(g.ctx, 3*time.Second)
-	release, err := holdFolder(wait, p.Data)
-	enough()
+	lockCtx, cancel := context.WithTimeout(g.ctx, 3*time.Second)
+	release, err := lockFolder(lockCtx, p.Data)
+	cancel()
 	if err != nil {
 		return err
 	}
@@ -124,22 +124,21 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 		stops = append(stops, pg.Stop)
 		d.admin = pg.SuperuserURL("postgres")
 	}
-	ours := false // the broker and its folder
+	embeddedBroker := false
 	if d.brokers = p.KafkaBrokers; len(d.brokers) == 0 {
 		k, err := embedded.StartKafka(embedded.KafkaConfig{Dir: filepath.Join(p.Data, "kafka"), Log: g.err})
 		if err != nil {
 			return err
 		}
 		stops = append(stops, func(context.Context) error { return k.Close() })
-		d.brokers, ours = []string{k.Addr()}, true
+		d.brokers, embeddedBroker = []string{k.Addr()}, true
 	}
-	if d.inbox, err = embedded.StartInbox(embedded.InboxConfig{
-		Dir: filepath.Join(p.Data, "mail"), Log: g.err,
-	}); err != nil {
+	d.inbox, err = embedded.StartInbox(embedded.InboxConfig{Dir: filepath.Join(p.Data, "mail"), Log: g.err})
+	if err != nil {
 		return err
 	}
 	stops = append(stops, func(context.Context) error { return d.inbox.Close() })
-	cloud, err := startSim(g.ctx, simPlace{Dir: filepath.Join(p.Data, "sim"), Speed: p.Speed, Naming: p.Naming})
+	cloud, err := startSim(g.ctx, simConfig{Dir: filepath.Join(p.Data, "sim"), Speed: p.Speed, Naming: p.Naming})
 	if err != nil {
 		return err
 	}
@@ -157,8 +156,8 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	if err := cluster.Apply(g.ctx, 1); err != nil {
 		return err
 	}
-	if ours {
-		if err := refit(g.ctx, cluster, d.admin, log, g.err); err != nil {
+	if embeddedBroker {
+		if err := rebuildEmbeddedTopic(g.ctx, cluster, d.admin, log, g.err); err != nil {
 			return err
 		}
 	}
@@ -171,15 +170,15 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 		return fmt.Errorf("listen for API and portal (choose another --listen?): %w", err)
 	}
 	base := "http://" + lis.Addr().String()
-	if d.proc, err = p.process(g.ctx, d, cluster, clouds, ids, base, log); err != nil {
+	if d.proc, err = p.startProcess(g.ctx, d, cluster, clouds, ids, base, log); err != nil {
 		return errors.Join(err, lis.Close())
 	}
 	srv := httpkit.NewServer(d.proc.Handler)
 	stops = append(stops, d.proc.Stop, func(ctx context.Context) error {
-		soon, cancel := context.WithTimeout(ctx, 2*time.Second)
+		shutdownCtx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		if srv.Shutdown(soon) != nil {
-			return srv.Close() // open streams: their clients reconnect
+		if srv.Shutdown(shutdownCtx) != nil {
+			return srv.Close() // ends open streams, whose clients reconnect
 		}
 		return nil
 	})
@@ -202,11 +201,11 @@ func (p *place) up(g *globals, fn func(context.Context, *installation) error) (e
 	return fn(g.ctx, d)
 }
 
-// readConfig looks for faults of the configuration file. The simulator's address is not known yet.
-func (p *place) readConfig() (err error) {
+// checkConfig reads the configuration file only to find its faults: the simulator's address is not known yet.
+func (p *devFlags) checkConfig() (err error) {
 	if p.Config != "" {
 		if p.Config, err = filepath.Abs(p.Config); err != nil { // dev.json is read from other folders
-			return fmt.Errorf("find the configuration file: %w", err)
+			return fmt.Errorf("locate the configuration file: %w", err)
 		}
 	}
 	clouds, err := devClouds(p.Config, sim.Settings{URL: "http://127.0.0.1:1", Naming: p.Naming})
@@ -217,8 +216,8 @@ func (p *place) readConfig() (err error) {
 	return nil
 }
 
-// lastSpeed is the highest speed that earlier starts on the data folder had: waits of the past are to
-// be judged by it.
+// lastSpeed returns the highest speed at which the data folder has run. The invariants check the waits of the
+// past by it.
 func lastSpeed(dir string) int {
 	raw, err := os.ReadFile(filepath.Join(dir, "dev.json"))
 	if err != nil {
@@ -231,14 +230,14 @@ func lastSpeed(dir string) int {
 	return a.Speed
 }
 
-// process wires the one process of the installation, with every role.
-func (p *place) process(
-	ctx context.Context, d *installation, cluster kafka.Cluster, clouds *config.Clouds, ids seeded, base string,
+// startProcess starts the only process of the installation, with every role.
+func (p *devFlags) startProcess(
+	ctx context.Context, d *installation, cluster kafka.Cluster, clouds *config.Clouds, ids seedData, base string,
 	log *slog.Logger,
 ) (*process.Process, error) {
 	keys := filepath.Join(p.Data, "keys")
 	if err := os.MkdirAll(keys, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of keys: %w", err)
+		return nil, fmt.Errorf("make the folder for keys: %w", err)
 	}
 	credentials, err := vault.OpenOrMakeKEKFile(filepath.Join(keys, "credentials.kek"), randomBytes, log)
 	if err != nil {
@@ -267,16 +266,18 @@ func (p *place) process(
 				Client: &http.Client{Timeout: 5 * time.Second},
 			},
 		},
-		Mail:          mail.Config{Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool()},
-		CredentialKEK: credentials, PassphraseKEK: passphrases, WebhookKEK: webhooks, Webhook: webhook.Config{Loopback: true},
-		PublicURL: base, Dev: true, Alone: true, Failpoints: failpoints, DemoUsers: demoUsers(ids),
-		MailURL: d.inbox.HTTPURL(),
-		Limits:  devLimits(),
+		Mail: mail.Config{
+			Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool(),
+		},
+		CredentialKEK: credentials, PassphraseKEK: passphrases,
+		WebhookKEK: webhooks, Webhook: webhook.Config{Loopback: true},
+		PublicURL: base, MailURL: d.inbox.HTTPURL(), Limits: devLimits(),
+		Dev: true, Alone: true, Failpoints: failpoints, DemoUsers: demoUsers(ids),
 	})
 }
 
-// devLimits are wider than those of production: here one person's demo, simulation or load test sends what
-// many tenants send elsewhere, from one tenant and mostly under one key. Wrong keys are counted as everywhere.
+// devLimits returns wider rate limits than those of production. In development, a demo or a load test of one
+// person sends as much as many tenants elsewhere, mostly with one key. Wrong keys are limited as in production.
 func devLimits() httpkit.Limits {
 	l := httpkit.DefaultLimits()
 	l.Requests = httpkit.Rate{PerSecond: 1000, Burst: 2000}
@@ -284,18 +285,21 @@ func devLimits() httpkit.Limits {
 	return l
 }
 
-func demoUsers(ids seeded) []portal.DemoUser {
+func demoUsers(ids seedData) []portal.DemoUser {
 	var users []portal.DemoUser
 	for _, t := range ids.Tenants {
 		for _, u := range t.Users {
 			role, _ := tenant.ParseRole(u.Role)
-			users = append(users, portal.DemoUser{Tenant: t.ID, TenantName: t.name, Member: u.id, Role: role, Email: u.Email})
+			users = append(users, portal.DemoUser{
+				Tenant: t.ID, TenantName: t.name, Member: u.id, Role: role, Email: u.Email,
+			})
 		}
 	}
 	return users
 }
 
-// writePrivate writes JSON that only its owner may read, whole or not at all.
+// writePrivate writes v as JSON to a file that only its owner may read. A crash leaves the old file or the new
+// one, never a part of it.
 func writePrivate(path string, v any) error {
 	raw, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/process"
 )
 
-// crashFailpoints kills this very process at the moment that PLATFORMA_CRASH names, such as "CP-D7 before:2".
-// It is in no shipped binary: the build tag is for tests.
+// crashFailpoints returns a failpoint that kills this process at the moment that PLATFORMA_CRASH names, such as
+// "CP-D7 before:2". No shipped binary has it: the build tag is for tests.
 func crashFailpoints() (process.Failpoints, error) {
 	text := os.Getenv("PLATFORMA_CRASH")
 	if text == "" {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// holdFolder keeps a second installation out of a data folder: it would take over the servers of the
-// first, and end them when it ends. The kernel lets go when the process dies, however it dies. One
-// that is just ending gets until ctx ends to let go.
-func holdFolder(ctx context.Context, dir string) (release func() error, err error) {
+// lockFolder locks a data folder against a second installation, which would take over the servers of the first
+// and stop them when it ends. The kernel releases the lock when the process dies, however it dies. A process
+// that is ending has until ctx ends to release the lock.
+func lockFolder(ctx context.Context, dir string) (release func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the data folder: %w", err)
@@ -28,16 +28,15 @@ func holdFolder(ctx context.Context, dir string) (release func() error, err erro
 		}
 		select {
 		case <-ctx.Done():
-			return nil,
-				errors.Join(fmt.Errorf("the data folder %s is in use by another process: stop that one, or choose another --data",
-					dir), f.Close())
+			err := fmt.Errorf("the data folder %s is in use by another process: stop that one, or choose another --data", dir)
+			return nil, errors.Join(err, f.Close())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// held reports whether some process holds the lock of a file.
-func held(path string) bool {
+// isLocked reports whether a process holds the lock of a file.
+func isLocked(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		return false

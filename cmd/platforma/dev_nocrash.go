@@ -4,5 +4,5 @@ package main
 
 import "github.com/platforma-cloud/orders/internal/process"
 
-// crashFailpoints is nothing in a shipped binary.
+// crashFailpoints returns no failpoints: shipped binaries have none.
 func crashFailpoints() (process.Failpoints, error) { return nil, nil } //nolint:nilnil // see dev_crash.go

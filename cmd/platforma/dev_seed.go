@@ -23,9 +23,9 @@ import (
 
 var randomBytes io.Reader = rand.Reader
 
-// seeded is what a development installation was begun with; it is kept so that keys stay the same
-// over restarts.
-type seeded struct {
+// seedData is the content of seed.json: the identity, tenants and keys of a development installation. It is kept
+// so that they stay the same after a restart.
+type seedData struct {
 	Installation  string       `json:"installation"`
 	WebhookSecret []byte       `json:"webhook_secret"`
 	Tenants       []seedTenant `json:"tenants"`
@@ -46,8 +46,8 @@ type seedUser struct {
 	id     tenant.MemberID
 }
 
-// demoTenants are the two organisations of a development installation: one goes at once, the other
-// has the safety window of D12 and another currency's colours.
+// demoTenants are the two organisations of a development installation. Orders of the first begin at once; the
+// second has the safety window of D12, in minutes, and another brand colour.
 var demoTenants = []struct {
 	slug, name, brand string
 	window            int
@@ -56,9 +56,9 @@ var demoTenants = []struct {
 	{"borealis", "Borealis Telecom", "#0f766e", 10},
 }
 
-// seed makes sure that the demo tenants, their members and keys exist; a second start finds them.
-func seed(ctx context.Context, dir, admin string) (seeded, error) {
-	s, err := keptSeed(filepath.Join(dir, "seed.json"))
+// seed creates the demo tenants, their members and their keys, unless an earlier start did.
+func seed(ctx context.Context, dir, admin string) (seedData, error) {
+	s, err := loadOrMakeSeed(filepath.Join(dir, "seed.json"))
 	if err != nil {
 		return s, err
 	}
@@ -103,7 +103,7 @@ func seedSettings(ctx context.Context, db *postgres.DB, t seedTenant, brand stri
 	})
 }
 
-// seedMember adds a member with their key, unless the key is known.
+// seedMember adds a member with an API key, unless the key exists.
 func seedMember(ctx context.Context, db *postgres.DB, t tenant.ID, u seedUser) error {
 	hash := sha256.Sum256([]byte(u.APIKey))
 	if _, err := db.FindActor(ctx, hash); err == nil {
@@ -121,9 +121,9 @@ func seedMember(ctx context.Context, db *postgres.DB, t tenant.ID, u seedUser) e
 	})
 }
 
-// keptSeed reads what an earlier start drew, or draws it.
-func keptSeed(path string) (seeded, error) {
-	var s seeded
+// loadOrMakeSeed reads the seed of an earlier start, or makes a new one and stores it.
+func loadOrMakeSeed(path string) (seedData, error) {
+	var s seedData
 	raw, err := os.ReadFile(path)
 	switch {
 	case err == nil:
@@ -131,7 +131,7 @@ func keptSeed(path string) (seeded, error) {
 			return s, fmt.Errorf("read %s (delete the data folder to start over): %w", path, err)
 		}
 	case errors.Is(err, os.ErrNotExist):
-		if s, err = drawSeed(); err != nil {
+		if s, err = makeSeed(); err != nil {
 			return s, err
 		}
 		if err := writePrivate(path, s); err != nil {
@@ -152,18 +152,18 @@ func keptSeed(path string) (seeded, error) {
 	return s, nil
 }
 
-func drawSeed() (seeded, error) {
+func makeSeed() (seedData, error) {
 	var secret [32]byte
 	if _, err := io.ReadFull(randomBytes, secret[:]); err != nil {
-		return seeded{}, fmt.Errorf("draw a secret: %w", err)
+		return seedData{}, fmt.Errorf("make a webhook secret: %w", err)
 	}
-	s := seeded{Installation: "dev-" + tenant.ID(process.NewID()).String(), WebhookSecret: secret[:]}
+	s := seedData{Installation: "dev-" + tenant.ID(process.NewID()).String(), WebhookSecret: secret[:]}
 	for _, t := range demoTenants {
 		st := seedTenant{Slug: t.slug, ID: process.NewID()}
 		for _, r := range tenant.Roles() {
 			var key [32]byte
 			if _, err := io.ReadFull(randomBytes, key[:]); err != nil {
-				return s, fmt.Errorf("draw a key: %w", err)
+				return s, fmt.Errorf("make an API key: %w", err)
 			}
 			st.Users = append(st.Users, seedUser{
 				Role: r.String(), Email: r.String() + "@" + t.slug + ".example", ID: tenant.MemberID(process.NewID()).String(),

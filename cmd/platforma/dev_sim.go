@@ -16,20 +16,21 @@ import (
 	"time"
 )
 
-type simPlace struct {
+// simConfig says where and how the simulated cloud of a development installation runs.
+type simConfig struct {
 	Dir    string
 	Speed  int
 	Naming string
 }
 
-func (at simPlace) ledger() string { return filepath.Join(at.Dir, "ledger") }
+func (c simConfig) ledger() string { return filepath.Join(c.Dir, "ledger") }
 
-// simNote is where a simulated cloud says how to reach it, beside its ledger.
-func simNote(ledger string) string { return ledger + ".process" }
+// simProcessFile returns the path of the file that says how to reach a simulated cloud. It is beside the ledger.
+func simProcessFile(ledger string) string { return ledger + ".process" }
 
-// simProcess is the simulated cloud of a development installation: a program of its own, so that it
-// outlives a kill of ours as a real cloud would. It writes this note itself, once it has the ledger
-// and can be called, so that no kill of ours comes between.
+// simProcess is the simulated cloud of a development installation. It is a separate process, so that it survives
+// a kill of the installation as a real cloud would. It writes this record itself, as soon as it has locked the
+// ledger and can be called, so that no kill of the installation can come between.
 type simProcess struct {
 	PID    int     `json:"pid"`
 	URL    string  `json:"url"`
@@ -37,47 +38,48 @@ type simProcess struct {
 	Naming string  `json:"naming"`
 }
 
-// startSim takes over the cloud that an earlier start left running, or starts one on the same ledger.
-// The ledger's lock forbids two.
-func startSim(ctx context.Context, at simPlace) (*simProcess, error) {
-	if err := os.MkdirAll(at.Dir, 0o700); err != nil {
+// startSim takes over the simulated cloud that an earlier start left running, or starts one on the same ledger.
+// The ledger's lock prevents two at a time.
+func startSim(ctx context.Context, cfg simConfig) (*simProcess, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the simulated cloud's folder: %w", err)
 	}
 	for attempt := 1; ; attempt++ {
-		if p, err := takeOverSim(ctx, at); p != nil || err != nil {
+		if p, err := takeOverSim(ctx, cfg); p != nil || err != nil {
 			return p, err
 		}
-		p, err := launchSim(ctx, at)
-		if err == nil || ctx.Err() != nil || attempt == 3 || !held(at.ledger()) {
+		p, err := launchSim(ctx, cfg)
+		if err == nil || ctx.Err() != nil || attempt == 3 || !isLocked(cfg.ledger()) {
 			return p, err
 		}
-		// One that an earlier start had just begun was faster: that one will do.
+		// A simulated cloud that an earlier start had begun locked the ledger first: take over that one.
 	}
 }
 
-// takeOverSim finds the cloud that holds the ledger, nil when none does. One that does not run as it is
-// wanted is ended.
-func takeOverSim(ctx context.Context, at simPlace) (*simProcess, error) {
+// takeOverSim returns the simulated cloud that has locked the ledger, or nil when none has. It stops one that
+// runs with another speed or naming.
+func takeOverSim(ctx context.Context, cfg simConfig) (*simProcess, error) {
 	var p *simProcess
-	err := await(ctx, func() bool {
-		p = readSimNote(at)
-		return !held(at.ledger()) || p != nil && answers(ctx, p.URL+"/healthz")
+	err := waitFor(ctx, func() bool {
+		p = readSimProcess(cfg)
+		return !isLocked(cfg.ledger()) || p != nil && isHealthy(ctx, p.URL+"/healthz")
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the simulated cloud's ledger %s is in use by a process that does not answer: %w",
-			at.ledger(), err)
+			cfg.ledger(), err)
 	}
-	if p == nil || !held(at.ledger()) {
+	if p == nil || !isLocked(cfg.ledger()) {
 		return nil, nil
 	}
-	if p.Speed == float64(at.Speed) && p.Naming == at.Naming {
+	if p.Speed == float64(cfg.Speed) && p.Naming == cfg.Naming {
 		return p, nil
 	}
 	return nil, p.stop(ctx)
 }
 
-func readSimNote(at simPlace) *simProcess {
-	raw, err := os.ReadFile(simNote(at.ledger()))
+// readSimProcess returns the record of the last simulated cloud, or nil when there is none.
+func readSimProcess(cfg simConfig) *simProcess {
+	raw, err := os.ReadFile(simProcessFile(cfg.ledger()))
 	if err != nil {
 		return nil
 	}
@@ -88,30 +90,30 @@ func readSimNote(at simPlace) *simProcess {
 	return &p
 }
 
-// launchSim starts the program, at the address of the last time where it can be had.
-func launchSim(ctx context.Context, at simPlace) (*simProcess, error) {
+// launchSim starts a simulated cloud, at the address of the last one when that is free.
+func launchSim(ctx context.Context, cfg simConfig) (*simProcess, error) {
 	port := "0"
-	if last := readSimNote(at); last != nil {
+	if last := readSimProcess(cfg); last != nil {
 		_, p, _ := strings.Cut(strings.TrimPrefix(last.URL, "http://"), ":")
 		if l, err := net.Listen("tcp", "127.0.0.1:"+p); err == nil && l.Close() == nil {
 			port = p
 		}
 	}
-	if err := os.Remove(simNote(at.ledger())); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("forget the last simulated cloud: %w", err)
+	if err := os.Remove(simProcessFile(cfg.ledger())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the record of the last simulated cloud: %w", err)
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find our own program: %w", err)
+		return nil, fmt.Errorf("locate the platforma program: %w", err)
 	}
-	out, err := os.OpenFile(filepath.Join(at.Dir, "sim.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
+	out, err := os.OpenFile(filepath.Join(cfg.Dir, "sim.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the simulated cloud's log: %w", err)
 	}
 	defer func() { _ = out.Close() }()
-	//nolint:noctx // our own program, which is to outlive us
-	cmd := exec.Command(self, "sim", "--listen", "127.0.0.1:"+port, "--ledger", at.ledger(),
-		"--speed", strconv.Itoa(at.Speed), "--naming", at.Naming)
+	//nolint:noctx // the simulated cloud must survive this process
+	cmd := exec.Command(self, "sim", "--listen", "127.0.0.1:"+port, "--ledger", cfg.ledger(),
+		"--speed", strconv.Itoa(cfg.Speed), "--naming", cfg.Naming)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -120,16 +122,16 @@ func launchSim(ctx context.Context, at simPlace) (*simProcess, error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // how it ended is in its log
+		_ = cmd.Wait() // its log says how it ended
 	}()
 	var p *simProcess
-	err = await(ctx, func() bool {
+	err = waitFor(ctx, func() bool {
 		select {
 		case <-ended:
 			return true
 		default:
 		}
-		p = readSimNote(at)
+		p = readSimProcess(cfg)
 		return p != nil && p.PID == cmd.Process.Pid
 	})
 	if err != nil {
@@ -144,8 +146,9 @@ func launchSim(ctx context.Context, at simPlace) (*simProcess, error) {
 	return p, nil
 }
 
-// await asks until ok, for 10 s; the error is the context's, or says that it took too long.
-func await(ctx context.Context, ok func() bool) error {
+// waitFor polls until ok returns true, for at most 10 s. Its error is the context's, or says that this took too
+// long.
+func waitFor(ctx context.Context, ok func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("no answer within 10 s"))
 	defer cancel()
 	for !ok() {
@@ -158,7 +161,8 @@ func await(ctx context.Context, ok func() bool) error {
 	return nil
 }
 
-func answers(ctx context.Context, url string) bool {
+// isHealthy reports whether a GET of the URL answers 200 within 2 s.
+func isHealthy(ctx context.Context, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -173,7 +177,7 @@ func answers(ctx context.Context, url string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// stop asks the program to end and waits until it is gone.
+// stop sends SIGTERM to the process and waits until it has ended.
 func (p *simProcess) stop(ctx context.Context) error {
 	if err := syscall.Kill(p.PID, syscall.SIGTERM); err != nil {
 		if errors.Is(err, syscall.ESRCH) {
@@ -181,7 +185,8 @@ func (p *simProcess) stop(ctx context.Context) error {
 		}
 		return fmt.Errorf("stop the simulated cloud: %w", err)
 	}
-	if err := await(ctx, func() bool { return errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH) }); err != nil {
+	ended := func() bool { return errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH) }
+	if err := waitFor(ctx, ended); err != nil {
 		return fmt.Errorf("stop the simulated cloud (process %d): %w", p.PID, err)
 	}
 	return nil

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// ready is how long a start may take on a busy machine.
-const ready = 90 * time.Second
+// startTimeout is how long a start may take on a busy machine.
+const startTimeout = 90 * time.Second
 
-// addresses are dev.json, as a script reads it.
+// addresses is the content of dev.json as a script reads it.
 type addresses struct {
 	API, Portal, Kafka, SMTP, Inbox, Sim string
 	DatabaseURL                          string `json:"database_url"`
@@ -33,7 +33,7 @@ type user struct {
 	APIKey          string `json:"api_key"`
 }
 
-// user of the first tenant in a role.
+// user returns the user of the first tenant who has a role.
 func (a addresses) user(t *testing.T, role string) user {
 	t.Helper()
 	for _, u := range a.Tenants[0].Users {
@@ -49,18 +49,18 @@ func (a addresses) user(t *testing.T, role string) user {
 type dev struct {
 	addresses
 	Data string
-	Took time.Duration // from the start of the process until it said where everything is
+	Took time.Duration // from the start of the process until it printed its addresses
 
-	t     *testing.T
-	cmd   *exec.Cmd
-	begun time.Time
-	said  *transcript
-	done  chan struct{}
-	err   error // of the process, once done is closed
+	t       *testing.T
+	cmd     *exec.Cmd
+	started time.Time
+	output  *outputBuffer
+	done    chan struct{} // closed when the process has ended
+	err     error         // of the process, once done is closed
 }
 
-// folder for an installation's data, which PostgreSQL's own user can reach.
-func folder(t *testing.T) string {
+// dataFolder returns a folder for an installation's data that PostgreSQL's own user can reach.
+func dataFolder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "platforma-e2e-")
 	if err != nil {
@@ -71,69 +71,69 @@ func folder(t *testing.T) string {
 		t.Fatal(err)
 	}
 	data := filepath.Join(dir, "data")
-	t.Cleanup(func() { endAll(t, data) })
+	t.Cleanup(func() { killServers(t, data) })
 	return data
 }
 
-// endAll ends what a killed process left running on a data folder.
-func endAll(t *testing.T, data string) {
+// killServers kills the servers that a killed process left running on a data folder.
+func killServers(t *testing.T, data string) {
 	t.Helper()
-	for _, pid := range servers(data) {
+	for _, pid := range serverPIDs(data) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
-			t.Logf("ended process %d, which was still running on %s", pid, data)
+			t.Logf("killed process %d, which was still running on %s", pid, data)
 		}
 	}
 }
 
-// servers are the processes beside ours that run on a data folder: PostgreSQL and the cloud. On a
-// system without /proc it finds none.
-func servers(data string) []int {
+// serverPIDs returns the process ids of the servers that run on a data folder: PostgreSQL and the simulated
+// cloud. On a system without /proc it finds none.
+func serverPIDs(data string) []int {
 	var pids []int
 	if raw, err := os.ReadFile(filepath.Join(data, "postgres/data/postmaster.pid")); err == nil {
 		line, _, _ := strings.Cut(string(raw), "\n")
-		if pid, err := strconv.Atoi(line); err == nil && mentions(pid, data) {
+		if pid, err := strconv.Atoi(line); err == nil && runsOn(pid, data) {
 			pids = append(pids, pid)
 		}
 	}
 	var cloud struct{ PID int }
 	if raw, err := os.ReadFile(filepath.Join(data, "sim/ledger.process")); err == nil &&
-		json.Unmarshal(raw, &cloud) == nil && mentions(cloud.PID, data) {
+		json.Unmarshal(raw, &cloud) == nil && runsOn(cloud.PID, data) {
 		pids = append(pids, cloud.PID)
 	}
 	return pids
 }
 
-// mentions reports whether a process is alive and was started with the folder in its arguments.
-func mentions(pid int, data string) bool {
+// runsOn reports whether a process is alive and was started with the folder in its arguments.
+func runsOn(pid int, data string) bool {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	return err == nil && bytes.Contains(raw, []byte(data))
 }
 
-// startDev starts `platforma dev --no-demo` and waits until it is up. It is stopped with the test.
+// startDev starts `platforma dev --no-demo` and waits until it is up. It is stopped when the test ends.
 func startDev(t *testing.T, data string, args ...string) *dev {
 	t.Helper()
 	d := launch(t, nil, data, append([]string{"dev", "--no-demo"}, args...)...)
-	d.awaitUp()
+	d.waitUp()
 	return d
 }
 
-// launch starts the binary on a data folder, with variables of the environment besides; args begin
-// with the command.
+// launch starts the binary on a data folder with additional environment variables. The first of args is the
+// command.
 func launch(t *testing.T, env []string, data string, args ...string) *dev {
 	t.Helper()
 	return launchProgram(t, binary, env, data, args...)
 }
 
-// launchProgram is launch of another build of the binary.
+// launchProgram is launch for another build of the binary.
 func launchProgram(t *testing.T, program string, env []string, data string, args ...string) *dev {
 	t.Helper()
-	d := &dev{Data: data, t: t, said: &transcript{}, done: make(chan struct{})}
+	d := &dev{Data: data, t: t, output: &outputBuffer{}, done: make(chan struct{})}
 	d.cmd = exec.Command(program, append(args, "--data", data, "--listen", "127.0.0.1:0")...)
-	d.cmd.Stdout, d.cmd.Stderr = d.said, d.said
-	d.cmd.Env = append(withoutOwnServers(os.Environ()), env...)
-	// so that a test can send what Ctrl-C sends: a signal to the group
+	d.cmd.Stdout, d.cmd.Stderr = d.output, d.output
+	d.cmd.Env = append(withoutExternalServers(os.Environ()), env...)
+	// A test can signal the process group, as Ctrl-C does.
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	d.begun = time.Now()
+	d.started = time.Now()
 	if err := d.cmd.Start(); err != nil {
 		t.Fatalf("start platforma: %v", err)
 	}
@@ -143,18 +143,19 @@ func launchProgram(t *testing.T, program string, env []string, data string, args
 	}()
 	t.Cleanup(func() {
 		d.interrupt()
-		if !d.ends(40 * time.Second) {
-			t.Errorf("platforma does not end:\n%s", d.said)
+		if !d.endsWithin(40 * time.Second) {
+			t.Errorf("platforma does not end:\n%s", d.output)
 			d.kill()
 		}
 		if t.Failed() {
-			t.Logf("platforma said:\n%s", d.said)
+			t.Logf("platforma printed:\n%s", d.output)
 		}
 	})
 	return d
 }
 
-func withoutOwnServers(env []string) []string {
+// withoutExternalServers removes the variables that name a database, brokers or a configuration file.
+func withoutExternalServers(env []string) []string {
 	var kept []string
 	for _, e := range env {
 		if !strings.HasPrefix(e, "DATABASE_URL=") && !strings.HasPrefix(e, "KAFKA_BROKERS=") &&
@@ -165,18 +166,18 @@ func withoutOwnServers(env []string) []string {
 	return kept
 }
 
-// awaitUp waits for the line that ends what dev says at its start, and reads dev.json.
-func (d *dev) awaitUp() {
+// waitUp waits for the last line that dev prints at its start, and reads dev.json.
+func (d *dev) waitUp() {
 	d.t.Helper()
-	until(d.t, ready, "platforma to be up", func() bool {
+	waitUntil(d.t, startTimeout, "platforma to be up", func() bool {
 		select {
 		case <-d.done:
-			d.t.Fatalf("platforma ended before it was up: %v\n%s", d.err, d.said)
+			d.t.Fatalf("platforma ended before it was up: %v\n%s", d.err, d.output)
 		default:
 		}
-		return strings.Contains(d.said.String(), "dev.json in the data folder")
+		return strings.Contains(d.output.String(), "dev.json in the data folder")
 	})
-	d.Took = time.Since(d.begun)
+	d.Took = time.Since(d.started)
 	d.addresses = readAddresses(d.t, d.Data)
 }
 
@@ -193,17 +194,17 @@ func readAddresses(t *testing.T, data string) addresses {
 	return a
 }
 
-// interrupt is Ctrl-C: the whole group of processes gets the signal.
+// interrupt sends SIGINT to the process group, as Ctrl-C does.
 func (d *dev) interrupt() { _ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT) }
 
-// kill is kill -9 of our process alone: PostgreSQL and the cloud live on.
+// kill sends SIGKILL to the process alone. PostgreSQL and the simulated cloud survive.
 func (d *dev) kill() {
 	_ = syscall.Kill(d.cmd.Process.Pid, syscall.SIGKILL)
 	<-d.done
 }
 
-// ends reports whether the process has ended within limit.
-func (d *dev) ends(limit time.Duration) bool {
+// endsWithin reports whether the process ends within limit.
+func (d *dev) endsWithin(limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
@@ -215,10 +216,10 @@ func (d *dev) ends(limit time.Duration) bool {
 }
 
 // running reports whether the process has not ended yet.
-func (d *dev) running() bool { return !d.ends(0) }
+func (d *dev) running() bool { return !d.endsWithin(0) }
 
-// code is the exit status of a process that ended by itself.
-func (d *dev) code() int {
+// exitStatus returns the exit status of a process that has ended by itself.
+func (d *dev) exitStatus() int {
 	var failed *exec.ExitError
 	switch {
 	case d.err == nil:
@@ -229,28 +230,28 @@ func (d *dev) code() int {
 	return -1
 }
 
-// transcript is what a program said, or was answered.
-type transcript struct {
+// outputBuffer collects the output of a program or the answers to requests. It is safe for concurrent use.
+type outputBuffer struct {
 	mu  sync.Mutex
-	all bytes.Buffer
+	buf bytes.Buffer
 }
 
-// Write adds to it.
-func (s *transcript) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.all.Write(p)
+// Write appends to the buffer.
+func (b *outputBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
 }
 
-// String is all of it so far.
-func (s *transcript) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.all.String()
+// String returns everything written so far.
+func (b *outputBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }
 
-// until polls until ok, and fails the test after limit.
-func until(t *testing.T, limit time.Duration, what string, ok func() bool) {
+// waitUntil polls until ok returns true, and fails the test after limit.
+func waitUntil(t *testing.T, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()

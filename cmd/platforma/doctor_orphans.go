@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"text/tabwriter"
@@ -12,10 +11,10 @@ import (
 	"github.com/platforma-cloud/orders/internal/process"
 )
 
-// orphans compares the inventory of every account with the books of a running development
-// installation. It ends with status 1 when they differ and nothing was removed.
-func (c *doctorCmd) orphans(g *globals, d *installation) error {
-	ids, err := keptSeed(filepath.Join(c.Data, "seed.json"))
+// findOrphans compares the inventory of a running development installation with what each account lists. It ends
+// with status 1 when a difference remains.
+func (c *doctorCmd) findOrphans(g *globals, d *installation) error {
+	ids, err := loadOrMakeSeed(filepath.Join(c.Data, "seed.json"))
 	if err != nil {
 		return err
 	}
@@ -32,8 +31,7 @@ func (c *doctorCmd) orphans(g *globals, d *installation) error {
 	}
 	defer db.Close()
 	useCases, err := process.Wire(process.Config{
-		Clock: clock, Log: logTo(g.err, false), Installation: ids.Installation,
-		Placement: clouds.Place,
+		Clock: clock, Log: newLogger(g.err, false), Installation: ids.Installation, Placement: clouds.Place,
 	}, map[string]*postgres.DB{postgres.LoginWorker: db}, nil)
 	if err != nil {
 		return err
@@ -43,14 +41,14 @@ func (c *doctorCmd) orphans(g *globals, d *installation) error {
 	if c.Delete {
 		remove = app.Everything
 	}
-	found, err := useCases.Worker.Reap(g.ctx, db, remove)
+	findings, err := useCases.Worker.Reap(g.ctx, db, remove)
 	if err != nil {
 		return err
 	}
-	if err := c.printFindings(g, found); err != nil {
+	if err := c.printOrphans(g, findings); err != nil {
 		return err
 	}
-	for _, f := range found {
+	for _, f := range findings {
 		if !f.Deleted {
 			return errReported
 		}
@@ -58,27 +56,25 @@ func (c *doctorCmd) orphans(g *globals, d *installation) error {
 	return nil
 }
 
-func (c *doctorCmd) printFindings(g *globals, found []app.Finding) error {
+func (c *doctorCmd) printOrphans(g *globals, findings []app.Finding) error {
 	if c.JSON {
 		type line struct {
 			app.Finding
 			Kind string `json:"kind"`
 		}
 		lines := []line{}
-		for _, f := range found {
+		for _, f := range findings {
 			lines = append(lines, line{f, f.Kind.String()})
 		}
-		enc := json.NewEncoder(g.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(lines)
+		return printJSON(g.out, lines)
 	}
-	if len(found) == 0 {
-		_, err := fmt.Fprintln(g.out, "Books and inventory agree: no orphan, nothing missing.")
+	if len(findings) == 0 {
+		_, err := fmt.Fprintln(g.out, "The inventory and the clouds agree: no orphan, nothing missing.")
 		return err
 	}
 	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "WHAT\tPROVIDER\tREGION\tRESOURCE\tID\tITEM\tMADE\t")
-	for _, f := range found {
+	for _, f := range findings {
 		what := f.Kind.String()
 		if f.Deleted {
 			what += ", being removed"

@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/kafka"
@@ -23,50 +20,51 @@ type eventsRebuildCmd struct {
 	database
 	brokers
 	Replicas int           `default:"3" help:"Copies of each topic."`
-	Wait     time.Duration `default:"30s" help:"How long to wait for a relay to let go."`
-	Yes      bool          `help:"Do it. Without it the command only says what it would do."`
+	Wait     time.Duration `default:"30s" help:"How long to wait for a relay to stop."`
+	Yes      bool          `help:"Rebuild the topic. Without it, the command only says what it would do."`
 	JSON     bool          `help:"Print as JSON."`
 }
 
-// Run deletes the events' topic and fills it anew from the database; without --yes it only explains.
+// Run deletes the topic of the events and fills it again from the database. Without --yes it only says what it
+// would do.
 func (c *eventsRebuildCmd) Run(g *globals) error {
 	db, err := openRelay(g.ctx, c.DatabaseURL)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	cluster, err := c.reached(g.ctx)
+	cluster, err := c.reachableCluster(g.ctx)
 	if err != nil {
 		return err
 	}
 	if !c.Yes {
 		return c.explain(g, db, cluster)
 	}
-	shown := g.out
+	progressOut := g.out
 	if c.JSON {
-		shown = g.err
+		progressOut = g.err
 	}
-	m := newMeter(shown)
-	begun := time.Now()
+	m := newRebuildMeter(progressOut)
+	start := time.Now()
 	done, err := cluster.Rebuild(g.ctx, db, kafka.RebuildOptions{Replicas: c.Replicas, Patience: c.Wait, Tell: m.show})
 	m.end()
 	if errors.Is(err, kafka.ErrRelayAtWork) {
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("%w (the relay stands still until a rebuild is finished; starting it again is safe)", err)
+		return fmt.Errorf("%w (relays publish nothing until a rebuild is finished; it is safe to run the command again)", err)
 	}
 	if c.JSON {
 		return json.NewEncoder(g.out).Encode(map[string]any{
-			"events": done.Events, "rows": done.Rows, "epoch": done.Epoch, "took_ms": time.Since(begun).Milliseconds(),
+			"events": done.Events, "rows": done.Rows, "epoch": done.Epoch, "took_ms": time.Since(start).Milliseconds(),
 		})
 	}
-	_, err = fmt.Fprintf(g.out, "%d events stand on %s again, %d of them for the first time; epoch %d, %s.\n", done.Events,
-		cluster.Names.Events, done.Rows, done.Epoch, time.Since(begun).Round(time.Millisecond))
+	_, err = fmt.Fprintf(g.out, "%d events are on %s again, %d of them for the first time; epoch %d, %s.\n",
+		done.Events, cluster.Names.Events, done.Rows, done.Epoch, time.Since(start).Round(time.Millisecond))
 	return err
 }
 
-// explain says what a rebuild would do, and changes nothing.
+// explain prints what a rebuild would do, and changes nothing.
 func (c *eventsRebuildCmd) explain(g *globals, db *postgres.DB, cluster kafka.Cluster) error {
 	events, err := db.HistorySize(g.ctx)
 	if err != nil {
@@ -77,7 +75,7 @@ func (c *eventsRebuildCmd) explain(g *globals, db *postgres.DB, cluster kafka.Cl
 		return err
 	}
 	names := cluster.Names
-	topics := "as they must be"
+	topics := "as they should be"
 	if err := cluster.Check(g.ctx); errors.Is(err, kafka.ErrTopic) {
 		topics = err.Error()
 	} else if err != nil {
@@ -89,31 +87,33 @@ func (c *eventsRebuildCmd) explain(g *globals, db *postgres.DB, cluster kafka.Cl
 			"topics": topics, "replicas": c.Replicas,
 		})
 	}
-	_, err = fmt.Fprintf(g.out, `This would delete the topics %s and %s, with all that is on them, make them anew
-with %d copies, and publish all %d events of the database again, with the ids they have.
+	_, err = fmt.Fprintf(g.out, `This would delete the topics %s and %s with everything on them, create them again
+with %d copies, and publish all %d events of the database again, with the same ids.
 
   topics now    %s
   unpublished   %d rows of the outbox
 
-Orders are taken and carried out meanwhile. Consumers read everything again and skip what they
-have applied. Readers that are not ours see the events twice: they know them by their ids.
-Stop the processes with the role relay first, unless the relay stands still already.
+Orders are accepted and fulfilled meanwhile. Consumers read everything again and skip what they
+have applied. Other readers of the topic see the events twice and can recognise them by their ids.
+Stop the processes with the role relay first, unless they have stopped publishing already.
 
 Nothing was changed. To do it: platforma events rebuild --yes
 `, names.Events, names.Positions, c.Replicas, events, topics, outbox.Rows)
 	return err
 }
 
-// openRelay opens the one login that reads every tenant's events.
+// openRelay opens the relay's login, the only one that may read the events of every tenant.
 func openRelay(ctx context.Context, databaseURL string) (*postgres.DB, error) {
 	return postgres.Open(ctx, process.LoginURL(databaseURL, postgres.LoginRelay),
 		postgres.LoginRelay, postgres.Options{Clock: process.WallClock(1), NewID: process.NewID, MaxConns: 2})
 }
 
-// refit rebuilds the topic of the embedded broker when it is not the one that the database speaks of: its
-// folder was deleted, could not be read, or the database is another. The broker's folder is disposable, so
-// nobody is asked.
-func refit(ctx context.Context, cluster kafka.Cluster, databaseURL string, log *slog.Logger, w io.Writer) error {
+// rebuildEmbeddedTopic rebuilds the topic of the embedded broker when it does not match the database: its folder
+// was deleted or could not be read, or the database is another one. It asks nobody, because the broker's folder
+// is disposable.
+func rebuildEmbeddedTopic(
+	ctx context.Context, cluster kafka.Cluster, databaseURL string, log *slog.Logger, w io.Writer,
+) error {
 	db, err := openRelay(ctx, databaseURL)
 	if err != nil {
 		return err
@@ -128,37 +128,37 @@ func refit(ctx context.Context, cluster kafka.Cluster, databaseURL string, log *
 	case !errors.Is(err, app.ErrRelayPosition):
 		return fmt.Errorf("compare the embedded broker with the database: %w", err)
 	}
-	log.DebugContext(ctx, "the embedded broker does not have what the database says", "error", err)
+	log.DebugContext(ctx, "the embedded broker does not match the database", "error", err)
 	done, err := cluster.Rebuild(ctx, db, kafka.RebuildOptions{Replicas: 1, Patience: 10 * time.Second})
 	if err != nil {
 		return fmt.Errorf("rebuild the topic of the embedded broker: %w", err)
 	}
-	_, err = fmt.Fprintf(w,
-		"The embedded broker was not the one of this database: its topic was rebuilt with %d events.\n", done.Events)
+	_, err = fmt.Fprintf(w, "The embedded broker did not match this database: its topic was rebuilt with %d events.\n",
+		done.Events)
 	return err
 }
 
-// meter shows how far a rebuild has come: a bar on a terminal, a line per step and tenth elsewhere.
-type meter struct {
-	w      io.Writer
-	live   bool
-	drawn  bool // the bar's line is not ended
-	tenths int
+// rebuildMeter shows the progress of a rebuild: a bar on a terminal, elsewhere a line for each step and for each
+// tenth of the events.
+type rebuildMeter struct {
+	w        io.Writer
+	terminal bool
+	drawn    bool // the bar's line is not ended yet
+	tenths   int
 }
 
-func newMeter(w io.Writer) *meter {
-	f, ok := w.(*os.File)
-	return &meter{w: w, live: ok && term.IsTerminal(int(f.Fd()))}
+func newRebuildMeter(w io.Writer) *rebuildMeter {
+	return &rebuildMeter{w: w, terminal: isTerminal(w)}
 }
 
-func (m *meter) show(p kafka.RebuildProgress) {
+func (m *rebuildMeter) show(p kafka.RebuildProgress) {
 	if p.Step != kafka.RebuildFilling {
 		m.end()
 		fmt.Fprintf(m.w, "  %s\n", stepText(p.Step))
 		return
 	}
 	share := 100 * p.Events / max(1, p.Of)
-	if m.live {
+	if m.terminal {
 		done := min(share, 100) * barWidth / 100
 		fmt.Fprintf(m.w, "\r\x1b[2K  %s%s %3d %%  %d of %d events", strings.Repeat("█", done),
 			strings.Repeat("·", barWidth-done), share, p.Events, p.Of)
@@ -171,8 +171,8 @@ func (m *meter) show(p kafka.RebuildProgress) {
 	}
 }
 
-// end leaves the bar's line.
-func (m *meter) end() {
+// end ends the bar's line.
+func (m *rebuildMeter) end() {
 	if m.drawn {
 		fmt.Fprintln(m.w)
 		m.drawn = false
@@ -182,17 +182,17 @@ func (m *meter) end() {
 func stepText(s kafka.RebuildStep) string {
 	switch s {
 	case kafka.RebuildLocked:
-		return "no relay works"
+		return "no relay is at work"
 	case kafka.RebuildBegun:
-		return "none will until this is finished"
+		return "no relay will start before the rebuild is finished"
 	case kafka.RebuildFenced:
-		return "none that slept can wake up and write"
+		return "former relays are fenced and can publish nothing"
 	case kafka.RebuildDeleted:
 		return "the old topics are deleted"
 	case kafka.RebuildMade:
-		return "the new topics are there"
+		return "the new topics are created"
 	case kafka.RebuildPlaced:
-		return "the position is published"
+		return "the relay's position is published"
 	case kafka.RebuildFinished:
 		return "the relays may work again"
 	case kafka.RebuildFilling:

@@ -8,33 +8,32 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The names of this cloud are not unique: it would make a duplicate of every resource that is asked for
-// twice.
+// This cloud does not require unique names: it would make a duplicate of every resource that is requested twice.
 func TestAKilledProcessGoesOnWhereItWasAndMakesNothingTwice(t *testing.T) {
 	t.Parallel()
-	data := folder(t)
+	data := dataFolder(t)
 	d := startDev(t, data, "--speed", "200", "--naming", "none")
 	t.Logf("first start: %s", d.Took)
 	before := d.Tenants
-	o := d.pays(d.as("customer"), file(t, "six.json"))
-	for _, made := range []int{1, 4, 8} {
-		until(t, time.Minute, "resources in the cloud", func() bool { return len(d.ledger().Live) >= made })
+	o := d.placePaidOrder(d.as("customer"), readTestdata(t, "six.json"))
+	for _, resources := range []int{1, 4, 8} {
+		waitUntil(t, time.Minute, "resources in the cloud", func() bool { return len(d.ledger().Live) >= resources })
 		d.kill()
-		if got := len(servers(data)); got != 2 {
-			t.Errorf("%d servers outlive the kill, want PostgreSQL and the cloud", got)
+		if got := len(serverPIDs(data)); got != 2 {
+			t.Errorf("%d servers survive the kill, want PostgreSQL and the cloud", got)
 		}
 		d = startDev(t, data, "--speed", "200", "--naming", "none")
-		t.Logf("start after a kill at %d resources: %s", made, d.Took)
+		t.Logf("start after a kill at %d resources: %s", resources, d.Took)
 		if state := d.as("customer").order(o.ID).State; state == "fulfilled" {
-			t.Fatal("the order was over before the kill")
+			t.Fatal("the order was fulfilled before the kill")
 		}
 	}
-	o = d.as("customer").follow(o.ID, 2*time.Minute)
-	t.Logf("at rest %s after the last start", time.Since(d.begun))
+	o = d.as("customer").waitAtRest(o.ID, 2*time.Minute)
+	t.Logf("at rest %s after the last start", time.Since(d.started))
 	if o.State != "fulfilled" || o.Outcome != "full" {
 		t.Errorf("the order is %s, outcome %s; want fulfilled, full", o.State, o.Outcome)
 	}
-	d.wantExactly(o)
+	d.wantResources(o)
 	if diff := cmp.Diff(before, d.Tenants); diff != "" {
 		t.Errorf("tenants and keys in dev.json (-first +last start):\n%s", diff)
 	}
@@ -42,11 +41,11 @@ func TestAKilledProcessGoesOnWhereItWasAndMakesNothingTwice(t *testing.T) {
 
 func TestAfterAKillOfEverythingTheOrderStillEndsRight(t *testing.T) {
 	t.Parallel()
-	data := folder(t)
+	data := dataFolder(t)
 	d := startDev(t, data, "--speed", "240")
-	o := d.pays(d.as("customer"), file(t, "six.json"))
-	until(t, time.Minute, "resources in the cloud", func() bool { return len(d.ledger().Live) >= 3 })
-	pids := servers(data)
+	o := d.placePaidOrder(d.as("customer"), readTestdata(t, "six.json"))
+	waitUntil(t, time.Minute, "resources in the cloud", func() bool { return len(d.ledger().Live) >= 3 })
+	pids := serverPIDs(data)
 	if len(pids) != 2 {
 		t.Fatalf("%d servers run, want PostgreSQL and the cloud", len(pids))
 	}
@@ -58,10 +57,10 @@ func TestAfterAKillOfEverythingTheOrderStillEndsRight(t *testing.T) {
 	}
 	d = startDev(t, data, "--speed", "240")
 	t.Logf("start after a kill of everything: %s", d.Took)
-	o = d.as("customer").follow(o.ID, 2*time.Minute)
-	t.Logf("at rest %s after the start", time.Since(d.begun))
+	o = d.as("customer").waitAtRest(o.ID, 2*time.Minute)
+	t.Logf("at rest %s after the start", time.Since(d.started))
 	if o.State != "fulfilled" || o.Outcome != "full" {
 		t.Errorf("the order is %s, outcome %s; want fulfilled, full", o.State, o.Outcome)
 	}
-	d.wantExactly(o)
+	d.wantResources(o)
 }

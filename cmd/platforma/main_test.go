@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// needs skips a test where a program is missing, and fails it in CI.
-func needs(t *testing.T, programs ...string) {
+// requirePrograms skips a test when a program is not installed. In CI it fails the test.
+func requirePrograms(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {

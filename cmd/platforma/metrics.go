@@ -10,8 +10,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 )
 
-// serveMetrics answers Prometheus on a listener of its own, which customers do not reach. It gives the
-// address, and how to stop.
+// serveMetrics serves Prometheus on a separate listener, which customers do not reach. It returns the listener's
+// address and a function that stops it.
 func serveMetrics(
 	ctx context.Context, address string, h http.Handler,
 ) (at string, stop func(context.Context) error, err error) {
@@ -21,7 +21,7 @@ func serveMetrics(
 		return "", nil, fmt.Errorf("listen for metrics (choose another --metrics-listen?): %w", err)
 	}
 	srv := httpkit.NewServer(h)
-	srv.WriteTimeout = 10 * time.Second // Prometheus gives a scrape up after 10 s by default
+	srv.WriteTimeout = 10 * time.Second // by default, Prometheus gives up a scrape after 10 s
 	go func() { _ = srv.Serve(lis) }()
 	return lis.Addr().String(), srv.Shutdown, nil
 }

@@ -58,7 +58,8 @@ type orderLine struct {
 	} `json:"faults"`
 }
 
-// itemName is the label of an item, or its product; "-" for what is the whole order's.
+// itemName returns the label of an item, or its product when it has none. It returns "-" when the order has no
+// such item, as for a task of the whole order.
 func (o *orderLine) itemName(id string) string {
 	for _, it := range o.Items {
 		if it.ID != id {
@@ -72,7 +73,7 @@ func (o *orderLine) itemName(id string) string {
 	return "-"
 }
 
-// orderID finds an order by its id or its number.
+// orderID returns the id of an order that is named by its id or its number.
 func (s session) orderID(ctx context.Context, name string) (string, error) {
 	if !strings.HasPrefix(strings.ToUpper(name), "ORD-") {
 		return url.PathEscape(name), nil
@@ -80,8 +81,8 @@ func (s session) orderID(ctx context.Context, name string) (string, error) {
 	var page struct {
 		Data []orderLine `json:"data"`
 	}
-	if _, err := s.call(ctx, http.MethodGet, "/v1/orders"+query("q", name, "include_deleted", "true", "limit", "10"),
-		nil, &page); err != nil {
+	path := "/v1/orders" + query("q", name, "include_deleted", "true", "limit", "10")
+	if _, err := s.call(ctx, http.MethodGet, path, nil, &page); err != nil {
 		return "", err
 	}
 	for _, o := range page.Data {
@@ -89,10 +90,10 @@ func (s session) orderID(ctx context.Context, name string) (string, error) {
 			return o.ID, nil
 		}
 	}
-	return "", fmt.Errorf("there is no order %s here; those there are: platforma orders list", name)
+	return "", fmt.Errorf("there is no order %s here; to see the orders: platforma orders list", name)
 }
 
-// order reads one by its id or number.
+// order reads an order by its id or number.
 func (s session) order(ctx context.Context, name string) (o orderLine, raw []byte, err error) {
 	id, err := s.orderID(ctx, name)
 	if err != nil {
@@ -103,13 +104,13 @@ func (s session) order(ctx context.Context, name string) (o orderLine, raw []byt
 }
 
 type ordersListCmd struct {
-	remote
+	apiFlags
 	State      string `help:"Only those in this state, such as provisioning."`
-	Settlement string `help:"Only those at this settlement: open, compensating, settled or stuck."`
+	Settlement string `help:"Only those with this settlement: open, compensating, settled or stuck."`
 	Search     string `help:"Only those whose number, external id or label begins with this."`
-	Deleted    bool   `help:"Cancelled ones too."`
+	Deleted    bool   `help:"List cancelled orders too."`
 	Limit      int    `default:"50" help:"How many, at most 100."`
-	Cursor     string `help:"Where the page before ended."`
+	Cursor     string `help:"Where the previous page ended."`
 }
 
 // Run lists orders, newest first.
@@ -118,16 +119,17 @@ func (c *ordersListCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	deleted := ""
+	includeDeleted := ""
 	if c.Deleted {
-		deleted = "true"
+		includeDeleted = "true"
 	}
 	var page struct {
 		Data []orderLine `json:"data"`
 		Next *string     `json:"next_cursor"`
 	}
-	raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders"+query("state", c.State, "settlement", c.Settlement, "q",
-		c.Search, "include_deleted", deleted, "limit", strconv.Itoa(c.Limit), "cursor", c.Cursor), nil, &page)
+	path := "/v1/orders" + query("state", c.State, "settlement", c.Settlement, "q", c.Search,
+		"include_deleted", includeDeleted, "limit", strconv.Itoa(c.Limit), "cursor", c.Cursor)
+	raw, err := s.call(g.ctx, http.MethodGet, path, nil, &page)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
@@ -139,22 +141,22 @@ func (c *ordersListCmd) Run(g *globals) error {
 	for _, o := range page.Data {
 		rows = append(rows, []string{
 			o.Number, o.State, o.Outcome, o.Settlement, strconv.Itoa(len(o.Items)), o.Totals.DueNow.String(),
-			day(o.CreatedAt), dash(o.ExternalID),
+			formatTime(o.CreatedAt), dash(o.ExternalID),
 		})
 	}
 	if err := table(g.out, "NUMBER STATE OUTCOME SETTLEMENT ITEMS DUE CREATED EXTERNAL", rows); err != nil {
 		return err
 	}
-	more(g.out, page.Next)
+	printCursor(g.out, page.Next)
 	return nil
 }
 
 type ordersShowCmd struct {
-	remote
+	apiFlags
 	Order string `arg:"" help:"The order's id or number."`
 }
 
-// Run shows an order with its items and its money.
+// Run shows an order with its items, payments and refunds.
 func (c *ordersShowCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
@@ -170,7 +172,7 @@ func (c *ordersShowCmd) Run(g *globals) error {
 func (o *orderLine) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s  %s, outcome %s, settlement %s\n", o.Number, words(o.State), o.Outcome, o.Settlement)
 	fmt.Fprintf(w, "id %s, version %d, %s, created %s, due %s\n", o.ID, o.Version, o.Policy,
-		day(o.CreatedAt), o.Totals.DueNow)
+		formatTime(o.CreatedAt), o.Totals.DueNow)
 	if len(o.Actions) > 0 {
 		fmt.Fprintf(w, "you could: %s\n", strings.Join(o.Actions, ", "))
 	}
@@ -216,13 +218,13 @@ func (o *orderLine) print(w io.Writer) error {
 }
 
 type ordersWatchCmd struct {
-	remote
+	apiFlags
 	Order string        `arg:"" help:"The order's id or number."`
-	Every time.Duration `default:"500ms" help:"How often to look."`
+	Every time.Duration `default:"500ms" help:"How often to read the order."`
 }
 
-// Run shows an order move until it is at rest: a bar per item on a terminal, a line per change elsewhere.
-// It ends with status 1 when the order was not fulfilled.
+// Run shows an order's progress until it is at rest: a bar for each item on a terminal, a line for each change
+// elsewhere. It ends with status 1 when the order was not fulfilled.
 func (c *ordersWatchCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
@@ -235,7 +237,7 @@ func (c *ordersWatchCmd) Run(g *globals) error {
 	show := newProgress(g.out)
 	tick := time.NewTicker(max(c.Every, 50*time.Millisecond))
 	defer tick.Stop()
-	for seen := -1; ; {
+	for version := -1; ; {
 		var o orderLine
 		raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders/"+id, nil, &o)
 		if err != nil {
@@ -243,12 +245,12 @@ func (c *ordersWatchCmd) Run(g *globals) error {
 		}
 		if !c.JSON {
 			show.draw(o.progress())
-		} else if o.Version != seen {
+		} else if o.Version != version {
 			c.asJSON(g.out, raw)
 		}
-		seen = o.Version
+		version = o.Version
 		if o.Settlement == "settled" || o.Settlement == "stuck" {
-			return c.ended(g.out, o)
+			return c.printResult(g.out, o)
 		}
 		select {
 		case <-g.ctx.Done():
@@ -258,7 +260,8 @@ func (c *ordersWatchCmd) Run(g *globals) error {
 	}
 }
 
-func (c *ordersWatchCmd) ended(w io.Writer, o orderLine) error {
+// printResult prints how the order ended. It returns errReported when the order was not fulfilled.
+func (c *ordersWatchCmd) printResult(w io.Writer, o orderLine) error {
 	if !c.JSON {
 		fmt.Fprintf(w, "%s is %s, outcome %s.\n", o.Number, words(o.State), o.Outcome)
 		if o.Settlement == "stuck" {
@@ -271,14 +274,14 @@ func (c *ordersWatchCmd) ended(w io.Writer, o orderLine) error {
 	return nil
 }
 
-// progress is the order as the bars show it: every item under a name of its own.
+// progress returns the order as the bars show it, with a different name for each item.
 func (o *orderLine) progress() demoOrder {
 	d := demoOrder{ID: o.ID, Number: o.Number, State: o.State, Outcome: o.Outcome, Settlement: o.Settlement}
-	taken := map[string]int{}
+	used := map[string]int{}
 	for _, it := range o.Items {
 		name := o.itemName(it.ID)
-		if taken[name]++; taken[name] > 1 {
-			name += " " + strconv.Itoa(taken[name])
+		if used[name]++; used[name] > 1 {
+			name += " " + strconv.Itoa(used[name])
 		}
 		d.Items = append(d.Items, demoItemState{
 			Product: it.Product, Label: name, State: it.State, Progress: it.Progress, Detail: dash(it.Detail),
@@ -288,12 +291,12 @@ func (o *orderLine) progress() demoOrder {
 }
 
 type ordersSagaCmd struct {
-	remote
+	apiFlags
 	Order string `arg:"" help:"The order's id or number."`
 }
 
-// saga is what the transcript is made from.
-type saga struct {
+// sagaLog is what the command reads of an order's saga log.
+type sagaLog struct {
 	Tasks []struct {
 		Item       *string `json:"item"`
 		Kind       string  `json:"kind"`
@@ -301,7 +304,7 @@ type saga struct {
 		Direction  string  `json:"direction"`
 		Generation int     `json:"generation"`
 		Steps      []struct {
-			Part      string  `json:"step"`
+			Step      string  `json:"step"`
 			Direction string  `json:"direction"`
 			Phase     *string `json:"phase"`
 			Attempts  []struct {
@@ -319,7 +322,7 @@ type saga struct {
 	} `json:"tasks"`
 }
 
-// Run prints how an order was built, or taken down: every task with its calls in the order of time.
+// Run prints how an order was built and compensated: every task with its calls in the order of time.
 func (c *ordersSagaCmd) Run(g *globals) error {
 	s, err := c.open()
 	if err != nil {
@@ -329,43 +332,43 @@ func (c *ordersSagaCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	var sg saga
-	raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders/"+o.ID+"/saga", nil, &sg)
+	var log sagaLog
+	raw, err := s.call(g.ctx, http.MethodGet, "/v1/orders/"+o.ID+"/saga", nil, &log)
 	if err != nil || c.asJSON(g.out, raw) {
 		return err
 	}
 	fmt.Fprintf(g.out, "%s  %s, outcome %s, settlement %s; created %s UTC\n", o.Number, words(o.State), o.Outcome,
-		o.Settlement, day(o.CreatedAt))
-	return sg.print(g.out, &o)
+		o.Settlement, formatTime(o.CreatedAt))
+	return log.print(g.out, &o)
 }
 
-// timeOfDay is how a transcript writes moments, in UTC.
+// timeOfDay is the format of a time of day in the output, in UTC.
 const timeOfDay = "15:04:05.000"
 
-// sagaLine is a line of the transcript. Polls in a row with the same answer are one line.
+// sagaLine is a line of the printed saga log. Successive polls with the same answer share one line.
 type sagaLine struct {
 	at          time.Time
-	first, last int    // calls of the step, from 1; 0 is a decision
-	same        string // what makes two calls one line
+	first, last int    // numbers of the step's calls, from 1; 0 for a decision
+	mergeKey    string // successive calls with the same key share a line
 	cells       []string
 }
 
-func (sg *saga) print(w io.Writer, o *orderLine) error {
-	for i, u := range sg.Tasks {
+func (s *sagaLog) print(w io.Writer, o *orderLine) error {
+	for i, t := range s.Tasks {
 		name := "the order"
-		if u.Item != nil {
-			name = o.itemName(*u.Item)
+		if t.Item != nil {
+			name = o.itemName(*t.Item)
 		}
-		fmt.Fprintf(w, "\n%s %s: %s, direction %s, generation %d\n", u.Kind, name, u.State, u.Direction, u.Generation)
+		fmt.Fprintf(w, "\n%s %s: %s, direction %s, generation %d\n", t.Kind, name, t.State, t.Direction, t.Generation)
 		var rows [][]string
-		for _, l := range sg.lines(i) {
+		for _, l := range s.lines(i) {
 			if l.last > l.first {
 				l.cells[3] += "-" + strconv.Itoa(l.last)
 			}
 			rows = append(rows, l.cells)
 		}
 		if len(rows) == 0 {
-			fmt.Fprintln(w, "  not begun")
+			fmt.Fprintln(w, "  not started")
 			continue
 		}
 		if err := table(w, "  TIME DIRECTION STEP CALL TOOK CLASS NEXT ANSWER", rows); err != nil {
@@ -375,36 +378,37 @@ func (sg *saga) print(w io.Writer, o *orderLine) error {
 	return nil
 }
 
-// lines are a task's calls and decisions in the order of time.
-func (sg *saga) lines(task int) []sagaLine {
-	var all []sagaLine
-	for _, st := range sg.Tasks[task].Steps {
+// lines returns a task's calls and decisions in the order of time.
+func (s *sagaLog) lines(task int) []sagaLine {
+	var lines []sagaLine
+	for _, st := range s.Tasks[task].Steps {
 		for n, a := range st.Attempts {
-			took, next, said := "-", "-", "no answer"
+			took, next, answer := "-", "-", "no answer"
 			if a.TookMS != nil {
-				took, said = strconv.FormatInt(*a.TookMS, 10)+" ms", dash(a.Message)
+				took, answer = strconv.FormatInt(*a.TookMS, 10)+" ms", dash(a.Message)
 			}
 			if a.NextAt != nil {
 				next = a.NextAt.UTC().Format(timeOfDay)
 			}
 			l := sagaLine{
-				at: a.At, first: n + 1, last: n + 1, same: strings.Join([]string{st.Direction, st.Part, dash(a.Class), said}, "|"),
+				at: a.At, first: n + 1, last: n + 1,
+				mergeKey: strings.Join([]string{st.Direction, st.Step, dash(a.Class), answer}, "|"),
+				cells: []string{
+					a.At.UTC().Format(timeOfDay), st.Direction, st.Step, strconv.Itoa(n + 1), took, dash(a.Class), next, answer,
+				},
 			}
-			l.cells = []string{
-				a.At.UTC().Format(timeOfDay), st.Direction, st.Part, strconv.Itoa(n + 1), took, dash(a.Class), next, said,
-			}
-			if k := len(all) - 1; k >= 0 && all[k].same == l.same && dash(a.Class) == "pending" {
-				all[k].last, all[k].cells[4], all[k].cells[6] = l.last, took, next
+			if k := len(lines) - 1; k >= 0 && lines[k].mergeKey == l.mergeKey && dash(a.Class) == "pending" {
+				lines[k].last, lines[k].cells[4], lines[k].cells[6] = l.last, took, next
 				continue
 			}
-			all = append(all, l)
+			lines = append(lines, l)
 		}
 	}
-	for _, d := range sg.Tasks[task].Decisions {
-		all = append(all, sagaLine{
+	for _, d := range s.Tasks[task].Decisions {
+		lines = append(lines, sagaLine{
 			at: d.At, cells: []string{d.At.UTC().Format(timeOfDay), "decided", "-", "-", "-", "-", "-", d.Message},
 		})
 	}
-	slices.SortStableFunc(all, func(a, b sagaLine) int { return a.at.Compare(b.at) })
-	return all
+	slices.SortStableFunc(lines, func(a, b sagaLine) int { return a.at.Compare(b.at) })
+	return lines
 }

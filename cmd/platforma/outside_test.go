@@ -17,12 +17,12 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// gpg is GnuPG with a home of its own: a reader that shares no code with what made the mails.
+// gpg runs GnuPG with its own home directory. It shares no code with the product.
 type gpg struct{ home string }
 
 func newGPG(t *testing.T) gpg {
 	t.Helper()
-	home, err := os.MkdirTemp("", "gpg") // short: the agent's socket lies in it
+	home, err := os.MkdirTemp("", "gpg") // a short path, because the agent's socket is in it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,14 +35,15 @@ func newGPG(t *testing.T) gpg {
 
 func (g gpg) run(t *testing.T, input []byte, args ...string) ([]byte, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "gpg",
-		append([]string{"--homedir", g.home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--trust-model", "always"},
-			args...)...)
+	args = append([]string{
+		"--homedir", g.home, "--batch", "--no-tty", "--pinentry-mode", "loopback", "--trust-model", "always",
+	}, args...)
+	cmd := exec.CommandContext(t.Context(), "gpg", args...)
 	cmd.Stdin = bytes.NewReader(input)
 	return cmd.Output()
 }
 
-func (g gpg) must(t *testing.T, input []byte, args ...string) []byte {
+func (g gpg) mustRun(t *testing.T, input []byte, args ...string) []byte {
 	t.Helper()
 	out, err := g.run(t, input, args...)
 	if err != nil {
@@ -51,124 +52,124 @@ func (g gpg) must(t *testing.T, input []byte, args ...string) []byte {
 	return out
 }
 
-// key makes a key pair in this home and gives its public part, armored.
-func (g gpg) key(t *testing.T, address string) string {
+// newKey makes a key pair in this home directory and returns its public part, armored.
+func (g gpg) newKey(t *testing.T, address string) string {
 	t.Helper()
-	g.must(t, nil, "--passphrase", "", "--quick-generate-key", "Ana Novak <"+address+">",
+	g.mustRun(t, nil, "--passphrase", "", "--quick-generate-key", "Ana Novak <"+address+">",
 		"future-default", "default", "1y")
-	return string(g.must(t, nil, "--armor", "--export", address))
+	return string(g.mustRun(t, nil, "--armor", "--export", address))
 }
 
-// letter is a mail as it arrived.
-type deadLetter struct {
+// receivedMail is a mail in the inbox.
+type receivedMail struct {
 	ID        int
 	Subject   string
 	MessageID string `json:"message_id"`
 	raw       []byte
 }
 
-// inbox reads all mails.
-func (d *dev) inbox() []deadLetter {
+// inbox returns all mails.
+func (d *dev) inbox() []receivedMail {
 	d.t.Helper()
-	var all []deadLetter
-	if err := json.Unmarshal(get(d.t, d.Inbox+"/api/messages"), &all); err != nil {
+	var mails []receivedMail
+	if err := json.Unmarshal(httpGet(d.t, d.Inbox+"/api/messages"), &mails); err != nil {
 		d.t.Fatalf("read the inbox: %v", err)
 	}
-	for i := range all {
-		all[i].raw = get(d.t, d.Inbox+"/api/messages/"+itoa(all[i].ID)+"/raw")
+	for i := range mails {
+		mails[i].raw = httpGet(d.t, d.Inbox+"/api/messages/"+itoa(mails[i].ID)+"/raw")
 	}
-	return all
+	return mails
 }
 
-// deliveries are the mails that carry credentials, oldest first.
-func (d *dev) deliveries() []deadLetter {
+// deliveries returns the mails with credentials, oldest first. A mail that came twice fails the test.
+func (d *dev) deliveries() []receivedMail {
 	d.t.Helper()
-	var all []deadLetter
+	var mails []receivedMail
 	seen := map[string]bool{}
-	for _, l := range d.inbox() {
-		if !strings.HasPrefix(l.MessageID, "<delivery.") {
+	for _, m := range d.inbox() {
+		if !strings.HasPrefix(m.MessageID, "<delivery.") {
 			continue
 		}
-		if seen[l.MessageID] {
-			d.t.Errorf("mail %s came twice", l.MessageID)
+		if seen[m.MessageID] {
+			d.t.Errorf("mail %s came twice", m.MessageID)
 		}
-		seen[l.MessageID], all = true, append(all, l)
+		seen[m.MessageID], mails = true, append(mails, m)
 	}
-	return all
+	return mails
 }
 
-// parts gives a multipart mail's type and its parts, decoded.
-func (l deadLetter) parts(t *testing.T) (kind string, bodies [][]byte) {
+// parts returns the type of a multipart mail and its decoded parts.
+func (m receivedMail) parts(t *testing.T) (kind string, bodies [][]byte) {
 	t.Helper()
-	m, err := mail.ReadMessage(bytes.NewReader(l.raw))
+	message, err := mail.ReadMessage(bytes.NewReader(m.raw))
 	if err != nil {
-		t.Fatalf("mail %d: %v", l.ID, err)
+		t.Fatalf("mail %d: %v", m.ID, err)
 	}
-	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	kind, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
 	if err != nil {
-		t.Fatalf("mail %d: %v", l.ID, err)
+		t.Fatalf("mail %d: %v", m.ID, err)
 	}
-	r := multipart.NewReader(m.Body, params["boundary"])
+	r := multipart.NewReader(message.Body, params["boundary"])
 	for {
 		p, err := r.NextPart()
 		if errors.Is(err, io.EOF) {
 			return kind, bodies
 		}
 		if err != nil {
-			t.Fatalf("mail %d: %v", l.ID, err)
+			t.Fatalf("mail %d: %v", m.ID, err)
 		}
-		var from io.Reader = p
+		var content io.Reader = p
 		if p.Header.Get("Content-Transfer-Encoding") == "base64" {
-			from = base64.NewDecoder(base64.StdEncoding, p)
+			content = base64.NewDecoder(base64.StdEncoding, p)
 		}
-		body, err := io.ReadAll(from)
+		body, err := io.ReadAll(content)
 		if err != nil {
-			t.Fatalf("mail %d: %v", l.ID, err)
+			t.Fatalf("mail %d: %v", m.ID, err)
 		}
 		bodies = append(bodies, body)
 	}
 }
 
-// document is what an opened mail ends with: the credentials as the cloud issued them.
-func document(t *testing.T, text []byte) string {
+// documentOf returns the end of a decrypted mail: the credentials as the cloud issued them.
+func documentOf(t *testing.T, text []byte) string {
 	t.Helper()
 	_, doc, ok := strings.Cut(strings.ReplaceAll(string(text), "\r\n", "\n"), "\nThe same as a JSON document:\n\n")
 	if !ok {
-		t.Fatalf("an opened mail holds no document (%d bytes)", len(text))
+		t.Fatalf("a decrypted mail has no document (%d bytes)", len(text))
 	}
 	return strings.TrimSuffix(doc, "\n")
 }
 
-// issued are the secrets that the cloud says it gave out for an order's items, by item.
-func (d *dev) issued(o orderView) map[string]string {
+// issuedSecrets returns the secrets that the cloud issued for an order's items, by item.
+func (d *dev) issuedSecrets(o orderView) map[string]string {
 	d.t.Helper()
-	all := map[string]string{}
+	secrets := map[string]string{}
 	for _, it := range o.Items {
 		var i sim.Issued
-		if err := json.Unmarshal(get(d.t, d.Sim+"/secrets/"+it.ID), &i); err != nil || len(i.Secrets) != 1 {
+		if err := json.Unmarshal(httpGet(d.t, d.Sim+"/secrets/"+it.ID), &i); err != nil || len(i.Secrets) != 1 {
 			d.t.Fatalf("secrets of %s: %d, %v; want one", it.Label, len(i.Secrets), err)
 		}
-		all[it.ID] = string(i.Secrets[0])
+		secrets[it.ID] = string(i.Secrets[0])
 	}
-	return all
+	return secrets
 }
 
-// record is an event as kcat prints it.
-type record struct {
+// kafkaRecord is a record of the topic as kcat prints it.
+type kafkaRecord struct {
 	Key     string
 	Headers map[string]string
 	Value   json.RawMessage
 }
 
-// kcat reads the topic from its start to its end, as a stranger to the product.
-func kcat(t *testing.T, broker, key string) []record {
+// readTopic reads the records with a key from the whole topic, with kcat.
+func readTopic(t *testing.T, broker, key string) []kafkaRecord {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "kcat", "-b", broker, "-C", "-t", "order-events", "-e", "-q", "-X",
 		"isolation.level=read_committed", "-f", `%k\t%h\t%s\n`).Output()
 	if err != nil {
 		t.Fatalf("kcat: %v", err)
 	}
-	var all []record
+	var records []kafkaRecord
 	for line := range strings.Lines(string(out)) {
 		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
 		if len(fields) != 3 {
@@ -177,12 +178,12 @@ func kcat(t *testing.T, broker, key string) []record {
 		if fields[0] != key {
 			continue
 		}
-		r := record{Key: fields[0], Headers: map[string]string{}, Value: json.RawMessage(fields[2])}
+		r := kafkaRecord{Key: fields[0], Headers: map[string]string{}, Value: json.RawMessage(fields[2])}
 		for h := range strings.SplitSeq(fields[1], ",") {
 			k, v, _ := strings.Cut(h, "=")
 			r.Headers[k] = v
 		}
-		all = append(all, r)
+		records = append(records, r)
 	}
-	return all
+	return records
 }

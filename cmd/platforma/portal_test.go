@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// visitor is a person in the portal, without a browser: pages and forms, and a cookie.
+// visitor uses the portal as a person would, but without a browser: with pages, forms and a cookie.
 type visitor struct {
 	t     *testing.T
 	base  string
 	http  *http.Client
-	heard *transcript // every page that was shown, but for those that forget was given
+	pages *outputBuffer // every page that open has read
 }
 
-// signIn opens a session as a demo user, through the page's own form.
+// signIn signs in as a demo user, through the page's own form.
 func (d *dev) signIn(role string) visitor {
 	d.t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	v := visitor{t: d.t, base: d.Portal, http: &http.Client{Jar: jar, Timeout: 30 * time.Second}, heard: &transcript{}}
+	v := visitor{t: d.t, base: d.Portal, http: &http.Client{Jar: jar, Timeout: 30 * time.Second}, pages: &outputBuffer{}}
 	_, page := v.do(http.MethodPost, "/sign-in", url.Values{"user": {d.user(d.t, role).ID}})
 	if !strings.Contains(page, d.user(d.t, role).Email) && !strings.Contains(page, "sign-out") {
 		d.t.Fatalf("the %s is not signed in:\n%s", role, page)
@@ -57,14 +57,14 @@ func (v visitor) do(method, path string, form url.Values) (int, string) {
 	return resp.StatusCode, string(page)
 }
 
-// open shows a page.
+// open reads a page and keeps it.
 func (v visitor) open(path string) string {
 	v.t.Helper()
 	status, page := v.do(http.MethodGet, path, nil)
 	if status != http.StatusOK {
 		v.t.Errorf("GET %s: %d\n%s", path, status, page)
 	}
-	_, _ = v.heard.Write([]byte(page))
+	_, _ = v.pages.Write([]byte(page))
 	return page
 }
 
@@ -73,9 +73,9 @@ var (
 	phrase     = regexp.MustCompile(`<code data-phrase>([^<]+)</code>`)
 )
 
-// passphrases presses every "Show passphrase once" of an order's page, twice, and gives what was
-// shown, by delivery.
-func (v visitor) passphrases(order string) map[string]string {
+// takePassphrases presses every "Show passphrase once" on an order's page twice, and returns what was shown the
+// first time, by delivery. The second time must show nothing.
+func (v visitor) takePassphrases(order string) map[string]string {
 	v.t.Helper()
 	shown := map[string]string{}
 	for _, form := range phraseForm.FindAllStringSubmatch(v.open("/orders/"+order), -1) {
@@ -85,8 +85,8 @@ func (v visitor) passphrases(order string) map[string]string {
 			v.t.Fatalf("POST %s: %d, no passphrase", form[1], status)
 		}
 		shown[form[2]] = found[1]
-		if again, page := v.do(http.MethodPost, form[1], nil); again < 400 || strings.Contains(page, found[1]) {
-			v.t.Errorf("the passphrase of delivery %s is shown a second time: %d", form[2], again)
+		if second, page := v.do(http.MethodPost, form[1], nil); second < 400 || strings.Contains(page, found[1]) {
+			v.t.Errorf("the passphrase of delivery %s is shown a second time: %d", form[2], second)
 		}
 	}
 	return shown

@@ -9,26 +9,31 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows an order's items as they move: a bar per item on a terminal, a line per change
+// progress shows the progress of an order's items: a bar for each item on a terminal, a line for each change
 // elsewhere.
 type progress struct {
-	w     io.Writer
-	live  bool
-	drawn int               // lines on the terminal now
-	last  map[string]string // what was said of each item
-	state string
+	w          io.Writer
+	terminal   bool
+	drawn      int               // lines that are on the terminal now
+	itemStates map[string]string // the last printed state, by label
+	state      string            // the last printed state of the order
 }
 
 func newProgress(w io.Writer) *progress {
+	return &progress{w: w, terminal: isTerminal(w), itemStates: map[string]string{}}
+}
+
+// isTerminal reports whether a command's output is a terminal.
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return &progress{w: w, live: ok && term.IsTerminal(int(f.Fd())), last: map[string]string{}}
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 const barWidth = 24
 
 func (p *progress) draw(o demoOrder) {
-	if !p.live {
-		p.lines(o)
+	if !p.terminal {
+		p.printChanges(o)
 		return
 	}
 	var b strings.Builder
@@ -45,17 +50,18 @@ func (p *progress) draw(o demoOrder) {
 	_, _ = io.WriteString(p.w, b.String())
 }
 
-func (p *progress) lines(o demoOrder) {
+func (p *progress) printChanges(o demoOrder) {
 	if o.State != p.state {
 		p.state = o.State
 		fmt.Fprintf(p.w, "  %s is %s\n", o.Number, words(o.State))
 	}
 	for _, it := range o.Items {
-		if p.last[it.Label] != it.State {
-			p.last[it.Label] = it.State
+		if p.itemStates[it.Label] != it.State {
+			p.itemStates[it.Label] = it.State
 			fmt.Fprintf(p.w, "    %s: %s (%d %%)\n", it.Label, words(it.State), it.Progress)
 		}
 	}
 }
 
+// words returns a state's name with spaces between its words.
 func words(state string) string { return strings.ReplaceAll(state, "_", " ") }

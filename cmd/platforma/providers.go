@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -13,9 +12,9 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider"
 )
 
-type providersListCmd struct{ cloudFile }
+type providersListCmd struct{ cloudFlags }
 
-// accountLine is an account in the list's JSON.
+// accountLine is an account in the JSON of the list.
 type accountLine struct {
 	Name       string             `json:"name"`
 	Type       string             `json:"type"`
@@ -24,7 +23,7 @@ type accountLine struct {
 	Placements []config.Placement `json:"placements"`
 }
 
-// Run lists the accounts of the file; it asks none of them.
+// Run lists the accounts of the file without calling any cloud.
 func (c *providersListCmd) Run(g *globals) error {
 	clouds, err := c.open()
 	if err != nil {
@@ -39,50 +38,50 @@ func (c *providersListCmd) Run(g *globals) error {
 		})
 	}
 	if c.JSON {
-		return printIndented(g, lines)
+		return printJSON(g.out, lines)
 	}
 	w := tabwriter.NewWriter(g.out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "ACCOUNT\tTYPE\tNEW ITEMS\tPLACED\t")
 	for _, l := range lines {
-		takes := "yes"
+		newItems := "yes"
 		if l.Drained {
-			takes = "no, drained"
+			newItems = "no, drained"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", l.Name, l.Type, takes, placedWords(l.Placements))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", l.Name, l.Type, newItems, placementsText(l.Placements))
 	}
 	return w.Flush()
 }
 
-func placedWords(all []config.Placement) string {
-	if len(all) == 0 {
+func placementsText(placements []config.Placement) string {
+	if len(placements) == 0 {
 		return "nothing"
 	}
-	words := make([]string, 0, len(all))
-	for _, p := range all {
-		words = append(words, p.Pair())
+	pairs := make([]string, 0, len(placements))
+	for _, p := range placements {
+		pairs = append(pairs, p.Pair())
 	}
-	return strings.Join(words, "; ")
+	return strings.Join(pairs, "; ")
 }
 
 type providersCheckCmd struct {
-	cloudFile
+	cloudFlags
 	Account string `arg:"" optional:"" help:"The account to check; all when not given."`
 }
 
-// checkLine is what came of one account's check, in its JSON.
+// checkLine is the result of checking one account, as it is in the JSON.
 type checkLine struct {
 	Account string                 `json:"account"`
 	Type    string                 `json:"type"`
-	Login   bool                   `json:"login"`           // it answered and let us in
-	Error   string                 `json:"error,omitempty"` // why not
+	Login   bool                   `json:"login"`           // the cloud answered and accepted the login
+	Error   string                 `json:"error,omitempty"` // why it did not
 	Regions []provider.RegionFacts `json:"regions"`
 	Missing []string               `json:"missing"`
 }
 
-// checkTimeout is for one account.
+// checkTimeout is how long the check of one account may take.
 const checkTimeout = 30 * time.Second
 
-// Run asks the accounts; it ends with status 1 when one cannot be asked or misses something.
+// Run checks the accounts. It ends with status 1 when one cannot be checked or something is missing there.
 func (c *providersCheckCmd) Run(g *globals) error {
 	clouds, err := c.open()
 	if err != nil {
@@ -91,34 +90,34 @@ func (c *providersCheckCmd) Run(g *globals) error {
 	defer clouds.Close()
 	accounts := clouds.Accounts()
 	if c.Account != "" {
-		one, err := clouds.Account(c.Account)
+		account, err := clouds.Account(c.Account)
 		if err != nil {
 			return err
 		}
-		accounts = []config.Account{one}
+		accounts = []config.Account{account}
 	}
-	lines, well := []checkLine{}, true
+	lines, allUsable := []checkLine{}, true
 	for _, a := range accounts {
-		l := checkOne(g.ctx, clouds, a)
-		well = well && l.Login && len(l.Missing) == 0
+		l := checkAccount(g.ctx, clouds, a)
+		allUsable = allUsable && l.Login && len(l.Missing) == 0
 		lines = append(lines, l)
 	}
 	if err := c.print(g, lines); err != nil {
 		return err
 	}
-	if !well {
+	if !allUsable {
 		return errReported
 	}
 	return nil
 }
 
-func checkOne(ctx context.Context, clouds *config.Clouds, a config.Account) checkLine {
+func checkAccount(ctx context.Context, clouds *config.Clouds, a config.Account) checkLine {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	l := checkLine{Account: a.Name, Type: a.Type, Regions: []provider.RegionFacts{}, Missing: []string{}}
 	found, err := clouds.Check(ctx, a.Name)
 	if err != nil {
-		l.Error = whyUnchecked(err)
+		l.Error = checkFailure(err)
 		return l
 	}
 	l.Login = true
@@ -127,24 +126,24 @@ func checkOne(ctx context.Context, clouds *config.Clouds, a config.Account) chec
 	return l
 }
 
-// whyUnchecked says in an operator's words why an account could not be asked.
-func whyUnchecked(err error) string {
+// checkFailure says for operators why an account could not be checked.
+func checkFailure(err error) string {
 	e := provider.AsError(err)
 	switch {
 	case e == nil:
 		return err.Error()
 	case e.Class == fault.Suspended:
-		return "it refused the login: " + e.Error()
+		return "the cloud refused the login: " + e.Error()
 	case e.Class == fault.Forbidden:
-		return "the login may not read its facts: " + e.Error()
+		return "the login may not read what the account offers: " + e.Error()
 	default:
-		return "it could not be asked; is its address right, and is it up? " + e.Error()
+		return "the cloud could not be reached; is its address right, and is it up? " + e.Error()
 	}
 }
 
 func (c *providersCheckCmd) print(g *globals, lines []checkLine) error {
 	if c.JSON {
-		return printIndented(g, lines)
+		return printJSON(g.out, lines)
 	}
 	for _, l := range lines {
 		if !l.Login {
@@ -166,10 +165,4 @@ func (c *providersCheckCmd) print(g *globals, lines []checkLine) error {
 		}
 	}
 	return nil
-}
-
-func printIndented(g *globals, v any) error {
-	enc := json.NewEncoder(g.out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

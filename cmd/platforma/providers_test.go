@@ -10,14 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// simulator runs a simulated cloud of its own and gives its address.
-func simulator(t *testing.T) string {
+// startSimulator starts a separate simulated cloud and returns its address.
+func startSimulator(t *testing.T) string {
 	t.Helper()
 	ledger := filepath.Join(t.TempDir(), "ledger")
-	said := background(t, nil, "sim", "--listen", "127.0.0.1:0", "--ledger", ledger, "--speed", "300")
+	out := startBinary(t, nil, "sim", "--listen", "127.0.0.1:0", "--ledger", ledger, "--speed", "300")
 	url := ""
-	until(t, ready, "the simulated cloud", func() bool {
-		_, after, ok := strings.Cut(said.String(), "sim: ready on ")
+	waitUntil(t, startTimeout, "the simulated cloud", func() bool {
+		_, after, ok := strings.Cut(out.String(), "sim: ready on ")
 		url = strings.TrimSpace(after)
 		return ok
 	})
@@ -26,48 +26,48 @@ func simulator(t *testing.T) string {
 
 func TestTheAccountsOfAFileAreListedAndCheckedWithoutAnInstallation(t *testing.T) {
 	t.Parallel()
-	url := simulator(t)
-	file := configFile(t, `accounts:
+	url := startSimulator(t)
+	file := writeConfigFile(t, `accounts:
   - {name: main, type: sim, url: "`+url+`"}
   - {name: old, type: sim, url: "`+url+`", drained: true}
 placements:
   - {product: "*", region: lj-1, account: main}
 `)
 	env := []string{"PLATFORMA_CONFIG=" + file}
-	said, err := run(t, env, "providers", "list")
-	if err != nil || !strings.Contains(said, "every product in lj-1") || !strings.Contains(said, "no, drained") {
-		t.Errorf("providers list: %v\n%s", err, said)
+	out, err := runBinary(t, env, "providers", "list")
+	if err != nil || !strings.Contains(out, "every product in lj-1") || !strings.Contains(out, "no, drained") {
+		t.Errorf("providers list: %v\n%s", err, out)
 	}
-	said, err = run(t, env, "providers", "list", "--json")
+	out, err = runBinary(t, env, "providers", "list", "--json")
 	var listed []struct {
 		Name, Type string
 		Drained    bool
 		Placements []struct{ Product, Region string }
 	}
-	if err != nil || json.Unmarshal([]byte(said), &listed) != nil || len(listed) != 2 {
-		t.Fatalf("providers list --json: %v\n%s", err, said)
+	if err != nil || json.Unmarshal([]byte(out), &listed) != nil || len(listed) != 2 {
+		t.Fatalf("providers list --json: %v\n%s", err, out)
 	}
 	if !listed[1].Drained || len(listed[0].Placements) != 1 {
-		t.Errorf("providers list --json: %v\n%s", err, said)
+		t.Errorf("providers list --json: %v\n%s", err, out)
 	}
-	said, err = run(t, env, "providers", "check")
-	if err != nil || strings.Count(said, "nothing is missing") != 2 || !strings.Contains(said, "region hetzner-fsn1: ") {
-		t.Errorf("providers check: %v\n%s", err, said)
+	out, err = runBinary(t, env, "providers", "check")
+	if err != nil || strings.Count(out, "nothing is missing") != 2 || !strings.Contains(out, "region hetzner-fsn1: ") {
+		t.Errorf("providers check: %v\n%s", err, out)
 	}
-	said, err = run(t, env, "providers", "check", "man")
-	if err == nil || !strings.Contains(said, `there is no account "man"; did you mean main?`) {
-		t.Errorf("providers check of an account that is not there: %v\n%s", err, said)
+	out, err = runBinary(t, env, "providers", "check", "man")
+	if err == nil || !strings.Contains(out, `there is no account "man"; did you mean main?`) {
+		t.Errorf("providers check of an unknown account: %v\n%s", err, out)
 	}
-	var books struct{ Live, Log []json.RawMessage }
-	if err := json.Unmarshal(get(t, url+"/ledger"), &books); err != nil || len(books.Live) != 0 || len(books.Log) != 0 {
-		t.Errorf("the checks left %d resources and %d calls, %v; want none", len(books.Live), len(books.Log), err)
+	var ledger struct{ Live, Log []json.RawMessage }
+	if err := json.Unmarshal(httpGet(t, url+"/ledger"), &ledger); err != nil || len(ledger.Live)+len(ledger.Log) != 0 {
+		t.Errorf("the checks left %d resources and %d calls, %v; want none", len(ledger.Live), len(ledger.Log), err)
 	}
 }
 
 func TestAnAccountThatMissesSomethingEndsTheCheckWithStatus1(t *testing.T) {
 	t.Parallel()
-	url := simulator(t)
-	file := configFile(t, `accounts:
+	url := startSimulator(t)
+	file := writeConfigFile(t, `accounts:
   - {name: main, type: sim, url: "`+url+`", naming: none}
   - {name: away, type: sim, url: "http://`+freeAddress(t)+`"}
 placements:
@@ -77,64 +77,64 @@ placements:
 		"main": "MISSING: gpu in hetzner-fsn1 is placed on the account, which does not offer it",
 		"away": "is its address right, and is it up?",
 	} {
-		said, err := run(t, nil, "providers", "check", account, "--config", file)
-		if err == nil || !strings.Contains(said, want) {
-			t.Errorf("providers check %s: %v, it should say %q:\n%s", account, err, want, said)
+		out, err := runBinary(t, nil, "providers", "check", account, "--config", file)
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("providers check %s: %v, want %q in its output:\n%s", account, err, want, out)
 		}
 	}
-	said, err := run(t, nil, "providers", "check", "--json", "--config", file)
+	out, err := runBinary(t, nil, "providers", "check", "--json", "--config", file)
 	var lines []struct {
 		Account string
 		Login   bool
 		Missing []string
 	}
-	if err == nil || json.Unmarshal([]byte(said), &lines) != nil || len(lines) != 2 {
-		t.Fatalf("providers check --json: %v\n%s", err, said)
+	if err == nil || json.Unmarshal([]byte(out), &lines) != nil || len(lines) != 2 {
+		t.Fatalf("providers check --json: %v\n%s", err, out)
 	}
 	if !lines[0].Login || len(lines[0].Missing) != 2 || lines[1].Login {
-		t.Errorf("providers check --json: %+v; want two things missing in main, and away not asked", lines)
+		t.Errorf("providers check --json: %+v; want two things missing in main, and away not reached", lines)
 	}
 }
 
 func TestProvidersWithoutAFileAndWithoutAnInstallationSayWhatToName(t *testing.T) {
 	t.Parallel()
-	said, err := run(t, nil, "providers", "list", "--data", t.TempDir())
-	if err == nil || !strings.Contains(said, "--config or PLATFORMA_CONFIG") {
-		t.Errorf("providers list: %v\n%s", err, said)
+	out, err := runBinary(t, nil, "providers", "list", "--data", t.TempDir())
+	if err == nil || !strings.Contains(out, "--config or PLATFORMA_CONFIG") {
+		t.Errorf("providers list: %v\n%s", err, out)
 	}
 }
 
-// The file's account has no address: it is dev's own simulator. The second one is a simulator beside it.
+// The first account of the file has no address, so it is on dev's own simulator. The second is on another one.
 func TestDevBuildsWhereItsConfigurationSays(t *testing.T) {
 	t.Parallel()
-	other := simulator(t)
-	config := configFile(t, `accounts:
+	other := startSimulator(t)
+	config := writeConfigFile(t, `accounts:
   - {name: own, type: sim}
   - {name: other, type: sim, url: "`+other+`"}
 placements:
   - {product: "*", region: "*", account: own}
   - {product: vps, region: lj-1, account: other}
 `)
-	d := startDev(t, folder(t), "--config", config, "--speed", "240")
-	o := d.pays(d.as("customer"), file(t, "one.json"))
-	if o = d.as("customer").follow(o.ID, 2*time.Minute); o.State != "fulfilled" {
+	d := startDev(t, dataFolder(t), "--config", config, "--speed", "240")
+	o := d.placePaidOrder(d.as("customer"), readTestdata(t, "one.json"))
+	if o = d.as("customer").waitAtRest(o.ID, 2*time.Minute); o.State != "fulfilled" {
 		t.Errorf("the order is %s, want fulfilled", o.State)
 	}
-	var there struct{ Live []json.RawMessage }
-	if err := json.Unmarshal(get(t, other+"/ledger?only=live"), &there); err != nil || len(there.Live) != 2 {
-		t.Errorf("%d resources in the account that is placed, %v; want the port and the server", len(there.Live), err)
+	var ledger struct{ Live []json.RawMessage }
+	if err := json.Unmarshal(httpGet(t, other+"/ledger?only=live"), &ledger); err != nil || len(ledger.Live) != 2 {
+		t.Errorf("%d resources in the placement's account, %v; want the port and the server", len(ledger.Live), err)
 	}
 	if n := len(d.ledger().Live); n != 0 {
 		t.Errorf("%d resources in dev's own simulator, want none", n)
 	}
-	said, err := run(t, nil, "doctor", "--orphans", "--data", d.Data)
-	if err != nil || !strings.Contains(said, "no orphan, nothing missing") {
-		t.Errorf("doctor --orphans: %v\n%s", err, said)
+	out, err := runBinary(t, nil, "doctor", "--orphans", "--data", d.Data)
+	if err != nil || !strings.Contains(out, "no orphan, nothing missing") {
+		t.Errorf("doctor --orphans: %v\n%s", err, out)
 	}
-	said, err = run(t, nil, "providers", "list", "--json", "--data", d.Data)
+	out, err = runBinary(t, nil, "providers", "list", "--json", "--data", d.Data)
 	var names []struct{ Name string }
-	if err != nil || json.Unmarshal([]byte(said), &names) != nil {
-		t.Fatalf("providers list: %v\n%s", err, said)
+	if err != nil || json.Unmarshal([]byte(out), &names) != nil {
+		t.Fatalf("providers list: %v\n%s", err, out)
 	}
 	if diff := cmp.Diff([]struct{ Name string }{{"own"}, {"other"}}, names); diff != "" {
 		t.Errorf("accounts of the running installation (-want +got):\n%s", diff)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -14,22 +13,22 @@ import (
 type ratesSetCmd struct {
 	database
 	Pair   string `arg:"" help:"Currencies, such as EUR/CHF."`
-	Rate   string `arg:"" help:"How many of the second one euro is, as a decimal."`
-	Source string `default:"manual" help:"Where the rate comes from; kept on every order priced with it."`
+	Rate   string `arg:"" help:"How much of the second currency one euro is, as a decimal."`
+	Source string `default:"manual" help:"Where the rate comes from; stored with every order that is priced with it."`
 }
 
-// Run records a rate from now on; the earlier ones stay, and so do the orders priced with them (D11).
+// Run records a rate that applies from now on. Earlier rates stay, and so do the orders priced with them (D11).
 func (c *ratesSetCmd) Run(g *globals) error {
 	base, quote, ok := strings.Cut(c.Pair, "/")
 	cur, err := money.ParseCurrency(quote)
 	if !ok || err != nil || money.Currency(base) != app.CatalogCurrency || cur == app.CatalogCurrency {
-		return fmt.Errorf("%q is no pair of currencies: write it as EUR/CHF", c.Pair)
+		return fmt.Errorf("%q is not a pair of currencies: write euro first, as in EUR/CHF", c.Pair)
 	}
 	rate, err := money.ParseRate(c.Rate)
 	if err != nil {
 		return fmt.Errorf("rate %q: %w", c.Rate, err)
 	}
-	db, err := c.store(g)
+	db, err := c.open(g)
 	if err != nil {
 		return err
 	}
@@ -48,7 +47,7 @@ type ratesListCmd struct {
 
 // Run lists the rates in force.
 func (c *ratesListCmd) Run(g *globals) error {
-	db, err := c.store(g)
+	db, err := c.open(g)
 	if err != nil {
 		return err
 	}
@@ -70,13 +69,11 @@ func (c *ratesListCmd) Run(g *globals) error {
 		}
 	}
 	if c.JSON {
-		enc := json.NewEncoder(g.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(lines)
+		return printJSON(g.out, lines)
 	}
 	for _, l := range lines {
-		if _, err := fmt.Fprintf(g.out, "EUR/%s %s  %s, %s\n", l.Currency, l.Rate, l.Source,
-			l.At.Format(time.RFC3339)); err != nil {
+		at := l.At.Format(time.RFC3339)
+		if _, err := fmt.Fprintf(g.out, "EUR/%s %s  %s, %s\n", l.Currency, l.Rate, l.Source, at); err != nil {
 			return err
 		}
 	}

@@ -19,27 +19,27 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// remote is which API a command talks to, with whose key. The commands that embed it know the API alone:
-// what they can do, any program can.
-type remote struct {
-	API     string `env:"PLATFORMA_API" placeholder:"URL" help:"Address of the API. Without it a development installation is asked, see --data."`
-	KeyFile string `type:"path" placeholder:"FILE" help:"File with the API key; else PLATFORMA_API_KEY is read. No flag takes the key itself: other users of the machine could see it."`
-	Data    string `default:".data" type:"path" help:"Data folder of a running development installation: its dev.json holds address and keys."`
-	As      string `default:"operator" enum:"customer,operator,admin,auditor" help:"Whose key of dev.json to use."`
-	Tenant  string `placeholder:"SLUG" help:"Which organisation of dev.json; the first when not given."`
+// apiFlags holds the flags of commands that call the API: its address and the key. These commands use nothing
+// else, so any program can do what they do.
+type apiFlags struct {
+	API     string `env:"PLATFORMA_API" placeholder:"URL" help:"Address of the API. Without it, the API of the development installation in --data is called."`
+	KeyFile string `type:"path" placeholder:"FILE" help:"File with the API key. Without it, PLATFORMA_API_KEY is read. No flag takes the key itself, because other users of the machine could see it."`
+	Data    string `default:".data" type:"path" help:"Data folder of a running development installation: its dev.json holds the address and the keys."`
+	As      string `default:"operator" enum:"customer,operator,admin,auditor" help:"The role whose key in dev.json is used."`
+	Tenant  string `placeholder:"SLUG" help:"The organisation in dev.json; the first when not given."`
 	JSON    bool   `help:"Print the API's own answer as JSON."`
 }
 
-// keyVariable holds an API key.
+// keyVariable is the environment variable with the API key.
 const keyVariable = "PLATFORMA_API_KEY"
 
-// session is a remote with its key.
+// session is the address of the API with a key.
 type session struct {
 	base, key string
-	hint      string // how to start what does not answer
+	hint      string // what to do when nothing answers at the address
 }
 
-func (r *remote) open() (session, error) {
+func (r *apiFlags) open() (session, error) {
 	if r.API != "" {
 		key, err := r.readKey()
 		return session{base: strings.TrimRight(r.API, "/"), key: key, hint: "is --api right?"}, err
@@ -58,15 +58,17 @@ func (r *remote) open() (session, error) {
 			}
 		}
 	}
-	return session{}, fmt.Errorf("dev.json of %s has no %s of an organisation %q", r.Data, r.As, r.Tenant)
+	return session{}, fmt.Errorf("dev.json in %s has no %s of an organisation %q: choose another --as or --tenant",
+		r.Data, r.As, r.Tenant)
 }
 
-func (r *remote) readKey() (string, error) {
+func (r *apiFlags) readKey() (string, error) {
 	if r.KeyFile == "" {
 		if key := os.Getenv(keyVariable); key != "" {
 			return key, nil
 		}
-		return "", errors.New("--api needs a key: put it into a file and name that with --key-file, or set " + keyVariable)
+		return "", errors.New("--api needs a key: write it to a file and name the file with --key-file, or set " +
+			keyVariable)
 	}
 	raw, err := os.ReadFile(r.KeyFile)
 	if err != nil {
@@ -80,33 +82,32 @@ func readAddresses(data string) (Addresses, error) {
 	var d Addresses
 	raw, err := os.ReadFile(filepath.Join(data, "dev.json"))
 	if err != nil {
-		return d,
-			fmt.Errorf("no development installation runs on %s; start one (platforma dev), name its folder (--data), or talk "+
-				"to another API (--api): %w", data, err)
+		return d, fmt.Errorf("no development installation runs on %s; start one (platforma dev), name its folder (--data), "+
+			"or call another API (--api): %w", data, err)
 	}
 	if err := json.Unmarshal(raw, &d); err != nil {
-		return d, fmt.Errorf("read dev.json of %s: %w", data, err)
+		return d, fmt.Errorf("read dev.json in %s: %w", data, err)
 	}
 	return d, nil
 }
 
-// remoteTimeout bounds a request of a command.
-const remoteTimeout = 30 * time.Second
+// requestTimeout is how long a request of a command may take.
+const requestTimeout = 30 * time.Second
 
-// call sends a request and reads the answer into a value; raw is the answer as it came. A write carries a
-// key of its own, so that a repetition by the network is none.
+// call sends a request and decodes the answer into a value, which may be nil; raw is the unchanged answer. A
+// write carries an idempotency key, so that the API applies a request that the network repeats only once.
 func (s session) call(ctx context.Context, method, path string, body, into any) (raw []byte, err error) {
-	ctx, cancel := context.WithTimeout(ctx, remoteTimeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	var sent io.Reader
+	var payload io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s %s: %w", method, path, err)
 		}
-		sent = bytes.NewReader(b)
+		payload = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path, sent)
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, payload)
 	if err != nil {
 		return nil, fmt.Errorf("address %s: %w", s.base, err)
 	}
@@ -129,9 +130,9 @@ func (s session) call(ctx context.Context, method, path string, body, into any) 
 		return nil, fmt.Errorf("read the answer of %s %s: %w", method, path, err)
 	}
 	if resp.StatusCode >= 300 {
-		r := &refusal{Status: resp.StatusCode}
-		_ = json.Unmarshal(raw, r) // what is no problem document still has its status
-		return raw, r
+		p := &apiProblem{Status: resp.StatusCode}
+		_ = json.Unmarshal(raw, p) // an answer that is not a problem document still has its status
+		return raw, p
 	}
 	if into == nil {
 		return raw, nil
@@ -142,8 +143,8 @@ func (s session) call(ctx context.Context, method, path string, body, into any) 
 	return raw, nil
 }
 
-// refusal is a problem that the API answered with.
-type refusal struct {
+// apiProblem is a problem document with which the API refused a request.
+type apiProblem struct {
 	Status    int
 	Code      string `json:"code"`
 	Title     string `json:"title"`
@@ -157,17 +158,17 @@ type refusal struct {
 	} `json:"errors"`
 }
 
-// remedies say what to do about a status besides what the API says.
+// remedies say what to do about a status, besides what the API says.
 var remedies = map[int]string{
-	http.StatusUnauthorized: "The key is not valid here: it may be expired or revoked. Another one: --key-file, " +
+	http.StatusUnauthorized: "The key is not valid here: it may be expired or revoked. Use another one: --key-file, " +
 		keyVariable + " or --as.",
-	http.StatusForbidden:       "Use the key of somebody who may: --key-file, or --as operator.",
+	http.StatusForbidden:       "Use the key of somebody who has the permission: --key-file, or --as operator.",
 	http.StatusNotFound:        "It may belong to another organisation, or the id is mistyped.",
 	http.StatusTooManyRequests: "Wait a little, then try again.",
 }
 
-// Error says what was refused, every fault of it, and what to do.
-func (r *refusal) Error() string {
+// Error returns what was refused, with every fault and with what to do.
+func (r *apiProblem) Error() string {
 	var b strings.Builder
 	switch {
 	case len(r.Errors) > 0 && r.Title != "":
@@ -177,7 +178,7 @@ func (r *refusal) Error() string {
 	case r.Title != "":
 		b.WriteString(r.Title + ".")
 	default:
-		fmt.Fprintf(&b, "the API answered with status %d.", r.Status)
+		fmt.Fprintf(&b, "The API answered with status %d.", r.Status)
 	}
 	for _, f := range r.Errors {
 		where := f.Parameter
@@ -203,15 +204,15 @@ func (r *refusal) Error() string {
 	return b.String()
 }
 
-// asJSON prints an answer as it came, and reports whether that was asked for.
-func (r *remote) asJSON(w io.Writer, raw []byte) bool {
+// asJSON prints the unchanged answer when --json is given, and reports whether it did.
+func (r *apiFlags) asJSON(w io.Writer, raw []byte) bool {
 	if r.JSON {
 		fmt.Fprintln(w, strings.TrimSpace(string(raw)))
 	}
 	return r.JSON
 }
 
-// table prints rows under headings, two spaces between the columns, indented as the headings are.
+// table prints rows below headings, with two spaces between the columns and the indentation of the headings.
 func table(w io.Writer, headings string, rows [][]string) error {
 	names := strings.TrimLeft(headings, " ")
 	indent := headings[:len(headings)-len(names)]
@@ -225,14 +226,14 @@ func table(w io.Writer, headings string, rows [][]string) error {
 	return t.Flush()
 }
 
-// more tells how to see the next page of a list.
-func more(w io.Writer, next *string) {
+// printCursor prints how to see the next page of a list, if there is one.
+func printCursor(w io.Writer, next *string) {
 	if next != nil {
 		fmt.Fprintf(w, "There are more: --cursor %s\n", *next)
 	}
 }
 
-// query builds the part of an address behind the question mark, without what is empty.
+// query returns the query of a URL with its question mark, without parameters that are empty or "0".
 func query(pairs ...string) string {
 	q := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -246,10 +247,10 @@ func query(pairs ...string) string {
 	return "?" + q.Encode()
 }
 
-// day is a moment as tables show it, in UTC.
-func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+// formatTime formats a time for tables, in UTC.
+func formatTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
 
-// dash is what a table shows for what is not there.
+// dash returns the text, or "-" when there is none.
 func dash(s *string) string {
 	if s == nil || *s == "" {
 		return "-"
@@ -257,11 +258,11 @@ func dash(s *string) string {
 	return *s
 }
 
-// amount of money as the API writes it.
+// amount is an amount of money as the API writes it.
 type amount struct {
 	Amount   string `json:"amount"`
 	Currency string `json:"currency"`
 }
 
-// String is the amount with its currency.
+// String returns the amount with its currency.
 func (a amount) String() string { return a.Amount + " " + a.Currency }

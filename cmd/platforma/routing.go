@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// routingCmd prints the matrix and how its consumers stand, by the API.
+// routingCmd prints the routing matrix and the state of its consumers, through the API.
 type routingCmd struct {
-	remote
+	apiFlags
 }
 
-// routing is what the command reads of GET /v1/routing.
+// routing is what the command reads from GET /v1/routing.
 type routing struct {
 	Events []struct {
 		Type      string   `json:"type"`
@@ -26,7 +26,7 @@ type routing struct {
 		Duplicates int64   `json:"duplicates"`
 		Retried    int64   `json:"retried"`
 		Parked     int     `json:"parked"`
-		Held       int     `json:"blocked"`
+		Blocked    int     `json:"blocked"`
 		Refused    int64   `json:"refused"`
 		Stopped    int     `json:"stopped_partitions"`
 		LagEvents  int64   `json:"lag_events"`
@@ -70,24 +70,23 @@ func (c *routingCmd) Run(g *globals) error {
 		return err
 	}
 	if len(r.Consumers) == 0 {
-		_, err := fmt.Fprintln(g.out, "\nNo consumer has told how it stands: is a process with their roles running?")
+		_, err := fmt.Fprintln(g.out, "\nNo consumer has reported its state: is a process with the consumers' roles running?")
 		return err
 	}
 	rows = nil
 	for _, k := range r.Consumers {
 		rows = append(rows, []string{
-			k.Name, lag(k.LagSeconds), strconv.FormatInt(k.LagEvents, 10), strconv.FormatInt(k.Applied, 10),
-			strconv.FormatInt(k.Duplicates, 10),
-			strconv.FormatInt(k.Retried, 10), strconv.Itoa(k.Parked), strconv.Itoa(k.Held), strconv.FormatInt(k.Refused, 10),
-			strconv.Itoa(k.Stopped),
+			k.Name, formatLag(k.LagSeconds), strconv.FormatInt(k.LagEvents, 10), strconv.FormatInt(k.Applied, 10),
+			strconv.FormatInt(k.Duplicates, 10), strconv.FormatInt(k.Retried, 10), strconv.Itoa(k.Parked),
+			strconv.Itoa(k.Blocked), strconv.FormatInt(k.Refused, 10), strconv.Itoa(k.Stopped),
 		})
 	}
 	fmt.Fprintln(g.out)
 	return table(g.out, "CONSUMER LAG BEHIND APPLIED DUPLICATES RETRIED PARKED BLOCKED REFUSED STOPPED", rows)
 }
 
-// lag is an age for people: to the millisecond while it is short.
-func lag(seconds float64) string {
+// formatLag formats a lag for people: to the millisecond below a minute, to the second above.
+func formatLag(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	if d < time.Minute {
 		return d.Round(time.Millisecond).String()

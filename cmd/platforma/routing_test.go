@@ -12,13 +12,24 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// answersRouting is an answer of the API.
-const answersRouting = `{"events":[{"type":"order.created","consumers":["audit","portal"]},{"type":"order.failed","consumers":["audit"]}],
-	"consumers":[
-		{"name":"audit","applied":1042,"duplicates":1,"retried":2,"parked":0,"blocked":0,"refused":3,"stopped_partitions":4,"lag_events":0,"lag_seconds":0},
-		{"name":"portal-webhooks","applied":5,"duplicates":6,"retried":7,"parked":8,"blocked":9,"refused":0,"stopped_partitions":0,"lag_events":12,"lag_seconds":90.25}]}`
+// routingAnswer is an answer of GET /v1/routing.
+const routingAnswer = `{
+	"events": [
+		{"type": "order.created", "consumers": ["audit", "portal"]},
+		{"type": "order.failed", "consumers": ["audit"]}
+	],
+	"consumers": [
+		{
+			"name": "audit", "applied": 1042, "duplicates": 1, "retried": 2, "parked": 0, "blocked": 0, "refused": 3,
+			"stopped_partitions": 4, "lag_events": 0, "lag_seconds": 0
+		},
+		{
+			"name": "portal-webhooks", "applied": 5, "duplicates": 6, "retried": 7, "parked": 8, "blocked": 9, "refused": 0,
+			"stopped_partitions": 0, "lag_events": 12, "lag_seconds": 90.25
+		}
+	]}`
 
-func TestTheRoutingMatrixIsPrintedWithHowEachConsumerStands(t *testing.T) {
+func TestTheRoutingMatrixIsPrintedWithTheStateOfEachConsumer(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/v1/routing" || r.Header.Get("Authorization") != "Bearer the-key" {
@@ -26,10 +37,10 @@ func TestTheRoutingMatrixIsPrintedWithHowEachConsumerStands(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(answersRouting)) // the command tells when it did not come
+		_, _ = w.Write([]byte(routingAnswer)) // the command fails when the answer does not arrive
 	}))
 	t.Cleanup(srv.Close)
-	printed := func(args ...string) string {
+	output := func(args ...string) string {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), binary, append([]string{"routing"}, args...)...)
 		cmd.Env = append(os.Environ(), "PLATFORMA_API="+srv.URL, "PLATFORMA_API_KEY=the-key")
@@ -40,7 +51,7 @@ func TestTheRoutingMatrixIsPrintedWithHowEachConsumerStands(t *testing.T) {
 		return string(out)
 	}
 	var got []string
-	for line := range strings.Lines(printed()) {
+	for line := range strings.Lines(output()) {
 		got = append(got, strings.Join(strings.Fields(line), " "))
 	}
 	want := []string{
@@ -55,8 +66,8 @@ func TestTheRoutingMatrixIsPrintedWithHowEachConsumerStands(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	var told struct{ Consumers []json.RawMessage }
-	if err := json.Unmarshal([]byte(printed("--json")), &told); err != nil || len(told.Consumers) != 2 {
-		t.Errorf("--json: %v, %d consumers", err, len(told.Consumers))
+	var answer struct{ Consumers []json.RawMessage }
+	if err := json.Unmarshal([]byte(output("--json")), &answer); err != nil || len(answer.Consumers) != 2 {
+		t.Errorf("--json: %v, %d consumers", err, len(answer.Consumers))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,36 +18,36 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// run runs a command of the binary to its end.
-func run(t *testing.T, env []string, args ...string) (said string, err error) {
+// runBinary runs a command of the binary to its end and returns its output.
+func runBinary(t *testing.T, env []string, args ...string) (output string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, args...)
-	cmd.Env = append(withoutOwnServers(os.Environ()), env...)
+	cmd.Env = append(withoutExternalServers(os.Environ()), env...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-// background starts a command of the binary and gives what it says; it is stopped with the test, which
-// wants it to end well.
-func background(t *testing.T, env []string, args ...string) *transcript {
+// startBinary starts a command of the binary and returns its output. The command is stopped when the test ends,
+// and must end without an error.
+func startBinary(t *testing.T, env []string, args ...string) *outputBuffer {
 	t.Helper()
-	said := &transcript{}
+	output := &outputBuffer{}
 	cmd := exec.Command(binary, args...)
-	cmd.Env = append(withoutOwnServers(os.Environ()), env...)
-	cmd.Stdout, cmd.Stderr = said, said
+	cmd.Env = append(withoutExternalServers(os.Environ()), env...)
+	cmd.Stdout, cmd.Stderr = output, output
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("platforma %s: %v", args[0], err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("platforma %s ended with %v:\n%s", strings.Join(args, " "), err, said)
+			t.Errorf("platforma %s ended with %v:\n%s", strings.Join(args, " "), err, output)
 		}
 	})
-	return said
+	return output
 }
 
-// freeAddress is one that nobody listens on.
+// freeAddress returns an address on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,22 +60,22 @@ func freeAddress(t *testing.T) string {
 
 // production is what an operator prepares before `platforma serve`.
 type production struct {
-	own
+	externalServers
 	tenant pgtest.Org
 	inbox  *embedded.Inbox
 	sim    string
-	env    []string // all but keys, roles and address
+	env    []string // everything but keys, roles and address
 
-	credentials, passphrases string // the files of the keys
+	credentials, passphrases string // the key files
 }
 
-// keys are the variables that name them.
-func (p production) keys(credentials, passphrases string) []string {
+// keyEnv returns the environment variables that name two key files.
+func keyEnv(credentials, passphrases string) []string {
 	return []string{"PLATFORMA_CREDENTIAL_KEK=" + credentials, "PLATFORMA_PASSPHRASE_KEK=" + passphrases}
 }
 
-// keyFile is a key as OpenKEKFile takes it.
-func keyFile(t *testing.T, digit string, mode os.FileMode) string {
+// writeKeyFile writes a key file that consists of one digit.
+func writeKeyFile(t *testing.T, digit string, mode os.FileMode) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(path, []byte(strings.Repeat(digit, 64)+"\n"), mode); err != nil {
@@ -85,12 +86,12 @@ func keyFile(t *testing.T, digit string, mode os.FileMode) string {
 
 func newProduction(t *testing.T) production {
 	t.Helper()
-	p := production{own: newOwn(t)}
+	p := production{externalServers: startExternalServers(t)}
 	p.env = []string{"DATABASE_URL=" + p.db.OwnerURL(), "KAFKA_BROKERS=" + p.broker.Addr()}
-	for range 2 { // the second time there is nothing to do
+	for range 2 { // the second run finds nothing to do
 		for _, command := range [][]string{{"migrate"}, {"kafka", "apply", "--replicas", "1"}} {
-			if said, err := run(t, p.env, command...); err != nil {
-				t.Fatalf("platforma %v: %v\n%s", command, err, said)
+			if out, err := runBinary(t, p.env, command...); err != nil {
+				t.Fatalf("platforma %v: %v\n%s", command, err, out)
 			}
 		}
 	}
@@ -102,17 +103,17 @@ func newProduction(t *testing.T) production {
 	}
 	t.Cleanup(func() { _ = inbox.Close() })
 	p.inbox = inbox
-	p.sim = simulator(t)
-	p.credentials, p.passphrases = keyFile(t, "a", 0o600), keyFile(t, "b", 0o600)
-	file := configFile(t, oneAccount(p.sim))
+	p.sim = startSimulator(t)
+	p.credentials, p.passphrases = writeKeyFile(t, "a", 0o600), writeKeyFile(t, "b", 0o600)
+	file := writeConfigFile(t, oneAccountConfig(p.sim))
 	p.env = append(p.env, "PLATFORMA_DEVELOPMENT=true", "PLATFORMA_INSTALLATION=shop", "PLATFORMA_CONFIG="+file,
 		"PLATFORMA_SMTP="+inbox.SMTPAddr(), "PLATFORMA_SMTP_CA="+inbox.CAFile(),
 		"PLATFORMA_MAIL_FROM=delivery@shop.example", "PLATFORMA_PUBLIC_URL=https://shop.example")
 	return p
 }
 
-// configFile is a configuration file with this text.
-func configFile(t *testing.T, text string) string {
+// writeConfigFile writes a configuration file.
+func writeConfigFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "clouds.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -121,16 +122,16 @@ func configFile(t *testing.T, text string) string {
 	return path
 }
 
-// oneAccount places everything with one simulated cloud.
-func oneAccount(url string) string {
+// oneAccountConfig returns a configuration that places everything on one simulated cloud.
+func oneAccountConfig(url string) string {
 	return "accounts:\n  - {name: main, type: sim, url: \"" + url + "\"}\n" +
 		"placements:\n  - {product: \"*\", region: \"*\", account: main}\n"
 }
 
-// untilReady waits for the process that listens there.
-func untilReady(t *testing.T, address string) {
+// waitReady waits until the process at the address is ready.
+func waitReady(t *testing.T, address string) {
 	t.Helper()
-	until(t, ready, "the API", func() bool {
+	waitUntil(t, startTimeout, "the API", func() bool {
 		resp, err := http.Get("http://" + address + "/readyz")
 		if err != nil {
 			return false
@@ -140,28 +141,31 @@ func untilReady(t *testing.T, address string) {
 	})
 }
 
-// The API's process gets no key at all: it has nothing to open.
-func TestServeRunsAnOrderInProcessesOfTheirOwn(t *testing.T) {
+// The API's process gets no key, because it opens no sealed value.
+func TestServeFulfilsAnOrderInSeveralProcesses(t *testing.T) {
 	t.Parallel()
 	p := newProduction(t)
 	address := freeAddress(t)
-	background(t, append(p.env, "PLATFORMA_ROLES=api,live", "PLATFORMA_LISTEN="+address), "serve")
-	background(t, append(append(p.env, p.keys(p.credentials, p.passphrases)...),
-		"PLATFORMA_ROLES=worker,relay,provision,billing,notify,audit", "PLATFORMA_LISTEN="+freeAddress(t)), "serve")
-	untilReady(t, address)
-	customer := stranger{t: t, base: "http://" + address, key: p.tenant.Keys[tenant.Customer], heard: &transcript{}}
-	operator := stranger{t: t, base: "http://" + address, key: p.tenant.Keys[tenant.Operator], heard: &transcript{}}
+	startBinary(t, append(p.env, "PLATFORMA_ROLES=api,live", "PLATFORMA_LISTEN="+address), "serve")
+	startBinary(t, slices.Concat(p.env, keyEnv(p.credentials, p.passphrases), []string{
+		"PLATFORMA_ROLES=worker,relay,provision,billing,notify,audit", "PLATFORMA_LISTEN=" + freeAddress(t),
+	}), "serve")
+	waitReady(t, address)
+	client := func(role tenant.Role) apiClient {
+		return apiClient{t: t, base: "http://" + address, key: p.tenant.Keys[role], answers: &outputBuffer{}}
+	}
+	customer, operator := client(tenant.Customer), client(tenant.Operator)
 	var o orderView
-	customer.must(http.MethodPost, "/v1/orders", file(t, "one.json"), &o)
-	customer.must(http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"expected_total": o.Totals.DueNow}, &o)
-	operator.must(http.MethodPost, "/v1/orders/"+o.ID+"/payment/confirm",
+	customer.call(http.MethodPost, "/v1/orders", readTestdata(t, "one.json"), &o)
+	customer.call(http.MethodPost, "/v1/orders/"+o.ID+"/submit", map[string]any{"expected_total": o.Totals.DueNow}, &o)
+	operator.call(http.MethodPost, "/v1/orders/"+o.ID+"/payment/confirm",
 		map[string]any{"reference": "bank-1", "amount": o.Totals.DueNow, "method": "bank_transfer"}, nil)
-	o = customer.follow(o.ID, 2*time.Minute)
+	o = customer.waitAtRest(o.ID, 2*time.Minute)
 	if o.State != "fulfilled" || o.Outcome != "full" {
 		t.Errorf("the order is %s, outcome %s; want fulfilled, full", o.State, o.Outcome)
 	}
 	var live struct{ Live []json.RawMessage }
-	if err := json.Unmarshal(get(t, p.sim+"/ledger?only=live"), &live); err != nil || len(live.Live) != 2 {
+	if err := json.Unmarshal(httpGet(t, p.sim+"/ledger?only=live"), &live); err != nil || len(live.Live) != 2 {
 		t.Errorf("%d resources live, %v; want the port and the server", len(live.Live), err)
 	}
 	delivered := 0
@@ -175,49 +179,52 @@ func TestServeRunsAnOrderInProcessesOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestServeRefusesWhatIsNotSafeOrNotThere(t *testing.T) {
+func TestServeRefusesWhatIsUnsafeOrMissing(t *testing.T) {
 	t.Parallel()
 	p := newProduction(t)
-	keys := p.keys(p.credentials, p.passphrases)
+	keys := keyEnv(p.credentials, p.passphrases)
 	empty := pgtest.Empty(t)
-	faulty := configFile(t, strings.Replace(oneAccount(p.sim), "url:", "uri:", 1))
-	partial := configFile(t, strings.Replace(oneAccount(p.sim), `region: "*"`, "region: mb-1", 1))
+	faulty := writeConfigFile(t, strings.Replace(oneAccountConfig(p.sim), "url:", "uri:", 1))
+	partial := writeConfigFile(t, strings.Replace(oneAccountConfig(p.sim), `region: "*"`, "region: mb-1", 1))
 	for what, c := range map[string]struct {
 		env  []string
 		want string
 	}{
 		"a worker without a key":     {[]string{"PLATFORMA_ROLES=worker"}, "needs the key of the credentials"},
 		"a portal without a key":     {[]string{"PLATFORMA_ROLES=api,portal"}, "need the key of the passphrases"},
-		"a key that others may read": {p.keys(p.credentials, keyFile(t, "c", 0o644)), "chmod 600"},
-		"one key for both":           {p.keys(p.credentials, p.credentials), "keys of their own"},
-		"a key of both for webhooks": {append(p.keys(p.credentials, p.passphrases),
-			"PLATFORMA_WEBHOOK_KEK="+keyFile(t, "b", 0o600)), "webhooks need a key of their own"},
-		"a login without TLS": {append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+p.credentials,
-			"KAFKA_MECHANISM=PLAIN"), "--kafka-tls or --kafka-ca"},
-		"a login in an open file": {
-			append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+keyFile(t, "c", 0o644)),
-			"chmod 600",
+		"a key that others may read": {keyEnv(p.credentials, writeKeyFile(t, "c", 0o644)), "chmod 600"},
+		"one key for both":           {keyEnv(p.credentials, p.credentials), "keys of their own"},
+		"a passphrase key for webhooks": {
+			append(keyEnv(p.credentials, p.passphrases), "PLATFORMA_WEBHOOK_KEK="+writeKeyFile(t, "b", 0o600)),
+			"webhooks need a key of their own",
+		},
+		"a login without TLS": {
+			append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+p.credentials, "KAFKA_MECHANISM=PLAIN"),
+			"--kafka-tls or --kafka-ca",
+		},
+		"a password in a file that others may read": {
+			append(keys, "KAFKA_USER=relay", "KAFKA_PASSWORD_FILE="+writeKeyFile(t, "c", 0o644)), "chmod 600",
 		},
 		"the embedded broker":     {append(keys, "PLATFORMA_DEVELOPMENT=false"), "is the embedded development broker"},
 		"no configuration":        {append(keys, "PLATFORMA_CONFIG="), "name the configuration file: --config"},
 		"an absent configuration": {append(keys, "PLATFORMA_CONFIG=/absent.yaml"), "docs/providers.md describes it"},
 		"a faulty configuration": {
-			append(keys, "PLATFORMA_CONFIG="+faulty),
-			`:2: account main has no key "uri"; did you mean url`,
+			append(keys, "PLATFORMA_CONFIG="+faulty), `:2: account main has no key "uri"; did you mean url`,
 		},
-		"a catalogue nobody builds": {append(keys, "PLATFORMA_CONFIG="+partial), "vps in lj-1: no placement"},
-		"a role that there is not":  {append(keys, "PLATFORMA_ROLES=api,cook"), `no role "cook"`},
-		"a database without tables": {append(keys, "DATABASE_URL="+empty.OwnerURL()), "run platforma migrate"},
-		"an address that is taken": {
-			append(keys, "PLATFORMA_LISTEN="+strings.TrimPrefix(p.sim, "http://")),
-			"address already in use",
+		"a catalogue that cannot be built": {append(keys, "PLATFORMA_CONFIG="+partial), "vps in lj-1: no placement"},
+		"an unknown role":                  {append(keys, "PLATFORMA_ROLES=api,cook"), `no role "cook"`},
+		"a database without tables":        {append(keys, "DATABASE_URL="+empty.OwnerURL()), "run platforma migrate"},
+		"an address that is in use": {
+			append(keys, "PLATFORMA_LISTEN="+strings.TrimPrefix(p.sim, "http://")), "address already in use",
 		},
-		"a database that is away": {append(keys,
-			"DATABASE_URL=postgres://postgres@"+freeAddress(t)+"/postgres?sslmode=disable"), "connection refused"},
+		"a database that is away": {
+			append(keys, "DATABASE_URL=postgres://postgres@"+freeAddress(t)+"/postgres?sslmode=disable"),
+			"connection refused",
+		},
 	} {
-		said, err := run(t, append(p.env, c.env...), "serve")
-		if err == nil || !strings.Contains(said, c.want) {
-			t.Errorf("%s: %v, it should say %q:\n%s", what, err, c.want, said)
+		out, err := runBinary(t, append(p.env, c.env...), "serve")
+		if err == nil || !strings.Contains(out, c.want) {
+			t.Errorf("%s: %v, want %q in the output:\n%s", what, err, c.want, out)
 		}
 	}
 }
@@ -226,10 +233,10 @@ func TestServeStartsWhileTheBrokersAreAway(t *testing.T) {
 	t.Parallel()
 	p := newProduction(t)
 	address := freeAddress(t)
-	said := background(t, append(p.env, "KAFKA_BROKERS="+freeAddress(t), "PLATFORMA_ROLES=api",
-		"PLATFORMA_LISTEN="+address), "serve")
-	untilReady(t, address)
-	if want := "the Kafka brokers do not answer; starting without them"; !strings.Contains(said.String(), want) {
-		t.Errorf("serve should say %q:\n%s", want, said)
+	out := startBinary(t, append(p.env,
+		"KAFKA_BROKERS="+freeAddress(t), "PLATFORMA_ROLES=api", "PLATFORMA_LISTEN="+address), "serve")
+	waitReady(t, address)
+	if want := "the Kafka brokers do not answer; starting without them"; !strings.Contains(out.String(), want) {
+		t.Errorf("serve does not log %q:\n%s", want, out)
 	}
 }
