@@ -118,7 +118,7 @@ type DeliveryMail struct {
 	Simulated bool   // the service is in a simulated region, and the mail says so
 }
 
-// Format prints [redacted] for every verb of package fmt.
+// Format prints [redacted] whatever the formatting directive.
 func (DeliveryMail) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[redacted]") }
 
 // LogValue prints [redacted].

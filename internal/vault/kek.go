@@ -47,7 +47,7 @@ func NewKEK(key []byte) (KEK, error) {
 // the KEKs of an installation differ. The zero KEK has none.
 func (k KEK) Fingerprint() string { return k.fingerprint }
 
-// Format prints [redacted] for every verb of package fmt.
+// Format prints [redacted] whatever the formatting directive.
 func (k KEK) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "[redacted]") }
 
 // MarshalText prints [redacted], so that JSON does.
