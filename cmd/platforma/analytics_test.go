@@ -38,7 +38,7 @@ func TestFiguresAreCheckedAndMendedFromTheCommandLine(t *testing.T) {
 	d.audit(0, words("analytics rebuild"), "alpha: the figures are those of the orders",
 		"beta: the figures are those of the orders")
 	d.audit(0, words("analytics check"))
-	d.CheckWorld()
+	d.CheckInvariants()
 
 	// What was made since is on its way, and no fault.
 	d.PaidOrder(harness.VPS())

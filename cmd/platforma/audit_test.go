@@ -42,7 +42,7 @@ func TestTheAuditOfAWorldThatRanVerifiesUntilSomebodyTampersWithIt(t *testing.T)
 	d := openDesk(t)
 	d.stuck()
 	d.Drain(d.PaidOrder(harness.VPS()), d.PaidOrder(harness.VPS(), harness.Storage()))
-	d.CheckWorld()
+	d.CheckInvariants()
 	events := len(d.Events)
 
 	// Whole, with the same head from the database and from the file that an auditor takes home.

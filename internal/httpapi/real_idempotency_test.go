@@ -195,7 +195,7 @@ func TestEveryWriteReplaysItsAnswerToTheByteAndHasNoSecondEffect(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("none of the dead letters %+v of %s could be tried again", letters.Data, r.Picture(parseOrder(t, stuck.ID)))
+	t.Errorf("none of the dead letters %+v of %s could be tried again", letters.Data, r.Summary(parseOrder(t, stuck.ID)))
 }
 
 // settings are those of the tenant as they stand, with some members changed, as a body to PUT.
@@ -286,7 +286,7 @@ func TestAKeyBelongsToOneRequestOfOneMember(t *testing.T) {
 	r.want("another media type", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key,
 		"Content-Type", "application/json; charset=utf-8"), reused)
 	r.wantSameRows("a key of another request", before)
-	r.wantFresh("another tenant's key of the same text", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders",
+	r.wantFresh("another tenant's key of the same text", r.send(r.OtherTenant.Keys[tenant.Customer], "POST", "/v1/orders",
 		anOrder, "Idempotency-Key", key), "201")
 }
 

@@ -86,7 +86,7 @@ func pointsAt(w *httptest.ResponseRecorder, pointer string) bool {
 func TestWhoAndWhichComeBeforeWhatAndForeignIsAbsentToTheByte(t *testing.T) {
 	t.Parallel()
 	r := openAPI(t)
-	ours, theirs := r.thingsOf(r.Tenant.Keys), r.thingsOf(r.Other.Keys)
+	ours, theirs := r.thingsOf(r.Tenant.Keys), r.thingsOf(r.OtherTenant.Keys)
 	nothing := things{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
 	ids := map[string]things{
@@ -268,7 +268,7 @@ func TestStaleVersionsAndWrongKeysHaveTheirOwnCodes(t *testing.T) {
 func TestQueriesAreRefusedOrFindNothing(t *testing.T) {
 	t.Parallel()
 	r := openAPI(t)
-	ours, theirs := r.thingsOf(r.Tenant.Keys), r.thingsOf(r.Other.Keys)
+	ours, theirs := r.thingsOf(r.Tenant.Keys), r.thingsOf(r.OtherTenant.Keys)
 	var page struct {
 		Next string `json:"next_cursor"`
 	}
