@@ -50,7 +50,7 @@ test: ## all tests, with a PostgreSQL of their own (some minutes on two cores)
 
 soak: ## every death at every point, in this process and of the binary, a thousand seeds of faults and as many random walks (about an hour)
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; status=0; \
-	PLATFORMA_SOAK=1 RAPID_CHECKS=1000 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|RandomWalks|BinaryKilledAtAMoment|EverySagaUnwinds|NeverBothWin|SettleTheOrderOnce|NoWallCanBeTakenAwayUnseen|KilledAtAnyPointLoses|KilledUnderLoad|KilledAtAnyMomentKeeps|BrokerThatIsAway|ThatWasStopped|DelaysNobodyElse' \
+	PLATFORMA_SOAK=1 RAPID_CHECKS=1000 $(WITH_POSTGRES) go test -count=1 -timeout 90m -parallel 4 -v -run 'WhereverTheProcessDies|SeededFaults|RandomWalks|BinaryKilledAtAMoment|EverySagaCompensates|NeverBothWin|SettleTheOrderOnce|NoGuardCanBeRemovedUnnoticed|KilledAtAnyPointLoses|KilledUnderLoad|KilledAtAnyMomentKeeps|BrokerThatIsAway|ThatWasStopped|DelaysNobodyElse' \
 		./internal/harness ./internal/app ./internal/kafka ./internal/embedded ./cmd/platforma >"$$log" 2>&1 || status=$$?; \
 	grep -E '^ *--- FAIL|^FAIL|repeat with|_test.go:[0-9]+: I[0-9]+:' "$$log" || true; \
 	awk '/: order [0-9a-f-]+$$/ { met++ } /cannot be met/ { never++ } /deaths; / { seeds++ } /walks, / { walks += $$2 } /kills, / { kills += $$2 } /kills of a relay process/ { relay += $$2 } /_test.go:[0-9]+: I[0-9]+:/ { broken++ } \
@@ -58,7 +58,7 @@ soak: ## every death at every point, in this process and of the binary, a thousa
 	exit $$status
 
 mutants: ## take away each line that stands between a customer and a fault, and see its test fail (some minutes)
-	@PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 60m -v -run 'NoWallCanBeTakenAwayUnseen' ./internal/app
+	@PLATFORMA_SOAK=1 $(WITH_POSTGRES) go test -count=1 -timeout 60m -v -run 'NoGuardCanBeRemovedUnnoticed' ./internal/app
 
 race: ## the pure packages once more under the race detector (needs a C compiler)
 	@if [ "$$(go env CGO_ENABLED)" = 1 ]; then \

@@ -36,7 +36,7 @@ func TestFiguresAreCheckedAndRebuiltFromTheCommandLine(t *testing.T) {
 	d.runOnDatabase(0, argsOf("analytics rebuild"), "alpha: the figures match the orders",
 		"beta: the figures match the orders")
 	d.runOnDatabase(0, argsOf("analytics check"))
-	d.CheckWorld()
+	d.CheckInvariants()
 
 	// Events that are not counted yet are not a fault.
 	d.PaidOrder(harness.VPS())

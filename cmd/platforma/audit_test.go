@@ -51,7 +51,7 @@ func TestTheAuditLogVerifiesUntilSomebodyTampersWithIt(t *testing.T) {
 	d := openDesk(t)
 	d.stuckOrder()
 	d.Drain(d.PaidOrder(harness.VPS()), d.PaidOrder(harness.VPS(), harness.Storage()))
-	d.CheckWorld()
+	d.CheckInvariants()
 	events := len(d.Events)
 
 	// The database and the exported file give the same head.

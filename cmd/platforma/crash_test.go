@@ -47,7 +47,8 @@ func momentsOf(s harness.Scenario) []failpoint.Moment {
 	for _, p := range failpoint.Points() {
 		for _, side := range failpoint.Sides() {
 			m := failpoint.Moment{Point: p, Side: side}
-			if soak := os.Getenv("PLATFORMA_SOAK") != ""; soak && s.CannotMeet(p) == "" || harness.TurnOf(m) == s.Name {
+			soak := os.Getenv("PLATFORMA_SOAK") != ""
+			if soak && s.UnreachableReason(p) == "" || harness.ShortScenario(m) == s.Name {
 				all = append(all, m)
 			}
 		}
@@ -236,7 +237,7 @@ func (c *crashRun) finish() {
 	for _, o := range c.orders {
 		waitUntil(c.t, time.Minute, "the order to be submitted", func() bool { return c.submit(o) })
 	}
-	want := refund.ReplaceAllString(c.s.Want, "")
+	want := refund.ReplaceAllString(c.s.WantSummary, "")
 	waitUntil(c.t, 2*time.Minute, "all orders to be settled", func() bool {
 		c.cancelOrders()
 		for _, o := range c.orders {

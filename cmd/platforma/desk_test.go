@@ -149,7 +149,7 @@ func TestDeskCommandsPrintWhatAnOperatorNeeds(t *testing.T) {
 	t.Parallel()
 	d := openDesk(t)
 	o, l := d.stuckOrder()
-	number := d.Get(o).Order.Number
+	number := d.Order(o).Order.Number
 	op := tenant.Operator
 	d.wantGolden("orders-list", op, 0, "orders", "list")
 	d.wantGolden("orders-show", op, 0, "orders", "show", number)
@@ -167,7 +167,8 @@ func TestDeskCommandsPrintWhatAnOperatorNeeds(t *testing.T) {
 	d.wantGolden("orders-watch-fulfilled", op, 0, "orders", "watch", number)
 	d.wantGolden("deadletters-none", op, 0, "deadletters", "list")
 	d.wantGolden("work-list", op, 0, "workitems", "list")
-	d.wantGolden("work-done", op, 0, "workitems", "done", d.Get(o).Order.Refunds[0].ID.String(), "--reason", "transfer 17")
+	refund := d.Order(o).Order.Refunds[0].ID.String()
+	d.wantGolden("work-done", op, 0, "workitems", "done", refund, "--reason", "transfer 17")
 	d.wantGolden("work-none", op, 0, "workitems", "list")
 	d.wantGolden("orders-saga", op, 0, "orders", "saga", number)
 }
@@ -216,7 +217,7 @@ func TestDeskCommandsRedriveAndWithdraw(t *testing.T) {
 	d.wantGolden("abandon-withdraw", op, 0, "deadletters", "abandon", l, "--withdraw")
 	d.wantGolden("redrive-one", op, 0, "deadletters", "redrive", l, "--reason", "the cloud is back")
 	d.Drain(o)
-	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
+	d.WantSummary(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
 }
 
 func TestDeskCommandsAdoptAResource(t *testing.T) {
@@ -240,7 +241,7 @@ func TestDeskCommandsAdoptAResource(t *testing.T) {
 		t.Errorf("adopt: status %d, printed %q %s", status, out, errs)
 	}
 	d.Drain(o)
-	d.WantPicture(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
+	d.WantSummary(o, "fulfilled partial settled; vps rolled_back refund 20.10 accepted; backup delivered")
 }
 
 func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
@@ -268,7 +269,7 @@ func TestDeskCommandsSayWhatToDoWhenRefused(t *testing.T) {
 			[]string{"PLATFORMA_API_KEY=x"}, []string{"orders", "list", "--api", "http://127.0.0.1:1"}, "is --api right?",
 		},
 		"other tenant": {
-			[]string{"PLATFORMA_API=" + d.url, "PLATFORMA_API_KEY=" + d.Other.Keys[tenant.Admin]},
+			[]string{"PLATFORMA_API=" + d.url, "PLATFORMA_API_KEY=" + d.OtherTenant.Keys[tenant.Admin]},
 			[]string{"deadletters", "abandon", l, "--reason", "other", "--text", "x", "--proof", "y"},
 			"another organisation",
 		},

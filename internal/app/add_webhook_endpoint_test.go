@@ -10,9 +10,9 @@ import (
 
 func TestATenantHasAtMostTwentyEndpointsHoweverManyAreAddedAtOnce(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
+	h := newWebhookHarness(t)
 	for range 18 {
-		h.add("/hook")
+		h.addEndpoint("/hook")
 	}
 	var wg sync.WaitGroup
 	ends := make(chan error, 6)
@@ -29,7 +29,7 @@ func TestATenantHasAtMostTwentyEndpointsHoweverManyAreAddedAtOnce(t *testing.T) 
 	for err := range ends {
 		if err == nil {
 			made++
-		} else if codeOf(err) != "too-many-webhooks" {
+		} else if faultCode(err) != "too-many-webhooks" {
 			t.Errorf("one too many: %v", err)
 		}
 	}
@@ -40,11 +40,11 @@ func TestATenantHasAtMostTwentyEndpointsHoweverManyAreAddedAtOnce(t *testing.T) 
 
 func TestAnInstallationWithoutItsKeyHasNoWebhooks(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
+	h := newWebhookHarness(t)
 	h.UseCases.API.Secrets = nil
 	if _, err := h.UseCases.API.AddWebhookEndpoint(t.Context(), h.admin(), app.AddWebhookEndpoint{
 		URL: "https://hooks.example.com/",
-	}); codeOf(err) != "webhooks-not-set-up" {
+	}); faultCode(err) != "webhooks-not-set-up" {
 		t.Errorf("add: %v", err)
 	}
 	if all, err := h.UseCases.API.WebhookEndpoints(t.Context(), h.admin()); err != nil || len(all) != 0 {

@@ -12,22 +12,22 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func TestProvisioningIsCausedByThePaymentsEventAndPulledByIt(t *testing.T) {
+func TestThePaymentEventCausesProvisioningAndStartsItAtOnce(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.PaidOrder(harness.VPS())
-	agg := w.Get(o)
-	if due := agg.ValidateTask().NextAt.Sub(w.Clock.Now()); due != 30*time.Second {
-		t.Errorf("before its event is heard the validation is due in %s, want 30 s (D20)", due)
+	h := harness.New(t)
+	o := h.PaidOrder(harness.VPS())
+	agg := h.Order(o)
+	if due := agg.ValidateTask().NextAt.Sub(h.Clock.Now()); due != 30*time.Second {
+		t.Errorf("before the event is consumed the validation is due in %s, want 30 s (D20)", due)
 	}
-	w.Publish()
-	agg = w.Get(o)
-	if due := agg.ValidateTask().NextAt; due.After(w.Clock.Now()) {
-		t.Errorf("after its event was heard the validation is due %s later, want now", due.Sub(w.Clock.Now()))
+	h.Publish()
+	agg = h.Order(o)
+	if due := agg.ValidateTask().NextAt; due.After(h.Clock.Now()) {
+		t.Errorf("after the event was consumed the validation is due %s later, want now", due.Sub(h.Clock.Now()))
 	}
-	w.Drain(o)
+	h.Drain(o)
 	var payment event.ID
-	for _, ev := range w.Events {
+	for _, ev := range h.Events {
 		switch ev.Type {
 		case order.EvPaymentConfirmed:
 			payment = ev.ID
@@ -41,17 +41,18 @@ func TestProvisioningIsCausedByThePaymentsEventAndPulledByIt(t *testing.T) {
 
 func TestABrokerThatIsAwayDelaysProvisioningAndStopsNothing(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.PaidOrder(harness.VPS())
-	paidAt := w.Clock.Now()
-	w.DrainWithoutBroker(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	if waited := w.Clock.Now().Sub(paidAt); waited < 30*time.Second {
+	h := harness.New(t)
+	o := h.PaidOrder(harness.VPS())
+	paidAt := h.Clock.Now()
+	h.DrainWithoutBroker(o)
+	h.WantSummary(o, "fulfilled full settled; vps delivered")
+	if waited := h.Clock.Now().Sub(paidAt); waited < 30*time.Second {
 		t.Errorf("without a broker the order was done after %s, want not before the 30 s of D20", waited)
 	}
 }
 
-func open(agg *app.Aggregate, k fulfil.Kind) []fulfil.Task {
+// liveTasks returns the live tasks of a kind.
+func liveTasks(agg *app.Aggregate, k fulfil.Kind) []fulfil.Task {
 	var live []fulfil.Task
 	for _, task := range agg.Tasks {
 		if task.Kind == k && task.Live() {
@@ -61,20 +62,20 @@ func open(agg *app.Aggregate, k fulfil.Kind) []fulfil.Task {
 	return live
 }
 
-func TestAnEventOfACancelThatComesLateLeavesTheOrdersNextLifeAlone(t *testing.T) {
+func TestALateCancelEventDoesNotTouchARestoredOrder(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.Submitted("per_item", harness.VPS()).Order.ID
-	mustCancel(t, w, o) // its event waits: the broker is away
-	if _, err := w.UseCases.API.RestoreOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "yes please")); err != nil {
+	h := harness.New(t)
+	o := h.SubmittedOrder("per_item", harness.VPS()).Order.ID
+	mustCancel(t, h, o) // its event is not published yet
+	if _, err := h.UseCases.API.RestoreOrder(t.Context(), h.As(tenant.Customer), reasoned(o, "yes please")); err != nil {
 		t.Fatalf("RestoreOrder: %v", err)
 	}
-	again, err := w.UseCases.API.SubmitOrder(t.Context(), w.As(tenant.Customer), submit(o))
+	again, err := h.UseCases.API.SubmitOrder(t.Context(), h.As(tenant.Customer), submit(o))
 	if err != nil {
 		t.Fatalf("SubmitOrder: %v", err)
 	}
-	w.Pay(again)
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	w.CheckWorld()
+	h.Pay(again)
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled full settled; vps delivered")
+	h.CheckInvariants()
 }

@@ -14,20 +14,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func cancel(t *testing.T, w *harness.Harness, o order.ID) error {
+func cancel(t *testing.T, h *harness.Harness, o order.ID) error {
 	t.Helper()
-	_, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer), reasoned(o, "not needed any more"))
+	_, err := h.UseCases.API.CancelOrder(t.Context(), h.As(tenant.Customer), reasoned(o, "not needed any more"))
 	return err
 }
 
-func mustCancel(t *testing.T, w *harness.Harness, o order.ID) {
+func mustCancel(t *testing.T, h *harness.Harness, o order.ID) {
 	t.Helper()
-	if err := cancel(t, w, o); err != nil {
+	if err := cancel(t, h, o); err != nil {
 		t.Fatalf("CancelOrder: %v", err)
 	}
 }
 
-// wantConflict looks for a refusal that names the order's state.
+// wantConflict checks that an error is a conflict that names the order's state.
 func wantConflict(t *testing.T, what string, err error, state string) {
 	t.Helper()
 	f := fault.Of(err)
@@ -36,57 +36,59 @@ func wantConflict(t *testing.T, what string, err error, state string) {
 	}
 }
 
-func TestCancelEndsAnOrderFromEveryStateThatTakesIt(t *testing.T) {
+func TestCancelEndsAnOrderFromEveryStateThatAllowsIt(t *testing.T) {
 	t.Parallel()
 	begins := func(with string) func(string) bool {
-		return func(p string) bool { return strings.HasPrefix(p, with) }
+		return func(summary string) bool { return strings.HasPrefix(summary, with) }
 	}
-	holds := func(part string) func(string) bool {
-		return func(p string) bool { return strings.Contains(p, part) }
+	contains := func(text string) func(string) bool {
+		return func(summary string) bool { return strings.Contains(summary, text) }
 	}
 	for name, c := range map[string]struct {
 		script  []sim.Fault
-		arrive  func(w *harness.Harness) order.ID
+		arrive  func(h *harness.Harness) order.ID
 		reached func(string) bool
 		want    string
 	}{
-		"draft": {arrive: func(w *harness.Harness) order.ID {
-			return w.Draft("per_item", harness.VPS()).Order.ID
-		}, want: "cancelled none settled; vps cancelled"},
-		"pending_payment": {arrive: func(w *harness.Harness) order.ID {
-			return w.Submitted("per_item", harness.VPS()).Order.ID
-		}, want: "cancelled none settled; vps cancelled"},
+		"draft": {
+			arrive: func(h *harness.Harness) order.ID { return h.DraftOrder("per_item", harness.VPS()).Order.ID },
+			want:   "cancelled none settled; vps cancelled",
+		},
+		"pending_payment": {
+			arrive: func(h *harness.Harness) order.ID { return h.SubmittedOrder("per_item", harness.VPS()).Order.ID },
+			want:   "cancelled none settled; vps cancelled",
+		},
 		"payment_confirmed": {want: "cancelled none settled; vps cancelled refund 20.10 accepted"},
 		"queued": {
-			reached: holds("vps queued"),
+			reached: contains("vps queued"),
 			want:    "cancelled none settled; vps cancelled refund 20.10 accepted",
 		},
 		"provisioning": {
-			reached: holds("vps provisioning"),
+			reached: contains("vps provisioning"),
 			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Stuck}},
 			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
 		},
 		"after a lost answer": {
-			reached: holds("vps provisioning"),
+			reached: contains("vps provisioning"),
 			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.LostReply}},
 			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
 		},
 		"retry_wait": {
-			reached: holds("vps retry_wait"),
+			reached: contains("vps retry_wait"),
 			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.Refused}},
 			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
 		},
 		"waiting_capacity": {
-			reached: holds("vps waiting_capacity"),
+			reached: contains("vps waiting_capacity"),
 			script:  []sim.Fault{{Operation: sim.OpCreate, Kind: sim.NoCapacity}},
 			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
 		},
 		"active": {
-			reached: holds("vps active"),
+			reached: contains("vps active"),
 			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
 		},
 		"compensating already": {
-			reached: holds("vps compensating"),
+			reached: contains("vps compensating"),
 			script:  []sim.Fault{{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid}},
 			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
 		},
@@ -98,105 +100,102 @@ func TestCancelEndsAnOrderFromEveryStateThatTakesIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider {
+			h := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider {
 				if name == "validating" {
-					return unreachable{p}
+					return failingValidation{p}
 				}
 				return p
 			}))
 			for _, f := range c.script {
-				w.Sim.Script(f)
+				h.Sim.Script(f)
 			}
 			arrive := c.arrive
 			if arrive == nil {
-				arrive = func(w *harness.Harness) order.ID { return w.PaidOrder(harness.VPS()) }
+				arrive = func(h *harness.Harness) order.ID { return h.PaidOrder(harness.VPS()) }
 			}
-			o := arrive(w)
+			o := arrive(h)
 			if c.reached != nil {
-				w.WorkUntil(o, c.reached)
+				h.WorkUntil(o, c.reached)
 			}
-			mustCancel(t, w, o)
-			version := w.Get(o).Order.Version
-			mustCancel(t, w, o)
-			if again := w.Get(o).Order.Version; again != version {
+			mustCancel(t, h, o)
+			version := h.Order(o).Order.Version
+			mustCancel(t, h, o)
+			if again := h.Order(o).Order.Version; again != version {
 				t.Errorf("a second cancel moved version %d to %d, want no change", version, again)
 			}
-			w.Drain(o)
-			w.WantPicture(o, c.want)
-			w.WantLive("", 0)
-			mustCancel(t, w, o)
-			w.CheckWorld()
+			h.Drain(o)
+			h.WantSummary(o, c.want)
+			h.WantLiveResources("", 0)
+			mustCancel(t, h, o)
+			h.CheckInvariants()
 		})
 	}
 }
 
-// unreachable cannot be asked for its facts, so that an order stays in validation.
-type unreachable struct{ provider.Provider }
+// failingValidation fails every validation, so that an order stays in validation.
+type failingValidation struct{ provider.Provider }
 
-func (unreachable) Validate(context.Context, provider.Spec) ([]provider.Violation, error) {
+func (failingValidation) Validate(context.Context, provider.Spec) ([]provider.Violation, error) {
 	return nil, provider.NewError(fault.Retryable, "maintenance", "come back later")
 }
 
-func TestCancelIsRefusedWhereAnOrderIsOver(t *testing.T) {
+func TestCancelIsRefusedOnceAnOrderHasEnded(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	done := w.PaidOrder(harness.Storage())
-	w.Sim.Script(sim.Fault{Label: "vps", Operation: sim.OpCreate, Kind: sim.Invalid})
-	failed := w.PaidOrder(harness.VPS())
-	w.Drain(done, failed)
-	wantConflict(t, "cancel of a fulfilled order", cancel(t, w, done), "fulfilled")
-	wantConflict(t, "cancel of a failed order", cancel(t, w, failed), "failed")
-	w.CheckWorld()
+	h := harness.New(t)
+	done := h.PaidOrder(harness.Storage())
+	h.Sim.Script(sim.Fault{Label: "vps", Operation: sim.OpCreate, Kind: sim.Invalid})
+	failed := h.PaidOrder(harness.VPS())
+	h.Drain(done, failed)
+	wantConflict(t, "cancel of a fulfilled order", cancel(t, h, done), "fulfilled")
+	wantConflict(t, "cancel of a failed order", cancel(t, h, failed), "failed")
+	h.CheckInvariants()
 }
 
-func TestAllOrNothingTakesNoCancelOnceDeliveryBegan(t *testing.T) {
+func TestAllOrNothingRefusesCancelOnceDeliveryBegan(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.AllOrNothing(harness.VPS(), harness.Storage())
-	w.WorkUntil(o, func(p string) bool {
+	h := harness.New(t)
+	o := h.PaidAllOrNothing(harness.VPS(), harness.Storage())
+	h.WorkUntil(o, func(p string) bool {
 		return strings.Contains(p, "vps active") && strings.Contains(p, "object_storage active")
 	})
-	wantConflict(t, "cancel after delivery began", cancel(t, w, o), "partially_fulfilled")
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered; object_storage delivered")
-	w.CheckWorld()
+	wantConflict(t, "cancel after delivery began", cancel(t, h, o), "partially_fulfilled")
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled full settled; vps delivered; object_storage delivered")
+	h.CheckInvariants()
 }
 
 func TestALateSuccessOfACancelledItemIsRemoved(t *testing.T) {
 	t.Parallel()
 	for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
-		w := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
-		w.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Late, AfterS: 12, Times: 1})
-		o := w.PaidOrder(harness.VPS())
-		w.WorkUntil(o, func(string) bool { return len(w.Sim.Calls(sim.OpCreate, "")) == 2 })
-		mustCancel(t, w, o)
-		w.Drain(o)
-		w.WantPicture(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
-		w.Clock.Advance(time.Hour)
-		w.WantLive("", 0)
-		came := false
-		for _, c := range w.Sim.Calls(sim.OpCreate, "") {
-			came = came || c.Part == "server" && c.Effect
+		h := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
+		h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Late, AfterS: 12, Times: 1})
+		o := h.PaidOrder(harness.VPS())
+		h.WorkUntil(o, func(string) bool { return len(h.Sim.Calls(sim.OpCreate, "")) == 2 })
+		mustCancel(t, h, o)
+		h.Drain(o)
+		h.WantSummary(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
+		h.Clock.Advance(time.Hour)
+		h.WantLiveResources("", 0)
+		created := false
+		for _, c := range h.Sim.Calls(sim.OpCreate, "") {
+			created = created || c.Part == "server" && c.Effect
 		}
-		if !came {
-			t.Errorf("%s: the late server never came, so nothing was proven", naming)
+		if !created {
+			t.Errorf("%s: the late server was never created, so the test proves nothing", naming)
 		}
-		w.CheckWorld()
+		h.CheckInvariants()
 	}
 }
 
 func TestCancellingLateKeepsWhatWasDelivered(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "stuck"})
-	o := w.PaidOrder(harness.VPS(), harness.Database())
-	w.DrainUntil(o, func(p string) bool { return strings.Contains(p, "vps delivered") })
-	if _, err := w.UseCases.API.CancelOrder(t.Context(), w.As(tenant.Customer),
-		reasoned(o, "not needed any more")); err != nil {
-		t.Fatalf("CancelOrder: %v", err)
-	}
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 accepted")
-	w.WantLive("vps", 2)
-	w.WantLive("", 2)
+	h := harness.New(t)
+	h.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "stuck"})
+	o := h.PaidOrder(harness.VPS(), harness.Database())
+	h.DrainUntil(o, func(p string) bool { return strings.Contains(p, "vps delivered") })
+	mustCancel(t, h, o)
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 accepted")
+	h.WantLiveResources("vps", 2)
+	h.WantLiveResources("", 2)
 }

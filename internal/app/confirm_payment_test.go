@@ -12,7 +12,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func paid(o order.ID, reference, amount string) app.ConfirmPayment {
+func confirmPayment(o order.ID, reference, amount string) app.ConfirmPayment {
 	return app.ConfirmPayment{
 		Order: o, Reference: reference, Method: "bank_transfer", Amount: event.Amount{Amount: amount, Currency: "EUR"},
 	}
@@ -20,7 +20,7 @@ func paid(o order.ID, reference, amount string) app.ConfirmPayment {
 
 func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	h := harness.New(t)
 	for _, c := range []struct {
 		amount, code string
 	}{
@@ -34,14 +34,14 @@ func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *test
 		{"-85.10", "validation-failed"},
 		{"85.101", "validation-failed"},
 	} {
-		agg := w.Submitted("per_item", harness.VPS(), harness.Database()) // 20.10 + 65.00
-		got, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator),
-			paid(agg.Order.ID, "ref-"+agg.Order.Number, c.amount))
+		agg := h.SubmittedOrder("per_item", harness.VPS(), harness.Database()) // 20.10 + 65.00
+		got, err := h.UseCases.API.ConfirmPayment(t.Context(), h.As(tenant.Operator),
+			confirmPayment(agg.Order.ID, "ref-"+agg.Order.Number, c.amount))
 		if c.code != "" {
 			if f := fault.Of(err); f == nil || f.Kind != fault.KindInvalid || f.Code != c.code {
 				t.Errorf("ConfirmPayment(%s of 85.10) = %v, want %s", c.amount, err, c.code)
 			}
-			w.WantPicture(agg.Order.ID, "pending_payment none open; vps pending; database pending")
+			h.WantSummary(agg.Order.ID, "pending_payment none open; vps pending; database pending")
 			continue
 		}
 		if err != nil {
@@ -49,8 +49,8 @@ func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *test
 			continue
 		}
 		p := got.Order.LivePayment()
-		if sum := p.Allocations[0].Cents + p.Allocations[1].Cents; p.Paid != w.Cents(c.amount) || sum != p.Paid ||
-			p.Due != w.Cents("85.10") {
+		if sum := p.Allocations[0].Cents + p.Allocations[1].Cents; p.Paid != h.Cents(c.amount) || sum != p.Paid ||
+			p.Due != h.Cents("85.10") {
 			t.Errorf("paid %d, allocated %d of due %d; want %s twice, 8510", p.Paid, sum, p.Due, c.amount)
 		}
 	}
@@ -58,59 +58,61 @@ func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *test
 
 func TestSecondConfirmationWithSameReferenceChangesNothing(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	agg := w.Submitted("per_item", harness.VPS())
-	first, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-1", "20.10"))
+	h := harness.New(t)
+	agg := h.SubmittedOrder("per_item", harness.VPS())
+	confirm := func(o order.ID, reference string) (*app.Aggregate, error) {
+		return h.UseCases.API.ConfirmPayment(t.Context(), h.As(tenant.Operator), confirmPayment(o, reference, "20.10"))
+	}
+	first, err := confirm(agg.Order.ID, "bank-1")
 	if err != nil {
 		t.Fatalf("ConfirmPayment: %v", err)
 	}
-	second, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-1", "20.10"))
+	second, err := confirm(agg.Order.ID, "bank-1")
 	if err != nil || second.Order.Version != first.Order.Version || len(second.Order.Payments) != 1 {
 		t.Errorf("second confirmation: version %d, %d payments, %v; want version %d, 1", second.Order.Version,
 			len(second.Order.Payments), err, first.Order.Version)
 	}
-	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-2",
-		"20.10")); fault.Of(err) == nil || fault.Of(err).Code != fault.CodeIllegalTransition {
+	if _, err := confirm(agg.Order.ID, "bank-2"); faultCode(err) != fault.CodeIllegalTransition {
 		t.Errorf("another reference for a paid order = %v, want illegal-transition", err)
 	}
-	other := w.Submitted("per_item", harness.VPS())
-	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(other.Order.ID, "bank-1",
-		"20.10")); fault.Of(err) == nil || fault.Of(err).Code != "payment-reference-in-use" {
+	other := h.SubmittedOrder("per_item", harness.VPS())
+	if _, err := confirm(other.Order.ID, "bank-1"); faultCode(err) != "payment-reference-in-use" {
 		t.Errorf("the same reference for another order = %v, want payment-reference-in-use", err)
 	}
-	w.WantEvents(agg.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
+	h.WantEvents(agg.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
 }
 
-func TestConfirmingIsAnOperatorsAndNobodyElsesTenant(t *testing.T) {
+func TestOnlyAnOperatorOfTheTenantConfirmsAPayment(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	agg := w.Submitted("per_item", harness.VPS())
-	in := paid(agg.Order.ID, "bank-1", "20.10")
-	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Customer), in); fault.Of(err) == nil ||
+	h := harness.New(t)
+	agg := h.SubmittedOrder("per_item", harness.VPS())
+	in := confirmPayment(agg.Order.ID, "bank-1", "20.10")
+	if _, err := h.UseCases.API.ConfirmPayment(t.Context(), h.As(tenant.Customer), in); fault.Of(err) == nil ||
 		fault.Of(err).Kind != fault.KindForbidden {
 		t.Errorf("ConfirmPayment by a customer = %v, want forbidden", err)
 	}
-	stranger := app.Caller{Actor: w.Other.Actor(tenant.Operator)}
-	if _, err := w.UseCases.API.ConfirmPayment(t.Context(), stranger, in); fault.Of(err) == nil ||
+	stranger := app.Caller{Actor: h.OtherTenant.Actor(tenant.Operator)}
+	if _, err := h.UseCases.API.ConfirmPayment(t.Context(), stranger, in); fault.Of(err) == nil ||
 		fault.Of(err).Kind != fault.KindNotFound {
 		t.Errorf("ConfirmPayment by another tenant's operator = %v, want not found", err)
 	}
-	w.WantPicture(agg.Order.ID, "pending_payment none open; vps pending")
+	h.WantSummary(agg.Order.ID, "pending_payment none open; vps pending")
 }
 
 func TestTwoConfirmationsAtOnceRecordOnePayment(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	agg := w.Submitted("per_item", harness.VPS())
+	h := harness.New(t)
+	agg := h.SubmittedOrder("per_item", harness.VPS())
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			_, _ = w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), paid(agg.Order.ID, "bank-1", "20.10"))
+			_, _ = h.UseCases.API.ConfirmPayment(t.Context(), h.As(tenant.Operator),
+				confirmPayment(agg.Order.ID, "bank-1", "20.10"))
 		})
 	}
 	wg.Wait()
-	if got := w.Get(agg.Order.ID); len(got.Order.Payments) != 1 || got.Order.State != order.PaymentConfirmed {
+	if got := h.Order(agg.Order.ID); len(got.Order.Payments) != 1 || got.Order.State != order.PaymentConfirmed {
 		t.Errorf("%d payments, %s; want 1, payment_confirmed", len(got.Order.Payments), got.Order.State)
 	}
-	w.WantEvents(agg.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
+	h.WantEvents(agg.Order.ID, "order.created", "order.submitted", "order.payment-confirmed")
 }

@@ -15,15 +15,15 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// carry gives a task to its use case until it is over, and tells the waits in between.
-func carry(
-	t *testing.T, w *harness.Harness, task fulfil.Task, verb func(context.Context, tenant.ID,
-		fulfil.TaskID) (time.Duration, error),
-) []time.Duration {
+// taskUseCase works a task once and returns the wait until its next call; negative when the task is over.
+type taskUseCase func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error)
+
+// workToEnd gives a task to its use case until the task is over, and returns the waits in between.
+func workToEnd(t *testing.T, h *harness.Harness, task fulfil.Task, useCase taskUseCase) []time.Duration {
 	t.Helper()
 	var waits []time.Duration
 	for range 50 {
-		wait, err := verb(t.Context(), task.Tenant, task.ID)
+		wait, err := useCase(t.Context(), task.Tenant, task.ID)
 		if err != nil {
 			t.Fatalf("work on %s: %v", task.Kind, err)
 		}
@@ -31,22 +31,23 @@ func carry(
 			return waits
 		}
 		waits = append(waits, wait)
-		w.Clock.Advance(wait)
+		h.Clock.Advance(wait)
 	}
 	t.Fatalf("the task %s is never over", task.Kind)
 	return nil
 }
 
-// readyToDeliver takes an order to the moment before its mail, and answers that mail as scripted.
-func readyToDeliver(t *testing.T, w *harness.Harness, answers ...embedded.MailAnswer) (order.ID, fulfil.Task) {
+// readyToDeliver returns an order right before its delivery and the task of the delivery. The mail server answers the
+// next mails as scripted.
+func readyToDeliver(t *testing.T, h *harness.Harness, answers ...embedded.MailAnswer) (order.ID, fulfil.Task) {
 	t.Helper()
-	o := w.PaidOrder(harness.VPS())
-	w.WorkUntil(o, func(p string) bool { return strings.Contains(p, "vps active") })
-	tasks := open(w.Get(o), fulfil.Deliver)
+	o := h.PaidOrder(harness.VPS())
+	h.WorkUntil(o, func(p string) bool { return strings.Contains(p, "vps active") })
+	tasks := liveTasks(h.Order(o), fulfil.Deliver)
 	if len(tasks) != 1 {
-		t.Fatalf("%d deliveries to come, want 1", len(tasks))
+		t.Fatalf("%d tasks to deliver, want 1", len(tasks))
 	}
-	w.Inbox.Script(answers...)
+	h.Inbox.Script(answers...)
 	return o, tasks[0]
 }
 
@@ -58,7 +59,7 @@ func repeat(a embedded.MailAnswer, n int) []embedded.MailAnswer {
 	return all
 }
 
-func TestADeliveryThatFailsIsRetriedAndThenStandsOnTheDeskAndRollsNothingBack(t *testing.T) {
+func TestAFailingDeliveryIsRetriedThenDeadLetteredAndRollsNothingBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		answer embedded.MailAnswer
@@ -72,94 +73,95 @@ func TestADeliveryThatFailsIsRetriedAndThenStandsOnTheDeskAndRollsNothingBack(t 
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := harness.New(t)
-			o, task := readyToDeliver(t, w, repeat(c.answer, c.calls)...)
-			waits := carry(t, w, task, w.UseCases.Worker.DeliverCredentials)
-			wantGaps(t, waits, fiveWaits[:c.calls-1]...)
-			w.WantPicture(o, "partially_fulfilled none stuck; vps active")
-			letters, err := w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), openDeadLetters(o))
-			if err != nil || len(letters.Data) != 1 || letters.Data[0].Code != "delivery-failed" ||
-				letters.Data[0].Attempts != c.calls {
-				t.Fatalf("dead letters %+v, %v; want one delivery-failed after %d attempts", letters.Data, err, c.calls)
+			h := harness.New(t)
+			o, task := readyToDeliver(t, h, repeat(c.answer, c.calls)...)
+			waits := workToEnd(t, h, task, h.UseCases.Worker.DeliverCredentials)
+			wantGaps(t, waits, retryWaits[:c.calls-1]...)
+			h.WantSummary(o, "partially_fulfilled none stuck; vps active")
+			deadLetters, err := h.UseCases.API.DeadLetters(t.Context(), h.As(tenant.Operator), openDeadLetters(o))
+			if err != nil || len(deadLetters.Data) != 1 || deadLetters.Data[0].Code != "delivery-failed" ||
+				deadLetters.Data[0].Attempts != c.calls {
+				t.Fatalf("dead letters %+v, %v; want one delivery-failed after %d attempts", deadLetters.Data, err, c.calls)
 			}
-			w.WantLive("", 2)
-			if name == "try later" { // an operator tries again
-				if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), letters.Data[0].ID,
+			h.WantLiveResources("", 2)
+			if name == "try later" { // an operator redrives
+				if _, err := h.UseCases.API.RedriveDeadLetter(t.Context(), h.As(tenant.Operator), deadLetters.Data[0].ID,
 					"the mail server is back"); err != nil {
 					t.Fatalf("RedriveDeadLetter: %v", err)
 				}
-			} else if err := redeliver(t, w, o); err != nil { // or the customer asks again
+			} else if err := redeliver(t, h, o); err != nil { // or the customer asks for a redelivery
 				t.Fatalf("Redeliver: %v", err)
 			}
-			w.Drain(o)
-			w.WantPicture(o, "fulfilled full settled; vps delivered")
-			if left := w.Get(o).DeadLetters; len(left) != 0 {
-				t.Errorf("dead letters still open: %+v", left)
+			h.Drain(o)
+			h.WantSummary(o, "fulfilled full settled; vps delivered")
+			if open := h.Order(o).DeadLetters; len(open) != 0 {
+				t.Errorf("dead letters are still open: %+v", open)
 			}
-			w.WantNoCanary()
-			w.CheckWorld()
+			h.WantNoCanary()
+			h.CheckInvariants()
 		})
 	}
 }
 
-func TestOfTwoDeliveriesThatAreStuckEachClosesItsOwnDeadLetter(t *testing.T) {
+func TestEachOfTwoStuckDeliveriesClosesItsOwnDeadLetter(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.PaidOrder(harness.VPS(), harness.Labelled(harness.VPS(), "web"))
+	h := harness.New(t)
+	o := h.PaidOrder(harness.VPS(), harness.Labelled(harness.VPS(), "web"))
 	for range 2 {
-		w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Deliver)) == 1 })
-		w.Inbox.Script(embedded.MailRejected)
-		carry(t, w, open(w.Get(o), fulfil.Deliver)[0], w.UseCases.Worker.DeliverCredentials)
+		h.WorkUntil(o, func(string) bool { return len(liveTasks(h.Order(o), fulfil.Deliver)) == 1 })
+		h.Inbox.Script(embedded.MailRejected)
+		workToEnd(t, h, liveTasks(h.Order(o), fulfil.Deliver)[0], h.UseCases.Worker.DeliverCredentials)
 	}
-	w.Drain(o)
-	w.WantPicture(o, "partially_fulfilled none stuck; vps active; web active")
+	h.Drain(o)
+	h.WantSummary(o, "partially_fulfilled none stuck; vps active; web active")
 	for i, want := range []string{
 		"partially_fulfilled none stuck; vps delivered; web active", "fulfilled full settled; vps delivered; web delivered",
 	} {
-		it := w.Get(o).Order.Items[i]
-		if _, err := w.UseCases.API.Redeliver(t.Context(), w.As(tenant.Customer), app.Redeliver{
+		it := h.Order(o).Order.Items[i]
+		if _, err := h.UseCases.API.Redeliver(t.Context(), h.As(tenant.Customer), app.Redeliver{
 			Order: o, Item: it.ID,
 		}); err != nil {
 			t.Fatalf("Redeliver %s: %v", it.Label, err)
 		}
-		w.Drain(o)
-		w.WantPicture(o, want)
-		left := w.Get(o).DeadLetters
-		if len(left) != 1-i || len(left) == 1 && left[0].Item == it.ID {
-			t.Errorf("after %s was delivered these letters are open: %+v; want those of the other item alone", it.Label, left)
+		h.Drain(o)
+		h.WantSummary(o, want)
+		open := h.Order(o).DeadLetters
+		if len(open) != 1-i || len(open) == 1 && open[0].Item == it.ID {
+			t.Errorf("after %s was delivered these dead letters are open: %+v; want those of the other item only", it.Label,
+				open)
 		}
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
 func TestALostAnswerOfTheMailServerIsMailedAgainAndDeliversOnce(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, task := readyToDeliver(t, w, embedded.MailAnswerLost)
-	wantGaps(t, carry(t, w, task, w.UseCases.Worker.DeliverCredentials), 2*time.Second)
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	if n := len(deliveries(w)); n != 2 {
+	h := harness.New(t)
+	o, task := readyToDeliver(t, h, embedded.MailAnswerLost)
+	wantGaps(t, workToEnd(t, h, task, h.UseCases.Worker.DeliverCredentials), 2*time.Second)
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled full settled; vps delivered")
+	if n := len(deliveryMails(h)); n != 2 {
 		t.Errorf("%d deliveries in the inbox, want 2: the one whose answer was lost and the one after", n)
 	}
-	if n := count(w, o, order.EvServiceDelivered); n != 1 {
+	if n := countEvents(h, o, order.EvServiceDelivered); n != 1 {
 		t.Errorf("%d events order.service-delivered, want 1", n)
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
-// interrupted is a mailer that something happens to just before each delivery.
-type interrupted struct {
+// hookedMailer calls before right before each delivery.
+type hookedMailer struct {
 	app.Mailer
 	before func()
 }
 
-func (m interrupted) SendDelivery(ctx context.Context, d app.DeliveryMail) error {
+func (m hookedMailer) SendDelivery(ctx context.Context, d app.DeliveryMail) error {
 	m.before()
 	return m.Mailer.SendDelivery(ctx, d)
 }
 
-func TestACancelWhileTheMailIsUnderWayKeepsWhatWasDelivered(t *testing.T) {
+func TestACancelDuringADeliveryKeepsWhatWasDelivered(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		answer embedded.MailAnswer
@@ -169,34 +171,34 @@ func TestACancelWhileTheMailIsUnderWayKeepsWhatWasDelivered(t *testing.T) {
 		{embedded.MailAccepted, "fulfilled full settled; vps delivered", 2},
 		{embedded.MailRejected, "cancelled none settled; vps rolled_back refund 20.10 accepted", 0},
 	} {
-		w := harness.New(t)
-		o, task := readyToDeliver(t, w, c.answer)
-		w.UseCases.Worker.Mailer = interrupted{w.UseCases.Worker.Mailer, func() { mustCancel(t, w, o) }}
-		if _, err := w.UseCases.Worker.DeliverCredentials(t.Context(), task.Tenant, task.ID); err != nil {
+		h := harness.New(t)
+		o, task := readyToDeliver(t, h, c.answer)
+		h.UseCases.Worker.Mailer = hookedMailer{h.UseCases.Worker.Mailer, func() { mustCancel(t, h, o) }}
+		if _, err := h.UseCases.Worker.DeliverCredentials(t.Context(), task.Tenant, task.ID); err != nil {
 			t.Fatalf("DeliverCredentials: %v", err)
 		}
-		w.Restart()
-		w.Drain(o)
-		w.WantPicture(o, c.want)
-		w.WantLive("", c.live)
-		w.CheckWorld()
+		h.Restart()
+		h.Drain(o)
+		h.WantSummary(o, c.want)
+		h.WantLiveResources("", c.live)
+		h.CheckInvariants()
 	}
 }
 
 func TestTheDeliveredMailCarriesTheSecretAndNothingElseDoes(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.PaidOrder(harness.VPS())
-	w.Drain(o)
-	issued := w.Sim.Secrets(w.Item(o, "vps").ID.String())
+	h := harness.New(t)
+	o := h.PaidOrder(harness.VPS())
+	h.Drain(o)
+	issued := h.Sim.Secrets(h.Item(o, "vps").ID.String())
 	if len(issued) == 0 {
 		t.Fatal("the cloud issued no secret")
 	}
-	if at := strings.Index(string(issued[len(issued)-1]), sim.Canary); at < 0 {
-		t.Fatalf("the issued secret has no canary to look for")
+	if !strings.Contains(string(issued[len(issued)-1]), sim.Canary) {
+		t.Fatal("the issued secret does not contain the canary")
 	}
-	w.WantNoCanary()
-	if w.Get(o).Order.State != order.Fulfilled {
-		t.Errorf("order is %s, want fulfilled", w.Get(o).Order.State)
+	h.WantNoCanary()
+	if h.Order(o).Order.State != order.Fulfilled {
+		t.Errorf("order is %s, want fulfilled", h.Order(o).Order.State)
 	}
 }

@@ -15,53 +15,53 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// creations are the parts in the order in which their creates came to the cloud.
-func creations(w *harness.Harness) []string {
-	var parts []string
-	for _, c := range w.Sim.Calls(sim.OpCreate, "") {
-		parts = append(parts, c.Label+" "+c.Part)
+// creations returns label and step of each create, in the order in which the cloud received them.
+func creations(h *harness.Harness) []string {
+	var steps []string
+	for _, c := range h.Sim.Calls(sim.OpCreate, "") {
+		steps = append(steps, c.Label+" "+c.Part)
 	}
-	return parts
+	return steps
 }
 
-// removals are the parts in the order in which the cloud first took their delete.
-func removals(w *harness.Harness) []string {
-	var parts []string
-	for _, c := range w.Sim.Calls(sim.OpDelete, "") {
-		if name := c.Label + " " + c.Part; !slices.Contains(parts, name) {
-			parts = append(parts, name)
+// removals returns label and step of each delete, in the order in which the cloud received the first of each.
+func removals(h *harness.Harness) []string {
+	var steps []string
+	for _, c := range h.Sim.Calls(sim.OpDelete, "") {
+		if name := c.Label + " " + c.Part; !slices.Contains(steps, name) {
+			steps = append(steps, name)
 		}
 	}
-	return parts
+	return steps
 }
 
-func TestAllOrNothingGoesBackLastProvisionedFirst(t *testing.T) {
+func TestAllOrNothingCompensatesTheLastProvisionedFirst(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
-	o := w.AllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"),
+	h := harness.New(t)
+	h.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
+	o := h.PaidAllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"),
 		harness.Labelled(harness.Database(), "last"))
-	w.Drain(o)
-	w.WantPicture(o, "failed none settled; first rolled_back refund 20.10 accepted; second rolled_back refund 20.00 "+
+	h.Drain(o)
+	h.WantSummary(o, "failed none settled; first rolled_back refund 20.10 accepted; second rolled_back refund 20.00 "+
 		"accepted; last rolled_back refund 65.00 accepted")
-	made := creations(w)
+	made := creations(h)
 	slices.Reverse(made)
-	if diff := cmp.Diff(made, removals(w)); diff != "" {
+	if diff := cmp.Diff(made, removals(h)); diff != "" {
 		t.Errorf("removed, against the reverse of creation (-want +got):\n%s", diff)
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
-// overtaken has something happen between the decision to create a part and the call's coming to the
-// provider, once.
-type overtaken struct {
+// overtakenCreate calls meanwhile once, between the intent to create the resource of a step and the arrival of the call
+// at the cloud.
+type overtakenCreate struct {
 	provider.Provider
-	part      string
+	step      string
 	meanwhile func()
 }
 
-func (p *overtaken) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
-	if s.Name == p.part && p.meanwhile != nil {
+func (p *overtakenCreate) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
+	if s.Name == p.step && p.meanwhile != nil {
 		do := p.meanwhile
 		p.meanwhile = nil
 		do()
@@ -69,53 +69,53 @@ func (p *overtaken) Create(ctx context.Context, s provider.Step, j provider.Jour
 	return p.Provider.Create(ctx, s, j)
 }
 
-// Two workers have creates of one order on their way at once, and the one that was decided later comes
-// to the provider first: the items go back in the reverse of what was decided, and the outside checker
-// knows that the provider's log could not tell.
-func TestACreateThatIsOvertakenOnItsWayKeepsItsPlaceOnTheWayBack(t *testing.T) {
+// Two workers create resources of one order at the same time, and the create that was decided later arrives first. The
+// items are compensated in the reverse order of the decisions. The outside checker accepts that although the cloud's
+// log shows another order.
+func TestCompensationFollowsTheOrderOfDecisionsNotOfArrivals(t *testing.T) {
 	t.Parallel()
-	slow := &overtaken{part: "port"}
-	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider {
+	slow := &overtakenCreate{step: "port"}
+	h := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider {
 		slow.Provider = p
 		return slow
 	}))
-	w.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
 	var o order.ID
 	slow.meanwhile = func() {
-		w.Clock.Advance(time.Millisecond)
-		agg := w.Get(o)
-		for _, task := range open(agg, fulfil.Provision) {
+		h.Clock.Advance(time.Millisecond)
+		agg := h.Order(o)
+		for _, task := range liveTasks(agg, fulfil.Provision) {
 			if agg.Order.Find(task.Item).Label == "second" {
-				if _, err := w.UseCases.Worker.ProvisionItem(t.Context(), task.Tenant, task.ID); err != nil {
+				if _, err := h.UseCases.Worker.ProvisionItem(t.Context(), task.Tenant, task.ID); err != nil {
 					t.Errorf("ProvisionItem: %v", err)
 				}
 			}
 		}
-		w.Clock.Advance(time.Millisecond)
+		h.Clock.Advance(time.Millisecond)
 	}
-	o = w.AllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"),
+	o = h.PaidAllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"),
 		harness.Labelled(harness.Database(), "last"))
-	w.Drain(o)
-	if diff := cmp.Diff([]string{"second bucket", "first port"}, creations(w)[:2]); diff != "" {
+	h.Drain(o)
+	if diff := cmp.Diff([]string{"second bucket", "first port"}, creations(h)[:2]); diff != "" {
 		t.Fatalf("the first creates that came to the cloud (-want +got):\n%s", diff)
 	}
-	gone := removals(w)
+	gone := removals(h)
 	if diff := cmp.Diff([]string{"second bucket", "first port"}, gone[len(gone)-2:]); diff != "" {
-		t.Errorf("the last to go, against the reverse of what was decided (-want +got):\n%s", diff)
+		t.Errorf("the last removals, against the reverse of the decisions (-want +got):\n%s", diff)
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
-func TestAllOrNothingRollsTheWholeOrderBackAndKeepsItsSecrets(t *testing.T) {
+func TestAllOrNothingRollsTheWholeOrderBackAndDeliversNothing(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "refused"})
-	o := w.AllOrNothing(harness.VPS(), harness.Database())
-	w.Drain(o)
-	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 "+
+	h := harness.New(t)
+	h.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "refused"})
+	o := h.PaidAllOrNothing(harness.VPS(), harness.Database())
+	h.Drain(o)
+	h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted; database rolled_back refund 65.00 "+
 		"accepted")
-	w.WantLive("", 0)
-	if n := len(deliveries(w)); n != 0 {
+	h.WantLiveResources("", 0)
+	if n := len(deliveryMails(h)); n != 0 {
 		t.Errorf("%d deliveries of an order that rolled back, want none (D1)", n)
 	}
 }

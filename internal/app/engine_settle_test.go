@@ -11,23 +11,24 @@ import (
 
 func TestTheLastTwoItemsFinishingTogetherSettleTheOrderOnce(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	h := harness.New(t)
 	for round := range rounds(5, 15) {
-		o := w.AllOrNothing(harness.VPS(), harness.Labelled(harness.VPS(), "twin")) // so that both deliveries begin together
-		w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Deliver)) == 2 })
+		// An all_or_nothing order begins both deliveries together.
+		o := h.PaidAllOrNothing(harness.VPS(), harness.Labelled(harness.VPS(), "second"))
+		h.WorkUntil(o, func(string) bool { return len(liveTasks(h.Order(o), fulfil.Deliver)) == 2 })
 		var wg sync.WaitGroup
-		for _, task := range open(w.Get(o), fulfil.Deliver) {
+		for _, task := range liveTasks(h.Order(o), fulfil.Deliver) {
 			wg.Go(func() {
-				if _, err := w.UseCases.Worker.DeliverCredentials(t.Context(), task.Tenant, task.ID); err != nil {
+				if _, err := h.UseCases.Worker.DeliverCredentials(t.Context(), task.Tenant, task.ID); err != nil {
 					t.Errorf("DeliverCredentials: %v", err)
 				}
 			})
 		}
 		wg.Wait()
-		w.WantPicture(o, "fulfilled full settled; vps delivered; twin delivered")
+		h.WantSummary(o, "fulfilled full settled; vps delivered; second delivered")
 		n := 0
-		w.Drain(o)
-		for _, e := range w.Events {
+		h.Drain(o)
+		for _, e := range h.Events {
 			if e.Order == o && e.Type == order.EvFulfilled {
 				n++
 			}
@@ -36,5 +37,5 @@ func TestTheLastTwoItemsFinishingTogetherSettleTheOrderOnce(t *testing.T) {
 			t.Fatalf("round %d: %d events order.fulfilled, want 1", round, n)
 		}
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }

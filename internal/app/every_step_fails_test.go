@@ -1,4 +1,5 @@
-// The saga of every product: each step fails before and after its effect, each call is repeated, and nothing is left.
+// Tests of the saga of every product: each step fails before and after its effect, each call is repeated, and no
+// resource is left behind.
 
 package app_test
 
@@ -21,7 +22,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// stepsOf is written by hand: every step of every product, in order of creation.
+// stepsOf lists every step of every product in the order of creation. It is written by hand.
 var stepsOf = map[string][]string{
 	"vps":            {"port", "server", "credentials"},
 	"kubernetes":     {"network", "control-plane", "workers", "credentials"},
@@ -31,11 +32,11 @@ var stepsOf = map[string][]string{
 	"object_storage": {"bucket", "credentials"},
 }
 
-func TestEveryProductOfTheCatalogueHasItsSagaProven(t *testing.T) {
+func TestEveryProductOfTheCatalogueHasASagaTest(t *testing.T) {
 	t.Parallel()
-	proven := map[string]bool{}
+	tested := map[string]bool{}
 	for _, in := range harness.Products() {
-		proven[in.Product] = true
+		tested[in.Product] = true
 		adapter, err := sim.New(sim.ProviderConfig{URL: "http://127.0.0.1:1"})
 		if err != nil {
 			t.Fatal(err)
@@ -52,40 +53,39 @@ func TestEveryProductOfTheCatalogueHasItsSagaProven(t *testing.T) {
 			steps = append(steps, s.Name)
 		}
 		if steps = append(steps, "credentials"); !slices.Equal(steps, stepsOf[in.Product]) {
-			t.Errorf("the plan of %s is %v, the proof walks %v", in.Product, steps, stepsOf[in.Product])
+			t.Errorf("the plan of %s is %v, the test expects %v", in.Product, steps, stepsOf[in.Product])
 		}
 	}
 	for _, e := range catalog.Default() {
-		if strings.Contains(string(e.Body), `"kind": "product"`) || strings.Contains(string(e.Body), `"kind":"product"`) {
-			if !proven[e.Name] {
-				t.Errorf("product %s has no saga proof", e.Name)
-			}
+		product := strings.Contains(strings.ReplaceAll(string(e.Body), " ", ""), `"kind":"product"`)
+		if product && !tested[e.Name] {
+			t.Errorf("product %s has no saga test", e.Name)
 		}
 	}
 }
 
-// between stands between the engine and the simulated cloud. What is set for an item's label runs when
-// a call of that item has had its effect and before its answer is given: what it returns is the answer.
-type between struct {
+// disturbedCloud wraps the simulated cloud. The spoiler of an item's label runs after a call of that item had its
+// effect, and replaces the answer of the call.
+type disturbedCloud struct {
 	provider.Provider
-	mu    sync.Mutex
-	after map[string]spoiler      // by label, guarded by mu
-	made  map[provider.Ref]string // label of what was made, guarded by mu
+	mu       sync.Mutex
+	spoilers map[string]spoiler      // by label; guarded by mu
+	labels   map[provider.Ref]string // of the resources that were seen; guarded by mu
 }
 
-// spoiler answers in the place of a call that had its effect; again repeats the call.
+// spoiler answers in place of a call that had its effect. again repeats the call.
 type spoiler func(operation, step string, again func() error) error
 
-// Capabilities ask for looks that are further apart: what is seen is the same, sooner.
-func (b *between) Capabilities() provider.Capabilities {
+// Capabilities asks for fewer polls, so that the test takes less time.
+func (b *disturbedCloud) Capabilities() provider.Capabilities {
 	c := b.Provider.Capabilities()
 	c.PollEvery = 20 * time.Second
 	return c
 }
 
-func (b *between) spoil(operation, step, label string, err error, again func() error) error {
+func (b *disturbedCloud) spoil(operation, step, label string, err error, again func() error) error {
 	b.mu.Lock()
-	after := b.after[label]
+	after := b.spoilers[label]
 	b.mu.Unlock()
 	if err != nil || after == nil {
 		return err
@@ -93,18 +93,18 @@ func (b *between) spoil(operation, step, label string, err error, again func() e
 	return after(operation, step, again)
 }
 
-// Observe notes whose resources are seen: credentials are asked for by refs alone.
-func (b *between) Observe(ctx context.Context, s provider.Step, r provider.Ref) (provider.Observation, error) {
+// Observe notes the label of each resource, because Credentials gets only refs.
+func (b *disturbedCloud) Observe(ctx context.Context, s provider.Step, r provider.Ref) (provider.Observation, error) {
 	o, err := b.Provider.Observe(ctx, s, r)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, m := range o.Matches {
-		b.made[m] = s.Spec.Labels["label"]
+		b.labels[m] = s.Spec.Labels["label"]
 	}
 	return o, err
 }
 
-func (b *between) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
+func (b *disturbedCloud) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
 	ref, err := b.Provider.Create(ctx, s, j)
 	err = b.spoil(sim.OpCreate, s.Name, s.Spec.Labels["label"], err, func() error {
 		ref, err = b.Provider.Create(ctx, s, j)
@@ -116,15 +116,15 @@ func (b *between) Create(ctx context.Context, s provider.Step, j provider.Journa
 	return ref, nil
 }
 
-func (b *between) Delete(ctx context.Context, s provider.Step, r provider.Ref) error {
+func (b *disturbedCloud) Delete(ctx context.Context, s provider.Step, r provider.Ref) error {
 	err := b.Provider.Delete(ctx, s, r)
 	return b.spoil(sim.OpDelete, s.Name, s.Spec.Labels["label"], err, func() error { return b.Provider.Delete(ctx, s, r) })
 }
 
-func (b *between) Credentials(ctx context.Context, refs []provider.Ref) (provider.Secret, error) {
+func (b *disturbedCloud) Credentials(ctx context.Context, refs []provider.Ref) (provider.Secret, error) {
 	secret, err := b.Provider.Credentials(ctx, refs)
 	b.mu.Lock()
-	label := b.made[refs[0]]
+	label := b.labels[refs[0]]
 	b.mu.Unlock()
 	return secret, b.spoil(sim.OpCredentials, "credentials", label, err, func() error {
 		secret, err = b.Provider.Credentials(ctx, refs)
@@ -132,7 +132,7 @@ func (b *between) Credentials(ctx context.Context, refs []provider.Ref) (provide
 	})
 }
 
-// operationOf is the call that does a step.
+// operationOf returns the operation of the call that does a step.
 func operationOf(step string) string {
 	if step == "credentials" {
 		return sim.OpCredentials
@@ -142,27 +142,27 @@ func operationOf(step string) string {
 
 func refuse() error { return provider.NewError(fault.Invalid, "invalid_input", "not today") }
 
-// proof is one order of a product with one disturbance of one step.
-type proof struct {
-	step, what string
-	script     sim.Fault // when its Kind is set
-	spoil      spoiler
-	unwinds    bool // else it succeeds all the same
+// disturbance is one fault at one step of a product's saga. Each gets an order of its own.
+type disturbance struct {
+	step, what  string
+	script      sim.Fault // used when its Kind is set
+	spoil       spoiler
+	compensates bool // otherwise the order succeeds in spite of the fault
 }
 
-func (p proof) label() string { return p.step + ": " + p.what }
+func (p disturbance) label() string { return p.step + ": " + p.what }
 
-// proofs are all disturbances of a step.
-func proofs(step string) []proof {
+// disturbances returns all disturbances of a step.
+func disturbances(step string) []disturbance {
 	op := operationOf(step)
 	scripted := sim.Fault{Part: step, Operation: op, Kind: sim.Invalid}
 	if op == sim.OpCredentials {
-		scripted.Part, scripted.Kind = "", sim.Forbidden // no part's: the item's
+		scripted.Part, scripted.Kind = "", sim.Forbidden // the credentials belong to the item, not to one resource
 	}
 	lost := scripted
 	lost.Kind, lost.Times = sim.LostReply, 1
-	once := crashOncePerPart()
-	// doing disturbs the step itself, compensating fails it after its effect and disturbs every undo.
+	once := crashOncePerStep()
+	// doing disturbs the step itself. compensating fails the step after its effect and disturbs every delete.
 	doing := func(f func(again func() error) error) spoiler {
 		return func(operation, s string, again func() error) error {
 			if operation != op || s != step {
@@ -171,7 +171,7 @@ func proofs(step string) []proof {
 			return f(again)
 		}
 	}
-	compensating := func(f func(part string, again func() error) error) spoiler {
+	compensating := func(f func(step string, again func() error) error) spoiler {
 		return func(operation, s string, again func() error) error {
 			switch {
 			case operation == op && s == step:
@@ -182,35 +182,35 @@ func proofs(step string) []proof {
 			return nil
 		}
 	}
-	return []proof{
-		{step: step, what: "refused before its effect", script: scripted, unwinds: true},
+	return []disturbance{
+		{step: step, what: "refused before its effect", script: scripted, compensates: true},
 		{step: step, what: "answer lost once", script: lost},
 		{
 			step: step, what: "refused after its effect", spoil: doing(func(func() error) error { return refuse() }),
-			unwinds: true,
+			compensates: true,
 		},
 		{step: step, what: "run twice", spoil: doing(func(again func() error) error { return again() })},
 		{step: step, what: "killed after its effect", spoil: doing(func(again func() error) error {
 			return once(step, again)
 		})},
-		{step: step, what: "every undo run twice", spoil: compensating(func(_ string, again func() error) error {
+		{step: step, what: "every delete run twice", spoil: compensating(func(_ string, again func() error) error {
 			return again()
-		}), unwinds: true},
-		{step: step, what: "every undo absent", spoil: compensating(func(string, func() error) error {
+		}), compensates: true},
+		{step: step, what: "every delete answered not found", spoil: compensating(func(string, func() error) error {
 			return provider.NewError(fault.NotFound, "not_found", "no such resource")
-		}), unwinds: true},
-		{step: step, what: "killed after every undo", spoil: compensating(crashOncePerPart()), unwinds: true},
+		}), compensates: true},
+		{step: step, what: "killed after every delete", spoil: compensating(crashOncePerStep()), compensates: true},
 	}
 }
 
-// crashOncePerPart kills the process at the first call of each part.
-func crashOncePerPart() func(part string, again func() error) error {
+// crashOncePerStep kills the process at the first call of each step.
+func crashOncePerStep() func(step string, again func() error) error {
 	var mu sync.Mutex
 	killed := map[string]bool{}
-	return func(part string, _ func() error) error {
+	return func(step string, _ func() error) error {
 		mu.Lock()
-		first := !killed[part]
-		killed[part] = true
+		first := !killed[step]
+		killed[step] = true
 		mu.Unlock()
 		if first {
 			panic(harness.Crash{})
@@ -219,102 +219,103 @@ func crashOncePerPart() func(part string, again func() error) error {
 	}
 }
 
-func TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
+func TestEverySagaCompensatesFromEveryStepAndSurvivesEveryRepetition(t *testing.T) {
 	t.Parallel()
 	for _, in := range harness.Products() {
 		for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
 			if naming == provider.NamingUnique409 && in.Product != "vps" && in.Product != "object_storage" &&
 				os.Getenv("PLATFORMA_SOAK") == "" {
-				continue // a cloud that makes duplicates is the harder one: every product walks there, and make soak walks both
+				continue // a cloud that allows duplicates is harder, so every product is tested there; make soak tests both
 			}
 			t.Run(in.Product+" "+naming.String(), func(t *testing.T) {
 				t.Parallel()
-				mid := &between{after: map[string]spoiler{}, made: map[provider.Ref]string{}}
-				w := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) {
-					c.Naming, c.Speed = naming, 60 // a slow cloud proves no more than a quick one
+				mid := &disturbedCloud{spoilers: map[string]spoiler{}, labels: map[provider.Ref]string{}}
+				h := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) {
+					c.Naming, c.Speed = naming, 60 // the speed of the cloud does not matter here
 				}), harness.WithProvider(func(p provider.Provider) provider.Provider {
 					mid.Provider = p
 					return mid
 				}))
-				orders := map[order.ID]proof{}
+				orders := map[order.ID]disturbance{}
 				for _, step := range stepsOf[in.Product] {
-					for _, p := range proofs(step) {
+					for _, p := range disturbances(step) {
 						if p.script.Kind != "" {
 							p.script.Label = p.label()
-							w.Sim.Script(p.script)
+							h.Sim.Script(p.script)
 						}
-						mid.after[p.label()] = p.spoil
-						orders[w.PaidOrder(harness.Labelled(in, p.label()))] = p
+						mid.spoilers[p.label()] = p.spoil
+						orders[h.PaidOrder(harness.Labelled(in, p.label()))] = p
 					}
 				}
-				w.Drain()
+				h.Drain()
 				for o, p := range orders {
-					if p.unwinds {
-						wantUnwound(t, w, o, p)
+					if p.compensates {
+						wantCompensated(t, h, o, p)
 						continue
 					}
-					w.WantPicture(o, "fulfilled full settled; "+p.label()+" delivered")
-					w.WantLive(p.label(), len(stepsOf[in.Product])-1)
+					h.WantSummary(o, "fulfilled full settled; "+p.label()+" delivered")
+					h.WantLiveResources(p.label(), len(stepsOf[in.Product])-1)
 				}
-				wantNoDuplicates(t, w, naming)
-				w.CheckWorld("I16") // calls are doubled on purpose
+				wantNoDuplicates(t, h, naming)
+				h.CheckInvariants("I16") // calls are repeated on purpose
 			})
 		}
 	}
 }
 
-// wantUnwound looks at an order that failed at a step: there and nowhere else, nothing left, its
-// allocation refunded.
-func wantUnwound(t *testing.T, w *harness.Harness, o order.ID, p proof) {
+// wantCompensated checks an order that failed at a step: its compensation began there, no resource is left, and the
+// whole allocation is refunded.
+func wantCompensated(t *testing.T, h *harness.Harness, o order.ID, p disturbance) {
 	t.Helper()
-	agg := w.Get(o)
+	agg := h.Order(o)
 	it := agg.Order.Items[0]
 	r, pay := agg.Order.RefundOf(it.ID), agg.Order.LivePayment()
 	if agg.Order.State != order.Failed || agg.Order.Settlement != order.SettlementSettled ||
 		it.State != order.ItemRolledBack {
-		t.Errorf("%s: got %s, want failed and settled, rolled back", p.label(), w.Picture(o))
+		t.Errorf("%s: got %s, want failed and settled, rolled back", p.label(), h.Summary(o))
 	}
 	if r == nil || pay == nil || !r.State.Accepted() || r.Cents != pay.Of(it.ID) || r.Cents != pay.Paid {
 		t.Errorf("%s: refund %+v of payment %+v, want the whole allocation", p.label(), r, pay)
 	}
-	w.WantLive(p.label(), 0)
-	rec, err := w.UseCases.API.Saga(t.Context(), w.As(tenant.Operator), o)
+	h.WantLiveResources(p.label(), 0)
+	rec, err := h.UseCases.API.Saga(t.Context(), h.As(tenant.Operator), o)
 	if err != nil {
 		t.Fatalf("Saga: %v", err)
 	}
-	var turned []string
+	var began []string
 	for _, l := range rec.Log {
 		if l.What == app.LogCompensating {
-			turned = append(turned, l.Step)
+			began = append(began, l.Step)
 		}
 	}
-	if !slices.Equal(turned, []string{p.step}) {
-		t.Errorf("%s: turned back at %v", p.label(), turned)
+	if !slices.Equal(began, []string{p.step}) {
+		t.Errorf("%s: compensation began at %v", p.label(), began)
 	}
 	if len(agg.DeadLetters) != 0 {
-		t.Errorf("%s: dead letters still open: %+v", p.label(), agg.DeadLetters)
+		t.Errorf("%s: dead letters are still open: %+v", p.label(), agg.DeadLetters)
 	}
 }
 
-// wantNoDuplicates counts what was ever made under one key: one, and where names are not unique two at
-// most, of which one is left at most.
-func wantNoDuplicates(t *testing.T, w *harness.Harness, naming provider.Naming) {
+// wantNoDuplicates checks that at most one resource was ever created under one key, or at most two where names are not
+// unique, and that at most one is left.
+func wantNoDuplicates(t *testing.T, h *harness.Harness, naming provider.Naming) {
 	t.Helper()
 	most := 1
 	if naming == provider.NamingNone {
 		most = 2
 	}
-	ledger := w.Sim.Ledger()
-	ever, left := map[string]int{}, map[string]int{}
+	ledger := h.Sim.Ledger()
+	created, live := map[string]int{}, map[string]int{}
 	for _, c := range ledger.Log {
 		if c.Operation == sim.OpCreate && c.Effect {
-			if ever[c.Key] += len(c.IDs); ever[c.Key] == most+1 {
-				t.Errorf("%s of %q: %d resources were made under one key, at most %d may be", c.Part, c.Label, ever[c.Key], most)
+			if created[c.Key] += len(c.IDs); created[c.Key] == most+1 {
+				t.Errorf("%s of %q: %d resources were created under one key, at most %d may be", c.Part, c.Label,
+					created[c.Key], most)
 			}
 		}
 	}
 	for _, r := range ledger.Live {
-		if left[r.Name]++; left[r.Name] == 2 {
+		if live[r.Name]++; live[r.Name] == 2 {
 			t.Errorf("two resources live under %s", r.Name)
 		}
 	}

@@ -1,4 +1,5 @@
-// Workers that freeze or die around a call, and their successors: nothing is doubled and nothing is written over.
+// Tests of workers that freeze or die around a call: nothing is duplicated, and nothing of their successors is
+// overwritten.
 
 package app_test
 
@@ -17,25 +18,27 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// frozen holds the first create of a part, before or after its effect, until it is let go.
-type frozen struct {
+// frozenCloud blocks the first create of a step, before or after its effect, until release is closed.
+type frozenCloud struct {
 	provider.Provider
-	part    string
-	before  bool
-	timeout time.Duration // of a call, when set
-	entered chan struct{} // closed when the call is held
-	let     chan struct{}
-	held    chan struct{} // takes the one call that is held
-	lasting atomic.Bool   // the part takes longer than the test cares to wait
+	step      string
+	before    bool
+	timeout   time.Duration // replaces the timeout of a call, when set
+	entered   chan struct{} // closed when the call blocks
+	release   chan struct{}
+	firstCall chan struct{} // holds one value, for the one call that blocks
+	slow      atomic.Bool   // the resource of the step does not become ready
 }
 
-func freeze(part string) *frozen {
-	f := &frozen{part: part, entered: make(chan struct{}), let: make(chan struct{}), held: make(chan struct{}, 1)}
-	f.held <- struct{}{}
+func newFrozenCloud(step string) *frozenCloud {
+	f := &frozenCloud{
+		step: step, entered: make(chan struct{}), release: make(chan struct{}), firstCall: make(chan struct{}, 1),
+	}
+	f.firstCall <- struct{}{}
 	return f
 }
 
-func (f *frozen) Capabilities() provider.Capabilities {
+func (f *frozenCloud) Capabilities() provider.Capabilities {
 	c := f.Provider.Capabilities()
 	if f.timeout > 0 {
 		c.CallTimeout = f.timeout
@@ -43,42 +46,42 @@ func (f *frozen) Capabilities() provider.Capabilities {
 	return c
 }
 
-func (f *frozen) Observe(ctx context.Context, s provider.Step, r provider.Ref) (provider.Observation, error) {
+func (f *frozenCloud) Observe(ctx context.Context, s provider.Step, r provider.Ref) (provider.Observation, error) {
 	o, err := f.Provider.Observe(ctx, s, r)
-	if s.Name == f.part && f.lasting.Load() && o.Phase == provider.Ready {
+	if s.Name == f.step && f.slow.Load() && o.Phase == provider.Ready {
 		o.Phase = provider.Pending
 	}
 	return o, err
 }
 
-func (f *frozen) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
-	if s.Name != f.part {
+func (f *frozenCloud) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
+	if s.Name != f.step {
 		return f.Provider.Create(ctx, s, j)
 	}
 	select {
-	case <-f.held:
+	case <-f.firstCall:
 	default:
 		return f.Provider.Create(ctx, s, j)
 	}
 	if f.before {
 		close(f.entered)
-		<-f.let
+		<-f.release
 		return f.Provider.Create(ctx, s, j)
 	}
 	ref, err := f.Provider.Create(ctx, s, j)
 	close(f.entered)
-	<-f.let
+	<-f.release
 	return ref, err
 }
 
-// zombie starts a worker on an item's task and returns when it hangs inside its create; the channel
-// tells what became of it.
-func zombie(t *testing.T, w *harness.Harness, f *frozen) (order.ID, chan error) {
+// freezeWorker starts a worker on an item's task and returns when the worker blocks in its create. The channel receives
+// the worker's error at its end.
+func freezeWorker(t *testing.T, h *harness.Harness, f *frozenCloud) (order.ID, chan error) {
 	t.Helper()
-	o := w.PaidOrder(harness.VPS())
-	w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Provision)) == 1 })
-	task := open(w.Get(o), fulfil.Provision)[0]
-	old := w.UseCases.Worker
+	o := h.PaidOrder(harness.VPS())
+	h.WorkUntil(o, func(string) bool { return len(liveTasks(h.Order(o), fulfil.Provision)) == 1 })
+	task := liveTasks(h.Order(o), fulfil.Provision)[0]
+	old := h.UseCases.Worker
 	ended := make(chan error, 1)
 	go func() {
 		for {
@@ -87,132 +90,132 @@ func zombie(t *testing.T, w *harness.Harness, f *frozen) (order.ID, chan error) 
 				ended <- err
 				return
 			}
-			w.Clock.Advance(wait) // only while it is alone
+			h.Clock.Advance(wait) // the worker is alone until it blocks
 		}
 	}()
 	<-f.entered
-	w.Clock.Advance(20 * time.Second) // past the call's time: the queue hands the task to somebody else
-	w.Restart()
+	h.Clock.Advance(20 * time.Second) // past the timeout of the call: the queue hands the task to another worker
+	h.Restart()
 	return o, ended
 }
 
-func TestAWorkerThatWasFrozenInACallWritesNothingAndDoublesNothing(t *testing.T) {
+func TestAWorkerFrozenInACallWritesNothingAndDuplicatesNothing(t *testing.T) {
 	t.Parallel()
 	for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
 		for _, before := range []bool{true, false} {
-			f := freeze("server")
+			f := newFrozenCloud("server")
 			f.before = before
-			w := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }),
+			h := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }),
 				harness.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
-			o, ended := zombie(t, w, f)
-			w.Drain(o)
-			w.WantPicture(o, "fulfilled full settled; vps delivered")
-			version := w.Get(o).Order.Version
-			close(f.let)
+			o, ended := freezeWorker(t, h, f)
+			h.Drain(o)
+			h.WantSummary(o, "fulfilled full settled; vps delivered")
+			version := h.Order(o).Order.Version
+			close(f.release)
 			if err := <-ended; !errors.Is(err, app.ErrFenced) {
 				t.Errorf("%s: the frozen worker ended with %v, want %v", naming, err, app.ErrFenced)
 			}
-			if after := w.Get(o).Order.Version; after != version {
+			if after := h.Order(o).Order.Version; after != version {
 				t.Errorf("%s: the frozen worker moved the order from version %d to %d", naming, version, after)
 			}
-			w.WantLive("vps", 2)
-			w.CheckWorld()
+			h.WantLiveResources("vps", 2)
+			h.CheckInvariants()
 		}
 	}
 }
 
-func TestAWorkerThatWakesAfterItsCallsTimeSendsNothing(t *testing.T) {
+func TestAWorkerThatWakesAfterTheCallTimeoutSendsNothing(t *testing.T) {
 	t.Parallel()
-	f := freeze("server")
+	f := newFrozenCloud("server")
 	f.before, f.timeout = true, 300*time.Millisecond
-	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
-	o, ended := zombie(t, w, f)
-	dead, cancelled := context.WithTimeout(t.Context(), f.timeout) // begun after the frozen call's own time
-	defer cancelled()
-	mustCancel(t, w, o)
-	w.Drain(o)
-	w.WantPicture(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
-	<-dead.Done()
-	close(f.let)
+	h := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
+	o, ended := freezeWorker(t, h, f)
+	expired, stop := context.WithTimeout(t.Context(), f.timeout) // ends after the timeout of the frozen call
+	defer stop()
+	mustCancel(t, h, o)
+	h.Drain(o)
+	h.WantSummary(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
+	<-expired.Done()
+	close(f.release)
 	if err := <-ended; !errors.Is(err, app.ErrFenced) {
 		t.Errorf("the frozen worker ended with %v, want %v", err, app.ErrFenced)
 	}
-	for _, c := range w.Sim.Calls(sim.OpCreate, "") {
+	for _, c := range h.Sim.Calls(sim.OpCreate, "") {
 		if c.Part == "server" {
-			t.Errorf("a create was sent at %s, after the call's time", c.At)
+			t.Errorf("a create was sent at %s, after the timeout of the call", c.At)
 		}
 	}
-	w.WantLive("", 0)
-	w.CheckWorld()
+	h.WantLiveResources("", 0)
+	h.CheckInvariants()
 }
 
 func TestAFrozenWorkerIsRefusedWhileItsSuccessorIsStillAtWork(t *testing.T) {
 	t.Parallel()
-	f := freeze("server")
-	f.lasting.Store(true)
-	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
-	o, ended := zombie(t, w, f)
-	task := open(w.Get(o), fulfil.Provision)[0]
-	w.WorkUntil(o, func(string) bool { return w.Get(o).Task(task.ID).Epoch > task.Epoch })
-	before := *w.Get(o).Task(task.ID)
+	f := newFrozenCloud("server")
+	f.slow.Store(true)
+	h := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { f.Provider = p; return f }))
+	o, ended := freezeWorker(t, h, f)
+	task := liveTasks(h.Order(o), fulfil.Provision)[0]
+	h.WorkUntil(o, func(string) bool { return h.Order(o).Task(task.ID).Epoch > task.Epoch })
+	before := *h.Order(o).Task(task.ID)
 	if !before.Live() {
-		t.Fatalf("the successor is through already, %+v; the test wants it at work", before)
+		t.Fatalf("the successor has ended already, %+v; the test wants it at work", before)
 	}
-	close(f.let)
+	close(f.release)
 	if err := <-ended; !errors.Is(err, app.ErrFenced) {
 		t.Errorf("the frozen worker ended with %v, want %v", err, app.ErrFenced)
 	}
-	if after := w.Get(o).Task(task.ID); after.Epoch != before.Epoch {
+	if after := h.Order(o).Task(task.ID); after.Epoch != before.Epoch {
 		t.Errorf("the frozen worker moved the task from epoch %d to %d", before.Epoch, after.Epoch)
 	}
-	f.lasting.Store(false)
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	w.WantLive("", 2)
-	w.CheckWorld()
+	f.slow.Store(false)
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled full settled; vps delivered")
+	h.WantLiveResources("", 2)
+	h.CheckInvariants()
 }
 
-// deadly ends the process after the first create of a part took effect, before its answer is written.
-type deadly struct {
+// crashingCloud ends the process after the first create of a step took effect, before the answer is recorded.
+type crashingCloud struct {
 	provider.Provider
-	part string
-	died bool
+	step    string
+	crashed bool
 }
 
-func (d *deadly) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
+func (d *crashingCloud) Create(ctx context.Context, s provider.Step, j provider.Journal) (provider.Ref, error) {
 	ref, err := d.Provider.Create(ctx, s, j)
-	if s.Name == d.part && !d.died {
-		d.died = true
+	if s.Name == d.step && !d.crashed {
+		d.crashed = true
 		panic(harness.Crash{})
 	}
 	return ref, err
 }
 
-func TestACancelAfterADeathBetweenEffectAndAnswerLeavesNothing(t *testing.T) {
+func TestACancelAfterACrashBetweenEffectAndAnswerLeavesNothing(t *testing.T) {
 	t.Parallel()
-	d := &deadly{part: "server"}
-	w := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { d.Provider = p; return d }))
-	o := w.PaidOrder(harness.VPS())
-	w.WorkUntil(o, func(string) bool { return d.died })
-	w.WantLive("", 2)
-	mustCancel(t, w, o)
-	w.Drain(o)
-	w.WantPicture(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
-	w.WantLive("", 0)
-	w.CheckWorld()
+	d := &crashingCloud{step: "server"}
+	h := harness.New(t, harness.WithProvider(func(p provider.Provider) provider.Provider { d.Provider = p; return d }))
+	o := h.PaidOrder(harness.VPS())
+	h.WorkUntil(o, func(string) bool { return d.crashed })
+	h.WantLiveResources("", 2)
+	mustCancel(t, h, o)
+	h.Drain(o)
+	h.WantSummary(o, "cancelled none settled; vps rolled_back refund 20.10 accepted")
+	h.WantLiveResources("", 0)
+	h.CheckInvariants()
 }
 
 func TestTwoWorkersOnOneTaskMakeOneResource(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	h := harness.New(t)
 	for range 10 {
-		o := w.PaidOrder(harness.Storage())
-		w.WorkUntil(o, func(string) bool { return len(open(w.Get(o), fulfil.Provision)) == 1 })
-		task := open(w.Get(o), fulfil.Provision)[0]
+		o := h.PaidOrder(harness.Storage())
+		h.WorkUntil(o, func(string) bool { return len(liveTasks(h.Order(o), fulfil.Provision)) == 1 })
+		task := liveTasks(h.Order(o), fulfil.Provision)[0]
 		errs := make(chan error, 2)
 		for range 2 {
 			go func() {
-				_, err := w.UseCases.Worker.ProvisionItem(t.Context(), task.Tenant, task.ID)
+				_, err := h.UseCases.Worker.ProvisionItem(t.Context(), task.Tenant, task.ID)
 				errs <- err
 			}()
 		}
@@ -221,9 +224,9 @@ func TestTwoWorkersOnOneTaskMakeOneResource(t *testing.T) {
 				t.Errorf("ProvisionItem: %v", err)
 			}
 		}
-		w.Drain(o)
-		w.WantPicture(o, "fulfilled full settled; object_storage delivered")
+		h.Drain(o)
+		h.WantSummary(o, "fulfilled full settled; object_storage delivered")
 	}
-	w.WantLive("", 10)
-	w.CheckWorld()
+	h.WantLiveResources("", 10)
+	h.CheckInvariants()
 }

@@ -1,4 +1,4 @@
-// What several test files use.
+// Helpers of several test files.
 
 package app_test
 
@@ -25,7 +25,7 @@ func openDeadLetters(o order.ID) app.DeadLetterFilter {
 	return app.DeadLetterFilter{Order: o, State: &open, Limit: 100}
 }
 
-// rounds is how often a race is run: more often where there is time for it.
+// rounds returns how often a test of a race is repeated: more often in the long form.
 func rounds(inATest, inASoak int) int {
 	if os.Getenv("PLATFORMA_SOAK") != "" {
 		return inASoak
@@ -33,7 +33,7 @@ func rounds(inATest, inASoak int) int {
 	return inATest
 }
 
-// plainText is a mail's part of plain text.
+// plainText returns the plain text part of a mail.
 func plainText(t *testing.T, raw []byte) string {
 	t.Helper()
 	m, err := mail.ReadMessage(bytes.NewReader(raw))

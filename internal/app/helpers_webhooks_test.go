@@ -1,4 +1,4 @@
-// What the tests of webhooks use.
+// Helpers of the tests of webhooks.
 
 package app_test
 
@@ -22,7 +22,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
-// call is one message as a receiver got it, by the world's clock.
+// call is one message as the receiver got it, with the time of the harness's clock.
 type call struct {
 	at   time.Time
 	id   string
@@ -31,21 +31,21 @@ type call struct {
 	body []byte
 }
 
-// hooks is a world with a customer's server, which answers as told and believes nothing.
-type hooks struct {
+// webhookHarness is a harness with a customer's server, which answers as scripted and records every call.
+type webhookHarness struct {
 	*harness.Harness
 	t      *testing.T
 	server *httptest.Server
 
 	mu     sync.Mutex
-	answer http.HandlerFunc // nil: 204
+	answer http.HandlerFunc // nil answers 204
 	calls  []call
 }
 
-func newHooks(t *testing.T, opts ...harness.Option) *hooks {
+func newWebhookHarness(t *testing.T, opts ...harness.Option) *webhookHarness {
 	t.Helper()
-	h := &hooks{t: t}
-	h.server = httptest.NewTLSServer(http.HandlerFunc(h.take))
+	h := &webhookHarness{t: t}
+	h.server = httptest.NewTLSServer(http.HandlerFunc(h.receive))
 	t.Cleanup(h.server.Close)
 	pool := x509.NewCertPool()
 	pool.AddCert(h.server.Certificate())
@@ -53,7 +53,7 @@ func newHooks(t *testing.T, opts ...harness.Option) *hooks {
 	return h
 }
 
-func (h *hooks) take(w http.ResponseWriter, r *http.Request) {
+func (h *webhookHarness) receive(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	h.mu.Lock()
 	h.calls = append(h.calls, call{h.Clock.Now(), r.Header.Get("Webhook-Id"), r.URL.Path, r.Header, body})
@@ -66,8 +66,8 @@ func (h *hooks) take(w http.ResponseWriter, r *http.Request) {
 	answer(w, r)
 }
 
-// says makes the server answer with a status from now on.
-func (h *hooks) says(status int, headers ...string) {
+// answerWith makes the server answer with a status and headers from now on.
+func (h *webhookHarness) answerWith(status int, headers ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.answer = func(w http.ResponseWriter, _ *http.Request) {
@@ -78,8 +78,8 @@ func (h *hooks) says(status int, headers ...string) {
 	}
 }
 
-// heard are the calls of a path so far.
-func (h *hooks) heard(path string) []call {
+// callsTo returns the calls to a path so far.
+func (h *webhookHarness) callsTo(path string) []call {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var all []call
@@ -91,7 +91,7 @@ func (h *hooks) heard(path string) []call {
 	return all
 }
 
-func idsOf(calls []call) []string {
+func messageIDs(calls []call) []string {
 	ids := make([]string, len(calls))
 	for i, c := range calls {
 		ids[i] = c.id
@@ -99,10 +99,10 @@ func idsOf(calls []call) []string {
 	return ids
 }
 
-func (h *hooks) admin() app.Caller { return h.As(tenant.Admin) }
+func (h *webhookHarness) admin() app.Caller { return h.As(tenant.Admin) }
 
-// add makes an endpoint at a path of the server.
-func (h *hooks) add(path string, types ...event.Type) app.IssuedSecret {
+// addEndpoint adds an endpoint at a path of the server.
+func (h *webhookHarness) addEndpoint(path string, types ...event.Type) app.IssuedSecret {
 	h.t.Helper()
 	issued, err := h.UseCases.API.AddWebhookEndpoint(h.t.Context(), h.admin(), app.AddWebhookEndpoint{
 		URL: h.server.URL + path, Types: types,
@@ -113,8 +113,8 @@ func (h *hooks) add(path string, types ...event.Type) app.IssuedSecret {
 	return issued
 }
 
-// endpoint is how one stands.
-func (h *hooks) webhookEndpoint(e app.WebhookEndpointID) app.WebhookEndpoint {
+// webhookEndpoint reads an endpoint.
+func (h *webhookHarness) webhookEndpoint(e app.WebhookEndpointID) app.WebhookEndpoint {
 	h.t.Helper()
 	got, err := h.UseCases.API.WebhookEndpoint(h.t.Context(), h.admin(), e)
 	if err != nil {
@@ -123,8 +123,8 @@ func (h *hooks) webhookEndpoint(e app.WebhookEndpointID) app.WebhookEndpoint {
 	return got
 }
 
-// log is all that was posted to an endpoint, or will be, oldest first.
-func (h *hooks) log(e app.WebhookEndpointID) []app.WebhookDelivery {
+// deliveries returns all deliveries of an endpoint, the oldest first.
+func (h *webhookHarness) deliveries(e app.WebhookEndpointID) []app.WebhookDelivery {
 	h.t.Helper()
 	page, err := h.UseCases.API.WebhookDeliveries(h.t.Context(), h.admin(), e, app.WebhookDeliveryFilter{Limit: 100})
 	if err != nil {
@@ -134,10 +134,10 @@ func (h *hooks) log(e app.WebhookEndpointID) []app.WebhookDelivery {
 	return page.Data
 }
 
-// only is the one delivery of an endpoint, with its log.
-func (h *hooks) only(e app.WebhookEndpointID) app.WebhookDelivery {
+// onlyDelivery returns the one delivery of an endpoint, with its log.
+func (h *webhookHarness) onlyDelivery(e app.WebhookEndpointID) app.WebhookDelivery {
 	h.t.Helper()
-	all := h.log(e)
+	all := h.deliveries(e)
 	if len(all) != 1 {
 		h.t.Fatalf("%d deliveries, want one: %+v", len(all), all)
 	}
@@ -148,8 +148,8 @@ func (h *hooks) only(e app.WebhookEndpointID) app.WebhookDelivery {
 	return got
 }
 
-// enable takes an endpoint back into service, or out of it.
-func (h *hooks) enable(e app.WebhookEndpointID, on bool) {
+// setEnabled enables or disables an endpoint.
+func (h *webhookHarness) setEnabled(e app.WebhookEndpointID, on bool) {
 	h.t.Helper()
 	version := h.webhookEndpoint(e).Version
 	if _, err := h.UseCases.API.EditWebhookEndpoint(h.t.Context(), h.admin(), app.EditWebhookEndpoint{
@@ -159,15 +159,15 @@ func (h *hooks) enable(e app.WebhookEndpointID, on bool) {
 	}
 }
 
-func (h *hooks) replay(e app.WebhookEndpointID, delivery app.WebhookDeliveryID) {
+func (h *webhookHarness) replay(e app.WebhookEndpointID, delivery app.WebhookDeliveryID) {
 	h.t.Helper()
 	if _, err := h.UseCases.API.ReplayWebhookDelivery(h.t.Context(), h.admin(), e, delivery); err != nil {
 		h.t.Fatalf("replay %s: %v", delivery, err)
 	}
 }
 
-// verifies reports whether an independent verifier believes a message under a secret. The world's clock is
-// not the verifier's, so the age is not looked at here.
+// verifies reports whether an independent verifier accepts a message under a secret. The verifier uses the real clock,
+// so it does not check the age of the message.
 func verifies(t *testing.T, secret string, c call) bool {
 	t.Helper()
 	v, err := standard.NewWebhook(secret)
@@ -177,12 +177,12 @@ func verifies(t *testing.T, secret string, c call) bool {
 	return v.VerifyIgnoringTimestamp(c.body, c.head) == nil
 }
 
-// poster stands in for the worker's, to do something around a call.
-type webhookSender struct {
+// hookedSender wraps the worker's sender with a function around each call.
+type hookedSender struct {
 	app.WebhookSender
 	around func(ctx context.Context, post func() app.PostAnswer) app.PostAnswer
 }
 
-func (p webhookSender) Post(ctx context.Context, m app.Post) app.PostAnswer {
+func (p hookedSender) Post(ctx context.Context, m app.Post) app.PostAnswer {
 	return p.around(ctx, func() app.PostAnswer { return p.WebhookSender.Post(ctx, m) })
 }

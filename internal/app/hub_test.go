@@ -40,7 +40,7 @@ func TestHubWakesTheFollowersOfThatOrderOfThatTenantAndNobodyElse(t *testing.T) 
 	}
 }
 
-func TestHubTurnsManyWakeUpsIntoOneAndNeverWaitsForASlowFollower(t *testing.T) {
+func TestHubMergesWakeUpsAndNeverWaitsForASlowFollower(t *testing.T) {
 	t.Parallel()
 	h := app.NewHub()
 	woken, _ := h.Subscribe(tenant.ID{1}, order.ID{1})
@@ -51,11 +51,11 @@ func TestHubTurnsManyWakeUpsIntoOneAndNeverWaitsForASlowFollower(t *testing.T) {
 		t.Fatal("not woken at all")
 	}
 	if isWoken(woken) {
-		t.Error("woken a second time for what one look shows")
+		t.Error("woken a second time for changes that one read shows")
 	}
 	h.Wake(tenant.ID{1}, order.ID{1})
 	if !isWoken(woken) {
-		t.Error("a change after the look did not wake")
+		t.Error("a change after the read did not wake")
 	}
 }
 

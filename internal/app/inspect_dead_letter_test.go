@@ -16,10 +16,10 @@ import (
 
 func TestTheDeskGroupsByCauseAndFilters(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	orders, _ := stuckOrders(t, w, 3)
-	operator := w.As(tenant.Operator)
-	groups, err := w.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{})
+	h := harness.New(t)
+	orders, _ := stuckOrders(t, h, 3)
+	operator := h.As(tenant.Operator)
+	groups, err := h.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,33 +31,33 @@ func TestTheDeskGroupsByCauseAndFilters(t *testing.T) {
 	for _, g := range groups {
 		got = append(got, line{g.Cause, g.Class.String(), string(g.Suggested()), g.Count})
 		if g.Oldest.IsZero() || g.Newest.Before(g.Oldest) {
-			t.Errorf("group %s lies between %s and %s", g.Cause, g.Oldest, g.Newest)
+			t.Errorf("group %s has the oldest at %s and the newest at %s", g.Cause, g.Oldest, g.Newest)
 		}
 	}
 	expected := []line{{"compensation-exhausted", "retryable", "redrive", 3}, {"step-failed", "invalid", "wait", 3}}
 	if diff := cmp.Diff(expected, got); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
-	one, err := w.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{
+	filtered, err := h.UseCases.API.DeadLetterGroups(t.Context(), operator, app.DeadLetterFilter{
 		Order: orders[0], Cause: "compensation-exhausted",
 	})
-	if err != nil || len(one) != 1 || one[0].Count != 1 {
-		t.Errorf("of one order and cause: %+v, %v", one, err)
+	if err != nil || len(filtered) != 1 || filtered[0].Count != 1 {
+		t.Errorf("filtered by order and cause: %+v, %v", filtered, err)
 	}
-	none, err := w.UseCases.API.DeadLetterGroups(t.Context(), app.Caller{Actor: w.Other.Actor(tenant.Operator)},
+	foreign, err := h.UseCases.API.DeadLetterGroups(t.Context(), app.Caller{Actor: h.OtherTenant.Actor(tenant.Operator)},
 		app.DeadLetterFilter{})
-	if err != nil || len(none) != 0 {
-		t.Errorf("another tenant counts %+v, %v", none, err)
+	if err != nil || len(foreign) != 0 {
+		t.Errorf("another tenant counts %+v, %v", foreign, err)
 	}
-	_, err = w.UseCases.API.DeadLetterGroups(t.Context(), w.As(tenant.Customer), app.DeadLetterFilter{})
-	want(t, "a customer", outcome(t, "done", err), "forbidden")
+	_, err = h.UseCases.API.DeadLetterGroups(t.Context(), h.As(tenant.Customer), app.DeadLetterFilter{})
+	wantEqual(t, "a customer", outcome(t, "done", err), "forbidden")
 }
 
-func TestADeadLetterTellsAllThatAPersonNeeds(t *testing.T) {
+func TestADeadLetterShowsAllThatAPersonNeeds(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, l := stuckVPS(t, w)
-	d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l)
+	h := harness.New(t)
+	o, l := stuckVPS(t, h)
+	d, err := h.UseCases.API.DeadLetter(t.Context(), h.As(tenant.Operator), l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,18 +79,18 @@ func TestADeadLetterTellsAllThatAPersonNeeds(t *testing.T) {
 	if d.Last == nil || d.Last.Note != "the provider answered: retryable (maintenance)" {
 		t.Errorf("last answer = %+v", d.Last)
 	}
-	live := w.Sim.Live()
+	live := h.Sim.Live()
 	if len(live) != 1 || len(d.Left) != 1 || d.Left[0].Step != "port" || !cmp.Equal(d.Left[0].Refs, []string{live[0].ID}) {
-		t.Errorf("left at the provider: %+v, in the cloud: %+v", d.Left, live)
+		t.Errorf("resources in the journal: %+v, in the cloud: %+v", d.Left, live)
 	}
 	if diff := cmp.Diff([]app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason},
 		d.Allows); diff != "" {
-		t.Errorf("grounds (-want +got):\n%s", diff)
+		t.Errorf("reasons to abandon it (-want +got):\n%s", diff)
 	}
-	want(t, "suggested", string(d.Suggested()), "redrive")
-	want(t, "signed", sign(t, w, w.As(tenant.Operator), removed(l)), "open")
-	if d, err = w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l); err != nil {
+	wantEqual(t, "suggested", string(d.Suggested()), "redrive")
+	wantEqual(t, "signed", sign(t, h, h.As(tenant.Operator), removedByHand(l)), "open")
+	if d, err = h.UseCases.API.DeadLetter(t.Context(), h.As(tenant.Operator), l); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "suggested once signed", string(d.Suggested()), "second-person")
+	wantEqual(t, "suggested once signed", string(d.Suggested()), "second-person")
 }

@@ -11,55 +11,57 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-func TestTheLedgerAloneSaysWhatIsLeftOfAnOrder(t *testing.T) {
+func TestTheBillingLedgerAloneSumsToWhatAnOrderKept(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: sim.Invalid})
-	o := w.PaidOrder(harness.VPS(), harness.Database())
-	w.Drain(o)
-	for _, r := range w.Get(o).Order.Refunds {
-		if _, err := w.UseCases.API.FinishWorkItem(t.Context(), w.As(tenant.Operator), r.ID, o, "moved"); err != nil {
+	h := harness.New(t)
+	h.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: sim.Invalid})
+	o := h.PaidOrder(harness.VPS(), harness.Database())
+	h.Drain(o)
+	for _, r := range h.Order(o).Order.Refunds {
+		if _, err := h.UseCases.API.FinishWorkItem(t.Context(), h.As(tenant.Operator), r.ID, o, "moved"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.Drain(o)
-	paid := w.Count(`SELECT sum(paid_cents) FROM platforma.payments`)
-	back := w.Count(`SELECT sum(cents) FROM platforma.refunds WHERE state IN ($1, $2)`,
+	h.Drain(o)
+	paid := h.QueryInt(`SELECT sum(paid_cents) FROM platforma.payments`)
+	refunded := h.QueryInt(`SELECT sum(cents) FROM platforma.refunds WHERE state IN ($1, $2)`,
 		int16(order.RefundAccepted), int16(order.RefundCompleted))
-	if left := w.Count(`SELECT sum(moved_cents) FROM platforma.billing_receipts`); paid != 8510 || back != 6500 ||
-		left != paid-back {
-		t.Errorf("paid %d, given back %d, the ledger says %d are left", paid, back, left)
+	kept := h.QueryInt(`SELECT sum(moved_cents) FROM platforma.billing_receipts`)
+	if paid != 8510 || refunded != 6500 || kept != paid-refunded {
+		t.Errorf("paid %d, refunded %d, the ledger sums to %d", paid, refunded, kept)
 	}
-	heard := 0
-	for _, ev := range w.Events {
+	routed := 0
+	for _, ev := range h.Events {
 		if event.Billing.Hears(ev.Type) {
-			heard++
+			routed++
 		}
 	}
-	if kept := w.Count(`SELECT count(*) FROM platforma.billing_receipts`); kept != heard || heard != 7 {
-		t.Errorf("%d receipts of %d events", kept, heard)
+	if receipts := h.QueryInt(`SELECT count(*) FROM platforma.billing_receipts`); receipts != routed || routed != 7 {
+		t.Errorf("%d receipts of %d events, want 7 of 7", receipts, routed)
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
-func TestBooksThatDoNotAgreeAtAnOrdersEndRaiseAnAlarmAndStartNothing(t *testing.T) {
+func TestALedgerThatDoesNotBalanceAtAnOrdersEndRaisesAnAlarmAndStartsNothing(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.SetSettings(func(s *app.Settings) { s.SafetyWindow = 3600 })
-	o := w.PaidOrder(harness.VPS())
-	w.Publish()
-	mustCancel(t, w, o)
-	w.DrainWithoutBroker(o)
-	w.WantPicture(o, "cancelled none settled; vps cancelled refund 20.10 accepted")
-	if _, err := w.DB.Super(t).Exec(t.Context(), `UPDATE platforma.billing_receipts SET moved_cents = moved_cents + 1
-		WHERE type = 'order.payment-confirmed'`); err != nil {
+	h := harness.New(t)
+	h.SetSettings(func(s *app.Settings) { s.SafetyWindow = 3600 })
+	o := h.PaidOrder(harness.VPS())
+	h.Publish()
+	mustCancel(t, h, o)
+	h.DrainWithoutBroker(o)
+	h.WantSummary(o, "cancelled none settled; vps cancelled refund 20.10 accepted")
+	_, err := h.DB.Super(t).Exec(t.Context(), `
+		UPDATE platforma.billing_receipts SET moved_cents = moved_cents + 1
+		WHERE type = 'order.payment-confirmed'`)
+	if err != nil {
 		t.Fatal(err)
 	}
-	w.Drain(o)
-	if left := w.Count(`SELECT left_cents FROM platforma.billing_finding`); left != 1 {
-		t.Errorf("the finding says that %d is left, want 1", left)
+	h.Drain(o)
+	if left := h.QueryInt(`SELECT left_cents FROM platforma.billing_finding`); left != 1 {
+		t.Errorf("the finding says %d cents, want 1", left)
 	}
-	wantTold(t, w, "alpha: the books of 1 order do not agree")
-	w.WantPicture(o, "cancelled none settled; vps cancelled refund 20.10 accepted")
-	w.CheckWorld("I7")
+	wantNotices(t, h, "alpha: the books of 1 order do not agree")
+	h.WantSummary(o, "cancelled none settled; vps cancelled refund 20.10 accepted")
+	h.CheckInvariants("I7")
 }

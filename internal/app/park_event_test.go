@@ -19,17 +19,18 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// The order of one server is told to its customer by three notices, and one of each credential.
+// These are the events of an order of one server that the customer gets a notice of. The credentials come in a mail of
+// their own.
 const (
-	paidNews    = string(order.EvPaymentConfirmed)
-	startedNews = string(order.EvProvisioningStarted)
-	doneNews    = string(order.EvFulfilled)
+	paymentConfirmed    = string(order.EvPaymentConfirmed)
+	provisioningStarted = string(order.EvProvisioningStarted)
+	fulfilled           = string(order.EvFulfilled)
 )
 
-// notices are the types of event that the notify consumer has asked a mail for, in its order.
-func notices(t *testing.T, w *harness.Harness, o order.ID) []string {
+// notices returns the types of the events that the notify consumer has made a task for, in its order.
+func notices(t *testing.T, h *harness.Harness, o order.ID) []string {
 	t.Helper()
-	rec, err := w.UseCases.API.Saga(t.Context(), w.As(tenant.Operator), o)
+	rec, err := h.UseCases.API.Saga(t.Context(), h.As(tenant.Operator), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,29 +43,29 @@ func notices(t *testing.T, w *harness.Harness, o order.ID) []string {
 	return got
 }
 
-// parkedOrder is an order whose payment's event the notify consumer could not apply; its other consumers
-// went on, and the order is fulfilled.
-func parkedOrder(t *testing.T, w *harness.Harness) (o order.ID, l deadLetterID, heal func()) {
+// parkedOrder returns a fulfilled order whose payment event the notify consumer could not apply, and the dead letter of
+// that event. heal removes the failure.
+func parkedOrder(t *testing.T, h *harness.Harness) (o order.ID, l deadLetterID, heal func()) {
 	t.Helper()
-	w.Parks = true
-	heal = w.DB.Poison(t, "notify", paidNews)
-	o = w.PaidOrder(harness.VPS())
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	return o, deadLetterOf(t, w, o, "event-failed"), heal
+	h.ParkOnError = true
+	heal = h.DB.Poison(t, "notify", paymentConfirmed)
+	o = h.PaidOrder(harness.VPS())
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled full settled; vps delivered")
+	return o, deadLetterOf(t, h, o, "event-failed"), heal
 }
 
-func parkedDeadLetter(t *testing.T, w *harness.Harness, l deadLetterID) app.DeadLetterDetail {
+func deadLetterDetail(t *testing.T, h *harness.Harness, l deadLetterID) app.DeadLetterDetail {
 	t.Helper()
-	d, err := w.UseCases.API.DeadLetter(t.Context(), w.As(tenant.Operator), l)
+	d, err := h.UseCases.API.DeadLetter(t.Context(), h.As(tenant.Operator), l)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
 }
 
-// stands is what of a letter the tests compare.
-func stands(d app.DeadLetterDetail) string {
+// deadLetterSummary returns what the tests compare of a dead letter.
+func deadLetterSummary(d app.DeadLetterDetail) string {
 	s := d.State.String() + " " + string(d.Event.Type) + " " + string(d.Suggested())
 	if d.Event.Blocked > 0 {
 		s += " blocked " + string(rune('0'+d.Event.Blocked))
@@ -72,37 +73,42 @@ func stands(d app.DeadLetterDetail) string {
 	return s
 }
 
-func counts(t *testing.T, w *harness.Harness, as tenant.Role) []app.ParkedCount {
+func wantDeadLetter(t *testing.T, h *harness.Harness, what string, l deadLetterID, want string) {
 	t.Helper()
-	r, err := w.UseCases.API.Routing(t.Context(), w.As(as))
+	wantEqual(t, what, deadLetterSummary(deadLetterDetail(t, h, l)), want)
+}
+
+func parkedCounts(t *testing.T, h *harness.Harness, as tenant.Role) []app.ParkedCount {
+	t.Helper()
+	r, err := h.UseCases.API.Routing(t.Context(), h.As(as))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r.Parked
 }
 
-func TestAParkedEventHoldsItsOrdersLaterOnesForItsConsumerAlone(t *testing.T) {
+func TestAParkedEventBlocksTheOrdersLaterEventsForItsConsumerAlone(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, l, _ := parkedOrder(t, w)
-	d := parkedDeadLetter(t, w, l)
-	want(t, "the letter", stands(d), "parked order.payment-confirmed redrive blocked 2")
+	h := harness.New(t)
+	o, l, _ := parkedOrder(t, h)
+	d := deadLetterDetail(t, h, l)
+	wantEqual(t, "the dead letter", deadLetterSummary(d), "parked order.payment-confirmed redrive blocked 2")
 	if d.Class != fault.Retryable || d.Attempts != 6 || d.Step != "notify" || d.Event.Consumer != "notify" ||
 		d.Detail != "internal: the consumer's log has the error" {
-		t.Errorf("the letter: %+v", d.DeadLetter)
+		t.Errorf("the dead letter: %+v", d.DeadLetter)
 	}
-	wantEach(t, "grounds to abandon it", abandonReasons(d.Allows), "other")
+	wantList(t, "reasons to abandon it", abandonReasons(d.Allows), "other")
 	if diff := cmp.Diff([]app.ParkedCount{{Consumer: "notify", Parked: 1, Blocked: 2}},
-		counts(t, w, tenant.Operator)); diff != "" {
+		parkedCounts(t, h, tenant.Operator)); diff != "" {
 		t.Errorf("parked (-want +got):\n%s", diff)
 	}
-	if got := notices(t, w, o); got != nil {
+	if got := notices(t, h, o); got != nil {
 		t.Errorf("notices %v behind a parked event", got)
 	}
-	if n := w.Count(`SELECT seq FROM platforma.inbox WHERE consumer = 'billing'`); n == 0 {
-		t.Error("billing did not go on")
+	if n := h.QueryInt(`SELECT seq FROM platforma.inbox WHERE consumer = 'billing'`); n == 0 {
+		t.Error("the billing consumer did not go on")
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
 func abandonReasons(all []app.AbandonReason) []string {
@@ -113,112 +119,112 @@ func abandonReasons(all []app.AbandonReason) []string {
 	return names
 }
 
-func TestARedriveAppliesTheParkedEventAndThenWhatWaitsBehindItInOrder(t *testing.T) {
+func TestARedriveAppliesTheParkedEventAndThenTheBlockedOnesInOrder(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, l, heal := parkedOrder(t, w)
+	h := harness.New(t)
+	o, l, heal := parkedOrder(t, h)
 	heal()
-	want(t, "redrive", redriveOf(t, w, l), "parked")
-	want(t, "while it is at work", stands(parkedDeadLetter(t, w, l)), "parked order.payment-confirmed wait blocked 2")
-	want(t, "a second one meanwhile", redriveOf(t, w, l), "not-stuck")
-	w.Drain(o)
-	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
-	d := parkedDeadLetter(t, w, l)
-	want(t, "the letter", stands(d), "redriven order.payment-confirmed nothing")
+	wantEqual(t, "redrive", redrive(t, h, l), "parked")
+	wantDeadLetter(t, h, "while it is at work", l, "parked order.payment-confirmed wait blocked 2")
+	wantEqual(t, "a second one meanwhile", redrive(t, h, l), "not-stuck")
+	h.Drain(o)
+	wantList(t, "notices", notices(t, h, o), paymentConfirmed, provisioningStarted, fulfilled)
+	d := deadLetterDetail(t, h, l)
+	wantEqual(t, "the dead letter", deadLetterSummary(d), "redriven order.payment-confirmed nothing")
 	if d.Reason != "again" || d.ClosedAt == nil {
 		t.Errorf("closed at %v with the reason %q", d.ClosedAt, d.Reason)
 	}
-	if got := counts(t, w, tenant.Operator); got != nil {
+	if got := parkedCounts(t, h, tenant.Operator); got != nil {
 		t.Errorf("still parked: %v", got)
 	}
-	if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE parked_seq IS NOT NULL OR blocked_to IS NOT NULL
-		OR blocked <> 0 OR redrive_seq IS NOT NULL`); n != 0 {
-		t.Errorf("%d marks are not clean", n)
+	if n := h.QueryInt(`
+		SELECT count(*) FROM platforma.inbox
+		WHERE parked_seq IS NOT NULL OR blocked_to IS NOT NULL OR blocked <> 0 OR redrive_seq IS NOT NULL`); n != 0 {
+		t.Errorf("%d checkpoints still have something parked or blocked", n)
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
-func TestARedriveThatFailsAgainIsCalledSixTimesAndLeavesTheDeadLetterParked(t *testing.T) {
+func TestAFailingRedriveIsTriedSixTimesAndLeavesTheEventParked(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, l, heal := parkedOrder(t, w)
-	began := w.Clock.Now()
-	want(t, "redrive", redriveOf(t, w, l), "parked")
-	w.Drain(o)
-	d := parkedDeadLetter(t, w, l)
-	want(t, "the letter", stands(d), "parked order.payment-confirmed redrive blocked 2")
+	h := harness.New(t)
+	o, l, heal := parkedOrder(t, h)
+	began := h.Clock.Now()
+	wantEqual(t, "redrive", redrive(t, h, l), "parked")
+	h.Drain(o)
+	d := deadLetterDetail(t, h, l)
+	wantEqual(t, "the dead letter", deadLetterSummary(d), "parked order.payment-confirmed redrive blocked 2")
 	if d.Attempts != 12 || d.Event.Redriving {
 		t.Errorf("%d attempts, want 12: six in the consumer, six by the redrive", d.Attempts)
 	}
-	if took := w.Clock.Now().Sub(began); took < time.Minute || took > 66*time.Second {
+	if took := h.Clock.Now().Sub(began); took < time.Minute || took > 66*time.Second {
 		t.Errorf("the redrive gave up after %s, want 60 to 66 s", took)
 	}
-	wantEach(t, "notices", notices(t, w, o))
+	wantList(t, "notices", notices(t, h, o))
 	heal()
-	want(t, "redrive once mended", redriveOf(t, w, l), "parked")
-	w.Drain(o)
-	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
-	w.CheckWorld()
+	wantEqual(t, "redrive after the failure is gone", redrive(t, h, l), "parked")
+	h.Drain(o)
+	wantList(t, "notices", notices(t, h, o), paymentConfirmed, provisioningStarted, fulfilled)
+	h.CheckInvariants()
 }
 
-func TestAHeldEventThatFailsWhenItsTurnComesIsParkedInItsTurn(t *testing.T) {
+func TestABlockedEventThatFailsDuringARedriveIsParkedItself(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, first, heal := parkedOrder(t, w)
+	h := harness.New(t)
+	o, first, heal := parkedOrder(t, h)
 	heal()
-	healStarted := w.DB.Poison(t, "notify", startedNews)
-	want(t, "redrive", redriveOf(t, w, first), "parked")
-	w.Drain(o)
-	want(t, "the first letter", stands(parkedDeadLetter(t, w, first)), "redriven order.payment-confirmed nothing")
-	second := deadLetterOf(t, w, o, "event-failed")
-	d := parkedDeadLetter(t, w, second)
-	want(t, "the second letter", stands(d), "parked order.provisioning-started redrive blocked 1")
+	healStarted := h.DB.Poison(t, "notify", provisioningStarted)
+	wantEqual(t, "redrive", redrive(t, h, first), "parked")
+	h.Drain(o)
+	wantDeadLetter(t, h, "the first dead letter", first, "redriven order.payment-confirmed nothing")
+	second := deadLetterOf(t, h, o, "event-failed")
+	d := deadLetterDetail(t, h, second)
+	wantEqual(t, "the second dead letter", deadLetterSummary(d), "parked order.provisioning-started redrive blocked 1")
 	if d.Attempts != 6 {
 		t.Errorf("%d attempts, want 6", d.Attempts)
 	}
-	wantEach(t, "notices", notices(t, w, o), paidNews)
+	wantList(t, "notices", notices(t, h, o), paymentConfirmed)
 	healStarted()
-	want(t, "redrive", redriveOf(t, w, second), "parked")
-	w.Drain(o)
-	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
-	w.CheckWorld()
+	wantEqual(t, "redrive", redrive(t, h, second), "parked")
+	h.Drain(o)
+	wantList(t, "notices", notices(t, h, o), paymentConfirmed, provisioningStarted, fulfilled)
+	h.CheckInvariants()
 }
 
-func TestAnAbandonedEventIsPassedOverByTwoPeopleAndTheHeldOnesGoOn(t *testing.T) {
+func TestAnEventAbandonedByTwoPeopleIsSkippedAndTheBlockedOnesGoOn(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, l, heal := parkedOrder(t, w)
+	h := harness.New(t)
+	o, l, heal := parkedOrder(t, h)
 	in := app.AbandonDeadLetter{
 		DeadLetter: l, AbandonReason: app.OtherReason, Text: "the customer was told by telephone", Proof: "OPS-7",
 	}
-	_, err := w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), in)
-	want(t, "first signature", outcome(t, "signed", err), "signed")
-	want(t, "while it awaits the second", stands(parkedDeadLetter(t, w, l)),
-		"parked order.payment-confirmed second-person blocked 2")
-	_, err = w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Operator), in)
-	want(t, "the same person again", outcome(t, "signed", err), "second-person-required")
-	_, err = w.UseCases.API.AbandonDeadLetter(t.Context(), w.As(tenant.Admin), in)
-	want(t, "second signature", outcome(t, "signed", err), "signed")
-	heal() // the poison sits at the mark, which passes over now
-	w.Drain(o)
-	wantEach(t, "notices", notices(t, w, o), startedNews, doneNews)
-	want(t, "the letter", stands(parkedDeadLetter(t, w, l)), "abandoned order.payment-confirmed nothing")
-	want(t, "redrive", redriveOf(t, w, l), "not-stuck")
-	if got := counts(t, w, tenant.Operator); got != nil {
+	_, err := h.UseCases.API.AbandonDeadLetter(t.Context(), h.As(tenant.Operator), in)
+	wantEqual(t, "first signature", outcome(t, "signed", err), "signed")
+	wantDeadLetter(t, h, "while it awaits the second", l, "parked order.payment-confirmed second-person blocked 2")
+	_, err = h.UseCases.API.AbandonDeadLetter(t.Context(), h.As(tenant.Operator), in)
+	wantEqual(t, "the same person again", outcome(t, "signed", err), "second-person-required")
+	_, err = h.UseCases.API.AbandonDeadLetter(t.Context(), h.As(tenant.Admin), in)
+	wantEqual(t, "second signature", outcome(t, "signed", err), "signed")
+	heal() // the trigger that fails the checkpoint would fail the skip too
+	h.Drain(o)
+	wantList(t, "notices", notices(t, h, o), provisioningStarted, fulfilled)
+	wantDeadLetter(t, h, "the dead letter", l, "abandoned order.payment-confirmed nothing")
+	wantEqual(t, "redrive", redrive(t, h, l), "not-stuck")
+	if got := parkedCounts(t, h, tenant.Operator); got != nil {
 		t.Errorf("still parked: %v", got)
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
-// Two workers have the same task: a frozen one and the one that took over.
+// Two workers work the same task, as after the first one froze.
 func TestTwoRedrivesAtOnceApplyEachEventOnce(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, l, heal := parkedOrder(t, w)
+	h := harness.New(t)
+	o, l, heal := parkedOrder(t, h)
 	heal()
-	want(t, "redrive", redriveOf(t, w, l), "parked")
+	wantEqual(t, "redrive", redrive(t, h, l), "parked")
 	var calls sync.Map
-	counted := w.UseCases.Worker.Handlers["notify"]
+	counted := h.UseCases.Worker.Handlers["notify"]
 	apply := counted.Apply
 	counted.Apply = func(ctx context.Context, ev event.Event) error {
 		err := apply(ctx, ev)
@@ -229,94 +235,94 @@ func TestTwoRedrivesAtOnceApplyEachEventOnce(t *testing.T) {
 		}
 		return err
 	}
-	w.UseCases.Worker.Handlers["notify"] = counted
-	taskID := parkedDeadLetter(t, w, l).Task
+	h.UseCases.Worker.Handlers["notify"] = counted
+	taskID := deadLetterDetail(t, h, l).Task
 	var both sync.WaitGroup
 	for range 2 {
-		both.Go(func() { _, _ = w.UseCases.Worker.RedriveEvent(t.Context(), w.Tenant.ID, taskID) })
+		both.Go(func() { _, _ = h.UseCases.Worker.RedriveEvent(t.Context(), h.Tenant.ID, taskID) })
 	}
 	both.Wait()
-	w.Drain(o)
-	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
-	w.CheckWorld()
+	h.Drain(o)
+	wantList(t, "notices", notices(t, h, o), paymentConfirmed, provisioningStarted, fulfilled)
+	h.CheckInvariants()
 }
 
-func TestAnEventHeardWhileItsOrderIsRedrivenIsAppliedWithTheRest(t *testing.T) {
+func TestAnEventConsumedDuringARedriveIsAppliedWithTheRest(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Parks = true
-	heal := w.DB.Poison(t, "notify", paidNews)
-	o := w.PaidOrder(harness.VPS())
-	w.Publish()
-	l := deadLetterOf(t, w, o, "event-failed")
+	h := harness.New(t)
+	h.ParkOnError = true
+	heal := h.DB.Poison(t, "notify", paymentConfirmed)
+	o := h.PaidOrder(harness.VPS())
+	h.Publish()
+	l := deadLetterOf(t, h, o, "event-failed")
 	heal()
-	want(t, "redrive", redriveOf(t, w, l), "parked")
-	w.Drain(o) // the order goes on, and its events are heard, beside the redrive
-	wantEach(t, "notices", notices(t, w, o), paidNews, startedNews, doneNews)
-	want(t, "the letter", stands(parkedDeadLetter(t, w, l)), "redriven order.payment-confirmed nothing")
-	w.CheckWorld()
+	wantEqual(t, "redrive", redrive(t, h, l), "parked")
+	h.Drain(o) // the consumer reads the later events of the order during the redrive
+	wantList(t, "notices", notices(t, h, o), paymentConfirmed, provisioningStarted, fulfilled)
+	wantDeadLetter(t, h, "the dead letter", l, "redriven order.payment-confirmed nothing")
+	h.CheckInvariants()
 }
 
-func TestAParkedEventIsNobodyElsesToSeeOrToMove(t *testing.T) {
+func TestOnlyOperatorsOfTheTenantSeeAndRedriveAParkedEvent(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	_, l, _ := parkedOrder(t, w)
-	foreign := app.Caller{Actor: w.Other.Actor(tenant.Operator)}
-	_, err := w.UseCases.API.DeadLetter(t.Context(), foreign, l)
-	want(t, "another tenant reads", outcome(t, "shown", err), "not-found")
-	_, err = w.UseCases.API.RedriveDeadLetter(t.Context(), foreign, l, "mine")
-	want(t, "another tenant redrives", outcome(t, "redriven", err), "not-found")
-	r, err := w.UseCases.API.Routing(t.Context(), foreign)
+	h := harness.New(t)
+	_, l, _ := parkedOrder(t, h)
+	foreign := app.Caller{Actor: h.OtherTenant.Actor(tenant.Operator)}
+	_, err := h.UseCases.API.DeadLetter(t.Context(), foreign, l)
+	wantEqual(t, "another tenant reads", outcome(t, "shown", err), "not-found")
+	_, err = h.UseCases.API.RedriveDeadLetter(t.Context(), foreign, l, "mine")
+	wantEqual(t, "another tenant redrives", outcome(t, "redriven", err), "not-found")
+	r, err := h.UseCases.API.Routing(t.Context(), foreign)
 	if err != nil || r.Parked != nil {
 		t.Errorf("another tenant counts %v (%v)", r.Parked, err)
 	}
-	_, err = w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Customer), l, "mine")
-	want(t, "a customer redrives", outcome(t, "redriven", err), "forbidden")
-	ev := w.Events[0]
-	ev.Tenant = w.Other.ID
-	err = w.UseCases.Worker.ParkEvent(t.Context(), app.Poison{
-		Consumer: "notify", Event: ev, Attempts: 6, FirstFailedAt: w.Clock.Now(), Err: fault.Absent(),
+	_, err = h.UseCases.API.RedriveDeadLetter(t.Context(), h.As(tenant.Customer), l, "mine")
+	wantEqual(t, "a customer redrives", outcome(t, "redriven", err), "forbidden")
+	ev := h.Events[0]
+	ev.Tenant = h.OtherTenant.ID
+	err = h.UseCases.Worker.ParkEvent(t.Context(), app.Poison{
+		Consumer: "notify", Event: ev, Attempts: 6, FirstFailedAt: h.Clock.Now(), Err: fault.Absent(),
 	})
-	want(t, "an event under another tenant's name", outcome(t, "parked", err), "not-found")
-	if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE tenant_id = '` + w.Other.ID.String() + `'`); n != 0 {
-		t.Errorf("%d marks of the other tenant", n)
+	wantEqual(t, "an event under another tenant's name", outcome(t, "parked", err), "not-found")
+	if n := h.QueryInt(`SELECT count(*) FROM platforma.inbox WHERE tenant_id = $1`, h.OtherTenant.ID.String()); n != 0 {
+		t.Errorf("%d checkpoints of the other tenant", n)
 	}
 }
 
-func TestWhatIsParkedStandsInTheDesksGroupsAndIsTriedAgainByItsCause(t *testing.T) {
+func TestParkedEventsAppearInTheDesksGroupsAndAreRedrivenByCause(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o, l, heal := parkedOrder(t, w)
-	groups, err := w.UseCases.API.DeadLetterGroups(t.Context(), w.As(tenant.Operator), app.DeadLetterFilter{})
+	h := harness.New(t)
+	o, l, heal := parkedOrder(t, h)
+	groups, err := h.UseCases.API.DeadLetterGroups(t.Context(), h.As(tenant.Operator), app.DeadLetterFilter{})
 	if err != nil || len(groups) != 1 || groups[0].Cause != "event-failed" || groups[0].Count != 1 ||
 		groups[0].Suggested() != app.SuggestRedrive {
 		t.Errorf("groups %+v (%v)", groups, err)
 	}
 	heal()
-	wantEach(t, "by its cause", redriveMany(t, w, w.As(tenant.Operator), app.RedriveDeadLetters{
+	wantList(t, "by its cause", redriveMany(t, h, h.As(tenant.Operator), app.RedriveDeadLetters{
 		Cause: "event-failed", Reason: "mended",
 	}), "redriven")
-	wantEach(t, "by its cause, while it is at work",
-		redriveMany(t, w, w.As(tenant.Operator), app.RedriveDeadLetters{Cause: "event-failed"}))
-	w.Drain(o)
-	want(t, "the letter", stands(parkedDeadLetter(t, w, l)), "redriven order.payment-confirmed nothing")
+	wantList(t, "by its cause, while it is at work",
+		redriveMany(t, h, h.As(tenant.Operator), app.RedriveDeadLetters{Cause: "event-failed"}))
+	h.Drain(o)
+	wantDeadLetter(t, h, "the dead letter", l, "redriven order.payment-confirmed nothing")
 }
 
-// A consumer that marked under one name and parked under another would go past what it has parked.
-func TestEachConsumerThatParksMarksUnderTheNameItParksUnder(t *testing.T) {
+// A consumer that kept its checkpoint under one name and parked under another would skip what it has parked.
+func TestEachConsumerKeepsItsCheckpointUnderTheNameItParksUnder(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.PaidOrder(harness.VPS())
-	w.Drain(o)
+	h := harness.New(t)
+	o := h.PaidOrder(harness.VPS())
+	h.Drain(o)
 	names := slices.Sorted(slices.Values(app.Parking()))
-	wantEach(t, "wired", slices.Sorted(maps.Keys(w.UseCases.Worker.Handlers)), names...)
-	for name, l := range w.UseCases.Worker.Handlers {
-		want(t, "wired as "+name, l.Name, name)
-		if n := w.Count(`SELECT count(*) FROM platforma.inbox WHERE consumer = '` + name + `'`); n != 1 {
-			t.Errorf("%s keeps %d marks of the order, want 1", name, n)
+	wantList(t, "wired", slices.Sorted(maps.Keys(h.UseCases.Worker.Handlers)), names...)
+	for name, l := range h.UseCases.Worker.Handlers {
+		wantEqual(t, "wired as "+name, l.Name, name)
+		if n := h.QueryInt(`SELECT count(*) FROM platforma.inbox WHERE consumer = $1`, name); n != 1 {
+			t.Errorf("%s has %d checkpoints of the order, want 1", name, n)
 		}
 	}
-	if n := w.Count(`SELECT count(*) FROM platforma.inbox`); n != len(names) {
-		t.Errorf("%d marks, want %d: one of each consumer", n, len(names))
+	if n := h.QueryInt(`SELECT count(*) FROM platforma.inbox`); n != len(names) {
+		t.Errorf("%d checkpoints, want %d: one of each consumer", n, len(names))
 	}
 }

@@ -14,20 +14,20 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-func TestAnEndpointThatNeverTakesAMessageIsCalledTenTimesAndThenLeftAlone(t *testing.T) {
+func TestAnEndpointThatNeverAcceptsAMessageIsCalledTenTimesAndThenFails(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	h.says(500)
-	e := h.add("/hook", order.EvCreated).ID
-	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
+	h := newWebhookHarness(t)
+	h.answerWith(500)
+	e := h.addEndpoint("/hook", order.EvCreated).ID
+	h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID)
 	var waits []time.Duration
-	calls := h.heard("/hook")
+	calls := h.callsTo("/hook")
 	for i := 1; i < len(calls); i++ {
 		waits = append(waits, calls[i].at.Sub(calls[i-1].at))
 	}
 	wantGaps(t, waits, 5*time.Second, 5*time.Minute, 30*time.Minute, 2*time.Hour, 5*time.Hour, 10*time.Hour, 14*time.Hour,
 		20*time.Hour, 24*time.Hour)
-	delivery := h.only(e)
+	delivery := h.onlyDelivery(e)
 	if delivery.State != app.WebhookDeliveryFailed || delivery.Calls != 10 || len(delivery.Log) != 10 ||
 		delivery.Log[0].N != 10 || delivery.LastResult != app.PostRefused || delivery.LastStatus != 500 {
 		t.Errorf("the delivery: %+v", delivery)
@@ -36,108 +36,109 @@ func TestAnEndpointThatNeverTakesAMessageIsCalledTenTimesAndThenLeftAlone(t *tes
 		t.Errorf("the endpoint is %s, %s; want failing, exhausted", got.State, got.Why)
 	}
 
-	second := h.Draft("per_item", harness.VPS())
+	second := h.DraftOrder("per_item", harness.VPS())
 	h.Drain(second.Order.ID)
-	if n := len(h.heard("/hook")); n != 10 {
+	if n := len(h.callsTo("/hook")); n != 10 {
 		t.Errorf("a failing endpoint was called: %d calls", n)
 	}
 	h.replay(e, delivery.ID)
 	h.Drain()
-	if got, calls := h.webhookEndpoint(e), h.heard("/hook"); got.State != app.WebhookEndpointFailing || len(calls) != 11 {
-		t.Errorf("after a replay in vain: %s, %d calls; want failing, one more call", got.State, len(calls))
+	got, n := h.webhookEndpoint(e), len(h.callsTo("/hook"))
+	if got.State != app.WebhookEndpointFailing || n != 11 {
+		t.Errorf("after a replay that failed: %s, %d calls; want failing, one more call", got.State, n)
 	}
 
-	h.says(200)
+	h.answerWith(200)
 	h.replay(e, delivery.ID)
 	h.Drain()
 	if got := h.webhookEndpoint(e); got.State != app.WebhookEndpointActive || got.Failures != 0 {
-		t.Errorf("after a replay that was taken: %+v, want active with a clean record", got)
+		t.Errorf("after a replay that was accepted: %+v, want active without failures", got)
 	}
-	log := h.log(e)
+	log := h.deliveries(e)
 	if len(log) != 2 || log[0].State != app.WebhookDeliveryDelivered || log[1].State != app.WebhookDeliveryDelivered ||
 		log[0].Calls != 12 || log[1].Calls != 1 {
-		t.Errorf("deliveries: %+v, want both taken", log)
+		t.Errorf("deliveries: %+v, want both delivered", log)
 	}
-	first := h.heard("/hook")[0]
-	for _, c := range h.heard("/hook")[:12] {
+	first := h.callsTo("/hook")[0]
+	for _, c := range h.callsTo("/hook")[:12] {
 		if c.id != first.id || string(c.body) != string(first.body) {
 			t.Errorf("a repeated call has another id or body: %s, %s", c.id, c.body)
 		}
 	}
-	h.CheckWorld()
+	h.CheckInvariants()
 }
 
-func TestAnEndpointThatIsGoneIsNeverCalledAgainUntilSomebodyEnablesIt(t *testing.T) {
+func TestAnEndpointThatAnswersGoneIsNotCalledUntilSomebodyEnablesIt(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	h.says(410)
-	e := h.add("/hook", order.EvCreated).ID
-	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
-	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID) // while disabled: not kept
+	h := newWebhookHarness(t)
+	h.answerWith(410)
+	e := h.addEndpoint("/hook", order.EvCreated).ID
+	h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID)
+	h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID) // a disabled endpoint gets no delivery
 	if got := h.webhookEndpoint(e); got.State != app.WebhookEndpointDisabled || got.Why != app.WebhookEndpointGone {
 		t.Errorf("the endpoint is %s, %s; want disabled, gone", got.State, got.Why)
 	}
-	delivery := h.only(e)
+	delivery := h.onlyDelivery(e)
 	if delivery.State != app.WebhookDeliveryFailed || delivery.Calls != 1 || delivery.LastResult != app.PostGone {
 		t.Errorf("the delivery: %+v", delivery)
 	}
 	if _, err := h.UseCases.API.ReplayWebhookDelivery(t.Context(), h.admin(), e,
-		delivery.ID); codeOf(err) != "webhook-disabled" {
+		delivery.ID); faultCode(err) != "webhook-disabled" {
 		t.Errorf("replay to a disabled endpoint: %v", err)
 	}
-	h.says(204)
-	h.enable(e, true)
-	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
-	if n := len(h.heard("/hook")); n != 2 {
-		t.Errorf("%d calls, want the one of before and the one of the new event", n)
+	h.answerWith(204)
+	h.setEnabled(e, true)
+	h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID)
+	if n := len(h.callsTo("/hook")); n != 2 {
+		t.Errorf("%d calls, want the first one and the one of the new event", n)
 	}
 }
 
-func codeOf(err error) string {
+func faultCode(err error) string {
 	if f := fault.Of(err); f != nil {
 		return f.Code
 	}
 	return ""
 }
 
-func TestAnEndpointThatIsStoppedDuringACallKeepsWhatIsPending(t *testing.T) {
+func TestAnEndpointDisabledDuringACallKeepsItsPendingDeliveries(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	h.says(500)
-	e := h.add("/hook", order.EvCreated).ID
-	h.UseCases.Worker.WebhookSender = webhookSender{
+	h := newWebhookHarness(t)
+	h.answerWith(500)
+	e := h.addEndpoint("/hook", order.EvCreated).ID
+	h.UseCases.Worker.WebhookSender = hookedSender{
 		h.UseCases.Worker.WebhookSender,
 		func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
 			answer := post()
-			if len(h.heard("/hook")) == 1 {
-				h.enable(e, false)
+			if len(h.callsTo("/hook")) == 1 {
+				h.setEnabled(e, false)
 			}
 			return answer
 		},
 	}
-	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
-	if delivery := h.only(e); delivery.State != app.WebhookDeliveryPending || delivery.Calls != 1 {
-		t.Errorf("%+v, want it pending, its call written down", delivery)
+	h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID)
+	if delivery := h.onlyDelivery(e); delivery.State != app.WebhookDeliveryPending || delivery.Calls != 1 {
+		t.Errorf("%+v, want it pending with its call recorded", delivery)
 	}
-	h.says(204)
-	h.enable(e, true)
+	h.answerWith(204)
+	h.setEnabled(e, true)
 	h.Drain()
-	if delivery := h.only(e); delivery.State != app.WebhookDeliveryDelivered {
+	if delivery := h.onlyDelivery(e); delivery.State != app.WebhookDeliveryDelivered {
 		t.Errorf("enabled again: %+v", delivery)
 	}
 }
 
-func TestARetryAfterIsKept(t *testing.T) {
+func TestRetryAfterOfAReceiverIsHonoured(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	h.says(429, "Retry-After", "7200")
-	h.add("/hook", order.EvCreated)
-	h.Draft("per_item", harness.VPS())
+	h := newWebhookHarness(t)
+	h.answerWith(429, "Retry-After", "7200")
+	h.addEndpoint("/hook", order.EvCreated)
+	h.DraftOrder("per_item", harness.VPS())
 	h.Publish()
-	h.WorkOne()
-	h.says(204)
+	h.WorkOneTask()
+	h.answerWith(204)
 	h.Drain()
-	calls := h.heard("/hook")
+	calls := h.callsTo("/hook")
 	if len(calls) != 2 || calls[1].at.Sub(calls[0].at) < 2*time.Hour ||
 		calls[1].at.Sub(calls[0].at) > 2*time.Hour+time.Minute {
 		t.Errorf("calls %+v, want the second two hours after the first", calls)
@@ -147,12 +148,12 @@ func TestARetryAfterIsKept(t *testing.T) {
 func TestAProcessThatDiesAroundACallPostsTheSameMessageAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		after bool
-		heard int
-	}{"before the call": {false, 1}, "after it, before it is written down": {true, 2}} {
-		h := newHooks(t)
-		e := h.add("/hook", order.EvCreated).ID
-		h.UseCases.Worker.WebhookSender = webhookSender{
+		after    bool
+		messages int
+	}{"before the call": {false, 1}, "after the call, before it is recorded": {true, 2}} {
+		h := newWebhookHarness(t)
+		e := h.addEndpoint("/hook", order.EvCreated).ID
+		h.UseCases.Worker.WebhookSender = hookedSender{
 			h.UseCases.Worker.WebhookSender,
 			func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
 				if c.after {
@@ -161,27 +162,27 @@ func TestAProcessThatDiesAroundACallPostsTheSameMessageAgain(t *testing.T) {
 				panic(harness.Crash{})
 			},
 		}
-		h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
-		calls := h.heard("/hook")
-		if len(calls) != c.heard || calls[0].id != calls[len(calls)-1].id ||
+		h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID)
+		calls := h.callsTo("/hook")
+		if len(calls) != c.messages || calls[0].id != calls[len(calls)-1].id ||
 			string(calls[0].body) != string(calls[len(calls)-1].body) {
-			t.Errorf("dead %s: heard %d messages, want %d of the same", name, len(calls), c.heard)
+			t.Errorf("died %s: %d messages, want %d of the same", name, len(calls), c.messages)
 		}
-		if delivery := h.only(e); delivery.State != app.WebhookDeliveryDelivered || delivery.Calls != 1 {
-			t.Errorf("dead %s: %+v, want it delivered, one call written down", name, delivery)
+		if delivery := h.onlyDelivery(e); delivery.State != app.WebhookDeliveryDelivered || delivery.Calls != 1 {
+			t.Errorf("died %s: %+v, want it delivered with one call recorded", name, delivery)
 		}
-		h.CheckWorld()
+		h.CheckInvariants()
 	}
 }
 
-func TestAWorkerThatIsToldToStopDuringACallWritesNothingDown(t *testing.T) {
+func TestAWorkerCancelledDuringACallRecordsNothing(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	e := h.add("/hook", order.EvCreated).ID
-	h.Draft("per_item", harness.VPS())
+	h := newWebhookHarness(t)
+	e := h.addEndpoint("/hook", order.EvCreated).ID
+	h.DraftOrder("per_item", harness.VPS())
 	h.Publish()
 	ctx, cancel := context.WithCancel(t.Context())
-	h.UseCases.Worker.WebhookSender = webhookSender{
+	h.UseCases.Worker.WebhookSender = hookedSender{
 		h.UseCases.Worker.WebhookSender,
 		func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
 			answer := post()
@@ -189,24 +190,24 @@ func TestAWorkerThatIsToldToStopDuringACallWritesNothingDown(t *testing.T) {
 			return answer
 		},
 	}
-	if _, err := h.UseCases.Worker.PostWebhook(ctx, h.Tenant.ID, fulfil.TaskID(h.only(e).ID)); !errors.Is(err,
+	if _, err := h.UseCases.Worker.PostWebhook(ctx, h.Tenant.ID, fulfil.TaskID(h.onlyDelivery(e).ID)); !errors.Is(err,
 		context.Canceled) {
-		t.Errorf("stopped in a call: %v", err)
+		t.Errorf("cancelled during a call: %v", err)
 	}
-	if delivery := h.only(e); delivery.State != app.WebhookDeliveryPending || delivery.Calls != 0 {
+	if delivery := h.onlyDelivery(e); delivery.State != app.WebhookDeliveryPending || delivery.Calls != 0 {
 		t.Errorf("%+v, want it as it was", delivery)
 	}
 }
 
 func TestTwoWorkersOnOneDeliveryCountOneCall(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	e := h.add("/hook", order.EvCreated).ID
-	h.Draft("per_item", harness.VPS())
+	h := newWebhookHarness(t)
+	e := h.addEndpoint("/hook", order.EvCreated).ID
+	h.DraftOrder("per_item", harness.VPS())
 	h.Publish()
 	var both sync.WaitGroup
 	both.Add(2)
-	h.UseCases.Worker.WebhookSender = webhookSender{
+	h.UseCases.Worker.WebhookSender = hookedSender{
 		h.UseCases.Worker.WebhookSender,
 		func(_ context.Context, post func() app.PostAnswer) app.PostAnswer {
 			both.Done()
@@ -214,7 +215,7 @@ func TestTwoWorkersOnOneDeliveryCountOneCall(t *testing.T) {
 			return post()
 		},
 	}
-	taskID := fulfil.TaskID(h.only(e).ID)
+	taskID := fulfil.TaskID(h.onlyDelivery(e).ID)
 	var done sync.WaitGroup
 	ends := make(chan error, 2)
 	for range 2 {
@@ -226,49 +227,50 @@ func TestTwoWorkersOnOneDeliveryCountOneCall(t *testing.T) {
 	done.Wait()
 	a, b := <-ends, <-ends
 	if (a == nil) == (b == nil) || a != nil && !errors.Is(a, app.ErrFenced) || b != nil && !errors.Is(b, app.ErrFenced) {
-		t.Errorf("ends %v and %v, want one written down and one fenced", a, b)
+		t.Errorf("ended with %v and %v, want one without an error and one fenced", a, b)
 	}
-	calls := h.heard("/hook")
+	calls := h.callsTo("/hook")
 	if len(calls) != 2 || calls[0].id != calls[1].id {
-		t.Errorf("heard %v, want the same message twice", idsOf(calls))
+		t.Errorf("received %v, want the same message twice", messageIDs(calls))
 	}
-	if delivery := h.only(e); delivery.State != app.WebhookDeliveryDelivered || delivery.Calls != 1 {
+	if delivery := h.onlyDelivery(e); delivery.State != app.WebhookDeliveryDelivered || delivery.Calls != 1 {
 		t.Errorf("%+v, want it delivered, one call", delivery)
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
+// errOf returns the error of a call with two results.
+func errOf[T any](_ T, err error) error { return err }
 
-func TestAnEndpointThatFailsInARowRestsAsAWhole(t *testing.T) {
+func TestThreeFailuresInARowPauseAllDeliveriesOfAnEndpoint(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	h.says(500)
-	e := h.add("/hook", order.EvCreated).ID
+	h := newWebhookHarness(t)
+	h.answerWith(500)
+	e := h.addEndpoint("/hook", order.EvCreated).ID
 	for range 10 {
-		h.Draft("per_item", harness.VPS())
+		h.DraftOrder("per_item", harness.VPS())
 	}
 	h.Publish()
-	for h.WorkOne() {
+	for h.WorkOneTask() {
 	}
 	if got := h.webhookEndpoint(e); got.Failures != 3 || !got.RestingUntil.Equal(h.Clock.Now().Add(30*time.Second)) {
 		t.Errorf("after three failures in a row: %d failures, resting until %s; want 3 and half a minute from %s",
 			got.Failures, got.RestingUntil, h.Clock.Now())
 	}
-	if n := len(h.heard("/hook")); n != 3 {
-		t.Errorf("%d calls before it rests, want 3", n)
+	if n := len(h.callsTo("/hook")); n != 3 {
+		t.Errorf("%d calls before it pauses, want 3", n)
 	}
 	due, err := h.DB.Worker(t).DueTasks(t.Context(), "webhook", fulfil.Queued, h.Clock.Now(), 100)
 	if err != nil || len(due) != 0 {
-		t.Errorf("%d of its deliveries take their tenant's places while it rests (%v)", len(due), err)
+		t.Errorf("%d of its deliveries are due while it pauses (%v)", len(due), err)
 	}
-	h.says(204)
+	h.answerWith(204)
 	h.Drain()
-	for _, delivery := range h.log(e) {
+	for _, delivery := range h.deliveries(e) {
 		if delivery.State != app.WebhookDeliveryDelivered {
-			t.Errorf("after its rest: %+v", delivery)
+			t.Errorf("after the pause: %+v", delivery)
 		}
 	}
 	if got := h.webhookEndpoint(e); got.Failures != 0 || !got.RestingUntil.IsZero() {
-		t.Errorf("a clean record: %+v", got)
+		t.Errorf("after the deliveries: %+v, want no failures and no pause", got)
 	}
 }

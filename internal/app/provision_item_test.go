@@ -11,21 +11,21 @@ import (
 
 func TestAPaidOrderIsBuiltDeliveredAndFulfilled(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.PaidOrder(harness.VPS(), harness.Database())
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered; database delivered")
-	w.WantLive("vps", 2)      // port, server
-	w.WantLive("database", 2) // volume, instance
-	w.WantLive("", 4)
-	if n := len(deliveries(w)); n != 2 {
+	h := harness.New(t)
+	o := h.PaidOrder(harness.VPS(), harness.Database())
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled full settled; vps delivered; database delivered")
+	h.WantLiveResources("vps", 2)      // port, server
+	h.WantLiveResources("database", 2) // volume, instance
+	h.WantLiveResources("", 4)
+	if n := len(deliveryMails(h)); n != 2 {
 		t.Errorf("%d deliveries in the inbox, want 2", n)
 	}
 }
 
-func deliveries(w *harness.Harness) []string {
+func deliveryMails(h *harness.Harness) []string {
 	var subjects []string
-	for _, m := range w.Inbox.Messages() {
+	for _, m := range h.Inbox.Messages() {
 		if strings.HasPrefix(m.Subject, "Your service is ready: ") {
 			subjects = append(subjects, m.MessageID)
 		}
@@ -35,26 +35,26 @@ func deliveries(w *harness.Harness) []string {
 
 func TestAnItemThatCannotBeBuiltIsRefundedAndTheOthersStay(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "refused"})
-	o := w.PaidOrder(harness.VPS(), harness.Database())
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 accepted")
-	w.WantCalls(o, "database", sim.OpCreate, 6)
-	w.WantLive("database", 0)
-	w.WantLive("", 2)
+	h := harness.New(t)
+	h.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "refused"})
+	o := h.PaidOrder(harness.VPS(), harness.Database())
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 accepted")
+	h.WantCalls(o, "database", sim.OpCreate, 6)
+	h.WantLiveResources("database", 0)
+	h.WantLiveResources("", 2)
 }
 
 func TestAHardRefusalIsCalledOnceAndRolledBack(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
-	o := w.PaidOrder(harness.VPS())
-	w.Drain(o)
-	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
-	w.WantLive("", 0)
+	h := harness.New(t)
+	h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
+	o := h.PaidOrder(harness.VPS())
+	h.Drain(o)
+	h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted")
+	h.WantLiveResources("", 0)
 	calls := 0
-	for _, c := range w.Sim.Calls(sim.OpCreate, "") {
+	for _, c := range h.Sim.Calls(sim.OpCreate, "") {
 		if strings.Contains(c.Result, "invalid") {
 			calls++
 		}
@@ -66,46 +66,46 @@ func TestAHardRefusalIsCalledOnceAndRolledBack(t *testing.T) {
 
 func TestALostAnswerLeavesOneResource(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "lost_reply", Times: 1})
-	o := w.PaidOrder(harness.VPS())
-	w.Drain(o)
-	w.WantPicture(o, "fulfilled full settled; vps delivered")
-	w.WantLive("vps", 2)
+	h := harness.New(t)
+	h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "lost_reply", Times: 1})
+	o := h.PaidOrder(harness.VPS())
+	h.Drain(o)
+	h.WantSummary(o, "fulfilled full settled; vps delivered")
+	h.WantLiveResources("vps", 2)
 }
 
 func TestACleanUpThatFailsIsStuckAndTheRefundGoesOnAndARedriveEndsIt(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	w.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
-	w.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: "refused"})
-	o := w.PaidOrder(harness.VPS())
-	w.Drain(o)
-	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
-	w.WantLive("vps", 1)
-	w.Sim.ClearFaults()
-	letters, err := w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), openDeadLetters(o))
+	h := harness.New(t)
+	h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
+	h.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: "refused"})
+	o := h.PaidOrder(harness.VPS())
+	h.Drain(o)
+	h.WantSummary(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
+	h.WantLiveResources("vps", 1)
+	h.Sim.ClearFaults()
+	deadLetters, err := h.UseCases.API.DeadLetters(t.Context(), h.As(tenant.Operator), openDeadLetters(o))
 	if err != nil {
 		t.Fatalf("DeadLetters: %v", err)
 	}
 	redriven := 0
-	for _, l := range letters.Data {
-		if l.Code != "compensation-exhausted" {
+	for _, dl := range deadLetters.Data {
+		if dl.Code != "compensation-exhausted" {
 			continue
 		}
-		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID,
+		if _, err := h.UseCases.API.RedriveDeadLetter(t.Context(), h.As(tenant.Operator), dl.ID,
 			"the cloud is back"); err != nil {
 			t.Fatalf("RedriveDeadLetter: %v", err)
 		}
 		redriven++
 	}
 	if redriven != 1 {
-		t.Fatalf("%d dead letters of the clean-up, want 1 of %+v", redriven, letters.Data)
+		t.Fatalf("%d dead letters of the clean-up, want 1 of %+v", redriven, deadLetters.Data)
 	}
-	w.Drain(o)
-	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
-	w.WantLive("", 0)
-	if agg := w.Get(o); len(agg.DeadLetters) != 0 {
+	h.Drain(o)
+	h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted")
+	h.WantLiveResources("", 0)
+	if agg := h.Order(o); len(agg.DeadLetters) != 0 {
 		t.Errorf("dead letters still open: %+v", agg.DeadLetters)
 	}
 }

@@ -13,31 +13,31 @@ import (
 
 func TestFiguresAreAtMostFiveMinutesOldAndEachTenantsOwn(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	h := harness.New(t)
 	today := func(c app.Caller) string {
 		t.Helper()
-		s, err := w.UseCases.API.OrderStats(t.Context(), c)
+		s, err := h.UseCases.API.OrderStats(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.AsOf.After(w.Clock.Now()) || w.Clock.Now().Sub(s.AsOf) > 5*time.Minute {
-			t.Errorf("as of %s at %s", s.AsOf, w.Clock.Now())
+		if s.AsOf.After(h.Clock.Now()) || h.Clock.Now().Sub(s.AsOf) > 5*time.Minute {
+			t.Errorf("as of %s at %s", s.AsOf, h.Clock.Now())
 		}
 		return fmt.Sprint(s.Today)
 	}
-	ours, theirs := w.As(tenant.Operator), app.Caller{Actor: w.Other.Actor(tenant.Operator)}
-	w.PaidOrder(harness.VPS())
-	w.Publish()
-	want(t, "orders", today(ours), "1")
-	w.PaidOrder(harness.VPS())
-	w.Publish()
-	w.Clock.Advance(4 * time.Minute)
-	want(t, "orders of four minutes ago", today(ours), "1")
-	want(t, "the other tenant's", today(theirs), "0")
-	w.Clock.Advance(time.Minute)
-	want(t, "orders after five minutes", today(ours), "2")
-	_, err := w.UseCases.API.OrderStats(t.Context(), w.As(tenant.Customer))
+	ours, theirs := h.As(tenant.Operator), app.Caller{Actor: h.OtherTenant.Actor(tenant.Operator)}
+	h.PaidOrder(harness.VPS())
+	h.Publish()
+	wantEqual(t, "orders", today(ours), "1")
+	h.PaidOrder(harness.VPS())
+	h.Publish()
+	h.Clock.Advance(4 * time.Minute)
+	wantEqual(t, "orders of four minutes ago", today(ours), "1")
+	wantEqual(t, "the other tenant's", today(theirs), "0")
+	h.Clock.Advance(time.Minute)
+	wantEqual(t, "orders after five minutes", today(ours), "2")
+	_, err := h.UseCases.API.OrderStats(t.Context(), h.As(tenant.Customer))
 	if f := fault.Of(err); f == nil || f.Kind != fault.KindForbidden {
-		t.Errorf("a customer asks for figures that are kept: %v, want forbidden", err)
+		t.Errorf("a customer reads the cached figures: %v, want forbidden", err)
 	}
 }

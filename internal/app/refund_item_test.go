@@ -15,27 +15,35 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// bank gives money back, once a key, unless it is told to fail first.
+// bank refunds once for each key. It can fail a number of refunds first.
 type bank struct {
 	manual.Provider
-	mu    sync.Mutex
-	fail  error // guarded by mu, as the rest
-	left  int   // failures to come; below 0: always
-	after bool  // whether the money has gone before the failure
-	calls []payment.Refund
-	back  map[string]int
+	mu                sync.Mutex
+	fail              error // guarded by mu, as are the fields below
+	failuresLeft      int   // below 0 every refund fails
+	paidBeforeFailure bool  // the money is refunded although the call fails
+	calls             []payment.Refund
+	refunded          map[string]int
+}
+
+// failingBank returns a bank that fails every refund with a retryable error.
+func failingBank() *bank {
+	return &bank{
+		fail:         &payment.Error{Class: fault.Retryable, Code: "maintenance"},
+		failuresLeft: -1, refunded: map[string]int{},
+	}
 }
 
 func (b *bank) Refund(ctx context.Context, r payment.Refund) (payment.Receipt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls = append(b.calls, r)
-	fails := b.left != 0
-	if fails && b.left > 0 {
-		b.left--
+	fails := b.failuresLeft != 0
+	if fails && b.failuresLeft > 0 {
+		b.failuresLeft--
 	}
-	if (!fails || b.after) && b.back[r.Key] == 0 {
-		b.back[r.Key] = int(r.Amount)
+	if (!fails || b.paidBeforeFailure) && b.refunded[r.Key] == 0 {
+		b.refunded[r.Key] = int(r.Amount)
 	}
 	if fails {
 		return payment.Receipt{}, b.fail
@@ -47,13 +55,13 @@ func (b *bank) total() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	sum := 0
-	for _, c := range b.back {
-		sum += c
+	for _, cents := range b.refunded {
+		sum += cents
 	}
 	return sum
 }
 
-func TestARefundThatFailsIsRetriedUnderItsKeyAndThenStandsOnTheDesk(t *testing.T) {
+func TestAFailingRefundIsRetriedUnderItsKeyAndThenDeadLettered(t *testing.T) {
 	t.Parallel()
 	down := &payment.Error{Class: fault.Retryable, Code: "maintenance"}
 	lost := &payment.Error{Class: fault.Ambiguous, Code: "no-answer"}
@@ -63,95 +71,95 @@ func TestARefundThatFailsIsRetriedUnderItsKeyAndThenStandsOnTheDesk(t *testing.T
 		calls int
 		stuck bool
 	}{
-		"three times":  {&bank{fail: down, left: 3}, 4, false},
-		"answers lost": {&bank{fail: lost, left: 5, after: true}, 6, false},
-		"told to wait": {&bank{
-			fail: &payment.Error{Class: fault.RateLimited, After: time.Minute, Code: "slow-down"}, left: 20,
+		"three times":  {&bank{fail: down, failuresLeft: 3}, 4, false},
+		"answers lost": {&bank{fail: lost, failuresLeft: 5, paidBeforeFailure: true}, 6, false},
+		"rate limited": {&bank{
+			fail: &payment.Error{Class: fault.RateLimited, After: time.Minute, Code: "slow-down"}, failuresLeft: 20,
 		}, 21, false},
-		"always":                   {&bank{fail: down, left: -1}, 6, true},
-		"always, money gone":       {&bank{fail: lost, left: -1, after: true}, 6, true},
-		"refused for good at once": {&bank{fail: refused, left: -1}, 1, true},
+		"always":                   {&bank{fail: down, failuresLeft: -1}, 6, true},
+		"always, money gone":       {&bank{fail: lost, failuresLeft: -1, paidBeforeFailure: true}, 6, true},
+		"refused for good at once": {&bank{fail: refused, failuresLeft: -1}, 1, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c.bank.back = map[string]int{}
-			w := harness.New(t, harness.WithPayment(c.bank))
-			w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-			o := w.PaidOrder(harness.VPS())
-			w.Drain(o)
+			c.bank.refunded = map[string]int{}
+			h := harness.New(t, harness.WithPayment(c.bank))
+			h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+			o := h.PaidOrder(harness.VPS())
+			h.Drain(o)
 			if n := len(c.bank.calls); n != c.calls {
-				t.Errorf("the bank was asked %d times, want %d", n, c.calls)
+				t.Errorf("the bank was called %d times, want %d", n, c.calls)
 			}
 			for _, r := range c.bank.calls {
 				if r.Key != c.bank.calls[0].Key || r.Amount != 20_10 {
-					t.Errorf("asked for %d under %s, want 2010 under %s each time", r.Amount, r.Key, c.bank.calls[0].Key)
+					t.Errorf("called with %d under %s, want 2010 under %s each time", r.Amount, r.Key, c.bank.calls[0].Key)
 				}
 			}
-			w.WantLive("", 0) // the clean-up goes on beside the refund
+			h.WantLiveResources("", 0) // the resources are removed independently of the refund
 			if c.stuck {
-				w.WantPicture(o, "provisioning none stuck; vps compensating refund 20.10 stuck")
-				w.CheckWorld()
+				h.WantSummary(o, "provisioning none stuck; vps compensating refund 20.10 stuck")
+				h.CheckInvariants()
 				c.bank.mu.Lock()
-				c.bank.left = 0
+				c.bank.failuresLeft = 0
 				c.bank.mu.Unlock()
-				redriveAll(t, w, o, "refund-failed")
-				w.Drain(o)
+				redriveByCode(t, h, o, "refund-failed")
+				h.Drain(o)
 			}
-			w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
+			h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 			if c.bank.total() != 20_10 {
-				t.Errorf("%d cents went back, want 2010, once", c.bank.total())
+				t.Errorf("%d cents were refunded, want 2010, once", c.bank.total())
 			}
-			if left := w.Get(o).DeadLetters; len(left) != 0 {
-				t.Errorf("dead letters still open: %+v", left)
+			if open := h.Order(o).DeadLetters; len(open) != 0 {
+				t.Errorf("dead letters are still open: %+v", open)
 			}
-			w.CheckWorld()
+			h.CheckInvariants()
 		})
 	}
 }
 
-// redriveAll tries again what stands on the desk under a code, and wants there to be one.
-func redriveAll(t *testing.T, w *harness.Harness, o order.ID, code string) {
+// redriveByCode redrives the one open dead letter of an order with a code.
+func redriveByCode(t *testing.T, h *harness.Harness, o order.ID, code string) {
 	t.Helper()
-	letters, err := w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), openDeadLetters(o))
+	deadLetters, err := h.UseCases.API.DeadLetters(t.Context(), h.As(tenant.Operator), openDeadLetters(o))
 	if err != nil {
 		t.Fatalf("DeadLetters: %v", err)
 	}
 	n := 0
-	for _, l := range letters.Data {
-		if l.Code != code {
+	for _, dl := range deadLetters.Data {
+		if dl.Code != code {
 			continue
 		}
-		if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID,
+		if _, err := h.UseCases.API.RedriveDeadLetter(t.Context(), h.As(tenant.Operator), dl.ID,
 			"it works again"); err != nil {
 			t.Fatalf("RedriveDeadLetter: %v", err)
 		}
 		n++
 	}
 	if n != 1 {
-		t.Fatalf("%d dead letters %s, want 1 of %+v", n, code, letters.Data)
+		t.Fatalf("%d dead letters %s, want 1 of %+v", n, code, deadLetters.Data)
 	}
 }
 
 func TestAStuckRefundAndAStuckCleanUpDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
-	b := &bank{fail: &payment.Error{Class: fault.Retryable, Code: "maintenance"}, left: -1, back: map[string]int{}}
-	w := harness.New(t, harness.WithPayment(b))
-	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-	w.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Protected})
-	o := w.PaidOrder(harness.VPS())
-	w.Drain(o)
-	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 stuck")
-	w.CheckWorld()
-	w.Sim.ClearFaults()
-	redriveAll(t, w, o, "compensation-exhausted")
-	w.Drain(o)
-	w.WantPicture(o, "provisioning none stuck; vps compensating refund 20.10 stuck")
-	w.WantLive("", 0)
+	b := failingBank()
+	h := harness.New(t, harness.WithPayment(b))
+	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Protected})
+	o := h.PaidOrder(harness.VPS())
+	h.Drain(o)
+	h.WantSummary(o, "provisioning none stuck; vps stuck refund 20.10 stuck")
+	h.CheckInvariants()
+	h.Sim.ClearFaults()
+	redriveByCode(t, h, o, "compensation-exhausted")
+	h.Drain(o)
+	h.WantSummary(o, "provisioning none stuck; vps compensating refund 20.10 stuck")
+	h.WantLiveResources("", 0)
 	b.mu.Lock()
-	b.left = 0
+	b.failuresLeft = 0
 	b.mu.Unlock()
-	redriveAll(t, w, o, "refund-failed")
-	w.Drain(o)
-	w.WantPicture(o, "failed none settled; vps rolled_back refund 20.10 accepted")
-	w.CheckWorld()
+	redriveByCode(t, h, o, "refund-failed")
+	h.Drain(o)
+	h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted")
+	h.CheckInvariants()
 }

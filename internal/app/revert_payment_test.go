@@ -14,26 +14,26 @@ import (
 
 func TestAPaymentRevertAndTheStartOfProvisioningNeverBothWin(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	h := harness.New(t)
 	reverted, started := 0, 0
 	for range rounds(40, 200) {
-		o := w.PaidOrder(harness.Storage())
-		w.Publish()
-		agg := w.Get(o)
+		o := h.PaidOrder(harness.Storage())
+		h.Publish()
+		agg := h.Order(o)
 		task := agg.ValidateTask()
 		var wg sync.WaitGroup
 		var revert error
 		wg.Go(func() {
-			_, revert = w.UseCases.API.RevertPayment(t.Context(), w.As(tenant.Operator), reasoned(o, "wrong payer"))
+			_, revert = h.UseCases.API.RevertPayment(t.Context(), h.As(tenant.Operator), reasoned(o, "wrong payer"))
 		})
 		wg.Go(func() {
-			if _, err := w.UseCases.Worker.ValidateOrder(t.Context(), task.Tenant,
+			if _, err := h.UseCases.Worker.ValidateOrder(t.Context(), task.Tenant,
 				task.ID); err != nil && !fencedOrRefused(err) {
 				t.Errorf("ValidateOrder: %v", err)
 			}
 		})
 		wg.Wait()
-		switch got := w.Get(o).Order.State; {
+		switch got := h.Order(o).Order.State; {
 		case revert == nil && got == order.PendingPayment:
 			reverted++
 		case got == order.Provisioning:
@@ -45,12 +45,12 @@ func TestAPaymentRevertAndTheStartOfProvisioningNeverBothWin(t *testing.T) {
 		if t.Failed() {
 			return
 		}
-		mustCancel(t, w, o)
+		mustCancel(t, h, o)
 	}
 	t.Logf("%d reverted, %d started", reverted, started)
-	w.Drain()
-	w.WantLive("", 0)
-	w.CheckWorld()
+	h.Drain()
+	h.WantLiveResources("", 0)
+	h.CheckInvariants()
 }
 
 func fencedOrRefused(err error) bool {

@@ -12,16 +12,16 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// A receiver that still knows the old secret and one that knows only the new one: across a rotation each
-// verifies every message, retries of messages from before included.
+// During the overlap of a rotation every message verifies under the old secret and under the new one. That includes
+// retries of messages from before the rotation.
 func TestARotationLosesNothing(t *testing.T) {
 	t.Parallel()
-	h := newHooks(t)
-	h.says(500)
-	old := h.add("/hook", order.EvCreated)
-	h.Draft("per_item", harness.VPS())
+	h := newWebhookHarness(t)
+	h.answerWith(500)
+	old := h.addEndpoint("/hook", order.EvCreated)
+	h.DraftOrder("per_item", harness.VPS())
 	h.Publish()
-	h.WorkOne() // called before the rotation, taken after it
+	h.WorkOneTask() // called before the rotation, delivered after it
 	overlap := 24 * time.Hour
 	fresh, err := h.UseCases.Portal.RotateWebhookSecret(t.Context(), h.admin(), app.RotateWebhookSecret{
 		WebhookEndpoint: old.ID, Overlap: &overlap,
@@ -29,11 +29,11 @@ func TestARotationLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.says(204)
+	h.answerWith(204)
 	for range 3 {
-		h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
+		h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID)
 	}
-	calls := h.heard("/hook")
+	calls := h.callsTo("/hook")
 	if len(calls) != 5 || !verifies(t, old.Secret, calls[0]) || verifies(t, fresh.Secret, calls[0]) {
 		t.Fatalf("%d calls; want five, the first under the old secret alone", len(calls))
 	}
@@ -47,8 +47,8 @@ func TestARotationLosesNothing(t *testing.T) {
 	}
 
 	h.Clock.Advance(overlap + time.Second)
-	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
-	if c := h.heard("/hook")[5]; verifies(t, old.Secret, c) || !verifies(t, fresh.Secret, c) {
+	h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID)
+	if c := h.callsTo("/hook")[5]; verifies(t, old.Secret, c) || !verifies(t, fresh.Secret, c) {
 		t.Error("after the overlap the old secret still signs, or the new one does not")
 	}
 
@@ -59,21 +59,24 @@ func TestARotationLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Drain(h.Draft("per_item", harness.VPS()).Order.ID)
-	if c := h.heard("/hook")[6]; verifies(t, fresh.Secret, c) || !verifies(t, last.Secret, c) {
+	h.Drain(h.DraftOrder("per_item", harness.VPS()).Order.ID)
+	if c := h.callsTo("/hook")[6]; verifies(t, fresh.Secret, c) || !verifies(t, last.Secret, c) {
 		t.Error("a rotation without overlap left the leaked secret valid")
 	}
 	h.wantNoSecret(old.Secret, fresh.Secret, last.Secret)
 }
 
-// wantNoSecret looks for secrets in every row there is.
-func (h *hooks) wantNoSecret(secrets ...string) {
+// wantNoSecret searches every row of the database for secrets.
+func (h *webhookHarness) wantNoSecret(secrets ...string) {
 	h.t.Helper()
 	c := h.DB.Super(h.t)
 	defer func() { _ = c.Close(context.Background()) }()
 	var union string
-	if err := c.QueryRow(h.t.Context(), `SELECT string_agg(format('SELECT r::text AS t FROM %I.%I r', schemaname,
-		tablename), ' UNION ALL ') FROM pg_tables WHERE schemaname IN ('platforma', 'river')`).Scan(&union); err != nil {
+	err := c.QueryRow(h.t.Context(), `
+		SELECT string_agg(format('SELECT r::text AS t FROM %I.%I r', schemaname, tablename), ' UNION ALL ')
+		FROM pg_tables
+		WHERE schemaname IN ('platforma', 'river')`).Scan(&union)
+	if err != nil {
 		h.t.Fatal(err)
 	}
 	for _, s := range secrets {
@@ -83,8 +86,11 @@ func (h *hooks) wantNoSecret(secrets ...string) {
 			h.t.Fatal(err)
 		}
 		var n int
-		err = c.QueryRow(h.t.Context(), `SELECT count(*) FROM (`+union+`) x WHERE strpos(t, $1) > 0 OR strpos(t,
-			encode($2::bytea, 'hex')) > 0 OR strpos(t, encode($1::bytea, 'hex')) > 0`, text, raw).Scan(&n)
+		err = c.QueryRow(h.t.Context(), `
+			SELECT count(*) FROM (`+union+`) x
+			WHERE strpos(t, $1) > 0
+				OR strpos(t, encode($2::bytea, 'hex')) > 0
+				OR strpos(t, encode($1::bytea, 'hex')) > 0`, text, raw).Scan(&n)
 		if err != nil || n > 0 {
 			h.t.Errorf("%d rows hold a signing secret (%v)", n, err)
 		}

@@ -13,20 +13,18 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/embedded"
-	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/notice"
 	"github.com/platforma-cloud/orders/internal/order"
-	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// toldTo are the notices that came to an address, in the order of their coming.
-func toldTo(w *harness.Harness, address string) []string {
+// noticesTo returns the subjects of the mails to an address, in the order of arrival.
+func noticesTo(h *harness.Harness, address string) []string {
 	var subjects []string
-	for _, m := range w.Inbox.Messages() {
+	for _, m := range h.Inbox.Messages() {
 		if slices.Contains(m.To, address) {
 			subjects = append(subjects, m.Subject)
 		}
@@ -34,36 +32,36 @@ func toldTo(w *harness.Harness, address string) []string {
 	return subjects
 }
 
-// wantTold lets a worker tell operators, and compares what each operator of the tenant has got by then. No
-// customer, no auditor and nobody of the other tenant ever gets any of it.
-func wantTold(t *testing.T, w *harness.Harness, subjects ...string) {
+// wantNotices runs the worker's notices and compares all that each operator of the tenant has got so far. No customer,
+// no auditor and nobody of the other tenant may get one.
+func wantNotices(t *testing.T, h *harness.Harness, subjects ...string) {
 	t.Helper()
-	if _, err := w.UseCases.Worker.TellOperators(t.Context()); err != nil {
+	if _, err := h.UseCases.Worker.TellOperators(t.Context()); err != nil {
 		t.Fatalf("TellOperators: %v", err)
 	}
 	for _, address := range []string{"operator@alpha.example", "admin@alpha.example"} {
-		if diff := cmp.Diff(subjects, toldTo(w, address)); diff != "" {
-			t.Errorf("%s was told (-want +got):\n%s", address, diff)
+		if diff := cmp.Diff(subjects, noticesTo(h, address)); diff != "" {
+			t.Errorf("notices to %s (-want +got):\n%s", address, diff)
 		}
 	}
-	for _, m := range w.Inbox.Messages() {
+	for _, m := range h.Inbox.Messages() {
 		if to := m.To[0]; strings.HasPrefix(m.MessageID, "<operators.") && to != "operator@alpha.example" &&
 			to != "admin@alpha.example" {
-			t.Errorf("%s was told %q", to, m.Subject)
+			t.Errorf("%s got the notice %q", to, m.Subject)
 		}
 	}
 }
 
-// stick puts incidents of a draft's on record, as the consumer or the desk does.
-func stick(t *testing.T, w *harness.Harness, o order.ID, cause notice.Cause, n int) {
+// recordIncidents records incidents of an order, as the use cases do.
+func recordIncidents(t *testing.T, h *harness.Harness, o order.ID, cause notice.Cause, n int) {
 	t.Helper()
-	err := w.DB.Worker(t).InTenant(t.Context(), w.Tenant.ID, app.With{}, func(tx app.Tx) error {
+	err := h.DB.Worker(t).InTenant(t.Context(), h.Tenant.ID, app.With{}, func(tx app.Tx) error {
 		agg, err := tx.LockOrder(t.Context(), o, app.Also{})
 		if err != nil {
 			return err
 		}
 		for range n {
-			agg.Added.Incidents = append(agg.Added.Incidents, app.Incident{Cause: cause, Subject: w.Clock.NewID(), At: tx.Now()})
+			agg.Added.Incidents = append(agg.Added.Incidents, app.Incident{Cause: cause, Subject: h.Clock.NewID(), At: tx.Now()})
 		}
 		tx.Save(agg)
 		return nil
@@ -75,182 +73,182 @@ func stick(t *testing.T, w *harness.Harness, o order.ID, cause notice.Cause, n i
 
 func TestAHundredStuckItemsInAnHourAreOneMailAndThenOneWithTheirCount(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.Draft("per_item", harness.VPS()).Order.ID
-	stick(t, w, o, notice.ItemStuck, 1)
-	wantTold(t, w, "alpha: 1 item is stuck")
+	h := harness.New(t)
+	o := h.DraftOrder("per_item", harness.VPS()).Order.ID
+	recordIncidents(t, h, o, notice.ItemStuck, 1)
+	wantNotices(t, h, "alpha: 1 item is stuck")
 	for range 9 {
-		w.Clock.Advance(6 * time.Minute)
-		stick(t, w, o, notice.ItemStuck, 11)
-		wantTold(t, w, "alpha: 1 item is stuck")
+		h.Clock.Advance(6 * time.Minute)
+		recordIncidents(t, h, o, notice.ItemStuck, 11)
+		wantNotices(t, h, "alpha: 1 item is stuck")
 	}
-	w.Clock.Advance(6*time.Minute - time.Second)
-	wantTold(t, w, "alpha: 1 item is stuck")
-	w.Clock.Advance(time.Second)
-	wantTold(t, w, "alpha: 1 item is stuck", "alpha: 99 items are stuck")
-	w.Clock.Advance(24 * time.Hour) // nothing happened since
-	wantTold(t, w, "alpha: 1 item is stuck", "alpha: 99 items are stuck")
-	stick(t, w, o, notice.RefundFailed, 2) // a cause of its own
-	wantTold(t, w, "alpha: 1 item is stuck", "alpha: 99 items are stuck", "alpha: 2 refunds are stuck")
+	h.Clock.Advance(6*time.Minute - time.Second)
+	wantNotices(t, h, "alpha: 1 item is stuck")
+	h.Clock.Advance(time.Second)
+	wantNotices(t, h, "alpha: 1 item is stuck", "alpha: 99 items are stuck")
+	h.Clock.Advance(24 * time.Hour) // no new incident
+	wantNotices(t, h, "alpha: 1 item is stuck", "alpha: 99 items are stuck")
+	recordIncidents(t, h, o, notice.RefundFailed, 2) // another cause
+	wantNotices(t, h, "alpha: 1 item is stuck", "alpha: 99 items are stuck", "alpha: 2 refunds are stuck")
 }
 
-func TestStuckWorkIsToldByWhatAsksForIt(t *testing.T) {
+func TestEachStuckTaskIsReportedUnderItsOwnCause(t *testing.T) {
 	t.Parallel()
-	b := &bank{fail: &payment.Error{Class: fault.Retryable, Code: "maintenance"}, left: -1, back: map[string]int{}}
-	w := harness.New(t, harness.WithPayment(b))
-	w.SetSettings(func(s *app.Settings) { s.Language = "sl" })
-	w.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-	w.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Protected})
-	o := w.PaidOrder(harness.VPS())
-	w.Drain(o)
-	w.WantPicture(o, "provisioning none stuck; vps stuck refund 20.10 stuck")
-	// The letter of the step that failed is a third; those of the stuck item and refund are told as such.
-	wantTold(t, w, "alpha: 1 nov zastoj", "alpha: 1 postavka se je zataknila", "alpha: 1 vračilo se je zataknilo")
-	got := text(t, w, "alpha: 1 postavka")
-	if !strings.Contains(got, w.Get(o).Order.Number) ||
+	b := failingBank()
+	h := harness.New(t, harness.WithPayment(b))
+	h.SetSettings(func(s *app.Settings) { s.Language = "sl" })
+	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Protected})
+	o := h.PaidOrder(harness.VPS())
+	h.Drain(o)
+	h.WantSummary(o, "provisioning none stuck; vps stuck refund 20.10 stuck")
+	// The failed step is a new dead letter. Those of the stuck item and the stuck refund are reported as such.
+	wantNotices(t, h, "alpha: 1 nov zastoj", "alpha: 1 postavka se je zataknila", "alpha: 1 vračilo se je zataknilo")
+	got := mailText(t, h, "alpha: 1 postavka")
+	if !strings.Contains(got, h.Order(o).Order.Number) ||
 		!strings.Contains(got, "https://portal.example/desk/dead-letters") {
 		t.Errorf("the notice does not name the order and the desk:\n%s", got)
 	}
-	w.WantNoCanary()
-	w.CheckWorld()
+	h.WantNoCanary()
+	h.CheckInvariants()
 }
 
-func TestTwoWorkersTellOnce(t *testing.T) {
+func TestConcurrentWorkersSendEachNoticeOnce(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.Draft("per_item", harness.VPS()).Order.ID
+	h := harness.New(t)
+	o := h.DraftOrder("per_item", harness.VPS()).Order.ID
 	for range rounds(5, 200) {
-		before := len(w.Inbox.Messages())
-		stick(t, w, o, notice.NewDeadLetter, 3)
+		before := len(h.Inbox.Messages())
+		recordIncidents(t, h, o, notice.NewDeadLetter, 3)
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
-				if _, err := w.UseCases.Worker.TellOperators(t.Context()); err != nil {
+				if _, err := h.UseCases.Worker.TellOperators(t.Context()); err != nil {
 					t.Errorf("TellOperators: %v", err)
 				}
 			})
 		}
 		all.Wait()
-		if got := len(w.Inbox.Messages()) - before; got != 2 {
+		if got := len(h.Inbox.Messages()) - before; got != 2 {
 			t.Fatalf("%d mails by four workers to two operators, want one each", got)
 		}
-		w.Clock.Advance(time.Hour)
+		h.Clock.Advance(time.Hour)
 	}
 }
 
 func TestANoticeIsNotLostWithItsWorker(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.Draft("per_item", harness.VPS()).Order.ID
-	stick(t, w, o, notice.ItemStuck, 1)
+	h := harness.New(t)
+	o := h.DraftOrder("per_item", harness.VPS()).Order.ID
+	recordIncidents(t, h, o, notice.ItemStuck, 1)
 	died := false
-	w.UseCases.Worker.Mailer = dying{w.UseCases.Worker.Mailer, &died}
-	w.Survive(func() { _, _ = w.UseCases.Worker.TellOperators(t.Context()) })
-	first := w.Inbox.Messages()
+	h.UseCases.Worker.Mailer = crashingMailer{h.UseCases.Worker.Mailer, &died}
+	h.RestartOnCrash(func() { _, _ = h.UseCases.Worker.TellOperators(t.Context()) })
+	first := h.Inbox.Messages()
 	if !died || len(first) != 1 {
 		t.Fatalf("died %t after %d mails, want 1", died, len(first))
 	}
-	if n, err := w.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
-		t.Fatalf("another worker told %d (%v) while the first may live", n, err)
+	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
+		t.Fatalf("another worker sent %d (%v) while the first may be alive", n, err)
 	}
-	stick(t, w, o, notice.ItemStuck, 1) // meanwhile
-	w.Clock.Advance(5 * time.Minute)
-	if n, err := w.UseCases.Worker.TellOperators(t.Context()); n != 1 || err != nil {
-		t.Fatalf("told %d, %v; want the notice told by another worker", n, err)
+	recordIncidents(t, h, o, notice.ItemStuck, 1) // meanwhile
+	h.Clock.Advance(5 * time.Minute)
+	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 1 || err != nil {
+		t.Fatalf("sent %d, %v; want the notice sent by another worker", n, err)
 	}
-	all := w.Inbox.Messages()
+	all := h.Inbox.Messages()
 	if len(all) != 3 || all[1].MessageID != first[0].MessageID || all[2].MessageID == first[0].MessageID {
-		t.Errorf("%d mails; want the first again under its name, and the other operator's", len(all))
+		t.Errorf("%d mails; want the first again under its message id, and the other operator's", len(all))
 	}
 	if all[2].Subject != "alpha: 2 items are stuck" {
-		t.Errorf("it says %q, want what came meanwhile counted", all[2].Subject)
+		t.Errorf("the subject is %q, want the later incident counted", all[2].Subject)
 	}
-	w.Clock.Advance(time.Hour)
-	if n, err := w.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
-		t.Errorf("told %d more, %v", n, err)
+	h.Clock.Advance(time.Hour)
+	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
+		t.Errorf("sent %d more, %v", n, err)
 	}
 }
 
 func TestAMailServerThatIsAwayLosesNoNotice(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.Draft("per_item", harness.VPS()).Order.ID
-	stick(t, w, o, notice.ItemStuck, 1)
-	w.Inbox.Script(repeat(embedded.MailTryLater, 2)...)
-	wantTold(t, w)
-	w.Inbox.Script(embedded.MailRejected) // of two operators one is reached, and the other keeps nobody waiting
-	w.Clock.Advance(5 * time.Minute)
-	if n, err := w.UseCases.Worker.TellOperators(t.Context()); n != 1 || err != nil || len(w.Inbox.Messages()) != 1 {
-		t.Errorf("told %d, %v, %d mails; want one", n, err, len(w.Inbox.Messages()))
+	h := harness.New(t)
+	o := h.DraftOrder("per_item", harness.VPS()).Order.ID
+	recordIncidents(t, h, o, notice.ItemStuck, 1)
+	h.Inbox.Script(repeat(embedded.MailTryLater, 2)...)
+	wantNotices(t, h)
+	h.Inbox.Script(embedded.MailRejected) // one of two operators cannot be reached, which does not delay the other
+	h.Clock.Advance(5 * time.Minute)
+	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 1 || err != nil || len(h.Inbox.Messages()) != 1 {
+		t.Errorf("sent %d, %v, %d mails; want one", n, err, len(h.Inbox.Messages()))
 	}
-	w.Clock.Advance(time.Minute)
-	if n, err := w.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
-		t.Errorf("told again %d, %v", n, err)
+	h.Clock.Advance(time.Minute)
+	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
+		t.Errorf("sent again %d, %v", n, err)
 	}
 }
 
-func TestARevokedOperatorIsNotTold(t *testing.T) {
+func TestARevokedOperatorGetsNoNotice(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	o := w.Draft("per_item", harness.VPS()).Order.ID
-	if err := w.DB.API(t).RevokeMember(t.Context(), w.Tenant.ID, w.Tenant.Members[tenant.Operator].ID); err != nil {
+	h := harness.New(t)
+	o := h.DraftOrder("per_item", harness.VPS()).Order.ID
+	if err := h.DB.API(t).RevokeMember(t.Context(), h.Tenant.ID, h.Tenant.Members[tenant.Operator].ID); err != nil {
 		t.Fatal(err)
 	}
-	stick(t, w, o, notice.ItemStuck, 1)
-	if _, err := w.UseCases.Worker.TellOperators(t.Context()); err != nil {
+	recordIncidents(t, h, o, notice.ItemStuck, 1)
+	if _, err := h.UseCases.Worker.TellOperators(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.Inbox.Messages(); len(got) != 1 || got[0].To[0] != "admin@alpha.example" {
+	if got := h.Inbox.Messages(); len(got) != 1 || got[0].To[0] != "admin@alpha.example" {
 		t.Errorf("mails %+v, want the admin's alone", got)
 	}
 }
 
 func TestAPaymentIsOverdueOnceWhenHalfOfItsTimeIsOver(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t) // 14 days to pay
+	h := harness.New(t) // a payment is due within 14 days
 	note := func(want int) {
 		t.Helper()
-		if n, err := w.UseCases.Worker.NoteOverdue(t.Context()); n != want || err != nil {
+		if n, err := h.UseCases.Worker.NoteOverdue(t.Context()); n != want || err != nil {
 			t.Errorf("%d orders noted, %v; want %d", n, err, want)
 		}
 	}
-	o := w.Submitted("per_item", harness.VPS()).Order.ID
-	w.Draft("per_item", harness.VPS())
-	w.Clock.Advance(7*24*time.Hour - time.Second)
+	o := h.SubmittedOrder("per_item", harness.VPS()).Order.ID
+	h.DraftOrder("per_item", harness.VPS())
+	h.Clock.Advance(7*24*time.Hour - time.Second)
 	note(0)
-	w.Clock.Advance(time.Second)
+	h.Clock.Advance(time.Second)
 	note(1)
 	note(0)
-	wantTold(t, w, "alpha: 1 order waits long for its payment")
-	w.Clock.Advance(24 * time.Hour)
+	wantNotices(t, h, "alpha: 1 order waits long for its payment")
+	h.Clock.Advance(24 * time.Hour)
 	note(0)
-	wantTold(t, w, "alpha: 1 order waits long for its payment")
-	w.Pay(w.Get(o))
-	if _, err := w.UseCases.API.RevertPayment(t.Context(), w.As(tenant.Operator), reasoned(o, "it bounced")); err != nil {
+	wantNotices(t, h, "alpha: 1 order waits long for its payment")
+	h.Pay(h.Order(o))
+	if _, err := h.UseCases.API.RevertPayment(t.Context(), h.As(tenant.Operator), reasoned(o, "it bounced")); err != nil {
 		t.Fatal(err)
 	}
-	note(0) // a new time to pay began
-	w.Clock.Advance(8 * 24 * time.Hour)
+	note(0) // a new term of payment began
+	h.Clock.Advance(8 * 24 * time.Hour)
 	note(1)
-	wantTold(t, w, "alpha: 1 order waits long for its payment", "alpha: 1 order waits long for its payment")
+	wantNotices(t, h, "alpha: 1 order waits long for its payment", "alpha: 1 order waits long for its payment")
 }
 
-func TestAnotherTenantsOperatorsHearNothingWhateverHappensAtOnce(t *testing.T) {
+func TestOperatorsGetNoNoticeOfAnotherTenant(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	others := app.Caller{Actor: w.Other.Actor(tenant.Customer)}
-	foreign, err := w.UseCases.API.CreateOrder(t.Context(), others, app.CreateOrder{
+	h := harness.New(t)
+	others := app.Caller{Actor: h.OtherTenant.Actor(tenant.Customer)}
+	foreign, err := h.UseCases.API.CreateOrder(t.Context(), others, app.CreateOrder{
 		Policy: "per_item", Items: []app.ItemInput{harness.VPS()},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := w.Draft("per_item", harness.VPS()).Order.ID
-	stick(t, w, o, notice.ItemStuck, 4)
-	err = w.DB.Worker(t).InTenant(t.Context(), w.Other.ID, app.With{}, func(tx app.Tx) error {
+	o := h.DraftOrder("per_item", harness.VPS()).Order.ID
+	recordIncidents(t, h, o, notice.ItemStuck, 4)
+	err = h.DB.Worker(t).InTenant(t.Context(), h.OtherTenant.ID, app.With{}, func(tx app.Tx) error {
 		agg, err := tx.LockOrder(t.Context(), foreign.Order.ID, app.Also{})
 		if err == nil {
-			agg.Added.Incidents = []app.Incident{{Cause: notice.ItemStuck, Subject: w.Clock.NewID(), At: tx.Now()}}
+			agg.Added.Incidents = []app.Incident{{Cause: notice.ItemStuck, Subject: h.Clock.NewID(), At: tx.Now()}}
 			tx.Save(agg)
 		}
 		return err
@@ -258,42 +256,42 @@ func TestAnotherTenantsOperatorsHearNothingWhateverHappensAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := w.UseCases.Worker.TellOperators(t.Context()); n != 2 || err != nil {
-		t.Fatalf("told %d, %v; want one notice for each tenant", n, err)
+	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 2 || err != nil {
+		t.Fatalf("sent %d, %v; want one notice for each tenant", n, err)
 	}
 	for address, want := range map[string]string{
 		"operator@alpha.example": "alpha: 4 items are stuck", "operator@beta.example": "beta: 1 item is stuck",
 	} {
-		if diff := cmp.Diff([]string{want}, toldTo(w, address)); diff != "" {
-			t.Errorf("%s was told (-want +got):\n%s", address, diff)
+		if diff := cmp.Diff([]string{want}, noticesTo(h, address)); diff != "" {
+			t.Errorf("notices to %s (-want +got):\n%s", address, diff)
 		}
 	}
-	for _, m := range w.Inbox.Messages() {
-		raw, err := w.Inbox.Raw(m.ID)
+	for _, m := range h.Inbox.Messages() {
+		raw, err := h.Inbox.Raw(m.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.To[0] == "operator@beta.example" && strings.Contains(string(raw), w.Get(o).Order.Number) {
-			t.Error("another tenant's operator is told of an order that is not his")
+		if m.To[0] == "operator@beta.example" && strings.Contains(string(raw), h.Order(o).Order.Number) {
+			t.Error("an operator got a notice that names another tenant's order")
 		}
 	}
 }
 
-func TestManyOperatorsWithOneAddressAreToldOnce(t *testing.T) {
+func TestOperatorsWithOneAddressGetOneNotice(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	h := harness.New(t)
 	for i := range 3 {
 		m := app.Member{
-			ID: id.Of[tenant.Member](w.Clock.NewID()), Role: tenant.Operator, Subject: fmt.Sprintf("shift-%d", i),
+			ID: id.Of[tenant.Member](h.Clock.NewID()), Role: tenant.Operator, Subject: fmt.Sprintf("shift-%d", i),
 			Email: "Admin@alpha.example",
 		}
-		if err := w.DB.API(t).PutMember(context.WithoutCancel(t.Context()), w.Tenant.ID, m); err != nil {
+		if err := h.DB.API(t).PutMember(context.WithoutCancel(t.Context()), h.Tenant.ID, m); err != nil {
 			t.Fatal(err)
 		}
 	}
-	stick(t, w, w.Draft("per_item", harness.VPS()).Order.ID, notice.ItemStuck, 1)
-	wantTold(t, w, "alpha: 1 item is stuck")
-	if n := len(w.Inbox.Messages()); n != 2 {
+	recordIncidents(t, h, h.DraftOrder("per_item", harness.VPS()).Order.ID, notice.ItemStuck, 1)
+	wantNotices(t, h, "alpha: 1 item is stuck")
+	if n := len(h.Inbox.Messages()); n != 2 {
 		t.Errorf("%d mails, want 2", n)
 	}
 }

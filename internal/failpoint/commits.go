@@ -9,38 +9,38 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 )
 
-// watched is a transaction that is looked at: which points it makes durable is told by what it saves.
-type watched struct {
+// watchedTx is a transaction that notes which points it makes durable, from what it saves.
+type watchedTx struct {
 	app.Tx
-	read   map[*app.Aggregate]picture
-	points []Point
+	snapshots map[*app.Aggregate]snapshot
+	points    []Point
 }
 
-// picture is what a aggregate was when it was read.
-type picture struct {
+// snapshot holds what the points depend on, as it was when the aggregate was read.
+type snapshot struct {
 	tasks     []fulfil.Task
 	resources []fulfil.Resource
 	faults    int
 }
 
-// LockOrder remembers what it read.
-func (w *watched) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Aggregate, error) {
+// LockOrder also takes a snapshot of what it read.
+func (w *watchedTx) LockOrder(ctx context.Context, o order.ID, also app.Also) (*app.Aggregate, error) {
 	agg, err := w.Tx.LockOrder(ctx, o, also)
 	if err == nil {
-		w.read[agg] = picture{slices.Clone(agg.Tasks), slices.Clone(agg.Resources), len(agg.Order.Faults)}
+		w.snapshots[agg] = snapshot{slices.Clone(agg.Tasks), slices.Clone(agg.Resources), len(agg.Order.Faults)}
 	}
 	return agg, err
 }
 
-// Discard forgets the points with the writes.
-func (w *watched) Discard() {
+// Discard also drops the points of the discarded writes.
+func (w *watchedTx) Discard() {
 	w.points = nil
 	w.Tx.Discard()
 }
 
-// Save notes the points that the write makes durable.
-func (w *watched) Save(agg *app.Aggregate) {
-	old := w.read[agg]
+// Save also notes the points that the write makes durable.
+func (w *watchedTx) Save(agg *app.Aggregate) {
+	old := w.snapshots[agg]
 	for i := range agg.Tasks {
 		w.noteTask(taskOf(old.tasks, agg.Tasks[i].ID), agg.Tasks[i])
 	}
@@ -56,13 +56,13 @@ func (w *watched) Save(agg *app.Aggregate) {
 	w.Tx.Save(agg)
 }
 
-func (w *watched) note(p Point) {
+func (w *watchedTx) note(p Point) {
 	if !slices.Contains(w.points, p) {
 		w.points = append(w.points, p)
 	}
 }
 
-func (w *watched) noteTask(was, is fulfil.Task) {
+func (w *watchedTx) noteTask(was, is fulfil.Task) {
 	switch {
 	case is.Kind == fulfil.Provision && is.Compensating && is.State == fulfil.Stuck && was.State != fulfil.Stuck:
 		w.note(Absent)
@@ -76,7 +76,7 @@ func (w *watched) noteTask(was, is fulfil.Task) {
 	}
 }
 
-func (w *watched) noteResource(was, is fulfil.Resource) {
+func (w *watchedTx) noteResource(was, is fulfil.Resource) {
 	if len(is.Refs) > len(was.Refs) {
 		w.note(RefRecorded)
 	}
@@ -92,7 +92,7 @@ func (w *watched) noteResource(was, is fulfil.Resource) {
 	}
 }
 
-func (w *watched) noteEvent(e order.EventType, o *order.Order) {
+func (w *watchedTx) noteEvent(e order.EventType, o *order.Order) {
 	switch e {
 	case order.EvSubmitted:
 		w.note(Submitted)

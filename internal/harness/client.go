@@ -13,17 +13,17 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// patience is how often a client asks again.
-const patience = 2000
+// maxRetries is how often a client repeats a request.
+const maxRetries = 2000
 
-// reapEvery is further apart than two sightings of a leftover must be.
-const reapEvery = 11 * time.Minute
+// reapInterval is longer than the time that must lie between two sightings of a leftover.
+const reapInterval = 11 * time.Minute
 
-// Insist sends a customer's write under one idempotency key until it is answered: when the process
-// dies in it, the same request goes to the next one, as any client's would.
-func (w *Harness) Insist(key string, write func(c app.Caller) error) error {
-	w.t.Helper()
-	c := w.As(tenant.Customer)
+// RetryUntilAnswered sends a customer's write under one idempotency key until it is answered. When the process dies
+// during the request, the same request goes to the next process, as any client would send it.
+func (h *Harness) RetryUntilAnswered(key string, write func(c app.Caller) error) error {
+	h.t.Helper()
+	c := h.As(tenant.Customer)
 	c.Key = &app.IdempotencyKey{
 		Key: key, Fingerprint: sha256.Sum256([]byte(key)),
 		Encode: func(_ any, refused error) (app.Answer, error) {
@@ -35,8 +35,8 @@ func (w *Harness) Insist(key string, write func(c app.Caller) error) error {
 		},
 	}
 	var err error
-	for range patience { // a killed process's connection holds the key until the database notices
-		if w.Survive(func() { err = write(c) }) && !inUse(err) {
+	for range maxRetries { // the connection of a dead process holds the key until the database notices
+		if h.RestartOnCrash(func() { err = write(c) }) && !isKeyInUse(err) {
 			break
 		}
 	}
@@ -47,84 +47,83 @@ func (w *Harness) Insist(key string, write func(c app.Caller) error) error {
 	return err
 }
 
-func inUse(err error) bool {
+func isKeyInUse(err error) bool {
 	f := fault.Of(err)
 	return f != nil && f.Code == fault.CodeKeyInUse
 }
 
-// Ordered is an order that its customer submitted with a payment method, and goes on whatever process
-// dies on the way.
-func (w *Harness) Ordered(policy, method string, items ...app.ItemInput) order.ID {
-	w.t.Helper()
-	o := w.Draft(policy, items...).Order.ID
-	err := w.Insist("submit "+o.String(), func(c app.Caller) error {
-		_, err := w.UseCases.API.SubmitOrder(w.t.Context(), c, app.SubmitOrder{Order: o, PaymentMethod: method})
+// MustSubmit creates an order and submits it with a payment method. It goes on when a process dies during it.
+func (h *Harness) MustSubmit(policy, method string, items ...app.ItemInput) order.ID {
+	h.t.Helper()
+	o := h.DraftOrder(policy, items...).Order.ID
+	err := h.RetryUntilAnswered("submit "+o.String(), func(c app.Caller) error {
+		_, err := h.UseCases.API.SubmitOrder(h.t.Context(), c, app.SubmitOrder{Order: o, PaymentMethod: method})
 		return err
 	})
 	if err != nil {
-		w.t.Fatalf("submit: %v", err)
+		h.t.Fatalf("submit: %v", err)
 	}
 	return o
 }
 
-// Cancelled asks for an order's end, and goes on whatever process dies on the way.
-func (w *Harness) Cancelled(o order.ID) {
-	w.t.Helper()
-	err := w.Insist("cancel "+o.String(), func(c app.Caller) error {
-		_, err := w.UseCases.API.CancelOrder(w.t.Context(), c, app.Reasoned{Order: o, Reason: "changed our mind"})
+// MustCancel cancels an order. It goes on when a process dies during it.
+func (h *Harness) MustCancel(o order.ID) {
+	h.t.Helper()
+	err := h.RetryUntilAnswered("cancel "+o.String(), func(c app.Caller) error {
+		_, err := h.UseCases.API.CancelOrder(h.t.Context(), c, app.Reasoned{Order: o, Reason: "changed our mind"})
 		return err
 	})
 	if err != nil {
-		w.t.Fatalf("cancel: %v", err)
+		h.t.Fatalf("cancel: %v", err)
 	}
 }
 
-// TryCancel is Cancelled, where it may be too late for it.
-func (w *Harness) TryCancel(o order.ID) {
-	w.t.Helper()
-	err := w.Insist("cancel "+o.String(), func(c app.Caller) error {
-		_, err := w.UseCases.API.CancelOrder(w.t.Context(), c, app.Reasoned{Order: o, Reason: "changed our mind"})
+// TryCancel is MustCancel, except that the cancel may come too late.
+func (h *Harness) TryCancel(o order.ID) {
+	h.t.Helper()
+	err := h.RetryUntilAnswered("cancel "+o.String(), func(c app.Caller) error {
+		_, err := h.UseCases.API.CancelOrder(h.t.Context(), c, app.Reasoned{Order: o, Reason: "changed our mind"})
 		return err
 	})
 	if f := fault.Of(err); err != nil && (f == nil || f.Kind != fault.KindConflict) {
-		w.t.Fatalf("cancel: %v", err)
+		h.t.Fatalf("cancel: %v", err)
 	}
 }
 
-// Turn is one step of Settle: it publishes, does what is due, or lets time pass until something is;
-// false when nothing will be.
-func (w *Harness) Turn() bool {
-	w.t.Helper()
-	if w.Publish() > 0 || w.WorkOne() || w.workOnce() {
+// DrainOnce is one round of Drain. It publishes, or works what is due, or moves the clock to the next due task. It
+// returns false when no task is left.
+func (h *Harness) DrainOnce() bool {
+	h.t.Helper()
+	if h.Publish() > 0 || h.WorkOneTask() || h.workDueTasks() {
 		return true
 	}
-	next, ok := w.nextDue()
+	next, ok := h.nextDue()
 	if ok {
-		w.Clock.Set(next)
+		h.Clock.Set(next)
 	}
 	return ok
 }
 
-// Pause lets time pass in which nobody works: retries then come as late as they come.
-func (w *Harness) Pause(d time.Duration) {
-	w.paused = true
-	w.Clock.Advance(d)
+// Outage lets time pass in which nobody works. Retries may be late from then on, and CheckInvariants allows it.
+func (h *Harness) Outage(d time.Duration) {
+	h.outage = true
+	h.Clock.Advance(d)
 }
 
-// Reaped lets the longest late effect pass, then has inventory and books compared as often as a
-// leftover needs to be seen, and settles what that began. It returns what was found.
-func (w *Harness) Reaped() []app.Finding {
-	w.t.Helper()
+// RunReaper waits longer than any effect may be late. Then it compares the inventory with the cloud as often as a
+// leftover must be seen to be removed, and drains what follows. It returns all findings.
+func (h *Harness) RunReaper() []app.Finding {
+	h.t.Helper()
 	var all []app.Finding
-	w.Clock.Advance(2 * w.Config.Providers["sim"].Capabilities().CreateTimeout)
+	h.Clock.Advance(2 * h.Config.Providers["sim"].Capabilities().CreateTimeout)
 	for range 3 {
-		found, err := w.UseCases.Worker.Reap(w.t.Context(), w.logins[postgres.LoginWorker], app.Leftovers)
+		found, err := h.UseCases.Worker.Reap(h.t.Context(), h.logins[postgres.LoginWorker], app.Leftovers)
 		if err != nil {
-			w.t.Fatalf("compare inventory and books: %v", err)
+			h.t.Fatalf("compare the inventory with the cloud: %v", err)
 		}
 		all = append(all, found...)
-		w.Drain()
-		w.Clock.Advance(reapEvery)
+		h.Drain()
+		h.Clock.Advance(reapInterval)
 	}
 	return all
 }

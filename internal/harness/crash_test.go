@@ -10,25 +10,25 @@ import (
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 )
 
-// soak tells that there is time for everything.
+// soak reports whether there is time for the long forms of the tests.
 func soak() bool { return os.Getenv("PLATFORMA_SOAK") != "" }
 
-// Every order of the matrix comes to its end in a cloud that makes duplicates gladly, whichever process
-// died at whichever point. The 240 pairs of point, side and scenario are all here: those that cannot
-// meet are listed with the reason, and an order must come to every other one. With -short each point
-// and side is met in one scenario alone, in turn. After every world all promises of invariant.Names are
-// asked, at rest and again after the longest late effect; only how late a retry came is not, for an
-// attempt that died on its way to the cloud is in no log.
+// The process dies at every point, and every order still ends as its scenario says. The cloud does not refuse
+// duplicate names. The test plays all 240 combinations of point, side and scenario. A combination that cannot occur is
+// logged with its reason, and an order must meet every other one. With -short each point and side is met in one
+// scenario only, in turn. Each harness is checked for all invariants of invariant.Names, at rest and again after the
+// longest late effect. How late a retry came is not checked, because a call that died on its way to the cloud is in no
+// log.
 //
-// What these tests, and those beside them, are there to catch; each was tried by hand:
+// These mistakes are caught by this test and others; each was tried by hand:
 //
 //	the intent commits after the call        this test, at CP-D7
-//	no intent is written                     this test, at CP-D7; TestSeededFaults
+//	no intent is written                     this test, at CP-D7; TestEveryOrderSettlesAfterSeededFaults
 //	a move's epoch is not compared           app: TestTwoWorkersOnOneTaskMakeOneResource
-//	undo begins before the failed step       app: TestEverySagaUnwindsFromEveryStepAndSurvivesEveryRepetition;
+//	compensation skips the failed step       app: TestEverySagaCompensatesFromEveryStepAndSurvivesEveryRepetition;
 //	                                         fulfil: TestAFailingStepIsCalledSixTimesInSixtySecondsAndIsCompensatedItself
-//	create without looking by key first      sim: TestSimMeetsTheContractInEveryNamingMode
-//	absence is believed of a list alone      app: TestAnUndoRemovesByItsIdWhatNoListShows
+//	create without a lookup by key first     sim: TestSimMeetsTheContractInEveryNamingMode
+//	a list alone counts as proof of absence  app: TestCompensationRemovesByIDWhatNoListShows
 //	creates of one moment have no order      this test, all or nothing (I18)
 func TestAnOrderEndsRightWhereverTheProcessDies(t *testing.T) {
 	t.Parallel()
@@ -43,52 +43,52 @@ func TestAnOrderEndsRightWhereverTheProcessDies(t *testing.T) {
 	}
 }
 
-// playMoments plays a scenario once for each side of each point, in one world.
+// playMoments plays a scenario once for each side of each point, with one harness.
 func playMoments(t *testing.T, s harness.Scenario, points []failpoint.Point) {
 	t.Helper()
-	trap := failpoint.NewFailpoint(func(failpoint.Moment) { panic(harness.Crash{}) })
-	w := harness.New(t, harness.WithGateway(), harness.WithFailpoints(trap), harness.Coarse(),
+	fp := failpoint.NewFailpoint(func(failpoint.Moment) { panic(harness.Crash{}) })
+	h := harness.New(t, harness.WithGateway(), harness.WithFailpoints(fp), harness.WithSlowPolling(),
 		harness.WithSim(func(c *sim.ServerConfig) {
 			c.Naming, c.Speed = provider.NamingNone, 60
 		}))
 	for _, f := range s.Faults {
-		w.Sim.Script(f)
+		h.Sim.Script(f)
 	}
 	for _, p := range points {
 		for _, side := range failpoint.Sides() {
 			m := failpoint.Moment{Point: p, Side: side}
-			if reason := s.CannotMeet(p); reason != "" {
+			if reason := s.UnreachableReason(p); reason != "" {
 				t.Logf("%s: cannot be met: %s", m, reason)
 				continue
 			}
-			if testing.Short() && s.Name != harness.TurnOf(m) {
+			if testing.Short() && s.Name != harness.ShortScenario(m) {
 				continue
 			}
-			trap.Set(m)
-			o := w.Ordered(s.Policy, "demo", s.Items...)
+			fp.Set(m)
+			o := h.MustSubmit(s.Policy, "demo", s.Items...)
 			if s.Cancel != nil {
-				w.WorkUntil(o, s.Cancel)
-				w.Cancelled(o)
+				h.WorkUntil(o, s.Cancel)
+				h.MustCancel(o)
 			}
-			w.Drain(o)
-			if trap.Fired() != 1 {
-				t.Errorf("%s: met %d times, want once", m, trap.Fired())
+			h.Drain(o)
+			if fp.Fired() != 1 {
+				t.Errorf("%s: met %d times, want once", m, fp.Fired())
 			}
-			if got := w.Picture(o); got != s.Want {
-				t.Errorf("%s: order %s\n got %s\nwant %s", m, o, got, s.Want)
+			if got := h.Summary(o); got != s.WantSummary {
+				t.Errorf("%s: order %s\n got %s\nwant %s", m, o, got, s.WantSummary)
 			}
 			t.Logf("%s: order %s", m, o)
 		}
 	}
-	trap.Set()
-	w.CheckWorld()
-	if found := w.Reaped(); len(found) > 0 {
-		t.Errorf("inventory and books differ: %+v", found)
+	fp.Set()
+	h.CheckInvariants()
+	if found := h.RunReaper(); len(found) > 0 {
+		t.Errorf("the inventory and the cloud differ: %+v", found)
 	}
-	w.CheckWorld()
+	h.CheckInvariants()
 }
 
-func TestAMomentIsReadAsItIsWritten(t *testing.T) {
+func TestAMomentParsesFromItsString(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"CP-D7 before", "CP-C8 after", "CP-D14 after:3"} {
 		if m, err := failpoint.Parse(text); err != nil || m.String() != text {

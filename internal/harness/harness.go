@@ -1,9 +1,8 @@
-// Package harness wires everything for one test: a real PostgreSQL with the product's logins, the
-// use cases as the binary wires them, a simulated cloud with its own ledger, a mail server with TLS, and
-// one clock for all of them that moves only when told. Events travel through the real outbox and the
-// real envelope, and reach the consumers in the test's own goroutine, so that a test is the same every
-// time; broker and job engine run for real in the tests of package process. It never reaches the
-// binary.
+// Package harness wires a whole installation for one test: a real PostgreSQL with the product's logins, the use cases
+// as the binary wires them, a simulated cloud with its own ledger, a mail server with TLS, and one clock for all of
+// them that only the test moves. Events pass through the real outbox and the real envelope and reach the consumers in
+// the test's own goroutine, so that a test runs the same way every time. A broker and the job engine run in the tests
+// of package process. The binary never contains this package.
 package harness
 
 import (
@@ -38,32 +37,32 @@ import (
 	"github.com/platforma-cloud/orders/internal/webhook"
 )
 
-// World is a whole installation for one test, with one tenant to act in and another to be kept out.
+// Harness is a whole installation for one test. The test acts in Tenant; OtherTenant must see nothing of it.
 type Harness struct {
-	DB       *pgtest.DB
-	Clock    *pgtest.Clock
-	Sim      *simtest.Sim
-	Inbox    *embedded.Inbox
-	UseCases process.UseCases
-	Tenant   pgtest.Org
-	Other    pgtest.Org
-	Config   process.Config
-	Events   []event.Event // all that were published, in order
-	// what a consumer cannot apply is parked, at once: waits between calls are package kafka's; else it ends the
-	// test
-	Parks bool
+	DB          *pgtest.DB
+	Clock       *pgtest.Clock
+	Sim         *simtest.Sim
+	Inbox       *embedded.Inbox
+	UseCases    process.UseCases
+	Tenant      pgtest.Org
+	OtherTenant pgtest.Org
+	Config      process.Config
+	Events      []event.Event // all that were published, in order
+	// ParkOnError parks at once an event that a consumer cannot apply; the retries before that are in package kafka.
+	// Without it such an event ends the test.
+	ParkOnError bool
 
-	t      testing.TB
-	outbox app.OutboxLease
-	broker broker
-	logins map[string]*postgres.DB
-	asleep map[fulfil.TaskID]time.Time // tasks whose use case asked to be called later, as a job's snooze
-	super  *pgx.Conn                   // for looking at what no login may see
-	paused bool                        // there was an outage: how late a retry came is not judged
-	died   bool                        // a process did
+	t         testing.TB
+	outbox    app.OutboxLease
+	broker    broker
+	logins    map[string]*postgres.DB
+	snoozed   map[fulfil.TaskID]time.Time // when a task's use case asked to be called again
+	superuser *pgx.Conn                   // reads what no login may see
+	outage    bool                        // there was an outage, so that retries may be late
+	died      bool                        // a process died
 }
 
-// Option changes how a world is built.
+// Option changes how New builds a harness.
 type Option func(*options)
 
 type options struct {
@@ -84,24 +83,24 @@ func WithPayment(p payment.Provider) Option {
 	return func(o *options) { o.payments[p.Name()] = p }
 }
 
-// WithProvider wraps the adapter of the simulated cloud, for a test that wants to stand in between.
+// WithProvider wraps the adapter of the simulated cloud, for a test that changes its calls.
 func WithProvider(f func(provider.Provider) provider.Provider) Option {
 	return func(o *options) { o.provider = f }
 }
 
-// WithFailpoints puts something between the use cases and their ports, such as crash points.
-func WithFailpoints(s process.Failpoints) Option { return func(o *options) { o.failpoints = s } }
+// WithFailpoints wraps the ports of the use cases with failpoints.
+func WithFailpoints(f process.Failpoints) Option { return func(o *options) { o.failpoints = f } }
 
-// WithGateway adds a payment provider that confirms by itself, named demo.
+// WithGateway adds the payment provider named demo, which confirms payments by itself.
 func WithGateway() Option { return func(o *options) { o.gateway = true } }
 
-// WithWebhooks changes where webhooks may be posted; without it nowhere inside.
+// WithWebhooks changes where webhooks may be posted. By default no internal address is allowed.
 func WithWebhooks(c webhook.Config) Option { return func(o *options) { o.webhook = c } }
 
-// WithSeed makes every id follow from a number, so that the cloud draws the same latencies again.
+// WithSeed derives every id from a number, so that the simulated cloud draws the same latencies again.
 func WithSeed(n uint32) Option { return func(o *options) { o.seed = n } }
 
-// New builds a world. A test ends with CheckWorld, which looks at what it left.
+// New builds a harness. A test calls CheckInvariants at its end, to check what it left behind.
 func New(t testing.TB, opts ...Option) *Harness {
 	t.Helper()
 	o := options{
@@ -115,58 +114,58 @@ func New(t testing.TB, opts ...Option) *Harness {
 	if o.seed != 0 {
 		db.Clock.Mark(o.seed)
 	}
-	w := &Harness{DB: db, Clock: db.Clock, t: t, asleep: map[fulfil.TaskID]time.Time{}}
+	h := &Harness{DB: db, Clock: db.Clock, t: t, snoozed: map[fulfil.TaskID]time.Time{}}
 	if o.gateway {
-		o.payments[demo.Name] = w.gateway()
+		o.payments[demo.Name] = h.gateway()
 	}
-	w.Tenant, w.Other = db.Two(t)
+	h.Tenant, h.OtherTenant = db.Two(t)
 	if err := db.API(t).AddCatalogEntries(t.Context(), catalog.Default(), "test", "the catalogue as shipped"); err != nil {
 		t.Fatalf("fill the catalogue: %v", err)
 	}
 	naming := provider.NamingUnique409
-	w.Sim = simtest.Start(t, simtest.Options{Modify: func(c *sim.ServerConfig) {
-		c.Now = w.Clock.Now
+	h.Sim = simtest.Start(t, simtest.Options{Modify: func(c *sim.ServerConfig) {
+		c.Now = h.Clock.Now
 		if o.sim != nil {
 			o.sim(c)
 		}
 		naming = c.Naming
 	}})
-	inbox, err := embedded.StartInbox(embedded.InboxConfig{Dir: t.TempDir(), Now: w.Clock.Now})
+	inbox, err := embedded.StartInbox(embedded.InboxConfig{Dir: t.TempDir(), Now: h.Clock.Now})
 	if err != nil {
 		t.Fatalf("start the mail server: %v", err)
 	}
 	t.Cleanup(func() { _ = inbox.Close() })
-	w.Inbox = inbox
-	adapter, err := sim.New(sim.ProviderConfig{URL: w.Sim.URL, Naming: naming})
+	h.Inbox = inbox
+	adapter, err := sim.New(sim.ProviderConfig{URL: h.Sim.URL, Naming: naming})
 	if err != nil {
 		t.Fatalf("open the simulated cloud: %v", err)
 	}
 	t.Cleanup(adapter.Close)
-	w.Config = process.Config{
-		Clock: w.Clock, NewID: w.Clock.NewID, Log: slog.New(slog.DiscardHandler), Installation: "test",
+	h.Config = process.Config{
+		Clock: h.Clock, NewID: h.Clock.NewID, Log: slog.New(slog.DiscardHandler), Installation: "test",
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Providers: map[string]provider.Provider{"sim": o.provider(adapter)}, Payments: o.payments,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
 		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), Webhook: o.webhook,
 		PublicURL: "https://portal.example", Failpoints: o.failpoints,
 	}
-	w.logins = map[string]*postgres.DB{
+	h.logins = map[string]*postgres.DB{
 		postgres.LoginAPI: db.API(t), postgres.LoginPortal: db.Portal(t), postgres.LoginWorker: db.Worker(t),
 		postgres.LoginDelivery: db.Delivery(t), postgres.LoginAudit: db.Audit(t),
 	}
 	var outbox app.Outbox = db.Relay(t)
-	if w.Config.Failpoints != nil {
-		outbox = w.Config.Failpoints.Outbox(outbox)
+	if h.Config.Failpoints != nil {
+		outbox = h.Config.Failpoints.Outbox(outbox)
 	}
 	lease, ok, err := outbox.TryLease(context.WithoutCancel(t.Context()), 0)
 	if err != nil || !ok {
 		t.Fatalf("take the outbox: %t, %v", ok, err)
 	}
 	t.Cleanup(lease.Release)
-	w.outbox = lease
-	w.super = db.Super(t)
-	w.Restart()
-	return w
+	h.outbox = lease
+	h.superuser = db.Super(t)
+	h.Restart()
+	return h
 }
 
 func kek(t testing.TB, n byte) vault.KEK {
@@ -180,110 +179,112 @@ func kek(t testing.TB, n byte) vault.KEK {
 	return k
 }
 
-// Restart throws the process's use cases away and wires new ones over the same database, as after a crash.
-func (w *Harness) Restart() {
-	w.t.Helper()
-	useCases, err := process.Wire(w.Config, w.logins, nil)
+// Restart drops the use cases and wires new ones over the same database, as a new process does after a crash.
+func (h *Harness) Restart() {
+	h.t.Helper()
+	useCases, err := process.Wire(h.Config, h.logins, nil)
 	if err != nil {
-		w.t.Fatalf("wire the verbs: %v", err)
+		h.t.Fatalf("wire the use cases: %v", err)
 	}
-	w.UseCases = useCases
+	h.UseCases = useCases
 }
 
-// As is a caller of the tenant in a role.
-func (w *Harness) As(r tenant.Role) app.Caller { return app.Caller{Actor: w.Tenant.Actor(r)} }
+// As returns a caller of the tenant in a role.
+func (h *Harness) As(r tenant.Role) app.Caller { return app.Caller{Actor: h.Tenant.Actor(r)} }
 
-// mostRounds is how often a world is worked on before it counts as one that never settles.
-const mostRounds = 3000
+// maxRounds bounds the loops that wait for the end of all work.
+const maxRounds = 3000
 
-// Settle publishes, works and moves the clock to the next due thing until nothing is due any more.
-func (w *Harness) Drain(orders ...order.ID) {
-	w.t.Helper()
-	for range mostRounds {
-		w.Publish()
-		if w.workOnce() {
+// Drain publishes events, works due tasks and moves the clock to the next due task, until no task is left. On failure
+// it logs the summaries of the orders.
+func (h *Harness) Drain(orders ...order.ID) {
+	h.t.Helper()
+	for range maxRounds {
+		h.Publish()
+		if h.workDueTasks() {
 			continue
 		}
-		if w.Publish() > 0 {
+		if h.Publish() > 0 {
 			continue
 		}
-		next, ok := w.nextDue()
+		next, ok := h.nextDue()
 		if !ok {
 			return
 		}
-		w.Clock.Set(next)
+		h.Clock.Set(next)
 	}
 	for _, o := range orders {
-		w.t.Logf("%s", w.Picture(o))
+		h.t.Logf("%s", h.Summary(o))
 	}
-	w.t.Fatalf("nothing settles after %d rounds", mostRounds)
+	h.t.Fatalf("there is still work after %d rounds", maxRounds)
 }
 
-// queues are where tasks wait.
-func (w *Harness) queues() map[string]func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
-	v := w.UseCases.Worker
+// queueUseCases returns the use case that works the tasks of each queue.
+func (h *Harness) queueUseCases() map[string]func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error) {
+	v := h.UseCases.Worker
 	all := map[string]func(context.Context, tenant.ID, fulfil.TaskID) (time.Duration, error){
 		"validate": v.ValidateOrder, "refund": v.RefundItem, "deliver": v.DeliverCredentials,
 		"notify": v.NotifyCustomer, "checkout": v.CheckoutOrder, "redrive": v.RedriveEvent, "webhook": v.PostWebhook,
 	}
-	for account := range w.Config.Providers {
+	for account := range h.Config.Providers {
 		all[account] = v.ProvisionItem
 	}
 	return all
 }
 
-// Crash is what a test's provider panics with to end the process in the middle of a call: the world
-// throws its use cases away and wires new ones, as after a kill.
+// Crash is a panic that stands for the death of the process. A failpoint or an adapter of a test panics with it, and
+// the harness restarts.
 type Crash struct{}
 
-// workOnce gives every due task to its use case, as the queue would; false when none was due.
-func (w *Harness) workOnce() bool {
-	w.t.Helper()
+// workDueTasks works every due task once, as the queue would, and receives payment webhooks. It returns false when
+// nothing was due.
+func (h *Harness) workDueTasks() bool {
+	h.t.Helper()
 	worked := false
-	for _, u := range w.due() {
+	for _, task := range h.dueTasks() {
 		worked = true
-		w.work(u)
+		h.workTask(task)
 	}
-	alive := w.Survive(func() {
-		n, err := w.UseCases.Worker.ProcessPaymentWebhooks(w.t.Context())
+	alive := h.RestartOnCrash(func() {
+		n, err := h.UseCases.Worker.ProcessPaymentWebhooks(h.t.Context())
 		if err != nil {
-			w.t.Fatalf("process payment webhooks: %v", err)
+			h.t.Fatalf("process payment webhooks: %v", err)
 		}
 		worked = worked || n > 0
 	})
 	return worked || !alive
 }
 
-// WorkOne gives one due task to its use case; false when none is due.
-func (w *Harness) WorkOne() bool {
-	w.t.Helper()
-	due := w.due()
+// WorkOneTask works one due task. It returns false when none is due.
+func (h *Harness) WorkOneTask() bool {
+	h.t.Helper()
+	due := h.dueTasks()
 	if len(due) == 0 {
 		return false
 	}
-	w.work(due[0])
+	h.workTask(due[0])
 	return true
 }
 
-// dueTask is a task and the queue it waits in.
+// dueTask is a task and its queue.
 type dueTask struct {
 	app.TaskRef
 	queue string
 }
 
-// due are the tasks that the queues would hand out now, in the order of the queues' names.
-func (w *Harness) due() []dueTask {
-	w.t.Helper()
+// dueTasks returns the tasks that the queues would hand out now, ordered by the names of the queues.
+func (h *Harness) dueTasks() []dueTask {
+	h.t.Helper()
 	var all []dueTask
-	for _, name := range w.busyQueues() {
+	for _, name := range h.dueQueues() {
 		for _, s := range []fulfil.TaskState{fulfil.Queued, fulfil.Open} {
-			due, err := w.logins[postgres.LoginWorker].DueTasks(w.t.Context(), name, s, w.Clock.Now(), 100)
+			due, err := h.logins[postgres.LoginWorker].DueTasks(h.t.Context(), name, s, h.Clock.Now(), 100)
 			if err != nil {
-				w.t.Fatalf("look for work in %s: %v", name, err)
+				h.t.Fatalf("look for work in %s: %v", name, err)
 			}
-			for _, u := range due {
-				if !w.asleep[u.Task].After(w.Clock.Now()) {
-					all = append(all, dueTask{u, name})
+			for _, ref := range due {
+				if !h.snoozed[ref.Task].After(h.Clock.Now()) {
+					all = append(all, dueTask{ref, name})
 				}
 			}
 		}
@@ -291,44 +292,46 @@ func (w *Harness) due() []dueTask {
 	return all
 }
 
-// busyQueues spares the logins asking every queue again and again for nothing.
-func (w *Harness) busyQueues() []string {
-	w.t.Helper()
-	rows, err := w.super.Query(w.t.Context(), `SELECT DISTINCT provider FROM platforma.saga_tasks WHERE state IN ($1, $2)
-		AND next_at <= $3 ORDER BY provider`,
-		int16(fulfil.Queued), int16(fulfil.Open), w.Clock.Now())
+// dueQueues returns the queues with due tasks, so that dueTasks need not ask every queue.
+func (h *Harness) dueQueues() []string {
+	h.t.Helper()
+	rows, err := h.superuser.Query(h.t.Context(), `
+		SELECT DISTINCT provider FROM platforma.saga_tasks
+		WHERE state IN ($1, $2) AND next_at <= $3
+		ORDER BY provider`,
+		int16(fulfil.Queued), int16(fulfil.Open), h.Clock.Now())
 	if err != nil {
-		w.t.Fatalf("look for busy queues: %v", err)
+		h.t.Fatalf("look for queues with due tasks: %v", err)
 	}
 	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
-		w.t.Fatalf("look for busy queues: %v", err)
+		h.t.Fatalf("look for queues with due tasks: %v", err)
 	}
 	return names
 }
 
-func (w *Harness) work(u dueTask) {
-	w.t.Helper()
-	w.Survive(func() {
-		wait, err := w.queues()[u.queue](w.t.Context(), u.Tenant, u.Task)
+func (h *Harness) workTask(task dueTask) {
+	h.t.Helper()
+	h.RestartOnCrash(func() {
+		wait, err := h.queueUseCases()[task.queue](h.t.Context(), task.Tenant, task.Task)
 		if err != nil && !errors.Is(err, app.ErrFenced) {
-			w.t.Fatalf("work on %s %s: %v", u.queue, u.Task, err)
+			h.t.Fatalf("work on %s %s: %v", task.queue, task.Task, err)
 		}
-		if delete(w.asleep, u.Task); wait > 0 {
-			w.asleep[u.Task] = w.Clock.Now().Add(wait)
+		if delete(h.snoozed, task.Task); wait > 0 {
+			h.snoozed[task.Task] = h.Clock.Now().Add(wait)
 		}
 	})
 }
 
-// Survive runs what a process does; false when it died in it, and another has taken its place.
-func (w *Harness) Survive(f func()) (alive bool) {
-	w.t.Helper()
+// RestartOnCrash calls f. When f panics with a Crash, RestartOnCrash restarts the harness and returns false.
+func (h *Harness) RestartOnCrash(f func()) (alive bool) {
+	h.t.Helper()
 	defer func() {
 		switch p := recover(); p.(type) {
 		case nil:
 		case Crash:
-			w.Restart()
-			w.died, alive = true, false
+			h.Restart()
+			h.died, alive = true, false
 		default:
 			panic(p)
 		}
@@ -337,23 +340,23 @@ func (w *Harness) Survive(f func()) (alive bool) {
 	return true
 }
 
-// nextDue is when the next live task is due.
-func (w *Harness) nextDue() (time.Time, bool) {
-	w.t.Helper()
+// nextDue returns when the next live task is due; false when there is none.
+func (h *Harness) nextDue() (time.Time, bool) {
+	h.t.Helper()
 	var at *time.Time
-	err := w.super.QueryRow(w.t.Context(), `SELECT min(next_at) FROM platforma.saga_tasks WHERE state IN ($1, $2)`,
+	err := h.superuser.QueryRow(h.t.Context(), `SELECT min(next_at) FROM platforma.saga_tasks WHERE state IN ($1, $2)`,
 		int16(fulfil.Queued), int16(fulfil.Open)).Scan(&at)
 	if err != nil {
-		w.t.Fatalf("look for what is due next: %v", err)
+		h.t.Fatalf("look for what is due next: %v", err)
 	}
 	if at == nil {
 		return time.Time{}, false
 	}
 	next := at.UTC()
-	if !next.After(w.Clock.Now()) { // due, but asleep: wait for the first to wake
+	if !next.After(h.Clock.Now()) { // due, but snoozed: wait for the first that wakes
 		next = time.Time{}
-		for _, wakes := range w.asleep {
-			if wakes.After(w.Clock.Now()) && (next.IsZero() || wakes.Before(next)) {
+		for _, wakes := range h.snoozed {
+			if wakes.After(h.Clock.Now()) && (next.IsZero() || wakes.Before(next)) {
 				next = wakes
 			}
 		}
@@ -361,128 +364,131 @@ func (w *Harness) nextDue() (time.Time, bool) {
 	return next, !next.IsZero()
 }
 
-// Wait moves the clock to the next due thing; it does nothing where all is at rest.
-func (w *Harness) Wait() {
-	w.t.Helper()
-	if next, ok := w.nextDue(); ok && next.After(w.Clock.Now()) {
-		w.Clock.Set(next)
+// AdvanceToNextDue moves the clock to the next due task. It does nothing when no task is live.
+func (h *Harness) AdvanceToNextDue() {
+	h.t.Helper()
+	if next, ok := h.nextDue(); ok && next.After(h.Clock.Now()) {
+		h.Clock.Set(next)
 	}
 }
 
-// Cents is a decimal amount of the tenant's currency.
-func (w *Harness) Cents(s string) money.Cents {
-	w.t.Helper()
+// Cents parses a decimal amount of the tenant's currency.
+func (h *Harness) Cents(s string) money.Cents {
+	h.t.Helper()
 	c, err := money.ParseDecimal(s, money.EUR)
 	if err != nil {
-		w.t.Fatalf("amount %q: %v", s, err)
+		h.t.Fatalf("amount %q: %v", s, err)
 	}
 	return c
 }
 
-// DrainWithoutBroker is Settle while nothing is published: the broker is away.
-func (w *Harness) DrainWithoutBroker(o order.ID) {
-	w.t.Helper()
-	for range mostRounds {
-		if w.workOnce() {
+// DrainWithoutBroker is Drain while the broker is away: it publishes nothing.
+func (h *Harness) DrainWithoutBroker(o order.ID) {
+	h.t.Helper()
+	for range maxRounds {
+		if h.workDueTasks() {
 			continue
 		}
-		next, ok := w.nextDue()
+		next, ok := h.nextDue()
 		if !ok {
 			return
 		}
-		w.Clock.Set(next)
+		h.Clock.Set(next)
 	}
-	w.t.Fatalf("order %s does not settle: %s", o, w.Picture(o))
+	h.t.Fatalf("order %s still has work: %s", o, h.Summary(o))
 }
 
-// DrainUntil is Settle up to the moment when an order's picture is as the test wants it.
-func (w *Harness) DrainUntil(o order.ID, reached func(picture string) bool) {
-	w.t.Helper()
-	for range mostRounds {
-		if reached(w.Picture(o)) {
+// DrainUntil is Drain until reached accepts the summary of an order.
+func (h *Harness) DrainUntil(o order.ID, reached func(summary string) bool) {
+	h.t.Helper()
+	for range maxRounds {
+		if reached(h.Summary(o)) {
 			return
 		}
-		if w.Publish() > 0 || w.workOnce() {
+		if h.Publish() > 0 || h.workDueTasks() {
 			continue
 		}
-		next, ok := w.nextDue()
-		if !ok {
-			break
-		}
-		w.Clock.Set(next)
-	}
-	w.t.Fatalf("order %s never came to be as wanted: %s", o, w.Picture(o))
-}
-
-// WorkUntil is DrainUntil one task at a time, so that no state in between is passed over.
-func (w *Harness) WorkUntil(o order.ID, reached func(picture string) bool) {
-	w.t.Helper()
-	for range mostRounds {
-		if reached(w.Picture(o)) {
-			return
-		}
-		if w.Publish() > 0 || w.WorkOne() || w.workOnce() { // the last for the payment webhooks
-			continue
-		}
-		next, ok := w.nextDue()
+		next, ok := h.nextDue()
 		if !ok {
 			break
 		}
-		w.Clock.Set(next)
+		h.Clock.Set(next)
 	}
-	w.t.Fatalf("order %s never came to be as wanted: %s", o, w.Picture(o))
+	h.t.Fatalf("order %s never came to be as wanted: %s", o, h.Summary(o))
 }
 
-// SetSettings changes the tenant's settings, as an admin.
-func (w *Harness) SetSettings(change func(*app.Settings)) {
-	w.t.Helper()
-	s, err := w.UseCases.API.Settings(w.t.Context(), w.As(tenant.Admin))
+// WorkUntil is DrainUntil one task at a time, so that no state in between is missed.
+func (h *Harness) WorkUntil(o order.ID, reached func(summary string) bool) {
+	h.t.Helper()
+	for range maxRounds {
+		if reached(h.Summary(o)) {
+			return
+		}
+		if h.Publish() > 0 || h.WorkOneTask() || h.workDueTasks() { // the last one receives payment webhooks
+			continue
+		}
+		next, ok := h.nextDue()
+		if !ok {
+			break
+		}
+		h.Clock.Set(next)
+	}
+	h.t.Fatalf("order %s never came to be as wanted: %s", o, h.Summary(o))
+}
+
+// SetSettings changes the tenant's settings as an admin.
+func (h *Harness) SetSettings(change func(*app.Settings)) {
+	h.t.Helper()
+	s, err := h.UseCases.API.Settings(h.t.Context(), h.As(tenant.Admin))
 	if err == nil {
 		change(&s)
-		_, err = w.UseCases.API.PutSettings(w.t.Context(), w.As(tenant.Admin), s, app.Precondition{Version: &s.Version})
+		_, err = h.UseCases.API.PutSettings(h.t.Context(), h.As(tenant.Admin), s, app.Precondition{Version: &s.Version})
 	}
 	if err != nil {
-		w.t.Fatalf("change the settings: %v", err)
+		h.t.Fatalf("change the settings: %v", err)
 	}
 }
 
-// WantNoCanary looks for an issued secret in every row and every mail of the world: sealed columns and
-// ciphertext are the only places where one may be.
-func (w *Harness) WantNoCanary() {
-	w.t.Helper()
-	rows, err := w.super.Query(w.t.Context(), `SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+// WantNoCanary searches every row and every mail for a secret that the simulated cloud issued. A secret may exist
+// only encrypted.
+func (h *Harness) WantNoCanary() {
+	h.t.Helper()
+	rows, err := h.superuser.Query(h.t.Context(), `
+		SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 		WHERE schemaname IN ('platforma', 'river')`)
 	if err != nil {
-		w.t.Fatalf("list tables: %v", err)
+		h.t.Fatalf("list tables: %v", err)
 	}
 	var tables []string
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
-			w.t.Fatalf("list tables: %v", err)
+			h.t.Fatalf("list tables: %v", err)
 		}
 		tables = append(tables, name)
 	}
 	if rows.Err() != nil || len(tables) < 15 {
-		w.t.Fatalf("list tables: %d, %v", len(tables), rows.Err())
+		h.t.Fatalf("list tables: %d, %v", len(tables), rows.Err())
 	}
 	for _, name := range tables {
 		var n int
-		if err := w.super.QueryRow(w.t.Context(), `SELECT count(*) FROM `+name+` AS r WHERE strpos(r::text, $1) > 0
-			OR strpos(r::text, encode($1::bytea, 'hex')) > 0`, sim.Canary).Scan(&n); err != nil {
-			w.t.Fatalf("search %s: %v", name, err)
+		err := h.superuser.QueryRow(h.t.Context(), `
+			SELECT count(*) FROM `+name+` AS r
+			WHERE strpos(r::text, $1) > 0 OR strpos(r::text, encode($1::bytea, 'hex')) > 0`, sim.Canary).Scan(&n)
+		if err != nil {
+			h.t.Fatalf("search %s: %v", name, err)
 		}
 		if n > 0 {
-			w.t.Errorf("%d rows of %s hold an issued secret", n, name)
+			h.t.Errorf("%d rows of %s hold an issued secret", n, name)
 		}
 	}
-	for _, m := range w.Inbox.Messages() {
-		raw, err := w.Inbox.Raw(m.ID)
+	for _, m := range h.Inbox.Messages() {
+		raw, err := h.Inbox.Raw(m.ID)
 		if err != nil {
-			w.t.Fatalf("read mail %d: %v", m.ID, err)
+			h.t.Fatalf("read mail %d: %v", m.ID, err)
 		}
 		if bytes.Contains(raw, []byte(sim.Canary)) {
-			w.t.Errorf("mail %d holds an issued secret in plain text", m.ID)
+			h.t.Errorf("mail %d holds an issued secret in plain text", m.ID)
 		}
 	}
 }

@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// model is what an order should do, written from the tables of the specification (D1 to D12) and
-// knowing nothing of the code's: commands are foreseen exactly, work within bounds.
+// model predicts what an order does. It is written from the decisions (D1 to D12) and does not use the tables of the
+// code. It predicts the effect of a command exactly, and the effect of work within bounds.
 type model struct {
-	state, closing string
-	held, allOr    bool // held back; all_or_nothing
-	settled        bool
-	items          []string // states, by line
-	refunds        []string
-	expires        time.Time
-	quoted         time.Time
+	state, closing     string
+	held, allOrNothing bool // on hold; the policy all_or_nothing
+	settled            bool
+	items              []string // states, by line
+	refunds            []string
+	expires            time.Time
+	quoted             time.Time
 }
 
-func (m *model) before() bool { // provisioning has not begun, and nothing stops it
+// beforeProvisioning reports whether provisioning has not begun and the order is not closing.
+func (m *model) beforeProvisioning() bool {
 	return (m.state == "payment_confirmed" || m.state == "validating") && m.closing == ""
 }
 
@@ -26,25 +27,25 @@ func (m *model) building() bool {
 	return m.state == "provisioning" || m.state == "partially_fulfilled"
 }
 
-// over tells that no item may be taken back any more: all_or_nothing has begun to deliver.
-func (m *model) over() bool {
-	return m.allOr && m.building() && !slices.ContainsFunc(m.items, func(s string) bool {
+// deliveryBegun reports whether an all_or_nothing order has begun to deliver, so that no item may be compensated.
+func (m *model) deliveryBegun() bool {
+	return m.allOrNothing && m.building() && !slices.ContainsFunc(m.items, func(s string) bool {
 		return s != "active" && s != "delivered"
 	})
 }
 
-// actions are what anybody may ask now, in the order in which they are shown.
+// actions returns the actions that are possible now, in the order in which they are shown.
 func (m *model) actions() []string {
 	switch {
 	case m.state == "draft":
 		return []string{"edit", "submit", "cancel"}
 	case m.state == "pending_payment":
 		return []string{"confirm-payment", "cancel"}
-	case m.before() && m.held:
+	case m.beforeProvisioning() && m.held:
 		return []string{"revert-payment", "cancel", "release"}
-	case m.before():
+	case m.beforeProvisioning():
 		return []string{"revert-payment", "cancel", "hold"}
-	case m.building() && m.closing == "" && !m.over():
+	case m.building() && m.closing == "" && !m.deliveryBegun():
 		return []string{"cancel"}
 	case m.state == "cancelled" && m.settled:
 		return []string{"restore"}
@@ -52,19 +53,20 @@ func (m *model) actions() []string {
 	return []string{}
 }
 
-// mine are the actions of a role: money and holds are an operator's, an auditor changes nothing.
-func (m *model) mine(role string) []string {
-	mine := []string{}
+// actionsOf returns the actions of a role. Only operators confirm and revert payments, hold and release. An auditor
+// changes nothing.
+func (m *model) actionsOf(role string) []string {
+	allowed := []string{}
 	for _, a := range m.actions() {
 		if role == "operator" || role == "customer" && slices.Contains([]string{"edit", "submit", "cancel", "restore"}, a) {
-			mine = append(mine, a)
+			allowed = append(allowed, a)
 		}
 	}
-	return mine
+	return allowed
 }
 
-// refusal is the code with which a command is refused; "" when it is taken, "same" when it is taken
-// and changes nothing. The caller says what is wrong with the command itself.
+// refusal returns the code with which a command is refused. It returns "" when the command is accepted, and "same" when
+// it is accepted and changes nothing. The caller says in wrong what is wrong with the command itself.
 func (m *model) refusal(command, role string, wrong string) string {
 	switch {
 	case role == "auditor" ||
@@ -73,7 +75,7 @@ func (m *model) refusal(command, role string, wrong string) string {
 	case role == "stranger":
 		return "not-found"
 	case command == "confirm-payment" && wrong != "" && wrong != "payment-amount-mismatch":
-		return wrong // a reference is known before anything else is asked
+		return wrong // the reference is checked before everything else
 	case command == "cancel" && (m.state == "cancelled" ||
 		m.closing != "" && m.state != "fulfilled" && m.state != "failed"):
 		return "same"
@@ -83,8 +85,8 @@ func (m *model) refusal(command, role string, wrong string) string {
 	return wrong
 }
 
-// do takes a command that was not refused.
-func (m *model) do(command string, now time.Time) {
+// apply changes the model by a command that was not refused.
+func (m *model) apply(command string, now time.Time) {
 	switch command {
 	case "edit":
 		m.quoted = now
@@ -110,7 +112,7 @@ func (m *model) do(command string, now time.Time) {
 	}
 }
 
-// derived is the state that follows from items and refunds; the present one where nothing follows.
+// derived returns the state that follows from items and refunds, or the present state when none follows.
 func (m *model) derived() string {
 	n := func(list []string, states ...string) (count int) {
 		for _, s := range list {
@@ -136,13 +138,13 @@ func (m *model) derived() string {
 		to = "cancelled"
 	}
 	if m.state == "partially_fulfilled" && to == "provisioning" || !m.building() && to != "cancelled" && to != "failed" {
-		return m.state // no move of the matrix
+		return m.state // the lifecycle has no such transition
 	}
 	return to
 }
 
-// worked are the states to which any amount of work, and no person, can take an order.
-func (m *model) worked() []string {
+// statesAfterWork returns the states that an order can reach by any amount of work, without a command.
+func (m *model) statesAfterWork() []string {
 	closing := []string{"cancelled", "failed"}
 	switch m.state {
 	case "payment_confirmed":
@@ -160,19 +162,21 @@ func (m *model) worked() []string {
 	return []string{m.state}
 }
 
-// lawful are the moves of an item; pending to queued has no event of its own.
-var lawful = []string{
-	"pending cancelled", "queued cancelled", "queued provisioning", "provisioning active", "provisioning retry_wait",
-	"provisioning waiting_capacity",
-	"provisioning compensating", "retry_wait provisioning", "retry_wait compensating", "waiting_capacity provisioning",
-	"waiting_capacity compensating",
-	"active delivered", "active compensating", "compensating rolled_back", "compensating stuck", "stuck compensating",
-	"stuck rolled_back",
+// itemMoves are the transitions of an item. The one from pending to queued has no event of its own.
+var itemMoves = []string{
+	"pending cancelled",
+	"queued cancelled", "queued provisioning",
+	"provisioning active", "provisioning retry_wait", "provisioning waiting_capacity", "provisioning compensating",
+	"retry_wait provisioning", "retry_wait compensating",
+	"waiting_capacity provisioning", "waiting_capacity compensating",
+	"active delivered", "active compensating",
+	"compensating rolled_back", "compensating stuck",
+	"stuck compensating", "stuck rolled_back",
 }
 
-// followed reports whether an item may go from where it was last seen to where an event takes it.
-func followed(last, from, to string) bool {
+// itemMayMove reports whether an item that was last seen in a state may make the transition of an event.
+func itemMayMove(last, from, to string) bool {
 	restored := last == "rolled_back" || last == "cancelled"
 	reached := last == from || last == "pending" && from == "queued" || restored && (from == "pending" || from == "queued")
-	return reached && (from == to || slices.Contains(lawful, strings.Join([]string{from, to}, " ")))
+	return reached && (from == to || slices.Contains(itemMoves, strings.Join([]string{from, to}, " ")))
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// VPS is an item that is configured right; its label is its product's name.
+// VPS returns a valid item; its label is the name of its product.
 func VPS() app.ItemInput {
 	return app.ItemInput{
 		Product: "vps", Plan: "business", Region: "lj-1", BillingCycle: "monthly", Label: "vps",
@@ -22,7 +22,7 @@ func VPS() app.ItemInput {
 	}
 }
 
-// Database is an item that is configured right.
+// Database returns a valid item.
 func Database() app.ItemInput {
 	return app.ItemInput{
 		Product: "database", Plan: "starter", Region: "lj-1", BillingCycle: "monthly", Label: "database",
@@ -30,7 +30,7 @@ func Database() app.ItemInput {
 	}
 }
 
-// Storage is an item of a single part.
+// Storage returns a valid item with a single resource.
 func Storage() app.ItemInput {
 	return app.ItemInput{
 		Product: "object_storage", Plan: "standard", Region: "lj-1", BillingCycle: "monthly", Label: "object_storage",
@@ -38,7 +38,7 @@ func Storage() app.ItemInput {
 	}
 }
 
-// Kubernetes is an item that is configured right.
+// Kubernetes returns a valid item.
 func Kubernetes() app.ItemInput {
 	return app.ItemInput{
 		Product: "kubernetes", Region: "lj-1", BillingCycle: "monthly", Label: "kubernetes",
@@ -46,7 +46,7 @@ func Kubernetes() app.ItemInput {
 	}
 }
 
-// GPU is an item that is configured right.
+// GPU returns a valid item.
 func GPU() app.ItemInput {
 	return app.ItemInput{
 		Product: "gpu", Region: "lj-1", BillingCycle: "monthly", Label: "gpu",
@@ -54,7 +54,7 @@ func GPU() app.ItemInput {
 	}
 }
 
-// PrivateCloud is an item that is configured right.
+// PrivateCloud returns a valid item.
 func PrivateCloud() app.ItemInput {
 	return app.ItemInput{
 		Product: "private_cloud", Region: "lj-1", BillingCycle: "monthly", Label: "private_cloud",
@@ -62,94 +62,94 @@ func PrivateCloud() app.ItemInput {
 	}
 }
 
-// Products are one item of each product, configured right.
+// Products returns one valid item of each product.
 func Products() []app.ItemInput {
 	return []app.ItemInput{VPS(), Kubernetes(), Database(), GPU(), PrivateCloud(), Storage()}
 }
 
-// Labelled is an item under another label.
+// Labelled returns the item with another label.
 func Labelled(in app.ItemInput, label string) app.ItemInput {
 	in.Label = label
 	return in
 }
 
-// Draft creates an order of the tenant's customer.
-func (w *Harness) Draft(policy string, items ...app.ItemInput) *app.Aggregate {
-	w.t.Helper()
-	agg, err := w.UseCases.API.CreateOrder(w.t.Context(), w.As(tenant.Customer), app.CreateOrder{
+// DraftOrder creates an order as the tenant's customer.
+func (h *Harness) DraftOrder(policy string, items ...app.ItemInput) *app.Aggregate {
+	h.t.Helper()
+	agg, err := h.UseCases.API.CreateOrder(h.t.Context(), h.As(tenant.Customer), app.CreateOrder{
 		Policy: policy, Items: items,
 	})
 	if err != nil {
-		w.t.Fatalf("CreateOrder: %v", err)
+		h.t.Fatalf("CreateOrder: %v", err)
 	}
 	return agg
 }
 
-// Submitted creates and submits an order.
-func (w *Harness) Submitted(policy string, items ...app.ItemInput) *app.Aggregate {
-	w.t.Helper()
-	agg, err := w.UseCases.API.SubmitOrder(w.t.Context(), w.As(tenant.Customer), app.SubmitOrder{
-		Order: w.Draft(policy, items...).Order.ID,
+// SubmittedOrder creates and submits an order.
+func (h *Harness) SubmittedOrder(policy string, items ...app.ItemInput) *app.Aggregate {
+	h.t.Helper()
+	agg, err := h.UseCases.API.SubmitOrder(h.t.Context(), h.As(tenant.Customer), app.SubmitOrder{
+		Order: h.DraftOrder(policy, items...).Order.ID,
 	})
 	if err != nil {
-		w.t.Fatalf("SubmitOrder: %v", err)
+		h.t.Fatalf("SubmitOrder: %v", err)
 	}
 	return agg
 }
 
-// PaidOrder is a submitted order whose payment an operator confirmed, per item.
-func (w *Harness) PaidOrder(items ...app.ItemInput) order.ID {
-	w.t.Helper()
-	return w.Pay(w.Submitted("per_item", items...)).Order.ID
+// PaidOrder creates an order with the policy per_item, submits it and confirms its payment.
+func (h *Harness) PaidOrder(items ...app.ItemInput) order.ID {
+	h.t.Helper()
+	return h.Pay(h.SubmittedOrder("per_item", items...)).Order.ID
 }
 
-// AllOrNothing is PaidOrder under the other policy.
-func (w *Harness) AllOrNothing(items ...app.ItemInput) order.ID {
-	w.t.Helper()
-	return w.Pay(w.Submitted("all_or_nothing", items...)).Order.ID
+// PaidAllOrNothing is PaidOrder with the policy all_or_nothing.
+func (h *Harness) PaidAllOrNothing(items ...app.ItemInput) order.ID {
+	h.t.Helper()
+	return h.Pay(h.SubmittedOrder("all_or_nothing", items...)).Order.ID
 }
 
-// Pay confirms exactly what is due.
-func (w *Harness) Pay(agg *app.Aggregate) *app.Aggregate {
-	w.t.Helper()
-	paid, err := w.UseCases.API.ConfirmPayment(w.t.Context(), w.As(tenant.Operator), app.ConfirmPayment{
+// Pay confirms a payment of exactly the amount due.
+func (h *Harness) Pay(agg *app.Aggregate) *app.Aggregate {
+	h.t.Helper()
+	paid, err := h.UseCases.API.ConfirmPayment(h.t.Context(), h.As(tenant.Operator), app.ConfirmPayment{
 		Order: agg.Order.ID, Reference: "bank-" + agg.Order.Number + "-" + fmt.Sprint(agg.Order.Version),
 		Method: "bank_transfer",
 		Amount: event.Amount{Amount: money.Format(agg.Order.Due, agg.Order.Currency), Currency: agg.Order.Currency},
 	})
 	if err != nil {
-		w.t.Fatalf("ConfirmPayment: %v", err)
+		h.t.Fatalf("ConfirmPayment: %v", err)
 	}
 	return paid
 }
 
-// Get reads an order as an operator.
-func (w *Harness) Get(o order.ID) *app.Aggregate {
-	w.t.Helper()
-	agg, err := w.UseCases.API.Order(w.t.Context(), w.As(tenant.Operator), o)
+// Order reads an order as an operator.
+func (h *Harness) Order(o order.ID) *app.Aggregate {
+	h.t.Helper()
+	agg, err := h.UseCases.API.Order(h.t.Context(), h.As(tenant.Operator), o)
 	if err != nil {
-		w.t.Fatalf("Order: %v", err)
+		h.t.Fatalf("Order: %v", err)
 	}
 	return agg
 }
 
-// Item finds an item of an order by its label.
-func (w *Harness) Item(o order.ID, label string) *order.Item {
-	w.t.Helper()
-	agg := w.Get(o)
+// Item reads an item of an order by its label.
+func (h *Harness) Item(o order.ID, label string) *order.Item {
+	h.t.Helper()
+	agg := h.Order(o)
 	for i := range agg.Order.Items {
 		if agg.Order.Items[i].Label == label {
 			return &agg.Order.Items[i]
 		}
 	}
-	w.t.Fatalf("order %s has no item %q", o, label)
+	h.t.Fatalf("order %s has no item %q", o, label)
 	return nil
 }
 
-// Picture is one line per order and item: state, outcome, settlement, refunds.
-func (w *Harness) Picture(o order.ID) string {
-	w.t.Helper()
-	agg := w.Get(o)
+// Summary returns the state, outcome and settlement of an order, and the state and refund of each item, in one line.
+func (h *Harness) Summary(o order.ID) string {
+	h.t.Helper()
+	agg := h.Order(o)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s", agg.Order.State, agg.Order.Outcome, agg.Order.Settlement)
 	for _, it := range agg.Order.Items {
@@ -161,61 +161,62 @@ func (w *Harness) Picture(o order.ID) string {
 	return b.String()
 }
 
-// Count asks the superuser for one number: what no login may see.
-func (w *Harness) Count(sql string, args ...any) int {
-	w.t.Helper()
+// QueryInt runs a query for one number as the superuser, who sees what no login may see.
+func (h *Harness) QueryInt(sql string, args ...any) int {
+	h.t.Helper()
 	var n int
-	if err := w.super.QueryRow(w.t.Context(), sql, args...).Scan(&n); err != nil {
-		w.t.Fatalf("%s: %v", sql, err)
+	if err := h.superuser.QueryRow(h.t.Context(), sql, args...).Scan(&n); err != nil {
+		h.t.Fatalf("%s: %v", sql, err)
 	}
 	return n
 }
 
-// WantPicture compares Picture with what is expected.
-func (w *Harness) WantPicture(o order.ID, want string) {
-	w.t.Helper()
-	if got := w.Picture(o); got != want {
-		w.t.Errorf("order %s\n got %s\nwant %s", o, got, want)
+// WantSummary compares the summary of an order.
+func (h *Harness) WantSummary(o order.ID, want string) {
+	h.t.Helper()
+	if got := h.Summary(o); got != want {
+		h.t.Errorf("order %s\n got %s\nwant %s", o, got, want)
 	}
 }
 
-// WantEvents compares the types of an order's events, in their order.
-func (w *Harness) WantEvents(o order.ID, want ...string) {
-	w.t.Helper()
-	recs, err := w.UseCases.API.OrderEvents(w.t.Context(), w.As(tenant.Operator), o, 0, 500)
+// WantEvents compares the types of an order's events, in sequence.
+func (h *Harness) WantEvents(o order.ID, want ...string) {
+	h.t.Helper()
+	recs, err := h.UseCases.API.OrderEvents(h.t.Context(), h.As(tenant.Operator), o, 0, 500)
 	if err != nil {
-		w.t.Fatalf("OrderEvents: %v", err)
+		h.t.Fatalf("OrderEvents: %v", err)
 	}
 	var got []string
 	for i, r := range recs {
 		if r.Seq != i+1 {
-			w.t.Errorf("event %d of order %s has sequence %d", i+1, o, r.Seq)
+			h.t.Errorf("event %d of order %s has sequence %d", i+1, o, r.Seq)
 		}
 		got = append(got, string(r.Type))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		w.t.Errorf("events of order %s (-want +got):\n%s", o, diff)
+		h.t.Errorf("events of order %s (-want +got):\n%s", o, diff)
 	}
 }
 
-// WantLive compares how many resources live in the cloud for an item (by label) or, for "", at all.
-func (w *Harness) WantLive(label string, want int) {
-	w.t.Helper()
+// WantLiveResources compares the number of live resources in the cloud for the items with a label, or for all items
+// when the label is "".
+func (h *Harness) WantLiveResources(label string, want int) {
+	h.t.Helper()
 	got := 0
-	for _, r := range w.Sim.Live() {
+	for _, r := range h.Sim.Live() {
 		if label == "" || r.Labels["label"] == label {
 			got++
 		}
 	}
 	if got != want {
-		w.t.Errorf("%d resources live for %q, want %d", got, label, want)
+		h.t.Errorf("%d resources live for %q, want %d", got, label, want)
 	}
 }
 
-// WantCalls compares how many calls of an operation the cloud saw for an item.
-func (w *Harness) WantCalls(o order.ID, label, operation string, want int) {
-	w.t.Helper()
-	if got := len(w.Sim.Calls(operation, w.Item(o, label).ID.String())); got != want {
-		w.t.Errorf("%d %s calls for %q, want %d", got, operation, label, want)
+// WantCalls compares the number of calls of an operation that the cloud received for an item.
+func (h *Harness) WantCalls(o order.ID, label, operation string, want int) {
+	h.t.Helper()
+	if got := len(h.Sim.Calls(operation, h.Item(o, label).ID.String())); got != want {
+		h.t.Errorf("%d %s calls for %q, want %d", got, operation, label, want)
 	}
 }

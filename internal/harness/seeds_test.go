@@ -20,19 +20,19 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// How many seeds are played; PLATFORMA_SEED plays one alone, or a range.
+// These are the numbers of seeds that are played. PLATFORMA_SEED plays a single seed or a range.
 const (
-	seedsOfATest = 50
-	seedsOfASoak = 1000
+	seedsPerTest = 50
+	seedsPerSoak = 1000
 )
 
-// Whatever goes wrong at once: once the faults are over and an operator has tried again what stands on
-// the desk, every order is settled and every promise holds.
-func TestSeededFaults(t *testing.T) {
+// Many faults happen at once. When they are over and an operator has redriven all dead letters, every order is settled
+// and every invariant holds.
+func TestEveryOrderSettlesAfterSeededFaults(t *testing.T) {
 	t.Parallel()
-	first, last := 1, seedsOfATest
+	first, last := 1, seedsPerTest
 	if soak() {
-		last = seedsOfASoak
+		last = seedsPerSoak
 	}
 	if s := os.Getenv("PLATFORMA_SEED"); s != "" {
 		from, to, several := strings.Cut(s, "-")
@@ -51,35 +51,35 @@ func TestSeededFaults(t *testing.T) {
 			t.Parallel()
 			t.Cleanup(func() {
 				if t.Failed() {
-					t.Logf("repeat with: PLATFORMA_SEED=%d go test -count=1 -run TestSeededFaults ./internal/harness", n)
+					t.Logf("repeat with: PLATFORMA_SEED=%d go test -count=1 -run SeededFaults ./internal/harness", n)
 				}
 			})
-			f := draw(uint32(n))
+			f := drawPlan(uint32(n))
 			t.Log(f)
 			f.play(t)
 		})
 	}
 }
 
-// fate is what a seed has in store for one order.
-type fate struct {
-	seed    uint32
-	policy  string
-	method  string
-	naming  provider.Naming
-	items   []app.ItemInput
-	faults  []sim.Fault
-	mails   []embedded.MailAnswer
-	deaths  []failpoint.Moment
-	cancel  int // after so many turns; 0 is never
-	pauses  map[int]time.Duration
-	restart int // of the cloud, after so many turns; 0 is never
-	over    int // the faults end after so many turns
-	vanish  bool
+// faultPlan is the order of a seed and the faults that happen to it.
+type faultPlan struct {
+	seed         uint32
+	policy       string
+	method       string
+	naming       provider.Naming
+	items        []app.ItemInput
+	faults       []sim.Fault
+	mails        []embedded.MailAnswer
+	crashes      []failpoint.Moment
+	cancel       int // after so many rounds; 0 is never
+	outages      map[int]time.Duration
+	cloudRestart int // after so many rounds; 0 is never
+	faultsEnd    int // after so many rounds
+	vanish       bool
 }
 
-// String tells the fate in a line.
-func (f fate) String() string {
+// String describes the plan in one line.
+func (f faultPlan) String() string {
 	var items, faults []string
 	for _, it := range f.items {
 		items = append(items, it.Label)
@@ -88,24 +88,24 @@ func (f fate) String() string {
 		faults = append(faults, strings.TrimSpace(fmt.Sprintf("%s %s %s nth=%d times=%d rate=%g after=%g", x.Operation,
 			x.Kind, x.Label, x.Nth, x.Times, x.Rate, x.AfterS)))
 	}
-	return fmt.Sprintf("seed %d: %s %s %s, items %v, faults %q, mails %v, deaths %v, cancel %d, pauses %v, cloud "+
-		"restarts %d, over after %d",
-		f.seed, f.policy, f.method, f.naming, items, faults, f.mails, f.deaths, f.cancel, f.pauses, f.restart, f.over)
+	return fmt.Sprintf("seed %d: %s %s %s, items %v, faults %q, mails %v, crashes %v, cancel %d, outages %v, "+
+		"cloud restart %d, faults end %d",
+		f.seed, f.policy, f.method, f.naming, items, faults, f.mails, f.crashes, f.cancel, f.outages,
+		f.cloudRestart, f.faultsEnd)
 }
 
-// The faults of the simulated cloud that a seed draws from, by operation.
+// faultsOf are the faults of the simulated cloud that a seed draws from, by operation.
 var faultsOf = map[string][]string{
 	sim.OpCreate: {
 		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.RateLimitedBare,
-		sim.Unauthorized, sim.Forbidden,
-		sim.Timeout, sim.LostReply, sim.Malformed, sim.OverQuota, sim.Invalid, sim.NoCapacity, sim.Late, sim.Duplicate,
-		sim.Stuck, sim.FailedBuild,
-		sim.NoValidHost, sim.Vanish, sim.ListLag, sim.GetLag,
+		sim.Unauthorized, sim.Forbidden, sim.Timeout, sim.LostReply, sim.Malformed, sim.OverQuota, sim.Invalid,
+		sim.NoCapacity, sim.Late, sim.Duplicate, sim.Stuck, sim.FailedBuild, sim.NoValidHost, sim.Vanish, sim.ListLag,
+		sim.GetLag,
 	},
 	sim.OpDelete: {
 		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.Unauthorized, sim.Forbidden,
-		sim.Timeout, sim.LostReply,
-		sim.Malformed, sim.Protected, sim.NotFound, sim.Late, sim.Stuck, sim.FailedBuild, sim.Orphan,
+		sim.Timeout, sim.LostReply, sim.Malformed, sim.Protected, sim.NotFound, sim.Late, sim.Stuck, sim.FailedBuild,
+		sim.Orphan,
 	},
 	sim.OpObserve: {
 		sim.Refused, sim.ErrorBefore, sim.Unavailable, sim.RateLimited, sim.Unauthorized, sim.Timeout,
@@ -121,25 +121,24 @@ var faultsOf = map[string][]string{
 	},
 }
 
-// operations in a fixed order, creates and deletes more often than reads.
+// operations are drawn from; creates and deletes come more often than reads.
 var operations = []string{
 	sim.OpCreate, sim.OpCreate, sim.OpCreate, sim.OpDelete, sim.OpDelete, sim.OpObserve, sim.OpLook, sim.OpCredentials,
 }
 
-// mailFaults are the answers of a mail server that a test can wait for.
+// mailFaults are the answers of the mail server that do not keep a test waiting in real time.
 var mailFaults = []embedded.MailAnswer{
 	embedded.MailTryLater, embedded.MailGreylisted, embedded.MailRejected, embedded.MailNoSuchUser,
-	embedded.MailTLSRefused,
-	embedded.MailAnswerLost, embedded.MailDroppedFirst, embedded.MailAccepted,
+	embedded.MailTLSRefused, embedded.MailAnswerLost, embedded.MailDroppedFirst, embedded.MailAccepted,
 }
 
-func draw(seed uint32) fate {
+func drawPlan(seed uint32) faultPlan {
 	r := rand.New(rand.NewPCG(uint64(seed), 2026))
-	f := fate{
+	f := faultPlan{
 		seed: seed, policy: pick(r, []string{"per_item", "all_or_nothing"}),
-		method: pick(r, []string{"demo", "demo", "manual"}),
-		naming: pick(r, []provider.Naming{provider.NamingNone, provider.NamingUnique409, provider.NamingUpsert}),
-		pauses: map[int]time.Duration{},
+		method:  pick(r, []string{"demo", "demo", "manual"}),
+		naming:  pick(r, []provider.Naming{provider.NamingNone, provider.NamingUnique409, provider.NamingUpsert}),
+		outages: map[int]time.Duration{},
 	}
 	for n := range 1 + r.IntN(4) {
 		it := pick(r, harness.Products())
@@ -164,7 +163,7 @@ func draw(seed uint32) fate {
 		f.mails = append(f.mails, pick(r, mailFaults))
 	}
 	for range r.IntN(4) {
-		f.deaths = append(f.deaths, failpoint.Moment{
+		f.crashes = append(f.crashes, failpoint.Moment{
 			Point: pick(r, failpoint.Points()), Side: pick(r, failpoint.Sides()), Nth: 1 + r.IntN(3),
 		})
 	}
@@ -172,84 +171,84 @@ func draw(seed uint32) fate {
 		f.cancel = 1 + r.IntN(60)
 	}
 	for range r.IntN(3) {
-		f.pauses[r.IntN(80)] = time.Duration(1+r.IntN(900)) * time.Second
+		f.outages[r.IntN(80)] = time.Duration(1+r.IntN(900)) * time.Second
 	}
 	if r.IntN(4) == 0 {
-		f.restart = 1 + r.IntN(60)
+		f.cloudRestart = 1 + r.IntN(60)
 	}
-	f.over = 40 + r.IntN(160)
+	f.faultsEnd = 40 + r.IntN(160)
 	return f
 }
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
-func (f fate) play(t *testing.T) {
+func (f faultPlan) play(t *testing.T) {
 	t.Helper()
-	trap := failpoint.NewFailpoint(func(failpoint.Moment) { panic(harness.Crash{}) })
-	w := harness.New(t, harness.WithSeed(f.seed), harness.WithGateway(), harness.WithFailpoints(trap), harness.Coarse(),
-		harness.WithSim(func(c *sim.ServerConfig) {
+	fp := failpoint.NewFailpoint(func(failpoint.Moment) { panic(harness.Crash{}) })
+	h := harness.New(t, harness.WithSeed(f.seed), harness.WithGateway(), harness.WithFailpoints(fp),
+		harness.WithSlowPolling(), harness.WithSim(func(c *sim.ServerConfig) {
 			c.Naming, c.Speed, c.Seed = f.naming, 60, int64(f.seed)
 		}))
 	for _, x := range f.faults {
-		w.Sim.Script(x)
+		h.Sim.Script(x)
 	}
-	w.Inbox.Script(f.mails...)
-	trap.Set(f.deaths...)
-	o := w.Ordered(f.policy, f.method, f.items...)
+	h.Inbox.Script(f.mails...)
+	fp.Set(f.crashes...)
+	o := h.MustSubmit(f.policy, f.method, f.items...)
 	if f.method == "manual" {
-		w.Survive(func() { w.Pay(w.Get(o)) })
-		if agg := w.Get(o); agg.Order.State == order.PendingPayment {
-			w.Pay(agg)
+		h.RestartOnCrash(func() { h.Pay(h.Order(o)) })
+		if agg := h.Order(o); agg.Order.State == order.PendingPayment {
+			h.Pay(agg)
 		}
 	}
-	for turn := 1; turn <= f.over; turn++ {
-		if d := f.pauses[turn]; d > 0 {
-			w.Pause(d)
+	for round := 1; round <= f.faultsEnd; round++ {
+		if d := f.outages[round]; d > 0 {
+			h.Outage(d)
 		}
-		if turn == f.restart {
-			w.Sim.Restart()
+		if round == f.cloudRestart {
+			h.Sim.Restart()
 		}
-		if turn == f.cancel {
-			w.TryCancel(o)
+		if round == f.cancel {
+			h.TryCancel(o)
 		}
-		if !w.Turn() {
+		if !h.DrainOnce() {
 			break
 		}
 	}
-	w.Sim.ClearFaults()
-	fired := trap.Fired()
-	trap.Set()
-	drain(t, w, o)
-	redriveAll(t, w)
-	found := w.Reaped()
-	t.Logf("%d deaths; %s", fired, w.Picture(o))
-	if agg := w.Get(o); agg.Order.Settlement != order.SettlementSettled && (agg.Order.State != order.PendingPayment) {
-		t.Errorf("the faults are over and the order is not settled: %s", w.Picture(o))
+	h.Sim.ClearFaults()
+	fired := fp.Fired()
+	fp.Set()
+	drainLong(t, h, o)
+	redriveAll(t, h)
+	found := h.RunReaper()
+	t.Logf("%d deaths; %s", fired, h.Summary(o))
+	if agg := h.Order(o); agg.Order.Settlement != order.SettlementSettled && (agg.Order.State != order.PendingPayment) {
+		t.Errorf("the faults are over and the order is not settled: %s", h.Summary(o))
 	}
 	except := []string{}
-	if f.vanish { // what vanished at the provider is an alarm for a person, never healed by itself
+	if f.vanish { // a resource that vanished at the cloud is an alarm for a person and is never replaced
 		except = append(except, "I10")
 	}
 	if slices.ContainsFunc(found, func(x app.Finding) bool { return x.Kind == app.Unknown }) {
-		t.Errorf("resources of nobody: %+v", found)
+		t.Errorf("resources of no item: %+v", found)
 	}
-	w.CheckWorld(except...)
+	h.CheckInvariants(except...)
 }
 
-// redriveAll tries everything on the desk again until nothing stands there any more.
-func redriveAll(t *testing.T, w *harness.Harness) {
+// redriveAll redrives all dead letters until none is left.
+func redriveAll(t *testing.T, h *harness.Harness) {
 	t.Helper()
 	for range 5 {
-		page, err := w.UseCases.API.DeadLetters(t.Context(), w.As(tenant.Operator), app.DeadLetterFilter{Limit: 100})
+		page, err := h.UseCases.API.DeadLetters(t.Context(), h.As(tenant.Operator), app.DeadLetterFilter{Limit: 100})
 		if err != nil {
 			t.Fatalf("DeadLetters: %v", err)
 		}
 		tried := 0
-		for _, l := range page.Data {
-			if l.State != app.DeadLetterOpen {
+		for _, dl := range page.Data {
+			if dl.State != app.DeadLetterOpen {
 				continue
 			}
-			if _, err := w.UseCases.API.RedriveDeadLetter(t.Context(), w.As(tenant.Operator), l.ID,
+			if _, err := h.UseCases.API.RedriveDeadLetter(t.Context(), h.As(tenant.Operator), dl.ID,
 				"the faults are over"); err == nil {
 				tried++
 			}
@@ -257,21 +256,21 @@ func redriveAll(t *testing.T, w *harness.Harness) {
 		if tried == 0 {
 			return
 		}
-		drain(t, w)
+		drainLong(t, h)
 	}
 }
 
-// settle is Settle for those who wait long: what a cloud builds for ever is given up at its deadline,
-// which is days for a private cloud.
-func drain(t *testing.T, w *harness.Harness, orders ...order.ID) {
+// drainLong is Drain for orders that wait long. A build that never ends fails only at its deadline, which is days away
+// for a private cloud.
+func drainLong(t *testing.T, h *harness.Harness, orders ...order.ID) {
 	t.Helper()
 	for pause := time.Hour; pause < 30*24*time.Hour; pause *= 2 {
 		for range 300 {
-			if !w.Turn() {
+			if !h.DrainOnce() {
 				return
 			}
 		}
-		w.Pause(pause)
+		h.Outage(pause)
 	}
-	w.Drain(orders...)
+	h.Drain(orders...)
 }

@@ -22,42 +22,41 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// stepsPerWalk is fixed, so that the test takes about as long each time. Half of a walk's steps are
-// work, or few walks would see an order provisioned.
+// stepsPerWalk is fixed, so that the test takes about the same time in each run.
 const stepsPerWalk = 24
 
-// walk is one order on its random way, with the model beside it.
+// walk takes one order through random steps and compares it with the model after each.
 type walk struct {
-	t          *rapid.T
-	w          *harness.Harness
-	o          order.ID
-	m          model
-	version    int
-	seq        int
-	itemAt     map[string]string // last seen state by item id
-	references []string          // recorded for this order; the last one may be live
-	live       bool
-	n          int
+	t           *rapid.T
+	h           *harness.Harness
+	o           order.ID
+	model       model
+	version     int
+	seq         int
+	lastState   map[string]string // last seen state, by item id; the order's under "order"
+	references  []string          // recorded for this order; the last one may be live
+	livePayment bool
+	counter     int
 }
 
 func TestRandomWalksOverTheRealDatabaseAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
+	h := harness.New(t)
 	walks, steps := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		w.Sim.ClearFaults()
-		x := &walk{t: rt, w: w, itemAt: map[string]string{}}
+		h.Sim.ClearFaults()
+		x := &walk{t: rt, h: h, lastState: map[string]string{}}
 		x.create()
 		for range stepsPerWalk {
 			x.step()
 			steps++
 		}
-		x.rest()
+		x.finish()
 		walks++
 	})
 	t.Logf("%d walks, %d steps", walks, steps)
-	w.Drain()
-	w.CheckWorld()
+	h.Drain()
+	h.CheckInvariants()
 }
 
 func (x *walk) items() []app.ItemInput {
@@ -65,62 +64,62 @@ func (x *walk) items() []app.ItemInput {
 	all := []app.ItemInput{}
 	for i := range n {
 		in := rapid.SampledFrom([]app.ItemInput{harness.VPS(), harness.Storage()}).Draw(x.t, "item")
-		x.n++
-		all = append(all, harness.Labelled(in, fmt.Sprintf("%s %d %d", in.Product, i, x.n)))
+		x.counter++
+		all = append(all, harness.Labelled(in, fmt.Sprintf("%s %d %d", in.Product, i, x.counter)))
 	}
 	return all
 }
 
 func (x *walk) create() {
 	policy := rapid.SampledFrom([]string{"per_item", "all_or_nothing"}).Draw(x.t, "policy")
-	x.o = x.w.Draft(policy, x.items()...).Order.ID
-	x.m = model{state: "draft", allOr: policy == "all_or_nothing", quoted: x.w.Clock.Now()}
-	x.look("create", "")
+	x.o = x.h.DraftOrder(policy, x.items()...).Order.ID
+	x.model = model{state: "draft", allOrNothing: policy == "all_or_nothing", quoted: x.h.Clock.Now()}
+	x.compare("create", "")
 }
 
 func (x *walk) step() {
-	// Words are repeated by their weight.
+	// A step that is listed more often is drawn more often. Without much work few walks would reach provisioning.
 	switch what := rapid.SampledFrom([]string{
-		"work", "work", "work", "work", "publish", "publish", "wait", "settle",
+		"work", "work", "work", "work", "publish", "publish", "wait", "drain",
 		"submit", "confirm-payment", "forward", "forward", "forward", "edit", "revert-payment", "hold",
 		"release", "cancel", "restore",
 		"expire", "restart", "fault", "fault", "clear",
 	}).Draw(x.t, "step"); what {
 	case "work":
-		x.w.WorkOne()
-		x.look("work", "worked")
+		x.h.WorkOneTask()
+		x.compare("work", "worked")
 	case "publish":
-		x.w.Publish()
-		x.look("publish", "")
+		x.h.Publish()
+		x.compare("publish", "")
 	case "wait":
-		x.w.Wait()
-		x.look("wait", "")
-	case "settle":
-		x.w.Drain(x.o)
-		x.look("settle", "worked")
+		x.h.AdvanceToNextDue()
+		x.compare("wait", "")
+	case "drain":
+		x.h.Drain(x.o)
+		x.compare("drain", "worked")
 	case "restart":
-		x.w.Restart()
-		x.look("restart", "")
+		x.h.Restart()
+		x.compare("restart", "")
 	case "expire":
 		x.expire()
 	case "fault":
-		x.w.Sim.Script(rapid.SampledFrom(faults).Draw(x.t, "fault"))
+		x.h.Sim.Script(rapid.SampledFrom(walkFaults).Draw(x.t, "fault"))
 	case "clear":
-		x.w.Sim.ClearFaults()
-	case "forward": // whatever takes the order on
+		x.h.Sim.ClearFaults()
+	case "forward": // the command that takes the order towards its fulfilment
 		for _, next := range []string{"submit", "confirm-payment", "release", "restore"} {
-			if slices.Contains(x.m.actions(), next) {
+			if slices.Contains(x.model.actions(), next) {
 				x.command(next, "operator")
 				return
 			}
 		}
 	default:
-		x.command(what, rapid.SampledFrom([]string{"customer", "operator", "operator", "auditor", "stranger"}).Draw(x.t,
-			"role"))
+		roles := []string{"customer", "operator", "operator", "auditor", "stranger"}
+		x.command(what, rapid.SampledFrom(roles).Draw(x.t, "role"))
 	}
 }
 
-var faults = []sim.Fault{
+var walkFaults = []sim.Fault{
 	{Operation: sim.OpCreate, Kind: sim.Refused, Times: 2},
 	{Operation: sim.OpCreate, Kind: sim.LostReply, Times: 1},
 	{Operation: sim.OpCreate, Kind: sim.FailedBuild, Times: 1},
@@ -137,31 +136,31 @@ var faults = []sim.Fault{
 
 // expire lets the time for payment pass.
 func (x *walk) expire() {
-	x.w.Pause(15 * 24 * time.Hour) // nobody works meanwhile, on this order or another
-	if _, err := x.w.UseCases.Worker.ExpireOrders(x.t.Context()); err != nil {
+	x.h.Outage(15 * 24 * time.Hour) // retries of other orders are late after it
+	if _, err := x.h.UseCases.Worker.ExpireOrders(x.t.Context()); err != nil {
 		x.t.Fatalf("ExpireOrders: %v", err)
 	}
-	if x.m.state == "pending_payment" {
-		x.m.state, x.m.settled = "cancelled", true
-		x.look("expire", "changed")
+	if x.model.state == "pending_payment" {
+		x.model.state, x.model.settled = "cancelled", true
+		x.compare("expire", "changed")
 		return
 	}
-	x.look("expire", "")
+	x.compare("expire", "")
 }
 
 func (x *walk) caller(role string) app.Caller {
 	if role == "stranger" {
-		return app.Caller{Actor: x.w.Other.Actor(tenant.Operator)}
+		return app.Caller{Actor: x.h.OtherTenant.Actor(tenant.Operator)}
 	}
-	return x.w.As(map[string]tenant.Role{
+	return x.h.As(map[string]tenant.Role{
 		"customer": tenant.Customer, "operator": tenant.Operator, "auditor": tenant.Auditor,
 	}[role])
 }
 
-// command asks for one thing and compares the answer with the model's.
+// command gives a command and compares the answer with the model.
 func (x *walk) command(what, role string) {
-	api, c, ctx := x.w.UseCases.API, x.caller(role), x.t.Context()
-	agg := x.w.Get(x.o)
+	api, c, ctx := x.h.UseCases.API, x.caller(role), x.t.Context()
+	agg := x.h.Order(x.o)
 	why := app.Reasoned{Order: x.o, Reason: "the walk goes here"}
 	wrong := ""
 	var err error
@@ -173,9 +172,9 @@ func (x *walk) command(what, role string) {
 		})
 	case "submit":
 		switch {
-		case len(x.m.items) == 0:
+		case len(x.model.items) == 0:
 			wrong = "order-empty"
-		case x.w.Clock.Now().After(x.m.quoted.Truncate(time.Second).AddDate(0, 0, 30)):
+		case x.h.Clock.Now().After(x.model.quoted.Truncate(time.Second).AddDate(0, 0, 30)):
 			wrong = "price-expired"
 		}
 		_, err = api.SubmitOrder(ctx, c, app.SubmitOrder{Order: x.o})
@@ -183,11 +182,11 @@ func (x *walk) command(what, role string) {
 		var in app.ConfirmPayment
 		in, wrong = x.payment(agg)
 		if _, err = api.ConfirmPayment(ctx, c, in); err == nil && wrong == "" {
-			x.references, x.live = append(x.references, in.Reference), true
+			x.references, x.livePayment = append(x.references, in.Reference), true
 		}
 	case "revert-payment":
 		if _, err = api.RevertPayment(ctx, c, why); err == nil {
-			x.live = false
+			x.livePayment = false
 		}
 	case "hold":
 		_, err = api.HoldOrder(ctx, c, why)
@@ -197,17 +196,19 @@ func (x *walk) command(what, role string) {
 		_, err = api.CancelOrder(ctx, c, why)
 	case "restore":
 		if _, err = api.RestoreOrder(ctx, c, why); err == nil {
-			x.live = false
+			x.livePayment = false
 		}
 	}
-	x.answered(what, role, x.m.refusal(what, role, wrong), err)
+	x.checkAnswer(what, role, x.model.refusal(what, role, wrong), err)
 }
 
-// payment draws the right one, or one with something wrong about it, and says what.
+// payment draws a payment. The code in wrong says what is wrong with it, "" when it is right.
 func (x *walk) payment(agg *app.Aggregate) (in app.ConfirmPayment, wrong string) {
-	x.n++
+	x.counter++
 	amount := agg.Order.Due
-	in = app.ConfirmPayment{Order: x.o, Reference: fmt.Sprintf("%s-%d", agg.Order.Number, x.n), Method: "bank_transfer"}
+	in = app.ConfirmPayment{
+		Order: x.o, Reference: fmt.Sprintf("%s-%d", agg.Order.Number, x.counter), Method: "bank_transfer",
+	}
 	switch kind := rapid.SampledFrom([]string{"right", "right", "nearly right", "wrong", "known"}).Draw(x.t, "payment"); {
 	case kind == "nearly right":
 		amount += 99
@@ -215,7 +216,7 @@ func (x *walk) payment(agg *app.Aggregate) (in app.ConfirmPayment, wrong string)
 		amount, wrong = amount+101, "payment-amount-mismatch"
 	case kind == "known" && len(x.references) > 0:
 		in.Reference = rapid.SampledFrom(x.references).Draw(x.t, "reference")
-		if wrong = "payment-reference-in-use"; x.live && in.Reference == x.references[len(x.references)-1] {
+		if wrong = "payment-reference-in-use"; x.livePayment && in.Reference == x.references[len(x.references)-1] {
 			wrong = "same"
 		}
 	}
@@ -223,91 +224,93 @@ func (x *walk) payment(agg *app.Aggregate) (in app.ConfirmPayment, wrong string)
 	return in, wrong
 }
 
-func (x *walk) answered(what, role, want string, err error) {
+func (x *walk) checkAnswer(what, role, want string, err error) {
 	code := ""
 	if err != nil {
 		f := fault.Of(err)
 		if f == nil {
 			x.t.Fatalf("%s by a %s: %v", what, role, err)
 		}
-		if code = f.Code; code == "illegal-transition" && f.Members["state"] != x.m.state {
-			x.t.Fatalf("the refusal of %s names the state %v, want %s", what, f.Members["state"], x.m.state)
+		if code = f.Code; code == "illegal-transition" && f.Members["state"] != x.model.state {
+			x.t.Fatalf("the refusal of %s names the state %v, want %s", what, f.Members["state"], x.model.state)
 		}
 	}
 	if want == "same" {
 		want = ""
 		if code == "" {
-			x.look(what, "")
+			x.compare(what, "")
 			return
 		}
 	}
 	if code != want {
-		x.t.Fatalf("%s by a %s in %s (%s): %q, %v; want %q", what, role, x.m.state, x.m.closing, code, err, want)
+		x.t.Fatalf("%s by a %s in %s (%s): %q, %v; want %q", what, role, x.model.state, x.model.closing, code, err, want)
 	}
 	if want != "" {
-		x.look(what, "")
+		x.compare(what, "")
 		return
 	}
-	x.m.do(what, x.w.Clock.Now())
-	x.look(what, "changed")
+	x.model.apply(what, x.h.Clock.Now())
+	x.compare(what, "changed")
 }
 
-// look reads the order and compares everything about it with the model. how is "" when nothing may
-// have changed, "changed" after a command that was taken, "worked" after work.
-func (x *walk) look(what, how string) {
-	agg := x.w.Get(x.o)
+// compare reads the order and compares it with the model. how is "" when nothing may have changed, "changed" after a
+// command that was accepted, and "worked" after work.
+func (x *walk) compare(what, how string) {
+	agg := x.h.Order(x.o)
 	got := agg.Order
-	x.m.items, x.m.refunds = nil, nil
+	x.model.items, x.model.refunds = nil, nil
 	for _, it := range got.Items {
-		x.m.items = append(x.m.items, it.State.String())
+		x.model.items = append(x.model.items, it.State.String())
 	}
 	if p := got.LivePayment(); p != nil {
 		for _, r := range got.Refunds {
 			if r.Payment == p.ID {
-				x.m.refunds = append(x.m.refunds, r.State.String())
+				x.model.refunds = append(x.model.refunds, r.State.String())
 			}
 		}
 	}
 	if how == "worked" {
-		if !slices.Contains(x.m.worked(), got.State.String()) {
-			x.t.Fatalf("%s took the order from %s to %s", what, x.m.state, got.State)
+		if !slices.Contains(x.model.statesAfterWork(), got.State.String()) {
+			x.t.Fatalf("%s took the order from %s to %s", what, x.model.state, got.State)
 		}
-		if x.m.before() && (got.State == order.Failed || got.Closing == order.ClosingRejected) {
-			x.m.closing = "rejected"
+		if x.model.beforeProvisioning() && (got.State == order.Failed || got.Closing == order.ClosingRejected) {
+			x.model.closing = "rejected"
 		}
-		if x.m.before() {
-			x.m.state = map[bool]string{true: got.State.String(), false: "provisioning"}[got.State == order.PaymentConfirmed ||
-				got.State == order.Validating]
+		if x.model.beforeProvisioning() {
+			x.model.state = "provisioning"
+			if got.State == order.PaymentConfirmed || got.State == order.Validating {
+				x.model.state = got.State.String()
+			}
 		}
-		if x.m.state == "provisioning" && got.State == order.PartiallyFulfilled ||
-			got.State == order.Fulfilled && x.m.building() {
-			x.m.state = got.State.String() // it may have been up in between
-			if x.m.state == "fulfilled" {
-				x.m.state = "partially_fulfilled"
+		if x.model.state == "provisioning" && got.State == order.PartiallyFulfilled ||
+			got.State == order.Fulfilled && x.model.building() {
+			x.model.state = got.State.String() // it may have been partially fulfilled in between
+			if x.model.state == "fulfilled" {
+				x.model.state = "partially_fulfilled"
 			}
 		}
 	}
-	if want := x.m.derived(); got.State.String() != want {
-		x.t.Fatalf("after %s the order is %s, want %s (was %s %s, items %v, refunds %v)", what, got.State, want, x.m.state,
-			x.m.closing, x.m.items, x.m.refunds)
+	if want := x.model.derived(); got.State.String() != want {
+		x.t.Fatalf("after %s the order is %s, want %s (was %s %s, items %v, refunds %v)", what, got.State, want,
+			x.model.state, x.model.closing, x.model.items, x.model.refunds)
 	}
-	x.m.state = got.State.String()
-	x.m.settled = got.Settlement == order.SettlementSettled
+	x.model.state = got.State.String()
+	x.model.settled = got.Settlement == order.SettlementSettled
 	for _, role := range []string{"operator", "customer", "auditor"} {
 		allowed := []string{}
-		for _, a := range x.w.UseCases.API.AllowedActions(x.caller(role), agg) {
+		for _, a := range x.h.UseCases.API.AllowedActions(x.caller(role), agg) {
 			allowed = append(allowed, string(a))
 		}
-		if diff := cmp.Diff(x.m.mine(role), allowed); diff != "" {
-			x.t.Fatalf("allowed_actions of a %s in %s (-want +got):\n%s", role, x.m.state, diff)
+		if diff := cmp.Diff(x.model.actionsOf(role), allowed); diff != "" {
+			x.t.Fatalf("allowed_actions of a %s in %s (-want +got):\n%s", role, x.model.state, diff)
 		}
 	}
-	x.history(what, how, got)
+	x.checkHistory(what, how, got)
 }
 
-// history checks what was recorded since the last look.
-func (x *walk) history(what, how string, o *order.Order) {
-	recs, err := x.w.UseCases.API.OrderEvents(context.WithoutCancel(x.t.Context()), x.caller("operator"), x.o, x.seq, 500)
+// checkHistory checks the events since the last comparison.
+func (x *walk) checkHistory(what, how string, o *order.Order) {
+	recs, err := x.h.UseCases.API.OrderEvents(context.WithoutCancel(x.t.Context()), x.caller("operator"), x.o, x.seq, 500)
 	if err != nil {
 		x.t.Fatalf("OrderEvents: %v", err)
 	}
@@ -323,7 +326,7 @@ func (x *walk) history(what, how string, o *order.Order) {
 	}
 	at := "draft"
 	if x.seq > 0 {
-		at = x.itemAt["order"]
+		at = x.lastState["order"]
 	}
 	for _, r := range recs {
 		var e event.Data
@@ -334,76 +337,76 @@ func (x *walk) history(what, how string, o *order.Order) {
 			x.t.Fatalf("event %d %s from %s, want number %d from %s", r.Seq, r.Type, e.From, x.seq, at)
 		}
 		at = e.To
-		x.itemMoved(r, e)
+		x.checkItemMove(r, e)
 	}
 	if at != o.State.String() || o.LastSeq != x.seq {
 		x.t.Fatalf("the events end in %s at %d, the order is %s at %d", at, x.seq, o.State, o.LastSeq)
 	}
-	x.itemAt["order"], x.version = at, o.Version
+	x.lastState["order"], x.version = at, o.Version
 }
 
-func (x *walk) itemMoved(r event.Record, e event.Data) {
+func (x *walk) checkItemMove(r event.Record, e event.Data) {
 	if e.Item == nil || e.Item.From == e.Item.To {
 		return
 	}
 	id := e.Item.ID.String()
-	last := x.itemAt[id]
+	last := x.lastState[id]
 	if last == "" {
 		last = "pending"
 	}
-	if !followed(last, e.Item.From, e.Item.To) {
+	if !itemMayMove(last, e.Item.From, e.Item.To) {
 		x.t.Fatalf("event %d %s takes an item that is %s from %s to %s", r.Seq, r.Type, last, e.Item.From, e.Item.To)
 	}
-	x.itemAt[id] = e.Item.To
+	x.lastState[id] = e.Item.To
 }
 
-// rest lets everything end without faults, and wants nothing to be open without a cause and the cloud
-// to hold exactly what was delivered.
-func (x *walk) rest() {
-	x.w.Sim.ClearFaults()
-	x.w.Drain(x.o)
-	x.look("rest", "worked")
+// finish ends all work without faults. After it no order may be open without a reason, and the cloud must hold exactly
+// the resources of active and delivered items.
+func (x *walk) finish() {
+	x.h.Sim.ClearFaults()
+	x.h.Drain(x.o)
+	x.compare("rest", "worked")
 	again := map[fulfil.TaskID]bool{}
-	for _, l := range x.deadLetters() {
-		_, err := x.w.UseCases.API.RedriveDeadLetter(x.t.Context(), x.caller("operator"), l.ID, "the faults are over")
-		// A task that failed on the way there and back has two letters, and works again after the first.
-		if f := fault.Of(err); err != nil && (f == nil || f.Code != "not-stuck" || !again[l.Task]) {
+	for _, dl := range x.deadLetters() {
+		_, err := x.h.UseCases.API.RedriveDeadLetter(x.t.Context(), x.caller("operator"), dl.ID, "the faults are over")
+		// A task that failed in provisioning and in compensation has two dead letters, and the first redrive restarts it.
+		if f := fault.Of(err); err != nil && (f == nil || f.Code != "not-stuck" || !again[dl.Task]) {
 			x.t.Fatalf("RedriveDeadLetter: %v", err)
 		}
-		again[l.Task] = true
+		again[dl.Task] = true
 	}
-	x.w.Drain(x.o)
-	x.look("rest", "worked")
-	agg := x.w.Get(x.o)
+	x.h.Drain(x.o)
+	x.compare("rest", "worked")
+	agg := x.h.Order(x.o)
 	caused := agg.Order.State == order.Draft || agg.Order.State == order.PendingPayment || agg.Order.HeldAt != nil
 	if !caused && agg.Order.Settlement != order.SettlementSettled {
-		x.t.Fatalf("at rest the order stays open: %s", x.w.Picture(x.o))
+		x.t.Fatalf("at rest the order stays open: %s", x.h.Summary(x.o))
 	}
-	if left := x.deadLetters(); len(left) > 0 {
-		x.t.Fatalf("at rest the desk has %d letters, the first %s: %s", len(left), left[0].Code, x.w.Picture(x.o))
+	if open := x.deadLetters(); len(open) > 0 {
+		x.t.Fatalf("at rest the desk has %d dead letters, the first %s: %s", len(open), open[0].Code, x.h.Summary(x.o))
 	}
-	parts := map[string]int{"vps": 2, "object_storage": 1}
-	up, live := 0, 0
+	resources := map[string]int{"vps": 2, "object_storage": 1}
+	want, live := 0, 0
 	for _, it := range agg.Order.Items {
 		if it.State == order.ItemActive || it.State == order.ItemDelivered {
-			up += parts[it.Snapshot.Product]
+			want += resources[it.Snapshot.Product]
 		}
 	}
-	for _, r := range x.w.Sim.Live() {
+	for _, r := range x.h.Sim.Live() {
 		if r.Labels["order"] == x.o.String() {
 			live++
 		}
 	}
-	if live != up {
-		x.t.Fatalf("%d resources live, want %d: %s", live, up, x.w.Picture(x.o))
+	if live != want {
+		x.t.Fatalf("%d resources live, want %d: %s", live, want, x.h.Summary(x.o))
 	}
-	x.books(agg.Order)
+	x.checkBalance(agg.Order)
 }
 
-// letters are the dead letters of the order that the desk shows.
+// deadLetters returns the open dead letters of the order.
 func (x *walk) deadLetters() []app.DeadLetter {
 	open := app.DeadLetterOpen
-	page, err := x.w.UseCases.API.DeadLetters(x.t.Context(), x.caller("operator"), app.DeadLetterFilter{
+	page, err := x.h.UseCases.API.DeadLetters(x.t.Context(), x.caller("operator"), app.DeadLetterFilter{
 		Order: x.o, State: &open, Limit: 100,
 	})
 	if err != nil {
@@ -412,8 +415,8 @@ func (x *walk) deadLetters() []app.DeadLetter {
 	return page.Data
 }
 
-// books balances the order: captured less refunded is what its live items were given.
-func (x *walk) books(o *order.Order) {
+// checkBalance checks that the captured amount less the refunds is the sum of the allocations of the live items.
+func (x *walk) checkBalance(o *order.Order) {
 	captured, refunded, alive := money.Cents(0), money.Cents(0), money.Cents(0)
 	for _, p := range o.Payments {
 		if p.State == order.PaymentReverted {
@@ -421,13 +424,13 @@ func (x *walk) books(o *order.Order) {
 		}
 		captured += p.Paid
 		for _, a := range p.Allocations {
-			back := false
+			isRefunded := false
 			for _, r := range o.Refunds {
 				if r.Payment == p.ID && r.Item == a.Item && r.State.Accepted() {
-					back, refunded = true, refunded+r.Cents
+					isRefunded, refunded = true, refunded+r.Cents
 				}
 			}
-			if !back {
+			if !isRefunded {
 				alive += a.Cents
 			}
 		}

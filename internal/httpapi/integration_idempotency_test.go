@@ -195,7 +195,7 @@ func TestEveryWriteReplaysItsAnswerByteForByteWithoutASecondEffect(t *testing.T)
 			return
 		}
 	}
-	t.Errorf("none of the dead letters %+v of %s could be redriven", deadLetters.Data, r.Picture(parseOrder(t, stuck.ID)))
+	t.Errorf("none of the dead letters %+v of %s could be redriven", deadLetters.Data, r.Summary(parseOrder(t, stuck.ID)))
 }
 
 // settings returns a body for PUT: the tenant's settings with some members changed.
@@ -286,7 +286,7 @@ func TestAKeyBelongsToOneRequestOfOneMember(t *testing.T) {
 	r.want("another media type", r.customer("PATCH", at, `{"external_id":"a"}`, "If-Match", `"1"`, "Idempotency-Key", key,
 		"Content-Type", "application/json; charset=utf-8"), reused)
 	r.wantSameRows("a key of another request", before)
-	r.wantFresh("another tenant's key of the same text", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders",
+	r.wantFresh("another tenant's key of the same text", r.send(r.OtherTenant.Keys[tenant.Customer], "POST", "/v1/orders",
 		anOrder, "Idempotency-Key", key), "201")
 }
 

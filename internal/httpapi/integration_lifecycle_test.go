@@ -253,9 +253,9 @@ func TestAReferenceBelongsToOnePaymentForEver(t *testing.T) {
 	r.want("for another order", pay(second), "409 payment-reference-in-use")
 	r.want("revert", r.operator("POST", "/v1/orders/"+first.ID+"/payment/revert", `{"reason":"bounced"}`), "200")
 	r.want("after it was reverted", pay(first), "409 payment-reference-in-use")
-	theirs := r.orderOf(r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", anOrder))
-	r.orderOf(r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders/"+theirs.ID+"/submit", ""))
-	r.want("another tenant's of the same text", r.send(r.Other.Keys[tenant.Operator], "POST",
+	theirs := r.orderOf(r.send(r.OtherTenant.Keys[tenant.Customer], "POST", "/v1/orders", anOrder))
+	r.orderOf(r.send(r.OtherTenant.Keys[tenant.Customer], "POST", "/v1/orders/"+theirs.ID+"/submit", ""))
+	r.want("another tenant's of the same text", r.send(r.OtherTenant.Keys[tenant.Operator], "POST",
 		"/v1/orders/"+theirs.ID+"/payment/confirm", confirmation("one", theirs.Totals.DueNow)), "200")
 }
 

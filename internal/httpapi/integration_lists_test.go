@@ -173,7 +173,7 @@ func TestACustomersListHasOnlyTheirOrdersWhateverTheFilter(t *testing.T) {
 	t.Parallel()
 	r := newIntegration(t)
 	all := r.createOrders(30)
-	theirs := r.orderOf(r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders",
+	theirs := r.orderOf(r.send(r.OtherTenant.Keys[tenant.Customer], "POST", "/v1/orders",
 		`{"external_id":"po-000","items":[`+theVPS+`]}`))
 	var want []string
 	for _, k := range all {
@@ -183,7 +183,7 @@ func TestACustomersListHasOnlyTheirOrdersWhateverTheFilter(t *testing.T) {
 	}
 	for _, query := range []string{
 		"", "&customer=" + r.Tenant.Members[tenant.Operator].ID.String(),
-		"&customer=" + r.Other.Members[tenant.Customer].ID.String(), "&q=ORD-", "&q=Node-",
+		"&customer=" + r.OtherTenant.Members[tenant.Customer].ID.String(), "&q=ORD-", "&q=Node-",
 	} {
 		got, _ := r.pages(r.keyOf(tenant.Customer), "/v1/orders?include_deleted=true&limit=4"+query, func() {})
 		if diff := cmp.Diff(want, got); diff != "" {

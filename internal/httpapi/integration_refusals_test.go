@@ -87,7 +87,7 @@ func pointsAt(w *httptest.ResponseRecorder, pointer string) bool {
 func TestPermissionAndIDAreCheckedFirstAndForeignIsTheSameAsAbsent(t *testing.T) {
 	t.Parallel()
 	r := newIntegration(t)
-	ours, theirs := r.seed(r.Tenant.Keys), r.seed(r.Other.Keys)
+	ours, theirs := r.seed(r.Tenant.Keys), r.seed(r.OtherTenant.Keys)
 	nothing := idSet{noID, noID, noID, noID, noID, noID, noID}
 	before := r.rows()
 	foreign := map[string]idSet{
@@ -270,7 +270,7 @@ func TestStaleVersionsAndMalformedKeysHaveTheirOwnCodes(t *testing.T) {
 func TestBadQueriesAreRefusedOrFindNothing(t *testing.T) {
 	t.Parallel()
 	r := newIntegration(t)
-	ours, theirs := r.seed(r.Tenant.Keys), r.seed(r.Other.Keys)
+	ours, theirs := r.seed(r.Tenant.Keys), r.seed(r.OtherTenant.Keys)
 	var page struct {
 		Next string `json:"next_cursor"`
 	}

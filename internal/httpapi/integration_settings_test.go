@@ -49,7 +49,7 @@ func TestATenantMayRequireIdempotencyKeys(t *testing.T) {
 		t.Errorf("only %d routes require a key", tried)
 	}
 	r.want("with a key", r.customer("POST", "/v1/orders", anOrder, "Idempotency-Key", "k"), "201")
-	r.want("another tenant's", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", anOrder), "201")
+	r.want("another tenant's", r.send(r.OtherTenant.Keys[tenant.Customer], "POST", "/v1/orders", anOrder), "201")
 	r.want("settings without a key", r.admin("PUT", "/v1/settings",
 		r.settings(map[string]any{"require_idempotency_key": false})), "400 idempotency-key-required")
 	r.want("settings", r.admin("PUT", "/v1/settings", r.settings(map[string]any{"require_idempotency_key": false}),
@@ -103,7 +103,7 @@ func TestAnExternalIDBelongsToOneOrder(t *testing.T) {
 		"Idempotency-Key", "k"), "409 external-id-in-use")
 	r.wantSameRows("an external id that is taken", before)
 	r.want("its own again", r.customer("PATCH", "/v1/orders/"+first.ID, `{"version":1,"external_id":"po-1"}`), "200")
-	r.want("another tenant's", r.send(r.Other.Keys[tenant.Customer], "POST", "/v1/orders", `{"external_id":"po-1"}`),
+	r.want("another tenant's", r.send(r.OtherTenant.Keys[tenant.Customer], "POST", "/v1/orders", `{"external_id":"po-1"}`),
 		"201")
 	r.want("cancel the first", r.customer("POST", "/v1/orders/"+first.ID+"/cancel", ""), "200")
 	r.want("after it was cancelled", r.customer("PATCH", "/v1/orders/"+second.ID, `{"version":1,"external_id":"po-1"}`),
@@ -114,7 +114,7 @@ func TestAnExternalIDBelongsToOneOrder(t *testing.T) {
 func TestAnOperatorMayOrderOnlyForMembersOfTheTenant(t *testing.T) {
 	t.Parallel()
 	r := newIntegration(t)
-	mine, theirs := r.Tenant.Members[tenant.Customer].ID.String(), r.Other.Members[tenant.Customer].ID.String()
+	mine, theirs := r.Tenant.Members[tenant.Customer].ID.String(), r.OtherTenant.Members[tenant.Customer].ID.String()
 	o := r.orderOf(r.operator("POST", "/v1/orders", `{"customer_id":"`+mine+`","items":[`+theVPS+`]}`))
 	r.want("read by whom it is for", r.customer("GET", "/v1/orders/"+o.ID, ""), "200")
 	r.want("for oneself, in capitals", r.customer("POST", "/v1/orders", `{"customer_id":"`+strings.ToUpper(mine)+`"}`),
@@ -195,7 +195,8 @@ func TestBadSettingsAreRefusedWithPointersAndStaleOnesByVersion(t *testing.T) {
 		t.Errorf("read %s, put answered %s", got.Body, changed.Body)
 	}
 	r.want("a stale put", r.admin("PUT", "/v1/settings", stale), "409 version-conflict")
-	if got := r.send(r.Other.Keys[tenant.Admin], "GET", "/v1/settings", "").Body.String(); strings.Contains(got, "Alpha") {
+	got := r.send(r.OtherTenant.Keys[tenant.Admin], "GET", "/v1/settings", "").Body.String()
+	if strings.Contains(got, "Alpha") {
 		t.Errorf("another tenant's settings: %s", got)
 	}
 }

@@ -47,16 +47,18 @@ func finishedOrders(t *testing.T) *harness.Harness {
 	w.Sim.Script(sim.Fault{Label: "slow", Part: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 2})
 	full := w.PaidOrder(harness.Labelled(harness.VPS(), "slow"), harness.Storage())
 	partial := w.PaidOrder(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
-	none := w.AllOrNothing(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
+	none := w.PaidAllOrNothing(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
 	cancelled := w.PaidOrder(harness.VPS())
 	customer := w.As(tenant.Customer)
 	if _, err := w.UseCases.API.CancelOrder(t.Context(), customer, app.Reasoned{Order: cancelled}); err != nil {
 		t.Fatal(err)
 	}
-	w.Draft("per_item", harness.VPS())
+	w.DraftOrder("per_item", harness.VPS())
 	w.Drain(full, partial, none, cancelled)
-	w.WantPicture(cancelled, "cancelled none settled; vps cancelled refund 20.10 accepted")
-	if _, err := w.UseCases.API.RestoreOrder(t.Context(), customer, app.Reasoned{Order: cancelled}); err != nil {
+	w.WantSummary(cancelled, "cancelled none settled; vps cancelled refund 20.10 accepted")
+	if _, err := w.UseCases.API.RestoreOrder(t.Context(), w.As(tenant.Customer), app.Reasoned{
+		Order: cancelled,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	w.Drain(cancelled)

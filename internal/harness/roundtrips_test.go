@@ -19,8 +19,8 @@ import (
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
-// tripsWalk takes an order through every use case that writes, over one connection whose round trips are
-// counted. The statements are prepared on their first use, so the first walk is not counted.
+// tripsWalk takes an order through every use case that writes, and counts the round trips on its one connection.
+// Statements are prepared on their first use, so the first walk is not counted.
 type tripsWalk struct {
 	*testing.T
 	*harness.Harness
@@ -30,7 +30,7 @@ type tripsWalk struct {
 	counted map[string]int64 // by use case; nil while warming up
 }
 
-// caller of a role, with an idempotency key of its own: it travels with the use case.
+// caller returns a caller in a role with a new idempotency key. The key is written in the transaction of the use case.
 func (k *tripsWalk) caller(r tenant.Role) app.Caller {
 	k.n++
 	c := k.As(r)
@@ -45,26 +45,26 @@ func (k *tripsWalk) caller(r tenant.Role) app.Caller {
 	return c
 }
 
-func (k *tripsWalk) do(verb string, fn func(ctx context.Context) error) {
+func (k *tripsWalk) call(useCase string, fn func(ctx context.Context) error) {
 	k.Helper()
-	if _, err := k.api.Catalog(k.T.Context()); err != nil { // looked at again every few seconds, apart from the use cases
+	if _, err := k.api.Catalog(k.T.Context()); err != nil { // refreshes the cached catalogue, outside the count
 		k.Fatal(err)
 	}
 	n := k.trips.During(func() {
 		if err := fn(k.T.Context()); err != nil {
-			k.Fatalf("%s: %v", verb, err)
+			k.Fatalf("%s: %v", useCase, err)
 		}
 	})
 	if k.counted != nil {
-		k.counted[verb] = max(n, k.counted[verb])
+		k.counted[useCase] = max(n, k.counted[useCase])
 	}
 }
 
-// on is do for a use case that answers the order.
-func (k *tripsWalk) on(verb string, fn func(ctx context.Context) (*app.Aggregate, error)) *app.Aggregate {
+// callOrder is call for a use case that returns the order.
+func (k *tripsWalk) callOrder(useCase string, fn func(ctx context.Context) (*app.Aggregate, error)) *app.Aggregate {
 	k.Helper()
 	var agg *app.Aggregate
-	k.do(verb, func(ctx context.Context) (err error) {
+	k.call(useCase, func(ctx context.Context) (err error) {
 		agg, err = fn(ctx)
 		return err
 	})
@@ -73,7 +73,7 @@ func (k *tripsWalk) on(verb string, fn func(ctx context.Context) (*app.Aggregate
 
 func (k *tripsWalk) pay(agg *app.Aggregate) {
 	k.Helper()
-	k.on("confirm", func(ctx context.Context) (*app.Aggregate, error) {
+	k.callOrder("confirm", func(ctx context.Context) (*app.Aggregate, error) {
 		return k.api.ConfirmPayment(ctx, k.caller(tenant.Operator), app.ConfirmPayment{
 			Order: agg.Order.ID, Reference: fmt.Sprint("r", k.n),
 			Amount: event.Amount{Amount: money.Format(agg.Order.Due, agg.Order.Currency), Currency: agg.Order.Currency},
@@ -83,21 +83,21 @@ func (k *tripsWalk) pay(agg *app.Aggregate) {
 
 func (k *tripsWalk) submit(o order.ID) *app.Aggregate {
 	k.Helper()
-	return k.on("submit", func(ctx context.Context) (*app.Aggregate, error) {
+	return k.callOrder("submit", func(ctx context.Context) (*app.Aggregate, error) {
 		return k.api.SubmitOrder(ctx, k.caller(tenant.Customer), app.SubmitOrder{Order: o})
 	})
 }
 
 func (k *tripsWalk) walk() {
 	k.Helper()
-	agg := k.on("create", func(ctx context.Context) (*app.Aggregate, error) {
+	agg := k.callOrder("create", func(ctx context.Context) (*app.Aggregate, error) {
 		return k.api.CreateOrder(ctx, k.caller(tenant.Customer), app.CreateOrder{
 			ExternalID: fmt.Sprint("po-", k.n), Items: []app.ItemInput{harness.VPS(), harness.Database()},
 		})
 	})
 	o := agg.Order.ID
 	why := app.Reasoned{Order: o, Reason: "why"}
-	k.on("edit", func(ctx context.Context) (*app.Aggregate, error) {
+	k.callOrder("edit", func(ctx context.Context) (*app.Aggregate, error) {
 		items := []app.ItemInput{harness.VPS()}
 		return k.api.EditOrder(ctx, k.caller(tenant.Customer), app.EditOrder{
 			Order: o, Precondition: app.Precondition{Version: &agg.Order.Version}, Items: &items,
@@ -106,36 +106,38 @@ func (k *tripsWalk) walk() {
 	agg = k.submit(o)
 	k.pay(agg)
 	for _, v := range []struct {
-		verb string
-		fn   func(context.Context, app.Caller, app.Reasoned) (*app.Aggregate, error)
+		useCase string
+		fn      func(context.Context, app.Caller, app.Reasoned) (*app.Aggregate, error)
 	}{{"hold", k.api.HoldOrder}, {"release", k.api.ReleaseOrder}, {"revert", k.api.RevertPayment}} {
-		k.on(v.verb, func(ctx context.Context) (*app.Aggregate, error) { return v.fn(ctx, k.caller(tenant.Operator), why) })
+		k.callOrder(v.useCase, func(ctx context.Context) (*app.Aggregate, error) {
+			return v.fn(ctx, k.caller(tenant.Operator), why)
+		})
 	}
 	k.pay(agg)
-	k.on("cancel", func(ctx context.Context) (*app.Aggregate, error) {
+	k.callOrder("cancel", func(ctx context.Context) (*app.Aggregate, error) {
 		return k.api.CancelOrder(ctx, k.caller(tenant.Customer), why)
 	})
 	k.Drain(o)
-	refund := k.Get(o).Order.Refunds[0].ID
-	k.on("finish work item", func(ctx context.Context) (*app.Aggregate, error) {
+	refund := k.Order(o).Order.Refunds[0].ID
+	k.callOrder("finish work item", func(ctx context.Context) (*app.Aggregate, error) {
 		return k.api.FinishWorkItem(ctx, k.caller(tenant.Operator), refund, o, "sent")
 	})
-	k.on("restore", func(ctx context.Context) (*app.Aggregate, error) {
+	k.callOrder("restore", func(ctx context.Context) (*app.Aggregate, error) {
 		return k.api.RestoreOrder(ctx, k.caller(tenant.Customer), why)
 	})
 	k.pay(k.submit(o))
 	k.Drain(o)
-	k.on("redeliver", func(ctx context.Context) (*app.Aggregate, error) {
+	k.callOrder("redeliver", func(ctx context.Context) (*app.Aggregate, error) {
 		return k.api.Redeliver(ctx, k.caller(tenant.Customer), app.Redeliver{Order: o, Item: k.Item(o, "vps").ID})
 	})
 	k.Drain(o)
-	k.account()
-	k.desk()
+	k.tenantSettings()
+	k.redrive()
 }
 
-func (k *tripsWalk) account() {
+func (k *tripsWalk) tenantSettings() {
 	k.Helper()
-	k.do("delivery key", func(ctx context.Context) error {
+	k.call("delivery key", func(ctx context.Context) error {
 		_, err := k.api.PutDeliveryKey(ctx, k.caller(tenant.Customer), []byte(harness.PublicKey))
 		return err
 	})
@@ -143,27 +145,27 @@ func (k *tripsWalk) account() {
 	if err != nil {
 		k.Fatal(err)
 	}
-	k.do("settings", func(ctx context.Context) error {
+	k.call("settings", func(ctx context.Context) error {
 		_, err := k.api.PutSettings(ctx, k.caller(tenant.Admin), s, app.Precondition{Version: &s.Version})
 		return err
 	})
 }
 
-// desk leaves an item stuck on its way back and tries it again.
-func (k *tripsWalk) desk() {
+// redrive leaves the compensation of an item stuck and redrives it.
+func (k *tripsWalk) redrive() {
 	k.Helper()
 	k.Sim.Script(sim.Fault{Label: "stays", Operation: sim.OpDelete, Kind: "refused"})
 	k.Sim.Script(sim.Fault{Label: "stays", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
 	o := k.PaidOrder(harness.Labelled(harness.VPS(), "stays"))
 	k.Drain(o)
 	k.Sim.ClearFaults()
-	if !strings.Contains(k.Picture(o), "stays stuck") {
-		k.Fatalf("nothing is stuck: %s", k.Picture(o))
+	if !strings.Contains(k.Summary(o), "stays stuck") {
+		k.Fatalf("nothing is stuck: %s", k.Summary(o))
 	}
-	for _, l := range k.Get(o).DeadLetters {
-		if l.Code == "compensation-exhausted" {
-			k.do("redrive", func(ctx context.Context) error {
-				_, err := k.api.RedriveDeadLetter(ctx, k.caller(tenant.Operator), l.ID, "")
+	for _, dl := range k.Order(o).DeadLetters {
+		if dl.Code == "compensation-exhausted" {
+			k.call("redrive", func(ctx context.Context) error {
+				_, err := k.api.RedriveDeadLetter(ctx, k.caller(tenant.Operator), dl.ID, "")
 				return err
 			})
 		}
@@ -171,13 +173,13 @@ func (k *tripsWalk) desk() {
 	k.Drain(o)
 }
 
-func TestEveryVerbThatWritesMakesTwoRoundTrips(t *testing.T) {
+func TestEveryUseCaseThatWritesMakesAtMostTwoRoundTrips(t *testing.T) {
 	t.Parallel()
-	w := harness.New(t)
-	k := &tripsWalk{T: t, Harness: w, trips: &pgtest.Trips{}}
-	useCases, err := process.Wire(w.Config,
+	h := harness.New(t)
+	k := &tripsWalk{T: t, Harness: h, trips: &pgtest.Trips{}}
+	useCases, err := process.Wire(h.Config,
 		map[string]*postgres.DB{
-			postgres.LoginAPI: w.DB.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 1, DialFunc: k.trips.Dial}),
+			postgres.LoginAPI: h.DB.Open(t, postgres.LoginAPI, postgres.Options{MaxConns: 1, DialFunc: k.trips.Dial}),
 		}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -186,15 +188,15 @@ func TestEveryVerbThatWritesMakesTwoRoundTrips(t *testing.T) {
 	k.walk()
 	k.counted = map[string]int64{}
 	k.walk()
-	for _, verb := range []string{
+	for _, useCase := range []string{
 		"create", "edit", "submit", "confirm", "hold", "release", "revert", "cancel", "finish work item", "restore",
 		"redeliver", "delivery key", "settings", "redrive",
 	} {
-		if n := k.counted[verb]; n < 1 || n > 2 {
-			t.Errorf("%s makes %d round trips, want one or two", verb, n)
+		if n := k.counted[useCase]; n < 1 || n > 2 {
+			t.Errorf("%s makes %d round trips, want one or two", useCase, n)
 		}
 	}
 	if len(k.counted) != 14 {
-		t.Errorf("%d verbs were counted, want 14: %v", len(k.counted), k.counted)
+		t.Errorf("%d use cases were counted, want 14: %v", len(k.counted), k.counted)
 	}
 }
