@@ -130,8 +130,8 @@ func (d *desk) wantGolden(name string, r tenant.Role, status int, args ...string
 // stuckOrder returns an order whose compensation is stuck, and the id of its dead letter.
 func (d *desk) stuckOrder() (order.ID, string) {
 	d.t.Helper()
-	d.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-	d.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
+	d.Sim.Script(sim.Fault{Label: "vps", Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	d.Sim.Script(sim.Fault{Label: "vps", Step: "port", Operation: sim.OpDelete, Kind: sim.Refused})
 	o := d.PaidOrder(harness.VPS(), harness.Labelled(harness.Storage(), "backup"))
 	d.Drain(o)
 	d.Sim.ClearFaults()
@@ -226,10 +226,10 @@ func TestDeskCommandsAdoptAResource(t *testing.T) {
 	o, l := d.stuckOrder()
 	op := tenant.Operator
 	detail, err := d.UseCases.API.DeadLetter(t.Context(), d.As(op), id.MustParse[app.DeadLetter](l))
-	if err != nil || len(detail.Left) != 1 || len(detail.Left[0].Refs) != 1 {
-		t.Fatalf("left at the provider: %+v, %v; want one resource with its id", detail.Left, err)
+	if err != nil || len(detail.Remaining) != 1 || len(detail.Remaining[0].Refs) != 1 {
+		t.Fatalf("left at the provider: %+v, %v; want one resource with its id", detail.Remaining, err)
 	}
-	left := detail.Left[0]
+	left := detail.Remaining[0]
 	if _, errs, status := d.run(op, "deadletters", "adopt", l, "--step", "volume", "--ref", "vol-1", "--reason",
 		"seen"); status != 1 || !strings.Contains(errs, "no part of the item") {
 		t.Errorf("a part that is not left: status %d, %s", status, errs)

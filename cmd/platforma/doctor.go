@@ -89,7 +89,7 @@ func (d *installation) checkInvariants(ctx context.Context, patience time.Durati
 		AdminURL: d.admin, Brokers: d.brokers, Topic: kafka.StandardNames().Events, SimURL: d.Sim,
 		InboxURL: d.Inbox, Speed: d.speed,
 	}, func(ctx context.Context) error { return kafka.Wait(ctx, 200*time.Millisecond) })
-	if err != nil && !errors.Is(err, facts.ErrRestless) {
+	if err != nil && !errors.Is(err, facts.ErrNotAtRest) {
 		return nil, fmt.Errorf("collect the facts of the installation: %w", err)
 	}
 	return invariant.Examine(collected), nil

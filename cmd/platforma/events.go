@@ -46,7 +46,7 @@ func (c *eventsRebuildCmd) Run(g *globals) error {
 	}
 	m := newRebuildMeter(progressOut)
 	start := time.Now()
-	done, err := cluster.Rebuild(g.ctx, db, kafka.RebuildOptions{Replicas: c.Replicas, Patience: c.Wait, Tell: m.show})
+	done, err := cluster.Rebuild(g.ctx, db, kafka.RebuildOptions{Replicas: c.Replicas, Patience: c.Wait, Progress: m.show})
 	m.end()
 	if errors.Is(err, kafka.ErrRelayAtWork) {
 		return err
@@ -189,9 +189,9 @@ func stepText(s kafka.RebuildStep) string {
 		return "former relays are fenced and can publish nothing"
 	case kafka.RebuildDeleted:
 		return "the old topics are deleted"
-	case kafka.RebuildMade:
+	case kafka.RebuildCreated:
 		return "the new topics are created"
-	case kafka.RebuildPlaced:
+	case kafka.RebuildPositioned:
 		return "the relay's position is published"
 	case kafka.RebuildFinished:
 		return "the relays may work again"

@@ -21,7 +21,7 @@ type brokers struct {
 }
 
 func (b brokers) cluster() (kafka.Cluster, error) {
-	return kafka.Cluster{Brokers: b.KafkaBrokers, Names: kafka.StandardNames()}.Through(kafka.Access{
+	return kafka.Cluster{Brokers: b.KafkaBrokers, Names: kafka.StandardNames()}.WithAccess(kafka.Access{
 		TLS: b.KafkaTLS, CAFile: b.KafkaCA, User: b.KafkaUser, PasswordFile: b.KafkaPassword, Mechanism: b.KafkaMechanism,
 	})
 }

@@ -54,7 +54,7 @@ type Movement struct {
 // Take applies an event and returns the money that it moved. The events of an order must come in sequence and
 // each only once, because a repeated event would count its money again. refunds holds the order's refunds
 // that were accepted at least once; Take updates it.
-func (p *Projection) Take(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
+func (p *Projection) Apply(ev event.Event, refunds map[order.RefundID]Refund) ([]Movement, error) {
 	d := ev.Payload
 	state, ok := order.ParseState(d.To)
 	if !ok {
@@ -125,7 +125,7 @@ func cents(ev event.Event, a event.Amount) (money.Cents, error) {
 }
 
 // Since returns the differences that replace the order as it was before by the order as it is now.
-func (p Projection) Since(before Projection) []Count {
+func (p Projection) CountsSince(before Projection) []Count {
 	if p == before {
 		return nil
 	}

@@ -119,11 +119,11 @@ func TestEachEventAddsWhatItChanges(t *testing.T) {
 		}, nil},
 	} {
 		before := p
-		moved, err := p.Take(step.ev, refunds)
+		moved, err := p.Apply(step.ev, refunds)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(step.counts, p.Since(before)); diff != "" {
+		if diff := cmp.Diff(step.counts, p.CountsSince(before)); diff != "" {
 			t.Errorf("step %d, %s: counts (-want +got):\n%s", i, step.ev.Type, diff)
 		}
 		if diff := cmp.Diff(step.money, moved); diff != "" {
@@ -140,7 +140,7 @@ func TestAnEventWithAnUnknownStateOrAmountIsRefused(t *testing.T) {
 		"payment": withPayment(eventAt(9, order.EvPaymentConfirmed, "payment_confirmed", "20.10", "EUR"), 9, "much"),
 	} {
 		p := analytics.Projection{Tenant: acme, Order: orderID}
-		if moved, err := p.Take(ev, map[order.RefundID]analytics.Refund{}); err == nil {
+		if moved, err := p.Apply(ev, map[order.RefundID]analytics.Refund{}); err == nil {
 			t.Errorf("%s: applied as %+v, %v", name, p, moved)
 		}
 	}

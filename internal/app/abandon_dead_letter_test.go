@@ -30,8 +30,8 @@ type deadLetterID = id.Of[app.DeadLetter]
 // stuckVPS returns an order whose compensation is stuck. Its server could not be built and its port cannot be removed.
 func stuckVPS(t *testing.T, h *harness.Harness) (order.ID, deadLetterID) {
 	t.Helper()
-	h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-	h.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
+	h.Sim.Script(sim.Fault{Label: "vps", Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Label: "vps", Step: "port", Operation: sim.OpDelete, Kind: sim.Refused})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.Sim.ClearFaults()
@@ -425,8 +425,8 @@ func TestADeliveryCannotBeAbandoned(t *testing.T) {
 		t.Errorf("the refusal does not say what to do: %s", f.Detail)
 	}
 	d, err := h.UseCases.API.DeadLetter(t.Context(), h.As(tenant.Operator), l)
-	if err != nil || len(d.Allows) != 0 || d.Suggested() != app.SuggestAddress || len(d.Left) != 0 {
-		t.Errorf("the desk allows the reasons %v, suggests %s, shows resources %v, %v", d.Allows, d.Suggested(), d.Left,
+	if err != nil || len(d.AbandonReasons) != 0 || d.Suggested() != app.SuggestAddress || len(d.Remaining) != 0 {
+		t.Errorf("the desk allows the reasons %v, suggests %s, shows resources %v, %v", d.AbandonReasons, d.Suggested(), d.Remaining,
 			err)
 	}
 	wantEqual(t, "redrive", redrive(t, h, l), "redriven")

@@ -15,7 +15,7 @@ import (
 // AdoptDeadLetter is the assertion that a resource of a stuck compensation is there, under a provider's id.
 type AdoptDeadLetter struct {
 	DeadLetter id.Of[DeadLetter]
-	Part       string // the step's name
+	Step       string // the step's name
 	Ref        string // the provider's id
 	Reason     string
 }
@@ -43,7 +43,7 @@ func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter)
 			return DeadLetter{}, fault.New(fault.KindConflict, "not-adoptable",
 				"No resource at a provider is stuck here, so there is nothing to adopt.")
 		}
-		if remaining := agg.remainingSteps(task.ID); !slices.Contains(remaining, in.Part) {
+		if remaining := agg.remainingSteps(task.ID); !slices.Contains(remaining, in.Step) {
 			v := fault.Violation{
 				Pointer: "/part", Code: "not-allowed", Message: "This is no part of the item that may still be there.",
 			}
@@ -52,13 +52,13 @@ func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter)
 			}
 			return DeadLetter{}, fault.Violated([]fault.Violation{v})
 		}
-		task.Assertion = fulfil.Assertion{Step: in.Part, Ref: in.Ref}
+		task.Assertion = fulfil.Assertion{Step: in.Step, Ref: in.Ref}
 		if err := a.redrive(tx, agg, task, in.Reason); err != nil {
 			return DeadLetter{}, err
 		}
 		voided := agg.closeRedrivenDeadLetters(task, in.DeadLetter, in.Reason, tx.Now())
 		agg.logDecision(*open, tx.Now(),
-			"said to be there by "+event.ActorText(c.Actor)+": "+in.Part+" as "+in.Ref+reasonSuffix(in.Reason)+voided)
+			"said to be there by "+event.ActorText(c.Actor)+": "+in.Step+" as "+in.Ref+reasonSuffix(in.Reason)+voided)
 		a.settle(agg, tx.Now(), in.Reason)
 		return *open, a.save(tx, agg, c.cause())
 	})
@@ -66,7 +66,7 @@ func (a *App) AdoptDeadLetter(ctx context.Context, c Caller, in AdoptDeadLetter)
 
 func (in AdoptDeadLetter) faults() []fault.Violation {
 	var faults []fault.Violation
-	if in.Part == "" {
+	if in.Step == "" {
 		faults = append(faults, fault.Violation{
 			Pointer: "/part", Code: "required", Message: "Say which part of the item it is.",
 		})

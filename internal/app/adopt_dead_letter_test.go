@@ -102,7 +102,7 @@ func TestAResourceThatAPersonFoundIsAdoptedAndRemoved(t *testing.T) {
 		h, cloud, o := uncertainServer(t)
 		ref := serverOf(t, h, h.Item(o, "vps").ID)
 		in := app.AdoptDeadLetter{
-			DeadLetter: deadLetterOf(t, h, o, "compensation-exhausted"), Part: "server", Ref: ref, Reason: "seen at the console",
+			DeadLetter: deadLetterOf(t, h, o, "compensation-exhausted"), Step: "server", Ref: ref, Reason: "seen at the console",
 		}
 		cloud.crashes = dies
 		wantEqual(t, "adopt", adopt(t, h, h.As(tenant.Operator), in), "redriven")
@@ -164,7 +164,7 @@ func TestAFalseAssertionRemovesNothingAndLeavesTheDeadLetterOpen(t *testing.T) {
 		{"an id that is not there", "srv-0000", "not-found"},
 	} {
 		in := app.AdoptDeadLetter{
-			DeadLetter: deadLetterOf(t, h, o, "compensation-exhausted"), Part: "server", Ref: c.ref, Reason: "I think so",
+			DeadLetter: deadLetterOf(t, h, o, "compensation-exhausted"), Step: "server", Ref: c.ref, Reason: "I think so",
 		}
 		wantEqual(t, c.what, adopt(t, h, h.As(tenant.Operator), in), "redriven")
 		h.Drain(o)
@@ -175,7 +175,7 @@ func TestAFalseAssertionRemovesNothingAndLeavesTheDeadLetterOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantEqual(t, c.what, again.Class.String(), c.class)
-		if refs := again.Left[len(again.Left)-1].Refs; len(refs) != 0 || again.Work.Assertion.Ref != "" {
+		if refs := again.Remaining[len(again.Remaining)-1].Refs; len(refs) != 0 || again.Work.Assertion.Ref != "" {
 			t.Errorf("%s: the journal has %v, the task %+v; want nothing adopted and no assertion left", c.what, refs,
 				again.Work.Assertion)
 		}
@@ -184,10 +184,10 @@ func TestAFalseAssertionRemovesNothingAndLeavesTheDeadLetterOpen(t *testing.T) {
 		}
 	}
 	for _, c := range h.Sim.Calls(sim.OpDelete, h.Item(neighbour, "vps").ID.String()) {
-		t.Errorf("a delete of the neighbour's %s was sent", c.Part)
+		t.Errorf("a delete of the neighbour's %s was sent", c.Step)
 	}
 	in := app.AdoptDeadLetter{
-		DeadLetter: deadLetterOf(t, h, o, "compensation-exhausted"), Part: "server", Ref: serverOf(t, h, item),
+		DeadLetter: deadLetterOf(t, h, o, "compensation-exhausted"), Step: "server", Ref: serverOf(t, h, item),
 		Reason: "this one",
 	}
 	wantEqual(t, "the true one", adopt(t, h, h.As(tenant.Operator), in), "redriven")
@@ -199,7 +199,7 @@ func TestAnInvalidAssertionIsRefused(t *testing.T) {
 	t.Parallel()
 	h, _, o := uncertainServer(t)
 	l := deadLetterOf(t, h, o, "compensation-exhausted")
-	good := app.AdoptDeadLetter{DeadLetter: l, Part: "server", Ref: "srv-1", Reason: "seen"}
+	good := app.AdoptDeadLetter{DeadLetter: l, Step: "server", Ref: "srv-1", Reason: "seen"}
 	for what, c := range map[string]struct {
 		who    app.Caller
 		change func(*app.AdoptDeadLetter)
@@ -213,9 +213,9 @@ func TestAnInvalidAssertionIsRefused(t *testing.T) {
 			"not-found",
 		},
 		"an unknown step": {h.As(tenant.Operator), func(in *app.AdoptDeadLetter) {
-			in.Part = "volume"
+			in.Step = "volume"
 		}, "validation-failed"},
-		"no step": {h.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Part = "" }, "validation-failed"},
+		"no step": {h.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Step = "" }, "validation-failed"},
 		"no id":   {h.As(tenant.Operator), func(in *app.AdoptDeadLetter) { in.Ref = "" }, "validation-failed"},
 		"an id with a new line": {h.As(tenant.Operator), func(in *app.AdoptDeadLetter) {
 			in.Ref = "srv-1\nsrv-2"

@@ -33,7 +33,7 @@ func (a *App) AuditEvents(ctx context.Context, evs []event.Event) (Handled, erro
 	}
 	h := Handled{Applied: done.Fresh}
 	for _, f := range done.Findings {
-		if !f.Kind.Fresh() {
+		if !f.Kind.ContinuesChain() {
 			h.Applied++ // the record is in no chain but was new
 		}
 	}
@@ -45,7 +45,7 @@ func (a *App) audit(ctx context.Context, evs []event.Event) (Appended, error) {
 	now := a.Now()
 	seen := make([]auditlog.Entry, len(evs))
 	for i, ev := range evs {
-		seen[i] = auditlog.Saw(ev, now)
+		seen[i] = auditlog.NewEntry(ev, now)
 	}
 	done, err := a.AuditLog.AppendAuditLog(ctx, seen)
 	for _, f := range done.Findings {
@@ -120,9 +120,9 @@ func claimedTenant(headers map[string]string) tenant.ID {
 	return found
 }
 
-// TellAuditHeads logs the head of each tenant's chain. Kept outside the database, these log lines show whether a
+// LogAuditHeads logs the head of each tenant's chain. Kept outside the database, these log lines show whether a
 // chain was rewritten: platforma audit verify takes them as --head. It returns the number of heads.
-func (a *App) TellAuditHeads(ctx context.Context) (int, error) {
+func (a *App) LogAuditHeads(ctx context.Context) (int, error) {
 	heads, err := a.AuditLog.Heads(ctx)
 	for _, h := range heads {
 		a.Log.InfoContext(ctx, "audit head", "tenant", h.Tenant, "n", h.N, "hash", h.Hash)

@@ -89,7 +89,7 @@ func TestCancelEndsAnOrderFromEveryStateThatAllowsIt(t *testing.T) {
 		},
 		"compensating already": {
 			reached: contains("vps compensating"),
-			script:  []sim.Fault{{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid}},
+			script:  []sim.Fault{{Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid}},
 			want:    "cancelled none settled; vps rolled_back refund 20.10 accepted",
 		},
 		"validating": {
@@ -168,7 +168,7 @@ func TestALateSuccessOfACancelledItemIsRemoved(t *testing.T) {
 	t.Parallel()
 	for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
 		h := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
-		h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: sim.Late, AfterS: 12, Times: 1})
+		h.Sim.Script(sim.Fault{Label: "vps", Step: "server", Operation: sim.OpCreate, Kind: sim.Late, AfterS: 12, Times: 1})
 		o := h.PaidOrder(harness.VPS())
 		h.WorkUntil(o, func(string) bool { return len(h.Sim.Calls(sim.OpCreate, "")) == 2 })
 		mustCancel(t, h, o)
@@ -178,7 +178,7 @@ func TestALateSuccessOfACancelledItemIsRemoved(t *testing.T) {
 		h.WantLiveResources("", 0)
 		created := false
 		for _, c := range h.Sim.Calls(sim.OpCreate, "") {
-			created = created || c.Part == "server" && c.Effect
+			created = created || c.Step == "server" && c.Effect
 		}
 		if !created {
 			t.Errorf("%s: the late server was never created, so the test proves nothing", naming)

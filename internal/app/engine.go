@@ -85,7 +85,7 @@ func (a *App) runSingleCall(
 	}
 	res.At = a.Clock.Now()
 	res.Took = res.At.Sub(now)
-	m := fulfil.Once(*task, res)
+	m := fulfil.NextSingle(*task, res)
 	_, err = a.commit(ctx, *task, m, func(tx Tx, agg *Aggregate, task *fulfil.Task) error {
 		return writeResult(tx, agg, task, m)
 	})

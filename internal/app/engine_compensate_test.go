@@ -19,7 +19,7 @@ import (
 func creations(h *harness.Harness) []string {
 	var steps []string
 	for _, c := range h.Sim.Calls(sim.OpCreate, "") {
-		steps = append(steps, c.Label+" "+c.Part)
+		steps = append(steps, c.Label+" "+c.Step)
 	}
 	return steps
 }
@@ -28,7 +28,7 @@ func creations(h *harness.Harness) []string {
 func removals(h *harness.Harness) []string {
 	var steps []string
 	for _, c := range h.Sim.Calls(sim.OpDelete, "") {
-		if name := c.Label + " " + c.Part; !slices.Contains(steps, name) {
+		if name := c.Label + " " + c.Step; !slices.Contains(steps, name) {
 			steps = append(steps, name)
 		}
 	}
@@ -38,7 +38,7 @@ func removals(h *harness.Harness) []string {
 func TestAllOrNothingCompensatesTheLastProvisionedFirst(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Label: "last", Step: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
 	o := h.PaidAllOrNothing(harness.Labelled(harness.VPS(), "first"), harness.Labelled(harness.Storage(), "second"),
 		harness.Labelled(harness.Database(), "last"))
 	h.Drain(o)
@@ -79,7 +79,7 @@ func TestCompensationFollowsTheOrderOfDecisionsNotOfArrivals(t *testing.T) {
 		slow.Provider = p
 		return slow
 	}))
-	h.Sim.Script(sim.Fault{Label: "last", Part: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Label: "last", Step: "instance", Operation: sim.OpCreate, Kind: sim.Invalid})
 	var o order.ID
 	slow.meanwhile = func() {
 		h.Clock.Advance(time.Millisecond)

@@ -12,7 +12,7 @@ import (
 func TestCompensationRemovesByIDWhatNoListShows(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Speed = 60 }))
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.ListLag, AfterS: 60 * 86400})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.ListLag, AfterS: 60 * 86400})
 	o := h.PaidOrder(harness.VPS())
 	h.WorkUntil(o, func(string) bool { return len(h.Sim.Calls(sim.OpCreate, "")) == 2 })
 	if _, err := h.UseCases.API.CancelOrder(t.Context(), h.As(tenant.Customer), app.Reasoned{

@@ -22,7 +22,7 @@ func (a *App) record(tx Tx, agg *Aggregate, by event.Cause) error {
 		by.Correlation = event.ID(agg.Order.ID)
 	}
 	for _, e := range agg.Order.TakeEvents() {
-		rec, err := event.Of(agg.Order, e, by, newID[order.Event](a), tx.Now())
+		rec, err := event.NewRecord(agg.Order, e, by, newID[order.Event](a), tx.Now())
 		if err != nil {
 			return err
 		}

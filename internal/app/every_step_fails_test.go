@@ -155,9 +155,9 @@ func (p disturbance) label() string { return p.step + ": " + p.what }
 // disturbances returns all disturbances of a step.
 func disturbances(step string) []disturbance {
 	op := operationOf(step)
-	scripted := sim.Fault{Part: step, Operation: op, Kind: sim.Invalid}
+	scripted := sim.Fault{Step: step, Operation: op, Kind: sim.Invalid}
 	if op == sim.OpCredentials {
-		scripted.Part, scripted.Kind = "", sim.Forbidden // the credentials belong to the item, not to one resource
+		scripted.Step, scripted.Kind = "", sim.Forbidden // the credentials belong to the item, not to one resource
 	}
 	lost := scripted
 	lost.Kind, lost.Times = sim.LostReply, 1
@@ -274,7 +274,7 @@ func wantCompensated(t *testing.T, h *harness.Harness, o order.ID, p disturbance
 		it.State != order.ItemRolledBack {
 		t.Errorf("%s: got %s, want failed and settled, rolled back", p.label(), h.Summary(o))
 	}
-	if r == nil || pay == nil || !r.State.Accepted() || r.Cents != pay.Of(it.ID) || r.Cents != pay.Paid {
+	if r == nil || pay == nil || !r.State.Accepted() || r.Cents != pay.ShareOf(it.ID) || r.Cents != pay.Paid {
 		t.Errorf("%s: refund %+v of payment %+v, want the whole allocation", p.label(), r, pay)
 	}
 	h.WantLiveResources(p.label(), 0)
@@ -309,7 +309,7 @@ func wantNoDuplicates(t *testing.T, h *harness.Harness, naming provider.Naming) 
 	for _, c := range ledger.Log {
 		if c.Operation == sim.OpCreate && c.Effect {
 			if created[c.Key] += len(c.IDs); created[c.Key] == most+1 {
-				t.Errorf("%s of %q: %d resources were created under one key, at most %d may be", c.Part, c.Label,
+				t.Errorf("%s of %q: %d resources were created under one key, at most %d may be", c.Step, c.Label,
 					created[c.Key], most)
 			}
 		}

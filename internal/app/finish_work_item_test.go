@@ -21,7 +21,7 @@ func (slowGateway) Name() string { return "gateway" }
 // rolledBackBy returns an order whose payment was confirmed by a caller and whose one item was rolled back.
 func rolledBackBy(t *testing.T, h *harness.Harness, c app.Caller) *order.Order {
 	t.Helper()
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 	o := h.SubmittedOrder("per_item", harness.VPS()).Order
 	_, err := h.UseCases.API.ConfirmPayment(t.Context(), c, app.ConfirmPayment{
 		Order: o.ID, Reference: "paid " + o.Number, Method: "transfer",

@@ -141,7 +141,7 @@ func TestAWorkerThatWakesAfterTheCallTimeoutSendsNothing(t *testing.T) {
 		t.Errorf("the frozen worker ended with %v, want %v", err, app.ErrFenced)
 	}
 	for _, c := range h.Sim.Calls(sim.OpCreate, "") {
-		if c.Part == "server" {
+		if c.Step == "server" {
 			t.Errorf("a create was sent at %s, after the timeout of the call", c.At)
 		}
 	}

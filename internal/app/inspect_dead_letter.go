@@ -80,16 +80,16 @@ func (g DeadLetterGroup) Suggested() Suggestion {
 // DeadLetterDetail is a dead letter with all that a person needs to decide about it.
 type DeadLetterDetail struct {
 	DeadLetter
-	Of     *order.Order
-	About  *order.Item       // nil when the work is for the whole order
-	Work   *fulfil.Task      // nil when there is none
-	Refund *order.Refund     // of the item; nil when none was requested
-	Calls  []LogEntry        // answers of the step, compensations and decisions, oldest first; the last 100
-	Left   []fulfil.Resource // not confirmed gone at the provider; with their ids, never with addresses (D21)
-	Allows []AbandonReason   // for which the stuck work may be abandoned; none when nothing is stuck
-	Last   *LogEntry         // the provider's last answer, in our words
-	First  *Member           // the first signer of the abandonment; nil for none, or when that member has left
-	Second *Member           // the second signer
+	Of             *order.Order
+	About          *order.Item       // nil when the work is for the whole order
+	Work           *fulfil.Task      // nil when there is none
+	Refund         *order.Refund     // of the item; nil when none was requested
+	Calls          []LogEntry        // answers of the step, compensations and decisions, oldest first; the last 100
+	Remaining      []fulfil.Resource // not confirmed gone at the provider; with their ids, never with addresses (D21)
+	AbandonReasons []AbandonReason   // for which the stuck work may be abandoned; none when nothing is stuck
+	LastAnswer     *LogEntry         // the provider's last answer, in our words
+	First          *Member           // the first signer of the abandonment; nil for none, or when that member has left
+	Second         *Member           // the second signer
 }
 
 // shownCalls is the number of log entries that DeadLetterDetail.Calls holds at most: the last ones.
@@ -139,7 +139,7 @@ func detailOf(dl DeadLetter, rec SagaRecord) DeadLetterDetail {
 		v.Refund = rec.Order.RefundOf(dl.Item)
 	}
 	if v.Work != nil && v.Work.State == fulfil.Stuck && (dl.State == DeadLetterOpen || dl.State == DeadLetterParked) {
-		v.Allows = abandonReasons[v.Work.Kind]
+		v.AbandonReasons = abandonReasons[v.Work.Kind]
 	}
 	for i := range rec.Log {
 		e := &rec.Log[i]
@@ -149,13 +149,13 @@ func detailOf(dl DeadLetter, rec SagaRecord) DeadLetterDetail {
 		}
 		v.Calls = append(v.Calls, *e)
 		if e.What != LogDecision {
-			v.Last = e
+			v.LastAnswer = e
 		}
 	}
 	v.Calls = v.Calls[max(0, len(v.Calls)-shownCalls):]
 	for _, res := range rec.Resources {
 		if v.Work != nil && v.Work.Kind == fulfil.Provision && res.Task == dl.Task && res.Phase != fulfil.Gone {
-			v.Left = append(v.Left, res)
+			v.Remaining = append(v.Remaining, res)
 		}
 	}
 	return v

@@ -76,15 +76,15 @@ func TestADeadLetterShowsAllThatAPersonNeeds(t *testing.T) {
 	if failures != 6 || d.Attempts != 6 {
 		t.Errorf("%d failed calls and %d attempts, want 6 (D5)", failures, d.Attempts)
 	}
-	if d.Last == nil || d.Last.Note != "the provider answered: retryable (maintenance)" {
-		t.Errorf("last answer = %+v", d.Last)
+	if d.LastAnswer == nil || d.LastAnswer.Note != "the provider answered: retryable (maintenance)" {
+		t.Errorf("last answer = %+v", d.LastAnswer)
 	}
 	live := h.Sim.Live()
-	if len(live) != 1 || len(d.Left) != 1 || d.Left[0].Step != "port" || !cmp.Equal(d.Left[0].Refs, []string{live[0].ID}) {
-		t.Errorf("resources in the journal: %+v, in the cloud: %+v", d.Left, live)
+	if len(live) != 1 || len(d.Remaining) != 1 || d.Remaining[0].Step != "port" || !cmp.Equal(d.Remaining[0].Refs, []string{live[0].ID}) {
+		t.Errorf("resources in the journal: %+v, in the cloud: %+v", d.Remaining, live)
 	}
 	if diff := cmp.Diff([]app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason},
-		d.Allows); diff != "" {
+		d.AbandonReasons); diff != "" {
 		t.Errorf("reasons to abandon it (-want +got):\n%s", diff)
 	}
 	wantEqual(t, "suggested", string(d.Suggested()), "redrive")

@@ -38,8 +38,8 @@ func (a *App) KeepReceipt(ctx context.Context, ev event.Event) error {
 			}
 			if left != 0 || !balanced(agg.Order) {
 				unbalanced = &left
-				agg.Added.Findings = append(agg.Added.Findings, BillingFinding{Seq: ev.Seq, Event: ev.ID, Left: left})
-				agg.incident(notice.BooksDiffer, [16]byte(ev.ID), ev.At)
+				agg.Added.Findings = append(agg.Added.Findings, BillingFinding{Seq: ev.Seq, Event: ev.ID, Balance: left})
+				agg.incident(notice.ReceiptsDiffer, [16]byte(ev.ID), ev.At)
 			}
 		}
 		agg.Added.Receipts = append(agg.Added.Receipts, r)
@@ -104,6 +104,6 @@ func receiptOf(ev event.Event) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, fmt.Errorf("read the amount of event %d (%s) of order %s: %w", ev.Seq, ev.Type, ev.Order, err)
 	}
-	r.Cents, r.Stands = cents, sign*int64(cents)
+	r.Cents, r.Balance = cents, sign*int64(cents)
 	return r, nil
 }

@@ -32,7 +32,7 @@ func TestTheBillingLedgerAloneSumsToWhatAnOrderKept(t *testing.T) {
 	}
 	routed := 0
 	for _, ev := range h.Events {
-		if event.Billing.Hears(ev.Type) {
+		if event.Billing.Subscribes(ev.Type) {
 			routed++
 		}
 	}

@@ -96,7 +96,7 @@ func (a *App) noticeSourceOf(ctx context.Context, o *order.Order, about event.ID
 			return s, err
 		}
 		for _, rec := range records {
-			ev, err := event.Stored(rec)
+			ev, err := event.FromRecord(rec)
 			if err != nil {
 				return s, err
 			}

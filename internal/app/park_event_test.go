@@ -97,7 +97,7 @@ func TestAParkedEventBlocksTheOrdersLaterEventsForItsConsumerAlone(t *testing.T)
 		d.Detail != "internal: the consumer's log has the error" {
 		t.Errorf("the dead letter: %+v", d.DeadLetter)
 	}
-	wantList(t, "reasons to abandon it", abandonReasons(d.Allows), "other")
+	wantList(t, "reasons to abandon it", abandonReasons(d.AbandonReasons), "other")
 	if diff := cmp.Diff([]app.ParkedCount{{Consumer: "notify", Parked: 1, Blocked: 2}},
 		parkedCounts(t, h, tenant.Operator)); diff != "" {
 		t.Errorf("parked (-want +got):\n%s", diff)

@@ -144,12 +144,12 @@ type Refusals interface {
 // ConsumerStatus is the state of a consumer of this process, for GET /v1/routing. Its counts begin with the
 // process.
 type ConsumerStatus struct {
-	Consumer string        // the consumer group
-	Name     string        // in the inbox and on dead letters
-	Age      time.Duration // of the oldest event that was read and is not handled yet; 0 when caught up
+	Group string        // the consumer group
+	Name  string        // in the inbox and on dead letters
+	Lag   time.Duration // of the oldest event that was read and is not handled yet; 0 when caught up
 	// Behind is an upper bound of the events that are not handled yet, because a transaction of the relay may count
 	// as one more. It is 0 when caught up.
-	Behind     int64
+	LagEvents  int64
 	Applied    int64
 	Duplicates int64 // redelivered events, which the inbox recognised
 	Retried    int64

@@ -43,7 +43,7 @@ type NoticeRef struct {
 }
 
 // SourceEvents returns the roles that are notified of a cause. Webhooks concern only admins (D24).
-func (r NoticeRef) SourceEvents() []tenant.Role {
+func (r NoticeRef) Roles() []tenant.Role {
 	if r.Cause == notice.WebhookFailing {
 		return []tenant.Role{tenant.Admin}
 	}
@@ -71,7 +71,7 @@ type FailingWebhookEndpoint struct {
 	URL        string // the current one
 	Since      time.Time
 	LastStatus int // HTTP status; 0 when no answer came
-	LastResult PostResult
+	LastResult CallResult
 }
 
 // Receipt is a row of Billing's ledger: an event that Billing received, and its effect on money.
@@ -84,13 +84,13 @@ type Receipt struct {
 	Cents   money.Cents // Amount, in minor units
 	Item    order.ItemID
 	Subject [16]byte // the payment or refund; zero when the event moves no money
-	Stands  int64    // the subject's balance after the event, in minor units: positive received, negative refunded
+	Balance int64    // the subject's balance after the event, in minor units: positive received, negative refunded
 }
 
 // BillingFinding is an order that ended with money left in the ledger, or whose payments and refunds do not match
 // its items.
 type BillingFinding struct {
-	Seq   int
-	Event event.ID
-	Left  money.Cents
+	Seq     int
+	Event   event.ID
+	Balance money.Cents
 }

@@ -98,7 +98,7 @@ type WebhookDelivery struct {
 	State           WebhookDeliveryState
 	Calls           int
 	LastStatus      int // HTTP status; 0 when no answer came or no call was made yet
-	LastResult      PostResult
+	LastResult      CallResult
 	CreatedAt       time.Time
 	NextAt          time.Time // next call by the schedule; zero when there is none
 	DoneAt          time.Time
@@ -121,21 +121,21 @@ func (s WebhookDeliveryState) String() string {
 	return [...]string{"pending", "delivered", "failed", "dropped"}[s]
 }
 
-// PostResult is the result of a call.
-type PostResult string
+// CallResult is the result of a call.
+type CallResult string
 
-// The results of a call. All but PostTaken and PostGone are retried.
+// The results of a call. All but CallAccepted and CallGone are retried.
 const (
-	PostTaken    PostResult = "delivered"         // 2xx
-	PostGone     PostResult = "gone"              // 410: never call again
-	PostBusy     PostResult = "busy"              // 429 or 503
-	PostRedirect PostResult = "redirected"        // 3xx, which is not followed
-	PostRefused  PostResult = "refused"           // any other status
-	PostTimeout  PostResult = "no-answer"         // none in time
-	PostNoName   PostResult = "name-not-found"    // the host's name does not resolve
-	PostNoRoute  PostResult = "unreachable"       // no connection, or it broke
-	PostBadTLS   PostResult = "tls"               // no trusted TLS 1.2 or newer
-	PostNotOpen  PostResult = "forbidden-address" // an address that must not be called
+	CallAccepted         CallResult = "delivered"         // 2xx
+	CallGone             CallResult = "gone"              // 410: never call again
+	CallBusy             CallResult = "busy"              // 429 or 503
+	CallRedirected       CallResult = "redirected"        // 3xx, which is not followed
+	CallRefused          CallResult = "refused"           // any other status
+	CallTimedOut         CallResult = "no-answer"         // none in time
+	CallNameNotFound     CallResult = "name-not-found"    // the host's name does not resolve
+	CallUnreachable      CallResult = "unreachable"       // no connection, or it broke
+	CallBadTLS           CallResult = "tls"               // no trusted TLS 1.2 or newer
+	CallForbiddenAddress CallResult = "forbidden-address" // an address that must not be called
 )
 
 // WebhookDeliveryCall is one entry of the delivery log.
@@ -143,7 +143,7 @@ type WebhookDeliveryCall struct {
 	N       int // from 1
 	At      time.Time
 	Status  int
-	Result  PostResult
+	Result  CallResult
 	Took    time.Duration
 	Excerpt string // the beginning of the answer: printable, at most 1 KiB
 }
@@ -243,7 +243,7 @@ type SecretBox interface {
 type WebhookSender interface {
 	// CheckURL returns what is wrong with an endpoint's URL, or nil. It makes no call.
 	CheckURL(address string) *fault.Violation
-	// Post makes one call. It returns no error, because every outcome is a PostResult.
+	// Post makes one call. It returns no error, because every outcome is a CallResult.
 	Post(ctx context.Context, p Post) PostAnswer
 }
 
@@ -258,7 +258,7 @@ type Post struct {
 
 // PostAnswer is the outcome of a Post.
 type PostAnswer struct {
-	Result  PostResult
+	Result  CallResult
 	Status  int           // HTTP status; 0 when no answer came
 	After   time.Duration // from Retry-After
 	Excerpt string

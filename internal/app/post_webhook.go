@@ -114,8 +114,8 @@ func (a *App) recordWebhookDelivery(
 		}
 		e, delivery, task := f.WebhookEndpoint, f.WebhookDelivery, f.Task
 		task.Speed = a.Clock.Speed()
-		m := fulfil.Post(task, fulfil.Result{Class: classOfPost(call.Result), At: a.Clock.Now(), After: retryAfter})
-		if call.Result == PostGone || e.State == WebhookEndpointFailing && task.Detail == replayed && !m.Done {
+		m := fulfil.NextWebhook(task, fulfil.Result{Class: classOfPost(call.Result), At: a.Clock.Now(), After: retryAfter})
+		if call.Result == CallGone || e.State == WebhookEndpointFailing && task.Detail == replayed && !m.Done {
 			m.Task.State = fulfil.Closed // never called again, or the single call of a replay
 		}
 		delivery.Calls++
@@ -147,13 +147,13 @@ func (a *App) recordWebhookDelivery(
 }
 
 // classOfPost returns the fault class of a call's result, by which fulfil.Post schedules the next call.
-func classOfPost(r PostResult) fault.Class {
+func classOfPost(r CallResult) fault.Class {
 	switch r {
-	case PostTaken:
+	case CallAccepted:
 		return fault.None
-	case PostBusy:
+	case CallBusy:
 		return fault.RateLimited
-	case PostTimeout:
+	case CallTimedOut:
 		return fault.Ambiguous
 	default:
 		return fault.Retryable
@@ -162,7 +162,7 @@ func classOfPost(r PostResult) fault.Class {
 
 // moveWebhookEndpoint applies the result of a call to the endpoint and its other deliveries. It queues the changes
 // and returns the endpoint after them.
-func (a *App) moveWebhookEndpoint(tx Tx, e WebhookEndpoint, r PostResult, m fulfil.Move) WebhookEndpoint {
+func (a *App) moveWebhookEndpoint(tx Tx, e WebhookEndpoint, r CallResult, m fulfil.Move) WebhookEndpoint {
 	was := e
 	switch {
 	case e.State == WebhookEndpointDisabled:
@@ -174,7 +174,7 @@ func (a *App) moveWebhookEndpoint(tx Tx, e WebhookEndpoint, r PostResult, m fulf
 			tx.ReleaseWebhookDeliveries(e.ID)
 		}
 		e.Failures, e.RestingUntil = 0, time.Time{}
-	case r == PostGone:
+	case r == CallGone:
 		e = e.inState(WebhookEndpointDisabled, WebhookEndpointGone, tx.Now())
 		tx.HoldWebhookDeliveries(e.ID)
 	case e.State == WebhookEndpointFailing:

@@ -29,7 +29,7 @@ func TestAnEndpointThatNeverAcceptsAMessageIsCalledTenTimesAndThenFails(t *testi
 		20*time.Hour, 24*time.Hour)
 	delivery := h.onlyDelivery(e)
 	if delivery.State != app.WebhookDeliveryFailed || delivery.Calls != 10 || len(delivery.Log) != 10 ||
-		delivery.Log[0].N != 10 || delivery.LastResult != app.PostRefused || delivery.LastStatus != 500 {
+		delivery.Log[0].N != 10 || delivery.LastResult != app.CallRefused || delivery.LastStatus != 500 {
 		t.Errorf("the delivery: %+v", delivery)
 	}
 	if got := h.webhookEndpoint(e); got.State != app.WebhookEndpointFailing || got.Why != app.WebhookEndpointExhausted {
@@ -79,7 +79,7 @@ func TestAnEndpointThatAnswersGoneIsNotCalledUntilSomebodyEnablesIt(t *testing.T
 		t.Errorf("the endpoint is %s, %s; want disabled, gone", got.State, got.Why)
 	}
 	delivery := h.onlyDelivery(e)
-	if delivery.State != app.WebhookDeliveryFailed || delivery.Calls != 1 || delivery.LastResult != app.PostGone {
+	if delivery.State != app.WebhookDeliveryFailed || delivery.Calls != 1 || delivery.LastResult != app.CallGone {
 		t.Errorf("the delivery: %+v", delivery)
 	}
 	if _, err := h.UseCases.API.ReplayWebhookDelivery(t.Context(), h.admin(), e,

@@ -48,7 +48,7 @@ func TestAnItemThatCannotBeBuiltIsRefundedAndTheOthersStay(t *testing.T) {
 func TestAHardRefusalIsCalledOnceAndRolledBack(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
+	h.Sim.Script(sim.Fault{Label: "vps", Step: "server", Operation: sim.OpCreate, Kind: "invalid"})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted")
@@ -67,7 +67,7 @@ func TestAHardRefusalIsCalledOnceAndRolledBack(t *testing.T) {
 func TestALostAnswerLeavesOneResource(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "lost_reply", Times: 1})
+	h.Sim.Script(sim.Fault{Label: "vps", Step: "server", Operation: sim.OpCreate, Kind: "lost_reply", Times: 1})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "fulfilled full settled; vps delivered")
@@ -77,8 +77,8 @@ func TestALostAnswerLeavesOneResource(t *testing.T) {
 func TestACleanUpThatFailsIsStuckAndTheRefundGoesOnAndARedriveEndsIt(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Label: "vps", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
-	h.Sim.Script(sim.Fault{Label: "vps", Part: "port", Operation: sim.OpDelete, Kind: "refused"})
+	h.Sim.Script(sim.Fault{Label: "vps", Step: "server", Operation: sim.OpCreate, Kind: "invalid"})
+	h.Sim.Script(sim.Fault{Label: "vps", Step: "port", Operation: sim.OpDelete, Kind: "refused"})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "provisioning none stuck; vps stuck refund 20.10 accepted")

@@ -61,11 +61,11 @@ type Inventory interface {
 	// ItemsOf reads the items with these ids, of any tenant. It leaves out unknown ids.
 	ItemsOf(ctx context.Context, items []order.ItemID) ([]InventoryItem, error)
 	// Standing reads all items that should have resources now.
-	Standing(ctx context.Context) ([]InventoryItem, error)
+	Expected(ctx context.Context) ([]InventoryItem, error)
 	// Sight stores a finding and returns when it was first seen.
-	Sight(ctx context.Context, f Finding, now time.Time) (first time.Time, err error)
+	RecordFinding(ctx context.Context, f Finding, now time.Time) (first time.Time, err error)
 	// Forget marks a finding as settled.
-	Forget(ctx context.Context, f Finding, now time.Time) error
+	SettleFinding(ctx context.Context, f Finding, now time.Time) error
 }
 
 // reapInterval is the least time between two sightings of a leftover before it is removed (D40).
@@ -170,7 +170,7 @@ func (a *App) handleFinding(
 	ctx context.Context, inventory Inventory, p provider.Provider, o provider.Owned, f Finding, remove Removal,
 	now time.Time,
 ) (Finding, error) {
-	first, err := inventory.Sight(ctx, f, now)
+	first, err := inventory.RecordFinding(ctx, f, now)
 	if err != nil {
 		return f, err
 	}
@@ -188,14 +188,14 @@ func (a *App) handleFinding(
 	f.Deleted = true
 	a.Log.WarnContext(ctx, "a leftover was removed", "provider", f.Provider, "ref", f.Ref, "item", f.Item.String(), "kind",
 		f.Kind.String())
-	return f, inventory.Forget(ctx, f, now)
+	return f, inventory.SettleFinding(ctx, f, now)
 }
 
 // findVanished finds live items whose resources the provider does not list. It repairs nothing.
 func (a *App) findVanished(
 	ctx context.Context, inventory Inventory, name string, listed map[string]bool, now time.Time,
 ) ([]Finding, error) {
-	expected, err := inventory.Standing(ctx)
+	expected, err := inventory.Expected(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (a *App) findVanished(
 				Provider: name, Ref: res.Refs[0], Item: entry.Item, Step: res.Step, Generation: res.Generation,
 				Kind: Vanished, Made: res.CalledAt,
 			}
-			if f.FirstSeen, err = inventory.Sight(ctx, f, now); err != nil {
+			if f.FirstSeen, err = inventory.RecordFinding(ctx, f, now); err != nil {
 				return findings, err
 			}
 			a.Log.ErrorContext(ctx, "a live resource has vanished at the provider: look at it with its customer", "provider",

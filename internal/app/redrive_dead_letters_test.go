@@ -21,8 +21,8 @@ import (
 // gets stuck first depends on its jitter.
 func stuckOrders(t *testing.T, h *harness.Harness, n int) ([]order.ID, []deadLetterID) {
 	t.Helper()
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-	h.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Step: "port", Operation: sim.OpDelete, Kind: sim.Refused})
 	orders, deadLetters := make([]order.ID, n), make([]deadLetterID, n)
 	for i := range orders {
 		orders[i] = h.PaidOrder(harness.VPS())

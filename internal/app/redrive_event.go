@@ -134,7 +134,7 @@ func (a *App) reapplyBlocked(ctx context.Context, r *eventRedrive, cp Checkpoint
 			return nil
 		}
 		for _, rec := range records {
-			if after = rec.Seq; rec.Seq > cp.BlockedTo || !r.handler.As.Hears(rec.Type) {
+			if after = rec.Seq; rec.Seq > cp.BlockedTo || !r.handler.As.Subscribes(rec.Type) {
 				continue
 			}
 			if r.more = r.applied >= maxReapplied; r.more {
@@ -151,7 +151,7 @@ func (a *App) reapplyBlocked(ctx context.Context, r *eventRedrive, cp Checkpoint
 // reapplyOne admits one event and applies it. If the process dies between the two, no harm is done: the admitted
 // event is the next one anyway.
 func (a *App) reapplyOne(ctx context.Context, r *eventRedrive, rec event.Record) error {
-	ev, err := event.Stored(rec)
+	ev, err := event.FromRecord(rec)
 	if err != nil {
 		return err
 	}

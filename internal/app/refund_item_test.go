@@ -84,7 +84,7 @@ func TestAFailingRefundIsRetriedUnderItsKeyAndThenDeadLettered(t *testing.T) {
 			t.Parallel()
 			c.bank.refunded = map[string]int{}
 			h := harness.New(t, harness.WithPayment(c.bank))
-			h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+			h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 			o := h.PaidOrder(harness.VPS())
 			h.Drain(o)
 			if n := len(c.bank.calls); n != c.calls {
@@ -144,8 +144,8 @@ func TestAStuckRefundAndAStuckCleanUpDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	b := failingBank()
 	h := harness.New(t, harness.WithPayment(b))
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-	h.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Protected})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Step: "port", Operation: sim.OpDelete, Kind: sim.Protected})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "provisioning none stuck; vps stuck refund 20.10 stuck")

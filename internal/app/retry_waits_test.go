@@ -18,7 +18,7 @@ func callGaps(h *harness.Harness, operation, step string) []time.Duration {
 	var all []time.Duration
 	var last time.Time
 	for _, c := range h.Sim.Calls(operation, "") {
-		if c.Part != step {
+		if c.Step != step {
 			continue
 		}
 		if !last.IsZero() {
@@ -50,7 +50,7 @@ func TestAFailingCallIsTriedSixTimesWithThePromisedWaitsByTheCloudsOwnLog(t *tes
 		sim.Refused, sim.Locked, sim.ErrorBefore, sim.Unavailable, sim.RateLimitedBare, sim.Timeout,
 	} {
 		h := harness.New(t)
-		h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: kind})
+		h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: kind})
 		o := h.PaidOrder(harness.VPS())
 		h.Drain(o)
 		h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted")
@@ -63,8 +63,8 @@ func TestAFailingCallIsTriedSixTimesWithThePromisedWaitsByTheCloudsOwnLog(t *tes
 func TestAFailingCleanUpIsTriedSixTimesWithTheSameWaits(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-	h.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Step: "port", Operation: sim.OpDelete, Kind: sim.Refused})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "provisioning none stuck; vps stuck refund 20.10 accepted")
@@ -76,8 +76,8 @@ func TestTheWaitsAreTheSameWhenEveryCallIsMadeByAnotherProcess(t *testing.T) {
 	t.Parallel()
 	for _, naming := range []provider.Naming{provider.NamingUnique409, provider.NamingNone} {
 		h := harness.New(t, harness.WithSim(func(c *sim.ServerConfig) { c.Naming = naming }))
-		h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Refused})
-		h.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
+		h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Refused})
+		h.Sim.Script(sim.Fault{Step: "port", Operation: sim.OpDelete, Kind: sim.Refused})
 		o := h.PaidOrder(harness.VPS())
 		for _, call := range []struct{ operation, step string }{{sim.OpCreate, "server"}, {sim.OpDelete, "port"}} {
 			for calls := range 6 { // the process ends after each call, and another starts during the wait
@@ -98,8 +98,8 @@ func TestTheWaitsAreTheSameWhenEveryCallIsMadeByAnotherProcess(t *testing.T) {
 func TestACallThatWorksAtTheSixthTryIsASuccess(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpCreate, Kind: sim.Refused, Times: 5})
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 5})
+	h.Sim.Script(sim.Fault{Step: "port", Operation: sim.OpCreate, Kind: sim.Refused, Times: 5})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 5})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "fulfilled full settled; vps delivered")
@@ -121,7 +121,7 @@ func countEvents(h *harness.Harness, o order.ID, e order.EventType) int {
 func TestRetryAfterOfACloudIsHonouredAndUsesUpNoRetry(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.RateLimited, AfterS: 7, Times: 12})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.RateLimited, AfterS: 7, Times: 12})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "fulfilled full settled; vps delivered")
@@ -158,7 +158,7 @@ func TestAnItemWaitsForCapacityAndIsBuiltWhenThereIsSome(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{sim.NoCapacity, sim.NoValidHost} {
 		h := harness.New(t)
-		h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: kind, Times: 3})
+		h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: kind, Times: 3})
 		o := h.PaidOrder(harness.VPS())
 		h.Drain(o)
 		h.WantSummary(o, "fulfilled full settled; vps delivered")
@@ -180,7 +180,7 @@ func TestAnItemWithoutCapacityForHalfAnHourIsRolledBack(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{sim.NoCapacity, sim.NoValidHost} {
 		h := harness.New(t)
-		h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: kind})
+		h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: kind})
 		o := h.PaidOrder(harness.VPS())
 		paidAt := h.Clock.Now()
 		h.DrainUntil(o, func(p string) bool { return strings.Contains(p, "compensating") })
@@ -197,7 +197,7 @@ func TestAnItemWithoutCapacityForHalfAnHourIsRolledBack(t *testing.T) {
 func TestABuildThatNeverEndsIsRolledBackAtTheProductsDeadline(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Stuck})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Stuck})
 	o := h.PaidOrder(harness.VPS())
 	paidAt := h.Clock.Now()
 	h.DrainUntil(o, func(p string) bool { return strings.Contains(p, "compensating") })
@@ -213,7 +213,7 @@ func TestABuildThatNeverEndsIsRolledBackAtTheProductsDeadline(t *testing.T) {
 func TestABuildThatFailsIsRemovedBeforeItIsTriedAgainUnderANewGeneration(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.FailedBuild, Times: 2})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.FailedBuild, Times: 2})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "fulfilled full settled; vps delivered")

@@ -42,7 +42,7 @@ func (a *App) ValidateOrder(ctx context.Context, t tenant.ID, taskID fulfil.Task
 	}
 	faults, r := a.liveFaults(ctx, agg)
 	r.At = a.Clock.Now()
-	m := fulfil.Once(*task, r)
+	m := fulfil.NextSingle(*task, r)
 	_, err = a.commit(ctx, *task, m, func(tx Tx, agg *Aggregate, _ *fulfil.Task) error {
 		if !m.Done {
 			return nil

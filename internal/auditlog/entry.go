@@ -69,7 +69,7 @@ type Entry struct {
 }
 
 // Saw returns the entry of an event that was read at a time. It has no place in a chain yet; After gives it one.
-func Saw(ev event.Event, at time.Time) Entry {
+func NewEntry(ev event.Event, at time.Time) Entry {
 	return Entry{
 		Tenant: ev.Tenant, Order: ev.Order, Seq: ev.Seq, Event: ev.ID, Type: ev.Type, At: whole(ev.At), SeenAt: whole(at),
 		DataSHA256: sha256.Sum256(ev.Data), Topic: ev.TopicID, Partition: ev.Partition, Offset: ev.Offset,

@@ -24,7 +24,7 @@ const (
 func Kinds() []Kind { return []Kind{Gap, Duplicate, Misplaced, Conflict, Foreign} }
 
 // Fresh reports whether a record with such a finding still continues the chain.
-func (k Kind) Fresh() bool { return k == Gap || k == Misplaced }
+func (k Kind) ContinuesChain() bool { return k == Gap || k == Misplaced }
 
 // Finding is one thing that is wrong with the topic. Its kind and its place on the topic identify it, so that
 // the same record read again gives the same finding. A foreign one has no order, because the record's claim
@@ -50,7 +50,7 @@ func (entry Entry) about(k Kind, format string, args ...any) *Finding {
 }
 
 // Stranger returns the finding about a record whose tenant does not exist. It belongs to no tenant.
-func Stranger(entry Entry) Finding {
+func UnknownTenant(entry Entry) Finding {
 	f := *entry.about(Foreign, "tenant-unknown: there is no tenant %s", entry.Tenant)
 	f.Tenant, f.Order, f.Seq = tenant.ID{}, order.ID{}, 0
 	return f
@@ -60,7 +60,7 @@ func Stranger(entry Entry) Finding {
 // with the highest number; each is nil when there is none. A fresh record continues the chain even when there
 // is a finding, because the log says what the topic carried. A record that is not fresh adds no entry; without
 // a finding it is a redelivery, or the same record on a rebuilt topic.
-func Judge(entry Entry, known, last *Entry) (fresh bool, f *Finding) {
+func Check(entry Entry, known, last *Entry) (fresh bool, f *Finding) {
 	if known != nil {
 		return false, entry.repeats(known)
 	}

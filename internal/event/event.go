@@ -52,7 +52,7 @@ type Event struct {
 
 // Stored returns the event of a row of order_event, as a consumer receives it from the topic. It has no
 // topic, partition or offset.
-func Stored(r Record) (Event, error) {
+func FromRecord(r Record) (Event, error) {
 	ev := Event{Record: r}
 	if err := json.Unmarshal(r.Data, &ev.Payload); err != nil {
 		return Event{}, fmt.Errorf("decode event %d of order %s: %w", r.Seq, r.Order, err)
@@ -179,7 +179,7 @@ func ActorText(a tenant.Actor) string {
 
 // Of makes the record of an event. The order must be in the state in which it will be committed; now is
 // the time of the transaction.
-func Of(o *order.Order, e order.Event, by Cause, ev ID, now time.Time) (Record, error) {
+func NewRecord(o *order.Order, e order.Event, by Cause, ev ID, now time.Time) (Record, error) {
 	d := Data{
 		TenantID: o.Tenant, OrderID: o.ID, Number: o.Number, CustomerID: o.Customer.String(), Seq: e.Seq, Version: o.Version,
 		From: e.From.String(), To: e.To.String(), Outcome: e.Outcome.String(), Settlement: e.Settlement.String(),

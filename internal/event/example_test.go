@@ -71,7 +71,7 @@ func (x *example) step(by tenant.Actor, do func(o *order.Order)) {
 		if paid, ok := x.records[order.EvPaymentConfirmed]; ok && by.Kind == tenant.KindSystem {
 			cause.Event = paid.ID
 		}
-		r, err := event.Of(x.o, e, cause, ev, x.now)
+		r, err := event.NewRecord(x.o, e, cause, ev, x.now)
 		if err != nil {
 			x.t.Fatalf("Of(%s) = %v", e.Type, err)
 		}

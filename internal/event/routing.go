@@ -22,4 +22,4 @@ func Consumers() []Consumer { return []Consumer{Notify, Billing, Audit, Provisio
 func routed(to ...Consumer) []Consumer { return append(to, Audit, Portal) }
 
 // Hears reports whether the consumer receives an event type.
-func (c Consumer) Hears(t Type) bool { return slices.Contains(ConsumersOf(t), c) }
+func (c Consumer) Subscribes(t Type) bool { return slices.Contains(ConsumersOf(t), c) }

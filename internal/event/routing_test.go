@@ -24,7 +24,7 @@ func TestRoutingMatrixIsTheSpecifications(t *testing.T) {
 	} {
 		var got []event.Consumer
 		for _, c := range event.Consumers() {
-			if c.Hears(typ) {
+			if c.Subscribes(typ) {
 				got = append(got, c)
 			}
 		}
@@ -37,7 +37,7 @@ func TestRoutingMatrixIsTheSpecifications(t *testing.T) {
 func TestEveryTypeIsRoutedToAuditAndPortalAtLeast(t *testing.T) {
 	t.Parallel()
 	for _, typ := range event.Types() {
-		if !event.Audit.Hears(typ) || !event.Portal.Hears(typ) {
+		if !event.Audit.Subscribes(typ) || !event.Portal.Subscribes(typ) {
 			t.Errorf("%s is not routed to both Audit and Portal: use routed in internal/event/types.go", typ)
 		}
 	}

@@ -86,7 +86,7 @@ func Compensate(task Task) Task {
 
 // Once returns the move that follows from the result of a call, for a single-call task (validate, refund, deliver,
 // notify, redrive, checkout). The task is done, waits, has one of five retries (D5), or is stuck with a dead letter.
-func Once(task Task, r Result) Move {
+func NextSingle(task Task, r Result) Move {
 	n, m := task, Move{Result: r}
 	n.Epoch, n.NextAt, n.Sent = task.Epoch+1, r.At, false
 	switch {

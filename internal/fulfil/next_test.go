@@ -147,7 +147,7 @@ func TestEveryMoveRaisesTheFenceByOne(t *testing.T) {
 		if got := Next(m.Task, Result{Class: c, At: nine}).Task.Epoch; got != 2 {
 			t.Errorf("epoch after %s = %d, want 2", c, got)
 		}
-		if got := Once(m.Task, Result{Class: c, At: nine}).Task.Epoch; got != 2 {
+		if got := NextSingle(m.Task, Result{Class: c, At: nine}).Task.Epoch; got != 2 {
 			t.Errorf("Once: epoch after %s = %d, want 2", c, got)
 		}
 	}
@@ -157,13 +157,13 @@ func TestASingleCallIsRepeatedUnderItsKeyAndThenIsStuck(t *testing.T) {
 	t.Parallel()
 	task, now, calls := Task{Kind: Refund, Speed: 1}, nine, 0
 	for task.State != Stuck {
-		m := Once(Intend(task, now).Task, Result{Class: fault.Ambiguous, At: now})
+		m := NextSingle(Intend(task, now).Task, Result{Class: fault.Ambiguous, At: now})
 		task, now, calls = m.Task, m.Task.NextAt, calls+1
 	}
 	if calls != 6 {
 		t.Errorf("called %d times, want 6 (D5)", calls)
 	}
-	if m := Once(task, Result{Class: fault.None, At: now}); !m.Done || m.Task.State != Closed {
+	if m := NextSingle(task, Result{Class: fault.None, At: now}); !m.Done || m.Task.State != Closed {
 		t.Errorf("Once(none) = done %t, %s; want done, closed", m.Done, m.Task.State)
 	}
 }

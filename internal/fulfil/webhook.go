@@ -20,7 +20,7 @@ const maxRetryAfter = 24 * time.Hour
 // or given up. A wait that the receiver asked for can lengthen the scheduled one, never shorten it; the call is used
 // up in either case. Between two calls the task is queued, not open, so that it does not occupy its tenant's share
 // of the open tasks for hours.
-func Post(task Task, r Result) Move {
+func NextWebhook(task Task, r Result) Move {
 	n, m := task, Move{Result: r}
 	n.Epoch, n.Sent, n.NextAt = task.Epoch+1, false, r.At
 	switch {

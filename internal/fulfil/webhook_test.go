@@ -20,7 +20,7 @@ func TestAWebhookThatIsNeverAcceptedIsCalledTenTimesOverThreeDays(t *testing.T) 
 		20 * time.Hour, 24 * time.Hour,
 	}
 	for i, wait := range want {
-		m := fulfil.Post(task, fulfil.Result{Class: fault.Retryable, At: at})
+		m := fulfil.NextWebhook(task, fulfil.Result{Class: fault.Retryable, At: at})
 		got := m.Task.NextAt.Sub(at)
 		if m.Dead || m.Done || m.Task.State != fulfil.Queued || m.Task.Try != i+1 || got < wait || got > wait*11/10 {
 			t.Fatalf("after call %d: %+v, waits %s; want queued and %s, at most a tenth more", i+1, m, got, wait)
@@ -28,7 +28,7 @@ func TestAWebhookThatIsNeverAcceptedIsCalledTenTimesOverThreeDays(t *testing.T) 
 		task, at = m.Task, m.Task.NextAt
 		task.State = fulfil.Open
 	}
-	m := fulfil.Post(task, fulfil.Result{Class: fault.Retryable, At: at})
+	m := fulfil.NextWebhook(task, fulfil.Result{Class: fault.Retryable, At: at})
 	if !m.Dead || m.Task.State != fulfil.Closed {
 		t.Errorf("after the tenth call: %+v, want it over", m)
 	}
@@ -42,7 +42,7 @@ func TestARetryAfterMakesAWebhooksWaitLongerAndNeverShorter(t *testing.T) {
 	at := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	wait := func(try int, after time.Duration) time.Duration {
 		task := fulfil.Task{ID: fulfil.TaskID{1}, Kind: fulfil.Webhook, Try: try, Speed: 1}
-		return fulfil.Post(task, fulfil.Result{
+		return fulfil.NextWebhook(task, fulfil.Result{
 			Class: fault.RateLimited, At: at, After: after,
 		}).Task.NextAt.Sub(at).Round(time.Minute)
 	}
@@ -54,7 +54,7 @@ func TestARetryAfterMakesAWebhooksWaitLongerAndNeverShorter(t *testing.T) {
 
 func TestAnAcceptedWebhookIsOver(t *testing.T) {
 	t.Parallel()
-	m := fulfil.Post(fulfil.Task{Kind: fulfil.Webhook, State: fulfil.Open, Epoch: 4, Try: 2}, fulfil.Result{
+	m := fulfil.NextWebhook(fulfil.Task{Kind: fulfil.Webhook, State: fulfil.Open, Epoch: 4, Try: 2}, fulfil.Result{
 		Class: fault.None,
 	})
 	if !m.Done || m.Dead || m.Task.State != fulfil.Closed || m.Task.Epoch != 5 {

@@ -83,7 +83,7 @@ func (h *Harness) consume() {
 	}
 	for _, who := range consumers {
 		for h.broker.offsets[who] < len(h.Events) {
-			if ev := h.Events[h.broker.offsets[who]]; routingConsumer(who).Hears(ev.Type) {
+			if ev := h.Events[h.broker.offsets[who]]; routingConsumer(who).Subscribes(ev.Type) {
 				h.handleTwice(who, ev)
 			}
 			h.broker.offsets[who]++

@@ -155,7 +155,7 @@ func (k *tripsWalk) tenantSettings() {
 func (k *tripsWalk) redrive() {
 	k.Helper()
 	k.Sim.Script(sim.Fault{Label: "stays", Operation: sim.OpDelete, Kind: "refused"})
-	k.Sim.Script(sim.Fault{Label: "stays", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
+	k.Sim.Script(sim.Fault{Label: "stays", Step: "server", Operation: sim.OpCreate, Kind: "invalid"})
 	o := k.PaidOrder(harness.Labelled(harness.VPS(), "stays"))
 	k.Drain(o)
 	k.Sim.ClearFaults()

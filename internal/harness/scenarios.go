@@ -29,7 +29,7 @@ type Scenario struct {
 }
 
 func scenarios() []Scenario {
-	never := []sim.Fault{{Label: "database", Part: "instance", Operation: sim.OpCreate, Kind: sim.Refused}}
+	never := []sim.Fault{{Label: "database", Step: "instance", Operation: sim.OpCreate, Kind: sim.Refused}}
 	three := []app.ItemInput{VPS(), Database(), Storage()}
 	return []Scenario{
 		{
@@ -53,8 +53,8 @@ func scenarios() []Scenario {
 		{
 			Name: "cancelled midway", Policy: "per_item", Items: []app.ItemInput{Storage(), Database(), Kubernetes()},
 			Faults: []sim.Fault{
-				{Label: "database", Part: "instance", Operation: sim.OpCreate, Kind: sim.Stuck},
-				{Label: "kubernetes", Part: "workers", Operation: sim.OpCreate, Kind: sim.Stuck},
+				{Label: "database", Step: "instance", Operation: sim.OpCreate, Kind: sim.Stuck},
+				{Label: "kubernetes", Step: "workers", Operation: sim.OpCreate, Kind: sim.Stuck},
 			},
 			// Midway means that one item is delivered and the others have begun.
 			Cancel: func(summary string) bool {

@@ -146,8 +146,8 @@ var advice = map[app.Suggestion]string{
 func viewDeadLetterDetail(d app.DeadLetterDetail) deadLetterDetailView {
 	v := deadLetterDetailView{
 		DeadLetter: viewDeadLetter(d.DeadLetter), Advice: advice[d.Suggested()],
-		Attempts: make([]deadLetterCallView, len(d.Calls)), Left: make([]leftResourceView, len(d.Left)),
-		Reasons: make([]string, len(d.Allows)),
+		Attempts: make([]deadLetterCallView, len(d.Calls)), Left: make([]leftResourceView, len(d.Remaining)),
+		Reasons: make([]string, len(d.AbandonReasons)),
 		About: deadLetterOrderView{
 			ID: d.Of.ID.String(), Number: d.Of.Number, State: d.Of.State.String(),
 			Settlement: d.Of.Settlement.String(), Href: "/v1/orders/" + d.Of.ID.String(),
@@ -169,10 +169,10 @@ func viewDeadLetterDetail(d app.DeadLetterDetail) deadLetterDetailView {
 			v.Attempts[i].Class = orNull(e.Class.String())
 		}
 	}
-	if d.Last != nil {
-		v.LastAnswer = orNull(d.Last.Note)
+	if d.LastAnswer != nil {
+		v.LastAnswer = orNull(d.LastAnswer.Note)
 	}
-	for i, res := range d.Left {
+	for i, res := range d.Remaining {
 		v.Left[i] = leftResourceView{
 			Step: res.Step, Generation: res.Generation, Phase: res.Phase.String(), Refs: append([]string{}, res.Refs...),
 		}
@@ -181,7 +181,7 @@ func viewDeadLetterDetail(d app.DeadLetterDetail) deadLetterDetailView {
 		shown := viewRefund(*r)
 		v.Refund = &shown
 	}
-	for i, g := range d.Allows {
+	for i, g := range d.AbandonReasons {
 		v.Reasons[i] = string(g)
 	}
 	return v
@@ -361,7 +361,7 @@ func (s *server) deadLetterRoutes() {
 			"a new dead letter says so.",
 	}, func(ctx context.Context, c app.Caller, in *adoptInput) (app.DeadLetter, error) {
 		return s.useCases.AdoptDeadLetter(ctx, c, app.AdoptDeadLetter{
-			DeadLetter: idIn[app.DeadLetter](in.ID), Part: in.Body.Step, Ref: in.Body.Ref, Reason: in.Body.Reason,
+			DeadLetter: idIn[app.DeadLetter](in.ID), Step: in.Body.Step, Ref: in.Body.Ref, Reason: in.Body.Reason,
 		})
 	}, showDeadLetter)
 	serve(s, route{

@@ -181,7 +181,7 @@ func TestEveryWriteReplaysItsAnswerByteForByteWithoutASecondEffect(t *testing.T)
 	write("settings", admin, "PUT", "/v1/settings", r.settings(nil))
 
 	r.Sim.Script(sim.Fault{Label: "stays", Operation: sim.OpDelete, Kind: "refused"})
-	r.Sim.Script(sim.Fault{Label: "stays", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
+	r.Sim.Script(sim.Fault{Label: "stays", Step: "server", Operation: sim.OpCreate, Kind: "invalid"})
 	stuck := r.orderOf(r.customer("POST", "/v1/orders", strings.Replace(anOrder, `"web"`, `"stays"`, 1)))
 	r.orderOf(r.customer("POST", "/v1/orders/"+stuck.ID+"/submit", ""))
 	r.orderOf(r.operator("POST", "/v1/orders/"+stuck.ID+"/payment/confirm", confirmation("r4", stuck.Totals.DueNow)))

@@ -121,7 +121,7 @@ func (l *lifecycle) in(state string) orderAnswer {
 		l.orderOf(l.customer("POST", "/v1/orders/"+o.ID+"/cancel", ""))
 		return l.until(o, "cancelled none settled")
 	case "failed":
-		l.Sim.Script(sim.Fault{Label: "web", Part: "server", Operation: sim.OpCreate, Kind: "invalid"})
+		l.Sim.Script(sim.Fault{Label: "web", Step: "server", Operation: sim.OpCreate, Kind: "invalid"})
 		return l.until(l.pay(theVPS), "failed none settled")
 	case "closing, paid":
 		o := l.pay(theVPS)

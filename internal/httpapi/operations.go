@@ -116,8 +116,8 @@ func viewRouting(r app.Routing) routingView {
 	}
 	for i, c := range r.Consumers {
 		v.Consumers[i] = consumerView{
-			Name: c.Consumer, Applied: c.Applied, Duplicates: c.Duplicates, Retried: c.Retried, Refused: c.Refused,
-			Stopped: c.Stopped, LagEvents: c.Behind, LagSeconds: c.Age.Seconds(),
+			Name: c.Group, Applied: c.Applied, Duplicates: c.Duplicates, Retried: c.Retried, Refused: c.Refused,
+			Stopped: c.Stopped, LagEvents: c.LagEvents, LagSeconds: c.Lag.Seconds(),
 		}
 	}
 	for _, p := range r.Parked {

@@ -173,7 +173,7 @@ func viewItem(agg *app.Aggregate, it *order.Item) itemView {
 		Price: priceOf(s.Lines, s.Monthly, it.Price, agg.Order.Currency), CancelEffect: string(agg.Order.CancelEffect(it)),
 	}
 	if p := agg.Order.LivePayment(); p != nil {
-		share := amountOf(p.Of(it.ID), p.Currency)
+		share := amountOf(p.ShareOf(it.ID), p.Currency)
 		v.Allocation = &share
 	}
 	if task := agg.ProvisionTask(it.ID); task != nil {

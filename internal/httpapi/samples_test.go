@@ -114,10 +114,10 @@ func sampleDeadLetterDetail(o *order.Order) app.DeadLetterDetail {
 		Note: "the provider answered: retryable",
 	}
 	return app.DeadLetterDetail{
-		DeadLetter: sampleDeadLetter(), Of: o, About: &o.Items[0], Calls: []app.LogEntry{call}, Last: &call,
-		Allows: []app.AbandonReason{app.RemovedByHand},
-		Left:   []fulfil.Resource{{Step: "server", Generation: 1, Phase: fulfil.Deleting, Refs: []string{"srv-1"}}},
-		Refund: &order.Refund{State: order.RefundAccepted, Item: theItem, Cents: 20_10, Currency: "EUR"},
+		DeadLetter: sampleDeadLetter(), Of: o, About: &o.Items[0], Calls: []app.LogEntry{call}, LastAnswer: &call,
+		AbandonReasons: []app.AbandonReason{app.RemovedByHand},
+		Remaining:      []fulfil.Resource{{Step: "server", Generation: 1, Phase: fulfil.Deleting, Refs: []string{"srv-1"}}},
+		Refund:         &order.Refund{State: order.RefundAccepted, Item: theItem, Cents: 20_10, Currency: "EUR"},
 	}
 }
 
@@ -153,7 +153,7 @@ func prepareOperations(f *apptest.Fake, agg *app.Aggregate) {
 	})
 	apptest.Answer(f, "Routing", app.Routing{
 		Events:    []app.RoutedEvent{{Type: order.EvCreated, Consumers: []event.Consumer{event.Audit, event.Portal}}},
-		Consumers: []app.ConsumerStatus{{Consumer: "audit", Applied: 3, Age: 1500 * time.Millisecond, Behind: 2}},
+		Consumers: []app.ConsumerStatus{{Group: "audit", Applied: 3, Lag: 1500 * time.Millisecond, LagEvents: 2}},
 	})
 }
 
@@ -166,7 +166,7 @@ func prepareWebhooks(f *apptest.Fake) {
 	}
 	delivery := app.WebhookDelivery{
 		ID: app.WebhookDeliveryID{15: 0xe2}, WebhookEndpoint: e.ID, Order: theOrder, Seq: 1, Event: event.ID{15: 1},
-		Type: order.EvFulfilled, State: app.WebhookDeliveryFailed, Calls: 10, LastStatus: 500, LastResult: app.PostRefused,
+		Type: order.EvFulfilled, State: app.WebhookDeliveryFailed, Calls: 10, LastStatus: 500, LastResult: app.CallRefused,
 		CreatedAt: now, DoneAt: now.Add(time.Minute),
 	}
 	for _, name := range []string{"AddWebhookEndpoint", "RotateWebhookSecret"} {
@@ -179,7 +179,7 @@ func prepareWebhooks(f *apptest.Fake) {
 	apptest.Answer(f, "WebhookDeliveries", app.Page[app.WebhookDelivery]{Data: []app.WebhookDelivery{delivery}})
 	apptest.Answer(f, "ReplayWebhookDelivery", delivery)
 	delivery.Log = []app.WebhookDeliveryCall{
-		{N: 1, At: now, Status: 500, Result: app.PostRefused, Took: 12 * time.Millisecond, Excerpt: "Oh no"},
+		{N: 1, At: now, Status: 500, Result: app.CallRefused, Took: 12 * time.Millisecond, Excerpt: "Oh no"},
 	}
 	apptest.Answer(f, "WebhookDelivery", delivery)
 }

@@ -54,7 +54,7 @@ const maxPassword = 4096
 
 // Through returns a copy of the cluster whose clients connect and log in by a. It checks the files of
 // a, and returns an error if one of them cannot be used.
-func (c Cluster) Through(a Access) (Cluster, error) {
+func (c Cluster) WithAccess(a Access) (Cluster, error) {
 	opts := slices.Clone(c.options)
 	if a.TLS || a.CAFile != "" {
 		conf := &tls.Config{MinVersion: tls.VersionTLS12}

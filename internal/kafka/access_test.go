@@ -55,7 +55,7 @@ func certificate(t *testing.T) (conf *tls.Config, ca string) {
 // through returns the cluster with the given access.
 func through(t *testing.T, c kafka.Cluster, a kafka.Access) kafka.Cluster {
 	t.Helper()
-	c, err := c.Through(a)
+	c, err := c.WithAccess(a)
 	if err != nil {
 		t.Fatalf("Through(%+v) = %v", a, err)
 	}
@@ -197,7 +197,7 @@ func TestAnInvalidAccessIsRefusedWithoutAskingABroker(t *testing.T) {
 		"no authority":           {kafka.Access{CAFile: file}, "holds no certificate"},
 		"a missing authority":    {kafka.Access{CAFile: file + "s"}, "read the authority of the Kafka brokers"},
 	} {
-		_, err := kafka.Cluster{}.Through(c.access)
+		_, err := kafka.Cluster{}.WithAccess(c.access)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), password) {
 			t.Errorf("%s: Through() = %v; want one with %q and without the password", what, err, c.want)
 		}

@@ -90,7 +90,7 @@ func (p *partition) applyBatch(ctx context.Context, records []*kgo.Record) error
 			if err != nil {
 				break
 			}
-			if p.c.sub.Consumer.Hears(ev.Type) {
+			if p.c.sub.Consumer.Subscribes(ev.Type) {
 				evs = append(evs, ev)
 			}
 		}

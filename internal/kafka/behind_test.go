@@ -49,10 +49,10 @@ func TestAConsumerReportsHowManyEventsItIsBehindAndNoneWhenItHasCaughtUp(t *test
 	publish(t, b, records...)
 	start(t, run(c))
 	// Ten events and the aborted one, each with its marker.
-	kafkatest.Eventually(t, "behind", func() bool { n := c.Status().Behind; return n >= 10 && n <= 22 })
+	kafkatest.Eventually(t, "behind", func() bool { n := c.Status().LagEvents; return n >= 10 && n <= 22 })
 	close(release)
 	kafkatest.Eventually(t, "ten applied", func() bool { return c.Status().Applied == 10 })
-	kafkatest.Eventually(t, "caught up", func() bool { return c.Status().Behind == 0 })
+	kafkatest.Eventually(t, "caught up", func() bool { return c.Status().LagEvents == 0 })
 	if n := in.count(); n != 10 {
 		t.Errorf("%d events applied, want the 10 that were committed", n)
 	}

@@ -83,7 +83,7 @@ func NewConsumer(d ConsumerDeps, s Subscription) *Consumer {
 // Status returns the state and the counters of the consumer in this process.
 func (c *Consumer) Status() app.ConsumerStatus {
 	s := app.ConsumerStatus{
-		Consumer: c.sub.Group, Name: c.sub.Name, Applied: c.applied.Load(), Duplicates: c.duplicates.Load(),
+		Group: c.sub.Group, Name: c.sub.Name, Applied: c.applied.Load(), Duplicates: c.duplicates.Load(),
 		Retried: c.retried.Load(), Parked: c.parked.Load(), Blocked: c.blocked.Load(), Refused: c.refused.Load(),
 	}
 	now := c.Clock.Now()
@@ -91,9 +91,9 @@ func (c *Consumer) Status() app.ConsumerStatus {
 	defer c.mu.Unlock()
 	for _, p := range c.partitions {
 		if at := p.oldest(); !at.IsZero() {
-			s.Age = max(s.Age, now.Sub(at))
+			s.Lag = max(s.Lag, now.Sub(at))
 		}
-		s.Behind += p.behind()
+		s.LagEvents += p.behind()
 		if p.stopped.Load() {
 			s.Stopped++
 		}

@@ -146,7 +146,7 @@ func consumeWithKills(t *testing.T, withoutInbox bool) (repeated int) {
 	want := s.events(t)
 	kafkatest.Eventually(t, "all events counted, and caught up", func() bool {
 		return s.count(t, `SELECT count(DISTINCT detail) FROM saga_tasks
-			WHERE provider = 'count'`) == want && last.Status().Age == 0
+			WHERE provider = 'count'`) == want && last.Status().Lag == 0
 	})
 	return s.count(t, `SELECT count(*) FROM saga_tasks WHERE provider = 'count'`) - want
 }

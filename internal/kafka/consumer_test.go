@@ -153,8 +153,8 @@ func TestEachEventIsAppliedOnceInOrderThoughItComesTwice(t *testing.T) {
 			t.Errorf("order %d (-want +got):\n%s", o, diff)
 		}
 	}
-	want := app.ConsumerStatus{Consumer: "portal-" + b.Names.Events, Name: "portal", Applied: 50, Duplicates: 50}
-	kafkatest.Eventually(t, "caught up", func() bool { return c.Status().Age == 0 })
+	want := app.ConsumerStatus{Group: "portal-" + b.Names.Events, Name: "portal", Applied: 50, Duplicates: 50}
+	kafkatest.Eventually(t, "caught up", func() bool { return c.Status().Lag == 0 })
 	if diff := cmp.Diff(want, c.Status()); diff != "" {
 		t.Errorf("Status() (-want +got):\n%s", diff)
 	}

@@ -91,7 +91,7 @@ func (s *shop) sell(t testing.TB, orders int) {
 				}
 				o.Version++
 				for _, e := range o.TakeEvents() {
-					r, err := event.Of(o, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")},
+					r, err := event.NewRecord(o, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")},
 						event.ID(s.Clock.NewID()), tx.Now())
 					if err != nil {
 						return err

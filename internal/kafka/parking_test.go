@@ -128,7 +128,7 @@ func TestAPoisonMessageIsTriedSixTimesAndParkedWhileAllOtherOrdersGoOn(t *testin
 	start(t, run(p.Consumer))
 	kafkatest.Eventually(t, "two events are blocked behind the parked one, and all others are applied", func() bool {
 		st := p.Status()
-		return st.Parked == 1 && st.Blocked == 2 && st.Applied == 2+12*4 && st.Age == 0
+		return st.Parked == 1 && st.Blocked == 2 && st.Applied == 2+12*4 && st.Lag == 0
 	})
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	// With 5 % of jitter: Random returns the middle of its range.
@@ -250,7 +250,7 @@ func TestRelayKilledAfterAnEventWasParkedPublishesItOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ev, err := event.Stored(recs[0])
+	ev, err := event.FromRecord(recs[0])
 	if err != nil {
 		t.Fatal(err)
 	}

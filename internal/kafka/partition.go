@@ -167,7 +167,7 @@ func (p *partition) resume() {
 func (p *partition) apply(ctx context.Context, rec *kgo.Record) error {
 	c := p.c
 	ev, err := decode(rec)
-	if err == nil && !c.sub.Consumer.Hears(ev.Type) {
+	if err == nil && !c.sub.Consumer.Subscribes(ev.Type) {
 		return nil
 	}
 	defer p.stopped.Store(false)

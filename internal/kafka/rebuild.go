@@ -33,14 +33,14 @@ type RebuildStep string
 
 // The steps, in their order. A rebuild that ended after any of them can be started again.
 const (
-	RebuildLocked   RebuildStep = "locked"   // no relay works
-	RebuildBegun    RebuildStep = "begun"    // no relay will work until this rebuild is finished
-	RebuildFenced   RebuildStep = "fenced"   // a relay that was paused meanwhile cannot publish either
-	RebuildDeleted  RebuildStep = "deleted"  // the old topics are gone
-	RebuildMade     RebuildStep = "made"     // the new topics exist
-	RebuildFilling  RebuildStep = "filling"  // Events out of Of are published
-	RebuildPlaced   RebuildStep = "placed"   // the position is published behind them
-	RebuildFinished RebuildStep = "finished" // the relays may work again
+	RebuildLocked     RebuildStep = "locked"   // no relay works
+	RebuildBegun      RebuildStep = "begun"    // no relay will work until this rebuild is finished
+	RebuildFenced     RebuildStep = "fenced"   // a relay that was paused meanwhile cannot publish either
+	RebuildDeleted    RebuildStep = "deleted"  // the old topics are gone
+	RebuildCreated    RebuildStep = "made"     // the new topics exist
+	RebuildFilling    RebuildStep = "filling"  // Events out of Of are published
+	RebuildPositioned RebuildStep = "placed"   // the position is published behind them
+	RebuildFinished   RebuildStep = "finished" // the relays may work again
 )
 
 // RebuildProgress says how far a rebuild has come.
@@ -63,7 +63,7 @@ type RebuildOptions struct {
 	// Patience is how long to wait for the relay's lock. A relay that fails releases its lock for a
 	// moment now and then: after 10 s if a batch cannot be published, otherwise sooner.
 	Patience time.Duration
-	Tell     func(RebuildProgress) // called after each step; may be nil
+	Progress func(RebuildProgress) // called after each step; may be nil
 }
 
 // Rebuild deletes the topic of the events and fills it again from the database. It is for a topic that
@@ -91,8 +91,8 @@ type rebuild struct {
 }
 
 func (r rebuild) report(p RebuildProgress) {
-	if r.Tell != nil {
-		r.Tell(p)
+	if r.Progress != nil {
+		r.Progress(p)
 	}
 }
 
@@ -141,7 +141,7 @@ func (r rebuild) run(ctx context.Context, db app.Rebuild) (Rebuilt, error) {
 	if err := r.publishPosition(ctx, cl, topicPosition{at, topic}); err != nil {
 		return Rebuilt{}, err
 	}
-	r.report(RebuildProgress{Step: RebuildPlaced, Events: events, Of: events})
+	r.report(RebuildProgress{Step: RebuildPositioned, Events: events, Of: events})
 	rows, err := db.Finish(ctx)
 	if err != nil {
 		return Rebuilt{}, err
@@ -199,7 +199,7 @@ func (r rebuild) recreateTopics(ctx context.Context, cl *kgo.Client, db app.Rebu
 	if err != nil {
 		return "", err
 	}
-	r.report(RebuildProgress{Step: RebuildMade})
+	r.report(RebuildProgress{Step: RebuildCreated})
 	return topic, nil
 }
 

@@ -134,11 +134,11 @@ func TestRebuiltTopicIsTheTableWhileWritersGoOn(t *testing.T) {
 			var steps []kafka.RebuildStep
 			done, err := b.Rebuild(t.Context(), s.Relay(t), kafka.RebuildOptions{
 				Replicas: 1, Patience: time.Minute,
-				Tell: func(p kafka.RebuildProgress) {
+				Progress: func(p kafka.RebuildProgress) {
 					if len(steps) == 0 || steps[len(steps)-1] != p.Step {
 						steps = append(steps, p.Step)
 					}
-					if p.Step == kafka.RebuildMade { // before the snapshot
+					if p.Step == kafka.RebuildCreated { // before the snapshot
 						s.write(t, 2, 5)
 					}
 				},
@@ -171,7 +171,7 @@ func rebuildAsChild(c relaySpec) {
 	}
 	_, err = c.Cluster.Rebuild(context.Background(), db, kafka.RebuildOptions{
 		Replicas: 1, Patience: time.Minute,
-		Tell: func(p kafka.RebuildProgress) {
+		Progress: func(p kafka.RebuildProgress) {
 			if string(p.Step) == c.Point {
 				_ = syscall.Kill(syscall.Getpid(), syscall.SIGKILL)
 				select {} // does nothing more until the signal arrives
@@ -188,8 +188,8 @@ func TestRebuildKilledAfterAnyStepIsFinishedByTheNext(t *testing.T) {
 	r := kafka.NewRelay(b.Cluster, 0, "test", s.Relay(t), logger(t))
 	epoch := int64(0)
 	for _, step := range []kafka.RebuildStep{
-		kafka.RebuildLocked, kafka.RebuildBegun, kafka.RebuildFenced, kafka.RebuildDeleted, kafka.RebuildMade,
-		kafka.RebuildFilling, kafka.RebuildPlaced, kafka.RebuildFinished,
+		kafka.RebuildLocked, kafka.RebuildBegun, kafka.RebuildFenced, kafka.RebuildDeleted, kafka.RebuildCreated,
+		kafka.RebuildFilling, kafka.RebuildPositioned, kafka.RebuildFinished,
 	} {
 		s.write(t, 4, 3)
 		process := spawn(t, relaySpec{

@@ -64,7 +64,7 @@ func NewRelay(c Cluster, shard int, instance string, outbox app.Outbox, log *slo
 
 // Poll sets how often an idle relay looks for events, instead of every 5 to 100 ms. Notify still wakes
 // it up. Poll must be called before the relay runs.
-func (r *Relay) Poll(every time.Duration) { r.idle = [2]time.Duration{every, every} }
+func (r *Relay) SetPollInterval(every time.Duration) { r.idle = [2]time.Duration{every, every} }
 
 // producerOptions returns the client options of a producer of the shard's events.
 func (n Names) producerOptions(shard int) []kgo.Opt {

@@ -68,7 +68,7 @@ func newStore(t testing.TB, orders int) *store {
 func (s *store) record(agg *app.Aggregate, typ event.Type, now time.Time) {
 	agg.Order.Record(order.Event{Type: typ, From: agg.Order.State})
 	for _, e := range agg.Order.TakeEvents() {
-		r, err := event.Of(agg.Order, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")},
+		r, err := event.NewRecord(agg.Order, e, event.Cause{Actor: tenant.System(s.org.ID, "worker")},
 			event.ID(s.Clock.NewID()), now)
 		if err != nil {
 			panic(err)

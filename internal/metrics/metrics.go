@@ -123,15 +123,15 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			c.failures.WithLabelValues("consumers").Inc()
 		}
 		for _, s := range list {
-			gauge(eventAge, s.Age.Seconds(), s.Consumer)
-			gauge(eventsBehind, float64(s.Behind), s.Consumer)
-			counter(applied, s.Applied, s.Consumer)
-			counter(duplicates, s.Duplicates, s.Consumer)
-			counter(retried, s.Retried, s.Consumer)
-			counter(parked, s.Parked, s.Consumer)
-			counter(blocked, s.Blocked, s.Consumer)
-			counter(refused, s.Refused, s.Consumer)
-			gauge(stopped, float64(s.Stopped), s.Consumer)
+			gauge(eventAge, s.Lag.Seconds(), s.Group)
+			gauge(eventsBehind, float64(s.LagEvents), s.Group)
+			counter(applied, s.Applied, s.Group)
+			counter(duplicates, s.Duplicates, s.Group)
+			counter(retried, s.Retried, s.Group)
+			counter(parked, s.Parked, s.Group)
+			counter(blocked, s.Blocked, s.Group)
+			counter(refused, s.Refused, s.Group)
+			gauge(stopped, float64(s.Stopped), s.Group)
 		}
 	}
 	if c.Findings != nil {

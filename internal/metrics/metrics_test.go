@@ -44,7 +44,7 @@ func TestAScrapeHoldsTheStateOfRelayOutboxAndConsumers(t *testing.T) {
 		Consumers: func(context.Context) ([]app.ConsumerStatus, error) {
 			return []app.ConsumerStatus{
 				{
-					Consumer: "billing", Age: 250 * time.Millisecond, Behind: 9, Applied: 7, Duplicates: 3, Retried: 2, Parked: 4,
+					Group: "billing", Lag: 250 * time.Millisecond, LagEvents: 9, Applied: 7, Duplicates: 3, Retried: 2, Parked: 4,
 					Blocked: 5, Refused: 1, Stopped: 1,
 				},
 			}, nil

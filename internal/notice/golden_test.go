@@ -134,7 +134,7 @@ func operatorNotices() map[string]notice.Operators {
 	for i, why := range notice.NoAnswers() {
 		several.Webhooks = append(several.Webhooks, notice.Webhook{
 			ID: fmt.Sprintf("0195560d-f2c0-7000-8000-0000000000e%d", i+2), Host: fmt.Sprintf("shop-%d.example.com:8443", i+2),
-			Since: accepted.Add(time.Duration(i) * time.Minute), Silent: why,
+			Since: accepted.Add(time.Duration(i) * time.Minute), NoAnswer: why,
 		})
 	}
 	notices["operators-webhooks-failing"] = several

@@ -141,13 +141,13 @@ const (
 	RefundFailed   Cause = "refund-failed"   // a refund ran out of retries
 	NewDeadLetter  Cause = "dead-letter"     // other work became a dead letter
 	PaymentOverdue Cause = "payment-overdue" // half of the time to pay is over
-	BooksDiffer    Cause = "books-differ"    // receipts and allocations of an order that ended do not agree
+	ReceiptsDiffer Cause = "books-differ"    // receipts and allocations of an order that ended do not agree
 	WebhookFailing Cause = "webhook-failing" // a webhook delivery ran out of retries: the endpoint gets nothing more
 )
 
 // Causes lists all of them.
 func Causes() []Cause {
-	return []Cause{ItemStuck, RefundFailed, NewDeadLetter, PaymentOverdue, BooksDiffer, WebhookFailing}
+	return []Cause{ItemStuck, RefundFailed, NewDeadLetter, PaymentOverdue, ReceiptsDiffer, WebhookFailing}
 }
 
 // Operators is the content of a mail to operators, or to admins: how often something happened since their last
@@ -164,11 +164,11 @@ type Operators struct {
 
 // Webhook is a webhook endpoint that is failing.
 type Webhook struct {
-	ID     string
-	Host   string // of its address
-	Since  time.Time
-	Status int      // HTTP status of its last call; 0: no answer came
-	Silent NoAnswer // why no answer came
+	ID       string
+	Host     string // of its address
+	Since    time.Time
+	Status   int      // HTTP status of its last call; 0: no answer came
+	NoAnswer NoAnswer // why no answer came
 }
 
 // NoAnswer is why a call to a webhook endpoint got no answer.

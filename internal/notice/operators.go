@@ -58,7 +58,7 @@ func (w Webhook) answer(l Language) string {
 	if w.Status != 0 {
 		return "HTTP " + strconv.Itoa(w.Status)
 	}
-	return l.Say(Key("silent." + w.Silent))
+	return l.Say(Key("silent." + w.NoAnswer))
 }
 
 func capitalized(s string) string {

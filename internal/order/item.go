@@ -62,12 +62,12 @@ type CancelEffect string
 
 // The effects.
 const (
-	CancelNothing   CancelEffect = "none"           // terminal already
-	CancelDrops     CancelEffect = "cancelled"      // nothing was built; the item ends and is refunded if paid
-	CancelRollsBack CancelEffect = "rolled_back"    // its resources are removed and its payment is refunded
-	CancelKeeps     CancelEffect = "kept"           // delivered, so it stays
-	CancelGoing     CancelEffect = "already_going"  // its compensation is under way already
-	CancelRefused   CancelEffect = "not_cancelable" // the order does not accept a cancel now
+	CancelNothing      CancelEffect = "none"           // terminal already
+	CancelDrops        CancelEffect = "cancelled"      // nothing was built; the item ends and is refunded if paid
+	CancelRollsBack    CancelEffect = "rolled_back"    // its resources are removed and its payment is refunded
+	CancelKeeps        CancelEffect = "kept"           // delivered, so it stays
+	CancelCompensating CancelEffect = "already_going"  // its compensation is under way already
+	CancelRefused      CancelEffect = "not_cancelable" // the order does not accept a cancel now
 )
 
 // CancelEffect returns what cancelling the order in its present state would do to an item.
@@ -87,7 +87,7 @@ func (o *Order) CancelEffect(it *Item) CancelEffect {
 	case ItemRolledBack, ItemCancelled:
 		return CancelNothing
 	case ItemCompensating, ItemStuck:
-		return CancelGoing
+		return CancelCompensating
 	case ItemPending, ItemQueued:
 		return CancelDrops
 	default:

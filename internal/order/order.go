@@ -174,7 +174,7 @@ func (o *Order) RequestRefund(refund RefundID, it *Item, reason string) *Refund 
 		return nil
 	}
 	o.Refunds = append(o.Refunds, Refund{
-		ID: refund, Payment: p.ID, Item: it.ID, State: RefundRequested, Cents: p.Of(it.ID), Currency: p.Currency,
+		ID: refund, Payment: p.ID, Item: it.ID, State: RefundRequested, Cents: p.ShareOf(it.ID), Currency: p.Currency,
 	})
 	r := &o.Refunds[len(o.Refunds)-1]
 	o.recordRefund(EvRefundRequested, r, reason)

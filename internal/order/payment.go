@@ -47,7 +47,7 @@ type Allocation struct {
 }
 
 // Of returns an item's share of the payment, 0 if it has none.
-func (p *Payment) Of(it ItemID) money.Cents {
+func (p *Payment) ShareOf(it ItemID) money.Cents {
 	for _, a := range p.Allocations {
 		if a.Item == it {
 			return a.Cents

@@ -200,7 +200,7 @@ func (view *actionPageView) addEffects(o *order.Order) {
 		it := &o.Items[i]
 		var share money.Cents
 		if pay != nil {
-			share = pay.Of(it.ID)
+			share = pay.ShareOf(it.ID)
 		}
 		e := effect{Name: nameOf(*it)}
 		switch o.CancelEffect(it) {
@@ -216,7 +216,7 @@ func (view *actionPageView) addEffects(o *order.Order) {
 			e.What, e.Tone = "It was delivered: it stays and keeps running.", tone{"good", "check"}
 			keeps += share
 			e.Money = amount(share, o.Currency) + " stays paid."
-		case order.CancelGoing:
+		case order.CancelCompensating:
 			e.What, e.Tone = "It is being removed already.", tone{"warn", "undo"}
 			e.Money = "Its refund is under way."
 		case order.CancelNothing, order.CancelRefused:

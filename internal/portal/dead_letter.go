@@ -31,7 +31,7 @@ type deadLetterForm struct{ AbandonReason, Text, Proof, Step, Ref, AdoptReason, 
 // Steps lists the steps whose resources may still exist, each once.
 func (v deadLetterView) Steps() []string {
 	var steps []string
-	for _, res := range v.Left {
+	for _, res := range v.Remaining {
 		if !slices.Contains(steps, res.Step) {
 			steps = append(steps, res.Step)
 		}
@@ -179,7 +179,7 @@ func (p *Portal) adopt(w http.ResponseWriter, r *http.Request, v *session) error
 		AdoptReason: oneLine(r.PostForm.Get("reason")),
 	}
 	_, err = p.useCases.AdoptDeadLetter(r.Context(), v.Caller, app.AdoptDeadLetter{
-		DeadLetter: deadLetter, Part: form.Step, Ref: form.Ref, Reason: form.AdoptReason,
+		DeadLetter: deadLetter, Step: form.Step, Ref: form.Ref, Reason: form.AdoptReason,
 	})
 	return p.answerDecision(w, r, v, form,
 		"A worker checks it now. If it belongs to the item, it is removed; if not, a new dead letter says so.", err)

@@ -314,16 +314,16 @@ func webhookDeliveryTone(delivery app.WebhookDelivery) tone {
 }
 
 // resultTexts describe the result of a call.
-var resultTexts = map[app.PostResult]string{
-	app.PostTaken: "Accepted", app.PostGone: "Gone: never call again", app.PostBusy: "Not now",
-	app.PostRedirect: "Redirected; redirects are not followed", app.PostRefused: "Refused",
-	app.PostTimeout: "No answer within 5 seconds", app.PostNoName: "The name does not resolve",
-	app.PostNoRoute: "No connection, or it broke", app.PostBadTLS: "No TLS that can be trusted",
-	app.PostNotOpen: "The address is not on the public internet",
+var resultTexts = map[app.CallResult]string{
+	app.CallAccepted: "Accepted", app.CallGone: "Gone: never call again", app.CallBusy: "Not now",
+	app.CallRedirected: "Redirected; redirects are not followed", app.CallRefused: "Refused",
+	app.CallTimedOut: "No answer within 5 seconds", app.CallNameNotFound: "The name does not resolve",
+	app.CallUnreachable: "No connection, or it broke", app.CallBadTLS: "No TLS that can be trusted",
+	app.CallForbiddenAddress: "The address is not on the public internet",
 }
 
 // answerText returns a call's HTTP status with its meaning.
-func answerText(status int, r app.PostResult) string {
+func answerText(status int, r app.CallResult) string {
 	switch {
 	case r == "":
 		return "Not called yet"

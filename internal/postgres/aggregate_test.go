@@ -59,7 +59,7 @@ func draft(db *pgtest.DB, org pgtest.Org, n int) *app.Aggregate {
 // recordEvents turns the events that the order recorded into rows, as app does.
 func recordEvents(db *pgtest.DB, agg *app.Aggregate) {
 	for _, e := range agg.Order.TakeEvents() {
-		rec, err := event.Of(agg.Order, e,
+		rec, err := event.NewRecord(agg.Order, e,
 			event.Cause{Actor: tenant.System(agg.Order.Tenant, "test"), Correlation: event.ID(agg.Order.ID)},
 			newID[order.Event](db), db.Clock.Now())
 		if err != nil {

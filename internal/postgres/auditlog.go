@@ -228,10 +228,10 @@ func lockOf(t tenant.ID) int32 {
 func (s *chainState) extend(seen []auditlog.Entry) (added []auditlog.Entry, findings []auditlog.Finding) {
 	for _, entry := range seen {
 		if !s.tenants[entry.Tenant] {
-			findings = append(findings, auditlog.Stranger(entry))
+			findings = append(findings, auditlog.UnknownTenant(entry))
 			continue
 		}
-		fresh, f := auditlog.Judge(entry, s.known[placeOf(entry)], s.last[orderOf(entry)])
+		fresh, f := auditlog.Check(entry, s.known[placeOf(entry)], s.last[orderOf(entry)])
 		if f != nil {
 			findings = append(findings, *f)
 		}

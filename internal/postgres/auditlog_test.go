@@ -577,7 +577,7 @@ func sourceEvents(t *testing.T, db *pgtest.DB, org pgtest.Org, n int) []auditlog
 	for i, r := range evs {
 		ev := eventOf(r)
 		ev.TopicID, ev.Offset = topic, int64(i)
-		entries = append(entries, auditlog.Saw(ev, db.Clock.Now()))
+		entries = append(entries, auditlog.NewEntry(ev, db.Clock.Now()))
 	}
 	return entries
 }

@@ -59,7 +59,7 @@ func (db *DB) PutConsumerStatus(ctx context.Context, instance string, list []app
 	now := db.now()
 	return db.inSystem(ctx, func(b *pgx.Batch) {
 		for _, s := range list {
-			b.Queue(sqlStatusPut, s.Consumer, instance, s.Name, stamp(now), s.Age.Milliseconds(), s.Behind, s.Applied,
+			b.Queue(sqlStatusPut, s.Group, instance, s.Name, stamp(now), s.Lag.Milliseconds(), s.LagEvents, s.Applied,
 				s.Duplicates, s.Retried, s.Parked, s.Blocked, s.Refused, s.Stopped)
 		}
 		b.Queue(sqlStatusDelete, stamp(now.Add(-statusFresh)))
@@ -74,9 +74,9 @@ func (db *DB) ConsumerStatus(ctx context.Context, without string) ([]app.Consume
 		each(b.Queue(sqlStatuses, stamp(db.now().Add(-statusFresh)), without), func(r pgx.Rows) error {
 			var s app.ConsumerStatus
 			var age int64
-			err := r.Scan(&s.Consumer, &s.Name, &age, &s.Behind, &s.Applied, &s.Duplicates, &s.Retried, &s.Parked,
+			err := r.Scan(&s.Group, &s.Name, &age, &s.LagEvents, &s.Applied, &s.Duplicates, &s.Retried, &s.Parked,
 				&s.Blocked, &s.Refused, &s.Stopped)
-			s.Age = time.Duration(age) * time.Millisecond
+			s.Lag = time.Duration(age) * time.Millisecond
 			list = append(list, s)
 			return err
 		})

@@ -61,7 +61,7 @@ func (db *DB) ItemsOf(ctx context.Context, items []order.ItemID) ([]app.Inventor
 }
 
 // Standing reads every item that should have resources now, of all tenants, for the worker.
-func (db *DB) Standing(ctx context.Context) ([]app.InventoryItem, error) {
+func (db *DB) Expected(ctx context.Context) ([]app.InventoryItem, error) {
 	return db.inventoryItems(ctx, sqlProvisionedItems)
 }
 
@@ -116,7 +116,7 @@ func (db *DB) inventoryItems(ctx context.Context, sql string, args ...any) ([]ap
 }
 
 // Sight records a finding and returns when it was first seen.
-func (db *DB) Sight(ctx context.Context, f app.Finding, now time.Time) (time.Time, error) {
+func (db *DB) RecordFinding(ctx context.Context, f app.Finding, now time.Time) (time.Time, error) {
 	first := now
 	err := db.inSystem(ctx, func(b *pgx.Batch) {
 		item := pgtype.UUID{Bytes: f.Item, Valid: !f.Item.IsZero()}
@@ -130,7 +130,7 @@ func (db *DB) Sight(ctx context.Context, f app.Finding, now time.Time) (time.Tim
 }
 
 // Forget marks a finding as settled.
-func (db *DB) Forget(ctx context.Context, f app.Finding, now time.Time) error {
+func (db *DB) SettleFinding(ctx context.Context, f app.Finding, now time.Time) error {
 	return db.inSystem(ctx, func(b *pgx.Batch) {
 		b.Queue(sqlFindingSettle, f.Provider, f.Ref, int16(f.Kind), stamp(now))
 	})

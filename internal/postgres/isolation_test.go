@@ -95,7 +95,7 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 				Amount: event.Amount{Amount: "20.10", Currency: "EUR"}, Cents: 2010,
 			},
 		}
-		agg.Added.Findings = []app.BillingFinding{{Seq: 1, Event: newID[order.Event](db), Left: 1}}
+		agg.Added.Findings = []app.BillingFinding{{Seq: 1, Event: newID[order.Event](db), Balance: 1}}
 		agg.Added.Incidents = []app.Incident{{Cause: notice.ItemStuck, Subject: [16]byte(task.ID), At: now}}
 	})
 	_, ok, err := worker.ClaimNotice(ctx, app.NoticeRef{Tenant: org.ID, Cause: notice.ItemStuck}, time.Hour,
@@ -122,7 +122,7 @@ func fill(t *testing.T, db *pgtest.DB, org pgtest.Org) order.ID {
 	}
 	// Not the order's first event, so that there is a finding: a gap.
 	if _, err := db.Audit(t).AppendAuditLog(ctx, []auditlog.Entry{
-		auditlog.Saw(eventOf(saved.Added.Events[0]), db.Clock.Now()),
+		auditlog.NewEntry(eventOf(saved.Added.Events[0]), db.Clock.Now()),
 	}); err != nil {
 		t.Fatal(err)
 	}

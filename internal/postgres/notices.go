@@ -200,7 +200,7 @@ func (db *DB) ClaimNotice(
 			n.Failing = append(n.Failing, e)
 			return err
 		})
-		roles := column(r.SourceEvents(), func(role *tenant.Role) int16 { return int16(*role) })
+		roles := column(r.Roles(), func(role *tenant.Role) int16 { return int16(*role) })
 		each(b.Queue(sqlRecipients, t, roles), func(rows pgx.Rows) error {
 			m, err := scanMember(rows)
 			n.Operators = append(n.Operators, m)

@@ -52,9 +52,9 @@ func (x *tx) saveReceipts(agg *app.Aggregate) {
 	for _, r := range agg.Added.Receipts {
 		subject := pgtype.UUID{Bytes: r.Subject, Valid: r.Subject != [16]byte{}}
 		x.queue(sqlReceiptAdd, uid(x.tenant), uid(agg.Order.ID), r.Seq, uid(r.Event), string(r.Type), stamp(r.At),
-			stamp(x.now), subject, uid(r.Item), int64(r.Cents), r.Stands, string(r.Amount.Currency))
+			stamp(x.now), subject, uid(r.Item), int64(r.Cents), r.Balance, string(r.Amount.Currency))
 	}
 	for _, f := range agg.Added.Findings {
-		x.queue(sqlBillingFindingAdd, uid(x.tenant), uid(agg.Order.ID), f.Seq, uid(f.Event), int64(f.Left), stamp(x.now))
+		x.queue(sqlBillingFindingAdd, uid(x.tenant), uid(agg.Order.ID), f.Seq, uid(f.Event), int64(f.Balance), stamp(x.now))
 	}
 }

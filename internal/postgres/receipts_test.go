@@ -53,13 +53,13 @@ func TestTheLedgerFollowsTheStateOfPaymentsAndRefunds(t *testing.T) {
 		{order.EvPaymentReverted, payment, 0, -2010},
 	} {
 		if got := receive(t, db, worker, org, agg.Order.ID, app.Receipt{
-			Seq: i + 1, Type: c.kind, Subject: c.subject, Stands: c.stands, Cents: 2010,
+			Seq: i + 1, Type: c.kind, Subject: c.subject, Balance: c.stands, Cents: 2010,
 		}); got != c.want {
 			t.Errorf("after %d, %s, the ledger says %d, want %d", i+1, c.kind, got, c.want)
 		}
 	}
 	receive(t, db, worker, org, agg.Order.ID, app.Receipt{
-		Seq: 2, Type: order.EvPaymentConfirmed, Subject: payment, Stands: 2010,
+		Seq: 2, Type: order.EvPaymentConfirmed, Subject: payment, Balance: 2010,
 	}) // the same number again
 	if n := textColumn(t, db.Super(t), `SELECT count(*)::text FROM platforma.billing_receipts`); n[0] != "9" {
 		t.Errorf("%s receipts, want 9", n[0])

@@ -341,7 +341,7 @@ func (p *projector) apply(evs []event.Event) (app.Handled, error) {
 				"event %d of order %s follows event %d, and the events between are missing", ev.Seq, ev.Order, o.now.Seq)}
 		case app.Fresh:
 			h.Applied++
-			movements, err := o.after.Take(ev, p.refunds)
+			movements, err := o.after.Apply(ev, p.refunds)
 			if err != nil {
 				return h, err
 			}
@@ -368,7 +368,7 @@ func (p *projector) write(b *pgx.Batch) {
 	var counts []analytics.Count
 	for _, k := range p.keys {
 		o := p.orders[k]
-		if since := o.after.Since(o.before); len(since) > 0 {
+		if since := o.after.CountsSince(o.before); len(since) > 0 {
 			changed, counts = append(changed, k), append(counts, since...)
 		}
 	}

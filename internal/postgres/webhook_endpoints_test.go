@@ -39,7 +39,7 @@ func fillWebhooks(t *testing.T, db *pgtest.DB, org pgtest.Org, o order.ID) {
 	err = db.Worker(t).InTenant(t.Context(), org.ID, app.With{}, func(tx app.Tx) error {
 		tx.AddWebhookDelivery(delivery, task)
 		task.Epoch++
-		tx.SaveWebhookDelivery(delivery, task, &app.WebhookDeliveryCall{N: 1, At: now, Result: app.PostTimeout})
+		tx.SaveWebhookDelivery(delivery, task, &app.WebhookDeliveryCall{N: 1, At: now, Result: app.CallTimedOut})
 		return nil
 	})
 	if err != nil {
@@ -81,7 +81,7 @@ func TestACallFromAnOldEpochIsNotRecorded(t *testing.T) {
 		}
 		// the task keeps the epoch at which it was read
 		f.WebhookDelivery.State, f.Task.State = app.WebhookDeliveryDelivered, fulfil.Closed
-		call := app.WebhookDeliveryCall{N: 2, At: tx.Now(), Result: app.PostTaken}
+		call := app.WebhookDeliveryCall{N: 2, At: tx.Now(), Result: app.CallAccepted}
 		tx.SaveWebhookDelivery(f.WebhookDelivery, f.Task, &call)
 		return nil
 	})

@@ -275,22 +275,22 @@ func TestConsumersOfAllProcessesAreAddedUp(t *testing.T) {
 			t.Errorf("without %q (-want +got):\n%s", without, diff)
 		}
 	}
-	audit := app.ConsumerStatus{Consumer: "audit", Name: "audit", Age: 1500 * time.Millisecond, Behind: 8, Applied: 7}
+	audit := app.ConsumerStatus{Group: "audit", Name: "audit", Lag: 1500 * time.Millisecond, LagEvents: 8, Applied: 7}
 	billing := app.ConsumerStatus{
-		Consumer: "billing", Name: "billing", Age: time.Second, Behind: 20, Applied: 10, Duplicates: 1, Retried: 2,
+		Group: "billing", Name: "billing", Lag: time.Second, LagEvents: 20, Applied: 10, Duplicates: 1, Retried: 2,
 		Parked: 3, Blocked: 4, Refused: 5, Stopped: 6,
 	}
-	put("one", audit, app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 1})
+	put("one", audit, app.ConsumerStatus{Group: "billing", Name: "billing", Applied: 1})
 	put("one", audit, billing) // replaces the earlier status of the process
-	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Age: 2 * time.Second, Behind: 200, Applied: 100})
+	put("two", app.ConsumerStatus{Group: "billing", Name: "billing", Lag: 2 * time.Second, LagEvents: 200, Applied: 100})
 	both := billing
-	both.Age, both.Behind, both.Applied = 2*time.Second, 220, 110
+	both.Lag, both.LagEvents, both.Applied = 2*time.Second, 220, 110
 	read("", audit, both)
 	read("two", audit, billing)
 	db.Clock.Advance(31 * time.Second)
 	read("")
-	put("two", app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 101})
-	read("", app.ConsumerStatus{Consumer: "billing", Name: "billing", Applied: 101})
+	put("two", app.ConsumerStatus{Group: "billing", Name: "billing", Applied: 101})
+	read("", app.ConsumerStatus{Group: "billing", Name: "billing", Applied: 101})
 	rows := textColumn(t, db.Super(t), `SELECT consumer || ' ' || instance FROM consumer_status`)
 	if diff := cmp.Diff([]string{"billing two"}, rows); diff != "" {
 		t.Errorf("rows; those of processes that ended must be deleted (-want +got):\n%s", diff)

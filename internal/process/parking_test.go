@@ -42,7 +42,7 @@ func TestAPoisonEventOfBillingIsOnTheDeskUntilItIsRedriven(t *testing.T) {
 	r := newRig(t, 100)
 	r.config.Fallback = 2 * time.Second
 	heal := r.db.Poison(t, "billing", "billing.refund-requested")
-	r.sim.Script(sim.Fault{Label: "broken", Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	r.sim.Script(sim.Fault{Label: "broken", Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
 	base := r.start()
 	o, _ := r.placePaidOrder(base, vps("whole"), vps("broken"))
 	o = r.waitAtRest(base, o.ID)

@@ -168,7 +168,7 @@ func (p *Process) start(ctx, runCtx context.Context) error {
 	p.addStatusJob()
 	if p.has(Audit) {
 		p.periodicJobs = append(p.periodicJobs, newPeriodicJob("log the audit heads", 24*time.Hour, p.cfg.Log,
-			p.useCases.Audit.TellAuditHeads))
+			p.useCases.Audit.LogAuditHeads))
 	}
 	if p.has(Live) {
 		p.periodicJobs = append(p.periodicJobs, newPeriodicJob("count tenants whose figures are not of their time zone",
@@ -218,7 +218,7 @@ func (p *Process) startRelay(runCtx context.Context) {
 	}
 	p.relay = kafka.NewRelay(p.cfg.Kafka, 0, p.cfg.Installation, outbox, p.cfg.Log)
 	if p.cfg.Poll > 0 {
-		p.relay.Poll(p.cfg.Poll)
+		p.relay.SetPollInterval(p.cfg.Poll)
 	}
 	p.startLoop(runCtx, p.relay.RunForever)
 }
@@ -279,7 +279,7 @@ func (p *Process) startWorker(ctx context.Context) error {
 	p.periodicJobs = append(p.periodicJobs, p.paymentWebhooks,
 		newPeriodicJob("expire unpaid orders", time.Minute, p.cfg.Log, w.ExpireOrders),
 		newPeriodicJob("look for overdue payments", time.Minute, p.cfg.Log, w.NoteOverdue),
-		newPeriodicJob("notify operators", noticeInterval, p.cfg.Log, w.TellOperators),
+		newPeriodicJob("notify operators", noticeInterval, p.cfg.Log, w.NotifyOperators),
 		newPeriodicJob("compare the inventory with the clouds", time.Hour, p.cfg.Log, p.reap),
 		newPeriodicJob("purge expired webhook secrets and old deliveries", time.Hour, p.cfg.Log, w.PurgeWebhooks),
 		newPeriodicJob("purge idempotency keys", time.Hour, p.cfg.Log, func(ctx context.Context) (int, error) {

@@ -83,7 +83,7 @@ func wantSameEvents(t *testing.T, api []apiEvent, topic []event.Event) {
 // calls returns the cloud's own log of an operation on one step of an item.
 func (r *rig) calls(operation, item, step string) []sim.Call {
 	r.t.Helper()
-	return slices.DeleteFunc(r.sim.Calls(operation, item), func(c sim.Call) bool { return c.Part != step })
+	return slices.DeleteFunc(r.sim.Calls(operation, item), func(c sim.Call) bool { return c.Step != step })
 }
 
 // The waits of D5 are 2, 4, 8, 16 and 30 s, plus a jitter of at most a tenth; at ten times the speed they are
@@ -96,8 +96,8 @@ func (r *rig) calls(operation, item, step string) []sim.Call {
 func TestAFailingStepIsCalledSixTimesAtItsTimesWhenBuiltAndWhenCompensatedAcrossRestarts(t *testing.T) {
 	const speed = 10
 	r := newRig(t, speed)
-	r.sim.Script(sim.Fault{Label: "broken", Part: "server", Operation: sim.OpCreate, Kind: sim.Refused})
-	r.sim.Script(sim.Fault{Label: "broken", Part: "port", Operation: sim.OpDelete, Kind: sim.Refused})
+	r.sim.Script(sim.Fault{Label: "broken", Step: "server", Operation: sim.OpCreate, Kind: sim.Refused})
+	r.sim.Script(sim.Fault{Label: "broken", Step: "port", Operation: sim.OpDelete, Kind: sim.Refused})
 	base, stop := r.run()
 	o, _ := r.placePaidOrder(base, vps("whole"), vps("broken"))
 	broken := o.Items[1].ID

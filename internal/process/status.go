@@ -64,17 +64,17 @@ func (p *Process) consumerStatus(ctx context.Context) ([]app.ConsumerStatus, err
 func sumStatus(local, others []app.ConsumerStatus) []app.ConsumerStatus {
 	index := map[string]int{}
 	for i, s := range local {
-		index[s.Consumer] = i
+		index[s.Group] = i
 	}
 	for _, o := range others {
-		i, known := index[o.Consumer]
+		i, known := index[o.Group]
 		if !known {
 			local = append(local, o)
 			continue
 		}
 		s := &local[i]
-		s.Age = max(s.Age, o.Age)
-		s.Behind += o.Behind
+		s.Lag = max(s.Lag, o.Lag)
+		s.LagEvents += o.LagEvents
 		s.Applied += o.Applied
 		s.Duplicates += o.Duplicates
 		s.Retried += o.Retried

@@ -15,23 +15,23 @@ func TestTheStatusOfAConsumerIsSummedOverTwoProcesses(t *testing.T) {
 	t.Parallel()
 	local := []app.ConsumerStatus{
 		{
-			Consumer: "billing", Age: 3 * time.Second, Behind: 1, Applied: 10, Duplicates: 20, Retried: 30, Parked: 40,
+			Group: "billing", Lag: 3 * time.Second, LagEvents: 1, Applied: 10, Duplicates: 20, Retried: 30, Parked: 40,
 			Blocked: 50, Refused: 60, Stopped: 7,
 		},
 	}
 	others := []app.ConsumerStatus{
-		{Consumer: "audit", Age: time.Second, Behind: 5},
+		{Group: "audit", Lag: time.Second, LagEvents: 5},
 		{
-			Consumer: "billing", Age: 2 * time.Second, Behind: 100, Applied: 200, Duplicates: 300, Retried: 400, Parked: 500,
+			Group: "billing", Lag: 2 * time.Second, LagEvents: 100, Applied: 200, Duplicates: 300, Retried: 400, Parked: 500,
 			Blocked: 600, Refused: 700, Stopped: 80,
 		},
 	}
 	want := []app.ConsumerStatus{
 		{
-			Consumer: "billing", Age: 3 * time.Second, Behind: 101, Applied: 210, Duplicates: 320, Retried: 430, Parked: 540,
+			Group: "billing", Lag: 3 * time.Second, LagEvents: 101, Applied: 210, Duplicates: 320, Retried: 430, Parked: 540,
 			Blocked: 650, Refused: 760, Stopped: 87,
 		},
-		{Consumer: "audit", Age: time.Second, Behind: 5},
+		{Group: "audit", Lag: time.Second, LagEvents: 5},
 	}
 	if diff := cmp.Diff(want, process.SumStatus(local, others)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

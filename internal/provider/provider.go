@@ -91,14 +91,14 @@ type Step struct {
 
 // Journal records the ids of resources as soon as they are known.
 type Journal interface {
-	Learnt(ctx context.Context, r Ref) error
+	Record(ctx context.Context, r Ref) error
 }
 
 // JournalFunc makes a Journal of a function.
 type JournalFunc func(ctx context.Context, r Ref) error
 
-// Learnt calls f.
-func (f JournalFunc) Learnt(ctx context.Context, r Ref) error { return f(ctx, r) }
+// Record calls f.
+func (f JournalFunc) Record(ctx context.Context, r Ref) error { return f(ctx, r) }
 
 // Phase is the state of a resource. The zero value is never returned with a nil error.
 type Phase uint8

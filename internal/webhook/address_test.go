@@ -78,7 +78,7 @@ func TestANameOfAnInternalAddressIsRefusedWhenItIsDialled(t *testing.T) {
 		p := webhook.New(webhook.Config{RootCAs: r.pool(), Resolver: names})
 		t.Cleanup(p.Close)
 		got := p.Post(t.Context(), message("https://hooks.example.com:"+port+"/"))
-		if got.Result != app.PostNotOpen || got.Status != 0 {
+		if got.Result != app.CallForbiddenAddress || got.Status != 0 {
 			t.Errorf("a name of %s: %+v", internal, got)
 		}
 		if lookups.Load() == 0 || r.calls() != 0 {
@@ -97,7 +97,7 @@ func TestANameThatChangesItsAddressBetweenCheckAndCallIsRefused(t *testing.T) {
 	dev := webhook.New(webhook.Config{Loopback: true, RootCAs: r.pool(), Resolver: names})
 	t.Cleanup(dev.Close)
 	url := "https://example.com:" + port + "/"
-	if got := dev.Post(t.Context(), message(url)); got.Result != app.PostTaken {
+	if got := dev.Post(t.Context(), message(url)); got.Result != app.CallAccepted {
 		t.Fatalf("a sender that may reach this machine: %+v, want the message taken", got)
 	}
 	production := webhook.New(webhook.Config{RootCAs: r.pool(), Resolver: names})
@@ -106,7 +106,7 @@ func TestANameThatChangesItsAddressBetweenCheckAndCallIsRefused(t *testing.T) {
 		t.Fatalf("the name by itself is refused: %+v", v)
 	}
 	for range 3 {
-		if got := production.Post(t.Context(), message(url)); got.Result != app.PostNotOpen {
+		if got := production.Post(t.Context(), message(url)); got.Result != app.CallForbiddenAddress {
 			t.Errorf("after %d look-ups: %+v", lookups.Load(), got)
 		}
 	}

@@ -71,17 +71,17 @@ func (s *Sender) Close() { s.client.CloseIdleConnections() }
 // Post makes one call; see app.WebhookSender.
 func (s *Sender) Post(ctx context.Context, m app.Post) app.PostAnswer {
 	if s.CheckURL(m.URL) != nil {
-		return app.PostAnswer{Result: app.PostNotOpen} // another configuration may have allowed the address
+		return app.PostAnswer{Result: app.CallForbiddenAddress} // another configuration may have allowed the address
 	}
 	signature, err := signatures(m)
 	if err != nil {
-		return app.PostAnswer{Result: app.PostNoRoute}
+		return app.PostAnswer{Result: app.CallUnreachable}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, bytes.NewReader(m.Body))
 	if err != nil {
-		return app.PostAnswer{Result: app.PostNoRoute}
+		return app.PostAnswer{Result: app.CallUnreachable}
 	}
 	req.Header = http.Header{
 		"Content-Type": {"application/json"}, "User-Agent": {"platforma-orders-webhooks"},
@@ -101,23 +101,23 @@ func (s *Sender) Post(ctx context.Context, m app.Post) app.PostAnswer {
 }
 
 // statusResult returns what an HTTP status means for the delivery.
-func statusResult(status int) app.PostResult {
+func statusResult(status int) app.CallResult {
 	switch {
 	case status >= 200 && status <= 299:
-		return app.PostTaken
+		return app.CallAccepted
 	case status == http.StatusGone:
-		return app.PostGone
+		return app.CallGone
 	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		return app.PostBusy
+		return app.CallBusy
 	case status >= 300 && status <= 399:
-		return app.PostRedirect
+		return app.CallRedirected
 	default:
-		return app.PostRefused
+		return app.CallRefused
 	}
 }
 
 // errorResult returns what an error means that came before any answer.
-func errorResult(err error) app.PostResult {
+func errorResult(err error) app.CallResult {
 	var dns *net.DNSError
 	var record tls.RecordHeaderError
 	var alert tls.AlertError
@@ -125,16 +125,16 @@ func errorResult(err error) app.PostResult {
 	var timeout net.Error
 	switch {
 	case errors.Is(err, errNotPublic):
-		return app.PostNotOpen
+		return app.CallForbiddenAddress
 	case errors.As(err, &dns) && !dns.IsTimeout:
-		return app.PostNoName
+		return app.CallNameNotFound
 	case errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, &record) || errors.As(err, &alert) ||
 		errors.As(err, &certificate):
-		return app.PostBadTLS
+		return app.CallBadTLS
 	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout():
-		return app.PostTimeout
+		return app.CallTimedOut
 	default:
-		return app.PostNoRoute
+		return app.CallUnreachable
 	}
 }
 

@@ -24,7 +24,7 @@ func TestAnIndependentVerifierAcceptsEverySecretsSignature(t *testing.T) {
 	r := newReceiver(t, nil)
 	m := message(r.URL + "/hook?for=us")
 	m.Secrets = []string{secret, olderSecret}
-	if got := r.sender(t).Post(t.Context(), m); got.Result != app.PostTaken || got.Status != 204 {
+	if got := r.sender(t).Post(t.Context(), m); got.Result != app.CallAccepted || got.Status != 204 {
 		t.Fatalf("answer %+v, want it taken", got)
 	}
 	for _, s := range m.Secrets {
@@ -57,10 +57,10 @@ func TestAnIndependentVerifierAcceptsEverySecretsSignature(t *testing.T) {
 
 func TestWhatAStatusMeans(t *testing.T) {
 	t.Parallel()
-	for status, want := range map[int]app.PostResult{
-		200: app.PostTaken, 202: app.PostTaken, 299: app.PostTaken, 410: app.PostGone, 429: app.PostBusy, 503: app.PostBusy,
-		301: app.PostRedirect, 302: app.PostRedirect, 304: app.PostRedirect, 307: app.PostRedirect, 308: app.PostRedirect,
-		400: app.PostRefused, 401: app.PostRefused, 404: app.PostRefused, 500: app.PostRefused, 504: app.PostRefused,
+	for status, want := range map[int]app.CallResult{
+		200: app.CallAccepted, 202: app.CallAccepted, 299: app.CallAccepted, 410: app.CallGone, 429: app.CallBusy, 503: app.CallBusy,
+		301: app.CallRedirected, 302: app.CallRedirected, 304: app.CallRedirected, 307: app.CallRedirected, 308: app.CallRedirected,
+		400: app.CallRefused, 401: app.CallRefused, 404: app.CallRefused, 500: app.CallRefused, 504: app.CallRefused,
 	} {
 		r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://example.com/")
@@ -81,7 +81,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	r := newReceiver(t, func(w http.ResponseWriter, q *http.Request) {
 		http.Redirect(w, q, target.URL, http.StatusTemporaryRedirect)
 	})
-	if got := r.sender(t).Post(t.Context(), message(r.URL)); got.Result != app.PostRedirect {
+	if got := r.sender(t).Post(t.Context(), message(r.URL)); got.Result != app.CallRedirected {
 		t.Errorf("answer %+v", got)
 	}
 	if target.calls() != 0 {
@@ -143,16 +143,16 @@ func TestEachFailureBeforeAnAnswerHasItsOwnResult(t *testing.T) {
 	for name, c := range map[string]struct {
 		sender *webhook.Sender
 		url    string
-		want   app.PostResult
+		want   app.CallResult
 	}{
-		"an endpoint that never answers":     {slow.sender(t, impatient), slow.URL, app.PostTimeout},
-		"a port that never shakes hands":     {slow.sender(t, impatient), hangingURL, app.PostTimeout},
-		"a server without TLS":               {slow.sender(t), plainURL, app.PostBadTLS},
-		"a certificate that is not trusted":  {systemTrustSender(t), slow.URL, app.PostBadTLS},
-		"a closed port":                      {slow.sender(t), closed.URL, app.PostNoRoute},
-		"a connection that breaks":           {broken.sender(t), broken.URL, app.PostNoRoute},
-		"a name that does not exist":         {slow.sender(t, noName), "https://hooks.example.com/", app.PostNoName},
-		"an address that was allowed before": {webhook.New(webhook.Config{}), slow.URL, app.PostNotOpen},
+		"an endpoint that never answers":     {slow.sender(t, impatient), slow.URL, app.CallTimedOut},
+		"a port that never shakes hands":     {slow.sender(t, impatient), hangingURL, app.CallTimedOut},
+		"a server without TLS":               {slow.sender(t), plainURL, app.CallBadTLS},
+		"a certificate that is not trusted":  {systemTrustSender(t), slow.URL, app.CallBadTLS},
+		"a closed port":                      {slow.sender(t), closed.URL, app.CallUnreachable},
+		"a connection that breaks":           {broken.sender(t), broken.URL, app.CallUnreachable},
+		"a name that does not exist":         {slow.sender(t, noName), "https://hooks.example.com/", app.CallNameNotFound},
+		"an address that was allowed before": {webhook.New(webhook.Config{}), slow.URL, app.CallForbiddenAddress},
 	} {
 		if got := c.sender.Post(t.Context(), message(c.url)); got.Result != c.want || got.Status != 0 {
 			t.Errorf("%s: %+v, want %s", name, got, c.want)
@@ -173,7 +173,7 @@ func TestAProxyFromTheEnvironmentIsNotUsed(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", proxy.URL)
 	t.Setenv("ALL_PROXY", proxy.URL)
 	r := newReceiver(t, nil)
-	if got := r.sender(t).Post(t.Context(), message(r.URL)); got.Result != app.PostTaken {
+	if got := r.sender(t).Post(t.Context(), message(r.URL)); got.Result != app.CallAccepted {
 		t.Errorf("answer %+v", got)
 	}
 	if proxy.calls() != 0 || r.calls() != 1 {
@@ -187,7 +187,7 @@ func TestAMessageWithoutAValidSecretIsNotSent(t *testing.T) {
 	for _, s := range [][]string{nil, {"whsec_!"}, {"c2VjcmV0"}} {
 		m := message(r.URL)
 		m.Secrets = s
-		if got := r.sender(t).Post(t.Context(), m); got.Result != app.PostNoRoute {
+		if got := r.sender(t).Post(t.Context(), m); got.Result != app.CallUnreachable {
 			t.Errorf("with secrets %q: %+v", s, got)
 		}
 	}

@@ -51,7 +51,7 @@ func (f *Fake) DeadLetter(_ context.Context, c app.Caller, id deadLetterID) (app
 			d.Refund = agg.Order.RefundOf(d.Item)
 		}
 		if d.Work = agg.Task(d.Task); d.State != app.DeadLetterOpen {
-			d.Allows = nil
+			d.AbandonReasons = nil
 		}
 		d.First, d.Second = f.member(d.Abandonment.FirstBy), f.member(d.Abandonment.SecondBy)
 		return d, nil
@@ -157,7 +157,7 @@ func (f *Fake) AdoptDeadLetter(_ context.Context, c app.Caller, in app.AdoptDead
 		if err != nil {
 			return app.DeadLetter{}, err
 		}
-		if !slices.ContainsFunc(l.Left, func(res fulfil.Resource) bool { return res.Step == in.Part }) || in.Ref == "" {
+		if !slices.ContainsFunc(l.Remaining, func(res fulfil.Resource) bool { return res.Step == in.Step }) || in.Ref == "" {
 			return app.DeadLetter{}, fault.Violated([]fault.Violation{
 				{Pointer: "/part", Code: "not-allowed", Message: "This is no part of the item that may still be there."},
 			})
@@ -185,7 +185,7 @@ func (f *Fake) AbandonDeadLetter(_ context.Context, c app.Caller, in app.Abandon
 func (f *Fake) sign(l *app.DeadLetterDetail, c app.Caller, in app.AbandonDeadLetter) error {
 	now, a := f.Now(), &l.Abandonment
 	switch {
-	case !slices.Contains(l.Allows, in.AbandonReason):
+	case !slices.Contains(l.AbandonReasons, in.AbandonReason):
 		return fault.Violated([]fault.Violation{{Pointer: "/reason", Code: "not-allowed", Message: "Say on what grounds."}})
 	case !a.Awaits() && in.Proof == "":
 		return fault.Violated([]fault.Violation{

@@ -66,8 +66,8 @@ func (f *Fake) Routing(_ context.Context, c app.Caller) (app.Routing, error) {
 		}
 		for i, consumer := range event.Consumers() {
 			r.Consumers = append(r.Consumers, app.ConsumerStatus{
-				Consumer: string(consumer), Applied: int64(1042 + i), Duplicates: int64(i),
-				Age: time.Duration(i/4) * 3 * time.Second, Behind: int64(i/4) * 12,
+				Group: string(consumer), Applied: int64(1042 + i), Duplicates: int64(i),
+				Lag: time.Duration(i/4) * 3 * time.Second, LagEvents: int64(i/4) * 12,
 			})
 		}
 		return r, nil

@@ -62,7 +62,7 @@ func (f *Fake) commit(entry *orderEntry, by tenant.Actor) {
 	o.Version++
 	o.UpdatedAt, entry.moved = f.Now(), f.Now()
 	for _, e := range o.TakeEvents() {
-		rec, err := event.Of(o, e, event.Cause{Actor: by}, f.NewID(), f.Now())
+		rec, err := event.NewRecord(o, e, event.Cause{Actor: by}, f.NewID(), f.Now())
 		if err != nil {
 			panic(err)
 		}

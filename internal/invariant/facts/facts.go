@@ -86,7 +86,7 @@ func Await(ctx context.Context, s Sources, pause func(context.Context) error) (i
 		f, err := Collect(ctx, s)
 		switch {
 		case err != nil && ctx.Err() != nil && last != nil: // ctx ended during a collection
-			return *last, ErrRestless
+			return *last, ErrNotAtRest
 		case err != nil:
 			return f, err
 		case invariant.Resting(f):
@@ -97,13 +97,13 @@ func Await(ctx context.Context, s Sources, pause func(context.Context) error) (i
 			f.Orders[i].AtRest = false
 		}
 		if last = &f; pause(ctx) != nil {
-			return f, ErrRestless
+			return f, ErrNotAtRest
 		}
 	}
 }
 
 // ErrRestless is returned by Await if something is still in progress when it gives up.
-var ErrRestless = errors.New("something is still in progress")
+var ErrNotAtRest = errors.New("something is still in progress")
 
 // removeOthers removes the resources of other installations from the facts.
 func removeOthers(c *invariant.Cloud, own string) {

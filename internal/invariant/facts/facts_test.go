@@ -44,7 +44,7 @@ func collect(t *testing.T, s facts.Sources) invariant.Facts {
 func finishedOrders(t *testing.T) *harness.Harness {
 	w := harness.New(t)
 	w.Sim.Script(sim.Fault{Label: "refused", Operation: sim.OpCreate, Kind: sim.Refused})
-	w.Sim.Script(sim.Fault{Label: "slow", Part: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 2})
+	w.Sim.Script(sim.Fault{Label: "slow", Step: "server", Operation: sim.OpCreate, Kind: sim.Refused, Times: 2})
 	full := w.PaidOrder(harness.Labelled(harness.VPS(), "slow"), harness.Storage())
 	partial := w.PaidOrder(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
 	none := w.PaidAllOrNothing(harness.VPS(), harness.Labelled(harness.Database(), "refused"))
@@ -174,7 +174,7 @@ func TestAwaitCollectsUntilNothingIsInProgress(t *testing.T) {
 	w.PaidOrder(harness.VPS())
 	f, err = facts.Await(t.Context(), sources(w), func(context.Context) error { return context.DeadlineExceeded })
 	http.DefaultClient.CloseIdleConnections()
-	if !errors.Is(err, facts.ErrRestless) || f.AtRest {
+	if !errors.Is(err, facts.ErrNotAtRest) || f.AtRest {
 		t.Errorf("Await() with a failing pause = %v, at rest %t; want ErrRestless, false", err, f.AtRest)
 	}
 	if found := invariant.Check(f); len(found) > 0 {

@@ -29,7 +29,7 @@ func (s *Story) stuck() {
 			call(time.Hour, fault.Retryable, "the provider answered: retryable (maintenance)"),
 			call(50*time.Minute, fault.Protected, "the provider answered: protected"),
 		},
-		Left: []fulfil.Resource{server, port},
+		Remaining: []fulfil.Resource{server, port},
 	})
 	s.Fake.AddWorkItem(app.WorkItem{
 		Refund: agg.Order.Refunds[0], Order: agg.Order.ID, Number: agg.Order.Number, Reference: "SI56-stuck",
@@ -42,7 +42,7 @@ func (s *Story) stuck() {
 	}
 	s.stuckOrder("unclear", "web-11", "unclear", app.DeadLetterDetail{
 		DeadLetter: compensationExhausted(fault.Retryable, "Nobody could say whether the server exists."),
-		Calls:      unavailable, Left: []fulfil.Resource{{Step: "server", Generation: 1, Phase: fulfil.Intent}},
+		Calls:      unavailable, Remaining: []fulfil.Resource{{Step: "server", Generation: 1, Phase: fulfil.Intent}},
 	})
 
 	signedAt := now.Add(-20 * time.Minute)
@@ -57,7 +57,7 @@ func (s *Story) stuck() {
 			At: signedAt, Step: "server", What: app.LogDecision,
 			Note: "to be abandoned (removed_by_hand), signed first; proof: Ticket OPS-311; awaits a second person",
 		}),
-		Left: []fulfil.Resource{server},
+		Remaining: []fulfil.Resource{server},
 	})
 }
 
@@ -90,10 +90,10 @@ func (s *Story) stuckOrder(name, label, deadLetter string, detail app.DeadLetter
 
 	detail.ID, detail.Order, detail.Item, detail.Task = s.Fake.NewID(), o, item, taskID
 	detail.FirstFailedAt, detail.At = detail.Calls[0].At, detail.Calls[len(detail.Calls)-1].At
-	detail.Allows = []app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason}
+	detail.AbandonReasons = []app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason}
 	for i := range detail.Calls {
 		if detail.Calls[i].What == app.LogAnswer {
-			detail.Last = &detail.Calls[i]
+			detail.LastAnswer = &detail.Calls[i]
 		}
 	}
 	s.Fake.AddDeadLetter(detail)

@@ -28,14 +28,14 @@ func (s *Story) activeWebhook() {
 		e.Since = s.ago(2000 * time.Hour)
 	})
 	accepted := app.WebhookDeliveryCall{
-		N: 1, At: s.ago(50 * time.Minute), Status: 204, Result: app.PostTaken, Took: 84 * time.Millisecond,
+		N: 1, At: s.ago(50 * time.Minute), Status: 204, Result: app.CallAccepted, Took: 84 * time.Millisecond,
 	}
 	s.webhookDelivery(e, 1, order.EvCreated, app.WebhookDeliveryDelivered, accepted)
 	s.webhookDelivery(e, 2, order.EvSubmitted, app.WebhookDeliveryDelivered, accepted)
 	s.WebhookDelivery = s.webhookDelivery(e, 3, order.EvPaymentConfirmed, app.WebhookDeliveryPending,
-		app.WebhookDeliveryCall{N: 2, At: s.ago(5 * time.Minute), Result: app.PostTimeout, Took: 5 * time.Second},
+		app.WebhookDeliveryCall{N: 2, At: s.ago(5 * time.Minute), Result: app.CallTimedOut, Took: 5 * time.Second},
 		app.WebhookDeliveryCall{
-			N: 1, At: s.ago(10 * time.Minute), Status: 503, Result: app.PostBusy, Took: 120 * time.Millisecond,
+			N: 1, At: s.ago(10 * time.Minute), Status: 503, Result: app.CallBusy, Took: 120 * time.Millisecond,
 			Excerpt: `{"error":"maintenance until 14:00, please come back"}`,
 		})
 	s.webhookDelivery(e, 4, order.EvProvisioningStarted, app.WebhookDeliveryPending)
@@ -47,7 +47,7 @@ func (s *Story) failingWebhook() {
 		e.State, e.Why, e.Since, e.Failures = app.WebhookEndpointFailing, app.WebhookEndpointExhausted, s.ago(3*time.Hour), 40
 	})
 	s.webhookDelivery(e, 9, order.EvFulfilled, app.WebhookDeliveryFailed, app.WebhookDeliveryCall{
-		N: 10, At: s.ago(3 * time.Hour), Status: 500, Result: app.PostRefused, Took: 40 * time.Millisecond,
+		N: 10, At: s.ago(3 * time.Hour), Status: 500, Result: app.CallRefused, Took: 40 * time.Millisecond,
 		Excerpt: "Internal Server Error",
 	})
 	s.webhookDelivery(e, 12, order.EvFulfilled, app.WebhookDeliveryPending)

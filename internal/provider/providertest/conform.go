@@ -109,7 +109,7 @@ type journal struct {
 	refs []provider.Ref
 }
 
-func (j *journal) Learnt(_ context.Context, r provider.Ref) error {
+func (j *journal) Record(_ context.Context, r provider.Ref) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.refs = append(j.refs, r)

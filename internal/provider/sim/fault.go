@@ -16,7 +16,7 @@ type Fault struct {
 	Label     string  `json:"label,omitempty"`
 	Item      string  `json:"item,omitempty"`
 	Product   string  `json:"product,omitempty"`
-	Part      string  `json:"step,omitempty"`
+	Step      string  `json:"step,omitempty"`
 	Operation string  `json:"operation"`
 	Kind      string  `json:"fault"`
 	Nth       int     `json:"nth,omitempty"`
@@ -137,7 +137,7 @@ func (f Fault) matches(c Call) bool {
 		(f.Label == "" || f.Label == c.Label) &&
 		(f.Item == "" || f.Item == c.Item) &&
 		(f.Product == "" || f.Product == c.Product) &&
-		(f.Part == "" || f.Part == c.Part)
+		(f.Step == "" || f.Step == c.Step)
 }
 
 // after returns the rule's delay, which the speed divides.

@@ -33,8 +33,8 @@ func TestFaultActsFromTheNthCallOnAndAsOftenAsItSays(t *testing.T) {
 
 func TestFaultMatchesItemLabelProductAndStep(t *testing.T) {
 	t.Parallel()
-	match := []sim.Fault{{Item: "item-a"}, {Label: "vps-1"}, {Product: "vps"}, {Part: "port"}, {}}
-	miss := []sim.Fault{{Item: "item-b"}, {Label: "vps-2"}, {Product: "gpu"}, {Part: "server"}}
+	match := []sim.Fault{{Item: "item-a"}, {Label: "vps-1"}, {Product: "vps"}, {Step: "port"}, {}}
+	miss := []sim.Fault{{Item: "item-b"}, {Label: "vps-2"}, {Product: "gpu"}, {Step: "server"}}
 	for i, f := range append(match, miss...) {
 		b := newTestCloud(t, nil)
 		f.Kind = sim.Forbidden

@@ -152,7 +152,7 @@ func callOf(r *http.Request, operation string) Call {
 	q := r.URL.Query()
 	return Call{
 		Operation: operation, Key: q.Get("name"), Tenant: q.Get(labelTenant), Order: q.Get(labelOrder),
-		Item: q.Get(labelItem), Part: q.Get(labelStep), Generation: q.Get(labelGeneration),
+		Item: q.Get(labelItem), Step: q.Get(labelStep), Generation: q.Get(labelGeneration),
 		Product: q.Get(labelProduct), Label: q.Get("item_label"),
 	}
 }

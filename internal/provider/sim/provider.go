@@ -223,7 +223,7 @@ func (p *Provider) adopt(ctx context.Context, res Resource, j provider.Journal) 
 // get the id in any case.
 func report(ctx context.Context, id string, j provider.Journal) provider.Ref {
 	if j != nil {
-		_ = j.Learnt(ctx, provider.Ref(id))
+		_ = j.Record(ctx, provider.Ref(id))
 	}
 	return provider.Ref(id)
 }

@@ -224,7 +224,7 @@ func (s *Server) draw(key, step, operation string, p50, p95 time.Duration) time.
 func callAbout(operation, key string, labels map[string]string) Call {
 	return Call{
 		Operation: operation, Key: key, Tenant: labels[labelTenant], Order: labels[labelOrder], Item: labels[labelItem],
-		Part: labels[labelStep], Generation: labels[labelGeneration], Product: labels[labelProduct],
+		Step: labels[labelStep], Generation: labels[labelGeneration], Product: labels[labelProduct],
 		Label: labels[labelLabel],
 	}
 }

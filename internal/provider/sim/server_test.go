@@ -78,7 +78,7 @@ func TestLedgerShowsEveryCallAndEveryLiveResource(t *testing.T) {
 	name := step.Key.Name()
 	call := func(operation, result string) sim.Call {
 		return sim.Call{
-			At: at, Operation: operation, Key: name, Result: result, Tenant: "ten", Order: "ord", Item: "item", Part: "port",
+			At: at, Operation: operation, Key: name, Result: result, Tenant: "ten", Order: "ord", Item: "item", Step: "port",
 			Generation: "1", Product: "vps", Label: "vps-1",
 		}
 	}

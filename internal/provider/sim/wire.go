@@ -57,7 +57,7 @@ type Call struct {
 	Tenant     string   `json:"tenant,omitempty"`
 	Order      string   `json:"order,omitempty"`
 	Item       string   `json:"item,omitempty"`
-	Part       string   `json:"step,omitempty"`
+	Step       string   `json:"step,omitempty"`
 	Generation string   `json:"generation,omitempty"`
 	Product    string   `json:"product,omitempty"`
 	Label      string   `json:"label,omitempty"`

@@ -182,7 +182,7 @@ func operations() pairs {
 	for _, c := range event.Consumers() {
 		var messages []pairs
 		for _, d := range event.Definitions() {
-			if c.Hears(d.Type) {
+			if c.Subscribes(d.Type) {
 				messages = append(messages, ref("channels", "events", "messages", string(d.Type)))
 			}
 		}

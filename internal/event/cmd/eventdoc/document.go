@@ -159,7 +159,7 @@ func matrix(b *bytes.Buffer) {
 	for _, d := range event.Definitions() {
 		fmt.Fprintf(b, "| `%s` |", d.Type)
 		for _, c := range event.Consumers() {
-			if c.Hears(d.Type) {
+			if c.Subscribes(d.Type) {
 				b.WriteString(" ● |")
 			} else {
 				b.WriteString(" |")

@@ -28,10 +28,10 @@ func (agg *Aggregate) incident(c notice.Cause, subject [16]byte, at time.Time) {
 // may run twice or in two workers at once.
 func (a *App) NoteOverdue(ctx context.Context) (int, error) { return a.Notices.NoteOverdue(ctx) }
 
-// TellOperators mails the due notices to each tenant's operators or admins and returns how many it sent. There is at
+// NotifyOperators mails the due notices to each tenant's operators or admins and returns how many it sent. There is at
 // most one notice per cause and hour, which says how often it happened. Notices are sent at least once: one is finished
 // when the mail server accepted it for at least one person, and is tried again until then.
-func (a *App) TellOperators(ctx context.Context) (sent int, err error) {
+func (a *App) NotifyOperators(ctx context.Context) (sent int, err error) {
 	due, err := a.Notices.DueNotices(ctx, a.wait(noticeQuiet))
 	if err != nil {
 		return 0, err
@@ -76,7 +76,7 @@ func (a *App) sendOperatorNotice(ctx context.Context, r NoticeRef) (bool, error)
 // deskPages gives the page of the portal on which a cause is worked on.
 var deskPages = map[notice.Cause]string{
 	notice.ItemStuck: "/desk/dead-letters", notice.RefundFailed: "/desk/dead-letters",
-	notice.NewDeadLetter: "/desk/dead-letters", notice.PaymentOverdue: "/desk/payments", notice.BooksDiffer: "/desk",
+	notice.NewDeadLetter: "/desk/dead-letters", notice.PaymentOverdue: "/desk/payments", notice.ReceiptsDiffer: "/desk",
 	notice.WebhookFailing: "/settings/webhooks",
 }
 
@@ -85,7 +85,7 @@ var deskPages = map[notice.Cause]string{
 func failingWebhooks(endpoints []FailingWebhookEndpoint) []notice.Webhook {
 	var sent []notice.Webhook
 	for _, e := range endpoints {
-		w := notice.Webhook{ID: e.ID.String(), Since: e.Since, Status: e.LastStatus, Silent: noAnswerOf(e.LastResult)}
+		w := notice.Webhook{ID: e.ID.String(), Since: e.Since, Status: e.LastStatus, NoAnswer: noAnswerOf(e.LastResult)}
 		if u, err := url.Parse(e.URL); err == nil {
 			w.Host = u.Host
 		}
@@ -95,15 +95,15 @@ func failingWebhooks(endpoints []FailingWebhookEndpoint) []notice.Webhook {
 }
 
 // noAnswerOf returns why a call got no answer.
-func noAnswerOf(r PostResult) notice.NoAnswer {
+func noAnswerOf(r CallResult) notice.NoAnswer {
 	switch r {
-	case PostTimeout:
+	case CallTimedOut:
 		return notice.NotInTime
-	case PostNoName:
+	case CallNameNotFound:
 		return notice.NoName
-	case PostBadTLS:
+	case CallBadTLS:
 		return notice.NoTrust
-	case PostNotOpen:
+	case CallForbiddenAddress:
 		return notice.NotAllowed
 	default:
 		return notice.NoRoute

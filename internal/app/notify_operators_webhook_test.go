@@ -24,8 +24,8 @@ import (
 // Only admins get them.
 func (h *webhookHarness) wantFailingNotices(subjects ...string) {
 	h.t.Helper()
-	if _, err := h.UseCases.Worker.TellOperators(h.t.Context()); err != nil {
-		h.t.Fatalf("TellOperators: %v", err)
+	if _, err := h.UseCases.Worker.NotifyOperators(h.t.Context()); err != nil {
+		h.t.Fatalf("NotifyOperators: %v", err)
 	}
 	var got []string
 	for _, m := range h.Inbox.Messages() {

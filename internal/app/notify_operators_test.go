@@ -36,8 +36,8 @@ func noticesTo(h *harness.Harness, address string) []string {
 // no auditor and nobody of the other tenant may get one.
 func wantNotices(t *testing.T, h *harness.Harness, subjects ...string) {
 	t.Helper()
-	if _, err := h.UseCases.Worker.TellOperators(t.Context()); err != nil {
-		t.Fatalf("TellOperators: %v", err)
+	if _, err := h.UseCases.Worker.NotifyOperators(t.Context()); err != nil {
+		t.Fatalf("NotifyOperators: %v", err)
 	}
 	for _, address := range []string{"operator@alpha.example", "admin@alpha.example"} {
 		if diff := cmp.Diff(subjects, noticesTo(h, address)); diff != "" {
@@ -97,8 +97,8 @@ func TestEachStuckTaskIsReportedUnderItsOwnCause(t *testing.T) {
 	b := failingBank()
 	h := harness.New(t, harness.WithPayment(b))
 	h.SetSettings(func(s *app.Settings) { s.Language = "sl" })
-	h.Sim.Script(sim.Fault{Part: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
-	h.Sim.Script(sim.Fault{Part: "port", Operation: sim.OpDelete, Kind: sim.Protected})
+	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
+	h.Sim.Script(sim.Fault{Step: "port", Operation: sim.OpDelete, Kind: sim.Protected})
 	o := h.PaidOrder(harness.VPS())
 	h.Drain(o)
 	h.WantSummary(o, "provisioning none stuck; vps stuck refund 20.10 stuck")
@@ -123,8 +123,8 @@ func TestConcurrentWorkersSendEachNoticeOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
-				if _, err := h.UseCases.Worker.TellOperators(t.Context()); err != nil {
-					t.Errorf("TellOperators: %v", err)
+				if _, err := h.UseCases.Worker.NotifyOperators(t.Context()); err != nil {
+					t.Errorf("NotifyOperators: %v", err)
 				}
 			})
 		}
@@ -143,17 +143,17 @@ func TestANoticeIsNotLostWithItsWorker(t *testing.T) {
 	recordIncidents(t, h, o, notice.ItemStuck, 1)
 	died := false
 	h.UseCases.Worker.Mailer = crashingMailer{h.UseCases.Worker.Mailer, &died}
-	h.RestartOnCrash(func() { _, _ = h.UseCases.Worker.TellOperators(t.Context()) })
+	h.RestartOnCrash(func() { _, _ = h.UseCases.Worker.NotifyOperators(t.Context()) })
 	first := h.Inbox.Messages()
 	if !died || len(first) != 1 {
 		t.Fatalf("died %t after %d mails, want 1", died, len(first))
 	}
-	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
+	if n, err := h.UseCases.Worker.NotifyOperators(t.Context()); n != 0 || err != nil {
 		t.Fatalf("another worker sent %d (%v) while the first may be alive", n, err)
 	}
 	recordIncidents(t, h, o, notice.ItemStuck, 1) // meanwhile
 	h.Clock.Advance(5 * time.Minute)
-	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 1 || err != nil {
+	if n, err := h.UseCases.Worker.NotifyOperators(t.Context()); n != 1 || err != nil {
 		t.Fatalf("sent %d, %v; want the notice sent by another worker", n, err)
 	}
 	all := h.Inbox.Messages()
@@ -164,7 +164,7 @@ func TestANoticeIsNotLostWithItsWorker(t *testing.T) {
 		t.Errorf("the subject is %q, want the later incident counted", all[2].Subject)
 	}
 	h.Clock.Advance(time.Hour)
-	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
+	if n, err := h.UseCases.Worker.NotifyOperators(t.Context()); n != 0 || err != nil {
 		t.Errorf("sent %d more, %v", n, err)
 	}
 }
@@ -178,11 +178,11 @@ func TestAMailServerThatIsAwayLosesNoNotice(t *testing.T) {
 	wantNotices(t, h)
 	h.Inbox.Script(embedded.MailRejected) // one of two operators cannot be reached, which does not delay the other
 	h.Clock.Advance(5 * time.Minute)
-	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 1 || err != nil || len(h.Inbox.Messages()) != 1 {
+	if n, err := h.UseCases.Worker.NotifyOperators(t.Context()); n != 1 || err != nil || len(h.Inbox.Messages()) != 1 {
 		t.Errorf("sent %d, %v, %d mails; want one", n, err, len(h.Inbox.Messages()))
 	}
 	h.Clock.Advance(time.Minute)
-	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 0 || err != nil {
+	if n, err := h.UseCases.Worker.NotifyOperators(t.Context()); n != 0 || err != nil {
 		t.Errorf("sent again %d, %v", n, err)
 	}
 }
@@ -195,7 +195,7 @@ func TestARevokedOperatorGetsNoNotice(t *testing.T) {
 		t.Fatal(err)
 	}
 	recordIncidents(t, h, o, notice.ItemStuck, 1)
-	if _, err := h.UseCases.Worker.TellOperators(t.Context()); err != nil {
+	if _, err := h.UseCases.Worker.NotifyOperators(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.Inbox.Messages(); len(got) != 1 || got[0].To[0] != "admin@alpha.example" {
@@ -256,7 +256,7 @@ func TestOperatorsGetNoNoticeOfAnotherTenant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := h.UseCases.Worker.TellOperators(t.Context()); n != 2 || err != nil {
+	if n, err := h.UseCases.Worker.NotifyOperators(t.Context()); n != 2 || err != nil {
 		t.Fatalf("sent %d, %v; want one notice for each tenant", n, err)
 	}
 	for address, want := range map[string]string{
