@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -32,9 +33,16 @@ func TestWithoutSettingsOnlyThePaymentMethodOfNewTenantsIsOffered(t *testing.T) 
 
 func TestEveryPaymentProviderSaysWhoMovesItsMoneyAndRefusesAForgedWebhook(t *testing.T) {
 	t.Parallel()
-	all := process.Payments(everyPayment())
-	if len(all) != 2 {
-		t.Errorf("%d payment providers, want 2: give everyPayment the settings of each", len(all))
+	settings := everyPayment()
+	fields := reflect.ValueOf(settings)
+	for i := range fields.NumField() {
+		if fields.Field(i).IsZero() {
+			t.Errorf("everyPayment has no settings for %s", fields.Type().Field(i).Name)
+		}
+	}
+	all := process.Payments(settings)
+	if want := 1 + fields.NumField(); len(all) != want {
+		t.Errorf("%d payment providers, want %d: bank transfers and one for each field of PaymentSettings", len(all), want)
 	}
 	for name, p := range all {
 		props := p.Properties()
