@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,9 +16,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/mail"
-	"github.com/platforma-cloud/orders/internal/payment"
-	"github.com/platforma-cloud/orders/internal/payment/demo"
-	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/portal"
 	"github.com/platforma-cloud/orders/internal/process"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
@@ -259,13 +255,9 @@ func (p *devFlags) startProcess(
 	return process.Start(ctx, process.Config{
 		DatabaseURL: d.admin, Kafka: cluster, Installation: ids.Installation, Clock: clock, Log: log,
 		Placement: clouds.Place, Providers: clouds.Providers(), CheckCatalog: clouds.CheckCatalog,
-		Payments: map[string]payment.Provider{
-			manual.Name: manual.Provider{},
-			demo.Name: &demo.Provider{
-				Webhook: base + "/v1/payments/webhook/demo", Secret: ids.WebhookSecret, Now: clock.Now,
-				Client: &http.Client{Timeout: 5 * time.Second},
-			},
-		},
+		Payments: process.Payments(process.PaymentSettings{
+			Demo: &process.DemoPayments{BaseURL: base, Secret: ids.WebhookSecret, Now: clock.Now},
+		}),
 		Mail: mail.Config{
 			Addr: d.inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: d.inbox.CertPool(),
 		},

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/payment"
+
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
@@ -95,7 +97,8 @@ func seedSettings(ctx context.Context, db *postgres.DB, t seedTenant, brand stri
 	if err != nil || known.Version > 0 {
 		return err
 	}
-	known.Name, known.Currency, known.TimeZone, known.PaymentMethod = t.name, money.EUR, "Europe/Ljubljana", "manual"
+	known.Name, known.Currency, known.TimeZone = t.name, money.EUR, "Europe/Ljubljana"
+	known.PaymentMethod = payment.DefaultMethod
 	known.SafetyWindow, known.BrandColor, known.BrandContrast, known.Version = window, brand, "#ffffff", 1
 	return db.InTenant(ctx, t.ID, app.With{}, func(tx app.Tx) error {
 		tx.PutSettings(known)

@@ -15,8 +15,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/httpkit"
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/mail"
-	"github.com/platforma-cloud/orders/internal/payment"
-	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/process"
 	"github.com/platforma-cloud/orders/internal/vault"
 )
@@ -118,7 +116,7 @@ func (c *serveCmd) processConfig(g *globals, clouds *config.Clouds) (process.Con
 		DatabaseURL: c.DatabaseURL, Kafka: cluster, Installation: c.Installation, Clock: process.WallClock(1),
 		Log:       newLogger(g.err, c.Verbose),
 		Placement: clouds.Place, Providers: clouds.Providers(), CheckCatalog: clouds.CheckCatalog,
-		Payments:  map[string]payment.Provider{manual.Name: manual.Provider{}},
+		Payments:  process.Payments(process.PaymentSettings{}),
 		PublicURL: c.PublicURL,
 		Limits:    httpkit.DefaultLimits(),
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -21,10 +22,6 @@ type ConfirmPayment struct {
 	Method    string       // bank_transfer, card, …
 }
 
-// manualPayments is the payment provider of a payment that a person confirmed: the money came by bank transfer,
-// and a refund of it is transferred by hand.
-const manualPayments = "manual"
-
 // ConfirmPayment records a payment and moves the order to payment_confirmed. The payment, its allocations, the
 // order, the event, its outbox row and the validation task commit together or not at all. The same reference
 // again changes nothing. The Provision consumer makes the validation due when it receives the event (D20).
@@ -36,15 +33,14 @@ func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (
 	if len(faults) > 0 {
 		return nil, fault.Violated(faults)
 	}
-	provider := manualPayments
-	if c.Kind == tenant.KindProvider {
-		provider = c.Name
-	}
-	also := Also{PaymentProvider: provider, PaymentReference: in.Reference}
+	also := Also{PaymentProviders: a.providersFor(c), PaymentReference: in.Reference}
 	return a.onOrder(ctx, c, ConfirmMoney, in.Order, in.Precondition, also, func(tx Tx, agg *Aggregate) (bool, error) {
 		o := agg.Order
-		if k := agg.KnownPayment; k != nil {
-			return false, a.knownReference(o, *k)
+		provider := a.recordedUnder(c, o)
+		for _, k := range agg.KnownPayments {
+			if k.Provider == provider {
+				return false, a.knownReference(o, k)
+			}
 		}
 		if t, err := order.Next(o, order.ConfirmPayment); err != nil || t.How == order.NoOp {
 			if err == nil { // already paid, under another reference
@@ -71,6 +67,32 @@ func (a *App) ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (
 		o.ExpiresAt = nil
 		return true, o.Confirm(pay)
 	})
+}
+
+// providersFor returns the payment providers that a payment which the caller confirms may be recorded under.
+func (a *App) providersFor(c Caller) []string {
+	if c.Kind == tenant.KindProvider {
+		return []string{c.Name}
+	}
+	names := []string{payment.DefaultMethod}
+	for name, p := range a.Payments {
+		if name != payment.DefaultMethod && p.Properties().ConfirmedBy == payment.Operator {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// recordedUnder returns the one of providersFor that a payment of the order is recorded under: the order's own
+// method where operators confirm it, else the default, because the money did not pass the gateway.
+func (a *App) recordedUnder(c Caller, o *order.Order) string {
+	if c.Kind == tenant.KindProvider {
+		return c.Name
+	}
+	if p, ok := a.Payments[o.Method]; ok && p.Properties().ConfirmedBy == payment.Operator {
+		return o.Method
+	}
+	return payment.DefaultMethod
 }
 
 // knownReference decides about a reference that was recorded before: it is nil for this order's live payment, and

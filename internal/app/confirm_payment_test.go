@@ -9,6 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -52,6 +53,31 @@ func TestAPaymentWithinOneEuroIsRecordedAsItWasPaidAndAllocatedToTheCent(t *test
 		if sum := p.Allocations[0].Cents + p.Allocations[1].Cents; p.Paid != h.Cents(c.amount) || sum != p.Paid ||
 			p.Due != h.Cents("85.10") {
 			t.Errorf("paid %d, allocated %d of due %d; want %s twice, 8510", p.Paid, sum, p.Due, c.amount)
+		}
+	}
+}
+
+// cash is a second payment provider whose payments an operator confirms.
+type cash struct{ manual.Provider }
+
+func (cash) Name() string { return "cash" }
+
+func TestAnOperatorsConfirmationIsRecordedUnderTheMethodThatOperatorsConfirm(t *testing.T) {
+	t.Parallel()
+	w := harness.New(t, harness.WithPayment(cash{}), harness.WithPayment(slowGateway{}))
+	for method, provider := range map[string]string{"manual": "manual", "cash": "cash", "gateway": "manual"} {
+		in := paid(w.Ordered("per_item", method, harness.VPS()), "receipt-of-"+method, "20.10")
+		first, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), in)
+		if err != nil {
+			t.Fatalf("confirm a payment for the method %s: %v", method, err)
+		}
+		if got := first.Order.LivePayment().Provider; got != provider {
+			t.Errorf("a payment for the method %s is recorded under %s, want %s", method, got, provider)
+		}
+		again, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), in)
+		if err != nil || again.Order.Version != first.Order.Version {
+			t.Errorf("the same confirmation for %s: version %d, %v; want %d", method, again.Order.Version, err,
+				first.Order.Version)
 		}
 	}
 }

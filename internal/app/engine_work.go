@@ -7,6 +7,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fulfil"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment"
 )
 
 // workFor adds the tasks that an event calls for. They commit with the event, so no event is without its work,
@@ -15,7 +16,7 @@ import (
 func (a *App) workFor(agg *Aggregate, e order.Event, rec event.Record, now time.Time) error {
 	switch e.Type {
 	case order.EvSubmitted:
-		if p, ok := a.Payments[agg.Order.Method]; ok && p.ConfirmsItself() {
+		if p, ok := a.Payments[agg.Order.Method]; ok && p.Properties().ConfirmedBy == payment.Gateway {
 			a.addTask(agg, fulfil.Task{Kind: fulfil.Checkout, NextAt: now.Add(a.Fallback)}, rec.ID)
 		}
 	case order.EvPaymentConfirmed:

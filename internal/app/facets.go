@@ -9,6 +9,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
 
@@ -68,6 +69,8 @@ type Deliveries interface {
 type Payments interface {
 	ConfirmPayment(ctx context.Context, c Caller, in ConfirmPayment) (*Aggregate, error)
 	RevertPayment(ctx context.Context, c Caller, in Reasoned) (*Aggregate, error)
+	// PaymentMethods returns the methods that an order may choose, those that need no operator first.
+	PaymentMethods() []payment.Method
 }
 
 // PaymentWebhooks are the messages of payment providers.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment"
 )
 
 // WorkItems lists the refunds that an operator must transfer by hand.
@@ -12,11 +13,24 @@ func (a *App) WorkItems(ctx context.Context, c Caller, cursor string, limit int)
 	if err := a.may(c.Actor, ReadDesk); err != nil {
 		return Page[WorkItem]{}, err
 	}
-	return a.Store.WorkItems(ctx, c.Tenant, cursor, limit)
+	var byHand []string
+	for name := range a.Payments {
+		if a.refundedByHand(name) {
+			byHand = append(byHand, name)
+		}
+	}
+	return a.Store.WorkItems(ctx, c.Tenant, byHand, cursor, limit)
 }
 
-// FinishWorkItem records that a refund was transferred by hand. A second time changes nothing. It is only for a
-// payment that a person confirmed: another payment provider reports itself when its refund is complete (D12, D28).
+// refundedByHand reports whether a person transfers the refunds of a payment provider. It is false for a provider
+// that is not configured here.
+func (a *App) refundedByHand(provider string) bool {
+	p, ok := a.Payments[provider]
+	return ok && p.Properties().RefundedBy == payment.Operator
+}
+
+// FinishWorkItem records that a refund was transferred by hand. A second time changes nothing. It refuses the refund of
+// a payment provider that moves the money itself (D12, D28).
 func (a *App) FinishWorkItem(
 	ctx context.Context, c Caller, r order.RefundID, o order.ID, reason string,
 ) (*Aggregate, error) {
@@ -32,7 +46,7 @@ func (a *App) FinishWorkItem(
 			if ref.ID != r {
 				continue
 			}
-			if pay := paymentOf(agg.Order, ref.Payment); pay == nil || pay.Provider != manualPayments {
+			if pay := paymentOf(agg.Order, ref.Payment); pay == nil || !a.refundedByHand(pay.Provider) {
 				return false, fault.New(fault.KindConflict, "not-by-hand",
 					"The money of this refund is not moved by hand: its payment provider sends it back and says so.")
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/provider/sim"
 	"github.com/platforma-cloud/orders/internal/tenant"
@@ -17,6 +18,10 @@ import (
 type slowGateway struct{ manual.Provider }
 
 func (slowGateway) Name() string { return "gateway" }
+
+func (slowGateway) Properties() payment.Properties {
+	return payment.Properties{ConfirmedBy: payment.Gateway, RefundedBy: payment.Gateway, Label: "Card"}
+}
 
 // rolledBackBy returns an order whose payment was confirmed by a caller and whose one item was rolled back.
 func rolledBackBy(t *testing.T, h *harness.Harness, c app.Caller) *order.Order {

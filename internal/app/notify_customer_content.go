@@ -34,7 +34,7 @@ func (a *App) noticeContent(s noticeSource) (notice.Customer, bool) {
 	if pay != nil {
 		n.Payment = &notice.Payment{
 			Cents: pay.Paid, Currency: pay.Currency, Reference: pay.Reference,
-			Transfer: pay.Provider == manualPayments, At: pay.PaidAt,
+			Transfer: a.refundedByHand(pay.Provider), At: pay.PaidAt,
 		}
 		n.Currency = pay.Currency
 	}

@@ -38,7 +38,8 @@ type Store interface {
 	DeadLetters(ctx context.Context, t tenant.ID, f DeadLetterFilter) (Page[DeadLetter], error)
 	DeadLetter(ctx context.Context, t tenant.ID, d id.Of[DeadLetter]) (DeadLetter, error)
 	DeadLetterGroups(ctx context.Context, t tenant.ID, f DeadLetterFilter) ([]DeadLetterGroup, error)
-	WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (Page[WorkItem], error)
+	// WorkItems reads the accepted refunds of the payment providers whose refunds are transferred by hand.
+	WorkItems(ctx context.Context, t tenant.ID, byHand []string, cursor string, limit int) (Page[WorkItem], error)
 	// OrderStats reads the figures from the roll-up, or from the tables for a tenant that is not counted yet.
 	OrderStats(ctx context.Context, t tenant.ID, now time.Time) (OrderStats, error)
 	Settings(ctx context.Context, t tenant.ID) (Settings, error)
@@ -111,8 +112,8 @@ type Aggregate struct {
 	Resources []fulfil.Resource // when Also asks for them
 	Settings  Settings
 	Customer  Member
-	// KnownPayment is the payment that already has the reference in Also, or nil.
-	KnownPayment *KnownPayment
+	// KnownPayments are those that already have the reference in Also, at most one of each payment provider in Also.
+	KnownPayments []KnownPayment
 	// DeadLetters are the order's open dead letters.
 	DeadLetters []DeadLetter
 	// DeadLetter is the one that Also names, open or not.
@@ -144,7 +145,7 @@ type Added struct {
 type Also struct {
 	Resources        bool
 	Deliveries       bool
-	PaymentProvider  string
+	PaymentProviders []string
 	PaymentReference string
 	DeadLetter       id.Of[DeadLetter] // find the order by this dead letter; the order's id may be zero then
 	Signer           tenant.MemberID   // with DeadLetter: read this member, and the first signer of its abandonment
@@ -152,9 +153,10 @@ type Also struct {
 
 // KnownPayment is the payment that used a reference before.
 type KnownPayment struct {
-	Order   order.ID
-	Payment order.PaymentID
-	State   order.PaymentState
+	Order    order.ID
+	Payment  order.PaymentID
+	State    order.PaymentState
+	Provider string
 }
 
 // NewOrder describes an order that is about to be created.
@@ -287,8 +289,7 @@ type DeadLetterFilter struct {
 	Limit  int
 }
 
-// WorkItem is an accepted refund of a payment that was made by bank transfer: an operator transfers the money by
-// hand and marks it done.
+// WorkItem is an accepted refund that an operator transfers by hand and marks done (D4).
 type WorkItem struct {
 	Refund    order.Refund
 	Order     order.ID

@@ -1,10 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/platforma-cloud/orders/internal/payment"
 
 	"github.com/platforma-cloud/orders/internal/event"
 	"github.com/platforma-cloud/orders/internal/fault"
@@ -71,15 +75,23 @@ func (a *App) SubmitOrder(ctx context.Context, c Caller, in SubmitOrder) (*Aggre
 	})
 }
 
-func (a *App) paymentMethods() []any {
-	var names []string
-	for n := range a.Payments {
-		names = append(names, n)
+// PaymentMethods returns the payment methods that are offered here (D28): those that need no operator first, each
+// group by name.
+func (a *App) PaymentMethods() []payment.Method {
+	methods := make([]payment.Method, 0, len(a.Payments))
+	for name, p := range a.Payments {
+		methods = append(methods, payment.Method{Name: name, Properties: p.Properties()})
 	}
-	slices.Sort(names)
-	allowed := make([]any, len(names))
-	for i, n := range names {
-		allowed[i] = n
+	slices.SortFunc(methods, func(x, y payment.Method) int {
+		return cmp.Or(-cmp.Compare(x.ConfirmedBy, y.ConfirmedBy), cmp.Compare(x.Name, y.Name))
+	})
+	return methods
+}
+
+func (a *App) paymentMethods() []any {
+	var allowed []any
+	for _, name := range slices.Sorted(maps.Keys(a.Payments)) {
+		allowed = append(allowed, name)
 	}
 	return allowed
 }

@@ -25,7 +25,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/order"
 	"github.com/platforma-cloud/orders/internal/payment"
 	"github.com/platforma-cloud/orders/internal/payment/demo"
-	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 	"github.com/platforma-cloud/orders/internal/process"
@@ -104,7 +103,7 @@ func WithSeed(n uint32) Option { return func(o *options) { o.seed = n } }
 func New(t testing.TB, opts ...Option) *Harness {
 	t.Helper()
 	o := options{
-		payments: map[string]payment.Provider{manual.Name: manual.Provider{}},
+		payments: process.Payments(process.PaymentSettings{}),
 		provider: func(p provider.Provider) provider.Provider { return p },
 	}
 	for _, opt := range opts {

@@ -31,7 +31,7 @@ func (s PaymentState) String() string { return [...]string{"", "confirmed", "rev
 type Payment struct {
 	ID          PaymentID
 	State       PaymentState
-	Provider    string // manual, demo, …
+	Provider    string // the name of the payment provider
 	Reference   string // the provider's, unique per tenant and provider
 	Method      string // bank_transfer, card, …
 	Due, Paid   money.Cents
@@ -62,7 +62,7 @@ type RefundState uint8
 // The states of a refund.
 const (
 	RefundRequested RefundState = 1 // open: the Billing consumer or the sweeper will ask the payment provider
-	RefundAccepted  RefundState = 2 // the payment provider took it over; the manual one opens a work item (D4)
+	RefundAccepted  RefundState = 2 // the payment provider took it over; one by hand is a work item (D4)
 	RefundCompleted RefundState = 3 // the customer has the money
 	RefundStuck     RefundState = 4 // out of retries, refused or bounced; needs a person
 )

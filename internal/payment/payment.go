@@ -15,10 +15,11 @@ import (
 // Provider is a payment provider. Only workers call it. Each call carries our own key, so that it can be
 // repeated.
 type Provider interface {
-	// Name returns the name that is stored with each payment, such as manual or demo.
+	// Name returns the name that is stored with each payment, so it never changes. Orders choose it as their
+	// payment method.
 	Name() string
-	// ConfirmsItself reports whether a webhook confirms payments, without an operator.
-	ConfirmsItself() bool
+	// Properties returns how this provider differs from others. They never change while a process runs.
+	Properties() Properties
 	// Checkout asks for the money of a submitted order. It does nothing at a provider whose payments an
 	// operator confirms.
 	Checkout(ctx context.Context, c Checkout) error
@@ -27,6 +28,40 @@ type Provider interface {
 	// Verify checks the signature of a webhook over its raw bytes and reads it. It returns ErrForged when
 	// the signature is wrong. A provider without webhooks always returns ErrForged.
 	Verify(h http.Header, raw []byte, now time.Time) (Confirmation, error)
+}
+
+// DefaultMethod is the payment method of a tenant whose settings name no other (D28). A payment that an operator
+// confirms for an order of a gateway's method is recorded under it, because that money did not pass the gateway.
+const DefaultMethod = "manual"
+
+// Properties are all that the product knows about a payment provider besides its name. Nothing else may depend on
+// which provider it is.
+type Properties struct {
+	// ConfirmedBy is who states that the money came in. With Operator, the customer sends it with the order's number
+	// as the reference, and Checkout is never called. With Gateway, a worker calls Checkout and the provider's webhook
+	// confirms the payment.
+	ConfirmedBy Party
+	// RefundedBy is who moves a refund's money after Refund accepted it. With Operator, a person transfers it to the
+	// account that the payment came from: the refund is a work item on the desk until then (D4). With Gateway, the
+	// desk does not list it.
+	RefundedBy Party
+	// Label says to customers in English how they pay, such as "Bank transfer, confirmed by an operator".
+	Label string
+}
+
+// Party is who does a part of a payment. The zero value is not valid.
+type Party uint8
+
+// The parties.
+const (
+	Operator Party = iota + 1 // a person at the desk
+	Gateway                   // the payment provider itself
+)
+
+// Method is a payment method as it is offered to customers: a provider's name and properties.
+type Method struct {
+	Name string
+	Properties
 }
 
 // Checkout is a request for money.

@@ -11,6 +11,7 @@ import (
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment"
 )
 
 // errNoCart is returned when a person has no draft.
@@ -55,9 +56,9 @@ type cartView struct {
 	Order   *order.Order
 	Items   []itemView
 	Totals  totalsView
-	Methods []string
-	Method  string
-	Due     int // days until an unpaid order is cancelled
+	Methods []payment.Method
+	Method  payment.Method // the tenant's default where it is offered, else the first
+	Due     int            // days until an unpaid order is cancelled
 	Faults  []string
 	MayEdit bool
 }
@@ -112,11 +113,12 @@ func (p *Portal) showCart(
 		return err
 	}
 	view := cartView{
-		Order: agg.Order, Items: items, Totals: totalsOf(agg.Order), Methods: p.cfg.Methods,
-		Method: agg.Settings.PaymentMethod, Due: agg.Settings.PaymentDueDays, Faults: faults,
+		Order: agg.Order, Items: items, Totals: totalsOf(agg.Order), Methods: p.useCases.PaymentMethods(),
+		Due: agg.Settings.PaymentDueDays, Faults: faults,
 		MayEdit: slices.Contains(p.useCases.AllowedActions(v.Caller, agg), order.ActEdit),
 	}
-	if !slices.Contains(view.Methods, view.Method) {
+	var offered bool
+	if view.Method, offered = methodNamed(view.Methods, agg.Settings.PaymentMethod); !offered && len(view.Methods) > 0 {
 		view.Method = view.Methods[0]
 	}
 	return p.show(w, r, status, cartPage(p.pageLayout(r, v, "cart", "Cart"), v, view))
@@ -184,13 +186,11 @@ func (p *Portal) cartRefused(w http.ResponseWriter, r *http.Request, v *session,
 	return p.showCart(w, r, v, agg, http.StatusUnprocessableEntity, faults)
 }
 
-// methodText describes a payment method (D28).
-func methodText(method string) string {
-	switch method {
-	case "manual":
-		return "Bank transfer, confirmed by an operator"
-	case "demo":
-		return "Demo payment, confirms automatically"
+// methodNamed returns the payment method with a name. It returns false when the method is not offered.
+func methodNamed(methods []payment.Method, name string) (payment.Method, bool) {
+	i := slices.IndexFunc(methods, func(m payment.Method) bool { return m.Name == name })
+	if i < 0 {
+		return payment.Method{}, false
 	}
-	return words(method)
+	return methods[i], true
 }

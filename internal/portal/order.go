@@ -77,7 +77,7 @@ func (p *Portal) orderView(r *http.Request, v *session, agg *app.Aggregate, even
 	view := orderView{
 		Visit: v, D: agg, O: agg.Order, Items: items, Money: moneyOf(agg.Order), Faults: messages(agg.Order.Faults),
 	}
-	view.Story = storyOf(v, agg)
+	view.Story = storyOf(v, agg, p.useCases.PaymentMethods())
 	view.Path, view.Exits = pathOf(agg.Order, events)
 	view.Events, view.Entries = events, entriesOf(v, agg, events)
 	view.Actions = p.actionsOf(v, agg)

@@ -18,7 +18,7 @@ import (
 func serve(t testing.TB, s *portaltest.Story, change func(*portal.Config)) *httptest.Server {
 	t.Helper()
 	cfg := portal.Config{
-		Dev: true, Methods: []string{"manual", "demo"}, Now: s.Fake.Now, Refresh: 100 * time.Millisecond,
+		Dev: true, Now: s.Fake.Now, Refresh: 100 * time.Millisecond,
 		Log:       slog.New(slog.NewTextHandler(testLog{t}, nil)),
 		Simulated: func(_, region, _ string) bool { return region == "mb-1" }, MailURL: "http://127.0.0.1:1080/",
 	}

@@ -46,8 +46,6 @@ type Config struct {
 	Users []DemoUser // of dev mode
 	// Secure says that browsers connect over https: cookies get the prefix __Host- and HSTS is sent.
 	Secure bool
-	// Methods are the payment methods offered at submit. The first is the default; none means manual (D28).
-	Methods []string
 	// Simulated reports whether a product in a region is built by a simulated provider. account is the one that
 	// the item began with, or "" for the one that new items are placed on. nil: nothing is simulated.
 	Simulated func(product, region, account string) bool
@@ -81,9 +79,6 @@ func New(useCases UseCases, cfg Config) http.Handler {
 	}
 	if cfg.Refresh <= 0 {
 		cfg.Refresh = time.Second
-	}
-	if len(cfg.Methods) == 0 {
-		cfg.Methods = []string{"manual"}
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -11,12 +11,13 @@ import (
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/notice"
+	"github.com/platforma-cloud/orders/internal/payment"
 )
 
 // settingsView is the form of the tenant's settings.
 type settingsView struct {
 	S        app.Settings
-	Methods  []string
+	Methods  []payment.Method
 	MayWrite bool
 	Faults   []string
 	Tabs     []tab
@@ -34,7 +35,7 @@ func (p *Portal) showSettings(
 	w http.ResponseWriter, r *http.Request, v *session, status int, s app.Settings, faults []string,
 ) error {
 	view := settingsView{
-		S: s, Methods: p.cfg.Methods, MayWrite: p.useCases.May(v.Actor, app.WriteSettings), Faults: faults,
+		S: s, Methods: p.useCases.PaymentMethods(), MayWrite: p.useCases.May(v.Actor, app.WriteSettings), Faults: faults,
 		Tabs: p.settingsTabs(v, "/settings"),
 	}
 	return p.show(w, r, status, settingsPage(p.pageLayout(r, v, "settings", "Settings"), view))

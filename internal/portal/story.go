@@ -5,13 +5,15 @@ import (
 
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/order"
+	"github.com/platforma-cloud/orders/internal/payment"
 )
 
 // story describes the state of an order: what happened, what it means for money and machines, and what comes next.
 type story struct{ Head, Means, Next string }
 
 // storyOf returns the story of an order, in words for the customer and for the operator who helps them.
-func storyOf(v *session, agg *app.Aggregate) story {
+// methods are the payment methods that are offered.
+func storyOf(v *session, agg *app.Aggregate, methods []payment.Method) story {
 	o := agg.Order
 	switch {
 	case o.Settlement == order.SettlementStuck:
@@ -36,7 +38,7 @@ func storyOf(v *session, agg *app.Aggregate) story {
 			"This is a draft.", "Nothing is ordered and nothing is owed.", "Submit it from the cart when it is complete.",
 		}
 	case order.PendingPayment:
-		return awaitingPaymentStory(v, o)
+		return awaitingPaymentStory(v, o, methods)
 	case order.PaymentConfirmed:
 		return paidStory(v, agg)
 	case order.Validating:
@@ -85,13 +87,13 @@ func storyOf(v *session, agg *app.Aggregate) story {
 	}
 }
 
-func awaitingPaymentStory(v *session, o *order.Order) story {
+func awaitingPaymentStory(v *session, o *order.Order, methods []payment.Method) story {
 	due := amount(o.Due, o.Currency)
 	s := story{
 		"Waiting for the payment of " + due + ".", "Nothing is built before the money is confirmed.",
 		"Transfer " + due + " with the reference " + o.Number + "; an operator confirms it.",
 	}
-	if o.Method != "" && o.Method != "manual" {
+	if m, _ := methodNamed(methods, o.Method); o.Method != "" && m.ConfirmedBy != payment.Operator {
 		s.Next = "The payment provider (" + o.Method + ") confirms it automatically; this page updates itself."
 	}
 	if o.ExpiresAt != nil {

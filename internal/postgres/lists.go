@@ -292,8 +292,8 @@ func (db *DB) DeadLetter(ctx context.Context, t tenant.ID, d id.Of[app.DeadLette
 	return *got, nil
 }
 
-// sqlWorkItems selects the refunds that the manual provider has accepted, oldest first. An operator transfers
-// the money.
+// sqlWorkItems selects the accepted refunds that an operator transfers, oldest first: those of the payment
+// providers $2.
 const sqlWorkItems = `
 	SELECT r.id, r.payment_id, r.item_id, r.state, r.reference, r.cents, r.currency, r.accepted_at,
 		o.id, o.number, p.reference
@@ -302,13 +302,15 @@ const sqlWorkItems = `
 	JOIN orders o ON o.tenant_id = r.tenant_id AND o.id = r.order_id
 	WHERE r.tenant_id = $1
 		AND r.state = ` + refundAccepted + `
-		AND p.provider = 'manual'
-		AND ($2::uuid IS NULL OR r.id > $2)
+		AND p.provider = ANY ($2::text[])
+		AND ($3::uuid IS NULL OR r.id > $3)
 	ORDER BY r.id
-	LIMIT $3`
+	LIMIT $4`
 
-// WorkItems reads a page of the refunds that an operator has to carry out.
-func (db *DB) WorkItems(ctx context.Context, t tenant.ID, cursor string, limit int) (app.Page[app.WorkItem], error) {
+// WorkItems reads a page of the refunds that an operator has to carry out, those of the payment providers byHand.
+func (db *DB) WorkItems(
+	ctx context.Context, t tenant.ID, byHand []string, cursor string, limit int,
+) (app.Page[app.WorkItem], error) {
 	after, err := parseCursor[order.Refund](cursorWork, cursor)
 	if err != nil {
 		return app.Page[app.WorkItem]{}, err
@@ -316,7 +318,7 @@ func (db *DB) WorkItems(ctx context.Context, t tenant.ID, cursor string, limit i
 	n := pageSize(limit)
 	var p app.Page[app.WorkItem]
 	err = db.readTenant(ctx, t, func(b *pgx.Batch) {
-		each(b.Queue(sqlWorkItems, uid(t), uid(after), n+1), func(r pgx.Rows) error {
+		each(b.Queue(sqlWorkItems, uid(t), byHand, uid(after), n+1), func(r pgx.Rows) error {
 			var w app.WorkItem
 			f := &w.Refund
 			err := r.Scan(intoID(&f.ID), intoID(&f.Payment), intoID(&f.Item), &f.State, &f.Reference, &f.Cents,

@@ -194,13 +194,16 @@ func TestDeskListsDeadLettersAndWork(t *testing.T) {
 	})); len(page.Data) != 0 {
 		t.Errorf("still open: %+v", page.Data)
 	}
-	work := must(api.WorkItems(t.Context(), org.ID, "", 10))
+	work := must(api.WorkItems(t.Context(), org.ID, []string{"manual"}, "", 10))
 	if len(work.Data) != 1 || work.Data[0].Order != deadLetter.Order || work.Data[0].Reference != "ref-alpha" ||
 		!work.Data[0].Since.Equal(at) || work.Data[0].Refund.Cents != 20_10 {
 		t.Errorf("work items: %+v", work.Data)
 	}
-	if work := must(api.WorkItems(t.Context(), other.ID, "", 10)); len(work.Data) != 0 {
+	if work := must(api.WorkItems(t.Context(), other.ID, []string{"manual"}, "", 10)); len(work.Data) != 0 {
 		t.Errorf("work items of the other tenant, whose refund was not accepted: %+v", work.Data)
+	}
+	if work := must(api.WorkItems(t.Context(), org.ID, []string{"gateway"}, "", 10)); len(work.Data) != 0 {
+		t.Errorf("work items of a provider that nobody paid by: %+v", work.Data)
 	}
 }
 

@@ -100,7 +100,7 @@ func (l *loader) queueBy(b *pgx.Batch, queue func(sql string) *pgx.QueuedQuery) 
 		each(queue(sqlDeliveries), l.scanDelivery)
 	}
 	if l.also.PaymentReference != "" {
-		known := b.Queue(sqlKnownPayment, uid(l.tenant), l.also.PaymentProvider, l.also.PaymentReference)
+		known := b.Queue(sqlKnownPayments, uid(l.tenant), l.also.PaymentProviders, l.also.PaymentReference)
 		each(known, l.scanKnownPayment)
 	}
 	queueSettings(b, l.tenant, func(s app.Settings) {

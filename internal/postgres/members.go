@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/payment"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -72,8 +74,8 @@ const (
 // settings leave out.
 func defaults(t tenant.ID, slug string) app.Settings {
 	return app.Settings{
-		Tenant: t, Slug: slug, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual",
-		PaymentDueDays: 14, QuoteValidDays: 30,
+		Tenant: t, Slug: slug, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en",
+		PaymentMethod: payment.DefaultMethod, PaymentDueDays: 14, QuoteValidDays: 30,
 	}
 }
 

@@ -24,10 +24,10 @@ const (
 		JOIN order_items i ON i.tenant_id = a.tenant_id AND i.id = a.item_id
 		WHERE p.tenant_id = $1 AND p.order_id = ANY ($2::uuid[])
 		ORDER BY a.payment_id, i.line, i.id`
-	sqlKnownPayment = `
-		SELECT order_id, id, state
+	sqlKnownPayments = `
+		SELECT order_id, id, state, provider
 		FROM payments
-		WHERE tenant_id = $1 AND provider = $2 AND reference = $3`
+		WHERE tenant_id = $1 AND provider = ANY ($2::text[]) AND reference = $3`
 	sqlPaymentInsert = `
 		INSERT INTO payments (tenant_id, id, order_id, state, provider, reference, method, due_cents, paid_cents,
 			currency, paid_at)
@@ -85,11 +85,11 @@ func (l *loader) scanAllocation(r pgx.Rows) error {
 
 func (l *loader) scanKnownPayment(r pgx.Rows) error {
 	var k app.KnownPayment
-	if err := r.Scan(intoID(&k.Order), intoID(&k.Payment), &k.State); err != nil {
+	if err := r.Scan(intoID(&k.Order), intoID(&k.Payment), &k.State, &k.Provider); err != nil {
 		return fmt.Errorf("read the payment of a reference: %w", err)
 	}
 	for _, agg := range l.aggregates {
-		agg.KnownPayment = &k
+		agg.KnownPayments = append(agg.KnownPayments, k)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestRoundTripsPerTransaction(t *testing.T) {
 			n++
 			inTenant(app.With{Key: key(fmt.Sprint("k", n))}, func(tx app.Tx) error {
 				agg, err := tx.LockOrder(ctx, o, app.Also{
-					Resources: true, Deliveries: true, PaymentProvider: "manual", PaymentReference: "r",
+					Resources: true, Deliveries: true, PaymentProviders: []string{"manual"}, PaymentReference: "r",
 				})
 				if err != nil {
 					return err

@@ -18,8 +18,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/mail"
 	"github.com/platforma-cloud/orders/internal/money"
 	"github.com/platforma-cloud/orders/internal/order"
-	"github.com/platforma-cloud/orders/internal/payment"
-	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/postgres"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 	"github.com/platforma-cloud/orders/internal/process"
@@ -88,7 +86,7 @@ func newBenchEnv(b testing.TB) *benchEnv {
 		DatabaseURL: db.OwnerURL(), Kafka: cluster, Installation: "bench", Clock: clock, Log: slog.New(slog.DiscardHandler),
 		Placement: func(string, string) (string, bool) { return "sim", true },
 		Providers: map[string]provider.Provider{"sim": adapter},
-		Payments:  map[string]payment.Provider{manual.Name: manual.Provider{}}, Alone: true,
+		Payments:  process.Payments(process.PaymentSettings{}), Alone: true,
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "bench@platforma.example", RootCAs: inbox.CertPool()},
 		CredentialKEK: newKEK(1), PassphraseKEK: newKEK(2), PublicURL: "http://127.0.0.1",
 	}

@@ -18,8 +18,6 @@ import (
 	"github.com/platforma-cloud/orders/internal/kafka"
 	"github.com/platforma-cloud/orders/internal/kafka/kafkatest"
 	"github.com/platforma-cloud/orders/internal/mail"
-	"github.com/platforma-cloud/orders/internal/payment"
-	"github.com/platforma-cloud/orders/internal/payment/manual"
 	"github.com/platforma-cloud/orders/internal/postgres/pgtest"
 	"github.com/platforma-cloud/orders/internal/process"
 	"github.com/platforma-cloud/orders/internal/provider"
@@ -66,7 +64,7 @@ func newRig(t *testing.T, speed int) *rig {
 		Log:           slog.New(slog.NewTextHandler(r.logs, nil)),
 		Placement:     func(string, string) (string, bool) { return "sim", true },
 		Providers:     map[string]provider.Provider{"sim": r.sim.Provider()},
-		Payments:      map[string]payment.Provider{manual.Name: manual.Provider{}},
+		Payments:      process.Payments(process.PaymentSettings{}),
 		Mail:          mail.Config{Addr: inbox.SMTPAddr(), From: "delivery@platforma.example", RootCAs: inbox.CertPool()},
 		CredentialKEK: kek(t, 1), PassphraseKEK: kek(t, 2), WebhookKEK: kek(t, 3), PublicURL: "http://portal.example",
 		Limits: httpkit.Limits{

@@ -71,7 +71,7 @@ type Config struct {
 	// CheckCatalog returns an error for a catalogue that sells what no account can build, and lists what is
 	// not sold for now because its account is drained. Nil: the catalogue is not checked.
 	CheckCatalog func([]catalog.Product) (paused []string, err error)
-	Payments     map[string]payment.Provider
+	Payments     map[string]payment.Provider // by name, as Payments makes them
 
 	Mail          mail.Config
 	CredentialKEK vault.KEK // not for a process that only serves the API
@@ -367,7 +367,7 @@ func (p *Process) serve() {
 	}
 	if p.useCases.Portal != nil {
 		mux.Handle("/", portal.New(p.useCases.Portal, portal.Config{
-			Dev: p.cfg.Dev, Users: p.cfg.DemoUsers, Methods: methods(p.cfg.Payments), Simulated: p.simulated, Wakes: p.hub,
+			Dev: p.cfg.Dev, Users: p.cfg.DemoUsers, Simulated: p.simulated, Wakes: p.hub,
 			MailURL: p.cfg.MailURL, RequestID: requestID, Now: p.cfg.Clock.Now, Log: p.cfg.Log, Secure: https,
 		}))
 	}
@@ -382,27 +382,6 @@ func (p *Process) simulated(product, region, account string) bool {
 	}
 	adapter, ok := p.cfg.Providers[account]
 	return ok && adapter.Capabilities().Sim
-}
-
-// methods returns the names of the payment methods, those that confirm payments by themselves first.
-func methods(all map[string]payment.Provider) []string {
-	var names []string
-	for n := range all {
-		names = append(names, n)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		if x, y := all[a].ConfirmsItself(), all[b].ConfirmsItself(); x != y {
-			if x {
-				return -1
-			}
-			return 1
-		}
-		if a < b {
-			return -1
-		}
-		return 1
-	})
-	return names
 }
 
 func requestID() string {

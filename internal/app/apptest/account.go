@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/platforma-cloud/orders/internal/payment"
+
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/tenant"
@@ -12,7 +14,7 @@ import (
 // AddTenant adds a tenant. It has the settings of a new one, edited by change, which may be nil.
 func (f *Fake) AddTenant(name string, change func(*app.Settings)) tenant.ID {
 	s := app.Settings{
-		Tenant: f.NewID(), Name: name, Currency: "EUR", TimeZone: "Europe/Ljubljana", PaymentMethod: "manual",
+		Tenant: f.NewID(), Name: name, Currency: "EUR", TimeZone: "Europe/Ljubljana", PaymentMethod: payment.DefaultMethod,
 		PaymentDueDays: 14, QuoteValidDays: 30, Version: 1,
 	}
 	if change != nil {

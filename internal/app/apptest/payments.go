@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/platforma-cloud/orders/internal/payment"
+
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/fault"
 	"github.com/platforma-cloud/orders/internal/money"
@@ -13,7 +15,7 @@ import (
 // Pay pays an order and confirms the payment. It panics when that is illegal. Call it within Change.
 func (f *Fake) Pay(o *order.Order, reference string, paid money.Cents, method string) {
 	if _, err := o.Pay(order.Payment{
-		ID: f.NewID(), Provider: "manual", Reference: reference, Method: method, Paid: paid,
+		ID: f.NewID(), Provider: payment.DefaultMethod, Reference: reference, Method: method, Paid: paid,
 		Currency: o.Currency, PaidAt: f.Now(),
 	}); err != nil {
 		panic(err)
@@ -31,7 +33,7 @@ func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPay
 			})
 		}
 		if _, err := entry.agg.Order.Pay(order.Payment{
-			ID: f.NewID(), Provider: "manual", Reference: in.Reference, Method: in.Method, Paid: cents,
+			ID: f.NewID(), Provider: payment.DefaultMethod, Reference: in.Reference, Method: in.Method, Paid: cents,
 			Currency: in.Amount.Currency, PaidAt: in.PaidAt,
 		}); err != nil {
 			return err
@@ -39,6 +41,21 @@ func (f *Fake) ConfirmPayment(_ context.Context, c app.Caller, in app.ConfirmPay
 		_, err = entry.agg.Order.Fire(order.ConfirmPayment, "")
 		return err
 	})
+}
+
+// PaymentMethods returns one method that an operator confirms and one that a gateway confirms.
+func (f *Fake) PaymentMethods() []payment.Method {
+	methods, _ := answer(f, "PaymentMethods", func() ([]payment.Method, error) {
+		return []payment.Method{
+			{Name: payment.DefaultMethod, Properties: payment.Properties{
+				ConfirmedBy: payment.Operator, RefundedBy: payment.Operator, Label: "Bank transfer, confirmed by an operator",
+			}},
+			{Name: "demo", Properties: payment.Properties{
+				ConfirmedBy: payment.Gateway, RefundedBy: payment.Gateway, Label: "Demo payment, confirms automatically",
+			}},
+		}, nil
+	})
+	return methods
 }
 
 // RevertPayment reverts the live payment.

@@ -40,8 +40,12 @@ type Provider struct {
 // Name is "demo".
 func (p *Provider) Name() string { return Name }
 
-// ConfirmsItself is true.
-func (p *Provider) ConfirmsItself() bool { return true }
+// Properties leave nothing to an operator.
+func (p *Provider) Properties() payment.Properties {
+	return payment.Properties{
+		ConfirmedBy: payment.Gateway, RefundedBy: payment.Gateway, Label: "Demo payment, confirms automatically",
+	}
+}
 
 type body struct {
 	Type      string    `json:"type"` // payment.succeeded

@@ -12,7 +12,7 @@ import (
 )
 
 // Name of the provider, as it is stored with each payment.
-const Name = "manual"
+const Name = payment.DefaultMethod
 
 // Provider accepts refunds and confirms nothing.
 type Provider struct{}
@@ -20,8 +20,12 @@ type Provider struct{}
 // Name is "manual".
 func (Provider) Name() string { return Name }
 
-// ConfirmsItself is false: an operator confirms.
-func (Provider) ConfirmsItself() bool { return false }
+// Properties leave both directions of the money to an operator.
+func (Provider) Properties() payment.Properties {
+	return payment.Properties{
+		ConfirmedBy: payment.Operator, RefundedBy: payment.Operator, Label: "Bank transfer, confirmed by an operator",
+	}
+}
 
 // Checkout does nothing: the customer reads the account on the order page and transfers the money.
 func (Provider) Checkout(context.Context, payment.Checkout) error { return nil }

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/payment"
+
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/app/apptest"
 	"github.com/platforma-cloud/orders/internal/fault"
@@ -100,7 +102,7 @@ func (s *Story) addDraft(name string, items ...app.ItemInput) order.ID {
 
 func (s *Story) submitted(name string, items ...app.ItemInput) order.ID {
 	o := s.addDraft(name, items...)
-	submit := app.SubmitOrder{Order: o, PaymentMethod: "manual"}
+	submit := app.SubmitOrder{Order: o, PaymentMethod: payment.DefaultMethod}
 	if _, err := s.Fake.SubmitOrder(context.Background(), app.Caller{Actor: s.Ana}, submit); err != nil {
 		panic(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/platforma-cloud/orders/internal/payment"
+
 	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/id"
 	"github.com/platforma-cloud/orders/internal/money"
@@ -50,7 +52,7 @@ func (db *DB) Seed(t testing.TB, api *postgres.DB, slug string) Org {
 	}
 	err = api.InTenant(ctx, o.ID, app.With{}, func(tx app.Tx) error {
 		tx.PutSettings(app.Settings{
-			Version: 1, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: "manual",
+			Version: 1, Name: slug, Currency: money.EUR, TimeZone: "UTC", Language: "en", PaymentMethod: payment.DefaultMethod,
 			PaymentDueDays: 14, QuoteValidDays: 30,
 		})
 		return nil
