@@ -153,6 +153,6 @@ func TestRunbookSaysWhatToDoAboutEveryFinding(t *testing.T) {
 		}
 	}
 	if n := len(auditlog.Kinds()); n != 5 {
-		t.Errorf("%d kinds, 5 are looked for", n)
+		t.Errorf("%d kinds of findings, this test knows 5", n)
 	}
 }

@@ -34,11 +34,11 @@ type deadLetter struct {
 		SecondBy *string   `json:"second_by"`
 	} `json:"abandonment"`
 	Event *struct {
-		Consumer string `json:"consumer"`
-		Type     string `json:"type"`
-		Seq      int    `json:"seq"`
-		Blocked  int    `json:"blocked"`
-		Redriven bool   `json:"redriving"`
+		Consumer  string `json:"consumer"`
+		Type      string `json:"type"`
+		Seq       int    `json:"seq"`
+		Blocked   int    `json:"blocked"`
+		Redriving bool   `json:"redriving"`
 	} `json:"event"`
 }
 
@@ -194,7 +194,7 @@ func (l *deadLetterDetail) print(w io.Writer) error {
 	}
 	if e := l.Event; e != nil {
 		blocked := strconv.Itoa(e.Blocked) + " later ones wait behind it"
-		if e.Redriven {
+		if e.Redriving {
 			blocked += "; it is being tried again"
 		}
 		rows = append(rows, []string{
@@ -306,17 +306,17 @@ func (c *deadLettersRedriveCmd) Run(g *globals) error {
 
 func (r redriveResult) print(w io.Writer) error {
 	rows := make([][]string, 0, len(r.Results))
-	for _, one := range r.Results {
-		rows = append(rows, []string{one.ID, one.Outcome, dash(one.Detail)})
+	for _, result := range r.Results {
+		rows = append(rows, []string{result.ID, result.Outcome, dash(result.Detail)})
 	}
 	if err := table(w, "ID OUTCOME DETAIL", rows); err != nil {
 		return err
 	}
-	verb := "tried again"
+	done := "tried again"
 	if r.DryRun {
-		verb = "would be tried again"
+		done = "would be tried again"
 	}
-	_, err := fmt.Fprintf(w, "%d of %d %s.\n", r.Redriven, len(r.Results), verb)
+	_, err := fmt.Fprintf(w, "%d of %d %s.\n", r.Redriven, len(r.Results), done)
 	return err
 }
 
