@@ -66,7 +66,7 @@ func TestAnOperatorsConfirmationIsRecordedUnderTheMethodThatOperatorsConfirm(t *
 	t.Parallel()
 	w := harness.New(t, harness.WithPayment(cash{}), harness.WithPayment(slowGateway{}))
 	for method, provider := range map[string]string{"manual": "manual", "cash": "cash", "gateway": "manual"} {
-		in := paid(w.Ordered("per_item", method, harness.VPS()), "receipt-of-"+method, "20.10")
+		in := confirmPayment(w.MustSubmit("per_item", method, harness.VPS()), "receipt-of-"+method, "20.10")
 		first, err := w.UseCases.API.ConfirmPayment(t.Context(), w.As(tenant.Operator), in)
 		if err != nil {
 			t.Fatalf("confirm a payment for the method %s: %v", method, err)
