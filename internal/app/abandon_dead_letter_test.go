@@ -426,8 +426,8 @@ func TestADeliveryCannotBeAbandoned(t *testing.T) {
 	}
 	d, err := h.UseCases.API.DeadLetter(t.Context(), h.As(tenant.Operator), l)
 	if err != nil || len(d.AbandonReasons) != 0 || d.Suggested() != app.SuggestAddress || len(d.Remaining) != 0 {
-		t.Errorf("the desk allows the reasons %v, suggests %s, shows resources %v, %v", d.AbandonReasons, d.Suggested(), d.Remaining,
-			err)
+		t.Errorf("the desk allows the reasons %v, suggests %s, shows resources %v, %v",
+			d.AbandonReasons, d.Suggested(), d.Remaining, err)
 	}
 	wantEqual(t, "redrive", redrive(t, h, l), "redriven")
 	h.Drain(o)

@@ -80,7 +80,8 @@ func TestADeadLetterShowsAllThatAPersonNeeds(t *testing.T) {
 		t.Errorf("last answer = %+v", d.LastAnswer)
 	}
 	live := h.Sim.Live()
-	if len(live) != 1 || len(d.Remaining) != 1 || d.Remaining[0].Step != "port" || !cmp.Equal(d.Remaining[0].Refs, []string{live[0].ID}) {
+	if len(live) != 1 || len(d.Remaining) != 1 || d.Remaining[0].Step != "port" ||
+		!cmp.Equal(d.Remaining[0].Refs, []string{live[0].ID}) {
 		t.Errorf("resources in the journal: %+v, in the cloud: %+v", d.Remaining, live)
 	}
 	if diff := cmp.Diff([]app.AbandonReason{app.VerifiedAbsent, app.RemovedByHand, app.AccountClosed, app.OtherReason},

@@ -58,8 +58,10 @@ func TestAnIndependentVerifierAcceptsEverySecretsSignature(t *testing.T) {
 func TestWhatAStatusMeans(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]app.CallResult{
-		200: app.CallAccepted, 202: app.CallAccepted, 299: app.CallAccepted, 410: app.CallGone, 429: app.CallBusy, 503: app.CallBusy,
-		301: app.CallRedirected, 302: app.CallRedirected, 304: app.CallRedirected, 307: app.CallRedirected, 308: app.CallRedirected,
+		200: app.CallAccepted, 202: app.CallAccepted, 299: app.CallAccepted,
+		410: app.CallGone, 429: app.CallBusy, 503: app.CallBusy,
+		301: app.CallRedirected, 302: app.CallRedirected, 304: app.CallRedirected, 307: app.CallRedirected,
+		308: app.CallRedirected,
 		400: app.CallRefused, 401: app.CallRefused, 404: app.CallRefused, 500: app.CallRefused, 504: app.CallRefused,
 	} {
 		r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
