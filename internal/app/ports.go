@@ -182,23 +182,24 @@ type Member struct {
 	DeliveryKey []byte // OpenPGP public key, binary
 }
 
-// Settings are the settings of a tenant, with defaults filled in.
+// Settings are the settings of a tenant, with defaults filled in. The comments of the members are their
+// descriptions in docs/configuration.md.
 type Settings struct {
 	Tenant         tenant.ID      `json:"-"`
 	Slug           string         `json:"-"`
 	Version        int            `json:"-"`
-	Name           string         `json:"name"`
-	Currency       money.Currency `json:"currency"`
-	TimeZone       string         `json:"time_zone"`
-	PaymentMethod  string         `json:"payment_method"`   // default of submit (D28)
-	SafetyWindow   int            `json:"safety_window"`    // seconds before validation begins (D12)
-	PaymentDueDays int            `json:"payment_due_days"` // default 14
-	QuoteValidDays int            `json:"quote_valid_days"` // default 30 (D8)
-	SingleCycle    bool           `json:"single_cycle"`     // D15
-	RequireKey     bool           `json:"require_idempotency_key"`
-	Language       string         `json:"language"` // of mails: en, de or sl
-	BrandColor     string         `json:"brand_color"`
-	BrandContrast  string         `json:"brand_contrast"`
+	Name           string         `json:"name"`                    // shown on the pages and in mails
+	Currency       money.Currency `json:"currency"`                // of new orders
+	TimeZone       string         `json:"time_zone"`               // of times and days, such as Europe/Ljubljana
+	PaymentMethod  string         `json:"payment_method"`          // default of submit (D28)
+	SafetyWindow   int            `json:"safety_window"`           // seconds before validation begins (D12)
+	PaymentDueDays int            `json:"payment_due_days"`        // default 14
+	QuoteValidDays int            `json:"quote_valid_days"`        // default 30 (D8)
+	SingleCycle    bool           `json:"single_cycle"`            // all items of an order share a billing cycle (D15)
+	RequireKey     bool           `json:"require_idempotency_key"` // writes of the API without one are refused
+	Language       string         `json:"language"`                // of mails: en, de or sl
+	BrandColor     string         `json:"brand_color"`             // of buttons and links, as #rrggbb
+	BrandContrast  string         `json:"brand_contrast"`          // of text on the brand colour, as #rrggbb
 }
 
 // LogEntry is an entry of the saga log.

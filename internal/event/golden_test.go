@@ -49,7 +49,7 @@ func TestEveryTypeHasAnExampleThatIsPublishedByteForByte(t *testing.T) {
 	for _, typ := range event.Types() {
 		r, ok := records[typ]
 		if !ok {
-			t.Errorf("the example orders never publish %s: publish it in examples, in internal/event/example_test.go", typ)
+			t.Errorf("the example orders never publish %s: publish it at the end of examples, in internal/event/example_test.go", typ)
 			continue
 		}
 		got := golden(t, r)
@@ -73,7 +73,7 @@ func schema(t *testing.T, typ event.Type, major int) *jsonschema.Schema {
 	t.Helper()
 	body, ok := event.Schema(typ, major)
 	if !ok {
-		t.Fatalf("%s has no schema of version %d", typ, major)
+		t.Fatalf("%s has no schema of version %d: run make generate", typ, major)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {
@@ -97,7 +97,7 @@ func TestEveryExampleValidatesAgainstTodaysSchema(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) < len(event.Types()) {
-		t.Fatalf("%d examples, %v", len(files), err)
+		t.Fatalf("%d examples of %d types, %v: run go test ./internal/event -update", len(files), len(event.Types()), err)
 	}
 	for _, f := range files {
 		typ, major := splitName(t, f)

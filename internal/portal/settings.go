@@ -70,7 +70,7 @@ func (p *Portal) putSettings(w http.ResponseWriter, r *http.Request, v *session)
 	parseNumber("safety_window", "The safety window", &s.SafetyWindow)
 	parseNumber("payment_due_days", "The days to pay", &s.PaymentDueDays)
 	parseNumber("quote_valid_days", "The days a quote holds", &s.QuoteValidDays)
-	s.SingleCycle, s.RequireKey = form("single_cycle") == "on", form("require_key") == "on"
+	s.SingleCycle, s.RequireKey = form("single_cycle") == "on", form("require_idempotency_key") == "on"
 	s.Language, s.BrandColor, s.BrandContrast = form("language"), form("brand_color"), form("brand_contrast")
 	if fault := brandFault(s.BrandColor, s.BrandContrast); fault != "" {
 		faults = append(faults, fault)

@@ -288,7 +288,7 @@ func settingsFields(view settingsView) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = switchSetting("require_key", "Demand an Idempotency-Key", "Writes of the API without one are refused.", view.S.RequireKey).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = switchSetting("require_idempotency_key", "Demand an Idempotency-Key", "Writes of the API without one are refused.", view.S.RequireKey).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

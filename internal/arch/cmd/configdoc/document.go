@@ -112,9 +112,14 @@ func settings(b *strings.Builder, path string) error {
 			continue
 		}
 		raw, _ := strconv.Unquote(field.Tag.Value)
-		if name := reflect.StructTag(raw).Get("json"); name != "" && name != "-" {
-			fmt.Fprintf(b, "| `%s` | %s |\n", name, strings.TrimSpace(field.Comment.Text()))
+		name, what := reflect.StructTag(raw).Get("json"), strings.TrimSpace(field.Comment.Text())
+		if name == "" || name == "-" {
+			continue
 		}
+		if what == "" {
+			return fmt.Errorf("the setting %s has no comment in %s", name, path)
+		}
+		fmt.Fprintf(b, "| `%s` | %s |\n", name, what)
 	}
 	return nil
 }

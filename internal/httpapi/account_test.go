@@ -1,0 +1,50 @@
+package httpapi
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/platforma-cloud/orders/internal/app"
+)
+
+// filledSettings returns settings in which every member that a tenant can set has a value.
+func filledSettings(t *testing.T) app.Settings {
+	t.Helper()
+	var s app.Settings
+	v := reflect.ValueOf(&s).Elem()
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("json") == "-" {
+			continue
+		}
+		switch f := v.Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Int:
+			f.SetInt(7)
+		case reflect.Bool:
+			f.SetBool(true)
+		default:
+			t.Fatalf("extend filledSettings for %s", v.Type().Field(i).Name)
+		}
+	}
+	return s
+}
+
+func TestEverySettingIsAMemberOfTheAPI(t *testing.T) {
+	t.Parallel()
+	want := filledSettings(t)
+	got := showSettings(app.Caller{}, want).Body.settings()
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable()); diff != "" {
+		t.Errorf("settingsBody, settings or showSettings in internal/httpapi/account.go lacks a setting (-app +API):\n%s", diff)
+	}
+	ours, theirs := reflect.TypeFor[app.Settings](), reflect.TypeFor[settingsBody]()
+	for f := range ours.Fields() {
+		if b, ok := theirs.FieldByName(f.Name); ok && f.Name != "Version" && f.Name != "Language" &&
+			b.Tag.Get("json") != f.Tag.Get("json") {
+			t.Errorf("%s is stored as %q, the API says %q", f.Name, f.Tag.Get("json"), b.Tag.Get("json"))
+		}
+	}
+}
