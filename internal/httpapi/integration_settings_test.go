@@ -2,9 +2,11 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/platforma-cloud/orders/internal/app"
 	"github.com/platforma-cloud/orders/internal/harness"
 	"github.com/platforma-cloud/orders/internal/tenant"
 )
@@ -170,12 +172,19 @@ func TestBadSettingsAreRefusedWithPointersAndStaleOnesByVersion(t *testing.T) {
 	t.Parallel()
 	r := newIntegration(t)
 	before := r.rows()
-	for member, bad := range map[string][]any{
+	badValues := map[string][]any{
 		"currency": {"ZZZ", "eur", ""}, "time_zone": {"Mars/Olympus", "Local", "", "../etc/passwd", "UTC\u0000"[:3] + "x"},
 		"payment_method": {"gold", ""}, "safety_window": {-1, 604801},
 		"payment_due_days": {0, 366}, "quote_valid_days": {0, 366}, "brand_color": {"red", "#12345", "#12345g", "1234567"},
 		"brand_contrast": {"url(x)"}, "language": {"fr", "EN"}, "name": {"a\nb", strings.Repeat("n", 81)},
-	} {
+	}
+	for f := range reflect.TypeFor[app.Settings]().Fields() {
+		name := f.Tag.Get("json")
+		if name != "-" && f.Type.Kind() != reflect.Bool && len(badValues[name]) == 0 {
+			t.Errorf("%s has no bad value here: check it in checkSettings in internal/app/account.go", name)
+		}
+	}
+	for member, bad := range badValues {
 		for _, v := range bad {
 			w := r.admin("PUT", "/v1/settings", r.settings(map[string]any{member: v}))
 			r.want(member, w, "422 validation-failed")
