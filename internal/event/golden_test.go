@@ -49,7 +49,7 @@ func TestEveryTypeHasAnExampleThatIsPublishedByteForByte(t *testing.T) {
 	for _, typ := range event.Types() {
 		r, ok := records[typ]
 		if !ok {
-			t.Errorf("the example orders never publish %s: publish it at the end of examples, in internal/event/example_test.go", typ)
+			t.Errorf("no example of %s: publish it at the end of examples, in internal/event/example_test.go", typ)
 			continue
 		}
 		got := golden(t, r)

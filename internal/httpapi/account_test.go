@@ -39,7 +39,7 @@ func TestEverySettingIsAMemberOfTheAPI(t *testing.T) {
 	want := filledSettings(t)
 	got := showSettings(app.Caller{}, want).Body.settings()
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable()); diff != "" {
-		t.Errorf("settingsBody, settings or showSettings in internal/httpapi/account.go lacks a setting (-app +API):\n%s", diff)
+		t.Errorf("internal/httpapi/account.go lacks a setting, in settingsBody or a conversion (-app +API):\n%s", diff)
 	}
 	ours, theirs := reflect.TypeFor[app.Settings](), reflect.TypeFor[settingsBody]()
 	for f := range ours.Fields() {
