@@ -47,7 +47,9 @@ func document(root string) (string, error) {
 	var b strings.Builder
 	b.WriteString(head)
 	for _, c := range commands {
-		command(&b, c)
+		if err := command(&b, c); err != nil {
+			return "", err
+		}
 	}
 	if err := settings(&b, filepath.Join(root, "internal/app/ports.go")); err != nil {
 		return "", err
@@ -56,20 +58,27 @@ func document(root string) (string, error) {
 	return b.String(), nil
 }
 
-func command(b *strings.Builder, c commandline.Command) {
+// command writes the section of a command. Every argument and flag needs a help text.
+func command(b *strings.Builder, c commandline.Command) error {
 	line := "platforma " + c.Words
 	for _, a := range c.Args {
 		line += " " + strings.ToUpper(a.Name)
 	}
 	fmt.Fprintf(b, "\n## `%s`\n\n%s\n", line, c.Help)
 	if len(c.Args)+len(c.Flags) == 0 {
-		return
+		return nil
 	}
 	b.WriteString("\n| flag | default | environment | what it does |\n|---|---|---|---|\n")
 	for _, a := range c.Args {
+		if a.Help == "" {
+			return fmt.Errorf("the argument %s of platforma %s has no help", a.Name, c.Words)
+		}
 		fmt.Fprintf(b, "| %s | | | %s |\n", strings.ToUpper(a.Name), a.Help)
 	}
 	for _, f := range c.Flags {
+		if f.Help == "" {
+			return fmt.Errorf("the flag --%s of platforma %s has no help", f.Name, c.Words)
+		}
 		byDefault := code(f.Default)
 		if f.Required {
 			byDefault = "required"
@@ -80,6 +89,7 @@ func command(b *strings.Builder, c commandline.Command) {
 		}
 		fmt.Fprintf(b, "| `--%s` | %s | %s | %s |\n", f.Name, byDefault, code(f.Env), strings.TrimSpace(help))
 	}
+	return nil
 }
 
 func code(s string) string {
