@@ -38,7 +38,7 @@ func newScript() script {
 }
 
 // Called lists the names of the use cases that were called, in sequence. It leaves out those that facades call with
-// every request: Authenticate, May, AllowedActions and Catalog.
+// every request: Authenticate, May, AllowedActions, PaymentMethods and Catalog.
 func (f *Fake) Called() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
