@@ -112,7 +112,7 @@ func wantEqual(t *testing.T, what, got, want string) {
 	}
 }
 
-func TestTwoPeopleAbandonAStuckCleanUpAndTheItemIsRolledBack(t *testing.T) {
+func TestTwoPeopleAbandonAStuckCompensationAndTheItemIsRolledBack(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
 	o, l := stuckVPS(t, h)
@@ -185,7 +185,7 @@ func (refusingRefunds) Refund(context.Context, payment.Refund) (payment.Receipt,
 	return payment.Receipt{}, &payment.Error{Class: fault.Forbidden, Code: "account-closed"}
 }
 
-func TestAnAbandonedCleanUpWaitsForItsRefundAndAStuckRefundIsPaidByHand(t *testing.T) {
+func TestAnAbandonedCompensationWaitsForItsRefundAndAStuckRefundIsPaidByHand(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t, harness.WithPayment(refusingRefunds{}))
 	o, l := stuckVPS(t, h)
@@ -414,7 +414,7 @@ func TestADeliveryCannotBeAbandoned(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
 	o := h.PaidOrder(harness.VPS())
-	h.DrainUntil(o, func(p string) bool { return strings.Contains(p, "vps active") })
+	h.DrainUntil(o, func(summary string) bool { return strings.Contains(summary, "vps active") })
 	h.Inbox.Script(embedded.MailNoSuchUser)
 	h.Drain(o)
 	l := deadLetterOf(t, h, o, "delivery-failed")

@@ -117,10 +117,10 @@ func TestAResourceThatAPersonFoundIsAdoptedAndRemoved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var content []string
+		var notes []string
 		for _, e := range saga.Log {
 			if e.What == app.LogDecision || strings.Contains(e.Note, "adopted") {
-				content = append(content, e.Note)
+				notes = append(notes, e.Note)
 			}
 		}
 		wanted := []string{
@@ -128,8 +128,8 @@ func TestAResourceThatAPersonFoundIsAdoptedAndRemoved(t *testing.T) {
 				": seen at the console",
 			"what was said to be the server is this item's: adopted, to be removed",
 		}
-		if !slices.Equal(content, wanted) {
-			t.Errorf("the saga record tells %q, want %q", content, wanted)
+		if !slices.Equal(notes, wanted) {
+			t.Errorf("the saga log has %q, want %q", notes, wanted)
 		}
 		h.CheckInvariants()
 	}
@@ -190,7 +190,7 @@ func TestAFalseAssertionRemovesNothingAndLeavesTheDeadLetterOpen(t *testing.T) {
 		DeadLetter: deadLetterOf(t, h, o, "compensation-exhausted"), Step: "server", Ref: serverOf(t, h, item),
 		Reason: "this one",
 	}
-	wantEqual(t, "the true one", adopt(t, h, h.As(tenant.Operator), in), "redriven")
+	wantEqual(t, "the item's server", adopt(t, h, h.As(tenant.Operator), in), "redriven")
 	h.Drain(o)
 	h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 }

@@ -155,8 +155,8 @@ func TestAllOrNothingRefusesCancelOnceDeliveryBegan(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
 	o := h.PaidAllOrNothing(harness.VPS(), harness.Storage())
-	h.WorkUntil(o, func(p string) bool {
-		return strings.Contains(p, "vps active") && strings.Contains(p, "object_storage active")
+	h.WorkUntil(o, func(summary string) bool {
+		return strings.Contains(summary, "vps active") && strings.Contains(summary, "object_storage active")
 	})
 	wantConflict(t, "cancel after delivery began", cancel(t, h, o), "partially_fulfilled")
 	h.Drain(o)
@@ -192,7 +192,7 @@ func TestCancellingLateKeepsWhatWasDelivered(t *testing.T) {
 	h := harness.New(t)
 	h.Sim.Script(sim.Fault{Label: "database", Operation: sim.OpCreate, Kind: "stuck"})
 	o := h.PaidOrder(harness.VPS(), harness.Database())
-	h.DrainUntil(o, func(p string) bool { return strings.Contains(p, "vps delivered") })
+	h.DrainUntil(o, func(summary string) bool { return strings.Contains(summary, "vps delivered") })
 	mustCancel(t, h, o)
 	h.Drain(o)
 	h.WantSummary(o, "fulfilled partial settled; vps delivered; database rolled_back refund 65.00 accepted")

@@ -42,7 +42,7 @@ func workToEnd(t *testing.T, h *harness.Harness, task fulfil.Task, useCase taskU
 func readyToDeliver(t *testing.T, h *harness.Harness, answers ...embedded.MailAnswer) (order.ID, fulfil.Task) {
 	t.Helper()
 	o := h.PaidOrder(harness.VPS())
-	h.WorkUntil(o, func(p string) bool { return strings.Contains(p, "vps active") })
+	h.WorkUntil(o, func(summary string) bool { return strings.Contains(summary, "vps active") })
 	tasks := liveTasks(h.Order(o), fulfil.Deliver)
 	if len(tasks) != 1 {
 		t.Fatalf("%d tasks to deliver, want 1", len(tasks))

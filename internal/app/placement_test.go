@@ -84,7 +84,7 @@ func TestAnItemIsBuiltAndDeliveredByTheAccountItBeganWith(t *testing.T) {
 		t.Errorf("%d deliveries, want 1", n)
 	}
 	if got := runReaper(t, h, app.Nothing); len(got) != 0 {
-		t.Errorf("the inventories and the books differ: %v", got)
+		t.Errorf("the inventories and the clouds differ: %v", got)
 	}
 }
 
@@ -136,6 +136,6 @@ func TestNewItemsGoWhereThePlacementSaysNow(t *testing.T) {
 		t.Errorf("live in the second account: %+v, want the one server of the new order", live)
 	}
 	if got := runReaper(t, h, app.Nothing); len(got) != 0 {
-		t.Errorf("the inventories and the books differ: %v", got)
+		t.Errorf("the inventories and the clouds differ: %v", got)
 	}
 }

@@ -74,7 +74,7 @@ func TestALostAnswerLeavesOneResource(t *testing.T) {
 	h.WantLiveResources("vps", 2)
 }
 
-func TestACleanUpThatFailsIsStuckAndTheRefundGoesOnAndARedriveEndsIt(t *testing.T) {
+func TestAFailingCompensationIsStuckTheRefundGoesOnAndARedriveEndsIt(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
 	h.Sim.Script(sim.Fault{Label: "vps", Step: "server", Operation: sim.OpCreate, Kind: "invalid"})
@@ -100,12 +100,12 @@ func TestACleanUpThatFailsIsStuckAndTheRefundGoesOnAndARedriveEndsIt(t *testing.
 		redriven++
 	}
 	if redriven != 1 {
-		t.Fatalf("%d dead letters of the clean-up, want 1 of %+v", redriven, deadLetters.Data)
+		t.Fatalf("%d dead letters of the compensation, want 1 of %+v", redriven, deadLetters.Data)
 	}
 	h.Drain(o)
 	h.WantSummary(o, "failed none settled; vps rolled_back refund 20.10 accepted")
 	h.WantLiveResources("", 0)
 	if agg := h.Order(o); len(agg.DeadLetters) != 0 {
-		t.Errorf("dead letters still open: %+v", agg.DeadLetters)
+		t.Errorf("dead letters are still open: %+v", agg.DeadLetters)
 	}
 }

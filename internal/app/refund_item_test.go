@@ -140,7 +140,7 @@ func redriveByCode(t *testing.T, h *harness.Harness, o order.ID, code string) {
 	}
 }
 
-func TestAStuckRefundAndAStuckCleanUpDoNotWaitForEachOther(t *testing.T) {
+func TestAStuckRefundAndAStuckCompensationDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	b := failingBank()
 	h := harness.New(t, harness.WithPayment(b))

@@ -60,7 +60,7 @@ func TestAFailingCallIsTriedSixTimesWithThePromisedWaitsByTheCloudsOwnLog(t *tes
 	}
 }
 
-func TestAFailingCleanUpIsTriedSixTimesWithTheSameWaits(t *testing.T) {
+func TestAFailingCompensationIsTriedSixTimesWithTheSameWaits(t *testing.T) {
 	t.Parallel()
 	h := harness.New(t)
 	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Invalid})
@@ -183,7 +183,7 @@ func TestAnItemWithoutCapacityForHalfAnHourIsRolledBack(t *testing.T) {
 		h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: kind})
 		o := h.PaidOrder(harness.VPS())
 		paidAt := h.Clock.Now()
-		h.DrainUntil(o, func(p string) bool { return strings.Contains(p, "compensating") })
+		h.DrainUntil(o, func(summary string) bool { return strings.Contains(summary, "compensating") })
 		if waited := h.Clock.Now().Sub(paidAt); waited < 30*time.Minute || waited > 33*time.Minute {
 			t.Errorf("%s: gave up after %s, want about 30 min (D6)", kind, waited)
 		}
@@ -200,7 +200,7 @@ func TestABuildThatNeverEndsIsRolledBackAtTheProductsDeadline(t *testing.T) {
 	h.Sim.Script(sim.Fault{Step: "server", Operation: sim.OpCreate, Kind: sim.Stuck})
 	o := h.PaidOrder(harness.VPS())
 	paidAt := h.Clock.Now()
-	h.DrainUntil(o, func(p string) bool { return strings.Contains(p, "compensating") })
+	h.DrainUntil(o, func(summary string) bool { return strings.Contains(summary, "compensating") })
 	if waited := h.Clock.Now().Sub(paidAt); waited < 10*time.Minute || waited > 10*time.Minute+10*time.Second {
 		t.Errorf("gave up after %s, want 10 min (D6)", waited)
 	}

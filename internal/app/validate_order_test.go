@@ -16,7 +16,7 @@ func TestValidationWaitsForTheSafetyWindow(t *testing.T) {
 	h.SetSettings(func(s *app.Settings) { s.SafetyWindow = 600 })
 	o := h.PaidOrder(harness.VPS())
 	paidAt := h.Clock.Now()
-	h.WorkUntil(o, func(p string) bool { return !strings.HasPrefix(p, "payment_confirmed") })
+	h.WorkUntil(o, func(summary string) bool { return !strings.HasPrefix(summary, "payment_confirmed") })
 	if waited := h.Clock.Now().Sub(paidAt); waited != 10*time.Minute {
 		t.Errorf("validation began %s after the payment, want 10 min: the safety window (D12)", waited)
 	}
