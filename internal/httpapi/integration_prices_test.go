@@ -391,13 +391,16 @@ func TestEditingADraftKeepsItemsByIDAndPricesChangedOnes(t *testing.T) {
 	if diff := cmp.Diff(r.customer("GET", at, "").Body.String(), w.Body.String()); diff != "" {
 		t.Errorf("the answer of the edit is not what is read (-read +answered):\n%s", diff)
 	}
-	foreign := r.send(r.OtherTenant.Keys[tenant.Customer], "GET", "/v1/me", "").Header().Get("X-Request-Id")
+	otherCart := r.create(theVPS).Items[0].ID
+	otherTenant := r.orderOf(r.send(r.OtherTenant.Keys[tenant.Customer], "POST", "/v1/orders",
+		`{"items":[`+theVPS+`]}`)).Items[0].ID
 	before := r.rows()
 	for what, body := range map[string]string{
 		"an item twice":             `{"version":2,"items":[` + keep(0, "a") + `,` + keep(0, "a") + `]}`,
 		"an item that was removed":  `{"version":2,"items":[` + keep(1, "b") + `]}`,
 		"an item of nobody":         `{"version":2,"items":[{"id":"` + noID + `",` + theVPS[1:] + `]}`,
-		"an item of another's cart": `{"version":2,"items":[{"id":"` + foreign + `",` + theVPS[1:] + `]}`,
+		"an item of another cart":   `{"version":2,"items":[{"id":"` + otherCart + `",` + theVPS[1:] + `]}`,
+		"an item of another tenant": `{"version":2,"items":[{"id":"` + otherTenant + `",` + theVPS[1:] + `]}`,
 	} {
 		w := r.customer("PATCH", at, body)
 		r.want(what, w, "422 validation-failed")
